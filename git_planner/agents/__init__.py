@@ -1,0 +1,1 @@
+"""Planners and implementers: outside programs in a role."""

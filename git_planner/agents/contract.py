@@ -1,0 +1,112 @@
+"""What a planner and an implementer are: two small protocols and the values they exchange.
+
+`planner` in a State and in a Record is `{"name", "model", "attempts", "seconds"}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from git_planner.rules.directive import Directive
+
+Tell = Callable[[str], None]
+AnswerKind = Literal["directive", "planning-plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more turns."""
+
+    input: int = 0
+    output: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input plus output."""
+        return self.input + self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a planner is asked.
+
+    `packet` is a checked packet document; `prompt` the rendered, bounded prompt for text models; `schema` the
+    full JSON Schema of the answer, `strict_schema` the form for OpenAI's strict mode. `check` parses and judges an
+    answer's document: it returns the errors, one sentence each, empty when it is accepted. `folder` is where every
+    attempt's prompt, command, stdout, stderr and duration are kept. `seconds` is the one deadline for all attempts.
+    """
+
+    kind: AnswerKind
+    packet: Mapping[str, Any]
+    prompt: str
+    schema: Mapping[str, Any]
+    strict_schema: Mapping[str, Any]
+    check: Callable[[Any], list[str]]
+    working_dir: Path
+    folder: Path
+    seconds: float
+    attempts: int = 3
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A planner's accepted answer: a document that has passed `Request.check`."""
+
+    document: Mapping[str, Any]
+    raw: str
+    model: str | None
+    attempts: int
+    seconds: float
+    usage: Usage = Usage()
+    command: tuple[str, ...] = ()
+
+
+class Planner(Protocol):
+    """Turns a request into a schema-valid document, or raises PlannerError."""
+
+    name: str
+
+    def plan(self, request: Request, tell: Tell) -> Answer:
+        """Answer a request within its deadline."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What an implementer is given. `index` counts the plan's iterations from 0; `seconds` is its deadline."""
+
+    directive: Directive
+    prompt: str
+    worktree: Path
+    folder: Path
+    index: int
+    seconds: float
+    model: str | None = None
+    effort: str | None = None
+    patches: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """How an implementer ended. The change itself is what lies in the worktree."""
+
+    summary: str
+    model: str | None
+    seconds: float
+    usage: Usage = Usage()
+    command: tuple[str, ...] = field(default=())
+    thread: str | None = None
+
+
+class Implementer(Protocol):
+    """Carries a brief out by editing files in its worktree, never committing; or raises PlannerError."""
+
+    name: str
+
+    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+        """Edit the worktree within the deadline."""
+        ...

@@ -1,0 +1,1 @@
+"""One workflow a file; each returns a result object and never prints."""

@@ -1,0 +1,1 @@
+"""The only folder that knows git; it does not know what a plan is."""

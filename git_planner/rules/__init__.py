@@ -1,0 +1,1 @@
+"""Pure rules: no git, disk, clock, environment or printing."""

@@ -1,0 +1,89 @@
+"""Directives and iteration states as typed values. Pure; the schemas are checked where documents enter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+DIRECTIVE_SCHEMA = "git-planner/directive@1"
+STATE_SCHEMA = "git-planner/state@1"
+FAMILY_PREFIX = "family:"
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One instruction for one iteration. `strategy_family` has its 'family:' prefix."""
+
+    objective: str
+    primary_hypothesis: str
+    strategy_family: str
+    strategy_modifiers: tuple[str, ...]
+    risk: Literal["Low", "Medium", "High"]
+    expected_effect_cycles: int
+    change_summary: tuple[str, ...]
+    step_plan: tuple[str, ...]
+    commands: tuple[str, ...]
+    pass_criteria: tuple[str, ...]
+    next_packet_requests: tuple[str, ...]
+    did_web_search: bool
+
+    def document(self) -> dict[str, Any]:
+        """The directive as the JSON document of its schema."""
+        document = {"schema": DIRECTIVE_SCHEMA, **asdict(self)}
+        document["validation"] = {
+            "commands": document.pop("commands"),
+            "pass_criteria": document.pop("pass_criteria"),
+        }
+        return document
+
+    @property
+    def strategy(self) -> tuple[str, ...]:
+        """The family and up to three modifiers, as records carry them."""
+        return (self.strategy_family, *self.strategy_modifiers)[:4]
+
+
+def directive_from(document: Mapping[str, Any]) -> Directive:
+    """Read a directive from a document that has passed its schema."""
+    fields = {key: value for key, value in document.items() if key not in ("schema", "validation")}
+    for name in ("strategy_modifiers", "change_summary", "step_plan", "next_packet_requests"):
+        fields[name] = tuple(fields[name])
+    return Directive(
+        **fields,
+        commands=tuple(document["validation"]["commands"]),
+        pass_criteria=tuple(document["validation"]["pass_criteria"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`.advisor/state.json`, the first commit of an iteration: what it tries, and from where. Written once.
+
+    `base` is the commit the branch was cut from; the policy and the guarded content of that commit are the
+    trusted ones. `packet` and `directive_digest` are digests of canonical forms. `goal` is 'best' or 'threshold'.
+    """
+
+    plan: str
+    iteration: int
+    slug: str
+    branch: str
+    base: str
+    base_ref: str
+    goal: Literal["best", "threshold"]
+    threshold: float | None
+    packet: str
+    directive: Directive
+    directive_digest: str
+    planner: Mapping[str, Any]
+    created_at: str
+
+    def document(self) -> dict[str, Any]:
+        """The state as the JSON document of its schema."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"schema": STATE_SCHEMA, **fields, "directive": self.directive.document()}
+
+
+def state_from(document: Mapping[str, Any]) -> State:
+    """Read a state from a document that has passed its schema."""
+    fields = {key: value for key, value in document.items() if key != "schema"}
+    return State(**{**fields, "directive": directive_from(document["directive"])})

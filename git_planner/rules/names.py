@@ -1,0 +1,117 @@
+"""Names: slugs, plans, iterations, branches and tags. The branch prefixes are spelled here and nowhere else.
+
+Pure; imports only errors.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from git_planner.errors import PlannerError
+
+HEADS = "refs/heads/"
+PLAN = "plan/"
+ITER = "iter/"
+TOURNAMENT = "bo4/"
+BEST_TAG = "refs/tags/best/"
+OURS = "refs/planner/"
+REFUSED = OURS + "refused/"
+STATE_FILE = ".advisor/state.json"
+POLICY_FILE = ".git-planner.yml"
+RECORDS = "experiments/records"
+
+MAX_SLUG = 40
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+_ITERATION = re.compile(r"iter/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
+_NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
+
+
+def slug(text: str, fallback: str = "auto") -> str:
+    """Make a slug of any text: lower case ASCII letters, digits and single dashes, at most 40 characters."""
+    cut = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_SLUG].strip("-")
+    return cut or fallback
+
+
+def check_plan_name(name: str) -> str:
+    """Return a plan's name as it is, or refuse it with the name it might have been.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    if len(name) > 80 or not _NAME.fullmatch(name) or name.endswith(".lock"):
+        raise PlannerError(
+            "E_NAME",
+            f"{name[:80]!r} is not a plan name: lower-case letters and digits joined by '-', '_' or '.'",
+            hint=f"try '{slug(name)}'",
+        )
+    return name
+
+
+def plan_ref(name: str) -> str:
+    """The full ref of a plan's branch."""
+    return HEADS + PLAN + check_plan_name(name)
+
+
+def plan_dir(name: str) -> str:
+    """The folder of a plan's documents on its branch."""
+    return f".plans/{check_plan_name(name)}"
+
+
+def best_ref(plan: str) -> str:
+    """The full ref of a plan's rolling best."""
+    return HEADS + ITER + ("best" if plan == "default" else f"best-{check_plan_name(plan)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """The name of one iteration: its number (1 and up) and its slug."""
+
+    number: int
+    slug: str
+
+    @property
+    def branch(self) -> str:
+        """The short branch name, such as 'iter/0007-next'."""
+        return f"{ITER}{self.number:04d}-{self.slug}"
+
+    @property
+    def ref(self) -> str:
+        """The full ref of the branch."""
+        return HEADS + self.branch
+
+
+def parse_iteration(branch: str) -> Iteration | None:
+    """Read 'iter/0007-next' (or its full ref, or a remote's) back; None for every other branch."""
+    found = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
+    return Iteration(int(found[1]), found[2]) if found else None
+
+
+def record_path(record_id: str) -> str:
+    """The path of one record on its plan's branch."""
+    return f"{RECORDS}/{record_id}.json"
+
+
+def new_id(stamp: str) -> str:
+    """An id that sorts by time and is unique across clones: '20261121T114055Z-k3v9x2ab'.
+
+    Args:
+        stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
+    """
+    return stamp.replace("-", "").replace(":", "") + "-" + token()
+
+
+def token(length: int = 8) -> str:
+    """Random characters of a 32-letter alphabet without look-alikes."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def best_tag(value: float, iteration: Iteration) -> str:
+    """The full ref of the tag of a best: 'refs/tags/best/<value>-<slug>-i<n>'."""
+    return f"{BEST_TAG}{number(value)}-{iteration.slug}-i{iteration.number}"
+
+
+def number(value: float) -> str:
+    """A number as people write it: '1363' and not '1363.0', all digits that it has."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

@@ -1,0 +1,125 @@
+"""The policy of a repository as typed values. Pure; reading and checking the file is config's work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ALWAYS_GUARDED = (".git-planner.yml",)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number to be measured. The first metric of a policy decides; the others are reported.
+
+    `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
+    stdout read as JSON; exactly one of them is set. `timeout` in seconds.
+    """
+
+    name: str
+    run: tuple[str, ...]
+    pattern: str | None
+    pointer: str | None
+    unit: str
+    better: Literal["lower", "higher"]
+    kind: Literal["deterministic", "noisy"]
+    repeats: int
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correctness:
+    """The command that judges correctness and the proof it must leave. `timeout` in seconds.
+
+    `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
+    `proof` 'unittest': the verbose output of unittest on stderr is read. `require`: test ids that must have passed.
+    """
+
+    run: tuple[str, ...]
+    proof: Literal["junit", "unittest"]
+    require: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """Strategy families (without the 'family:' prefix) and the rule against staying in one too long."""
+
+    names: tuple[str, ...]
+    streak: int
+    bonus_streak: int
+    bonus_gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An outside program by its argument vector. `timeout` in seconds."""
+
+    run: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the policy says about the two roles.
+
+    `command_planner` and `command_implementer` are the programs behind the 'command' agents; `patches` is the
+    folder (repository-relative or absolute) behind the 'patches' implementer.
+    """
+
+    planner: str = "codex"
+    implementer: str = "codex"
+    planner_model: str | None = None
+    implementer_model: str | None = None
+    planner_timeout: float = 900.0
+    implementer_timeout: float = 1800.0
+    attempts: int = 3
+    command_planner: Program | None = None
+    command_implementer: Program | None = None
+    patches: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When a loop ends. None means no limit; `wall` in seconds, `tokens` input plus output."""
+
+    count: int | None = None
+    wall: float | None = None
+    tokens: int | None = None
+    invalid: int | None = 3
+    plateau: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The committed policy of a base commit. `document` is the checked file, `digest` its canonical digest."""
+
+    base: str
+    guard: tuple[str, ...]
+    allow: tuple[str, ...]
+    forbid: tuple[str, ...]
+    correctness: Correctness | None
+    metrics: tuple[Metric, ...]
+    families: Families
+    profile: Program | None
+    context: tuple[str, ...]
+    goal: str
+    constraints: tuple[str, ...]
+    acceptance: tuple[str, ...]
+    prompt_budget: int
+    environment: tuple[str, ...]
+    agents: AgentSettings
+    stop: Stop
+    document: Mapping[str, Any] = field(repr=False)
+    digest: str = ""
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric that decides, if there is one."""
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The guarded patterns, always with the policy file itself."""
+        return tuple(dict.fromkeys((*self.guard, *ALWAYS_GUARDED)))

@@ -1,0 +1,160 @@
+"""Records: the measured result of one commit, and what follows from a series of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
+SCHEMA = "git-planner/record@1"
+
+# Why a record is invalid or unmeasured; the field's distinct reason codes.
+REASONS = {
+    "guard": "guarded paths changed",
+    "scope": "paths outside the scope changed",
+    "incorrect": "tests failed",
+    "no_proof": "no proof that the tests ran",
+    "tests_shrank": "fewer tests were collected than before",
+    "ambiguous_metric": "the metric was printed with different values",
+    "no_metric": "the metric was not printed",
+    "unsteady_metric": "a deterministic metric changed between repeats",
+    "commit_refused": "a commit hook refused the change",
+    "no_change": "the implementer changed nothing",
+    "implementer_failed": "the implementer failed",
+    "crash": "the benchmark crashed",
+    "timeout": "the time allowed for a command ran out",
+    "missing_tool": "a program that the policy names is not installed",
+    "submodule": "a guarded path is a submodule, which is not measured",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One metric's samples in the order they were taken, and their summary."""
+
+    name: str
+    unit: str
+    better: Literal["lower", "higher"]
+    samples: tuple[float, ...]
+    median: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What the correctness command proved. `ids` is the digest of the sorted list of collected test ids."""
+
+    collected: int
+    passed: int
+    failed: int
+    skipped: int
+    ids: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One measured result, as it stands in experiments/records/<id>.json on the plan's branch.
+
+    `commit`, `tree`, `base` are object ids; `tree` is the tree that was really measured (the candidate with the
+    trusted base's guarded paths over it and without our state files). `instrument` and `environment_digest` are
+    digests: records are comparable, and a cached result serves, only where both are equal. Times are UTC
+    'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step; `usage` has token counts by role. `measurement`
+    `delta` is candidate minus best before, in the metric's unit.
+    """
+
+    id: str
+    plan: str
+    kind: Literal["baseline", "attempt", "imported"]
+    verdict: Verdict
+    reason: str | None
+    commit: str
+    tree: str
+    patch_id: str | None
+    base: str
+    branch: str | None
+    iteration: int | None
+    slug: str | None
+    instrument: str | None
+    environment_digest: str | None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[Measured, ...] = ()
+    tests: Tests | None = None
+    best_before: float | None = None
+    delta: float | None = None
+    threshold: float | None = None
+    threshold_met: bool = False
+    cached_from: str | None = None
+    directive: str | None = None
+    packet: str | None = None
+    strategy: tuple[str, ...] = ()
+    hypothesis: str = ""
+    change_summary: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
+    summary: str = ""
+    notes: tuple[str, ...] = ()
+    agents: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    created_at: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the result counts as a measurement at all."""
+        return self.verdict in ("improved", "within_noise", "worse")
+
+    @property
+    def value(self) -> float | None:
+        """The deciding metric's median; None when nothing was measured."""
+        return self.metrics[0].median if self.metrics else None
+
+    def document(self) -> dict[str, Any]:
+        """The record as a JSON document."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    def with_(self, **changes: Any) -> Record:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def from_document(document: Mapping[str, Any]) -> Record:
+    """Read a record back from a document that has passed its schema (or that we wrote)."""
+    fields = {key: value for key, value in document.items() if key != "schema"}
+    fields["metrics"] = tuple(
+        Measured(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
+    )
+    fields["tests"] = Tests(**fields["tests"]) if fields["tests"] else None
+    for name in ("strategy", "change_summary", "files", "violations", "notes"):
+        fields[name] = tuple(fields[name])
+    return Record(**fields)
+
+
+def better(value: float, than: float, direction: Literal["lower", "higher"]) -> bool:
+    """Whether a value is strictly better than another."""
+    return value < than if direction == "lower" else value > than
+
+
+def best(records: Iterable[Record], *, instrument: str | None = None) -> Record | None:
+    """The best valid record, the earliest one of equals; only those of one instrument when it is given."""
+    found: Record | None = None
+    for record in records:
+        if not record.valid or record.value is None or (instrument and record.instrument != instrument):
+            continue
+        if found is None or better(record.value, found.value or 0.0, record.metrics[0].better):
+            found = record
+    return found
+
+
+def plateau(records: Sequence[Record], *, instrument: str | None = None) -> int | None:
+    """Valid attempts since the last strict improvement, counted by strict improvement; None without a best."""
+    top: Record | None = None
+    since = 0
+    for record in records:
+        if not record.valid or record.value is None or (instrument and record.instrument != instrument):
+            continue
+        if top is None or better(record.value, top.value or 0.0, record.metrics[0].better):
+            top, since = record, 0
+        else:
+            since += 1
+    return None if top is None else since

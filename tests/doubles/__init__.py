@@ -1,0 +1,1 @@
+"""Loopback servers and scripted programs that speak the real protocols."""
