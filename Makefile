@@ -1,0 +1,79 @@
+# What a person types here: make demo | test | test-real | bench | lint | docs | clean
+# Needs Python 3.11 or newer, git and make. Everything else goes into .venv/ (and .real/ for test-real).
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The first Python that is new enough and can make virtual environments; `make PYTHON=... test` overrules.
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo "$$each"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+REAL := .real
+SQLPARSE := 0.6.1
+CODEX := 0.169.0
+DEMO ?=
+SLOTS ?= 2
+ARGS ?=
+
+.PHONY: help demo test test-real bench lint format docs clean
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer with venv was found" >&2; \
+	  echo "hint: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is a copy of the pyproject.toml that was installed: a mere change of date (a checkout) asks nothing of
+# the network.
+$(VENV)/installed-%.toml: pyproject.toml | $(BIN)/python
+	@if cmp -s pyproject.toml $@; then touch $@; else \
+	  echo "$(BIN)/pip install -e '.[$*]'" && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]' && cp pyproject.toml $@; fi
+
+demo: $(VENV)/installed-plot.toml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/git-planner demo $(DEMO)
+
+test: $(VENV)/installed-test.toml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not real" -n $(SLOTS) $(ARGS)
+
+test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m real $(ARGS)
+
+bench: $(VENV)/installed-test.toml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(VENV)/installed-lint.toml
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict git_planner
+
+format: $(VENV)/installed-lint.toml
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/installed-test.toml
+	$(BIN)/python -m git_planner.cli.reference docs
+
+# The source distribution, as it is, through pip; its tests and benchmarks are what the real loop measures.
+$(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml: | $(BIN)/python
+	@mkdir -p $(REAL)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+	  --dest $(REAL) sqlparse==$(SQLPARSE)
+	tar -xzf $(REAL)/sqlparse-$(SQLPARSE).tar.gz -C $(REAL)
+	@touch $@
+
+$(REAL)/codex-$(CODEX):
+	@command -v npm >/dev/null || { echo "error: npm is needed to fetch the codex CLI" >&2; \
+	  echo "hint: install Node.js 18 or newer; 'make test' does without" >&2; exit 1; }
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/codex @openai/codex@$(CODEX)
+	$(REAL)/codex/node_modules/.bin/codex --version
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(REAL) build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find git_planner tests -name __pycache__ -type d -prune -exec rm -rf {} +
