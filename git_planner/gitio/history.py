@@ -1,0 +1,99 @@
+"""Questions about commits, trees and refs. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from git_planner.gitio.git import Git
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that differs between two trees: status letter (A, D, M, T), modes and object ids."""
+
+    path: str
+    status: str
+    old_mode: str
+    new_mode: str
+    old: str
+    new: str
+
+
+def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list[Change]:
+    """What differs between two commits or trees, with renames shown as a removal and an addition.
+
+    Args:
+        old, new: names of commits or trees.
+        pathspecs: only paths that git matches with one of these; all when empty.
+    """
+    raw = git.names(
+        "diff-tree",
+        "-r",
+        "-z",
+        "--raw",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-abbrev",
+        old,
+        new,
+        "--",
+        *pathspecs,
+    )
+    return _raw_changes(raw)
+
+
+def _raw_changes(fields: Sequence[str]) -> list[Change]:
+    found = []
+    for meta, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old, new, status = meta.lstrip(":").split(" ")
+        found.append(Change(path, status[0], old_mode, new_mode, old, new))
+    return found
+
+
+def merge_base(git: Git, one: str, other: str) -> str | None:
+    """The best common ancestor of two commits, or None."""
+    result = git.run("merge-base", one, other)
+    return result.stdout.decode().strip() or None if result.status == 0 else None
+
+
+def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
+    """Whether one commit is another or comes before it."""
+    return git.yes("merge-base", "--is-ancestor", ancestor, of)
+
+
+def patch_id(git: Git, old: str, new: str) -> str | None:
+    """The stable patch id of the difference between two trees; None when there is none."""
+    diff = git.bytes(
+        "diff-tree", "-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", old, new
+    )
+    words = git.bytes("patch-id", "--stable", stdin=diff).split() if diff else []
+    return words[0].decode() if words else None
+
+
+def commits(git: Git, base: str, tip: str) -> list[str]:
+    """The commits of a range, oldest first."""
+    return git.line("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split()
+
+
+def refs(git: Git, *prefixes: str) -> dict[str, str]:
+    """Every ref under one of the prefixes with the object it names."""
+    lines = git.line("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).splitlines()
+    return {name: oid for oid, name in (line.split(" ", 1) for line in lines)}
+
+
+def parents(git: Git, commit: str) -> list[str]:
+    """The parents of a commit, first parent first."""
+    return git.line("rev-list", "--no-walk", "--parents", commit).split()[1:]
+
+
+def message(git: Git, commit: str) -> str:
+    """The whole message of a commit."""
+    return os.fsdecode(git.bytes("log", "-1", "--no-show-signature", "--format=%B", commit)).strip("\n")
+
+
+def trailers(git: Git, commit: str, key: str) -> list[str]:
+    """The values of one trailer of a commit's message."""
+    values = git.line("log", "-1", f"--format=%(trailers:key={key},valueonly,unfold)", commit)
+    return [value for value in values.splitlines() if value]

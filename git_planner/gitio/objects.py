@@ -1,0 +1,172 @@
+"""Writing blobs, trees and commits without an index: what the store is made of."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Batch, Git, Result, failure
+from git_planner.gitio.repository import unknown_identity
+
+# Above this many blobs one fast-import is cheaper than a process for each.
+_FEW = 4
+# zlib at its fastest: a plan of thousands of tasks is rewritten often, and gc packs it well later.
+_FAST = "core.looseCompression=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree."""
+
+    mode: str
+    oid: str
+
+    @property
+    def kind(self) -> str:
+        """The object type that goes with the mode."""
+        return {"040000": "tree", "160000": "commit"}.get(self.mode, "blob")
+
+
+Tree = dict[str, Entry]
+
+
+def parse_tree(raw: bytes, id_bytes: int) -> Tree:
+    """Read a tree object's bytes.
+
+    Args:
+        raw: the object as it is stored.
+        id_bytes: the length of an object id: 20 under SHA-1, 32 under SHA-256.
+    """
+    entries: Tree = {}
+    position = 0
+    while position < len(raw):
+        space = raw.index(b" ", position)
+        end = raw.index(b"\0", space)
+        oid = raw[end + 1 : end + 1 + id_bytes].hex()
+        name = raw[space + 1 : end].decode("utf-8", "surrogateescape")
+        entries[name] = Entry(raw[position:space].decode().zfill(6), oid)
+        position = end + 1 + id_bytes
+    return entries
+
+
+def write_blobs(git: Git, contents: Mapping[str, bytes]) -> dict[str, str]:
+    """Store contents as blobs.
+
+    Args:
+        contents: any key -> bytes.
+
+    Returns:
+        The same keys with the blobs' ids.
+    """
+    if len(contents) <= _FEW:
+        return {
+            key: git.line("-c", _FAST, "hash-object", "-w", "-t", "blob", "--stdin", stdin=content)
+            for key, content in contents.items()
+        }
+    stream = bytearray()
+    for mark, content in enumerate(contents.values(), 1):
+        stream += b"blob\nmark :%d\ndata %d\n%s\n" % (mark, len(content), content)
+    for mark in range(1, len(contents) + 1):
+        stream += b"get-mark :%d\n" % mark
+    oids = git.line("fast-import", "--quiet", "--done", stdin=bytes(stream) + b"done\n").split()
+    return dict(zip(contents, oids, strict=True))
+
+
+def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes | None]) -> str:
+    """Make the tree that differs from another at a few paths, reading and writing only the trees along them.
+
+    Args:
+        batch: an open reader of the same repository.
+        root: the tree to start from; None for an empty one.
+        edits: repository path -> content of a regular file, or None to remove it.
+
+    Returns:
+        The new tree's id.
+    """
+    blobs = write_blobs(git, {path: content for path, content in edits.items() if content is not None})
+    with _TreeWriter(git) as writer:
+        return _splice(writer, batch, root, {path: blobs.get(path) for path in edits}) or writer.write({})
+
+
+def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str) -> str:
+    """Make a commit object; nothing points to it yet.
+
+    Raises:
+        PlannerError: E_IDENTITY when git does not know who commits.
+    """
+    args = ["commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-F", "-"]
+    result = git.run(*args, stdin=text.encode())
+    if result.status != 0:
+        who = git.run("var", "GIT_COMMITTER_IDENT")
+        raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
+    return result.stdout.decode().strip()
+
+
+def read_tree(batch: Batch, name: str) -> Tree:
+    """The entries of a tree named as git names it; empty when there is none."""
+    found = batch.info(name)
+    if found is None or found[1] != "tree":
+        return {}
+    return parse_tree(batch.read(name) or b"", len(found[0]) // 2)
+
+
+def _splice(
+    writer: _TreeWriter, batch: Batch, tree: str | None, blobs: Mapping[str, str | None]
+) -> str | None:
+    entries = dict(read_tree(batch, tree)) if tree else {}
+    below: dict[str, dict[str, str | None]] = {}
+    for path, oid in blobs.items():
+        head, slash, rest = path.partition("/")
+        if slash:
+            below.setdefault(head, {})[rest] = oid
+        elif oid is None:
+            entries.pop(head, None)
+        else:
+            entries[head] = Entry("100644", oid)
+    for name, inner in below.items():
+        old = entries.get(name)
+        new = _splice(writer, batch, old.oid if old and old.kind == "tree" else None, inner)
+        if new is not None:
+            entries[name] = Entry("040000", new)
+        elif old and old.kind == "tree":
+            del entries[name]
+    return writer.write(entries) if entries else None
+
+
+class _TreeWriter:
+    """One `git mktree` for all the trees of a splice."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> _TreeWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.communicate()
+
+    def write(self, entries: Tree) -> str:
+        if self._process is None:
+            self._process = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lines = (f"{each.mode} {each.kind} {each.oid}\t{name}\0" for name, each in entries.items())
+        try:
+            process.stdin.write("".join(lines).encode("utf-8", "surrogateescape") + b"\0")
+            process.stdin.flush()
+            oid = process.stdout.readline().decode().strip()
+        except BrokenPipeError:
+            oid = ""
+        if not oid:
+            raise self._failure(process)
+        return oid
+
+    def _failure(self, process: subprocess.Popen[bytes]) -> PlannerError:
+        self._process = None
+        _, stderr = process.communicate()
+        return failure(("mktree",), Result(process.returncode, b"", stderr), self._git.cwd)

@@ -1,0 +1,148 @@
+"""Where a repository is, and the few questions everybody asks of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Git, Result
+
+PRIVATE = "planner"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository seen from one of its worktrees (or from none, when bare).
+
+    `git_dir` is this worktree's own git directory, `common` the one shared by all worktrees.
+    """
+
+    git: Git
+    top: Path | None
+    git_dir: Path
+    common: Path
+    object_format: str
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is no worktree here."""
+        return self.top is None
+
+    def resolve(self, name: str, kind: str = "commit") -> str:
+        """The object id behind a name.
+
+        Raises:
+            PlannerError: E_UNKNOWN_REF; E_UNBORN when HEAD has no commit yet.
+        """
+        result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
+        if result.status == 0:
+            return result.stdout.decode().strip()
+        if name == "HEAD":
+            raise PlannerError(
+                "E_UNBORN",
+                f"'{self.place}' has no commit yet",
+                hint="make a first commit with 'git commit', then try again",
+            )
+        raise PlannerError(
+            "E_UNKNOWN_REF", f"'{name}' names no {kind} here", hint="list names with 'git branch --all'"
+        )
+
+    def maybe(self, name: str, kind: str = "commit") -> str | None:
+        """The object id behind a name, or None."""
+        result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
+        return result.stdout.decode().strip() if result.status == 0 else None
+
+    def head_branch(self) -> str | None:
+        """The branch HEAD is on, short; None when detached."""
+        result = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD")
+        return os.fsdecode(result.stdout).strip() if result.status == 0 else None
+
+    def config(self, key: str) -> str | None:
+        """One value of git's configuration; None when unset."""
+        result = self.git.run("config", "--get", "--null", key)
+        return os.fsdecode(result.stdout).removesuffix("\0") if result.status == 0 else None
+
+    def ident(self) -> str:
+        """Who acts, as 'Name <email>'.
+
+        Raises:
+            PlannerError: E_IDENTITY when git does not know.
+        """
+        return self._committer().rsplit(" ", 2)[0]
+
+    def now(self) -> str:
+        """The time git would stamp a commit with, in UTC as 'YYYY-MM-DDTHH:MM:SSZ'."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(self._committer().rsplit(" ", 2)[1])))
+
+    def private(self, *parts: str) -> Path:
+        """A path in the folder for logs, locks and caches in the common directory; never state."""
+        return self.common.joinpath(PRIVATE, *parts)
+
+    @property
+    def place(self) -> Path:
+        """What to call this repository in a message."""
+        return self.top or self.common
+
+    def _committer(self) -> str:
+        result = self.git.run("var", "GIT_COMMITTER_IDENT")
+        if result.status != 0:
+            raise unknown_identity(result)
+        return os.fsdecode(result.stdout).strip()
+
+
+def unknown_identity(result: Result) -> PlannerError:
+    """The error for a git that does not know who commits."""
+    last = result.words.splitlines()[-1:] or ["no words"]
+    return PlannerError(
+        "E_IDENTITY",
+        f"git does not know who you are ({last[0].removeprefix('fatal: ')})",
+        hint="set 'git config user.name' and 'git config user.email'",
+    )
+
+
+def open_repository(cwd: Path | None = None) -> Repository:
+    """Find the repository around a folder.
+
+    Args:
+        cwd: where to look from. None means where the person is: the current folder, or what GIT_DIR and
+            GIT_WORK_TREE say.
+
+    Raises:
+        PlannerError: E_NOT_A_REPOSITORY in git's own words.
+    """
+    start = Path.cwd() if cwd is None else cwd
+    inherited = {
+        name: os.environ[name]
+        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
+        if name in os.environ
+    }
+    probe = Git((), start)
+    asked = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-object-format")
+    result = probe.run("rev-parse", "--path-format=absolute", *asked, env=inherited)
+    if result.status != 0:
+        raise PlannerError(
+            "E_NOT_A_REPOSITORY",
+            result.words.removeprefix("fatal: ") or f"'{start}' is not a git repository",
+            hint="go to a repository, or make one with 'git init'",
+        )
+    # A path may hold newlines, so the two words at the end are taken off first.
+    body = os.fsdecode(result.stdout).removesuffix("\n")
+    paths, inside, object_format = body.rsplit("\n", 2)
+    git_dir, common = _halves(paths)
+    top = None
+    if inside == "true":
+        top = Path(os.fsdecode(probe.bytes("rev-parse", "--show-toplevel", env=inherited)).removesuffix("\n"))
+    prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
+    return Repository(Git(prefix, top or git_dir), top, git_dir, common, object_format)
+
+
+def _halves(paths: str) -> tuple[Path, Path]:
+    cuts = [place for place, character in enumerate(paths) if character == "\n"]
+    for cut in cuts:
+        first, second = Path(paths[:cut]), Path(paths[cut + 1 :])
+        if first.is_dir() and second.is_dir():
+            return first, second
+    raise PlannerError("E_NOT_A_REPOSITORY", f"cannot tell where {paths!r} is")

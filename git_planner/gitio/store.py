@@ -1,0 +1,352 @@
+"""The store: refs are the database.
+
+Every state change reads the tips, takes its decision on them, makes objects, and moves all its refs in one
+compare-and-swap transaction. A lost compare runs the decision again on fresh tips. Nothing else writes state.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Batch, Result, failure, read_objects
+from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
+from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.worktree import Lockstep
+
+TRIES = 100
+# A ref's lock file of another git can be in the way without the ref having moved.
+UNMOVED_TRIES = 8
+POLITE_SECONDS = 20.0
+
+Edits = Mapping[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A commit message: one line for people, then trailers for programs."""
+
+    subject: str
+    trailers: tuple[tuple[str, str], ...] = ()
+
+    def text(self) -> str:
+        """The message as git stores it."""
+        lines = [f"{key}: {' '.join(value.split())}" for key, value in self.trailers]
+        return "\n".join([" ".join(self.subject.split()), *(["", *lines] if lines else [])]) + "\n"
+
+
+class Snapshot:
+    """A read-only view of one ref's tip, or of nothing when the ref does not exist."""
+
+    def __init__(self, ref: str, tip: str | None, batch: Batch) -> None:
+        self.ref, self.tip = ref, tip
+        self._batch = batch
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; None when there is none."""
+        if self.tip is None:
+            return None
+        name = f"{self.tip}:{path}"
+        found = self._batch.info(name)
+        return self._batch.read(name) if found and found[1] == "blob" else None
+
+    def tree(self, path: str) -> Tree:
+        """The entries of a folder; empty when there is none."""
+        return read_tree(self._batch, f"{self.tip}:{path}") if self.tip else {}
+
+    def names(self, path: str) -> list[str]:
+        """The names of the files directly in a folder, sorted."""
+        return sorted(name for name, entry in self.tree(path).items() if entry.kind == "blob")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Commit edits on a ref. `base` is the commit a new ref starts from; `merge` adds a second parent."""
+
+    ref: str
+    edits: Edits
+    message: Message
+    base: str | None = None
+    merge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Point a ref at an object, as it stood in the snapshot of the decision."""
+
+    ref: str
+    oid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Make an annotated tag; a tag of that name must not exist."""
+
+    ref: str
+    target: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a ref, as it stood in the snapshot of the decision."""
+
+    ref: str
+
+
+Step = Write | Move | Tag | Delete
+Change = Callable[[Snapshot], Edits]
+Decide = Callable[[Mapping[str, Snapshot]], Sequence[Step]]
+
+
+@dataclass(slots=True)
+class _Swap:
+    """One ref's move in a transaction; `new` None removes it, `old` None creates it."""
+
+    ref: str
+    old: str | None
+    new: str | None
+
+
+@dataclass(slots=True)
+class _Tips:
+    oids: dict[str, str] = field(default_factory=dict)
+    worktrees: dict[str, Path] = field(default_factory=dict)
+
+
+class Store:
+    """All state changes of one repository.
+
+    Args:
+        repo: the repository.
+        polite: wait for other writers with a lock file once a compare was lost. Correctness does not need it.
+    """
+
+    def __init__(self, repo: Repository, *, polite: bool = True) -> None:
+        self.repo = repo
+        self._polite = polite
+        self._contended = False
+
+    def edit(self, ref: str, change: Change, message: Message, *, base: str | None = None) -> str | None:
+        """Change files on one branch.
+
+        Args:
+            ref: the full name of the branch.
+            change: the decision, from a snapshot to {path: content, or None to remove}. It is called again on
+                every lost compare, so it must depend on nothing but its snapshot.
+            message: the commit's message.
+            base: the commit a new branch starts from; a branch without history when None.
+
+        Returns:
+            The tip afterwards; None when there was nothing to write and no branch.
+
+        Raises:
+            PlannerError: E_CONFLICT when tries ran out, E_CHECKED_OUT, E_GIT, E_IDENTITY, E_NO_SPACE.
+        """
+        tips = self.transact([ref], lambda seen: [Write(ref, change(seen[ref]), message, base)])
+        return tips[ref]
+
+    def transact(self, refs: Sequence[str], decide: Decide) -> dict[str, str | None]:
+        """Change several refs together, or none of them.
+
+        Args:
+            refs: every ref the decision reads or its steps change, by full name.
+            decide: from the snapshots of those refs to the steps; pure, as in `edit`. At most one step a ref.
+
+        Returns:
+            ref -> object id afterwards (None when absent).
+
+        Raises:
+            PlannerError: as `edit`.
+        """
+        unmoved = 0
+        for attempt in range(TRIES):
+            with self._manners(), self.repo.git.batch() as batch:
+                tips = self._tips(refs)
+                snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
+                swaps = self._prepare(decide(snapshots), tips, batch)
+                if not swaps:
+                    return {ref: tips.oids.get(ref) for ref in refs}
+                result = self._publish(swaps, tips)
+                if result is None:
+                    moved = {swap.ref: swap.new for swap in swaps}
+                    return {ref: moved.get(ref, tips.oids.get(ref)) for ref in refs}
+            self._contended = True
+            if self._tips(refs).oids == tips.oids:
+                unmoved += 1
+                if unmoved >= UNMOVED_TRIES:
+                    raise failure(("update-ref",), result, self.repo.git.cwd)
+            time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
+        raise PlannerError(
+            "E_CONFLICT",
+            f"'{refs[0]}' kept moving while it was being changed ({TRIES} tries); nothing was written",
+            hint="run the same command again",
+        )
+
+    def snapshot(self, ref: str, batch: Batch) -> Snapshot:
+        """A view of a ref as it is now, for reading only."""
+        return Snapshot(ref, self._tips([ref]).oids.get(ref), batch)
+
+    def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
+        """Reserve the next free number under a prefix by creating its ref, which only one writer can do.
+
+        Args:
+            prefix: such as 'refs/planner/numbers/iter/'.
+            taken: numbers that are in use elsewhere, such as in branch names of a clone.
+
+        Returns:
+            The number, 1 and up.
+        """
+        used = [int(name) for name in self.numbers(prefix) if name.isdigit()]
+        number = max([0, *used, *taken]) + 1
+        blob = self.repo.git.line("hash-object", "-w", "--stdin", stdin=os.urandom(20).hex().encode())
+        for _ in range(TRIES * 10):
+            ref = f"{prefix}{number:04d}"
+            result = self._update(f"create {ref}\0{blob}\0")
+            if result is None:
+                return number
+            if self.repo.maybe(ref, "object") is None:
+                raise failure(("update-ref",), result, self.repo.git.cwd)
+            number += 1
+        raise PlannerError(
+            "E_CONFLICT", f"no free number under '{prefix}'", hint="run the same command again"
+        )
+
+    def numbers(self, prefix: str) -> list[str]:
+        """The last parts of all refs under a prefix."""
+        names = self.repo.git.line("for-each-ref", "--format=%(refname)", prefix).splitlines()
+        return [name.removeprefix(prefix) for name in names]
+
+    def read_all(self, refs: Sequence[str], directory: str) -> dict[str, dict[str, bytes]]:
+        """The files directly in one folder of many branches, in two calls of git whatever their number.
+
+        Returns:
+            ref -> {file name: content}.
+        """
+        id_bytes = 32 if self.repo.object_format == "sha256" else 20
+        trees = read_objects(self.repo.git, (f"{ref}:{directory}" for ref in refs))
+        wanted: list[tuple[str, str, str]] = []
+        for ref, raw in zip(refs, trees, strict=True):
+            entries = parse_tree(raw, id_bytes) if raw else {}
+            wanted += [(ref, name, entry.oid) for name, entry in entries.items() if entry.kind == "blob"]
+        found: dict[str, dict[str, bytes]] = {ref: {} for ref in refs}
+        if wanted:
+            contents = read_objects(self.repo.git, (oid for _, _, oid in wanted))
+            for (ref, name, _), content in zip(wanted, contents, strict=True):
+                found[ref][name] = content or b""
+        return found
+
+    def _tips(self, refs: Sequence[str]) -> _Tips:
+        lines = self.repo.git.bytes(
+            "for-each-ref", "--format=%(objectname) %(refname)%00%(worktreepath)%00", *refs
+        )
+        tips = _Tips()
+        fields = os.fsdecode(lines).split("\0")
+        for head, worktree in zip(fields[0::2], fields[1::2], strict=False):
+            oid, _, ref = head.lstrip("\n").partition(" ")
+            if ref in refs:
+                tips.oids[ref] = oid
+                if worktree:
+                    tips.worktrees[ref] = Path(worktree)
+        return tips
+
+    def _prepare(self, steps: Sequence[Step], tips: _Tips, batch: Batch) -> list[_Swap]:
+        swaps = []
+        for step in steps:
+            old = tips.oids.get(step.ref)
+            match step:
+                case Write():
+                    new = self._commit(step, old, batch)
+                case Move():
+                    new = step.oid
+                case Tag():
+                    old, new = None, self._tag(step)
+                case Delete():
+                    new = None
+            if new != old:
+                swaps.append(_Swap(step.ref, old, new))
+        return swaps
+
+    def _commit(self, step: Write, old: str | None, batch: Batch) -> str | None:
+        parent = old or step.base
+        if not step.edits and not step.merge:
+            return old
+        before = None
+        if parent is not None:
+            found = batch.info(f"{parent}^{{tree}}")
+            before = found[0] if found else None
+        tree = splice(self.repo.git, batch, before, step.edits)
+        if tree == before and old is not None and not step.merge:
+            return old
+        parents = tuple(each for each in (parent, step.merge) if each)
+        return commit_tree(self.repo.git, tree, parents, step.message.text())
+
+    def _tag(self, step: Tag) -> str:
+        name = step.ref.removeprefix("refs/tags/")
+        who = self.repo.git.line("var", "GIT_COMMITTER_IDENT")
+        text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{step.message}\n"
+        return self.repo.git.line("mktag", stdin=text.encode())
+
+    def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> Result | None:
+        held: list[Lockstep] = []
+        try:
+            for swap in swaps:
+                worktree = tips.worktrees.get(swap.ref)
+                if worktree and swap.old and swap.new and worktree.is_dir():
+                    step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
+                    step.take()
+                    held.append(step)
+            result = self._update("".join(map(_command, swaps)))
+            if result is None:
+                while held:
+                    held.pop().follow()
+            return result
+        finally:
+            for step in held:
+                step.release()
+
+    def _update(self, commands: str) -> Result | None:
+        """Move refs in one transaction; None when it went through."""
+        text = f"start\0{commands}prepare\0commit\0"
+        args = ("-c", "core.filesRefLockTimeout=1000", "update-ref", "-m", "planner", "--stdin", "-z")
+        result = self.repo.git.run(*args, stdin=os.fsencode(text))
+        return None if result.status == 0 else result
+
+    def _manners(self) -> AbstractContextManager[object]:
+        if not (self._polite and self._contended):
+            return nullcontext()
+        return _Queue(self.repo.private("store.lock"))
+
+
+class _Queue:
+    """Waits its turn among writers; after a while goes on without, since correctness does not need it."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path, timeout=POLITE_SECONDS)
+
+    def __enter__(self) -> None:
+        from filelock import Timeout
+
+        with suppress(Timeout, OSError):
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _command(swap: _Swap) -> str:
+    # 'create' means "must not exist", under SHA-1 and SHA-256 alike.
+    if swap.new is None:
+        return f"delete {swap.ref}\0{swap.old}\0"
+    if swap.old is None:
+        return f"create {swap.ref}\0{swap.new}\0"
+    return f"update {swap.ref}\0{swap.new}\0{swap.old}\0"

@@ -1,0 +1,192 @@
+"""Worktrees: making and removing ours, and keeping a person's in step with a branch that moves under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Git
+from git_planner.gitio.repository import Repository, open_repository
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """One worktree: where it is, the commit it is on and the full ref of its branch (None when detached)."""
+
+    path: Path
+    head: str | None
+    branch: str | None
+    locked: bool
+    prunable: bool
+
+
+def listing(repo: Repository) -> list[Worktree]:
+    """All worktrees of a repository, the main one first; a bare main one is left out."""
+    found: list[Worktree] = []
+    fields: dict[str, str] = {}
+    for line in [*os.fsdecode(repo.git.bytes("worktree", "list", "--porcelain", "-z")).split("\0"), ""]:
+        if line:
+            key, _, value = line.partition(" ")
+            fields[key] = value
+        elif fields:
+            if "bare" not in fields:
+                found.append(
+                    Worktree(
+                        Path(fields["worktree"]),
+                        fields.get("HEAD"),
+                        fields.get("branch"),
+                        "locked" in fields,
+                        "prunable" in fields,
+                    )
+                )
+            fields = {}
+    return found
+
+
+def add(repo: Repository, path: Path, branch: str) -> Repository:
+    """Check a branch out in a new worktree.
+
+    Args:
+        path: a folder that does not exist yet.
+        branch: the short name of an existing branch.
+
+    Returns:
+        The repository as seen from there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A post-checkout hook of the repository is not meant for a worktree that no person looks at.
+    repo.git.bytes(
+        "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--", str(path), branch
+    )
+    return open_repository(path)
+
+
+def remove(repo: Repository, path: Path) -> None:
+    """Remove a worktree of ours with all that lies in it."""
+    repo.git.run("worktree", "remove", "--force", "--", str(path))
+    shutil.rmtree(path, ignore_errors=True)
+    repo.git.bytes("worktree", "prune")
+
+
+def dirty_paths(repo: Repository) -> list[str]:
+    """Paths that differ from HEAD in index or worktree, and untracked ones that are not ignored."""
+    fields = repo.git.names("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    return [field[3:] for field in fields]
+
+
+class Lockstep:
+    """Moves a checked-out branch together with the index and files of its worktree.
+
+    Taken before the ref moves, it holds the worktree's `index.lock` and has checked that no path that will
+    change was modified there. `follow` brings files and index to the new commit; `release` gives up. The lock
+    file says what is being done and by whom, so that the next writer can finish or undo the work of one that
+    was killed.
+    """
+
+    def __init__(self, place: Repository, ref: str, old: str, new: str) -> None:
+        self.place, self.ref, self.old, self.new = place, ref, old, new
+        self._index = Path(place.git.line("rev-parse", "--path-format=absolute", "--git-path", "index"))
+        self._lock = self._index.with_name(self._index.name + ".lock")
+        self._copy = self._index.with_name(self._index.name + ".planner")
+
+    def take(self) -> None:
+        """Lock and check.
+
+        Raises:
+            PlannerError: E_CHECKED_OUT naming the worktree and what is in the way.
+        """
+        recover(self.place)
+        self._make_lock()
+        try:
+            if self._index.exists():
+                shutil.copyfile(self._index, self._copy)
+            self.place.git.run("update-index", "-q", "--refresh", env=self._env)
+            trial = self.place.git.run("read-tree", "-n", "-m", "-u", self.old, self.new, env=self._env)
+        except BaseException:
+            self.release()
+            raise
+        if trial.status != 0:
+            self.release()
+            raise self._refusal(trial.words.removeprefix("error: "))
+
+    def follow(self) -> None:
+        """Bring the worktree to the new commit; call once the ref has moved."""
+        self.place.git.bytes("read-tree", "-m", "-u", self.old, self.new, env=self._env)
+        os.replace(self._copy, self._index)
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the index; what was not followed stays as it was."""
+        self._copy.unlink(missing_ok=True)
+        self._lock.unlink(missing_ok=True)
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {"GIT_INDEX_FILE": str(self._copy)}
+
+    def _make_lock(self) -> None:
+        # Linked into place, the lock is never seen without its text, not even after a kill.
+        draft = self._index.with_name(f"{self._index.name}.planner-{os.getpid()}")
+        mine = {
+            "ref": self.ref,
+            "old": self.old,
+            "new": self.new,
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+        }
+        draft.write_text(json.dumps({"git-planner": mine}))
+        try:
+            os.link(draft, self._lock)
+        except FileExistsError:
+            raise self._refusal(f"its index is locked ('{self._lock}')") from None
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _refusal(self, why: str) -> PlannerError:
+        branch = self.ref.removeprefix("refs/heads/")
+        return PlannerError(
+            "E_CHECKED_OUT",
+            f"'{branch}' is checked out in '{self.place.top}' and cannot follow there: {why}",
+            hint="commit or put away the changes there, or switch it to another branch; nothing was moved",
+        )
+
+
+def recover(place: Repository) -> None:
+    """Finish or undo what a killed writer of ours left in a worktree: an `index.lock` with our text in it."""
+    lock = Path(place.git.line("rev-parse", "--path-format=absolute", "--git-path", "index.lock"))
+    try:
+        left = json.loads(lock.read_text())["git-planner"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if left["host"] != os.uname().nodename or _runs(left["pid"]):
+        return
+    step = Lockstep(place, left["ref"], left["old"], left["new"])
+    if place.maybe(step.ref) == step.new:
+        try:
+            step.follow()
+        except (PlannerError, OSError):
+            step.release()
+    else:
+        step.release()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def temporary_index(git: Git, scratch: Path, treeish: Sequence[str] = ()) -> dict[str, str]:
+    """An environment in which git uses an index file of its own, filled from a tree when one is named."""
+    env = {"GIT_INDEX_FILE": str(scratch)}
+    git.bytes("read-tree", *(treeish or ("--empty",)), env=env)
+    return env
