@@ -1,0 +1,87 @@
+"""The four command lines. A command's module is imported only when that command runs.
+
+`COMMANDS` is the one list of commands: program -> name -> (module, attribute, short help).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+
+COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
+    "git-plan": {},
+    "git-iterate": {},
+    "git-record": {},
+    "git-planner": {},
+}
+
+ABOUT = {
+    "git-plan": "Ask a planner for the next directive, and look at plans.",
+    "git-iterate": "Plan, implement and record one change, or a loop of them.",
+    "git-record": "Measure a commit the way its policy says, and keep the result.",
+    "git-planner": "Set up, check and look after git-planner in a repository.",
+}
+
+# What runs when the first word is no command: 'git record HEAD~1' records, 'git iterate' iterates.
+DEFAULTS = {"git-record": "measure", "git-iterate": "once"}
+
+PROGRAMS = {name.removeprefix("git-"): name for name in ("git-plan", "git-iterate", "git-record")}
+
+
+def main(program: str, argv: Sequence[str]) -> int:
+    """Run one command line.
+
+    Args:
+        program: 'git-plan', 'git-iterate', 'git-record' or 'git-planner'.
+        argv: its arguments.
+
+    Returns:
+        The exit status; see errors.EXIT_MEANING.
+    """
+    from git_planner.cli.shared import guarded
+
+    words = list(argv)
+    if program == "git-planner" and words and words[0] in PROGRAMS:
+        program = PROGRAMS[words.pop(0)]
+    as_json = "--json" in words
+
+    def run() -> int:
+        result = group(program).main(words, prog_name=_shown(program), standalone_mode=False)
+        return result if isinstance(result, int) else 0
+
+    return guarded(run, as_json=as_json)
+
+
+def group(program: str) -> click.Group:
+    """The click group of one program."""
+    from git_planner.cli.lazy import LazyGroup
+
+    return LazyGroup(program, ABOUT[program], COMMANDS[program], DEFAULTS.get(program))
+
+
+def plan() -> None:
+    """Console script `git-plan`."""
+    sys.exit(main("git-plan", sys.argv[1:]))
+
+
+def iterate() -> None:
+    """Console script `git-iterate`."""
+    sys.exit(main("git-iterate", sys.argv[1:]))
+
+
+def record() -> None:
+    """Console script `git-record`."""
+    sys.exit(main("git-record", sys.argv[1:]))
+
+
+def planner() -> None:
+    """Console script `git-planner`."""
+    sys.exit(main("git-planner", sys.argv[1:]))
+
+
+def _shown(program: str) -> str:
+    return program.replace("git-", "git ", 1)

@@ -1,0 +1,109 @@
+"""What the commands share: options, the one error boundary, and output as one JSON document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, PlannerError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+plan_option = click.option(
+    "--plan", metavar="NAME", help="The plan; else the iteration's own, or 'planner.plan'."
+)
+
+
+def tell(message: str) -> None:
+    """Show progress: one line on stderr."""
+    click.echo(message, err=True)
+
+
+def hush(_: str) -> None:
+    """Show no progress."""
+
+
+def emit(document: Mapping[str, Any] | list[Any]) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def guarded(command: Callable[[], int], *, as_json: bool) -> int:
+    """The error boundary of every command line: errors become a message, a status and never a traceback.
+
+    Args:
+        command: what to run; its result is the exit status.
+        as_json: whether the error goes to stdout as a JSON document, too.
+    """
+    try:
+        return command()
+    except PlannerError as error:
+        return _report(error, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return _report(PlannerError("E_INTERRUPTED", "interrupted"), as_json=as_json)
+    except click.ClickException as error:
+        hint = (
+            f"see '{error.ctx.command_path} -h'"
+            if isinstance(error, click.UsageError) and error.ctx
+            else None
+        )
+        message = error.format_message().rstrip(".")
+        return _report(PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint), as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read our output has gone; what is left unsaid must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:  # noqa: BLE001 - this is the boundary: a defect ends here, as a sentence
+        return _report(_defect(error), as_json=as_json)
+
+
+def _report(error: PlannerError, *, as_json: bool) -> int:
+    click.echo(f"error: {error.message} ({error.code})", err=True)
+    for line in error.details:
+        click.echo(f"  {line}", err=True)
+    if error.hint and os.environ.get("GIT_ADVICE") != "0":
+        click.echo(f"hint: {error.hint}", err=True)
+    if as_json:
+        emit(error.document())
+    return error.exit
+
+
+def _defect(error: Exception) -> PlannerError:
+    if os.environ.get("GIT_PLANNER_TRACE") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno == 28:
+        return PlannerError(
+            "E_NO_SPACE", f"no space left on the disk ({error.filename})", hint="make room, then retry"
+        )
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else "somewhere"
+    return PlannerError(
+        "E_INTERNAL",
+        f"{type(error).__name__} at {place}: {str(error)[:300]}",
+        hint="this is a defect; run again with GIT_PLANNER_TRACE=1 for the whole story",
+    )
+
+
+__all__ = [
+    "DEADLINE",
+    "DONE",
+    "INTERRUPTED",
+    "UNREACHED",
+    "USAGE",
+    "emit",
+    "guarded",
+    "hush",
+    "json_option",
+    "plan_option",
+    "tell",
+]
