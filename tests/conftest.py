@@ -1,0 +1,55 @@
+"""Fixtures: laboratories, and a watchdog over the real home of whoever runs the tests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A repository with one commit on main; the test runs inside it with the sealed environment."""
+    laboratory = Lab(tmp_path)
+    with laboratory.entered():
+        yield laboratory
+
+
+@pytest.fixture
+def make_lab(tmp_path: Path) -> Callable[..., Lab]:
+    """Make laboratories of other kinds: make_lab('--bare'), make_lab(first=False)."""
+    made: list[Lab] = []
+
+    def make(*init: str, first: bool = True) -> Lab:
+        root = tmp_path / f"lab{len(made)}"
+        root.mkdir()
+        made.append(Lab(root, *init, first=first))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_is_untouched() -> Iterator[None]:
+    watched = [Path.home() / ".gitconfig", Path.home() / ".config" / "git" / "config"]
+    before = [_fingerprint(path) for path in watched]
+    yield
+    assert [_fingerprint(path) for path in watched] == before, "a test changed the real git configuration"
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_restored() -> Iterator[None]:
+    before, place = dict(os.environ), Path.cwd()
+    yield
+    now = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    before.pop("PYTEST_CURRENT_TEST", None)
+    assert (now, Path.cwd()) == (before, place), "a test left its environment behind"
+
+
+def _fingerprint(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

@@ -1,0 +1,286 @@
+"""A laboratory: one real repository in a sealed environment, with a clock that ticks a minute a commit."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.store import Store
+
+EPOCH = 1_700_000_000
+GIT = shutil.which("git") or "git"
+
+
+def sealed(home: Path) -> dict[str, str]:
+    """An environment in which nothing of the machine's own git, shell or agents' settings counts."""
+    home.mkdir(parents=True, exist_ok=True)
+    return {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_STATE_HOME": str(home / ".state"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "GIT_AUTHOR_NAME": "A U Thor",
+        "GIT_AUTHOR_EMAIL": "author@example.com",
+        "GIT_COMMITTER_NAME": "C O Mitter",
+        "GIT_COMMITTER_EMAIL": "committer@example.com",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_EDITOR": "false",
+        "GIT_SEQUENCE_EDITOR": "false",
+        "GIT_ASKPASS": "false",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(home.parent),
+    }
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How one command line ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Lab:
+    """One repository to experiment on.
+
+    Args:
+        root: an empty folder; the repository is made in `root/repo`.
+        init: more arguments for git init, such as '--bare' or '--object-format=sha256'.
+        first: whether to make a first commit on main.
+    """
+
+    def __init__(self, root: Path, *init: str, first: bool = True) -> None:
+        self.root = root
+        self.home = root / "home"
+        self.env = sealed(self.home)
+        self.path = root / "repo"
+        self.ticks = 0
+        self._tick()
+        subprocess.run([GIT, "init", "-q", "-b", "main", *init, str(self.path)], env=self.env, check=True)
+        if first and "--bare" not in init:
+            self.commit("first", {"README.md": "hello\n"})
+
+    # -- git ------------------------------------------------------------------------------------------------
+    def git(self, *args: str, cwd: Path | None = None, stdin: str | None = None, check: bool = True) -> str:
+        """Run the real git and return its stripped stdout."""
+        done = self.run_git(*args, cwd=cwd, stdin=stdin)
+        if check and done.status != 0:
+            raise AssertionError(f"git {' '.join(args)}: {done.status}\n{done.out}{done.err}")
+        return done.out.strip()
+
+    def run_git(self, *args: str, cwd: Path | None = None, stdin: str | None = None) -> Ran:
+        """Run the real git and return how it ended."""
+        return self.run_program(GIT, *args, cwd=cwd, stdin=stdin)
+
+    def commit(
+        self, message: str, files: Mapping[str, str | bytes | None], *, cwd: Path | None = None
+    ) -> str:
+        """Write files (None removes one), commit them a minute later than the last commit, return the id."""
+        place = cwd or self.path
+        for name, content in files.items():
+            target = place / name
+            if content is None:
+                target.unlink()
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+        self._tick()
+        self.git("add", "--all", "--", *files, cwd=place)
+        self.git("commit", "-q", "--allow-empty", "-m", message, cwd=place)
+        return self.git("rev-parse", "HEAD", cwd=place)
+
+    def show(self, name: str) -> str:
+        """The content of an object, such as 'main:README.md'."""
+        return self.run_git("cat-file", "-p", name).out
+
+    def refs(self) -> dict[str, str]:
+        """Every ref with the object it names."""
+        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        return dict(line.split(" ") for line in lines)
+
+    def worktree(self, name: str, branch: str) -> Path:
+        """Check a branch out in a linked worktree beside the repository."""
+        path = self.root / name
+        self.git("worktree", "add", "-q", str(path), branch)
+        return path
+
+    def clone(self, name: str, *args: str) -> Lab:
+        """A clone of this repository as a laboratory of its own."""
+        other = Lab.__new__(Lab)
+        other.root, other.home, other.env = self.root / name, self.home, dict(self.env)
+        other.path, other.ticks = other.root / "repo", self.ticks
+        other.root.mkdir()
+        subprocess.run([GIT, "clone", "-q", *args, str(self.path), str(other.path)], env=self.env, check=True)
+        return other
+
+    def fsck(self) -> None:
+        """Fail unless git finds every object and ref sound."""
+        done = self.run_git("fsck", "--no-dangling", "--strict")
+        assert (done.status, done.out) == (0, ""), done.out + done.err
+
+    # -- ours -----------------------------------------------------------------------------------------------
+    @property
+    def repo(self) -> Repository:
+        """The repository as our code sees it; call within `entered`, or pass the environment to a process."""
+        return open_repository(self.path)
+
+    @property
+    def store(self) -> Store:
+        """A store on the repository."""
+        return Store(self.repo)
+
+    def rival(self, ref: str, path: str, content: str) -> str:
+        """Move a branch as another writer would: plain git, no store."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=content)
+        index = {"GIT_INDEX_FILE": str(self.root / "rival-index")}
+        tip = self.run_git("rev-parse", "-q", "--verify", ref).out.strip()
+        self.run_program(GIT, "read-tree", tip or "--empty", env=index)
+        self.run_program(GIT, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+        tree = self.run_program(GIT, "write-tree", env=index).out.strip()
+        commit = self.git("commit-tree", tree, *(("-p", tip) if tip else ()), "-m", "rival")
+        self.git("update-ref", ref, commit)
+        return commit
+
+    def run(self, *argv: str, cwd: Path | None = None, stdin: str = "") -> Ran:
+        """Run one of our command lines in this process: run('git-plan', 'list', '--json')."""
+        from git_planner import cli
+
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            self.entered(cwd),
+            _stdin(stdin),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = cli.main(argv[0], list(argv[1:]))
+        return Ran(status, out.getvalue(), err.getvalue())
+
+    def spawn(self, *argv: str, cwd: Path | None = None, stdin: str | None = None, **env: str) -> Ran:
+        """Run one of our command lines as a process of its own: spawn('git-plan', 'list')."""
+        code = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
+        return self.run_program(sys.executable, "-c", code, *argv, cwd=cwd, stdin=stdin, env=env)
+
+    def run_program(
+        self,
+        *argv: str,
+        cwd: Path | None = None,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Ran:
+        """Run any program in the sealed environment."""
+        done = subprocess.run(
+            argv,
+            cwd=cwd or self.path,
+            env={**self.env, **(env or {})},
+            input=(stdin or "").encode(),
+            capture_output=True,
+            check=False,
+        )
+        return Ran(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+
+    @contextlib.contextmanager
+    def entered(self, cwd: Path | None = None) -> Iterator[Path]:
+        """Be in the repository with the sealed environment, in this process."""
+        before, place = dict(os.environ), Path.cwd()
+        try:
+            os.environ.clear()
+            os.environ.update(self.env)
+            os.chdir(cwd or self.path)
+            yield Path.cwd()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            os.chdir(place)
+
+    @contextlib.contextmanager
+    def undisturbed(self, *, allow: Sequence[str] = ()) -> Iterator[None]:
+        """Fail unless HEAD, index entries and files of every worktree are the same afterwards.
+
+        Args:
+            allow: names of worktree folders that may come, go or change.
+        """
+        before = self._picture(allow)
+        yield
+        assert self._picture(allow) == before
+
+    def crash_after(self, calls: int, *, after: bool = False) -> dict[str, str]:
+        """Environment for `spawn` with a git on PATH that kills its caller at its Nth call.
+
+        Args:
+            calls: the call, from 1, at which the caller is killed with SIGKILL before git does its work.
+            after: kill once git has done its work, instead.
+        """
+        folder = self.root / "crash" / str(calls)
+        folder.mkdir(parents=True, exist_ok=True)
+        counter = folder / "count"
+        counter.unlink(missing_ok=True)
+        script = folder / "git"
+        kill = 'kill -9 "$PPID"; exit 137'
+        work = f'"{GIT}" "$@"; ' if after else ""
+        script.write_text(
+            "#!/bin/sh\n"
+            f'printf . >>"{counter}"\n'
+            f'if [ "$(wc -c <"{counter}")" -eq {calls} ]; then {work}{kill}; fi\n'
+            f'exec "{GIT}" "$@"\n'
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+        return {"PATH": f"{folder}{os.pathsep}{self.env['PATH']}"}
+
+    def _tick(self) -> None:
+        self.ticks += 1
+        stamp = f"{EPOCH + 60 * self.ticks} +0000"
+        self.env["GIT_AUTHOR_DATE"] = self.env["GIT_COMMITTER_DATE"] = stamp
+
+    def _picture(self, allow: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+        picture = {}
+        for line in self.git("worktree", "list", "--porcelain").splitlines():
+            if line.startswith("worktree ") and Path(line[9:]).name not in allow and Path(line[9:]).is_dir():
+                place = Path(line[9:])
+                if self.run_git("rev-parse", "--is-inside-work-tree", cwd=place).out.strip() == "true":
+                    head = self.run_git("rev-parse", "--symbolic-full-name", "HEAD", cwd=place).out
+                    picture[line[9:]] = (head, self.git("ls-files", "--stage", cwd=place), _digest(place))
+        return picture
+
+
+@contextlib.contextmanager
+def _stdin(text: str) -> Iterator[None]:
+    before = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+    try:
+        yield
+    finally:
+        sys.stdin = before
+
+
+def _digest(place: Path) -> str:
+    state = hashlib.sha256()
+    for folder, names, files in sorted(os.walk(place)):
+        if ".git" in names:
+            names.remove(".git")
+        for name in sorted(files):
+            path = Path(folder) / name
+            if name != ".git":
+                content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+                state.update(
+                    f"{path.relative_to(place)}\0{path.lstat().st_mode}\0".encode() + content + b"\0"
+                )
+    return state.hexdigest()
