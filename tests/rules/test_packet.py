@@ -18,9 +18,8 @@ CYCLES = Metric("cycles", ("true",), r"(\d+)", None, "cycles", "lower", "determi
 
 def row(number: int, family: str | None, value: float | None, **more: Any) -> Record:
     """An attempt; without a value it is invalid."""
-    measured = (
-        (Measured("cycles", "cycles", more.pop("better", "lower"), (value,), value, 0.0),) if value else ()
-    )
+    better = more.pop("better", "lower")
+    measured = (Measured("cycles", "cycles", better, (value,), value, 0.0),) if value else ()
     verdict = more.pop("verdict", "worse" if value else "invalid")
     return Record(
         id=f"r{number}",
