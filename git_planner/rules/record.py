@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -56,11 +56,11 @@ class Tests:
 class Record:
     """One measured result, as it stands in experiments/records/<id>.json on the plan's branch.
 
-    `commit`, `tree`, `base` are object ids; `tree` is the tree that was really measured (the candidate with the
-    trusted base's guarded paths over it and without our state files). `instrument` and `environment_digest` are
-    digests: records are comparable, and a cached result serves, only where both are equal. Times are UTC
-    'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step; `usage` has token counts by role. `measurement`
-    `delta` is candidate minus best before, in the metric's unit.
+    `commit`, `tree`, `base` are object ids; `tree` is the tree that was really measured: the candidate with
+    the trusted base's guarded paths over it and without our state files (the candidate's own tree when it was
+    refused unmeasured). Records are comparable where `instrument` is equal; a cached result serves where
+    `environment_digest` is equal too. Times are UTC 'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step;
+    `usage` has token counts by role. `delta` is candidate minus best before, in the metric's unit.
     """
 
     id: str
@@ -136,25 +136,42 @@ def better(value: float, than: float, direction: Literal["lower", "higher"]) -> 
 
 
 def best(records: Iterable[Record], *, instrument: str | None = None) -> Record | None:
-    """The best valid record, the earliest one of equals; only those of one instrument when it is given."""
+    """The best valid record, the earliest one of equals; only those of one instrument when it is given.
+
+    After the first, only a record that was found to be an improvement (or a baseline) can take the lead, so a
+    lucky sample within the noise never becomes the mark that others have to beat.
+    """
     found: Record | None = None
     for record in records:
-        if not record.valid or record.value is None or (instrument and record.instrument != instrument):
-            continue
-        if found is None or better(record.value, found.value or 0.0, record.metrics[0].better):
+        if _leads(record, found, instrument):
             found = record
     return found
 
 
-def plateau(records: Sequence[Record], *, instrument: str | None = None) -> int | None:
-    """Valid attempts since the last strict improvement, counted by strict improvement; None without a best."""
+def plateau(records: Iterable[Record], *, instrument: str | None = None) -> int | None:
+    """How many valid attempts came after the best one, in the order given; None without a best."""
     top: Record | None = None
     since = 0
     for record in records:
-        if not record.valid or record.value is None or (instrument and record.instrument != instrument):
+        if not _counts(record, instrument):
             continue
-        if top is None or better(record.value, top.value or 0.0, record.metrics[0].better):
+        if _leads(record, top, instrument):
             top, since = record, 0
         else:
             since += 1
     return None if top is None else since
+
+
+def _counts(record: Record, instrument: str | None) -> bool:
+    return record.valid and bool(record.metrics) and instrument in (None, record.instrument)
+
+
+def _leads(record: Record, top: Record | None, instrument: str | None) -> bool:
+    if not _counts(record, instrument):
+        return False
+    if top is None:
+        return True
+    deciding, mark = record.metrics[0], top.metrics[0]
+    if record.verdict != "improved" and record.kind != "baseline":
+        return False
+    return better(deciding.median, mark.median, deciding.better)

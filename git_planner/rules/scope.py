@@ -1,0 +1,65 @@
+"""What a candidate may change. Pure: which path matches a pattern is asked of git, the answer judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from git_planner.rules.verdict import Refusal
+
+_SHOWN = 5
+_STATUS = {"A": "added", "D": "deleted", "M": "changed", "T": "changed in type"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed path. `status` is git's letter; modes are octal texts, '000000' where there is no file."""
+
+    path: str
+    status: str
+    old_mode: str
+    new_mode: str
+
+    @property
+    def words(self) -> str:
+        """What happened, as in 'added: tests/x.py'."""
+        what = _STATUS.get(self.status, "changed")
+        if "000000" not in (self.old_mode, self.new_mode) and self.old_mode != self.new_mode:
+            what = f"mode {self.old_mode} to {self.new_mode}"
+        return f"{what}: {self.path}"
+
+
+def guard(changes: Sequence[Change]) -> tuple[Refusal, tuple[str, ...]] | None:
+    """Judge the changes of guarded paths between the trusted base and the candidate: there must be none."""
+    if not changes:
+        return None
+    return Refusal("guard", _listed([change.path for change in changes])), tuple(
+        each.words for each in changes
+    )
+
+
+def scope(
+    changed: Sequence[str], allowed: Collection[str] | None, forbidden: Collection[str]
+) -> tuple[Refusal, tuple[str, ...]] | None:
+    """Judge the changed paths of a candidate.
+
+    Args:
+        changed: every changed path, without our own state file.
+        allowed: those of them that match an allowed pattern; None when the policy allows everything.
+        forbidden: those of them that match a forbidden pattern.
+
+    Returns:
+        The refusal and one violation a path, or None when all is inside the scope.
+    """
+    violations = [f"forbidden: {path}" for path in changed if path in forbidden]
+    if allowed is not None:
+        outside = [path for path in changed if path not in allowed and path not in forbidden]
+        violations += [f"not allowed: {path}" for path in outside]
+    if not violations:
+        return None
+    return Refusal("scope", _listed([each.split(": ", 1)[1] for each in violations])), tuple(violations)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(f"'{path}'" for path in paths[:_SHOWN]) + rest

@@ -1,0 +1,87 @@
+"""The decision about one candidate: improved, within noise or worse, or why it does not count. Pure.
+
+A deterministic metric is decided by comparison; its repeats must agree exactly. A noisy metric is decided
+by medians: a difference counts only when it is larger than the two spreads (median absolute deviations)
+together, so that the intervals 'median plus or minus spread' of candidate and best do not touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from git_planner.rules.names import number
+from git_planner.rules.policy import Metric
+from git_planner.rules.record import REASONS, Measured, Verdict, better
+from git_planner.rules.statistics import median, spread
+
+UNMEASURED = ("crash", "timeout", "missing_tool", "submodule")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a candidate does not count: a key of record.REASONS and one sentence for people."""
+
+    reason: str
+    sentence: str
+
+    @property
+    def verdict(self) -> Literal["invalid", "unmeasured"]:
+        """Whether the candidate was judged and refused, or could not be judged at all."""
+        return "unmeasured" if self.reason in UNMEASURED else "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with what it rests on. `delta` is candidate minus best before, in the metric's unit."""
+
+    verdict: Verdict
+    reason: str | None
+    best_before: float | None
+    delta: float | None
+    summary: str
+
+
+def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
+    """Samples in the order they were taken, with median and spread; refused where they break the policy."""
+    if not samples:
+        return Refusal("no_metric", f"'{metric.name}' has no samples")
+    if metric.kind == "deterministic" and len(set(samples)) > 1:
+        shown = ", ".join(number(sample) for sample in samples[:5])
+        return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
+    return Measured(metric.name, metric.unit, metric.better, tuple(samples), median(samples), spread(samples))
+
+
+def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decision:
+    """Compare a candidate with the best so far, measured by the same instrument.
+
+    Args:
+        metric: the deciding metric of the policy.
+        candidate: what was measured now.
+        rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
+    """
+    words = f"{number(candidate.median)} {metric.unit}".strip()
+    if rival is None:
+        return Decision("improved", None, None, None, f"{metric.name} {words}, the first valid result")
+    delta = candidate.median - rival.median
+    noise = candidate.spread + rival.spread if metric.kind == "noisy" else 0.0
+    if abs(delta) <= noise:
+        verdict: Verdict = "within_noise"
+    else:
+        verdict = "improved" if better(candidate.median, rival.median, metric.better) else "worse"
+    sign = "+" if delta > 0 else ""
+    summary = f"{metric.name} {words} ({sign}{number(delta)} against {number(rival.median)})"
+    return Decision(verdict, None, rival.median, delta, summary)
+
+
+def refused(refusal: Refusal, best_before: float | None) -> Decision:
+    """The decision about a candidate that does not count."""
+    return Decision(
+        refusal.verdict, refusal.reason, best_before, None, f"{REASONS[refusal.reason]}: {refusal.sentence}"
+    )
+
+
+def reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
+    """Whether a value is at a threshold or beyond it; False without a threshold."""
+    return threshold is not None and not better(threshold, value, direction)
