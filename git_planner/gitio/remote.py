@@ -1,0 +1,249 @@
+"""Other repositories: asking, fetching and publishing, with progress and without ever prompting.
+
+GitPython runs git here and hands over its output as it comes; it is a thin wrapper around the command line,
+so that SHA-256, reftable and linked worktrees just work, and it never writes a ref.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Git, environment
+from git_planner.gitio.repository import Repository
+
+if TYPE_CHECKING:
+    from git.cmd import Git as Wrapper
+
+Tell = Callable[[str], None]
+
+# A server that accepts and never answers must not hold us for ever; a large first push takes minutes.
+DEADLINE = 600.0
+_ASKING = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One ref to publish.
+
+    Args:
+        ref: the full name of the ref over there.
+        oid: the object it shall name.
+        expected: what it must name there now; None when it must not exist.
+    """
+
+    ref: str
+    oid: str
+    expected: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A push that went through as a whole. `moved`: ref -> object id it names now over there."""
+
+    moved: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LostRace:
+    """A push refused as a whole since somebody was faster. `found`: ref -> what it names there, or None."""
+
+    found: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    status: int
+    stdout: str
+    stderr: str
+    late: bool
+
+
+def url(repo: Repository, remote: str) -> str:
+    """The address of a remote, without credentials.
+
+    Raises:
+        PlannerError: E_REMOTE when there is no such remote.
+    """
+    result = repo.git.run("remote", "get-url", "--", remote)
+    if result.status != 0:
+        raise PlannerError(
+            "E_REMOTE",
+            f"there is no remote '{remote}' here",
+            hint="name one with '--remote'; 'git remote' lists them",
+        )
+    return masked(os.fsdecode(result.stdout).strip())
+
+
+def listing(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
+    """The refs of a remote that git matches with one of the patterns: full name -> object id.
+
+    An annotated tag stands for the tag object itself.
+
+    Raises:
+        PlannerError: E_REMOTE in git's own words.
+    """
+    url(repo, remote)
+    ended = _run(repo, ["ls-remote", "--quiet", "--refs", "--", remote, *patterns], None, _ASKING)
+    if ended.status != 0:
+        raise _failed(remote, "asked", ended)
+    return {name: oid for oid, name in (line.split("\t", 1) for line in ended.stdout.splitlines())}
+
+
+def fetch(
+    repo: Repository, remote: str, refspecs: Sequence[str], tell: Tell, *, deadline: float = DEADLINE
+) -> None:
+    """Fetch exactly the named refs, no tags on the way, and leave FETCH_HEAD alone.
+
+    Args:
+        refspecs: such as '+refs/heads/iter/best:refs/planner/remote/origin/heads/iter/best'.
+        deadline: seconds.
+
+    Raises:
+        PlannerError: E_REMOTE in git's own words.
+    """
+    url(repo, remote)
+    words = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
+    words += ["--no-recurse-submodules", "--atomic", "--", remote]
+    ended = _run(repo, [*words, *refspecs], tell, deadline)
+    if ended.status != 0:
+        raise _failed(remote, "fetched from", ended)
+
+
+def push(
+    repo: Repository,
+    remote: str,
+    updates: Sequence[Update],
+    tell: Tell,
+    *,
+    dry_run: bool = False,
+    deadline: float = DEADLINE,
+) -> Pushed | LostRace:
+    """Publish all the refs or none of them, each only if the remote still has what we expect there.
+
+    Args:
+        updates: what to move, and from where.
+        dry_run: ask and tell, move nothing.
+        deadline: seconds.
+
+    Returns:
+        `Pushed`, or `LostRace` when at least one ref over there is not what was expected.
+
+    Raises:
+        PlannerError: E_REMOTE in git's own words for all other failures.
+    """
+    url(repo, remote)
+    if not updates:
+        return Pushed({})
+    leases = [f"--force-with-lease={each.ref}:{each.expected or ''}" for each in updates]
+    words = ["push", "--progress", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no"]
+    words += [*(["--dry-run"] if dry_run else []), *leases, "--", remote]
+    ended = _run(repo, [*words, *(f"{each.oid}:{each.ref}" for each in updates)], tell, deadline)
+    if ended.status == 0:
+        return Pushed({each.ref: each.oid for each in updates})
+    if ended.late:
+        raise _failed(remote, "pushed to", ended)
+    # Whether this was a lost race is read off the remote, never off git's words.
+    there = listing(repo, remote, *(each.ref for each in updates))
+    if any(there.get(each.ref) != each.expected for each in updates):
+        return LostRace({each.ref: there.get(each.ref) for each in updates})
+    raise _failed(remote, "pushed to", ended)
+
+
+def masked(text: str) -> str:
+    """A text with the credentials in its URLs made unreadable."""
+    return re.sub(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s'\"]+@", r"\1***@", text)
+
+
+def _run(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
+    git = _wrapper(repo.git)
+    from git.cmd import handle_process_output
+    from git.exc import GitCommandNotFound
+
+    wanted = {**environment(), **_quiet(repo)}
+    # GitPython adds to the inherited environment and cannot take away, so `env` does.
+    gone = [word for name in sorted(os.environ.keys() - wanted.keys()) for word in ("-u", name)]
+    out: list[str] = []
+    err: list[str] = []
+    progress = _Progress(tell, err)
+    try:
+        process = git.execute(
+            ["env", *gone, "git", *repo.git.prefix, *words], as_process=True, env=wanted, shell=False
+        )
+    except GitCommandNotFound:
+        raise PlannerError("E_MISSING_TOOL", "'env' is not on PATH", hint="mend PATH") from None
+    program = process.proc
+    assert program is not None
+    started = time.monotonic()
+    handle_process_output(
+        process,
+        lambda line: out.append(os.fsdecode(line)),
+        lambda line: progress.line(os.fsdecode(line)),
+        decode_streams=False,
+        kill_after_timeout=deadline,
+    )
+    late = time.monotonic() - started >= deadline
+    status = program.wait()
+    return _Ended(status, "".join(out), "".join(err), late and status != 0)
+
+
+def _wrapper(git: Git) -> Wrapper:
+    # While it is imported, GitPython looks for git and complains loudly; our calls say what is missing.
+    before = os.environ.get("GIT_PYTHON_REFRESH")
+    os.environ["GIT_PYTHON_REFRESH"] = "quiet"
+    try:
+        from git.cmd import Git as Wrapper
+    finally:
+        if before is None:
+            del os.environ["GIT_PYTHON_REFRESH"]
+        else:
+            os.environ["GIT_PYTHON_REFRESH"] = before
+    return Wrapper(str(git.cwd))
+
+
+def _quiet(repo: Repository) -> dict[str, str]:
+    """What keeps git and ssh from asking a person anything."""
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", ""), "LC_ALL": "C"}
+    chosen = {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys() or repo.config("core.sshCommand")
+    if not chosen:
+        quiet["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
+    return quiet
+
+
+class _Progress:
+    """Sorts what git says on stderr: progress goes to `tell`, all else is kept for an error."""
+
+    _LINE = re.compile(r"(?:remote: )?([A-Z][a-z ]+): +(\d+)%")
+
+    def __init__(self, tell: Tell | None, kept: list[str]) -> None:
+        self._tell = tell
+        self._kept = kept
+        self._last = ""
+
+    def line(self, text: str) -> None:
+        for each in text.replace("\r", "\n").splitlines():
+            found = self._LINE.match(each)
+            if not found:
+                self._kept.append(each + "\n")
+            elif self._tell is not None and f"{found[1]} {found[2]}" != self._last and found[2] == "100":
+                self._last = f"{found[1]} {found[2]}"
+                self._tell(f"{found[1].lower()}: done")
+
+
+def _failed(remote: str, verb: str, ended: _Ended) -> PlannerError:
+    words = [masked(line) for line in ended.stderr.splitlines() if line.strip()]
+    if ended.late:
+        words = ["it did not answer in time", *words]
+    first = next((line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "")
+    plain = first.removeprefix("fatal: ").removeprefix("error: ").rstrip(".")
+    return PlannerError(
+        "E_REMOTE",
+        f"the remote '{remote}' could not be {verb}: {plain or f'git ended with status {ended.status}'}",
+        hint="check the address with 'git remote -v' and your access to it",
+        details=words[1:],
+    )
