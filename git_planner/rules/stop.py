@@ -10,9 +10,7 @@ from git_planner.rules.policy import Stop
 
 # Errors of an attempt that a further attempt may well not meet again. All others end a loop at once: a login,
 # a setting or a missing program does not mend itself, and a broken repository is not for a loop to go on in.
-PASSING = frozenset(
-    {"E_ANSWER", "E_CONFLICT", "E_DEADLINE", "E_JSON", "E_PLANNER", "E_SCHEMA", "E_UNREACHED"}
-)
+PASSING = frozenset({"E_CONFLICT", "E_DEADLINE", "E_JSON", "E_SCHEMA"})
 
 
 @dataclass(frozen=True, slots=True)
