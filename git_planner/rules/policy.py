@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ALWAYS_GUARDED = (".git-planner.yml",)
+
+
+def pathspecs(patterns: Iterable[str]) -> list[str]:
+    """Patterns of a policy as git takes them: from the top, '*' within one folder, '**' across folders.
+
+    'tests/**' is 'tests' itself too: a folder may be replaced by a link, or be a submodule.
+    """
+    whole = (each for pattern in patterns for each in (pattern, pattern.removesuffix("/**")))
+    return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
 
 
 @dataclass(frozen=True, slots=True)
