@@ -5,9 +5,9 @@ Pure. Everything here is computed from a plan's records, oldest first, and the p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from git_planner.rules import record as records
 from git_planner.rules.directive import FAMILY_PREFIX
@@ -106,11 +106,20 @@ def _gained(run: Sequence[Record], least: float) -> bool:
     if not run or not run[-1].valid or run[-1].value is None:
         return False
     last = run[-1]
-    best = records.best(run[:-1], instrument=last.instrument)
-    if best is None or best.value is None or last.value is None:
+    best = _extreme([each for each in run[:-1] if each.instrument == last.instrument])
+    if best is None:
         return False
-    gain = best.value - last.value if last.metrics[0].better == "lower" else last.value - best.value
+    gain = best - run[-1].value if last.metrics[0].better == "lower" else run[-1].value - best
     return gain >= least
+
+
+def _extreme(rows: Sequence[Record]) -> float | None:
+    """The best value of comparable valid rows, whatever their verdicts."""
+    valid = [each for each in rows if each.valid and each.value is not None]
+    if not valid:
+        return None
+    pick = min if valid[0].metrics[0].better == "lower" else max
+    return pick(each.value for each in valid if each.value is not None)
 
 
 def family_of(record: Record) -> str:
@@ -187,9 +196,9 @@ def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
 def _best_by_family(rows: Sequence[Record]) -> dict[str, float]:
     found: dict[str, float] = {}
     for family in dict.fromkeys(family_of(each) for each in rows):
-        top = records.best(each for each in rows if family_of(each) == family)
-        if top is not None and top.value is not None:
-            found[family] = top.value
+        top = _extreme([each for each in rows if family_of(each) == family])
+        if top is not None:
+            found[family] = top
     return found
 
 
@@ -227,13 +236,47 @@ def cold_start(ledger: Sequence[Record]) -> bool:
 
 def inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
     """The best and the most recent valid attempts, best first, each once, at most `most` of either kind."""
-    valid = [each for each in comparable(attempts(ledger)) if each.valid and each.value is not None]
+    rows = comparable(attempts(ledger))
+    valid = [each for each in rows if each.valid and each.value is not None and each.commit]
     if not valid:
         return []
     sign = 1 if valid[0].metrics[0].better == "lower" else -1
     ranked = sorted(valid, key=lambda each: sign * (each.value or 0.0))
     chosen = {each.id: each for each in (*ranked[:most], *reversed(valid[-most:]))}
     return list(chosen.values())
+
+
+def commit_context(commit: str, summary: str, record: Record | None) -> dict[str, Any]:
+    """A commit as planners see it: what it is, and what was measured of it where that is known.
+
+    Args:
+        commit: its id.
+        summary: its subject, or any sentence that says what it is.
+        record: its record.
+    """
+    highlights = [*record.change_summary] if record else []
+    extra: dict[str, Any] = (
+        {"strategy_tags": list(record.strategy), "iteration": record.iteration} if record else {}
+    )
+    if record and record.hypothesis:
+        extra["hypothesis"] = record.hypothesis
+    return {
+        "commit": commit,
+        "summary": summary,
+        "highlights": highlights[:50],
+        "evaluation_summary": record.summary if record else None,
+        "metrics": [
+            {
+                "name": each.name,
+                "value": each.median,
+                "unit": each.unit,
+                "better": each.better,
+                "summary": f"median of {len(each.samples)}" if len(each.samples) > 1 else None,
+            }
+            for each in (record.metrics if record else ())
+        ],
+        "extra_context": extra,
+    }
 
 
 def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
@@ -262,27 +305,6 @@ def _trailing_failures(rows: Sequence[Record]) -> list[Record]:
             break
         failed.append(row)
     return failed
-
-
-def family_errors(strategy_family: str, constraints: Mapping[str, Any]) -> list[str]:
-    """Judge a directive's family by the constraints of the packet it answers.
-
-    Args:
-        strategy_family: the directive's family, with its prefix.
-        constraints: the packet's `strategy_family_constraints`.
-
-    Returns:
-        One sentence, or none when the family is allowed.
-    """
-    allowed = list(constraints["allowed_families"])
-    if not allowed or strategy_family in allowed:
-        return []
-    why: Literal["blocked now", "unknown"] = (
-        "blocked now" if strategy_family in constraints["blocked_families"] else "unknown"
-    )
-    return [
-        f"/strategy_family: {strategy_family[:80]!r} is {why}; use one of {', '.join(map(repr, allowed))}"
-    ]
 
 
 def web_url(origin: str | None) -> str | None:

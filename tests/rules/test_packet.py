@@ -100,6 +100,8 @@ def test_the_third_blocks_even_when_it_gained() -> None:
 def test_the_gain_is_over_the_best_earlier_one_of_the_streak() -> None:
     rows = row(1, "schedule", 80), row(2, "schedule", 100), row(3, "schedule", 79)
     assert rule(*rows) == verdict("schedule", "schedule", 3)
+    worse = row(1, "schedule", 100), row(2, "schedule", 80), row(3, "schedule", 75)
+    assert rule(*worse)["last_attempt_meaningful_win"] is False
     outside = row(1, "break_deps", 10), row(2, "schedule", 100), row(3, "schedule", 90)
     assert rule(*outside) == verdict(None, "schedule", 2, limit=3)
 
@@ -145,14 +147,20 @@ def test_at_least_one_known_family_is_always_allowed(steps: list[tuple[Any, int]
 
 
 def test_an_equal_result_does_not_end_a_plateau() -> None:
-    rows = [row(1, None, 100), row(2, None, 90), row(3, None, 90), row(4, None, None), row(5, None, 95)]
+    rows = [
+        row(1, None, 100),
+        row(2, None, 90, verdict="improved"),
+        row(3, None, 90, verdict="within_noise"),
+        row(4, None, None),
+        row(5, None, 95),
+    ]
     assert plateau(rows) == 2
 
 
 def test_the_summary_of_a_campaign() -> None:
     rows = [
         row(0, None, 100, kind="baseline"),
-        row(1, "schedule", 90, delta=-10.0, summary="better"),
+        row(1, "schedule", 90, verdict="improved", delta=-10.0, summary="better"),
         row(2, "schedule", None, reason="guard"),
         row(3, "break_deps", 95),
         row(4, None, None, reason="incorrect"),
@@ -253,14 +261,24 @@ def test_the_hint_tells_best_plateau_and_failures() -> None:
     )
 
 
-def test_a_family_outside_the_packets_rule_is_named() -> None:
-    constraints = packet.family_rule([row(1, "schedule", 9), row(2, "schedule", 9)], FAMILIES).document()
-    assert packet.family_errors("family:break_deps", constraints) == []
-    others = "use one of 'family:reduce_loads', 'family:break_deps'"
-    blocked = f"/strategy_family: 'family:schedule' is blocked now; {others}"
-    assert packet.family_errors("family:schedule", constraints) == [blocked]
-    unknown = f"/strategy_family: 'schedule' is unknown; {others}"
-    assert packet.family_errors("schedule", constraints) == [unknown]
+def test_a_commit_with_its_record() -> None:
+    record = row(3, "schedule", 90, summary="good", change_summary=("x",), hypothesis="h")
+    assert packet.commit_context("c" * 40, "a subject", record) == {
+        "commit": "c" * 40,
+        "summary": "a subject",
+        "highlights": ["x"],
+        "evaluation_summary": "good",
+        "metrics": [{"name": "cycles", "value": 90, "unit": "cycles", "better": "lower", "summary": None}],
+        "extra_context": {"strategy_tags": ["family:schedule"], "iteration": 3, "hypothesis": "h"},
+    }
+    assert packet.commit_context("c" * 40, "a subject", None) == {
+        "commit": "c" * 40,
+        "summary": "a subject",
+        "highlights": [],
+        "evaluation_summary": None,
+        "metrics": [],
+        "extra_context": {},
+    }
 
 
 @pytest.mark.parametrize(
