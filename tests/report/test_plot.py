@@ -1,0 +1,98 @@
+"""Plots: the same records give the same picture, byte for byte."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from git_planner.report import plot
+from git_planner.rules.record import Measured, Record, Verdict
+from tests.lab import Lab
+
+
+def record(number: int, verdict: Verdict, cycles: float | None) -> Record:
+    """A record as a loop leaves it; number 0 is the baseline."""
+    metrics = (Measured("cycles", "cycles", "lower", (cycles,), cycles, 0.0),) if cycles is not None else ()
+    return Record(
+        id=f"r{number}",
+        plan="default",
+        kind="attempt" if number else "baseline",
+        verdict=verdict,
+        reason=None,
+        commit="c",
+        tree="t",
+        patch_id=None,
+        base="b",
+        branch=None,
+        iteration=number or None,
+        slug=None,
+        instrument="i",
+        environment_digest="e",
+        metrics=metrics,
+    )
+
+
+RECORDS = [
+    record(0, "within_noise", 768),
+    record(1, "improved", 708),
+    record(2, "invalid", None),
+    record(3, "improved", 456),
+    record(4, "worse", 584),
+]
+
+
+def test_series_knows_the_best_of_each_time() -> None:
+    drawn = plot.series(RECORDS)
+    assert (drawn.name, drawn.unit) == ("cycles", "cycles")
+    assert drawn.best == (768, 708, 708, 456, 456)
+    assert [(point.x, point.value, point.look) for point in drawn.points] == [
+        (0, 768, "baseline"),
+        (1, 708, "improved"),
+        (2, None, "invalid"),
+        (3, 456, "improved"),
+        (4, 584, "worse"),
+    ]
+
+
+def test_terminal_plot() -> None:
+    expected = (Path(__file__).parent / "terminal-plot.txt").read_text(encoding="utf-8")
+    assert plot.terminal(plot.series(RECORDS), width=60, height=14) + "\n" == expected
+
+
+def test_svg_is_an_image_and_always_the_same() -> None:
+    drawn = plot.series(RECORDS)
+    image = plot.svg(drawn)
+    texts = {node.text for node in ET.fromstring(image).iter("{http://www.w3.org/2000/svg}text")}
+    assert {
+        "cycles over the iterations",
+        "iteration",
+        "cycles",
+        "best so far",
+        "improved",
+        "invalid",
+    } <= texts
+    assert plot.svg(drawn) == image
+
+
+def test_nothing_measured_can_be_drawn() -> None:
+    drawn = plot.series([record(1, "unmeasured", None)])
+    assert "metric over the iterations" in plot.terminal(drawn, width=60, height=10)
+    assert plot.svg(drawn).startswith(b"<?xml")
+
+
+def test_without_the_extra_an_error_says_what_to_install(lab: Lab) -> None:
+    for module, call in (("plotext", "terminal"), ("matplotlib", "svg")):
+        code = (
+            "import sys\n"
+            f"sys.modules[{module!r}] = None\n"
+            "from git_planner.errors import PlannerError\n"
+            "from git_planner.report import plot\n"
+            "try:\n"
+            f"    plot.{call}(plot.series([]))\n"
+            "except PlannerError as error:\n"
+            "    print(error.code, error.message, error.hint, sep='|')\n"
+        )
+        ran = lab.run_program(sys.executable, "-c", code, env={"PYTHONPATH": str(Path(__file__).parents[2])})
+        message = f"'{module}' is not installed, which draws the plots"
+        assert ran.out == f"E_MISSING_EXTRA|{message}|pip install 'git-planner[plot]'\n", ran.err
