@@ -1,0 +1,446 @@
+"""The only place that starts programs other than git: one deadline, bounded output, and nothing left running.
+
+A program gets a session of its own. When it ends, or has to, everything that it started ends too: its process
+group, what was seen below it, and whatever carries its mark in the environment. Imports only errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from git_planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    import psutil
+
+LIMIT = 16 * 1024 * 1024
+GRACE = 2.0
+MARK = "GIT_PLANNER_RUN"
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended.
+
+    `status` is its exit status, or minus the signal that ended it. `stdout` and `stderr` are the first
+    `limit` bytes of each; `truncated`: there was more. `timed_out`: the deadline ended it.
+    """
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    timed_out: bool
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A program that has just been started; `mark` is in its environment and in that of all it starts."""
+
+    pid: int
+    mark: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    seconds: float,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    stdout: Path | None = None,
+    stderr: Path | None = None,
+    limit: int = LIMIT,
+    on_line: Callable[[bytes], None] | None = None,
+    on_start: Callable[[Started], None] | None = None,
+    grace: float = GRACE,
+) -> Finished:
+    """Run a program to its end or to its deadline; afterwards neither it nor anything it started is left.
+
+    Args:
+        argv: the program and its arguments; no shell is involved.
+        cwd: the folder it runs in.
+        seconds: its deadline.
+        env: its whole environment; ours when None. A mark is added to it.
+        stdin: what it may read; it need not read it.
+        stdout: a file that gets the kept output as it comes.
+        stderr: likewise.
+        limit: how many bytes of each stream are kept; the rest is read and dropped.
+        on_line: called with each line of stdout as it comes, without its end.
+        on_start: called once, with what a later run needs to find this one.
+        grace: seconds between the polite signal and the one that cannot be ignored.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_USAGE (it cannot be started), E_NO_SPACE.
+        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came meanwhile; the program has been ended.
+    """
+    mark = secrets.token_hex(16)
+    whole = dict(os.environ if env is None else env)
+    # A program of ours inside a program of ours keeps the outer mark too, so that the outer one finds all.
+    whole[MARK] = f"{whole[MARK]}:{mark}" if MARK in whole else mark
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(_Signals())
+        sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
+        sinks[0].on_line = on_line
+        child = _start(argv, cwd, whole, stdin)
+        watch = _Watch(child, mark, sinks, stdin, signals)
+        try:
+            if on_start is not None:
+                on_start(Started(child.pid, mark))
+            ended = watch.until(began + seconds)
+        finally:
+            watch.end(grace)
+        sinks[0].finish()
+    if signals.caught and not ended:
+        raise KeyboardInterrupt
+    return Finished(
+        argv=tuple(argv),
+        status=child.returncode,
+        stdout=bytes(sinks[0].kept),
+        stderr=bytes(sinks[1].kept),
+        seconds=time.monotonic() - began,
+        timed_out=not ended,
+        truncated=any(sink.dropped for sink in sinks),
+    )
+
+
+def related(mark: str, session: int | None = None) -> list[psutil.Process]:
+    """All living processes that carry a mark in their environment or belong to a session."""
+    import psutil
+
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            if (session is not None and os.getsid(pid) == session) or mark in _environment(pid):
+                found.append(psutil.Process(pid))
+    return [each for each in found if alive(each)]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process is still the one it was, and more than an entry that nobody has read."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
+    """End processes that were identified before; psutil checks that each is still the same one."""
+    import psutil
+
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
+        for process in filter(alive, processes):
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        until = time.monotonic() + patience
+        while any(map(alive, processes)) and time.monotonic() < until:
+            time.sleep(0.01)
+
+
+@dataclass(slots=True)
+class _Sink:
+    """Where one stream goes: a bounded buffer, a file, and a caller who wants lines."""
+
+    file: IO[bytes] | None
+    limit: int
+    kept: bytearray = field(default_factory=bytearray)
+    dropped: bool = False
+    on_line: Callable[[bytes], None] | None = None
+    _rest: bytearray = field(default_factory=bytearray)
+
+    def put(self, data: bytes) -> None:
+        part = data[: max(0, self.limit - len(self.kept))]
+        self.dropped = self.dropped or len(part) < len(data)
+        self.kept += part
+        if self.file is not None and part:
+            self.file.write(part)
+            self.file.flush()
+        if self.on_line is None:
+            return
+        *lines, last = data.split(b"\n")
+        for line in lines:
+            self.on_line(bytes(self._rest) + line)
+            self._rest.clear()
+        # A line beyond the limit is cut there, so that a program without line ends cannot fill the memory.
+        self._rest += last[: max(0, self.limit - len(self._rest))]
+
+    def finish(self) -> None:
+        """Hand on a last line that has no end."""
+        if self.on_line is not None and self._rest:
+            self.on_line(bytes(self._rest))
+
+
+class _Signals:
+    """While open, SIGINT, SIGTERM and SIGHUP wake the watch instead of breaking into it at any line.
+
+    Outside the main thread Python delivers none of them, and this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.caught: list[int] = []
+        self.wake: int | None = None
+        self._old: dict[int, Any] = {}
+        self._write = self._old_wake = -1
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            self.wake, self._write = os.pipe()
+            os.set_blocking(self.wake, False)
+            os.set_blocking(self._write, False)
+            self._old_wake = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._old[number] = signal.signal(number, lambda caught, _: self.caught.append(caught))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.wake is not None:
+            for number, handler in self._old.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(self._old_wake)
+            os.close(self.wake)
+            os.close(self._write)
+
+
+class _Watch:
+    """One running program: moves its bytes, notices its end, and ends what is left of it."""
+
+    def __init__(
+        self, child: subprocess.Popen[bytes], mark: str, sinks: list[_Sink], stdin: bytes, signals: _Signals
+    ) -> None:
+        self._child = child
+        self._mark = mark
+        self._signals = signals
+        self._input = memoryview(stdin)
+        self._seen: set[psutil.Process] = set()
+        self._pause = 0.2
+        self._look_at = time.monotonic() + self._pause
+        self._selector = selectors.DefaultSelector()
+        self._streams = dict(zip((child.stdout, child.stderr), sinks, strict=True))
+        for stream in self._streams:
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+            self._selector.register(stream, selectors.EVENT_READ)
+        if child.stdin is not None:
+            os.set_blocking(child.stdin.fileno(), False)
+            self._selector.register(child.stdin, selectors.EVENT_WRITE)
+        if signals.wake is not None:
+            self._selector.register(signals.wake, selectors.EVENT_READ)
+        self._pidfd = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else None
+        if self._pidfd is not None:
+            self._selector.register(self._pidfd, selectors.EVENT_READ)
+
+    def until(self, deadline: float) -> bool:
+        """Serve the pipes until the program ends (True), the deadline passes or a signal comes (False)."""
+        while not self._over():
+            if time.monotonic() >= deadline or self._signals.caught:
+                return False
+            self._step(deadline)
+            self._look()
+        return True
+
+    def end(self, grace: float) -> None:
+        """End the program and all that it started, keep what they still said, and reap."""
+        try:
+            self._drain()
+            left = self._left()
+            if not self._over() or left:
+                self._signal(signal.SIGTERM, left)
+                self._wait(left, grace)
+                self._kill(left)
+            self._child.wait()
+            self._drain()
+        finally:
+            self._close()
+
+    def _over(self) -> bool:
+        """Whether the program has ended. Not reaped yet: that keeps its number taken."""
+        if self._child.returncode is not None:
+            return True
+        if not hasattr(os, "waitid"):
+            return self._child.poll() is not None
+        return os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _step(self, deadline: float) -> None:
+        wait = max(0.0, min(deadline, self._look_at) - time.monotonic())
+        for key, _ in self._selector.select(wait if self._pidfd is not None else min(wait, 0.02)):
+            if key.fileobj in self._streams:
+                self._read(key.fileobj)
+            elif key.fileobj is self._child.stdin:
+                self._write()
+            elif key.fd == self._signals.wake:
+                os.read(key.fd, 512)
+            else:
+                self._selector.unregister(key.fileobj)
+                self._pidfd_close()
+
+    def _read(self, stream: Any) -> bool:
+        """Take one piece of a stream; False when there is none at the moment."""
+        try:
+            data = os.read(stream.fileno(), _CHUNK)
+        except BlockingIOError:
+            return False
+        if data:
+            self._streams[stream].put(data)
+            return True
+        self._selector.unregister(stream)
+        stream.close()
+        return False
+
+    def _write(self) -> None:
+        pipe = self._child.stdin
+        assert pipe is not None
+        with contextlib.suppress(BlockingIOError):
+            try:
+                self._input = self._input[os.write(pipe.fileno(), self._input[:_CHUNK]) :]
+            except BrokenPipeError:
+                self._input = self._input[len(self._input) :]
+        if not self._input:
+            self._selector.unregister(pipe)
+            pipe.close()
+
+    def _drain(self) -> None:
+        """Take what lies in the pipes now, without waiting: an escaped process may hold them open."""
+        until = time.monotonic() + 1.0
+        for stream in self._streams:
+            assert stream is not None
+            while not stream.closed and self._read(stream) and time.monotonic() < until:
+                pass
+
+    def _look(self) -> None:
+        """Remember the processes below the program, now and then, ever more rarely."""
+        if time.monotonic() >= self._look_at:
+            self._seen |= self._below()
+            self._pause = min(5.0, 2 * self._pause)
+            self._look_at = time.monotonic() + self._pause
+
+    def _below(self) -> set[psutil.Process]:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            return set(psutil.Process(self._child.pid).children(recursive=True))
+        return set()
+
+    def _left(self) -> set[psutil.Process]:
+        """What is alive of all that the program started."""
+        candidates = self._seen | self._below() | set(related(self._mark, self._child.pid))
+        return {each for each in candidates if each.pid != self._child.pid and alive(each)}
+
+    def _signal(self, number: signal.Signals, others: set[psutil.Process]) -> None:
+        import psutil
+
+        if self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, number)
+        for process in others:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+    def _wait(self, left: set[psutil.Process], grace: float) -> None:
+        """Wait for all to end; a second signal to us means that nobody wants to wait."""
+        until = time.monotonic() + grace
+        signals = len(self._signals.caught)
+        while time.monotonic() < until and len(self._signals.caught) <= signals:
+            if self._over() and not any(alive(each) for each in left):
+                return
+            self._drain()
+            time.sleep(0.01)
+
+    def _pidfd_close(self) -> None:
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def _kill(self, left: set[psutil.Process]) -> None:
+        left |= self._left()
+        for _ in range(10):
+            self._signal(signal.SIGKILL, left)
+            self._wait(left, 0.5)
+            if not (left := self._left()):
+                return
+
+    def _close(self) -> None:
+        self._selector.close()
+        self._pidfd_close()
+        for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if pipe is not None and not pipe.closed:
+                pipe.close()
+
+
+def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes) -> subprocess.Popen[bytes]:
+    if not cwd.is_dir():
+        raise PlannerError("E_MISSING_FOLDER", f"the folder '{cwd}' to run '{argv[0]}' in does not exist")
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _cannot_start(argv, error) from None
+
+
+def _cannot_start(argv: Sequence[str], error: OSError | ValueError) -> PlannerError:
+    name = argv[0]
+    if isinstance(error, ValueError) or error.errno == errno.E2BIG:
+        return PlannerError("E_USAGE", f"'{name}' cannot be started with these arguments ({error})")
+    if error.errno == errno.ENOENT and "/" not in name:
+        said = "is not on PATH"
+    elif error.errno == errno.ENOENT:
+        said = "names an interpreter that does not exist" if os.path.exists(name) else "does not exist"
+    elif error.errno == errno.EACCES:
+        said = "is not executable"
+    else:
+        said = f"cannot be started ({os.strerror(error.errno or 0)})"
+    return PlannerError(
+        "E_MISSING_TOOL", f"'{name}' {said}", hint="install it, or name another program in the settings"
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        with open(path, "wb") as file:
+            yield file
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise PlannerError(
+            "E_NO_SPACE", f"no space left for the output in '{path.parent}'", hint="make room, then try again"
+        ) from None
+
+
+def _environment(pid: int) -> str:
+    """A process's environment as text; empty for those that are not ours to read."""
+    import psutil
+
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return os.fsdecode(file.read())
+    except FileNotFoundError:
+        return "" if os.path.isdir("/proc/self") else str(psutil.Process(pid).environ().get(MARK))

@@ -1,0 +1,261 @@
+"""Programs are run for real: sh, sleep and Python in temporary folders."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from git_planner import process
+from git_planner.errors import PlannerError
+from git_planner.process import Finished, Started, run
+
+
+def sh(text: str, cwd: Path, seconds: float = 20, **more: object) -> Finished:
+    return run(["sh", "-c", text], cwd=cwd, seconds=seconds, **more)  # type: ignore[arg-type]
+
+
+def python(text: str, cwd: Path, seconds: float = 20, **more: object) -> Finished:
+    return run([sys.executable, "-c", text], cwd=cwd, seconds=seconds, **more)  # type: ignore[arg-type]
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def pids(path: Path) -> list[int]:
+    return [int(each) for each in path.read_text().split()]
+
+
+def test_tells_how_a_program_ended(tmp_path: Path) -> None:
+    done = sh("pwd; echo err >&2; exit 7", tmp_path)
+    assert (done.status, done.stdout, done.stderr) == (7, f"{tmp_path}\n".encode(), b"err\n")
+    assert (done.timed_out, done.truncated) == (False, False)
+    assert done.argv == ("sh", "-c", "pwd; echo err >&2; exit 7")
+    assert sh("kill -9 $$", tmp_path).status == -signal.SIGKILL
+
+
+def test_gives_stdin_and_an_environment_and_a_session_of_its_own(tmp_path: Path) -> None:
+    done = sh("cat; echo $X; ps -o sid= -p $$ | tr -d ' '; echo $$", tmp_path, stdin=b"in\0", env={"X": "y"})
+    first, sid, pid = done.stdout.decode().splitlines()
+    assert first == "in\0y"
+    assert sid == pid
+
+
+def test_a_program_without_input_reads_nothing(tmp_path: Path) -> None:
+    assert sh("cat; test -t 0 || echo end", tmp_path).stdout == b"end\n"
+
+
+@pytest.mark.parametrize("reader", ["exec <&-; sleep 0.1", "head -c 10 >/dev/null", "true"])
+def test_a_program_need_not_read_its_input(tmp_path: Path, reader: str) -> None:
+    assert sh(reader, tmp_path, stdin=b"x" * 3_000_000).status == 0
+
+
+def test_input_and_output_larger_than_any_pipe(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 20_000
+    done = sh("tee /dev/stderr", tmp_path, stdin=data)
+    assert done.stdout == data
+    assert done.stderr == data
+
+
+def test_output_is_bounded_and_read_to_the_end(tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    done = python(
+        "import sys; sys.stdout.write('a' * 5_000_000); sys.stderr.write('b' * 10)",
+        tmp_path,
+        limit=1000,
+        stdout=out,
+        stderr=err,
+    )
+    assert (done.status, done.truncated) == (0, True)
+    assert done.stdout == out.read_bytes() == b"a" * 1000
+    assert done.stderr == err.read_bytes() == b"b" * 10
+
+
+def test_lines_come_while_the_program_runs(tmp_path: Path) -> None:
+    came: list[tuple[bytes, float]] = []
+    began = time.monotonic()
+    sh(
+        "echo one; printf 'tw'; sleep 0.4; printf 'o\\n\\nlast'",
+        tmp_path,
+        on_line=lambda line: came.append((line, time.monotonic() - began)),
+    )
+    assert [line for line, _ in came] == [b"one", b"two", b"", b"last"]
+    assert came[0][1] + 0.3 < came[1][1]
+
+
+def test_a_line_without_end_cannot_fill_the_memory(tmp_path: Path) -> None:
+    lines: list[bytes] = []
+    python("import sys; sys.stdout.write('x' * 100_000)", tmp_path, limit=500, on_line=lines.append)
+    assert lines == [b"x" * 500]
+
+
+def test_the_deadline_ends_all_politely_first(tmp_path: Path) -> None:
+    done = sh("trap 'echo bye; exit 3' TERM; echo $$; sleep 60 & wait", tmp_path, seconds=0.4)
+    pid, bye = done.stdout.split()
+    assert (bye, done.status, done.timed_out) == (b"bye", 3, True)
+    assert done.seconds < 2
+    assert gone(int(pid))
+
+
+def test_a_deaf_program_is_killed_after_the_grace(tmp_path: Path) -> None:
+    done = sh("trap '' TERM; sleep 60 & sleep 60; sleep 60", tmp_path, seconds=0.3, grace=0.3)
+    assert (done.status, done.timed_out) == (-signal.SIGKILL, True)
+    assert done.seconds < 2
+
+
+ESCAPES = {
+    "in the group": "sleep 60 & echo $! >> pids;",
+    "in a session of its own": "setsid sh -c 'echo $$ >> pids; exec sleep 60' &",
+    "two steps down and away": "setsid sh -c 'setsid sh -c \"echo \\$\\$ >> pids; exec sleep 60\" & exit' & ",
+    "deaf and away": "setsid sh -c 'trap \"\" TERM; echo $$ >> pids; sleep 60; sleep 60' &",
+    "with an empty environment": "env -i setsid sleep 60 & echo $! >> pids;",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES.keys())
+@pytest.mark.parametrize("end", ["sleep 60", "sleep 0.4; exit 5"], ids=["deadline", "normal end"])
+def test_nothing_that_it_started_is_left(tmp_path: Path, escape: str, end: str) -> None:
+    deadline = 0.8 if end == "sleep 60" else 20
+    began = time.monotonic()
+    done = sh(f"{escape} {end}", tmp_path, seconds=deadline, grace=0.5)
+    assert done.timed_out == (end == "sleep 60")
+    assert done.status == (5 if "exit" in end else -signal.SIGTERM)
+    assert time.monotonic() - began < 5
+    left = pids(tmp_path / "pids")
+    assert left
+    assert [pid for pid in left if not gone(pid)] == []
+
+
+def test_a_grandchild_that_holds_the_pipe_does_not_hold_us(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = sh("setsid sh -c 'while :; do echo noise; done' & echo mine; sleep 0.2", tmp_path, limit=10_000)
+    assert done.status == 0
+    assert time.monotonic() - began < 5
+
+
+def test_missing_things_are_named(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("#!/no/such/interpreter\n")
+    cases: list[tuple[list[str], Path, str, str]] = [
+        (["no-such-tool"], tmp_path, "E_MISSING_TOOL", "'no-such-tool' is not on PATH"),
+        (["/no/tool"], tmp_path, "E_MISSING_TOOL", "'/no/tool' does not exist"),
+        ([str(plain)], tmp_path, "E_MISSING_TOOL", f"'{plain}' is not executable"),
+        (
+            ["sh"],
+            tmp_path / "gone",
+            "E_MISSING_FOLDER",
+            f"the folder '{tmp_path}/gone' to run 'sh' in does not exist",
+        ),
+        (
+            ["sh", "a\0b"],
+            tmp_path,
+            "E_USAGE",
+            "'sh' cannot be started with these arguments (embedded null byte)",
+        ),
+    ]
+    for argv, cwd, code, message in cases:
+        with pytest.raises(PlannerError) as caught:
+            run(argv, cwd=cwd, seconds=5)
+        assert (caught.value.code, caught.value.message) == (code, message)
+    plain.chmod(0o755)
+    with pytest.raises(PlannerError) as caught:
+        run([str(plain)], cwd=tmp_path, seconds=5)
+    assert caught.value.message == f"'{plain}' names an interpreter that does not exist"
+    plain.write_bytes(b"\x7fELF nonsense")
+    with pytest.raises(PlannerError) as caught:
+        run([str(plain)], cwd=tmp_path, seconds=5)
+    assert caught.value.message == f"'{plain}' cannot be started (Exec format error)"
+
+
+def test_a_full_disk_is_named_and_ends_the_program(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(PlannerError) as caught:
+        sh(f"echo $$ > {pid}; yes", tmp_path, stdout=Path("/dev/full"))
+    assert caught.value.code == "E_NO_SPACE"
+    assert gone(pids(pid)[0])
+
+
+def test_an_error_in_the_reader_ends_the_program(tmp_path: Path) -> None:
+    started: list[Started] = []
+
+    def refuse(line: bytes) -> None:
+        raise PlannerError("E_USAGE", line.decode())
+
+    with pytest.raises(PlannerError, match="hello"):
+        sh("echo hello; sleep 60", tmp_path, on_line=refuse, on_start=started.append)
+    assert gone(started[0].pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    timer = threading.Timer(0.4, os.kill, (os.getpid(), number))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sh("echo $$ > pids; sleep 60 & echo $! >> pids; wait", tmp_path)
+    timer.join()
+    assert time.monotonic() - began < 5
+    assert [pid for pid in pids(tmp_path / "pids") if not gone(pid)] == []
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_second_signal_cuts_the_grace_short(tmp_path: Path) -> None:
+    timers = [threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)) for after in (0.3, 0.8)]
+    for timer in timers:
+        timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        sh("trap '' TERM; sleep 60 & sleep 60; sleep 60", tmp_path, grace=30)
+    assert time.monotonic() - began < 5
+
+
+def test_works_outside_the_main_thread(tmp_path: Path) -> None:
+    ends: list[Finished] = []
+    threads = [threading.Thread(target=lambda: ends.append(sh("sleep 0.1", tmp_path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each.status for each in ends] == [0, 0, 0, 0]
+
+
+def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from git_planner.process import run\n"
+        "def tell(s): print(s.mark, flush=True)\n"
+        "run(['sh', '-c', 'setsid sleep 60 & sleep 60'], cwd=Path('.'), seconds=60, on_start=tell)\n"
+    )
+    root = Path(process.__file__).parents[1]
+    ours = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert ours.stdout is not None
+    mark = ours.stdout.readline().decode().strip()
+    time.sleep(0.3)
+    ours.kill()
+    ours.wait()
+    ours.stdout.close()
+    left = process.related(mark)
+    assert sorted(each.name() for each in left) == ["sh", "sleep", "sleep"]
+    process.end(left)
+    assert process.related(mark) == []
+
+
+def test_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    sh("true", tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        sh("echo x", tmp_path, stdin=b"y", stdout=tmp_path / "out")
+    assert len(os.listdir("/proc/self/fd")) == before
