@@ -273,14 +273,10 @@ def _stdin(text: str) -> Iterator[None]:
 
 def _digest(place: Path) -> str:
     state = hashlib.sha256()
-    for folder, names, files in sorted(os.walk(place)):
-        if ".git" in names:
-            names.remove(".git")
-        for name in sorted(files):
+    for folder, names, files in os.walk(place):
+        names[:] = sorted(name for name in names if name != ".git")
+        for name in sorted(file for file in files if file != ".git"):
             path = Path(folder) / name
-            if name != ".git":
-                content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-                state.update(
-                    f"{path.relative_to(place)}\0{path.lstat().st_mode}\0".encode() + content + b"\0"
-                )
+            content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+            state.update(f"{path.relative_to(place)}\0{path.lstat().st_mode}\0".encode() + content + b"\0")
     return state.hexdigest()
