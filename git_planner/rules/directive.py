@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -60,7 +61,8 @@ class State:
     """`.advisor/state.json`, the first commit of an iteration: what it tries, and from where. Written once.
 
     `base` is the commit the branch was cut from; the policy and the guarded content of that commit are the
-    trusted ones. `packet` and `directive_digest` are digests of canonical forms. `goal` is 'best' or 'threshold'.
+    trusted ones. `packet` and `directive_digest` are digests of canonical forms. `goal` is 'best' or
+    'threshold'.
     """
 
     plan: str
@@ -87,3 +89,37 @@ def state_from(document: Mapping[str, Any]) -> State:
     """Read a state from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     return State(**{**fields, "directive": directive_from(document["directive"])})
+
+
+def prefixed(family: str) -> str:
+    """A strategy family with its 'family:' prefix."""
+    return family if family.startswith(FAMILY_PREFIX) else FAMILY_PREFIX + family
+
+
+def allowed_families(names: Sequence[str], blocked: Iterable[str] = ()) -> tuple[str, ...]:
+    """The families a directive may choose from, with prefix: those not blocked, or all when all are.
+
+    Args:
+        names: the policy's families, with or without prefix.
+        blocked: those that may not be chosen now.
+    """
+    shut = {prefixed(each) for each in blocked}
+    every = tuple(prefixed(each) for each in names)
+    return tuple(each for each in every if each not in shut) or every
+
+
+def directive_schema(
+    schema: Mapping[str, Any], names: Sequence[str], blocked: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The directive's schema with the strategy families that are allowed now.
+
+    Args:
+        schema: the directive's schema as it is stored.
+        names: the policy's families, with or without prefix; with none, any family goes.
+        blocked: those that may not be chosen now.
+    """
+    made = copy.deepcopy(dict(schema))
+    allowed = allowed_families(names, blocked)
+    if allowed:
+        made["properties"]["strategy_family"]["enum"] = list(allowed)
+    return made

@@ -1,0 +1,215 @@
+"""Where JSON documents enter: each is judged by the schema of its kind. The only door to jsonschema.
+
+The schemas are package data, one file a kind. jsonschema is imported on the first judgement only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules import canonical, sentences
+from git_planner.rules.directive import Directive, directive_from, directive_schema
+from git_planner.rules.strict import strict_form, without_nulls
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+
+KINDS = ("directive", "error", "packet", "plan", "planning-plan", "policy", "record", "state", "tests")
+STRICT_KINDS = ("directive", "planning-plan")
+MOST_SENTENCES = 50
+
+# Kinds that hold a document of another kind, as '#/$defs/<the other kind>'.
+_HOLDS = {"state": ("directive",)}
+
+
+def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a kind of document, complete in itself.
+
+    Args:
+        kind: one of KINDS.
+        families: for 'directive', the strategy families to choose from, with or without their 'family:'
+            prefix; any family goes when there are none.
+        blocked: those of them that may not be chosen now; when that is all of them, none is blocked.
+
+    Raises:
+        PlannerError: E_USAGE for an unknown kind.
+    """
+    found = copy.deepcopy(_file(kind))
+    for other in _HOLDS.get(kind, ()):
+        inner = copy.deepcopy(_file(other))
+        found["$defs"] |= inner.pop("$defs")
+        found["$defs"][other] = {key: each for key, each in inner.items() if not key.startswith("$")}
+    if kind == "directive" and families:
+        return directive_schema(found, families, blocked)
+    return found
+
+
+def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
+    """The form of a schema for OpenAI's strict mode; parameters as for `schema`.
+
+    Raises:
+        PlannerError: E_USAGE for a kind that no model is asked to write.
+    """
+    full = schema(kind, families=families, blocked=blocked)
+    if kind not in STRICT_KINDS:
+        raise PlannerError(
+            "E_USAGE",
+            f"'{kind}' has no form for strict mode: planners do not write it",
+            hint=f"kinds that have one: {', '.join(STRICT_KINDS)}",
+        )
+    return strict_form(full)
+
+
+def validate(
+    kind: str, document: Any, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
+) -> list[str]:
+    """Judge a document by its schema.
+
+    Returns:
+        One sentence a fault, '<json pointer>: what is wrong', in the order of the document's keys; at most
+        MOST_SENTENCES and a last line with what was left out. Empty when the document is fine.
+    """
+    if kind == "directive" and families:
+        judge = _validator(schema(kind, families=families, blocked=blocked))
+    else:
+        judge = _cached_validator(kind)
+    faults: dict[tuple[tuple[str, ...], str], None] = {}
+    for error in judge.iter_errors(document):
+        faults.update(dict.fromkeys(_faults(error)))
+        if len(faults) > MOST_SENTENCES:
+            break
+    told = [f"{sentences.pointer(path)}: {words}" for path, words in sorted(faults, key=_by_place)]
+    return told if len(told) <= MOST_SENTENCES else [*told[:MOST_SENTENCES], "/: and more"]
+
+
+def check(
+    kind: str, document: Any, where: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
+) -> None:
+    """Refuse a document that its schema does not accept.
+
+    Args:
+        kind: one of KINDS.
+        document: the parsed document.
+        where: what to call it in an error, such as a path.
+
+    Raises:
+        PlannerError: E_SCHEMA, one detail a fault.
+    """
+    faults = validate(kind, document, families=families, blocked=blocked)
+    if faults:
+        raise refusal(kind, faults, where)
+
+
+def refusal(kind: str, faults: Sequence[str], where: str) -> PlannerError:
+    """The error for a document with faults."""
+    return PlannerError(
+        "E_SCHEMA",
+        f"'{where}' is not a valid {kind.replace('-', ' ')}: {faults[0]}",
+        hint=f"see the schema with 'git planner schema {kind}'",
+        details=faults,
+    )
+
+
+def read(kind: str, data: bytes | str, where: str) -> dict[str, Any]:
+    """Read a document of ours from bytes or text and check it.
+
+    Raises:
+        PlannerError: E_JSON, E_SCHEMA.
+    """
+    document = canonical.loads(data, where)
+    check(kind, document, where)
+    assert isinstance(document, dict)
+    return document
+
+
+def completed(kind: str, document: Any) -> Any:
+    """A copy of a planner's answer as it is stored: with `schema`, without the nulls that mean 'absent'.
+
+    What is not an object is returned as it is, for `check` to refuse.
+    """
+    if not isinstance(document, dict):
+        return document
+    filled = without_nulls(document, _file(kind))
+    return {"schema": _file(kind)["$id"], **filled}
+
+
+def parse_directive(
+    document: Any, where: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
+) -> Directive:
+    """Read a directive from a planner's or a person's parsed answer; a missing `schema` key is added.
+
+    Raises:
+        PlannerError: E_SCHEMA.
+    """
+    whole = completed("directive", document)
+    check("directive", whole, where, families=families, blocked=blocked)
+    return directive_from(whole)
+
+
+@cache
+def _file(kind: str) -> dict[str, Any]:
+    if kind not in KINDS:
+        raise PlannerError(
+            "E_USAGE", f"{kind[:80]!r} is not a kind of document", hint=f"kinds: {', '.join(KINDS)}"
+        )
+    content = resources.files("git_planner").joinpath("schemas", f"{kind}.json").read_bytes()
+    found = canonical.loads_ours(content)
+    assert isinstance(found, dict)
+    return found
+
+
+@cache
+def _cached_validator(kind: str) -> Validator:
+    return _validator(schema(kind))
+
+
+def _validator(full: Mapping[str, Any]) -> Validator:
+    from jsonschema import Draft202012Validator, validators
+    from referencing import Registry
+
+    # JSON Schema takes 1.0 for an integer; we do not, nor does Python's bool count.
+    types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "array": _is_list})
+    strict = validators.create(
+        Draft202012Validator.META_SCHEMA, validators=Draft202012Validator.VALIDATORS, type_checker=types
+    )
+    found: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
+    return found
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_list(_checker: object, value: object) -> bool:
+    # Typed values keep their lists as tuples; as JSON both are arrays.
+    return isinstance(value, (list, tuple))
+
+
+def _by_place(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
+    path, words = fault
+    return tuple(each.zfill(9) if each.isdigit() else each for each in path), words
+
+
+def _faults(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Turn one error of jsonschema into places and words."""
+    if error.validator == "anyOf":
+        # Ours are 'this or null': the faults of 'this' say more than 'neither of both'.
+        for inner in error.context or ():
+            if inner.validator != "type" or inner.validator_value != "null":
+                yield from _faults(inner)
+        return
+    path = tuple(str(each) for each in error.absolute_path)
+    node = error.schema if isinstance(error.schema, Mapping) else {}
+    if (
+        error.validator == "enum"
+        and isinstance(node.get("type"), str)
+        and not isinstance(error.instance, str)
+    ):
+        return  # its type is wrong, which is said already
+    yield from sentences.faults(path, str(error.validator), error.validator_value, error.instance, node)

@@ -1,0 +1,149 @@
+"""The form of a JSON Schema that OpenAI's strict mode takes, derived from the full one. Pure.
+
+Strict mode wants every object closed with all keys required and every node typed, and knows few keywords.
+What it cannot say is dropped here; the full schema judges the answer afterwards, once `without_nulls` has
+put back what strict mode spells as null: an optional key that is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KEPT = ("type", "description", "enum", "minItems", "maxItems", "minimum", "maximum")
+# Full schemas may use these; strict mode has no word for them.
+DROPPED = (
+    "pattern",
+    "not",
+    "minLength",
+    "maxLength",
+    "uniqueItems",
+    "format",
+    "default",
+    "title",
+    "$id",
+    "$schema",
+)
+_READ = (
+    *KEPT,
+    *DROPPED,
+    "const",
+    "$ref",
+    "$defs",
+    "anyOf",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+)
+
+
+def strict_form(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Derive the strict form of a schema.
+
+    Args:
+        schema: a full schema whose references all point into its own '$defs'.
+
+    Raises:
+        ValueError: the schema has something that strict mode cannot say and that must not be dropped, such as
+            an object with free keys.
+    """
+    return _node(schema, schema, ())
+
+
+def _node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    node, seen = _inlined(node, root, seen)
+    unknown = sorted(set(node) - set(_READ))
+    if unknown:
+        raise ValueError(f"strict mode cannot say {', '.join(unknown)}")
+    if "anyOf" in node:
+        branches = [_node(each, root, seen) for each in node["anyOf"]]
+        return {**({"description": node["description"]} if "description" in node else {}), "anyOf": branches}
+    if "type" not in node:
+        raise ValueError("strict mode wants a type everywhere")
+    kept = {key: node[key] for key in KEPT if key in node}
+    if "const" in node:
+        kept["enum"] = [node["const"]]
+    if kept["type"] == "object":
+        return {**kept, **_object(node, root, seen)}
+    if kept["type"] == "array":
+        return {**kept, "items": _node(node["items"], root, seen)}
+    if not set(_types(kept)) <= {"string", "integer", "number", "boolean", "null"}:
+        raise ValueError("strict mode cannot say free values")
+    return kept
+
+
+def _object(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    if node.get("additionalProperties") is not False:
+        raise ValueError("strict mode cannot say an object with free keys")
+    needed = node.get("required", ())
+    properties = {}
+    for key, value in node["properties"].items():
+        strict = _node(value, root, seen)
+        properties[key] = strict if key in needed else _or_null(strict)
+    return {"additionalProperties": False, "required": list(properties), "properties": properties}
+
+
+def _or_null(node: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" in node:
+        has_null = any("null" in _types(each) for each in node["anyOf"])
+        return node if has_null else {**node, "anyOf": [*node["anyOf"], {"type": "null"}]}
+    if "null" in _types(node):
+        return node
+    if node["type"] in ("object", "array") or "enum" in node:
+        return {"anyOf": [node, {"type": "null"}]}
+    return {**node, "type": [*_types(node), "null"]}
+
+
+def _inlined(
+    node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    while "$ref" in node:
+        name = node["$ref"]
+        if name in seen or not name.startswith("#/$defs/"):
+            raise ValueError(f"strict mode cannot say the reference {name}")
+        seen = (*seen, name)
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        node = {**root["$defs"][name.removeprefix("#/$defs/")], **beside}
+    return node, seen
+
+
+def _types(node: Mapping[str, Any]) -> list[str]:
+    found = node.get("type", [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def without_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
+    """Put back what strict mode spells as null: a copy of a document without the nulls of optional keys.
+
+    A null that the full schema allows, and all that the schema does not describe, is left as it is.
+
+    Args:
+        document: what a model answered, not yet judged.
+        schema: the full schema of the document.
+    """
+    return _without(document, schema, schema)
+
+
+def _without(value: Any, node: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    node, _ = _inlined(node, root, ())
+    if "anyOf" in node:
+        fitting = [each for each in node["anyOf"] if _types(_inlined(each, root, ())[0]) != ["null"]]
+        return _without(value, fitting[0], root) if len(fitting) == 1 and value is not None else value
+    if isinstance(value, list) and isinstance(node.get("items"), Mapping):
+        return [_without(each, node["items"], root) for each in value]
+    if not isinstance(value, dict) or "properties" not in node:
+        return value
+    known, needed = node["properties"], node.get("required", ())
+    return {
+        key: _without(each, known[key], root) if key in known else each
+        for key, each in value.items()
+        if each is not None or key not in known or key in needed or _takes_null(known[key], root)
+    }
+
+
+def _takes_null(node: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
+    node, _ = _inlined(node, root, ())
+    if "anyOf" in node:
+        return any(_takes_null(each, root) for each in node["anyOf"])
+    return "null" in _types(node) or "type" not in node
