@@ -33,6 +33,9 @@ BELOW = {
     "host": {"errors", "rules", "gitio", "process", "documents", "config"},
     "engines": {"errors", "rules", "gitio", "process", "documents", "config", "host"},
 }
+for _part in ("config", "agents", "host", "engines"):
+    BELOW[_part].add("shipped")
+BELOW["shipped"] = {"errors"}
 BELOW["flows"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["mcp"] = {*BELOW}

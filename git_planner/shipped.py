@@ -1,0 +1,27 @@
+"""Where the folders are that ship besides the code: 'hooks' and 'templates'. Imports only errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+
+
+def shipped(name: str) -> Path:
+    """The folder, in an installed package or in a checkout.
+
+    Args:
+        name: 'hooks' or 'templates'.
+
+    Raises:
+        PlannerError: E_MISSING_FOLDER when the installation is damaged.
+    """
+    package = Path(__file__).parent
+    for place in (package / name, package.parent / name):
+        if place.is_dir():
+            return place
+    raise PlannerError(
+        "E_MISSING_FOLDER",
+        f"'{package / name}' is gone: this installation is damaged",
+        hint="pip install --force-reinstall git-planner",
+    )
