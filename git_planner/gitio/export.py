@@ -1,0 +1,217 @@
+"""The tree that is measured: a candidate with the trusted base's guarded paths over it, written out plainly.
+
+It is composed in an index of its own and written from git's objects, byte for byte: no filter, no attribute
+of the candidate or of the person's configuration, no hook and no line-ending rule has a say. What the
+measured tree's id names is exactly what lies on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import Git, read_objects
+from git_planner.gitio.repository import Repository
+
+GITLINK = "160000"
+SYMLINK = "120000"
+# Objects are read in portions of this many, so that a big repository does not stand in memory at once.
+_PORTION = 512
+_Entries = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A tree to measure.
+
+    `tree` is its id. `guarded` are the trusted base's guarded files, path -> (mode, object id); `submodules`
+    are the guarded paths that are submodules, whose content git does not hold here.
+    """
+
+    tree: str
+    guarded: Mapping[str, tuple[str, str]] = field(repr=False)
+    submodules: tuple[str, ...]
+
+
+def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
+    """The files of a commit or tree that git matches with one of the patterns; path -> (mode, object id).
+
+    No pattern matches nothing.
+    """
+    if not pathspecs:
+        return {}
+    # ls-tree knows no glob patterns; a comparison with the empty tree does, and needs no index. git knows the
+    # empty tree without its being stored.
+    empty = hashlib.new(repo.object_format, b"tree 0\0").hexdigest()
+    raw = repo.git.names(
+        "diff-tree",
+        "-r",
+        "-z",
+        "--raw",
+        "--no-renames",
+        "--no-abbrev",
+        "--ignore-submodules=none",
+        empty,
+        tree,
+        "--",
+        *pathspecs,
+    )
+    found = {}
+    for meta, path in zip(raw[::2], raw[1::2], strict=True):
+        words = meta.split(" ")
+        found[path] = (words[1], words[3])
+    return found
+
+
+def compose(
+    repo: Repository, candidate: str, base: str, guard: Sequence[str], drop: Sequence[str] = ()
+) -> Composed:
+    """Compose the tree to measure.
+
+    Args:
+        candidate, base: names of commits or trees.
+        guard: pathspecs of the guarded paths, which are taken from the base.
+        drop: pathspecs of what is left out altogether.
+
+    Returns:
+        The tree; it is stored in the repository, but nothing points to it.
+    """
+    trusted = entries(repo, base, guard)
+    own = entries(repo, candidate, guard)
+    dropped = entries(repo, candidate, drop)
+    removed = {path for path in own if own[path] != trusted.get(path)} | set(dropped)
+    added = {path: entry for path, entry in trusted.items() if own.get(path) != entry or path in removed}
+    tree = repo.resolve(candidate, "tree")
+    if removed or added:
+        tree = _edited(repo, tree, removed, added)
+    submodules = tuple(path for path, (mode, _) in trusted.items() if mode == GITLINK)
+    return Composed(tree, trusted, submodules)
+
+
+@contextmanager
+def exported(repo: Repository, tree: str) -> Iterator[Path]:
+    """A tree as files in a throw-away folder outside every repository; removed afterwards, whatever happens.
+
+    The folder holds 'tree' (the files), 'home' and 'tmp' (both empty).
+
+    Raises:
+        PlannerError: E_EXPORT when the tree holds what cannot be written, E_NO_SPACE.
+    """
+    place = Path(tempfile.mkdtemp(prefix="git-planner-"))
+    try:
+        for name in ("home", "tmp", "tree"):
+            (place / name).mkdir()
+        write_out(repo.git, tree, place / "tree")
+        yield place
+    finally:
+        remove(place)
+
+
+def write_out(git: Git, tree: str, target: Path) -> None:
+    """Write the files of a tree into an empty folder; a submodule becomes an empty folder.
+
+    Raises:
+        PlannerError: E_EXPORT, E_NO_SPACE.
+    """
+    listed = []
+    for line in git.names("ls-tree", "-r", "-z", "--full-tree", tree):
+        meta, path = line.split("\t", 1)
+        mode, _, oid = meta.split(" ")
+        listed.append((mode, oid, _safe(path)))
+    # Links come last: nothing is ever written through one.
+    listed.sort(key=lambda each: each[0] == SYMLINK)
+    for start in range(0, len(listed), _PORTION):
+        _write_portion(git, listed[start : start + _PORTION], target)
+
+
+def remove(place: Path) -> None:
+    """Remove a folder of ours with all in it, also what a program made unwritable; a leftover is no error."""
+    if not place.is_dir():
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    if place.exists():
+        for folder, _, _ in os.walk(place):
+            os.chmod(folder, stat.S_IRWXU)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _edited(repo: Repository, tree: str, removed: set[str], added: _Entries) -> str:
+    scratch = repo.private("index")
+    scratch.mkdir(parents=True, exist_ok=True)
+    # git itself must make the index file, and its lock beside it, so only the folder is made here.
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    env = {"GIT_INDEX_FILE": str(folder / "index")}
+    zero = "0" * len(tree)
+    lines = [f"0 {zero}\t{path}\0" for path in sorted(removed)]
+    lines += [f"{mode} {oid}\t{path}\0" for path, (mode, oid) in added.items()]
+    try:
+        repo.git.bytes("read-tree", tree, env=env)
+        repo.git.bytes("update-index", "-z", "--index-info", stdin=os.fsencode("".join(lines)), env=env)
+        return repo.git.line("write-tree", env=env)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Path) -> None:
+    contents = read_objects(git, (oid for mode, oid, _ in listed if mode != GITLINK))
+    for mode, oid, path in listed:
+        content = b"" if mode == GITLINK else next(contents)
+        if content is None:
+            raise _unwritable(path, f"its object {oid} is missing")
+        try:
+            _write_entry(target / path, mode, content)
+        except FileExistsError:
+            raise _unwritable(path, "there are two entries of that name") from None
+        except NotADirectoryError:
+            raise _unwritable(path, "a file is in its way") from None
+        except ValueError:
+            raise _unwritable(path, "it is a link to a name with a NUL in it") from None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise _no_space(target) from None
+            raise _unwritable(path, (error.strerror or "no reason given").lower()) from None
+
+
+def _write_entry(place: Path, mode: str, content: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if mode == GITLINK:
+        place.mkdir()
+    elif mode == SYMLINK:
+        os.symlink(content, os.fsencode(place))
+    else:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(place, flags, 0o755 if mode == "100755" else 0o644), "wb") as file:
+            file.write(content)
+
+
+def _safe(path: str) -> str:
+    # git refuses such names in an index, but a hand-made tree object can hold them.
+    parts = path.split("/")
+    if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
+        raise _unwritable(path, "no file may be called so")
+    return path
+
+
+def _unwritable(path: str, why: str) -> PlannerError:
+    return PlannerError(
+        "E_EXPORT",
+        f"{path!r} cannot be written out: {why}",
+        hint="look at the commit with 'git fsck', and make it again without that path",
+    )
+
+
+def _no_space(target: Path) -> PlannerError:
+    return PlannerError(
+        "E_NO_SPACE",
+        f"no space left for the files to measure in '{target.parent}'",
+        hint="make room, or name another folder in TMPDIR",
+    )
