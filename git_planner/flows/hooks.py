@@ -1,0 +1,365 @@
+"""Installing, removing and looking after the hooks of a repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import git_planner
+from git_planner.errors import PlannerError
+from git_planner.flows import hookset
+from git_planner.flows.finding import Finding
+from git_planner.flows.hookset import Content, Setting
+from git_planner.gitio import includes
+from git_planner.gitio.repository import Repository
+
+INSTALL = "git planner hooks install"
+# Beside a hook of ours in the ordinary place: the hook that was there.
+KEPT = ".before-planner"
+_KEYS = {"schema", "place", "folder", "made", "python", "code", "files"}
+_INCLUDE = "planner/hooks.inc"
+_PROBES = tuple(f"{prefix}0000-probe" for prefix in hookset.PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What an installation did. `theirs` is the folder of the repository's own hooks, `chained` are those."""
+
+    place: str
+    folder: Path
+    theirs: str
+    chained: tuple[str, ...]
+    changed: bool
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/hooks-installed@1",
+            "place": self.place,
+            "folder": str(self.folder),
+            "theirs": self.theirs,
+            "chained": list(self.chained),
+            "changed": self.changed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an uninstallation did. `left` are hooks that somebody put where ours had been; they stay."""
+
+    changed: bool
+    left: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/hooks-removed@1",
+            "changed": self.changed,
+            "left": list(self.left),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the hooks are. `place` is None when none are installed."""
+
+    place: str | None
+    folder: Path | None
+    theirs: str
+    findings: tuple[Finding, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The status as JSON."""
+        return {
+            "schema": "git-planner/hooks-status@1",
+            "installed": self.place is not None,
+            "place": self.place,
+            "folder": None if self.folder is None else str(self.folder),
+            "theirs": self.theirs,
+            "findings": [finding.document() for finding in self.findings],
+        }
+
+
+def install(repo: Repository, *, ordinary: bool = False) -> Installed:
+    """Install the hooks, or bring them up to date. Doing it twice is doing it once.
+
+    Args:
+        repo: the repository; its linked worktrees share the hooks.
+        ordinary: put them into the ordinary hooks folder, for tools that do not know conditional includes.
+
+    Raises:
+        PlannerError: E_HOOKS when that folder is not ours to write into; E_BUSY.
+    """
+    ordinary = ordinary or _git_version(repo) < (2, 23)
+    before = _manifest(repo)
+    if before is not None and before["place"] != ("ordinary" if ordinary else "include"):
+        uninstall(repo)
+        before = None
+    setting = _setting(repo, ordinary=ordinary)
+    contents = _ordinary_files(repo, setting) if ordinary else hookset.files(setting)
+    made = before["made"] if before else not setting.folder.exists()
+    setting.planner.mkdir(parents=True, exist_ok=True)
+    changed = _write_files(setting, contents)
+    changed |= _write_manifest(setting, contents, made=made)
+    if not ordinary:
+        changed |= includes.append(repo, hookset.PREFIXES, _INCLUDE)
+    chained = tuple(name for name in (*hookset.OURS, *hookset.OTHERS) if _has_theirs(setting, name))
+    return Installed(setting.place, setting.folder, setting.theirs, chained, changed)
+
+
+def uninstall(repo: Repository) -> Removed:
+    """Remove the hooks and every trace of them; the repository's own are as they were, to the byte.
+
+    Raises:
+        PlannerError: E_BUSY.
+    """
+    manifest = _manifest(repo)
+    changed = includes.cut(repo, hookset.PREFIXES, _INCLUDE)
+    left: list[str] = []
+    if manifest is not None and manifest["place"] == "ordinary":
+        left = _restore(Path(manifest["folder"]), made=bool(manifest["made"]))
+    for name in ("hooks", "guards"):
+        changed |= repo.private(name).exists()
+        shutil.rmtree(repo.private(name), ignore_errors=True)
+    for name in ("hooks.inc", "theirs.inc", "hooks.json"):
+        changed |= repo.private(name).exists()
+        repo.private(name).unlink(missing_ok=True)
+    if repo.private().is_dir() and not any(repo.private().iterdir()):
+        repo.private().rmdir()
+    return Removed(changed, tuple(left))
+
+
+def status(repo: Repository) -> Status:
+    """Look whether the hooks are there, unchanged, up to date and in force."""
+    manifest = _manifest(repo)
+    if manifest is None:
+        theirs = _setting(repo, ordinary=False).theirs
+        absent = Finding(
+            "error", "hooks-absent", "no hooks of git-planner are installed", str(repo.common), INSTALL
+        )
+        return Status(None, None, theirs, (absent,))
+    # Whoever looks may run another Python than the one the hooks were installed with; that is no defect.
+    setting = replace(
+        _setting(repo, ordinary=manifest["place"] == "ordinary"),
+        python=manifest["python"],
+        code=manifest["code"],
+    )
+    findings = [*_file_findings(repo, setting, manifest), *_interpreter_findings(manifest)]
+    if setting.place == "include":
+        findings += _include_findings(repo, setting)
+    return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, tuple(findings))
+
+
+def _setting(repo: Repository, *, ordinary: bool) -> Setting:
+    """What is to be baked in, as things are now."""
+    ours = str(repo.private("hooks"))
+    values = [each for each in includes.hooks_paths(repo) if each.scope not in ("worktree", "command")]
+    values = [each for each in values if each.value != ours and not each.origin.endswith("/" + _INCLUDE)]
+    if ordinary and values and values[-1].scope != "local":
+        raise PlannerError(
+            "E_HOOKS",
+            f"core.hooksPath comes from '{values[-1].origin}', which other repositories use too",
+            hint=f"run '{INSTALL}' without --ordinary",
+        )
+    return Setting(
+        "ordinary" if ordinary else "include",
+        repo.common,
+        values[-1].value if values else str(repo.common / "hooks"),
+        repo.place,
+        sys.executable,
+        str(Path(git_planner.__file__).parents[1]),
+    )
+
+
+def _has_theirs(setting: Setting, name: str) -> bool:
+    kept = KEPT if setting.place == "ordinary" and name in hookset.OURS else ""
+    return hookset.is_hook(setting.top / setting.theirs / (name + kept))
+
+
+def _ordinary_files(repo: Repository, setting: Setting) -> dict[str, Content]:
+    """Our hooks for the ordinary folder, with what was there put aside under another name."""
+    folder = setting.folder
+    if not folder.is_absolute() or (repo.top is not None and _lies_in_work_tree(repo, folder)):
+        raise PlannerError(
+            "E_HOOKS",
+            f"the hooks folder '{folder}' is part of the project's files",
+            hint=f"run '{INSTALL}' without --ordinary; that leaves the folder alone",
+        )
+    contents: dict[str, Content] = {}
+    for name in hookset.OURS:
+        hook, kept = folder / name, folder / (name + KEPT)
+        if os.path.lexists(hook) and not hookset.is_ours(hook) and os.path.lexists(kept):
+            raise PlannerError(
+                "E_HOOKS",
+                f"'{hook}' was replaced after '{kept.name}' had been put aside",
+                hint="keep one of the two under the hook's name, remove the other, then install again",
+            )
+        contents[name] = setting.script(name, str(kept))
+    return contents
+
+
+def _lies_in_work_tree(repo: Repository, folder: Path) -> bool:
+    assert repo.top is not None
+    real = folder.resolve()
+    return real.is_relative_to(repo.top.resolve()) and not real.is_relative_to(repo.common.resolve())
+
+
+def _write_files(setting: Setting, contents: dict[str, Content]) -> bool:
+    folder = setting.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = False
+    if setting.place == "include":
+        for path in folder.iterdir():
+            if path.name not in contents:
+                changed = True
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        changed |= _write_include(setting.planner / "hooks.inc", str(folder))
+        changed |= _write_include(setting.planner / "theirs.inc", setting.theirs)
+    for name, content in contents.items():
+        path = folder / name
+        if setting.place == "ordinary" and os.path.lexists(path) and not hookset.is_ours(path):
+            os.replace(path, folder / (name + KEPT))
+        changed |= hookset.put(path, content)
+    return changed
+
+
+def _write_include(path: Path, hooks_path: str) -> bool:
+    """A configuration file that sets core.hooksPath and nothing else."""
+    escaped = hooks_path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return _write_text(path, f'[core]\n\thooksPath = "{escaped}"\n')
+
+
+def _write_text(path: Path, text: str) -> bool:
+    data = os.fsencode(text)
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_bytes(data)
+    os.replace(draft, path)
+    return True
+
+
+def _write_manifest(setting: Setting, contents: dict[str, Content], *, made: bool) -> bool:
+    """What was written, so that a later look can tell a change by others from one of our own."""
+    document = {
+        "schema": "git-planner/hooks@1",
+        "place": setting.place,
+        "folder": str(setting.folder),
+        "made": made,
+        "python": setting.python,
+        "code": setting.code,
+        "files": {name: hookset.digest(content) for name, content in contents.items()},
+    }
+    return _write_text(setting.planner / "hooks.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def _manifest(repo: Repository) -> dict[str, Any] | None:
+    return _read_manifest(repo.private("hooks.json"))
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """What an installation wrote; None when there is none that could be read."""
+    try:
+        document = json.loads(os.fsdecode(path.read_bytes()))
+        return document if document.keys() == _KEYS else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _restore(folder: Path, *, made: bool) -> list[str]:
+    """Put the hooks of the ordinary folder back; return those whose place somebody else's hook has taken."""
+    left = []
+    for name in hookset.OURS:
+        hook, kept = folder / name, folder / (name + KEPT)
+        if hookset.is_ours(hook):
+            hook.unlink()
+        if os.path.lexists(hook):
+            left.append(name)
+        elif os.path.lexists(kept):
+            os.replace(kept, hook)
+    if made and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return left
+
+
+def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any]) -> Iterator[Finding]:
+    folder = Path(manifest["folder"])
+    if folder != setting.folder:
+        yield Finding(
+            "error",
+            "hooks-moved",
+            f"the hooks were installed for '{folder}', but are looked for in '{setting.folder}'",
+            str(folder),
+            INSTALL,
+        )
+        return
+    found = {name: hookset.digest_of(folder / name) for name in manifest["files"]}
+    changed = sorted(name for name, digest in manifest["files"].items() if found[name] != digest)
+    if changed:
+        names = ", ".join(f"'{name}'" for name in changed)
+        yield Finding(
+            "error",
+            "hooks-changed",
+            f"hooks were changed after they were installed: {names}",
+            str(folder),
+            INSTALL,
+        )
+    wanted: dict[str, Content] = (
+        hookset.files(setting)
+        if setting.place == "include"
+        else {name: setting.script(name, str(folder / (name + KEPT))) for name in hookset.OURS}
+    )
+    if manifest["files"] != {name: hookset.digest(content) for name, content in wanted.items()}:
+        yield Finding(
+            "warning",
+            "hooks-stale",
+            f"the hooks no longer fit: the repository's own hooks (now in '{setting.theirs}') or git-planner "
+            "are other than when they were installed",
+            str(repo.common),
+            INSTALL,
+        )
+
+
+def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Finding]:
+    python = manifest["python"]
+    if not os.access(python, os.X_OK):
+        yield Finding(
+            "error", "hooks-interpreter", "the Python that the hooks start is gone", python, INSTALL
+        )
+
+
+def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
+    """Whether git really takes our folder on our branches."""
+    for branch in _PROBES:
+        values = includes.hooks_paths(repo, branch)
+        last = values[-1] if values else None
+        if last is None or last.value != str(setting.folder):
+            why = f"'{last.value}' from '{last.origin}' wins" if last else "the include is gone"
+            pattern = branch.split("/", maxsplit=1)[0] + "/**"
+            yield Finding(
+                "error",
+                "hooks-overridden",
+                f"git does not use our hooks on '{pattern}': {why}",
+                pattern,
+                INSTALL,
+            )
+    for place, value in includes.worktree_values(repo):
+        yield Finding(
+            "error",
+            "hooks-overridden",
+            f"core.hooksPath of this worktree's own configuration wins over our hooks: '{value}'",
+            str(place),
+            f"set core.hooksPath with --local instead of --worktree, then run '{INSTALL}'",
+        )
+
+
+def _git_version(repo: Repository) -> tuple[int, ...]:
+    found = re.search(r"(\d+)\.(\d+)", repo.git.line("version"))
+    return tuple(int(number) for number in found.groups()) if found else (0, 0)

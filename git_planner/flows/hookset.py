@@ -1,0 +1,183 @@
+"""What an installation of our hooks consists of: which files, and what is in them. Writes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from git_planner.rules import names
+from git_planner.shipped import shipped
+
+Place = Literal["include", "ordinary"]
+
+PREFIXES = (names.PLAN, names.ITER, names.TOURNAMENT)
+MARK = b"#!/bin/sh\n# git-planner hook"
+
+# hook -> its shell text. A hook of ours runs, then the one that the repository had.
+OURS = {"pre-commit": "guard.sh", "pre-merge-commit": "guard.sh"}
+OTHERS = (
+    "applypatch-msg",
+    "commit-msg",
+    "p4-changelist",
+    "p4-post-changelist",
+    "p4-pre-submit",
+    "p4-prepare-changelist",
+    "post-applypatch",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-receive",
+    "post-rewrite",
+    "post-update",
+    "pre-applypatch",
+    "pre-auto-gc",
+    "pre-push",
+    "pre-rebase",
+    "pre-receive",
+    "prepare-commit-msg",
+    "proc-receive",
+    "push-to-checkout",
+    "reference-transaction",
+    "sendemail-validate",
+    "update",
+)
+# Run several times a commit, or take over git's own work by being there: never put there in advance.
+_NOT_IN_ADVANCE = {"reference-transaction", "post-index-change", "proc-receive", "push-to-checkout"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link to be made."""
+
+    target: str
+
+
+Content = bytes | Link
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is baked into the hooks.
+
+    Args:
+        place: 'include' (a folder of ours, on our branches only) or 'ordinary' (the ordinary hooks folder).
+        common: the common git directory.
+        theirs: the folder of the repository's own hooks, as core.hooksPath has it without us. A relative one
+            is meant from the top of each worktree, which is where git runs hooks.
+        top: what a relative one is looked up from now.
+        python: the interpreter.
+        code: the folder that holds the package.
+    """
+
+    place: Place
+    common: Path
+    theirs: str
+    top: Path
+    python: str
+    code: str
+
+    @property
+    def planner(self) -> Path:
+        """Our folder in the common git directory."""
+        return self.common / "planner"
+
+    @property
+    def folder(self) -> Path:
+        """Where the hooks go."""
+        return self.planner / "hooks" if self.place == "include" else Path(self.theirs)
+
+    def script(self, name: str, theirs: str) -> bytes:
+        """The text of one hook: baked values, what all hooks share, then what this one does."""
+        baked = {
+            "hook": name,
+            "theirs": theirs,
+            "planner": str(self.planner),
+            "common": re.sub(r"[\n\\*?\[\]]", "?", str(self.common)),
+            "place": self.place,
+        }
+        if name in OURS:
+            baked |= {"python": self.python, "code": self.code, "prefixes": " ".join(PREFIXES)}
+        lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
+        texts = shipped("hooks")
+        how = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"
+        return b"".join(
+            (
+                MARK + f" '{name}', {how}\n".encode(),
+                os.fsencode(lines),
+                texts.joinpath("world.sh").read_bytes(),
+                texts.joinpath(OURS.get(name, "pass.sh")).read_bytes(),
+            )
+        )
+
+
+def quoted(text: str) -> str:
+    """A text as one word of sh."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def files(setting: Setting) -> dict[str, Content]:
+    """The files of our own folder; name -> content.
+
+    A hook that the repository has is started by a script, so that it finds itself where it lies ($0). One
+    that it has not is a link that leads nowhere yet: git sees no hook and starts nothing, until somebody puts
+    one there. Such a newcomer sees our folder in its $0 until the next install.
+    """
+    found: dict[str, Content] = {}
+    for name in (*OURS, *OTHERS):
+        theirs = f"{setting.theirs}/{name}"
+        if name in OURS or is_hook(setting.top / theirs):
+            found[name] = setting.script(name, theirs)
+        elif os.path.isabs(setting.theirs):
+            found[name] = Link(theirs)
+        elif name not in _NOT_IN_ADVANCE:
+            # A link cannot lead to "below the top of whatever worktree this is"; a script can.
+            found[name] = setting.script(name, theirs)
+    return found
+
+
+def is_hook(path: Path) -> bool:
+    """Whether git would run that file."""
+    return path.is_file() and os.access(path, os.X_OK)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a hook that we wrote."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(MARK)) == MARK
+
+
+def digest(content: Content) -> str:
+    """What the content is, in short."""
+    return f"-> {content.target}" if isinstance(content, Link) else hashlib.sha256(content).hexdigest()
+
+
+def digest_of(path: Path) -> str | None:
+    """The same for what lies on the disk; None when there is nothing, '' when git would not run it."""
+    if path.is_symlink():
+        return digest(Link(os.readlink(path)))
+    if not path.is_file():
+        return None
+    return digest(path.read_bytes()) if path.stat().st_mode & stat.S_IXUSR else ""
+
+
+def put(path: Path, content: Content) -> bool:
+    """Write one hook, whole or not at all; return whether anything changed."""
+    if digest_of(path) == digest(content):
+        return False
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    if isinstance(content, Link):
+        draft.symlink_to(content.target)
+    else:
+        draft.write_bytes(content)
+        draft.chmod(0o755)
+    os.replace(draft, path)
+    return True
