@@ -1,0 +1,38 @@
+"""`python -m tests.bench [--quick] [--only NAME]`: measure everything and print the table of figures."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from tests.bench.timing import Figure
+from tests.lab import sealed
+
+PARTS = ("help", "hooks", "edit", "lists", "records")
+
+
+def main() -> None:
+    """Run the parts one after the other; figures that are not reached are printed as such."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the rounds")
+    parser.add_argument("--only", choices=PARTS, action="append")
+    options = parser.parse_args()
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}")
+    print(f"{'figure':<58} {'asked':>9} {'measured':>12}")
+    missed: list[Figure] = []
+    for name in options.only or PARTS:
+        with tempfile.TemporaryDirectory(prefix="planner-bench-", dir="/var/tmp") as folder:
+            root = Path(folder)
+            part = importlib.import_module(f"tests.bench.part_{name}")
+            for figure in part.measure(root, sealed(root / "home"), 5 if options.quick else 1):
+                print(figure.line(), flush=True)
+                if not figure.reached:
+                    missed.append(figure)
+    print(f"{len(missed)} figures not reached" if missed else "all figures reached")
+
+
+main()

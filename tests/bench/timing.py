@@ -1,0 +1,107 @@
+"""Whole processes timed from outside, in turn, with medians and ratios; and their peak memory."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Series:
+    """Wall times in milliseconds and peak memory in MiB of one command's runs."""
+
+    milliseconds: tuple[float, ...]
+    memory: float = 0.0
+
+    @property
+    def median(self) -> float:
+        """The median wall time in milliseconds."""
+        return statistics.median(self.milliseconds)
+
+
+def run_once(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
+    """Run a command to its end.
+
+    Returns:
+        Wall milliseconds and peak memory in MiB (of the largest process in its tree).
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    took = (time.perf_counter() - started) * 1000
+    assert process.stderr is not None
+    words = process.stderr.read().decode(errors="replace")
+    process.stderr.close()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)} ended with {process.returncode}:\n{words}")
+    return took, usage.ru_maxrss / 1024
+
+
+def in_turn(actions: Mapping[str, Callable[[], float]], rounds: int, warmup: int = 2) -> dict[str, Series]:
+    """Take the actions' own times in turn, A B C A B C, so that a drifting machine hits all alike.
+
+    Args:
+        actions: name -> something that does the work and returns its milliseconds.
+        rounds: how often each is counted.
+        warmup: rounds not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(rounds + warmup):
+        for name, action in actions.items():
+            took = action()
+            if number >= warmup:
+                times[name].append(took)
+    return {name: Series(tuple(each)) for name, each in times.items()}
+
+
+def commands(
+    rounds: int, cwd: Path, env: Mapping[str, str], named: Mapping[str, Sequence[str]]
+) -> dict[str, Series]:
+    """Time command lines in turn, with their peak memory."""
+    peaks: dict[str, float] = dict.fromkeys(named, 0.0)
+
+    def action(name: str, argv: Sequence[str]) -> Callable[[], float]:
+        def run() -> float:
+            took, peak = run_once(argv, cwd, env)
+            peaks[name] = max(peaks[name], peak)
+            return took
+
+        return run
+
+    series = in_turn({name: action(name, argv) for name, argv in named.items()}, rounds)
+    return {name: Series(each.milliseconds, peaks[name]) for name, each in series.items()}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure asked for, and what was measured. `unit` is 'ms', 'MiB' or 'x'."""
+
+    what: str
+    asked: float
+    measured: float
+    unit: str
+    remark: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure is as good as asked."""
+        return self.measured <= self.asked
+
+    def line(self) -> str:
+        """The figure as one line of the table."""
+        mark = "reached" if self.reached else "NOT REACHED"
+        asked, measured = f"{self.asked:g} {self.unit}", f"{self.measured:.2f} {self.unit}"
+        return f"{self.what:<58} {asked:>9} {measured:>12}  {mark:<11} {self.remark}".rstrip()

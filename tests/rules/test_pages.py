@@ -1,0 +1,39 @@
+"""Pages of a plan: a task's page follows from its number alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner.errors import PlannerError
+from git_planner.rules import pages
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(1, "plan.json"), (200, "plan.json"), (201, "plan-0002.json"), (5000, "plan-0025.json")],
+)
+def test_the_page_of_a_number(number: int, name: str) -> None:
+    assert pages.page_name(number) == name
+    assert pages.is_page(name)
+
+
+@pytest.mark.parametrize("text", ["task_", "task_0", "task_x", "007", "../task_1", "task_1 ", "task_\u0661"])
+def test_what_is_no_task(text: str) -> None:
+    with pytest.raises(PlannerError) as caught:
+        pages.task_number(text)
+    assert caught.value.code == "E_NAME"
+
+
+@given(st.lists(st.integers(1, 3000), unique=True))
+def test_split_and_in_order_give_every_task_back_in_order(numbers: list[int]) -> None:
+    split = pages.split({"id": pages.task_id(number)} for number in numbers)
+    again = [task["id"] for name in pages.in_order(split) for task in split[name]]
+    assert again == [pages.task_id(number) for number in sorted(numbers)]
+
+
+def test_other_files_are_no_pages() -> None:
+    names = ["plan-0010.json", "plan.json", "CONTEXT.md", "plan-2.json", "plan-0002.json", "my-plan.json"]
+    assert pages.in_order(names) == ["plan.json", "plan-0002.json", "plan-0010.json"]
+    assert [pages.task_number(each) for each in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]
