@@ -111,6 +111,7 @@ def check_documents() -> None:
 def _judge(path: str, data: bytes) -> None:
     """Judge one document by its place in the repository."""
     from git_planner import config, documents
+    from git_planner.rules import canonical
     from git_planner.rules.names import POLICY_FILE
 
     where, name = _shown(path), os.path.basename(path)
@@ -119,7 +120,9 @@ def _judge(path: str, data: bytes) -> None:
     elif name == "directive.json":
         # An empty one lies in the pack that a person takes to a chat window.
         if data.strip() != b"{}":
-            documents.read(_answer_kind(data), data, where)
+            answer = canonical.loads(data, where)
+            kind = _answer_kind(answer)
+            documents.check(kind, documents.completed(kind, answer), where)
     elif name in _KINDS:
         documents.read(_KINDS[name], data, where)
     elif path.startswith("experiments/records/"):
@@ -129,9 +132,10 @@ def _judge(path: str, data: bytes) -> None:
 _KINDS = {"plan.json": "plan", "packet.json": "packet", "state.json": "state"}
 
 
-def _answer_kind(data: bytes) -> str:
+def _answer_kind(answer: object) -> str:
     """A planner's answer is a directive, or a planning plan when it says so."""
-    return "planning-plan" if b'"git-planner/planning-plan@' in data else "directive"
+    said = answer.get("schema") if isinstance(answer, dict) else None
+    return "planning-plan" if str(said).startswith("git-planner/planning-plan@") else "directive"
 
 
 def _patterns(planner: str | None) -> tuple[tuple[str, ...], str]:
@@ -141,7 +145,7 @@ def _patterns(planner: str | None) -> tuple[tuple[str, ...], str]:
     from git_planner.rules.policy import ALWAYS_GUARDED
 
     oid, whence = "none", f"the default, because HEAD has no '{POLICY_FILE}'"
-    guarded = (*DEFAULT_GUARD, *ALWAYS_GUARDED)
+    guarded: tuple[str, ...] = (*DEFAULT_GUARD, *ALWAYS_GUARDED)
     entry = _git("ls-tree", "-z", "--full-tree", "HEAD", "--", POLICY_FILE) if _born() else b""
     if entry:
         mode, kind, oid = entry.split(b"\t")[0].decode().split(" ")

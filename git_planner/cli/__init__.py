@@ -16,7 +16,16 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
     "git-plan": {},
     "git-iterate": {},
     "git-record": {},
-    "git-planner": {},
+    "git-planner": {
+        "init": ("git_planner.cli.planner", "init", "Write a policy to begin with, and install the hooks."),
+        "doctor": ("git_planner.cli.planner", "doctor", "Look at all that is needed, and say what to do."),
+        "hooks": ("git_planner.cli.planner", "hooks", "Install, remove and check the hooks."),
+        "check": ("git_planner.cli.planner", "check", "Run the hooks' checks on what is staged."),
+        "schema": ("git_planner.cli.planner", "schema", "Print the JSON Schema of a document."),
+        "demo": ("git_planner.cli.demo", "demo", "Let the offline agents improve a small kernel."),
+        "plot": ("git_planner.cli.demo", "plot", "Draw the metric over the iterations of a plan."),
+        "gate": ("git_planner.cli.planner", "gate", ""),
+    },
 }
 
 ABOUT = {

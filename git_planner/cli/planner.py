@@ -1,0 +1,164 @@
+"""`git planner`: setting up, checking, looking after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from git_planner.cli.shared import emit, json_option
+from git_planner.errors import DONE, NO
+from git_planner.flows.finding import Finding
+from git_planner.gitio.repository import open_repository
+
+ordinary_option = click.option(
+    "--ordinary",
+    is_flag=True,
+    help="Use the ordinary hooks folder, for tools that know no conditional includes.",
+)
+
+
+@click.command()
+@ordinary_option
+@json_option
+def init(ordinary: bool, as_json: bool) -> int:
+    """Write a policy file to begin with, where there is none, and install the hooks."""
+    from git_planner.flows.init import initialise
+
+    done = initialise(open_repository(), ordinary=ordinary)
+    if as_json:
+        emit(done.document())
+        return DONE
+    if done.policy is not None:
+        click.echo(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
+    click.echo(_installed(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
+    for step in done.next:
+        click.echo(f"next: {step}")
+    return DONE
+
+
+@click.group()
+def hooks() -> None:
+    """Install, remove and check the hooks of this repository.
+
+    They run on branches of ours only (plan/, iter/, bo4/). Hooks that were there go on running everywhere.
+    """
+
+
+@hooks.command()
+@ordinary_option
+@json_option
+def install(ordinary: bool, as_json: bool) -> int:
+    """Install the hooks, or bring them up to date."""
+    from git_planner.flows.hooks import install as run
+
+    done = run(open_repository(), ordinary=ordinary)
+    if as_json:
+        emit(done.document())
+    else:
+        click.echo(_installed(done.place, str(done.folder), done.chained))
+    return DONE
+
+
+@hooks.command()
+@json_option
+def uninstall(as_json: bool) -> int:
+    """Remove the hooks; those that were there before are as they were."""
+    from git_planner.flows.hooks import uninstall as run
+
+    done = run(open_repository())
+    if as_json:
+        emit(done.document())
+        return DONE
+    click.echo("hooks: removed" if done.changed else "hooks: there were none of ours")
+    for name in done.left:
+        click.echo(f"hooks: '{name}' was replaced by somebody else and stays", err=True)
+    return DONE
+
+
+@hooks.command()
+@json_option
+def status(as_json: bool) -> int:
+    """Look whether the hooks are there, unchanged and in force; exit status 1 when not."""
+    from git_planner.flows.hooks import status as run
+
+    seen = run(open_repository())
+    if as_json:
+        emit(seen.document())
+    else:
+        where = f"in '{seen.folder}' ({seen.place})" if seen.place else "not installed"
+        click.echo(f"hooks: {where}")
+        click.echo(f"the repository's own: in '{seen.theirs}'")
+        _show(seen.findings)
+    return NO if any(finding.severity == "error" for finding in seen.findings) else DONE
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """Look at all that is needed, and say what to do; exit status 1 when something will not work."""
+    from git_planner.flows.doctor import examine
+
+    report = examine(open_repository())
+    if as_json:
+        emit(report.document())
+        return DONE if report.ok else NO
+    for name, value in report.facts.items():
+        click.echo(f"{name}: {value or 'none'}")
+    _show(report.findings)
+    if not report.findings:
+        click.echo("all is well")
+    return DONE if report.ok else NO
+
+
+@click.command()
+@click.argument("name")
+@click.option("--strict", is_flag=True, help="The form for OpenAI's strict mode.")
+def schema(name: str, strict: bool) -> int:
+    """Print the JSON Schema of a document, such as 'directive' or 'policy'."""
+    from git_planner import documents
+
+    emit(documents.strict_schema(name) if strict else documents.schema(name))
+    return DONE
+
+
+@click.command()
+@click.option("--staged", is_flag=True, expose_value=False, help="What is staged; the default.")
+@json_option
+def check(as_json: bool) -> int:
+    """Run the guard and the document checks on what is staged, as the hooks do."""
+    from git_planner import gate
+
+    open_repository()
+    gate.check_guard()
+    gate.check_documents()
+    if as_json:
+        emit({"schema": "git-planner/check@1", "ok": True})
+    else:
+        click.echo("what is staged breaks no rule")
+    return DONE
+
+
+@click.command(hidden=True)
+@click.argument("what", type=click.Choice(["guard", "documents"]))
+def gate(what: str) -> int:
+    """Run one of the checks and say nothing when it passes; for the pre-commit framework and its like."""
+    from git_planner import gate as judge
+
+    if what == "guard":
+        judge.check_guard()
+    else:
+        judge.check_documents()
+    return DONE
+
+
+def _installed(place: str, folder: str, chained: Sequence[str]) -> str:
+    then = f", then the repository's own {', '.join(chained)}" if chained else ""
+    return f"hooks: in '{folder}' ({place}){then}"
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"{finding.severity}: {finding.message} [{finding.code}]")
+        click.echo(f"  about: {finding.target}")
+        click.echo(f"  do: {finding.fix}")

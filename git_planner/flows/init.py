@@ -1,0 +1,87 @@
+"""Setting a repository up: the policy file to be edited and committed, and the hooks."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git_planner.flows import hooks
+from git_planner.gitio.repository import Repository
+from git_planner.rules.names import ITER, PLAN, POLICY_FILE, TOURNAMENT
+from git_planner.shipped import shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What was set up. `policy` is the policy file, None in a bare repository; `next` says what to do now."""
+
+    policy: Path | None
+    written: bool
+    hooks: hooks.Installed
+    next: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/initialised@1",
+            "policy": None if self.policy is None else str(self.policy),
+            "written": self.written,
+            "hooks": self.hooks.document(),
+            "next": list(self.next),
+        }
+
+
+def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
+    """Write a policy file where there is none, and install the hooks. Doing it twice is doing it once.
+
+    Args:
+        repo: the repository.
+        ordinary: as for `hooks.install`.
+
+    Raises:
+        PlannerError: as `hooks.install`.
+    """
+    policy = None if repo.top is None else repo.top / POLICY_FILE
+    installed = hooks.install(repo, ordinary=ordinary)
+    # 'x' refuses to overwrite; a link that leads nowhere counts as a file that is there.
+    written = policy is not None and not policy.exists() and not policy.is_symlink()
+    if policy is not None and written:
+        with open(policy, "xb") as file:
+            file.write(_template(repo.head_branch()))
+    return Initialised(policy, written, installed, _next(repo, policy))
+
+
+def _template(branch: str | None) -> bytes:
+    """The policy to begin with; its base is the branch the person is on, unless that is one of ours."""
+    text = (shipped("templates") / "policy.yml").read_text(encoding="utf-8")
+    if branch and not branch.startswith((PLAN, ITER, TOURNAMENT)):
+        plain = re.fullmatch(r"[A-Za-z][\w./-]*", branch) and branch.lower() not in ("true", "false", "null")
+        name = branch if plain else json.dumps(branch)
+        text = re.sub(r"(?m)^base:.*$", lambda _: f"base: {name}", text, count=1)
+    return text.encode()
+
+
+def _next(repo: Repository, policy: Path | None) -> tuple[str, ...]:
+    """What to do, in the order to do it."""
+    born = repo.maybe("HEAD") is not None
+    if policy is None:
+        committed = born and repo.maybe(f"HEAD:{POLICY_FILE}", "blob") is not None
+        if committed:
+            return ("git plan -h",)
+        return (
+            f"this repository is bare: commit a '{POLICY_FILE}' in a clone of it, with 'git planner init'",
+        )
+    steps = []
+    if (
+        not born
+        or repo.git.run("diff", "--quiet", "HEAD", "--", f":(top){POLICY_FILE}").status != 0
+        or (repo.maybe(f"HEAD:{POLICY_FILE}", "blob") is None)
+    ):
+        steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")
+        steps.append(f"commit it on the base branch: git add {POLICY_FILE} && git commit")
+    if not born:
+        steps.append("this repository has no commit yet; that one will be the first")
+    return (*steps, "look at what is left to do: git planner doctor")
