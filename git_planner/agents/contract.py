@@ -34,9 +34,9 @@ class Request:
     """What a planner is asked.
 
     `packet` is a checked packet document; `prompt` the rendered, bounded prompt for text models; `schema` the
-    full JSON Schema of the answer, `strict_schema` the form for OpenAI's strict mode. `check` parses and judges an
-    answer's document: it returns the errors, one sentence each, empty when it is accepted. `folder` is where every
-    attempt's prompt, command, stdout, stderr and duration are kept. `seconds` is the one deadline for all attempts.
+    full JSON Schema of the answer, `strict_schema` the form for OpenAI's strict mode. `check` judges an
+    answer's document: it returns the errors, one sentence each, empty when it is accepted. `folder` is where
+    every attempt's prompt, command, stdout, stderr and duration are kept. `seconds`: one deadline for all.
     """
 
     kind: AnswerKind
@@ -77,7 +77,7 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What an implementer is given. `index` counts the plan's iterations from 0; `seconds` is its deadline."""
+    """What an implementer is given. `index` counts a plan's iterations from 0; `seconds` is its deadline."""
 
     directive: Directive
     prompt: str

@@ -1,0 +1,126 @@
+"""Planner and implementer that are any program, named in the policy. How other agents are plugged in.
+
+A planner gets the prompt on stdin and prints its answer, JSON somewhere in text, on stdout. In its
+environment GIT_PLANNER_PACKET and GIT_PLANNER_SCHEMA are the paths of the packet and of the answer's JSON
+Schema, GIT_PLANNER_KIND is the kind of answer, GIT_PLANNER_MODEL the wanted model where one was named.
+
+An implementer gets the apply prompt on stdin and edits files in its working directory; the directive is in
+'.advisor/state.json' there. GIT_PLANNER_MODEL and GIT_PLANNER_EFFORT are set where they were named.
+
+Both succeed with exit status 0.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from git_planner.agents.contract import Brief, Implementation, Tell
+from git_planner.agents.planning import PlanningAgent, Reply, Turn
+from git_planner.agents.running import run_agent
+from git_planner.config import Settings
+from git_planner.errors import PlannerError
+from git_planner.process import Finished
+from git_planner.rules.policy import Policy, Program
+
+NAME = "command"
+
+
+class CommandTransport:
+    """Asks a program for an answer."""
+
+    name = NAME
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def ask(self, turn: Turn) -> Reply:
+        """Run the program once.
+
+        Raises:
+            PlannerError: E_AGENT_FAILED, E_AGENT_EMPTY, E_DEADLINE, E_MISSING_TOOL.
+        """
+        seconds = min(turn.seconds, self._program.timeout)
+        env = {
+            "GIT_PLANNER_PACKET": str(turn.packet_file),
+            "GIT_PLANNER_SCHEMA": str(turn.schema_file),
+            "GIT_PLANNER_KIND": turn.kind,
+            "GIT_PLANNER_MODEL": turn.model,
+        }
+        done = run_agent(
+            self._program.run,
+            cwd=turn.working_dir,
+            folder=turn.folder,
+            seconds=seconds,
+            stdin=turn.prompt,
+            env=env,
+        )
+        _judge(done, self._program, seconds)
+        text = done.stdout.decode(errors="replace")
+        if not text.strip():
+            raise PlannerError("E_AGENT_EMPTY", f"'{self._program.run[0]}' printed no answer")
+        return Reply(text, model=turn.model, command=self._program.run)
+
+
+class CommandImplementer:
+    """Has a program edit the worktree."""
+
+    name = NAME
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+        """Run the program once in the worktree.
+
+        Raises:
+            PlannerError: E_AGENT_FAILED, E_DEADLINE, E_MISSING_TOOL.
+        """
+        began = time.monotonic()
+        seconds = min(brief.seconds, self._program.timeout)
+        tell(f"running {Path(self._program.run[0]).name}")
+        done = run_agent(
+            self._program.run,
+            cwd=brief.worktree,
+            folder=brief.folder,
+            seconds=seconds,
+            stdin=brief.prompt,
+            env={"GIT_PLANNER_MODEL": brief.model, "GIT_PLANNER_EFFORT": brief.effort},
+        )
+        _judge(done, self._program, seconds)
+        said = done.stdout.decode(errors="replace").strip().splitlines()
+        return Implementation(
+            summary=said[-1][:500] if said else "",
+            model=brief.model,
+            seconds=time.monotonic() - began,
+            command=self._program.run,
+        )
+
+
+def command_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
+    """The planner behind the policy's 'agents: command_planner:'."""
+    return PlanningAgent(CommandTransport(_program(policy.agents.command_planner, "command_planner")))
+
+
+def command_implementer(policy: Policy, settings: Settings) -> CommandImplementer:  # noqa: ARG001
+    """The implementer behind the policy's 'agents: command_implementer:'."""
+    return CommandImplementer(_program(policy.agents.command_implementer, "command_implementer"))
+
+
+def _program(program: Program | None, key: str) -> Program:
+    if program is None:
+        raise PlannerError(
+            "E_POLICY",
+            f"the policy names no program for the '{key.removeprefix('command_')}' called 'command'",
+            hint=f"set 'agents: {key}: run:' in '.git-planner.yml'",
+        )
+    return program
+
+
+def _judge(done: Finished, program: Program, seconds: float) -> None:
+    name = program.run[0]
+    last = done.stderr.decode(errors="replace").strip().splitlines()[-20:]
+    if done.timed_out:
+        raise PlannerError("E_DEADLINE", f"'{name}' was ended after {seconds:.0f} s", details=last)
+    if done.status != 0:
+        raise PlannerError("E_AGENT_FAILED", f"'{name}' ended with status {done.status}", details=last)

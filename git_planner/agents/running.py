@@ -1,0 +1,75 @@
+"""Running an agent's program: what it is given, and what is kept of it for later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from git_planner import process
+from git_planner.gitio.git import environment
+from git_planner.host.identity import identity
+from git_planner.process import Finished, Started
+from git_planner.rules import canonical
+
+PROMPT, COMMAND, PROCESS, STDOUT, STDERR = "prompt.md", "command.json", "process.json", "stdout", "stderr"
+
+
+def run_agent(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    folder: Path,
+    seconds: float,
+    stdin: str,
+    env: Mapping[str, str | None],
+    drop: Sequence[str] = (),
+    on_line: Callable[[bytes], None] | None = None,
+) -> Finished:
+    """Run a program and keep its prompt, command, stdout and stderr in a folder, also when it fails.
+
+    Args:
+        argv: the program and its arguments.
+        cwd: the folder it works in.
+        folder: where things are kept; made when missing.
+        seconds: its deadline.
+        stdin: the prompt.
+        env: variables to set; None leaves one as it is.
+        drop: variables to take away. Those that point git elsewhere are taken away in any case.
+        on_line: called with each line of stdout.
+
+    Raises:
+        PlannerError: as process.run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    added = {name: value for name, value in env.items() if value is not None}
+    whole = {name: value for name, value in environment(added).items() if name not in drop}
+    keep(folder / PROMPT, stdin)
+    keep(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)})
+
+    def started(child: Started) -> None:
+        who = identity(child.pid, child.mark)
+        if who is not None:
+            keep(folder / PROCESS, who.document())
+
+    try:
+        return process.run(
+            argv,
+            cwd=cwd,
+            seconds=seconds,
+            env=whole,
+            stdin=stdin.encode("utf-8", "replace"),
+            stdout=folder / STDOUT,
+            stderr=folder / STDERR,
+            on_line=on_line,
+            on_start=started,
+        )
+    finally:
+        (folder / PROCESS).unlink(missing_ok=True)
+
+
+def keep(path: Path, content: str | Mapping[str, Any]) -> None:
+    """Write a text, or a JSON document, readable by its owner only: prompts and answers may hold secrets."""
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else canonical.dumps(content)
+    path.touch(mode=0o600)
+    path.write_bytes(data)
