@@ -1,13 +1,16 @@
 """The one reading, writing and digest of JSON documents. Pure; imports the standard library and orjson only.
 
-Reading is strict where the json module is lenient: duplicate keys, NaN, lone surrogates, wrong encodings,
-deep nesting and oversized texts are refused with a sentence that says where.
+Reading is strict where the json module is lenient: duplicate keys, NaN, numbers beyond what every reader
+keeps, lone surrogates, wrong encodings, deep nesting and oversized texts are refused with a sentence that
+says where. Writing refuses what reading would refuse, so that what was written can always be read back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -15,21 +18,57 @@ from git_planner.errors import PlannerError
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 
+_LEAST, _MOST = -(2**63), 2**64 - 1
+_DEEP = b"\n" + b"  " * MAX_DEPTH
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_CLOSING = re.compile(r"\s*[\]}]")
+
 
 def dumps(document: Any) -> bytes:
-    """Write a document the way every file of ours is written: sorted, two-space indented, final newline."""
+    """Write a document the way every file of ours is written: sorted, two-space indented, final newline.
+
+    Raises:
+        PlannerError: E_JSON for what JSON cannot carry: NaN, infinity, whole numbers of more than 64 bits,
+            halves of surrogate pairs, keys that are not text, values of other types, deep nesting.
+    """
     import orjson
 
-    return orjson.dumps(
-        document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    options = (
+        orjson.OPT_INDENT_2
+        | orjson.OPT_SORT_KEYS
+        | orjson.OPT_APPEND_NEWLINE
+        | orjson.OPT_PASSTHROUGH_DATACLASS
+        | orjson.OPT_PASSTHROUGH_DATETIME
     )
+    try:
+        written: bytes = orjson.dumps(document, option=options)
+    except (TypeError, RecursionError) as error:
+        raise PlannerError("E_JSON", f"a document cannot be written: {error}") from None
+    if _DEEP in written:
+        _check_depth(document, "a document to be written")
+    if b"null" in written:
+        # orjson writes NaN and infinity as null without a word; the canonical form refuses them.
+        compact(document)
+    return written
 
 
 def compact(document: Any) -> bytes:
-    """The canonical form: sorted keys, no spaces, UTF-8. What digests are made of."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    """The canonical form: sorted keys, no spaces, UTF-8. What digests are made of.
+
+    Raises:
+        PlannerError: E_JSON as for `dumps`, except for what the json module turns into text by itself.
+    """
+    try:
+        return json.dumps(
+            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        ).encode()
+    except UnicodeEncodeError:
+        reason = "it holds half of a surrogate pair"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+    raise PlannerError("E_JSON", f"a document cannot be written: {reason}")
 
 
 def digest(document: Any) -> str:
@@ -38,10 +77,17 @@ def digest(document: Any) -> str:
 
 
 def loads_ours(data: bytes) -> Any:
-    """Read a document that this program wrote and checked before: fast, without the strict checks."""
+    """Read a document that this program wrote and checked before: fast, without the strict checks.
+
+    Raises:
+        PlannerError: E_JSON when it is not JSON after all.
+    """
     import orjson
 
-    return orjson.loads(data)
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise PlannerError("E_JSON", f"a document of ours is damaged: {error}") from None
 
 
 def loads(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> Any:
@@ -55,64 +101,114 @@ def loads(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> Any:
     Raises:
         PlannerError: E_JSON with the reason and, for syntax, line and column.
     """
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    if len(raw) > limit:
-        raise PlannerError("E_JSON", f"'{where}' has {len(raw):,} bytes; at most {limit:,} are read")
+    text = read_text(data, where, limit=limit)
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise PlannerError("E_JSON", f"'{where}' is not UTF-8 (byte {error.start})") from None
-    text = text.removeprefix("\ufeff")
-    _check_depth(text, where)
-    try:
-        document = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        document = _READER.decode(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise PlannerError("E_JSON", f"'{where}' is not JSON: {error.msg} ({place})") from None
+        raise PlannerError("E_JSON", f"'{where}' is not JSON: {_reason(error)}") from None
     except ValueError as error:
         raise PlannerError("E_JSON", f"'{where}' is not accepted: {error}") from None
-    if "\\ud" in text.lower():
+    except RecursionError:
+        raise _too_deep(where) from None
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(document, where)
+    if _SURROGATE.search(text):
         _check_surrogates(document, where)
     return document
 
 
-def _check_depth(text: str, where: str) -> None:
-    depth = deepest = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > MAX_DEPTH:
-                raise PlannerError("E_JSON", f"'{where}' is nested deeper than {MAX_DEPTH} levels")
-        elif character in "]}":
-            depth -= 1
+def read_text(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> str:
+    """The text of bytes from outside: UTF-8, of bounded size, without a byte order mark.
+
+    Raises:
+        PlannerError: E_JSON.
+    """
+    # A character has at least one byte, so an endless text is not even encoded.
+    size = len(data)
+    if isinstance(data, str) and size <= limit:
+        data = data.encode("utf-8", "surrogatepass")
+        size = len(data)
+    if size > limit:
+        raise PlannerError("E_JSON", f"'{where}' has {size:,} bytes; at most {limit:,} are read")
+    assert isinstance(data, bytes)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise PlannerError("E_JSON", f"'{where}' is UTF-16; only UTF-8 is read")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise PlannerError("E_JSON", f"'{where}' is not UTF-8 (byte {error.start})") from None
+
+
+def _reason(error: json.JSONDecodeError) -> str:
+    place = f"(line {error.lineno}, column {error.colno})"
+    before = error.doc[: error.pos].rstrip(" \t\r\n")
+    # Python's words for this differ between versions and do not help: it is the usual slip.
+    comma = before.endswith(",") or error.doc[error.pos : error.pos + 1] == ","
+    after = error.doc[error.pos + (not before.endswith(",")) :] if comma else ""
+    if comma and _CLOSING.match(after):
+        return f"there is a comma before the closing bracket {place}"
+    if error.msg.startswith("Unterminated") or not error.doc[error.pos :].strip(" \t\r\n"):
+        return f"it ends in the middle {place}"
+    return f"{error.msg[:1].lower()}{error.msg[1:]} {place}"
+
+
+def _check_depth(document: Any, where: str) -> None:
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list, tuple))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    if any(isinstance(node, (dict, list, tuple)) for node in level):
+        raise _too_deep(where)
+
+
+def _too_deep(where: str) -> PlannerError:
+    return PlannerError("E_JSON", f"'{where}' is nested deeper than {MAX_DEPTH} levels")
 
 
 def _check_surrogates(document: Any, where: str) -> None:
     try:
         compact(document)
-    except UnicodeEncodeError:
+    except PlannerError:
         raise PlannerError("E_JSON", f"'{where}' holds half of a surrogate pair") from None
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key {key[:80]!r} appears twice in one object")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key[:60]!r} appears twice in one object")
+        seen.add(key)
     return found
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _whole(digits: str) -> int:
+    # At most 64 bits: more than that other readers turn into another number.
+    value = int(digits) if len(digits) <= 20 else _MOST + 1
+    if not _LEAST <= value <= _MOST:
+        raise ValueError(f"the number {digits[:30]}{'…' * (len(digits) > 30)} has more than 64 bits")
+    return value
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:30]}{'…' * (len(digits) > 30)} is too large")
+    return value
+
+
+_READER = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_int=_whole, parse_float=_real
+)
