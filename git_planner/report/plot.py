@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -41,6 +41,10 @@ class Series:
     unit: str
     points: tuple[Point, ...]
     best: tuple[float | None, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The series as JSON."""
+        return {"schema": "git-planner/plot@1", **asdict(self)}
 
 
 def series(records: Sequence[Record]) -> Series:

@@ -1,0 +1,138 @@
+"""`git planner demo` and `git planner plot`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
+from git_planner.errors import DONE, PlannerError
+from git_planner.gitio.repository import open_repository
+from git_planner.rules.names import number
+from git_planner.rules.record import Record
+
+PICTURE = "cycles.svg"
+HEADINGS = ("iteration", "what was tried", "verdict", "cycles", "delta", "reason")
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@json_option
+def demo(folder: Path | None, as_json: bool) -> int:
+    """Make a repository with a small kernel and let the offline agents improve it.
+
+    It needs no network and no account, and stays for inspection. DIR must be new or empty; without it a fresh
+    temporary folder is made.
+    """
+    from git_planner.flows.demo import demo as run
+
+    done = run(folder, hush if as_json else tell)
+    if as_json:
+        emit(done.document())
+        return DONE
+    click.echo()
+    for line in table([HEADINGS, *(_row(record) for record in done.records)]):
+        click.echo(line)
+    click.echo(f"\nthe loop ended: {done.stopped}\n")
+    _draw(done.records, done.folder / PICTURE)
+    click.echo("\nLook around:\n")
+    click.echo(f"  cd {done.repository}")
+    for command, meaning in LOOK_AROUND:
+        click.echo(f"  {command:<46}# {meaning}")
+    return DONE
+
+
+LOOK_AROUND = (
+    ("git record log", "every result"),
+    ("git iterate list", "every attempt"),
+    ("git iterate why 2", "why the second was refused"),
+    ("git diff main iter/best -- kernel.py", "what all improvements amount to"),
+    ("git log --oneline --graph --all", "where all that is kept"),
+    ("git show plan/default --stat", "the last record, as a commit"),
+    ("git record verify iter/best", "measure the best again"),
+)
+
+
+@click.command()
+@plan_option
+@click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Write an image, too.")
+@json_option
+def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
+    """Draw the deciding metric over the iterations of a plan."""
+    from git_planner import config
+    from git_planner.flows.ledger import ledger
+    from git_planner.report import plot as draw
+
+    repo = open_repository()
+    name = config.settings(repo, plan=plan).plan
+    drawn = draw.series(ledger(repo, name))
+    if svg is not None:
+        _write(svg, draw.svg(drawn))
+    if as_json:
+        emit({**drawn.document(), "plan": name, "svg": None if svg is None else str(svg)})
+    elif drawn.points:
+        click.echo(draw.terminal(drawn, width=_width()))
+    else:
+        click.echo(f"plan '{name}' has no records yet; 'git record' makes one")
+    return DONE
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows out in columns; the first row is the heading, columns of numbers are right-aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    numeric = [
+        all(row[column].lstrip("+-").isdigit() or row[column] in ("", "-") for row in rows[1:])
+        for column in range(len(rows[0]))
+    ]
+    return [
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in [rows[0], ["-" * width for width in widths], *rows[1:]]
+    ]
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    """One line of the demo's table."""
+    return (
+        "-" if record.iteration is None else str(record.iteration),
+        record.summary,
+        "baseline" if record.kind == "baseline" else record.verdict,
+        "-" if record.value is None else number(record.value),
+        "-" if record.delta is None else f"{record.delta:+g}",
+        " ".join([record.reason or "", *record.violations]).strip(),
+    )
+
+
+def _draw(records: Sequence[Record], picture: Path) -> None:
+    from git_planner.report import plot as draw
+
+    drawn = draw.series(records)
+    try:
+        click.echo(draw.terminal(drawn, width=_width()))
+        _write(picture, draw.svg(drawn))
+        click.echo(f"\nthe same as an image: {picture}")
+    except PlannerError as error:
+        if error.code != "E_MISSING_EXTRA":
+            raise
+        click.echo(f"no plot: {error.message}; {error.hint}", err=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise PlannerError(
+            "E_USAGE", f"'{path}' can't be written: {error.strerror}", hint="name another file with '--svg'"
+        ) from None
+
+
+def _width() -> int:
+    try:
+        return max(40, min(100, os.get_terminal_size().columns))
+    except OSError:
+        return 78
