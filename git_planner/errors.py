@@ -56,6 +56,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_INTERNAL": (UNREACHED, "a defect in git-planner"),
     "E_INTERRUPTED": (INTERRUPTED, "interrupted by a person"),
     "E_JSON": (NO, "a text is not the JSON that is read here"),
+    "E_MERGE": (REFUSED, "a change that does not merge with its base"),
     "E_MISSING_EXTRA": (UNREACHED, "an optional package is not installed"),
     "E_MISSING_FOLDER": (UNREACHED, "a folder that is needed is gone"),
     "E_MISSING_TOOL": (UNREACHED, "a program that is needed is not installed"),

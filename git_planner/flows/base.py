@@ -1,0 +1,140 @@
+"""Which plan a command is about, and which commit an iteration starts from."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+from git_planner import config
+from git_planner.config import policy_at
+from git_planner.errors import PlannerError
+from git_planner.flows.trust import find_state
+from git_planner.gitio.repository import Repository
+from git_planner.rules import names
+from git_planner.rules.policy import Policy
+
+_USUAL = ("refs/heads/main", "refs/heads/master", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+_PACKET_BRANCH = re.compile(r"\d{4,9}-.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The trusted commit of an iteration, the name it was found by, and the policy it holds."""
+
+    oid: str
+    ref: str
+    policy: Policy
+
+
+def current_plan(repo: Repository, flag: str | None) -> str:
+    """The plan that is meant: the one named, the checked-out iteration's own, or the settings' one."""
+    if flag is not None:
+        return names.check_plan_name(flag)
+    head = repo.head_branch()
+    if head is not None and names.parse_iteration(names.HEADS + head):
+        # A state that was tampered with says nothing; it is not what is asked here.
+        with suppress(PlannerError):
+            state = find_state(repo, "HEAD")
+            if state is not None:
+                return state.plan
+    return config.settings(repo).plan
+
+
+def plan_name(name: str) -> str:
+    """Check the name of a plan that may be made; numbers with a slug are kept for packets.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    names.check_plan_name(name)
+    if _PACKET_BRANCH.fullmatch(name) or name == "best":
+        raise PlannerError(
+            "E_NAME",
+            f"'{name}' cannot be a plan: '{names.PLAN}{name}' would be taken for something else",
+            hint=f"try 'plan-{name}'",
+        )
+    return name
+
+
+def is_plan_name(name: str) -> bool:
+    """Whether a branch 'plan/NAME' can be a plan's, and not a packet's or somebody's own."""
+    try:
+        return bool(plan_name(name))
+    except PlannerError:
+        return False
+
+
+def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
+    """The commit that the next iteration of a plan starts from.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name.
+        from_ref: a branch, tag or commit to start from; else the plan's rolling best, else the policy's base.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY.
+    """
+    if from_ref is not None:
+        oid = repo.resolve(from_ref)
+        return Base(oid, _short(repo, from_ref, oid), policy_at(repo, oid))
+    best = names.best_ref(plan)
+    oid_or_none = repo.maybe(best)
+    if oid_or_none is not None:
+        return Base(oid_or_none, best.removeprefix(names.HEADS), policy_at(repo, oid_or_none))
+    branch = policy_at(repo, _holder(repo)).base
+    for ref in (names.HEADS + branch, f"refs/remotes/origin/{branch}"):
+        found = repo.maybe(ref)
+        if found is not None:
+            return Base(found, branch, policy_at(repo, found))
+    raise PlannerError(
+        "E_UNKNOWN_REF",
+        f"the base branch '{branch}' that '{names.POLICY_FILE}' names does not exist",
+        hint="name a start with '--from', or set 'base' in the policy",
+    )
+
+
+def tip_of(repo: Repository, ref: str) -> str | None:
+    """The commit a base's name stands for now; None when the name is gone."""
+    for full in (names.HEADS + ref, f"refs/remotes/origin/{ref}"):
+        found = repo.maybe(full)
+        if found is not None:
+            return found
+    return repo.maybe(ref)
+
+
+def taken_numbers(repo: Repository, prefix: str) -> set[int]:
+    """The numbers that local and remote branches 'iter/NNNN-…' or 'plan/NNNN-…' use.
+
+    Args:
+        prefix: 'iter/' or 'plan/'.
+    """
+    lines = repo.git.line(
+        "for-each-ref", "--format=%(refname)", names.HEADS + prefix, f"refs/remotes/*/{prefix}**"
+    )
+    found = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
+    return {int(each[1]) for each in found if each}
+
+
+def _holder(repo: Repository) -> str:
+    """The commit whose policy names the base branch.
+
+    What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
+    asked only where there is nothing else.
+    """
+    own = repo.config("planner.base")
+    for name in (*([own] if own else []), *_USUAL, "HEAD"):
+        if repo.maybe(f"{name}:{names.POLICY_FILE}", "blob") is not None:
+            return repo.resolve(name)
+    return repo.resolve("HEAD")
+
+
+def _short(repo: Repository, name: str, oid: str) -> str:
+    result = repo.git.run(
+        "rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options", name
+    )
+    full = result.stdout.decode(errors="replace").strip()
+    if result.status == 0 and full.startswith(names.HEADS):
+        return full.removeprefix(names.HEADS)
+    return name if full.startswith("refs/") else oid

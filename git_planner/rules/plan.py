@@ -1,0 +1,118 @@
+"""A plan's document: making one, and turning the steps of a planning plan into its tasks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from git_planner.rules.pages import FIRST, in_order, split, task_id, task_number
+
+SCHEMA = "git-planner/plan@1"
+STATUSES = (
+    "todo",
+    "in_progress",
+    "blocked",
+    "needs_input",
+    "agent_done",
+    "review_ready",
+    "done",
+    "cancelled",
+)
+
+
+def new_plan(
+    name: str,
+    goal: str,
+    *,
+    base: str,
+    base_ref: str,
+    created_at: str,
+    constraints: Sequence[str] = (),
+    acceptance: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The document of a plan without tasks.
+
+    Args:
+        name: its name.
+        goal: what it is for, in words.
+        base: the id of the commit it starts from, and `base_ref` the name that was found by.
+        created_at: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
+        constraints: what must be kept to.
+        acceptance: what makes a result acceptable.
+    """
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "goal": goal,
+        "base": base,
+        "base_ref": base_ref,
+        "created_at": created_at,
+        "constraints": list(constraints),
+        "acceptance": list(acceptance),
+        "planning_plan": None,
+        "tasks": [],
+    }
+
+
+def with_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """A plan with the steps of a planning plan as tasks, in their order.
+
+    The same planning plan changes nothing. Tasks of an earlier one that nobody has begun are cancelled; all
+    others stay, and no number is used twice.
+
+    Args:
+        plan: the plan's document.
+        answer: a planning plan with known and acyclic dependencies.
+        digest: its digest.
+    """
+    if plan["planning_plan"] == digest:
+        return dict(plan)
+    kept = [_outdated(task, digest) for task in plan["tasks"]]
+    first = max((task_number(task["id"]) for task in kept), default=0) + 1
+    ids = {step["id"]: task_id(number) for number, step in enumerate(answer["steps"], first)}
+    tasks = [_task(step, ids) for step in answer["steps"]]
+    return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
+
+
+def paged(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A plan as the documents of its pages, by file name; each repeats all but the tasks."""
+    return {name: {**plan, "tasks": list(tasks)} for name, tasks in split(plan["tasks"]).items()}
+
+
+def joined(pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """A plan from the documents of its pages, of which the first must be there."""
+    tasks = [task for name in in_order(pages) for task in pages[name]["tasks"]]
+    return {**pages[FIRST], "tasks": tasks}
+
+
+def counts(plan: Mapping[str, Any]) -> dict[str, int]:
+    """How many tasks a plan has by status, in the order of a task's life; only statuses that occur."""
+    found = [task["status"] for task in plan["tasks"]]
+    return {status: found.count(status) for status in STATUSES if status in found}
+
+
+def _outdated(task: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    if task["step"] is None or task["status"] != "todo":
+        return dict(task)
+    notes = [*task["notes"], f"replaced by the planning plan {digest[:12]}"]
+    return {**task, "status": "cancelled", "notes": notes}
+
+
+def _task(step: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "id": ids[step["id"]],
+        "step": step["id"],
+        "title": step["title"],
+        "intent": step["intent"],
+        "status": "todo",
+        "actions": list(step["actions"]),
+        "read_scope": [],
+        "write_scope": list(step.get("files", ())),
+        "dependencies": sorted({ids[each] for each in step.get("dependencies", ())}),
+        "acceptance": list(step["validation"]),
+        "verify": [],
+        "risks": list(step.get("risks", ())),
+        "references": list(step.get("references", ())),
+        "commits": [],
+        "notes": [],
+    }
