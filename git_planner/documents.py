@@ -1,14 +1,15 @@
 """Where JSON documents enter: each is judged by the schema of its kind. The only door to jsonschema.
 
-The schemas are package data, one file a kind. jsonschema is imported on the first judgement only.
+The schemas are package data, one file a kind. Hooks import this module, so it takes little at import:
+jsonschema comes with the first judgement.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
@@ -72,20 +73,21 @@ def validate(
     """Judge a document by its schema.
 
     Returns:
-        One sentence a fault, '<json pointer>: what is wrong', in the order of the document's keys; at most
-        MOST_SENTENCES and a last line with what was left out. Empty when the document is fine.
+        One sentence a fault, '<json pointer>: what is wrong', sorted by place; at most MOST_SENTENCES, and a
+        last one when there are more. Empty when the document is fine.
     """
     if kind == "directive" and families:
         judge = _validator(schema(kind, families=families, blocked=blocked))
     else:
         judge = _cached_validator(kind)
-    faults: dict[tuple[tuple[str, ...], str], None] = {}
-    for error in judge.iter_errors(document):
-        faults.update(dict.fromkeys(_faults(error)))
+    # A hostile document may have a million faults: no more are made than are told.
+    faults: set[tuple[tuple[str, ...], str]] = set()
+    for fault in (fault for error in judge.iter_errors(document) for fault in _faults(error)):
+        faults.add(fault)
         if len(faults) > MOST_SENTENCES:
             break
     told = [f"{sentences.pointer(path)}: {words}" for path, words in sorted(faults, key=_by_place)]
-    return told if len(told) <= MOST_SENTENCES else [*told[:MOST_SENTENCES], "/: and more"]
+    return told if len(told) <= MOST_SENTENCES else [*told[:MOST_SENTENCES], "/: has more faults"]
 
 
 def check(
@@ -158,8 +160,8 @@ def _file(kind: str) -> dict[str, Any]:
         raise PlannerError(
             "E_USAGE", f"{kind[:80]!r} is not a kind of document", hint=f"kinds: {', '.join(KINDS)}"
         )
-    content = resources.files("git_planner").joinpath("schemas", f"{kind}.json").read_bytes()
-    found = canonical.loads_ours(content)
+    with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
+        found = canonical.loads_ours(file.read())
     assert isinstance(found, dict)
     return found
 
@@ -176,9 +178,13 @@ def _validator(full: Mapping[str, Any]) -> Validator:
     # JSON Schema takes 1.0 for an integer; we do not, nor does Python's bool count.
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "array": _is_list})
     strict = validators.create(
-        Draft202012Validator.META_SCHEMA, validators=Draft202012Validator.VALIDATORS, type_checker=types
+        Draft202012Validator.META_SCHEMA,
+        validators={**Draft202012Validator.VALIDATORS, "items": _items, "uniqueItems": _unique},
+        type_checker=types,
     )
-    found: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
+    found: Validator = strict(
+        _inlined(full, full), registry=Registry()
+    )  # an own registry: nothing is fetched
     return found
 
 
@@ -189,6 +195,36 @@ def _is_integer(_checker: object, value: object) -> bool:
 def _is_list(_checker: object, value: object) -> bool:
     # Typed values keep their lists as tuples; as JSON both are arrays.
     return isinstance(value, (list, tuple))
+
+
+def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
+    """A schema without references: looking each of them up takes most of the time on a large document."""
+    if isinstance(node, list):
+        return [_inlined(each, root) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = root["$defs"][node["$ref"].removeprefix("#/$defs/")]
+        # What is written beside a reference tells what the value is for; the target's words, what it must be.
+        node = {**node, **target}
+        del node["$ref"]
+    return {key: _inlined(each, root) for key, each in node.items() if key != "$defs"}
+
+
+def _items(judge: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]) -> Iterator[Any]:
+    # No further than 'maxItems' goes: a million items too many are one fault, not a long wait.
+    if isinstance(items, (list, tuple)):
+        for place, item in enumerate(items[: around.get("maxItems")]):
+            yield from judge.descend(item, node, path=place)
+
+
+def _unique(_judge: object, wanted: bool, items: object, _node: object) -> Iterator[ValidationError]:
+    # All lists that want this hold texts; jsonschema's own compares mixed lists item by item, for hours.
+    from jsonschema.exceptions import ValidationError
+
+    texts = [each for each in items if isinstance(each, str)] if isinstance(items, (list, tuple)) else []
+    if wanted and len(set(texts)) < len(texts):
+        yield ValidationError("not unique")
 
 
 def _by_place(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
