@@ -36,6 +36,7 @@ def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list
         "--no-renames",
         "--no-ext-diff",
         "--no-abbrev",
+        "--ignore-submodules=none",
         old,
         new,
         "--",
@@ -63,11 +64,14 @@ def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
     return git.yes("merge-base", "--is-ancestor", ancestor, of)
 
 
-def patch_id(git: Git, old: str, new: str) -> str | None:
-    """The stable patch id of the difference between two trees; None when there is none."""
-    diff = git.bytes(
-        "diff-tree", "-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", old, new
-    )
+def patch_id(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> str | None:
+    """The stable patch id of the difference between two trees; None when there is none.
+
+    Args:
+        pathspecs: only paths that git matches with one of these; all when empty.
+    """
+    args = ("-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", "--ignore-submodules=none")
+    diff = git.bytes("diff-tree", *args, old, new, "--", *pathspecs)
     words = git.bytes("patch-id", "--stable", stdin=diff).split() if diff else []
     return words[0].decode() if words else None
 

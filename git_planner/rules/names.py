@@ -26,7 +26,7 @@ POLICY_FILE = ".git-planner.yml"
 RECORDS = "experiments/records"
 
 MAX_SLUG = 40
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _ITERATION = re.compile(r"iter/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
@@ -107,7 +107,7 @@ def new_id(stamp: str) -> str:
 
 def token(length: int = 8) -> str:
     """Random characters of a 32-letter alphabet without look-alikes."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def best_tag(value: float, iteration: Iteration) -> str:

@@ -7,15 +7,16 @@ document type (and with it entities) is no proof; nor is one in which a required
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from xml.parsers import expat
 
 from git_planner.rules import canonical
 from git_planner.rules.record import Tests
 from git_planner.rules.verdict import Refusal
 
+SCHEMA = "git-planner/tests@1"
 MAX_REPORT = 64 * 1024 * 1024
 Outcome = Literal["passed", "failed", "skipped"]
 _WORST: tuple[Outcome, ...] = ("passed", "skipped", "failed")
@@ -28,15 +29,24 @@ class Proof:
 
     outcomes: Mapping[str, Outcome]
 
-    def ids(self, outcome: Outcome | None = None) -> list[str]:
-        """The sorted ids, all of them or those of one outcome."""
-        return sorted(each for each, was in self.outcomes.items() if outcome in (None, was))
+    def ids(self, outcome: Outcome) -> list[str]:
+        """The sorted ids of the tests with one outcome."""
+        return sorted(each for each, was in self.outcomes.items() if was == outcome)
+
+    def document(self) -> dict[str, Any]:
+        """The ids by outcome as a JSON document."""
+        return {"schema": SCHEMA, **{each: self.ids(each) for each in _WORST}}
 
     @property
     def tests(self) -> Tests:
-        """The counts, with the digest of the sorted list of ids."""
+        """The counts, with the digest of the document."""
         counts = {each: len(self.ids(each)) for each in _WORST}
-        return Tests(collected=len(self.outcomes), ids=canonical.digest(self.ids()), **counts)
+        return Tests(collected=len(self.outcomes), ids=canonical.digest(self.document()), **counts)
+
+
+def proof_from(document: Mapping[str, Any]) -> Proof:
+    """Read a proof back from its document."""
+    return Proof({test: each for each in _WORST for test in document[each]})
 
 
 def read_junit(report: bytes | None) -> Proof | Refusal:
@@ -92,8 +102,7 @@ def judge(
     *,
     status: int,
     require: Iterable[str],
-    before: Collection[str] = (),
-    skipped_before: Collection[str] = (),
+    before: Proof | None = None,
 ) -> Refusal | None:
     """Judge a proof: all passed, all required are there, none was lost against the baseline.
 
@@ -102,12 +111,12 @@ def judge(
         status: exit status of the command; a report of success with a failing status is no success.
         require: test ids that must have passed, as pytest ('tests/test_x.py::Test::test_y') or unittest
             ('tests.test_x.Test.test_y') writes them; without '[…]' an id stands for all its parameters.
-        before: the ids collected at the baseline of the same instrument.
-        skipped_before: those of them that were skipped there.
+        before: the proof of the baseline of the same instrument, if there is one.
     """
     failed, missing = proof.ids("failed"), _unmet(proof, require)
-    lost = sorted(set(before) - set(proof.outcomes))
-    dodged = sorted((set(before) - set(skipped_before)) & set(proof.ids("skipped")))
+    expected = before.outcomes if before else {}
+    lost = sorted(set(expected) - set(proof.outcomes))
+    dodged = [test for test in proof.ids("skipped") if expected.get(test, "skipped") != "skipped"]
     refusal: Refusal | None = None
     if failed:
         refusal = Refusal("incorrect", f"{len(failed)} of {len(proof.outcomes)} failed: {_listed(failed)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
@@ -43,7 +43,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Tests:
-    """What the correctness command proved. `ids` is the digest of the sorted list of collected test ids."""
+    """What the correctness command proved. `ids` is the digest of the document with the test ids."""
 
     collected: int
     passed: int
@@ -109,6 +109,11 @@ class Record:
         """The deciding metric's median; None when nothing was measured."""
         return self.metrics[0].median if self.metrics else None
 
+    @property
+    def direction(self) -> Literal["lower", "higher"]:
+        """Which values of the deciding metric are better."""
+        return self.metrics[0].better if self.metrics else "lower"
+
     def document(self) -> dict[str, Any]:
         """The record as a JSON document."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -135,22 +140,59 @@ def better(value: float, than: float, direction: Literal["lower", "higher"]) -> 
     return value < than if direction == "lower" else value > than
 
 
-def best(records: Iterable[Record], *, instrument: str | None = None) -> Record | None:
+class Result(Protocol):
+    """What of a record decides which one is best."""
+
+    @property
+    def kind(self) -> str:
+        """As in Record."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """As in Record."""
+        ...
+
+    @property
+    def instrument(self) -> str | None:
+        """As in Record."""
+        ...
+
+    @property
+    def valid(self) -> bool:
+        """As in Record."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """As in Record."""
+        ...
+
+    @property
+    def direction(self) -> Literal["lower", "higher"]:
+        """As in Record."""
+        ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+def best(records: Iterable[R], *, instrument: str | None = None) -> R | None:
     """The best valid record, the earliest one of equals; only those of one instrument when it is given.
 
     After the first, only a record that was found to be an improvement (or a baseline) can take the lead, so a
     lucky sample within the noise never becomes the mark that others have to beat.
     """
-    found: Record | None = None
+    found: R | None = None
     for record in records:
         if _leads(record, found, instrument):
             found = record
     return found
 
 
-def plateau(records: Iterable[Record], *, instrument: str | None = None) -> int | None:
+def plateau(records: Iterable[Result], *, instrument: str | None = None) -> int | None:
     """How many valid attempts came after the best one, in the order given; None without a best."""
-    top: Record | None = None
+    top: Result | None = None
     since = 0
     for record in records:
         if not _counts(record, instrument):
@@ -162,16 +204,17 @@ def plateau(records: Iterable[Record], *, instrument: str | None = None) -> int 
     return None if top is None else since
 
 
-def _counts(record: Record, instrument: str | None) -> bool:
-    return record.valid and bool(record.metrics) and instrument in (None, record.instrument)
+def _counts(record: Result, instrument: str | None) -> bool:
+    return record.valid and record.value is not None and instrument in (None, record.instrument)
 
 
-def _leads(record: Record, top: Record | None, instrument: str | None) -> bool:
+def _leads(record: Result, top: Result | None, instrument: str | None) -> bool:
     if not _counts(record, instrument):
         return False
     if top is None:
         return True
-    deciding, mark = record.metrics[0], top.metrics[0]
     if record.verdict != "improved" and record.kind != "baseline":
         return False
-    return better(deciding.median, mark.median, deciding.better)
+    assert record.value is not None
+    assert top.value is not None
+    return better(record.value, top.value, record.direction)

@@ -61,9 +61,8 @@ def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decis
         candidate: what was measured now.
         rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
     """
-    words = f"{number(candidate.median)} {metric.unit}".strip()
     if rival is None:
-        return Decision("improved", None, None, None, f"{metric.name} {words}, the first valid result")
+        return Decision("improved", None, None, None, f"{said(candidate)}, the first valid result")
     delta = candidate.median - rival.median
     noise = candidate.spread + rival.spread if metric.kind == "noisy" else 0.0
     if abs(delta) <= noise:
@@ -71,8 +70,14 @@ def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decis
     else:
         verdict = "improved" if better(candidate.median, rival.median, metric.better) else "worse"
     sign = "+" if delta > 0 else ""
-    summary = f"{metric.name} {words} ({sign}{number(delta)} against {number(rival.median)})"
+    summary = f"{said(candidate)} ({sign}{number(delta)} against {number(rival.median)})"
     return Decision(verdict, None, rival.median, delta, summary)
+
+
+def said(measured: Measured) -> str:
+    """A result in words: 'cycles 1363', 'wall 12.5 ms'."""
+    unit = "" if measured.unit == measured.name else measured.unit
+    return f"{measured.name} {number(measured.median)} {unit}".strip()
 
 
 def refused(refusal: Refusal, best_before: float | None) -> Decision:

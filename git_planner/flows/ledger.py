@@ -1,0 +1,149 @@
+"""A plan's ledger, read: whole records, or the rows that lists and decisions need.
+
+Rows are kept in a derived cache in the common directory, one file a plan, each row under its blob's id. It
+may be deleted, cut off or out of date at any time: what is not in it is read from git.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import read_objects
+from git_planner.gitio.objects import Tree, parse_tree
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Snapshot, Store
+from git_planner.rules import canonical, names
+from git_planner.rules.ledger import Row, row
+from git_planner.rules.record import Record, from_document
+
+TESTS = "experiments/tests"
+# The cache is written anew only when so many records came that reading them costs more.
+_WORTH = 64
+_FIELDS = list(Row._fields)
+
+
+def ledger(repo: Repository, plan: str) -> list[Record]:
+    """All records of a plan, oldest first; empty when there is no such plan.
+
+    Raises:
+        PlannerError: E_JSON when a file of the ledger is no record.
+    """
+    ref = names.plan_ref(plan)
+    files = Store(repo).read_all([ref], names.RECORDS)[ref]
+    return [read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")]
+
+
+def plans(repo: Repository) -> list[str]:
+    """The names of all plans with a branch here, sorted."""
+    prefix = names.HEADS + names.PLAN
+    found = [
+        name.removeprefix(prefix)
+        for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
+    ]
+    return [name for name in found if name and "/" not in name]
+
+
+def read_record(content: bytes, where: str) -> Record:
+    """Read one record's file.
+
+    Raises:
+        PlannerError: E_JSON.
+    """
+    try:
+        return from_document(canonical.loads_ours(content))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(where, error) from None
+
+
+def find(repo: Repository, plan: str, record_id: str) -> Record:
+    """One record of a plan by its whole id.
+
+    Raises:
+        PlannerError: E_NO_RECORD, E_JSON.
+    """
+    with repo.git.batch() as batch:
+        content = batch.read(f"{names.plan_ref(plan)}:{names.record_path(record_id)}")
+    if content is None:
+        raise PlannerError(
+            "E_NO_RECORD",
+            f"'{record_id}' is no record of plan '{plan}'",
+            hint="list records with 'git record log'",
+        )
+    return read_record(content, names.record_path(record_id))
+
+
+class Rows:
+    """The rows of one plan's ledger, from the cache where it has them.
+
+    Args:
+        repo: the repository.
+        plan: the plan.
+    """
+
+    def __init__(self, repo: Repository, plan: str) -> None:
+        self.repo, self.plan = repo, plan
+        self._known = _load(self._cache)
+
+    def now(self) -> list[Row]:
+        """All rows as the branch stands now, oldest first."""
+        id_bytes = 32 if self.repo.object_format == "sha256" else 20
+        raw = next(iter(read_objects(self.repo.git, [f"{names.plan_ref(self.plan)}:{names.RECORDS}"])))
+        return self._rows(parse_tree(raw, id_bytes) if raw else {})
+
+    def at(self, snapshot: Snapshot) -> list[Row]:
+        """All rows of a snapshot of the plan's branch, oldest first."""
+        return self._rows(snapshot.tree(names.RECORDS))
+
+    @property
+    def _cache(self) -> Path:
+        return self.repo.private("cache", f"ledger-{self.plan}.json")
+
+    def _rows(self, tree: Tree) -> list[Row]:
+        wanted = {name: entry.oid for name, entry in tree.items() if name.endswith(".json")}
+        new = {oid: name for name, oid in wanted.items() if oid not in self._known}
+        if new:
+            for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
+                self._known[oid] = _row(content or b"", name)
+        if len(new) >= _WORTH:
+            _save(self._cache, {oid: self._known[oid] for oid in wanted.values()})
+        # An id begins with its time, so the order of names is the order of time.
+        return [self._known[wanted[name]] for name in sorted(wanted)]
+
+
+def _row(content: bytes, where: str) -> Row:
+    try:
+        return row(canonical.loads_ours(content))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(where, error) from None
+
+
+def _load(path: Path) -> dict[str, Row]:
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        document = canonical.loads_ours(path.read_bytes())
+        if document["fields"] == _FIELDS:
+            return {oid: Row(*values) for oid, values in document["rows"].items()}
+    return {}
+
+
+def _save(path: Path, rows: Mapping[str, Row]) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    # The cache is a convenience: a full or read-only disk must not fail a command that only reads.
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(
+            canonical.dumps_ours({"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}})
+        )
+        os.replace(draft, path)
+
+
+def _unreadable(where: str, error: Exception) -> PlannerError:
+    return PlannerError(
+        "E_JSON",
+        f"'{where}' in the ledger is not a record ({type(error).__name__}: {str(error)[:200]})",
+        hint="see who wrote it with 'git log' on the plan's branch",
+    )

@@ -1,0 +1,324 @@
+"""Running the instrument: the correctness command and the metrics of a policy, on a tree written out afresh
+for each of their runs.
+
+Nothing that one run leaves behind, in its files, its home or its processes, is there for the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from git_planner import process
+from git_planner.errors import PlannerError
+from git_planner.gitio.export import exported
+from git_planner.gitio.repository import Repository
+from git_planner.rules import canonical, metric, proof, verdict
+from git_planner.rules.names import POLICY_FILE
+from git_planner.rules.policy import Correctness, Metric, Policy
+from git_planner.rules.proof import Proof
+from git_planner.rules.record import Measured
+from git_planner.rules.verdict import Refusal
+
+# Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
+_EPOCH = "315532800"
+_PROOF = "proof.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where it is measured. `stable` is what results depend on, `load` the one-minute load at the start."""
+
+    stable: Mapping[str, Any]
+    load: float
+    digest: str
+
+    def document(self) -> dict[str, Any]:
+        """What the record says about it."""
+        return {**self.stable, "load": self.load}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
+
+    refusal: Refusal | None
+    metrics: tuple[Measured, ...] = ()
+    proof: Proof | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
+    """The digest that names the instrument: all that measures.
+
+    The guarded files of the trusted base, the commands with their rules, and the names of the variables they
+    are given. The policy file itself is left out: what of it measures is in there anyhow, and a new goal or a
+    longer timeout makes no other instrument.
+
+    Args:
+        policy: the trusted policy.
+        guarded: the trusted base's guarded files, path -> (mode, object id).
+    """
+    files = {
+        path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): list(entry)
+        for path, entry in guarded.items()
+        if path != POLICY_FILE
+    }
+    correctness = policy.correctness
+    return canonical.digest(
+        {
+            "guarded": files,
+            "correctness": correctness
+            and {
+                "run": list(correctness.run),
+                "proof": correctness.proof,
+                "require": sorted(correctness.require),
+            },
+            "metrics": [
+                {
+                    "name": each.name,
+                    "run": list(each.run),
+                    "pattern": each.pattern,
+                    "pointer": each.pointer,
+                    "unit": each.unit,
+                    "better": each.better,
+                    "kind": each.kind,
+                    "repeats": each.repeats,
+                }
+                for each in policy.metrics
+            ],
+            "environment": sorted(policy.environment),
+        }
+    )
+
+
+def site(repo: Repository, policy: Policy) -> Site:
+    """Describe the machine, the tools that the policy's commands name, and the variables they are given."""
+    machine = os.uname()
+    runs = [*([policy.correctness.run] if policy.correctness else []), *(each.run for each in policy.metrics)]
+    stable = {
+        "host": machine.nodename,
+        "kernel": f"{machine.sysname} {machine.release}",
+        "machine": machine.machine,
+        "cpu": _cpu(),
+        "cpus": os.cpu_count() or 0,
+        "git": repo.git.line("version").removeprefix("git version "),
+        "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
+    }
+    # The values are in the digest only: they may be private, and the record is committed.
+    values = {name: os.environ.get(name) for name in policy.environment}
+    digest = canonical.digest({**stable, "variables": {name: _text(value) for name, value in values.items()}})
+    return Site(stable, round(os.getloadavg()[0], 2), digest)
+
+
+def measure(
+    repo: Repository,
+    policy: Policy,
+    tree: str,
+    *,
+    before: Proof | None,
+    logs: Path,
+    tell: Callable[[str], None],
+) -> Outcome:
+    """Run the whole instrument on a tree.
+
+    Args:
+        repo: where the tree is.
+        policy: the trusted policy.
+        tree: id of the composed tree.
+        before: the proof of the instrument's baseline, which the collected tests are held against.
+        logs: a folder for what the commands print; made when missing.
+        tell: progress.
+
+    Raises:
+        PlannerError: E_EXPORT, E_NO_SPACE.
+    """
+    return _Run(repo, policy, tree, logs, tell).whole(before)
+
+
+class _Run:
+    """One run of the instrument; collects durations and notes on its way."""
+
+    def __init__(
+        self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
+    ) -> None:
+        self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
+
+    def whole(self, before: Proof | None) -> Outcome:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        found: Proof | None = None
+        if self.policy.correctness is None:
+            self.notes.append("the policy names no correctness command")
+        else:
+            proven = self._correct(self.policy.correctness, before)
+            if isinstance(proven, Refusal):
+                return self._outcome(proven, (), None)
+            found, refusal = proven
+            if refusal is not None:
+                return self._outcome(refusal, (), found)
+        return self._measured(found)
+
+    def _measured(self, found: Proof | None) -> Outcome:
+        metrics: list[Measured] = []
+        for place, each in enumerate(self.policy.metrics):
+            measured = self._metric(each)
+            if isinstance(measured, Measured):
+                metrics.append(measured)
+            elif place == 0:
+                return self._outcome(measured, (), found)
+            else:
+                self.notes.append(f"not reported: {measured.sentence}")
+        if not self.policy.metrics:
+            self.notes.append("the policy names no metric")
+        return self._outcome(None, tuple(metrics), found)
+
+    def _outcome(
+        self, refusal: Refusal | None, metrics: tuple[Measured, ...], found: Proof | None
+    ) -> Outcome:
+        seconds = {step: round(took, 3) for step, took in self.seconds.items()}
+        return Outcome(refusal, metrics, found, seconds, tuple(self.notes))
+
+    def _correct(
+        self, correctness: Correctness, before: Proof | None
+    ) -> tuple[Proof, Refusal | None] | Refusal:
+        self.tell(f"correctness: {' '.join(correctness.run)}")
+        with exported(self.repo, self.tree) as place:
+            report = place / _PROOF
+            argv = _with_report(correctness, report)
+            done = self._start("correctness", argv, correctness.timeout, place)
+            if isinstance(done, Refusal):
+                return done
+            read = _proof(correctness, done, report)
+        if isinstance(read, Refusal):
+            return Refusal(read.reason, f"{read.sentence}{_last_words(done)}")
+        return read, proof.judge(read, status=done.status, require=correctness.require, before=before)
+
+    def _metric(self, each: Metric) -> Measured | Refusal:
+        samples = []
+        for turn in range(1, each.repeats + 1):
+            self.tell(f"{each.name} ({turn} of {each.repeats}): {' '.join(each.run)}")
+            with exported(self.repo, self.tree) as place:
+                done = self._start(f"{each.name}-{turn}", each.run, each.timeout, place, step=each.name)
+            if isinstance(done, Refusal):
+                return done
+            if done.status != 0:
+                return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
+            if done.truncated:
+                return Refusal("no_metric", f"'{each.name}': more was printed than is read")
+            value = metric.read(each, done.stdout)
+            if isinstance(value, Refusal):
+                return value
+            samples.append(value)
+        return verdict.summarise(each, samples)
+
+    def _start(
+        self, name: str, argv: Sequence[str], timeout: float, place: Path, *, step: str | None = None
+    ) -> process.Finished | Refusal:
+        try:
+            done = process.run(
+                argv,
+                cwd=place / "tree",
+                seconds=timeout,
+                env=_environment(self.policy, place),
+                stdout=self.logs / f"{name}.stdout",
+                stderr=self.logs / f"{name}.stderr",
+            )
+        except PlannerError as error:
+            if error.code != "E_MISSING_TOOL":
+                raise
+            return Refusal("missing_tool", error.message)
+        self.seconds[step or name] = self.seconds.get(step or name, 0.0) + done.seconds
+        if done.timed_out:
+            return Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {timeout:g} seconds")
+        return done
+
+
+def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
+    if correctness.proof != "junit":
+        return correctness.run
+    if any("{proof}" in word for word in correctness.run):
+        return tuple(word.replace("{proof}", str(report)) for word in correctness.run)
+    return (*correctness.run, f"--junit-xml={report}")
+
+
+def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
+    if correctness.proof == "unittest":
+        if done.truncated:
+            return Refusal("no_proof", "more was printed than is read")
+        return proof.read_unittest(done.stderr)
+    # A link, a pipe or a folder in the report's place is no report, and reading one could take forever.
+    if report.is_symlink() or not report.is_file():
+        return proof.read_junit(None)
+    with report.open("rb") as file:
+        return proof.read_junit(file.read(proof.MAX_REPORT + 1))
+
+
+def _environment(policy: Policy, place: Path) -> dict[str, str]:
+    """All that a measured program is told: nothing of the person's own but PATH and what the policy names."""
+    named = {name: os.environ[name] for name in policy.environment if name in os.environ}
+    return {
+        **named,
+        "PATH": _path(),
+        "HOME": str(place / "home"),
+        "TMPDIR": str(place / "tmp"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "SOURCE_DATE_EPOCH": _EPOCH,
+    }
+
+
+def _path() -> str:
+    # A relative entry would be looked up in the candidate's own tree.
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(each for each in entries if os.path.isabs(each))
+
+
+def _tool(name: str) -> dict[str, Any] | None:
+    """Which file a command's first word is, and enough of it to notice another one; None without one."""
+    if "/" in name and not os.path.isabs(name):
+        return {"path": name}
+    found = shutil.which(name, path=_path())
+    if found is None:
+        return None
+    real = os.path.realpath(found)
+    stat = os.stat(real)
+    return {"path": _text(found), "file": _text(real), "size": stat.st_size, "changed": int(stat.st_mtime)}
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith(("model name", "Model")):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return os.uname().machine
+
+
+def _ended(status: int) -> str:
+    return f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+
+
+def _last_words(done: process.Finished) -> str:
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"; it said: {lines[-1].strip()[:300]}" if lines else ""
+
+
+def _text(value: str | None) -> str | None:
+    return (
+        None
+        if value is None
+        else value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

@@ -1,0 +1,326 @@
+"""`git record`: measure a commit the way the policy of its trusted base says, and keep the result.
+
+The order is fixed: who is it, whose policy counts, guard, scope, then the measured tree, what is known of it
+already, the baseline, correctness, the metrics, and last the verdict, on the ledger as it stands then.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from git_planner import config
+from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
+from git_planner.flows import measure, settle, trust
+from git_planner.flows.ledger import TESTS, Rows, find, ledger
+from git_planner.flows.measure import Outcome, Site
+from git_planner.flows.settle import Finding
+from git_planner.flows.trust import Changes, Subject, find_state
+from git_planner.gitio import export, worktree
+from git_planner.gitio.export import Composed
+from git_planner.gitio.repository import Repository
+from git_planner.rules import canonical
+from git_planner.rules import ledger as rows_
+from git_planner.rules.directive import State
+from git_planner.rules.names import token
+from git_planner.rules.policy import pathspecs
+from git_planner.rules.proof import Proof, proof_from
+from git_planner.rules.record import REASONS, Record
+from git_planner.rules.verdict import Refusal
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A record in the ledger.
+
+    `cached`: nothing was measured for it now, it is an older record or rests on one. `advanced`: it moved the
+    rolling best; `tag` is the full ref of its tag. `ledger` is the plan's branch; `logs` is the folder with
+    what the commands printed.
+    """
+
+    record: Record
+    cached: bool
+    advanced: bool
+    tag: str | None
+    ledger: str
+    logs: Path | None = None
+
+    @property
+    def exit(self) -> int:
+        """The exit status that says it all."""
+        if self.record.valid:
+            return DONE
+        if self.record.verdict == "invalid":
+            return NO
+        return DEADLINE if self.record.reason == "timeout" else UNREACHED
+
+
+def record(
+    repo: Repository,
+    ref: str = "HEAD",
+    *,
+    plan: str | None = None,
+    force: bool = False,
+    advance: bool = True,
+    tell: Tell,
+    extra: Mapping[str, Any] | None = None,
+) -> Recorded:
+    """Measure a commit and keep the result in its plan's ledger.
+
+    The trusted base is measured first when the plan has no valid record of the instrument yet.
+
+    Args:
+        repo: the repository.
+        ref: any name of the commit.
+        plan: the plan; the iteration's own, or the current one, when None.
+        force: measure again even where a result is known.
+        advance: move the rolling best to an improved commit of an iteration.
+        tell: progress.
+        extra: what the caller knows besides: `agents`, `usage`, `seconds` and `notes` of the record.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT, and what
+            writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY, E_NO_SPACE, E_GIT).
+    """
+    subject = trust.examine(repo, ref, plan)
+    subject = replace(subject, notes=(*subject.notes, *_uncommitted(repo, ref)))
+    return _Recorder(repo, subject, tell, extra or {}, force=force, advance=advance).record()
+
+
+def record_failure(
+    repo: Repository,
+    state: State,
+    commit: str,
+    reason: str,
+    *,
+    violations: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+    tell: Tell,
+) -> Recorded:
+    """Keep an attempt that will not be measured, with the reason.
+
+    Args:
+        repo: the repository.
+        state: the iteration it was made in.
+        commit: the commit that holds what was tried; the state commit when nothing was.
+        reason: a key of record.REASONS.
+        violations: broken rules, such as 'changed: tests/test_x.py'.
+        notes: remarks for the record.
+        extra: as for `record`.
+        tell: progress.
+
+    Raises:
+        PlannerError: E_NO_POLICY, E_POLICY, and what writing raises.
+    """
+    policy = config.policy_at(repo, state.base)
+    subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
+    changes = replace(trust.judge_changes(repo, subject), violations=tuple(violations))
+    said = ", ".join(violations[:3]) or next((note.splitlines()[0] for note in notes if note), "")
+    refusal = Refusal(reason, said)
+    tell(f"{state.branch}: {REASONS[reason]}")
+    recorder = _Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
+    return recorder.refuse(refusal, changes, said=None if said else REASONS[reason])
+
+
+class _Recorder:
+    """One commit on its way into the ledger."""
+
+    def __init__(
+        self,
+        repo: Repository,
+        subject: Subject,
+        tell: Tell,
+        extra: Mapping[str, Any],
+        *,
+        force: bool,
+        advance: bool,
+        kind: Literal["baseline", "attempt"] = "attempt",
+    ) -> None:
+        self.repo, self.subject, self.tell, self.extra = repo, subject, tell, extra
+        self.force, self.advance = force, advance
+        self.kind: Literal["baseline", "attempt"] = "baseline" if subject.commit == subject.base else kind
+        self.rows = Rows(repo, subject.plan)
+        self.began = time.monotonic()
+
+    def record(self) -> Recorded:
+        """Judge, measure and write."""
+        repo, subject = self.repo, self.subject
+        changes = trust.judge_changes(repo, subject)
+        if changes.refusal is not None:
+            return self.refuse(changes.refusal, changes)
+        guard = pathspecs(subject.policy.guarded)
+        composed = export.compose(repo, subject.commit, subject.base, guard, (trust.OURS_SPEC,))
+        if composed.submodules:
+            listed = ", ".join(f"'{trust.shown(path)}'" for path in composed.submodules[:5])
+            return self.refuse(Refusal("submodule", listed), changes)
+        instrument = measure.instrument(subject.policy, composed.guarded)
+        site = measure.site(repo, subject.policy)
+        if not self.force:
+            known = rows_.same_commit(
+                self.rows.now(), commit=subject.commit, instrument=instrument, environment=site.digest
+            )
+            if known is not None:
+                self.tell(f"known already: {known.id}")
+                return self._stands(known)
+        if self.kind == "attempt" and rows_.baseline(self.rows.now(), instrument) is None:
+            self._baseline()
+        return self._measured(changes, composed, instrument, site)
+
+    def refuse(self, refusal: Refusal, changes: Changes, *, said: str | None = None) -> Recorded:
+        """Keep a candidate that is not measured."""
+        repo, subject = self.repo, self.subject
+        guarded = export.entries(repo, subject.base, pathspecs(subject.policy.guarded))
+        draft = self._draft(
+            changes, repo.resolve(subject.commit, "tree"), measure.instrument(subject.policy, guarded)
+        )
+        return self._write(Finding(draft, refusal, said=said))
+
+    def _baseline(self) -> None:
+        self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
+        base = trust.trusted(self.subject)
+        done = _Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
+        self.tell(f"baseline: {done.record.summary}")
+
+    def _measured(self, changes: Changes, composed: Composed, instrument: str, site: Site) -> Recorded:
+        rows = self.rows.now()
+        draft = self._draft(changes, composed.tree, instrument).with_(
+            environment_digest=site.digest, environment=site.document()
+        )
+        source = rows_.same_tree(rows, tree=composed.tree, instrument=instrument, environment=site.digest)
+        if source is not None and not self.force:
+            return self._from_cache(draft, source.id)
+        logs = self.repo.private("records", f"running-{token()}")
+        try:
+            outcome = measure.measure(
+                self.repo,
+                self.subject.policy,
+                composed.tree,
+                before=self._before(rows, instrument),
+                logs=logs,
+                tell=self.tell,
+            )
+            done = self._write(_finding(draft, outcome))
+            with suppress(OSError):
+                logs.rename(self._place(done.record.id))
+        finally:
+            shutil.rmtree(logs, ignore_errors=True)
+        return replace(done, logs=self._logs(done.record.id))
+
+    def _from_cache(self, draft: Record, record_id: str) -> Recorded:
+        self.tell(f"the same tree was measured before: {record_id}")
+        old = find(self.repo, self.subject.plan, record_id)
+        draft = draft.with_(
+            cached_from=old.cached_from or old.id,
+            metrics=old.metrics,
+            tests=old.tests,
+            environment=old.environment,
+            notes=(*draft.notes, f"not measured again: '{old.id}' has the same tree"),
+        )
+        refusal = Refusal(old.reason, old.summary) if old.reason else None
+        done = self._write(Finding(draft, refusal, said=old.summary if refusal else None))
+        return replace(done, cached=True)
+
+    def _before(self, rows: Sequence[rows_.Row], instrument: str) -> Proof | None:
+        """The tests that the baseline of the instrument collected."""
+        first = rows_.baseline(rows, instrument) if self.kind == "attempt" else None
+        if first is None or first.tests is None:
+            return None
+        with self.repo.git.batch() as batch:
+            content = batch.read(f"{self.subject.ref}:{TESTS}/{first.tests}.json")
+        return proof_from(canonical.loads_ours(content)) if content else None
+
+    def _draft(self, changes: Changes, tree: str, instrument: str) -> Record:
+        subject, extra = self.subject, self.extra
+        plain = Record(
+            id="",
+            plan=subject.plan,
+            kind=self.kind,
+            verdict="unmeasured",
+            reason=None,
+            commit=subject.commit,
+            tree=tree,
+            patch_id=trust.patch_id(self.repo, subject),
+            base=subject.base,
+            branch=subject.branch,
+            iteration=None,
+            slug=None,
+            instrument=instrument,
+            environment_digest=None,
+            files=changes.files,
+            violations=changes.violations,
+            notes=(*subject.notes, *extra.get("notes", ())),
+            agents=dict(extra.get("agents", {})),
+            usage=dict(extra.get("usage", {})),
+            seconds=dict(extra.get("seconds", {})),
+        )
+        return plain if subject.state is None else _of_iteration(plain, subject.state)
+
+    def _write(self, finding: Finding) -> Recorded:
+        took = round(time.monotonic() - self.began, 3)
+        draft = finding.draft.with_(seconds={**finding.draft.seconds, "record": took})
+        done = settle.settle(
+            self.repo,
+            self.rows,
+            self.subject,
+            replace(finding, draft=draft),
+            advance=self.advance,
+            force=self.force,
+        )
+        return Recorded(done.record, done.known, done.advanced, done.tag, self.subject.ref)
+
+    def _stands(self, known: rows_.Row) -> Recorded:
+        done = settle.confirm(self.repo, self.rows, self.subject, known, advance=self.advance)
+        return Recorded(done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id))
+
+    def _place(self, record_id: str) -> Path:
+        return self.repo.private("records", record_id)
+
+    def _logs(self, record_id: str) -> Path | None:
+        place = self._place(record_id)
+        return place if place.is_dir() else None
+
+
+def _finding(draft: Record, outcome: Outcome) -> Finding:
+    return Finding(
+        draft.with_(
+            metrics=outcome.metrics,
+            tests=outcome.proof.tests if outcome.proof else None,
+            notes=(*draft.notes, *outcome.notes),
+            seconds={**draft.seconds, **outcome.seconds},
+        ),
+        outcome.refusal,
+        outcome.proof,
+    )
+
+
+def _of_iteration(record: Record, state: State) -> Record:
+    return record.with_(
+        iteration=state.iteration,
+        slug=state.slug,
+        threshold=state.threshold,
+        directive=state.directive_digest,
+        packet=state.packet,
+        strategy=state.directive.strategy,
+        hypothesis=state.directive.primary_hypothesis,
+        change_summary=state.directive.change_summary,
+        agents=record.agents or {"planner": {"name": state.planner["name"], "model": state.planner["model"]}},
+    )
+
+
+def _uncommitted(repo: Repository, ref: str) -> tuple[str, ...]:
+    """A note when the commit is the worktree's own and the worktree holds more than that."""
+    if repo.bare or repo.maybe("HEAD") != repo.maybe(ref):
+        return ()
+    paths = worktree.dirty_paths(repo)
+    return (f"the worktree had {len(paths)} uncommitted changes, which were not measured",) if paths else ()
+
+
+__all__ = ["Recorded", "find_state", "ledger", "record", "record_failure"]

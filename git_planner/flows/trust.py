@@ -1,0 +1,220 @@
+"""Whom to believe: the commit to be measured, the iteration it belongs to, the base and policy that count.
+
+Nothing that decides is read from the candidate: its state must be the one its iteration began with, and the
+policy is that of the trusted base commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from git_planner import config, documents
+from git_planner.errors import PlannerError
+from git_planner.gitio import history
+from git_planner.gitio.repository import Repository
+from git_planner.rules import canonical, names, scope
+from git_planner.rules.directive import State, state_from
+from git_planner.rules.policy import Policy, pathspecs
+from git_planner.rules.verdict import Refusal
+
+STATE_SPEC = f":(top,literal){names.STATE_FILE}"
+OURS_SPEC = ":(top,literal).advisor"
+_NOT_OURS = ":(top,exclude,literal).advisor"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A commit to be judged, and what it is judged by.
+
+    `branch` is the short name it was given by, if it was one; `confirmed` says that this repository's own
+    copy of the iteration's start agrees; `policy` is that of `base`; `notes` is what a reader of the record
+    should know.
+    """
+
+    commit: str
+    branch: str | None
+    state: State | None
+    confirmed: bool
+    base: str
+    policy: Policy
+    plan: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """The branch of the plan's ledger."""
+        return names.plan_ref(self.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a candidate changed: its paths, as shown to people, and why that is refused, if it is."""
+
+    files: tuple[str, ...]
+    refusal: Refusal | None
+    violations: tuple[str, ...]
+
+
+def find_state(repo: Repository, ref: str) -> State | None:
+    """The state of the iteration that a commit belongs to; None outside of iterations.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF, E_UNBORN; E_STATE when the state is not the one the iteration began with.
+    """
+    found = _state(repo, repo.resolve(ref), _branch(repo, ref))
+    return found[0] if found else None
+
+
+def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
+    """Find out what a commit is to be judged by.
+
+    Args:
+        repo: the repository.
+        ref: any name of the commit.
+        plan: the plan whose ledger is meant; the iteration's own, or the current one, when None.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_NAME.
+    """
+    commit = repo.resolve(ref)
+    branch = _branch(repo, ref)
+    found = _state(repo, commit, branch)
+    if found is None:
+        base, policy = _outside(repo, commit)
+        name = config.settings(repo, policy=policy, plan=plan).plan
+        return Subject(commit, branch, None, False, base, policy, name)
+    state, confirmed = found
+    if repo.maybe(state.base) is None:
+        raise _no_base(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
+    policy = config.policy_at(repo, state.base)
+    notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
+    name = names.check_plan_name(plan or state.plan)
+    return Subject(commit, branch or state.branch, state, confirmed, state.base, policy, name, notes)
+
+
+def trusted(subject: Subject) -> Subject:
+    """The subject's base as a subject of its own."""
+    return Subject(
+        subject.base, None, None, False, subject.base, subject.policy, subject.plan, ("the trusted base",)
+    )
+
+
+def judge_changes(repo: Repository, subject: Subject) -> Changes:
+    """Judge what a candidate changed since its base: guarded paths first, then scope. git matches paths."""
+    git, policy = repo.git, subject.policy
+    base, tip = subject.base, subject.commit
+    changed = [each for each in history.changes(git, base, tip) if each.path != names.STATE_FILE]
+    files = tuple(shown(each.path) for each in changed)
+    guarded = [
+        scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
+        for each in history.changes(git, base, tip, pathspecs(policy.guarded))
+    ]
+    judged = scope.guard(guarded)
+    if judged is None and changed:
+        allowed = None
+        if policy.allow:
+            allowed = {shown(each.path) for each in history.changes(git, base, tip, pathspecs(policy.allow))}
+        forbidden = set()
+        if policy.forbid:
+            forbidden = {
+                shown(each.path) for each in history.changes(git, base, tip, pathspecs(policy.forbid))
+            }
+        judged = scope.scope(files, allowed, forbidden)
+    return Changes(files, *judged) if judged else Changes(files, None, ())
+
+
+def patch_id(repo: Repository, subject: Subject) -> str | None:
+    """git's patch id of what the candidate changed, our own state left out."""
+    return history.patch_id(repo.git, subject.base, subject.commit, (_NOT_OURS,))
+
+
+def shown(path: str) -> str:
+    """A path as documents can hold it: bytes that are not UTF-8 become '\\xNN'."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bool] | None:
+    """The state a commit carries, and whether our own copy of the iteration's start confirms it."""
+    iteration = names.parse_iteration(names.HEADS + branch) if branch else None
+    expected = repo.maybe(f"{names.ITERATIONS}{iteration.number:04d}") if iteration else None
+    start = repo.git.line("rev-list", "-1", commit, "--", STATE_SPEC)
+    with repo.git.batch() as batch:
+        content = batch.read(f"{commit}:{names.STATE_FILE}") if start else None
+    if content is None:
+        if expected is not None:
+            raise _forged(branch or commit, f"'{names.STATE_FILE}' is gone from it")
+        return None
+    if start == expected:
+        return state_from(canonical.loads_ours(content)), True
+    state = state_from(documents.read("state", content, f"{commit[:12]}:{names.STATE_FILE}"))
+    own = expected or repo.maybe(f"{names.ITERATIONS}{state.iteration:04d}")
+    if own is not None and own != start:
+        raise _forged(branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'")
+    _check_start(repo, state, start)
+    return state, own is not None
+
+
+def _check_start(repo: Repository, state: State, start: str) -> None:
+    """A start that this repository has no copy of must at least look like one."""
+    if history.parents(repo.git, start) != [state.base]:
+        raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
+    if [each.path for each in history.changes(repo.git, state.base, start)] != [names.STATE_FILE]:
+        raise _forged(state.branch, f"'{start[:12]}', which wrote its state, changed other files too")
+
+
+def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:
+    """Base and policy of a commit outside of iterations: where it left the base branch.
+
+    The base branch is asked of what the candidate cannot write: the configuration, then the usual names, and
+    then the policy that stands there.
+    """
+    tried = []
+    for name in (
+        repo.config("planner.base"),
+        "main",
+        "master",
+        "origin/HEAD",
+        "origin/main",
+        "origin/master",
+    ):
+        if name is None or (tip := repo.maybe(name)) is None:
+            continue
+        tried.append(name)
+        base = history.merge_base(repo.git, commit, tip)
+        if base is None:
+            continue
+        policy = config.policy_at(repo, base)
+        other = repo.maybe(policy.base) or repo.maybe(f"origin/{policy.base}")
+        if other is None or other == tip:
+            return base, policy
+        again = history.merge_base(repo.git, commit, other)
+        if again is not None:
+            return again, config.policy_at(repo, again)
+    if tried:
+        raise _no_base(repo, f"'{commit[:12]}' has no commit in common with '{tried[0]}'")
+    raise _no_base(repo, "there is no base branch such as 'main'")
+
+
+def _branch(repo: Repository, ref: str) -> str | None:
+    """The short name of the branch that a ref names, through HEAD too; None for all else."""
+    result = repo.git.run("rev-parse", "--symbolic-full-name", "--end-of-options", ref)
+    full = result.stdout.decode(errors="surrogateescape").strip()
+    return full.removeprefix(names.HEADS) if result.status == 0 and full.startswith(names.HEADS) else None
+
+
+def _no_base(repo: Repository, what: str) -> PlannerError:
+    if repo.git.line("rev-parse", "--is-shallow-repository") == "true":
+        return PlannerError(
+            "E_NO_BASE", f"{what}: this clone is shallow", hint="fetch the rest with 'git fetch --unshallow'"
+        )
+    return PlannerError(
+        "E_NO_BASE", what, hint="fetch it, or name the base branch with 'git config planner.base BRANCH'"
+    )
+
+
+def _forged(what: str, why: str) -> PlannerError:
+    return PlannerError(
+        "E_STATE",
+        f"'{what}' is not as its iteration began: {why}",
+        hint="see what happened with 'git log -p -- .advisor', and begin anew with 'git iterate'",
+    )
