@@ -59,16 +59,15 @@ def append(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
 def cut(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
     """Take the block out again, leaving every other byte; return whether anything changed."""
     changed = _rewrite(repo, _without)
-    # Whoever edited within the block keeps what is theirs; only our lines go.
+    # Whoever edited within the block keeps what is theirs; only our lines go. The comments first, because git
+    # keeps the section that follows one.
+    comments = b"|".join(map(re.escape, (_BEGIN, _BEGIN_JOINED, _END)))
+    changed |= _rewrite(repo, lambda before: re.sub(comments, b"", before))
     for prefix in prefixes:
         key = f"includeIf.onbranch:{prefix}**.path"
         if path in _values(repo, key):
             repo.git.bytes("config", "--local", "--fixed-value", "--unset-all", key, path)
             changed = True
-    comments = (_BEGIN, _BEGIN_JOINED, _END)
-    whole = _config(repo).read_bytes()
-    if any(comment in whole for comment in comments):
-        _rewrite(repo, lambda before: re.sub(b"|".join(map(re.escape, comments)), b"", before))
     return changed
 
 
