@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import Result
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository, open_repository
-from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.gitio.worktree import temporary_index
 
 # What git leaves beside the index while a merge, a rebase or their like is not finished.
@@ -26,7 +26,7 @@ _UNFINISHED = {
     "rebase-apply": "rebase",
     "BISECT_LOG": "bisect",
 }
-_LEFTOVERS = (*_UNFINISHED, "MERGE_MSG", "MERGE_MODE", "SQUASH_MSG", "AUTO_MERGE", "sequencer", "index.lock")
+_LEFTOVERS = (*_UNFINISHED, "MERGE_MSG", "MERGE_MODE", "SQUASH_MSG", "AUTO_MERGE", "sequencer")
 
 
 def unfinished(place: Repository) -> str | None:
@@ -79,6 +79,17 @@ def keep(repo: Repository, ref: str, tree: str, parent: str, message: str) -> st
     return kept
 
 
+def rescue(repo: Repository, place: Repository, ref: str, message: str) -> str | None:
+    """Keep what lies in a worktree and in no commit, such as the work of an agent that was interrupted.
+
+    Returns:
+        The commit that keeps it under `ref`; None when there was nothing.
+    """
+    head = place.resolve("HEAD")
+    tree = content(place, head)
+    return keep(repo, ref, tree, head, message) if tree != place.resolve(head, "tree") else None
+
+
 def put_on(place: Repository, ref: str, commit: str) -> None:
     """Put HEAD back on its branch and the branch on a commit; files and index stay as they are."""
     if place.git.run("symbolic-ref", "--quiet", "HEAD").stdout.decode().strip() != ref:
@@ -87,25 +98,26 @@ def put_on(place: Repository, ref: str, commit: str) -> None:
         place.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
-def commit(place: Repository, tree: str, message: Message, body: str) -> Result:
+def put_branch(repo: Repository, ref: str, commit: str) -> None:
+    """Put a branch on a commit when its worktree is beyond use."""
+    if repo.maybe(ref) != commit:
+        repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
+
+
+def commit(place: Repository, tree: str, message: str) -> Result:
     """Commit a tree in a worktree as a person would, with all hooks.
 
     Args:
         tree: what the commit shall hold; the index is set to it first, flags that hide changes included.
-        message: subject and trailers.
-        body: what stands between them.
+        message: the whole message.
 
     Returns:
         How git ended; a status other than 0 means that a hook refused, and the branch did not move.
     """
     place.git.bytes("read-tree", tree)
     place.git.run("update-index", "-q", "--refresh")
-    text = message.text()
-    if body:
-        subject, _, trailers = text.partition("\n")
-        text = f"{subject}\n\n{body.strip()}\n{trailers}"
     words = ("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--file=-")
-    return place.git.run(*words, stdin=text.encode(), env={"GIT_EDITOR": ":"})
+    return place.git.run(*words, stdin=message.encode(), env={"GIT_EDITOR": ":"})
 
 
 def travel(place: Repository, start: str, end: str) -> None:
@@ -123,14 +135,18 @@ def travel(place: Repository, start: str, end: str) -> None:
     place.git.bytes("read-tree", "-m", "-u", start, end)
 
 
-def mend(place: Repository) -> None:
-    """Make a worktree of ours usable for git again: its link, locks and merges that an agent left behind."""
+def mend(place: Repository, *, ours: bool) -> None:
+    """Make a worktree usable again after an agent: a lost link, and merges or locks that it left behind.
+
+    Args:
+        ours: whether nobody else can be at work there, so that a lock must be a leftover.
+    """
     assert place.top is not None
     link = place.top / ".git"
-    if not _leads_to(link, place.git_dir):
+    if place.git_dir != place.common and not _leads_to(link, place.git_dir):
         _discard(link)
         link.write_text(f"gitdir: {place.git_dir}\n")
-    for name in _LEFTOVERS:
+    for name in (*_LEFTOVERS, *(["index.lock"] if ours else [])):
         _discard(place.git_dir / name)
 
 

@@ -1,0 +1,80 @@
+"""Working in a person's own worktree: only when it is clean, and always back to where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from git_planner.agents.contract import Tell
+from git_planner.errors import PlannerError
+from git_planner.gitio import iteration_tree, worktree
+from git_planner.gitio.repository import Repository
+
+
+def check(repo: Repository) -> Path:
+    """Refuse to work in a worktree that is not fit for it.
+
+    Returns:
+        Its top folder.
+
+    Raises:
+        PlannerError: E_USAGE in a bare repository; E_DIRTY with what is in the way.
+    """
+    if repo.top is None:
+        raise PlannerError(
+            "E_USAGE",
+            f"'{repo.common}' is bare and has no worktree to work in",
+            hint="leave out '--in-place'",
+        )
+    busy = iteration_tree.unfinished(repo)
+    if busy is not None:
+        raise PlannerError(
+            "E_DIRTY",
+            f"a {busy} is in progress in '{repo.top}'",
+            hint="finish it first, or leave out '--in-place'",
+        )
+    dirty = worktree.dirty_paths(repo)
+    if dirty:
+        raise PlannerError(
+            "E_DIRTY",
+            f"'{repo.top}' has changes of its own",
+            hint="commit them first, or leave out '--in-place'",
+            details=dirty[:20],
+        )
+    return repo.top
+
+
+@contextmanager
+def visited(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Iterator[Repository]:
+    """Be on a branch in a person's clean worktree; afterwards be back where HEAD was before.
+
+    Args:
+        branch: the short name of the iteration's branch.
+        rescue_ref: the ref that keeps what is uncommitted when this is left early.
+
+    Raises:
+        PlannerError: as `check`; E_GIT when git cannot switch.
+    """
+    check(repo)
+    before = repo.head_branch()
+    where = before or repo.resolve("HEAD")
+    repo.git.bytes("switch", "--quiet", "--no-guess", branch)
+    try:
+        yield repo
+    finally:
+        _return(repo, ["--detach", where] if before is None else [where], rescue_ref, tell)
+
+
+def _return(repo: Repository, target: list[str], rescue_ref: str, tell: Tell) -> None:
+    try:
+        iteration_tree.mend(repo, ours=False)
+        message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
+        kept = iteration_tree.rescue(repo, repo, rescue_ref, message)
+        if kept is not None:
+            tell(f"kept what was not committed as '{rescue_ref}'")
+            iteration_tree.travel(repo, kept, "HEAD")
+        repo.git.bytes("switch", "--quiet", "--no-guess", *target)
+    except PlannerError as error:
+        tell(f"could not go back to '{target[-1]}': {error.message}")
+        tell(f"'{repo.top}' is on '{repo.head_branch() or 'no branch'}'; look at it with 'git status'")

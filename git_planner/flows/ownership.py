@@ -1,0 +1,100 @@
+"""Who works on an iteration: one process at a time, and no agent of a dead one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from git_planner.agents.running import PROCESS
+from git_planner.errors import PlannerError
+from git_planner.gitio.repository import Repository
+from git_planner.host import identity
+from git_planner.rules import canonical
+
+OWNER = "owner.json"
+
+
+def folder(repo: Repository, number: int) -> Path:
+    """The folder of an iteration's local logs."""
+    return repo.private("runs", f"{number:04d}")
+
+
+@contextmanager
+def held(repo: Repository, number: int) -> Iterator[None]:
+    """Work on an iteration as the only process that does.
+
+    Raises:
+        PlannerError: E_BUSY when another process that still runs has it.
+    """
+    place = folder(repo, number) / OWNER
+    place.parent.mkdir(parents=True, exist_ok=True)
+    me = identity.identity(os.getpid())
+    assert me is not None
+    draft = place.with_name(f"{OWNER}.{os.getpid()}")
+    draft.write_bytes(canonical.dumps(me.document()))
+    try:
+        _take(place, draft, number)
+    finally:
+        draft.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def busy(repo: Repository, number: int) -> int | None:
+    """The process that works on an iteration now, or None."""
+    who = _read(folder(repo, number) / OWNER)
+    return who.pid if who is not None and identity.alive(who) else None
+
+
+def end_leftovers(repo: Repository, number: int) -> list[int]:
+    """End what agents of a dead process still run for an iteration; return the process numbers."""
+    ended: list[int] = []
+    for file in sorted(folder(repo, number).rglob(PROCESS)):
+        who = _read(file)
+        if who is not None:
+            ended += identity.end(who)
+        file.unlink(missing_ok=True)
+    return ended
+
+
+def disk_use(path: Path) -> int:
+    """Bytes that the files below a folder take; those that vanish meanwhile do not count."""
+    total = 0
+    for where, _, files in os.walk(path):
+        for name in files:
+            with suppress(OSError):
+                total += (Path(where) / name).lstat().st_size
+    return total
+
+
+def _take(place: Path, draft: Path, number: int) -> None:
+    for _ in range(2):
+        try:
+            # A link appears with its content, and only where there is none.
+            os.link(draft, place)
+        except FileExistsError:
+            who = _read(place)
+            if who is not None and identity.alive(who):
+                raise PlannerError(
+                    "E_BUSY",
+                    f"process {who.pid} works on iteration {number}",
+                    hint="wait for it, or end it with Ctrl-C where it runs",
+                ) from None
+            place.unlink(missing_ok=True)
+        else:
+            return
+    raise PlannerError(
+        "E_BUSY", f"another process has just taken iteration {number}", hint="git iterate list"
+    )
+
+
+def _read(path: Path) -> identity.Identity | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        document: Any = canonical.loads_ours(path.read_bytes())
+        return identity.identity_from(document)
+    return None

@@ -1,0 +1,114 @@
+"""`git iterate prune`: what the worktrees of iterations take on the disk, and removing finished ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git_planner import config
+from git_planner.agents.contract import Tell
+from git_planner.flows import ownership
+from git_planner.flows.iterations import Iteration, survey
+from git_planner.flows.resume import is_ours
+from git_planner.gitio import iteration_tree, worktree
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.worktree import Worktree
+from git_planner.rules import names
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One worktree of an iteration. `size` in bytes; `why` says why it was kept, None when it was removed."""
+
+    path: Path
+    branch: str | None
+    number: int | None
+    size: int
+    why: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The worktree as a JSON object."""
+        return {
+            "path": str(self.path),
+            "branch": self.branch,
+            "iteration": self.number,
+            "bytes": self.size,
+            "removed": self.why is None,
+            "why_kept": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What prune found. With `dry_run`, what is called removed would have been."""
+
+    folder: Path
+    places: tuple[Place, ...]
+    dry_run: bool
+
+    @property
+    def freed(self) -> int:
+        """Bytes of the worktrees that were (or would be) removed."""
+        return sum(each.size for each in self.places if each.why is None)
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        return {
+            "schema": "git-planner/pruned@1",
+            "folder": str(self.folder),
+            "dry_run": self.dry_run,
+            "places": [each.document() for each in self.places],
+            "freed": self.freed,
+        }
+
+
+def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
+    """Remove worktrees of finished iterations that are ours and clean; never anything else.
+
+    Args:
+        repo: the repository.
+        tell: progress.
+        dry_run: only say what would be removed.
+    """
+    folder = config.settings(repo).worktrees
+    by_branch = {each.branch: each for each in survey(repo) if each.branch}
+    places = []
+    for each in worktree.listing(repo):
+        branch = (each.branch or "").removeprefix(names.HEADS) or None
+        named = names.parse_iteration(branch) if branch else None
+        if not is_ours(folder, each.path):
+            continue
+        why = _why_kept(repo, each, by_branch.get(branch or ""))
+        places.append(
+            Place(each.path, branch, named.number if named else None, ownership.disk_use(each.path), why)
+        )
+        if why is None and not dry_run:
+            tell(f"removing '{each.path}'")
+            worktree.remove(repo, each.path)
+    if not dry_run and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return Pruned(folder, tuple(places), dry_run)
+
+
+def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) -> str | None:
+    if iteration is None:
+        return "it is on no iteration's branch"
+    if ownership.busy(repo, iteration.number) is not None:
+        return "a process works in it"
+    if place.locked:
+        return "it is locked"
+    return _why_unsafe(repo, place, iteration) if place.path.exists() else None
+
+
+def _why_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
+    """Why a worktree that is there may not go: work that is only in it, or somebody in it."""
+    there = iteration_tree.at(place.path, repo)
+    if iteration.phase != "recorded":
+        return f"the iteration is not finished ({iteration.phase})"
+    if there is None:
+        return "it is not a worktree of this repository any more"
+    if repo.top is not None and repo.top == there.top:
+        return "you are in it"
+    dirty = worktree.dirty_paths(there)
+    return f"it has changes of its own ({len(dirty)})" if dirty else None
