@@ -26,6 +26,7 @@ PASSING = frozenset(
     (
         "E_AGENT_EMPTY",
         "E_AGENT_FAILED",
+        "E_CODEX_EMPTY",
         "E_CODEX_FAILED",
         "E_CODEX_INCOMPLETE",
         "E_CODEX_NETWORK",
