@@ -100,6 +100,8 @@ def test_installed_by_the_tool(lab: Lab, tool: str) -> None:
     lab.git("add", "--all", cwd=source)
     lab.git("commit", "-q", "-m", "as it is", cwd=source)
     lab.git("tag", "v1", cwd=source)
+    # uv, which prek brings along, would otherwise not trust what the machine trusts, as pip does.
+    lab.env["UV_SYSTEM_CERTS"] = lab.env["UV_NATIVE_TLS"] = "1"
     hooks = [{"id": entry["id"]} for entry in manifest()]
     config = {"repos": [{"repo": str(source), "rev": "v1", "hooks": hooks}]}
     install(lab, tool, yaml.safe_dump(config))
