@@ -12,7 +12,7 @@ from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.names import number
-from git_planner.rules.record import Record
+from git_planner.rules.record import REASONS, Record
 
 PICTURE = "cycles.svg"
 HEADINGS = ("iteration", "what was tried", "verdict", "cycles", "delta", "reason")
@@ -34,7 +34,7 @@ def demo(folder: Path | None, as_json: bool) -> int:
         emit(done.document())
         return DONE
     click.echo()
-    for line in table([HEADINGS, *(_row(record) for record in done.records)]):
+    for line in table([HEADINGS, *(_row(record, done.tried) for record in done.records)]):
         click.echo(line)
     click.echo(f"\nthe loop ended: {done.stopped}\n")
     _draw(done.records, done.folder / PICTURE)
@@ -96,15 +96,17 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _row(record: Record) -> tuple[str, ...]:
+def _row(record: Record, tried: Sequence[str]) -> tuple[str, ...]:
     """One line of the demo's table."""
+    why = REASONS.get(record.reason or "", "")
+    first = f": {record.violations[0].removeprefix('changed: ')}" if record.violations else ""
     return (
         "-" if record.iteration is None else str(record.iteration),
-        record.summary,
+        "the kernel as it was" if record.iteration is None else tried[record.iteration - 1],
         "baseline" if record.kind == "baseline" else record.verdict,
         "-" if record.value is None else number(record.value),
-        "-" if record.delta is None else f"{record.delta:+g}",
-        " ".join([record.reason or "", *record.violations]).strip(),
+        "-" if record.delta is None else f"{record.delta:+g}" if record.delta else "0",
+        why + first,
     )
 
 

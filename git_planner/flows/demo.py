@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner.agents.contract import Tell
+from git_planner.agents.patches import listing
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import install
 from git_planner.flows.iterate import LoopOptions, Options, loop
@@ -23,11 +24,15 @@ IDENTITY = ("The demo", "demo@example.invalid")
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo left: the folder, the repository in it, the records of its loop, and why that ended."""
+    """What the demo left: the folder, the repository in it, the records of its loop, and why that ended.
+
+    `tried` says for each iteration, from the first, what its patch does.
+    """
 
     folder: Path
     repository: Path
     records: tuple[Record, ...]
+    tried: tuple[str, ...]
     stopped: str
 
     def document(self) -> dict[str, Any]:
@@ -37,6 +42,7 @@ class Demo:
             "folder": str(self.folder),
             "repository": str(self.repository),
             "records": [record.document() for record in self.records],
+            "tried": list(self.tried),
             "stopped": self.stopped,
         }
 
@@ -57,10 +63,11 @@ def demo(folder: Path | None, tell: Tell) -> Demo:
     tell(f"made '{repo.place}': a kernel, its tests and its policy")
     install(repo)
     tell("installed the hooks that keep tests/ out of iterations")
-    count = len(list((repo.place / "patches").glob("*.patch")))
+    patches = listing(repo.place / "patches")
     each = Options(planner="offline", implementer="patches", slug="next")
-    ended = loop(repo, LoopOptions(each, count=count), tell)
-    return Demo(place, repo.place, tuple(ledger(repo, ended.plan)), ended.stopped)
+    ended = loop(repo, LoopOptions(each, count=len(patches)), tell)
+    tried = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)
+    return Demo(place, repo.place, tuple(ledger(repo, ended.plan)), tried, ended.stopped)
 
 
 def make_repository(place: Path) -> Repository:

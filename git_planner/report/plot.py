@@ -97,6 +97,7 @@ def terminal(drawn: Series, *, width: int = 78, height: int = 18) -> str:
     plot.title(_title(drawn))
     plot.xlabel("iteration")
     plot.xticks(sorted({point.x for point in drawn.points}))
+    plot.yticks(*_ticks(drawn))
     text = str(plot.uncolorize(plot.build()))
     plot.clear_figure()
     return "\n".join(line.rstrip() for line in [*text.splitlines(), "   ".join(legend)])
@@ -138,6 +139,18 @@ def svg(drawn: Series) -> bytes:
 
 def _title(drawn: Series) -> str:
     return f"{drawn.name} over the iterations"
+
+
+def _ticks(drawn: Series, count: int = 6) -> tuple[list[float], list[str]]:
+    """Evenly spaced values with their labels; whole numbers where all that is drawn is whole."""
+    values = [point.value for point in drawn.points if point.value is not None]
+    if not values:
+        return [], []
+    low, high = min(values), max(values)
+    ticks = [low + (high - low) * step / (count - 1) for step in range(count)]
+    if all(float(value).is_integer() for value in values):
+        ticks = sorted({float(round(tick)) for tick in ticks})
+    return ticks, [f"{tick:.6g}" for tick in ticks]
 
 
 def _name(look: str) -> str:
