@@ -13,8 +13,27 @@ if TYPE_CHECKING:
     import click
 
 COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
-    "git-plan": {},
-    "git-iterate": {},
+    "git-plan": {
+        "codex": ("git_planner.cli.plan", "codex", "Ask codex, with a ChatGPT login."),
+        "api": ("git_planner.cli.plan", "api", "Ask codex, with an API key."),
+        "manual": ("git_planner.cli.plan", "manual", "Plan by hand: pack a prompt, apply its answer."),
+        "offline": ("git_planner.cli.plan", "offline", "Plan without network or model."),
+        "command": ("git_planner.cli.plan", "command_planner", "Ask the program that the policy names."),
+        "status": ("git_planner.cli.plan", "status", "Show the current attempt and where its plan stands."),
+        "list": ("git_planner.cli.plan", "list_plans", "List all plans."),
+        "show": ("git_planner.cli.plan", "show", "Show the directive of an iteration."),
+        "validate": ("git_planner.cli.plan", "validate", "Judge a document of any kind."),
+    },
+    "git-iterate": {
+        "once": ("git_planner.cli.iterate", "once", ""),
+        "resume": ("git_planner.cli.iterate", "resume", "Go on with an interrupted iteration."),
+        "list": ("git_planner.cli.iterate", "list_", "List all iterations."),
+        "show": ("git_planner.cli.iterate", "show", "Show one iteration."),
+        "why": ("git_planner.cli.iterate", "why", "Say which directive and record led to a commit."),
+        "publish": ("git_planner.cli.iterate", "publish", "Make a branch for a pull request."),
+        "prune": ("git_planner.cli.iterate", "prune", "Remove worktrees of finished iterations."),
+        "best": ("git_planner.cli.iterate", "best", "The rolling best: ensure, tag, push."),
+    },
     "git-record": {},
     "git-planner": {
         "init": ("git_planner.cli.planner", "init", "Write a policy to begin with, and install the hooks."),

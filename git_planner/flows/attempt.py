@@ -187,10 +187,9 @@ class _Settlement:
         if tip != start:
             words = ("log", "--format=", "-z", "-m", "--full-history", "--no-renames", "--name-only")
             on_the_way = self.git.names(*words, f"{start}..{tip}", "--", *specs)
-            shown = {each.path for each in changed}
-            found += [
-                f"changed on the way: {path}" for path in dict.fromkeys(on_the_way) if path not in shown
-            ]
+            seen = {each.path for each in changed}
+            paths = dict.fromkeys(shown(path) for path in on_the_way)
+            found += [f"changed on the way: {path}" for path in paths if path not in seen]
         return tuple(found)
 
     def _refuse(self, violations: tuple[str, ...]) -> tuple[Recorded, str]:

@@ -14,8 +14,8 @@ from git_planner.agents import patches, registry
 from git_planner.agents.contract import Brief, Implementer, Tell, Usage
 from git_planner.agents.prompts import apply_prompt
 from git_planner.config import Settings
-from git_planner.errors import PlannerError
-from git_planner.flows import inplace, ownership
+from git_planner.errors import DONE, NO, PlannerError
+from git_planner.flows import inplace, manual, ownership
 from git_planner.flows.attempt import Attempt, Work, attempt
 from git_planner.flows.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.ledger import ledger
@@ -28,10 +28,15 @@ from git_planner.rules.policy import Policy
 from git_planner.rules.record import Record, best
 from git_planner.rules.stop import Progress
 
+MANUAL = "manual"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked of one iteration; None means the settings' or the policy's own."""
+    """What is asked of one iteration; None means the settings' or the policy's own.
+
+    With the planner 'manual', whose answer lies on a packet's branch, `from_ref` is that branch.
+    """
 
     planner: str | None = None
     implementer: str | None = None
@@ -70,6 +75,7 @@ class IterationResult:
     worktree: Path | None
     tokens: int
     seconds: float
+    exit: int
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
@@ -101,6 +107,12 @@ class LoopResult:
     stopped: str
     tokens: int
     seconds: float
+
+    @property
+    def exit(self) -> int:
+        """0 when at least one attempt gave a valid result, or none was made; 1 otherwise."""
+        tried = bool(self.attempts or self.failures)
+        return NO if tried and not any(each.record.valid for each in self.attempts) else DONE
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
@@ -137,7 +149,10 @@ def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
     settings = _settings(repo, policy, options)
     implementer = registry.implementer(settings.implementer, policy, settings)
     _check_patches(repo, settings, campaign.plan)
-    planned = make_iteration(repo, _asked(options, settings), tell)
+    if settings.planner == MANUAL:
+        planned = manual.apply(repo, options.from_ref, tell, slug=options.slug)
+    else:
+        planned = make_iteration(repo, _asked(options, settings), tell)
     with interruptible(planned.state):
         return carry_out(repo, planned.state, planned.commit, options, tell, implementer=implementer)
 
@@ -150,6 +165,12 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
     """
     began = time.monotonic()
     campaign = open_campaign(repo, _asked(options.each, None))
+    if _settings(repo, campaign.base.policy, options.each).planner == MANUAL:
+        raise PlannerError(
+            "E_USAGE",
+            "a loop cannot wait for pasted answers",
+            hint="leave out '--loop', or name another planner with '--planner'",
+        )
     flags = {name: getattr(options, name) for name in ("count", "wall", "tokens", "invalid", "plateau")}
     rules = stop.merged(campaign.base.policy.stop, flags)
     before = _best(repo, campaign.plan)
@@ -295,7 +316,7 @@ def _asked(options: Options, settings: Settings | None) -> PlanOptions:
         goal=options.goal,
         threshold=options.threshold,
         slug=options.slug,
-        from_ref=options.from_ref,
+        from_ref=None if options.planner == MANUAL else options.from_ref,
         model=settings.planner_model if settings else options.model,
         seconds=settings.planner_timeout if settings else None,
     )
@@ -327,6 +348,7 @@ def _result(state: State, ended: Attempt, place: Path | None, began: float) -> I
         worktree=place if place is not None and place.is_dir() else None,
         tokens=used.total,
         seconds=time.monotonic() - began + float(state.planner["seconds"]),
+        exit=ended.recorded.exit,
     )
 
 

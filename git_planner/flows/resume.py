@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner import config
 from git_planner.agents.contract import Tell
-from git_planner.errors import PlannerError
+from git_planner.errors import DONE, PlannerError
 from git_planner.flows import ownership
 from git_planner.flows.iterate import IterationResult, Options, carry_out, interruptible
 from git_planner.flows.iterations import WORDS, Iteration, find, survey
@@ -30,6 +30,7 @@ class Resumed:
     did: str
     record: Record | None = None
     result: IterationResult | None = None
+    exit: int = DONE
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
@@ -105,7 +106,7 @@ def _nothing_to_do(found: Iteration) -> str:
 
 
 def _done(found: Iteration, did: str, recorded: Recorded) -> Resumed:
-    return Resumed(found.number, found.branch, found.phase, did, recorded.record)
+    return Resumed(found.number, found.branch, found.phase, did, recorded.record, exit=recorded.exit)
 
 
 def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> Recorded:
@@ -149,7 +150,8 @@ def _again(repo: Repository, found: Iteration, options: Options, tell: Tell) -> 
         )
     _clear(repo, found, place, tell)
     result = carry_out(repo, found.state, found.start, options, tell, resumed=True)
-    return Resumed(found.number, found.branch, found.phase, "carried out again", result.record, result)
+    did = "carried out again"
+    return Resumed(found.number, found.branch, found.phase, did, result.record, result, result.exit)
 
 
 def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: Tell) -> None:

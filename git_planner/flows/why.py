@@ -16,9 +16,10 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import names
 from git_planner.rules.record import Record
 
-How = Literal["state", "trailer", "patch", "tree"]
+How = Literal["number", "state", "trailer", "patch", "tree"]
 
 HOW: dict[How, str] = {
+    "number": "the number is the iteration's own",
     "state": "the commit lies on the iteration's branch",
     "trailer": "the commit's own trailers name the iteration",
     "patch": "the commit makes the same change as the iteration",
@@ -97,13 +98,21 @@ def why(repo: Repository, name: str) -> Why:
     """Find the iteration, directive and record that led to a commit.
 
     Args:
-        name: a commit or ref; or a path, which stands for the last commit of HEAD that changed it.
+        name: a commit or ref; the number of an iteration; or a path, which stands for the last commit of HEAD
+            that changed it.
 
     Raises:
         PlannerError: E_UNKNOWN_REF when it is neither.
     """
-    commit = repo.maybe(name) or _last_change(repo, name)
     iterations = survey(repo)
+    own = [each for each in iterations if name.isdigit() and each.number == int(name) and each.state]
+    if own:
+        record = record_of(repo, own[0])
+        commit = record.commit if record else own[0].tip or own[0].start
+        assert own[0].state is not None
+        assert commit is not None
+        return Why(commit, "number", own[0], record, own[0].state.directive_digest)
+    commit = repo.maybe(name) or _last_change(repo, name)
     for how, found in _candidates(repo, commit, iterations):
         if found is not None:
             digest = found.state.directive_digest if found.state else None
