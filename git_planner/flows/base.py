@@ -15,7 +15,6 @@ from git_planner.rules import names
 from git_planner.rules.policy import Policy
 
 _USUAL = ("refs/heads/main", "refs/heads/master", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-_PACKET_BRANCH = re.compile(r"\d{4,9}-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +38,6 @@ def current_plan(repo: Repository, flag: str | None) -> str:
             if state is not None:
                 return state.plan
     return config.settings(repo).plan
-
-
-def plan_name(name: str) -> str:
-    """Check the name of a plan that may be made; numbers with a slug are kept for packets.
-
-    Raises:
-        PlannerError: E_NAME.
-    """
-    names.check_plan_name(name)
-    if _PACKET_BRANCH.fullmatch(name) or name == "best":
-        raise PlannerError(
-            "E_NAME",
-            f"'{name}' cannot be a plan: '{names.PLAN}{name}' would be taken for something else",
-            hint=f"try 'plan-{name}'",
-        )
-    return name
-
-
-def is_plan_name(name: str) -> bool:
-    """Whether a branch 'plan/NAME' can be a plan's, and not a packet's or somebody's own."""
-    try:
-        return bool(plan_name(name))
-    except PlannerError:
-        return False
 
 
 def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from git_planner import config, documents
 from git_planner.errors import PlannerError
-from git_planner.flows.base import Base, current_plan, find_base, plan_name
+from git_planner.flows.base import Base, current_plan, find_base
 from git_planner.flows.packet import Wish
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
@@ -78,7 +78,7 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
     Raises:
         PlannerError: E_NAME, E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY, E_USAGE.
     """
-    plan = plan_name(current_plan(repo, options.plan))
+    plan = plans.plan_name(current_plan(repo, options.plan))
     goal: Goal = options.goal or ("threshold" if options.threshold is not None else "best")
     if goal == "threshold" and options.threshold is None:
         raise PlannerError(

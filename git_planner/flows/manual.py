@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +28,7 @@ from git_planner.flows.plan import (
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import canonical, names
+from git_planner.rules import plan as plans
 from git_planner.rules.directive import State
 from git_planner.rules.extract import extract
 from git_planner.rules.manual_prompt import manual_prompt, reply, tokens
@@ -38,7 +38,6 @@ PROMPT = f"{PACKETS}/prompt.md"
 SCHEMA = f"{PACKETS}/directive_schema.json"
 DIRECTIVE = f"{PACKETS}/directive.json"
 PASTED_BYTES = 4 * 1024 * 1024
-_BRANCH = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,20 @@ class Packed:
     def branch(self) -> str:
         """The short branch name, such as 'plan/0003-next'."""
         return self.ref.removeprefix(names.HEADS)
+
+    def document(self) -> dict[str, Any]:
+        """The packet branch as one JSON object."""
+        return {
+            "schema": "git-planner/packed@1",
+            "plan": self.packet["plan"],
+            "branch": self.branch,
+            "commit": self.commit,
+            "base": self.packet["base"],
+            "base_ref": self.packet["base_ref"],
+            "prompt": self.prompt,
+            "tokens": self.tokens,
+            "files": [PACKET, PROMPT, SCHEMA, DIRECTIVE],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +162,7 @@ def apply(
     where, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
     directive = read_answer(raw, where, pending.packet)
     campaign = _campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
-    found = _BRANCH.search(pending.branch)
-    chosen = names.slug(slug or "", found[2] if found else "manual")
+    chosen = names.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
     iteration = names.Iteration(reserve_number(repo), chosen)
     packet = {
         **pending.packet,
@@ -249,13 +261,13 @@ def find_packet(repo: Repository, ref: str | None) -> Pending:
 def packet_branches(repo: Repository) -> list[str]:
     """The local packet branches, short names, highest number first."""
     lines = repo.git.line("for-each-ref", "--format=%(refname:lstrip=2)", names.HEADS + names.PLAN)
-    found = [(int(each[1]), line) for line in lines.splitlines() if (each := _BRANCH.fullmatch(line))]
-    return [line for _, line in sorted(found, reverse=True)]
+    found = [line for line in lines.splitlines() if plans.packet_slug(line)]
+    return sorted(found, key=plans.packet_number, reverse=True)
 
 
 def _default_branch(repo: Repository) -> str:
     head = repo.head_branch()
-    if head is not None and _BRANCH.fullmatch(head):
+    if head is not None and plans.packet_slug(head):
         return head
     branches = packet_branches(repo)
     if not branches:

@@ -55,19 +55,47 @@ class Planned:
     ref: str
     commit: str
     folder: Path
-    answer: Answer | None = None
+    answer: Answer
+
+    def document(self) -> dict[str, Any]:
+        """The iteration as one JSON object."""
+        return {
+            "schema": "git-planner/planned@1",
+            "iteration": self.state.iteration,
+            "plan": self.state.plan,
+            "branch": self.state.branch,
+            "commit": self.commit,
+            "base": self.state.base,
+            "base_ref": self.state.base_ref,
+            "directive": self.state.directive.document(),
+            "directive_digest": self.state.directive_digest,
+            "packet": self.state.packet,
+            "planner": dict(self.state.planner),
+            "folder": str(self.folder),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """An accepted planning plan: the plan it belongs to, its branch (full ref), and the tasks it became."""
+    """An accepted planning plan: the plan it belongs to, that one's branch (full ref), and its tasks now."""
 
     plan: str
     ref: str
-    document: Mapping[str, Any]
+    answered: Mapping[str, Any]
     tasks: Sequence[Mapping[str, Any]]
     folder: Path
     answer: Answer
+
+    def document(self) -> dict[str, Any]:
+        """The planning plan and its tasks as one JSON object."""
+        return {
+            "schema": "git-planner/planned-steps@1",
+            "plan": self.plan,
+            "branch": self.ref.removeprefix(names.HEADS),
+            "planning_plan": dict(self.answered),
+            "tasks": [dict(each) for each in self.tasks],
+            "folder": str(self.folder),
+        }
 
 
 def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: int | None = None) -> Planned:

@@ -1,10 +1,13 @@
-"""A plan's document: making one, and turning the steps of a planning plan into its tasks. Pure."""
+"""Plans: their names, their documents, and how the steps of a planning plan become tasks. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from git_planner.errors import PlannerError
+from git_planner.rules import names
 from git_planner.rules.pages import FIRST, in_order, split, task_id, task_number
 
 SCHEMA = "git-planner/plan@1"
@@ -18,6 +21,44 @@ STATUSES = (
     "done",
     "cancelled",
 )
+_PACKET_NAME = re.compile(r"\d{4,9}-.*")
+_PACKET = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
+
+
+def plan_name(name: str) -> str:
+    """Check the name of a plan that may be made; numbers with a slug are kept for packets.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    names.check_plan_name(name)
+    if _PACKET_NAME.fullmatch(name) or name == "best":
+        raise PlannerError(
+            "E_NAME",
+            f"'{name}' cannot be a plan: '{names.PLAN}{name}' would be taken for something else",
+            hint=f"try 'plan-{name}'",
+        )
+    return name
+
+
+def is_plan_name(name: str) -> bool:
+    """Whether a branch 'plan/NAME' can be a plan's, and not a packet's or somebody's own."""
+    try:
+        return bool(plan_name(name))
+    except PlannerError:
+        return False
+
+
+def packet_slug(branch: str) -> str | None:
+    """The slug of a packet's branch, such as 'next' of 'plan/0003-next'; None for every other branch."""
+    found = _PACKET.fullmatch(branch)
+    return found[2] if found else None
+
+
+def packet_number(branch: str) -> int:
+    """The number of a packet's branch; 0 for every other branch."""
+    found = _PACKET.fullmatch(branch)
+    return int(found[1]) if found else 0
 
 
 def new_plan(

@@ -1,0 +1,110 @@
+"""All plans at a glance, however many: few calls of git, no record read. Imports little, to be quick."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.gitio.git import read_objects
+from git_planner.gitio.objects import parse_tree
+from git_planner.gitio.repository import Repository
+from git_planner.rules import canonical, names, pages
+from git_planner.rules import plan as plans
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One plan in a list. `active` is when its branch last moved, in seconds since 1970."""
+
+    name: str
+    goal: str
+    tasks: Mapping[str, int]
+    records: int
+    best: float | None
+    best_tag: str | None
+    active: int
+
+    def document(self) -> dict[str, Any]:
+        """The plan as one JSON object."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
+    """All plans with a branch here, and the packets' branches; three calls of git whatever their number.
+
+    Only counts are taken from the ledgers: no record is read.
+
+    Raises:
+        PlannerError: E_GIT.
+    """
+    tips, bests, packet_names = _refs(repo)
+    found = []
+    folders = read_objects(repo.git, (f"{oid}:{names.plan_dir(name)}" for name, (oid, _) in tips.items()))
+    id_bytes = 32 if repo.object_format == "sha256" else 20
+    blobs: dict[str, list[str]] = {}
+    for name, raw in zip(tips, folders, strict=True):
+        tree = parse_tree(raw, id_bytes) if raw else {}
+        blobs[name] = [tree[page].oid for page in pages.in_order(tree)] if pages.FIRST in tree else []
+    plans_here = [name for name in tips if blobs[name]]
+    wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{names.RECORDS}")]
+    contents = read_objects(repo.git, wanted)
+    for name in plans_here:
+        page_documents = [lenient(next(contents)) for _ in blobs[name]]
+        raw = next(contents)
+        best = bests.get(names.best_ref(name))
+        tasks = [task for page in page_documents for task in page.get("tasks", ())]
+        found.append(
+            Listed(
+                name=name,
+                goal=str(page_documents[0].get("goal", "")),
+                tasks=plans.counts({"tasks": tasks}),
+                records=sum(each.endswith(".json") for each in parse_tree(raw, id_bytes)) if raw else 0,
+                best=best[0] if best else None,
+                best_tag=best[1] if best else None,
+                active=tips[name][1],
+            )
+        )
+    return found, packet_names
+
+
+def _refs(
+    repo: Repository,
+) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[float | None, str | None]], list[str]]:
+    """Plan branches with tip and time, rolling bests with the value that their tag says, packet branches."""
+    form = "%(refname)%00%(objectname)%00%(*objectname)%00%(committerdate:unix)%00"
+    prefixes = (names.HEADS + names.PLAN, f"{names.HEADS}{names.ITER}best*", names.BEST_TAG)
+    parts = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", *prefixes)).split("\0")
+    rows = list(zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False))
+    tips: dict[str, tuple[str, int]] = {}
+    tags: dict[str, tuple[float | None, str]] = {}
+    heads: dict[str, str] = {}
+    packet_names = []
+    for padded, oid, peeled, time in rows:
+        ref = padded.lstrip("\n")
+        name = ref.removeprefix(names.HEADS + names.PLAN)
+        if ref.startswith(names.BEST_TAG):
+            tags[peeled or oid] = (_value(ref.removeprefix(names.BEST_TAG)), ref.removeprefix("refs/tags/"))
+        elif name == ref:
+            heads[ref] = oid
+        elif "/" not in name and plans.is_plan_name(name):
+            tips[name] = (oid, int(time or 0))
+        elif plans.packet_slug(names.PLAN + name):
+            packet_names.append(names.PLAN + name)
+    return tips, {ref: tags.get(oid, (None, None)) for ref, oid in heads.items()}, packet_names
+
+
+def _value(tag: str) -> float | None:
+    found = re.match(r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)-", tag)
+    return float(found[1]) if found else None
+
+
+def lenient(raw: bytes | None) -> dict[str, Any]:
+    """A document for showing only: what cannot be read is empty."""
+    try:
+        document = canonical.loads_ours(raw or b"{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
