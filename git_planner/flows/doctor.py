@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import git_planner
-from git_planner import config
+from git_planner import config, process
 from git_planner.errors import PlannerError
 from git_planner.flows import hooks, hookset
 from git_planner.flows.finding import Finding
@@ -191,7 +191,39 @@ def _startable(repo: Repository, program: str) -> bool:
         return shutil.which(program) is not None
     if os.path.isabs(program):
         return os.access(program, os.X_OK)
-    return repo.maybe(f"HEAD:{os.path.normpath(program)}", "blob") is not None
+    return repo.git.run("cat-file", "-e", f"HEAD:{os.path.normpath(program)}").status == 0
+
+
+def _codex(patient: Patient) -> Iterator[Finding]:
+    """The codex program and how it is logged in; what the repository does not use is only a fact."""
+    from git_planner.agents import codex_login
+
+    settings = config.settings(patient.repo, policy=patient.policy)
+    used = {settings.planner, settings.implementer} & {"codex", "api"}
+    patient.facts["codex"] = patient.facts["codex login"] = None
+    if shutil.which(settings.codex) is None:
+        if used:
+            yield Finding(
+                "error",
+                "codex-missing",
+                f"the program '{settings.codex}' is not there, and the settings plan or implement with it",
+                settings.codex,
+                "npm install --global @openai/codex, or git config planner.codex PATH",
+            )
+        return
+    version = process.run([settings.codex, "--version"], cwd=patient.repo.place, seconds=30.0)
+    patient.facts["codex"] = version.stdout.decode(errors="replace").strip() or None
+    place = patient.repo.place
+    home = codex_login.implementing_home(settings, place)
+    patient.facts["codex login"] = codex_login.login_kind(home, settings.codex).value
+    asked = {"codex": codex_login.chatgpt_login, "api": codex_login.api_login}
+    for agent in sorted(used):
+        try:
+            asked[agent](settings, place)
+        except PlannerError as error:
+            yield Finding(
+                "error", "codex-login", f"{agent}: {error.message}", settings.codex, str(error.hint)
+            )
 
 
 def _hooks(patient: Patient) -> Iterator[Finding]:
@@ -289,6 +321,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _identity,
     _policy,
     _programs,
+    _codex,
     _hooks,
     _framework_installed,
     _leftovers,

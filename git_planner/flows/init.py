@@ -66,22 +66,13 @@ def _template(branch: str | None) -> bytes:
 
 def _next(repo: Repository, policy: Path | None) -> tuple[str, ...]:
     """What to do, in the order to do it."""
-    born = repo.maybe("HEAD") is not None
-    if policy is None:
-        committed = born and repo.maybe(f"HEAD:{POLICY_FILE}", "blob") is not None
-        if committed:
-            return ("git plan -h",)
-        return (
-            f"this repository is bare: commit a '{POLICY_FILE}' in a clone of it, with 'git planner init'",
-        )
+    committed = repo.git.run("cat-file", "-e", f"HEAD:{POLICY_FILE}").status == 0
+    if policy is None and not committed:
+        return (f"make and commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
     steps = []
-    if (
-        not born
-        or repo.git.run("diff", "--quiet", "HEAD", "--", f":(top){POLICY_FILE}").status != 0
-        or (repo.maybe(f"HEAD:{POLICY_FILE}", "blob") is None)
-    ):
+    if policy is not None and not (committed and repo.git.yes("diff", "--quiet", "HEAD", "--", str(policy))):
         steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")
         steps.append(f"commit it on the base branch: git add {POLICY_FILE} && git commit")
-    if not born:
-        steps.append("this repository has no commit yet; that one will be the first")
+        if repo.maybe("HEAD") is None:
+            steps.append("this repository has no commit yet; that one will be the first")
     return (*steps, "look at what is left to do: git planner doctor")
