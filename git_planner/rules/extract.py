@@ -49,7 +49,7 @@ _LOOSE = re.compile(rf"[{_QUOTES}{_ODD_SPACES}\[\]{{}}]")
 _STRAIGHT_TEXT = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 # A quote ends a text only where JSON could go on: quotes may stand inside of what was quoted oddly.
 _VALUE = rf"{_GAP}(?:[{_QUOTES}\[{{0-9-]|true|false|null)"
-_ENDS = rf"(?={_GAP}(?:[}}\]]|[,:]{_VALUE}|\Z))"
+_ENDS = rf"(?={_GAP}(?:[}}\]]|[,:]{_VALUE}|,{_GAP}[}}\]]|\Z))"
 _QUOTE = re.compile(rf'\\.|[{_QUOTES}]{_ENDS}|"', re.DOTALL)
 _QUOTE_ENDS = re.compile(_ENDS)
 # A text of many opening braces must not be looked through once for each of them.
@@ -125,8 +125,11 @@ def _search(text: str, where: str) -> _Search:
         start, tries = match.start(), tries + 1
         if looked_at > _MOST_LOOKED_AT or tries > _MOST_TRIES:
             raise PlannerError("E_JSON", f"'{where}' has too many opening braces to find the answer")
-        spans = [span for span in (_plain(text, start), _repaired(text, start) if odd else None) if span]
-        looked_at += max((end for _, end in spans), default=len(text)) - start
+        # Where the first quote is an odd one, the brackets mean nothing until it is repaired.
+        ways = [_plain] if match[0][-1] in '"}' else []
+        tried = [way(text, start) for way in (*ways, *((_repaired,) if odd else ()))]
+        spans = [span for span in tried if span is not None]
+        looked_at += sum((span[1] if span else len(text)) - start for span in tried)
         place = max((end for _, end in spans), default=start + 1)
         for candidate, end in spans:
             document = _parsed(candidate)
