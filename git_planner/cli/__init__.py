@@ -34,7 +34,15 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "prune": ("git_planner.cli.iterate", "prune", "Remove worktrees of finished iterations."),
         "best": ("git_planner.cli.iterate", "best", "The rolling best: ensure, tag, push."),
     },
-    "git-record": {},
+    "git-record": {
+        "measure": ("git_planner.cli.record", "measure", ""),
+        "log": ("git_planner.cli.record", "log", "List the records of a plan."),
+        "best": ("git_planner.cli.record", "best", "Show the best record of a plan."),
+        "show": ("git_planner.cli.record", "show", "Show one record."),
+        "compare": ("git_planner.cli.record", "compare", "Put two records side by side."),
+        "verify": ("git_planner.cli.record", "verify", "Measure again, and say whether the record holds."),
+        "import": ("git_planner.cli.record", "import_", "Read an older log.jsonl."),
+    },
     "git-planner": {
         "init": ("git_planner.cli.planner", "init", "Write a policy to begin with, and install the hooks."),
         "doctor": ("git_planner.cli.planner", "doctor", "Look at all that is needed, and say what to do."),

@@ -1,14 +1,14 @@
 """A plan's ledger, read: whole records, or the rows that lists and decisions need.
 
-Rows are kept in a derived cache in the common directory, one file a plan, each row under its blob's id. It
-may be deleted, cut off or out of date at any time: what is not in it is read from git.
+Rows are kept in a derived cache in the common directory, each row under its blob's id. It may be deleted,
+cut off or out of date at any time: what is not in it is read from git.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import canonical, names
-from git_planner.rules.ledger import Row, row
+from git_planner.rules.ledger import Row, baseline, row
+from git_planner.rules.proof import Proof, proof_from
 from git_planner.rules.record import Record, from_document
 
 TESTS = "experiments/tests"
@@ -77,42 +78,50 @@ def find(repo: Repository, plan: str, record_id: str) -> Record:
     return read_record(content, names.record_path(record_id))
 
 
+def baseline_proof(repo: Repository, plan: str, rows: Sequence[Row], instrument: str) -> Proof | None:
+    """The tests that the baseline of an instrument collected; None when that is not known."""
+    first = baseline(rows, instrument)
+    if first is None or first.tests is None:
+        return None
+    with repo.git.batch() as batch:
+        content = batch.read(f"{names.plan_ref(plan)}:{TESTS}/{first.tests}.json")
+    return proof_from(canonical.loads_ours(content)) if content else None
+
+
 class Rows:
-    """The rows of one plan's ledger, from the cache where it has them.
+    """Reads the rows of ledgers, from the cache where it has them.
 
     Args:
         repo: the repository.
-        plan: the plan.
     """
 
-    def __init__(self, repo: Repository, plan: str) -> None:
-        self.repo, self.plan = repo, plan
+    def __init__(self, repo: Repository) -> None:
+        self.repo = repo
+        self._cache = repo.private("cache", "ledger.json")
         self._known = _load(self._cache)
 
-    def now(self) -> list[Row]:
-        """All rows as the branch stands now, oldest first."""
+    def of(self, *plans: str) -> list[Row]:
+        """All rows of some plans as their branches stand now, oldest first."""
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
-        raw = next(iter(read_objects(self.repo.git, [f"{names.plan_ref(self.plan)}:{names.RECORDS}"])))
-        return self._rows(parse_tree(raw, id_bytes) if raw else {})
+        folders = read_objects(self.repo.git, (f"{names.plan_ref(plan)}:{names.RECORDS}" for plan in plans))
+        return self._rows([parse_tree(raw, id_bytes) for raw in folders if raw])
 
     def at(self, snapshot: Snapshot) -> list[Row]:
-        """All rows of a snapshot of the plan's branch, oldest first."""
-        return self._rows(snapshot.tree(names.RECORDS))
+        """All rows of a snapshot of a plan's branch, oldest first."""
+        return self._rows([snapshot.tree(names.RECORDS)])
 
-    @property
-    def _cache(self) -> Path:
-        return self.repo.private("cache", f"ledger-{self.plan}.json")
-
-    def _rows(self, tree: Tree) -> list[Row]:
-        wanted = {name: entry.oid for name, entry in tree.items() if name.endswith(".json")}
-        new = {oid: name for name, oid in wanted.items() if oid not in self._known}
+    def _rows(self, folders: Sequence[Tree]) -> list[Row]:
+        wanted = [
+            (name, entry.oid) for tree in folders for name, entry in tree.items() if name.endswith(".json")
+        ]
+        new = {oid: name for name, oid in wanted if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
                 self._known[oid] = _row(content or b"", name)
         if len(new) >= _WORTH:
-            _save(self._cache, {oid: self._known[oid] for oid in wanted.values()})
+            _save(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
-        return [self._known[wanted[name]] for name in sorted(wanted)]
+        return [self._known[oid] for _, oid in sorted(wanted)]
 
 
 def _row(content: bytes, where: str) -> Row:

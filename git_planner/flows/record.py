@@ -17,19 +17,16 @@ from typing import Any, Literal
 from git_planner import config
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
 from git_planner.flows import measure, settle, trust
-from git_planner.flows.ledger import TESTS, Rows, find, ledger
+from git_planner.flows.candidate import Candidate, weigh
+from git_planner.flows.ledger import Rows, baseline_proof, find, ledger
 from git_planner.flows.measure import Outcome, Site
 from git_planner.flows.settle import Finding
-from git_planner.flows.trust import Changes, Subject, find_state
-from git_planner.gitio import export, worktree
-from git_planner.gitio.export import Composed
+from git_planner.flows.trust import Subject, find_state
+from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical
 from git_planner.rules import ledger as rows_
 from git_planner.rules.directive import State
 from git_planner.rules.names import token
-from git_planner.rules.policy import pathspecs
-from git_planner.rules.proof import Proof, proof_from
 from git_planner.rules.record import REASONS, Record
 from git_planner.rules.verdict import Refusal
 
@@ -122,12 +119,11 @@ def record_failure(
     """
     policy = config.policy_at(repo, state.base)
     subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
-    changes = replace(trust.judge_changes(repo, subject), violations=tuple(violations))
     said = ", ".join(violations[:3]) or next((note.splitlines()[0] for note in notes if note), "")
-    refusal = Refusal(reason, said)
     tell(f"{state.branch}: {REASONS[reason]}")
     recorder = _Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
-    return recorder.refuse(refusal, changes, said=None if said else REASONS[reason])
+    candidate = replace(weigh(repo, subject, Refusal(reason, said)), violations=tuple(violations))
+    return recorder.refuse(candidate, said=None if said else REASONS[reason])
 
 
 class _Recorder:
@@ -142,46 +138,34 @@ class _Recorder:
         *,
         force: bool,
         advance: bool,
-        kind: Literal["baseline", "attempt"] = "attempt",
     ) -> None:
         self.repo, self.subject, self.tell, self.extra = repo, subject, tell, extra
         self.force, self.advance = force, advance
-        self.kind: Literal["baseline", "attempt"] = "baseline" if subject.commit == subject.base else kind
-        self.rows = Rows(repo, subject.plan)
+        self.kind: Literal["baseline", "attempt"] = (
+            "baseline" if subject.commit == subject.base else "attempt"
+        )
+        self.rows = Rows(repo)
         self.began = time.monotonic()
 
     def record(self) -> Recorded:
         """Judge, measure and write."""
-        repo, subject = self.repo, self.subject
-        changes = trust.judge_changes(repo, subject)
-        if changes.refusal is not None:
-            return self.refuse(changes.refusal, changes)
-        guard = pathspecs(subject.policy.guarded)
-        composed = export.compose(repo, subject.commit, subject.base, guard, (trust.OURS_SPEC,))
-        if composed.submodules:
-            listed = ", ".join(f"'{trust.shown(path)}'" for path in composed.submodules[:5])
-            return self.refuse(Refusal("submodule", listed), changes)
-        instrument = measure.instrument(subject.policy, composed.guarded)
-        site = measure.site(repo, subject.policy)
-        if not self.force:
-            known = rows_.same_commit(
-                self.rows.now(), commit=subject.commit, instrument=instrument, environment=site.digest
-            )
-            if known is not None:
-                self.tell(f"known already: {known.id}")
-                return self._stands(known)
-        if self.kind == "attempt" and rows_.baseline(self.rows.now(), instrument) is None:
-            self._baseline()
-        return self._measured(changes, composed, instrument, site)
-
-    def refuse(self, refusal: Refusal, changes: Changes, *, said: str | None = None) -> Recorded:
-        """Keep a candidate that is not measured."""
-        repo, subject = self.repo, self.subject
-        guarded = export.entries(repo, subject.base, pathspecs(subject.policy.guarded))
-        draft = self._draft(
-            changes, repo.resolve(subject.commit, "tree"), measure.instrument(subject.policy, guarded)
+        candidate = weigh(self.repo, self.subject)
+        if candidate.refusal is not None:
+            return self.refuse(candidate)
+        site = measure.site(self.repo, self.subject.policy)
+        instrument, rows = candidate.instrument, self.rows.of(self.subject.plan)
+        known = rows_.same_commit(
+            rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
         )
-        return self._write(Finding(draft, refusal, said=said))
+        if known is not None and not self.force:
+            return self._stands(known)
+        if self.kind == "attempt" and rows_.baseline(rows, instrument) is None:
+            self._baseline()
+        return self._measured(candidate, site)
+
+    def refuse(self, candidate: Candidate, *, said: str | None = None) -> Recorded:
+        """Keep a candidate that is not measured."""
+        return self._write(Finding(self._draft(candidate), candidate.refusal, said=said))
 
     def _baseline(self) -> None:
         self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
@@ -189,23 +173,18 @@ class _Recorder:
         done = _Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
         self.tell(f"baseline: {done.record.summary}")
 
-    def _measured(self, changes: Changes, composed: Composed, instrument: str, site: Site) -> Recorded:
-        rows = self.rows.now()
-        draft = self._draft(changes, composed.tree, instrument).with_(
-            environment_digest=site.digest, environment=site.document()
-        )
-        source = rows_.same_tree(rows, tree=composed.tree, instrument=instrument, environment=site.digest)
+    def _measured(self, candidate: Candidate, site: Site) -> Recorded:
+        plan, instrument = self.subject.plan, candidate.instrument
+        rows = self.rows.of(plan)
+        draft = self._draft(candidate).with_(environment_digest=site.digest, environment=site.document())
+        source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
         if source is not None and not self.force:
             return self._from_cache(draft, source.id)
+        before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
         logs = self.repo.private("records", f"running-{token()}")
         try:
             outcome = measure.measure(
-                self.repo,
-                self.subject.policy,
-                composed.tree,
-                before=self._before(rows, instrument),
-                logs=logs,
-                tell=self.tell,
+                self.repo, self.subject.policy, candidate.tree, before=before, logs=logs, tell=self.tell
             )
             done = self._write(_finding(draft, outcome))
             with suppress(OSError):
@@ -228,16 +207,7 @@ class _Recorder:
         done = self._write(Finding(draft, refusal, said=old.summary if refusal else None))
         return replace(done, cached=True)
 
-    def _before(self, rows: Sequence[rows_.Row], instrument: str) -> Proof | None:
-        """The tests that the baseline of the instrument collected."""
-        first = rows_.baseline(rows, instrument) if self.kind == "attempt" else None
-        if first is None or first.tests is None:
-            return None
-        with self.repo.git.batch() as batch:
-            content = batch.read(f"{self.subject.ref}:{TESTS}/{first.tests}.json")
-        return proof_from(canonical.loads_ours(content)) if content else None
-
-    def _draft(self, changes: Changes, tree: str, instrument: str) -> Record:
+    def _draft(self, candidate: Candidate) -> Record:
         subject, extra = self.subject, self.extra
         plain = Record(
             id="",
@@ -246,16 +216,16 @@ class _Recorder:
             verdict="unmeasured",
             reason=None,
             commit=subject.commit,
-            tree=tree,
+            tree=candidate.tree,
             patch_id=trust.patch_id(self.repo, subject),
             base=subject.base,
             branch=subject.branch,
             iteration=None,
             slug=None,
-            instrument=instrument,
+            instrument=candidate.instrument,
             environment_digest=None,
-            files=changes.files,
-            violations=changes.violations,
+            files=candidate.files,
+            violations=candidate.violations,
             notes=(*subject.notes, *extra.get("notes", ())),
             agents=dict(extra.get("agents", {})),
             usage=dict(extra.get("usage", {})),
@@ -277,6 +247,7 @@ class _Recorder:
         return Recorded(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
     def _stands(self, known: rows_.Row) -> Recorded:
+        self.tell(f"known already: {known.id}")
         done = settle.confirm(self.repo, self.rows, self.subject, known, advance=self.advance)
         return Recorded(done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id))
 

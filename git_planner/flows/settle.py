@@ -1,4 +1,4 @@
-"""Writing a record: verdict, ledger, rolling best and tag, decided on fresh tips and moved in one transaction."""
+"""Writing a record: verdict, ledger, best and tag, decided on fresh tips and moved in one transaction."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def settle(
 
 
 def confirm(repo: Repository, rows: Rows, subject: Subject, known: Row, *, advance: bool) -> Settled:
-    """Take a record that stands in the ledger as the answer; advance the rolling best if that was not done."""
+    """Take a record that stands in the ledger as the answer; advance the rolling best if that is due."""
     work = _Settlement(repo, rows, subject, None, advance=advance, force=False, known=known)
     Store(repo).transact(work.refs, work.decide)
     assert work.settled is not None

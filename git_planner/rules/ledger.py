@@ -18,6 +18,7 @@ class Row(NamedTuple):
     """
 
     id: str
+    plan: str
     kind: Literal["baseline", "attempt", "imported"]
     verdict: Verdict
     reason: str | None

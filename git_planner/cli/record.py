@@ -1,0 +1,200 @@
+"""`git record`: measure, and look at what was measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from git_planner.cli import record_text as text
+from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
+from git_planner.errors import DONE, NO
+from git_planner.gitio.repository import Repository, open_repository
+
+ref_argument = click.argument("ref", metavar="[REF]", required=False, default="HEAD")
+
+
+@click.command()
+@ref_argument
+@plan_option
+@click.option("--force", is_flag=True, help="Measure again even where a result is known.")
+@click.option("--no-advance", is_flag=True, help="Leave the rolling best and the tags alone.")
+@click.option("--print-output", is_flag=True, help="Show on stderr what the commands printed.")
+@json_option
+def measure(  # noqa: PLR0917 - one parameter an option, all given by name
+    ref: str, plan: str | None, force: bool, no_advance: bool, print_output: bool, as_json: bool
+) -> int:
+    """Measure REF (HEAD unless told) and keep the result in the plan's ledger.
+
+    Exits with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
+    deadline. A branch that is called like a command needs '--' before it: 'git record -- log'.
+    """
+    from git_planner.flows.record import record
+
+    done = record(
+        open_repository(),
+        ref,
+        plan=plan,
+        force=force,
+        advance=not no_advance,
+        tell=hush if as_json else tell,
+    )
+    if print_output and done.logs:
+        _print_output(done.logs)
+    if as_json:
+        emit(text.recorded_document(done))
+    else:
+        click.echo("\n".join(text.recorded(done)))
+    return done.exit
+
+
+@click.command()
+@plan_option
+@click.option("--all", "everything", is_flag=True, help="The records of all plans.")
+@click.option("-n", "last", metavar="N", type=click.IntRange(min=0), help="Only the last N.")
+@click.option("--jsonl", is_flag=True, help="Print rows of the older log's form, one a line.")
+@json_option
+def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_json: bool) -> int:
+    """List the records of a plan, oldest first."""
+    from git_planner.flows import records
+
+    repo = open_repository()
+    plans = _plans(repo, plan, everything=everything)
+    if jsonl:
+        from git_planner.rules.legacy import as_row
+
+        for each in records.whole(repo, plans, last):
+            click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))
+    elif as_json:
+        found = [each.document() for each in records.whole(repo, plans, last)]
+        emit({"schema": "git-planner/log@1", "plans": list(plans), "records": found})
+    else:
+        rows = records.rows(repo, plans, last)
+        none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
+        click.echo("\n".join(text.log_lines(rows, everything=everything)) if rows else none)
+    return DONE
+
+
+@click.command()
+@plan_option
+@json_option
+def best(plan: str | None, as_json: bool) -> int:
+    """Show the best record of a plan, by the instrument that measured last."""
+    from git_planner.flows import records
+
+    repo = open_repository()
+    found = records.best_record(repo, _plans(repo, plan)[0])
+    if as_json:
+        emit(found.document())
+    else:
+        click.echo("\n".join(text.details(found)))
+    return DONE
+
+
+@click.command()
+@click.argument("name", metavar="ID|REF")
+@plan_option
+@json_option
+def show(name: str, plan: str | None, as_json: bool) -> int:
+    """Show one record, by its id (or the beginning of it) or by its commit."""
+    from git_planner.flows import records
+
+    repo = open_repository()
+    found = records.look_up(repo, _searched(repo, plan), name)
+    if as_json:
+        emit(found.document())
+    else:
+        click.echo("\n".join(text.details(found)))
+    return DONE
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@plan_option
+@json_option
+def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
+    """Put two records side by side, each by its id or its commit.
+
+    Exits with 1 when they cannot be compared, such as when different instruments measured them.
+    """
+    from git_planner.flows import records
+
+    repo = open_repository()
+    plans = _searched(repo, plan)
+    done = records.compare(records.look_up(repo, plans, first), records.look_up(repo, plans, second))
+    if as_json:
+        emit(done.document())
+    else:
+        click.echo("\n".join(text.comparison(done)))
+    return DONE if done.unlike is None else NO
+
+
+@click.command()
+@ref_argument
+@plan_option
+@json_option
+def verify(ref: str, plan: str | None, as_json: bool) -> int:
+    """Measure REF once more, keep nothing, and say whether its record holds.
+
+    Exits with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
+    """
+    from git_planner.flows.verify import verify as run
+
+    done = run(open_repository(), ref, plan=plan, tell=hush if as_json else tell)
+    if as_json:
+        emit(done.document())
+    else:
+        words = {True: "holds", False: "does not hold", None: "could not be verified"}[done.holds]
+        click.echo(f"record {done.record.id} {words}: {done.why}")
+    return done.exit
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True))
+@plan_option
+@json_option
+def import_(file: Path, plan: str | None, as_json: bool) -> int:
+    """Read the older loop runner's experiments/log.jsonl into a plan's ledger ('-' reads stdin).
+
+    Rows that are there already are left alone, so the same file may be read again. Lines that are no rows are
+    listed, and make the exit status 1; all others are imported.
+    """
+    from git_planner.flows.import_log import import_log
+
+    repo = open_repository()
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    where = "stdin" if str(file) == "-" else file.name
+    done = import_log(repo, data, where, _plans(repo, plan)[0])
+    for fault in done.faults:
+        tell(f"not imported: {fault}")
+    if as_json:
+        emit(done.document())
+    else:
+        click.echo(f"plan '{done.plan}': {done.added} records imported, {done.known} were there already")
+    return done.exit
+
+
+def _plans(repo: Repository, plan: str | None, *, everything: bool = False) -> list[str]:
+    from git_planner.flows.base import current_plan
+    from git_planner.flows.ledger import plans
+
+    return plans(repo) if everything and plan is None else [current_plan(repo, plan)]
+
+
+def _searched(repo: Repository, plan: str | None) -> list[str]:
+    """The plans a name is looked up in: the one that is meant, then, unless one was named, all others."""
+    from git_planner.flows.ledger import plans
+
+    first = _plans(repo, plan)
+    return first if plan else [*first, *(each for each in plans(repo) if each not in first)]
+
+
+def _print_output(logs: Path) -> None:
+    for path in sorted(logs.iterdir()):
+        content = path.read_text(encoding="utf-8", errors="replace")
+        if content:
+            click.echo(f"--- {path.name}", err=True)
+            click.echo(content, err=True, nl=not content.endswith("\n"))

@@ -1,0 +1,193 @@
+"""Records in words and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from git_planner.rules.names import HEADS, number
+from git_planner.rules.record import REASONS, Record
+
+if TYPE_CHECKING:
+    from git_planner.flows.record import Recorded
+    from git_planner.flows.records import Comparison
+    from git_planner.rules.ledger import Row
+
+_HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
+
+
+def recorded(done: Recorded) -> Iterator[str]:
+    """What `git record` says at its end."""
+    record = done.record
+    yield f"{record.verdict}: {record.summary}"
+    yield f"  record  {record.id} on {done.ledger.removeprefix(HEADS)}"
+    yield f"  commit  {record.commit[:12]}{f' ({record.branch})' if record.branch else ''}"
+    if done.cached:
+        yield f"  cached  {_cached(record)}"
+    if done.advanced:
+        yield "  best    the rolling best is this commit now"
+    if done.tag:
+        yield f"  tag     {done.tag.removeprefix('refs/tags/')}"
+    if record.threshold_met and record.threshold is not None:
+        yield f"  goal    {number(record.threshold)} is reached"
+    for violation in record.violations:
+        yield f"  broken  {violation}"
+    for note in record.notes:
+        yield f"  note    {_line(note)}"
+    if done.logs and not record.valid:
+        yield f"  output  {done.logs}"
+
+
+def recorded_document(done: Recorded) -> dict[str, Any]:
+    """The same as a JSON document."""
+    return {
+        "schema": "git-planner/recorded@1",
+        "record": done.record.document(),
+        "cached": done.cached,
+        "advanced": done.advanced,
+        "tag": done.tag,
+        "ledger": done.ledger,
+        "logs": str(done.logs) if done.logs else None,
+    }
+
+
+def log_lines(rows: Sequence[Row], *, everything: bool) -> Iterator[str]:
+    """A table of records; the plan is shown when they are of several."""
+    table = [("plan", *_HEADINGS) if everything else _HEADINGS]
+    for row in rows:
+        delta = "" if row.delta is None else f"{'+' if row.delta > 0 else ''}{number(row.delta)}"
+        columns = (
+            row.id,
+            row.commit[:8],
+            row.branch or "-",
+            "baseline" if row.kind == "baseline" and row.valid else row.verdict,
+            "" if row.value is None else number(row.value),
+            delta,
+            REASONS.get(row.reason or "", row.reason or ""),
+        )
+        table.append((row.plan, *columns) if everything else columns)
+    yield from _columns(table, right=("value", "delta"))
+
+
+def details(record: Record) -> Iterator[str]:
+    """All that a person wants to know of one record."""
+    yield f"record {record.id} ({record.kind} of plan '{record.plan}')"
+    yield f"  {record.verdict}: {record.summary}"
+    yield from _pairs(record)
+    for metric in record.metrics:
+        samples = ", ".join(number(each) for each in metric.samples[:10])
+        more = f" and {len(metric.samples) - 10} more" if len(metric.samples) > 10 else ""
+        yield (
+            f"  metric       {metric.name}: median {number(metric.median)} {metric.unit}, "
+            f"spread {number(metric.spread)}, {metric.better} is better; samples {samples}{more}"
+        )
+    for name, lines in (
+        ("change", record.change_summary),
+        ("file", record.files),
+        ("broken", record.violations),
+        ("note", record.notes),
+    ):
+        for line in lines:
+            yield f"  {name:<12} {_line(line)}"
+
+
+def comparison(done: Comparison) -> Iterator[str]:
+    """Two records side by side, and the difference."""
+    first, second = done.first, done.second
+    rows = [
+        ("", "A", "B"),
+        ("record", first.id, second.id),
+        ("commit", first.commit[:12], second.commit[:12]),
+        ("branch", first.branch or "-", second.branch or "-"),
+        ("verdict", first.verdict, second.verdict),
+        ("value", _value(first), _value(second)),
+        ("tests", _tests(first), _tests(second)),
+        ("instrument", (first.instrument or "-")[:12], (second.instrument or "-")[:12]),
+        ("environment", (first.environment_digest or "-")[:12], (second.environment_digest or "-")[:12]),
+    ]
+    yield from _columns(rows)
+    if done.unlike is not None:
+        yield f"not comparable: {done.unlike}"
+        return
+    assert done.difference is not None
+    metric = first.metrics[0]
+    gained = done.difference < 0 if metric.better == "lower" else done.difference > 0
+    words = "equal" if done.difference == 0 else "better" if gained else "worse"
+    share = f", {100 * done.difference / first.value:+.2f} %" if first.value else ""
+    sign = "+" if done.difference > 0 else ""
+    yield f"B is {words}: {sign}{number(done.difference)} {metric.unit}{share}"
+
+
+def _pairs(record: Record) -> Iterator[str]:
+    pairs = (
+        ("commit", record.commit or "unknown"),
+        ("base", record.base or "unknown"),
+        ("branch", record.branch or ""),
+        ("tree", record.tree),
+        ("patch id", record.patch_id or ""),
+        ("instrument", record.instrument or "unknown"),
+        ("environment", record.environment_digest or ""),
+        ("tests", _tests(record)),
+        ("threshold", _threshold(record)),
+        ("strategy", ", ".join(record.strategy)),
+        ("hypothesis", _line(record.hypothesis)),
+        ("directive", record.directive or ""),
+        ("agents", ", ".join(f"{role} {_agent(each)}" for role, each in record.agents.items() if each)),
+        ("usage", ", ".join(f"{name} {count:,}" for name, count in record.usage.items())),
+        ("seconds", ", ".join(f"{name} {value:g}" for name, value in record.seconds.items())),
+        ("cached from", record.cached_from or ""),
+        ("created", record.created_at),
+    )
+    for name, value in pairs:
+        if value:
+            yield f"  {name:<12} {value}"
+
+
+def _columns(rows: Sequence[tuple[str, ...]], right: Sequence[str] = ()) -> Iterator[str]:
+    """Lay rows out in columns under the headings of the first; those named are aligned to the right."""
+    shape = "  ".join(
+        f"{{:{'>' if name in right else '<'}{max(map(len, column))}}}"
+        for name, column in zip(rows[0], zip(*rows, strict=True), strict=True)
+    )
+    for row in rows:
+        yield shape.format(*row).rstrip()
+
+
+def _cached(record: Record) -> str:
+    if record.cached_from:
+        return f"not measured now; {record.cached_from} has the same tree, instrument and environment"
+    return "this commit was recorded before; --force measures it again"
+
+
+def _value(record: Record) -> str:
+    if record.value is None:
+        return "-"
+    metric = record.metrics[0]
+    return (
+        f"{metric.name} {number(metric.median)} {metric.unit if metric.unit != metric.name else ''}".strip()
+    )
+
+
+def _tests(record: Record) -> str:
+    if record.tests is None:
+        return "-"
+    skipped = f", {record.tests.skipped} skipped" if record.tests.skipped else ""
+    failed = f", {record.tests.failed} failed" if record.tests.failed else ""
+    return f"{record.tests.passed} of {record.tests.collected} passed{failed}{skipped}"
+
+
+def _threshold(record: Record) -> str:
+    if record.threshold is None:
+        return ""
+    return f"{number(record.threshold)} ({'reached' if record.threshold_met else 'not reached'})"
+
+
+def _agent(each: Any) -> str:
+    if not isinstance(each, dict):
+        return str(each)
+    return f"{each.get('name')} ({each['model']})" if each.get("model") else str(each.get("name"))
+
+
+def _line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return (lines[0] + (" …" if len(lines) > 1 else "")) if lines else ""

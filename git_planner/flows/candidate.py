@@ -1,0 +1,53 @@
+"""A commit weighed before anything is run: what it changed, if that is refused, and what is to be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from git_planner.flows import measure, trust
+from git_planner.flows.trust import Subject
+from git_planner.gitio import export
+from git_planner.gitio.repository import Repository
+from git_planner.rules.policy import pathspecs
+from git_planner.rules.verdict import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`tree` is the composed tree, or the commit's own when `refusal` says that it is not measured."""
+
+    subject: Subject
+    files: tuple[str, ...]
+    refusal: Refusal | None
+    violations: tuple[str, ...]
+    tree: str
+    instrument: str
+
+
+def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
+    """Judge the changes of a commit and compose the tree to measure.
+
+    Args:
+        repo: the repository.
+        subject: the commit and what it is judged by.
+        refusal: why it is refused whatever it changed, if it is.
+    """
+    guard = pathspecs(subject.policy.guarded)
+    changes = trust.judge_changes(repo, subject)
+    refused, violations = (refusal, ()) if refusal else (changes.refusal, changes.violations)
+    if refused is None:
+        composed = export.compose(repo, subject.commit, subject.base, guard, (trust.OURS_SPEC,))
+        if not composed.submodules:
+            instrument = measure.instrument(subject.policy, composed.guarded)
+            return Candidate(subject, changes.files, None, (), composed.tree, instrument)
+        listed = ", ".join(f"'{trust.shown(path)}'" for path in composed.submodules[:5])
+        refused, violations = Refusal("submodule", listed), ()
+    guarded = export.entries(repo, subject.base, guard)
+    return Candidate(
+        subject,
+        changes.files,
+        refused,
+        violations,
+        repo.resolve(subject.commit, "tree"),
+        measure.instrument(subject.policy, guarded),
+    )

@@ -1,0 +1,129 @@
+"""`git record verify`: measure a recorded commit once more, keep nothing, say whether the record holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
+from git_planner.flows import measure, trust
+from git_planner.flows.candidate import Candidate, weigh
+from git_planner.flows.ledger import Rows, baseline_proof, find
+from git_planner.flows.measure import Outcome
+from git_planner.gitio.repository import Repository
+from git_planner.rules.names import number, token
+from git_planner.rules.record import REASONS, Measured, Record
+from git_planner.rules.verdict import Refusal
+
+# Attempts with these reasons were never put to the instrument.
+_NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether a record holds; None when it could not be measured now. `why` is one sentence."""
+
+    record: Record
+    holds: bool | None
+    why: str
+    metrics: tuple[Measured, ...]
+    timed_out: bool = False
+
+    @property
+    def exit(self) -> int:
+        """0 it holds, 1 it does not, 4 or 124 it could not be measured."""
+        if self.holds is None:
+            return DEADLINE if self.timed_out else UNREACHED
+        return DONE if self.holds else NO
+
+    def document(self) -> dict[str, Any]:
+        """The answer as a JSON document."""
+        return {
+            "schema": "git-planner/verification@1",
+            "record": self.record.document(),
+            "holds": self.holds,
+            "why": self.why,
+            "metrics": [
+                {"name": each.name, "samples": list(each.samples), "median": each.median}
+                for each in self.metrics
+            ],
+        }
+
+
+def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]) -> Verified:
+    """Measure a recorded commit once more.
+
+    Args:
+        repo: the repository.
+        ref: any name of the commit.
+        plan: the plan; the iteration's own, or the current one, when None.
+        tell: progress.
+
+    Raises:
+        PlannerError: E_NO_RECORD when nothing was recorded of it, and what finding and exporting it raises.
+    """
+    subject = trust.examine(repo, ref, plan)
+    candidate = weigh(repo, subject)
+    rows = Rows(repo).of(subject.plan)
+    hits = [
+        each
+        for each in rows
+        if each.commit == subject.commit
+        and each.instrument == candidate.instrument
+        and each.reason not in _NEVER_MEASURED
+    ]
+    if not hits:
+        raise PlannerError(
+            "E_NO_RECORD",
+            f"plan '{subject.plan}' has no measurement of '{ref}' by the instrument of its base",
+            hint=f"make one with 'git record {ref}'",
+        )
+    record = find(repo, subject.plan, hits[-1].id)
+    if candidate.refusal is not None:
+        holds = record.reason == candidate.refusal.reason
+        return Verified(record, holds, f"refused again: {candidate.refusal.sentence}", ())
+    before = None
+    if record.kind != "baseline":
+        before = baseline_proof(repo, subject.plan, rows, candidate.instrument)
+    logs = repo.private("records", f"verify-{token()}")
+    try:
+        outcome = measure.measure(repo, subject.policy, candidate.tree, before=before, logs=logs, tell=tell)
+    finally:
+        shutil.rmtree(logs, ignore_errors=True)
+    return _judged(record, candidate, outcome)
+
+
+def _judged(record: Record, candidate: Candidate, outcome: Outcome) -> Verified:
+    refusal = outcome.refusal
+    if refusal is not None:
+        return _refused(record, refusal)
+    tests = outcome.proof.tests.ids if outcome.proof else None
+    broken = None
+    if record.tree != candidate.tree:
+        broken = "another tree was measured then"
+    elif not record.valid:
+        broken = f"it is valid now, and was not then ({record.reason})"
+    elif tests != (record.tests.ids if record.tests else None):
+        broken = "other tests ran, or with other outcomes"
+    if broken is not None:
+        return Verified(record, False, broken, outcome.metrics)
+    if not record.metrics or not outcome.metrics:
+        return Verified(record, True, "the tests passed again", outcome.metrics)
+    return _compared(record, outcome)
+
+
+def _refused(record: Record, refusal: Refusal) -> Verified:
+    if refusal.verdict == "unmeasured" and record.verdict != "unmeasured":
+        return Verified(record, None, refusal.sentence, (), refusal.reason == "timeout")
+    words = f"{REASONS[refusal.reason]}: {refusal.sentence}"
+    return Verified(record, refusal.reason == record.reason, words, ())
+
+
+def _compared(record: Record, outcome: Outcome) -> Verified:
+    then, now = record.metrics[0], outcome.metrics[0]
+    # Of a deterministic metric both spreads are 0, so this asks for the very same value.
+    holds = abs(now.median - then.median) <= now.spread + then.spread
+    words = f"{now.name} is {number(now.median)} now and was {number(then.median)} then"
+    return Verified(record, holds, words, outcome.metrics)
