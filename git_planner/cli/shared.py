@@ -20,9 +20,23 @@ plan_option = click.option(
 )
 
 
+# A terminal obeys control characters; those in names and in what agents and tests print are only shown.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+
+
+def plain(text: str) -> str:
+    """A text as it can be printed on a terminal."""
+    return text.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+
+
+def say(text: str) -> None:
+    """Print for people, on stdout."""
+    click.echo(plain(text))
+
+
 def tell(message: str) -> None:
     """Show progress: one line on stderr."""
-    click.echo(message, err=True)
+    click.echo(plain(message), err=True)
 
 
 def hush(_: str) -> None:
@@ -31,7 +45,9 @@ def hush(_: str) -> None:
 
 def emit(document: Mapping[str, Any] | list[Any]) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
 def guarded(command: Callable[[], int], *, as_json: bool) -> int:
@@ -64,11 +80,11 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
 
 
 def _report(error: PlannerError, *, as_json: bool) -> int:
-    click.echo(f"error: {error.message} ({error.code})", err=True)
+    tell(f"error: {error.message} ({error.code})")
     for line in error.details:
-        click.echo(f"  {line}", err=True)
+        tell(f"  {line}")
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
-        click.echo(f"hint: {error.hint}", err=True)
+        tell(f"hint: {error.hint}")
     if as_json:
         emit(error.document())
     return error.exit
@@ -104,6 +120,8 @@ __all__ = [
     "guarded",
     "hush",
     "json_option",
+    "plain",
     "plan_option",
+    "say",
     "tell",
 ]
