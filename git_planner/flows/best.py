@@ -116,7 +116,7 @@ def tag(repo: Repository, plan: str | None) -> Tagged:
         PlannerError: E_NO_RECORD; E_TAG when a tag of that name is on another commit.
     """
     name = current_plan(repo, plan)
-    top = _best(repo, name)
+    top = best_record(repo, name)
     ref = _tag_of(top)
     if top is None or ref is None:
         raise PlannerError(
@@ -184,6 +184,13 @@ def push(
     )
 
 
+def best_record(repo: Repository, plan: str) -> Record | None:
+    """The best record of an iteration, among those of the instrument that is in use now; None without one."""
+    rows = [each for each in ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
+    valid = [each for each in rows if each.valid]
+    return best(rows, instrument=valid[-1].instrument) if valid else None
+
+
 def _goal(
     repo: Repository, ref: str, ours: str | None, theirs: str | None, start: str | None
 ) -> tuple[str, Did]:
@@ -224,12 +231,6 @@ def _fetched(repo: Repository, where: str, ref: str, tell: Tell) -> str | None:
     if ref not in there:
         return None
     return reconcile.fetch(repo, where, [ref], tell)[ref]
-
-
-def _best(repo: Repository, plan: str) -> Record | None:
-    rows = [each for each in ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
-    valid = [each for each in rows if each.valid]
-    return best(rows, instrument=valid[-1].instrument) if valid else None
 
 
 def _tag_of(record: Record | None) -> str | None:

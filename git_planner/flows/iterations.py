@@ -77,7 +77,8 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     refs = history.refs(repo.git, names.NUMBERS, names.ITERATIONS, names.REFUSED)
     trailers = _branches(repo)
     states = _states(repo, refs, trailers)
-    ledgers = {each: Rows(repo, each).now() for each in {state.plan for state, _ in states.values()}}
+    reader = Rows(repo)
+    ledgers = {each: reader.of(each) for each in {state.plan for state, _ in states.values()}}
     records = {
         (name, record.iteration, record.slug): record
         for name, rows in ledgers.items()
@@ -123,18 +124,22 @@ def _phase(record: Row | None, refused: str | None, carried_out: bool) -> Phase:
 
 
 def _branches(repo: Repository) -> dict[str, tuple[str, str]]:
-    """Every iter branch: ref -> tip and what the tip's Planner-Run trailer says."""
-    # The state commit says where it belongs, too; only a commit that carries the directive out had help.
-    helped, run = (
-        f"%(contents:trailers:key={key},valueonly,unfold)" for key in ("Assisted-by", "Planner-Run")
-    )
-    form = f"%(refname)%00%(objectname)%00%(if){helped}%(then){run}%(end)%00"
+    """Every iter branch: ref -> its tip, and the iteration that the tip carries out ('' when none).
+
+    The state commit names its iteration, too; only a commit that carries the directive out was helped with.
+    """
+    form = "%(refname)%00%(objectname)%00%(contents:trailers:key=Planner-Run,key=Assisted-by,unfold)%00"
     fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", names.HEADS + names.ITER))
     parts = fields.split("\0")
     return {
-        ref.lstrip("\n"): (tip, run.strip())
-        for ref, tip, run in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
+        ref.lstrip("\n"): (tip, _carried_out(trailers))
+        for ref, tip, trailers in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
     }
+
+
+def _carried_out(trailers: str) -> str:
+    found = dict(line.split(": ", 1) for line in trailers.splitlines() if ": " in line)
+    return found.get("Planner-Run", "").strip() if "Assisted-by" in found else ""
 
 
 def _states(

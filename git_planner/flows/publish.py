@@ -10,6 +10,7 @@ from git_planner import config
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.base import current_plan
+from git_planner.flows.best import best_record
 from git_planner.flows.iterations import Iteration, find, survey
 from git_planner.flows.ledger import ledger
 from git_planner.flows.why import record_of
@@ -21,7 +22,7 @@ from git_planner.rules import names
 from git_planner.rules.directive import State
 from git_planner.rules.policy import Policy, pathspecs
 from git_planner.rules.pullrequest import body
-from git_planner.rules.record import Record, best
+from git_planner.rules.record import Record
 
 PREFIX = "pr/"
 
@@ -96,7 +97,7 @@ def publish(
         )
     tree = _merged(repo, source, base, anchor)
     name = branch or PREFIX + source.state.branch.removeprefix(names.ITER)
-    message, title = _message(repo, source)
+    message, title = _message(repo, source, anchor)
     commit = _move(repo, _checked(repo, name), _Commit(tree, base, source.state.branch, message))
     tell(f"'{name}' is one commit on '{source.policy.base}'")
     text = body(source.state, source.record, ledger(repo, source.state.plan))
@@ -107,7 +108,7 @@ def publish(
 def _source(repo: Repository, which: str, plan: str | None) -> _Source:
     if which == "best":
         name = current_plan(repo, plan)
-        top = best(each for each in ledger(repo, name) if each.kind == "attempt")
+        top = best_record(repo, name)
         if top is None or top.iteration is None:
             raise PlannerError(
                 "E_NO_RECORD", f"plan '{name}' has no valid record yet", hint="make one with 'git iterate'"
@@ -167,12 +168,14 @@ def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     return tree
 
 
-def _message(repo: Repository, source: _Source) -> tuple[str, str]:
+def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
     state, record = source.state, source.record
     title = " ".join(state.directive.objective.split())
     title = title if len(title) <= 72 else title[:71].rstrip() + "…"
-    tasks = _values(repo, source, "Planner-Task")
-    helped = _values(repo, source, "Assisted-by")
+    tasks, helped, runs = (
+        _values(repo, anchor, source.record.commit, key)
+        for key in ("Planner-Task", "Assisted-by", "Planner-Run")
+    )
     trailers = (
         ("Planner-Directive", state.directive_digest),
         ("Planner-Run", state.branch),
@@ -180,14 +183,17 @@ def _message(repo: Repository, source: _Source) -> tuple[str, str]:
         *(("Assisted-by", each) for each in helped),
     )
     changes = "\n".join("- " + " ".join(each.split()) for each in record.change_summary)
+    earlier = [each for each in reversed(runs) if each != state.branch]
+    if earlier:
+        changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
     subject, _, rest = Message(title, trailers).text().partition("\n")
     return f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}", title
 
 
-def _values(repo: Repository, source: _Source, key: str) -> Sequence[str]:
-    start = source.iteration.start or source.state.base
+def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
+    """The values of a trailer in a range of commits, each once, newest first."""
     form = f"--format=%(trailers:key={key},valueonly,unfold)"
-    lines = repo.git.line("log", form, f"{start}..{source.record.commit}").splitlines()
+    lines = repo.git.line("log", form, f"{start}..{end}").splitlines()
     return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 

@@ -143,7 +143,7 @@ def mend(place: Repository, *, ours: bool) -> None:
     """
     assert place.top is not None
     link = place.top / ".git"
-    if place.git_dir != place.common and not _leads_to(link, place.git_dir):
+    if place.git_dir != place.common and place.top.is_dir() and not _leads_to(link, place.git_dir):
         _discard(link)
         link.write_text(f"gitdir: {place.git_dir}\n")
     for name in (*_LEFTOVERS, *(["index.lock"] if ours else [])):
