@@ -242,10 +242,7 @@ def _faults(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
         return
     path = tuple(str(each) for each in error.absolute_path)
     node = error.schema if isinstance(error.schema, Mapping) else {}
-    if (
-        error.validator == "enum"
-        and isinstance(node.get("type"), str)
-        and not isinstance(error.instance, str)
-    ):
+    wants_text = node.get("type") == "string" and not isinstance(error.instance, str)
+    if wants_text and error.validator in ("enum", "const", "not"):
         return  # its type is wrong, which is said already
     yield from sentences.faults(path, str(error.validator), error.validator_value, error.instance, node)
