@@ -45,7 +45,7 @@ def hooks() -> None:
     """
 
 
-@hooks.command()
+@hooks.command(short_help="Install them, or bring them up to date.")
 @ordinary_option
 @json_option
 def install(ordinary: bool, as_json: bool) -> int:
@@ -60,7 +60,7 @@ def install(ordinary: bool, as_json: bool) -> int:
     return DONE
 
 
-@hooks.command()
+@hooks.command(short_help="Remove them without trace.")
 @json_option
 def uninstall(as_json: bool) -> int:
     """Remove the hooks; those that were there before are as they were."""
@@ -76,7 +76,7 @@ def uninstall(as_json: bool) -> int:
     return DONE
 
 
-@hooks.command()
+@hooks.command(short_help="Are they there, unchanged, in force?")
 @json_option
 def status(as_json: bool) -> int:
     """Look whether the hooks are there, unchanged and in force; exit status 1 when not."""

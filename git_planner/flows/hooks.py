@@ -122,9 +122,11 @@ def uninstall(repo: Repository) -> Removed:
     """
     manifest = _manifest(repo)
     changed = includes.cut(repo, hookset.PREFIXES, _INCLUDE)
-    left: list[str] = []
-    if manifest is not None and manifest["place"] == "ordinary":
-        left = _restore(Path(manifest["folder"]), made=bool(manifest["made"]))
+    ordinary = manifest if manifest is not None and manifest["place"] == "ordinary" else None
+    # Without what the installation wrote, ours are looked for where hooks of the repository would be.
+    folder = Path(ordinary["folder"]) if ordinary else repo.place / _setting(repo, ordinary=False).theirs
+    restored, left = _restore(folder, made=bool(ordinary and ordinary["made"]))
+    changed |= restored
     for name in ("hooks", "guards"):
         changed |= repo.private(name).exists()
         shutil.rmtree(repo.private(name), ignore_errors=True)
@@ -273,20 +275,25 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _restore(folder: Path, *, made: bool) -> list[str]:
-    """Put the hooks of the ordinary folder back; return those whose place somebody else's hook has taken."""
-    left = []
+def _restore(folder: Path, *, made: bool) -> tuple[bool, list[str]]:
+    """Put the hooks of the ordinary folder back.
+
+    Returns:
+        Whether anything changed, and the names of hooks whose place somebody else's hook has taken.
+    """
+    changed, left = False, []
     for name in hookset.OURS:
-        hook, kept = folder / name, folder / (name + KEPT)
-        if hookset.is_ours(hook):
-            hook.unlink()
-        if os.path.lexists(hook):
+        kept = folder / (name + KEPT)
+        # pre-commit and lefthook put what they find aside under these names when they are installed later.
+        for hook in (folder / name, folder / f"{name}.legacy", folder / f"{name}.old"):
+            if hookset.is_ours(hook):
+                changed = True
+                os.replace(kept, hook) if os.path.lexists(kept) else hook.unlink()
+        if os.path.lexists(kept):
             left.append(name)
-        elif os.path.lexists(kept):
-            os.replace(kept, hook)
     if made and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return left
+    return changed, left
 
 
 def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any]) -> Iterator[Finding]:
@@ -337,7 +344,9 @@ def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Finding]:
 
 def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
     """Whether git really takes our folder on our branches."""
-    for branch in _PROBES:
+    # Where refs are kept in another way, a made-up HEAD cannot be asked about.
+    files = repo.config("extensions.refStorage") in (None, "files")
+    for branch in _PROBES if files else ():
         values = includes.hooks_paths(repo, branch)
         last = values[-1] if values else None
         if last is None or last.value != str(setting.folder):

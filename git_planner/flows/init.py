@@ -68,7 +68,7 @@ def _next(repo: Repository, policy: Path | None) -> tuple[str, ...]:
     """What to do, in the order to do it."""
     committed = repo.git.run("cat-file", "-e", f"HEAD:{POLICY_FILE}").status == 0
     if policy is None and not committed:
-        return (f"make and commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
+        return (f"commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
     steps = []
     if policy is not None and not (committed and repo.git.yes("diff", "--quiet", "HEAD", "--", str(policy))):
         steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")

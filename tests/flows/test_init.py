@@ -84,7 +84,7 @@ def test_bare(make_lab: Callable[..., Lab]) -> None:
         0,
         (
             f"hooks: in '{bare.path}/planner/hooks' (include)\n"
-            "next: make and commit a '.git-planner.yml' in a clone of this bare repository: git planner init\n"
+            "next: commit a '.git-planner.yml' in a clone of this bare repository: git planner init\n"
         ),
     )
 
