@@ -99,9 +99,10 @@ def _holder(repo: Repository) -> str:
     asked only where there is nothing else.
     """
     own = repo.config("planner.base")
-    for name in (*([own] if own else []), *_USUAL, "HEAD"):
-        if repo.maybe(f"{name}:{names.POLICY_FILE}", "blob") is not None:
-            return repo.resolve(name)
+    with repo.git.batch() as batch:
+        for name in (*([own] if own else []), *_USUAL):
+            if batch.info(f"{name}:{names.POLICY_FILE}") is not None:
+                return repo.resolve(name)
     return repo.resolve("HEAD")
 
 
