@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from git_planner.agents.codex_events import Events, judge
-from git_planner.agents.codex_login import Login, api_login, chatgpt_login
+from git_planner.agents.codex_login import Login, api_login, chatgpt_login, told_how_to_install
 from git_planner.agents.contract import Brief, Implementation, Tell
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.running import run_agent
@@ -69,16 +69,17 @@ class CodexTransport:
         ]
         events = Events()
         seconds = turn.seconds - (time.monotonic() - began)
-        done = run_agent(
-            argv,
-            cwd=turn.working_dir,
-            folder=turn.folder,
-            seconds=seconds,
-            stdin=turn.prompt,
-            env={**self._login.env, **_QUIET},
-            drop=self._login.drop,
-            on_line=events.line,
-        )
+        with told_how_to_install():
+            done = run_agent(
+                argv,
+                cwd=turn.working_dir,
+                folder=turn.folder,
+                seconds=seconds,
+                stdin=turn.prompt,
+                env={**self._login.env, **_QUIET},
+                drop=self._login.drop,
+                on_line=events.line,
+            )
         judge(done, events)
         text = last.read_text(encoding="utf-8", errors="replace") if last.is_file() else events.message
         if not text.strip():
@@ -113,16 +114,17 @@ class CodexImplementer:
         ]
         events = Events(on_action=tell)
         seconds = brief.seconds - (time.monotonic() - began)
-        done = run_agent(
-            argv,
-            cwd=brief.worktree,
-            folder=brief.folder,
-            seconds=seconds,
-            stdin=brief.prompt,
-            env={**login.env, **_QUIET},
-            drop=login.drop,
-            on_line=events.line,
-        )
+        with told_how_to_install():
+            done = run_agent(
+                argv,
+                cwd=brief.worktree,
+                folder=brief.folder,
+                seconds=seconds,
+                stdin=brief.prompt,
+                env={**login.env, **_QUIET},
+                drop=login.drop,
+                on_line=events.line,
+            )
         judge(done, events)
         return Implementation(
             summary=events.message.strip()[:2000],

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -58,12 +59,10 @@ def login_kind(home: Path | None, binary: str = "codex") -> LoginKind:
     """
     if own_provider(home):
         return LoginKind.PROVIDER
-    done = process.run(
-        [binary, "login", "status"],
-        cwd=Path.cwd(),
-        env=_without_keys(home),
-        seconds=_SECONDS,
-    )
+    with told_how_to_install():
+        done = process.run(
+            [binary, "login", "status"], cwd=Path.cwd(), env=_without_keys(home), seconds=_SECONDS
+        )
     if done.timed_out:
         raise PlannerError("E_DEADLINE", f"'codex login status' took more than {_SECONDS:.0f} s")
     # All of it is on stderr; older versions say "Logged in using an API key".
@@ -73,6 +72,18 @@ def login_kind(home: Path | None, binary: str = "codex") -> LoginKind:
     if done.status == 0 and "API key" in said:
         return LoginKind.API_KEY
     return LoginKind.NONE if "not logged in" in said.lower() else LoginKind.BROKEN
+
+
+@contextmanager
+def told_how_to_install() -> Iterator[None]:
+    """Say where codex comes from when it is missing."""
+    try:
+        yield
+    except PlannerError as error:
+        if error.code != "E_MISSING_TOOL":
+            raise
+        hint = "npm install --global @openai/codex, or name it: git config planner.codex /path/to/codex"
+        raise PlannerError(error.code, error.message, hint=hint) from None
 
 
 def own_provider(home: Path | None) -> str | None:

@@ -98,21 +98,21 @@ class CommandImplementer:
 
 
 def command_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
-    """The planner behind the policy's 'agents: command_planner:'."""
-    return PlanningAgent(CommandTransport(_program(policy.agents.command_planner, "command_planner")))
+    """The planner behind the policy's 'agents: command: planner:'."""
+    return PlanningAgent(CommandTransport(_program(policy.agents.command_planner, "planner")))
 
 
 def command_implementer(policy: Policy, settings: Settings) -> CommandImplementer:  # noqa: ARG001
-    """The implementer behind the policy's 'agents: command_implementer:'."""
-    return CommandImplementer(_program(policy.agents.command_implementer, "command_implementer"))
+    """The implementer behind the policy's 'agents: command: implementer:'."""
+    return CommandImplementer(_program(policy.agents.command_implementer, "implementer"))
 
 
-def _program(program: Program | None, key: str) -> Program:
+def _program(program: Program | None, role: str) -> Program:
     if program is None:
         raise PlannerError(
             "E_POLICY",
-            f"the policy names no program for the '{key.removeprefix('command_')}' called 'command'",
-            hint=f"set 'agents: {key}: run:' in '.git-planner.yml'",
+            f"the policy names no program for the {role} 'command'",
+            hint=f"set 'agents: command: {role}:' in '.git-planner.yml'",
         )
     return program
 

@@ -6,6 +6,7 @@ It is a stub with valid answers, good for a demo, for tests and for checking a s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from git_planner.rules.names import number
 from git_planner.rules.policy import Policy
 
 NAME = "offline"
+_MOST = 2.0**53 - 1
+_PART = re.compile(r"[\w-][\w.+-]*|\.[\w-][\w.+-]*")
 
 
 class Offline:
@@ -63,7 +66,7 @@ def _plan(packet: Mapping[str, Any]) -> dict[str, Any]:
     family, places = _family(packet), _places(packet)
     criteria = [*packet.get("acceptance_criteria", ())][:12] or ["The tests pass."]
     metric = (packet.get("metric") or {}).get("name", "correctness")
-    names = [each for each in packet.get("code_context", {}) if not each.startswith(("/", ":"))]
+    names = [path for each in packet.get("code_context", {}) if (path := _path(each))]
     return {
         "plan_summary": _cut(f"Offline plan: {_wish(packet)}", 512),
         "rationale": _cut(f"A small change of {family} in {places} is tried first. {_stand(packet)}", 2048),
@@ -90,7 +93,7 @@ def _step(
         "title": title,
         "intent": f"{title}, so that one small change can be judged.",
         "actions": [_cut(each, 200) for each in actions],
-        "files": list(dict.fromkeys(each.partition("#")[0] for each in files))[:30],
+        "files": list(dict.fromkeys(files))[:30],
         "dependencies": list(after),
         "validation": ["The tests pass."],
         "risks": [],
@@ -127,7 +130,14 @@ def _places(packet: Mapping[str, Any]) -> str:
 
 def _effect(packet: Mapping[str, Any]) -> int:
     best, target = packet.get("best"), packet.get("threshold") or packet.get("aspiration")
-    return 0 if best is None or target is None else round(target - best)
+    return 0 if best is None or target is None else round(max(-_MOST, min(_MOST, target - best)))
+
+
+def _path(label: str) -> str | None:
+    """The path in a label such as 'src/kernel.py#Builder'; None where it is no plain path."""
+    path = label.partition("#")[0]
+    plain = len(path) <= 256 and all(_PART.fullmatch(part) for part in path.split("/"))
+    return path if plain and ".git" not in path.lower().split("/") else None
 
 
 def _cut(text: str, most: int) -> str:

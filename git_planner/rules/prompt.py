@@ -25,6 +25,7 @@ MOST_FAULTS = 30
 MOST_ANSWER = 6000
 _LEAST_PIECE = 120
 _LEFT_OUT = 400
+_ALL = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,42 @@ def render(template: str, packet: Packet, schema: Mapping[str, Any], budget: int
     Args:
         template: the fixed text with $sections and $schema.
         packet: a checked packet.
-        schema: the JSON Schema of the answer.
-        budget: the largest prompt, in characters. The sections have 2,000 in any case.
+        schema: the JSON Schema of the answer; shortened, at last to its keys, where the budget is small.
+        budget: the largest prompt, in characters; at least some hundred more than the fixed text.
     """
-    fixed = Template(template)
-    answer = fenced(json.dumps(schema, indent=1, ensure_ascii=False), "json")
-    bare = fixed.safe_substitute(sections="", schema="")
-    room = budget - len(bare) - len(answer)
-    if room < MOST_TEXT:
-        answer = fenced(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json")
-        room = budget - len(bare) - len(answer)
-    text = join(sections(packet), max(room, MOST_TEXT))
-    return fixed.safe_substitute(sections=text, schema=answer)
+    fixed, parts = Template(template), sections(packet)
+    bare = len(fixed.safe_substitute(sections="", schema=""))
+    wanted = len(join(parts, _ALL))
+    forms = _forms(schema)
+    rooms = [budget - bare - len(form) for form in forms]
+    fits = [place for place, room in enumerate(rooms) if room >= wanted]
+    useful = [place for place, room in enumerate(rooms) if place and room >= MOST_TEXT]
+    chosen = (fits or useful or [len(forms) - 1])[0]
+    return fixed.safe_substitute(sections=join(parts, rooms[chosen]), schema=forms[chosen])
+
+
+def _forms(schema: Mapping[str, Any]) -> list[str]:
+    """A schema in ever shorter forms."""
+    keys = ", ".join(schema.get("properties", {}))
+    return [
+        fenced(json.dumps(schema, indent=1, ensure_ascii=False), "json"),
+        fenced(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json"),
+        fenced(json.dumps(_without_words(schema), separators=(",", ":"), ensure_ascii=False), "json"),
+        f"(Too long for this prompt. The keys of the object: {keys}.)",
+    ]
+
+
+def _without_words(node: Any) -> Any:
+    """A schema without its descriptions."""
+    if isinstance(node, list):
+        return [_without_words(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _without_words(value)
+        for name, value in node.items()
+        if not (name == "description" and isinstance(value, str))
+    }
 
 
 def retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str:
@@ -80,7 +105,9 @@ def join(parts: Sequence[Section], room: int) -> str:
     and named.
     """
     served: dict[str, str] = {}
-    left, out = room - _LEFT_OUT, []
+    whole = sum(len(part.title) + len(part.body) + 7 for part in parts)
+    left = room if whole <= room else room - _LEFT_OUT
+    out: list[str] = []
     for part in sorted(parts, key=lambda each: each.rank):
         frame = len(part.title) + 7
         body = cut(part.body, left - frame, tail=part.tail)
@@ -91,8 +118,9 @@ def join(parts: Sequence[Section], room: int) -> str:
             out.append(part.title + (" (cut)" if body else ""))
     text = "\n\n".join(served[part.title] for part in parts if part.title in served)
     if out:
-        text += "\n\n" + cut(f"Left out for length: {', '.join(out)}.", _LEFT_OUT)
-    return text
+        named = ", ".join(out)
+        text += f"\n\nLeft out for length: {named if len(named) < 300 else f'{named[:300]} …'}."
+    return text.lstrip() if len(text) <= room else ""
 
 
 def cut(text: str, most: int, *, tail: bool = False) -> str:
@@ -150,7 +178,7 @@ def sections(packet: Packet) -> list[Section]:
 def _goal(packet: Packet) -> str:
     metric, lines = packet["metric"], [packet["goal_text"] or "Improve what is measured."]
     if metric is not None:
-        unit = f" ({metric['unit']})" if metric["unit"] else ""
+        unit = f" (in {metric['unit']})" if metric["unit"] not in ("", metric["name"]) else ""
         lines.append(f"What decides: {metric['name']}{unit}; {metric['better']} is better.")
     if packet["best"] is not None:
         lines.append(f"The best so far: {number(packet['best'])}.")

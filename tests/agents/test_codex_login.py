@@ -1,0 +1,128 @@
+"""Where logins are looked for. What codex itself says of them is asked in tests/real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from git_planner.agents.codex_login import (
+    LoginKind,
+    api_login,
+    implementing_home,
+    own_provider,
+    planning_home,
+    read_env_file,
+)
+from git_planner.config import settings
+from git_planner.errors import PlannerError
+from tests.agents.cases import variables
+from tests.lab import Lab
+
+NONE = {"CODEX_HOME": None, "CODEX_HOME_PLANNER": None, "CODEX_API_KEY": None, "OPENAI_API_KEY": None}
+
+
+def test_only_two_keys_of_an_env_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        "\ufeff# comment\nAWS_SECRET=x\nexport CODEX_API_KEY = 'a b' # why\nOPENAI_API_KEY=sk-1 # mine\n"
+        "PATH=/evil\nnot a line\nOPENAI_API_KEYS=no\n"
+    )
+    assert read_env_file(path) == {"CODEX_API_KEY": "a b", "OPENAI_API_KEY": "sk-1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("CODEX_API_KEY=", {}),
+        ("CODEX_API_KEY=''", {}),
+        ("CODEX_API_KEY=$(rm -rf x)", {"CODEX_API_KEY": "$(rm -rf x)"}),
+        ('CODEX_API_KEY="un', {"CODEX_API_KEY": '"un'}),
+        ("CODEX_API_KEY=a\nCODEX_API_KEY=b", {"CODEX_API_KEY": "b"}),
+        ("#CODEX_API_KEY=a", {}),
+    ],
+)
+def test_odd_lines_of_an_env_file(tmp_path: Path, text: str, found: dict[str, str]) -> None:
+    (tmp_path / ".env").write_text(text)
+    assert read_env_file(tmp_path / ".env") == found
+
+
+def test_an_env_file_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"CODEX_API_KEY=\xff\xfe")
+    assert (
+        read_env_file(tmp_path / "gone") == read_env_file(tmp_path) == read_env_file(tmp_path / "bytes") == {}
+    )
+
+
+def test_the_home_for_implementing(lab: Lab) -> None:
+    with variables(**NONE):
+        own = settings(lab.repo)
+        assert implementing_home(own, lab.path) is None
+        (lab.path / ".codex_home").mkdir()
+        assert implementing_home(own, lab.path) == lab.path / ".codex_home"
+        assert implementing_home(own, lab.repo.common / "objects") == lab.path / ".codex_home"
+        lab.git("branch", "other")
+        assert implementing_home(own, lab.worktree("linked", "other")) == lab.path / ".codex_home"
+        with variables(CODEX_HOME="/some/home"):
+            assert implementing_home(own, lab.path) == Path("/some/home")
+            assert implementing_home(settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
+    assert implementing_home(own, lab.root) is None
+
+
+def test_the_home_for_planning(lab: Lab) -> None:
+    with variables(**NONE):
+        own = settings(lab.repo)
+        (lab.path / ".codex_home").mkdir()
+        assert planning_home(own, lab.path) == lab.path / ".codex_home"
+        (lab.path / ".codex_home_api").mkdir()
+        assert planning_home(own, lab.path) == lab.path / ".codex_home_api"
+        with variables(CODEX_HOME_PLANNER="/planner"):
+            assert planning_home(own, lab.path) == Path("/planner")
+            assert planning_home(settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
+
+
+def test_keys_in_their_order(lab: Lab) -> None:
+    with variables(**NONE):
+        own = settings(lab.repo)
+        found = []
+        (lab.path / ".env").write_text("OPENAI_API_KEY=four\n")
+        found.append(api_login(own, lab.path))
+        (lab.path / ".env").write_text("OPENAI_API_KEY=four\nCODEX_API_KEY=three\n")
+        found.append(api_login(own, lab.path))
+        with variables(OPENAI_API_KEY="two"):
+            found.append(api_login(own, lab.path))
+            with variables(CODEX_API_KEY="one"):
+                found.append(api_login(own, lab.path))
+    assert [(each.env["CODEX_API_KEY"], each.source) for each in found] == [
+        ("four", "API key of OPENAI_API_KEY in '.env'"),
+        ("three", "API key of CODEX_API_KEY in '.env'"),
+        ("two", "API key of the variable OPENAI_API_KEY"),
+        ("one", "API key of the variable CODEX_API_KEY"),
+    ]
+    assert {each.kind for each in found} == {LoginKind.API_KEY}
+
+
+def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
+    home = lab.root / "home-of-codex"
+    home.mkdir()
+    assert own_provider(home) is None
+    for text, name in (
+        ('model_provider = "stub"', "stub"),
+        ('model_provider = "openai"', None),
+        ("model = 'x'", None),
+        ("broken =", None),
+    ):
+        (home / "config.toml").write_text(text)
+        assert own_provider(home) == name
+    (home / "config.toml").write_text('model_provider = "stub"')
+    with variables(**NONE):
+        login = api_login(settings(lab.repo, codex_home_api=str(home)), lab.path)
+    assert (login.home, login.kind, login.env) == (home, LoginKind.PROVIDER, {"CODEX_HOME": str(home)})
+
+
+def test_no_codex_is_told(lab: Lab) -> None:
+    with variables(**NONE), pytest.raises(PlannerError) as caught:
+        api_login(settings(lab.repo, codex="/no/codex"), lab.path)
+    assert (caught.value.code, caught.value.message) == ("E_MISSING_TOOL", "'/no/codex' does not exist")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("npm install --global @openai/codex")

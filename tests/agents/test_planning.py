@@ -1,0 +1,199 @@
+"""The planning engine: attempts, what is fed back, when it gives up, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from git_planner.agents.command import CommandTransport
+from git_planner.agents.contract import Usage
+from git_planner.agents.planning import PASSING, PlanningAgent, Reply, Turn
+from git_planner.agents.prompts import text
+from git_planner.errors import CODES, PlannerError
+from git_planner.rules.policy import Program
+from tests.agents.cases import DIRECTIVE, Told, outcome, request
+
+GOOD = json.dumps(DIRECTIVE)
+BAD = json.dumps({**DIRECTIVE, "risk": "low", "step_plan": ["one", " "]})
+
+
+class Scripted:
+    """A transport whose answers, or errors, are written down beforehand."""
+
+    name = "scripted"
+
+    def __init__(self, *script: str | PlannerError, pause: float = 0) -> None:
+        self.script: Sequence[str | PlannerError] = script
+        self.turns: list[Turn] = []
+        self.times: list[float] = []
+        self._pause = pause
+
+    def ask(self, turn: Turn) -> Reply:
+        self.turns.append(turn)
+        self.times.append(time.monotonic())
+        time.sleep(self._pause)
+        given = self.script[len(self.turns) - 1]
+        if isinstance(given, PlannerError):
+            raise given
+        return Reply(given, model="m", usage=Usage(100, 10), command=("ask",), thread="t")
+
+
+def failure(code: str) -> PlannerError:
+    return PlannerError(code, "it failed", hint="try 'again'")
+
+
+def test_an_accepted_answer(tmp_path: Path) -> None:
+    transport = Scripted("I thought about it.\n```json\n" + GOOD + "\n```")
+    asked = request(tmp_path)
+    done = PlanningAgent(transport).plan(asked, Told().tell)
+    assert done.document == DIRECTIVE
+    assert (done.model, done.attempts, done.usage, done.command) == ("m", 1, Usage(100, 10), ("ask",))
+    assert transport.turns[0].prompt == asked.prompt
+    assert 0 < transport.turns[0].seconds <= asked.seconds
+    assert outcome(asked.folder, 1) == {
+        "result": "accepted",
+        "attempt": 1,
+        "model": "m",
+        "thread": "t",
+        "usage": {"input": 100, "output": 10},
+    }
+
+
+def test_a_missing_schema_key_is_added_and_nothing_else(tmp_path: Path) -> None:
+    bare = {name: value for name, value in DIRECTIVE.items() if name != "schema"}
+    assert (
+        PlanningAgent(Scripted(json.dumps(bare))).plan(request(tmp_path), Told().tell).document == DIRECTIVE
+    )
+
+
+def test_faults_are_fed_back_with_the_answer(tmp_path: Path) -> None:
+    transport, asked, told = Scripted(BAD, GOOD), request(tmp_path), Told()
+    done = PlanningAgent(transport, backoff=60).plan(asked, told.tell)
+    assert (done.attempts, done.usage) == (2, Usage(200, 20))
+    second = transport.turns[1].prompt
+    assert second.startswith(asked.prompt.rstrip() + "\n\n## Your last answer was refused\n")
+    assert f"```\n{BAD}\n```" in second
+    assert "- /risk: must be one of" in second
+    assert "- /step_plan: " in second
+    assert outcome(asked.folder, 1)["result"] == "refused"
+    assert outcome(asked.folder, 1)["code"] == "E_ANSWER"
+    assert (asked.folder / "attempt-2" / "prompt.md").read_text() == second
+    assert told[1].startswith("attempt 1 gave no plan: the planner's answer was refused: /risk: ")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I would schedule the loads first.",
+        "",
+        "{}",
+        "[1, 2]",
+        GOOD[:-20],
+        GOOD.replace('"Low"', "NaN"),
+        GOOD.replace('"risk": "Low"', '"risk": "Low", "risk": "High"'),
+        json.dumps({**DIRECTIVE, "strategy_family": "family:reduce_loads"}),
+        json.dumps({**DIRECTIVE, "expected_effect_cycles": True}),
+        json.dumps({**DIRECTIVE, "extra": 1}),
+    ],
+    ids=["prose", "nothing", "empty", "list", "cut", "nan", "twice", "blocked", "bool", "extra"],
+)
+def test_nothing_is_made_up(tmp_path: Path, answer: str) -> None:
+    with pytest.raises(PlannerError) as caught:
+        PlanningAgent(Scripted(answer)).plan(request(tmp_path, attempts=1), Told().tell)
+    assert caught.value.code == "E_ANSWER"
+    assert caught.value.details
+    assert caught.value.message == f"the planner's answer was refused: {caught.value.details[0]}"
+
+
+def test_gives_up_after_the_attempts_and_says_why(tmp_path: Path) -> None:
+    transport = Scripted(*[BAD] * 3)
+    with pytest.raises(PlannerError, match=r"/risk.*\(after 3 attempts\)$") as caught:
+        PlanningAgent(transport).plan(request(tmp_path), Told().tell)
+    assert caught.value.code == "E_ANSWER"
+    assert len(caught.value.details) == 3
+    assert len(transport.turns) == 3
+    # The prompt does not grow from refusal to refusal.
+    assert transport.turns[1].prompt == transport.turns[2].prompt
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+def test_what_may_pass_is_tried_again(tmp_path: Path, code: str) -> None:
+    transport = Scripted(failure(code), GOOD)
+    assert PlanningAgent(transport, backoff=0.01).plan(request(tmp_path), Told().tell).attempts == 2
+    assert transport.turns[0].prompt == transport.turns[1].prompt
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "E_MISSING_TOOL",
+        "E_CODEX_AUTH",
+        "E_CODEX_QUOTA",
+        "E_CODEX_CONFIG",
+        "E_CODEX_REQUEST",
+        "E_POLICY",
+        "E_DEADLINE",
+    ],
+)
+def test_what_cannot_succeed_is_tried_once(tmp_path: Path, code: str) -> None:
+    transport = Scripted(failure(code), GOOD)
+    with pytest.raises(PlannerError) as caught:
+        PlanningAgent(transport).plan(request(tmp_path), Told().tell)
+    assert (caught.value.code, caught.value.message, caught.value.hint) == (code, "it failed", "try 'again'")
+    assert len(transport.turns) == 1
+    assert set(PASSING) <= set(CODES)
+
+
+def test_waits_longer_each_time(tmp_path: Path) -> None:
+    transport = Scripted(*[failure("E_CODEX_RATE")] * 3, GOOD)
+    PlanningAgent(transport, backoff=0.1).plan(request(tmp_path, attempts=4), Told().tell)
+    gaps = [late - early for early, late in zip(transport.times, transport.times[1:], strict=False)]
+    assert 0.075 <= gaps[0] < 0.15 <= gaps[1] < 0.3 <= gaps[2] < 0.7
+
+
+def test_never_waits_past_the_deadline(tmp_path: Path) -> None:
+    transport = Scripted(*[failure("E_CODEX_SERVER")] * 3)
+    began = time.monotonic()
+    with pytest.raises(PlannerError, match="it failed"):
+        PlanningAgent(transport, backoff=5).plan(request(tmp_path, seconds=3), Told().tell)
+    assert time.monotonic() - began < 1
+    assert len(transport.turns) == 1
+
+
+def test_one_deadline_for_all_attempts(tmp_path: Path) -> None:
+    transport = Scripted(BAD, BAD, BAD, pause=0.4)
+    with pytest.raises(PlannerError):
+        PlanningAgent(transport).plan(request(tmp_path, seconds=1.0), Told().tell)
+    assert len(transport.turns) == 2
+    assert transport.turns[0].seconds > transport.turns[1].seconds > 0.4
+
+
+def test_earlier_attempts_stay(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+    for _ in range(2):
+        PlanningAgent(Scripted(GOOD)).plan(asked, Told().tell)
+    assert [outcome(asked.folder, number)["result"] for number in (1, 2)] == ["accepted", "accepted"]
+
+
+def test_an_interrupted_attempt_is_kept(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+    agent = PlanningAgent(CommandTransport(Program(("sh", "-c", "echo begun; exec sleep 60"), 60)))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        agent.plan(asked, Told().tell)
+    timer.join()
+    assert outcome(asked.folder, 1) == {"result": "interrupted", "attempt": 1}
+    assert (asked.folder / "attempt-1" / "stdout").read_text() == "begun\n"
+
+
+def test_the_retry_text_has_its_places() -> None:
+    assert "$answer" in text("retry")
+    assert "$faults" in text("retry")

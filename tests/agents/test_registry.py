@@ -1,0 +1,48 @@
+"""Agents by name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from git_planner.agents import registry
+from git_planner.config import settings
+from git_planner.errors import PlannerError
+from tests.agents.cases import policy
+from tests.lab import Lab
+
+COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
+
+
+def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
+    rules, own = policy(COMMANDS), settings(lab.repo)
+    assert [registry.planner(name, rules, own).name for name in registry.PLANNERS] == [*registry.PLANNERS]
+    made = [registry.implementer(name, rules, own).name for name in registry.IMPLEMENTERS]
+    assert made == [*registry.IMPLEMENTERS] == ["codex", "command", "patches"]
+
+
+def test_an_unknown_name_lists_the_known_ones(lab: Lab) -> None:
+    with pytest.raises(PlannerError) as caught:
+        registry.planner("clod", policy(), settings(lab.repo))
+    assert caught.value.code == "E_AGENT"
+    assert caught.value.message == "'clod' is not a known planner"
+    assert caught.value.hint == "known: api, codex, command, offline"
+    with pytest.raises(PlannerError, match="'offline' is not a known implementer"):
+        registry.implementer("offline", policy(), settings(lab.repo))
+
+
+@pytest.mark.parametrize("role", ["planner", "implementer"])
+def test_a_command_without_a_program_names_the_key(lab: Lab, role: str) -> None:
+    with pytest.raises(PlannerError) as caught:
+        getattr(registry, role)("command", policy(), settings(lab.repo))
+    assert caught.value.code == "E_POLICY"
+    assert caught.value.message == f"the policy names no program for the {role} 'command'"
+    assert caught.value.hint == f"set 'agents: command: {role}:' in '.git-planner.yml'"
+
+
+def test_no_agent_is_imported_before_it_is_asked_for() -> None:
+    code = "import sys, git_planner.agents.registry; print([m for m in sys.modules if 'agents.' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['git_planner.agents.contract', 'git_planner.agents.registry']\n"
