@@ -69,8 +69,7 @@ def _text(help_text: str) -> str:
 
 def _names(option: click.Option) -> str:
     value = "" if option.is_flag or option.count else f" {option.metavar or _kind(option.type)}"
-    names = [*option.opts, *option.secondary_opts]
-    return ", ".join(f"`{name}{value if name.startswith('--') else ''}`" for name in names)
+    return ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
 
 
 def _kind(kind: Any) -> str:
