@@ -1,4 +1,4 @@
-"""A commit weighed before anything is run: what it changed, if that is refused, and what is to be measured."""
+"""A commit weighed before anything is run: what it changed, if that is refused, what would be measured."""
 
 from __future__ import annotations
 

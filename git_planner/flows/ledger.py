@@ -57,7 +57,7 @@ def read_record(content: bytes, where: str) -> Record:
     """
     try:
         return from_document(canonical.loads_ours(content))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
 
@@ -127,12 +127,12 @@ class Rows:
 def _row(content: bytes, where: str) -> Row:
     try:
         return row(canonical.loads_ours(content))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
 
 def _load(path: Path) -> dict[str, Row]:
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
         document = canonical.loads_ours(path.read_bytes())
         if document["fields"] == _FIELDS:
             return {oid: Row(*values) for oid, values in document["rows"].items()}

@@ -84,8 +84,6 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
         name = config.settings(repo, policy=policy, plan=plan).plan
         return Subject(commit, branch, None, False, base, policy, name)
     state, confirmed = found
-    if repo.maybe(state.base) is None:
-        raise _no_base(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
     policy = config.policy_at(repo, state.base)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
     name = names.check_plan_name(plan or state.plan)
@@ -145,8 +143,13 @@ def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bo
             raise _forged(branch or commit, f"'{names.STATE_FILE}' is gone from it")
         return None
     if start == expected:
-        return state_from(canonical.loads_ours(content)), True
-    state = state_from(documents.read("state", content, f"{commit[:12]}:{names.STATE_FILE}"))
+        state = state_from(canonical.loads_ours(content))
+    else:
+        state = state_from(documents.read("state", content, f"{commit[:12]}:{names.STATE_FILE}"))
+    if repo.maybe(state.base) is None:
+        raise _no_base(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
+    if start == expected:
+        return state, True
     own = expected or repo.maybe(f"{names.ITERATIONS}{state.iteration:04d}")
     if own is not None and own != start:
         raise _forged(branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'")
@@ -197,7 +200,9 @@ def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:
 
 def _branch(repo: Repository, ref: str) -> str | None:
     """The short name of the branch that a ref names, through HEAD too; None for all else."""
-    result = repo.git.run("rev-parse", "--symbolic-full-name", "--end-of-options", ref)
+    # Without '--verify' older gits print '--end-of-options', too.
+    asked = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
+    result = repo.git.run("rev-parse", *asked)
     full = result.stdout.decode(errors="surrogateescape").strip()
     return full.removeprefix(names.HEADS) if result.status == 0 and full.startswith(names.HEADS) else None
 
