@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
+from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.names import number as shown
@@ -275,7 +275,7 @@ def _give(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
         emit(document)
         return
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 def _result_lines(result: Any) -> list[str]:

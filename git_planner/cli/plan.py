@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from git_planner.cli.shared import emit, json_option, plan_option, tell
+from git_planner.cli.shared import emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -96,21 +96,21 @@ def _show_planned(planned: Planned, as_json: bool) -> None:
         emit(planned.document())
         return
     state = planned.state
-    click.echo(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
-    click.echo(f"objective: {state.directive.objective}")
-    click.echo(f"hypothesis: {state.directive.primary_hypothesis}")
-    click.echo(f"family: {state.directive.strategy_family}, risk: {state.directive.risk}")
-    click.echo(f"next: git iterate resume {state.iteration}")
+    say(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
+    say(f"objective: {state.directive.objective}")
+    say(f"hypothesis: {state.directive.primary_hypothesis}")
+    say(f"family: {state.directive.strategy_family}, risk: {state.directive.risk}")
+    say(f"next: git iterate resume {state.iteration}")
 
 
 def _show_steps(steps: Steps, as_json: bool) -> None:
     if as_json:
         emit(steps.document())
         return
-    click.echo(f"{steps.ref.removeprefix('refs/heads/')}: {steps.answered['plan_summary']}")
+    say(f"{steps.ref.removeprefix('refs/heads/')}: {steps.answered['plan_summary']}")
     for task in steps.tasks:
         after = f" (after {', '.join(task['dependencies'])})" if task["dependencies"] else ""
-        click.echo(f"{task['id']}  {task['status']:<12}  {task['title']}{after}")
+        say(f"{task['id']}  {task['status']:<12}  {task['title']}{after}")
 
 
 @click.command()
@@ -157,12 +157,10 @@ def pack(as_json: bool, **asked: Any) -> int:
     if as_json:
         emit(packed.document())
         return DONE
-    click.echo(
-        f"{packed.branch}: a packet from '{packed.packet['base_ref']}' at {packed.packet['base'][:12]}"
-    )
-    click.echo(f"prompt, about {packed.tokens:,} tokens: git show {packed.branch}:{PROMPT}")
-    click.echo(f"next: paste it into a chat, put the answer into '{DIRECTIVE}' on that branch and commit it,")
-    click.echo("      then: git plan manual apply")
+    say(f"{packed.branch}: a packet from '{packed.packet['base_ref']}' at {packed.packet['base'][:12]}")
+    say(f"prompt, about {packed.tokens:,} tokens: git show {packed.branch}:{PROMPT}")
+    say(f"next: paste it into a chat, put the answer into '{DIRECTIVE}' on that branch and commit it,")
+    say("      then: git plan manual apply")
     return DONE
 
 
@@ -230,13 +228,13 @@ def _pasted(source: str) -> tuple[str, bytes]:
 
 def _give(text: str, reply: str | None) -> None:
     if reply is None:
-        click.echo(text, err=True)
+        tell(text)
         return
     try:
         Path(reply).write_text(text, encoding="utf-8")
     except OSError as error:
         raise PlannerError("E_USAGE", f"'{reply}' cannot be written: {error.strerror}") from None
-    click.echo(f"the reply to paste back is in '{reply}'", err=True)
+    tell(f"the reply to paste back is in '{reply}'")
 
 
 @click.command()
@@ -251,7 +249,7 @@ def status(plan: str | None, as_json: bool) -> int:
         emit(found.document())
         return DONE
     for line in _status_lines(found):
-        click.echo(line)
+        say(line)
     return DONE
 
 
@@ -317,11 +315,11 @@ def list_plans(as_json: bool) -> int:
         )
         return DONE
     if not plans and not packets:
-        click.echo("no plans yet; make one with 'git plan offline' or 'git plan codex'", err=True)
+        tell("no plans yet; make one with 'git plan offline' or 'git plan codex'")
     for each in plans:
-        click.echo(_row(each))
+        say(_row(each))
     for name in packets:
-        click.echo(f"{name}  packet: git plan manual apply --from-ref {name}")
+        say(f"{name}  packet: git plan manual apply --from-ref {name}")
     return DONE
 
 
@@ -348,13 +346,13 @@ def show(ref: str | None, as_json: bool) -> int:
         emit({**document, "state": found.state.document()})
         return DONE
     state, directive = found.state, found.state.directive
-    click.echo(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
-    click.echo(f"planner: {state.planner['name']} ({state.planner['model'] or 'its own model'})")
-    click.echo(f"objective: {directive.objective}")
-    click.echo(f"hypothesis: {directive.primary_hypothesis}")
+    say(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
+    say(f"planner: {state.planner['name']} ({state.planner['model'] or 'its own model'})")
+    say(f"objective: {directive.objective}")
+    say(f"hypothesis: {directive.primary_hypothesis}")
     modifiers = f" ({', '.join(directive.strategy_modifiers)})" if directive.strategy_modifiers else ""
-    click.echo(f"family: {directive.strategy_family}{modifiers}, risk: {directive.risk}")
-    click.echo(f"expected effect: {directive.expected_effect_cycles:+d}")
+    say(f"family: {directive.strategy_family}{modifiers}, risk: {directive.risk}")
+    say(f"expected effect: {directive.expected_effect_cycles:+d}")
     parts = {
         "changes": directive.change_summary,
         "steps": directive.step_plan,
@@ -364,9 +362,9 @@ def show(ref: str | None, as_json: bool) -> int:
     }
     for title, items in parts.items():
         if items:
-            click.echo(f"{title}:")
+            say(f"{title}:")
             for place, item in enumerate(items, 1):
-                click.echo(f"  {place}. {item}")
+                say(f"  {place}. {item}")
     return DONE
 
 
@@ -392,7 +390,7 @@ def validate(what: str, as_json: bool) -> int:
         emit(judged.document())
     else:
         word = "valid" if not judged.faults else "not valid"
-        click.echo(f"{judged.where}: {word} ({judged.kind or 'no kind of ours'})")
+        say(f"{judged.where}: {word} ({judged.kind or 'no kind of ours'})")
         for fault in judged.faults:
-            click.echo(f"  {fault}")
+            say(f"  {fault}")
     return NO if judged.faults else DONE

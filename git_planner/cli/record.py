@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from git_planner.cli import record_text as text
-from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
+from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 
@@ -46,7 +46,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     if as_json:
         emit(text.recorded_document(done))
     else:
-        click.echo("\n".join(text.recorded(done)))
+        say("\n".join(text.recorded(done)))
     return done.exit
 
 
@@ -73,7 +73,7 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
     else:
         rows = records.rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        click.echo("\n".join(text.log_lines(rows, everything=everything)) if rows else none)
+        say("\n".join(text.log_lines(rows, everything=everything)) if rows else none)
     return DONE
 
 
@@ -89,7 +89,7 @@ def best(plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(found.document())
     else:
-        click.echo("\n".join(text.details(found)))
+        say("\n".join(text.details(found)))
     return DONE
 
 
@@ -106,7 +106,7 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(found.document())
     else:
-        click.echo("\n".join(text.details(found)))
+        say("\n".join(text.details(found)))
     return DONE
 
 
@@ -128,7 +128,7 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
     else:
-        click.echo("\n".join(text.comparison(done)))
+        say("\n".join(text.comparison(done)))
     return DONE if done.unlike is None else NO
 
 
@@ -148,7 +148,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
         emit(done.document())
     else:
         words = {True: "holds", False: "does not hold", None: "could not be verified"}[done.holds]
-        click.echo(f"record {done.record.id} {words}: {done.why}")
+        say(f"record {done.record.id} {words}: {done.why}")
     return done.exit
 
 
@@ -173,7 +173,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
     else:
-        click.echo(f"plan '{done.plan}': {done.added} records imported, {done.known} were there already")
+        say(f"plan '{done.plan}': {done.added} records imported, {done.known} were there already")
     return done.exit
 
 
@@ -196,5 +196,5 @@ def _print_output(logs: Path) -> None:
     for path in sorted(logs.iterdir()):
         content = path.read_text(encoding="utf-8", errors="replace")
         if content:
-            click.echo(f"--- {path.name}", err=True)
-            click.echo(content, err=True, nl=not content.endswith("\n"))
+            tell(f"--- {path.name}")
+            tell(content.removesuffix("\n"))
