@@ -1,0 +1,169 @@
+"""Branches for pull requests, what led to a commit, and tidying up."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from git_planner.errors import PlannerError
+from git_planner.flows.iterate import Options
+from git_planner.flows.prune import prune
+from git_planner.flows.publish import publish
+from git_planner.flows.resume import resume
+from git_planner.flows.why import show, why
+from git_planner.rules.record import Record
+from tests.flows.test_best import there, with_origin
+from tests.flows.trial import agent, attempt, campaign, hush
+from tests.lab import Lab
+
+
+def published(lab: Lab, which: str = "best", **more: object) -> str:
+    """Publish and return the branch's tip."""
+    settings = {"plan": None, "branch": None, "push": False, **more}
+    return publish(lab.repo, which, hush, **settings).commit  # type: ignore[arg-type]
+
+
+def test_a_clean_branch_holds_the_code_only(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo 90 >value", slug="one")
+    second = attempt(lab, "echo 80 >value; mkdir notes; echo x >notes/a", slug="two")
+    lab.commit("main moves on", {"README.md": "hello again\n"})
+    with lab.undisturbed():
+        tip = published(lab)
+    assert lab.git("rev-parse", "pr/0002-two") == tip
+    assert lab.git("rev-parse", f"{tip}^") == lab.git("rev-parse", "main")
+    assert lab.git("diff-tree", "-r", "--name-only", "main", tip).split() == ["notes/a", "value"]
+    assert lab.show(f"{tip}:README.md") == "hello again\n"
+    body = lab.git("log", "-1", "--format=%B", tip)
+    assert body.endswith(
+        "With what it builds on: iter/0001-one.\n\n"
+        f"Planner-Directive: {second.state.directive_digest}\n"
+        "Planner-Run: iter/0002-two\n"
+        "Assisted-by: command:default"
+    )
+    assert published(lab) == tip
+
+
+def test_the_text_tells_what_a_reviewer_asks(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo 1 >tests/test_it", slug="bad")
+    done = attempt(lab, "echo 80 >value", slug="good")
+    text = publish(lab.repo, "2", hush, plan=None, branch="mine", push=False).body
+    for line in (
+        "| cost (lower is better) | 100 points | 80 points | -20 (-20.0%) |",
+        f"- Instrument: `{done.record.instrument}`",
+        f"- Reproduce: `git record verify {done.record.commit}`",
+    ):
+        assert line in text.splitlines()
+    assert "- `iter/0001-bad`: invalid, guarded paths changed." in text
+
+
+def test_what_cannot_be_published_says_why(lab: Lab) -> None:
+    campaign(lab)
+    with pytest.raises(PlannerError) as caught:
+        published(lab)
+    assert caught.value.code == "E_NO_RECORD"
+    attempt(lab, "echo 1 >tests/test_it", slug="bad")
+    attempt(lab, "echo 80 >value", slug="good")
+    for which, code in (("1", "E_NO_RECORD"), ("9", "E_UNKNOWN_REF"), ("worst", "E_USAGE")):
+        with pytest.raises(PlannerError) as caught:
+            published(lab, which)
+        assert caught.value.code == code
+    for branch in ("iter/0009-x", "plan/x", "a..b", "-x", "main"):
+        with pytest.raises(PlannerError) as caught:
+            published(lab, branch=branch)
+        assert caught.value.code == "E_NAME"
+    lab.commit("another way", {"value": "77\n"})
+    with pytest.raises(PlannerError) as caught:
+        published(lab)
+    assert (caught.value.code, caught.value.exit, caught.value.details) == ("E_MERGE", 3, ("value",))
+    assert "refs/heads/pr/0002-good" not in lab.refs()
+
+
+def test_publishing_again_after_the_base_moved_replaces_ours_and_pushes_under_a_lease(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 80 >value", slug="x")
+    first = published(lab, push=True)
+    lab.commit("main moves on", {"README.md": "again\n"})
+    second = published(lab, push=True)
+    assert first != second == there(bare, lab)["refs/heads/pr/0001-x"]
+
+
+def squash_merge(lab: Lab, tip: str) -> str:
+    """Merge a branch as a hosting site's squash button would, with a message of its own."""
+    lab.git("merge", "-q", "--squash", tip)
+    lab.git("commit", "-q", "-m", "Faster (#12)")
+    return lab.git("rev-parse", "HEAD")
+
+
+def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
+    campaign(lab)
+    done = attempt(lab, "echo 90 >value; git commit -qam own; echo 80 >value", slug="x")
+    tip = published(lab)
+    found = {
+        "the tip": (done.record.commit, "trailer"),
+        "on the way": (f"{done.record.commit}~1", "state"),
+        "published": (tip, "trailer"),
+        "the number": ("1", "number"),
+        "squashed": (squash_merge(lab, tip), "patch"),
+        "a path": ("value", "patch"),
+    }
+    for what, (name, how) in found.items():
+        answer = why(lab.repo, name)
+        assert answer.iteration is not None, what
+        assert (answer.iteration.number, answer.how) == (1, how), what
+        assert isinstance(answer.record, Record), what
+        assert answer.record.id == done.record.id
+    assert why(lab.repo, "main~2").iteration is None
+    with pytest.raises(PlannerError) as caught:
+        why(lab.repo, "no-such-thing")
+    assert caught.value.code == "E_UNKNOWN_REF"
+
+
+def test_show_lists_what_was_kept(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo said; echo 80 >value", slug="x")
+    shown = show(lab.repo, 1)
+    assert shown.iteration.phase == "recorded"
+    assert (Path(shown.folder) / "implement" / "stdout").read_text() == "said\n"
+    assert {"implement/command.json", "implement/prompt.md", "implement/stdout"} <= {*shown.files}
+
+
+def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
+    campaign(lab)
+    places = {slug: lab.root / "repo.iter" / f"{n:04d}-{slug}" for n, slug in enumerate(("a", "b", "c"), 1)}
+    attempt(lab, "echo 90 >value", slug="a")
+    attempt(lab, "echo 1 >tests/test_it", slug="b")
+    attempt(lab, "echo 80 >value", slug="c")
+    (places["c"] / "mine").write_text("a person's\n")
+    policy = (lab.path / ".git-planner.yml").read_text()
+    lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[no-such-program,")})
+    with pytest.raises(PlannerError):
+        attempt(lab, "true", slug="d", from_ref="main")
+    other = lab.worktree("elsewhere", "plan/default")
+    foreign = lab.root / "repo.iter" / "folder"
+    foreign.mkdir()
+    why_kept = {each.path.name: each.why for each in prune(lab.repo, hush, dry_run=True).places}
+    assert why_kept == {
+        "0001-a": None,
+        "0002-b": None,
+        "0003-c": "it has changes of its own (1)",
+        "0004-d": "the iteration is not finished (planned)",
+    }
+    assert places["a"].is_dir()
+    done = prune(lab.repo, hush, dry_run=False)
+    assert done.freed > 0
+    assert [place.is_dir() for place in places.values()] == [False, False, True]
+    assert other.is_dir()
+    assert foreign.is_dir()
+    assert (lab.root / "repo.iter" / "0004-d").is_dir()
+    subprocess.run(["rm", "-r", str(places["c"])], check=True)
+    assert [each.path.name for each in prune(lab.repo, hush, dry_run=False).places if each.why is None] == [
+        "0003-c"
+    ]
+    agent(lab, "echo 70 >value")
+    with pytest.raises(PlannerError):
+        resume(lab.repo, 4, Options(), hush)
