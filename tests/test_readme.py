@@ -158,23 +158,39 @@ def test_the_makefile_has_what_the_readme_names() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def test_every_command_takes_json() -> None:
+    without = [
+        path
+        for path, command in leaves()
+        if "--json" not in {name for each in command.params for name in each.opts}
+    ]
+    assert without == ["git-planner schema"]
+
+
 def test_every_command_has_a_help_and_every_option_a_meaning() -> None:
-    silent = []
-    for program, names in COMMANDS.items():
-        top = group(program)
-        for name, (_, _, about) in names.items():
-            command = top.get_command(click.Context(top), name)
-            assert command is not None
-            if not command.hidden and not (command.help and (about or name == DEFAULTS.get(program))):
-                silent.append(f"{program} {name}")
-            silent += [f"{program} {path}" for path in _silent_options(command, name)]
+    silent = [path for path, command in leaves() if not command.help]
+    silent += [
+        f"{path} {option.opts[-1]}"
+        for path, command in leaves()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help and not option.hidden
+    ]
+    listed = {f"{program} {name}": row[2] for program, rows in COMMANDS.items() for name, row in rows.items()}
+    hidden = {f"{program} {name}" for program, name in DEFAULTS.items()} | {"git-planner gate"}
+    silent += [path for path, about in listed.items() if not about and path not in hidden]
     assert silent == []
 
 
-def _silent_options(command: click.Command, path: str) -> Iterator[str]:
-    for option in command.params:
-        if isinstance(option, click.Option) and not option.help and not option.hidden:
-            yield f"{path} {option.opts[-1]}"
-    if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from _silent_options(child, f"{path} {name}")
+def leaves() -> list[tuple[str, click.Command]]:
+    """Every command that can be run and is shown, with its path, such as 'git-plan manual pack'."""
+    found = []
+    for program, names in COMMANDS.items():
+        top = group(program)
+        pending = [(f"{program} {name}", top.get_command(click.Context(top), name)) for name in names]
+        while pending:
+            path, command = pending.pop(0)
+            if isinstance(command, click.Group):
+                pending += [(f"{path} {name}", child) for name, child in command.commands.items()]
+            elif command is not None and not command.hidden:
+                found.append((path, command))
+    return found
