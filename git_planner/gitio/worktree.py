@@ -102,16 +102,17 @@ class Lockstep:
         """
         recover(self.place)
         self._make_lock()
+        fits = False
         try:
             if self._index.exists():
                 shutil.copyfile(self._index, self._copy)
             self.place.git.run("update-index", "-q", "--refresh", env=self._env)
             trial = self.place.git.run("read-tree", "-n", "-m", "-u", self.old, self.new, env=self._env)
-        except BaseException:
-            self.release()
-            raise
-        if trial.status != 0:
-            self.release()
+            fits = trial.status == 0
+        finally:
+            if not fits:
+                self.release()
+        if not fits:
             raise self._refusal(trial.words.removeprefix("error: "))
 
     def follow(self) -> None:
