@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,30 +23,33 @@ class Series:
         return statistics.median(self.milliseconds)
 
 
+# A small process that starts the command and waits for it: a child's peak memory begins at that of the
+# process it was forked from, and the bench itself is large.
+LAUNCHER = """
+import os, sys, time
+started = time.perf_counter()
+null = os.open(os.devnull, os.O_RDWR)
+actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=actions)
+_, status, usage = os.wait4(pid, 0)
+print((time.perf_counter() - started) * 1000, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+"""
+
+
 def run_once(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
     """Run a command to its end.
 
     Returns:
         Wall milliseconds and peak memory in MiB (of the largest process in its tree).
     """
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, *argv]
+    done = subprocess.run(
+        launch, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    took = (time.perf_counter() - started) * 1000
-    assert process.stderr is not None
-    words = process.stderr.read().decode(errors="replace")
-    process.stderr.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{' '.join(argv)} ended with {process.returncode}:\n{words}")
-    return took, usage.ru_maxrss / 1024
+    took, peak, status = done.stdout.split()
+    if status != "0":
+        raise SystemExit(f"{' '.join(argv)} ended with {status}:\n{done.stderr}")
+    return float(took), float(peak)
 
 
 def in_turn(actions: Mapping[str, Callable[[], float]], rounds: int, warmup: int = 2) -> dict[str, Series]:
