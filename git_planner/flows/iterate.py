@@ -238,7 +238,7 @@ def place_for(settings: Settings, repo: Repository, state: State) -> Path:
     """A folder for an iteration's worktree that does not exist yet, outside the repository.
 
     Raises:
-        PlannerError: E_USAGE when the folder for worktrees lies inside the repository.
+        PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
     """
     folder = settings.worktrees
     for inside in (repo.top, repo.common):
@@ -248,6 +248,14 @@ def place_for(settings: Settings, repo: Repository, state: State) -> Path:
                 f"'{folder}' for worktrees lies inside '{inside}'",
                 hint="set 'git config planner.worktrees' to a folder outside",
             )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlannerError(
+            "E_USAGE",
+            f"'{folder}' for worktrees cannot be made ({error.strerror})",
+            hint="set 'git config planner.worktrees' to a folder that you can write to",
+        ) from None
     name = f"{state.iteration:04d}-{state.slug}"
     path, turn = folder / name, 1
     while path.exists():

@@ -16,13 +16,15 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import names
 from git_planner.rules.record import Record
 
-How = Literal["number", "state", "trailer", "patch", "tree"]
+NOT_OURS = ":(top,exclude,literal).advisor"
+How = Literal["number", "state", "trailer", "patch", "range", "tree"]
 
 HOW: dict[How, str] = {
     "number": "the number is the iteration's own",
     "state": "the commit lies on the iteration's branch",
     "trailer": "the commit's own trailers name the iteration",
     "patch": "the commit makes the same change as the iteration",
+    "range": "the commit makes the same change as the iteration and those it builds on",
     "tree": "the commit has the same content as the iteration",
 }
 
@@ -131,8 +133,19 @@ def _candidates(
     parents = history.parents(repo.git, commit)
     patch = history.patch_id(repo.git, parents[0], commit) if parents else None
     yield "patch", next((each for each, record in recorded if patch and record.patch_id == patch), None)
+    improved = [(each, record) for each, record in reversed(recorded) if record.verdict == "improved"]
+    yield (
+        "range",
+        next((each for each, record in improved if patch and _whole(repo, commit, record) == patch), None),
+    )
     tree = repo.resolve(commit, "tree")
     yield "tree", next((each for each, record in recorded if record.tree == tree), None)
+
+
+def _whole(repo: Repository, commit: str, record: Record) -> str | None:
+    """The patch id of all that a record's commit changes beyond what another commit starts from."""
+    anchor = history.merge_base(repo.git, f"{commit}^", record.commit)
+    return history.patch_id(repo.git, anchor, record.commit, (NOT_OURS,)) if anchor else None
 
 
 def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:

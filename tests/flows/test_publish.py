@@ -123,6 +123,17 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
     assert caught.value.code == "E_UNKNOWN_REF"
 
 
+def test_why_finds_what_several_iterations_made_together(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    attempt(lab, "mkdir notes; echo 1 >notes/a; echo 80 >value", slug="y")
+    tip = published(lab)
+    lab.commit("main moves on", {"README.md": "again\n"})
+    answer = why(lab.repo, squash_merge(lab, tip))
+    assert answer.iteration is not None
+    assert (answer.iteration.number, answer.how) == (2, "range")
+
+
 def test_show_lists_what_was_kept(lab: Lab) -> None:
     campaign(lab)
     attempt(lab, "echo said; echo 80 >value", slug="x")
