@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +41,8 @@ def demo(folder: Path | None, as_json: bool) -> int:
     click.echo(f"\nthe loop ended: {done.stopped}\n")
     _draw(done.records, done.folder / PICTURE)
     click.echo("\nLook around:\n")
+    if (programs := _off_path()) is not None:
+        click.echo(f'  export PATH="{programs}:$PATH"')
     click.echo(f"  cd {done.repository}")
     for command, meaning in LOOK_AROUND:
         click.echo(f"  {command:<46}# {meaning}")
@@ -108,6 +112,14 @@ def _row(record: Record, tried: Sequence[str]) -> tuple[str, ...]:
         "-" if record.delta is None else f"{record.delta:+g}" if record.delta else "0",
         why + first,
     )
+
+
+def _off_path() -> Path | None:
+    """The folder of our programs when a person's shell does not look there: an environment not activated."""
+    programs = Path(sys.prefix, "bin")
+    found = shutil.which("git-planner")
+    within = found is None or Path(found).parent == programs
+    return programs if within and "VIRTUAL_ENV" not in os.environ else None
 
 
 def _draw(records: Sequence[Record], picture: Path) -> None:

@@ -118,6 +118,7 @@ def test_what_is_shown(shown: Shown) -> None:
     assert [line.split()[0] for line in rest[:9]] == ["-", *map(str, range(1, 9))]
     assert "cycles over the iterations" in out
     assert f"  cd {shown.folder / 'kernel'}\n" in out
+    assert f'  export PATH="{Path(sys.prefix, "bin")}:$PATH"\n' in out
     assert shown.seconds < 60
 
 
