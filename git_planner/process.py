@@ -76,10 +76,9 @@ def run(
         argv: the program and its arguments; no shell is involved.
         cwd: the folder it runs in.
         seconds: its deadline.
-        env: its whole environment; ours when None. A mark is added to it.
+        env: its whole environment; ours when None.
         stdin: what it may read; it need not read it.
-        stdout: a file that gets the kept output as it comes.
-        stderr: likewise.
+        stdout, stderr: files that get the kept output as it comes.
         limit: how many bytes of each stream are kept; the rest is read and dropped.
         on_line: called with each line of stdout as it comes, without its end.
         on_start: called once, with what a later run needs to find this one.
@@ -89,16 +88,12 @@ def run(
         PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_USAGE (it cannot be started), E_NO_SPACE.
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came meanwhile; the program has been ended.
     """
-    mark = secrets.token_hex(16)
-    whole = dict(os.environ if env is None else env)
-    # A program of ours inside a program of ours keeps the outer mark too, so that the outer one finds all.
-    whole[MARK] = f"{whole[MARK]}:{mark}" if MARK in whole else mark
-    began = time.monotonic()
+    mark, began = secrets.token_hex(16), time.monotonic()
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(_Signals())
         sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
         sinks[0].on_line = on_line
-        child = _start(argv, cwd, whole, stdin)
+        child = _start(argv, cwd, _marked(env, mark), stdin)
         watch = _Watch(child, mark, sinks, stdin, signals)
         try:
             if on_start is not None:
@@ -107,17 +102,11 @@ def run(
         finally:
             watch.end(grace)
         sinks[0].finish()
-    if signals.caught and not ended:
+    if signals.caught:
         raise KeyboardInterrupt
-    return Finished(
-        argv=tuple(argv),
-        status=child.returncode,
-        stdout=bytes(sinks[0].kept),
-        stderr=bytes(sinks[1].kept),
-        seconds=time.monotonic() - began,
-        timed_out=not ended,
-        truncated=any(sink.dropped for sink in sinks),
-    )
+    out, err = (bytes(sink.kept) for sink in sinks)
+    cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
+    return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut)
 
 
 def related(mark: str, session: int | None = None) -> list[psutil.Process]:
@@ -384,6 +373,13 @@ class _Watch:
                 pipe.close()
 
 
+def _marked(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:
+    whole = dict(os.environ if env is None else env)
+    # A program of ours inside a program of ours keeps the outer mark too, so that the outer one finds all.
+    whole[MARK] = f"{whole[MARK]}:{mark}" if MARK in whole else mark
+    return whole
+
+
 def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes) -> subprocess.Popen[bytes]:
     if not cwd.is_dir():
         raise PlannerError("E_MISSING_FOLDER", f"the folder '{cwd}' to run '{argv[0]}' in does not exist")
@@ -425,7 +421,7 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
         yield None
         return
     try:
-        with open(path, "wb") as file:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             yield file
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -259,3 +259,8 @@ def test_leaves_no_descriptor_open(tmp_path: Path) -> None:
     for _ in range(3):
         sh("echo x", tmp_path, stdin=b"y", stdout=tmp_path / "out")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_signal_is_not_lost_when_the_program_ends_by_itself(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sh(f"kill -INT {os.getpid()}; exit 0", tmp_path)

@@ -221,7 +221,7 @@ def _fresh(folder: Path) -> Path:
     while (folder / f"attempt-{number}").exists():
         number += 1
     made = folder / f"attempt-{number}"
-    made.mkdir()
+    made.mkdir(mode=0o700)
     return made
 
 

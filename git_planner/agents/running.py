@@ -37,11 +37,8 @@ def run_agent(
         env: variables to set; None leaves one as it is.
         drop: variables to take away. Those that point git elsewhere are taken away in any case.
         on_line: called with each line of stdout.
-
-    Raises:
-        PlannerError: as process.run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
     whole = {name: value for name, value in environment(added).items() if name not in drop}
     keep(folder / PROMPT, stdin)
