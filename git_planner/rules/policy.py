@@ -42,7 +42,8 @@ class Correctness:
     """The command that judges correctness and the proof it must leave. `timeout` in seconds.
 
     `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
-    `proof` 'unittest': the verbose output of unittest on stderr is read. `require`: test ids that must have passed.
+    `proof` 'unittest': the verbose output of unittest on stderr is read. `require`: test ids that must have
+    passed.
     """
 
     run: tuple[str, ...]
@@ -102,7 +103,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The committed policy of a base commit. `document` is the checked file, `digest` its canonical digest."""
+    """The committed policy of a base commit. `document` is the checked file, `digest` its digest."""
 
     base: str
     guard: tuple[str, ...]
