@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
 from git_planner.gitio.repository import Repository
@@ -105,6 +106,6 @@ def lenient(raw: bytes | None) -> dict[str, Any]:
     """A document for showing only: what cannot be read is empty."""
     try:
         document = canonical.loads_ours(raw or b"{}")
-    except ValueError:
+    except PlannerError:
         return {}
     return document if isinstance(document, dict) else {}

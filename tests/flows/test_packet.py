@@ -11,9 +11,8 @@ import pytest
 from git_planner.flows.campaign import PlanOptions
 from git_planner.flows.packet import code_context
 from git_planner.flows.plan import make_iteration
-from git_planner.rules import canonical, names
-from git_planner.rules.record import Measured, Record
 from tests.lab import Lab
+from tests.past import keep, record
 from tests.workshop import POLICY, workshop
 
 
@@ -36,42 +35,6 @@ def profiled(lab: Lab, code: str, timeout: float = 20) -> Any:
     run = json.dumps([sys.executable, "-I", "-S", "-c", code])
     policy(workshop(lab), f"profile: {{run: {run}, timeout: {timeout}}}")
     return packet(lab)["performance_profile"]
-
-
-def record(number: int, commit: str, value: float | None, family: str, **more: Any) -> Record:
-    """A record of an attempt."""
-    metrics = (Measured("size", "lines", "lower", (value,), value, 0.0),) if value is not None else ()
-    fields: dict[str, Any] = {
-        "id": f"20261121T1000{number:02d}Z-abcdefgh",
-        "plan": "default",
-        "kind": "attempt",
-        "verdict": "improved" if metrics else "invalid",
-        "reason": None if metrics else "guard",
-        "commit": commit,
-        "tree": "t" * 40,
-        "patch_id": None,
-        "base": "b" * 40,
-        "branch": f"iter/{number:04d}-x",
-        "iteration": number,
-        "slug": "x",
-        "instrument": "i" * 64,
-        "environment_digest": "e" * 64,
-        "metrics": metrics,
-        "strategy": (f"family:{family}",),
-        "hypothesis": "less is more",
-        "change_summary": ("smaller",),
-        "summary": f"size={value}",
-        "created_at": f"2026-11-21T10:00:{number:02d}Z",
-        **more,
-    }
-    return Record(**fields)
-
-
-def keep(lab: Lab, *rows: Record) -> None:
-    """Put records on the default plan's ledger."""
-    for row in rows:
-        path = names.record_path(row.id)
-        lab.rival("refs/heads/plan/default", path, canonical.dumps(row.document()).decode())
 
 
 def test_a_first_packet(lab: Lab) -> None:
