@@ -290,3 +290,16 @@ def test_a_dirty_tree_does_not_matter_unless_in_place(lab: Lab, tmp_path: Path) 
         attempt(lab, "echo 80 >value", in_place=True)
     assert (caught.value.code, caught.value.details) == ("E_DIRTY", ("value", "new"))
     assert len(survey(lab.repo)) == 1
+
+
+def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    lab.git("branch", "iter/0007-broken", "main")
+    other = lab.clone("other")
+    for name in ("iter/0001-x", "plan/default", "iter/0007-broken"):
+        other.git("branch", name, f"origin/{name}")
+    other.rival("refs/heads/iter/0007-broken", ".advisor/state.json", "{}")
+    with other.entered():
+        found = [(each.number, each.phase, each.start) for each in survey(other.repo)]
+    assert found == [(1, "recorded", None)]

@@ -23,8 +23,8 @@ from tests.flows.trial import agent, attempt, campaign, hush, sound
 from tests.lab import Lab
 
 CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
-# A whole sweep takes minutes; the stride is odd so that runs with and without 'after' meet other calls.
-STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "13"))
+# A whole sweep (stride 1) takes minutes; the stride is odd so that runs with and without 'after' meet other calls.
+STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "23"))
 
 
 def begin(lab: Lab, *argv: str) -> subprocess.Popen[bytes]:
