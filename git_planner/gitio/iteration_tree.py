@@ -6,6 +6,7 @@ read with a fresh index, and what was judged is exactly what is committed.
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -145,7 +146,7 @@ def mend(place: Repository, *, ours: bool) -> None:
     link = place.top / ".git"
     if place.git_dir != place.common and place.top.is_dir() and not _leads_to(link, place.git_dir):
         _discard(link)
-        link.write_text(f"gitdir: {place.git_dir}\n")
+        link.write_bytes(b"gitdir: " + os.fsencode(place.git_dir) + b"\n")
     for name in (*_LEFTOVERS, *(["index.lock"] if ours else [])):
         _discard(place.git_dir / name)
 
@@ -169,7 +170,7 @@ def _same(repo: Repository, old: str, tree: str, parent: str) -> bool:
 def _leads_to(link: Path, git_dir: Path) -> bool:
     if link.is_symlink() or not link.is_file():
         return False
-    word, _, where = link.read_text(errors="replace").strip().partition(": ")
+    word, _, where = os.fsdecode(link.read_bytes()).removesuffix("\n").partition(": ")
     return word == "gitdir" and (link.parent / where).resolve() == git_dir.resolve()
 
 
