@@ -5,10 +5,12 @@ YAML is read as JSON would be: no tags, anchors or aliases, no dates, no 'yes' f
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -29,12 +31,13 @@ _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 SCHEMA_HINT = "see the schema with 'git planner schema policy'"
 
 
-def parse_policy(data: bytes, where: str) -> Policy:
+def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
     """Read a policy file.
 
     Args:
         data: its content.
         where: what to call it in an error, such as 'HEAD:.git-planner.yml'.
+        judged: the schema is known to accept these very bytes.
 
     Raises:
         PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
@@ -42,7 +45,8 @@ def parse_policy(data: bytes, where: str) -> Policy:
     document = read_yaml(data, where)
     if not isinstance(document, dict):
         raise _unusable(where, "holds no keys and values", hint="make one with 'git planner init'")
-    faults = documents.validate("policy", document) or policy_problems(document)
+    faults = [] if judged else documents.validate("policy", document)
+    faults = faults or policy_problems(document)
     if faults:
         raise PlannerError(
             "E_POLICY", f"'{where}' is not a valid policy: {faults[0]}", hint=SCHEMA_HINT, details=faults
@@ -75,7 +79,19 @@ def policy_at(repo: Repository, commit: str) -> Policy:
         raise _unusable(where, f"is a {found[1]}, not a file")
     if data is None:
         raise _too_large(where, found[2])
-    return parse_policy(data, where)
+    mark = _mark(repo, data)
+    policy = parse_policy(data, where, judged=mark.exists())
+    # Only a convenience: without it the schema is asked again.
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return policy
+
+
+def _mark(repo: Repository, data: bytes) -> Path:
+    """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
+    judge = canonical.compact(documents.schema("policy"))
+    return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())
 
 
 def read_yaml(data: bytes, where: str) -> Any:
@@ -348,8 +364,8 @@ def _from_policy(repo: Repository, policy: Policy | None) -> dict[str, Any]:
             "attempts",
         )
     }
-    if agents.patches is not None:
-        said["patches"] = (repo.top or repo.common) / agents.patches
+    if agents.patches is not None and repo.top is not None:
+        said["patches"] = repo.top / agents.patches
     return said
 
 

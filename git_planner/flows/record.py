@@ -219,7 +219,7 @@ class _Recorder:
             tree=candidate.tree,
             patch_id=trust.patch_id(self.repo, subject),
             base=subject.base,
-            branch=subject.branch,
+            branch=None if subject.branch is None else trust.shown(subject.branch),
             iteration=None,
             slug=None,
             instrument=candidate.instrument,

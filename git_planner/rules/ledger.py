@@ -24,10 +24,8 @@ class Row(NamedTuple):
     reason: str | None
     commit: str
     tree: str
-    base: str
     branch: str | None
     iteration: int | None
-    slug: str | None
     instrument: str | None
     environment_digest: str | None
     metric: str | None
@@ -39,9 +37,6 @@ class Row(NamedTuple):
     threshold_met: bool
     cached_from: str | None
     tests: str | None
-    strategy: list[str]
-    summary: str
-    created_at: str
 
     @property
     def valid(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
+MAX_TEXT = 20_000
+MAX_NOTES = 1_000
 
 # Why a record is invalid or unmeasured; the field's distinct reason codes.
 REASONS = {
@@ -133,6 +135,15 @@ def from_document(document: Mapping[str, Any]) -> Record:
     for name in ("strategy", "change_summary", "files", "violations", "notes"):
         fields[name] = tuple(fields[name])
     return Record(**fields)
+
+
+def fitted(record: Record) -> Record:
+    """A record whose texts are no longer than its schema allows, such as one that quotes a program."""
+
+    def cut(text: str) -> str:
+        return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+
+    return record.with_(summary=cut(record.summary), notes=tuple(map(cut, record.notes[:MAX_NOTES])))
 
 
 def better(value: float, than: float, direction: Literal["lower", "higher"]) -> bool:
