@@ -80,7 +80,7 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     reader = Rows(repo)
     ledgers = {each: reader.of(each) for each in {state.plan for state, _ in states.values()}}
     records = {
-        (name, record.iteration, record.slug): record
+        (name, record.iteration, _slug(record)): record
         for name, rows in ledgers.items()
         for record in rows
         if record.kind == "attempt"
@@ -91,7 +91,8 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
         ref = names.HEADS + state.branch
         tip, run = trailers.get(ref, (None, ""))
         refused = refs.get(f"{names.REFUSED}{number:04d}")
-        record = records.get((state.plan, number, state.slug))
+        key = (state.plan, number)
+        record = records.get((*key, state.slug)) or records.get((*key, None))
         phase = _phase(record, refused, run == state.branch)
         found.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
     known = {each.number for each in found}
@@ -113,6 +114,12 @@ def find(repo: Repository, number: int) -> Iteration:
     raise PlannerError(
         "E_UNKNOWN_REF", f"there is no iteration {number} here", hint="list them with 'git iterate list'"
     )
+
+
+def _slug(record: Row) -> str | None:
+    """The slug in the branch of a record; None when it was made under another name of the commit."""
+    named = names.parse_iteration(record.branch or "")
+    return named.slug if named else None
 
 
 def _phase(record: Row | None, refused: str | None, carried_out: bool) -> Phase:

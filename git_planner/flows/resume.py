@@ -13,6 +13,7 @@ from git_planner.flows import ownership
 from git_planner.flows.iterate import IterationResult, Options, carry_out, interruptible
 from git_planner.flows.iterations import WORDS, Iteration, find, survey
 from git_planner.flows.record import Recorded, record, record_failure
+from git_planner.flows.why import record_of
 from git_planner.gitio import history, iteration_tree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import names
@@ -72,7 +73,7 @@ def resume(repo: Repository, number: int | None, options: Options, tell: Tell) -
         tell(f"ended what was left of the agent: {', '.join(map(str, ended))}")
     state = found.state
     if state is None or found.phase == "recorded":
-        return Resumed(found.number, found.branch, found.phase, _nothing_to_do(found))
+        return Resumed(found.number, found.branch, found.phase, _nothing_to_do(repo, found))
     with interruptible(state):
         if found.phase == "committed":
             recorded = record(repo, state.branch, plan=state.plan, tell=tell, extra=_extra(state))
@@ -98,11 +99,12 @@ def _only(repo: Repository) -> Iteration | None:
     return open_ones[0] if open_ones else None
 
 
-def _nothing_to_do(found: Iteration) -> str:
+def _nothing_to_do(repo: Repository, found: Iteration) -> str:
     if found.phase == "reserved":
         return "planning ended before there was a directive; 'git iterate' goes on with a new number"
-    assert found.record is not None
-    return f"it is done: {found.record.summary or found.record.verdict}"
+    done = record_of(repo, found)
+    assert done is not None
+    return f"it is done: {done.summary or done.verdict}"
 
 
 def _done(found: Iteration, did: str, recorded: Recorded) -> Resumed:

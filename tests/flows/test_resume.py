@@ -23,7 +23,7 @@ from tests.flows.trial import agent, attempt, campaign, hush, sound
 from tests.lab import Lab
 
 CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
-# A whole sweep (stride 1) takes minutes; the stride is odd so that runs with and without 'after' meet other calls.
+# A whole sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
 STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "23"))
 
 
