@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from git_planner.errors import PlannerError
 
@@ -118,9 +118,9 @@ class Git:
         """Open a reader of many objects; use it as a context manager."""
         return Batch(self)
 
-    def conversation(self, *args: str) -> subprocess.Popen[Bytes]:
-        """Start a git that answers request by request on its pipes. The caller ends it."""
-        return self._start(args, None, subprocess.PIPE)
+    def conversation(self, *args: str) -> Conversation:
+        """Start a git that answers request by request. The caller ends it."""
+        return Conversation(self._start(args, None, subprocess.PIPE), args, self.cwd)
 
     def _start(
         self, args: tuple[str, ...], env: Mapping[str, str] | None, stdin: int | None
@@ -140,12 +140,57 @@ class Git:
             raise _cannot_start(self.cwd) from None
 
 
+class Conversation:
+    """One running git that is asked on its stdin and answers on its stdout."""
+
+    def __init__(self, process: subprocess.Popen[bytes], args: tuple[str, ...], cwd: Path) -> None:
+        self._process, self._args, self._cwd = process, args, cwd
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+
+    def ask(self, request: bytes) -> bytes:
+        """Send a request and return the first line of the answer, without its end.
+
+        Raises:
+            PlannerError: E_GIT in git's own words when it has ended instead of answering.
+        """
+        try:
+            self._stdin.write(request)
+            self._stdin.flush()
+            line = self._stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            raise self._ended()
+        return line.removesuffix(b"\n")
+
+    def more(self, size: int) -> bytes:
+        """That many further bytes of the answer."""
+        return self._stdout.read(size)
+
+    def end(self) -> None:
+        """Say no more, and wait until git has ended."""
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        self._stdout.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._process.wait()
+
+    def _ended(self) -> PlannerError:
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        words = self._process.stderr.read() if self._process.stderr else b""
+        return failure(self._args, Result(self._process.wait(), b"", words), self._cwd)
+
+
 class Batch:
     """Many objects from one `git cat-file`, whatever their number."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._process: subprocess.Popen[bytes] | None = None
+        self._talk: Conversation | None = None
 
     def __enter__(self) -> Batch:
         return self
@@ -157,41 +202,32 @@ class Batch:
 
     def close(self) -> None:
         """End the reader."""
-        if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    pipe.close()
-            self._process.wait()
-            self._process = None
+        if self._talk is not None:
+            self._talk.end()
+            self._talk = None
 
     def read(self, name: str) -> bytes | None:
         """The content of an object named as git names them ('main:README.md'); None when there is none."""
-        stdout = self._ask("contents", name)
-        header = _header(stdout)
-        if header is None:
+        header = self._header("contents", name)
+        if header is None or self._talk is None:
             return None
-        content = stdout.read(header[2])
-        stdout.read(1)
+        content = self._talk.more(header[2])
+        self._talk.more(1)
         return content
 
     def info(self, name: str) -> tuple[str, str, int] | None:
         """Object id, type and size in bytes; None when there is no such object."""
-        return _header(self._ask("info", name))
+        return self._header("info", name)
 
-    def _ask(self, verb: str, name: str) -> IO[bytes]:
+    def _header(self, verb: str, name: str) -> tuple[str, str, int] | None:
         if "\n" in name or "\0" in name:
             raise PlannerError("E_NAME", f"{name!r} cannot be the name of an object")
-        if self._process is None:
-            self._process = self._git.conversation("cat-file", "--batch-command")
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(verb.encode() + b" " + os.fsencode(name) + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise _ended(process, self._git.cwd) from None
-        return process.stdout
+        if self._talk is None:
+            self._talk = self._git.conversation("cat-file", "--batch-command")
+        words = self._talk.ask(verb.encode() + b" " + os.fsencode(name) + b"\n").rsplit(b" ", 2)
+        if len(words) != 3 or not words[2].isdigit():
+            return None
+        return words[0].decode(), words[1].decode(), int(words[2])
 
 
 def read_objects(git: Git, names: Iterable[str]) -> Iterator[bytes | None]:
@@ -223,18 +259,6 @@ def failure(args: tuple[str, ...], result: Result, cwd: Path) -> PlannerError:
         )
     words = result.words or f"'git {args[0]}' ended with status {result.status} and said nothing"
     return PlannerError("E_GIT", words.removeprefix("fatal: ").removeprefix("error: "))
-
-
-def _header(stdout: IO[bytes]) -> tuple[str, str, int] | None:
-    words = stdout.readline().rsplit(b" ", 2)
-    if len(words) != 3 or not words[2].strip().isdigit():
-        return None
-    return words[0].decode(), words[1].decode(), int(words[2])
-
-
-def _ended(process: subprocess.Popen[bytes], cwd: Path) -> PlannerError:
-    _, stderr = process.communicate()
-    return failure(("cat-file",), Result(process.returncode, b"", stderr), cwd)
 
 
 def _cannot_start(cwd: Path) -> PlannerError:

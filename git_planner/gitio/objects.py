@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from git_planner.errors import PlannerError
-from git_planner.gitio.git import Batch, Git, Result, failure
+from git_planner.gitio.git import Batch, Conversation, Git, failure
 from git_planner.gitio.repository import unknown_identity
 
 # Above this many blobs one fast-import is cheaper than a process for each.
@@ -140,33 +138,17 @@ class _TreeWriter:
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._process: subprocess.Popen[bytes] | None = None
+        self._talk: Conversation | None = None
 
     def __enter__(self) -> _TreeWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.communicate()
+        if self._talk is not None:
+            self._talk.end()
 
     def write(self, entries: Tree) -> str:
-        if self._process is None:
-            self._process = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
+        if self._talk is None:
+            self._talk = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
         lines = (f"{each.mode} {each.kind} {each.oid}\t{name}\0" for name, each in entries.items())
-        try:
-            process.stdin.write("".join(lines).encode("utf-8", "surrogateescape") + b"\0")
-            process.stdin.flush()
-            oid = process.stdout.readline().decode().strip()
-        except BrokenPipeError:
-            oid = ""
-        if not oid:
-            raise self._failure(process)
-        return oid
-
-    def _failure(self, process: subprocess.Popen[bytes]) -> PlannerError:
-        self._process = None
-        _, stderr = process.communicate()
-        return failure(("mktree",), Result(process.returncode, b"", stderr), self._git.cwd)
+        return self._talk.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()
