@@ -177,8 +177,8 @@ class _Junit:
 
 def _segments(body: str) -> list[tuple[tuple[str, str], str]]:
     heads = list(re.finditer(r"^(\w+) \(([\w.<>]+)\)(?= |$)", body, re.MULTILINE))
-    ends = [*(head.start() for head in heads[1:]), len(body)]
-    return [((head[1], head[2]), body[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
+    ends = [head.start() for head in heads[1:]] + [len(body)]
+    return [((head[1], head[2]), body[head.end() : end]) for head, end in zip(heads, ends, strict=False)]
 
 
 def _unittest_id(header: tuple[str, str]) -> str | None:

@@ -1,0 +1,277 @@
+"""Metrics, statistics, verdicts and the scope: the rules between what was printed and what is decided."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner.rules import metric, statistics
+from git_planner.rules.policy import Metric
+from git_planner.rules.record import Measured, Record, best, fitted, from_document, plateau
+from git_planner.rules.scope import Change, guard, scope
+from git_planner.rules.verdict import Decision, Refusal, decide, reached, refused, said, summarise
+
+CYCLES = Metric(
+    name="cycles",
+    run=("bench",),
+    pattern=r"CYCLES:\s*(\S+)",
+    pointer=None,
+    unit="cycles",
+    better="lower",
+    kind="deterministic",
+    repeats=1,
+    timeout=1.0,
+)
+JSON = replace(CYCLES, pattern=None, pointer="/runs/0/a~1b")
+WALL = replace(CYCLES, name="wall", unit="ms", kind="noisy", repeats=5)
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "expected"),
+    [
+        (b"CYCLES: 1363\n", 1363.0),
+        (b"noise\xff\nCYCLES: 1363\nCYCLES:1363.0\n", 1363.0),
+        (b"CYCLES: -1.5e3", -1500.0),
+        (b"", Refusal("no_metric", "'cycles' was not printed on stdout")),
+        (
+            b"CYCLES: 1\nCYCLES: 1363\n",
+            Refusal("ambiguous_metric", "'cycles' was printed with 2 values: 1, 1363"),
+        ),
+        (b"CYCLES: nan\n", Refusal("no_metric", "'cycles' is 'nan', which is not a finite number")),
+        (b"CYCLES: 1e999\n", Refusal("no_metric", "'cycles' is '1e999', which is not a finite number")),
+        (b"CYCLES: 1_000\n", Refusal("no_metric", "'cycles' is '1_000', which is not a finite number")),
+        (b"CYCLES: 0x10\n", Refusal("no_metric", "'cycles' is '0x10', which is not a finite number")),
+    ],
+)
+def test_patterns(stdout: bytes, expected: float | Refusal) -> None:
+    assert metric.read(CYCLES, stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("stdout", "expected"),
+    [
+        (b'{"runs": [{"a/b": 7}]}', 7.0),
+        (b'{"runs": [{"a/b": 7.25}]}', 7.25),
+        (b'{"runs": [{"a/b": true}]}', Refusal("no_metric", "'cycles': '/runs/0/a~1b' holds no number")),
+        (b'{"runs": [{"a/b": "7"}]}', Refusal("no_metric", "'cycles': '/runs/0/a~1b' holds no number")),
+        (b'{"runs": [{"a/b": NaN}]}', Refusal("no_metric", "'cycles': '/runs/0/a~1b' is not finite")),
+        (b'{"runs": []}', Refusal("no_metric", "'cycles': stdout has nothing at '/runs/0/a~1b'")),
+        (
+            b'{"runs": [{"a/b": 7, "a/b": 1}]}',
+            Refusal("ambiguous_metric", "'cycles': the key 'a/b' appears twice on stdout"),
+        ),
+        (
+            b"{} {}",
+            Refusal(
+                "no_metric",
+                "'cycles': stdout is not one JSON document ('Extra data: line 1 column 4 (char 3)')",
+            ),
+        ),
+    ],
+)
+def test_pointers(stdout: bytes, expected: float | Refusal) -> None:
+    assert metric.read(JSON, stdout) == expected
+
+
+@pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000])
+def test_deep_nesting_is_answered(deep: bytes) -> None:
+    assert isinstance(metric.read(JSON, deep), Refusal)
+
+
+@given(finite)
+def test_every_finite_number_is_read_back(value: float) -> None:
+    assert metric.read(CYCLES, f"CYCLES: {value!r}\n".encode()) == value
+    assert metric.read(JSON, json.dumps({"runs": [{"a/b": value}]}).encode()) == value
+
+
+@given(st.lists(finite, min_size=1, max_size=20))
+def test_median_and_spread(samples: list[float]) -> None:
+    import statistics as oracle
+
+    middle = statistics.median(samples)
+    assert math.isclose(middle, oracle.median(samples), rel_tol=1e-12, abs_tol=1e-30)
+    away = [abs(each - middle) for each in samples]
+    assert math.isclose(statistics.spread(samples), oracle.median(away), rel_tol=1e-12, abs_tol=1e-30)
+    assert min(samples) <= middle <= max(samples)
+
+
+def test_no_samples_no_median() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        statistics.median([])
+
+
+def test_repeats_of_a_deterministic_metric_must_agree() -> None:
+    assert summarise(CYCLES, [7.0, 7.0]) == Measured("cycles", "cycles", "lower", (7.0, 7.0), 7.0, 0.0)
+    assert summarise(CYCLES, [7.0, 8.0]) == Refusal(
+        "unsteady_metric", "'cycles' changed between repeats: 7, 8"
+    )
+    assert summarise(WALL, [7.0, 8.0, 12.0]) == Measured("wall", "ms", "lower", (7.0, 8.0, 12.0), 8.0, 1.0)
+
+
+def measured(*samples: float, of: Metric = CYCLES) -> Measured:
+    found = summarise(of, samples)
+    assert isinstance(found, Measured)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("own", "rival", "better", "verdict", "delta", "summary"),
+    [
+        (90.0, 100.0, "lower", "improved", -10.0, "cycles 90 (-10 against 100)"),
+        (100.0, 100.0, "lower", "within_noise", 0.0, "cycles 100 (0 against 100)"),
+        (101.0, 100.0, "lower", "worse", 1.0, "cycles 101 (+1 against 100)"),
+        (101.0, 100.0, "higher", "improved", 1.0, "cycles 101 (+1 against 100)"),
+        (99.5, 100.0, "higher", "worse", -0.5, "cycles 99.5 (-0.5 against 100)"),
+    ],
+)
+def test_deterministic_verdicts(  # noqa: PLR0917 - one parameter a column
+    own: float, rival: float, better: Literal["lower", "higher"], verdict: str, delta: float, summary: str
+) -> None:
+    rule = replace(CYCLES, better=better)
+    decision = decide(rule, measured(own, of=rule), measured(rival, of=rule))
+    assert decision == Decision(verdict, None, rival, delta, summary)  # type: ignore[arg-type]
+
+
+def test_noisy_verdicts_need_more_than_both_spreads() -> None:
+    rival = measured(98.0, 100.0, 102.0, of=WALL)
+    for samples, verdict in (
+        ((95.0, 96.0, 97.0), "improved"),
+        ((96.0, 97.0, 98.0), "within_noise"),
+        ((97.0, 103.0, 104.0), "within_noise"),
+        ((103.0, 104.0, 105.0), "worse"),
+    ):
+        assert decide(WALL, measured(*samples, of=WALL), rival).verdict == verdict
+    assert decide(WALL, rival, None).verdict == "improved"
+
+
+@given(finite, finite)
+def test_verdicts_mirror_each_other(one: float, other: float) -> None:
+    there = decide(CYCLES, measured(one), measured(other)).verdict
+    back = decide(CYCLES, measured(other), measured(one)).verdict
+    mirror = {"improved": "worse", "worse": "improved", "within_noise": "within_noise"}
+    assert back == mirror[there]
+
+
+def test_refusals() -> None:
+    assert refused(Refusal("crash", "it fell"), 7.0) == Decision(
+        "unmeasured", "crash", 7.0, None, "the benchmark crashed: it fell"
+    )
+    assert refused(Refusal("guard", "'tests/x'"), None).verdict == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "direction", "expected"),
+    [(90, 90, "lower", True), (91, 90, "lower", False), (91, 90, "higher", True), (1, None, "lower", False)],
+)
+def test_thresholds(value: float, threshold: float | None, direction: Any, expected: bool) -> None:
+    assert reached(value, threshold, direction) is expected
+
+
+def test_values_in_words() -> None:
+    assert said(measured(1363.0)) == "cycles 1363"
+    assert said(measured(12.5, of=WALL)) == "wall 12.5 ms"
+
+
+def result(verdict: Any, value: float | None, *, kind: Any = "attempt", instrument: str = "a") -> Record:
+    found = () if value is None else (Measured("cycles", "cycles", "lower", (value,), value, 0.0),)
+    return Record(
+        id=f"20261121T000000Z-{verdict}",
+        plan="default",
+        kind=kind,
+        verdict=verdict,
+        reason=None,
+        commit="0" * 40,
+        tree="0" * 40,
+        patch_id=None,
+        base="0" * 40,
+        branch=None,
+        iteration=None,
+        slug=None,
+        instrument=instrument,
+        environment_digest=None,
+        metrics=found,
+    )
+
+
+def test_the_best_follows_verdicts_not_luck() -> None:
+    rows = [
+        result("within_noise", 100.0, kind="baseline"),
+        result("within_noise", 99.0),
+        result("improved", 90.0),
+        result("improved", 90.0),
+        result("invalid", None),
+        result("worse", 95.0),
+        result("improved", 10.0, instrument="b"),
+    ]
+    assert best(rows, instrument="a") is rows[2]
+    assert best(rows) is rows[6]
+    assert best([]) is None
+    assert best(rows[4:5]) is None
+    assert plateau(rows, instrument="a") == 2
+    assert plateau(rows[:2]) == 1
+    assert plateau([]) is None
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=20))
+def test_with_a_deterministic_metric_the_best_is_the_smallest(values: list[int]) -> None:
+    rows: list[Record] = []
+    for value in values:
+        top = best(rows)
+        verdict = decide(CYCLES, measured(float(value)), top.metrics[0] if top else None).verdict
+        rows.append(result(verdict, float(value)))
+    top = best(rows)
+    assert top is not None
+    assert top.value == min(values)
+    assert rows.index(top) == values.index(min(values))
+    assert plateau(rows) == len(values) - 1 - values.index(min(values))
+
+
+def test_records_survive_their_documents() -> None:
+    record = result("improved", 90.0).with_(files=("a",), notes=("b",), strategy=("c",))
+    assert from_document(json.loads(json.dumps(record.document()))) == record
+
+
+def test_long_texts_are_cut() -> None:
+    record = fitted(result("improved", 90.0).with_(summary="x" * 30_000, notes=("y" * 30_000,) * 2_000))
+    assert (len(record.summary), len(record.notes), len(record.notes[0])) == (20_000, 1_000, 20_000)
+
+
+def test_the_guard() -> None:
+    changes = [
+        Change("tests/a.py", "M", "100644", "100644"),
+        Change("tests/b.py", "D", "100644", "000000"),
+        Change("tests/c.py", "T", "100644", "120000"),
+        Change("tests/d.py", "M", "100644", "100755"),
+        Change("tests/e.py", "A", "000000", "100644"),
+        Change("tests/f.py", "A", "000000", "160000"),
+    ]
+    assert guard([]) is None
+    assert guard(changes) == (
+        Refusal("guard", "'tests/a.py', 'tests/b.py', 'tests/c.py', 'tests/d.py', 'tests/e.py' and 1 more"),
+        (
+            "changed: tests/a.py",
+            "deleted: tests/b.py",
+            "mode 100644 to 120000: tests/c.py",
+            "mode 100644 to 100755: tests/d.py",
+            "added: tests/e.py",
+            "added: tests/f.py",
+        ),
+    )
+
+
+def test_the_scope() -> None:
+    changed = ["src/a.py", "src/frozen.py", "other.py"]
+    assert scope(changed, None, set()) is None
+    assert scope(changed, set(changed), set()) is None
+    assert scope(changed, {"src/a.py", "src/frozen.py"}, {"src/frozen.py"}) == (
+        Refusal("scope", "'src/frozen.py', 'other.py'"),
+        ("forbidden: src/frozen.py", "not allowed: other.py"),
+    )

@@ -1,0 +1,224 @@
+"""Proof that the tests ran, and all that is none."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner.rules import canonical
+from git_planner.rules.proof import Outcome, Proof, judge, proof_from, read_junit, read_unittest
+from git_planner.rules.record import Tests as Counts
+from git_planner.rules.verdict import Refusal
+
+JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite name="pytest" tests="4">
+<testcase classname="tests.test_a.TestA" name="test_one" time="0.1"/>
+<testcase classname="tests.test_a" name="test_two[x-1]"><skipped message="why"/></testcase>
+<testcase classname="tests.test_a" name="test_two[x-2]"/>
+<testcase classname="tests.test_b" name="test_three"><properties/><failure message="no">text</failure>
+</testcase>
+</testsuite></testsuites>
+"""
+OUTCOMES: dict[str, Outcome] = {
+    "tests.test_a.TestA::test_one": "passed",
+    "tests.test_a::test_two[x-1]": "skipped",
+    "tests.test_a::test_two[x-2]": "passed",
+    "tests.test_b::test_three": "failed",
+}
+
+UNITTEST = b"""test_one (tests.test_a.TestA.test_one) ... ok
+test_two (tests.test_a.TestA.test_two)
+A docstring. ... skipped 'why'
+test_three (tests.test_a.TestA.test_three) ... noise of the test
+more noise
+ok
+test_four (tests.test_a.TestA)
+Older pythons show no name there ... ok
+
+----------------------------------------------------------------------
+Ran 4 tests in 0.001s
+
+OK (skipped=1)
+"""
+
+
+def test_junit_outcomes_and_counts() -> None:
+    proof = read_junit(JUNIT)
+    assert proof == Proof(OUTCOMES)
+    assert isinstance(proof, Proof)
+    document = {
+        "schema": "git-planner/tests@1",
+        "passed": ["tests.test_a.TestA::test_one", "tests.test_a::test_two[x-2]"],
+        "failed": ["tests.test_b::test_three"],
+        "skipped": ["tests.test_a::test_two[x-1]"],
+    }
+    assert proof.document() == document
+    assert proof.tests == Counts(4, 2, 1, 1, canonical.digest(document))
+
+
+@pytest.mark.parametrize(
+    ("report", "sentence"),
+    [
+        (None, "the tests left no report"),
+        (b"", "the report is not whole XML (no element found: line 1, column 0)"),
+        (JUNIT[:-20], "the report is not whole XML (unclosed token: line 8, column 0)"),
+        (b"<testsuite/>", "the report names no test"),
+        (b"<html/>", "the report is not whole XML (it starts with 'html')"),
+        (b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "the report has a document type, which is not read"),
+        (
+            '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x><testsuite/>'.encode("utf-16"),
+            "the report has a document type, which is not read",
+        ),
+        (
+            b'<?xml version="1.0" encoding="nonsense"?><testsuite/>',
+            "the report is not whole XML (unknown encoding: nonsense)",
+        ),
+        (
+            b"<testsuite>" + b"x" * (64 * 1024 * 1024),
+            "the report has 67,108,875 bytes; at most 67,108,864 are read",
+        ),
+    ],
+)
+def test_what_is_no_report(report: bytes | None, sentence: str) -> None:
+    assert read_junit(report) == Refusal("no_proof", sentence)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_answered(data: bytes) -> None:
+    assert isinstance(read_junit(data), Refusal | Proof)
+    assert isinstance(read_unittest(data), Refusal | Proof)
+
+
+@given(st.integers(0, len(JUNIT) - 2))
+def test_every_truncation_is_no_proof(end: int) -> None:
+    assert isinstance(read_junit(JUNIT[:end].rstrip()), Refusal)
+
+
+def test_an_entity_is_not_expanded() -> None:
+    report = b'<testsuite><testcase classname="&a;" name="x"/></testsuite>'
+    assert read_junit(report) == Refusal(
+        "no_proof", "the report is not whole XML (undefined entity: line 1, column 11)"
+    )
+
+
+def test_a_test_that_stands_there_twice_counts_by_its_worst() -> None:
+    once = '<testcase classname="a" name="b">'
+    twice = f"<testsuite>{once}</testcase>{once}<error/></testcase></testsuite>".encode()
+    assert read_junit(twice) == Proof({"a::b": "failed"})
+
+
+def test_unittest_outcomes() -> None:
+    assert read_unittest(UNITTEST) == Proof(
+        {
+            "tests.test_a.TestA.test_one": "passed",
+            "tests.test_a.TestA.test_two": "skipped",
+            "tests.test_a.TestA.test_three": "passed",
+            "tests.test_a.TestA.test_four": "passed",
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome"),
+    [
+        ("... ok", "passed"),
+        ("... FAIL", "failed"),
+        ("... ERROR", "failed"),
+        ("... expected failure", "skipped"),
+        ("... unexpected success", "failed"),
+        ('... skipped "it\'s late"', "skipped"),
+        ("... \n  test_x (m.C.test_x) (i=1) ... FAIL\n", "failed"),
+    ],
+)
+def test_unittest_words(line: str, outcome: Outcome) -> None:
+    rule = "-" * 70
+    text = f"test_x (m.C.test_x) {line}\n\n{rule}\nRan 1 test in 0.000s\n\nOK\n"
+    assert read_unittest(text.encode()) == Proof({"m.C.test_x": outcome})
+
+
+def test_a_failing_class_setup_is_a_failure() -> None:
+    rule, double = "-" * 70, "=" * 70
+    text = (
+        f"setUpClass (tests.test_a.TestA) ... ERROR\n\n{double}\nERROR: setUpClass (tests.test_a.TestA)\n"
+        f"{rule}\nTraceback\n\n{rule}\nRan 0 tests in 0.000s\n\nFAILED (errors=1)\n"
+    )
+    assert read_unittest(text.encode()) == Refusal("no_proof", "no test ran")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "unittest's line 'Ran N tests' appears 0 times, not once"),
+        ("Ran 0 tests in 0.000s\n\nOK\n", "no test ran"),
+        (
+            "Ran 1 test in 0.1s\nRan 1 test in 0.1s\n",
+            "unittest's line 'Ran N tests' appears 2 times, not once",
+        ),
+        (".\n" + "-" * 70 + "\nRan 1 test in 0.000s\n\nOK\n", "no test ran"),
+        (
+            "test_a (m.C.test_a) ... ok\n" + "-" * 70 + "\nRan 2 tests in 0.000s\n",
+            "unittest ran 2 tests but 1 can be read from its output",
+        ),
+        (
+            "test_a (m.C.test_a) ... \nRan 1 test in 0.000s\n",
+            "the outcome of 'test_a (m.C.test_a)' cannot be told",
+        ),
+    ],
+)
+def test_what_is_no_proof_of_unittest(text: str, sentence: str) -> None:
+    assert read_unittest(text.encode()) == Refusal("no_proof", sentence)
+
+
+PASSED = Proof(
+    {"tests.test_a.T::one": "passed", "tests.test_a::two[1]": "passed", "tests.test_a::two[2]": "passed"}
+)
+
+
+@pytest.mark.parametrize(
+    "required",
+    [
+        "tests/test_a.py::T::one",
+        "tests.test_a.T.one",
+        "tests.test_a.T::one",
+        "tests/test_a.py::two[1]",
+        "tests/test_a.py::two",
+    ],
+)
+def test_required_tests_in_any_spelling(required: str) -> None:
+    assert judge(PASSED, status=0, require=[required]) is None
+
+
+@pytest.mark.parametrize(
+    "required", ["tests/test_a.py::T::renamed", "one", "tests/test_a.py", "tests/test_a.py::two[3]"]
+)
+def test_required_tests_that_are_missing(required: str) -> None:
+    assert judge(PASSED, status=0, require=[required]) == Refusal(
+        "no_proof", f"required tests did not pass: '{required}'"
+    )
+
+
+def test_judgements() -> None:
+    one, two = Proof({"a::x": "passed", "a::y": "skipped"}), Proof({"a::x": "passed"})
+    assert judge(one, status=0, require=[]) is None
+    assert judge(one, status=1, require=[]) == Refusal(
+        "incorrect", "no test failed, yet the command ended with status 1"
+    )
+    assert judge(one, status=0, require=["a.y"]) == Refusal("no_proof", "required tests did not pass: 'a.y'")
+    assert judge(two, status=0, require=[], before=one) == Refusal(
+        "tests_shrank", "1 tests were not collected: 'a::y'"
+    )
+    assert judge(one, status=0, require=[], before=Proof({"a::x": "passed", "a::y": "passed"})) == Refusal(
+        "tests_shrank", "1 tests were skipped that ran before: 'a::y'"
+    )
+    assert judge(one, status=0, require=[], before=two) is None
+    assert judge(Proof({"a::y": "skipped"}), status=0, require=[]) == Refusal("no_proof", "no test passed")
+    failing = Proof({f"a::{letter}": "failed" for letter in "wxyz"})
+    assert judge(failing, status=0, require=[]) == Refusal(
+        "incorrect", "4 of 4 failed: 'a::w', 'a::x', 'a::y' and 1 more"
+    )
+
+
+def test_a_proof_survives_its_document() -> None:
+    proof = Proof(OUTCOMES)
+    assert proof_from(proof.document()) == proof
