@@ -52,8 +52,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY.
     """
     if from_ref is not None:
-        oid = repo.resolve(from_ref)
-        return Base(oid, _short(repo, from_ref, oid), policy_at(repo, oid))
+        return _named(repo, plan, from_ref)
     best = names.best_ref(plan)
     oid_or_none = repo.maybe(best)
     if oid_or_none is not None:
@@ -68,6 +67,15 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         f"the base branch '{branch}' that '{names.POLICY_FILE}' names does not exist",
         hint="name a start with '--from', or set 'base' in the policy",
     )
+
+
+def _named(repo: Repository, plan: str, from_ref: str) -> Base:
+    oid = repo.resolve(from_ref)
+    ref, policy = _short(repo, from_ref, oid), policy_at(repo, oid)
+    if ref == policy.base and repo.maybe(names.best_ref(plan)) is not None:
+        # Chosen though there is a best: 'heads/main' is the same to git, and tells it from what is usual.
+        ref = f"heads/{ref}"
+    return Base(oid, ref, policy)
 
 
 def tip_of(repo: Repository, ref: str) -> str | None:

@@ -124,10 +124,9 @@ def _families(rule: Mapping[str, Any]) -> str:
     if rule["blocked_families"]:
         lines.append(f"- Blocked now: {_listed(rule['blocked_families'])} ({rule['reason']}).")
     elif rule["current_family"]:
-        length, most = rule["current_family_streak_len"], rule["max_consecutive"]
-        lines.append(
-            f"- The last {length} attempt(s) were of '{rule['current_family']}'; {most} are allowed."
-        )
+        family, most = rule["current_family"], rule["max_consecutive"]
+        times = rule["current_family_streak_len"]
+        lines.append(f"- '{family}' has been used {times} time(s) in a row; at most {most} are allowed.")
     return "\n".join(lines)
 
 

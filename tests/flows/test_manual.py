@@ -235,6 +235,19 @@ def test_a_first_best_makes_packets_from_the_base_stale(lab: Lab) -> None:
     assert (planned.state.base, planned.state.base_ref) == (best, "iter/best")
 
 
+def test_a_base_that_was_chosen_beside_a_best_stays(lab: Lab) -> None:
+    main = workshop(lab).git("rev-parse", "HEAD")
+    best = lab.git("commit-tree", "main^{tree}", "-p", "main", "-m", "better")
+    lab.git("update-ref", "refs/heads/iter/best", best)
+    manual.pack(lab.repo, PlanOptions(from_ref="main"), hush)
+    planned = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+    assert (planned.state.base, planned.state.base_ref) == (main, "heads/main")
+    lab.commit("meanwhile", {"src/size.txt": "95\n"})
+    with pytest.raises(PlannerError) as caught:
+        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+    assert caught.value.code == "E_STALE_BASE"
+
+
 def test_a_packet_from_a_commit_is_never_stale(lab: Lab) -> None:
     first = workshop(lab).git("rev-parse", "HEAD")
     manual.pack(lab.repo, PlanOptions(from_ref=first), hush)
