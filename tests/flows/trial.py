@@ -1,4 +1,4 @@
-"""A small campaign for tests: a number in a file, guarded tests beside it, an agent that is a shell script."""
+"""A small campaign for tests: a number in a file, guarded tests beside it, and a shell script as agent."""
 
 from __future__ import annotations
 
