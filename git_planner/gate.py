@@ -111,7 +111,7 @@ def check_documents() -> None:
 def _judge(path: str, data: bytes) -> None:
     """Judge one document by its place in the repository."""
     from git_planner import config, documents
-    from git_planner.rules import canonical
+    from git_planner.rules.extract import extract
     from git_planner.rules.names import POLICY_FILE
 
     where, name = _shown(path), os.path.basename(path)
@@ -120,7 +120,7 @@ def _judge(path: str, data: bytes) -> None:
     elif name == "directive.json":
         # An empty one lies in the pack that a person takes to a chat window.
         if data.strip() != b"{}":
-            answer = canonical.loads(data, where)
+            answer = extract(data, where)  # as tolerant as what reads it from here
             kind = _answer_kind(answer)
             documents.check(kind, documents.completed(kind, answer), where)
     elif name in _KINDS:
@@ -181,8 +181,11 @@ def _our_branch() -> str | None:
     """The branch HEAD is on when it is one of ours, short; None else."""
     from git_planner.rules import names
 
-    ref = _ask("symbolic-ref", "--quiet", "HEAD")
-    branch = os.fsdecode(ref or b"").strip().removeprefix(names.HEADS)
+    # Status 1 is a HEAD on no branch; whatever else is wrong must not open the gate.
+    status, ref, words = _spawn(("symbolic-ref", "--quiet", "HEAD"))
+    if status > 1:
+        raise PlannerError("E_GIT", words.decode(errors="replace").strip().removeprefix("fatal: "))
+    branch = os.fsdecode(ref).strip().removeprefix(names.HEADS)
     return branch if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)) else None
 
 
