@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from git_planner.rules import canonical
@@ -100,11 +99,7 @@ def iteration(
     return state
 
 
-def attempt(lab: Lab, number: int, value: int | str, base: str = "main", **files: str) -> str:
+def attempt(lab: Lab, number: int, value: int | str, base: str = "main") -> str:
     """An iteration with one commit that sets the value; returns the commit."""
     iteration(lab, number, base)
-    return lab.commit(f"value {value}", {"src/value.py": f"VALUE = {value}\n", **_paths(files)})
-
-
-def _paths(files: Mapping[str, str]) -> dict[str, str]:
-    return {name.replace("__", "/"): content for name, content in files.items()}
+    return lab.commit(f"value {value}", {"src/value.py": f"VALUE = {value}\n"})
