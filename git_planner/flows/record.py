@@ -119,7 +119,9 @@ def record_failure(
     """
     policy = config.policy_at(repo, state.base)
     subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
-    said = ", ".join(violations[:3]) or next((note.splitlines()[0] for note in notes if note), "")
+    said = ", ".join(f"'{each.split(': ', 1)[-1]}'" for each in violations[:3]) or next(
+        (note.splitlines()[0] for note in notes if note), ""
+    )
     tell(f"{state.branch}: {REASONS[reason]}")
     recorder = _Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
     candidate = replace(weigh(repo, subject, Refusal(reason, said)), violations=tuple(violations))

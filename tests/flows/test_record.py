@@ -283,7 +283,7 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
     assert fail("no_change").record == first.record
     guard = fail("guard", violations=("changed: tests/bench.py",), notes=("kept",)).record
     assert (guard.summary, guard.violations, guard.notes) == (
-        "guarded paths changed: changed: tests/bench.py",
+        "guarded paths changed: 'tests/bench.py'",
         ("changed: tests/bench.py",),
         ("kept",),
     )
