@@ -84,6 +84,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "stop": Stop(count=5, wall=60.0, tokens=1000, invalid=None, plateau=4),
         "document": samples.POLICY,
         "digest": policy.digest,
+        "unguard": (),
     }
 
 

@@ -177,7 +177,7 @@ class _Settlement:
     def _violations(self, tip: str) -> tuple[str, ...]:
         """What was touched that must not be: in the content, or by a commit of the agent's own on the way."""
         start = self.work.start
-        specs = [*pathspecs(self.work.policy.guarded), OUR_FILES]
+        specs = [*pathspecs(self.work.policy.protected), OUR_FILES]
         changed = [
             scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
             for each in history.changes(self.git, start, self.tree, specs)

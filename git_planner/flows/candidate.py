@@ -32,7 +32,7 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
         subject: the commit and what it is judged by.
         refusal: why it is refused whatever it changed, if it is.
     """
-    guard = pathspecs(subject.policy.guarded)
+    guard = pathspecs(subject.policy.protected)
     changes = trust.judge_changes(repo, subject)
     refused, violations = (refusal, ()) if refusal else (changes.refusal, changes.violations)
     if refused is None:

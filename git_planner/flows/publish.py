@@ -144,7 +144,7 @@ def _base(repo: Repository, branch: str) -> str:
 
 def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     """The base's tip with the change on it: code only, guarded paths as the base has them."""
-    specs = pathspecs(source.policy.guarded)
+    specs = pathspecs(source.policy.protected)
     code = export.compose(repo, source.record.commit, anchor, specs, [":(top,literal).advisor"]).tree
     change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
     words = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", base, change)

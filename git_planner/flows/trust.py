@@ -105,7 +105,7 @@ def judge_changes(repo: Repository, subject: Subject) -> Changes:
     files = tuple(shown(each.path) for each in changed)
     guarded = [
         scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
-        for each in history.changes(git, base, tip, pathspecs(policy.guarded))
+        for each in history.changes(git, base, tip, pathspecs(policy.protected))
     ]
     judged = scope.guard(guarded)
     if judged is None and changed:

@@ -7,6 +7,25 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ALWAYS_GUARDED = (".git-planner.yml",)
+# What Python or pytest reads at its start from wherever it lies. A policy may take single ones out ('unguard').
+START_UP = (
+    "**/conftest.py",
+    "**/pytest.ini",
+    "**/.pytest.ini",
+    "**/sitecustomize.py",
+    "**/usercustomize.py",
+    "**/*.pth",
+    "**/*.pyc",
+    "pytest.py",
+    "pytest/**",
+    "_pytest/**",
+    "pluggy.py",
+    "pluggy/**",
+    "unittest.py",
+    "unittest/**",
+)
+# Of these only the parts that say how tests are run are guarded; see rules/guard.py.
+SECTIONED = ("**/pyproject.toml", "**/setup.cfg", "**/tox.ini")
 
 
 def pathspecs(patterns: Iterable[str]) -> list[str]:
@@ -16,6 +35,24 @@ def pathspecs(patterns: Iterable[str]) -> list[str]:
     """
     whole = (each for pattern in patterns for each in (pattern, pattern.removesuffix("/**")))
     return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """How a noisy metric is compared: by pairs of a run of the base and one of the candidate.
+
+    What is clearly worse is dropped after `screen` pairs, what does not look like a gain after twice as many,
+    when its one-sided p is above `futility`. A gain is found between `min` and `max` pairs. `alpha` is the
+    number of false keeps to expect in a whole campaign, at most; half of it is spent after `horizon`
+    comparisons.
+    """
+
+    screen: int = 4
+    min: int = 16
+    max: int = 48
+    alpha: float = 0.1
+    horizon: int = 20
+    futility: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +160,7 @@ class Policy:
     stop: Stop
     document: Mapping[str, Any] = field(repr=False)
     digest: str = ""
+    unguard: tuple[str, ...] = ()
 
     @property
     def metric(self) -> Metric | None:
@@ -131,5 +169,16 @@ class Policy:
 
     @property
     def guarded(self) -> tuple[str, ...]:
-        """The guarded patterns, always with the policy file itself."""
+        """The guarded patterns that people wrote, always with the policy file itself."""
         return tuple(dict.fromkeys((*self.guard, *ALWAYS_GUARDED)))
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """All patterns whose paths must be as in the base: the guarded ones, and what is read at start-up."""
+        start_up = (each for each in START_UP if each not in self.unguard)
+        return tuple(dict.fromkeys((*self.guarded, *start_up)))
+
+    @property
+    def sectioned(self) -> tuple[str, ...]:
+        """Patterns of the files whose parts about tests are guarded."""
+        return tuple(each for each in SECTIONED if each not in self.unguard)

@@ -91,6 +91,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         stop=_stop(document.get("stop", {})),
         document=document,
         digest=canonical.digest(document),
+        unguard=tuple(document.get("unguard", ())),
     )
 
 

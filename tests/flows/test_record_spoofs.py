@@ -193,7 +193,7 @@ def test_a_link_in_place_of_the_tests(lab: Lab) -> None:
     [
         ({"other.py": ""}, ("not allowed: other.py",)),
         ({"src/frozen.py": "x = 1\n"}, ("forbidden: src/frozen.py",)),
-        ({"src/deep/down.py": "", "conftest.py": ""}, ("not allowed: conftest.py",)),
+        ({"src/deep/down.py": "", "setup.py": ""}, ("not allowed: setup.py",)),
         ({".advisor/notes.md": ""}, ("not allowed: .advisor/notes.md",)),
         ({"srcs/a.py": ""}, ("not allowed: srcs/a.py",)),
     ],

@@ -1,0 +1,120 @@
+"""What is guarded besides the policy's own patterns, which refs the guard knows, and how findings are said.
+
+One definition for hooks, `git planner check`, `git record` and the server. Pure; imports only errors and rules.
+"""
+
+from __future__ import annotations
+
+import configparser
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from git_planner.rules import names
+from git_planner.rules.policy import SECTIONED, pathspecs
+
+# Guarded where a commit has no policy that would say more.
+DEFAULT_GUARD = ("tests/**",)
+# The state of an iteration is written once; nobody commits it by hand.
+STATE = (".advisor/**",)
+ATTRIBUTES_FILE = "**/.gitattributes"
+# Attributes that change what git writes out, packs up or merges.
+ATTRIBUTES = (
+    "filter",
+    "working-tree-encoding",
+    "ident",
+    "text",
+    "eol",
+    "crlf",
+    "export-subst",
+    "export-ignore",
+    "merge",
+)
+PROPOSALS = "plan/guard-"
+
+Kind = Literal["iteration", "best", "plan", "proposal", "tournament", "start", "free"]
+CHECK_SCHEMA = "git-planner/check@1"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One thing that a check found.
+
+    `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'runner', 'attributes', 'case',
+    'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` are None where it is not about one.
+    """
+
+    severity: Literal["error", "warning", "info"]
+    code: str
+    message: str
+    path: str | None
+    commit: str | None
+    fix: str
+
+    def document(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return asdict(self)
+
+
+def kind_of(ref: str) -> Kind:
+    """What the guard asks of a ref, by its full name."""
+    if ref.startswith(names.ITERATIONS):
+        return "start"
+    branch = ref.removeprefix(names.HEADS) if ref.startswith(names.HEADS) else ""
+    if branch.startswith(PROPOSALS):
+        return "proposal"
+    if branch.startswith(names.PLAN):
+        return "plan"
+    if branch.startswith(names.TOURNAMENT):
+        return "tournament"
+    if branch == "iter/best" or branch.startswith("iter/best-"):
+        return "best"
+    return "iteration" if branch.startswith(names.ITER) else "free"
+
+
+def wide_specs(patterns: Iterable[str], *, state: bool) -> list[str]:
+    """Pathspecs of everything that could matter to the guard, whatever the case of its letters.
+
+    What differs in none of these differs in nothing guarded; what differs in one of them has to be judged.
+    """
+    wide = (*patterns, *SECTIONED, ATTRIBUTES_FILE, *(STATE if state else ()))
+    return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in pathspecs(wide)]
+
+
+def runner_sections(path: str, data: bytes | None) -> Any:
+    """The parts of a configuration file that say how tests are run; None when there are none.
+
+    A file that cannot be read stands for itself, so that any change of it counts.
+    """
+    if data is None:
+        return None
+    try:
+        if path.lower().endswith(".toml"):
+            return _toml_sections(tomllib.loads(data.decode("utf-8")))
+        return _ini_sections(path, data.decode("utf-8"))
+    except (ValueError, RecursionError, configparser.Error):
+        return {"unreadable": data}
+
+
+def _toml_sections(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    tool, project = document.get("tool", {}), document.get("project", {})
+    points = project.get("entry-points", {}) if isinstance(project, dict) else {}
+    found = {name: tool[name] for name in ("pytest", "coverage") if isinstance(tool, dict) and name in tool}
+    if isinstance(points, dict) and "pytest11" in points:
+        found["pytest11"] = points["pytest11"]
+    return found or None
+
+
+def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
+    parser = configparser.RawConfigParser(strict=False, interpolation=None)
+    parser.read_string(text)
+    found: dict[str, Any] = {}
+    for name in parser.sections():
+        plain = name.lower()
+        ours = plain in ("pytest", "tool:pytest", "coverage:run", "tox") or plain.startswith("testenv")
+        if ours and not (plain == "pytest" and path.lower().endswith("setup.cfg")):
+            found[name] = dict(parser.items(name))
+        elif plain == "options.entry_points" and parser.has_option(name, "pytest11"):
+            found[name] = parser.get(name, "pytest11")
+    return found or None
