@@ -265,3 +265,12 @@ def test_a_wrong_option_is_answered_in_one_document_too(make_lab: MakeLab) -> No
         well_said(ran)
         assert (ran.status, one_document(ran.out)["code"]) == (2, "E_USAGE"), command
         assert "hint: see 'git " in ran.err
+
+
+@pytest.mark.parametrize("command", ["git-planner init", "git-planner hooks status", "git-planner doctor"])
+def test_a_path_that_is_no_utf_8_can_be_printed(make_lab: MakeLab, command: str) -> None:
+    lab = nested(make_lab)
+    ran = lab.spawn(*words(lab, command), PYTHONIOENCODING="utf-8:strict", GIT_PLANNER_CODEX="/no/codex")
+    well_said(ran)
+    assert ran.status in (0, 1)
+    assert ran.out

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from git_planner.cli.shared import emit, json_option
+from git_planner.cli.shared import emit, json_option, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.flows.finding import Finding
 from git_planner.gitio.repository import open_repository
@@ -30,10 +30,10 @@ def init(ordinary: bool, as_json: bool) -> int:
         emit(done.document())
         return DONE
     if done.policy is not None:
-        click.echo(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
-    click.echo(_installed(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
+        say(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
+    say(_installed(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
     for step in done.next:
-        click.echo(f"next: {step}")
+        say(f"next: {step}")
     return DONE
 
 
@@ -56,7 +56,7 @@ def install(ordinary: bool, as_json: bool) -> int:
     if as_json:
         emit(done.document())
     else:
-        click.echo(_installed(done.place, str(done.folder), done.chained))
+        say(_installed(done.place, str(done.folder), done.chained))
     return DONE
 
 
@@ -70,9 +70,9 @@ def uninstall(as_json: bool) -> int:
     if as_json:
         emit(done.document())
         return DONE
-    click.echo("hooks: removed" if done.changed else "hooks: there were none of ours")
+    say("hooks: removed" if done.changed else "hooks: there were none of ours")
     for name in done.left:
-        click.echo(f"hooks: '{name}' was replaced by somebody else and stays", err=True)
+        tell(f"hooks: '{name}' was replaced by somebody else and stays")
     return DONE
 
 
@@ -87,8 +87,8 @@ def status(as_json: bool) -> int:
         emit(seen.document())
     else:
         where = f"in '{seen.folder}' ({seen.place})" if seen.place else "not installed"
-        click.echo(f"hooks: {where}")
-        click.echo(f"the repository's own: in '{seen.theirs}'")
+        say(f"hooks: {where}")
+        say(f"the repository's own: in '{seen.theirs}'")
         _show(seen.findings)
     return NO if any(finding.severity == "error" for finding in seen.findings) else DONE
 
@@ -104,10 +104,10 @@ def doctor(as_json: bool) -> int:
         emit(report.document())
         return DONE if report.ok else NO
     for name, value in report.facts.items():
-        click.echo(f"{name}: {value or 'none'}")
+        say(f"{name}: {value or 'none'}")
     _show(report.findings)
     if not report.findings:
-        click.echo("all is well")
+        say("all is well")
     return DONE if report.ok else NO
 
 
@@ -135,7 +135,7 @@ def check(as_json: bool) -> int:
     if as_json:
         emit({"schema": "git-planner/check@1", "ok": True})
     else:
-        click.echo("what is staged breaks no rule")
+        say("what is staged breaks no rule")
     return DONE
 
 
@@ -159,6 +159,6 @@ def _installed(place: str, folder: str, chained: Sequence[str]) -> str:
 
 def _show(findings: Sequence[Finding]) -> None:
     for finding in findings:
-        click.echo(f"{finding.severity}: {finding.message} [{finding.code}]")
-        click.echo(f"  about: {finding.target}")
-        click.echo(f"  do: {finding.fix}")
+        say(f"{finding.severity}: {finding.message} [{finding.code}]")
+        say(f"  about: {finding.target}")
+        say(f"  do: {finding.fix}")
