@@ -1,6 +1,6 @@
 """What is guarded besides the policy's own patterns, which refs the guard knows, and how findings are said.
 
-One definition for hooks, `git planner check`, `git record` and the server. Pure; imports only errors and rules.
+One definition for hooks, `git planner check`, `git record` and the server. Pure.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Verdict:
     """One thing that a check found.
 
     `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'runner', 'attributes', 'case',
-    'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` are None where it is not about one.
+    'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` may be None.
     """
 
     severity: Literal["error", "warning", "info"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ALWAYS_GUARDED = (".git-planner.yml",)
-# What Python or pytest reads at its start from wherever it lies. A policy may take single ones out ('unguard').
+# What Python or pytest reads at its start, wherever it lies. A policy may take single ones out ('unguard').
 START_UP = (
     "**/conftest.py",
     "**/pytest.ini",
