@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,8 @@ TURNS = (
     *(patches(ROOT.patch), says("Parents are assigned.")),
 )
 PLANNING = (0, 3, 6, 9)  # which requests are planners' turns
-NAMES = ("0001-walk", "0002-upper", "0003-cheat", "0004-search", "0005-by-hand")
+NAMES = ("0001-walk", "0002-go-on", "0003-go-on", "0004-search", "0005-by-hand")
+LOOPED = ("upper", "cheat")  # the attempts of the loop
 
 
 @dataclass
@@ -62,7 +64,9 @@ class Story:
         self.ran[name] = ran
 
     def document(self, name: str) -> Any:
-        """What a command printed, which is one JSON document."""
+        """What a command printed, which is one JSON document; of an attempt in the loop, its part of that."""
+        if name in LOOPED:
+            return self.document("loop")["attempts"][LOOPED.index(name)]
         return json.loads(self.ran[name].out)
 
     def record(self, name: str) -> dict[str, Any]:
@@ -98,8 +102,7 @@ def play(told: Story) -> None:
     """The story itself."""
     iterate = ("iterate", "--impl", "codex", "--json")
     told.play("walk", *iterate, "--planner", "codex", "--slug", "walk")
-    told.play("upper", *iterate, "--planner", "codex", "--slug", "upper", status=1)
-    told.play("cheat", *iterate, "--planner", "codex", "--slug", "cheat", status=1)
+    told.play("loop", *iterate, "--planner", "codex", "--slug", "go-on", "--loop", "--count", "2", status=1)
     told.play("search", *iterate, "--planner", "api", "--slug", "search", CODEX_API_KEY="of-the-person")
     told.play("pack", "plan", "manual", "pack", "--slug", "by-hand", "--json")
     pasted = told.place.folder / "pasted.txt"
@@ -152,13 +155,22 @@ def test_second_attempt_breaks_a_test_and_the_next_packet_says_so(story: Story) 
     assert (record["verdict"], record["reason"]) == ("invalid", "incorrect")
     assert "test_issue34" in record["summary"]
     assert story.document("upper")["advanced"] is False
-    assert UPPER.new.strip() in story.lab.show("iter/0002-upper:sqlparse/sql.py")
+    assert UPPER.new.strip() in story.lab.show("iter/0002-go-on:sqlparse/sql.py")
     told = story.server.script.prompts()[PLANNING[2]]
     assert "test_issue34" in told
     assert "incorrect" in told
     assert UPPER.objective in told
     packet = json.loads(story.lab.show("plan/default:planner_packets/0003/packet.json"))
     assert packet["base"] == story.record("walk")["commit"]
+
+
+def test_an_invalid_attempt_does_not_end_the_loop(story: Story) -> None:
+    looped = story.document("loop")
+    assert [each["iteration"] for each in looped["attempts"]] == [2, 3]
+    assert looped["stopped"] == "2 of 2 attempts are done"
+    assert looped["failures"] == []
+    assert looped["best_before"] == looped["best_after"] == story.record("walk")["metrics"][0]["median"]
+    assert looped["tokens"] == 2 * 3 * 120
 
 
 def test_third_attempt_edits_tests_and_is_refused(story: Story) -> None:
@@ -169,7 +181,7 @@ def test_third_attempt_edits_tests_and_is_refused(story: Story) -> None:
     assert record["commit"] == kept
     assert lab.git("diff", "--name-only", f"{kept}~1", kept) == CHEAT.path
     start = lab.git("rev-parse", "refs/planner/iterations/0003")
-    assert lab.git("rev-parse", "iter/0003-cheat") == start
+    assert lab.git("rev-parse", "iter/0003-go-on") == start
     assert lab.git("diff", "--name-only", f"{start}~1", start) == ".advisor/state.json"
 
 
@@ -217,7 +229,7 @@ def test_the_ledger_has_every_attempt(story: Story) -> None:
 
 
 def test_commits_say_where_they_come_from(story: Story) -> None:
-    for name, branch in (("walk", "iter/0001-walk"), ("upper", "iter/0002-upper")):
+    for name, branch in (("walk", "iter/0001-walk"), ("upper", "iter/0002-go-on")):
         body = story.lab.git("log", "-1", "--format=%(trailers:only,unfold)", branch)
         trailers = dict(line.split(": ", 1) for line in body.splitlines() if line)
         assert trailers["Planner-Directive"] == story.record(name)["directive"]
@@ -234,7 +246,7 @@ def test_looking_around(story: Story) -> None:
     assert gain in list(numbers(compared))
     listed = json.loads(story.git("iterate", "list", "--json").out)
     assert [each["phase"] for each in listed["iterations"]] == ["recorded"] * 5
-    why = json.loads(story.git("iterate", "why", "iter/0003-cheat", "--json").out)
+    why = json.loads(story.git("iterate", "why", "iter/0003-go-on", "--json").out)
     assert why["record"]["reason"] == "guard"
     why = json.loads(story.git("iterate", "why", "sqlparse/sql.py", "--json").out)
     assert why["iteration"] is None
@@ -297,7 +309,9 @@ def test_gitpython_reads_the_same(story: Story) -> None:
 def test_nothing_is_left_behind(story: Story) -> None:
     # codex keeps its own list of mounts there, one for each person, and never removes it.
     assert [name for name in story.place.leftovers() if not name.startswith("codex-bwrap-")] == []
-    assert story.place.processes() == []
+    with subprocess.Popen(["sleep", "60"], env=story.lab.env) as seen:
+        assert story.place.processes() == ["sleep 60"]
+        seen.kill()
     story.lab.fsck()
     assert story.lab.git("status", "--porcelain") == ""
     assert story.lab.git("rev-parse", "HEAD") == story.main
