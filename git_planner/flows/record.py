@@ -163,7 +163,8 @@ class _Recorder:
             return self._stands(known)
         if self.kind == "attempt" and rows_.baseline(rows, instrument) is None:
             self._baseline()
-        return self._measured(candidate, site)
+            rows = self.rows.of(self.subject.plan)
+        return self._measured(candidate, site, rows)
 
     def refuse(self, candidate: Candidate, *, said: str | None = None) -> Recorded:
         """Keep a candidate that is not measured."""
@@ -175,9 +176,8 @@ class _Recorder:
         done = _Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
         self.tell(f"baseline: {done.record.summary}")
 
-    def _measured(self, candidate: Candidate, site: Site) -> Recorded:
+    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.Row]) -> Recorded:
         plan, instrument = self.subject.plan, candidate.instrument
-        rows = self.rows.of(plan)
         draft = self._draft(candidate).with_(environment_digest=site.digest, environment=site.document())
         source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
         if source is not None and not self.force:

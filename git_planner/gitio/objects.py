@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,16 +38,12 @@ def parse_tree(raw: bytes, id_bytes: int) -> Tree:
         raw: the object as it is stored.
         id_bytes: the length of an object id: 20 under SHA-1, 32 under SHA-256.
     """
-    entries: Tree = {}
-    position = 0
-    while position < len(raw):
-        space = raw.index(b" ", position)
-        end = raw.index(b"\0", space)
-        oid = raw[end + 1 : end + 1 + id_bytes].hex()
-        name = raw[space + 1 : end].decode("utf-8", "surrogateescape")
-        entries[name] = Entry(raw[position:space].decode().zfill(6), oid)
-        position = end + 1 + id_bytes
-    return entries
+    # A ledger's folder has thousands of entries, so this is left to one pattern.
+    found = re.findall(rb"([0-7]+) ([^\0]+)\0(.{%d})" % id_bytes, raw, re.DOTALL)
+    modes = {mode: mode.decode().zfill(6) for mode in {mode for mode, _, _ in found}}
+    return {
+        name.decode("utf-8", "surrogateescape"): Entry(modes[mode], oid.hex()) for mode, name, oid in found
+    }
 
 
 def write_blobs(git: Git, contents: Mapping[str, bytes]) -> dict[str, str]:
