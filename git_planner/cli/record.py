@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -68,13 +69,18 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
         for each in records.whole(repo, plans, last):
             click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))
     elif as_json:
-        found = [each.document() for each in records.whole(repo, plans, last)]
-        emit({"schema": "git-planner/log@1", "plans": list(plans), "records": found})
+        _emit_log(plans, records.texts(repo, plans, last))
     else:
         rows = records.rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
         say("\n".join(text.log_lines(rows, everything=everything)) if rows else none)
     return DONE
+
+
+def _emit_log(plans: Sequence[str], texts: Sequence[bytes]) -> None:
+    """Print records as they are kept: thousands of them need not be taken apart to be put together again."""
+    head = b'{"plans": ' + json.dumps(list(plans)).encode() + b',\n"records": [\n'
+    click.echo((head + b",\n".join(texts) + b'\n],\n"schema": "git-planner/log@1"}').decode())
 
 
 @click.command()

@@ -9,6 +9,8 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.flows.ledger import Rows, find, ledger
 from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.rules import canonical, names
 from git_planner.rules.ledger import Row, named
 from git_planner.rules.record import Record, best
 
@@ -55,6 +57,21 @@ def whole(repo: Repository, plans: Sequence[str], last: int | None = None) -> li
     """The whole records of some plans, oldest first; parameters as for `rows`."""
     found = sorted((record for plan in plans for record in ledger(repo, plan)), key=lambda each: each.id)
     return found if last is None else found[max(0, len(found) - last) :]
+
+
+def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[bytes]:
+    """The records of some plans as the JSON texts that they are kept as; order and parameters as for `rows`.
+
+    Raises:
+        PlannerError: E_JSON when one of them is no JSON.
+    """
+    kept = Store(repo).read_all([names.plan_ref(plan) for plan in plans], names.RECORDS)
+    found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
+    if last is not None:
+        found = found[max(0, len(found) - last) :]
+    for _, text in found:
+        canonical.loads_ours(text)
+    return [text.strip() for _, text in found]
 
 
 def best_record(repo: Repository, plan: str) -> Record:

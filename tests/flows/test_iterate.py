@@ -201,7 +201,7 @@ def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) ->
     assert [(each.record.verdict, each.record.value) for each in done.attempts] == [
         ("improved", 90.0),
         ("invalid", None),
-        ("invalid", None),
+        ("unmeasured", None),
         ("improved", 84.0),
         ("worse", 85.0),
     ]
