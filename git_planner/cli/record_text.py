@@ -66,7 +66,7 @@ def log_lines(rows: Sequence[Row], *, everything: bool) -> Iterator[str]:
             REASONS.get(row.reason or "", row.reason or ""),
         )
         table.append((row.plan, *columns) if everything else columns)
-    yield from _columns(table, right=("value", "delta"))
+    yield from in_columns(table, right=("value", "delta"))
 
 
 def details(record: Record) -> Iterator[str]:
@@ -105,7 +105,7 @@ def comparison(done: Comparison) -> Iterator[str]:
         ("instrument", (first.instrument or "-")[:12], (second.instrument or "-")[:12]),
         ("environment", (first.environment_digest or "-")[:12], (second.environment_digest or "-")[:12]),
     ]
-    yield from _columns(rows)
+    yield from in_columns(rows)
     if done.unlike is not None:
         yield f"not comparable: {done.unlike}"
         return
@@ -143,7 +143,7 @@ def _pairs(record: Record) -> Iterator[str]:
             yield f"  {name:<12} {value}"
 
 
-def _columns(rows: Sequence[tuple[str, ...]], right: Sequence[str] = ()) -> Iterator[str]:
+def in_columns(rows: Sequence[tuple[str, ...]], right: Sequence[str] = ()) -> Iterator[str]:
     """Lay rows out in columns under the headings of the first; those named are aligned to the right."""
     shape = "  ".join(
         f"{{:{'>' if name in right else '<'}{max(map(len, column))}}}"

@@ -11,8 +11,7 @@ and nothing has to be known about how many there will be. `h`, the horizon, is w
 spent: shares are nearly level up to there, where 6 / (pi^2 k^2), the usual choice, gives the first comparison
 61 % of the budget and the sixtieth 0.02 %. Rules that win budget back on success (LORD, alpha investing) keep
 the *share* of false keeps among all keeps small, not their number, and on a project that improves often they
-would let more false ones in; e-values can be looked at any time, but need about twice the runs for the gains
-we are after.
+would let more false ones in; e-values can be looked at at any time, and pay for that freedom with more runs.
 
 Within a comparison its share is spent over a few looks planned beforehand, so stopping at whichever look
 succeeds is paid for (the union bound again).

@@ -1,0 +1,83 @@
+"""`git record simulate`: what the comparisons of noisy metrics are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import TYPE_CHECKING
+
+import click
+
+from git_planner.cli.record_text import in_columns
+from git_planner.cli.shared import emit, json_option, say
+from git_planner.errors import DONE
+
+if TYPE_CHECKING:
+    from git_planner.rules.simulation import Evidence
+
+
+@click.command()
+@click.option(
+    "--trials", type=click.IntRange(1, 1000), default=60, show_default=True, help="A campaign's length."
+)
+@click.option(
+    "--campaigns",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="How many to go through.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Where chance begins.")
+@click.option("--metric", metavar="NAME", help="Take the numbers of this metric of the policy at HEAD.")
+@json_option
+def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json: bool) -> int:
+    """Print false keeps, power and cost in runs of noisy comparisons, found by simulation.
+
+    Campaigns of candidates that change nothing, and of candidates that are better by one or two standard
+    deviations of a single run, are gone through with noise of several kinds.
+    """
+    from git_planner.flows.simulate import simulate as run
+
+    found = run(metric, trials, campaigns, Random(seed))
+    if as_json:
+        emit(found.document())
+    else:
+        say("\n".join(evidence(found)))
+    return DONE
+
+
+def evidence(found: Evidence) -> Iterator[str]:
+    """The evidence in two tables."""
+    yield f"campaigns of {found.trials} candidates; the noise of a single run is 5 % (1 sigma)"
+    yield f"at most {found.bound:.3g} false keeps a campaign are to be expected"
+    yield ""
+    yield f"candidates that change nothing, {found.campaigns} campaigns a row"
+    yield from _shown(
+        ("noise", "false keeps a campaign", "runs a candidate", "most runs"),
+        *(
+            (each.noise, f"{each.kept:.2f}", f"{each.runs:.0f}", str(each.most))
+            for each in found.outcomes
+            if each.gain == 0
+        ),
+    )
+    yield ""
+    yield f"candidates that are better, {found.better} campaigns a row"
+    yield from _shown(
+        ("noise", "gain", "kept", "runs a candidate", "most runs"),
+        *(
+            (
+                each.noise,
+                f"{each.gain:g} sigma",
+                f"{100 * each.share:.1f} %",
+                f"{each.runs:.0f}",
+                str(each.most),
+            )
+            for each in found.outcomes
+            if each.gain > 0
+        ),
+    )
+
+
+def _shown(*rows: tuple[str, ...]) -> Iterator[str]:
+    for line in in_columns(rows, right=rows[0][1:]):
+        yield f"  {line}"

@@ -1,0 +1,66 @@
+"""The evidence: false keeps, power and cost in runs, under noise of every kind; and that the docs show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from git_planner.cli.numbers import evidence
+from git_planner.rules.policy import Pairs
+from git_planner.rules.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
+
+PAGE = Path(__file__).parents[2] / "docs" / "numbers.md"
+
+
+@pytest.fixture(scope="module")
+def found() -> Evidence:
+    """What 'git record simulate' finds."""
+    return simulate(Pairs(), 60, 50, Random(1))
+
+
+def outcome(found: Evidence, noise: str, gain: float) -> Outcome:
+    """One row."""
+    return next(each for each in found.outcomes if (each.noise, each.gain) == (noise, gain))
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_sixty_candidates_that_change_nothing_give_at_most_a_tenth_of_a_keep(
+    found: Evidence, noise: str
+) -> None:
+    assert found.bound <= 0.1
+    assert outcome(found, noise, 0).kept <= 0.1
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(found: Evidence, noise: str) -> None:
+    row = outcome(found, noise, 2)
+    assert row.share >= 0.79
+    assert row.runs <= 60
+    assert row.most <= 2 * Pairs().max
+
+
+def test_most_of_the_runs_are_spent_on_what_is_worth_them(found: Evidence) -> None:
+    assert outcome(found, "normal", 0).runs <= 24
+    assert outcome(found, "normal", 1).share >= 0.5
+
+
+def test_more_campaigns_stay_within_the_bound() -> None:
+    few = simulate(Pairs(), 60, 100, Random(7), [Case("normal", 0)])
+    assert few.outcomes[0].kept <= few.bound
+
+
+def test_the_kinds_of_noise_are_what_they_say() -> None:
+    for noise in ("normal", "heavy tails", "spikes", "correlated", "periodic"):
+        source = NOISES[noise](Random(3))
+        values = [next(source) for _ in range(40_000)]
+        middle = sum(values) / len(values)
+        deviation = (sum((each - middle) ** 2 for each in values) / len(values)) ** 0.5
+        assert deviation == pytest.approx(SIGMA, rel=0.2), noise
+    assert {case.noise for case in CASES} == set(NOISES)
+
+
+def test_the_page_shows_what_the_command_prints(found: Evidence) -> None:
+    block = "\n".join(f"    {line}".rstrip() for line in evidence(found))
+    assert block in PAGE.read_text(encoding="utf-8")
