@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.policy import AgentSettings, Correctness, Families, Metric, Program, Stop
+from git_planner.rules.policy import AgentSettings, Correctness, Families, Metric, Pairs, Program, Stop
 from git_planner.shipped import shipped
 from tests import samples
 from tests.lab import Lab
@@ -106,6 +106,17 @@ PATTERN_WORDS = "missing ), unterminated subpattern at position 0"
 POINTER_WORDS = "JSON pointer into what the command prints, read as JSON"
 BRANCH_WORDS = "the branch that iterations start from and are published to; 'main' unless told"
 METRIC = "metrics: [{{name: m, run: [a], better: lower, {more}}}]"
+
+
+def test_a_noisy_metric_is_compared_by_pairs_on_one_cpu() -> None:
+    text = HEAD + METRIC.format(more="pointer: /a, kind: noisy, min_gain: 2, pairs: {max: 60, alpha: 0.05}")
+    metric = config.parse_policy(text.encode(), "p").metric
+    assert metric is not None
+    assert (metric.source, metric.pin, metric.min_gain) == ("output", True, 2.0)
+    assert metric.pairs == Pairs(max=60, alpha=0.05)
+    counted = config.parse_policy((HEAD + METRIC.format(more="source: instructions")).encode(), "p").metric
+    assert counted is not None
+    assert (counted.source, counted.pin, counted.pairs) == ("instructions", False, Pairs())
 
 
 def test_the_template_is_a_policy_and_so_is_it_with_its_examples_on() -> None:
@@ -230,6 +241,25 @@ def test_the_billion_laughs_end_at_the_first() -> None:
             ["/metrics/1/name: 'm' is the name of an earlier metric"],
         ),
         (HEAD + "metrics: [{name: m, run: [a], pointer: /a}]", ["/metrics/0/better: is missing"]),
+        (
+            HEAD + METRIC.format(more="source: instructions, pattern: (a)"),
+            ["/metrics/0/pattern: says where the number is, but the source is 'instructions'"],
+        ),
+        (
+            HEAD + METRIC.format(more="pointer: /a, min_gain: 1, pairs: {}"),
+            [
+                "/metrics/0/min_gain: is for metrics whose kind is 'noisy'",
+                "/metrics/0/pairs: is for metrics whose kind is 'noisy'",
+            ],
+        ),
+        (
+            HEAD + METRIC.format(more="pointer: /a, kind: noisy, pairs: {min: 20, max: 10}"),
+            ["/metrics/0/pairs/min: must be at most the 'max' of 10"],
+        ),
+        (
+            HEAD + METRIC.format(more="pointer: /a, kind: noisy, pairs: {min: 4, max: 10}"),
+            ["/metrics/0/pairs/max: 10 pairs prove nothing at an 'alpha' of 0.1"],
+        ),
         (
             JUDGED + "families: {streak: 4, bonus_streak: 2}",
             ["/families/bonus_streak: must be at least the streak of 4"],

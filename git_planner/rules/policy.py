@@ -60,7 +60,9 @@ class Metric:
     """One number to be measured. The first metric of a policy decides; the others are reported.
 
     `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
-    stdout read as JSON; exactly one of them is set. `timeout` in seconds.
+    stdout read as JSON; exactly one of them is set, or neither when `source` is 'instructions': then the
+    number is that of the instructions which the run took. `timeout` in seconds. `pin`: it runs on one CPU.
+    `min_gain` is the smallest gain to be kept, in the metric's unit; it and `pairs` are for noisy ones.
     """
 
     name: str
@@ -72,6 +74,10 @@ class Metric:
     kind: Literal["deterministic", "noisy"]
     repeats: int
     timeout: float
+    source: Literal["output", "instructions"] = "output"
+    pin: bool = False
+    min_gain: float | None = None
+    pairs: Pairs = Pairs()
 
 
 @dataclass(frozen=True, slots=True)

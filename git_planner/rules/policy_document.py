@@ -7,8 +7,17 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from git_planner.rules import canonical
-from git_planner.rules.policy import AgentSettings, Correctness, Families, Metric, Policy, Program, Stop
+from git_planner.rules import canonical, pairs
+from git_planner.rules.policy import (
+    AgentSettings,
+    Correctness,
+    Families,
+    Metric,
+    Pairs,
+    Policy,
+    Program,
+    Stop,
+)
 
 COMMAND_TIMEOUT = 600.0
 PROMPT_BUDGET = 60_000
@@ -36,11 +45,31 @@ def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
         if metric["name"] in seen:
             yield f"{at}/name: '{metric['name']}' is the name of an earlier metric"
         seen.add(metric["name"])
-        if ("pattern" in metric) == ("pointer" in metric):
-            many = "both" if "pattern" in metric else "neither"
-            yield f"{at}: has {many} of 'pattern' and 'pointer'; exactly one says where the number is"
+        yield from _source(at, metric)
         if "pattern" in metric:
             yield from _pattern(f"{at}/pattern", metric["pattern"])
+        yield from _noisy(at, metric)
+
+
+def _source(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    if metric.get("source") == "instructions":
+        for key in ("pattern", "pointer"):
+            if key in metric:
+                yield f"{at}/{key}: says where the number is, but the source is 'instructions'"
+    elif ("pattern" in metric) == ("pointer" in metric):
+        many = "both" if "pattern" in metric else "neither"
+        yield f"{at}: has {many} of 'pattern' and 'pointer'; exactly one says where the number is"
+
+
+def _noisy(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("min_gain", "pairs"):
+        if key in metric and metric.get("kind") != "noisy":
+            yield f"{at}/{key}: is for metrics whose kind is 'noisy'"
+    numbers = _pairs(metric.get("pairs", {}))
+    if numbers.min > numbers.max:
+        yield f"{at}/pairs/min: must be at most the 'max' of {numbers.max}"
+    elif not pairs.schedule(numbers, 1).decidable:
+        yield f"{at}/pairs/max: {numbers.max} pairs prove nothing at an 'alpha' of {numbers.alpha:g}"
 
 
 def _pattern(at: str, pattern: str) -> Iterator[str]:
@@ -126,7 +155,15 @@ def _metric(document: Mapping[str, Any]) -> Metric:
         kind=document.get("kind", "deterministic"),
         repeats=document.get("repeats", 1),
         timeout=float(document.get("timeout", COMMAND_TIMEOUT)),
+        source=document.get("source", "output"),
+        pin=document.get("pin", document.get("kind") == "noisy"),
+        min_gain=None if "min_gain" not in document else float(document["min_gain"]),
+        pairs=_pairs(document.get("pairs", {})),
     )
+
+
+def _pairs(document: Mapping[str, Any]) -> Pairs:
+    return Pairs(**{key: type(getattr(Pairs(), key))(value) for key, value in document.items()})
 
 
 def _correctness(document: Mapping[str, Any] | None) -> Correctness | None:
