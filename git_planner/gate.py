@@ -13,40 +13,45 @@ from collections.abc import Iterator, Sequence
 
 from git_planner.errors import PlannerError
 
-# Guarded where the commit at HEAD has no policy that would say more.
-DEFAULT_GUARD = ("tests/**",)
-# State of an iteration is written once, by the store, which runs no hooks; nobody commits it by hand.
-STATE = (".advisor/**",)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from git_planner.judging.commits import Judge
+
 DOCUMENTS = (".plans/**/plan.json", "**/planner_packets/**/*.json", "experiments/records/*.json")
-STAGES = ("pre-commit", "pre-merge-commit")
+STAGES = ("pre-commit", "pre-merge-commit", "prepare-commit-msg")
+TRANSACTION = "reference-transaction"
 
 _GITLINK, _SYMLINK, _NOTHING = "160000", "120000", "000000"
-_LISTED = 20
 
 
 def main(argv: Sequence[str]) -> int:
     """Judge what is staged, as a hook; the boundary at which errors become a message and a status.
 
     Args:
-        argv: a stage of STAGES, and our folder in the common git directory.
+        argv: a stage of STAGES or TRANSACTION, and our folder in the common git directory. The moves of a
+            transaction are read from stdin, as git gives them.
 
     Returns:
         0 to let the commit pass; any other status makes git stop.
     """
     try:
         stage, planner = argv
+        if stage == TRANSACTION:
+            check_moves(planner, sys.stdin.buffer.read())
+            return 0
         if stage not in STAGES:
             raise PlannerError(
                 "E_USAGE", f"'{stage}' is not a hook of ours", hint="see 'git planner hooks -h'"
             )
         check_guard(planner)
-        check_documents()
+        if stage != "prepare-commit-msg":
+            check_documents()
     except PlannerError as error:
         return _report(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the guard fails closed
         said = f"{type(error).__name__}: {str(error)[:300]}"
         hint = "this is a defect; 'git planner check' shows the whole story with GIT_PLANNER_TRACE=1"
-        return _report(PlannerError("E_INTERNAL", f"the guard cannot judge this commit: {said}", hint=hint))
+        return _report(PlannerError("E_INTERNAL", f"the guard cannot judge this: {said}", hint=hint))
     return 0
 
 
@@ -59,20 +64,55 @@ def check_guard(planner: str | None = None) -> None:
     Raises:
         PlannerError: E_GUARD naming each path; E_POLICY when the policy at HEAD cannot be used; E_GIT.
     """
-    from git_planner.rules.policy import pathspecs
-
     branch = _our_branch()
     if branch is None:
         return
-    patterns, whence = _patterns(planner)
-    guarded = (*patterns, *STATE)
-    specs = pathspecs(guarded)
-    changes = list(_staged(_head(), specs))
-    for commit in _trusted(branch) if changes else ():
-        differing = {path for _, _, _, path in _staged(commit, specs)}
-        changes = [change for change in changes if change[3] in differing]
-    if changes:
-        raise _refusal(branch, changes, guarded, whence)
+    if not _born():
+        _check_first(branch)
+        return
+    from git_planner.gitio.repository import open_repository
+    from git_planner.judging.commits import Judge
+    from git_planner.judging.moves import changed_state, listed
+    from git_planner.rules.guard import kind_of
+    from git_planner.rules.names import HEADS, POLICY_FILE
+
+    if kind_of(HEADS + branch) == "proposal":
+        return
+    judge = Judge(open_repository())
+    head = judge.repo.resolve("HEAD")
+    rule = judge.rule(head)
+    if planner is not None:
+        _keep(planner, rule.patterns)
+    tree = _index_tree()
+    differences = [*judge.differences(head, tree), *changed_state(judge, head, tree)]
+    if differences and not any(_vouches(judge, each, tree) for each in _trusted(judge, branch)):
+        lines = listed(judge, differences, head)
+        lines[-1] = (
+            lines[-1]
+            .replace(f"at {head[:12]}", "at HEAD")
+            .replace("the default:", f"the default, because HEAD has no '{POLICY_FILE}':")
+        )
+        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=_hint(), details=lines)
+
+
+def check_moves(planner: str, lines: bytes) -> None:
+    """Refuse moves of our refs that would change what is guarded.
+
+    Args:
+        planner: our folder in the common git directory.
+        lines: 'old new ref', one a line, as git gives them to reference-transaction.
+
+    Raises:
+        PlannerError: E_GUARD for the first move that is refused; E_NO_BASE, E_POLICY, E_GIT.
+    """
+    from pathlib import Path
+
+    from git_planner.gitio.repository import open_repository
+    from git_planner.judging.commits import Judge
+    from git_planner.judging.moves import Moves, parse_moves
+
+    folder = Path(planner, "guards")
+    Moves(Judge(open_repository()), folder).check(parse_moves(os.fsdecode(lines)))
 
 
 def check_documents() -> None:
@@ -138,31 +178,27 @@ def _answer_kind(answer: object) -> str:
     return "planning-plan" if str(said).startswith("git-planner/planning-plan@") else "directive"
 
 
-def _patterns(planner: str | None) -> tuple[tuple[str, ...], str]:
-    """The guarded patterns of the policy at HEAD, which are also kept for the shim under the policy's id."""
-    from git_planner import config
-    from git_planner.rules.names import POLICY_FILE
-    from git_planner.rules.policy import ALWAYS_GUARDED
+def _check_first(branch: str) -> None:
+    """The first commit of a repository, or of a branch without history: nothing guarded may be in it."""
+    from git_planner.judging.moves import PROPOSE
+    from git_planner.rules.guard import DEFAULT_GUARD, STATE
+    from git_planner.rules.policy import ALWAYS_GUARDED, pathspecs
 
-    oid, whence = "none", f"the default, because HEAD has no '{POLICY_FILE}'"
-    guarded: tuple[str, ...] = (*DEFAULT_GUARD, *ALWAYS_GUARDED)
-    entry = _git("ls-tree", "-z", "--full-tree", "HEAD", "--", POLICY_FILE) if _born() else b""
-    if entry:
-        mode, kind, oid = entry.split(b"\t")[0].decode().split(" ")
-        if kind != "blob" or mode == _SYMLINK:
-            raise PlannerError("E_POLICY", f"'{POLICY_FILE}' at HEAD is not an ordinary file")
-        guarded = config.parse_policy(_git("cat-file", "blob", oid), f"HEAD:{POLICY_FILE}").guarded
-        whence = f"'{POLICY_FILE}' at HEAD"
-    if planner is not None:
-        _keep(planner, oid, guarded)
-    return guarded, whence
+    specs = pathspecs((*DEFAULT_GUARD, *ALWAYS_GUARDED, *STATE))
+    lines = [f"added: {_shown(path)}" for _, _, _, path in _staged(_head(), specs)]
+    if lines:
+        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE, details=lines)
 
 
-def _keep(planner: str, oid: str, guarded: Sequence[str]) -> None:
+def _keep(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
+    from git_planner.rules.guard import wide_specs
+    from git_planner.rules.names import POLICY_FILE
     from git_planner.rules.policy import pathspecs
 
-    lines = [f"git-planner guard 1 {oid}", *pathspecs((*guarded, *STATE, *DOCUMENTS)), "end"]
+    oid = (_ask("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none").decode().strip()
+    specs = [*wide_specs(patterns, state=True), *pathspecs(DOCUMENTS)]
+    lines = [f"git-planner guard 1 {oid}", *specs, "end"]
     if any("\n" in line for line in lines):
         return
     folder = os.path.join(planner, "guards")
@@ -177,6 +213,22 @@ def _keep(planner: str, oid: str, guarded: Sequence[str]) -> None:
         return
 
 
+def _index_tree() -> str:
+    """The tree that the given index would be committed as.
+
+    It is written from a copy: git holds the index itself, and a partial commit's is its lock.
+    """
+    import shutil
+    import tempfile
+
+    index = os.fsdecode(_git("rev-parse", "--git-path", "index")).removesuffix("\n")
+    with tempfile.TemporaryDirectory(prefix="git-planner-") as folder:
+        copy = os.path.join(folder, "index")
+        if os.path.exists(index):
+            shutil.copyfile(index, copy)
+        return _git("write-tree", index=copy).decode().strip()
+
+
 def _our_branch() -> str | None:
     """The branch HEAD is on when it is one of ours, short; None else."""
     from git_planner.rules import names
@@ -189,40 +241,34 @@ def _our_branch() -> str | None:
     return branch if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)) else None
 
 
-def _trusted(branch: str) -> Iterator[str]:
-    """Commits whose guarded paths may be taken over, because who answers for the guard has made them.
+def _trusted(judge: Judge, branch: str) -> Iterator[str]:
+    """Commits whose guarded content may be taken over, because who answers for the guard has made them.
 
-    On an iteration that is its own first commit: a change that got by the guard can be taken back. On a
-    plan's branch it is what a merge brings in from the base branch of the policy.
+    On an iteration that is its own first commit: a change that got by the guard can be taken back. On every
+    branch it is what it has, or is just merging, of the base branch.
     """
+    from git_planner.judging.moves import newer
     from git_planner.rules import names
 
     iteration = names.parse_iteration(branch)
-    if iteration is not None:
-        commit = _ask(
-            "rev-parse", "--quiet", "--verify", f"{names.ITERATIONS}{iteration.number:04d}^{{commit}}"
-        )
-        if commit:
-            yield commit.decode().strip()
-    elif branch.startswith(names.PLAN):
-        merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
-        merged.update((_ask("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split())
-        yield from (commit for commit in sorted(merged) if _on_base(commit))
+    start = judge.repo.maybe(f"{names.ITERATIONS}{iteration.number:04d}") if iteration else None
+    if start is not None:
+        yield start
+    merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
+    merged.update((_ask("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split())
+    for head in (*sorted(merged), "HEAD"):
+        yield from newer(judge, start, head) if start else judge.anchors(head)
 
 
-def _on_base(commit: str) -> bool:
-    """Whether a commit is part of the base branch, here or as last fetched."""
-    from git_planner import config
-    from git_planner.rules.names import HEADS, POLICY_FILE
+def _vouches(judge: Judge, commit: str, tree: str) -> bool:
+    """Whether a tree has the guarded content of a commit, and the state that HEAD has."""
+    from git_planner.judging.moves import changed_state
+    from git_planner.rules import names
 
-    policy = _ask("cat-file", "blob", f"HEAD:{POLICY_FILE}")
-    base = config.parse_policy(policy, f"HEAD:{POLICY_FILE}").base if policy else "main"
-    refs = _git(
-        "for-each-ref", "--format=%(refname)", f"--contains={commit}", f"{HEADS}{base}", "refs/remotes"
-    )
-    return any(
-        ref == HEADS + base or ref.split("/", 3)[3:] == [base] for ref in os.fsdecode(refs).splitlines()
-    )
+    if judge.differences(commit, tree):
+        return False
+    kept = "HEAD" if judge.repo.maybe(f"{commit}:{names.STATE_FILE}", "blob") is None else commit
+    return not changed_state(judge, kept, tree)
 
 
 def _staged(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
@@ -242,29 +288,12 @@ def _staged(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, st
         yield old, new, oid, path
 
 
-def _refusal(
-    branch: str, changes: Sequence[tuple[str, str, str, str]], guarded: Sequence[str], whence: str
-) -> PlannerError:
-    lines = [f"{_what(old, new)}: {_shown(path)}" for old, new, _, path in changes[:_LISTED]]
-    if len(changes) > _LISTED:
-        lines.append(f"and {len(changes) - _LISTED} more")
-    lines.append(f"guarded by {whence}: " + " ".join(f"'{pattern}'" for pattern in guarded))
+def _hint() -> str:
+    from git_planner.judging.moves import PROPOSE
+
     if os.path.basename(os.environ.get("GIT_INDEX_FILE", "index")) == "index":
-        hint = "take them out of the commit with 'git restore --staged -- PATH'"
-    else:
-        hint = "name the other paths only: 'git commit -- PATH'"
-    hint += "; what the guard protects is changed on the base branch"
-    return PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=hint, details=lines)
-
-
-def _what(old: str, new: str) -> str:
-    if old == _NOTHING:
-        return {_SYMLINK: "added link", _GITLINK: "added submodule"}.get(new, "added")
-    if new == _NOTHING:
-        return "removed"
-    if old != new:
-        return f"mode {old} to {new}"
-    return "moved submodule" if new == _GITLINK else "changed"
+        return f"take them out of the commit with 'git restore --staged -- PATH'; {PROPOSE}"
+    return f"name the other paths only: 'git commit -- PATH'; {PROPOSE}"
 
 
 def _born() -> bool:
@@ -276,9 +305,9 @@ def _head() -> str:
     return "HEAD" if _born() else _git("hash-object", "-t", "tree", "--stdin").decode().strip()
 
 
-def _git(*args: str) -> bytes:
-    """The output of a git that must succeed."""
-    status, output, words = _spawn(args)
+def _git(*args: str, index: str | None = None) -> bytes:
+    """The output of a git that must succeed; on another index than the given one when it is named."""
+    status, output, words = _spawn(args, index)
     if status != 0:
         said = words.decode(errors="replace").strip().removeprefix("fatal: ")
         raise PlannerError("E_GIT", said or f"'git {args[0]}' ended with status {status}")
@@ -291,13 +320,15 @@ def _ask(*args: str) -> bytes | None:
     return output if status == 0 else None
 
 
-def _spawn(args: Sequence[str]) -> tuple[int, bytes, bytes]:
+def _spawn(args: Sequence[str], index: str | None = None) -> tuple[int, bytes, bytes]:
     """Run git on the index and the repository that the hook was given."""
     import subprocess
 
     # Paths are patterns of ours and objects are what they are, whatever the person's command line said.
     ours = {f"GIT_{kind}_PATHSPECS": "0" for kind in ("LITERAL", "GLOB", "NOGLOB", "ICASE")}
     env = {**os.environ, **ours, "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    if index is not None:
+        env["GIT_INDEX_FILE"] = index
     done = subprocess.run(["git", *args], env=env, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return done.returncode, done.stdout, done.stderr
 

@@ -1,15 +1,7 @@
 
 # The guard. Two questions to git; Python starts only when a governed path is staged. Also baked in:
-#   python    the interpreter that installed this
-#   code      the folder that holds the package git_planner
 #   prefixes  the beginnings of the names of our branches
 # The guard fails closed: whatever can't be answered here is judged by Python, and without Python it is refused.
-
-# A git whose answers can't be bent by what the person's command line or environment says about paths or objects.
-ask() {
-	GIT_LITERAL_PATHSPECS=0 GIT_GLOB_PATHSPECS=0 GIT_NOGLOB_PATHSPECS=0 GIT_ICASE_PATHSPECS=0 \
-		GIT_NO_REPLACE_OBJECTS=1 git "$@"
-}
 
 on_our_branch() {
 	[ "$place" = ordinary ] || return 0
@@ -18,6 +10,14 @@ on_our_branch() {
 		case $branch in "refs/heads/$prefix"*) return 0 ;; esac
 	done
 	return 1
+}
+
+# Where pre-commit has been asked, or reference-transaction will be, there is nothing left to say. In the middle of
+# a cherry-pick or a revert it is kinder to stop before the message is written.
+asked_elsewhere() {
+	[ "$hook" = prepare-commit-msg ] || return 1
+	own=${GIT_DIR:-.git}
+	[ ! -e "$own/CHERRY_PICK_HEAD" ] && [ ! -e "$own/REVERT_HEAD" ]
 }
 
 # Whether something governed is staged, or can't be told to be not. The patterns of each policy are kept, as git
@@ -38,26 +38,8 @@ governed() {
 	! ask diff-index --cached --quiet --no-renames --no-ext-diff --ignore-submodules=none HEAD -- "$@" 2>/dev/null
 }
 
-judge() {
-	if [ ! -x "$python" ]; then
-		echo "error: the guard cannot judge this commit: its Python is gone, '$python' (E_HOOKS)" >&2
-		echo "hint: run 'git planner hooks install' with the git-planner that you have now" >&2
-		return 3
-	fi
-	"$python" -I -c '
-import sys
-sys.path.append(sys.argv.pop(1))
-try:
-    from git_planner.gate import main
-except ImportError as error:
-    hint = "run \"git planner hooks install\" with the git-planner that you have now"
-    sys.exit(f"error: the guard cannot judge this commit: {error} (E_HOOKS)\nhint: {hint}")
-sys.exit(main(sys.argv[1:]))
-' "$code" "$hook" "$planner"
-}
-
 guard() {
-	! governed || judge
+	asked_elsewhere || ! governed || judge
 }
 
 guard || exit

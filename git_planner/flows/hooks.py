@@ -21,9 +21,11 @@ from git_planner.gitio import includes
 from git_planner.gitio.repository import Repository
 
 INSTALL = "git planner hooks install"
-# Beside a hook of ours in the ordinary place: the hook that was there.
-KEPT = ".before-planner"
-_KEYS = {"schema", "place", "folder", "made", "python", "code", "files"}
+KEPT = hookset.KEPT
+_KEYS = {"schema", "place", "folder", "made", "outside", "python", "code", "files"}
+# Before the name of a hook that stands in the ordinary folder, in the list of what was written.
+_OUTSIDE = "outside/"
+EVERYWHERE = hookset.EVERYWHERE
 _INCLUDE = "planner/hooks.inc"
 _PROBES = tuple(f"{prefix}0000-probe" for prefix in hookset.PREFIXES)
 
@@ -104,10 +106,13 @@ def install(repo: Repository, *, ordinary: bool = False) -> Installed:
         before = None
     setting = _setting(repo, ordinary=ordinary)
     contents = _ordinary_files(repo, setting) if ordinary else hookset.files(setting)
-    made = before["made"] if before else not setting.folder.exists()
+    everywhere = _everywhere_files(setting)
+    made = before["made"] if before else not Path(setting.theirs if everywhere else setting.folder).exists()
     setting.planner.mkdir(parents=True, exist_ok=True)
     changed = _write_files(setting, contents)
-    changed |= _write_manifest(setting, contents, made=made)
+    if everywhere:
+        changed |= _write_hooks(Path(setting.theirs), everywhere)
+    changed |= _write_manifest(setting, contents | everywhere, made=made)
     if not ordinary:
         changed |= includes.append(repo, hookset.PREFIXES, _INCLUDE)
     chained = tuple(name for name in (*hookset.OURS, *hookset.OTHERS) if _has_theirs(setting, name))
@@ -122,12 +127,12 @@ def uninstall(repo: Repository) -> Removed:
     """
     manifest = _manifest(repo)
     changed = includes.cut(repo, hookset.PREFIXES, _INCLUDE)
-    ordinary = manifest if manifest is not None and manifest["place"] == "ordinary" else None
     # Without what the installation wrote, ours are looked for where hooks of the repository would be.
-    folder = Path(ordinary["folder"]) if ordinary else repo.place / _setting(repo, ordinary=False).theirs
-    restored, left = _restore(folder, made=bool(ordinary and ordinary["made"]))
+    where = manifest and (manifest["folder"] if manifest["place"] == "ordinary" else manifest["outside"])
+    folder = Path(where) if where else repo.place / _setting(repo, ordinary=False).theirs
+    restored, left = _restore(folder, made=bool(manifest and manifest["made"]))
     changed |= restored
-    for name in ("hooks", "guards"):
+    for name in ("hooks", "guards", "cache"):
         changed |= repo.private(name).exists()
         shutil.rmtree(repo.private(name), ignore_errors=True)
     for name in ("hooks.inc", "theirs.inc", "hooks.json"):
@@ -147,16 +152,19 @@ def status(repo: Repository) -> Status:
             "error", "hooks-absent", "no hooks of git-planner are installed", str(repo.common), INSTALL
         )
         return Status(None, None, theirs, (absent,))
+    partly: list[Finding] = []
     # Whoever looks may run another Python than the one the hooks were installed with; that is no defect.
     setting = replace(
         _setting(repo, ordinary=manifest["place"] == "ordinary"),
         python=manifest["python"],
         code=manifest["code"],
     )
+    if setting.place == "include" and not setting.outside:
+        partly.append(_partly(setting))
     findings = [*_file_findings(repo, setting, manifest), *_interpreter_findings(manifest)]
     if setting.place == "include":
         findings += _include_findings(repo, setting)
-    return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, tuple(findings))
+    return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
 
 
 def _setting(repo: Repository, *, ordinary: bool) -> Setting:
@@ -170,45 +178,59 @@ def _setting(repo: Repository, *, ordinary: bool) -> Setting:
             f"core.hooksPath comes from '{values[-1].origin}', which other repositories use too",
             hint=f"run '{INSTALL}' without --ordinary",
         )
+    theirs = values[-1].value if values else str(repo.common / "hooks")
+    own = not values or values[-1].scope == "local"
     return Setting(
         "ordinary" if ordinary else "include",
         repo.common,
-        values[-1].value if values else str(repo.common / "hooks"),
+        theirs,
         repo.place,
         sys.executable,
         str(Path(git_planner.__file__).parents[1]),
+        outside=own and os.path.isabs(theirs) and not _lies_in_work_tree(repo, Path(theirs)),
     )
 
 
 def _has_theirs(setting: Setting, name: str) -> bool:
-    kept = KEPT if setting.place == "ordinary" and name in hookset.OURS else ""
+    apart = name in hookset.OURS if setting.place == "ordinary" else name == EVERYWHERE and setting.outside
+    kept = KEPT if apart else ""
     return hookset.is_hook(setting.top / setting.theirs / (name + kept))
 
 
 def _ordinary_files(repo: Repository, setting: Setting) -> dict[str, Content]:
     """Our hooks for the ordinary folder, with what was there put aside under another name."""
     folder = setting.folder
-    if not folder.is_absolute() or (repo.top is not None and _lies_in_work_tree(repo, folder)):
+    if not folder.is_absolute() or _lies_in_work_tree(repo, folder):
         raise PlannerError(
             "E_HOOKS",
             f"the hooks folder '{folder}' is part of the project's files",
             hint=f"run '{INSTALL}' without --ordinary; that leaves the folder alone",
         )
-    contents: dict[str, Content] = {}
-    for name in hookset.OURS:
-        hook, kept = folder / name, folder / (name + KEPT)
-        if os.path.lexists(hook) and not hookset.is_ours(hook) and os.path.lexists(kept):
-            raise PlannerError(
-                "E_HOOKS",
-                f"'{hook}' was replaced after '{kept.name}' had been put aside",
-                hint="keep one of the two under the hook's name, remove the other, then install again",
-            )
-        contents[name] = setting.script(name, str(kept))
-    return contents
+    return {name: _apart(setting, folder, name) for name in hookset.OURS}
+
+
+def _everywhere_files(setting: Setting) -> dict[str, Content]:
+    """What stands in the ordinary folder though our hooks have one of their own."""
+    if setting.place == "ordinary" or not setting.outside:
+        return {}
+    return {_OUTSIDE + EVERYWHERE: _apart(setting, Path(setting.theirs), EVERYWHERE)}
+
+
+def _apart(setting: Setting, folder: Path, name: str) -> bytes:
+    """The text of a hook in the ordinary folder, which goes on to the one that was put aside there."""
+    hook, kept = folder / name, folder / (name + KEPT)
+    if os.path.lexists(hook) and not hookset.is_ours(hook) and os.path.lexists(kept):
+        raise PlannerError(
+            "E_HOOKS",
+            f"'{hook}' was replaced after '{kept.name}' had been put aside",
+            hint="keep one of the two under the hook's name, remove the other, then install again",
+        )
+    return setting.script(name, str(kept), place="ordinary")
 
 
 def _lies_in_work_tree(repo: Repository, folder: Path) -> bool:
-    assert repo.top is not None
+    if repo.top is None:
+        return False
     real = folder.resolve()
     return real.is_relative_to(repo.top.resolve()) and not real.is_relative_to(repo.common.resolve())
 
@@ -224,9 +246,20 @@ def _write_files(setting: Setting, contents: dict[str, Content]) -> bool:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         changed |= _write_include(setting.planner / "hooks.inc", str(folder))
         changed |= _write_include(setting.planner / "theirs.inc", setting.theirs)
-    for name, content in contents.items():
+        for name, content in contents.items():
+            changed |= hookset.put(folder / name, content)
+        return changed
+    return _write_hooks(folder, contents)
+
+
+def _write_hooks(folder: Path, contents: dict[str, Content]) -> bool:
+    """Write hooks into the ordinary folder; those that are there are put aside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = False
+    for where, content in contents.items():
+        name = where.removeprefix(_OUTSIDE)
         path = folder / name
-        if setting.place == "ordinary" and os.path.lexists(path) and not hookset.is_ours(path):
+        if os.path.lexists(path) and not hookset.is_ours(path):
             os.replace(path, folder / (name + KEPT))
         changed |= hookset.put(path, content)
     return changed
@@ -255,6 +288,7 @@ def _write_manifest(setting: Setting, contents: dict[str, Content], *, made: boo
         "place": setting.place,
         "folder": str(setting.folder),
         "made": made,
+        "outside": setting.theirs if setting.place == "include" and setting.outside else None,
         "python": setting.python,
         "code": setting.code,
         "files": {name: hookset.digest(content) for name, content in contents.items()},
@@ -307,7 +341,13 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
             INSTALL,
         )
         return
-    found = {name: hookset.digest_of(folder / name) for name in manifest["files"]}
+    outside = Path(manifest["outside"] or folder)
+    found = {
+        name: hookset.digest_of(
+            outside / name.removeprefix(_OUTSIDE) if name.startswith(_OUTSIDE) else folder / name
+        )
+        for name in manifest["files"]
+    }
     changed = sorted(name for name, digest in manifest["files"].items() if found[name] != digest)
     if changed:
         names = ", ".join(f"'{name}'" for name in changed)
@@ -318,11 +358,7 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
             str(folder),
             INSTALL,
         )
-    wanted: dict[str, Content] = (
-        hookset.files(setting)
-        if setting.place == "include"
-        else {name: setting.script(name, str(folder / (name + KEPT))) for name in hookset.OURS}
-    )
+    wanted = _wanted(setting)
     if manifest["files"] != {name: hookset.digest(content) for name, content in wanted.items()}:
         yield Finding(
             "warning",
@@ -332,6 +368,29 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
             str(repo.common),
             INSTALL,
         )
+
+
+def _wanted(setting: Setting) -> dict[str, Content]:
+    """What an installation would write now, whatever lies there."""
+
+    def apart(name: str) -> bytes:
+        return setting.script(name, f"{setting.theirs}/{name}{KEPT}", place="ordinary")
+
+    if setting.place == "ordinary":
+        return {name: apart(name) for name in hookset.OURS}
+    everywhere: dict[str, Content] = {_OUTSIDE + EVERYWHERE: apart(EVERYWHERE)} if setting.outside else {}
+    return hookset.files(setting) | everywhere
+
+
+def _partly(setting: Setting) -> Finding:
+    return Finding(
+        "warning",
+        "hooks-partly",
+        f"'{setting.theirs}' is not ours to write into, so our branches are guarded while they are "
+        "checked out, and not when they are moved from elsewhere",
+        setting.theirs,
+        "let CI run 'git planner check --range', which sees what hooks do not",
+    )
 
 
 def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Finding]:

@@ -15,11 +15,20 @@ from git_planner.shipped import shipped
 
 Place = Literal["include", "ordinary"]
 
+# Beside a hook of ours in the ordinary place: the hook that was there.
+KEPT = ".before-planner"
 PREFIXES = (names.PLAN, names.ITER, names.TOURNAMENT)
 MARK = b"#!/bin/sh\n# git-planner hook"
 
 # hook -> its shell text. A hook of ours runs, then the one that the repository had.
-OURS = {"pre-commit": "guard.sh", "pre-merge-commit": "guard.sh"}
+OURS = {
+    "pre-commit": "guard.sh",
+    "pre-merge-commit": "guard.sh",
+    "prepare-commit-msg": "guard.sh",
+    "reference-transaction": "transaction.sh",
+}
+# Stands in the ordinary folder, too: in a rebase HEAD is on no branch, and branches move that are not HEAD's.
+EVERYWHERE = "reference-transaction"
 OTHERS = (
     "applypatch-msg",
     "commit-msg",
@@ -40,15 +49,13 @@ OTHERS = (
     "pre-push",
     "pre-rebase",
     "pre-receive",
-    "prepare-commit-msg",
     "proc-receive",
     "push-to-checkout",
-    "reference-transaction",
     "sendemail-validate",
     "update",
 )
 # Run several times a commit, or take over git's own work by being there: never put there in advance.
-_NOT_IN_ADVANCE = {"reference-transaction", "post-index-change", "proc-receive", "push-to-checkout"}
+_NOT_IN_ADVANCE = {"post-index-change", "proc-receive", "push-to-checkout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Setting:
         top: what a relative one is looked up from now.
         python: the interpreter.
         code: the folder that holds the package.
+        outside: whether EVERYWHERE stands in the folder of the repository's own hooks, too.
     """
 
     place: Place
@@ -81,6 +89,7 @@ class Setting:
     top: Path
     python: str
     code: str
+    outside: bool = False
 
     @property
     def planner(self) -> Path:
@@ -92,14 +101,14 @@ class Setting:
         """Where the hooks go."""
         return self.planner / "hooks" if self.place == "include" else Path(self.theirs)
 
-    def script(self, name: str, theirs: str) -> bytes:
+    def script(self, name: str, theirs: str, *, place: Place | None = None) -> bytes:
         """The text of one hook: baked values, what all hooks share, then what this one does."""
         baked = {
             "hook": name,
             "theirs": theirs,
             "planner": str(self.planner),
             "common": re.sub(r"[\n\\*?\[\]]", "?", str(self.common)),
-            "place": self.place,
+            "place": place or self.place,
         }
         if name in OURS:
             baked |= {"python": self.python, "code": self.code, "prefixes": " ".join(PREFIXES)}
@@ -111,6 +120,7 @@ class Setting:
                 MARK + f" '{name}', {how}\n".encode(),
                 os.fsencode(lines),
                 texts.joinpath("world.sh").read_bytes(),
+                *([texts.joinpath("ask.sh").read_bytes()] if name in OURS else []),
                 texts.joinpath(OURS.get(name, "pass.sh")).read_bytes(),
             )
         )
@@ -131,6 +141,8 @@ def files(setting: Setting) -> dict[str, Content]:
     found: dict[str, Content] = {}
     for name in (*OURS, *OTHERS):
         theirs = f"{setting.theirs}/{name}"
+        if name == EVERYWHERE and setting.outside:
+            theirs += KEPT
         if name in OURS or is_hook(setting.top / theirs):
             found[name] = setting.script(name, theirs)
         elif os.path.isabs(setting.theirs):

@@ -14,14 +14,14 @@ guard: ["tests/**", "*.lock"]
 correctness: {run: [python3, -m, pytest]}
 """
 ITERATION = "iter/0001-next"
-GUARDED = "  guarded by '.git-planner.yml' at HEAD: 'tests/**' '*.lock' '.git-planner.yml' '.advisor/**'\n"
+GUARDED = "  guarded by '.git-planner.yml' at HEAD: 'tests/**' '*.lock' '.git-planner.yml'\n"
 UNSTAGE = (
     "hint: take them out of the commit with 'git restore --staged -- PATH'; "
-    "what the guard protects is changed on the base branch\n"
+    "what the guard protects is changed on the base branch: 'git planner guard propose'\n"
 )
 ONLY = (
     "hint: name the other paths only: 'git commit -- PATH'; "
-    "what the guard protects is changed on the base branch\n"
+    "what the guard protects is changed on the base branch: 'git planner guard propose'\n"
 )
 
 
@@ -37,6 +37,18 @@ def guarded_lab(lab: Lab, *, ordinary: bool = False, install: bool = True) -> La
     if install:
         hooks.install(lab.repo, ordinary=ordinary)
     lab.git("checkout", "-q", "-b", ITERATION)
+    return lab
+
+
+def begun(lab: Lab) -> Lab:
+    """The iteration with its state commit and the trusted copy of that, as planning leaves them."""
+    blob = lab.git("hash-object", "-w", "--stdin", stdin="{}\n")
+    tree = lab.git("mktree", stdin=f"100644 blob {blob}\tstate.json\n")
+    rows = lab.git("ls-tree", "HEAD") + f"\n040000 tree {tree}\t.advisor\n"
+    start = lab.git("commit-tree", lab.git("mktree", stdin=rows), "-p", "HEAD", "-m", "state")
+    moves = f"update refs/heads/{ITERATION} {start}\ncreate refs/planner/iterations/0001 {start}\n"
+    lab.git("update-ref", "--stdin", stdin=moves)
+    lab.git("restore", "--staged", "--worktree", ".advisor")
     return lab
 
 

@@ -70,8 +70,10 @@ def assert_works(lab: Lab) -> None:
     done = lab.run_git("commit", "-a", "-m", "no")
     assert (done.status, "/surplus: " in done.err + done.out) == (1, True)
     lab.git("restore", ".git-planner.yml")
+    lab.git("checkout", "-q", "-b", "other")
+    lab.commit("not on main", {"tests/run.sh": "exit 2\n"})
     lab.git("checkout", "-q", ITERATION)
-    done = lab.run_git("merge", "-q", "-m", "merge", "main")
+    done = lab.run_git("merge", "-q", "-m", "merge", "other")
     assert (done.status, "(E_GUARD)" in done.err + done.out) == (1, True)
 
 

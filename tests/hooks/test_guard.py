@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows import hooks
-from tests.hooks.place import GUARDED, ITERATION, ONLY, UNSTAGE, guarded_lab, hook, hooks_started, refusal
+from git_planner.rules.policy import SECTIONED, START_UP
+from tests.hooks.place import (
+    GUARDED,
+    ITERATION,
+    ONLY,
+    UNSTAGE,
+    begun,
+    guarded_lab,
+    hook,
+    hooks_started,
+    refusal,
+)
 from tests.lab import Lab
 
 Change = Callable[[Lab], None]
@@ -89,16 +100,16 @@ def case_of_pathspecs(lab: Lab) -> None:
 CASES: list[tuple[Change, tuple[str, ...]]] = [
     (change, ("changed: tests/test_code.py",)),
     (add, ("added: tests/deep/er/conftest.py",)),
-    (remove, ("removed: tests/test_code.py",)),
-    (rename_away, ("removed: tests/test_code.py",)),
+    (remove, ("deleted: tests/test_code.py",)),
+    (rename_away, ("deleted: tests/test_code.py",)),
     (rename_in, ("added: tests/code.py",)),
     (chmod, ("mode 100644 to 100755: tests/run.sh",)),
     (symlink, ("mode 100644 to 120000: tests/test_code.py",)),
-    (folder_by_link, ("added link: tests", "removed: tests/run.sh", "removed: tests/test_code.py")),
+    (folder_by_link, ("added link: tests", "deleted: tests/run.sh", "deleted: tests/test_code.py")),
     (submodule, ("added submodule: tests/module",)),
     (ignored_submodule, ("added submodule: tests/module",)),
     (policy, ("changed: .git-planner.yml",)),
-    (state, ("added: .advisor/state.json",)),
+    (state, ("not as the iteration began: .advisor/state.json",)),
     (odd_name, (r"added: 'tests/a\nb'",)),
     (case_of_pathspecs, ("changed: tests/test_code.py",)),
 ]
@@ -151,20 +162,26 @@ def test_on_all_our_branches(lab: Lab, branch: str) -> None:
 
 
 @pytest.mark.parametrize("branch", ["main", "iteration", "feature/iter/0001-x", "planned/x"])
-def test_nothing_starts_elsewhere(lab: Lab, branch: str) -> None:
+def test_only_the_backbone_starts_elsewhere(lab: Lab, branch: str) -> None:
     guarded_lab(lab)
     lab.git("checkout", "-q", *(() if branch == "main" else ("-b",)), branch)
     change(lab)
-    assert hooks_started(lab, "commit", "-q", "-m", "yes") == []
+    assert hooks_started(lab, "commit", "-q", "-m", "yes") == ["reference-transaction"] * 2
     assert lab.git("log", "-1", "--format=%s") == "yes"
 
 
 def test_python_does_not_start_for_what_is_not_governed(lab: Lab) -> None:
-    _kept(guarded_lab(lab))
+    begun(guarded_lab(lab))
+    _kept(lab)
     _bake(lab, "python", "/bin/false")
     (lab.path / "src/code.py").write_text("print(3)\n")
     lab.git("add", "src")
-    assert hooks_started(lab, "commit", "-q", "-m", "yes") == ["pre-commit"]
+    assert hooks_started(lab, "commit", "-q", "-m", "yes") == [
+        "pre-commit",
+        "prepare-commit-msg",
+        "reference-transaction",
+        "reference-transaction",
+    ]
     change(lab)
     assert lab.run_git("commit", "-q", "-m", "no").status == 1
 
@@ -188,13 +205,19 @@ def test_merge(lab: Lab) -> None:
     guarded_lab(lab)
     lab.commit("code", {"src/code.py": "print(2)\n"})
     lab.git("checkout", "-q", "main")
+    lab.git("checkout", "-q", "-b", "other")
     lab.commit("tests change", {"tests/test_code.py": "def test(): assert 1\n"})
     lab.git("checkout", "-q", ITERATION)
-    done = lab.run_git("merge", "-q", "-m", "merge", "main")
+    done = lab.run_git("merge", "-q", "-m", "merge", "other")
     assert (done.status, done.err.splitlines()[:2]) == (
         1,
         [f"error: guarded paths are staged on '{ITERATION}' (E_GUARD)", "  changed: tests/test_code.py"],
     )
+    lab.git("merge", "--abort")
+    # What the base branch has agreed to may be taken over.
+    lab.git("branch", "-f", "main", "other")
+    done = lab.run_git("merge", "-q", "-m", "merge", "main")
+    assert (done.status, done.err) == (0, "")
 
 
 def test_a_plan_takes_over_what_the_base_changed(lab: Lab) -> None:
@@ -213,10 +236,9 @@ def test_a_plan_takes_over_what_the_base_changed(lab: Lab) -> None:
 
 
 def test_an_iteration_may_take_a_change_back(lab: Lab) -> None:
-    guarded_lab(lab)
-    lab.git("update-ref", "refs/planner/iterations/0001", "HEAD")
+    begun(guarded_lab(lab))
     change(lab)
-    lab.git("commit", "-q", "--no-verify", "-m", "got by")
+    lab.git("-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", "got by")
     lab.git("restore", "--source=HEAD~1", "--staged", "--worktree", "tests")
     assert lab.run_git("commit", "-q", "-m", "taken back").status == 0
     (lab.path / "tests/test_code.py").write_text("another\n")
@@ -230,8 +252,7 @@ def test_no_policy_at_head_means_the_default_guard(lab: Lab) -> None:
     lab.git("checkout", "-q", "-b", ITERATION)
     lab.commit("fine", {"a.lock": "1"})
     default = (
-        "  guarded by the default, because HEAD has no '.git-planner.yml': "
-        "'tests/**' '.git-planner.yml' '.advisor/**'\n"
+        "  guarded by the default, because HEAD has no '.git-planner.yml': 'tests/**' '.git-planner.yml'\n"
     )
     (lab.path / "tests/a.py").write_text("2\n")
     (lab.path / ".git-planner.yml").write_text("{}")
@@ -248,17 +269,20 @@ def test_first_commit_of_an_orphan_branch(lab: Lab) -> None:
     assert done.status == 1
     assert "added: tests/test_code.py" in done.err
     lab.git("rm", "-q", "-r", "--cached", "tests", ".git-planner.yml")
-    assert lab.run_git("commit", "-q", "-m", "yes").status == 0
+    done = lab.run_git("commit", "-q", "-m", "no")
+    said = "error: 'iter/0009-orphan' would have no commit in common with the base branch (E_GUARD)\n"
+    assert (done.status, done.err.startswith(said)) == (128, True)
 
 
 def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
     lab.commit("policy", {".git-planner.yml": "guard: [\n"})
-    hooks.install(lab.repo)
     lab.git("checkout", "-q", "-b", ITERATION)
+    hooks.install(lab.repo)
     (lab.path / "a").write_text("")
     lab.git("add", "a")
     done = lab.run_git("commit", "-m", "no")
-    assert (done.status, done.err.split(" cannot be ")[0]) == (1, "error: 'HEAD:.git-planner.yml'")
+    policy = f"{lab.git('rev-parse', 'HEAD')[:12]}:.git-planner.yml"
+    assert (done.status, done.err.split(" cannot be ")[0]) == (1, f"error: '{policy}'")
     assert "(E_POLICY)" in done.err
 
 
@@ -293,10 +317,13 @@ def test_damaged_patterns_guard_all_the_same_and_heal(lab: Lab, damage: bytes | 
 
 def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     kept = _kept(guarded_lab(lab))
+    patterns = ("tests/**", "tests", "*.lock", ".git-planner.yml", *START_UP, *SECTIONED, "**/.gitattributes")
+    both = [each for one in patterns for each in dict.fromkeys((one, one.removesuffix("/**")))]
+    both += [".advisor/**", ".advisor"]
+    wide = "".join(f":(top,icase,glob){each}\n" for each in dict.fromkeys(both))
     assert kept.read_text() == (
         f"git-planner guard 1 {kept.name}\n"
-        ":(top,glob)tests/**\n:(top,glob)tests\n:(top,glob)*.lock\n:(top,glob).git-planner.yml\n"
-        ":(top,glob).advisor/**\n:(top,glob).advisor\n"
+        f"{wide}"
         ":(top,glob).plans/**/plan.json\n:(top,glob)**/planner_packets/**/*.json\n"
         ":(top,glob)experiments/records/*.json\nend\n"
     )
@@ -310,14 +337,15 @@ def _bake(lab: Lab, key: str, value: str) -> None:
 
 
 def test_without_its_python_the_guard_refuses(lab: Lab) -> None:
-    _kept(guarded_lab(lab))
+    begun(guarded_lab(lab))
+    _kept(lab)
     _bake(lab, "python", "/nowhere/python")
     change(lab)
     done = lab.run_git("commit", "-m", "no")
     assert (done.status, done.err) == (
         1,
         (
-            "error: the guard cannot judge this commit: its Python is gone, '/nowhere/python' (E_HOOKS)\n"
+            "error: the guard cannot judge this: its Python is gone, '/nowhere/python' (E_HOOKS)\n"
             "hint: run 'git planner hooks install' with the git-planner that you have now\n"
         ),
     )
@@ -336,7 +364,7 @@ def test_without_its_package_the_guard_refuses(lab: Lab, tmp_path: Path) -> None
     assert (done.status, done.err) == (
         1,
         (
-            "error: the guard cannot judge this commit: No module named 'git_planner' (E_HOOKS)\n"
+            "error: the guard cannot judge this: No module named 'git_planner' (E_HOOKS)\n"
             'hint: run "git planner hooks install" with the git-planner that you have now\n'
         ),
     )
@@ -359,7 +387,7 @@ def test_a_defect_refuses(lab: Lab) -> None:
     assert (done.returncode, done.stderr) == (
         4,
         (
-            "error: the guard cannot judge this commit: ValueError: broken (E_INTERNAL)\n"
+            "error: the guard cannot judge this: ValueError: broken (E_INTERNAL)\n"
             "hint: this is a defect; 'git planner check' shows the whole story with GIT_PLANNER_TRACE=1\n"
         ),
     )

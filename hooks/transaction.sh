@@ -1,0 +1,57 @@
+
+# The guard's backbone: no branch of ours moves but through this. It is started for every change of every ref, so
+# what is not ours costs a shell and nothing more. A move whose guarded paths are those of the trusted commit
+# passes with one question to git; every other one is judged by Python, and without Python it is refused.
+
+theirs_next() {
+	has_theirs || exit 0
+	as_they_know_it
+}
+
+[ "$1" = prepared ] || {
+	theirs_next
+	exec "$theirs" "$@"
+}
+
+# Whether git finds nothing of guarded paths changed, by the patterns kept for that ref: its name, what to compare
+# with, the patterns, 'end'. They are read as data, never run.
+same() {
+	list=$planner/guards/$1
+	new=$2
+	[ -r "$list" ] || return 1
+	set --
+	{
+		IFS= read -r line && [ "$line" = "git-planner guard 2 $ref" ] || return 1
+		IFS= read -r against || return 1
+		while IFS= read -r line && [ "$line" != end ]; do
+			set -- "$@" "$line"
+		done
+	} <"$list"
+	[ "$line" = end ] || return 1
+	ask diff-tree -r --quiet --no-renames --no-ext-diff --ignore-submodules=none "$against" "$new" -- "$@" \
+		2>/dev/null
+}
+
+all='' unsure='' many=.
+while read -r old new ref; do
+	all="$all$old $new $ref
+"
+	case $ref in
+	refs/heads/iter/* | refs/heads/plan/* | refs/heads/bo4/*)
+		# A branch may go.
+		case $new in *[!0]*) ;; *) continue ;; esac
+		[ "$old" != "$new" ] || continue
+		# When git packs its refs it names them all.
+		many=$many.
+		[ ${#many} -lt 8 ] && same "$ref" "$new" && continue
+		;;
+	refs/planner/iterations/*) ;;
+	*) continue ;;
+	esac
+	unsure="$unsure$old $new $ref
+"
+done
+[ -z "$unsure" ] || printf %s "$unsure" | judge || exit
+
+theirs_next
+printf %s "$all" | "$theirs" "$@"
