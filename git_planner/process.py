@@ -29,6 +29,8 @@ LIMIT = 16 * 1024 * 1024
 GRACE = 2.0
 MARK = "GIT_PLANNER_RUN"
 _CHUNK = 256 * 1024
+# Seconds that what the program started has, after it, to end without being told.
+_LAST_BREATH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +252,8 @@ class _Watch:
         try:
             self._drain()
             left = self._left()
+            if left and self._over():
+                left = self._staying(left)
             if not self._over() or left:
                 self._signal(signal.SIGTERM, left)
                 self._wait(left, grace)
@@ -331,6 +335,14 @@ class _Watch:
         """What is alive of all that the program started."""
         candidates = self._seen | self._below() | set(related(self._mark, self._child.pid))
         return {each for each in candidates if each.pid != self._child.pid and alive(each)}
+
+    def _staying(self, left: set[psutil.Process]) -> set[psutil.Process]:
+        """Those that do not end by themselves right after the program, as what serves a sandbox does."""
+        until = time.monotonic() + _LAST_BREATH
+        while left and time.monotonic() < until:
+            time.sleep(0.001)
+            left = {each for each in left if alive(each)}
+        return left
 
     def _signal(self, number: signal.Signals, others: set[psutil.Process]) -> None:
         import psutil

@@ -85,6 +85,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "document": samples.POLICY,
         "digest": policy.digest,
         "unguard": (),
+        "jail": "auto",
     }
 
 

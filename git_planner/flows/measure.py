@@ -7,9 +7,10 @@ Nothing that one run leaves behind, in its files, its home or its processes, is 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from git_planner import process
 from git_planner.errors import PlannerError
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
+from git_planner.host import jail
+from git_planner.host.jail import Jail, NoJail
 from git_planner.rules import canonical, metric, proof, verdict
 from git_planner.rules.names import POLICY_FILE
 from git_planner.rules.policy import Correctness, Metric, Policy
@@ -27,6 +30,7 @@ from git_planner.rules.verdict import Refusal
 # Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
 _EPOCH = "315532800"
 _PROOF = "proof.xml"
+JAIL_READ = "GIT_PLANNER_JAIL_READ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
 
 
 def site(repo: Repository, policy: Policy) -> Site:
-    """Describe the machine, the tools that the policy's commands name, and the variables they are given."""
+    """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
+    found = jail.find(policy.jail, _path())
     machine = os.uname()
     runs = [*([policy.correctness.run] if policy.correctness else []), *(each.run for each in policy.metrics)]
     stable = {
@@ -110,10 +115,15 @@ def site(repo: Repository, policy: Policy) -> Site:
         "git": repo.git.line("version").removeprefix("git version "),
         "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
     }
+    # Why there is no jail is said, but two reasons for it make no two environments.
+    held: dict[str, Any] = {"jail": "none"}
+    if isinstance(found, Jail):
+        held = {"jail": found.shown, "jail_read": [str(each) for each in _shown(repo)]}
     # The values are in the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
-    digest = canonical.digest({**stable, "variables": {name: _text(value) for name, value in values.items()}})
-    return Site(stable, round(os.getloadavg()[0], 2), digest)
+    variables = {name: _text(value) for name, value in values.items()}
+    digest = canonical.digest({**stable, **held, "variables": variables})
+    return Site({**stable, "jail": found.shown}, round(os.getloadavg()[0], 2), digest)
 
 
 def measure(
@@ -148,6 +158,7 @@ class _Run:
         self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
     ) -> None:
         self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
+        self.jail = jail.find(policy.jail, _path())
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
 
@@ -190,7 +201,8 @@ class _Run:
     ) -> tuple[Proof, Refusal | None] | Refusal:
         self.tell(f"correctness: {' '.join(correctness.run)}")
         with exported(self.repo, self.tree) as place:
-            report = place / _PROOF
+            report = place / jail.RESULTS / _PROOF
+            report.parent.mkdir()
             argv = _with_report(correctness, report)
             done = self._start("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
@@ -221,12 +233,17 @@ class _Run:
     def _start(
         self, name: str, argv: Sequence[str], timeout: float, place: Path, *, step: str | None = None
     ) -> process.Finished | Refusal:
+        if isinstance(self.jail, NoJail) and self.policy.jail == "required":
+            return Refusal("no_jail", self.jail.why)
+        nonce = secrets.token_hex(16) if self._sealed(step) else ""
         try:
+            words, env = self._confined(argv, place)
             done = process.run(
-                argv,
+                words,
                 cwd=place / "tree",
                 seconds=timeout,
-                env=_environment(self.policy, place),
+                env=env,
+                stdin=f"{nonce}\n".encode() if nonce else b"",
                 stdout=self.logs / f"{name}.stdout",
                 stderr=self.logs / f"{name}.stderr",
             )
@@ -237,7 +254,23 @@ class _Run:
         self.seconds[step or name] = self.seconds.get(step or name, 0.0) + done.seconds
         if done.timed_out:
             return Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {timeout:g} seconds")
-        return done
+        if said := jail.not_started(self.jail, done):
+            return Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
+        opened = metric.unsealed(done.stdout, nonce) if nonce else done.stdout
+        return replace(done, status=jail.status(self.jail, done), stdout=opened)
+
+    def _sealed(self, step: str | None) -> bool:
+        return any(each.name == step and metric.is_sealed(each) for each in self.policy.metrics)
+
+    def _confined(self, argv: Sequence[str], place: Path) -> tuple[Sequence[str], Mapping[str, str]]:
+        """The command line and environment of a run: in the jail, when there is one."""
+        env = _environment(self.policy, place)
+        if isinstance(self.jail, NoJail):
+            return argv, env
+        own = [each for each in (self.repo.top, self.repo.common) if each is not None]
+        if self.repo.common.name == ".git":
+            own.append(self.repo.common.parent)
+        return jail.confined(self.jail, argv, env, place, hidden=own, shown=_shown(self.repo))
 
 
 def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
@@ -276,6 +309,12 @@ def _environment(policy: Policy, place: Path) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "SOURCE_DATE_EPOCH": _EPOCH,
     }
+
+
+def _shown(repo: Repository) -> list[Path]:
+    """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
+    said = os.environ.get(JAIL_READ) or repo.config("planner.jailRead") or ""
+    return [Path(each) for each in said.split(os.pathsep) if os.path.isabs(each)]
 
 
 def _path() -> str:

@@ -16,6 +16,18 @@ from git_planner.rules.verdict import Refusal
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _SHOWN = 4
+# In a pattern: a secret of the one run, which its command reads as the first line of its standard input.
+NONCE = "{nonce}"
+
+
+def is_sealed(metric: Metric) -> bool:
+    """Whether the metric counts only beside the secret of its run."""
+    return NONCE in (metric.pattern or "")
+
+
+def unsealed(stdout: bytes, nonce: str) -> bytes:
+    """What a run printed with NONCE for its secret, and with nothing else for NONCE; patterns read that."""
+    return stdout.replace(NONCE.encode(), b"{forged}").replace(nonce.encode(), NONCE.encode())
 
 
 def read(metric: Metric, stdout: bytes) -> float | Refusal:

@@ -167,6 +167,7 @@ class Policy:
     document: Mapping[str, Any] = field(repr=False)
     digest: str = ""
     unguard: tuple[str, ...] = ()
+    jail: Literal["auto", "required", "off"] = "auto"
 
     @property
     def metric(self) -> Metric | None:

@@ -121,6 +121,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         document=document,
         digest=canonical.digest(document),
         unguard=tuple(document.get("unguard", ())),
+        jail=document.get("jail", "auto"),
     )
 
 

@@ -27,6 +27,7 @@ REASONS = {
     "crash": "the benchmark crashed",
     "timeout": "the time allowed for a command ran out",
     "missing_tool": "a program that the policy names is not installed",
+    "no_jail": "the policy asks for a jail, and there is none",
     "submodule": "a guarded path is a submodule, which is not measured",
 }
 

@@ -16,7 +16,7 @@ from git_planner.rules.policy import Metric
 from git_planner.rules.record import REASONS, Measured, Verdict, better
 from git_planner.rules.statistics import median, spread
 
-UNMEASURED = ("crash", "timeout", "missing_tool", "submodule", "implementer_failed")
+UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
 
 
 @dataclass(frozen=True, slots=True)
