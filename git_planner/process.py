@@ -157,18 +157,23 @@ class _Sink:
     _rest: bytearray = field(default_factory=bytearray)
 
     def put(self, data: bytes) -> None:
+        """Take a piece; what failed once is left out from then on, so that the program can be ended."""
         part = data[: max(0, self.limit - len(self.kept))]
         self.dropped = self.dropped or len(part) < len(data)
         self.kept += part
         if self.file is not None and part:
-            self.file.write(part)
-            self.file.flush()
+            file, self.file = self.file, None
+            file.write(part)
+            file.flush()
+            self.file = file
         if self.on_line is None:
             return
+        on_line, self.on_line = self.on_line, None
         *lines, last = data.split(b"\n")
         for line in lines:
-            self.on_line(bytes(self._rest) + line)
+            on_line(bytes(self._rest) + line)
             self._rest.clear()
+        self.on_line = on_line
         # A line beyond the limit is cut there, so that a program without line ends cannot fill the memory.
         self._rest += last[: max(0, self.limit - len(self._rest))]
 
