@@ -20,6 +20,8 @@ from git_planner.flows import hooks, hookset
 from git_planner.flows.finding import Finding
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
+from git_planner.host import jail
+from git_planner.host.jail import Jail
 from git_planner.rules import names
 from git_planner.rules.policy import Policy
 
@@ -194,6 +196,24 @@ def _startable(repo: Repository, program: str) -> bool:
     return repo.git.run("cat-file", "-e", f"HEAD:{os.path.normpath(program)}").status == 0
 
 
+def _jail(patient: Patient) -> Iterator[Finding]:
+    """Whether measured commands can be kept from the rest of the machine."""
+    policy = patient.policy
+    if policy is None or not (policy.correctness or policy.metrics):
+        return
+    found = jail.find(policy.jail, os.environ.get("PATH", os.defpath))
+    patient.facts["jail"] = found.shown
+    if isinstance(found, Jail) or policy.jail == "off":
+        return
+    yield Finding(
+        "error" if policy.jail == "required" else "warning" if found.installed else "info",
+        "no-jail",
+        f"measured commands run without a jail: {found.why}",
+        jail.PROGRAM,
+        "see docs/jail.md for what this machine has to allow" if found.installed else "install bubblewrap",
+    )
+
+
 def _codex(patient: Patient) -> Iterator[Finding]:
     """The codex program and how it is logged in; what the repository does not use is only a fact."""
     from git_planner.agents import codex_login
@@ -255,9 +275,9 @@ def _framework_installed(patient: Patient) -> Iterator[Finding]:
     if framework is None:
         return
     theirs = patient.repo.place / hooks.status(patient.repo).theirs
-    missing = [name for name in hookset.OURS if not _runs_framework(theirs / name)]
+    missing = [name for name in hookset.FRAMEWORK if not _runs_framework(theirs / name)]
     if missing:
-        types = " ".join(f"--hook-type {name}" for name in hookset.OURS)
+        types = " ".join(f"--hook-type {name}" for name in hookset.FRAMEWORK)
         yield Finding(
             "warning",
             "framework-not-installed",
@@ -321,6 +341,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _identity,
     _policy,
     _programs,
+    _jail,
     _codex,
     _hooks,
     _framework_installed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ schema: git-planner/policy@1
 base: main
 guard: ["tests/**"]
 correctness: {run: [git, --version]}
+jail: off
 agents: {planner: offline, implementer: patches, patches: patches}
 """
 
@@ -58,6 +60,7 @@ def test_all_is_well(healthy: Lab) -> None:
     assert lines[3:] == [
         "identity: C O Mitter <committer@example.com>",
         "base: main",
+        "jail: none (turned off by the policy)",
         "codex: none",
         "codex login: none",
         "hooks: include",
@@ -212,6 +215,8 @@ def test_a_shallow_clone(healthy: Lab) -> None:
 
 
 def test_nothing_is_changed(healthy: Lab) -> None:
+    # The first look leaves a mark that the policy fits its schema.
+    doctor.examine(healthy.repo)
     before = sorted(path for path in healthy.path.rglob("*"))
     with healthy.undisturbed():
         doctor.examine(healthy.repo)
@@ -233,3 +238,28 @@ def test_a_setting_that_cannot_be_read_is_a_finding(healthy: Lab) -> None:
 def test_place_of_the_repository(healthy: Lab, tmp_path: Path) -> None:
     done = healthy.run("git-planner", "doctor", "--json", cwd=tmp_path)
     assert (done.status, json.loads(done.out)["code"]) == (2, "E_NOT_A_REPOSITORY")
+
+
+@pytest.mark.parametrize(
+    ("mode", "program", "severity"),
+    [("auto", None, "info"), ("required", None, "error"), ("auto", "broken", "warning"), ("off", None, None)],
+)
+def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, severity: str | None) -> None:
+    folder = healthy.root / "programs"
+    for name in ("git", "sh"):
+        found_ = shutil.which(name)
+        assert found_
+        folder.mkdir(exist_ok=True)
+        (folder / name).symlink_to(found_)
+    if program:
+        hook(folder / "bwrap", "echo 'bwrap: no permissions to make a namespace' >&2; exit 1")
+    os.environ["PATH"] = str(folder)
+    healthy.commit("policy", {".git-planner.yml": POLICY.replace("jail: off", f"jail: {mode}")})
+    told = [each for each in doctor.examine(healthy.repo).findings if each.code == "no-jail"]
+    why = (
+        "bubblewrap does not work here: no permissions to make a namespace"
+        if program
+        else "bubblewrap is not installed"
+    )
+    message = f"measured commands run without a jail: {why}"
+    assert [(each.severity, each.message) for each in told] == ([(severity, message)] if severity else [])
