@@ -20,21 +20,8 @@ from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.running import PROMPT, keep
 from git_planner.errors import PlannerError
 from git_planner.rules.extract import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract
+from git_planner.rules.stop import PASSING_AGENT
 
-# What another attempt may mend. All else (a missing program, a refused login, a spent quota) it cannot.
-PASSING = frozenset(
-    (
-        "E_AGENT_EMPTY",
-        "E_AGENT_FAILED",
-        "E_CODEX_EMPTY",
-        "E_CODEX_FAILED",
-        "E_CODEX_INCOMPLETE",
-        "E_CODEX_NETWORK",
-        "E_CODEX_RATE",
-        "E_CODEX_SERVER",
-        "E_CODEX_STREAM",
-    )
-)
 OUTCOME, PACKET, SCHEMA, STRICT_SCHEMA = "outcome.json", "packet.json", "schema.json", "strict_schema.json"
 _KEYS = {"directive": DIRECTIVE_KEYS, "planning-plan": PLANNING_PLAN_KEYS}
 _LONGEST_WAIT = 30.0
@@ -109,7 +96,7 @@ class PlanningAgent:
                 return campaign.attempt(number)
             except PlannerError as error:
                 failure, faults = error, campaign.faults
-                if error.code not in PASSING and error.code != "E_ANSWER":
+                if error.code not in PASSING_AGENT and error.code != "E_ANSWER":
                     break
                 tell(f"attempt {number} gave no plan: {error.message}")
         raise _final(failure, campaign.made)

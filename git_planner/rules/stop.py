@@ -8,26 +8,24 @@ from typing import Any
 
 from git_planner.rules.policy import Stop
 
-# Errors of an attempt that a further attempt may well not meet again. All others end a loop at once: a login,
-# a setting or a missing program does not mend itself, and a broken repository is not for a loop to go on in.
-PASSING = frozenset(
+# Failures of an agent that another try may mend. All else (a missing program, a refused login, a spent quota)
+# it cannot.
+PASSING_AGENT = frozenset(
     {
         "E_AGENT_EMPTY",
         "E_AGENT_FAILED",
-        "E_ANSWER",
+        "E_CODEX_EMPTY",
         "E_CODEX_FAILED",
         "E_CODEX_INCOMPLETE",
         "E_CODEX_NETWORK",
         "E_CODEX_RATE",
         "E_CODEX_SERVER",
         "E_CODEX_STREAM",
-        "E_CONFLICT",
-        "E_DEADLINE",
-        "E_JSON",
-        "E_PATCH",
-        "E_SCHEMA",
     }
 )
+# Errors of an attempt that a further attempt may well not meet again. All others end a loop at once: a login,
+# a setting or a missing program does not mend itself, and a broken repository is not for a loop to go on in.
+PASSING = PASSING_AGENT | {"E_ANSWER", "E_CONFLICT", "E_DEADLINE", "E_JSON", "E_PATCH", "E_SCHEMA"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,11 @@ import pytest
 from git_planner.agents.codex import CodexImplementer, CodexTransport, api_planner, codex_planner
 from git_planner.agents.codex_login import LoginKind, chatgpt_login, login_kind
 from git_planner.agents.contract import Answer, Request, Usage
-from git_planner.agents.planning import PASSING, PlanningAgent
+from git_planner.agents.planning import PlanningAgent
 from git_planner.config import Settings, settings
 from git_planner.errors import PlannerError
 from git_planner.process import alive
+from git_planner.rules.stop import PASSING_AGENT
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
 from tests.doubles import responses
 from tests.doubles.responses import Server, Turn, codex_home, serving
@@ -256,7 +257,7 @@ def test_each_failure_ends_as_documented(lab: Lab, home: Path, name: str) -> Non
     assert case.says in caught.value.message
     assert len(server.script.requests) == case.requests
     assert time.monotonic() - began < case.seconds + 3
-    assert case.requests == 1 or case.code in PASSING
+    assert case.requests == 1 or case.code in PASSING_AGENT
     for number in range(1, case.requests + 1):
         attempt = lab.root / "run" / f"attempt-{number}"
         assert set(KEPT) <= {path.name for path in attempt.iterdir()}
