@@ -198,7 +198,7 @@ def _keep(planner: str, patterns: Sequence[str]) -> None:
 
     oid = (_ask("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none").decode().strip()
     specs = [*wide_specs(patterns, state=True), *pathspecs(DOCUMENTS)]
-    lines = [f"git-planner guard 1 {oid}", *specs, "end"]
+    lines = [f"git-planner guard 1 {oid}", "HEAD", *specs, "end"]
     if any("\n" in line for line in lines):
         return
     folder = os.path.join(planner, "guards")

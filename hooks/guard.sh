@@ -1,6 +1,7 @@
 
-# The guard. Two questions to git; Python starts only when a governed path is staged. Also baked in:
-#   prefixes  the beginnings of the names of our branches
+# The guard. A question to git, or two; Python starts only when a governed path is staged. Also baked in:
+#   prefixes   the beginnings of the names of our branches
+#   documents  pathspecs of the documents that are judged by their schemas
 # The guard fails closed: whatever can't be answered here is judged by Python, and without Python it is refused.
 
 on_our_branch() {
@@ -20,22 +21,44 @@ asked_elsewhere() {
 	[ ! -e "$own/CHERRY_PICK_HEAD" ] && [ ! -e "$own/REVERT_HEAD" ]
 }
 
-# Whether something governed is staged, or can't be told to be not. The patterns of each policy are kept, as git
-# pathspecs, in a file named by the policy's object id. It is read as data, never run.
-governed() {
-	on_our_branch || return 1
-	policy=$(ask rev-parse -q --verify HEAD:.git-planner.yml) || policy=none
-	list=$planner/guards/$policy
-	[ -r "$list" ] || return 0
-	set --
+# Read a list of git pathspecs as data, never run: its first line, what to compare with, the patterns, 'end'.
+patterns() {
+	list=$planner/guards/$1
+	[ -r "$list" ] || return 1
+	specs=''
 	{
-		IFS= read -r line && [ "$line" = "git-planner guard 1 $policy" ] || return 0
+		IFS= read -r line && [ "$line" = "$2" ] || return 1
+		IFS= read -r against || return 1
 		while IFS= read -r line && [ "$line" != end ]; do
-			set -- "$@" "$line"
+			specs="$specs$line
+"
 		done
 	} <"$list"
-	[ "$line" = end ] || return 0
-	! ask diff-index --cached --quiet --no-renames --no-ext-diff --ignore-submodules=none HEAD -- "$@" 2>/dev/null
+	[ "$line" = end ]
+}
+
+# Whether something governed is staged, or can't be told to be not. Patterns are kept for each branch, by the hook
+# that judges its moves, and for each policy, in a file named by the policy's object id.
+governed() {
+	on_our_branch || return 1
+	own=${GIT_DIR:-.git}
+	if [ -r "$own/HEAD" ] && read -r head <"$own/HEAD" && head=${head#ref: } &&
+		patterns "$head" "git-planner guard 2 $head"; then
+		specs="$specs$documents
+"
+	else
+		policy=$(ask rev-parse -q --verify HEAD:.git-planner.yml) || policy=none
+		patterns "$policy" "git-planner guard 1 $policy" || return 0
+	fi
+	set -f
+	IFS='
+'
+	# shellcheck disable=SC2086
+	set -- $specs
+	unset IFS
+	set +f
+	! ask diff-index --cached --quiet --no-renames --no-ext-diff --ignore-submodules=none "$against" -- "$@" \
+		2>/dev/null
 }
 
 guard() {

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from git_planner import gate
 from git_planner.rules import names
+from git_planner.rules.policy import pathspecs
 from git_planner.shipped import shipped
 
 Place = Literal["include", "ordinary"]
@@ -27,6 +29,8 @@ OURS = {
     "prepare-commit-msg": "guard.sh",
     "reference-transaction": "transaction.sh",
 }
+# What the pre-commit framework has to be installed for.
+FRAMEWORK = ("pre-commit", "pre-merge-commit")
 # Stands in the ordinary folder, too: in a rebase HEAD is on no branch, and branches move that are not HEAD's.
 EVERYWHERE = "reference-transaction"
 OTHERS = (
@@ -111,7 +115,12 @@ class Setting:
             "place": place or self.place,
         }
         if name in OURS:
-            baked |= {"python": self.python, "code": self.code, "prefixes": " ".join(PREFIXES)}
+            baked |= {
+                "python": self.python,
+                "code": self.code,
+                "prefixes": " ".join(PREFIXES),
+                "documents": "\n".join(pathspecs(gate.DOCUMENTS)),
+            }
         lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
         texts = shipped("hooks")
         how = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"

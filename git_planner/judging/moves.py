@@ -103,6 +103,8 @@ class Moves:
             differences += state_differences(self.judge, new)
             if anchor is None or differences:
                 raise self._refused(ref, differences, anchor)
+            began = written_by(self.judge, new) or anchor
+            self._keep(ref, began, self.judge.rule(anchor).patterns, state=True)
             return
         state = changed_state(self.judge, start, new)
         differences = [*self.judge.differences(start, new), *state]
@@ -197,10 +199,8 @@ def changed_state(judge: Judge, start: str, tip: str) -> list[Difference]:
 
 def state_differences(judge: Judge, tip: str) -> list[Difference]:
     """The same where this repository has no copy of the start: the state must at least be written by one."""
-    git = judge.repo.git
-    spec = f":(top,literal){names.STATE_FILE}"
-    start = git.line("rev-list", "-1", tip, "--", spec)
-    if not start:
+    git, start = judge.repo.git, written_by(judge, tip)
+    if start is None:
         # No state is fine; other files in its place are not.
         anchors = list(judge.anchors(tip))
         return changed_state(judge, anchors[0], tip) if anchors else []
@@ -210,6 +210,12 @@ def state_differences(judge: Judge, tip: str) -> list[Difference]:
         words = f"not written by the first commit of an iteration: {names.STATE_FILE}"
         return [Difference("state", names.STATE_FILE, words)]
     return changed_state(judge, start, tip)
+
+
+def written_by(judge: Judge, tip: str) -> str | None:
+    """The commit that wrote the state that a commit has; None when there never was one."""
+    spec = f":(top,literal){names.STATE_FILE}"
+    return judge.repo.git.line("rev-list", "-1", tip, "--", spec) or None
 
 
 def newer(judge: Judge, start: str, tip: str) -> Iterator[str]:

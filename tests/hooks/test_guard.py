@@ -287,9 +287,9 @@ def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
 
 
 def _kept(lab: Lab) -> Path:
-    """The file with the patterns of the policy."""
+    """The file with the patterns that count on the branch."""
     lab.commit("the patterns are kept", {"src/code.py": "print(2)\n"})
-    return lab.path / ".git/planner/guards" / lab.git("rev-parse", "HEAD:.git-planner.yml")
+    return lab.path / ".git/planner/guards/refs/heads" / ITERATION
 
 
 @pytest.mark.parametrize(
@@ -297,37 +297,46 @@ def _kept(lab: Lab) -> Path:
     [
         b"",
         b"\0\xff garbage ' \" $(touch owned) `touch owned`\n",
-        b"git-planner guard 1 OID\n:(top,glob)src/none\n",
-        b"git-planner guard 1 0000\n:(top,glob)src/none\nend\n",
+        b"git-planner guard 2 REF\nmain\n:(top,glob)src/none\n",
+        b"git-planner guard 2 refs/heads/iter/0002-x\nmain\n:(top,glob)src/none\nend\n",
         None,
     ],
-    ids=["empty", "garbage", "cut", "another policy's", "gone"],
+    ids=["empty", "garbage", "cut", "another branch's", "gone"],
 )
 def test_damaged_patterns_guard_all_the_same_and_heal(lab: Lab, damage: bytes | None) -> None:
     kept = _kept(guarded_lab(lab))
     whole = kept.read_bytes()
     kept.unlink()
     if damage is not None:
-        kept.write_bytes(damage.replace(b"OID", kept.name.encode()))
+        kept.write_bytes(damage.replace(b"REF", f"refs/heads/{ITERATION}".encode()))
     change(lab)
     assert lab.run_git("commit", "-m", "no").err == refusal("changed: tests/test_code.py")
+    lab.git("restore", "--staged", "--worktree", "tests")
+    for number in range(2):
+        lab.commit("healed", {"src/code.py": f"print(9{number})\n"})
     assert kept.read_bytes() == whole
     assert not (lab.path / "owned").exists()
 
 
 def test_what_is_kept_for_the_shim(lab: Lab) -> None:
-    kept = _kept(guarded_lab(lab))
+    guarded_lab(lab)
+    change(lab)
+    assert lab.run_git("commit", "-m", "no").status == 1
     patterns = ("tests/**", "tests", "*.lock", ".git-planner.yml", *START_UP, *SECTIONED, "**/.gitattributes")
     both = [each for one in patterns for each in dict.fromkeys((one, one.removesuffix("/**")))]
     both += [".advisor/**", ".advisor"]
     wide = "".join(f":(top,icase,glob){each}\n" for each in dict.fromkeys(both))
+    kept = lab.path / ".git/planner/guards" / lab.git("rev-parse", "HEAD:.git-planner.yml")
+    against = lab.git("rev-parse", "HEAD")
+    branch = kept.parent / "refs/heads" / ITERATION
+    assert branch.read_text() == f"git-planner guard 2 refs/heads/{ITERATION}\n{against}\n{wide}end\n"
     assert kept.read_text() == (
-        f"git-planner guard 1 {kept.name}\n"
+        f"git-planner guard 1 {kept.name}\nHEAD\n"
         f"{wide}"
         ":(top,glob).plans/**/plan.json\n:(top,glob)**/planner_packets/**/*.json\n"
         ":(top,glob)experiments/records/*.json\nend\n"
     )
-    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+    assert sorted(path.name for path in kept.parent.iterdir()) == sorted([kept.name, "refs"])
 
 
 def _bake(lab: Lab, key: str, value: str) -> None:
