@@ -16,11 +16,13 @@ from typing import Any
 
 from git_planner import process
 from git_planner.errors import PlannerError
+from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail, NoJail
 from git_planner.rules import canonical, metric, proof, verdict
+from git_planner.rules.comparison import Comparison
 from git_planner.rules.names import POLICY_FILE
 from git_planner.rules.policy import Correctness, Metric, Policy
 from git_planner.rules.proof import Proof
@@ -55,6 +57,7 @@ class Outcome:
     proof: Proof | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    comparison: Comparison | None = None
 
 
 def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
@@ -93,6 +96,9 @@ def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
                     "better": each.better,
                     "kind": each.kind,
                     "repeats": each.repeats,
+                    # Left out where it is as ever, so that instruments keep their names.
+                    **({"source": each.source} if each.source != "output" else {}),
+                    **({"pin": each.pin} if each.pin != (each.kind == "noisy") else {}),
                 }
                 for each in policy.metrics
             ],
@@ -134,6 +140,7 @@ def measure(
     before: Proof | None,
     logs: Path,
     tell: Callable[[str], None],
+    rival: Rival | None = None,
 ) -> Outcome:
     """Run the whole instrument on a tree.
 
@@ -144,11 +151,28 @@ def measure(
         before: the proof of the instrument's baseline, which the collected tests are held against.
         logs: a folder for what the commands print; made when missing.
         tell: progress.
+        rival: compare the deciding metric by pairs with this one; repeat it as often as the policy says when
+            None.
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    return _Run(repo, policy, tree, logs, tell).whole(before)
+    return _Run(repo, policy, tree, logs, tell).whole(before, rival)
+
+
+def samples(
+    repo: Repository,
+    policy: Policy,
+    tree: str,
+    each: Metric,
+    runs: int,
+    *,
+    logs: Path,
+    tell: Callable[[str], None],
+) -> list[float] | Refusal:
+    """Measure one metric of a tree many times; parameters as for `measure`."""
+    logs.mkdir(parents=True, exist_ok=True)
+    return _Run(repo, policy, tree, logs, tell).samples(each, runs)
 
 
 class _Run:
@@ -161,8 +185,9 @@ class _Run:
         self.jail = jail.find(policy.jail, _path())
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
+        self.comparison: Comparison | None = None
 
-    def whole(self, before: Proof | None) -> Outcome:
+    def whole(self, before: Proof | None, rival: Rival | None) -> Outcome:
         self.logs.mkdir(parents=True, exist_ok=True)
         found: Proof | None = None
         if self.policy.correctness is None:
@@ -174,12 +199,12 @@ class _Run:
             found, refusal = proven
             if refusal is not None:
                 return self._outcome(refusal, (), found)
-        return self._measured(found)
+        return self._measured(found, rival)
 
-    def _measured(self, found: Proof | None) -> Outcome:
+    def _measured(self, found: Proof | None, rival: Rival | None) -> Outcome:
         metrics: list[Measured] = []
         for place, each in enumerate(self.policy.metrics):
-            measured = self._metric(each)
+            measured = self._paired(each, rival) if rival and place == 0 else self._metric(each)
             if isinstance(measured, Measured):
                 metrics.append(measured)
             elif place == 0:
@@ -194,7 +219,7 @@ class _Run:
         self, refusal: Refusal | None, metrics: tuple[Measured, ...], found: Proof | None
     ) -> Outcome:
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
-        return Outcome(refusal, metrics, found, seconds, tuple(self.notes))
+        return Outcome(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
 
     def _correct(
         self, correctness: Correctness, before: Proof | None
@@ -213,22 +238,38 @@ class _Run:
         return read, proof.judge(read, status=done.status, require=correctness.require, before=before)
 
     def _metric(self, each: Metric) -> Measured | Refusal:
-        samples = []
-        for turn in range(1, each.repeats + 1):
-            self.tell(f"{each.name} ({turn} of {each.repeats}): {' '.join(each.run)}")
-            with exported(self.repo, self.tree) as place:
-                done = self._start(f"{each.name}-{turn}", each.run, each.timeout, place, step=each.name)
-            if isinstance(done, Refusal):
-                return done
-            if done.status != 0:
-                return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
-            if done.truncated:
-                return Refusal("no_metric", f"'{each.name}': more was printed than is read")
-            value = metric.read(each, done.stdout)
+        found = self.samples(each, each.repeats)
+        return found if isinstance(found, Refusal) else verdict.summarise(each, found)
+
+    def _paired(self, each: Metric, rival: Rival) -> Measured | Refusal:
+        found = compare(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
+        if isinstance(found, Refusal):
+            return found
+        self.comparison = found
+        return verdict.summarise(each, found.candidate)
+
+    def samples(self, each: Metric, runs: int) -> list[float] | Refusal:
+        """One metric's values, as often as told."""
+        found = []
+        for turn in range(1, runs + 1):
+            self.tell(f"{each.name} ({turn} of {runs}): {' '.join(each.run)}")
+            value = self._sample(each, None, f"{each.name}-{turn}")
             if isinstance(value, Refusal):
                 return value
-            samples.append(value)
-        return verdict.summarise(each, samples)
+            found.append(value)
+        return found
+
+    def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
+        """One run of a metric, on the tree to be measured or on another one."""
+        with exported(self.repo, tree or self.tree) as place:
+            done = self._start(name, each.run, each.timeout, place, step=each.name)
+        if isinstance(done, Refusal):
+            return done
+        if done.status != 0:
+            return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
+        if done.truncated:
+            return Refusal("no_metric", f"'{each.name}': more was printed than is read")
+        return metric.read(each, done.stdout)
 
     def _start(
         self, name: str, argv: Sequence[str], timeout: float, place: Path, *, step: str | None = None

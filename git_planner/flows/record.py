@@ -20,14 +20,16 @@ from git_planner.flows import measure, settle, trust
 from git_planner.flows.candidate import Candidate, weigh
 from git_planner.flows.ledger import Rows, baseline_proof, find, ledger
 from git_planner.flows.measure import Outcome, Site
+from git_planner.flows.paired import Rival, rival
 from git_planner.flows.settle import Finding
 from git_planner.flows.trust import Subject, find_state
-from git_planner.gitio import worktree
+from git_planner.gitio import export, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import ledger as rows_
 from git_planner.rules.directive import State
 from git_planner.rules.names import token
-from git_planner.rules.record import REASONS, Record
+from git_planner.rules.policy import pathspecs
+from git_planner.rules.record import REASONS, Record, best
 from git_planner.rules.verdict import Refusal
 
 Tell = Callable[[str], None]
@@ -180,13 +182,19 @@ class _Recorder:
         plan, instrument = self.subject.plan, candidate.instrument
         draft = self._draft(candidate).with_(environment_digest=site.digest, environment=site.document())
         source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
-        if source is not None and not self.force:
+        if source is not None and not self.force and self._serves(source, rows):
             return self._from_cache(draft, source.id)
         before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
         logs = self.repo.private("records", f"running-{token()}")
         try:
             outcome = measure.measure(
-                self.repo, self.subject.policy, candidate.tree, before=before, logs=logs, tell=self.tell
+                self.repo,
+                self.subject.policy,
+                candidate.tree,
+                before=before,
+                logs=logs,
+                tell=self.tell,
+                rival=self._rival(candidate, rows),
             )
             done = self._write(_finding(draft, outcome))
             with suppress(OSError):
@@ -195,6 +203,29 @@ class _Recorder:
             shutil.rmtree(logs, ignore_errors=True)
         return replace(done, logs=self._logs(done.record.id))
 
+    def _serves(self, source: rows_.Row, rows: Sequence[rows_.Row]) -> bool:
+        """Whether a known result of the same tree tells how it compares with the present best."""
+        metric = self.subject.policy.metric
+        if metric is None or metric.kind != "noisy" or not source.valid or self.kind == "baseline":
+            return True
+        top = best(rows, instrument=source.instrument)
+        return top is None or top.tree == source.tree or top.id == source.rival
+
+    def _rival(self, candidate: Candidate, rows: Sequence[rows_.Row]) -> Rival | None:
+        """What a noisy metric is compared with; None for a deterministic one, and where there is nothing."""
+        metric = self.subject.policy.metric
+        if metric is None or metric.kind != "noisy" or self.kind == "baseline":
+            return None
+        top = best(rows, instrument=candidate.instrument)
+        if top is None or top.tree == candidate.tree:
+            return None
+        tree = top.tree
+        if self.repo.maybe(tree, "tree") is None:
+            # Nothing refers to composed trees, so git may have collected it.
+            guard = pathspecs(self.subject.policy.protected)
+            tree = export.compose(self.repo, top.commit, self.subject.base, guard, (trust.OURS_SPEC,)).tree
+        return rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
+
     def _from_cache(self, draft: Record, record_id: str) -> Recorded:
         self.tell(f"the same tree was measured before: {record_id}")
         old = find(self.repo, self.subject.plan, record_id)
@@ -202,6 +233,7 @@ class _Recorder:
             cached_from=old.cached_from or old.id,
             metrics=old.metrics,
             tests=old.tests,
+            comparison=old.comparison,
             environment=old.environment,
             notes=(*draft.notes, f"not measured again: '{old.id}' has the same tree"),
         )
@@ -265,6 +297,7 @@ def _finding(draft: Record, outcome: Outcome) -> Finding:
     return Finding(
         draft.with_(
             metrics=outcome.metrics,
+            comparison=outcome.comparison,
             tests=outcome.proof.tests if outcome.proof else None,
             notes=(*draft.notes, *outcome.notes),
             seconds={**draft.seconds, **outcome.seconds},

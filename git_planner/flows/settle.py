@@ -168,7 +168,9 @@ class _Settlement:
         own = draft.metrics[0]
         if draft.kind == "baseline":
             return Decision("within_noise", None, None, None, f"{verdict.said(own)}, the baseline")
-        return verdict.decide(metric, own, _measured(top) if top else None)
+        if top is None or metric.kind == "deterministic":
+            return verdict.decide(metric, own, _measured(top) if top else None)
+        return verdict.decide_noisy(metric, own, draft.comparison, top, same=draft.tree == top.tree)
 
     def _tag(self) -> str | None:
         """The name the tag of a new best would have."""

@@ -14,7 +14,7 @@ class Row(NamedTuple):
     """One record in short: plain values only, so that ten thousand of them are read in a moment.
 
     `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
-    the test ids' document; all else as in Record.
+    the test ids' document, `number` the comparison's place in its campaign; all else as in Record.
     """
 
     id: str
@@ -37,6 +37,8 @@ class Row(NamedTuple):
     threshold_met: bool
     cached_from: str | None
     tests: str | None
+    rival: str | None
+    number: int | None
 
     @property
     def valid(self) -> bool:
@@ -57,6 +59,8 @@ def row(document: Mapping[str, Any]) -> Row:
             "value": metric.get("median"),
             "spread": metric.get("spread", 0.0),
             "tests": (document["tests"] or {}).get("ids"),
+            "rival": (document.get("comparison") or {}).get("rival"),
+            "number": (document.get("comparison") or {}).get("number"),
         }
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from git_planner.rules.comparison import Comparison
+
 Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
 MAX_TEXT = 20_000
@@ -63,7 +65,8 @@ class Record:
     the trusted base's guarded paths over it and without our state files (the candidate's own tree when it was
     refused unmeasured). Records are comparable where `instrument` is equal; a cached result serves where
     `environment_digest` is equal too. Times are UTC 'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step;
-    `usage` has token counts by role. `delta` is candidate minus best before, in the metric's unit.
+    `usage` has token counts by role. `delta` is candidate minus best before, in the metric's unit;
+    `comparison` is there when a noisy metric was compared by pairs, and then it says what these two are.
     """
 
     id: str
@@ -101,6 +104,12 @@ class Record:
     usage: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     created_at: str = ""
+    comparison: Comparison | None = None
+
+    @property
+    def rival(self) -> str | None:
+        """The id of the record whose tree it was compared with by pairs; None when there were none."""
+        return self.comparison.rival if self.comparison else None
 
     @property
     def valid(self) -> bool:
@@ -132,6 +141,9 @@ def from_document(document: Mapping[str, Any]) -> Record:
     fields["metrics"] = tuple(
         Measured(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
     )
+    if fields.get("comparison"):
+        lists = {key: tuple(fields["comparison"][key]) for key in ("orders", "base", "candidate")}
+        fields["comparison"] = Comparison(**{**fields["comparison"], **lists})
     fields["tests"] = Tests(**fields["tests"]) if fields["tests"] else None
     for name in ("strategy", "change_summary", "files", "violations", "notes"):
         fields[name] = tuple(fields[name])
@@ -154,6 +166,16 @@ def better(value: float, than: float, direction: Literal["lower", "higher"]) -> 
 
 class Result(Protocol):
     """What of a record decides which one is best."""
+
+    @property
+    def id(self) -> str:
+        """As in Record."""
+        ...
+
+    @property
+    def rival(self) -> str | None:
+        """As in Record."""
+        ...
 
     @property
     def kind(self) -> str:
@@ -193,7 +215,8 @@ def best(records: Iterable[R], *, instrument: str | None = None) -> R | None:
     """The best valid record, the earliest one of equals; only those of one instrument when it is given.
 
     After the first, only a record that was found to be an improvement (or a baseline) can take the lead, so a
-    lucky sample within the noise never becomes the mark that others have to beat.
+    lucky sample within the noise never becomes the mark that others have to beat. A record of a comparison by
+    pairs leads where it improved on the leader, whatever their values, which are of different times.
     """
     found: R | None = None
     for record in records:
@@ -227,6 +250,8 @@ def _leads(record: Result, top: Result | None, instrument: str | None) -> bool:
         return True
     if record.verdict != "improved" and record.kind != "baseline":
         return False
+    if record.rival is not None:
+        return record.rival == top.id
     assert record.value is not None
     assert top.value is not None
     return better(record.value, top.value, record.direction)

@@ -1,8 +1,7 @@
 """The decision about one candidate: improved, within noise or worse, or why it does not count. Pure.
 
-A deterministic metric is decided by comparison; its repeats must agree exactly. A noisy metric is decided
-by medians: a difference counts only when it is larger than the two spreads (median absolute deviations)
-together, so that the intervals 'median plus or minus spread' of candidate and best do not touch.
+A deterministic metric is decided by comparing two numbers; its repeats must agree exactly. A noisy one is
+decided by interleaved pairs with the best (see pairs and comparison), and by nothing else.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from git_planner.rules.comparison import Comparison, words, worth
+from git_planner.rules.ledger import Row
 from git_planner.rules.names import number
 from git_planner.rules.policy import Metric
 from git_planner.rules.record import REASONS, Measured, Verdict, better
@@ -54,24 +55,45 @@ def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
 
 
 def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decision:
-    """Compare a candidate with the best so far, measured by the same instrument.
+    """Compare a candidate with the best so far, measured by the same instrument, by a deterministic metric.
 
     Args:
-        metric: the deciding metric of the policy.
+        metric: the deciding metric of the policy; a noisy one only when there is no rival.
         candidate: what was measured now.
         rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
     """
     if rival is None:
         return Decision("improved", None, None, None, f"{said(candidate)}, the first valid result")
     delta = candidate.median - rival.median
-    noise = candidate.spread + rival.spread if metric.kind == "noisy" else 0.0
-    if abs(delta) <= noise:
+    if delta == 0:
         verdict: Verdict = "within_noise"
     else:
         verdict = "improved" if better(candidate.median, rival.median, metric.better) else "worse"
     sign = "+" if delta > 0 else ""
     summary = f"{said(candidate)} ({sign}{number(delta)} against {number(rival.median)})"
     return Decision(verdict, None, rival.median, delta, summary)
+
+
+def decide_noisy(
+    metric: Metric, candidate: Measured, found: Comparison | None, top: Row, *, same: bool
+) -> Decision:
+    """The decision of a noisy metric.
+
+    Args:
+        metric: the deciding metric of the policy.
+        candidate: what was measured now.
+        found: the comparison by pairs, if there was one.
+        top: the best record as the ledger stands now.
+        same: the candidate is the best's own tree.
+    """
+    before = top.value
+    if same:
+        return Decision("within_noise", None, before, None, f"{said(candidate)}, the same tree as the best's")
+    if found is None or found.rival != top.id:
+        why = f"not compared with the best, which '{top.id}' is since then; --force compares"
+        return Decision("within_noise", None, before, None, f"{said(candidate)}, {why}")
+    summary = f"{said(candidate)}, {words(found, metric)}"
+    return Decision(worth(found, metric), None, found.base_median, found.effect, summary)
 
 
 def said(measured: Measured) -> str:
