@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-KINDS = ("directive", "error", "packet", "plan", "planning-plan", "policy", "record", "state", "tests")
+KINDS = (
+    "directive",
+    "error",
+    "noise",
+    "packet",
+    "plan",
+    "planning-plan",
+    "policy",
+    "record",
+    "state",
+    "tests",
+)
 STRICT_KINDS = ("directive", "planning-plan")
 MOST_SENTENCES = 50
 

@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "compare": ("git_planner.cli.record", "compare", "Put two records side by side."),
         "verify": ("git_planner.cli.record", "verify", "Measure again, and say whether the record holds."),
         "import": ("git_planner.cli.record", "import_", "Read an older log.jsonl."),
+        "noise": ("git_planner.cli.numbers", "noise", "Measure how much the base's numbers vary here."),
         "simulate": ("git_planner.cli.numbers", "simulate", "Print what noisy comparisons are worth."),
     },
     "git-planner": {

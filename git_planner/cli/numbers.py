@@ -1,4 +1,4 @@
-"""`git record simulate`: what the comparisons of noisy metrics are worth."""
+"""`git record noise` and `simulate`: how noisy metrics are, and what comparisons of them are worth."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.record_text import in_columns
-from git_planner.cli.shared import emit, json_option, say
+from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE
+from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
+    from git_planner.flows.noise import Found
     from git_planner.rules.simulation import Evidence
 
 
@@ -44,6 +46,58 @@ def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json
     else:
         say("\n".join(evidence(found)))
     return DONE
+
+
+@click.command()
+@plan_option
+@click.option(
+    "--runs", metavar="N", type=click.IntRange(3, 1000), default=20, show_default=True, help="How many runs."
+)
+@click.option("--force", is_flag=True, help="Measure again even where the noise is known.")
+@json_option
+def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
+    """Measure the base N times, and keep how much its noisy metrics vary on this machine.
+
+    Done once for each instrument and environment. A 'min_gain' in the policy that is less than twice the
+    noise is refused, now and by 'git record'.
+    """
+    from git_planner.flows.noise import noise as run
+
+    done = run(open_repository(), plan=plan, runs=runs, force=force, tell=hush if as_json else tell)
+    if as_json:
+        emit(
+            {
+                "schema": "git-planner/noise-measured@1",
+                "noise": done.noise.document(),
+                "path": done.noise.path,
+                "known": done.known,
+                "ledger": done.ledger,
+            }
+        )
+    else:
+        say("\n".join(varied(done)))
+    return DONE
+
+
+def varied(done: Found) -> Iterator[str]:
+    """The noise in words."""
+    words = "known since" if done.known else "measured at"
+    yield f"noise of base {done.noise.base[:12]}, {words} {done.noise.created_at}"
+    rows = [("metric", "runs", "median", "deviation", "share", "autocorrelation", "smallest gain")]
+    for each in done.noise.metrics:
+        share = f"{100 * each.deviation / abs(each.median):.1f} %" if each.median else "-"
+        rows.append(
+            (
+                f"{each.name} {each.unit}".strip(),
+                str(len(each.samples)),
+                f"{each.median:.6g}",
+                f"{each.deviation:.3g}",
+                share,
+                f"{each.autocorrelation:+.2f}",
+                f"{each.smallest:.3g}",
+            )
+        )
+    yield from _shown(*rows)
 
 
 def evidence(found: Evidence) -> Iterator[str]:

@@ -11,6 +11,7 @@ from git_planner.rules.record import REASONS, Record
 if TYPE_CHECKING:
     from git_planner.flows.record import Recorded
     from git_planner.flows.records import Comparison
+    from git_planner.rules.comparison import Comparison as Pairs
     from git_planner.rules.ledger import Row
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
@@ -81,6 +82,8 @@ def details(record: Record) -> Iterator[str]:
             f"  metric       {metric.name}: median {number(metric.median)} {metric.unit}, "
             f"spread {number(metric.spread)}, {metric.better} is better; samples {samples}{more}"
         )
+    if record.comparison is not None:
+        yield from _comparison(record.comparison)
     for name, lines in (
         ("change", record.change_summary),
         ("file", record.files),
@@ -89,6 +92,15 @@ def details(record: Record) -> Iterator[str]:
     ):
         for line in lines:
             yield f"  {name:<12} {_line(line)}"
+
+
+def _comparison(found: Pairs) -> Iterator[str]:
+    """How a noisy metric was compared."""
+    level = "" if found.level is None else f" (a gain was found at {found.level:.2g})"
+    span = "open" if found.low is None or found.high is None else f"{found.low:+.4g} to {found.high:+.4g}"
+    yield f"  compared     with {found.rival}, {found.runs} runs, {len(found.orders)} rounds: {found.ending}"
+    yield f"  effect       {found.effect:+.4g}, {100 * found.confidence:g} % interval {span}"
+    yield f"  p            {found.p:.2g}; comparison {found.number} may spend {found.alpha:.2g}{level}"
 
 
 def comparison(done: Comparison) -> Iterator[str]:

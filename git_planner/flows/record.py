@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from git_planner import config
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
-from git_planner.flows import measure, settle, trust
+from git_planner.flows import measure, noise, settle, trust
 from git_planner.flows.candidate import Candidate, weigh
 from git_planner.flows.ledger import Rows, baseline_proof, find, ledger
 from git_planner.flows.measure import Outcome, Site
@@ -85,8 +85,9 @@ def record(
         extra: what the caller knows besides: `agents`, `usage`, `seconds` and `notes` of the record.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT, and what
-            writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY, E_NO_SPACE, E_GIT).
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT,
+            E_MIN_GAIN, E_MEASURE, and what writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY, E_NO_SPACE,
+            E_GIT).
     """
     subject = trust.examine(repo, ref, plan)
     subject = replace(subject, notes=(*subject.notes, *_uncommitted(repo, ref)))
@@ -166,6 +167,7 @@ class _Recorder:
         if self.kind == "attempt" and rows_.baseline(rows, instrument) is None:
             self._baseline()
             rows = self.rows.of(self.subject.plan)
+        self._quiet_enough(candidate, site)
         return self._measured(candidate, site, rows)
 
     def refuse(self, candidate: Candidate, *, said: str | None = None) -> Recorded:
@@ -177,6 +179,22 @@ class _Recorder:
         base = trust.trusted(self.subject)
         done = _Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
         self.tell(f"baseline: {done.record.summary}")
+
+    def _quiet_enough(self, candidate: Candidate, site: Site) -> None:
+        """Hold the policy's smallest gain against the noise; a few runs are made for it if need be."""
+        subject, metric = self.subject, self.subject.policy.metric
+        if self.kind == "baseline" or metric is None or metric.kind != "noisy":
+            return
+        found = noise.look_up(self.repo, subject, candidate.instrument, site.digest)
+        if found is None and metric.min_gain is not None:
+            self.tell("the noise on this machine is not known yet: the base is measured for it")
+            base = trust.trusted(subject)
+            found = noise.measured(self.repo, base, weigh(self.repo, base), site, noise.FEW_RUNS, self.tell)
+        if found is not None:
+            noise.check(found, subject.policy)
+            return
+        note = "the noise on this machine is not known; 'git record noise' measures it"
+        self.subject = replace(subject, notes=(*subject.notes, note))
 
     def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.Row]) -> Recorded:
         plan, instrument = self.subject.plan, candidate.instrument

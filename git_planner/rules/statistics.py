@@ -1,8 +1,10 @@
-"""Median and spread of a few samples, exactly defined. Pure."""
+"""Median, spread and what else describes a few samples, exactly defined. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def median(samples: Sequence[float]) -> float:
@@ -30,3 +32,25 @@ def spread(samples: Sequence[float]) -> float:
     """
     middle = median(samples)
     return median([abs(sample - middle) for sample in samples])
+
+
+def deviation(samples: Sequence[float]) -> float:
+    """The standard deviation of the population that the samples are from (n - 1), in their unit.
+
+    Raises:
+        ValueError: there are fewer than two samples.
+    """
+    if len(samples) < 2:
+        raise ValueError("one sample has no deviation")
+    mean = math.fsum(samples) / len(samples)
+    return math.sqrt(math.fsum((sample - mean) ** 2 for sample in samples) / (len(samples) - 1))
+
+
+def autocorrelation(samples: Sequence[float]) -> float:
+    """How much each sample is like the one before (lag 1), from -1 to 1; 0 when all are alike."""
+    if len(samples) < 2:
+        return 0.0
+    mean = math.fsum(samples) / len(samples)
+    off = [sample - mean for sample in samples]
+    whole = math.fsum(each * each for each in off)
+    return math.fsum(one * next_ for one, next_ in pairwise(off)) / whole if whole else 0.0

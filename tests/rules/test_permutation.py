@@ -6,12 +6,13 @@ import itertools
 import math
 import random
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from git_planner.rules import permutation
+from git_planner.rules import permutation, statistics
 
 FEW = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=9)
 
@@ -123,3 +124,17 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         assert found.high is not None
         held += found.low <= 3.0 <= found.high
     assert held >= 880
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+def test_the_deviation_is_numpy_s(samples: list[float]) -> None:
+    assert statistics.deviation(samples) == pytest.approx(numpy.std(samples, ddof=1), rel=1e-9, abs=1e-6)
+
+
+def test_autocorrelation() -> None:
+    assert statistics.autocorrelation([5.0]) == statistics.autocorrelation([5.0, 5.0, 5.0]) == 0.0
+    assert statistics.autocorrelation([1.0, -1.0] * 50) == pytest.approx(-0.99)
+    rising = [float(each) for each in range(100)]
+    assert statistics.autocorrelation(rising) == pytest.approx(0.97)
+    with pytest.raises(ValueError, match="no deviation"):
+        statistics.deviation([1.0])
