@@ -36,6 +36,8 @@ BELOW = {
 }
 for _part in ("config", "agents", "host", "engines"):
     BELOW[_part].add("shipped")
+BELOW["redact"] = {"errors"}
+BELOW["agents"].add("redact")
 BELOW["shipped"] = {"errors"}
 BELOW["flows"] = {*BELOW}
 BELOW["report"] = {*BELOW}
@@ -44,6 +46,7 @@ BELOW["cli"] = {*BELOW}
 
 DOORS = {
     "click": {"cli/"},
+    "detect_secrets": {"redact.py"},
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
@@ -309,6 +312,6 @@ def test_what_is_imported_is_what_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
     declared = {re.split(r"[\s;<>=\[]", line)[0].lower() for line in lines}
-    distributions = {"git": "gitpython", "yaml": "pyyaml"}
+    distributions = {"git": "gitpython", "yaml": "pyyaml", "detect_secrets": "detect-secrets"}
     doors = {distributions.get(name, name) for name in DOORS.keys() - {"referencing"}}
     assert declared == {*doors, "pre-commit"}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from git_planner import redact
 from git_planner.agents.codex_events import Events, judge
 from git_planner.agents.codex_login import Login, api_login, chatgpt_login, told_how_to_install
 from git_planner.agents.contract import Brief, Implementation, Tell
@@ -80,6 +81,7 @@ class CodexTransport:
                 drop=self._login.drop,
                 on_line=events.line,
             )
+        redact.file(last)
         judge(done, events)
         text = last.read_text(encoding="utf-8", errors="replace") if last.is_file() else events.message
         if not text.strip():

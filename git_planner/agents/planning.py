@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from git_planner import documents
+from git_planner import documents, redact
 from git_planner.agents.contract import Answer, AnswerKind, Request, Tell, Usage
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.running import PROMPT, keep
@@ -161,14 +161,13 @@ class _Campaign:
 
     def _judged(self, text: str) -> Mapping[str, Any]:
         try:
-            document = documents.completed(
-                self._request.kind, extract(text, keys=(_KEYS[self._request.kind],))
-            )
+            answer = redact.document(extract(text, keys=(_KEYS[self._request.kind],)))
+            document = documents.completed(self._request.kind, answer)
             self.faults = self._request.check(document)
         except PlannerError as error:
             self.faults = [error.message, *error.details]
         if self.faults:
-            self._prompt = retry_prompt(self._request.prompt, text, self.faults)
+            self._prompt = redact.text(retry_prompt(self._request.prompt, text, self.faults))
             raise PlannerError(
                 "E_ANSWER", f"the planner's answer was refused: {self.faults[0]}", details=self.faults
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from git_planner import process
+from git_planner import process, redact
 from git_planner.gitio.git import environment
 from git_planner.host.identity import identity
 from git_planner.process import Finished, Started
@@ -63,10 +63,15 @@ def run_agent(
         )
     finally:
         (folder / PROCESS).unlink(missing_ok=True)
+        for name in (STDOUT, STDERR):
+            redact.file(folder / name)
 
 
 def keep(path: Path, content: str | Mapping[str, Any]) -> None:
-    """Write a text, or a JSON document, readable by its owner only: prompts and answers may hold secrets."""
-    data = content.encode("utf-8", "replace") if isinstance(content, str) else canonical.dumps(content)
+    """Write a text, or a JSON document, with its secrets masked; readable by its owner only all the same."""
+    if isinstance(content, str):
+        data = redact.text(content).encode("utf-8", "replace")
+    else:
+        data = canonical.dumps(redact.document(content))
     path.touch(mode=0o600)
     path.write_bytes(data)

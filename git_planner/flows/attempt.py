@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from git_planner import redact
 from git_planner.agents.contract import Brief, Implementation, Implementer, Tell, Usage
 from git_planner.errors import PlannerError
 from git_planner.flows.record import Recorded, record, record_failure
@@ -269,7 +270,7 @@ def described(work: Work, assisted_by: str, reason: str | None = None) -> tuple[
 def full(message: Message, body: str) -> str:
     """A commit message with its body between subject and trailers."""
     subject, _, trailers = message.text().partition("\n")
-    return f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text()
+    return redact.text(f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text())
 
 
 def tokens(usage: Mapping[str, int]) -> int:

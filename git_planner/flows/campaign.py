@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import config, documents
+from git_planner import config, documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.base import Base, current_plan, find_base
 from git_planner.flows.packet import Wish
@@ -125,8 +125,9 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
     folder = names.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
     for name, page in plans.paged(document).items():
-        documents.check("plan", page, f"{folder}/{name}")
-        edits[f"{folder}/{name}"] = canonical.dumps(page)
+        masked = redact.document(page)
+        documents.check("plan", masked, f"{folder}/{name}")
+        edits[f"{folder}/{name}"] = canonical.dumps(masked)
     return edits
 
 

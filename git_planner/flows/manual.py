@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from git_planner import documents
+from git_planner import documents, redact
 from git_planner.agents.contract import Answer, Tell
 from git_planner.config import policy_at
 from git_planner.errors import PlannerError
@@ -215,7 +215,7 @@ def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, 
             hint=f"paste it into '{DIRECTIVE}' on that branch and commit it, or name a file with '--file'",
         )
     try:
-        document = extract(raw.decode("utf-8-sig"))
+        document = redact.document(extract(raw.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise AnswerRefused(where, [f"/: it is not UTF-8 (byte {error.start})"]) from None
     except PlannerError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import process
+from git_planner import process, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
@@ -292,6 +292,8 @@ class _Run:
             if error.code != "E_MISSING_TOOL":
                 raise
             return Refusal("missing_tool", error.message)
+        for kept in ("stdout", "stderr"):
+            redact.file(self.logs / f"{name}.{kept}")
         self.seconds[step or name] = self.seconds.get(step or name, 0.0) + done.seconds
         if done.timed_out:
             return Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {timeout:g} seconds")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import documents, process
+from git_planner import documents, process, redact
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.base import Base
@@ -28,6 +28,7 @@ FILE_CHARACTERS = 48_000
 CONTEXT_CHARACTERS = 160_000
 CONTEXT_FILES = 400
 PROFILE_BYTES = 64 * 1024
+_KEY_CHARACTERS = 4_000
 _REGULAR = ("100644", "100755")
 _FROM_CALLER = ("PATH", "LANG", "LC_ALL", "LC_CTYPE")
 
@@ -102,6 +103,7 @@ def build_packet(repo: Repository, wish: Wish, ledger: Sequence[Record], *, tell
         "performance_profile": profile(repo, base, policy, tell),
         "planner_model": wish.model,
     }
+    document = redact.document(document)
     documents.check("packet", document, f"the packet of iteration {wish.number}")
     return document
 
@@ -186,7 +188,11 @@ def _text(content: bytes, limit: int) -> str:
         text = content.decode()
     except UnicodeDecodeError:
         return f"(not UTF-8: {len(content):,} bytes)"
-    return text if len(text) <= limit else f"{text[:limit]}\n(cut: {limit:,} of {len(text):,} characters)"
+    if len(text) <= limit:
+        return text
+    # Masked before it is cut: half a key is still half a key.
+    shown = redact.text(text[: limit + _KEY_CHARACTERS])[:limit]
+    return f"{shown}\n(cut: {limit:,} of {len(text):,} characters)"
 
 
 def _metric(policy: Policy) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import config
+from git_planner import config, redact
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.base import current_plan
@@ -100,7 +100,7 @@ def publish(
     message, title = _message(repo, source, anchor)
     commit = _move(repo, _checked(repo, name), _Commit(tree, base, source.state.branch, message))
     tell(f"'{name}' is one commit on '{source.policy.base}'")
-    text = body(source.state, source.record, ledger(repo, source.state.plan))
+    text = redact.text(body(source.state, source.record, ledger(repo, source.state.plan)))
     pushed = _push(repo, name, commit, tell) if push else None
     return Published(name, commit, source.policy.base, title, text, source.record, pushed)
 
@@ -187,7 +187,8 @@ def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
     if earlier:
         changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
     subject, _, rest = Message(title, trailers).text().partition("\n")
-    return f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}", title
+    whole = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
+    return redact.text(whole), redact.text(title)
 
 
 def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:

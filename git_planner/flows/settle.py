@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from git_planner import redact
 from git_planner.flows.ledger import TESTS, Rows, read_record
 from git_planner.flows.trust import Subject
 from git_planner.gitio import history
@@ -15,6 +16,8 @@ from git_planner.rules.ledger import Row, next_id, same_commit
 from git_planner.rules.proof import Proof
 from git_planner.rules.record import Measured, Record, best, fitted
 from git_planner.rules.verdict import Decision, Refusal
+
+_TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class _Settlement:
         assert self.finding is not None
         record = self._judged(rows, self.finding)
         steps, notes, tag = self._advance(record, seen)
-        record = fitted(record.with_(notes=(*record.notes, *notes)))
+        record = _redacted(fitted(record.with_(notes=(*record.notes, *notes))))
         documents_ = self._documents(record, self.finding.proof)
         message = Message(
             f"record {record.verdict}: {record.summary}"[:120],
@@ -217,6 +220,13 @@ class _Settlement:
         if proof is not None and record.tests is not None:
             written[f"{TESTS}/{record.tests.ids}.json"] = canonical.dumps(proof.document())
         return written
+
+
+def _redacted(record: Record) -> Record:
+    """A record without the secrets that what it quotes may hold: programs, agents, names of files."""
+    texts = {name: getattr(record, name) for name in _TEXTS}
+    masked = redact.document(texts)
+    return record if masked is texts else record.with_(**masked)
 
 
 def _measured(row: Row) -> Measured:

@@ -1,0 +1,226 @@
+"""Secrets in texts that are kept or committed: found by their form or by their value, and masked.
+
+The one door to detect-secrets, whose patterns are read when a text holds one of their marks. What it lacks is
+here: newer forms of the services that agents use, values of named settings, whole blocks instead of marks.
+Nothing is taken for a secret because it looks random alone: digests and object ids do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Known = tuple[tuple[str, str], ...]
+
+# Variables of the services that agents use; their values are masked wherever they appear.
+SERVICES = frozenset(
+    (
+        *("ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "CODEX_API_KEY", "GEMINI_API_KEY", "GH_TOKEN"),
+        *("GITHUB_TOKEN", "GITLAB_TOKEN", "GOOGLE_API_KEY", "HF_TOKEN", "OPENAI_API_KEY"),
+    )
+)
+_NAME = r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|password|passwd|credential)s?"
+_MARKS = (
+    r"gh[pousr]_|gl(?:pat|dt|ft|soat|rt)-|A3T|A[BKS]IA|ACCA|(?i:aws).{0,60}['\"][0-9a-zA-Z/+]{40}['\"]|AccountKey=|eyJ|[0-9a-z]-us[0-9]"
+    r"|_authToken|(?<![A-Za-z0-9])sk-|pypi-Ag|SG\.|xox[a-z]-|hooks\.slack|sq0csp|[rs]k_live_|[0-9]:[0-9A-Za-z_-]{35}"
+    r"|(?:AC|SK)[a-z0-9]{32}|AKC[a-zA-Z0-9]{10}|PuTTY-User-Key"
+)
+_OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PRIVATE KEY|://|(?i:{_NAME})"
+# A pattern may end before the secret does; the rest of the word belongs to it.
+_REST = re.compile(r"[\w+/=.-]*[\w+/=-]|")
+
+
+def text(value: str) -> str:
+    """The text with every secret replaced by '[redacted:<kind>]'; JSON stays JSON. Masking twice is once."""
+    return _masked(value, _known(tuple(sorted(_credentials(os.environ)))))
+
+
+def _masked(value: str, known: _Known) -> str:
+    for secret, kind in known:
+        if secret in value:
+            value = value.replace(secret, f"[redacted:{kind}]")
+    if not value or not (_suspicious(_OWN_MARKS, value) or _suspicious(_MARKS, value)):
+        return value
+    spans = sorted(_spans(value), key=lambda span: (span[0], -span[1]))
+    parts, done = [], 0
+    for start, end, kind in spans:
+        if start >= done:
+            parts += [value[done:start], f"[redacted:{kind}]"]
+        done = max(done, end)
+    return "".join([*parts, value[done:]])
+
+
+def document(value: T) -> T:
+    """A JSON document with every secret in its texts masked; the same object when there is none."""
+    masked = _walked(value, "", _known(tuple(sorted(_credentials(os.environ)))))
+    return value if masked == value else masked
+
+
+def data(value: bytes) -> bytes:
+    """Bytes, such as a log, with every secret masked; what is not UTF-8 stays as it is."""
+    before = value.decode("utf-8", "surrogateescape")
+    after = text(before)
+    return value if after == before else after.encode("utf-8", "surrogateescape")
+
+
+def file(path: Path) -> None:
+    """Mask the secrets in a file that has been written; what is no file is left alone."""
+    if path.is_symlink() or not path.is_file():
+        return
+    before = path.read_bytes()
+    after = data(before)
+    if after is not before:
+        path.write_bytes(after)
+
+
+def _walked(value: Any, name: str, known: _Known) -> Any:
+    if isinstance(value, str):
+        masked = _masked(value, known)
+        named = (
+            masked == value and name and _suspicious(rf"(?i)(?:^|[\W_]|(?<=[a-z])(?=[A-Z])){_NAME}\Z", name)
+        )
+        return "[redacted:value]" if named and _random(value) else masked
+    if isinstance(value, Mapping):
+        return {_masked(key, known): _walked(each, key, known) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_walked(each, name, known) for each in value)
+    return value
+
+
+def _credentials(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Variables that hold a credential: those of the services, and what is called and looks like one."""
+    for name, value in environ.items():
+        of_service = name in SERVICES and len(value) >= 8
+        if of_service or (_suspicious(rf"(?i)(?:^|_){_NAME}\Z", name) and _random(value)):
+            yield name, value
+
+
+@cache
+def _known(credentials: tuple[tuple[str, str], ...]) -> _Known:
+    """Values to look for, longest first, also as JSON writes them, with what to call them."""
+    found: dict[str, str] = {}
+    for name, value in credentials:
+        kind = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        found |= {
+            value: kind,
+            json.dumps(value)[1:-1]: kind,
+            json.dumps(value, ensure_ascii=False)[1:-1]: kind,
+        }
+    return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
+
+
+def _spans(value: str) -> Iterator[tuple[int, int, str]]:
+    """Where secrets are, and of what kind."""
+    for kind, pattern in _own():
+        for match in pattern.finditer(value):
+            place = match.lastindex or 0
+            if kind != "value" or _random(match[place]):
+                yield match.start(place), match.end(place), kind
+    if not _suspicious(_MARKS, value):
+        return
+    for kind, pattern in _library():
+        for match in pattern.finditer(value):
+            if _plausible(kind, value[max(0, match.start() - 1) : match.end()]):
+                rest = _REST.match(value, match.end())
+                yield match.start(), rest.end() if rest else match.end(), kind
+
+
+def _plausible(kind: str, found: str) -> bool:
+    """Forms that words, numbers and digests have, too, must stand alone and mix letters with digits."""
+    if kind not in ("artifactory", "telegram-token", "twilio"):
+        return True
+    return not re.match(r"\w{2}", found) and all(
+        re.search(each, found) for each in ("[0-9]", "[a-z]", "[A-Z]")
+    )
+
+
+def _random(value: str) -> bool:
+    """Whether a value could have been made by a generator: long, of letters and digits, hardly repetitive."""
+    if len(value) < 16 or not re.fullmatch(r"[\w+/=.~:-]+", value, re.ASCII):
+        return False
+    if not (re.search("[0-9]", value) and re.search("[A-Za-z]", value)):
+        return False
+    counts = Counter(value).values()
+    return -sum(each / len(value) * math.log2(each / len(value)) for each in counts) >= 3.0
+
+
+@cache
+def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Forms that the library does not know, or not whole. A group is the secret, when there is one."""
+    begin = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    body = r"(?:\s|\\[nr]|[A-Za-z0-9+/=]{16}|[\w.-]+: ?[^\n\\]*(?:\n|\\n))[\s\S]*?"
+    forms = {
+        "private-key": rf"{begin}{body}(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
+        "openai": r"(?<![\w-])sk-(?!ant-)(?:[a-z]+-)?[A-Za-z0-9_-]{20,}",
+        "anthropic": r"(?<![\w-])sk-ant-[A-Za-z0-9_-]{20,}",
+        "google": r"(?<![\w-])AIza[A-Za-z0-9_-]{35}",
+        "github-token": r"(?<!\w)github_pat_[A-Za-z0-9_]{22,}",
+        "hugging-face": r"(?<!\w)hf_[A-Za-z0-9]{30,}",
+        "npm": r"(?<!\w)npm_[A-Za-z0-9]{36,}",
+        "xai": r"(?<![\w-])xai-[A-Za-z0-9]{40,}",
+        "refresh-token": r"(?<!\w)rt_[A-Za-z0-9_-]{30,}(?:\.[A-Za-z0-9_-]+)*",
+        "bearer": r"\b[Bb]earer\s+([A-Za-z0-9._~+/-]{16,}=*)",
+        "password": r"://[^\s/:@'\"<>{}$]*:([^\s/@'\"<>{}$]{3,})@",
+        "value": rf"(?i)(?:\b|_|(?<=[a-z0-9])){_NAME}(?:\\?[\"'])?\]?\s{{0,3}}(?:[:=]|=>)\s{{0,3}}"
+        r"(?:\\?[\"'])?([\w+/=.~:-]{16,})",
+    }
+    return tuple((kind, re.compile(form)) for kind, form in forms.items())
+
+
+@cache
+def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The library's patterns of one service's own form each; read late, for it takes a tenth of a second.
+
+    Its detectors for settings in general, for entropy and for marks alone would mask digests and code.
+    """
+    from detect_secrets.plugins import (
+        artifactory,
+        aws,
+        azure_storage_key,
+        github_token,
+        gitlab_token,
+        jwt,
+        mailchimp,
+        npm,
+        openai,
+        pypi_token,
+        sendgrid,
+        slack,
+        square_oauth,
+        stripe,
+        telegram_token,
+        twilio,
+    )
+
+    detectors: tuple[Any, ...] = (
+        artifactory.ArtifactoryDetector,
+        aws.AWSKeyDetector,
+        azure_storage_key.AzureStorageKeyDetector,
+        github_token.GitHubTokenDetector,
+        gitlab_token.GitLabTokenDetector,
+        jwt.JwtTokenDetector,
+        mailchimp.MailchimpDetector,
+        npm.NpmDetector,
+        openai.OpenAIDetector,
+        pypi_token.PypiTokenDetector,
+        sendgrid.SendGridDetector,
+        slack.SlackDetector,
+        square_oauth.SquareOAuthDetector,
+        stripe.StripeDetector,
+        telegram_token.TelegramBotTokenDetector,
+        twilio.TwilioKeyDetector,
+    )
+    kinds = {each: each.__module__.rpartition(".")[2].replace("_", "-") for each in detectors}
+    return tuple((kinds[each], form) for each in detectors for form in each.denylist)
+
+
+def _suspicious(form: str, value: str) -> bool:
+    return re.search(form, value) is not None
