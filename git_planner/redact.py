@@ -27,6 +27,8 @@ SERVICES = frozenset(
         *("GITHUB_TOKEN", "GITLAB_TOKEN", "GOOGLE_API_KEY", "HF_TOKEN", "OPENAI_API_KEY"),
     )
 )
+# Names and paths that a program writes, such as 'settings.access_token_v2'.
+_WORDS = r"[A-Za-z]*[0-9]{0,2}(?:[._/:~=+-]+[A-Za-z]*[0-9]{0,2})*"
 _NAME = r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|password|passwd|credential)s?"
 _MARKS = (
     r"gh[pousr]_|gl(?:pat|dt|ft|soat|rt)-|A3T|A[BKS]IA|ACCA|(?i:aws).{0,60}['\"][0-9a-zA-Z/+]{40}['\"]|AccountKey=|eyJ|[0-9a-z]-us[0-9]"
@@ -128,16 +130,16 @@ def _spans(value: str) -> Iterator[tuple[int, int, str]]:
         return
     for kind, pattern in _library():
         for match in pattern.finditer(value):
-            if _plausible(kind, value[max(0, match.start() - 1) : match.end()]):
+            if _plausible(kind, value[max(0, match.start() - 1) : match.start()], match[0]):
                 rest = _REST.match(value, match.end())
                 yield match.start(), rest.end() if rest else match.end(), kind
 
 
-def _plausible(kind: str, found: str) -> bool:
+def _plausible(kind: str, before: str, found: str) -> bool:
     """Forms that words, numbers and digests have, too, must stand alone and mix letters with digits."""
     if kind not in ("artifactory", "telegram-token", "twilio"):
         return True
-    return not re.match(r"\w{2}", found) and all(
+    return not re.match(r"\w\w", before + found[0]) and all(
         re.search(each, found) for each in ("[0-9]", "[a-z]", "[A-Z]")
     )
 
@@ -148,6 +150,8 @@ def _random(value: str) -> bool:
         return False
     if not (re.search("[0-9]", value) and re.search("[A-Za-z]", value)):
         return False
+    if re.fullmatch(_WORDS, value):
+        return False
     counts = Counter(value).values()
     return -sum(each / len(value) * math.log2(each / len(value)) for each in counts) >= 3.0
 
@@ -155,18 +159,19 @@ def _random(value: str) -> bool:
 @cache
 def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Forms that the library does not know, or not whole. A group is the secret, when there is one."""
+    mixed = r"(?=[\w-]*[0-9])(?=[\w-]*[A-Z])"
     begin = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
     body = r"(?:\s|\\[nr]|[A-Za-z0-9+/=]{16}|[\w.-]+: ?[^\n\\]*(?:\n|\\n))[\s\S]*?"
     forms = {
         "private-key": rf"{begin}{body}(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
-        "openai": r"(?<![\w-])sk-(?!ant-)(?:[a-z]+-)?[A-Za-z0-9_-]{20,}",
-        "anthropic": r"(?<![\w-])sk-ant-[A-Za-z0-9_-]{20,}",
+        "openai": rf"(?<![\w-])sk-(?!ant-){mixed}[A-Za-z0-9_-]{{20,}}",
+        "anthropic": rf"(?<![\w-])sk-ant-{mixed}[A-Za-z0-9_-]{{20,}}",
         "google": r"(?<![\w-])AIza[A-Za-z0-9_-]{35}",
-        "github-token": r"(?<!\w)github_pat_[A-Za-z0-9_]{22,}",
+        "github-token": rf"(?<!\w)github_pat_{mixed}[A-Za-z0-9_]{{22,}}",
         "hugging-face": r"(?<!\w)hf_[A-Za-z0-9]{30,}",
         "npm": r"(?<!\w)npm_[A-Za-z0-9]{36,}",
         "xai": r"(?<![\w-])xai-[A-Za-z0-9]{40,}",
-        "refresh-token": r"(?<!\w)rt_[A-Za-z0-9_-]{30,}(?:\.[A-Za-z0-9_-]+)*",
+        "refresh-token": rf"(?<!\w)rt_{mixed}[A-Za-z0-9_-]{{30,}}(?:\.[A-Za-z0-9_-]+)*",
         "bearer": r"\b[Bb]earer\s+([A-Za-z0-9._~+/-]{16,}=*)",
         "password": r"://[^\s/:@'\"<>{}$]*:([^\s/@'\"<>{}$]{3,})@",
         "value": rf"(?i)(?:\b|_|(?<=[a-z0-9])){_NAME}(?:\\?[\"'])?\]?\s{{0,3}}(?:[:=]|=>)\s{{0,3}}"
