@@ -19,7 +19,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
-from git_planner.host import jail
+from git_planner.host import counter, cpu, jail
+from git_planner.host.counter import Counter
 from git_planner.host.jail import Jail, NoJail
 from git_planner.rules import canonical, metric, proof, verdict
 from git_planner.rules.comparison import Comparison
@@ -37,15 +38,19 @@ JAIL_READ = "GIT_PLANNER_JAIL_READ"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where it is measured. `stable` is what results depend on, `load` the one-minute load at the start."""
+    """Where it is measured.
+
+    `stable` is what results depend on; `now` is how it was at the start: the one-minute load, the niceness,
+    and the CPU that noisy metrics were kept on.
+    """
 
     stable: Mapping[str, Any]
-    load: float
+    now: Mapping[str, Any]
     digest: str
 
     def document(self) -> dict[str, Any]:
         """What the record says about it."""
-        return {**self.stable, "load": self.load}
+        return {**self.stable, **self.now}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,9 @@ def site(repo: Repository, policy: Policy) -> Site:
         "git": repo.git.line("version").removeprefix("git version "),
         "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
     }
+    if any(each.source == "instructions" for each in policy.metrics):
+        counting = counter.find(_path())
+        stable["counter"] = counting.shown if counting else None
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
     if isinstance(found, Jail):
@@ -129,7 +137,8 @@ def site(repo: Repository, policy: Policy) -> Site:
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _text(value) for name, value in values.items()}
     digest = canonical.digest({**stable, **held, "variables": variables})
-    return Site({**stable, "jail": found.shown}, round(os.getloadavg()[0], 2), digest)
+    now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu.choose()}
+    return Site({**stable, "jail": found.shown}, now, digest)
 
 
 def measure(
@@ -261,49 +270,65 @@ class _Run:
 
     def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
         """One run of a metric, on the tree to be measured or on another one."""
+        counting = counter.find(_path()) if each.source == "instructions" else None
+        if each.source == "instructions" and counting is None:
+            return Refusal(
+                "missing_tool", f"'{each.name}': neither perf nor valgrind counts instructions here"
+            )
         with exported(self.repo, tree or self.tree) as place:
-            done = self._start(name, each.run, each.timeout, place, step=each.name)
+            done = self._start(name, each.run, each.timeout, place, metric_=each, counting=counting)
         if isinstance(done, Refusal):
             return done
         if done.status != 0:
             return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
         if done.truncated:
             return Refusal("no_metric", f"'{each.name}': more was printed than is read")
+        if counting is not None:
+            return metric.read_count(each.name, counting.tool, done.stderr)
         return metric.read(each, done.stdout)
 
     def _start(
-        self, name: str, argv: Sequence[str], timeout: float, place: Path, *, step: str | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        timeout: float,
+        place: Path,
+        *,
+        metric_: Metric | None = None,
+        counting: Counter | None = None,
     ) -> process.Finished | Refusal:
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return Refusal("no_jail", self.jail.why)
-        nonce = secrets.token_hex(16) if self._sealed(step) else ""
+        nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
         try:
             words, env = self._confined(argv, place)
-            done = process.run(
-                words,
-                cwd=place / "tree",
-                seconds=timeout,
-                env=env,
-                stdin=f"{nonce}\n".encode() if nonce else b"",
-                stdout=self.logs / f"{name}.stdout",
-                stderr=self.logs / f"{name}.stderr",
-            )
+            if counting is not None:
+                words = (*words[: -len(argv)], *counting.words, *words[-len(argv) :])
+            with cpu.pinned(cpu.choose() if metric_ and metric_.pin else None) as free:
+                done = process.run(
+                    words,
+                    cwd=place / "tree",
+                    seconds=timeout,
+                    env=env,
+                    stdin=f"{nonce}\n".encode() if nonce else b"",
+                    stdout=self.logs / f"{name}.stdout",
+                    stderr=self.logs / f"{name}.stderr",
+                    on_start=lambda _: free(),
+                )
         except PlannerError as error:
             if error.code != "E_MISSING_TOOL":
                 raise
             return Refusal("missing_tool", error.message)
         for kept in ("stdout", "stderr"):
             redact.file(self.logs / f"{name}.{kept}")
-        self.seconds[step or name] = self.seconds.get(step or name, 0.0) + done.seconds
+        step = metric_.name if metric_ else name
+        self.seconds[step] = self.seconds.get(step, 0.0) + done.seconds
         if done.timed_out:
             return Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {timeout:g} seconds")
         if said := jail.not_started(self.jail, done):
             return Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
         opened = metric.unsealed(done.stdout, nonce) if nonce else done.stdout
         return replace(done, status=jail.status(self.jail, done), stdout=opened)
-
-    def _sealed(self, step: str | None) -> bool:
-        return any(each.name == step and metric.is_sealed(each) for each in self.policy.metrics)
 
     def _confined(self, argv: Sequence[str], place: Path) -> tuple[Sequence[str], Mapping[str, str]]:
         """The command line and environment of a run: in the jail, when there is one."""

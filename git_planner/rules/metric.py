@@ -1,7 +1,7 @@
 """Reading one number from what a metric's command printed on stdout. Pure.
 
-Stderr is never read. The number must be the same wherever the output gives it: a candidate that prints a
-second, better value makes the reading ambiguous, whichever of the two comes last.
+The number must be the same wherever the output gives it: a candidate that prints a second, better value makes
+the reading ambiguous, whichever of the two comes last. Stderr is read only for a count of instructions.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 from git_planner.rules.policy import Metric
 from git_planner.rules.verdict import Refusal
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _SHOWN = 4
+Tool = Literal["perf", "valgrind"]
+_COUNTS: dict[Tool, re.Pattern[str]] = {
+    "perf": re.compile(r"^(\d+),[^,]*,instructions(?::u)?,", re.MULTILINE),
+    "valgrind": re.compile(r"^==\d+== I\s+refs:\s+([\d,]+)\s*$", re.MULTILINE),
+}
 # In a pattern: a secret of the one run, which its command reads as the first line of its standard input.
 NONCE = "{nonce}"
 
@@ -41,6 +46,25 @@ def read(metric: Metric, stdout: bytes) -> float | Refusal:
     if metric.pointer is not None:
         return _by_pointer(metric.name, metric.pointer, text)
     return _by_pattern(metric.name, metric.pattern or "", text)
+
+
+def read_count(name: str, tool: Tool, stderr: bytes) -> float | Refusal:
+    """How many instructions a run took.
+
+    valgrind tells it of every process, and the sum counts, so that a forged line can only add. perf tells it
+    once, for all of them; a second line makes the reading ambiguous.
+
+    Args:
+        name: the metric's name.
+        tool: what counted.
+        stderr: all that the command and the counter wrote to standard error.
+    """
+    found = _COUNTS[tool].findall(stderr.decode("utf-8", "replace"))
+    if not found:
+        return Refusal("no_metric", f"'{name}': {tool} counted no instructions")
+    if tool == "perf" and len(found) > 1:
+        return Refusal("ambiguous_metric", f"'{name}' was counted {len(found)} times")
+    return float(sum(int(each.replace(",", "")) for each in found))
 
 
 def _by_pattern(name: str, pattern: str, text: str) -> float | Refusal:

@@ -267,3 +267,19 @@ def test_the_scope() -> None:
         Refusal("scope", "'src/frozen.py', 'other.py'"),
         ("forbidden: src/frozen.py", "not allowed: other.py"),
     )
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "expected"),
+    [
+        ("perf", b"hello\n157799986,,instructions:u,5021,100.00,,\n", 157799986.0),
+        ("perf", b"12,,instructions:u,1,1,,\n13,,instructions:u,1,1,,\n", "ambiguous_metric"),
+        ("perf", b"<not supported>,,instructions:u,0,100.00,,\n", "no_metric"),
+        ("valgrind", b"==7== I   refs:      1,875,814\n==8== I refs: 10\n", 1875824.0),
+        ("valgrind", b"==7== I   refs:      -5\n", "no_metric"),
+        ("valgrind", b"", "no_metric"),
+    ],
+)
+def test_counts_of_instructions(tool: Any, said: bytes, expected: float | str) -> None:
+    found = metric.read_count("instructions", tool, said)
+    assert (found.reason if isinstance(found, Refusal) else found) == expected
