@@ -28,14 +28,14 @@ SERVICES = frozenset(
     )
 )
 # Names and paths that a program writes, such as 'settings.access_token_v2'.
-_WORDS = r"[A-Za-z]*[0-9]{0,2}(?:[._/:~=+-]+[A-Za-z]*[0-9]{0,2})*"
+_WORDS = r"[A-Za-z]*[0-9]{0,2}(?:[._/:~=+-][A-Za-z]*[0-9]{0,2})*"
 _NAME = r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|password|passwd|credential)s?"
 _MARKS = (
-    r"gh[pousr]_|gl(?:pat|dt|ft|soat|rt)-|A3T|A[BKS]IA|ACCA|(?i:aws).{0,60}['\"][0-9a-zA-Z/+]{40}['\"]|AccountKey=|eyJ|[0-9a-z]-us[0-9]"
-    r"|_authToken|(?<![A-Za-z0-9])sk-|pypi-Ag|SG\.|xox[a-z]-|hooks\.slack|sq0csp|[rs]k_live_|[0-9]:[0-9A-Za-z_-]{35}"
+    r"gh[pousr]_|gl(?:pat|dt|ft|soat|rt)-|A3T|A[BKS]IA|ACCA|(?i:aws).{0,60}['\"][0-9a-zA-Z/+]{40}['\"]|AccountKey=|[0-9a-z]-us[0-9]"
+    r"|pypi-Ag|SG\.|xox[a-z]-|hooks\.slack|sq0csp|[rs]k_live_|[0-9]:[0-9A-Za-z_-]{35}"
     r"|(?:AC|SK)[a-z0-9]{32}|AKC[a-zA-Z0-9]{10}|PuTTY-User-Key"
 )
-_OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PRIVATE KEY|://|(?i:{_NAME})"
+_OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PRIVATE KEY|://|eyJ|_authToken|(?i:{_NAME})"
 # A pattern may end before the secret does; the rest of the word belongs to it.
 _REST = re.compile(r"[\w+/=.-]*[\w+/=-]|")
 
@@ -129,10 +129,13 @@ def _spans(value: str) -> Iterator[tuple[int, int, str]]:
     if not _suspicious(_MARKS, value):
         return
     for kind, pattern in _library():
+        done = 0
         for match in pattern.finditer(value):
-            if _plausible(kind, value[max(0, match.start() - 1) : match.start()], match[0]):
+            before = value[max(0, match.start() - 1) : match.start()]
+            if match.end() > done and _plausible(kind, before, match[0]):
                 rest = _REST.match(value, match.end())
-                yield match.start(), rest.end() if rest else match.end(), kind
+                done = rest.end() if rest else match.end()
+                yield match.start(), done, kind
 
 
 def _plausible(kind: str, before: str, found: str) -> bool:
@@ -167,11 +170,13 @@ def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
         "openai": rf"(?<![\w-])sk-(?!ant-){mixed}[A-Za-z0-9_-]{{20,}}",
         "anthropic": rf"(?<![\w-])sk-ant-{mixed}[A-Za-z0-9_-]{{20,}}",
         "google": r"(?<![\w-])AIza[A-Za-z0-9_-]{35}",
-        "github-token": rf"(?<!\w)github_pat_{mixed}[A-Za-z0-9_]{{22,}}",
+        "github-token": rf"(?<![\w-])github_pat_{mixed}[A-Za-z0-9_]{{22,}}",
         "hugging-face": r"(?<!\w)hf_[A-Za-z0-9]{30,}",
+        "jwt": r"(?<![\w-])eyJ[\w-]{8,}={0,2}\.[\w-]{8,}={0,2}(?:\.[\w-]*)?",
         "npm": r"(?<!\w)npm_[A-Za-z0-9]{36,}",
+        "npm-login": r"_authToken\s{0,3}=\s{0,3}([^\s$\"'{}]{8,})",
         "xai": r"(?<![\w-])xai-[A-Za-z0-9]{40,}",
-        "refresh-token": rf"(?<!\w)rt_{mixed}[A-Za-z0-9_-]{{30,}}(?:\.[A-Za-z0-9_-]+)*",
+        "refresh-token": rf"(?<![\w-])rt_{mixed}[A-Za-z0-9_-]{{30,}}(?:\.[A-Za-z0-9_-]+)*",
         "bearer": r"\b[Bb]earer\s+([A-Za-z0-9._~+/-]{16,}=*)",
         "password": r"://[^\s/:@'\"<>{}$]*:([^\s/@'\"<>{}$]{3,})@",
         "value": rf"(?i)(?:\b|_|(?<=[a-z0-9])){_NAME}(?:\\?[\"'])?\]?\s{{0,3}}(?:[:=]|=>)\s{{0,3}}"
@@ -184,7 +189,8 @@ def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
 def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """The library's patterns of one service's own form each; read late, for it takes a tenth of a second.
 
-    Its detectors for settings in general, for entropy and for marks alone would mask digests and code.
+    Its detectors for settings in general, for entropy and for marks alone would mask digests and code; those
+    for JWT, npm and OpenAI go back and forth over a text that is made for that.
     """
     from detect_secrets.plugins import (
         artifactory,
@@ -192,10 +198,7 @@ def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
         azure_storage_key,
         github_token,
         gitlab_token,
-        jwt,
         mailchimp,
-        npm,
-        openai,
         pypi_token,
         sendgrid,
         slack,
@@ -211,10 +214,7 @@ def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
         azure_storage_key.AzureStorageKeyDetector,
         github_token.GitHubTokenDetector,
         gitlab_token.GitLabTokenDetector,
-        jwt.JwtTokenDetector,
         mailchimp.MailchimpDetector,
-        npm.NpmDetector,
-        openai.OpenAIDetector,
         pypi_token.PypiTokenDetector,
         sendgrid.SendGridDetector,
         slack.SlackDetector,

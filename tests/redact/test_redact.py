@@ -172,6 +172,22 @@ def test_a_big_text_takes_no_time_to_speak_of() -> None:
     assert min(took) < 0.5
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("sk-", "rt_-", "eyJ", "eyJa.", "//", "//:a", "://a:", "_", "token=_", "a.", "A1-", "github_pat_-"),
+        *("xox", "xoxb-1-", "-----BEGIN PRIVATE KEY-----\n", "aws", "AKIA", "Bearer ", "password='", "AC0"),
+        *("0:", "AKC", "npm_", "SG.", "AIza", "0-us1"),
+    ],
+)
+def test_no_text_makes_it_slow(piece: str) -> None:
+    """An agent may print what it likes, such as 100 kB that are nearly a key over and over."""
+    began = time.process_time()
+    for mark in ("", "token: ", "gh" + "p_ "):
+        redact.text(mark + piece * (100_000 // len(piece)) + "!")
+    assert time.process_time() - began < 5
+
+
 @given(st.text("-BEGINPRVATKY sk_ghp:/@.=\"'\\\nA0", max_size=400))
 def test_masking_ends_and_is_stable(text: str) -> None:
     masked = redact.text(text)
