@@ -66,6 +66,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_NAME": (USAGE, "a name that git or a shell would misread"),
     "E_NOT_A_REPOSITORY": (USAGE, "no git repository here"),
     "E_NO_BASE": (UNREACHED, "the commit that a candidate is judged against is not here"),
+    "E_NO_CHANGE": (NO, "nothing is there that could be proposed"),
     "E_NO_POLICY": (USAGE, "the commit has no policy file"),
     "E_NO_RECORD": (NO, "no record is known by that name"),
     "E_NO_SPACE": (UNREACHED, "the disk is full"),

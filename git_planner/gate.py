@@ -131,7 +131,7 @@ def check_documents() -> None:
         try:
             if mode in (_SYMLINK, _GITLINK):
                 raise PlannerError("E_SCHEMA", f"'{_shown(path)}' is not an ordinary file")
-            _judge(path, _git("cat-file", "blob", oid))
+            judge_document(path, _git("cat-file", "blob", oid))
         except PlannerError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -148,8 +148,12 @@ def check_documents() -> None:
         )
 
 
-def _judge(path: str, data: bytes) -> None:
-    """Judge one document by its place in the repository."""
+def judge_document(path: str, data: bytes) -> None:
+    """Judge one document by its place in the repository.
+
+    Raises:
+        PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
+    """
     from git_planner import config, documents
     from git_planner.rules.extract import extract
     from git_planner.rules.names import POLICY_FILE

@@ -122,23 +122,6 @@ def schema(name: str, strict: bool) -> int:
     return DONE
 
 
-@click.command()
-@click.option("--staged", is_flag=True, expose_value=False, help="What is staged; the default.")
-@json_option
-def check(as_json: bool) -> int:
-    """Run the guard and the document checks on what is staged, as the hooks do."""
-    from git_planner import gate
-
-    open_repository()
-    gate.check_guard()
-    gate.check_documents()
-    if as_json:
-        emit({"schema": "git-planner/check@1", "ok": True})
-    else:
-        say("what is staged breaks no rule")
-    return DONE
-
-
 @click.command(hidden=True)
 @click.argument("what", type=click.Choice(["guard", "documents"]))
 def gate(what: str) -> int:

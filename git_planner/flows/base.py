@@ -11,6 +11,7 @@ from git_planner.config import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.trust import find_state
 from git_planner.gitio.repository import Repository
+from git_planner.judging.commits import Judge
 from git_planner.rules import names
 from git_planner.rules.policy import Policy
 
@@ -49,7 +50,8 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         from_ref: a branch, tag or commit to start from; else the plan's rolling best, else the policy's base.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY.
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY; E_GUARD when the base branch does not
+            vouch for the guarded files of the named one.
     """
     if from_ref is not None:
         return _named(repo, plan, from_ref)
@@ -71,11 +73,31 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
 
 def _named(repo: Repository, plan: str, from_ref: str) -> Base:
     oid = repo.resolve(from_ref)
+    _check_trusted(repo, from_ref, oid)
     ref, policy = _short(repo, from_ref, oid), policy_at(repo, oid)
     if ref == policy.base and repo.maybe(names.best_ref(plan)) is not None:
         # Chosen though there is a best: 'heads/main' is the same to git, and tells it from what is usual.
         ref = f"heads/{ref}"
     return Base(oid, ref, policy)
+
+
+def _check_trusted(repo: Repository, name: str, oid: str) -> None:
+    """What an iteration starts from is what judges it, so the base branch has to vouch for it."""
+    judge = Judge(repo)
+    try:
+        anchor, differences = judge.trusted_by(oid)
+    except PlannerError as error:
+        # Without a base branch there is nobody else to ask than who named the commit.
+        if error.code == "E_NO_BASE":
+            return
+        raise
+    if anchor is None and differences:
+        raise PlannerError(
+            "E_GUARD",
+            f"'{name}' has other guarded files than the base branch",
+            hint="merge it into the base branch first; 'git planner guard propose' makes a branch for that",
+            details=[each.words for each in differences],
+        )
 
 
 def tip_of(repo: Repository, ref: str) -> str | None:

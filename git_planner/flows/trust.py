@@ -12,6 +12,7 @@ from git_planner import config, documents
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
+from git_planner.judging.commits import Judge
 from git_planner.rules import canonical, names, scope
 from git_planner.rules.directive import State, state_from
 from git_planner.rules.policy import Policy, pathspecs
@@ -103,11 +104,8 @@ def judge_changes(repo: Repository, subject: Subject) -> Changes:
     base, tip = subject.base, subject.commit
     changed = [each for each in history.changes(git, base, tip) if each.path != names.STATE_FILE]
     files = tuple(shown(each.path) for each in changed)
-    guarded = [
-        scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
-        for each in history.changes(git, base, tip, pathspecs(policy.protected))
-    ]
-    judged = scope.guard(guarded)
+    differences = Judge(repo).know(base, policy).differences(base, tip)
+    judged = scope.guarded([(shown(each.path), each.words) for each in differences])
     if judged is None and changed:
         allowed = None
         if policy.allow:

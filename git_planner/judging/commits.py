@@ -74,6 +74,11 @@ class Judge:
         self._base = base
         self._rules: dict[str, Rule] = {}
 
+    def know(self, commit: str, policy: Policy) -> Judge:
+        """Take a policy that was read already as the commit's; return itself."""
+        self._rules[commit] = Rule(commit, policy)
+        return self
+
     def rule(self, commit: str) -> Rule:
         """The guard as a commit has it.
 
@@ -109,6 +114,8 @@ class Judge:
             for each in whole
         ]
         taken = {each.path for each in whole}
+        if taken.issuperset(each.path for each in wide):
+            return found
         found += self._sections(rule, trusted, tree)
         found += self._attributes(rule, trusted, tree)
         parts = {each.path for each in self._partly(rule, trusted, tree)}
@@ -264,7 +271,7 @@ class _Index:
 
 
 def shown(path: str) -> str:
-    """A path as it can be printed."""
+    """A path as it can be printed, and as documents can hold it."""
     return path if path.isprintable() else ascii(path)
 
 

@@ -45,6 +45,12 @@ def check_plan_name(name: str) -> str:
     Raises:
         PlannerError: E_NAME.
     """
+    if name.startswith("guard-"):
+        raise PlannerError(
+            "E_NAME",
+            f"'{name}' cannot be a plan: branches 'plan/guard-…' propose changes of the guard",
+            hint=f"try '{name.removeprefix('guard-')}'",
+        )
     if len(name) > 80 or not _NAME.fullmatch(name) or name.endswith(".lock"):
         raise PlannerError(
             "E_NAME",

@@ -31,10 +31,15 @@ class Change:
 
 def guard(changes: Sequence[Change]) -> tuple[Refusal, tuple[str, ...]] | None:
     """Judge the changes of guarded paths between the trusted base and the candidate: there must be none."""
-    if not changes:
+    return guarded([(change.path, change.words) for change in changes])
+
+
+def guarded(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, tuple[str, ...]] | None:
+    """The same for whatever differs: pairs of a path and what is wrong with it."""
+    if not differences:
         return None
-    return Refusal("guard", _listed([change.path for change in changes])), tuple(
-        each.words for each in changes
+    return Refusal("guard", _listed([path for path, _ in differences])), tuple(
+        each for _, each in differences
     )
 
 

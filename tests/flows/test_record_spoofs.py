@@ -133,7 +133,7 @@ def test_tests_that_are_skipped_now_are_missed(lab: Lab) -> None:
         ({"tests/bench.py": None}, "deleted: tests/bench.py"),
         ({"tests/deep/down/random.pyc": b"\0"}, "added: tests/deep/down/random.pyc"),
         ({".git-planner.yml": POLICY.replace("lower", "higher")}, "changed: .git-planner.yml"),
-        ({"tests/\n.py": "x"}, "added: tests/\n.py"),
+        ({"tests/\n.py": "x"}, r"added: 'tests/\n.py'"),
     ],
 )
 def test_guarded_paths(lab: Lab, files: dict[str, str | bytes | None], violation: str) -> None:
@@ -163,7 +163,10 @@ def test_modes_links_renames_and_submodules_are_changes_too(lab: Lab) -> None:
         [
             ([("update-index", "--chmod=+x", "tests/bench.py")], ("mode 100644 to 100755: tests/bench.py",)),
             ([("mv", "tests/bench.py", "src/bench.py")], ("deleted: tests/bench.py",)),
-            ([("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")], ("added: tests/sub",)),
+            (
+                [("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")],
+                ("added submodule: tests/sub",),
+            ),
         ],
         1,
     ):

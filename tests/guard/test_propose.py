@@ -1,0 +1,76 @@
+"""`git planner guard propose`, and what becomes of a proposal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from git_planner.errors import PlannerError
+from git_planner.flows import trust
+from git_planner.flows.base import find_base
+from git_planner.flows.candidate import weigh
+from git_planner.flows.guard import propose
+from git_planner.rules import names
+from tests.hooks.place import ITERATION, begun, guarded_lab
+from tests.lab import Lab
+
+
+def test_nothing_but_the_branch_changes(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    (lab.path / "tests/test_code.py").write_text("def test(): assert 2\n")
+    (lab.path / "tests/test_new.py").write_text("def test(): assert 3\n")
+    (lab.path / "src/code.py").write_text("print(9)\n")
+    lab.git("add", "tests/test_new.py")
+    with lab.undisturbed():
+        done = lab.run("git-planner", "guard", "propose", "-m", "Test more", "--json")
+    document = json.loads(done.out)
+    assert (document["branch"], document["base"], document["paths"]) == (
+        "plan/guard-test-more",
+        "main",
+        ["tests/test_code.py", "tests/test_new.py"],
+    )
+    assert lab.git("log", "--format=%s", "main..plan/guard-test-more") == "Test more"
+    assert lab.git("diff", "--name-only", "main", "plan/guard-test-more").split() == document["paths"]
+    one = propose(lab.repo, "Test more", ["tests/test_new.py"])
+    assert (one.branch, one.paths) == ("plan/guard-test-more-2", ("tests/test_new.py",))
+
+
+def test_nothing_to_propose(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    (lab.path / "src/code.py").write_text("print(9)\n")
+    with pytest.raises(PlannerError) as caught:
+        propose(lab.repo, None, ())
+    assert caught.value.code == "E_NO_CHANGE"
+
+
+def test_a_base_that_went_on(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    lab.git("checkout", "-q", "main")
+    lab.commit("newer", {"tests/test_code.py": "def test(): assert 1\n"})
+    lab.git("checkout", "-q", ITERATION)
+    (lab.path / "tests/test_code.py").write_text("def test(): assert 2\n")
+    with pytest.raises(PlannerError) as caught:
+        propose(lab.repo, None, ())
+    assert caught.value.code == "E_MERGE"
+
+
+def test_nobody_trusts_a_proposal_before_it_is_merged(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    (lab.path / "tests/test_code.py").write_text("def test(): assert 2\n")
+    branch = propose(lab.repo, "Test two", ()).branch
+    lab.git("restore", "tests")
+    with pytest.raises(PlannerError) as caught:
+        find_base(lab.repo, "default", branch)
+    assert caught.value.code == "E_GUARD"
+    assert lab.run_git("branch", "iter/0002-x", branch).status != 0
+    assert lab.run_git("branch", "plan/other", branch).status != 0
+    with pytest.raises(PlannerError) as caught:
+        names.check_plan_name("guard-test-two")
+    assert caught.value.code == "E_NAME"
+    before = weigh(lab.repo, trust.examine(lab.repo, "main", None)).instrument
+    lab.git("checkout", "-q", "main")
+    lab.git("merge", "-q", "--ff-only", branch)
+    assert find_base(lab.repo, "default", branch).oid == lab.git("rev-parse", "main")
+    assert lab.run_git("branch", "iter/0002-x", branch).status == 0
+    assert weigh(lab.repo, trust.examine(lab.repo, "main", None)).instrument != before
