@@ -16,6 +16,7 @@ from typing import Any
 
 from git_planner import process, redact
 from git_planner.errors import PlannerError
+from git_planner.flows import jailed
 from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
@@ -33,7 +34,6 @@ from git_planner.rules.verdict import Refusal
 # Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
 _EPOCH = "315532800"
 _PROOF = "proof.xml"
-JAIL_READ = "GIT_PLANNER_JAIL_READ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def site(repo: Repository, policy: Policy) -> Site:
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
     if isinstance(found, Jail):
-        held = {"jail": found.shown, "jail_read": [str(each) for each in _shown(repo)]}
+        held = {"jail": found.shown, "jail_read": [str(each) for each in jailed.shown(repo)]}
     # The values are in the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _text(value) for name, value in values.items()}
@@ -301,7 +301,8 @@ class _Run:
             return Refusal("no_jail", self.jail.why)
         nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
         try:
-            words, env = self._confined(argv, place)
+            given = _environment(self.policy, place)
+            words, env = jailed.confined(self.repo, self.jail, argv, given, place)
             if counting is not None:
                 words = (*words[: -len(argv)], *counting.words, *words[-len(argv) :])
             with cpu.pinned(cpu.choose() if metric_ and metric_.pin else None) as free:
@@ -329,16 +330,6 @@ class _Run:
             return Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
         opened = metric.unsealed(done.stdout, nonce) if nonce else done.stdout
         return replace(done, status=jail.status(self.jail, done), stdout=opened)
-
-    def _confined(self, argv: Sequence[str], place: Path) -> tuple[Sequence[str], Mapping[str, str]]:
-        """The command line and environment of a run: in the jail, when there is one."""
-        env = _environment(self.policy, place)
-        if isinstance(self.jail, NoJail):
-            return argv, env
-        own = [each for each in (self.repo.top, self.repo.common) if each is not None]
-        if self.repo.common.name == ".git":
-            own.append(self.repo.common.parent)
-        return jail.confined(self.jail, argv, env, place, hidden=own, shown=_shown(self.repo))
 
 
 def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
@@ -377,12 +368,6 @@ def _environment(policy: Policy, place: Path) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "SOURCE_DATE_EPOCH": _EPOCH,
     }
-
-
-def _shown(repo: Repository) -> list[Path]:
-    """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
-    said = os.environ.get(JAIL_READ) or repo.config("planner.jailRead") or ""
-    return [Path(each) for each in said.split(os.pathsep) if os.path.isabs(each)]
 
 
 def _path() -> str:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from git_planner import documents, process, redact
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
+from git_planner.flows import jailed
 from git_planner.flows.base import Base
 from git_planner.gitio import export
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
+from git_planner.host import jail
+from git_planner.host.jail import NoJail
 from git_planner.rules import canonical
 from git_planner.rules import packet as rules
 from git_planner.rules import record as records
@@ -163,10 +166,14 @@ def profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
                 name: os.environ[name] for name in (*_FROM_CALLER, *policy.environment) if name in os.environ
             }
             env = {"LC_ALL": "C.UTF-8", "TZ": "UTC", **env, "HOME": home, "TMPDIR": tmp}
-            return _profile(
-                policy.profile,
-                process.run(policy.profile.run, cwd=place / "tree", seconds=policy.profile.timeout, env=env),
-            )
+            # The base of a later iteration is the best so far: an agent wrote it.
+            found = jail.find(policy.jail, env.get("PATH", os.defpath))
+            if isinstance(found, NoJail) and policy.jail == "required":
+                return {"error": f"the policy asks for a jail, and there is none: {found.why}"}
+            words, within = jailed.confined(repo, found, policy.profile.run, env, place)
+            seconds = policy.profile.timeout
+            ended = process.run(words, cwd=place / "tree", seconds=seconds, env=within)
+            return _profile(policy.profile, replace(ended, status=jail.status(found, ended)))
     except PlannerError as error:
         return {"error": error.message}
 

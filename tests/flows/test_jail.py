@@ -14,6 +14,7 @@ import pytest
 
 from git_planner.config import policy_at
 from git_planner.flows import measure
+from git_planner.flows.plan import PlanOptions, make_iteration
 from git_planner.flows.record import Recorded, record
 from git_planner.host import jail
 from git_planner.host.jail import Jail
@@ -320,3 +321,12 @@ def test_tools_in_odd_places_are_there(lab: Lab) -> None:
 def test_a_program_that_is_not_there_inside_is_named(lab: Lab) -> None:
     project(lab, POLICY.replace("[python, tests/bench.py]", "[./tests/gone]"))
     assert judged(measured(lab, "main")) == ("unmeasured", "missing_tool", None)
+
+
+@needs_jail
+def test_a_profile_is_made_in_the_jail_too(lab: Lab) -> None:
+    code = f"import json, os; print(json.dumps([os.getcwd(), os.path.exists({str(lab.path)!r})]))"
+    policy = REQUIRED + "profile: {run: [python, tests/profile.py]}\nagents: {planner: offline}\n"
+    project(lab, policy, **{"tests/profile.py": code + "\n"})
+    planned = make_iteration(lab.repo, PlanOptions(), lambda _: None)
+    assert planned.packet["performance_profile"] == ["/measured/tree", False]

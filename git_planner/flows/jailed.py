@@ -1,0 +1,41 @@
+"""Running a program in the jail of a repository: what is hidden from it, and what a person shows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from git_planner.gitio.repository import Repository
+from git_planner.host import jail
+from git_planner.host.jail import Jail, NoJail
+
+READ = "GIT_PLANNER_JAIL_READ"
+
+
+def confined(
+    repo: Repository, found: Jail | NoJail, argv: Sequence[str], env: Mapping[str, str], place: Path
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """The command line and environment of a program: in the jail, when there is one.
+
+    Args:
+        repo: the repository, which is hidden.
+        found: the jail of this machine.
+        argv, env: what to run.
+        place: a throw-away folder with 'tree', 'home' and 'tmp'.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL.
+    """
+    if isinstance(found, NoJail):
+        return argv, env
+    own = [each for each in (repo.top, repo.common) if each is not None]
+    if repo.common.name == ".git":
+        own.append(repo.common.parent)
+    return jail.confined(found, argv, env, place, hidden=own, shown=shown(repo))
+
+
+def shown(repo: Repository) -> list[Path]:
+    """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
+    said = os.environ.get(READ) or repo.config("planner.jailRead") or ""
+    return [Path(each) for each in said.split(os.pathsep) if os.path.isabs(each)]
