@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from git_planner.config import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows import trust
+from git_planner.flows import hooks, trust
 from git_planner.flows.base import find_base
 from git_planner.flows.candidate import weigh
 from git_planner.flows.guard import propose
 from git_planner.rules import names
 from tests.hooks.place import ITERATION, begun, guarded_lab
 from tests.lab import Lab
+from tests.measured import iteration
 
 
 def test_nothing_but_the_branch_changes(lab: Lab) -> None:
@@ -34,6 +37,33 @@ def test_nothing_but_the_branch_changes(lab: Lab) -> None:
     assert lab.git("diff", "--name-only", "main", "plan/guard-test-more").split() == document["paths"]
     one = propose(lab.repo, "Test more", ["tests/test_new.py"])
     assert (one.branch, one.paths) == ("plan/guard-test-more-2", ("tests/test_new.py",))
+
+
+def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
+    """After that, what is measured is measured with the new tests, and starts with a new baseline."""
+    guarded_lab(lab, install=False)
+    lab.git("checkout", "-q", "main")
+    lab.git("branch", "-q", "-D", ITERATION)
+    iteration(lab, 1, "main")
+    hooks.install(lab.repo)
+    lab.git("commit", "-q", "--allow-empty", "-m", "better")
+    lab.git("branch", "iter/best")
+    lab.git("checkout", "-q", "main")
+    (lab.path / "tests/test_code.py").write_text("def test(): assert 2\n")
+    branch = propose(lab.repo, "Test two", ()).branch
+    old = find_base(lab.repo, "default", None).oid
+    lab.git("restore", "tests")
+    lab.git("merge", "-q", "--ff-only", branch)
+    lab.git("checkout", "-q", "iter/best")
+    lab.git("merge", "-q", "-m", "newer tests", "main")
+    new = find_base(lab.repo, "default", None).oid
+    assert new == lab.git("rev-parse", "iter/best") != old
+
+    def instrument(commit: str) -> str:
+        base = trust.trusted(trust.examine(lab.repo, commit, "default"))
+        return weigh(lab.repo, replace(base, base=commit, policy=policy_at(lab.repo, commit))).instrument
+
+    assert instrument(new) == instrument("main") != instrument(old)
 
 
 def test_nothing_to_propose(lab: Lab) -> None:
