@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import documents
+from git_planner import documents, redact
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
@@ -58,7 +58,7 @@ def import_log(repo: Repository, data: bytes, where: str, plan: str) -> Imported
             continue
         try:
             record = read_row(line, f"{where}:{place}", plan)
-            document = record.document()
+            document = redact.document(record.document())
             documents.check("record", canonical.loads_ours(canonical.dumps(document)), f"{where}:{place}")
         except PlannerError as error:
             faults.append(error.message)

@@ -11,6 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows import manual
+from git_planner.flows.import_log import import_log
 from git_planner.flows.plan import PlanOptions, make_iteration
 from git_planner.flows.publish import publish
 from git_planner.flows.record import record
@@ -136,3 +137,19 @@ def test_the_text_of_a_pull_request(lab: Lab) -> None:
     assert published.title == "use [redacted:openai]"
     assert "[redacted:openai]" in published.body
     assert OPENAI not in published.body + lab.git("log", "-1", "--format=%B", published.commit)
+
+
+def test_rows_of_an_older_log(lab: Lab) -> None:
+    project(lab)
+    row = {
+        "head_sha": "b" * 40,
+        "base_sha": "a" * 40,
+        "timestamp_utc": "2026-11-21T00:02:16Z",
+        "cycles": 1441,
+        "valid": True,
+        "hypothesis": f"with {OPENAI}",
+        "result_summary": private_key(),
+    }
+    done = import_log(lab.repo, json.dumps(row).encode(), "log.jsonl", "default")
+    assert (done.added, done.faults) == (1, ())
+    assert holders(lab, OPENAI, private_key()) == []
