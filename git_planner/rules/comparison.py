@@ -48,7 +48,7 @@ class Comparison:
     @property
     def base_median(self) -> float:
         """The median of the base's samples, which was the mark to beat."""
-        return median(self.base)
+        return float(f"{median(self.base):.12g}")
 
     @property
     def worse(self) -> bool:

@@ -24,7 +24,9 @@ from git_planner.rules.spending import LOOKS, share
 
 Order = Literal["ABBA", "BAAB"]
 Ending = Literal["improved", "worse", "futile", "budget"]
-_SEPARATED = 0.05
+# How likely it may be that chance alone sets the runs of base and candidate apart: less than 1 in 200, which
+# three rounds can show and two cannot.
+_SEPARATED = 0.005
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
     if metric.kind == "deterministic" and len(set(samples)) > 1:
         shown = ", ".join(number(sample) for sample in samples[:5])
         return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
-    return Measured(metric.name, metric.unit, metric.better, tuple(samples), median(samples), spread(samples))
+    # The mean of two decimals may have a tail of digits that nobody measured.
+    middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
+    return Measured(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
 
 
 def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decision:

@@ -84,7 +84,7 @@ def test_what_cannot_be_measured_is_an_error(lab: Lab) -> None:
     project(
         lab,
         POLICY.replace("kind: noisy", "kind: deterministic").replace(
-            ", pairs: {screen: 2, min: 8, max: 24, alpha: 0.5, horizon: 1}", ""
+            ", pairs: {screen: 4, min: 8, max: 24, alpha: 0.5, horizon: 1}", ""
         ),
     )
     with pytest.raises(PlannerError) as raised:

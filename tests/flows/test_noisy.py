@@ -21,7 +21,7 @@ guard: ["tests/**"]
 scope: {allow: ["src/**"]}
 metrics:
   - {name: wall, run: [sh, tests/bench], pattern: 'WALL: (\\d+)', unit: ms, better: lower, kind: noisy,
-     timeout: 20, pairs: {screen: 2, min: 8, max: 24, alpha: 0.5, horizon: 1}}
+     timeout: 20, pairs: {screen: 4, min: 8, max: 24, alpha: 0.5, horizon: 1}}
 """
 # The value in the tree, and on top of it less than 256 by chance; quiet when src/quiet is there.
 BENCH = """\
@@ -78,7 +78,7 @@ def test_what_is_worse_is_dropped_at_the_screening(lab: Lab) -> None:
     attempt(lab, 1, 9000)
     done = measured(lab).record
     assert done.comparison is not None
-    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 8)
+    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 12)
 
 
 def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
@@ -87,7 +87,7 @@ def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
     done = measured(lab)
     assert done.record.comparison is not None
     assert (done.record.verdict, done.record.comparison.ending, done.exit) == ("within_noise", "futile", 0)
-    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 8 runs"
+    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 16 runs"
     assert not done.advanced
 
 

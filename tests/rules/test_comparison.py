@@ -70,9 +70,9 @@ def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
 
 
 def test_what_is_clearly_worse_is_worse() -> None:
-    separated = found(-50.0, -51.0)
+    separated = found(-50.0, -51.0, -52.0)
     assert (separated.ending, separated.low, worth(separated, WALL)) == ("worse", None, "worse")
-    assert words(separated, WALL) == "+50.5 ms against 101.5, p 1, 8 runs"
+    assert words(separated, WALL) == "+51 ms against 102, p 1, 12 runs"
     slowly = found(*[-0.1 - place / 100 for place in range(12)])
     assert (slowly.ending, worth(slowly, WALL)) == ("worse", "worse")
 
@@ -108,7 +108,7 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
     )
 
 
-@pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0)])
+@pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])
 def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
     done = record(TOP, "improved", 94.0, found(*gains))
     document = done.document()

@@ -103,7 +103,7 @@ def test_a_doubtful_gain_waits_for_a_later_look() -> None:
 
 def test_what_is_clearly_worse_is_dropped_after_the_screening() -> None:
     count, found = ends(pairs.schedule(Pairs(), 1), *[-100.0] * 24)
-    assert (count, found.ending) == (2, "worse")
+    assert (count, found.ending) == (3, "worse")
 
 
 def test_what_does_not_look_like_a_gain_is_dropped_soon() -> None:
