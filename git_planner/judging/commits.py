@@ -18,8 +18,15 @@ from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names, scope
-from git_planner.rules.guard import ATTRIBUTES, ATTRIBUTES_FILE, DEFAULT_GUARD, runner_sections, wide_specs
+from git_planner.rules import names
+from git_planner.rules.guard import (
+    ATTRIBUTES,
+    ATTRIBUTES_FILE,
+    DEFAULT_GUARD,
+    Change,
+    runner_sections,
+    wide_specs,
+)
 from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
 _NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
@@ -73,6 +80,7 @@ class Judge:
         self.repo = repo
         self._base = base
         self._rules: dict[str, Rule] = {}
+        self._policies: dict[str, Policy | None] = {}
 
     def know(self, commit: str, policy: Policy) -> Judge:
         """Take a policy that was read already as the commit's; return itself."""
@@ -86,13 +94,11 @@ class Judge:
             PlannerError: E_POLICY when its policy cannot be used.
         """
         if commit not in self._rules:
-            try:
-                policy = config.policy_at(self.repo, commit)
-            except PlannerError as error:
-                if error.code != "E_NO_POLICY":
-                    raise
-                policy = None
-            self._rules[commit] = Rule(commit, policy)
+            # Commits that follow each other mostly have the same policy, and reading one takes a while.
+            entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", names.POLICY_FILE)
+            if entry not in self._policies:
+                self._policies[entry] = config.policy_at(self.repo, commit) if entry else None
+            self._rules[commit] = Rule(commit, self._policies[entry])
         return self._rules[commit]
 
     def differences(self, trusted: str, tree: str) -> list[Difference]:
@@ -281,4 +287,4 @@ def _words(each: history.Change) -> str:
         return f"{kind}: {shown(each.path)}"
     if each.old_mode == each.new_mode == _GITLINK:
         return f"moved submodule: {shown(each.path)}"
-    return scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode).words
+    return Change(shown(each.path), each.status, each.old_mode, each.new_mode).words

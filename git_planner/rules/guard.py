@@ -5,8 +5,6 @@ One definition for hooks, `git planner check`, `git record` and the server. Pure
 
 from __future__ import annotations
 
-import configparser
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -33,8 +31,28 @@ ATTRIBUTES = (
 )
 PROPOSALS = "plan/guard-"
 
+_STATUS = {"A": "added", "D": "deleted", "M": "changed", "T": "changed in type"}
+
 Kind = Literal["iteration", "best", "plan", "proposal", "tournament", "start", "free"]
 CHECK_SCHEMA = "git-planner/check@1"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed path. `status` is git's letter; modes are octal texts, '000000' where there is no file."""
+
+    path: str
+    status: str
+    old_mode: str
+    new_mode: str
+
+    @property
+    def words(self) -> str:
+        """What happened, as in 'added: tests/x.py'."""
+        what = _STATUS.get(self.status, "changed")
+        if "000000" not in (self.old_mode, self.new_mode) and self.old_mode != self.new_mode:
+            what = f"mode {self.old_mode} to {self.new_mode}"
+        return f"{what}: {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +107,10 @@ def runner_sections(path: str, data: bytes | None) -> Any:
     """
     if data is None:
         return None
+    # Both are heavy for a hook, and rarely needed.
+    import configparser
+    import tomllib
+
     try:
         if path.lower().endswith(".toml"):
             return _toml_sections(tomllib.loads(data.decode("utf-8")))
@@ -107,6 +129,8 @@ def _toml_sections(document: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False, interpolation=None)
     parser.read_string(text)
     found: dict[str, Any] = {}

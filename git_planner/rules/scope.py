@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from git_planner.rules.guard import Change
 from git_planner.rules.verdict import Refusal
 
 _SHOWN = 5
-_STATUS = {"A": "added", "D": "deleted", "M": "changed", "T": "changed in type"}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One changed path. `status` is git's letter; modes are octal texts, '000000' where there is no file."""
-
-    path: str
-    status: str
-    old_mode: str
-    new_mode: str
-
-    @property
-    def words(self) -> str:
-        """What happened, as in 'added: tests/x.py'."""
-        what = _STATUS.get(self.status, "changed")
-        if "000000" not in (self.old_mode, self.new_mode) and self.old_mode != self.new_mode:
-            what = f"mode {self.old_mode} to {self.new_mode}"
-        return f"{what}: {self.path}"
 
 
 def guard(changes: Sequence[Change]) -> tuple[Refusal, tuple[str, ...]] | None:
@@ -68,3 +49,6 @@ def scope(
 def _listed(paths: Sequence[str]) -> str:
     rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return ", ".join(f"'{path}'" for path in paths[:_SHOWN]) + rest
+
+
+__all__ = ["Change", "guard", "guarded", "scope"]
