@@ -109,3 +109,15 @@ def test_the_command_line(lab: Lab) -> None:
         "  metric   runs  median  deviation  share  autocorrelation  smallest gain",
         "  wall ms     3    5000          0  0.0 %            +0.00              0",
     ]
+
+
+def test_simulate_takes_the_numbers_of_a_metric(lab: Lab) -> None:
+    project(lab)
+    few = ("--trials", "2", "--campaigns", "1", "--json")
+    done = lab.run("git-record", "simulate", "--metric", "wall", *few)
+    document = json.loads(done.out)
+    assert (done.status, document["pairs"]["max"], document["bound"]) == (0, 24, pytest.approx(1 / 3))
+    assert lab.run("git-record", "simulate", "--metric", "wall", *few).out == done.out
+    assert json.loads(lab.run("git-record", "simulate", *few).out)["pairs"]["max"] == 48
+    unknown = lab.run("git-record", "simulate", "--metric", "fall", *few)
+    assert (unknown.status, json.loads(unknown.out)["code"]) == (2, "E_USAGE")

@@ -30,7 +30,7 @@ correctness:
   timeout: 120
 metrics:
   - {name: cpu, run: [python, benchmarks/clock.py], pattern: '^CPU: ([0-9.]+)$', unit: ms, better: lower,
-     kind: noisy, timeout: 60}
+     kind: noisy, timeout: 60, pairs: {max: 32}}
 """
 BENCHMARK = '''\
 """CPU time of the entry points for the payloads of the other benchmarks, each at one small size, taken once.
