@@ -6,12 +6,15 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from git_planner.flows import trust
+from git_planner.flows.trust import Subject
+from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import comparison, names, pairs
 from git_planner.rules.comparison import Comparison
 from git_planner.rules.ledger import Row
-from git_planner.rules.policy import Metric
+from git_planner.rules.policy import Metric, pathspecs
 from git_planner.rules.verdict import Refusal
 
 # Measures one run: the tree (None for the candidate's own) and the name of the run -> the metric's value.
@@ -44,6 +47,21 @@ def rival(repo: Repository, plan: str, metric: Metric, *, top: Row, tree: str, r
     taken = [row.number for row in rows if row.number is not None]
     number = Store(repo).reserve(f"{names.COMPARISONS}{plan}/", taken)
     return Rival(top.id, tree, pairs.schedule(metric.pairs, number))
+
+
+def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
+    """A measured tree that can be measured again: git may have collected it, since nothing refers to it.
+
+    Args:
+        repo: the repository.
+        subject: the candidate that is compared with it, of the same instrument.
+        tree: its id.
+        commit: what it was composed of.
+    """
+    if repo.maybe(tree, "tree") is not None:
+        return tree
+    guard = pathspecs(subject.policy.protected)
+    return export.compose(repo, commit, subject.base, guard, (trust.OURS_SPEC,)).tree
 
 
 def compare(

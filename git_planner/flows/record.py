@@ -20,15 +20,14 @@ from git_planner.flows import measure, noise, settle, trust
 from git_planner.flows.candidate import Candidate, weigh
 from git_planner.flows.ledger import Rows, baseline_proof, find, ledger
 from git_planner.flows.measure import Outcome, Site
-from git_planner.flows.paired import Rival, rival
+from git_planner.flows.paired import Rival, rival, tree_of
 from git_planner.flows.settle import Finding
 from git_planner.flows.trust import Subject, find_state
-from git_planner.gitio import export, worktree
+from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import ledger as rows_
 from git_planner.rules.directive import State
 from git_planner.rules.names import token
-from git_planner.rules.policy import pathspecs
 from git_planner.rules.record import REASONS, Record, best
 from git_planner.rules.verdict import Refusal
 
@@ -237,11 +236,7 @@ class _Recorder:
         top = best(rows, instrument=candidate.instrument)
         if top is None or top.tree == candidate.tree:
             return None
-        tree = top.tree
-        if self.repo.maybe(tree, "tree") is None:
-            # Nothing refers to composed trees, so git may have collected it.
-            guard = pathspecs(self.subject.policy.protected)
-            tree = export.compose(self.repo, top.commit, self.subject.base, guard, (trust.OURS_SPEC,)).tree
+        tree = tree_of(self.repo, self.subject, top.tree, top.commit)
         return rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 
     def _from_cache(self, draft: Record, record_id: str) -> Recorded:

@@ -12,8 +12,13 @@ from git_planner.flows import measure, trust
 from git_planner.flows.candidate import Candidate, weigh
 from git_planner.flows.ledger import Rows, baseline_proof, find
 from git_planner.flows.measure import Outcome
+from git_planner.flows.paired import Rival, tree_of
+from git_planner.flows.trust import Subject
 from git_planner.gitio.repository import Repository
+from git_planner.rules import pairs
+from git_planner.rules.comparison import words, worth
 from git_planner.rules.names import number, token
+from git_planner.rules.policy import Metric
 from git_planner.rules.record import REASONS, Measured, Record
 from git_planner.rules.verdict import Refusal
 
@@ -89,10 +94,28 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
         before = baseline_proof(repo, subject.plan, rows, candidate.instrument)
     logs = repo.private("records", f"verify-{token()}")
     try:
-        outcome = measure.measure(repo, subject.policy, candidate.tree, before=before, logs=logs, tell=tell)
+        outcome = measure.measure(
+            repo,
+            subject.policy,
+            candidate.tree,
+            before=before,
+            logs=logs,
+            tell=tell,
+            rival=_rival(repo, subject, record),
+        )
     finally:
         shutil.rmtree(logs, ignore_errors=True)
     return _judged(record, candidate, outcome)
+
+
+def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
+    """What a noisy candidate was compared with. Nothing will be kept, so no number is taken for it."""
+    metric = subject.policy.metric
+    if record.comparison is None or metric is None:
+        return None
+    old = find(repo, record.plan, record.comparison.rival)
+    plan = pairs.schedule(metric.pairs, record.comparison.number)
+    return Rival(old.id, tree_of(repo, subject, old.tree, old.commit), plan)
 
 
 def _judged(record: Record, candidate: Candidate, outcome: Outcome) -> Verified:
@@ -111,7 +134,7 @@ def _judged(record: Record, candidate: Candidate, outcome: Outcome) -> Verified:
         return Verified(record, False, broken, outcome.metrics)
     if not record.metrics or not outcome.metrics:
         return Verified(record, True, "the tests passed again", outcome.metrics)
-    return _compared(record, outcome)
+    return _compared(candidate.subject.policy.metric, record, outcome)
 
 
 def _refused(record: Record, refusal: Refusal) -> Verified:
@@ -121,9 +144,19 @@ def _refused(record: Record, refusal: Refusal) -> Verified:
     return Verified(record, refusal.reason == record.reason, words, ())
 
 
-def _compared(record: Record, outcome: Outcome) -> Verified:
+def _compared(metric: Metric | None, record: Record, outcome: Outcome) -> Verified:
     then, now = record.metrics[0], outcome.metrics[0]
-    # Of a deterministic metric both spreads are 0, so this asks for the very same value.
-    holds = abs(now.median - then.median) <= now.spread + then.spread
-    words = f"{now.name} is {number(now.median)} now and was {number(then.median)} then"
-    return Verified(record, holds, words, outcome.metrics)
+    if metric is not None and outcome.comparison is not None:
+        again = worth(outcome.comparison, metric)
+        # What was no gain must be none; whether it is worse or within the noise may be a matter of luck.
+        holds = (again == "improved") == (record.verdict == "improved")
+        told = f"{again} now, {record.verdict} then: {words(outcome.comparison, metric)}"
+        return Verified(record, holds, told, outcome.metrics)
+    if metric is not None and metric.kind == "noisy":
+        told = (
+            f"{now.name} is {number(now.median)} now and was {number(then.median)} then, which proves nothing"
+        )
+        return Verified(record, True, told, outcome.metrics)
+    holds = now.median == then.median
+    told = f"{now.name} is {number(now.median)} now and was {number(then.median)} then"
+    return Verified(record, holds, told, outcome.metrics)

@@ -7,6 +7,7 @@ import pytest
 from git_planner.flows.ledger import ledger
 from git_planner.flows.paired import Rival, compare
 from git_planner.flows.record import Recorded, record
+from git_planner.flows.verify import verify
 from git_planner.rules import names, pairs
 from git_planner.rules.policy import Metric
 from git_planner.rules.record import best
@@ -147,6 +148,19 @@ def test_force_compares_anew_and_pays_for_it(lab: Lab) -> None:
     measured(lab)
     measured(lab, force=True)
     assert len(numbers(lab)) == 2
+
+
+def test_a_comparison_is_verified_by_another_one(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 4000)
+    done = measured(lab).record
+    taken = numbers(lab)
+    again = verify(lab.repo, "HEAD", plan=None, tell=lambda _: None)
+    assert (again.record.id, again.holds) == (done.id, True)
+    assert again.why.startswith("improved now, improved then: -")
+    base = verify(lab.repo, "main", plan=None, tell=lambda _: None)
+    assert base.holds is True
+    assert numbers(lab) == taken
 
 
 def test_a_collected_tree_is_composed_again(lab: Lab) -> None:
