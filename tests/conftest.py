@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from tests.lab import Lab
 # Speed is judged by 'make bench'; a busy machine must not fail a property.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
+
+
+# Whoever starts the tests in the background may have told them to ignore Ctrl-C, which programs inherit.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -33,11 +33,15 @@ ARGUMENTS = {
     "git-record show": ["HEAD"],
     "git-record compare": ["HEAD", "HEAD"],
     "git-record import": ["{answer}"],
+    "git-record simulate": ["--trials", "1"],
     "git-planner schema": ["directive"],
     "git-planner demo": ["{full}"],
+    "git-planner ci": ["github"],
     "git-planner gate": ["guard"],
 }
 NO_JSON = {"git-planner schema", "git-planner gate"}
+# It names every way to move a branch, so also those that no message may propose.
+NAMES_ALL = "git-planner guard matrix"
 
 
 def commands() -> Iterator[str]:
@@ -169,6 +173,8 @@ ANYWHERE = {
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
     "git-planner demo": "E_USAGE",
+    "git-planner guard propose": "E_NO_CHANGE",
+    "git-record noise": "E_USAGE",
 }
 NO_REMOTE = {**ANYWHERE, "git-iterate best push": "E_REMOTE"}
 UNBORN = {
@@ -176,6 +182,7 @@ UNBORN = {
     **dict.fromkeys(MAIN, "E_UNBORN"),
     **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),
     **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),
+    **dict.fromkeys(("git-planner guard propose", "git-record noise"), "E_UNBORN"),
     **dict.fromkeys(("git-plan manual apply", "git-plan show"), "E_UNKNOWN_REF"),
     **dict.fromkeys(("git-iterate show", "git-iterate why", "git-iterate resume"), "E_UNKNOWN_REF"),
     **dict.fromkeys(("git-iterate publish", "git-iterate best tag"), "E_NO_RECORD"),
@@ -183,13 +190,18 @@ UNBORN = {
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),
-    **dict.fromkeys(("git-plan validate", "git-planner schema"), "done"),
+    **dict.fromkeys(
+        ("git-plan validate", "git-planner schema", "git-record simulate", "git-planner ci", NAMES_ALL),
+        "done",
+    ),
     "git-planner demo": "E_USAGE",
     "git-planner gate": "E_GIT",
 }
 CODES_OF = {
     **dict.fromkeys(KINDS, NO_REMOTE),
-    **dict.fromkeys(("shallow", "bare"), ANYWHERE),
+    "shallow": ANYWHERE,
+    "bare": {**ANYWHERE, "git-planner guard propose": "E_USAGE"},
+    "dirty": {**NO_REMOTE, "git-planner guard propose": "done"},
     "with_submodule": {
         **NO_REMOTE,
         **dict.fromkeys(("git-iterate publish", "git-iterate best tag", "git-record best"), "E_NO_RECORD"),
@@ -212,7 +224,8 @@ def run(lab: Lab, command: str) -> Ran:
     """Run a command with --json, as it would be typed."""
     lab.env["GIT_PLANNER_CODEX"] = "/there/is/no/codex"
     ran = lab.run(*words(lab, command), *(() if command in NO_JSON else ("--json",)))
-    well_said(ran)
+    if command != NAMES_ALL:
+        well_said(ran)
     assert ran.status in EXIT_MEANING, (command, ran)
     return ran
 

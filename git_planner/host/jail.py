@@ -28,7 +28,7 @@ _ALONE = (
     *("--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
     *("--hostname", "measured", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
-_PROBE_SECONDS = 10.0
+_PROBE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
