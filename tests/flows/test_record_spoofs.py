@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -265,20 +264,18 @@ def test_a_relative_path_entry_is_not_searched(lab: Lab) -> None:
         assert measured(lab).reason == "missing_tool"
 
 
-def test_a_grandchild_that_was_left_behind_is_ended(lab: Lab, tmp_path: Path) -> None:
+def test_a_grandchild_that_was_left_behind_is_ended(lab: Lab) -> None:
     project(lab)
+    # A length that no other sleep on this machine has.
+    length = f"300.{time.time_ns()}"
     forking = (
-        "import os, sys, time\nif 'bench' in sys.argv[0] and os.fork() == 0:\n    os.setsid()\n"
-        "    if os.fork() == 0:\n        time.sleep(300)\n    os._exit(0)\nVALUE = 100\n"
+        "import os, sys\nif 'bench' in sys.argv[0] and os.fork() == 0:\n    os.setsid()\n"
+        f"    if os.fork() == 0:\n        os.execvp('sleep', ['sleep', '{length}'])\n    os._exit(0)\n"
+        "VALUE = 100\n"
     )
     candidate(lab, {"src/value.py": forking})
-    before = {each.pid for each in psutil.process_iter()}
     assert judged(lab) == ("within_noise", None, 100.0)
-    left = [
-        each.info["cmdline"]
-        for each in psutil.process_iter(["cmdline"])
-        if each.pid not in before and "tests/bench.py" in (each.info["cmdline"] or [])
-    ]
+    left = [each.pid for each in psutil.process_iter(["cmdline"]) if length in (each.info["cmdline"] or [])]
     assert left == []
 
 
