@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 KINDS = (
+    "claim",
     "directive",
     "error",
     "noise",
@@ -33,18 +34,20 @@ KINDS = (
     "state",
     "tests",
 )
+# Pieces of documents that have a form of their own.
+PARTS = ("task",)
 STRICT_KINDS = ("directive", "planning-plan")
 MOST_SENTENCES = 50
 
 # Kinds that hold a document of another kind, as '#/$defs/<the other kind>'.
-_HOLDS = {"state": ("directive",)}
+_HOLDS = {"state": ("directive",), "plan": ("task",)}
 
 
 def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a kind of document, complete in itself.
 
     Args:
-        kind: one of KINDS.
+        kind: one of KINDS or PARTS.
         families: for 'directive', the strategy families to choose from, with or without their 'family:'
             prefix; any family goes when there are none.
         blocked: those of them that may not be chosen now; when that is all of them, none is blocked.
@@ -107,7 +110,7 @@ def check(
     """Refuse a document that its schema does not accept.
 
     Args:
-        kind: one of KINDS.
+        kind: one of KINDS or PARTS.
         document: the parsed document.
         where: what to call it in an error, such as a path.
 
@@ -167,9 +170,11 @@ def parse_directive(
 
 @cache
 def _file(kind: str) -> dict[str, Any]:
-    if kind not in KINDS:
+    if kind not in (*KINDS, *PARTS):
         raise PlannerError(
-            "E_USAGE", f"{kind[:80]!r} is not a kind of document", hint=f"kinds: {', '.join(KINDS)}"
+            "E_USAGE",
+            f"{kind[:80]!r} is not a kind of document",
+            hint=f"kinds: {', '.join((*KINDS, *PARTS))}",
         )
     with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
         found = canonical.loads_ours(file.read())

@@ -49,6 +49,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_CONFLICT": (CONFLICT, "the state kept changing while it was being written"),
     "E_DEADLINE": (DEADLINE, "the time allowed for the step ran out"),
     "E_DIRTY": (REFUSED, "the working tree holds changes that would get in the way"),
+    "E_EVIDENCE": (REFUSED, "a task that nothing shows to be done"),
     "E_EXPORT": (UNREACHED, "a commit holds what cannot be written to a disk"),
     "E_GIT": (UNREACHED, "git failed; its own words follow"),
     "E_GUARD": (REFUSED, "a change of a guarded path"),
@@ -67,6 +68,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_NOT_A_REPOSITORY": (USAGE, "no git repository here"),
     "E_NO_BASE": (UNREACHED, "the commit that a candidate is judged against is not here"),
     "E_NO_CHANGE": (NO, "nothing is there that could be proposed"),
+    "E_NO_PLAN": (NO, "no plan is known by that name"),
     "E_NO_POLICY": (USAGE, "the commit has no policy file"),
     "E_NO_RECORD": (NO, "no record is known by that name"),
     "E_NO_SPACE": (UNREACHED, "the disk is full"),
@@ -78,8 +80,10 @@ CODES: dict[str, tuple[int, str]] = {
     "E_STALE_BASE": (REFUSED, "the base has moved since the packet was made"),
     "E_STATE": (REFUSED, "an iteration's state is not the one it began with"),
     "E_TAG": (REFUSED, "a tag of that name is on another commit"),
+    "E_TRANSITION": (REFUSED, "a task's status does not allow it"),
     "E_UNBORN": (USAGE, "the repository has no commit yet"),
     "E_UNKNOWN_REF": (USAGE, "a name that no branch, tag or commit has"),
+    "E_UNKNOWN_TASK": (USAGE, "a name that no task of the plan has"),
     "E_USAGE": (USAGE, "the command line does not fit"),
 }
 

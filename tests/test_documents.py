@@ -18,9 +18,11 @@ from git_planner import documents
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules import canonical, planning_plan
 from git_planner.rules.directive import Directive, directive_from, state_from
-from git_planner.rules.plan import STATUSES, new_plan, with_steps
+from git_planner.rules.plan import new_plan, with_steps
 from git_planner.rules.policy_document import policy_from, policy_problems
 from git_planner.rules.record import REASONS, Record, from_document
+from git_planner.rules.task import FIELDS, STATUSES
+from git_planner.rules.transitions import TRANSITIONS
 from tests import samples
 
 JUNK = st.recursive(
@@ -145,7 +147,8 @@ def test_all_reasons_and_statuses_fit_their_schemas() -> None:
     for reason in REASONS:
         assert documents.validate("record", samples.RECORD.with_(reason=reason).document()) == []
     status = documents.schema("plan")["$defs"]["task"]["properties"]["status"]
-    assert tuple(status["enum"]) == STATUSES
+    assert tuple(status["enum"]) == STATUSES == tuple(TRANSITIONS)
+    assert tuple(documents.schema("task")["required"]) == FIELDS
 
 
 def test_plan_policy_tests_and_error_documents_are_accepted() -> None:

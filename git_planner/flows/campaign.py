@@ -10,6 +10,7 @@ from git_planner import config, documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.base import Base, current_plan, find_base
 from git_planner.flows.packet import Wish
+from git_planner.flows.pages import Pages
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import canonical, names, pages
@@ -107,16 +108,12 @@ def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
         PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
     """
     with repo.git.batch() as batch:
-        return plan_in(Store(repo).snapshot(names.plan_ref(plan), batch), plan)
+        return plan_in(repo, Store(repo).snapshot(names.plan_ref(plan), batch), plan)
 
 
-def plan_in(seen: Snapshot, plan: str) -> dict[str, Any] | None:
+def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
     """A plan's document on a snapshot of its branch; None when it holds none."""
-    folder = names.plan_dir(plan)
-    found = {}
-    for name in pages.in_order(seen.names(folder)):
-        where = f"{names.PLAN}{plan}:{folder}/{name}"
-        found[name] = documents.read("plan", seen.read(f"{folder}/{name}") or b"", where)
+    found = Pages(repo, plan).read(seen)
     return plans.joined(found) if pages.FIRST in found else None
 
 
@@ -131,9 +128,9 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
     return edits
 
 
-def plan_now(seen: Snapshot, campaign: Campaign) -> dict[str, Any]:
+def plan_now(repo: Repository, seen: Snapshot, campaign: Campaign) -> dict[str, Any]:
     """The plan on a snapshot of its branch, with the goal that was asked for; a new one if there is none."""
-    document = plan_in(seen, campaign.plan)
+    document = plan_in(repo, seen, campaign.plan)
     if document is None:
         return dict(campaign.document)
     text = campaign.options.goal_text

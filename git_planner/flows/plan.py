@@ -146,7 +146,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     ref = names.plan_ref(campaign.plan)
 
     def change(seen: Snapshot) -> Mapping[str, bytes | None]:
-        whole = plans.with_steps(plan_now(seen, campaign), document, digest)
+        whole = plans.with_steps(plan_now(repo, seen, campaign), document, digest)
         steps = f"{names.plan_dir(campaign.plan)}/planning-plan.json"
         return {**plan_edits(whole, campaign.plan), steps: canonical.dumps(document)}
 
@@ -291,7 +291,7 @@ def publish(
         for ref in (branch, trusted):
             if seen[ref].tip is not None:
                 raise PlannerError("E_CONFLICT", f"'{ref}' exists already", hint="run the command again")
-        edits = {**kept, **plan_edits(plan_now(seen[plan], campaign), state.plan)}
+        edits = {**kept, **plan_edits(plan_now(repo, seen[plan], campaign), state.plan)}
         steps: list[Step] = [Move(branch, commit), Move(trusted, commit)]
         steps.append(Write(plan, edits, message, base=state.base))
         if also is not None:

@@ -20,6 +20,7 @@ OURS = "refs/planner/"
 NUMBERS = OURS + "numbers/iter/"
 COMPARISONS = OURS + "numbers/comparisons/"
 ITERATIONS = OURS + "iterations/"
+CLAIMS = OURS + "claims/"
 REFUSED = OURS + "refused/"
 INTERRUPTED = OURS + "interrupted/"
 STATE_FILE = ".advisor/state.json"
@@ -97,6 +98,11 @@ def parse_iteration(branch: str) -> Iteration | None:
     """Read 'iter/0007-next' (or its full ref, or a remote's) back; None for every other branch."""
     found = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
     return Iteration(int(found[1]), found[2]) if found else None
+
+
+def claim_ref(plan: str, task: str) -> str:
+    """The full ref of the claim on a task."""
+    return f"{CLAIMS}{check_plan_name(plan)}/{task}"
 
 
 def record_path(record_id: str) -> str:

@@ -9,18 +9,9 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.rules import names
 from git_planner.rules.pages import FIRST, in_order, split, task_id, task_number
+from git_planner.rules.task import STATUSES, Task, derived_uid
 
 SCHEMA = "git-planner/plan@1"
-STATUSES = (
-    "todo",
-    "in_progress",
-    "blocked",
-    "needs_input",
-    "agent_done",
-    "review_ready",
-    "done",
-    "cancelled",
-)
 _PACKET_NAME = re.compile(r"\d{4,9}-.*")
 _PACKET = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
@@ -111,7 +102,7 @@ def with_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) 
     kept = [_outdated(task, digest) for task in plan["tasks"]]
     first = max((task_number(task["id"]) for task in kept), default=0) + 1
     ids = {step["id"]: task_id(number) for number, step in enumerate(answer["steps"], first)}
-    tasks = [_task(step, ids) for step in answer["steps"]]
+    tasks = [_task(step, ids, digest).document() for step in answer["steps"]]
     return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
 
 
@@ -135,25 +126,20 @@ def counts(plan: Mapping[str, Any]) -> dict[str, int]:
 def _outdated(task: Mapping[str, Any], digest: str) -> dict[str, Any]:
     if task["step"] is None or task["status"] != "todo":
         return dict(task)
-    notes = [*task["notes"], f"replaced by the planning plan {digest[:12]}"]
-    return {**task, "status": "cancelled", "notes": notes}
+    return {**task, "status": "cancelled", "reason": f"replaced by the planning plan {digest[:12]}"}
 
 
-def _task(step: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "id": ids[step["id"]],
-        "step": step["id"],
-        "title": step["title"],
-        "intent": step["intent"],
-        "status": "todo",
-        "actions": list(step["actions"]),
-        "read_scope": [],
-        "write_scope": list(step.get("files", ())),
-        "dependencies": sorted({ids[each] for each in step.get("dependencies", ())}),
-        "acceptance": list(step["validation"]),
-        "verify": [],
-        "risks": list(step.get("risks", ())),
-        "references": list(step.get("references", ())),
-        "commits": [],
-        "notes": [],
-    }
+def _task(step: Mapping[str, Any], ids: Mapping[str, str], digest: str) -> Task:
+    return Task(
+        id=ids[step["id"]],
+        uid=derived_uid("planning-plan", digest, step["id"]),
+        step=step["id"],
+        title=step["title"],
+        intent=step["intent"],
+        actions=tuple(step["actions"]),
+        write_scope=tuple(step.get("files", ())),
+        dependencies=tuple(sorted({ids[each] for each in step.get("dependencies", ())}, key=task_number)),
+        acceptance=tuple(step["validation"]),
+        risks=tuple(step.get("risks", ())),
+        references=tuple(step.get("references", ())),
+    )

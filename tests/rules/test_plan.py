@@ -60,7 +60,7 @@ def test_tasks_that_were_begun_or_made_by_hand_stay() -> None:
         ("task_004", "s0", "todo", []),
         ("task_005", "s1", "todo", ["task_004"]),
     ]
-    assert again["tasks"][1]["notes"] == ["replaced by the planning plan eeeeeeeeeeee"]
+    assert again["tasks"][1]["reason"] == "replaced by the planning plan eeeeeeeeeeee"
     assert plans.counts(again) == {"todo": 3, "in_progress": 1, "cancelled": 1}
     assert documents.validate("plan", again) == []
 

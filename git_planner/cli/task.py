@@ -1,0 +1,378 @@
+"""`git plan task`: the tasks of a plan, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from git_planner.cli.shared import emit, json_option, plan_option, say, tell
+from git_planner.errors import DONE
+from git_planner.gitio.repository import Repository, open_repository
+from git_planner.rules import names
+
+if TYPE_CHECKING:
+    from git_planner.flows.claims import Claim
+    from git_planner.flows.tasks import Wanted
+    from git_planner.rules.task import Status, Task
+
+F = TypeVar("F", bound=Callable[..., Any])
+task_argument = click.argument("task_id", metavar="TASK")
+
+
+def _many(name: str, into: str, metavar: str, text: str) -> Callable[[F], F]:
+    return click.option(name, into, multiple=True, metavar=metavar, help=f"{text}; may be repeated.")
+
+
+def fields(command: F) -> F:
+    """The options that set fields of a task."""
+    options = [
+        click.option("--intent", metavar="TEXT", help="Why it is there, and what it is about."),
+        _many("--write-scope", "write_scope", "PATTERN", "What it may change"),
+        _many("--read-scope", "read_scope", "PATTERN", "What it may read"),
+        _many("--acceptance", "acceptance", "TEXT", "How to tell that it is done"),
+        _many("--action", "actions", "TEXT", "What to do"),
+        _many("--verify", "verify", "COMMAND", "A command whose success is the evidence"),
+        _many("--after", "dependencies", "TASK", "A task that must be done before"),
+        _many("--note", "notes", "TEXT", "A remark"),
+        plan_option,
+        json_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def task() -> None:
+    """Add, look at and move the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
+
+
+@task.command(short_help="Add a task.")
+@click.argument("title")
+@fields
+def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
+    """Add a task with the next number; the plan is made when it is not there yet."""
+    from git_planner.flows.base import current_plan
+    from git_planner.flows.tasks import add_task
+
+    repo = open_repository()
+    made = add_task(repo, plan, _wanted(title=title, **asked), names.token(16))
+    _tell_task(current_plan(repo, plan), made, as_json)
+    return DONE
+
+
+@task.command(name="list", short_help="List the tasks.")
+@click.option("--status", "statuses", multiple=True, metavar="STATUS", help="Only these; may be repeated.")
+@plan_option
+@json_option
+def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
+    """List the tasks of a plan by number."""
+    from git_planner.flows.tasks import read_tasks
+    from git_planner.rules.transitions import status_named
+
+    wanted = {status_named(name) for name in statuses}
+    found = read_tasks(open_repository(), plan)
+    _list(found.plan, [each for each in found.tasks if not wanted or each.status in wanted], as_json)
+    return DONE
+
+
+@task.command(short_help="List the tasks that may be begun now.")
+@plan_option
+@json_option
+def ready(plan: str | None, as_json: bool) -> int:
+    """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
+    from git_planner.flows.claims import claims
+    from git_planner.flows.tasks import read_tasks
+    from git_planner.rules import readiness
+
+    repo = open_repository()
+    found = read_tasks(repo, plan)
+    now = repo.now()
+    held = [name for name, claim in claims(repo, found.plan).items() if claim.in_force(now)]
+    _list(found.plan, readiness.ready(found.tasks, held), as_json)
+    return DONE
+
+
+@task.command(short_help="Show a task.")
+@task_argument
+@click.option("--handoff", is_flag=True, help="Print its handoff instead.")
+@plan_option
+@json_option
+def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
+    """Show a task with its questions, evidence and claim."""
+    from git_planner.flows.claims import claims
+    from git_planner.flows.tasks import read_handoff, read_tasks
+
+    repo = open_repository()
+    found = read_tasks(repo, plan)
+    one = found.task(task_id)
+    claim = claims(repo, found.plan).get(one.id)
+    text = read_handoff(repo, found.plan, one) if handoff else None
+    if as_json:
+        _emit_task(found.plan, one, claim=claim and claim.document(), text=text)
+        return DONE
+    if text is not None:
+        say(text.rstrip())
+        return DONE
+    for line in _lines(one, claim):
+        say(line)
+    return DONE
+
+
+@task.command(short_help="Set fields of a task.")
+@task_argument
+@click.option("--title", metavar="TEXT", help="What it is, in a line.")
+@click.option("--status", metavar="STATUS", help="What it becomes, where that is allowed.")
+@click.option("--reason", metavar="TEXT", help="Why, such as what blocks it.")
+@click.option("--clear", multiple=True, metavar="FIELD", help="Empty this field first; may be repeated.")
+@fields
+def update(
+    *, task_id: str, status: str | None, reason: str | None, plan: str | None, as_json: bool, **asked: Any
+) -> int:
+    """Set fields of a task; lists are added to, unless they are cleared first.
+
+    FIELD is one of owner, reason, read_scope, write_scope, acceptance, actions, verify, dependencies.
+    """
+    from git_planner.flows.tasks import update_task
+    from git_planner.rules.transitions import status_named
+
+    repo, name = _open(plan)
+    wanted = None if status is None else status_named(status)
+    done = update_task(repo, name, task_id, _wanted(**asked), status=wanted, reason=reason)
+    _tell_task(name, done, as_json)
+    return DONE
+
+
+@task.command(short_help="Claim a task and begin it.")
+@task_argument
+@click.option("--owner", metavar="NAME", help="Who works on it; else who git says you are.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True, max=24 * 365),
+    default=8.0,
+    show_default=True,
+    metavar="N",
+    help="How long the claim stands.",
+)
+@plan_option
+@json_option
+def claim(task_id: str, owner: str | None, hours: float, plan: str | None, as_json: bool) -> int:
+    """Claim a ready task, so that nobody else begins it; only one of several can."""
+    from git_planner.flows.claims import Claimant, claim_task
+    from git_planner.rules.clock import later
+
+    repo, name = _open(plan)
+    now = repo.now()
+    who = Claimant(owner or repo.ident(), now, later(now, hours * 3600))
+    done, made = claim_task(repo, name, task_id, who)
+    if as_json:
+        _emit_task(name, done, claim=made.document())
+    else:
+        say(f"{_row(done)}: claimed by '{made.owner}' until {made.expires_at}")
+    return DONE
+
+
+@task.command(short_help="Give a claim back.")
+@task_argument
+@click.option("--owner", metavar="NAME", help="Whose claim it is; else who git says you are.")
+@click.option("--force", is_flag=True, help="Also when it is somebody else's.")
+@click.option("--reason", metavar="TEXT", help="Why.")
+@plan_option
+@json_option
+def release(
+    *, task_id: str, owner: str | None, force: bool, reason: str | None, plan: str | None, as_json: bool
+) -> int:
+    """Give a claim back: the task is todo again, as a new attempt."""
+    from git_planner.flows.claims import release_task
+
+    repo, name = _open(plan)
+    whose = None if force else owner or repo.ident()
+    _tell_task(name, release_task(repo, name, task_id, owner=whose, reason=reason), as_json)
+    return DONE
+
+
+@task.command(name="input", short_help="Ask a question about a task.")
+@task_argument
+@click.option("--summary", required=True, metavar="TEXT", help="The question.")
+@_many("--detail", "details", "TEXT", "More about it")
+@click.option("--recommended-next-step", "next_", metavar="TEXT", help="What you would do.")
+@click.option("--by", metavar="NAME", help="Who asks; else who git says you are.")
+@plan_option
+@json_option
+def input_(
+    *,
+    task_id: str,
+    summary: str,
+    details: Sequence[str],
+    next_: str | None,
+    by: str | None,
+    plan: str | None,
+    as_json: bool,
+) -> int:
+    """Ask a question: the task waits for an answer, and the question stands in its handoff."""
+    from git_planner.flows.tasks import ask
+    from git_planner.rules.task import Question
+
+    repo, name = _open(plan)
+    question = Question(repo.now(), by or repo.ident(), summary, tuple(details), next_)
+    _tell_task(name, ask(repo, name, task_id, question), as_json)
+    return DONE
+
+
+@task.command(short_help="Answer a task's open question.")
+@task_argument
+@click.argument("text")
+@click.option("--by", metavar="NAME", help="Who answers; else who git says you are.")
+@plan_option
+@json_option
+def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
+    """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
+    from git_planner.flows.tasks import answer as run
+    from git_planner.rules.task import Reply
+
+    repo, name = _open(plan)
+    _tell_task(name, run(repo, name, task_id, Reply(repo.now(), by or repo.ident(), text)), as_json)
+    return DONE
+
+
+@task.command(short_help="Put a task back to work.")
+@task_argument
+@_many("--note", "notes", "TEXT", "What whoever takes it up should know")
+@plan_option
+@json_option
+def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
+    """Put a task back to work as a new attempt; results of the earlier ones no longer count."""
+    from git_planner.flows.tasks import resume as run
+
+    repo, name = _open(plan)
+    _tell_task(name, run(repo, name, task_id, notes, at=repo.now(), by=repo.ident()), as_json)
+    return DONE
+
+
+@task.command(short_help="Say that a task waits for a review.")
+@task_argument
+@click.option("--note", metavar="TEXT", help="What the reviewer should know.")
+@plan_option
+@json_option
+def review(task_id: str, note: str | None, plan: str | None, as_json: bool) -> int:
+    """Say that the work on a task waits for a person's review."""
+    return _move(task_id, "review_ready", note, plan, as_json)
+
+
+@task.command(short_help="Put a task off.")
+@task_argument
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@plan_option
+@json_option
+def defer(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
+    """Put a task off; 'git plan task resume' brings it back."""
+    return _move(task_id, "deferred", reason, plan, as_json)
+
+
+@task.command(short_help="Give a task up.")
+@task_argument
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@plan_option
+@json_option
+def cancel(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
+    """Give a task up; it stays in the plan with its reason."""
+    return _move(task_id, "cancelled", reason, plan, as_json)
+
+
+def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as_json: bool) -> int:
+    from git_planner.flows.claims import release_task
+
+    repo, name = _open(plan)
+    moved = release_task(repo, name, task_id, owner=repo.ident(), status=status, reason=reason, op=status)
+    _tell_task(name, moved, as_json)
+    return DONE
+
+
+def _open(plan: str | None) -> tuple[Repository, str]:
+    from git_planner.flows.base import current_plan
+
+    repo = open_repository()
+    return repo, current_plan(repo, plan)
+
+
+def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
+    from git_planner.errors import PlannerError
+    from git_planner.flows.tasks import CLEARABLE, Wanted
+    from git_planner.rules.commands import command
+
+    for name in asked.get("clear", ()):
+        if name not in CLEARABLE:
+            raise PlannerError(
+                "E_USAGE", f"{name[:80]!r} cannot be cleared", hint=f"fields: {', '.join(CLEARABLE)}"
+            )
+    return Wanted(verify=[command(text, "--verify") for text in verify], **asked)
+
+
+def _list(plan: str, tasks: Sequence[Task], as_json: bool) -> None:
+    if as_json:
+        emit({"schema": "git-planner/tasks@1", "plan": plan, "tasks": [each.document() for each in tasks]})
+    elif not tasks:
+        tell(f"no such tasks in the plan '{plan}'")
+    else:
+        say("\n".join(map(_row, tasks)))
+
+
+def _tell_task(plan: str, task: Task, as_json: bool) -> None:
+    if as_json:
+        _emit_task(plan, task)
+    else:
+        say(_row(task))
+
+
+def _emit_task(plan: str, task: Task, **more: Any) -> None:
+    emit({"schema": "git-planner/task-shown@1", "plan": plan, "task": task.document(), **more})
+
+
+def _row(task: Task) -> str:
+    after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
+    owner = f" [{task.owner}]" if task.owner else ""
+    return f"{task.id}  {task.status:<12}  {task.title}{after}{owner}"
+
+
+def _lines(task: Task, claim: Claim | None) -> list[str]:
+    lines = [_row(task)]
+    if task.reason:
+        lines.append(f"reason: {task.reason}")
+    lines.append(f"attempt: {task.attempt}")
+    if claim is not None:
+        lines.append(f"claimed: by '{claim.owner}' on '{claim.host}' since {claim.claimed_at}")
+    for title, value in (("run", task.run), ("base", task.base), ("branch", task.branch)):
+        lines += [f"{title}: {value}"] if value else []
+    parts: list[tuple[str, Sequence[str]]] = [
+        ("intent", [task.intent] if task.intent else []),
+        ("actions", task.actions),
+        ("may change", task.write_scope),
+        ("may read", task.read_scope),
+        ("done when", task.acceptance),
+        ("verified by", [" ".join(each) for each in task.verify]),
+        ("risks", task.risks),
+        ("references", task.references),
+        ("commits", task.commits),
+        ("notes", task.notes),
+    ]
+    for title, items in parts:
+        if items:
+            lines += [f"{title}:", *(f"  {item}" for item in items)]
+    for each in task.inputs:
+        lines.append(f"question, {each.at}, {each.by}: {each.summary}")
+        lines += [f"  {detail}" for detail in each.details]
+        reply = each.answer
+        lines.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else "  not answered yet")
+    for proof in task.evidence:
+        word = "speaks for it" if proof.ok else "speaks against it"
+        stale = "" if proof.attempt == task.attempt else f", of attempt {proof.attempt}"
+        kind = "verified" if proof.kind == "verified" else f"a person's word ({proof.by})"
+        lines.append(
+            f"evidence, {proof.at}: {kind}, {word}{stale}" + (f": {proof.note}" if proof.note else "")
+        )
+        for run in proof.runs:
+            ended = "did not end" if run.status is None else f"status {run.status}"
+            lines.append(f"  {' '.join(run.run)}: {ended}, {run.seconds:.1f} s")
+    return lines

@@ -1,0 +1,235 @@
+"""Claims: the exclusive right to work on a task, kept on a ref that only one writer can make.
+
+A claim is a commit of its own on 'refs/planner/claims/<plan>/<task>', so the earlier claims on a task are its
+history. It is in force while its process lives; where that cannot be seen, until it expires.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner import documents
+from git_planner.errors import PlannerError
+from git_planner.flows.pages import Pages
+from git_planner.flows.tasks import message, task_of
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
+from git_planner.host import identity
+from git_planner.host.identity import Identity
+from git_planner.rules import canonical, names, pages, readiness, transitions
+from git_planner.rules.task import Status, Task, task_from
+
+FILE = "claim.json"
+# How long a person's claim stands; a person has no process that could be watched.
+PERSON_SECONDS = 8 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim, field for field as in its document. `process` is None for a person."""
+
+    plan: str
+    task: str
+    uid: str
+    attempt: int
+    owner: str
+    host: str
+    process: Identity | None
+    run: str | None
+    claimed_at: str
+    expires_at: str
+    nonce: str
+
+    def document(self) -> dict[str, Any]:
+        """The claim as JSON."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        process = self.process.document() if self.process else None
+        return {"schema": "git-planner/claim@1", **fields, "process": process}
+
+    def in_force(self, now: str) -> bool:
+        """Whether it still keeps others out.
+
+        Args:
+            now: UTC time.
+        """
+        if self.process is None or self.host != here():
+            return now < self.expires_at
+        # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
+        # the claim, and a restart of the machine does.
+        return identity.alive(self.process)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who wants to work on a task, and where: see Claim and Task."""
+
+    owner: str
+    now: str
+    expires_at: str
+    process: Identity | None = None
+    run: str | None = None
+    base: str | None = None
+    branch: str | None = None
+
+
+def here() -> str:
+    """The name of this machine."""
+    return os.uname().nodename or "localhost"
+
+
+def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tuple[Task, Claim]:
+    """Claim a ready task and begin it, in one transaction.
+
+    A claim that is no longer in force is taken over; the task then starts a new attempt.
+
+    Returns:
+        The task as it is now, and the claim.
+
+    Raises:
+        PlannerError: E_BUSY when somebody else holds it; E_TRANSITION when it is not ready, with the reasons;
+            E_NO_PLAN, E_UNKNOWN_TASK.
+    """
+    number = pages.task_number(task_id)
+    name = pages.task_id(number)
+    ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
+    held = frozenset(each for each, claim in claims(repo, plan).items() if claim.in_force(who.now))
+    nonce, done, edits = names.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
+
+    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+        found = own.read(seen[ref])
+        task = task_of(found, plan, name)
+        earlier = claim_on(seen[claim_ref])
+        if earlier is not None and earlier.in_force(who.now):
+            raise busy(earlier)
+        if task.status == "in_progress":
+            task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")
+        every = [task_from(each) for page in found.values() for each in page["tasks"]]
+        reasons = readiness.why_not_ready(task, every, held - {name})
+        if reasons:
+            raise PlannerError(
+                "E_TRANSITION",
+                f"'{name}' cannot be begun: {reasons[0]}",
+                hint="see what can with 'git plan task ready'",
+                details=reasons,
+            )
+        after = transitions.begun(task, who.owner, run=who.run, base=who.base, branch=who.branch)
+        made = _made(after, plan, who, nonce)
+        document = made.document()
+        documents.check("claim", document, claim_ref)
+        edits.clear()
+        edits.update(own.with_tasks(found, [after]))
+        done[:] = [(after, made)]
+        note = Message(f"claim {plan} {name}: {who.owner}", (("Planner-Op", "claim"), ("Planner-Args", name)))
+        return [
+            Write(ref, edits, message(plan, name, "claim")),
+            Write(claim_ref, {FILE: canonical.dumps(document)}, note),
+        ]
+
+    Store(repo).transact([ref, claim_ref], decide)
+    own.accepted(edits)
+    return done[0]
+
+
+def release_task(
+    repo: Repository,
+    plan: str,
+    task_id: str,
+    *,
+    owner: str | None,
+    status: Status = "todo",
+    reason: str | None = None,
+    op: str = "release",
+) -> Task:
+    """Give a claim back and move its task on, in one transaction.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name.
+        task_id: the task.
+        owner: whose claim it must be; anybody's when None.
+        status: what the task becomes.
+        reason: why.
+        op: what is done, in a word.
+
+    Raises:
+        PlannerError: E_BUSY when it is somebody else's; E_TRANSITION, E_EVIDENCE, E_UNKNOWN_TASK.
+    """
+    name = pages.task_id(pages.task_number(task_id))
+    ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
+    done, edits = list[Task](), dict[str, bytes | None]()
+
+    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+        found = own.read(seen[ref], pages.page_name(pages.task_number(name)))
+        task = task_of(found, plan, name)
+        held = claim_on(seen[claim_ref])
+        if held is not None and owner is not None and held.owner != owner:
+            raise busy(held)
+        after = transitions.moved(task, status, reason=reason)
+        edits.clear()
+        edits.update(own.with_tasks(found, [after]) if after != task else {})
+        done[:] = [after]
+        steps: list[Step] = [Write(ref, edits, message(plan, name, op))]
+        return [*steps, Delete(claim_ref)] if held is not None else steps
+
+    Store(repo).transact([ref, claim_ref], decide)
+    own.accepted(edits)
+    return done[0]
+
+
+def claims(repo: Repository, plan: str) -> dict[str, Claim]:
+    """All claims on tasks of a plan, in force or not, by the task's id."""
+    prefix = f"{names.CLAIMS}{plan}/"
+    found = {}
+    refs = [prefix + name for name in Store(repo).numbers(prefix)]
+    for ref, files in Store(repo).read_all(refs, "").items():
+        claim = _read(files.get(FILE))
+        if claim is not None:
+            found[ref.removeprefix(prefix)] = claim
+    return found
+
+
+def claim_on(seen: Snapshot) -> Claim | None:
+    """The claim on a snapshot of its ref; None when there is none, or nothing that could be one."""
+    return _read(seen.read(FILE))
+
+
+def busy(claim: Claim) -> PlannerError:
+    """The error for a task that somebody else holds."""
+    who = f", process {claim.process.pid}" if claim.process else ""
+    return PlannerError(
+        "E_BUSY",
+        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{who} since {claim.claimed_at}",
+        hint=f"wait for it, or take another: 'git plan task ready --plan {claim.plan}'",
+    )
+
+
+def _made(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
+    return Claim(
+        plan=plan,
+        task=task.id,
+        uid=task.uid,
+        attempt=task.attempt,
+        owner=who.owner,
+        host=here(),
+        process=who.process,
+        run=who.run,
+        claimed_at=who.now,
+        expires_at=who.expires_at,
+        nonce=nonce,
+    )
+
+
+def _read(data: bytes | None) -> Claim | None:
+    """Whatever is no claim holds nobody up."""
+    if data is None:
+        return None
+    try:
+        document = documents.read("claim", data, FILE)
+    except PlannerError:
+        return None
+    del document["schema"]
+    process = document["process"]
+    return Claim(**{**document, "process": process and identity.identity_from(process)})

@@ -1,0 +1,80 @@
+"""Whether two patterns of paths can mean the same path. Pure.
+
+Patterns are those of a scope: '*', '?' and '[…]' within a folder, '**' across folders, and a pattern without
+any of them is a file or a folder with all that is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+_MAGIC = frozenset("*?[")
+_ANY = "**"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some path lies in both patterns. Sure of a 'no'; of sets of characters it takes any for all."""
+    return _meet(_parts(one), _parts(other))
+
+
+def overlapping(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
+    """The first two patterns of two scopes that overlap, or None. An empty scope overlaps with nothing."""
+    for one in ones:
+        for other in others:
+            if overlap(one, other):
+                return one, other
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _parts(pattern: str) -> tuple[str, ...]:
+    parts = [part for part in pattern.split("/") if part]
+    # A name is a folder, too: 'src' is all of 'src/**'.
+    return tuple(parts if parts[-1:] == [_ANY] else [*parts, _ANY])
+
+
+@lru_cache(maxsize=65536)
+def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return _sequences(one, other, _ANY, _names)
+
+
+@lru_cache(maxsize=65536)
+def _names(one: str, other: str) -> bool:
+    if not _MAGIC & set(one) and not _MAGIC & set(other):
+        return one == other
+    return _sequences(_letters(one), _letters(other), "*", _same_letter)
+
+
+def _letters(name: str) -> list[str]:
+    """The letters of a name; a set of characters is one letter, and stands for any."""
+    found: list[str] = []
+    place = 0
+    while place < len(name):
+        close = name.find("]", place + 2) if name[place] == "[" else -1
+        found.append("?" if close > 0 else name[place])
+        place = close + 1 if close > 0 else place + 1
+    return found
+
+
+def _same_letter(one: str, other: str) -> bool:
+    return one == other or "?" in (one, other)
+
+
+def _sequences(one: Sequence[str], other: Sequence[str], wild: str, same: Callable[[str, str], bool]) -> bool:
+    """Whether two sequences, in which `wild` stands for any number of items, have one in common."""
+    reached = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
+    reached[0][0] = True
+    for left in range(len(one) + 1):
+        for right in range(len(other) + 1):
+            if not reached[left][right]:
+                continue
+            this = one[left] if left < len(one) else None
+            that = other[right] if right < len(other) else None
+            if this == wild or (this is not None and that == wild):
+                reached[left + 1][right] = True
+            if that == wild or (that is not None and this == wild):
+                reached[left][right + 1] = True
+            if this is not None and that is not None and wild not in (this, that) and same(this, that):
+                reached[left + 1][right + 1] = True
+    return reached[-1][-1]

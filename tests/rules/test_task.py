@@ -1,0 +1,297 @@
+"""Tasks: documents, the table of transitions, what is ready, what overlaps, what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner import documents
+from git_planner.errors import PlannerError
+from git_planner.rules import globs, readiness, transitions
+from git_planner.rules.commands import command
+from git_planner.rules.lint import lint, placeholder
+from git_planner.rules.readiness import Work
+from git_planner.rules.task import (
+    STATUSES,
+    Evidence,
+    Execution,
+    Question,
+    Reply,
+    Spec,
+    Task,
+    derived_uid,
+    task_from,
+)
+from git_planner.rules.transitions import TRANSITIONS
+
+AT = "2026-11-28T12:00:00Z"
+PROOF = Evidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")
+
+
+def task(number: int = 1, **changes: Any) -> Task:
+    """A task that its schema accepts."""
+    return replace(Task(f"task_{number:03d}", f"uid{number:05d}", f"do {number}"), **changes)
+
+
+FULL = task(
+    7,
+    intent="because",
+    status="needs_input",
+    reason="which way?",
+    step="s1",
+    spec=Spec("add-x", "the-key"),
+    actions=("do it",),
+    read_scope=("docs/**",),
+    write_scope=("src/*.py",),
+    dependencies=("task_001",),
+    acceptance=("it works",),
+    verify=(("pytest", "-q"), ("make", "lint")),
+    risks=("none",),
+    references=("README",),
+    owner="A U Thor",
+    attempt=2,
+    run="20261128T120000Z-abcdefgh",
+    base="a" * 40,
+    branch="iter/0007-x",
+    handoff=".plans/x/handoffs/task_007.md",
+    inputs=(Question(AT, "agent", "which way?", ("a", "b"), "a", Reply(AT, "me", "b")),),
+    commits=("b" * 40,),
+    evidence=(
+        PROOF,
+        Evidence(
+            "verified",
+            AT,
+            "me",
+            2,
+            "b" * 40,
+            "c" * 40,
+            ok=False,
+            runs=(Execution(("x",), None, 1.5, "d" * 64),),
+        ),
+    ),
+    notes=("a note",),
+)
+
+
+@pytest.mark.parametrize("each", [task(), FULL])
+def test_a_task_survives_its_document(each: Task) -> None:
+    document = each.document()
+    assert documents.validate("task", document) == []
+    assert task_from(document) == each
+    assert task_from(document).document() == document
+
+
+@pytest.mark.parametrize("old", STATUSES)
+@pytest.mark.parametrize("new", STATUSES)
+def test_only_what_the_table_has_is_a_transition(old: Any, new: Any) -> None:
+    before = task(status=old, owner="me", evidence=(PROOF,))
+    if old == new:
+        assert transitions.moved(before, new) == before
+    elif new in TRANSITIONS[old]:
+        after = transitions.moved(before, new, reason="so")
+        assert (after.status, after.reason) == (new, "so")
+        assert after.attempt == before.attempt + (new == "todo")
+    else:
+        with pytest.raises(PlannerError) as caught:
+            transitions.moved(before, new)
+        assert caught.value.code == "E_TRANSITION"
+
+
+def test_every_open_status_leads_to_an_end_and_back() -> None:
+    assert tuple(TRANSITIONS) == STATUSES
+    for status, onward in TRANSITIONS.items():
+        assert set(onward) <= set(STATUSES) - {status}
+        assert "todo" in onward or status == "todo"
+
+
+def test_done_needs_evidence_of_this_attempt_and_the_last_word_counts() -> None:
+    begun = task(status="agent_done")
+    for evidence in ((), (replace(PROOF, ok=False),), (PROOF, replace(PROOF, ok=False))):
+        with pytest.raises(PlannerError) as caught:
+            transitions.moved(replace(begun, evidence=evidence), "done")
+        assert caught.value.code == "E_EVIDENCE"
+    done = transitions.moved(transitions.with_evidence(begun, PROOF), "done")
+    assert done.status == "done"
+    again = transitions.put_back(done, "it was reverted")
+    assert (again.status, again.attempt, again.proven) == ("todo", 2, False)
+
+
+def test_a_question_is_asked_answered_and_resumed() -> None:
+    asked = transitions.asked(task(status="in_progress", owner="a"), Question(AT, "a", "which?"))
+    assert (asked.status, asked.reason, asked.open_question) == ("needs_input", "which?", asked.inputs[0])
+    answered = transitions.answered(asked, Reply(AT, "me", "this"))
+    assert answered.open_question is None
+    assert answered.inputs[0].answer == Reply(AT, "me", "this")
+    with pytest.raises(PlannerError, match="no open question"):
+        transitions.answered(answered, Reply(AT, "me", "that"))
+    assert transitions.put_back(answered).inputs == answered.inputs
+
+
+def test_a_status_by_name() -> None:
+    assert [transitions.status_named(name) for name in STATUSES] == list(STATUSES)
+    for name in ("pending", "delegated", "Done", "", "done\n"):
+        with pytest.raises(PlannerError) as caught:
+            transitions.status_named(name)
+        assert caught.value.code == "E_USAGE"
+
+
+def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scopes() -> None:
+    tasks = [
+        task(1000),
+        task(101),
+        task(1, status="done"),
+        task(2, dependencies=("task_001",)),
+        task(3, dependencies=("task_002",)),
+        task(4, status="in_progress", write_scope=("src/a/**",)),
+        task(5, write_scope=("src/*/x.py",)),
+        task(6, write_scope=("src/b/x.py",)),
+        task(7),
+    ]
+    assert [each.number for each in readiness.ready(tasks, {"task_007"})] == [2, 6, 101, 1000]
+    assert readiness.why_not_ready(tasks[4], tasks) == ["it depends on 'task_002', which is todo"]
+    assert readiness.why_not_ready(tasks[6], tasks) == [
+        "'task_004' is in the middle of 'src/a/**', which 'src/*/x.py' overlaps"
+    ]
+    assert readiness.why_not_ready(tasks[8], tasks, {"task_007"}) == ["somebody has claimed it"]
+    assert readiness.why_not_ready(tasks[5], tasks) == ["it is in_progress"]
+
+
+def test_tasks_for_several_agents_do_not_overlap() -> None:
+    tasks = [task(1, write_scope=("src",)), task(2, write_scope=("src/a.py",)), task(3), task(4)]
+    assert [each.number for each in readiness.parallel(tasks, 3)] == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("src/**", "src/a/b.py", True),
+        ("src", "src/a/b.py", True),
+        ("src", "srcs/a", False),
+        ("src/*.py", "src/a/b.py", False),
+        ("src/*.py", "src/b.*", True),
+        ("**/x.py", "docs/**", True),
+        ("**/x.py", "docs/*.md", True),  # a folder may be called so
+        ("a/**/z", "a/z", True),
+        ("a/?.c", "a/bb.c", False),
+        ("a/[bc].c", "a/d.c", True),  # sets are taken for anything
+        ("a*b", "ab", True),
+        ("a*b", "acd", False),
+        ("docs/", "docs/x", True),
+        ("**", "anything", True),
+    ],
+)
+def test_patterns_that_meet(one: str, other: str, *, meet: bool) -> None:
+    assert (globs.overlap(one, other), globs.overlap(other, one)) == (meet, meet)
+
+
+PARTS = st.sampled_from(["a", "b", "ab", "*", "a*", "?", "**"])
+
+
+@given(
+    st.lists(PARTS, min_size=1, max_size=4),
+    st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4),
+)
+def test_overlap_never_misses_a_path_that_a_pattern_matches(pattern: list[str], path: list[str]) -> None:
+    """Held against a plain matcher by recursion."""
+
+    def name(wild: str, text: str) -> bool:
+        if not wild:
+            return not text
+        if wild[0] == "*":
+            return name(wild[1:], text) or (bool(text) and name(wild, text[1:]))
+        return bool(text) and wild[0] in ("?", text[0]) and name(wild[1:], text[1:])
+
+    def matches(wild: list[str], parts: list[str]) -> bool:
+        if not wild:
+            return True  # a folder holds all that is in it
+        if wild[0] == "**":
+            return matches(wild[1:], parts) or (bool(parts) and matches(wild, parts[1:]))
+        return bool(parts) and name(wild[0], parts[0]) and matches(wild[1:], parts[1:])
+
+    if matches(pattern, path):
+        assert globs.overlap("/".join(pattern), "/".join(path))
+
+
+def test_clashes_are_told_once_and_not_between_tasks_that_wait_for_each_other() -> None:
+    tasks = [
+        task(1, write_scope=("src/a.py",)),
+        task(2, write_scope=("src/**",), dependencies=("task_001",)),
+        task(3, write_scope=("*/a.py",)),
+        task(4, write_scope=("docs/**",)),
+        task(5, write_scope=("src/a.py",), status="done"),
+    ]
+    found = [(each.one, each.other) for each in readiness.task_clashes(tasks, 10)]
+    assert found == [
+        ("task task_001", "task task_003"),
+        ("task task_002", "task task_003"),
+        ("task task_003", "task task_004"),
+    ]
+    works = [Work("task", str(each.number), each.write_scope) for each in tasks]
+    assert len(readiness.clashes(works, 100)) == len(readiness.clashes(works[::-1], 100)) == 7
+    assert len(readiness.clashes(works, 2)) == 2
+
+
+def codes(*tasks: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(each.code, each.task) for each in lint(tasks)]
+
+
+def test_lint_finds_each_fault() -> None:
+    fine = task(1, verify=(("true",),)).document()
+    assert codes(fine) == []
+    assert codes(fine, fine) == [("same-id", "task_001"), ("same-uid", "task_001")]
+    assert codes({**fine, "verify": []}) == [("no-verify", "task_001")]
+    assert codes({**fine, "verify": "pytest"}) == [("verify", "task_001")]
+    assert codes({**fine, "verify": [["pytest", 1]]}) == [("verify", "task_001")]
+    assert codes({**fine, "verify": [["<fill: 1-3 commands>"]]}) == [("placeholder", "task_001")]
+    assert codes({**fine, "dependencies": ["task_001"]}) == [("self-dependency", "task_001")]
+    assert codes({**fine, "dependencies": ["task_009"]}) == [("unknown-dependency", "task_001")]
+    assert codes({**fine, "write_scope": ["../x"], "read_scope": ["/etc"]}) == [("scope", "task_001")] * 2
+    assert codes({**fine, "status": "delegated"}) == [("status", "task_001")]
+    assert codes({**fine, "title": " "}) == [("no-title", "task_001")]
+    assert codes({**fine, "acceptance": ["TBD"]}) == [("placeholder", "task_001")]
+    other = task(2, verify=(("true",),), dependencies=("task_001",)).document()
+    assert codes({**fine, "dependencies": ["task_002"]}, other) == [("cycle", "task_001")]
+    assert codes({**fine, "status": "cancelled"}, other) == [("waits-in-vain", "task_002")]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*task().document()]),
+        st.none() | st.integers() | st.text() | st.lists(st.text() | st.integers()),
+    )
+)
+def test_lint_takes_whatever_a_hand_wrote(changes: dict[str, Any]) -> None:
+    assert isinstance(lint([{**task().document(), **changes}, {}]), list)
+
+
+@pytest.mark.parametrize("text", ["<fill: x>", "<your command>", "tbd", "???", "…", "run <path/…>"])
+def test_placeholders(text: str) -> None:
+    assert placeholder(text)
+
+
+@pytest.mark.parametrize("text", ["pytest -q", "sort < in", "a <b> c", "x > y", "what is todo", ""])
+def test_what_is_no_placeholder(text: str) -> None:
+    assert placeholder(text) is None
+
+
+def test_commands_are_split_without_a_shell() -> None:
+    assert command("pytest -k 'a b' tests", "--verify") == ("pytest", "-k", "a b", "tests")
+    assert command("sh -c 'a && b'", "--verify") == ("sh", "-c", "a && b")
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a && b", "a | b", "a; b", "a > b", "'a", "X=1 make", "<fill>"])
+def test_commands_that_need_a_shell_or_a_person(text: str) -> None:
+    with pytest.raises(PlannerError) as caught:
+        command(text, "--verify")
+    assert caught.value.code == "E_USAGE"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_a_derived_identity_fits_the_schema(parts: list[str]) -> None:
+    uid = derived_uid(*parts)
+    assert documents.validate("task", task(uid=uid).document()) == []
+    assert uid == derived_uid(*parts)
