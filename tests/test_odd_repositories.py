@@ -25,6 +25,14 @@ MakeLab = Callable[..., Lab]
 ARGUMENTS = {
     "git-plan manual apply": ["{answer}"],
     "git-plan validate": ["{answer}"],
+    "git-plan task add": ["a task"],
+    **{
+        f"git-plan task {name}": ["task_001"]
+        for name in ("claim", "release", "resume", "review", "show", "update")
+    },
+    **{f"git-plan task {name}": ["task_001", "--reason", "so"] for name in ("cancel", "defer")},
+    "git-plan task answer": ["task_001", "yes"],
+    "git-plan task input": ["task_001", "--summary", "really?"],
     "git-plan show": ["3"],
     "git-iterate show": ["3"],
     "git-iterate resume": ["3"],
@@ -161,6 +169,7 @@ KINDS = {
         nested,
     )
 }
+TASKS = [command for command in EVERY if command.startswith("git-plan task ")]
 MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-record measure")
 # kind -> command -> how it ends; what is not named is done.
 EXPECTED: dict[str, dict[str, str]] = {
@@ -175,10 +184,16 @@ ANYWHERE = {
     "git-planner demo": "E_USAGE",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
+    # In the order of the list the one task is cancelled early, and put back by 'release'.
+    **dict.fromkeys(
+        (f"git-plan task {name}" for name in ("answer", "claim", "defer", "input", "resume")), "E_TRANSITION"
+    ),
 }
 NO_REMOTE = {**ANYWHERE, "git-iterate best push": "E_REMOTE"}
 UNBORN = {
     **NO_REMOTE,
+    **dict.fromkeys((*TASKS, "git-plan lint"), "E_NO_PLAN"),
+    "git-plan task add": "E_UNBORN",
     **dict.fromkeys(MAIN, "E_UNBORN"),
     **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),
     **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),
