@@ -184,7 +184,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
 
 
 def _plans(repo: Repository, plan: str | None, *, everything: bool = False) -> list[str]:
-    from git_planner.flows.base import current_plan
+    from git_planner.flows.current import current_plan
     from git_planner.flows.ledger import plans
 
     return plans(repo) if everything and plan is None else [current_plan(repo, plan)]

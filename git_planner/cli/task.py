@@ -15,9 +15,12 @@ from git_planner.rules import names
 if TYPE_CHECKING:
     from git_planner.flows.claims import Claim
     from git_planner.flows.tasks import Wanted
-    from git_planner.rules.task import Status, Task
+    from git_planner.rules.readiness import Each
+    from git_planner.rules.task import Brief, Status, Task
 
 F = TypeVar("F", bound=Callable[..., Any])
+# From a plan's name and its tasks to those that are shown.
+Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
 task_argument = click.argument("task_id", metavar="TASK")
 
 
@@ -54,7 +57,7 @@ def task() -> None:
 @fields
 def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     """Add a task with the next number; the plan is made when it is not there yet."""
-    from git_planner.flows.base import current_plan
+    from git_planner.flows.current import current_plan
     from git_planner.flows.tasks import add_task
 
     repo = open_repository()
@@ -69,13 +72,15 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
 @json_option
 def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
     """List the tasks of a plan by number."""
-    from git_planner.flows.tasks import read_tasks
     from git_planner.rules.transitions import status_named
 
     wanted = {status_named(name) for name in statuses}
-    found = read_tasks(open_repository(), plan)
-    _list(found.plan, [each for each in found.tasks if not wanted or each.status in wanted], as_json)
+    _list(open_repository(), plan, as_json, lambda _, tasks: _in(tasks, wanted))
     return DONE
+
+
+def _in(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
+    return [each for each in tasks if not wanted or each.status in wanted]
 
 
 @task.command(short_help="List the tasks that may be begun now.")
@@ -83,15 +88,11 @@ def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
 @json_option
 def ready(plan: str | None, as_json: bool) -> int:
     """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
-    from git_planner.flows.claims import claims
-    from git_planner.flows.tasks import read_tasks
+    from git_planner.flows.claims import held
     from git_planner.rules import readiness
 
     repo = open_repository()
-    found = read_tasks(repo, plan)
-    now = repo.now()
-    held = [name for name, claim in claims(repo, found.plan).items() if claim.in_force(now)]
-    _list(found.plan, readiness.ready(found.tasks, held), as_json)
+    _list(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name, repo.now())))
     return DONE
 
 
@@ -291,7 +292,7 @@ def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as
 
 
 def _open(plan: str | None) -> tuple[Repository, str]:
-    from git_planner.flows.base import current_plan
+    from git_planner.flows.current import current_plan
 
     repo = open_repository()
     return repo, current_plan(repo, plan)
@@ -310,13 +311,21 @@ def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
     return Wanted(verify=[command(text, "--verify") for text in verify], **asked)
 
 
-def _list(plan: str, tasks: Sequence[Task], as_json: bool) -> None:
+def _list(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
+    """List what is chosen of a plan's tasks; they are read in short, unless a script wants them whole."""
+    from git_planner.flows.tasks import read_briefs, read_tasks
+
     if as_json:
-        emit({"schema": "git-planner/tasks@1", "plan": plan, "tasks": [each.document() for each in tasks]})
-    elif not tasks:
-        tell(f"no such tasks in the plan '{plan}'")
+        found = read_tasks(repo, plan)
+        tasks = [each.document() for each in chosen(found.plan, found.tasks)]
+        emit({"schema": "git-planner/tasks@1", "plan": found.plan, "tasks": tasks})
+        return
+    name, briefs = read_briefs(repo, plan)
+    rows = [_row(each) for each in chosen(name, briefs)]
+    if rows:
+        say("\n".join(rows))
     else:
-        say("\n".join(map(_row, tasks)))
+        tell(f"no such tasks in the plan '{name}'")
 
 
 def _tell_task(plan: str, task: Task, as_json: bool) -> None:
@@ -330,7 +339,7 @@ def _emit_task(plan: str, task: Task, **more: Any) -> None:
     emit({"schema": "git-planner/task-shown@1", "plan": plan, "task": task.document(), **more})
 
 
-def _row(task: Task) -> str:
+def _row(task: Task | Brief) -> str:
     after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
     owner = f" [{task.owner}]" if task.owner else ""
     return f"{task.id}  {task.status:<12}  {task.title}{after}{owner}"

@@ -1,15 +1,12 @@
-"""Which plan a command is about, and which commit an iteration starts from."""
+"""Which commit an iteration starts from."""
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 
-from git_planner import config
 from git_planner.config import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.trust import find_state
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
 from git_planner.rules import names
@@ -25,20 +22,6 @@ class Base:
     oid: str
     ref: str
     policy: Policy
-
-
-def current_plan(repo: Repository, flag: str | None) -> str:
-    """The plan that is meant: the one named, the checked-out iteration's own, or the settings' one."""
-    if flag is not None:
-        return names.check_plan_name(flag)
-    head = repo.head_branch()
-    if head is not None and names.parse_iteration(names.HEADS + head):
-        # A state that was tampered with says nothing; it is not what is asked here.
-        with suppress(PlannerError):
-            state = find_state(repo, "HEAD")
-            if state is not None:
-                return state.plan
-    return config.settings(repo).plan
 
 
 def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:

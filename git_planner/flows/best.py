@@ -11,7 +11,8 @@ from git_planner import config
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import reconcile
-from git_planner.flows.base import current_plan, find_base
+from git_planner.flows.base import find_base
+from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import ledger
 from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update

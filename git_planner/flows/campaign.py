@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from git_planner import config, documents, redact
 from git_planner.errors import PlannerError
-from git_planner.flows.base import Base, current_plan, find_base
+from git_planner.flows.base import Base, find_base
+from git_planner.flows.current import current_plan
 from git_planner.flows.packet import Wish
 from git_planner.flows.pages import Pages
 from git_planner.gitio.repository import Repository

@@ -95,7 +95,7 @@ def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tupl
     number = pages.task_number(task_id)
     name = pages.task_id(number)
     ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
-    held = frozenset(each for each, claim in claims(repo, plan).items() if claim.in_force(who.now))
+    others = held(repo, plan, who.now) - {name}
     nonce, done, edits = names.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
@@ -107,7 +107,7 @@ def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tupl
         if task.status == "in_progress":
             task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")
         every = [task_from(each) for page in found.values() for each in page["tasks"]]
-        reasons = readiness.why_not_ready(task, every, held - {name})
+        reasons = readiness.why_not_ready(task, every, others)
         if reasons:
             raise PlannerError(
                 "E_TRANSITION",
@@ -164,15 +164,15 @@ def release_task(
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         found = own.read(seen[ref], pages.page_name(pages.task_number(name)))
         task = task_of(found, plan, name)
-        held = claim_on(seen[claim_ref])
-        if held is not None and owner is not None and held.owner != owner:
-            raise busy(held)
+        claim = claim_on(seen[claim_ref])
+        if claim is not None and owner is not None and claim.owner != owner:
+            raise busy(claim)
         after = transitions.moved(task, status, reason=reason)
         edits.clear()
         edits.update(own.with_tasks(found, [after]) if after != task else {})
         done[:] = [after]
         steps: list[Step] = [Write(ref, edits, message(plan, name, op))]
-        return [*steps, Delete(claim_ref)] if held is not None else steps
+        return [*steps, Delete(claim_ref)] if claim is not None else steps
 
     Store(repo).transact([ref, claim_ref], decide)
     own.accepted(edits)
@@ -184,11 +184,18 @@ def claims(repo: Repository, plan: str) -> dict[str, Claim]:
     prefix = f"{names.CLAIMS}{plan}/"
     found = {}
     refs = [prefix + name for name in Store(repo).numbers(prefix)]
+    if not refs:
+        return {}
     for ref, files in Store(repo).read_all(refs, "").items():
         claim = _read(files.get(FILE))
         if claim is not None:
             found[ref.removeprefix(prefix)] = claim
     return found
+
+
+def held(repo: Repository, plan: str, now: str) -> frozenset[str]:
+    """The ids of a plan's tasks that somebody holds at a time."""
+    return frozenset(name for name, claim in claims(repo, plan).items() if claim.in_force(now))
 
 
 def claim_on(seen: Snapshot) -> Claim | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.base import current_plan
+from git_planner.flows.current import current_plan
 from git_planner.flows.iterations import survey
 from git_planner.flows.listing import lenient
 from git_planner.flows.tasks import no_plan

@@ -1,22 +1,27 @@
 """Reading and writing the pages of a plan. A page that was judged before is not judged again.
 
-Judging 5,000 tasks by their schema takes seconds. Which page was accepted is kept as the id of its content,
-so a page that anybody changed is judged anew; without the marks all of them are.
+Judging 5,000 tasks by their schema takes seconds, reading them whole a quarter of one. So which page was
+accepted is kept by the id of its content, with its tasks in short; a page that anybody changed is read and
+judged anew, and without what is kept all of them are.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from git_planner import documents, redact
+from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import canonical, names, pages
-from git_planner.rules.task import Task
+from git_planner.rules.task import Brief, Task, brief
 
 
 class Pages:
@@ -30,7 +35,7 @@ class Pages:
     def __init__(self, repo: Repository, plan: str) -> None:
         self.repo, self.plan = repo, plan
         self.folder = names.plan_dir(plan)
-        self._marks: dict[str, str] | None = None
+        self._marks: dict[str, _Mark] = {}
 
     def read(self, seen: Snapshot, only: str | None = None) -> dict[str, dict[str, Any]]:
         """Pages on a snapshot of the plan's branch, by file name in order; all, or the first and one more.
@@ -40,18 +45,35 @@ class Pages:
         """
         tree = seen.tree(self.folder)
         wanted = [name for name in pages.in_order(tree) if only in (None, name) or name == pages.FIRST]
-        found, fresh = {}, {}
+        found: dict[str, dict[str, Any]] = {}
         for name in wanted:
             data, oid = seen.read(f"{self.folder}/{name}") or b"", tree[name].oid
-            if self._known().get(name) == oid:
+            mark = self._mark(name)
+            if mark is not None and mark.oid == oid:
                 found[name] = canonical.loads_ours(data)
             else:
                 where = f"{names.PLAN}{self.plan}:{self.folder}/{name}"
                 found[name] = documents.read("plan", data, where)
-                fresh[name] = oid
-        if fresh:
-            self._keep(fresh)
+                self._keep(name, oid, found[name])
         return found
+
+    def briefs(self, seen: Snapshot) -> list[Brief] | None:
+        """All tasks in short, by number; None when there is no plan.
+
+        Raises:
+            PlannerError: as `read`.
+        """
+        tree = seen.tree(self.folder)
+        if pages.FIRST not in tree:
+            return None
+        found: list[Brief] = []
+        for name in pages.in_order(tree):
+            mark = self._mark(name)
+            if mark is None or mark.oid != tree[name].oid:
+                self.read(seen, name)
+                mark = self._mark(name)
+            found += mark.briefs if mark else ()
+        return sorted(found, key=lambda each: each.number)
 
     def with_tasks(
         self, found: Mapping[str, Mapping[str, Any]], changed: Iterable[Task]
@@ -78,14 +100,10 @@ class Pages:
 
     def accepted(self, edits: Mapping[str, bytes | None]) -> None:
         """Remember that what was written has been judged."""
-        prefix = f"{self.folder}/"
-        fresh = {
-            path.removeprefix(prefix): self._oid(data)
-            for path, data in edits.items()
-            if data is not None and pages.is_page(path.removeprefix(prefix))
-        }
-        if fresh:
-            self._keep(fresh)
+        for path, data in edits.items():
+            name = path.removeprefix(f"{self.folder}/")
+            if data is not None and pages.is_page(name):
+                self._keep(name, self._oid(data), canonical.loads_ours(data))
 
     def _oid(self, data: bytes) -> str:
         found = hashlib.new(self.repo.object_format, usedforsecurity=False)
@@ -93,27 +111,37 @@ class Pages:
         found.update(data)
         return found.hexdigest()
 
-    def _known(self) -> dict[str, str]:
-        if self._marks is None:
-            self._marks = {}
-            with suppress(OSError, ValueError):
-                lines = self.repo.private("cache", "pages", self.plan).read_text().splitlines()
-                if lines and lines[0] == _judge():
-                    self._marks = dict(line.split(" ", 1) for line in lines[1:])
-        return self._marks
+    def _mark(self, name: str) -> _Mark | None:
+        if name not in self._marks:
+            with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
+                kept = canonical.loads_ours(self._place(name).read_bytes())
+                if kept["judge"] == _judge():
+                    self._marks[name] = _Mark(kept["oid"], [Brief(*each) for each in kept["briefs"]])
+        return self._marks.get(name)
 
-    def _keep(self, fresh: Mapping[str, str]) -> None:
-        """Write the marks, whole or not at all. Only a convenience: without them pages are judged again."""
-        marks = {**self._known(), **fresh}
-        self._marks = marks
-        path = self.repo.private("cache", "pages", self.plan)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+    def _keep(self, name: str, oid: str, page: Mapping[str, Any]) -> None:
+        """Write a mark, whole or not at all. Only a convenience: without it the page is judged again."""
+        mark = self._marks[name] = _Mark(oid, [brief(task) for task in page["tasks"]])
+        kept = {"judge": _judge(), "oid": oid, "briefs": [list(each) for each in mark.briefs]}
+        place = self._place(name)
+        draft = place.with_name(f"{name}.{secrets.token_hex(4)}")
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text("\n".join([_judge(), *(f"{name} {oid}" for name, oid in marks.items())]))
-            os.replace(draft, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(canonical.dumps_ours(kept))
+            os.replace(draft, place)
+
+    def _place(self, name: str) -> Path:
+        return self.repo.private("cache", "pages", self.plan, name)
 
 
+class _Mark(NamedTuple):
+    """A page that was accepted: the id of its content, and its tasks in short."""
+
+    oid: str
+    briefs: Sequence[Brief]
+
+
+@cache
 def _judge() -> str:
-    """Names the schema that accepted a page."""
-    return canonical.digest(documents.schema("plan"))
+    """Names the schema that accepted a page, and what is kept of one."""
+    return canonical.digest([documents.schema("plan"), Brief._fields])

@@ -9,8 +9,8 @@ from typing import Any
 from git_planner import config, redact
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
-from git_planner.flows.base import current_plan
 from git_planner.flows.best import best_record
+from git_planner.flows.current import current_plan
 from git_planner.flows.iterations import Iteration, find, survey
 from git_planner.flows.ledger import ledger
 from git_planner.flows.why import record_of

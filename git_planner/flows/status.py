@@ -9,8 +9,8 @@ from typing import Any
 
 from git_planner import config
 from git_planner.errors import PlannerError
-from git_planner.flows.base import current_plan
 from git_planner.flows.campaign import read_plan
+from git_planner.flows.current import current_plan
 from git_planner.flows.iterations import Iteration, survey
 from git_planner.flows.ledger import ledger
 from git_planner.flows.listing import lenient

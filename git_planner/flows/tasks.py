@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.base import current_plan
-from git_planner.flows.campaign import PlanOptions, open_campaign
+from git_planner.flows.current import current_plan
 from git_planner.flows.pages import Pages
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Message, Snapshot, Store
 from git_planner.rules import handoff, names, pages, transitions
 from git_planner.rules import plan as plans
-from git_planner.rules.task import Question, Reply, Status, Task, in_order, noted, task_from
+from git_planner.rules.task import Brief, Question, Reply, Status, Task, in_order, noted, task_from
 
 Alter = Callable[[Task], Task]
 # From the branch as it is, the task as it was and as it becomes, to further files of the same commit.
@@ -79,14 +80,25 @@ def read_tasks(repo: Repository, plan: str | None) -> Tasks:
         return tasks_in(repo, Store(repo).snapshot(names.plan_ref(name), batch), name)
 
 
+def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
+    """The name of a plan and all its tasks in short, by number; parameters and errors as for `read_tasks`."""
+    name = current_plan(repo, plan)
+    with repo.git.batch() as batch, _uninterrupted():
+        found = Pages(repo, name).briefs(Store(repo).snapshot(names.plan_ref(name), batch))
+    if found is None:
+        raise no_plan(name)
+    return name, found
+
+
 def tasks_in(repo: Repository, seen: Snapshot, plan: str) -> Tasks:
     """The same on a snapshot of the plan's branch."""
-    found = Pages(repo, plan).read(seen)
-    if pages.FIRST not in found or seen.tip is None:
-        raise no_plan(plan)
-    about = {key: value for key, value in found[pages.FIRST].items() if key != "tasks"}
-    tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
-    return Tasks(plan, seen.tip, about, tuple(in_order(tasks)))
+    with _uninterrupted():
+        found = Pages(repo, plan).read(seen)
+        if pages.FIRST not in found or seen.tip is None:
+            raise no_plan(plan)
+        about = {key: value for key, value in found[pages.FIRST].items() if key != "tasks"}
+        tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
+        return Tasks(plan, seen.tip, about, tuple(in_order(tasks)))
 
 
 def change_task(
@@ -155,6 +167,9 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
     Raises:
         PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, and what Store.edit raises.
     """
+    # Only a new plan needs a base and its policy.
+    from git_planner.flows.campaign import PlanOptions, open_campaign
+
     campaign = open_campaign(repo, PlanOptions(plan=plan))
     own = Pages(repo, campaign.plan)
     made: list[Task] = []
@@ -286,6 +301,18 @@ def no_plan(plan: str) -> PlannerError:
     )
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Without garbage collection, which goes through thousands of values that all stay, again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 _EMPTIED: Mapping[str, Any] = {
     "owner": None,
     "reason": None,
@@ -332,6 +359,7 @@ __all__ = [
     "change_task",
     "message",
     "no_plan",
+    "read_briefs",
     "read_handoff",
     "read_tasks",
     "resume",

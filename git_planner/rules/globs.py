@@ -34,8 +34,13 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(parts if parts[-1:] == [_ANY] else [*parts, _ANY])
 
 
-@lru_cache(maxsize=65536)
 def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    # Most patterns part ways at a plain name.
+    for left, right in zip(one, other, strict=False):
+        if _ANY in (left, right):
+            break
+        if left != right and not _names(left, right):
+            return False
     return _sequences(one, other, _ANY, _names)
 
 

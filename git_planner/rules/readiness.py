@@ -4,12 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from git_planner.rules.globs import overlapping
-from git_planner.rules.task import CLOSED, Task, in_order
+from git_planner.rules.task import CLOSED, Status, Task, in_order
 
 # Somebody is in the middle of these.
 _BUSY = frozenset(("in_progress", "needs_input"))
+
+
+class Standing(Protocol):
+    """What of a task decides whether it may be begun; a Task or a Brief."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """The number in it."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """Where it stands."""
+        ...
+
+    @property
+    def dependencies(self) -> Sequence[str]:
+        """Ids of what must be done before."""
+        ...
+
+    @property
+    def write_scope(self) -> Sequence[str]:
+        """What it may change."""
+        ...
+
+
+Each = TypeVar("Each", bound=Standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +68,7 @@ class Work:
         return f"{self.kind} {self.name}"
 
 
-def ready(tasks: Sequence[Task], claimed: Collection[str] = ()) -> list[Task]:
+def ready(tasks: Sequence[Each], claimed: Collection[str] = ()) -> list[Each]:
     """The tasks that may be begun now, by number.
 
     A task is ready when it is todo, all that it depends on is done, nobody has claimed it, and its write
@@ -49,7 +82,7 @@ def ready(tasks: Sequence[Task], claimed: Collection[str] = ()) -> list[Task]:
     busy = [task for task in tasks if task.write_scope and (task.status in _BUSY or task.id in claimed)]
     return [
         task
-        for task in in_order(tasks)
+        for task in sorted(tasks, key=lambda each: each.number)
         if task.status == "todo"
         and task.id not in claimed
         and all(each in done for each in task.dependencies)
@@ -57,7 +90,7 @@ def ready(tasks: Sequence[Task], claimed: Collection[str] = ()) -> list[Task]:
     ]
 
 
-def why_not_ready(task: Task, tasks: Sequence[Task], claimed: Collection[str] = ()) -> list[str]:
+def why_not_ready(task: Standing, tasks: Sequence[Standing], claimed: Collection[str] = ()) -> list[str]:
     """What keeps a task from being begun, one sentence each; none when it is ready."""
     known = {each.id: each for each in tasks}
     reasons = [] if task.status == "todo" else [f"it is {task.status}"]
@@ -77,9 +110,9 @@ def why_not_ready(task: Task, tasks: Sequence[Task], claimed: Collection[str] = 
     return reasons
 
 
-def parallel(tasks: Sequence[Task], most: int) -> list[Task]:
+def parallel(tasks: Sequence[Each], most: int) -> list[Each]:
     """The first of some ready tasks that can be worked on at the same time: their scopes do not overlap."""
-    chosen: list[Task] = []
+    chosen: list[Each] = []
     for task in tasks:
         if len(chosen) == most:
             break

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-from git_planner.rules.pages import task_number
+from typing import Any, Literal, NamedTuple
 
 Status = Literal[
     "todo",
@@ -138,7 +136,7 @@ class Task:
     @property
     def number(self) -> int:
         """The number in its id."""
-        return task_number(self.id)
+        return int(self.id[5:])
 
     @property
     def proven(self) -> bool:
@@ -165,13 +163,14 @@ class Task:
 
 
 FIELDS = tuple(Task.__dataclass_fields__)
+_LISTS = tuple(name for name, field in Task.__dataclass_fields__.items() if field.default == ())
 
 
 def task_from(document: Mapping[str, Any]) -> Task:
     """Read a task from a document that has passed its schema."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
-    }
+    fields = dict(document)
+    for name in _LISTS:
+        fields[name] = tuple(fields[name])
     if fields["verify"]:
         fields["verify"] = tuple(tuple(each) for each in fields["verify"])
     if fields["spec"]:
@@ -181,6 +180,27 @@ def task_from(document: Mapping[str, Any]) -> Task:
     if fields["evidence"]:
         fields["evidence"] = tuple(_evidence(each) for each in fields["evidence"])
     return Task(**fields)
+
+
+class Brief(NamedTuple):
+    """A task in short: what lists and the choice of the next task need, of thousands of tasks at once."""
+
+    id: str
+    status: Status
+    title: str
+    dependencies: Sequence[str]
+    write_scope: Sequence[str]
+    owner: str | None
+
+    @property
+    def number(self) -> int:
+        """The number in its id."""
+        return int(self.id[5:])
+
+
+def brief(document: Mapping[str, Any]) -> Brief:
+    """A task in short, from its document."""
+    return Brief(*(document[name] for name in Brief._fields))
 
 
 def derived_uid(*parts: str) -> str:
