@@ -13,7 +13,7 @@ from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import names
 
 if TYPE_CHECKING:
-    from git_planner.flows.claims import Claim
+    from git_planner.flows.holding import Claim
     from git_planner.flows.tasks import Wanted
     from git_planner.rules.readiness import Each
     from git_planner.rules.task import Brief, Status, Task
@@ -88,7 +88,7 @@ def _in(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
 @json_option
 def ready(plan: str | None, as_json: bool) -> int:
     """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
-    from git_planner.flows.claims import held
+    from git_planner.flows.holding import held
     from git_planner.rules import readiness
 
     repo = open_repository()
@@ -103,7 +103,7 @@ def ready(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     """Show a task with its questions, evidence and claim."""
-    from git_planner.flows.claims import claims
+    from git_planner.flows.holding import claims
     from git_planner.flows.tasks import read_handoff, read_tasks
 
     repo = open_repository()

@@ -1,65 +1,22 @@
-"""Claims: the exclusive right to work on a task, kept on a ref that only one writer can make.
-
-A claim is a commit of its own on 'refs/planner/claims/<plan>/<task>', so the earlier claims on a task are its
-history. It is in force while its process lives; where that cannot be seen, until it expires.
-"""
+"""Claiming a task and giving the claim back: the exclusive right to work on it, which one writer gets."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
+from git_planner.flows.holding import FILE, Claim, busy, claim_on, claims, held, here
 from git_planner.flows.pages import Pages
 from git_planner.flows.tasks import message, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
-from git_planner.host import identity
 from git_planner.host.identity import Identity
 from git_planner.rules import canonical, names, pages, readiness, transitions
 from git_planner.rules.task import Status, Task, task_from
 
-FILE = "claim.json"
-# How long a person's claim stands; a person has no process that could be watched.
-PERSON_SECONDS = 8 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One claim, field for field as in its document. `process` is None for a person."""
-
-    plan: str
-    task: str
-    uid: str
-    attempt: int
-    owner: str
-    host: str
-    process: Identity | None
-    run: str | None
-    claimed_at: str
-    expires_at: str
-    nonce: str
-
-    def document(self) -> dict[str, Any]:
-        """The claim as JSON."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        process = self.process.document() if self.process else None
-        return {"schema": "git-planner/claim@1", **fields, "process": process}
-
-    def in_force(self, now: str) -> bool:
-        """Whether it still keeps others out.
-
-        Args:
-            now: UTC time.
-        """
-        if self.process is None or self.host != here():
-            return now < self.expires_at
-        # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
-        # the claim, and a restart of the machine does.
-        return identity.alive(self.process)
+__all__ = ["Claim", "Claimant", "busy", "claim_on", "claim_task", "claims", "held", "here", "release_task"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +30,6 @@ class Claimant:
     run: str | None = None
     base: str | None = None
     branch: str | None = None
-
-
-def here() -> str:
-    """The name of this machine."""
-    return os.uname().nodename or "localhost"
 
 
 def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tuple[Task, Claim]:
@@ -179,40 +131,6 @@ def release_task(
     return done[0]
 
 
-def claims(repo: Repository, plan: str) -> dict[str, Claim]:
-    """All claims on tasks of a plan, in force or not, by the task's id."""
-    prefix = f"{names.CLAIMS}{plan}/"
-    found = {}
-    refs = [prefix + name for name in Store(repo).numbers(prefix)]
-    if not refs:
-        return {}
-    for ref, files in Store(repo).read_all(refs, "").items():
-        claim = _read(files.get(FILE))
-        if claim is not None:
-            found[ref.removeprefix(prefix)] = claim
-    return found
-
-
-def held(repo: Repository, plan: str, now: str) -> frozenset[str]:
-    """The ids of a plan's tasks that somebody holds at a time."""
-    return frozenset(name for name, claim in claims(repo, plan).items() if claim.in_force(now))
-
-
-def claim_on(seen: Snapshot) -> Claim | None:
-    """The claim on a snapshot of its ref; None when there is none, or nothing that could be one."""
-    return _read(seen.read(FILE))
-
-
-def busy(claim: Claim) -> PlannerError:
-    """The error for a task that somebody else holds."""
-    who = f", process {claim.process.pid}" if claim.process else ""
-    return PlannerError(
-        "E_BUSY",
-        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{who} since {claim.claimed_at}",
-        hint=f"wait for it, or take another: 'git plan task ready --plan {claim.plan}'",
-    )
-
-
 def _made(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
     return Claim(
         plan=plan,
@@ -227,16 +145,3 @@ def _made(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
         expires_at=who.expires_at,
         nonce=nonce,
     )
-
-
-def _read(data: bytes | None) -> Claim | None:
-    """Whatever is no claim holds nobody up."""
-    if data is None:
-        return None
-    try:
-        document = documents.read("claim", data, FILE)
-    except PlannerError:
-        return None
-    del document["schema"]
-    process = document["process"]
-    return Claim(**{**document, "process": process and identity.identity_from(process)})

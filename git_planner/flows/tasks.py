@@ -10,9 +10,10 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.current import current_plan
+from git_planner.flows.holding import busy, claim_on
 from git_planner.flows.pages import Pages
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Edits, Message, Snapshot, Store
+from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import handoff, names, pages, transitions
 from git_planner.rules import plan as plans
 from git_planner.rules.task import Brief, Question, Reply, Status, Task, in_order, noted, task_from
@@ -106,6 +107,9 @@ def change_task(
 ) -> Task:
     """Change one task of a plan in one commit; nothing is written when nothing changes.
 
+    When that puts the task into another status, a person's claim on it ends. That of a process which still
+    works on it keeps everybody else from moving it.
+
     Args:
         repo: the repository.
         plan: the plan's name.
@@ -118,24 +122,32 @@ def change_task(
         The task as it is now.
 
     Raises:
-        PlannerError: E_NO_PLAN, E_UNKNOWN_TASK, what `alter` raises, and what Store.edit raises.
+        PlannerError: E_BUSY, E_NO_PLAN, E_UNKNOWN_TASK, what `alter` raises, and what Store.edit raises.
     """
     own, number = Pages(repo, plan), pages.task_number(task_id)
+    name, now = pages.task_id(number), repo.now()
+    ref, claim_ref = names.plan_ref(plan), names.claim_ref(plan, name)
     result: list[Task] = []
     edits: dict[str, bytes | None] = {}
 
-    def change(seen: Snapshot) -> Edits:
-        found = own.read(seen, pages.page_name(number))
+    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+        found = own.read(seen[ref], pages.page_name(number))
         before = task_of(found, plan, task_id)
         after = alter(before)
         edits.clear()
         result[:] = [after]
         if after != before:
             edits.update(own.with_tasks(found, [after]))
-        edits.update(also(seen, before, after) if also else {})
-        return edits
+        edits.update(also(seen[ref], before, after) if also else {})
+        steps: list[Step] = [Write(ref, edits, message(plan, name, op))]
+        if after.status == before.status or seen[claim_ref].tip is None:
+            return steps
+        claim = claim_on(seen[claim_ref])
+        if claim is not None and claim.process is not None and claim.in_force(now):
+            raise busy(claim)
+        return [*steps, Delete(claim_ref)]
 
-    Store(repo).edit(names.plan_ref(plan), change, message(plan, pages.task_id(number), op))
+    Store(repo).transact([ref, claim_ref], decide)
     own.accepted(edits)
     return result[0]
 

@@ -179,6 +179,31 @@ def test_a_claim_of_a_dead_process_is_taken_over_and_that_of_a_live_one_is_not(l
     assert claims(lab.repo, "default")["task_001"] == claim
 
 
+def test_a_task_that_a_live_process_works_on_is_moved_by_nobody_else(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    claim_task(lab.repo, "default", "task_001", who("agent", process=identity(program.pid)))
+    for argv in (
+        ("resume", "task_001"),
+        ("update", "task_001", "--status", "blocked"),
+        ("input", "task_001", "--summary", "?"),
+    ):
+        assert error(lab, "task", *argv) == "E_BUSY"
+    assert task(lab, "update", "task_001", "--note", "seen")["task"]["status"] == "in_progress"
+    program.communicate(b"\n")
+    assert task(lab, "resume", "task_001")["task"]["attempt"] == 2
+    assert claims(lab.repo, "default") == {}
+
+
+def test_a_persons_claim_ends_with_the_status(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    task(lab, "claim", "task_001")
+    task(lab, "input", "task_001", "--summary", "which?")
+    assert claims(lab.repo, "default") == {}
+
+
 def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
