@@ -14,6 +14,7 @@ BIN := $(VENV)/bin
 REAL := .real
 SQLPARSE := 0.6.1
 CODEX := 0.169.0
+HUSKY := 9.1.7
 DEMO ?=
 SLOTS ?= 2
 ARGS ?=
@@ -41,7 +42,8 @@ demo: $(VENV)/installed-plot.toml
 test: $(VENV)/installed-test.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not real" -n $(SLOTS) $(ARGS)
 
-test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX)
+test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
+  $(REAL)/husky-$(HUSKY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m real $(ARGS)
 
 bench: $(VENV)/installed-test.toml
@@ -72,6 +74,10 @@ $(REAL)/codex-$(CODEX):
 	  echo "hint: install Node.js 18 or newer; 'make test' does without" >&2; exit 1; }
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/codex @openai/codex@$(CODEX)
 	$(REAL)/codex/node_modules/.bin/codex --version
+	@touch $@
+
+$(REAL)/husky-$(HUSKY): | $(REAL)/codex-$(CODEX)
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/husky husky@$(HUSKY)
 	@touch $@
 
 clean:

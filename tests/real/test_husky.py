@@ -1,0 +1,37 @@
+"""The real husky: its hooks go on running, on our branches and elsewhere, and the guard comes before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from git_planner.flows import hooks
+from tests.hooks.place import ITERATION, guarded_lab, refusal
+from tests.lab import Lab
+from tests.real.conftest import fetched
+
+pytestmark = pytest.mark.real
+
+
+def test_husky_runs_beside_ours(lab: Lab) -> None:
+    package = fetched("husky/node_modules/husky")
+    script = Path(".husky/pre-commit")
+    lab.commit("husky's script", {str(script): 'echo "husky on $(git symbolic-ref --short HEAD)"\n'})
+    made = lab.run_program("node", str(package / "bin.js"))
+    assert (made.status, lab.git("config", "core.hooksPath")) == (0, ".husky/_"), made.err
+    guarded_lab(lab, install=False)
+    hooks.install(lab.repo)
+    for branch in ("main", ITERATION):
+        lab.git("checkout", "-q", branch)
+        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
+        assert (done.status, done.out + done.err) == (0, f"husky on {branch}\n")
+    (lab.path / "tests/run.sh").write_text("#!/bin/sh\nexit 1\n")
+    lab.git("add", "tests")
+    done = lab.run_git("commit", "-m", "no")
+    assert (done.status, done.err) == (1, refusal("changed: tests/run.sh"))
+    lab.git("restore", "--staged", "--worktree", "tests")
+    hooks.uninstall(lab.repo)
+    assert lab.git("config", "core.hooksPath") == ".husky/_"
+    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
+    assert (done.status, done.out + done.err) == (0, f"husky on {ITERATION}\n")
