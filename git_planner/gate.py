@@ -17,7 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from git_planner.judging.commits import Judge
 
-DOCUMENTS = (".plans/**/plan.json", "**/planner_packets/**/*.json", "experiments/records/*.json")
+DOCUMENTS = (
+    ".plans/**/plan.json",
+    ".plans/**/plan-[0-9]*.json",
+    "**/planner_packets/**/*.json",
+    "experiments/records/*.json",
+)
 STAGES = ("pre-commit", "pre-merge-commit", "prepare-commit-msg")
 TRANSACTION = "reference-transaction"
 
@@ -157,6 +162,7 @@ def judge_document(path: str, data: bytes) -> None:
     from git_planner import config, documents
     from git_planner.rules.extract import extract
     from git_planner.rules.names import POLICY_FILE
+    from git_planner.rules.pages import is_page
 
     where, name = _shown(path), os.path.basename(path)
     if path == POLICY_FILE:
@@ -167,13 +173,15 @@ def judge_document(path: str, data: bytes) -> None:
             answer = extract(data, where)  # as tolerant as what reads it from here
             kind = _answer_kind(answer)
             documents.check(kind, documents.completed(kind, answer), where)
+    elif path.startswith(".plans/") and is_page(name):
+        documents.read("plan", data, where)
     elif name in _KINDS:
         documents.read(_KINDS[name], data, where)
     elif path.startswith("experiments/records/"):
         documents.read("record", data, where)
 
 
-_KINDS = {"plan.json": "plan", "packet.json": "packet", "state.json": "state"}
+_KINDS = {"packet.json": "packet", "state.json": "state"}
 
 
 def _answer_kind(answer: object) -> str:

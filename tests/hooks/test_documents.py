@@ -39,6 +39,7 @@ def refused(lab: Lab) -> str:
     ("path", "kind"),
     [
         (".plans/speed/plan.json", "plan"),
+        (".plans/speed/plan-0002.json", "plan"),
         ("planner_packets/0001/packet.json", "packet"),
         (DIRECTIVE, "directive"),
         (".plans/speed/planner_packets/directive.json", "directive"),
