@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,7 @@ def lint(repo: Repository, plan: str | None) -> Linted:
         raise no_plan(name)
     documents_, faults = _read(found, name)
     raw = [task for each in documents_.values() for task in each.get("tasks", ()) if isinstance(task, dict)]
-    faults += rules.lint(raw)
+    faults += [*_misplaced(documents_), *rules.lint(raw)]
     tasks = (
         [task_from(each) for each in raw if not documents.validate("task", each)] if _sound(faults) else []
     )
@@ -103,6 +104,16 @@ def lint(repo: Repository, plan: str | None) -> Linted:
 
 def _sound(faults: Sequence[Fault]) -> bool:
     return not any(each.code in ("json", "schema") for each in faults)
+
+
+def _misplaced(read: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+    """Tasks on another page than their number says, where nothing looks for them."""
+    for name, page in read.items():
+        for task in page.get("tasks", ()):
+            with suppress(PlannerError, AttributeError, TypeError):
+                own = pages.page_name(pages.task_number(task.get("id")))
+                if own != name:
+                    yield Fault("page", "error", task["id"], f"stands in '{name}' and belongs into '{own}'")
 
 
 def _read(found: Mapping[str, bytes], plan: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:

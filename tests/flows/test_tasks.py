@@ -159,6 +159,9 @@ def test_lint_reads_what_a_hand_broke(lab: Lab) -> None:
     assert not found["ok"]
     assert {each["code"] for each in found["faults"]} == {"schema", "status", "verify", "unknown-dependency"}
     assert error(lab, "task", "list") == "E_SCHEMA"
+    page["tasks"] = [{"id": "task_201"}, {"id": 7}, None, "x"]
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", json.dumps(page))
+    assert "page" in {each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]}
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
     assert [each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]] == ["json"]
     assert error(lab, "task", "add", "more") == "E_JSON"
