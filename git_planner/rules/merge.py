@@ -76,7 +76,7 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
             found[key] = value(was, left, right, (key,), conflicts)
     told: list[str] = []
     sides = [_referring(each.get("tasks", [])) for each in (past, one, other)]
-    tasks = _tasks(*sides, told)
+    tasks = _tasks(sides[0], sides[1], sides[2], told)
     _numbered(tasks, sides[0], told, whole=whole)
     found["tasks"] = _with_ids(tasks, sides)
     return Merged(
@@ -162,7 +162,7 @@ def _numbered(
 
 
 def _free(number: int, used: Iterable[int], *, whole: bool) -> int | None:
-    """The next free number on the page of a number; beyond all pages when there is none and that is allowed."""
+    """The next free number on the page of a number; when there is none, one beyond all pages or None."""
     first = (number - 1) // SIZE * SIZE + 1
     page = {each for each in used if first <= each < first + SIZE}
     after = max(page) + 1

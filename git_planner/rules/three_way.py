@@ -84,7 +84,7 @@ def identities(items: Iterable[Any], key: Key = compact) -> dict[object, Any]:
 
 
 def union(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
-    """All items of both: what both have, then what only one has, each in the order of `one`, then of `other`."""
+    """All items: what both have, then what only `one` has, then what only `other` has."""
     left, right = identities(one), identities(other)
     both = [item for name, item in left.items() if name in right]
     fresh = [item for name, item in left.items() if name not in right]
