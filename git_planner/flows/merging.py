@@ -28,12 +28,15 @@ from git_planner.rules.merge import merge
 
 _SECTION = Section("merge")
 _MARK = b'"git-planner/'
+# Packets of iterations: a request and its answer, which belong together. That of a packet branch, which people
+# edit, stands in the folder above.
+_PACKETS = re.compile(r"planner_packets/[^/]+/.+")
 _FAMILY = re.compile(r"git-planner/([a-z-]+)@\d+")
 _BY_FIELD = (
     ".plans/**/*.json",
     f"{names.RECORDS}/*.json",
     f"{names.NOISE}/**/*.json",
-    "planner_packets/**/*.json",
+    "planner_packets/*/**",
     "runs/**/*.json",
 )
 _UNITED = (".plans/**/MASTER.md", ".plans/**/RESEARCH.md", ".plans/**/board/*.md", "runs/**/*.ndjson")
@@ -96,13 +99,15 @@ def merge_file(base: Path, ours: Path, theirs: Path, path: str) -> Outcome:
         base, ours, theirs: files with the three versions; `base` is empty when there is none.
         path: the path in the repository.
     """
+    if whole(path):
+        return Outcome(True, (f"'{path}' was made on both sides: ours stays, the other is in the history",))
     contents = [each.read_bytes() for each in (base, ours, theirs)]
-    if not any(_MARK in each for each in contents[1:]):
-        return Outcome(_by_line(base, ours, theirs))
+    if not is_ours(contents[1], contents[2]):
+        return Outcome(by_line(base, ours, theirs))
     try:
         result, told = merged(path, contents[0], contents[1], contents[2])
     except PlannerError as error:
-        if not _by_line(base, ours, theirs):
+        if not by_line(base, ours, theirs):
             return Outcome(False, (error.message,))
         # Right line by line is not yet right.
         return _judged(ours, path)
@@ -162,15 +167,31 @@ def unsettled(path: str, conflicts: tuple[str, ...]) -> PlannerError:
     )
 
 
+def by_line(base: Path, ours: Path, theirs: Path, *, union: bool = False) -> bool:
+    """Merge three files as git does, into `ours`; return whether nothing was left open.
+
+    Args:
+        base, ours, theirs: the files.
+        union: take both sides where they differ, instead of marking a conflict.
+    """
+    labels = [word for name in ("ours", "base", "theirs") for word in ("-L", name)]
+    words = ["merge-file", "--quiet", *(["--union"] if union else []), *labels, "--"]
+    return Git((), Path.cwd()).run(*words, str(ours), str(base), str(theirs)).status == 0
+
+
+def is_ours(*contents: bytes) -> bool:
+    """Whether one of the contents may be a document of ours."""
+    return any(_MARK in each for each in contents)
+
+
+def whole(path: str) -> bool:
+    """Whether a path belongs to a folder that is taken from one side as a whole."""
+    return _PACKETS.fullmatch(path) is not None
+
+
 def grows(path: str) -> bool:
     """Whether a path's text only ever grows, so that both sides' additions are right."""
     return _GROWING.fullmatch(path) is not None
-
-
-def _by_line(base: Path, ours: Path, theirs: Path) -> bool:
-    labels = [word for name in ("ours", "base", "theirs") for word in ("-L", name)]
-    words = ("merge-file", "--quiet", *labels, "--", str(ours), str(base), str(theirs))
-    return Git((), Path.cwd()).run(*words).status == 0
 
 
 def _judged(file: Path, path: str) -> Outcome:

@@ -10,15 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.rules.canonical import compact
+from git_planner.rules.canonical import compact, digest
 from git_planner.rules.merge_task import merged_task
 from git_planner.rules.pages import SIZE, task_id, task_number
 from git_planner.rules.plan import SCHEMA
+from git_planner.rules.sentences import pointer
 from git_planner.rules.three_way import ABSENT, changed_list, identities, keys, picked, same, value
 
 # What says where a plan began goes together.
 _ORIGIN = ("created_at", "base", "base_ref")
 _SETS = ("constraints", "acceptance")
+# What a program answered or measured in one go is worth nothing in parts.
+_ANSWER = "git-planner/planning-plan@1"
+_NOISE = "git-planner/noise@1"
 
 Document = Mapping[str, Any]
 _Key = tuple[object, int]
@@ -46,7 +50,7 @@ def merge(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> Merged:
         base: the version that both come from; None when there is none.
         ours, theirs: the two versions; which is which makes no difference.
         whole: plans are whole ones and not single pages, so that a task whose number is taken may go to any
-            free number. Within a page it stays on that page, and keeps its number when the page is full.
+            free number. Within a page it stays on that page; when that is full, it is a conflict.
     """
     one, other = sorted((ours, theirs), key=compact)
     if same(one, other) or same(base, one):
@@ -55,6 +59,11 @@ def merge(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> Merged:
         return Merged(one)
     if all(isinstance(each, dict) and each.get("schema") == SCHEMA for each in (one, other)):
         return _plans(base if isinstance(base, dict) else {}, one, other, whole=whole)
+    if all(isinstance(each, dict) and each.get("schema") == _ANSWER for each in (one, other)):
+        # The same one that the plan says its tasks came from; those of the other are there as well.
+        return Merged(min(one, other, key=digest))
+    if all(isinstance(each, dict) and each.get("schema") == _NOISE for each in (one, other)):
+        return Merged(max(one, other, key=lambda each: str(each.get("created_at"))))
     conflicts: list[str] = []
     document = value(ABSENT if base is None else base, one, other, (), conflicts)
     return Merged(document, (), tuple(conflicts))
@@ -70,14 +79,13 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
         if key in _SETS and isinstance(left, list) and isinstance(right, list):
             found[key] = _items(was if isinstance(was, list) else [], left, right)
         elif key == "planning_plan":
-            # The tasks of both are there; which of them came last no longer matters.
-            found[key] = value(was, left, right, (key,), [])
+            found[key] = _answer(was, left, right)
         else:
             found[key] = value(was, left, right, (key,), conflicts)
     told: list[str] = []
     sides = [_referring(each.get("tasks", [])) for each in (past, one, other)]
     tasks = _tasks(sides[0], sides[1], sides[2], told)
-    _numbered(tasks, sides[0], told, whole=whole)
+    _numbered(tasks, sides[0], told, conflicts, whole=whole)
     found["tasks"] = _with_ids(tasks, sides)
     return Merged(
         {key: each for key, each in found.items() if each is not ABSENT}, tuple(told), tuple(conflicts)
@@ -89,6 +97,14 @@ def _items(was: Sequence[Any], left: Sequence[Any], right: Sequence[Any]) -> lis
         return list(picked(was, left, right))
     except LookupError:
         return changed_list(was, left, right)
+
+
+def _answer(was: Any, left: Any, right: Any) -> Any:
+    """Which planning plan the tasks came from; the lesser digest, as for the planning plans themselves."""
+    try:
+        return picked(was, left, right)
+    except LookupError:
+        return min(each for each in (left, right) if isinstance(each, str))
 
 
 def _origin(past: Document, one: Document, other: Document, conflicts: list[str]) -> dict[str, Any]:
@@ -130,7 +146,12 @@ def _tasks(
 
 
 def _numbered(
-    tasks: Mapping[_Key, dict[str, Any]], past: Mapping[_Key, Document], told: list[str], *, whole: bool
+    tasks: Mapping[_Key, dict[str, Any]],
+    past: Mapping[_Key, Document],
+    told: list[str],
+    conflicts: list[str],
+    *,
+    whole: bool,
 ) -> None:
     """Give another number to tasks whose number is taken: the one that was there first keeps it, else the one
     with the lesser identity.
@@ -150,7 +171,7 @@ def _numbered(
             continue
         free = _free(number, used, whole=whole)
         if free is None:
-            told.append(f"{task['id']}: another task has that number, and its page is full")
+            conflicts.append(pointer(("tasks", task["id"])))
             continue
         used.add(free)
         held.add(free)

@@ -82,7 +82,7 @@ def test_a_number_stays_on_its_page() -> None:
     base, one, other = plan(*full), plan(*full, task(200, "aaaaaaaa")), plan(*full, task(200, "bbbbbbbb"))
     page = both_ways(base, one, other)
     assert [each["id"] for each in page.document["tasks"][198:]] == ["task_199", "task_200", "task_200"]
-    assert page.told == ("task_200: another task has that number, and its page is full",)
+    assert page.conflicts == ("/tasks/task_200",)
     whole = both_ways(base, one, other, whole=True)
     assert [each["id"] for each in whole.document["tasks"][198:]] == ["task_199", "task_200", "task_201"]
     gap = both_ways(
@@ -166,13 +166,28 @@ def test_two_clones_that_made_the_plan_at_once_have_one() -> None:
 
 
 def test_other_documents_merge_key_by_key() -> None:
-    base = {"schema": "git-planner/noise@1", "a": 1, "b": {"c": 1, "d": 1}, "l": [1]}
+    base = {"schema": "git-planner/thing@1", "a": 1, "b": {"c": 1, "d": 1}, "l": [1]}
     one = {**base, "a": 2, "b": {"c": 1, "d": 2}}
     other = {**base, "b": {"c": 2}, "l": [1, 2]}
     assert both_ways(base, one, other) == Merged(
-        {"schema": "git-planner/noise@1", "a": 2, "b": {"c": 2, "d": 2}, "l": [1, 2]}, (), ("/b/d",)
+        {"schema": "git-planner/thing@1", "a": 2, "b": {"c": 2, "d": 2}, "l": [1, 2]}, (), ("/b/d",)
     )
     assert both_ways(None, {"a": 1}, {"a": True, "b": 2}).conflicts == ("/a",)
+
+
+def test_what_was_answered_or_measured_at_once_stays_whole() -> None:
+    old, new = (
+        {"schema": "git-planner/noise@1", "created_at": f"2026-11-2{day}", "n": day} for day in (1, 2)
+    )
+    assert both_ways(None, old, new) == Merged(new)
+    answers = [{"schema": "git-planner/planning-plan@1", "steps": [each]} for each in "ab"]
+    plans = [
+        plan(task(1, uid * 8), planning_plan=canonical.digest(each))
+        for uid, each in zip("ab", answers, strict=True)
+    ]
+    kept = both_ways(None, *answers).document
+    merged = both_ways(None, *plans)
+    assert (merged.conflicts, merged.document["planning_plan"]) == ((), canonical.digest(kept))
 
 
 # -- properties ---------------------------------------------------------------------------------------------
