@@ -28,8 +28,8 @@ from git_planner.rules.merge import merge
 
 _SECTION = Section("merge")
 _MARK = b'"git-planner/'
-# Packets of iterations: a request and its answer, which belong together. That of a packet branch, which people
-# edit, stands in the folder above.
+# Packets of iterations: a request and its answer, which belong together. What people edit on a packet branch
+# stands in the folder above.
 _PACKETS = re.compile(r"planner_packets/[^/]+/.+")
 _FAMILY = re.compile(r"git-planner/([a-z-]+)@\d+")
 _BY_FIELD = (
