@@ -102,7 +102,7 @@ def push(
     every: bool = False,
     work: bool = False,
 ) -> Shared:
-    """Publish plans in one atomic push, each under a lease. Who was faster is merged with, and it is tried again.
+    """Publish plans in one atomic push, each under a lease. Whoever was faster is merged with first.
 
     Args:
         repo: the repository.

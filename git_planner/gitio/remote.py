@@ -157,7 +157,7 @@ def claim_on(repo: Repository, remote: str, ref: str, oid: str, expected: str | 
 
 
 def give_back(repo: Repository, remote: str, ref: str, expected: str) -> bool:
-    """Remove a claim of ours from a shared remote; False when it is no longer the one we made.
+    """Remove a claim of ours from a shared remote; False when somebody has taken it over.
 
     Raises:
         PlannerError: E_REMOTE for everything else.
