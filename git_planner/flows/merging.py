@@ -129,17 +129,28 @@ def merged(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, t
     Raises:
         PlannerError: E_MERGE when both sides changed one place to something else; E_JSON, E_SCHEMA.
     """
-    result = merge(read_base(base, path), canonical.loads(ours, path), canonical.loads(theirs, path))
+    result = merge(read_base(base, path), read(ours, path), read(theirs, path))
     if result.conflicts:
         raise unsettled(path, result.conflicts)
     check(result.document, path)
     return canonical.dumps(result.document), result.told
 
 
+def read(data: bytes, path: str) -> Any:
+    """A document of ours.
+
+    Raises:
+        PlannerError: E_JSON, E_SCHEMA.
+    """
+    document = canonical.loads(data, path)
+    check(document, path)
+    return document
+
+
 def read_base(data: bytes | None, path: str) -> Any:
     """The document that both sides come from; None without one, or when git made it with conflict markers."""
     try:
-        return canonical.loads(data, path) if data else None
+        return read(data, path) if data else None
     except PlannerError:
         return None
 
@@ -196,7 +207,7 @@ def grows(path: str) -> bool:
 
 def _judged(file: Path, path: str) -> Outcome:
     try:
-        check(canonical.loads(file.read_bytes(), path), path)
+        read(file.read_bytes(), path)
     except PlannerError as error:
         return Outcome(False, (error.message,))
     return Outcome(True)

@@ -236,15 +236,18 @@ def _edit(draw: st.DrawFn, what: str, one: dict[str, Any], all_: list[dict[str, 
             one["inputs"].append(question(draw(st.integers(0, 9)), draw(TEXTS)))
 
 
+Forks = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
 @st.composite
-def forks(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def forks(draw: st.DrawFn) -> Forks:
     """A plan and two versions of it."""
     base = draw(edited(plan(task(1), task(2))))
     return base, draw(edited(base)), draw(edited(base))
 
 
 @given(forks())
-def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: tuple[Any, Any, Any]) -> None:
+def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: Forks) -> None:
     base, one, other = fork
     both_ways(base, one, other)
     both_ways(None, one, other)
@@ -256,7 +259,7 @@ def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: tuple[Any, A
 
 
 @given(forks(), st.booleans())
-def test_nothing_is_lost(fork: tuple[Any, Any, Any], whole: bool) -> None:
+def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
     base, one, other = fork
     found = both_ways(base, one, other, whole=whole)
     assert found.conflicts == ()
@@ -274,7 +277,7 @@ def test_nothing_is_lost(fork: tuple[Any, Any, Any], whole: bool) -> None:
 
 
 @given(forks())
-def test_dependencies_mean_the_tasks_they_meant(fork: tuple[Any, Any, Any]) -> None:
+def test_dependencies_mean_the_tasks_they_meant(fork: Forks) -> None:
     base, one, other = fork
     merged = {each["uid"]: each for each in both_ways(base, one, other).document["tasks"]}
     for side in (one, other):
