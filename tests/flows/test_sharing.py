@@ -289,7 +289,7 @@ def test_a_pull_that_is_killed_leaves_the_old_or_the_new(lab: Lab, *, after: boo
         assert other.spawn("git-plan", "pull", **other.crash_after(1000)).status == 0
         other.git("update-ref", PLAN, old)
     calls = len((other.root / "crash" / "1000" / "count").read_text())
-    for call in range(calls - 12, calls + 2):
+    for call in range(calls - (3 if after else 8), calls + 2):
         env = other.crash_after(call, after=after)
         ran = other.spawn("git-plan", "pull", "--json", **env)
         tip = other.refs()[PLAN]
