@@ -59,7 +59,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_INTERRUPTED": (INTERRUPTED, "interrupted by a person"),
     "E_JSON": (NO, "a text is not the JSON that is read here"),
     "E_MEASURE": (UNREACHED, "a run of a benchmark that gave no value"),
-    "E_MERGE": (REFUSED, "a change that does not merge with its base"),
+    "E_MERGE": (REFUSED, "changes that do not merge"),
     "E_MIN_GAIN": (USAGE, "a smallest gain that is less than twice the noise"),
     "E_MISSING_EXTRA": (UNREACHED, "an optional package is not installed"),
     "E_MISSING_FOLDER": (UNREACHED, "a folder that is needed is gone"),

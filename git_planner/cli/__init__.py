@@ -25,6 +25,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "list": ("git_planner.cli.plan", "list_plans", "List all plans."),
         "show": ("git_planner.cli.plan", "show", "Show the directive of an iteration."),
         "validate": ("git_planner.cli.plan", "validate", "Judge a document of any kind."),
+        "push": ("git_planner.cli.share", "push", "Publish a plan; merge with who was faster."),
+        "pull": ("git_planner.cli.share", "pull", "Take in what a remote has of a plan."),
     },
     "git-iterate": {
         "once": ("git_planner.cli.iterate", "once", ""),
@@ -54,6 +56,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "check": ("git_planner.cli.guard", "check", "Check what is staged, a range of commits, or a push."),
         "guard": ("git_planner.cli.guard", "guard", "Show what the guard covers, and propose changes to it."),
         "ci": ("git_planner.cli.guard", "ci", "Print or write the templates for CI and servers."),
+        "remote": ("git_planner.cli.share", "remote", "Set up a remote that plans are shared through."),
         "schema": ("git_planner.cli.planner", "schema", "Print the JSON Schema of a document."),
         "demo": ("git_planner.cli.demo", "demo", "Let the offline agents improve a small kernel."),
         "plot": ("git_planner.cli.demo", "plot", "Draw the metric over the iterations of a plan."),

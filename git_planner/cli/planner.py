@@ -22,7 +22,10 @@ ordinary_option = click.option(
 @ordinary_option
 @json_option
 def init(ordinary: bool, as_json: bool) -> int:
-    """Write a policy file to begin with, where there is none, and install the hooks."""
+    """Write a policy file to begin with, where there is none, install the hooks and the merge driver.
+
+    The hooks go with 'git planner hooks uninstall', the driver with 'git planner remote setup --remove'.
+    """
     from git_planner.flows.init import initialise
 
     done = initialise(open_repository(), ordinary=ordinary)
@@ -32,6 +35,7 @@ def init(ordinary: bool, as_json: bool) -> int:
     if done.policy is not None:
         say(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
     say(_installed(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
+    say("merge: git merges documents of git-planner by task and field")
     for step in done.next:
         say(f"next: {step}")
     return DONE

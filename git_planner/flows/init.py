@@ -1,4 +1,4 @@
-"""Setting a repository up: the policy file to be edited and committed, and the hooks."""
+"""Setting a repository up: the policy file to be edited and committed, the hooks, and how documents merge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner.flows import hooks
+from git_planner.flows import hooks, merging
 from git_planner.gitio.repository import Repository
 from git_planner.rules.names import ITER, PLAN, POLICY_FILE, TOURNAMENT
 from git_planner.shipped import shipped
@@ -35,7 +35,7 @@ class Initialised:
 
 
 def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
-    """Write a policy file where there is none, and install the hooks. Doing it twice is doing it once.
+    """Write a policy file where there is none, install the hooks and the merge driver. Twice is once.
 
     Args:
         repo: the repository.
@@ -45,6 +45,8 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         PlannerError: as `hooks.install`.
     """
     policy = None if repo.top is None else repo.top / POLICY_FILE
+    # Before the hooks, whose part of the configuration has to be the last one.
+    merging.install(repo)
     installed = hooks.install(repo, ordinary=ordinary)
     # 'x' refuses to overwrite; a link that leads nowhere counts as a file that is there.
     written = policy is not None and not policy.exists() and not policy.is_symlink()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.ledger import ledger
+from git_planner.flows.uniting import united
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
-from git_planner.gitio.worktree import temporary_index
 from git_planner.rules import names
 from git_planner.rules.record import Record, better
 
@@ -47,7 +46,7 @@ def with_remote(
         What a person should know, one sentence each.
 
     Raises:
-        PlannerError: E_CONFLICT when no record says which of two bests is better; E_REMOTE.
+        PlannerError: E_CONFLICT when no record says which of two bests is better; E_MERGE; E_REMOTE.
     """
     ledger_ref, best_ref = names.plan_ref(plan), names.best_ref(plan)
     news = [ref for ref in (ledger_ref, best_ref) if ref in there and repo.maybe(ref) != there[ref]]
@@ -60,13 +59,14 @@ def with_remote(
     theirs = fetch(repo, where, news, tell)
     notes: list[str] = []
     if ledger_ref in theirs:
-        notes += _unite(repo, ledger_ref, theirs[ledger_ref], where)
+        notes += _unite(repo, plan, theirs[ledger_ref], where)
     if best_ref in theirs:
         notes += _settle(repo, plan, theirs[best_ref], where)
     return notes
 
 
-def _unite(repo: Repository, ref: str, theirs: str, where: str) -> list[str]:
+def _unite(repo: Repository, plan: str, theirs: str, where: str) -> list[str]:
+    ref = names.plan_ref(plan)
     notes: list[str] = []
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
@@ -76,39 +76,14 @@ def _unite(repo: Repository, ref: str, theirs: str, where: str) -> list[str]:
             return [Move(ref, theirs)]
         if history.is_ancestor(repo.git, theirs, ours):
             return []
-        tree, both = _united(repo, ours, theirs)
+        done = united(repo, plan, ours, theirs)
         notes.append(f"the ledgers of '{ref.removeprefix(names.HEADS)}' were united")
-        notes.extend(f"'{path}' changed on both sides: that of '{where}' stands" for path in both)
+        notes.extend(done.told)
         message = Message(f"unite with {where}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
-        return [Move(ref, commit_tree(repo.git, tree, (ours, theirs), message.text()))]
+        return [Move(ref, commit_tree(repo.git, done.tree, (ours, theirs), message.text()))]
 
     Store(repo).transact([ref], decide)
     return notes
-
-
-def _united(repo: Repository, ours: str, theirs: str) -> tuple[str, list[str]]:
-    """Our tree with all that the other side changed since both were one.
-
-    Records are one file each and never change, so that for them this is a union.
-
-    Returns:
-        The tree, and the paths that we had changed to something else.
-    """
-    common = history.merge_base(repo.git, ours, theirs)
-    start = common or repo.git.line("mktree", stdin=b"")
-    our = {each.path: each.new for each in history.changes(repo.git, start, ours)}
-    their = [each for each in history.changes(repo.git, start, theirs) if our.get(each.path) != each.new]
-    lines = [f"{each.new_mode.lstrip('0') or '0'} {each.new}\t{each.path}\0" for each in their]
-    scratch = repo.private("index", names.token())
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        env = temporary_index(repo.git, scratch, (ours,))
-        text = os.fsencode("".join(lines))
-        repo.git.bytes("update-index", "-z", "--index-info", stdin=text, env=env)
-        tree = repo.git.line("write-tree", env=env)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return tree, [each.path for each in their if each.path in our]
 
 
 def _settle(repo: Repository, plan: str, theirs: str, where: str) -> list[str]:

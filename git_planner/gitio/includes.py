@@ -9,23 +9,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository
+from git_planner.gitio.sections import Section, rewrite
 from git_planner.gitio.worktree import listing
 
-_BEGIN = b"# git-planner hooks: begin\n"
-# Tells `cut` that the newline before the block is not the person's.
-_BEGIN_JOINED = b"# git-planner hooks: begin, after a line without end\n"
-_END = b"# git-planner hooks: end\n"
-_BLOCK = re.compile(
-    rb"(?:\n%s|%s)(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*%s" % (_BEGIN_JOINED, _BEGIN, _END)
-)
+_SECTION = Section("hooks", rb"(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*")
+_WHAT = "configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +43,16 @@ def append(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
         f'[includeIf "onbranch:{prefix}**"]\n\tpath = {path}\n' for prefix in prefixes
     ).encode()
 
-    def changed(before: bytes) -> bytes:
-        rest = _without(before)
-        begin = b"\n" + _BEGIN_JOINED if rest and not rest.endswith(b"\n") else _BEGIN
-        return rest + begin + sections + _END
-
-    return _rewrite(repo, changed)
+    return rewrite(_config(repo), lambda before: _SECTION.appended(before, sections), _WHAT)
 
 
 def cut(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
     """Take the block out again, leaving every other byte; return whether anything changed."""
-    changed = _rewrite(repo, _without)
+    changed = rewrite(_config(repo), _SECTION.without, _WHAT)
     # Whoever edited within the block keeps what is theirs; only our lines go. The comments first, because git
     # keeps the section that follows one.
-    comments = b"|".join(map(re.escape, (_BEGIN, _BEGIN_JOINED, _END)))
-    changed |= _rewrite(repo, lambda before: re.sub(comments, b"", before))
+    comments = b"|".join(map(re.escape, _SECTION.comments))
+    changed |= rewrite(_config(repo), lambda before: re.sub(comments, b"", before), _WHAT)
     for prefix in prefixes:
         key = f"includeIf.onbranch:{prefix}**.path"
         if path in _values(repo, key):
@@ -113,16 +103,6 @@ def _on_branch(repo: Repository, branch: str) -> Iterator[Git]:
         yield Git((f"--git-dir={folder}",), Path(folder))
 
 
-def _without(config: bytes) -> bytes:
-    """The configuration without our block."""
-    found = _BLOCK.search(config)
-    if found is None:
-        return config
-    # The newline before a block is ours only where nothing has been written after it since.
-    joint = b"\n" if found[0].startswith(b"\n") and found.end() < len(config) else b""
-    return config[: found.start()] + joint + config[found.end() :]
-
-
 def _values(repo: Repository, key: str) -> list[str]:
     result = repo.git.run("config", "--local", "--no-includes", "--null", "--get-all", key)
     return os.fsdecode(result.stdout).split("\0")[:-1]
@@ -130,28 +110,3 @@ def _values(repo: Repository, key: str) -> list[str]:
 
 def _config(repo: Repository) -> Path:
     return (repo.common / "config").resolve()
-
-
-def _rewrite(repo: Repository, change: Callable[[bytes], bytes]) -> bool:
-    """Replace the configuration file by what `change` makes of it, under git's own lock."""
-    config = _config(repo)
-    lock = config.with_name(config.name + ".lock")
-    try:
-        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, config.stat().st_mode & 0o777)
-    except FileExistsError:
-        raise PlannerError(
-            "E_BUSY",
-            f"the configuration is locked ('{lock}')",
-            hint="wait for the git that changes it; when none runs, remove that file",
-        ) from None
-    try:
-        before = config.read_bytes()
-        after = change(before)
-        with open(handle, "wb") as file:
-            file.write(after)
-        if after != before:
-            os.chmod(lock, config.stat().st_mode & 0o777)
-            os.replace(lock, config)
-        return after != before
-    finally:
-        lock.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ so that SHA-256, reftable and linked worktrees just work, and it never writes a 
 from __future__ import annotations
 
 import os
+import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ Tell = Callable[[str], None]
 # A server that accepts and never answers must not hold us for ever; a large first push takes minutes.
 DEADLINE = 600.0
 _ASKING = 60.0
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class Update:
 
     Args:
         ref: the full name of the ref over there.
-        oid: the object it shall name.
+        oid: the object it shall name; None to remove the ref.
         expected: what it must name there now; None when it must not exist.
     """
 
     ref: str
-    oid: str
+    oid: str | None
     expected: str | None
 
 
@@ -96,23 +98,87 @@ def listing(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
 
 
 def fetch(
-    repo: Repository, remote: str, refspecs: Sequence[str], tell: Tell, *, deadline: float = DEADLINE
+    repo: Repository,
+    remote: str,
+    refspecs: Sequence[str],
+    tell: Tell,
+    *,
+    deadline: float = DEADLINE,
+    options: Sequence[str] = (),
 ) -> None:
     """Fetch exactly the named refs, no tags on the way, and leave FETCH_HEAD alone.
 
     Args:
         refspecs: such as '+refs/heads/iter/best:refs/planner/remote/origin/heads/iter/best'.
         deadline: seconds.
+        options: further options of 'git fetch'.
 
     Raises:
         PlannerError: E_REMOTE in git's own words.
     """
     url(repo, remote)
-    words = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
+    words = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
     words += ["--no-recurse-submodules", "--atomic", "--", remote]
     ended = _run(repo, [*words, *refspecs], tell, deadline)
     if ended.status != 0:
         raise _failed(remote, "fetched from", ended)
+
+
+def fetch_commits(
+    repo: Repository, remote: str, refs: Sequence[str], tell: Tell, *, deadline: float = DEADLINE
+) -> None:
+    """Fetch what some refs of a remote name, and write no ref here: many processes may do so at once.
+
+    Raises:
+        PlannerError: E_REMOTE in git's own words.
+    """
+    # An empty map of refs keeps git from moving the remote's branches as it sees them.
+    fetch(repo, remote, refs, tell, deadline=deadline, options=("--refmap=",))
+
+
+def claim_on(repo: Repository, remote: str, ref: str, oid: str, expected: str | None) -> bool:
+    """Make or take over a claim on a shared remote, which only one of many can do.
+
+    Args:
+        repo: the repository.
+        remote: the remote's name.
+        ref: the claim's ref over there.
+        oid: the claim: an object that nobody else has made, so with something random in it. Of two that push
+            the same object both would be told that they have it.
+        expected: the claim that it takes the place of; None when there must be none.
+
+    Returns:
+        Whether it is ours now; False when somebody was faster.
+
+    Raises:
+        PlannerError: E_REMOTE for everything else.
+    """
+    return _alone(repo, remote, Update(ref, oid, expected))
+
+
+def give_back(repo: Repository, remote: str, ref: str, expected: str) -> bool:
+    """Remove a claim of ours from a shared remote; False when somebody has taken it over.
+
+    Raises:
+        PlannerError: E_REMOTE for everything else.
+    """
+    return _alone(repo, remote, Update(ref, None, expected))
+
+
+def _alone(repo: Repository, remote: str, update: Update) -> bool:
+    attempt = 0
+    while True:
+        try:
+            ended = push(repo, remote, [update], lambda _: None)
+        except PlannerError:
+            # Refused, and yet all is as we expected: somebody held a lock, or had the claim and gave it back.
+            attempt += 1
+            if attempt == _TRIES:
+                raise
+            time.sleep(random.uniform(0.0, 0.05 * 2**attempt))
+            continue
+        # An answer that was lost on the way is no lost race.
+        return isinstance(ended, Pushed) or ended.found.get(update.ref) == update.oid
 
 
 def push(
@@ -143,9 +209,9 @@ def push(
     leases = [f"--force-with-lease={each.ref}:{each.expected or ''}" for each in updates]
     words = ["push", "--progress", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no"]
     words += [*(["--dry-run"] if dry_run else []), *leases, "--", remote]
-    ended = _run(repo, [*words, *(f"{each.oid}:{each.ref}" for each in updates)], tell, deadline)
+    ended = _run(repo, [*words, *(f"{each.oid or ''}:{each.ref}" for each in updates)], tell, deadline)
     if ended.status == 0:
-        return Pushed({each.ref: each.oid for each in updates})
+        return Pushed({each.ref: each.oid for each in updates if each.oid is not None})
     if ended.late:
         raise _failed(remote, "pushed to", ended)
     # Whether this was a lost race is read off the remote, never off git's words.

@@ -20,6 +20,7 @@ def test_twice_is_once(lab: Lab) -> None:
     assert done.out == (
         f"policy: wrote '{lab.path}/.git-planner.yml'\n"
         f"hooks: in '{lab.path}/.git/planner/hooks' (include)\n"
+        "merge: git merges documents of git-planner by task and field\n"
         "next: edit '.git-planner.yml': what is guarded, what judges, what is measured\n"
         "next: commit it on the base branch: git add .git-planner.yml && git commit\n"
         "next: look at what is left to do: git planner doctor\n"
