@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules.commands import argument_vector
 from git_planner.rules.lint import placeholder
 from git_planner.rules.pages import task_id, task_number
-from git_planner.rules.sentences import pointer, shown
+from git_planner.rules.sentences import control, pointer, shown
 from git_planner.rules.spec_items import TITLE, unsafe_path
 from git_planner.rules.spec_order import Item, normal
 
@@ -172,6 +172,8 @@ def _texts(
             faults.append(f"{pointer(at)}: must hold texts of 1 to {most:,} characters")
         elif placeholder(text):
             faults.append(f"{pointer(at)}: is still a placeholder: {shown(text)}")
+        elif sign := control(text):
+            faults.append(f"{pointer(at)}: {sign}")
         elif paths and unsafe_path(text):
             faults.append(f"{pointer(at)}: {shown(text)} is no path within the repository")
         else:

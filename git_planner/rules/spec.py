@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from git_planner.rules import names
 from git_planner.rules.lint import placeholder
 from git_planner.rules.markdown import Block, Outline, Section, every, outline, sections
-from git_planner.rules.sentences import shown
+from git_planner.rules.sentences import control, shown
 from git_planner.rules.spec_items import read_items
 from git_planner.rules.spec_order import Fault, Item
 
@@ -25,7 +25,6 @@ _GOALS = re.compile(r"why\b|motivation|problem|purpose|goal|summary|background",
 _ACCEPTANCE = re.compile(r"acceptance|success criteria|done when|definition of done", re.IGNORECASE)
 _INVARIANTS = re.compile(r".*(?:invariant|constraint)", re.IGNORECASE | re.DOTALL)
 _ENTRYPOINTS = re.compile(r".*entry ?-?points?\b", re.IGNORECASE | re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,9 @@ def _unwritten(path: str, read: Outline) -> Iterator[Fault]:
         hole = placeholder(block.text) if block.kind != "code" else None
         if hole:
             yield Fault(path, block.line, f"is still a placeholder: {shown(hole)}")
-        control = _CONTROL.search(block.text)
-        if control:
-            yield Fault(path, block.line, f"has the control character U+{ord(control[0]):04X}")
+        sign = control(block.text)
+        if sign:
+            yield Fault(path, block.line, sign)
 
 
 def _headings(path: str, read: Outline) -> Iterator[Fault]:

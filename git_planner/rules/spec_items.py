@@ -15,7 +15,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules import canonical, commands, names
 from git_planner.rules.lint import placeholder
 from git_planner.rules.markdown import Block, Outline
-from git_planner.rules.sentences import shown
+from git_planner.rules.sentences import control, shown
 from git_planner.rules.spec_order import Fault, Item, Wanted, in_order_of, normal
 
 TITLE, INTENT, LINE = 200, 4000, 2000
@@ -41,7 +41,6 @@ _UNSAFE_PATH = re.compile(
     r"[/:~]|(?:.*/)?\.{1,2}(?:/|$)|.*//|(?:.*/)?\.git(?:/|$)|.*[\x00-\x1f\x7f-\x9f]",
     re.IGNORECASE | re.DOTALL,
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(slots=True)
@@ -230,9 +229,9 @@ def _plain(reader: _Reader, text: str, line: int) -> None:
     found = placeholder(text)
     if found:
         reader.fault(line, f"is still a placeholder: {shown(found)}")
-    control = _CONTROL.search(text)
-    if control:
-        reader.fault(line, f"has the control character U+{ord(control[0]):04X}")
+    sign = control(text)
+    if sign:
+        reader.fault(line, sign)
 
 
 def _lines(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
