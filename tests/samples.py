@@ -105,6 +105,7 @@ POLICY: dict[str, Any] = {
     "goal": "Fewer cycles",
     "constraints": ["Stay in the kernel"],
     "acceptance": ["Tests pass"],
+    "verify": ["python -m pytest -q 'my tests'", ["make", "check"]],
     "guard": ["tests/**", "pytest.ini"],
     "scope": {"allow": ["src/**"], "forbid": ["src/simulator.py"]},
     "correctness": {"run": ["python", "-m", "pytest"], "proof": "junit", "require": ["t::a"], "timeout": 60},

@@ -86,6 +86,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "digest": policy.digest,
         "unguard": (),
         "jail": "auto",
+        "verify": (("python", "-m", "pytest", "-q", "my tests"), ("make", "check")),
     }
 
 

@@ -50,6 +50,7 @@ DOORS = {
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
+    "markdown_it": {"rules/markdown.py"},
     "matplotlib": {"report/"},
     "orjson": {"rules/canonical.py"},
     "plotext": {"report/"},
@@ -312,6 +313,11 @@ def test_what_is_imported_is_what_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
     declared = {re.split(r"[\s;<>=\[]", line)[0].lower() for line in lines}
-    distributions = {"git": "gitpython", "yaml": "pyyaml", "detect_secrets": "detect-secrets"}
+    distributions = {
+        "detect_secrets": "detect-secrets",
+        "git": "gitpython",
+        "markdown_it": "markdown-it-py",
+        "yaml": "pyyaml",
+    }
     doors = {distributions.get(name, name) for name in DOORS.keys() - {"referencing"}}
     assert declared == {*doors, "pre-commit"}

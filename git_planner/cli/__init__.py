@@ -21,6 +21,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "command": ("git_planner.cli.plan", "command_planner", "Ask the program that the policy names."),
         "task": ("git_planner.cli.task", "task", "Add, claim, move and look at tasks."),
         "lint": ("git_planner.cli.lint", "lint", "Look for what is wrong or overlaps in a plan."),
+        "spec": ("git_planner.cli.spec", "spec", "Write a change down first, and compile it into tasks."),
         "status": ("git_planner.cli.plan", "status", "Show the current attempt and where its plan stands."),
         "list": ("git_planner.cli.plan", "list_plans", "List all plans."),
         "show": ("git_planner.cli.plan", "show", "Show the directive of an iteration."),

@@ -146,7 +146,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The committed policy of a base commit. `document` is the checked file, `digest` its digest."""
+    """The committed policy of a base commit. `document` is the checked file, `digest` its digest.
+
+    `verify` are the commands for tasks that are given none of their own.
+    """
 
     base: str
     guard: tuple[str, ...]
@@ -168,6 +171,7 @@ class Policy:
     digest: str = ""
     unguard: tuple[str, ...] = ()
     jail: Literal["auto", "required", "off"] = "auto"
+    verify: tuple[tuple[str, ...], ...] = ()
 
     @property
     def metric(self) -> Metric | None:

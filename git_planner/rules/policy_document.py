@@ -7,7 +7,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from git_planner.errors import PlannerError
 from git_planner.rules import canonical, pairs
+from git_planner.rules.commands import argument_vector
 from git_planner.rules.policy import (
     AgentSettings,
     Correctness,
@@ -32,7 +34,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
     Returns:
         One sentence a fault, '<json pointer>: what is wrong'.
     """
-    return [*_metrics(document), *_families(document), *_agents(document)]
+    return [*_metrics(document), *_families(document), *_agents(document), *_verify(document)]
 
 
 def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
@@ -97,6 +99,14 @@ def _agents(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"/agents/command/{role}: is missing; the {role} 'command' needs its program"
 
 
+def _verify(document: Mapping[str, Any]) -> Iterator[str]:
+    for place, written in enumerate(document.get("verify", ())):
+        try:
+            argument_vector(written, f"/verify/{place}")
+        except PlannerError as error:
+            yield error.message
+
+
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """Read a policy from a document that has passed its schema and `policy_problems`."""
     scope = document.get("scope", {})
@@ -122,6 +132,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         digest=canonical.digest(document),
         unguard=tuple(document.get("unguard", ())),
         jail=document.get("jail", "auto"),
+        verify=tuple(argument_vector(each, "verify") for each in document.get("verify", ())),
     )
 
 

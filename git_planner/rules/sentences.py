@@ -18,6 +18,7 @@ _TYPES = {
     "object": "an object",
     "string": "a string",
 }
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def pointer(path: Sequence[str]) -> str:
@@ -30,6 +31,12 @@ def cut(text: str) -> str:
     """A text of at most MOST_SHOWN characters, with nothing that a terminal would act on."""
     head = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in head)
+
+
+def control(text: str) -> str | None:
+    """What is wrong with a text that holds a control character other than a tab or a line break."""
+    found = _CONTROL.search(text)
+    return f"has the control character U+{ord(found[0]):04X}" if found else None
 
 
 def shown(value: Any) -> str:
