@@ -16,7 +16,7 @@ from git_planner import config
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import ledger
-from git_planner.flows.base import current_plan
+from git_planner.flows.current import current_plan
 from git_planner.flows.pages import Pages
 from git_planner.flows.tasks import no_plan
 from git_planner.flows.uniting import united
