@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -129,44 +131,46 @@ def merged(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, t
     Raises:
         PlannerError: E_MERGE when both sides changed one place to something else; E_JSON, E_SCHEMA.
     """
-    result = merge(read_base(base, path), read(ours, path), read(theirs, path))
+    judged: list[Any] = []
+    sides = [_read(each, path, judged) for each in (ours, theirs)]
+    start = None
+    # git merges ancestors, too, and leaves conflict markers in what it makes of them.
+    with suppress(PlannerError):
+        start = _read(base, path, judged) if base else None
+    result = merge(start, *sides)
     if result.conflicts:
         raise unsettled(path, result.conflicts)
-    check(result.document, path)
+    _judge(result.document, path, judged)
     return canonical.dumps(result.document), result.told
 
 
-def read(data: bytes, path: str) -> Any:
-    """A document of ours.
-
-    Raises:
-        PlannerError: E_JSON, E_SCHEMA.
-    """
+def _read(data: bytes, path: str, judged: list[Any]) -> Any:
     document = canonical.loads(data, path)
-    check(document, path)
+    _judge(document, path, judged)
+    judged.append(document)
     return document
 
 
-def read_base(data: bytes | None, path: str) -> Any:
-    """The document that both sides come from; None without one, or when git made it with conflict markers."""
-    try:
-        return read(data, path) if data else None
-    except PlannerError:
-        return None
-
-
-def check(document: Any, path: str) -> None:
+def _judge(document: Any, path: str, judged: Sequence[Any]) -> None:
     """Refuse what is no document of ours, or what its schema does not accept.
 
-    Raises:
-        PlannerError: E_SCHEMA.
+    Args:
+        document: what to judge.
+        path: what to call it.
+        judged: documents that have passed. Their tasks are not judged again: that is most of the work, and
+            all versions of a page share nearly all of them.
     """
     named = document.get("schema") if isinstance(document, dict) else None
     found = _FAMILY.fullmatch(named) if isinstance(named, str) else None
     if found is None:
         raise PlannerError("E_SCHEMA", f"'{path}' does not say which kind of document it is")
-    if found[1] in documents.KINDS:
-        documents.check(found[1], document, path)
+    if found[1] not in documents.KINDS:
+        return
+    if found[1] == "plan" and judged and isinstance(document.get("tasks"), list):
+        known = {canonical.compact(task) for each in judged for task in each.get("tasks", ())}
+        fresh = [task for task in document["tasks"] if canonical.compact(task) not in known]
+        document = {**document, "tasks": fresh}
+    documents.check(found[1], document, path)
 
 
 def unsettled(path: str, conflicts: tuple[str, ...]) -> PlannerError:
@@ -207,7 +211,7 @@ def grows(path: str) -> bool:
 
 def _judged(file: Path, path: str) -> Outcome:
     try:
-        read(file.read_bytes(), path)
+        _read(file.read_bytes(), path, [])
     except PlannerError as error:
         return Outcome(False, (error.message,))
     return Outcome(True)

@@ -153,13 +153,16 @@ def _numbered(
     *,
     whole: bool,
 ) -> None:
-    """Give another number to tasks whose number is taken: the one that was there first keeps it, else the one
-    with the lesser identity.
+    """Give another number to tasks whose number is taken.
+
+    The one that was there first keeps it; else one that was begun, since commits, claims and agents know it by
+    its number; else the one with the lesser identity.
     """
 
-    def claim(key: _Key) -> tuple[int, bool, str]:
+    def claim(key: _Key) -> tuple[int, bool, bool, str]:
         task = tasks[key]
-        return task_number(task["id"]), key not in past or past[key]["id"] != task["id"], repr(key)
+        fresh = key not in past or past[key]["id"] != task["id"]
+        return task_number(task["id"]), fresh, task.get("status") == "todo", repr(key)
 
     used = {task_number(task["id"]) for task in tasks.values()}
     held: set[int] = set()

@@ -18,7 +18,7 @@ def two_clones(lab: Lab) -> tuple[Lab, Lab, Path]:
     """The laboratory as a clone, another one, and the bare repository that both call 'origin'."""
     workshop(lab)
     bare = lab.root / "origin.git"
-    lab.git("init", "-q", "--bare", "-b", "main", str(bare))
+    lab.git("init", "-q", "--bare", "-b", "main", f"--object-format={lab.repo.object_format}", str(bare))
     lab.git("remote", "add", "origin", f"file://{bare}")
     lab.git("push", "-q", "origin", "main")
     for title in ("Make it shorter", "Say so"):

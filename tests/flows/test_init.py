@@ -85,6 +85,7 @@ def test_bare(make_lab: Callable[..., Lab]) -> None:
         0,
         (
             f"hooks: in '{bare.path}/planner/hooks' (include)\n"
+            "merge: git merges documents of git-planner by task and field\n"
             "next: commit a '.git-planner.yml' in a clone of this bare repository: git planner init\n"
         ),
     )

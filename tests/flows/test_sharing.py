@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,17 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
     assert len(lab.git("rev-list", "--parents", "-1", PLAN).split()) == 3
     lab.fsck()
     assert share(lab, "push").out == f"default: nothing new ({there(lab, bare)[:12]})\n"
+
+
+def test_under_sha256(make_lab: Callable[..., Lab]) -> None:
+    sealed = make_lab("--object-format=sha256")
+    with sealed.entered():
+        lab, other, bare = two_clones(sealed)
+        add(lab, "here")
+        add(other, "there")
+        assert share(lab, "push").status == share(other, "push").status == 0
+        assert len(titles(other)) == 4
+        assert len(there(lab, bare)) == 64
 
 
 def test_a_plan_of_many_pages_finds_numbers_beyond_its_page(lab: Lab) -> None:

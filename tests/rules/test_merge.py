@@ -77,6 +77,11 @@ def test_who_was_there_first_keeps_the_number() -> None:
     assert (found["zzzzzzzz"]["id"], found["aaaaaaaa"]["id"]) == ("task_001", "task_002")
 
 
+def test_a_task_that_was_begun_keeps_the_number() -> None:
+    found = tasks(plan(), plan(task(1, "aaaaaaaa")), plan(task(1, "bbbbbbbb", status="in_progress")))
+    assert (found["aaaaaaaa"]["id"], found["bbbbbbbb"]["id"]) == ("task_002", "task_001")
+
+
 def test_a_number_stays_on_its_page() -> None:
     full = [task(number) for number in range(1, 200)]
     base, one, other = plan(*full), plan(*full, task(200, "aaaaaaaa")), plan(*full, task(200, "bbbbbbbb"))
