@@ -1,4 +1,4 @@
-"""Specs as they come from outside: names, links, bytes, places; what is no spec is told and never written over."""
+"""Specs as they come from outside: names, links, bytes, places; what is no spec is told where it is."""
 
 from __future__ import annotations
 
