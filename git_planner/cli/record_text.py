@@ -160,6 +160,7 @@ def _pairs(record: Record) -> Iterator[str]:
         ("tree", record.tree),
         ("patch id", record.patch_id or ""),
         ("instrument", record.instrument or "unknown"),
+        ("its tests", record.instrument_tests or ""),
         ("environment", record.environment_digest or ""),
         ("tests", _tests(record)),
         ("threshold", _threshold(record)),

@@ -130,7 +130,12 @@ class Recorder:
 
     def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.Row]) -> Recorded:
         plan, instrument = self.subject.plan, candidate.instrument
-        draft = self._draft(candidate).with_(environment_digest=site.digest, environment=site.document())
+        first = rows_.baseline(rows, instrument) if self.kind == "attempt" else None
+        draft = self._draft(candidate).with_(
+            environment_digest=site.digest,
+            environment=site.document(),
+            instrument_tests=first.tests if first else None,
+        )
         source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
         if source is not None and not self.force and self._serves(source, rows):
             return self._from_cache(draft, source.id)
@@ -240,11 +245,14 @@ class Recorder:
 
 
 def _finding(draft: Record, outcome: Outcome) -> Finding:
+    tests = outcome.proof.tests if outcome.proof else None
+    held = draft.instrument_tests if draft.kind == "attempt" or tests is None else tests.ids
     return Finding(
         draft.with_(
             metrics=outcome.metrics,
             comparison=outcome.comparison,
-            tests=outcome.proof.tests if outcome.proof else None,
+            tests=tests,
+            instrument_tests=held,
             notes=(*draft.notes, *outcome.notes),
             seconds={**draft.seconds, **outcome.seconds},
         ),

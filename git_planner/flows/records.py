@@ -167,4 +167,7 @@ def _unlike(first: Record, second: Record) -> str | None:
         return "an imported record does not say which instrument measured it"
     if first.instrument != second.instrument:
         return "they were measured by different instruments"
+    tests = (first.instrument_tests, second.instrument_tests)
+    if None not in tests and tests[0] != tests[1]:
+        return "their baselines collected different tests, or had other outcomes"
     return None

@@ -115,6 +115,8 @@ def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
         subject: the candidate; its base says which instrument counts.
         tell: progress.
     """
+    if repo.maybe(names.best_ref(subject.plan)) in (None, subject.base, subject.commit):
+        return subject
     try:
         done = renew(repo, subject.plan, subject.base, tell)
     except PlannerError as error:

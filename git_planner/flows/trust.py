@@ -87,8 +87,9 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
         name = config.settings(repo, policy=policy, plan=plan).plan
         return Subject(commit, branch, None, False, base, policy, name)
     state, confirmed = found
-    base = _taken_in(repo, state, commit) or state.base
-    policy = config.policy_at(repo, base)
+    policy = config.policy_at(repo, state.base)
+    newer = _taken_in(Judge(repo).know(state.base, policy), state.base, commit)
+    base, policy = (newer, config.policy_at(repo, newer)) if newer else (state.base, policy)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
     name = names.check_plan_name(plan or state.plan)
     return Subject(commit, branch or state.branch, state, confirmed, base, policy, name, notes)
@@ -166,27 +167,23 @@ def _check_start(repo: Repository, state: State, start: str) -> None:
     parents = history.parents(repo.git, start)
     if parents != [state.base]:
         # It may have been rebased onto a newer base.
-        if _newer(repo, state.base, start) is None or start_fault(Judge(repo), start) is not None:
+        if _taken_in(Judge(repo), state.base, start) is None or start_fault(Judge(repo), start) is not None:
             raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
     elif [each.path for each in history.changes(repo.git, state.base, start)] != [names.STATE_FILE]:
         raise _forged(state.branch, f"'{start[:12]}', which wrote its state, changed other files too")
 
 
-def _taken_in(repo: Repository, state: State, commit: str) -> str | None:
+def _taken_in(judge: Judge, began: str, commit: str) -> str | None:
     """The newer base commit that an iteration's commit is to be judged by; None when it is its own."""
-    found = _newer(repo, state.base, commit)
-    # What was merged into the base branch is no base for itself.
-    return None if found == commit else found
-
-
-def _newer(repo: Repository, began: str, commit: str) -> str | None:
     try:
-        return newer_base(Judge(repo), began, commit)
+        found = newer_base(judge, began, commit)
     except PlannerError as error:
         # Where there is no base branch, nothing newer can vouch for anything.
         if error.code != "E_NO_BASE":
             raise
         return None
+    # What was merged into the base branch is no base for itself.
+    return None if found == commit else found
 
 
 def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:

@@ -192,6 +192,7 @@ def test_the_best(recorded: Lab) -> None:
             "  tree         OID\n"
             "  patch id     OID\n"
             "  instrument   OID\n"
+            "  its tests    OID\n"
             "  environment  OID\n"
             "  tests        2 of 2 passed\n"
             "  strategy     family:schedule, bold\n"
