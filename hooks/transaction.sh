@@ -1,7 +1,10 @@
 
 # The guard's backbone: no branch of ours moves but through this. It is started for every change of every ref, so
 # what is not ours costs a shell and nothing more. A move whose guarded paths are those of the trusted commit
-# passes with one question to git; every other one is judged by Python, and without Python it is refused.
+# passes with two questions to git; every other one is judged by Python, and without Python it is refused.
+# Also baked in:
+#   places    pathspecs of where a module could be added that is imported before the one it is called like
+#   standard  the names of such modules
 
 theirs_next() {
 	has_theirs || exit 0
@@ -29,7 +32,28 @@ same() {
 	} <"$list"
 	[ "$line" = end ] || return 1
 	ask diff-tree -r --quiet --no-renames --no-ext-diff --ignore-submodules=none "$against" "$new" -- "$@" \
-		2>/dev/null
+		2>/dev/null && no_shadow
+}
+
+# Whether nothing was added that has a standard module's name.
+no_shadow() {
+	set -f
+	# shellcheck disable=SC2086
+	added=$(ask diff-tree -r --name-only --diff-filter=AT --no-renames --no-ext-diff --ignore-submodules=none \
+		"$against" "$new" -- $places 2>/dev/null) || added=src
+	IFS='
+'
+	shadow=''
+	for path in $added; do
+		path=${path#src/}
+		path=${path#lib/}
+		path=${path%%/*}
+		case $path in src | lib) shadow=$path ;; esac
+		case $standard in *" ${path%%.*} "*) shadow=$path ;; esac
+	done
+	unset IFS
+	set +f
+	[ -z "$shadow" ]
 }
 
 all='' unsure='' many=.

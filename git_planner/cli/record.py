@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from git_planner.cli import record_text as text
 from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from git_planner.flows.records import Texts
 
 ref_argument = click.argument("ref", metavar="[REF]", required=False, default="HEAD")
 
@@ -58,7 +62,10 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
 @click.option("--jsonl", is_flag=True, help="Print rows of the older log's form, one a line.")
 @json_option
 def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_json: bool) -> int:
-    """List the records of a plan, oldest first."""
+    """List the records of a plan, oldest first.
+
+    A line says where the instrument changed: what stands above it is not compared with what stands below.
+    """
     from git_planner.flows import records
 
     repo = open_repository()
@@ -69,18 +76,21 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
         for each in records.whole(repo, plans, last):
             click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))
     elif as_json:
-        _emit_log(plans, records.texts(repo, plans, last))
+        _emit_log(plans, records.texts(repo, plans, last), records.instrument_now(repo))
     else:
         rows = records.rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        say("\n".join(text.log_lines(rows, everything=everything)) if rows else none)
+        now = records.instrument_now(repo) if rows else None
+        say("\n".join(text.log_lines(rows, now, everything=everything)) if rows else none)
     return DONE
 
 
-def _emit_log(plans: Sequence[str], texts: Sequence[bytes]) -> None:
+def _emit_log(plans: Sequence[str], kept: Texts, now: str | None) -> None:
     """Print records as they are kept: thousands of them need not be taken apart to be put together again."""
-    head = b'{"plans": ' + json.dumps(list(plans)).encode() + b',\n"records": [\n'
-    click.echo((head + b",\n".join(texts) + b'\n],\n"schema": "git-planner/log@1"}').decode())
+    turns = [each._asdict() for each in kept.turns]
+    head = {"plans": list(plans), "instrument_now": now, "instrument_changes": turns}
+    start = json.dumps(head).removesuffix("}").encode() + b',\n"records": [\n'
+    click.echo((start + b",\n".join(kept.texts) + b'\n],\n"schema": "git-planner/log@1"}').decode())
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from git_planner.rules.ledger import turns
 from git_planner.rules.names import HEADS, number
 from git_planner.rules.record import REASONS, Record
 
@@ -52,8 +53,14 @@ def recorded_document(done: Recorded) -> dict[str, Any]:
     }
 
 
-def log_lines(rows: Sequence[Row], *, everything: bool) -> Iterator[str]:
-    """A table of records; the plan is shown when they are of several."""
+def log_lines(rows: Sequence[Row], now: str | None, *, everything: bool) -> Iterator[str]:
+    """A table of records, with a line where the instrument changed.
+
+    Args:
+        rows: the records, oldest first.
+        now: the instrument of the base branch, if that is known.
+        everything: they are of several plans, which are shown.
+    """
     table = [("plan", *_HEADINGS) if everything else _HEADINGS]
     for row in rows:
         delta = "" if row.delta is None else f"{'+' if row.delta > 0 else ''}{number(row.delta)}"
@@ -67,7 +74,22 @@ def log_lines(rows: Sequence[Row], *, everything: bool) -> Iterator[str]:
             REASONS.get(row.reason or "", row.reason or ""),
         )
         table.append((row.plan, *columns) if everything else columns)
-    yield from in_columns(table, right=("value", "delta"))
+    lines = in_columns(table, right=("value", "delta"))
+    yield next(lines)
+    changed = {each.record: each for each in turns((row.id, row.plan, row.instrument) for row in rows)}
+    for row, line in zip(rows, lines, strict=True):
+        if turn := changed.get(row.id):
+            of = f" of plan '{row.plan}'" if everything else ""
+            both = f"{turn.instrument[:12]}, before it {turn.before[:12]}"
+            yield f"-- another instrument{of} from here on: {both}"
+        yield line
+    last = {row.plan: row.instrument for row in rows if row.instrument is not None}
+    for plan, instrument in last.items():
+        if now not in (None, instrument) and not everything:
+            yield (
+                f"-- the base branch has another instrument now: {str(now)[:12]}; "
+                f"the best of '{plan}' is measured again before the next record from there"
+            )
 
 
 def details(record: Record) -> Iterator[str]:
@@ -138,6 +160,7 @@ def _pairs(record: Record) -> Iterator[str]:
         ("tree", record.tree),
         ("patch id", record.patch_id or ""),
         ("instrument", record.instrument or "unknown"),
+        ("its tests", record.instrument_tests or ""),
         ("environment", record.environment_digest or ""),
         ("tests", _tests(record)),
         ("threshold", _threshold(record)),

@@ -21,6 +21,7 @@ from git_planner.gitio import history, iteration_tree
 from git_planner.gitio.git import Result, failure
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
+from git_planner.judging.commits import Judge
 from git_planner.rules import names, scope
 from git_planner.rules.directive import State
 from git_planner.rules.policy import Policy, pathspecs
@@ -181,7 +182,7 @@ class _Settlement:
         specs = [*pathspecs(self.work.policy.protected), OUR_FILES]
         changed = [
             scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
-            for each in history.changes(self.git, start, self.tree, specs)
+            for each in (*history.changes(self.git, start, self.tree, specs), *self._shadowing())
         ]
         judged = scope.guard(changed)
         found = list(judged[1]) if judged else []
@@ -192,6 +193,13 @@ class _Settlement:
             paths = dict.fromkeys(shown(path) for path in on_the_way)
             found += [f"changed on the way: {path}" for path in paths if path not in seen]
         return tuple(found)
+
+    def _shadowing(self) -> list[history.Change]:
+        return (
+            Judge(self.work.repo)
+            .know(self.work.start, self.work.policy)
+            .shadowing(self.work.start, self.tree)
+        )
 
     def _refuse(self, violations: tuple[str, ...]) -> tuple[Recorded, str]:
         ref, commit = self._set_aside("guard", violations)

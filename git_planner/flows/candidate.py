@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from git_planner import config
 from git_planner.flows import measure, trust
 from git_planner.flows.trust import Subject
 from git_planner.gitio import export
@@ -22,6 +23,16 @@ class Candidate:
     violations: tuple[str, ...]
     tree: str
     instrument: str
+
+
+def instrument_of(repo: Repository, commit: str) -> str:
+    """The digest of the instrument that a commit would be measured with if it were a trusted base.
+
+    Raises:
+        PlannerError: E_NO_POLICY, E_POLICY.
+    """
+    policy = config.policy_at(repo, commit)
+    return measure.instrument(policy, export.entries(repo, commit, pathspecs(policy.protected)))
 
 
 def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:

@@ -20,6 +20,7 @@ from git_planner.rules.policy import pathspecs
 _FIXES = {
     "guard": "take the change back, or propose it to the base branch with 'git planner guard propose'",
     "start-up": "take it back; a policy can let it go with 'unguard'",
+    "shadow": "give it a name that no standard module has, or let it go in the policy with 'unguard'",
     "runner": "keep the parts about tests as the base branch has them",
     "attributes": "take the line of '.gitattributes' that matches guarded paths back",
     "case": "give the file a name that differs in more than its case",
@@ -223,7 +224,7 @@ def _index_flags(judge: Judge, base: str) -> Iterator[Verdict]:
 
 def _proposed(each: Verdict) -> Verdict:
     """On a branch that proposes a change of the guard, that change is what a reviewer has to look at."""
-    if each.code not in ("guard", "start-up", "runner", "attributes", "case"):
+    if each.code not in ("guard", "start-up", "shadow", "runner", "attributes", "case"):
         return each
     fix = "review it: once merged, results from before count as another instrument's"
     return Verdict("warning", each.code, each.message, each.path, each.commit, fix)

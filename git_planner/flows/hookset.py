@@ -12,6 +12,7 @@ from typing import Literal
 
 from git_planner import gate
 from git_planner.rules import names
+from git_planner.rules.guard import SHADOWABLE, SHADOWING
 from git_planner.rules.policy import pathspecs
 from git_planner.shipped import shipped
 
@@ -120,6 +121,8 @@ class Setting:
                 "code": self.code,
                 "prefixes": " ".join(PREFIXES),
                 "documents": "\n".join(pathspecs(gate.DOCUMENTS)),
+                "places": " ".join(SHADOWING),
+                "standard": f" {' '.join(SHADOWABLE)} ",
             }
         lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
         texts = shipped("hooks")

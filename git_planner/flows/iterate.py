@@ -15,8 +15,9 @@ from git_planner.agents.contract import Brief, Implementer, Tell, Usage
 from git_planner.agents.prompts import apply_prompt
 from git_planner.config import Settings
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.flows import inplace, manual, ownership
+from git_planner.flows import inplace, manual, ownership, renewal
 from git_planner.flows.attempt import Attempt, Work, attempt
+from git_planner.flows.base import current_plan
 from git_planner.flows.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.ledger import ledger
 from git_planner.flows.plan import make_iteration
@@ -144,6 +145,8 @@ def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
     repo.ident()
     if options.in_place:
         inplace.check(repo)
+    if options.from_ref is None:
+        renewal.renew(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, _asked(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)

@@ -18,6 +18,7 @@ from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import canonical, names
+from git_planner.rules.guard import PROPOSALS
 from git_planner.rules.ledger import Row, baseline, row
 from git_planner.rules.proof import Proof, proof_from
 from git_planner.rules.record import Record, from_document
@@ -40,13 +41,14 @@ def ledger(repo: Repository, plan: str) -> list[Record]:
 
 
 def plans(repo: Repository) -> list[str]:
-    """The names of all plans with a branch here, sorted."""
+    """The names of all plans with a branch here, sorted; proposals for the guard are none."""
     prefix = names.HEADS + names.PLAN
     found = [
         name.removeprefix(prefix)
         for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
     ]
-    return [name for name in found if name and "/" not in name]
+    proposed = PROPOSALS.removeprefix(names.PLAN)
+    return [name for name in found if name and "/" not in name and not name.startswith(proposed)]
 
 
 def read_record(content: bytes, where: str) -> Record:

@@ -10,7 +10,8 @@ from git_planner import documents, redact
 from git_planner.agents.contract import Answer, Tell
 from git_planner.config import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.base import Base, find_base, taken_numbers, tip_of
+from git_planner.flows import renewal
+from git_planner.flows.base import Base, current_plan, find_base, taken_numbers, tip_of
 from git_planner.flows.campaign import Campaign, PlanOptions, open_campaign
 from git_planner.flows.ledger import ledger
 from git_planner.flows.packet import build_packet
@@ -102,8 +103,11 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
     """Put packet, prompt, schema and an empty answer on a branch 'plan/NNNN-slug', without checking it out.
 
     Raises:
-        PlannerError: what `open_campaign` raises; E_CONFLICT.
+        PlannerError: what `open_campaign` raises; E_MERGE when the best cannot take a changed guard over;
+            E_CONFLICT.
     """
+    if options.from_ref is None:
+        renewal.renew(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     store = Store(repo)
     number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, names.PLAN))

@@ -17,7 +17,8 @@ from git_planner.agents import registry
 from git_planner.agents.contract import Answer, AnswerKind, Planner, Request, Tell
 from git_planner.agents.prompts import prompt
 from git_planner.errors import PlannerError
-from git_planner.flows.base import taken_numbers
+from git_planner.flows import renewal
+from git_planner.flows.base import current_plan, taken_numbers
 from git_planner.flows.campaign import (
     Campaign,
     Goal,
@@ -111,8 +112,11 @@ def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: i
         The iteration: a branch whose first commit holds the state, and nothing else that is new.
 
     Raises:
-        PlannerError: what `open_campaign` and the planner raise; E_CONFLICT.
+        PlannerError: what `open_campaign` and the planner raise; E_MERGE when the best cannot take a changed
+            guard over; E_CONFLICT.
     """
+    if options.from_ref is None:
+        renewal.renew(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     settings = chosen(repo, campaign)
     planner = registry.planner(settings.planner, campaign.base.policy, settings)

@@ -15,7 +15,7 @@ from git_planner.flows.iterations import Iteration, find, survey
 from git_planner.flows.ledger import ledger
 from git_planner.flows.why import record_of
 from git_planner.gitio import export, history, remote
-from git_planner.gitio.objects import commit_tree
+from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import names
@@ -147,18 +147,14 @@ def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     specs = pathspecs(source.policy.protected)
     code = export.compose(repo, source.record.commit, anchor, specs, [":(top,literal).advisor"]).tree
     change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
-    words = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", base, change)
-    result = repo.git.run(*words)
-    tree, *conflicts = result.stdout.decode(errors="replace").rstrip("\0").split("\0")
-    if result.status == 1:
+    tree, conflicts = merge_trees(repo.git, base, change)
+    if conflicts:
         raise PlannerError(
             "E_MERGE",
             f"'{source.state.branch}' does not merge with '{source.policy.base}'",
             hint=f"start a new iteration from it: 'git iterate --from {source.policy.base}'",
             details=conflicts[:20],
         )
-    if result.status != 0:
-        raise PlannerError("E_GIT", result.words.removeprefix("fatal: "))
     if tree == repo.resolve(base, "tree"):
         raise PlannerError(
             "E_NO_RECORD",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
+from git_planner.flows.candidate import instrument_of
 from git_planner.flows.ledger import Rows, find, ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
+from git_planner.judging.commits import Judge
 from git_planner.rules import canonical, names
-from git_planner.rules.ledger import Row, named
+from git_planner.rules.ledger import Row, Turn, named, turns
 from git_planner.rules.record import Record, best
 
 _SHOWN = 5
@@ -59,8 +61,16 @@ def whole(repo: Repository, plans: Sequence[str], last: int | None = None) -> li
     return found if last is None else found[max(0, len(found) - last) :]
 
 
-def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[bytes]:
-    """The records of some plans as the JSON texts that they are kept as; order and parameters as for `rows`.
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Records as the JSON texts they are kept as, oldest first, and where the instrument changed."""
+
+    texts: Sequence[bytes]
+    turns: Sequence[Turn]
+
+
+def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Texts:
+    """The records of some plans as they are kept; order and parameters as for `rows`.
 
     Raises:
         PlannerError: E_JSON when one of them is no JSON.
@@ -69,9 +79,24 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> li
     found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
     if last is not None:
         found = found[max(0, len(found) - last) :]
-    for _, text in found:
-        canonical.loads_ours(text)
-    return [text.strip() for _, text in found]
+    documents = (canonical.loads_ours(text) for _, text in found)
+    seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
+    return Texts([text.strip() for _, text in found], turns(seen))
+
+
+def instrument_now(repo: Repository) -> str | None:
+    """The instrument of the base branch as it stands; None where there is no base branch or no policy.
+
+    Raises:
+        PlannerError: E_POLICY.
+    """
+    try:
+        tip = Judge(repo).base_tips()[0]
+        return instrument_of(repo, tip)
+    except PlannerError as error:
+        if error.code not in ("E_NO_BASE", "E_NO_POLICY"):
+            raise
+        return None
 
 
 def best_record(repo: Repository, plan: str) -> Record:
@@ -142,4 +167,7 @@ def _unlike(first: Record, second: Record) -> str | None:
         return "an imported record does not say which instrument measured it"
     if first.instrument != second.instrument:
         return "they were measured by different instruments"
+    tests = (first.instrument_tests, second.instrument_tests)
+    if None not in tests and tests[0] != tests[1]:
+        return "their baselines collected different tests, or had other outcomes"
     return None

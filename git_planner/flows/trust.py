@@ -1,7 +1,8 @@
 """Whom to believe: the commit to be measured, the iteration it belongs to, the base and policy that count.
 
 Nothing that decides is read from the candidate: its state must be the one its iteration began with, and the
-policy is that of the trusted base commit.
+policy is that of the trusted base commit: the one the iteration began with, or a newer one of the base branch
+whose guarded files it has taken over.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
+from git_planner.judging.moves import changed_state, newer_base, start_fault
 from git_planner.rules import canonical, names, scope
 from git_planner.rules.directive import State, state_from
 from git_planner.rules.policy import Policy, pathspecs
@@ -86,9 +88,11 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
         return Subject(commit, branch, None, False, base, policy, name)
     state, confirmed = found
     policy = config.policy_at(repo, state.base)
+    newer = _taken_in(Judge(repo).know(state.base, policy), state.base, commit)
+    base, policy = (newer, config.policy_at(repo, newer)) if newer else (state.base, policy)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
     name = names.check_plan_name(plan or state.plan)
-    return Subject(commit, branch or state.branch, state, confirmed, state.base, policy, name, notes)
+    return Subject(commit, branch or state.branch, state, confirmed, base, policy, name, notes)
 
 
 def trusted(subject: Subject) -> Subject:
@@ -149,18 +153,37 @@ def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bo
     if start == expected:
         return state, True
     own = expected or repo.maybe(f"{names.ITERATIONS}{state.iteration:04d}")
-    if own is not None and own != start:
+    if own is None:
+        _check_start(repo, state, start)
+        return state, False
+    # A rebase writes the first commit anew; what it says must be what it said.
+    if own != start and changed_state(Judge(repo), own, commit):
         raise _forged(branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'")
-    _check_start(repo, state, start)
-    return state, own is not None
+    return state, True
 
 
 def _check_start(repo: Repository, state: State, start: str) -> None:
     """A start that this repository has no copy of must at least look like one."""
-    if history.parents(repo.git, start) != [state.base]:
-        raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
-    if [each.path for each in history.changes(repo.git, state.base, start)] != [names.STATE_FILE]:
+    parents = history.parents(repo.git, start)
+    if parents != [state.base]:
+        # It may have been rebased onto a newer base.
+        if _taken_in(Judge(repo), state.base, start) is None or start_fault(Judge(repo), start) is not None:
+            raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
+    elif [each.path for each in history.changes(repo.git, state.base, start)] != [names.STATE_FILE]:
         raise _forged(state.branch, f"'{start[:12]}', which wrote its state, changed other files too")
+
+
+def _taken_in(judge: Judge, began: str, commit: str) -> str | None:
+    """The newer base commit that an iteration's commit is to be judged by; None when it is its own."""
+    try:
+        found = newer_base(judge, began, commit)
+    except PlannerError as error:
+        # Where there is no base branch, nothing newer can vouch for anything.
+        if error.code != "E_NO_BASE":
+            raise
+        return None
+    # What was merged into the base branch is no base for itself.
+    return None if found == commit else found
 
 
 def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:

@@ -85,14 +85,39 @@ def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes |
         return _splice(writer, batch, root, {path: blobs.get(path) for path in edits}) or writer.write({})
 
 
-def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str) -> str:
+def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+    """Merge two commits without a worktree.
+
+    Returns:
+        The merged tree, and the paths in conflict; with any, the tree holds git's marks and is of no use.
+
+    Raises:
+        PlannerError: E_GIT when git cannot merge them at all.
+    """
+    words = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", ours, theirs)
+    result = git.run(*words)
+    if result.status not in (0, 1):
+        raise failure(words, result, git.cwd)
+    tree, *conflicts = result.stdout.decode(errors="replace").rstrip("\0").split("\0")
+    return tree, tuple(conflicts)
+
+
+def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str, *, date: str | None = None) -> str:
     """Make a commit object; nothing points to it yet.
+
+    Args:
+        git: the repository's git.
+        tree: the tree's id.
+        parents: the parents' ids.
+        text: the message.
+        date: author's and committer's date as git reads it; the present when None.
 
     Raises:
         PlannerError: E_IDENTITY when git does not know who commits.
     """
     args = ["commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-F", "-"]
-    result = git.run(*args, stdin=text.encode())
+    env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else None
+    result = git.run(*args, stdin=text.encode(), env=env)
     if result.status != 0:
         who = git.run("var", "GIT_COMMITTER_IDENT")
         raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)

@@ -23,8 +23,10 @@ from git_planner.rules.guard import (
     ATTRIBUTES,
     ATTRIBUTES_FILE,
     DEFAULT_GUARD,
+    SHADOWING,
     Change,
     runner_sections,
+    shadows,
     wide_specs,
 )
 from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
@@ -60,7 +62,8 @@ class Rule:
 class Difference:
     """One guarded thing that is not as in the trusted commit.
 
-    `code` is 'guard', 'start-up', 'runner', 'attributes' or 'case'; `words` is what happened, with the path.
+    `code` is 'guard', 'start-up', 'shadow', 'runner', 'attributes' or 'case'; `words` is what happened, with
+    the path.
     """
 
     code: str
@@ -108,7 +111,25 @@ class Judge:
             trusted: a commit; its own policy says what is guarded.
             tree: any name of a commit or tree.
         """
-        rule, git = self.rule(trusted), self.repo.git
+        whole = self._whole(self.rule(trusted), trusted, tree)
+        taken = {each.path for each in whole}
+        added = [each for each in self.shadowing(trusted, tree) if each.path not in taken]
+        words = "added under a standard module's name"
+        return whole + [Difference("shadow", each.path, f"{words}: {shown(each.path)}") for each in added]
+
+    def shadowing(self, trusted: str, tree: str) -> list[history.Change]:
+        """What is added that would be imported in the place of a standard module; see rules/guard.py."""
+        policy = self.rule(trusted).policy
+        free = policy.unguard if policy else ()
+        return [
+            each
+            for each in history.changes(self.repo.git, trusted, tree, SHADOWING)
+            if each.status in ("A", "T") and shadows(each.path, each.new_mode)
+            if not {each.path, f"{each.path}/**", f"{each.path.rpartition('/')[0]}/**"}.intersection(free)
+        ]
+
+    def _whole(self, rule: Rule, trusted: str, tree: str) -> list[Difference]:
+        git = self.repo.git
         wide = history.changes(git, trusted, tree, wide_specs(rule.patterns, state=False))
         if not wide:
             return []

@@ -110,7 +110,7 @@ class Moves:
         differences = [*self.judge.differences(start, new), *state]
         if not differences:
             self._keep(ref, copy, self.judge.rule(start).patterns, state=True)
-        elif state or all(self.judge.differences(each, new) for each in newer(self.judge, start, new)):
+        elif state or newer_base(self.judge, start, new) is None:
             raise self._refused(ref, differences, start)
 
     def _refused(self, ref: str, differences: Sequence[Difference], trusted: str | None) -> PlannerError:
@@ -223,6 +223,20 @@ def newer(judge: Judge, start: str, tip: str) -> Iterator[str]:
     began = next(judge.anchors(start), None)
     if began is not None:
         yield from (anchor for anchor in judge.anchors(tip, after=began) if anchor != began)
+
+
+def newer_base(judge: Judge, start: str, tip: str) -> str | None:
+    """The commit of the base branch that vouches for what an iteration has taken in since it began.
+
+    Args:
+        judge: the guard.
+        start: the commit that the iteration began with, or the one it follows.
+        tip: a commit of the iteration, or what is to be one.
+
+    Returns:
+        A commit whose guarded content is the tip's; None when it has taken in nothing, or not all of it.
+    """
+    return next((each for each in newer(judge, start, tip) if not judge.differences(each, tip)), None)
 
 
 def listed(judge: Judge, differences: Sequence[Difference], trusted: str | None) -> list[str]:

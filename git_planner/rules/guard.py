@@ -5,6 +5,8 @@ One definition for hooks, `git planner check`, `git record` and the server. Pure
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -30,6 +32,15 @@ ATTRIBUTES = (
     "merge",
 )
 PROPOSALS = "plan/guard-"
+
+# Folders that are usual on sys.path: a module added there comes before the one it is called like.
+_PLACES = ("src/", "lib/")
+_TOOLS = frozenset(("pytest", "_pytest", "pluggy", "iniconfig", "packaging"))
+SHADOWABLE = tuple(sorted(sys.stdlib_module_names | _TOOLS))
+# Where such modules could be added. That is all git is asked; the names are looked up in its answer.
+SHADOWING = tuple(f":(top,glob){place}{name}" for place in ("", *_PLACES) for name in ("*", "*/__init__.*"))
+_MODULE = re.compile(r"([^/.]+)(?:/__init__)?\.(?:[^/]+\.)?(?:py|pyc|pyd|so)")
+_LINKS = ("120000", "160000")
 
 _STATUS = {"A": "added", "D": "deleted", "M": "changed", "T": "changed in type"}
 
@@ -59,8 +70,9 @@ class Change:
 class Verdict:
     """One thing that a check found.
 
-    `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'runner', 'attributes', 'case',
-    'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` may be None.
+    `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'shadow', 'runner',
+    'attributes', 'case', 'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` may be
+    None.
     """
 
     severity: Literal["error", "warning", "info"]
@@ -98,6 +110,22 @@ def wide_specs(patterns: Iterable[str], *, state: bool) -> list[str]:
     """
     wide = (*patterns, *SECTIONED, ATTRIBUTES_FILE, *(STATE if state else ()))
     return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in pathspecs(wide)]
+
+
+def shadows(path: str, mode: str) -> bool:
+    """Whether a file that is added would be imported in the place of a standard module, or of a test tool's.
+
+    Args:
+        path: its path.
+        mode: its mode, in octal; a link or a submodule may hold anything, so its name is enough.
+    """
+    if mode in _LINKS and f"{path}/" in _PLACES:
+        return True
+    inner = path.removeprefix(next((each for each in _PLACES if path.startswith(each)), ""))
+    if mode in _LINKS:
+        return inner in SHADOWABLE
+    found = _MODULE.fullmatch(inner)
+    return found is not None and found[1] in SHADOWABLE
 
 
 def runner_sections(path: str, data: bytes | None) -> Any:

@@ -86,6 +86,8 @@ KINDS = (
     Kind("conftest", "`conftest.py` beside the tests"),
     Kind("sitecustomize", "`sitecustomize.py`"),
     Kind("pth", "a `*.pth` file"),
+    Kind("shadow", "a module called like a standard one"),
+    Kind("shadow-link", "a link called like one"),
     Kind("policy", "the policy"),
     Kind("pyproject", "`pyproject.toml`, pytest section"),
     Kind("pytest-ini", "`pytest.ini`"),

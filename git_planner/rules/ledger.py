@@ -110,6 +110,32 @@ def next_id(rows: Sequence[Row], stamp: str) -> str:
     return new_id(stamp)
 
 
+class Turn(NamedTuple):
+    """A record from which on another instrument measures: its id, its plan, and both instruments."""
+
+    record: str
+    plan: str
+    before: str
+    instrument: str
+
+
+def turns(rows: Iterable[tuple[str, str, str | None]]) -> list[Turn]:
+    """Where the instrument changed.
+
+    Args:
+        rows: id, plan and instrument of records, oldest first; an imported one says of no instrument.
+    """
+    last: dict[str, str] = {}
+    found = []
+    for record, plan, instrument in rows:
+        if instrument is None:
+            continue
+        if last.get(plan, instrument) != instrument:
+            found.append(Turn(record, plan, last[plan], instrument))
+        last[plan] = instrument
+    return found
+
+
 def named(rows: Sequence[Row], name: str) -> list[Row]:
     """The records whose id is a name or begins with it, or whose random part does."""
     exact = [each for each in rows if each.id == name]

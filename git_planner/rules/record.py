@@ -67,6 +67,8 @@ class Record:
     `environment_digest` is equal too. Times are UTC 'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step;
     `usage` has token counts by role. `delta` is candidate minus best before, in the metric's unit;
     `comparison` is there when a noisy metric was compared by pairs, and then it says what these two are.
+    `instrument_tests` is the digest of the tests that the instrument's baseline collected, with their
+    outcomes, which the own ones were held against; it is known only afterwards, and so not in `instrument`.
     """
 
     id: str
@@ -105,6 +107,7 @@ class Record:
     seconds: Mapping[str, float] = field(default_factory=dict)
     created_at: str = ""
     comparison: Comparison | None = None
+    instrument_tests: str | None = None
 
     @property
     def rival(self) -> str | None:

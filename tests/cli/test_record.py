@@ -165,6 +165,8 @@ def test_the_log_for_programs(recorded: Lab) -> None:
     assert document == {
         "schema": "git-planner/log@1",
         "plans": ["default"],
+        "instrument_now": records[-1].instrument,
+        "instrument_changes": [],
         "records": [json.loads(json.dumps(each.document())) for each in records],
     }
     rows = [json.loads(row) for row in recorded.run("git-record", "log", "--jsonl").out.splitlines()]
@@ -190,6 +192,7 @@ def test_the_best(recorded: Lab) -> None:
             "  tree         OID\n"
             "  patch id     OID\n"
             "  instrument   OID\n"
+            "  its tests    OID\n"
             "  environment  OID\n"
             "  tests        2 of 2 passed\n"
             "  strategy     family:schedule, bold\n"
@@ -258,7 +261,7 @@ def test_records_of_unlike_instruments_are_not_compared(recorded: Lab) -> None:
     recorded.git("checkout", "-q", "main")
     recorded.commit("other", {"tests/bench.py": "print('CYCLES: 3')\n"})
     assert recorded.run("git-record", "main").status == 0
-    done = recorded.run("git-record", "compare", "main", "iter/best")
+    done = recorded.run("git-record", "compare", "main", "iter/0001-next")
     assert (done.status, done.out.splitlines()[-1]) == (
         1,
         "not comparable: they were measured by different instruments",

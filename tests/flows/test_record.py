@@ -6,6 +6,7 @@ from typing import Any
 
 from git_planner.flows.ledger import Rows
 from git_planner.flows.record import Recorded, find_state, ledger, record, record_failure
+from git_planner.flows.records import compare
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules import canonical
@@ -95,6 +96,23 @@ def test_the_record_says_where_it_comes_from(lab: Lab) -> None:
             }
         ).decode()
     )
+
+
+def test_a_record_says_which_tests_its_own_were_held_against(lab: Lab) -> None:
+    shared = "import unittest\nclass Shared(unittest.TestCase):\n    def test_shared(self):\n        pass\n"
+    project(lab, **{"src/cases.py": shared, "tests/test_value.py": "from src.cases import *\n" + TEST})
+    attempt(lab, 1, 90)
+    more = shared + "    def test_more(self):\n        pass\n"
+    lab.commit("more tests of its own", {"src/cases.py": more})
+    done = measured(lab).record
+    baseline = ledger(lab.repo, "default")[0]
+    assert baseline.tests is not None
+    assert done.tests is not None
+    assert (baseline.tests.collected, done.tests.collected, done.valid) == (3, 4, True)
+    assert done.tests.ids != baseline.tests.ids == baseline.instrument_tests == done.instrument_tests
+    assert compare(baseline, done).unlike is None
+    other = done.with_(instrument_tests="0" * 64)
+    assert "collected different tests" in str(compare(baseline, other).unlike)
 
 
 def test_equal_and_worse_attempts_do_not_move_the_best(lab: Lab) -> None:
@@ -217,10 +235,11 @@ def test_a_changed_base_is_another_instrument(lab: Lab) -> None:
     lab.commit("stricter", {"tests/test_value.py": TEST + "\n    def test_more(self):\n        pass\n"})
     attempt(lab, 2, 95)
     done = measured(lab).record
-    assert (done.verdict, done.delta) == ("improved", -5.0)
+    assert (done.verdict, done.delta) == ("worse", 5.0)
     assert brief(ledger(lab.repo, "default"))[2:] == [
         ("baseline", "within_noise", None, 100.0, None),
-        ("attempt", "improved", None, 95.0, -5.0),
+        ("attempt", "improved", None, 90.0, -10.0),
+        ("attempt", "worse", None, 95.0, 5.0),
     ]
 
 

@@ -69,6 +69,8 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "conftest": _write("conftest.py", "pass\n"),
     "sitecustomize": _write("src/sitecustomize.py", "pass\n"),
     "pth": _write("src/x.pth", "import os\n"),
+    "shadow": _write("src/random.py", "def random():\n    return 0.5\n"),
+    "shadow-link": lambda top: (top / "json").symlink_to("src"),
     "policy": _write(".git-planner.yml", POLICY.replace("tests/**", "docs/**")),
     "pyproject": _write(
         "pyproject.toml", FILES["pyproject.toml"] + '[tool.pytest.ini_options]\naddopts="-x"\n'

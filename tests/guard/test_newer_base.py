@@ -1,0 +1,128 @@
+"""An iteration that took a newer base over is measured by that base, as the hooks and CI judge it."""
+
+from __future__ import annotations
+
+import json
+
+from git_planner.flows.check import check_range
+from git_planner.flows.record import record
+from git_planner.rules import canonical
+from git_planner.rules.record import Record
+from tests.lab import Lab
+from tests.measured import BENCH, POLICY, TEST, attempt, project
+
+STRICTER = TEST + "\n    def test_is_small(self):\n        self.assertLess(VALUE, 1000)\n"
+
+
+def recorded(lab: Lab, ref: str = "HEAD") -> Record:
+    """The record of a commit, nothing else moved."""
+    return record(lab.repo, ref, advance=False, tell=lambda _: None).record
+
+
+def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:
+    """A commit on main; the iteration stays checked out."""
+    branch = lab.git("symbolic-ref", "--short", "HEAD")
+    lab.git("checkout", "-q", "main")
+    commit = lab.commit(message, files)
+    lab.git("checkout", "-q", branch)
+    return commit
+
+
+def agreed(lab: Lab, found: Record, base: str) -> None:
+    """Record and check say the same of HEAD."""
+    assert (found.valid, found.base, found.violations) == (True, base, ())
+    assert check_range(lab.repo).ok
+
+
+def test_merged(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 90)
+    before = recorded(lab)
+    # Newer tests, and a file that no iteration may change.
+    new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER, "docs/news.md": "news\n"})
+    lab.git("merge", "-q", "-m", "newer base", "main")
+    found = recorded(lab)
+    agreed(lab, found, new)
+    assert found.files == ("src/value.py",)
+    assert found.instrument != before.instrument
+    assert found.tests is not None
+    assert (found.tests.collected, found.iteration) == (3, 1)
+
+
+def test_rebased(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 90)
+    new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
+    lab.git("rebase", "-q", "main")
+    found = recorded(lab)
+    agreed(lab, found, new)
+    assert (found.iteration, found.files) == (1, ("src/value.py",))
+
+
+def test_rebased_in_a_clone_that_has_no_copy_of_the_start(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 90)
+    new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
+    lab.git("rebase", "-q", "main")
+    lab.git("update-ref", "-d", "refs/planner/iterations/0001")
+    found = recorded(lab)
+    agreed(lab, found, new)
+    assert "could not be confirmed" in found.notes[0]
+
+
+def test_a_newer_policy_counts(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 90)
+    lab.commit("more", {"src/other.py": "X = 1\n"})
+    policy = POLICY.replace('forbid: ["src/frozen.py"]', 'forbid: ["src/other.py"]')
+    new = goes_on(lab, "policy", {".git-planner.yml": policy})
+    assert recorded(lab).valid
+    lab.git("merge", "-q", "-m", "newer base", "main")
+    found = recorded(lab)
+    assert (found.reason, found.violations, found.base) == ("scope", ("forbidden: src/other.py",), new)
+
+
+def test_a_merged_proposal_is_taken_in_whole_or_not_at_all(lab: Lab) -> None:
+    """With the new benchmark and the old test the guarded content is that of no commit of the base."""
+    project(lab)
+    attempt(lab, 1, 90)
+    goes_on(lab, "newer", {"tests/test_value.py": STRICTER, "tests/bench.py": BENCH + "# newer\n"})
+    lab.git("merge", "-q", "-m", "newer base", "main")
+    assert recorded(lab).valid
+    lab.commit("old test", {"tests/test_value.py": TEST})
+    found = recorded(lab)
+    assert (found.verdict, found.reason) == ("invalid", "guard")
+    assert not check_range(lab.repo).ok
+
+
+def test_an_older_base_is_none(lab: Lab) -> None:
+    """However old tests come back, by a rebase, by a merge of where they stood, or by themselves."""
+    old = project(lab)
+    lab.commit("newer", {"tests/test_value.py": STRICTER})
+    attempt(lab, 1, 90)
+    start, tip = lab.git("rev-parse", "HEAD~1"), lab.git("rev-parse", "HEAD")
+    lab.git("rebase", "-q", "--onto", old, "main")
+    rebased = lab.git("rev-parse", "HEAD")
+    side = lab.git("commit-tree", f"{old}^{{tree}}", "-p", old, "-m", "a side branch")
+    lab.git("checkout", "-q", "-B", "iter/0001-next", tip)
+    lab.git("checkout", "-q", old, "--", "tests")
+    tree = lab.git("write-tree")
+    merged = lab.git("commit-tree", tree, "-p", tip, "-p", old, "-p", side, "-m", "an older base")
+    alone = lab.git("commit-tree", tree, "-p", start, "-m", "old tests")
+    lab.git("reset", "-q", "--hard", tip)
+    for commit in (rebased, merged, alone):
+        lab.git("branch", "-q", "-f", "iter/0001-next-2", commit)
+        found = recorded(lab, commit)
+        assert (found.verdict, found.reason) == ("invalid", "guard"), commit
+        assert found.base == lab.git("rev-parse", "main")
+
+
+def test_a_state_that_was_changed_on_the_way_is_no_start(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 90)
+    goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
+    lab.git("rebase", "-q", "main")
+    state = {**json.loads(lab.show("HEAD:.advisor/state.json")), "threshold": 1000.0}
+    lab.commit("forged", {".advisor/state.json": canonical.dumps(state)})
+    done = lab.run("git-record")
+    assert (done.status, "E_STATE" in done.err) == (3, True)
