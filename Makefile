@@ -15,6 +15,7 @@ REAL := .real
 SQLPARSE := 0.6.1
 CODEX := 0.169.0
 HUSKY := 9.1.7
+GEMINI := 0.61.0
 DEMO ?=
 SLOTS ?= 2
 ARGS ?=
@@ -43,7 +44,7 @@ test: $(VENV)/installed-test.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not real" -n $(SLOTS) $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
-  $(REAL)/husky-$(HUSKY)
+  $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m real $(ARGS)
 
 bench: $(VENV)/installed-test.toml
@@ -78,6 +79,13 @@ $(REAL)/codex-$(CODEX):
 
 $(REAL)/husky-$(HUSKY): | $(REAL)/codex-$(CODEX)
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/husky husky@$(HUSKY)
+	@touch $@
+
+$(REAL)/gemini-$(GEMINI):
+	@command -v npm >/dev/null || { echo "error: npm is needed to fetch the gemini CLI" >&2; \
+	  echo "hint: install Node.js 20 or newer; 'make test' does without" >&2; exit 1; }
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/gemini @google/gemini-cli@$(GEMINI)
+	$(REAL)/gemini/node_modules/.bin/gemini --version
 	@touch $@
 
 clean:

@@ -222,8 +222,8 @@ class Settings:
 
     `worktrees` is the folder for the worktrees of iterations. `codex` is the program, by name or path;
     `codex_home` its CODEX_HOME for planning and implementing, `codex_home_api` the one for planning by API
-    key. Timeouts are in seconds. `patches` is the folder of diffs behind the 'patches' implementer. None: not
-    set.
+    key; `gemini` is the gemini program. Timeouts are in seconds. `patches` is the folder of diffs behind the
+    'patches' implementer. None: not set.
     """
 
     plan: str
@@ -242,10 +242,15 @@ class Settings:
     implementer_timeout: float
     attempts: int
     patches: Path | None
+    gemini: str
+    researcher: str
+    researcher_model: str | None
+    researcher_timeout: float
+    critic: str
 
 
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
-_SECONDS = ("planner_timeout", "implementer_timeout")
+_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout")
 
 
 def config_key(setting: str) -> str:
@@ -345,6 +350,10 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "planner_timeout": 900.0,
         "implementer_timeout": 1800.0,
         "attempts": 3,
+        "gemini": "gemini",
+        "researcher": "codex",
+        "researcher_timeout": 2700.0,
+        "critic": "gemini",
     }
 
 
@@ -362,6 +371,10 @@ def _from_policy(repo: Repository, policy: Policy | None) -> dict[str, Any]:
             "planner_timeout",
             "implementer_timeout",
             "attempts",
+            "researcher",
+            "researcher_model",
+            "researcher_timeout",
+            "critic",
         )
     }
     if agents.patches is not None and repo.top is not None:

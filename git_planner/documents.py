@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 KINDS = (
+    "choice",
     "claim",
     "directive",
     "error",
     "noise",
     "packet",
     "plan",
+    "plan-options",
     "planning-plan",
     "policy",
     "record",
@@ -36,7 +38,7 @@ KINDS = (
 )
 # Pieces of documents that have a form of their own.
 PARTS = ("task",)
-STRICT_KINDS = ("directive", "planning-plan")
+STRICT_KINDS = ("directive", "plan-options", "planning-plan")
 MOST_SENTENCES = 50
 
 # What an array's schema may say without asking anything of an empty one.

@@ -1,4 +1,4 @@
-"""Planner and implementer by the real `codex exec`: read-only with a schema, or writing in its sandbox."""
+"""Agents by the real `codex exec`: planner, researcher and critic read-only, implementer in its sandbox."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from git_planner import redact
 from git_planner.agents.codex_events import Events, judge
 from git_planner.agents.codex_login import Login, api_login, chatgpt_login, told_how_to_install
-from git_planner.agents.contract import Brief, Implementation, Tell
+from git_planner.agents.contract import Brief, Implementation, Sheet, Tell
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.running import run_agent
+from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy import Policy
@@ -30,10 +31,10 @@ FindLogin = Callable[[Settings, Path], Login]
 
 
 class CodexTransport:
-    """Asks codex for an answer of a schema, in a sandbox that cannot write.
+    """Asks codex in a sandbox that cannot write: for an answer of a schema, or for a text.
 
     Args:
-        name: what the planner is called.
+        name: what the agent is called.
         settings: a person's settings: the program, its homes and profile.
         find_login: finds the login and raises when there is none.
         model: the model to ask when none was named; codex's own configuration decides when None.
@@ -48,7 +49,7 @@ class CodexTransport:
         self._model = model
         self._login: Login | None = None
 
-    def ask(self, turn: Turn) -> Reply:
+    def ask(self, turn: Turn | Sheet) -> Reply:
         """Run one turn of codex.
 
         Raises:
@@ -64,7 +65,8 @@ class CodexTransport:
             *("-s", "read-only", *_ALWAYS),
             # The folder is a copy to look at and to throw away, without a repository of its own.
             "--skip-git-repo-check",
-            *("--output-schema", str(turn.strict_schema_file), "-o", str(last)),
+            *(("--output-schema", str(turn.strict_schema_file)) if isinstance(turn, Turn) else ()),
+            *("-o", str(last)),
             *(("-m", model) if model else ()),
             "-",
         ]
@@ -146,6 +148,16 @@ def codex_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa:
 def api_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
     """The planner that uses codex with an API key."""
     return PlanningAgent(CodexTransport("api", settings, api_login, API_MODEL))
+
+
+def codex_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+    """The researcher that uses codex."""
+    return WritingAgent(CodexTransport("codex", settings, chatgpt_login))
+
+
+def codex_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+    """The critic that uses codex."""
+    return WritingAgent(CodexTransport("codex", settings, chatgpt_login))
 
 
 def codex_implementer(policy: Policy, settings: Settings) -> CodexImplementer:  # noqa: ARG001 - as all agents

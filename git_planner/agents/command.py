@@ -1,4 +1,4 @@
-"""Planner and implementer that are any program, named in the policy. How other agents are plugged in.
+"""Agents that are any program, named in the policy. How other agents are plugged in.
 
 A planner gets the prompt on stdin and prints its answer, JSON somewhere in text, on stdout. In its
 environment GIT_PLANNER_PACKET and GIT_PLANNER_SCHEMA are the paths of the packet and of the answer's JSON
@@ -7,7 +7,10 @@ Schema, GIT_PLANNER_KIND is the kind of answer, GIT_PLANNER_MODEL the wanted mod
 An implementer gets the apply prompt on stdin and edits files in its working directory; the directive is in
 '.advisor/state.json' there. GIT_PLANNER_MODEL and GIT_PLANNER_EFFORT are set where they were named.
 
-Both succeed with exit status 0.
+A researcher and a critic get their prompt on stdin and print Markdown on stdout; GIT_PLANNER_KIND is
+'research' or 'review'. A researcher is started in a copy of the base's files.
+
+All succeed with exit status 0.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Implementation, Tell
+from git_planner.agents.contract import Brief, Implementation, Sheet, Tell
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.running import run_agent
+from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.process import Finished
@@ -34,19 +38,19 @@ class CommandTransport:
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def ask(self, turn: Turn) -> Reply:
+    def ask(self, turn: Turn | Sheet) -> Reply:
         """Run the program once.
 
         Raises:
             PlannerError: E_AGENT_FAILED, E_AGENT_EMPTY, E_DEADLINE, E_MISSING_TOOL.
         """
         seconds = min(turn.seconds, self._program.timeout)
-        env = {
-            "GIT_PLANNER_PACKET": str(turn.packet_file),
-            "GIT_PLANNER_SCHEMA": str(turn.schema_file),
-            "GIT_PLANNER_KIND": turn.kind,
-            "GIT_PLANNER_MODEL": turn.model,
-        }
+        env: dict[str, str | None] = {"GIT_PLANNER_KIND": turn.kind, "GIT_PLANNER_MODEL": turn.model}
+        if isinstance(turn, Turn):
+            env |= {
+                "GIT_PLANNER_PACKET": str(turn.packet_file),
+                "GIT_PLANNER_SCHEMA": str(turn.schema_file),
+            }
         done = run_agent(
             self._program.run,
             cwd=turn.working_dir,
@@ -105,6 +109,16 @@ def command_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noq
 def command_implementer(policy: Policy, settings: Settings) -> CommandImplementer:  # noqa: ARG001
     """The implementer behind the policy's 'agents: command: implementer:'."""
     return CommandImplementer(_program(policy.agents.command_implementer, "implementer"))
+
+
+def command_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
+    """The researcher behind the policy's 'agents: command: researcher:'."""
+    return WritingAgent(CommandTransport(_program(policy.agents.command_researcher, "researcher")))
+
+
+def command_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
+    """The critic behind the policy's 'agents: command: critic:'."""
+    return WritingAgent(CommandTransport(_program(policy.agents.command_critic, "critic")))
 
 
 def _program(program: Program | None, role: str) -> Program:

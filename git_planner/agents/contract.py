@@ -1,4 +1,4 @@
-"""What a planner and an implementer are: two small protocols and the values they exchange.
+"""What planners, implementers, researchers and critics are: small protocols and the values they exchange.
 
 `planner` in a State and in a Record is `{"name", "model", "attempts", "seconds"}`.
 """
@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol
 from git_planner.rules.directive import Directive
 
 Tell = Callable[[str], None]
-AnswerKind = Literal["directive", "planning-plan"]
+AnswerKind = Literal["directive", "plan-options", "planning-plan"]
+WritingKind = Literal["research", "review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,53 @@ class Implementer(Protocol):
 
     def implement(self, brief: Brief, tell: Tell) -> Implementation:
         """Edit the worktree within the deadline."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a researcher or a critic is asked to write.
+
+    `prompt` is all that it is told; in `working_dir` it may look around, and nothing it does there counts.
+    `check` judges its Markdown: it returns the errors, one sentence each, empty when it is accepted. `folder`
+    is where every attempt's prompt, command, stdout, stderr and duration are kept. `seconds`: one deadline.
+    """
+
+    kind: WritingKind
+    prompt: str
+    check: Callable[[str], list[str]]
+    working_dir: Path
+    folder: Path
+    seconds: float
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text that has passed `Sheet.check`. `model` is the one that answered, where that is known."""
+
+    text: str
+    model: str | None
+    attempts: int
+    seconds: float
+    usage: Usage = Usage()
+
+
+class Researcher(Protocol):
+    """Reads the files of a working directory and writes down what it found; or raises PlannerError."""
+
+    name: str
+
+    def write(self, sheet: Sheet, tell: Tell) -> Written:
+        """Write the findings within the deadline."""
+        ...
+
+
+class Critic(Protocol):
+    """Writes a review of what stands in its prompt; or raises PlannerError."""
+
+    name: str
+
+    def write(self, sheet: Sheet, tell: Tell) -> Written:
+        """Write the review within the deadline."""
         ...

@@ -1,40 +1,90 @@
-"""The planner that needs no network and no model: its answer follows from the packet alone.
+"""Planner and researcher that need no network and no model: a planner's answer follows from the packet alone.
 
-It is a stub with valid answers, good for a demo, for tests and for checking a set-up before a model is paid.
+They are stubs with valid answers, good for a demo, for tests and for checking a set-up before a model is
+paid.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from git_planner.agents.contract import Usage
+from git_planner.agents.contract import Sheet, Usage
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
+from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.rules.names import number
 from git_planner.rules.policy import Policy
 
 NAME = "offline"
 _MOST = 2.0**53 - 1
+_MOST_FILES = 40
 _PART = re.compile(r"[\w-][\w.+-]*|\.[\w-][\w.+-]*")
 
 
 class Offline:
-    """Answers with a directive or a planning plan made from the packet."""
+    """Answers with a directive, options or a planning plan made from the packet."""
 
     name = NAME
 
     def ask(self, turn: Turn) -> Reply:
         """Answer; the same packet gives the same answer."""
-        made = _directive(turn.packet) if turn.kind == "directive" else _plan(turn.packet)
+        made = _MAKERS[turn.kind](turn.packet)
         return Reply(json.dumps(made, indent=2, ensure_ascii=False), model=NAME, usage=Usage())
 
 
 def offline_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
     """The offline planner."""
     return PlanningAgent(Offline())
+
+
+class OfflineResearch:
+    """Writes down which files there are."""
+
+    name = NAME
+
+    def ask(self, sheet: Sheet) -> Reply:
+        """Look at the folder; the same files give the same text."""
+        top = sheet.working_dir
+        files = sorted(path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file())
+        listed = [f"- `{name}`: {(top / name).stat().st_size:,} bytes" for name in files[:_MOST_FILES]]
+        more = [f"- and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
+        said = "This was written without a model: it says what there is, and nothing about what it means."
+        lines = ["## Findings", "", f"{len(files)} files. {said}", "", *listed, *more, ""]
+        lines += ["## Risks", "", "Nobody has read the files.", ""]
+        lines += ["## Open questions", "", "- Which of the files matter for the goal, and how they work.", ""]
+        return Reply("\n".join(lines), model=NAME)
+
+
+def offline_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+    """The offline researcher."""
+    return WritingAgent(OfflineResearch())
+
+
+def _options(packet: Mapping[str, Any]) -> dict[str, Any]:
+    steps, wish = _plan(packet)["steps"], _wish(packet)
+    made = []
+    for name, title, count in (("A", "minimal", 1), ("B", "balanced", 2), ("C", "max", 3)):
+        own = [
+            {**each, "dependencies": [before["id"] for before in steps[3 - count : place]][-1:]}
+            for place, each in enumerate(steps)
+            if place >= 3 - count
+        ]
+        made.append(
+            {
+                "name": name,
+                "title": title,
+                "summary": _cut(f"Offline option with {count} of 3 steps: {wish}", 500),
+                "scope": [f"Changes {_places(packet)}."],
+                "steps": own,
+                "verification": ["The tests pass.", _cut(wish, 400)],
+                "risks": ["The change has no effect."],
+                "effort": f"{count} steps",
+            }
+        )
+    return {"goal": _cut(packet["goal_text"] or wish, 2000), "options": made}
 
 
 def _directive(packet: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,3 +192,10 @@ def _path(label: str) -> str | None:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+_MAKERS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "directive": _directive,
+    "plan-options": _options,
+    "planning-plan": _plan,
+}

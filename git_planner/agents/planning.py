@@ -19,11 +19,11 @@ from git_planner.agents.contract import Answer, AnswerKind, Request, Tell, Usage
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.running import PROMPT, keep
 from git_planner.errors import PlannerError
-from git_planner.rules.extract import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract
+from git_planner.rules.extract import DIRECTIVE_KEYS, PLAN_OPTIONS_KEYS, PLANNING_PLAN_KEYS, extract
 from git_planner.rules.stop import PASSING_AGENT
 
 OUTCOME, PACKET, SCHEMA, STRICT_SCHEMA = "outcome.json", "packet.json", "schema.json", "strict_schema.json"
-_KEYS = {"directive": DIRECTIVE_KEYS, "planning-plan": PLANNING_PLAN_KEYS}
+_KEYS = {"directive": DIRECTIVE_KEYS, "plan-options": PLAN_OPTIONS_KEYS, "planning-plan": PLANNING_PLAN_KEYS}
 _LONGEST_WAIT = 30.0
 _LEAST_SECONDS = 0.5
 
@@ -99,7 +99,7 @@ class PlanningAgent:
                 if error.code not in PASSING_AGENT and error.code != "E_ANSWER":
                     break
                 tell(f"attempt {number} gave no plan: {error.message}")
-        raise _final(failure, campaign.made)
+        raise final(failure, campaign.made)
 
     def _wait(self, number: int, left: float, faults: Sequence[str]) -> bool:
         """Wait before another attempt, not after a refused answer; False when no time is left for one."""
@@ -139,13 +139,13 @@ class _Campaign:
     def attempt(self, number: int) -> Answer:
         """Ask once, judge the answer and keep the outcome, whatever it is."""
         self.made, self.faults = number, []
-        folder = _fresh(self._request.folder)
+        folder = fresh_folder(self._request.folder)
         keep(folder / PROMPT, self._prompt)
         began = time.monotonic()
         outcome: dict[str, Any] = {"result": "interrupted", "attempt": number}
         try:
             reply = self._transport.ask(self._turn(folder))
-            outcome |= {"model": reply.model, "thread": reply.thread, "usage": _tokens(reply.usage)}
+            outcome |= {"model": reply.model, "thread": reply.thread, "usage": tokens(reply.usage)}
             self._usage = Usage(
                 self._usage.input + reply.usage.input, self._usage.output + reply.usage.output
             )
@@ -201,7 +201,7 @@ class _Campaign:
         )
 
 
-def _fresh(folder: Path) -> Path:
+def fresh_folder(folder: Path) -> Path:
     """The next free `attempt-N`: earlier ones, of a run that was interrupted, stay."""
     number = 1
     while (folder / f"attempt-{number}").exists():
@@ -211,11 +211,12 @@ def _fresh(folder: Path) -> Path:
     return made
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
+def tokens(usage: Usage) -> dict[str, int]:
+    """Usage as a document."""
     return {"input": usage.input, "output": usage.output}
 
 
-def _final(failure: PlannerError, made: int) -> PlannerError:
+def final(failure: PlannerError, made: int) -> PlannerError:
     """The last failure, saying how many attempts there were when there were several."""
     if made < 2:
         return failure

@@ -12,6 +12,7 @@ from git_planner.shipped import shipped
 
 _TEMPLATES: Mapping[AnswerKind, str] = {
     "directive": "planner-directive",
+    "plan-options": "planner-options",
     "planning-plan": "planner-plan",
 }
 
@@ -31,6 +32,11 @@ def prompt(packet: Mapping[str, Any], kind: AnswerKind, schema: Mapping[str, Any
 def retry_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
     """The prompt after an answer that was refused for its faults."""
     return rules.retry(text("retry"), first, answer, faults)
+
+
+def again_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
+    """The prompt after a text that was refused for its faults."""
+    return rules.retry(text("again"), first, answer, faults)
 
 
 def apply_prompt(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from git_planner.agents.contract import Implementer, Planner
+from git_planner.agents.contract import Critic, Implementer, Planner, Researcher
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy import Policy
@@ -24,6 +24,16 @@ IMPLEMENTERS: Mapping[str, Row] = {
     "codex": ("codex", "codex_implementer", "codex in its sandbox, writing to the worktree"),
     "command": ("command", "command_implementer", "any program, named in the policy"),
     "patches": ("patches", "patches_implementer", "the next diff of a folder"),
+}
+RESEARCHERS: Mapping[str, Row] = {
+    "codex": ("codex", "codex_researcher", "codex, reading a copy of the base"),
+    "command": ("command", "command_researcher", "any program, named in the policy"),
+    "offline": ("offline", "offline_researcher", "a stub that lists the files it sees"),
+}
+CRITICS: Mapping[str, Row] = {
+    "codex": ("codex", "codex_critic", "codex, reading nothing but what it is sent"),
+    "command": ("command", "command_critic", "any program, named in the policy"),
+    "gemini": ("gemini", "gemini_critic", "the gemini CLI with a Pro model"),
 }
 
 
@@ -44,6 +54,26 @@ def implementer(name: str, policy: Policy, settings: Settings) -> Implementer:
         PlannerError: as for `planner`.
     """
     made: Implementer = _made("implementer", IMPLEMENTERS, name, policy, settings)
+    return made
+
+
+def researcher(name: str, policy: Policy, settings: Settings) -> Researcher:
+    """Make the researcher of a name.
+
+    Raises:
+        PlannerError: as for `planner`.
+    """
+    made: Researcher = _made("researcher", RESEARCHERS, name, policy, settings)
+    return made
+
+
+def critic(name: str, policy: Policy, settings: Settings) -> Critic:
+    """Make the critic of a name.
+
+    Raises:
+        PlannerError: as for `planner`.
+    """
+    made: Critic = _made("critic", CRITICS, name, policy, settings)
     return made
 
 

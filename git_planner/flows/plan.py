@@ -35,7 +35,7 @@ from git_planner.gitio import export
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
-from git_planner.rules import canonical, names
+from git_planner.rules import canonical, names, plan_options
 from git_planner.rules import plan as plans
 from git_planner.rules import planning_plan as graphs
 from git_planner.rules.directive import State, directive_from
@@ -222,6 +222,8 @@ def judge(
     faults = documents.validate(kind, whole, families=families, blocked=blocked)
     if not faults and kind == "planning-plan":
         faults = graphs.faults(whole)
+    elif not faults and kind == "plan-options":
+        faults = plan_options.faults(whole)
     return faults
 
 

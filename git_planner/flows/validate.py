@@ -11,7 +11,7 @@ from typing import Any
 from git_planner import config, documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical, names, pages
+from git_planner.rules import canonical, names, pages, plan_options
 from git_planner.rules import plan as plans
 from git_planner.rules import planning_plan as graphs
 
@@ -113,6 +113,8 @@ def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
     """What a schema cannot say."""
     if kind == "planning-plan":
         return graphs.faults(document)
+    if kind == "plan-options":
+        return plan_options.faults(document)
     if kind == "state" and canonical.digest(document["directive"]) != document["directive_digest"]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":

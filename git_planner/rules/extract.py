@@ -29,6 +29,7 @@ DIRECTIVE_KEYS = (
     "next_packet_requests",
     "did_web_search",
 )
+PLAN_OPTIONS_KEYS = ("goal", "options")
 PLANNING_PLAN_KEYS = (
     "plan_summary",
     "rationale",

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from git_planner.rules import models
+
 ALWAYS_GUARDED = (".git-planner.yml",)
 # What Python or pytest reads at its start, wherever it lies. A policy may take single ones out ('unguard').
 START_UP = (
@@ -115,10 +117,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What the policy says about the two roles.
+    """What the policy says about the roles.
 
-    `command_planner` and `command_implementer` are the programs behind the 'command' agents; `patches` is the
-    folder (repository-relative or absolute) behind the 'patches' implementer.
+    `command_planner` and the like are the programs behind the 'command' agents; `patches` is the folder
+    (repository-relative or absolute) behind the 'patches' implementer.
     """
 
     planner: str = "codex"
@@ -131,6 +133,35 @@ class AgentSettings:
     command_planner: Program | None = None
     command_implementer: Program | None = None
     patches: str | None = None
+    researcher: str = "codex"
+    researcher_model: str | None = None
+    researcher_timeout: float = 2700.0
+    command_researcher: Program | None = None
+    critic: str = "gemini"
+    command_critic: Program | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CriticSettings:
+    """How one critic is asked: the model, None for its own default; the deadline; and which models may be."""
+
+    model: str | None = None
+    timeout: float = 900.0
+    models: models.ModelRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Critics:
+    """How the critics of plans are asked. `budget` is the most one is sent, in bytes."""
+
+    budget: int = 400_000
+    gemini: CriticSettings = CriticSettings("gemini-3-pro-preview", models=models.GEMINI)
+    codex: CriticSettings = CriticSettings()
+
+    def of(self, name: str) -> CriticSettings:
+        """The settings of a critic by its name; a program of one's own has no model."""
+        known = {"gemini": self.gemini, "codex": self.codex}
+        return known.get(name, CriticSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +203,7 @@ class Policy:
     unguard: tuple[str, ...] = ()
     jail: Literal["auto", "required", "off"] = "auto"
     verify: tuple[tuple[str, ...], ...] = ()
+    critics: Critics = Critics()
 
     @property
     def metric(self) -> Metric | None:

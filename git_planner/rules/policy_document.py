@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical, pairs
+from git_planner.rules import canonical, models, pairs
 from git_planner.rules.commands import argument_vector
 from git_planner.rules.policy import (
     AgentSettings,
     Correctness,
+    Critics,
+    CriticSettings,
     Families,
     Metric,
     Pairs,
@@ -34,7 +36,13 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
     Returns:
         One sentence a fault, '<json pointer>: what is wrong'.
     """
-    return [*_metrics(document), *_families(document), *_agents(document), *_verify(document)]
+    return [
+        *_metrics(document),
+        *_families(document),
+        *_agents(document),
+        *_verify(document),
+        *_critics(document),
+    ]
 
 
 def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
@@ -94,7 +102,7 @@ def _families(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _agents(document: Mapping[str, Any]) -> Iterator[str]:
     agents = document.get("agents", {})
-    for role in ("planner", "implementer"):
+    for role in ("planner", "implementer", "researcher", "critic"):
         if agents.get(role) == "command" and role not in agents.get("command", {}):
             yield f"/agents/command/{role}: is missing; the {role} 'command' needs its program"
 
@@ -105,6 +113,15 @@ def _verify(document: Mapping[str, Any]) -> Iterator[str]:
             argument_vector(written, f"/verify/{place}")
         except PlannerError as error:
             yield error.message
+
+
+def _critics(document: Mapping[str, Any]) -> Iterator[str]:
+    critics = critics_from(document.get("critics", {}))
+    for name in ("gemini", "codex"):
+        own = critics.of(name)
+        why = own.models and own.model and models.refusal(own.models, own.model)
+        if why:
+            yield f"/critics/{name}/model: {why}, and 'models' there admits none such"
 
 
 def policy_from(document: Mapping[str, Any]) -> Policy:
@@ -133,6 +150,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         unguard=tuple(document.get("unguard", ())),
         jail=document.get("jail", "auto"),
         verify=tuple(argument_vector(each, "verify") for each in document.get("verify", ())),
+        critics=critics_from(document.get("critics", {})),
     )
 
 
@@ -197,19 +215,54 @@ def _program(document: Mapping[str, Any] | None) -> Program | None:
 
 def _agent_settings(document: Mapping[str, Any]) -> AgentSettings:
     default = AgentSettings()
-    models, timeouts = document.get("models", {}), document.get("timeouts", {})
+    models_of, timeouts = document.get("models", {}), document.get("timeouts", {})
     command = document.get("command", {})
     return AgentSettings(
         planner=document.get("planner", default.planner),
         implementer=document.get("implementer", default.implementer),
-        planner_model=models.get("planner"),
-        implementer_model=models.get("implementer"),
+        planner_model=models_of.get("planner"),
+        implementer_model=models_of.get("implementer"),
         planner_timeout=float(timeouts.get("planner", default.planner_timeout)),
         implementer_timeout=float(timeouts.get("implementer", default.implementer_timeout)),
         attempts=document.get("attempts", default.attempts),
         command_planner=_program(command.get("planner")),
         command_implementer=_program(command.get("implementer")),
         patches=document.get("patches"),
+        researcher=document.get("researcher", default.researcher),
+        researcher_model=models_of.get("researcher"),
+        researcher_timeout=float(timeouts.get("researcher", default.researcher_timeout)),
+        command_researcher=_program(command.get("researcher")),
+        critic=document.get("critic", default.critic),
+        command_critic=_program(command.get("critic")),
+    )
+
+
+def critics_from(document: Mapping[str, Any]) -> Critics:
+    """The critics' part of a policy document, with its defaults."""
+    default = Critics()
+    return Critics(
+        budget=document.get("budget", default.budget),
+        gemini=_critic(document.get("gemini", {}), default.gemini),
+        codex=_critic(document.get("codex", {}), default.codex),
+    )
+
+
+def _critic(document: Mapping[str, Any], default: CriticSettings) -> CriticSettings:
+    rule = document.get("models")
+    return CriticSettings(
+        model=document.get("model", default.model),
+        timeout=float(document.get("timeout", default.timeout)),
+        models=default.models if rule is None else _model_rule(rule),
+    )
+
+
+def _model_rule(document: Mapping[str, Any]) -> models.ModelRule:
+    return models.ModelRule(
+        family=document["family"],
+        min_version=str(document["min_version"]),
+        require=tuple(document.get("require", ())),
+        refuse=tuple(document.get("refuse", ())),
+        as_of=document["as_of"],
     )
 
 

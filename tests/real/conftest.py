@@ -57,6 +57,12 @@ def codex() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gemini() -> Path:
+    """The real gemini."""
+    return fetched("gemini/node_modules/.bin/gemini")
+
+
+@pytest.fixture(scope="session")
 def sqlparse() -> Path:
     """The source distribution of sqlparse, unpacked."""
     return fetched("sqlparse-0.6.1")
