@@ -11,8 +11,9 @@ from git_planner.agents.contract import Answer, Tell
 from git_planner.config import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows import renewal
-from git_planner.flows.base import Base, current_plan, find_base, taken_numbers, tip_of
+from git_planner.flows.base import Base, find_base, taken_numbers, tip_of
 from git_planner.flows.campaign import Campaign, PlanOptions, open_campaign
+from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import ledger
 from git_planner.flows.packet import build_packet
 from git_planner.flows.plan import (

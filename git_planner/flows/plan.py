@@ -18,7 +18,7 @@ from git_planner.agents.contract import Answer, AnswerKind, Planner, Request, Te
 from git_planner.agents.prompts import prompt
 from git_planner.errors import PlannerError
 from git_planner.flows import renewal
-from git_planner.flows.base import current_plan, taken_numbers
+from git_planner.flows.base import taken_numbers
 from git_planner.flows.campaign import (
     Campaign,
     Goal,
@@ -29,6 +29,7 @@ from git_planner.flows.campaign import (
     plan_now,
     read_plan,
 )
+from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import ledger
 from git_planner.flows.packet import build_packet
 from git_planner.gitio import export

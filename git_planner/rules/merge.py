@@ -155,8 +155,8 @@ def _numbered(
 ) -> None:
     """Give another number to tasks whose number is taken.
 
-    The one that was there first keeps it; else one that was begun, since commits, claims and agents know it by
-    its number; else the one with the lesser identity.
+    The one that was there first keeps it; else one that was begun, since commits, claims and agents know it
+    by its number; else the one with the lesser identity.
     """
 
     def claim(key: _Key) -> tuple[int, bool, bool, str]:
