@@ -189,10 +189,11 @@ ANYWHERE = {
         (f"git-plan task {name}" for name in ("answer", "claim", "defer", "input", "resume")), "E_TRANSITION"
     ),
 }
-NO_REMOTE = {**ANYWHERE, "git-iterate best push": "E_REMOTE"}
+SHARING = ("git-iterate best push", "git-plan push", "git-plan pull", "git-planner remote setup")
+NO_REMOTE = {**ANYWHERE, **dict.fromkeys(SHARING, "E_REMOTE")}
 UNBORN = {
     **NO_REMOTE,
-    **dict.fromkeys((*TASKS, "git-plan lint"), "E_NO_PLAN"),
+    **dict.fromkeys((*TASKS, "git-plan lint", "git-plan push"), "E_NO_PLAN"),
     "git-plan task add": "E_UNBORN",
     **dict.fromkeys(MAIN, "E_UNBORN"),
     **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),

@@ -62,6 +62,20 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
     assert share(lab, "push").out == f"default: nothing new ({there(lab, bare)[:12]})\n"
 
 
+def test_two_clones_that_begin_the_same_plan_have_one(lab: Lab) -> None:
+    lab, other, bare = two_clones(lab)
+    lab.git(f"--git-dir={bare}", "update-ref", "-d", PLAN)
+    for clone in (lab, other):
+        clone.git("update-ref", "-d", PLAN)
+        clone.commit(f"news of {clone.root.name}", {f"src/{clone.root.name}.txt": "1\n"})
+        add(clone, f"task of {clone.root.name}")
+    assert page(lab)["base"] != page(other)["base"]
+    assert share(lab, "push").status == share(other, "push").status == share(lab, "pull").status == 0
+    assert lab.refs()[PLAN] == other.refs()[PLAN] == there(lab, bare)
+    assert sorted(title for _, title in titles(lab)) == ["task of other", f"task of {lab.root.name}"]
+    assert {number for number, _ in titles(lab)} == {"task_001", "task_002"}
+
+
 def test_under_sha256(make_lab: Callable[..., Lab]) -> None:
     sealed = make_lab("--object-format=sha256")
     with sealed.entered():
