@@ -54,7 +54,8 @@ def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tupl
         found = own.read(seen[ref])
         task = task_of(found, plan, name)
         earlier = claim_on(seen[claim_ref])
-        if earlier is not None and earlier.in_force(who.now):
+        # After a merge the number may be another task's; a claim is on the task and not on its number.
+        if earlier is not None and earlier.uid == task.uid and earlier.in_force(who.now):
             raise busy(earlier)
         if task.status == "in_progress":
             task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")

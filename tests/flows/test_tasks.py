@@ -217,6 +217,9 @@ def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
     lab.rival(ref, "claim.json", far)
     with pytest.raises(PlannerError, match="on 'elsewhere'"):
         claim_task(lab.repo, "default", "task_001", who("near"))
+    lab.rival(ref, "claim.json", far.replace(made.uid, "another0"))
+    release_task(lab.repo, "default", "task_001", owner=None)
+    claim_task(lab.repo, "default", "task_001", who("near"))
     lab.rival(ref, "claim.json", far.replace("2026-11-28T13", "2026-11-28T11"))
     assert claim_task(lab.repo, "default", "task_001", who("near"))[0].owner == "near"
     lab.rival(ref, "claim.json", "no claim at all")
