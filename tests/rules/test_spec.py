@@ -230,10 +230,15 @@ WRONG = [
     ("- [ ] a\x1b[31m\n", "1: has the control character U+001B"),
     ("- [ ] a\n" + "  - b\n" * 51, "1: has 51 lines of one kind below; at most 50 are kept"),
     ("- [ ] a\n  - " + "b" * 2001, "2: has 2,001 characters; at most 2,000 are kept"),
-    ("- [ ] a\n\n  " + "b" * 4001, "1: has 4,001 characters of text below; at most 4,000 are kept"),
+    ("- [ ] a\n\n  " + "b" * 4001, "3: has 4,001 characters; at most 4,000 are kept"),
     (
         "- [ ] a\n" + "".join(f"  - [ ] b{n}\n" for n in range(201)),
         "1: comes after 201 others; at most 200 are kept",
+    ),
+    ("- [ ] " + "b" * 4001, "1: has 4,001 characters; at most 4,000 are kept"),
+    (
+        "- [ ] a\n\n  " + "b" * 2500 + "\n\n  " + "c" * 2500,
+        "1: has 5,002 characters of text below; at most 4,000 are kept",
     ),
     ("- [ ] a\n\n" + "> " * 200 + "b\n", "3: is nested too deep to be read"),
 ]
@@ -449,6 +454,38 @@ def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
     found, _ = read_items(outline(f"{quoted}\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
+
+
+LINES = [
+    "`a",
+    ",`",
+    "`a` ",
+    "\\",
+    "{#",
+    " ",
+    "<",
+    "<…",
+    "<fill ",
+    "*",
+    "A ",
+    "1.",
+    "./",
+    "a/",
+    "a//",
+    ";,",
+    "a,",
+    "\t",
+]
+
+
+@pytest.mark.parametrize("label", ["", "files: ", "after: ", "verify: ", "done when: "])
+@pytest.mark.parametrize("piece", LINES)
+def test_a_line_of_any_length_is_read_at_once(label: str, piece: str) -> None:
+    # Whatever takes the square of its length takes hours here.
+    line = piece * (400_000 // len(piece))
+    found, wrong = read_items(outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
+    assert found
+    assert wrong or not piece.strip()
 
 
 TITLES = st.lists(
