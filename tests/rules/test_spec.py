@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.errors import PlannerError
-from git_planner.rules.commands import argument_vector, command
 from git_planner.rules.markdown import every, outline, sections
 from git_planner.rules.spec import PROJECT, Change, change_slug, folder, read_change
 from git_planner.rules.spec_items import derived_key, read_items
@@ -256,35 +254,6 @@ def test_every_fault_is_told_at_once() -> None:
         f"{TASKS}:3:",
         f"{TASKS}:4:",
     ]
-
-
-QUOTED = ["a 'b|c'", 'a "b > c"', "a b\\;c", "a '$X'", "a --x=1", "a 'b\nc'", "a x=$", "a '`'"]
-
-
-@pytest.mark.parametrize("text", QUOTED)
-def test_in_quotes_nothing_is_of_a_shell(text: str) -> None:
-    assert command(text, "verify")[0] == "a"
-
-
-@pytest.mark.parametrize(
-    "text", ["a;b", "a&", "a>b", "a <b", "(a)", 'a "$(b)"', 'a "${B}"', 'a "`b`"', "a\nb"]
-)
-def test_outside_of_quotes_it_is(text: str) -> None:
-    with pytest.raises(PlannerError, match="needs a shell for"):
-        command(text, "verify")
-
-
-@pytest.mark.parametrize(
-    "written", [None, 1, [], [""], ["a", 1], {}, ["a\0"], ["a"] * 201, ["TBD"], ["a", "<fill: b>"]]
-)
-def test_what_is_no_command_is_refused(written: Any) -> None:
-    with pytest.raises(PlannerError) as caught:
-        argument_vector(written, "/verify/0")
-    assert caught.value.message.startswith("/verify/0: ")
-
-
-def test_a_vector_is_taken_as_it_is() -> None:
-    assert argument_vector(["sh", "-c", "a | b > $C"], "x") == ("sh", "-c", "a | b > $C")
 
 
 # -- the files of a change --------------------------------------------------------------------------------
