@@ -25,6 +25,7 @@ MakeLab = Callable[..., Lab]
 ARGUMENTS = {
     "git-plan manual apply": ["{answer}"],
     "git-plan validate": ["{answer}"],
+    **{f"git-plan spec {name}": ["a change"] for name in ("archive", "compile", "propose")},
     "git-plan task add": ["a task"],
     **{
         f"git-plan task {name}": ["task_001"]
@@ -169,6 +170,7 @@ KINDS = {
         nested,
     )
 }
+SPECS = [command for command in EVERY if command.startswith("git-plan spec ")]
 TASKS = [command for command in EVERY if command.startswith("git-plan task ")]
 MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-record measure")
 # kind -> command -> how it ends; what is not named is done.
@@ -184,6 +186,8 @@ ANYWHERE = {
     "git-planner demo": "E_USAGE",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
+    # In the order of the list they come before 'init' and 'propose'.
+    **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
     # In the order of the list the one task is cancelled early, and put back by 'release'.
     **dict.fromkeys(
         (f"git-plan task {name}" for name in ("answer", "claim", "defer", "input", "resume")), "E_TRANSITION"
@@ -194,7 +198,7 @@ NO_REMOTE = {**ANYWHERE, **dict.fromkeys(SHARING, "E_REMOTE")}
 UNBORN = {
     **NO_REMOTE,
     **dict.fromkeys((*TASKS, "git-plan lint", "git-plan push"), "E_NO_PLAN"),
-    "git-plan task add": "E_UNBORN",
+    **dict.fromkeys(("git-plan task add", "git-plan spec compile"), "E_UNBORN"),
     **dict.fromkeys(MAIN, "E_UNBORN"),
     **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),
     **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),
@@ -216,7 +220,7 @@ NOWHERE = {
 CODES_OF = {
     **dict.fromkeys(KINDS, NO_REMOTE),
     "shallow": ANYWHERE,
-    "bare": {**ANYWHERE, "git-planner guard propose": "E_USAGE"},
+    "bare": {**ANYWHERE, **dict.fromkeys((*SPECS, "git-planner guard propose"), "E_USAGE")},
     "dirty": {**NO_REMOTE, "git-planner guard propose": "done"},
     "with_submodule": {
         **NO_REMOTE,

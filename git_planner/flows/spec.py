@@ -18,6 +18,8 @@ from git_planner.rules.spec_order import Fault
 from git_planner.shipped import shipped
 
 _MOST_FILES = 200
+# An error is no report: 'validate' tells all faults.
+_MOST_DETAILS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def checked(change: Change) -> Change:
             "E_SPEC",
             f"the change '{change.slug}' does not hold: {change.faults[0]}",
             hint=f"put it right, and look again with 'git plan spec validate {change.slug}'",
-            details=[str(fault) for fault in change.faults],
+            details=[str(fault) for fault in change.faults[:_MOST_DETAILS]],
         )
     return change
 

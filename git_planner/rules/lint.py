@@ -16,8 +16,8 @@ from git_planner.rules.task import STATUSES
 
 # '<fill: …>', '<your command>', 'tbd', '???', '…' standing alone: nobody has thought about it yet.
 _PLACEHOLDER = re.compile(
-    r"<\s*(?:fill|your|insert|replace|describe|add|todo|tbd|command|text|title|…|\.\.\.)\b[^>]*>"
-    r"|<[^<>]*(?:…|\.\.\.)[^<>]*>|^\W*(?:TO-?DO|TBD|FIX-?ME)\b|^\s*(?:\?{2,}|…|\.{3})\s*$",
+    r"<\s*(?:fill|your|insert|replace|describe|add|todo|tbd|command|text|title|…|\.\.\.)\b[^>]{0,400}>"
+    r"|<(?=[^<>]*>)[^<>]*?(?:…|\.\.\.)[^<>]*>|^\W*(?:TO-?DO|TBD|FIX-?ME)\b|^\s*(?:\?{2,}|…|\.{3})\s*$",
     re.IGNORECASE,
 )
 _SAFE_PATH = re.compile(

@@ -55,10 +55,6 @@ class _Draft:
     key: str | None
     texts: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
 
-    def add(self, name: str, text: str, line: int) -> None:
-        if text.strip():
-            self.texts.setdefault(name, []).append((text.strip(), line))
-
 
 @dataclass(slots=True)
 class _Reader:
@@ -67,6 +63,18 @@ class _Reader:
     path: str
     drafts: list[_Draft] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+
+    def bounded(self, text: str, most: int, line: int) -> str:
+        """A text that is short enough to be looked at closely; what is cut off is a fault."""
+        if len(text) > most:
+            self.fault(line, f"has {len(text):,} characters; at most {most:,} are kept")
+        return text[:most]
+
+    def add(self, place: int, name: str, text: str, line: int) -> None:
+        """Keep a text for a field of a draft."""
+        short = self.bounded(text.strip(), INTENT if name == "intent" else LINE, line)
+        if short:
+            self.drafts[place].texts.setdefault(name, []).append((short, line))
 
     def fault(self, line: int, words: str) -> None:
         self.faults.append(Fault(self.path, line, words))
@@ -109,13 +117,14 @@ def _walk(reader: _Reader, blocks: Iterable[Block], parent: int | None, number: 
             else:
                 _detail(reader, block, parent, number)
         elif parent is not None and block.kind in ("text", "code", "heading"):
-            reader.drafts[parent].add("intent", block.text, block.line)
+            reader.add(parent, "intent", block.text, block.line)
 
 
 def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> None:
-    first, _, rest = block.text.partition("\n")
+    text = reader.bounded(block.text, INTENT, block.line)
+    first, _, rest = text.partition("\n")
     # A key that ends the first of several lines ends the title there; else they are one sentence.
-    title, rest = (first, rest) if _KEY_AT_END.search(first) else (" ".join(block.text.split()), "")
+    title, rest = (first, rest) if _KEY_AT_END.search(first) else (" ".join(text.split()), "")
     found = _KEY_AT_END.search(title)
     key = found[1] if found else None
     title = " ".join((title[: found.start()] if found else title).split())
@@ -125,29 +134,28 @@ def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> No
         own, title = labelled[1].rstrip(".)"), title[labelled.end() :]
     place = len(reader.drafts)
     reader.drafts.append(_Draft(block.line, title, own, block.box is True, parent, key))
-    reader.drafts[place].add("intent", " ".join(rest.split()), block.line + 1)
+    reader.add(place, "intent", " ".join(rest.split()), block.line + 1)
     _walk(reader, block.parts, place, own)
 
 
 def _detail(reader: _Reader, block: Block, parent: int, number: str) -> None:
     """A line without a box below a task: a field of it when it has a label, else an action."""
-    draft = reader.drafts[parent]
     found = _LABEL.fullmatch(block.text)
     name = _LABELS.get(found[1].strip().lower()) if found else None
     if found is None or name is None:
-        draft.add("actions", " ".join(block.text.split()), block.line)
+        reader.add(parent, "actions", " ".join(block.text.split()), block.line)
         _walk(reader, block.parts, parent, number)
         return
-    draft.add(name, found[2], block.line)
+    reader.add(parent, name, found[2], block.line)
     for part in block.parts:
         if part.kind == "code" and name == "verify":
             for offset, line in enumerate(part.text.splitlines(), 1):
-                draft.add(name, "" if line.lstrip().startswith("#") else line, part.line + offset)
+                reader.add(parent, name, "" if line.lstrip().startswith("#") else line, part.line + offset)
         elif part.kind == "item" and part.box is None:
-            draft.add(name, part.text, part.line)
+            reader.add(parent, name, part.text, part.line)
             _walk(reader, part.parts, parent, number)
         elif part.kind == "text":
-            draft.add(name, part.text, part.line)
+            reader.add(parent, name, part.text, part.line)
         else:
             _walk(reader, [part], parent, number)
 
@@ -240,8 +248,6 @@ def _lines(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
         reader.fault(draft.line, f"has {len(found):,} lines of one kind below; at most {MOST} are kept")
     for text, line in found:
         _plain(reader, text, line)
-        if len(text) > LINE:
-            reader.fault(line, f"has {len(text):,} characters; at most {LINE:,} are kept")
         yield " ".join(text.split())
 
 

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.errors import PlannerError
-from git_planner.rules.commands import argument_vector, command
 from git_planner.rules.markdown import every, outline, sections
 from git_planner.rules.spec import PROJECT, Change, change_slug, folder, read_change
 from git_planner.rules.spec_items import derived_key, read_items
@@ -230,10 +228,15 @@ WRONG = [
     ("- [ ] a\x1b[31m\n", "1: has the control character U+001B"),
     ("- [ ] a\n" + "  - b\n" * 51, "1: has 51 lines of one kind below; at most 50 are kept"),
     ("- [ ] a\n  - " + "b" * 2001, "2: has 2,001 characters; at most 2,000 are kept"),
-    ("- [ ] a\n\n  " + "b" * 4001, "1: has 4,001 characters of text below; at most 4,000 are kept"),
+    ("- [ ] a\n\n  " + "b" * 4001, "3: has 4,001 characters; at most 4,000 are kept"),
     (
         "- [ ] a\n" + "".join(f"  - [ ] b{n}\n" for n in range(201)),
         "1: comes after 201 others; at most 200 are kept",
+    ),
+    ("- [ ] " + "b" * 4001, "1: has 4,001 characters; at most 4,000 are kept"),
+    (
+        "- [ ] a\n\n  " + "b" * 2500 + "\n\n  " + "c" * 2500,
+        "1: has 5,002 characters of text below; at most 4,000 are kept",
     ),
     ("- [ ] a\n\n" + "> " * 200 + "b\n", "3: is nested too deep to be read"),
 ]
@@ -251,35 +254,6 @@ def test_every_fault_is_told_at_once() -> None:
         f"{TASKS}:3:",
         f"{TASKS}:4:",
     ]
-
-
-QUOTED = ["a 'b|c'", 'a "b > c"', "a b\\;c", "a '$X'", "a --x=1", "a 'b\nc'", "a x=$", "a '`'"]
-
-
-@pytest.mark.parametrize("text", QUOTED)
-def test_in_quotes_nothing_is_of_a_shell(text: str) -> None:
-    assert command(text, "verify")[0] == "a"
-
-
-@pytest.mark.parametrize(
-    "text", ["a;b", "a&", "a>b", "a <b", "(a)", 'a "$(b)"', 'a "${B}"', 'a "`b`"', "a\nb"]
-)
-def test_outside_of_quotes_it_is(text: str) -> None:
-    with pytest.raises(PlannerError, match="needs a shell for"):
-        command(text, "verify")
-
-
-@pytest.mark.parametrize(
-    "written", [None, 1, [], [""], ["a", 1], {}, ["a\0"], ["a"] * 201, ["TBD"], ["a", "<fill: b>"]]
-)
-def test_what_is_no_command_is_refused(written: Any) -> None:
-    with pytest.raises(PlannerError) as caught:
-        argument_vector(written, "/verify/0")
-    assert caught.value.message.startswith("/verify/0: ")
-
-
-def test_a_vector_is_taken_as_it_is() -> None:
-    assert argument_vector(["sh", "-c", "a | b > $C"], "x") == ("sh", "-c", "a | b > $C")
 
 
 # -- the files of a change --------------------------------------------------------------------------------
@@ -449,6 +423,38 @@ def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
     found, _ = read_items(outline(f"{quoted}\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
+
+
+LINES = [
+    "`a",
+    ",`",
+    "`a` ",
+    "\\",
+    "{#",
+    " ",
+    "<",
+    "<…",
+    "<fill ",
+    "*",
+    "A ",
+    "1.",
+    "./",
+    "a/",
+    "a//",
+    ";,",
+    "a,",
+    "\t",
+]
+
+
+@pytest.mark.parametrize("label", ["", "files: ", "after: ", "verify: ", "done when: "])
+@pytest.mark.parametrize("piece", LINES)
+def test_a_line_of_any_length_is_read_at_once(label: str, piece: str) -> None:
+    # Whatever takes the square of its length takes hours here.
+    line = piece * (400_000 // len(piece))
+    found, wrong = read_items(outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
+    assert found
+    assert wrong or not piece.strip()
 
 
 TITLES = st.lists(
