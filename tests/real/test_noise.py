@@ -37,8 +37,8 @@ metrics:
 """
 BENCHMARK = '''\
 """CPU time of the entry points for the payloads of the other benchmarks, each at one small size: the least of
-a few repeats, since whatever else a machine does can only make one longer. Memory lies elsewhere in each run: a
-comment in a source file moves it about, and where it happens to lie must be noise, not a gain.
+a few repeats, since whatever else a machine does can only make one longer. Memory lies elsewhere in each run:
+a comment in a source file moves it about, and where it happens to lie must be noise, not a gain.
 
 Run with:  python benchmarks/clock.py
 """
