@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from git_planner import gate
+from git_planner.judging.commits import STANDARD
 from git_planner.rules import names
-from git_planner.rules.guard import SHADOWABLE, SHADOWING
+from git_planner.rules.guard import SHADOWING
 from git_planner.rules.policy import pathspecs
 from git_planner.shipped import shipped
 
@@ -122,7 +123,7 @@ class Setting:
                 "prefixes": " ".join(PREFIXES),
                 "documents": "\n".join(pathspecs(gate.DOCUMENTS)),
                 "places": " ".join(SHADOWING),
-                "standard": f" {' '.join(SHADOWABLE)} ",
+                "standard": f" {' '.join(sorted(STANDARD))} ",
             }
         lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
         texts = shipped("hooks")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from git_planner.rules.guard import (
     ATTRIBUTES_FILE,
     DEFAULT_GUARD,
     SHADOWING,
+    TEST_TOOLS,
     Change,
     runner_sections,
     shadows,
@@ -31,6 +33,8 @@ from git_planner.rules.guard import (
 )
 from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
+# The modules that a candidate must not take the place of.
+STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
 _NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
 _USUAL = ("main", "master", "origin/HEAD", "origin/main", "origin/master")
 
@@ -124,7 +128,7 @@ class Judge:
         return [
             each
             for each in history.changes(self.repo.git, trusted, tree, SHADOWING)
-            if each.status in ("A", "T") and shadows(each.path, each.new_mode)
+            if each.status in ("A", "T") and shadows(each.path, each.new_mode, STANDARD)
             if not {each.path, f"{each.path}/**", f"{each.path.rpartition('/')[0]}/**"}.intersection(free)
         ]
 

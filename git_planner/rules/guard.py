@@ -6,8 +6,7 @@ One definition for hooks, `git planner check`, `git record` and the server. Pure
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -35,8 +34,8 @@ PROPOSALS = "plan/guard-"
 
 # Folders that are usual on sys.path: a module added there comes before the one it is called like.
 _PLACES = ("src/", "lib/")
-_TOOLS = frozenset(("pytest", "_pytest", "pluggy", "iniconfig", "packaging"))
-SHADOWABLE = tuple(sorted(sys.stdlib_module_names | _TOOLS))
+# What pytest is made of; the standard library's modules are the interpreter's to tell.
+TEST_TOOLS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging")
 # Where such modules could be added. That is all git is asked; the names are looked up in its answer.
 SHADOWING = tuple(f":(top,glob){place}{name}" for place in ("", *_PLACES) for name in ("*", "*/__init__.*"))
 _MODULE = re.compile(r"([^/.]+)(?:/__init__)?\.(?:[^/]+\.)?(?:py|pyc|pyd|so)")
@@ -112,20 +111,21 @@ def wide_specs(patterns: Iterable[str], *, state: bool) -> list[str]:
     return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in pathspecs(wide)]
 
 
-def shadows(path: str, mode: str) -> bool:
+def shadows(path: str, mode: str, standard: Collection[str]) -> bool:
     """Whether a file that is added would be imported in the place of a standard module, or of a test tool's.
 
     Args:
         path: its path.
         mode: its mode, in octal; a link or a submodule may hold anything, so its name is enough.
+        standard: the names of those modules.
     """
     if mode in _LINKS and f"{path}/" in _PLACES:
         return True
     inner = path.removeprefix(next((each for each in _PLACES if path.startswith(each)), ""))
     if mode in _LINKS:
-        return inner in SHADOWABLE
+        return inner in standard
     found = _MODULE.fullmatch(inner)
-    return found is not None and found[1] in SHADOWABLE
+    return found is not None and found[1] in standard
 
 
 def runner_sections(path: str, data: bytes | None) -> Any:

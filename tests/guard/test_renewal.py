@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -182,3 +183,38 @@ def test_what_cannot_be_measured_stays(lab: Lab) -> None:
     assert due(lab.repo, "default", None) is not None
     iterate(lab.repo, Options(), hush)
     assert lab.git("rev-parse", "iter/best") == before
+
+
+def test_two_who_measure_it_again_at_once_make_the_same_commit(lab: Lab) -> None:
+    old = best_of_60(lab)
+    base = proposed_and_merged(lab, {"tests/bench.py": NEWER})
+    attempted(lab, 2, 70)
+    attempted(lab, 3, 75)
+    with ThreadPoolExecutor(2) as pool:
+        branches = ("iter/0002-next", "iter/0003-next")
+        ran = list(pool.map(lambda branch: lab.spawn("git-record", branch), branches))
+    assert [each.status for each in ran] == [0, 0], [each.err for each in ran]
+    best = lab.git("rev-parse", "iter/best")
+    assert history.parents(lab.repo.git, best) == [old, base]
+    assert {each.commit for each in rows(lab) if each.iteration == 1} == {old, best}
+    last = {each.branch: (each.verdict, each.best_before) for each in rows(lab)[-2:]}
+    assert last == dict.fromkeys(branches, ("worse", 1060.0))
+
+
+def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
+    """Killed at some of git's calls; the next one does what is left, and nothing twice."""
+    old = best_of_60(lab)
+    base = proposed_and_merged(lab, {"tests/test_value.py": EVEN})
+    attempted(lab, 2, 70)
+    for call in (40, 80, 110):
+        lab.spawn("git-record", **lab.crash_after(call))
+        lab.fsck()
+    assert record(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
+    found = rows(lab)[2:]
+    assert [(each.kind, each.iteration, each.verdict) for each in found] == [
+        ("baseline", None, "within_noise"),
+        ("attempt", 1, "invalid"),
+        ("attempt", 2, "improved"),
+    ]
+    assert history.parents(lab.repo.git, "iter/best") == [old, base]
+    assert due(lab.repo, "default", None) is None

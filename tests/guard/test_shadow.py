@@ -8,6 +8,7 @@ import pytest
 
 from git_planner.flows.check import check_range
 from git_planner.flows.record import record
+from git_planner.judging.commits import STANDARD
 from git_planner.rules.guard import shadows
 from tests.flows.trial import attempt as trial
 from tests.flows.trial import campaign
@@ -42,7 +43,7 @@ FILE, LINK, MODULE = "100644", "120000", "160000"
     ],
 )
 def test_names(path: str, mode: str, answer: bool) -> None:
-    assert shadows(path, mode) == answer
+    assert shadows(path, mode, STANDARD) == answer
 
 
 def test_a_clock_of_the_candidate_s_own_is_never_run(lab: Lab) -> None:
