@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.policy import AgentSettings, Correctness, Families, Metric, Pairs, Program, Stop
+from git_planner.rules.models import ModelRule
+from git_planner.rules.policy import (
+    AgentSettings,
+    Correctness,
+    Critics,
+    CriticSettings,
+    Families,
+    Metric,
+    Pairs,
+    Program,
+    Stop,
+)
 from git_planner.shipped import shipped
 from tests import samples
 from tests.lab import Lab
@@ -80,6 +91,17 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
             command_planner=Program(("plan",), 7.0),
             command_implementer=Program(("do",), 600.0),
             patches="patches",
+            researcher="command",
+            researcher_model="r",
+            researcher_timeout=7.0,
+            command_researcher=Program(("look",), 600.0),
+            critic="command",
+            command_critic=Program(("judge",), 600.0),
+        ),
+        "critics": Critics(
+            budget=20_000,
+            gemini=CriticSettings("gemini-4-pro", 8.0, ModelRule("gemini", "4", ("pro",), (), "2027-01-01")),
+            codex=CriticSettings("gpt-6", 900.0, None),
         ),
         "stop": Stop(count=5, wall=60.0, tokens=1000, invalid=None, plateau=4),
         "document": samples.POLICY,
@@ -381,6 +403,11 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "implementer_timeout": 1800.0,
         "attempts": 3,
         "patches": None,
+        "gemini": "gemini",
+        "researcher": "codex",
+        "researcher_model": None,
+        "researcher_timeout": 2700.0,
+        "critic": "gemini",
     }
 
 
