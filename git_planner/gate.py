@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DOCUMENTS = (
     ".plans/**/plan.json",
     ".plans/**/plan-[0-9]*.json",
+    ".plans/**/CHOICE.json",
     "**/planner_packets/**/*.json",
     "experiments/records/*.json",
 )
@@ -181,7 +182,7 @@ def judge_document(path: str, data: bytes) -> None:
         documents.read("record", data, where)
 
 
-_KINDS = {"packet.json": "packet", "state.json": "state"}
+_KINDS = {"CHOICE.json": "choice", "packet.json": "packet", "state.json": "state"}
 
 
 def _answer_kind(answer: object) -> str:

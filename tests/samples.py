@@ -131,11 +131,27 @@ POLICY: dict[str, Any] = {
     "agents": {
         "planner": "command",
         "implementer": "patches",
-        "models": {"planner": "p"},
-        "timeouts": {"planner": 5, "implementer": 6},
+        "researcher": "command",
+        "critic": "command",
+        "models": {"planner": "p", "researcher": "r"},
+        "timeouts": {"planner": 5, "implementer": 6, "researcher": 7},
         "attempts": 2,
-        "command": {"planner": {"run": ["plan"], "timeout": 7}, "implementer": {"run": ["do"]}},
+        "command": {
+            "planner": {"run": ["plan"], "timeout": 7},
+            "implementer": {"run": ["do"]},
+            "researcher": {"run": ["look"]},
+            "critic": {"run": ["judge"]},
+        },
         "patches": "patches",
+    },
+    "critics": {
+        "budget": 20_000,
+        "gemini": {
+            "model": "gemini-4-pro",
+            "timeout": 8,
+            "models": {"family": "gemini", "min_version": 4, "require": ["pro"], "as_of": "2027-01-01"},
+        },
+        "codex": {"model": "gpt-6"},
     },
     "stop": {"count": 5, "wall": 60, "tokens": 1000, "invalid": None, "plateau": 4},
 }

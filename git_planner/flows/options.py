@@ -82,9 +82,10 @@ def take(repo: Repository, asked: PlanOptions, text: str) -> Offered:
     """Write the options that a person has in a file, whatever is still missing in them.
 
     Raises:
-        PlannerError: what `open_campaign` raises.
+        PlannerError: what `open_campaign` raises; E_TOO_LARGE.
     """
     desk = open_desk(repo, asked)
+    rules.read(text)
     commit = desk.write(lambda _: {OPTIONS: redact.text(text)}, _message(desk, "edited"))
     return _offered(desk, commit, new=True)
 

@@ -37,6 +37,9 @@ _OPTION = re.compile(
 # What begins otherwise may mean something in Markdown; it is written behind a word and a colon.
 _PLAIN = re.compile(r"(?!(?:title|goal|summary|item|effort):)[a-z]", re.IGNORECASE)
 _CODE = re.compile(r"(`+)\s*(.+?)\s*\1")
+_QUOTED = re.compile(r"`([^`]+)`")
+MOST_BYTES = 100_000
+_MOST_LINE = 4000
 _PLACE = re.compile(r"/options/(\d+)(?:/steps/(\d+))?(?:/(\w+))?")
 
 
@@ -56,7 +59,7 @@ def template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -> str:
 def unfilled(text: str) -> list[str]:
     """The places of a text that still have to be filled in, one sentence each."""
     lines = re.split(r"\r\n|\r|\n", text)
-    found = ((place, placeholder(line)) for place, line in enumerate(lines, 1))
+    found = ((place, placeholder(line[:_MOST_LINE])) for place, line in enumerate(lines, 1))
     return [f"line {place}: {words}" for place, words in found if words is not None]
 
 
@@ -116,7 +119,13 @@ def read(text: str) -> dict[str, Any]:
 
     Headings of the second level are 'Goal', 'Inputs' and 'Option A' to 'Option C'; below an option those of
     the third are its parts. All else is passed over.
+
+    Raises:
+        PlannerError: E_TOO_LARGE for a text of more than MOST_BYTES.
     """
+    size = len(text.encode("utf-8", "replace"))
+    if size > MOST_BYTES:
+        raise PlannerError("E_TOO_LARGE", f"the options have {size:,} bytes; at most {MOST_BYTES:,} are read")
     outline = markdown.outline(text)
     goal: list[str] = []
     options: list[dict[str, Any]] = []
@@ -203,7 +212,7 @@ def _unnamed(key: str, text: str) -> str:
 
 def _files(text: str) -> list[str]:
     """The paths in the text of an item; a list of several stands in backquotes or has commas."""
-    quoted = [found[2] for found in _CODE.finditer(text)]
+    quoted = [each.strip() for each in _QUOTED.findall(text)]
     if quoted:
         return quoted
     return [each.strip() for each in text.split(",") if each.strip()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from git_planner.rules import markdown
 
@@ -20,7 +21,7 @@ LEAST_CHARACTERS = 200
 WAITING = "Checkpoint: the researcher is at work, and there are no findings yet."
 _MARK = re.compile(r"^<!-- research run ([0-9A-Za-z-]+) -->\n", re.MULTILINE)
 _CITED = re.compile(r"[\w.+@-]+(?:/[\w.+@-]+)*")
-_EMPTY = re.compile(r"\W*(?:none|n/?a|tbd|to ?do|\.{3}|…)?\W*", re.IGNORECASE)
+_NOTHING = ((), ("none",), ("na",), ("n", "a"), ("tbd",), ("todo",), ("to", "do"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ def below(text: str) -> dict[str, str]:
 def substance(text: str) -> bool:
     """Whether a text says something: more than headings, blanks and 'TBD'."""
     said = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return not _EMPTY.fullmatch("\n".join(said).strip())
+    words = (found[0].lower() for line in said for found in re.finditer(r"\w+", line))
+    return tuple(islice(words, 3)) not in _NOTHING
 
 
 def has_findings(text: str | None) -> bool:

@@ -185,3 +185,33 @@ def test_killed_at_any_call_of_git_it_is_chosen_or_it_is_not(lab: Lab) -> None:
     assert status == 0
     assert calls > 8
     lab.fsck()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("{", "E_JSON"), ("{}", "E_SCHEMA"), ('{"schema": "git-planner/choice@1"}', "E_SCHEMA")],
+)
+def test_a_choice_that_somebody_else_wrote(lab: Lab, text: str, code: str) -> None:
+    ready(lab)
+    lab.rival(PLAN, ".plans/default/preplan/CHOICE.json", text)
+    tip = lab.refs()[PLAN]
+    with pytest.raises(PlannerError) as caught:
+        choose(lab.repo, None, "A")
+    assert (caught.value.code, lab.refs()[PLAN]) == (code, tip)
+
+
+def test_options_that_are_no_text_or_too_much(lab: Lab) -> None:
+    ready(lab)
+    file = ".plans/default/preplan/PLAN_OPTIONS.md"
+    for text, code in (
+        ("a\0b", "E_MISSING_INPUT"),
+        ("- " * 60_000, "E_TOO_LARGE"),
+        ("- " * 40_000, "E_OPTIONS"),
+    ):
+        lab.rival(PLAN, file, text)
+        with pytest.raises(PlannerError) as caught:
+            choose(lab.repo, None, "A")
+        assert caught.value.code == code
+    with pytest.raises(PlannerError) as caught:
+        take(lab.repo, PlanOptions(), "- " * 60_000)
+    assert caught.value.code == "E_TOO_LARGE"

@@ -40,6 +40,7 @@ def refused(lab: Lab) -> str:
     [
         (".plans/speed/plan.json", "plan"),
         (".plans/speed/plan-0002.json", "plan"),
+        (".plans/speed/preplan/CHOICE.json", "choice"),
         ("planner_packets/0001/packet.json", "packet"),
         (DIRECTIVE, "directive"),
         (".plans/speed/planner_packets/directive.json", "directive"),
