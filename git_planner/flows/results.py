@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner import documents, redact
@@ -23,33 +24,30 @@ VARIABLE = "GIT_PLANNER_RESULT"
 MOST_BYTES = 256 * 1024
 
 
-def give(
-    repo: Repository,
-    task_id: str,
-    run_id: str,
-    status: Said,
-    summary: str,
-    *,
-    details: tuple[str, ...] = (),
-    next_: str | None = None,
-    question: str | None = None,
-) -> Result:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an agent has to say; see Result."""
+
+    status: Said
+    summary: str
+    details: tuple[str, ...] = ()
+    next: str | None = None
+    question: str | None = None
+
+
+def give(repo: Repository, task_id: str, run_id: str, words: Words) -> Result:
     """Say how the work of a run ended. Once; the same words may be said again.
 
     Args:
         repo: the repository, which is only asked where it is.
         task_id: the task, by any spelling of its id.
         run_id: the run.
-        status: how the work ended.
-        summary: what was done, or why not, in a line.
-        details: more about it.
-        next_: what the agent would do next.
-        question: what it must know to go on.
+        words: how the work ended.
 
     Raises:
         PlannerError: E_RESULT for another run, task or a second, different result; E_SCHEMA; E_USAGE.
     """
-    if (question is not None) != (status == "needs_input"):
+    if (words.question is not None) != (words.status == "needs_input"):
         raise PlannerError(
             "E_USAGE",
             "a question goes with the status 'needs_input', and only with it",
@@ -62,11 +60,11 @@ def give(
         uid=run.uid,
         attempt=run.attempt,
         run=run.run,
-        status=status,
-        summary=summary,
-        details=details,
-        next=next_,
-        question=question,
+        status=words.status,
+        summary=words.summary,
+        details=words.details,
+        next=words.next,
+        question=words.question,
         at=repo.now(),
     )
     document = redact.document(result.document())
@@ -151,10 +149,12 @@ def _bytes(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise PlannerError("E_RESULT", f"it cannot be read ({error.strerror})") from None
-    with os.fdopen(handle, "rb") as file:
-        about = os.fstat(file.fileno())
+    try:
+        about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise PlannerError("E_RESULT", "it is not a plain file")
         if about.st_size > MOST_BYTES:
             raise PlannerError("E_RESULT", f"it has more than {MOST_BYTES:,} bytes")
-        return file.read(MOST_BYTES)
+        return os.read(handle, MOST_BYTES)
+    finally:
+        os.close(handle)

@@ -40,9 +40,9 @@ _HEAD = 256 * 1024
 class Run:
     """One run, field for field as in its `meta.json`.
 
-    `process` is its delegator on `host`; `start` the state commit of its branch; `interval` the seconds between
-    two heartbeats; `claim` the object that is its claim on `remote`, None when it holds none there. `outcome`
-    and what follows are of its end.
+    `process` is its delegator on `host`, `start` the state commit of its branch, `interval` the seconds
+    between two heartbeats. `claim` is the commit of its claim on `remote`; None when it holds none there.
+    `outcome` and what follows are of its end.
     """
 
     run: str

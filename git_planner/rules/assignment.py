@@ -20,7 +20,7 @@ class Setting:
     """What surrounds a task's work.
 
     `run` is the run's id. `policy` are lines about what may and may not change beside the task's own scope.
-    `before` are the tasks it depends on; `earlier` the refs that keep what earlier attempts left.
+    `before` are the tasks it depends on.
     """
 
     plan: str
@@ -28,7 +28,6 @@ class Setting:
     run: str
     policy: Sequence[str] = ()
     before: Sequence[Task] = ()
-    earlier: Sequence[str] = ()
     handoff: str = ""
     reports: bool = True
 
@@ -89,10 +88,6 @@ def _facts(task: Task, setting: Setting) -> Iterator[str]:
         ("Risks", task.risks),
         ("References", task.references),
         ("What it builds on", [_before(each) for each in setting.before]),
-        (
-            "What earlier attempts left, to look at with 'git show' (it is not in this worktree)",
-            setting.earlier,
-        ),
     ):
         if items:
             yield "\n".join([f"### {title}", "", *(f"- {each}" for each in items)])
