@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from git_planner.agents.contract import Tell
@@ -23,7 +24,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import names
 
-_TRIES = 10
+_PATIENCE = {"E_CONFLICT": 10, "E_REMOTE": 4}
+_TRIES = 1 + max(_PATIENCE.values())
 
 
 class RemoteClaims:
@@ -45,15 +47,7 @@ class RemoteClaims:
         Raises:
             PlannerError: E_REMOTE, E_MERGE; E_CONFLICT when others kept being faster.
         """
-        for attempt in range(_TRIES):
-            try:
-                sharing.push(self.repo, self.where, self.plan, lambda _: None)
-            except PlannerError as error:
-                if error.code != "E_CONFLICT" or attempt == _TRIES - 1:
-                    raise
-                time.sleep(random.uniform(0.0, 1.0))
-            else:
-                return
+        self._patiently(lambda: sharing.push(self.repo, self.where, self.plan, lambda _: None))
 
     def all(self) -> dict[str, tuple[str, Claim | None]]:
         """The claims there, by task: commit and claim; None for one that cannot be read at the moment."""
@@ -124,15 +118,27 @@ class RemoteClaims:
         if run.claim is None:
             return run
         try:
-            self._publish_branch(run)
+            self._patiently(lambda: self._publish_branch(run))
             self.share()
-            self.give_back(run.task, run.claim)
+            self._patiently(lambda: self.give_back(run.task, str(run.claim)))
         except PlannerError as error:
             if error.code not in ("E_REMOTE", "E_CONFLICT", "E_MERGE"):
                 raise
             self._tell(f"{run.task}: '{self.where}' does not know yet: {error.message}")
             return run
         return runs.save(self.repo, replace(run, claim=None))
+
+    def _patiently(self, do: Callable[[], object]) -> None:
+        """Do something over there once more when others were in the way: they hold its locks for a moment."""
+        for attempt in range(_TRIES):
+            try:
+                do()
+            except PlannerError as error:
+                if attempt >= _PATIENCE.get(error.code, 0):
+                    raise
+                time.sleep(random.uniform(0.0, 0.1 * 2 ** min(attempt, 3)))
+            else:
+                return
 
     def _publish_branch(self, run: Run) -> None:
         if run.commit is not None:
