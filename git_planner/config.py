@@ -222,8 +222,8 @@ class Settings:
 
     `worktrees` is the folder for the worktrees of iterations. `codex` is the program, by name or path;
     `codex_home` its CODEX_HOME for planning and implementing, `codex_home_api` the one for planning by API
-    key; `gemini` is the gemini program. Timeouts are in seconds. `patches` is the folder of diffs behind the
-    'patches' implementer. None: not set.
+    key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the time between two
+    signs of life of a run. `patches` is the folder of diffs behind the 'patches' implementer. None: not set.
     """
 
     plan: str
@@ -247,10 +247,11 @@ class Settings:
     researcher_model: str | None
     researcher_timeout: float
     critic: str
+    heartbeat: float
 
 
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
-_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout")
+_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat")
 
 
 def config_key(setting: str) -> str:
@@ -354,6 +355,7 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "researcher": "codex",
         "researcher_timeout": 2700.0,
         "critic": "gemini",
+        "heartbeat": 10.0,
     }
 
 

@@ -33,6 +33,7 @@ KINDS = (
     "planning-plan",
     "policy",
     "record",
+    "result",
     "state",
     "tests",
 )

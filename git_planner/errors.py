@@ -89,6 +89,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_PATCHES_EXHAUSTED": (NO, "all patches of the folder have been used"),
     "E_POLICY": (USAGE, "the policy file cannot be used"),
     "E_REMOTE": (UNREACHED, "another repository could not be reached, read or written"),
+    "E_RESULT": (REFUSED, "a result that does not belong to the run, or cannot be used"),
     "E_SCHEMA": (NO, "a document that its schema does not accept"),
     "E_SPEC": (NO, "a change whose spec is missing or does not hold"),
     "E_STALE_BASE": (REFUSED, "the base has moved since the packet was made"),

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 LIMIT = 16 * 1024 * 1024
 GRACE = 2.0
-MARK = "GIT_PLANNER_RUN"
+MARK = "GIT_PLANNER_MARK"
 _CHUNK = 256 * 1024
 # Seconds that what the program started has, after it, to end without being told.
 _LAST_BREATH = 0.05
+# Seconds between two calls of `on_tick`.
+TICK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def run(
     limit: int = LIMIT,
     on_line: Callable[[bytes], None] | None = None,
     on_start: Callable[[Started], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
     grace: float = GRACE,
 ) -> Finished:
     """Run a program to its end or to its deadline; afterwards neither it nor anything it started is left.
@@ -84,6 +87,7 @@ def run(
         limit: how many bytes of each stream are kept; the rest is read and dropped.
         on_line: called with each line of stdout as it comes, without its end.
         on_start: called once, with what a later run needs to find this one.
+        on_tick: called every TICK seconds while the program runs; what it raises ends the program.
         grace: seconds between the polite signal and the one that cannot be ignored.
 
     Raises:
@@ -97,6 +101,7 @@ def run(
         sinks[0].on_line = on_line
         child = _start(argv, cwd, _marked(env, mark), stdin)
         watch = _Watch(child, mark, sinks, stdin, signals)
+        watch.on_tick = on_tick
         try:
             if on_start is not None:
                 on_start(Started(child.pid, mark))
@@ -225,6 +230,8 @@ class _Watch:
         self._mark = mark
         self._signals = signals
         self._input = memoryview(stdin)
+        self.on_tick: Callable[[], None] | None = None
+        self._tick_at = time.monotonic()
         self._seen: set[psutil.Process] = set()
         self._pause = 0.2
         self._look_at = time.monotonic() + self._pause
@@ -248,6 +255,7 @@ class _Watch:
         while not self._over():
             if time.monotonic() >= deadline or self._signals.caught:
                 return False
+            self._tick()
             self._step(deadline)
             self._look()
         return True
@@ -276,8 +284,14 @@ class _Watch:
             return self._child.poll() is not None
         return os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
+    def _tick(self) -> None:
+        if self.on_tick is not None and time.monotonic() >= self._tick_at:
+            self.on_tick()
+            self._tick_at = time.monotonic() + TICK
+
     def _step(self, deadline: float) -> None:
-        wait = max(0.0, min(deadline, self._look_at) - time.monotonic())
+        until = min(deadline, self._look_at, *([self._tick_at] if self.on_tick is not None else []))
+        wait = max(0.0, until - time.monotonic())
         for key, _ in self._selector.select(wait if self._pidfd is not None else min(wait, 0.02)):
             if key.fileobj in self._streams:
                 self._read(key.fileobj)

@@ -253,6 +253,20 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     assert process.related(mark) == []
 
 
+def test_ticks_while_the_program_runs_and_what_a_tick_raises_ends_it(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def tick() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sh("echo $$ >pid; exec sleep 60", tmp_path, on_tick=tick)
+    assert len(seen) == 3
+    assert gone(*pids(tmp_path / "pid"))
+
+
 def test_leaves_no_descriptor_open(tmp_path: Path) -> None:
     sh("true", tmp_path)
     before = len(os.listdir("/proc/self/fd"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from git_planner import redact
 from git_planner.agents.codex_events import Events, judge
 from git_planner.agents.codex_login import Login, api_login, chatgpt_login, told_how_to_install
-from git_planner.agents.contract import Brief, Implementation, Sheet, Tell
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.running import run_agent
 from git_planner.agents.writing import WritingAgent
@@ -92,9 +92,11 @@ class CodexTransport:
 
 
 class CodexImplementer:
-    """Has codex edit a worktree, in a sandbox that can write there and nowhere else."""
+    """Has codex edit a worktree, in a sandbox that can write there and where the brief says."""
 
     name = "codex"
+    sandboxes: tuple[Sandbox, ...] = ("workspace-write", "read-only", "danger-full-access")
+    reports = True
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -111,7 +113,8 @@ class CodexImplementer:
         argv = [
             *(self._settings.codex, "exec"),
             *(("-p", self._settings.codex_profile) if self._settings.codex_profile else ()),
-            *("-s", "workspace-write", *_ALWAYS),
+            *("-s", brief.sandbox or self.sandboxes[0], *_ALWAYS),
+            *(word for folder in brief.writable for word in ("--add-dir", str(folder))),
             *(("-m", brief.model) if brief.model else ()),
             *(("-c", f"model_reasoning_effort={json.dumps(brief.effort)}") if brief.effort else ()),
             "-",
@@ -125,9 +128,10 @@ class CodexImplementer:
                 folder=brief.folder,
                 seconds=seconds,
                 stdin=brief.prompt,
-                env={**login.env, **_QUIET},
+                env={**login.env, **_QUIET, **brief.env},
                 drop=login.drop,
                 on_line=events.line,
+                on_tick=brief.on_tick,
             )
         judge(done, events)
         return Implementation(

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Implementation, Sheet, Tell
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.running import run_agent
 from git_planner.agents.writing import WritingAgent
@@ -70,6 +70,8 @@ class CommandImplementer:
     """Has a program edit the worktree."""
 
     name = NAME
+    sandboxes: tuple[Sandbox, ...] = ()
+    reports = True
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -89,7 +91,8 @@ class CommandImplementer:
             folder=brief.folder,
             seconds=seconds,
             stdin=brief.prompt,
-            env={"GIT_PLANNER_MODEL": brief.model, "GIT_PLANNER_EFFORT": brief.effort},
+            env={"GIT_PLANNER_MODEL": brief.model, "GIT_PLANNER_EFFORT": brief.effort, **brief.env},
+            on_tick=brief.on_tick,
         )
         _judge(done, self._program, seconds)
         said = done.stdout.decode(errors="replace").strip().splitlines()

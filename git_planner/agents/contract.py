@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from git_planner.rules.directive import Directive
 
 Tell = Callable[[str], None]
 AnswerKind = Literal["directive", "plan-options", "planning-plan"]
 WritingKind = Literal["research", "review"]
+Sandbox = Literal["read-only", "workspace-write", "danger-full-access"]
+SANDBOXES: tuple[Sandbox, ...] = get_args(Sandbox)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,12 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What an implementer is given. `index` counts a plan's iterations from 0; `seconds` is its deadline."""
+    """What an implementer is given. `index` counts a plan's iterations from 0; `seconds` is its deadline.
+
+    `env` are further variables for its program, `writable` folders beside the worktree that its sandbox lets
+    it write to. `sandbox` None means the implementer's own. `on_tick` is called often while its program runs;
+    what it raises ends that program.
+    """
 
     directive: Directive
     prompt: str
@@ -89,6 +96,10 @@ class Brief:
     model: str | None = None
     effort: str | None = None
     patches: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    writable: tuple[Path, ...] = ()
+    sandbox: Sandbox | None = None
+    on_tick: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +115,15 @@ class Implementation:
 
 
 class Implementer(Protocol):
-    """Carries a brief out by editing files in its worktree, never committing; or raises PlannerError."""
+    """Carries a brief out by editing files in its worktree, never committing; or raises PlannerError.
+
+    `sandboxes` are those it can be held in, the usual one first; none when it is not ours to confine.
+    `reports` says whether it can say how its work ended; else that it ended well must do.
+    """
 
     name: str
+    sandboxes: tuple[Sandbox, ...]
+    reports: bool
 
     def implement(self, brief: Brief, tell: Tell) -> Implementation:
         """Edit the worktree within the deadline."""

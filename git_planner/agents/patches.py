@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Implementation, Tell
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
@@ -23,6 +23,8 @@ class Patches:
     """
 
     name = "patches"
+    sandboxes: tuple[Sandbox, ...] = ()
+    reports = False
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder

@@ -25,6 +25,7 @@ def run_agent(
     env: Mapping[str, str | None],
     drop: Sequence[str] = (),
     on_line: Callable[[bytes], None] | None = None,
+    on_tick: Callable[[], None] | None = None,
 ) -> Finished:
     """Run a program and keep its prompt, command, stdout and stderr in a folder, also when it fails.
 
@@ -37,6 +38,7 @@ def run_agent(
         env: variables to set; None leaves one as it is.
         drop: variables to take away. Those that point git elsewhere are taken away in any case.
         on_line: called with each line of stdout.
+        on_tick: called often while it runs; what it raises ends it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
@@ -60,6 +62,7 @@ def run_agent(
             stderr=folder / STDERR,
             on_line=on_line,
             on_start=started,
+            on_tick=on_tick,
         )
     finally:
         (folder / PROCESS).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from git_planner.cli.delegate import result
 from git_planner.cli.shared import emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
@@ -50,6 +51,9 @@ def fields(command: F) -> F:
 @click.group()
 def task() -> None:
     """Add, look at and move the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
+
+
+task.add_command(result)
 
 
 @task.command(short_help="Add a task.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from git_planner import documents
@@ -10,13 +10,27 @@ from git_planner.errors import PlannerError
 from git_planner.flows.holding import FILE, Claim, busy, claim_on, claims, held, here
 from git_planner.flows.pages import Pages
 from git_planner.flows.tasks import message, task_of
+from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
+from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
 from git_planner.host.identity import Identity
 from git_planner.rules import canonical, names, pages, readiness, transitions
 from git_planner.rules.task import Status, Task, task_from
 
-__all__ = ["Claim", "Claimant", "busy", "claim_on", "claim_task", "claims", "held", "here", "release_task"]
+__all__ = [
+    "Begin",
+    "Claim",
+    "Claimant",
+    "busy",
+    "claim_commit",
+    "claim_of",
+    "claim_on",
+    "claim_task",
+    "claims",
+    "held",
+    "here",
+    "release_task",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +46,21 @@ class Claimant:
     branch: str | None = None
 
 
-def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tuple[Task, Claim]:
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """What begins together with a claim, in its transaction: from the claimed task to further steps.
+
+    `refs` are those that the steps change. `won` is the claim as it was won elsewhere, with its commit.
+    """
+
+    refs: tuple[str, ...]
+    steps: Callable[[Mapping[str, Snapshot], Task], Sequence[Step]]
+    won: tuple[Claim, str] | None = None
+
+
+def claim_task(
+    repo: Repository, plan: str, task_id: str, who: Claimant, begin: Begin | None = None
+) -> tuple[Task, Claim]:
     """Claim a ready task and begin it, in one transaction.
 
     A claim that is no longer in force is taken over; the task then starts a new attempt.
@@ -42,7 +70,7 @@ def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tupl
 
     Raises:
         PlannerError: E_BUSY when somebody else holds it; E_TRANSITION when it is not ready, with the reasons;
-            E_NO_PLAN, E_UNKNOWN_TASK.
+            E_CONFLICT when a claim that was won elsewhere is of another attempt; E_NO_PLAN, E_UNKNOWN_TASK.
     """
     number = pages.task_number(task_id)
     name = pages.task_id(number)
@@ -69,19 +97,20 @@ def claim_task(repo: Repository, plan: str, task_id: str, who: Claimant) -> tupl
                 details=reasons,
             )
         after = transitions.begun(task, who.owner, run=who.run, base=who.base, branch=who.branch)
-        made = _made(after, plan, who, nonce)
-        document = made.document()
-        documents.check("claim", document, claim_ref)
+        won = begin.won if begin else None
+        made = won[0] if won else claim_of(after, plan, who, nonce)
+        if (made.uid, made.attempt) != (after.uid, after.attempt):
+            raise PlannerError(
+                "E_CONFLICT", f"'{name}' was moved while it was claimed", hint="run the same command again"
+            )
         edits.clear()
         edits.update(own.with_tasks(found, [after]))
         done[:] = [(after, made)]
-        note = Message(f"claim {plan} {name}: {who.owner}", (("Planner-Op", "claim"), ("Planner-Args", name)))
-        return [
-            Write(ref, edits, message(plan, name, "claim")),
-            Write(claim_ref, {FILE: canonical.dumps(document)}, note),
-        ]
+        mine = Move(claim_ref, won[1]) if won else Write(claim_ref, {FILE: _bytes(made)}, _note(made))
+        more = begin.steps(seen, after) if begin else ()
+        return [Write(ref, edits, message(plan, name, "claim")), mine, *more]
 
-    Store(repo).transact([ref, claim_ref], decide)
+    Store(repo).transact([ref, claim_ref, *(begin.refs if begin else ())], decide)
     own.accepted(edits)
     return done[0]
 
@@ -132,7 +161,21 @@ def release_task(
     return done[0]
 
 
-def _made(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
+def claim_commit(repo: Repository, claim: Claim, earlier: str | None) -> str:
+    """Make the commit of a claim, with nothing that points to it yet.
+
+    Args:
+        repo: the repository.
+        claim: the claim.
+        earlier: the commit of the claim whose place it takes.
+    """
+    with repo.git.batch() as batch:
+        tree = splice(repo.git, batch, None, {FILE: _bytes(claim)})
+    return commit_tree(repo.git, tree, (earlier,) if earlier else (), _note(claim).text())
+
+
+def claim_of(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
+    """The claim of somebody on a task; `nonce` makes it unlike every other one."""
     return Claim(
         plan=plan,
         task=task.id,
@@ -146,3 +189,14 @@ def _made(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
         expires_at=who.expires_at,
         nonce=nonce,
     )
+
+
+def _bytes(claim: Claim) -> bytes:
+    document = claim.document()
+    documents.check("claim", document, names.claim_ref(claim.plan, claim.task))
+    return canonical.dumps(document)
+
+
+def _note(claim: Claim) -> Message:
+    trailers = (("Planner-Op", "claim"), ("Planner-Args", claim.task))
+    return Message(f"claim {claim.plan} {claim.task}: {claim.owner}", trailers)

@@ -16,9 +16,10 @@ from git_planner.agents.prompts import apply_prompt
 from git_planner.config import Settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows import inplace, manual, ownership, renewal
-from git_planner.flows.attempt import Attempt, Work, attempt
+from git_planner.flows.attempt import Attempt, attempt
 from git_planner.flows.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.current import current_plan
+from git_planner.flows.leavings import Work
 from git_planner.flows.ledger import ledger
 from git_planner.flows.plan import make_iteration
 from git_planner.gitio import iteration_tree, worktree

@@ -283,7 +283,7 @@ def publish(
         PlannerError: E_CONFLICT when the iteration has come into being meanwhile.
     """
     documents.check("state", state.document(), names.STATE_FILE)
-    commit = _state_commit(repo, state)
+    commit = state_commit(repo, state)
     branch, trusted = names.HEADS + state.branch, f"{names.ITERATIONS}{state.iteration:04d}"
     plan = names.plan_ref(state.plan)
     folder = f"{PACKETS}/{state.iteration:04d}"
@@ -314,7 +314,8 @@ def _subject(text: str) -> str:
     return line if len(line) <= SUBJECT else line[: SUBJECT - 1].rstrip() + "…"
 
 
-def _state_commit(repo: Repository, state: State) -> str:
+def state_commit(repo: Repository, state: State) -> str:
+    """Make the first commit of an iteration, with nothing that points to it yet."""
     message = Message(
         _subject(f"plan {state.branch}: {state.directive.objective}"),
         (

@@ -96,7 +96,7 @@ def test_an_empty_answer_is_tried_again(tmp_path: Path) -> None:
 
 def test_its_own_timeout_ends_it_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(PlannerError) as caught:
-        planner(tmp_path, "echo $GIT_PLANNER_RUN > mark; setsid sleep 60 & sleep 60", timeout=0.5).plan(
+        planner(tmp_path, "echo $GIT_PLANNER_MARK > mark; setsid sleep 60 & sleep 60", timeout=0.5).plan(
             request(tmp_path), Told().tell
         )
     assert caught.value.code == "E_DEADLINE"

@@ -305,7 +305,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     assert done.logs is not None
     printed = json.loads((done.logs / "cycles-1.stdout").read_text())
     assert printed["seen"] == "yes"
-    assert set(printed["env"]) - {"GIT_PLANNER_RUN", "LC_CTYPE", "PWD"} == {
+    assert set(printed["env"]) - {"GIT_PLANNER_MARK", "LC_CTYPE", "PWD"} == {
         "HOME",
         "LANG",
         "LC_ALL",

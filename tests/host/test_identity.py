@@ -75,7 +75,7 @@ def test_finds_what_is_left_by_its_mark_when_the_first_is_gone() -> None:
         ["sh", "-c", "sleep 60 >/dev/null & echo $!; read line"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "GIT_PLANNER_RUN": mark},
+        env={**os.environ, "GIT_PLANNER_MARK": mark},
     ) as child:
         who = identity(child.pid, mark)
         assert who is not None

@@ -1,0 +1,152 @@
+"""Claims on a remote that several clones share: won there first, given back when the plan has told the end.
+
+The order is what makes each task start once: win the claim, take in the plan, begin here only what still
+waits; at the end push the branch and the plan, and only then give the claim back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from git_planner.agents.contract import Tell
+from git_planner.errors import PlannerError
+from git_planner.flows import runs, sharing
+from git_planner.flows.beginning import Intent
+from git_planner.flows.claims import Claim, claim_commit, claim_on
+from git_planner.flows.runs import Run
+from git_planner.flows.tasks import Tasks
+from git_planner.gitio import remote
+from git_planner.gitio.remote import Update
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Snapshot
+from git_planner.rules import names
+
+_PATIENCE = {"E_CONFLICT": 10, "E_REMOTE": 4}
+_TRIES = 1 + max(_PATIENCE.values())
+
+
+class RemoteClaims:
+    """The claims on the tasks of one plan, on one remote.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name.
+        where: the remote's name.
+        tell: progress.
+    """
+
+    def __init__(self, repo: Repository, plan: str, where: str, tell: Tell) -> None:
+        self.repo, self.plan, self.where, self._tell = repo, plan, where, tell
+
+    def share(self) -> None:
+        """Bring the plan here and there to the same state.
+
+        Raises:
+            PlannerError: E_REMOTE, E_MERGE; E_CONFLICT when others kept being faster.
+        """
+        self._patiently(lambda: sharing.push(self.repo, self.where, self.plan, lambda _: None))
+
+    def all(self) -> dict[str, tuple[str, Claim | None]]:
+        """The claims there, by task: commit and claim; None for one that cannot be read at the moment."""
+        prefix = f"{names.CLAIMS}{self.plan}/"
+        there = remote.listing(self.repo, self.where, prefix + "*")
+        missing = [ref for ref, oid in there.items() if self.repo.maybe(oid) is None]
+        if missing:
+            try:
+                remote.fetch_commits(self.repo, self.where, missing, lambda _: None)
+            except PlannerError as error:
+                # One of them was given back meanwhile; what is not known counts as held.
+                if error.code != "E_REMOTE":
+                    raise
+        return {ref.removeprefix(prefix): (oid, self._read(ref, oid)) for ref, oid in there.items()}
+
+    def held(self, now: str) -> frozenset[str]:
+        """The ids of the tasks that somebody holds there."""
+        found = self.all().items()
+        return frozenset(task for task, (_, claim) in found if claim is None or claim.in_force(now))
+
+    def lapsed(self, found: Tasks, now: str) -> list[tuple[str, str]]:
+        """Tasks, with their runs, that somebody elsewhere has begun and who is no more."""
+        begun = [each for each in found.tasks if each.status == "in_progress" and each.run is not None]
+        begun = [each for each in begun if not runs.folder(self.repo, str(each.run)).is_dir()]
+        there = self.all() if begun else {}
+        return [
+            (task.id, str(task.run))
+            for task in begun
+            if (claim := there.get(task.id, ("", None))[1]) is not None
+            and claim.run == task.run
+            and not claim.in_force(now)
+        ]
+
+    def win(self, wish: Intent) -> tuple[Claim, str] | None:
+        """Win the claim on a task, and take in the plan as it is there; None when somebody else has it.
+
+        Raises:
+            PlannerError: E_REMOTE, and what taking in the plan raises.
+        """
+        ref = names.claim_ref(self.plan, wish.task.id)
+        earlier, held = self.all().get(wish.task.id, (None, None))
+        if earlier is not None and (held is None or held.in_force(wish.who.now)):
+            return None
+        claim = wish.claim()
+        oid = claim_commit(self.repo, claim, earlier)
+        if not remote.claim_on(self.repo, self.where, ref, oid, earlier):
+            return None
+        try:
+            sharing.pull(self.repo, self.where, self.plan, lambda _: None)
+        except PlannerError:
+            self.give_back(wish.task.id, oid)
+            raise
+        return claim, oid
+
+    def give_back(self, task: str, oid: str) -> None:
+        """Give a claim of ours back.
+
+        Raises:
+            PlannerError: E_REMOTE.
+        """
+        remote.give_back(self.repo, self.where, names.claim_ref(self.plan, task), oid)
+
+    def finish(self, run: Run) -> Run:
+        """Publish what a run has led to, then give its claim back.
+
+        What cannot be reached is tried again by the next delegator; until then the claim stands.
+        """
+        if run.claim is None:
+            return run
+        try:
+            self._patiently(lambda: self._publish_branch(run))
+            self.share()
+            self._patiently(lambda: self.give_back(run.task, str(run.claim)))
+        except PlannerError as error:
+            if error.code not in ("E_REMOTE", "E_CONFLICT", "E_MERGE"):
+                raise
+            self._tell(f"{run.task}: '{self.where}' does not know yet: {error.message}")
+            return run
+        return runs.save(self.repo, replace(run, claim=None))
+
+    def _patiently(self, do: Callable[[], object]) -> None:
+        """Do something over there once more when others were in the way: they hold its locks for a moment."""
+        for attempt in range(_TRIES):
+            try:
+                do()
+            except PlannerError as error:
+                if attempt >= _PATIENCE.get(error.code, 0):
+                    raise
+                time.sleep(random.uniform(0.0, 0.1 * 2 ** min(attempt, 3)))
+            else:
+                return
+
+    def _publish_branch(self, run: Run) -> None:
+        if run.commit is not None:
+            update = Update(names.HEADS + run.branch, run.commit, None)
+            remote.push(self.repo, self.where, [update], lambda _: None)
+
+    def _read(self, ref: str, oid: str) -> Claim | None:
+        if self.repo.maybe(oid) is None:
+            return None
+        with self.repo.git.batch() as batch:
+            return claim_on(Snapshot(ref, oid, batch))
