@@ -20,6 +20,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "offline": ("git_planner.cli.plan", "offline", "Plan without network or model."),
         "command": ("git_planner.cli.plan", "command_planner", "Ask the program that the policy names."),
         "task": ("git_planner.cli.task", "task", "Add, claim, move and look at tasks."),
+        "sync": ("git_planner.cli.sync", "sync", "Rebuild statuses from what git holds."),
         "lint": ("git_planner.cli.lint", "lint", "Look for what is wrong or overlaps in a plan."),
         "spec": ("git_planner.cli.spec", "spec", "Write a change down first, and compile it into tasks."),
         "research": ("git_planner.cli.preplan", "research", "Have a researcher read the base."),
