@@ -113,7 +113,7 @@ def test_nothing_of_the_person_and_of_other_commands_is_there(lab: Lab) -> None:
     code = "import os; assert 'SECRET_THING' not in os.environ; assert not os.path.exists('left')"
     working(lab, f"{PYTHON} \"{code}; open('left', 'w')\"", f'{PYTHON} "{code}"')
     (lab.path / "left").write_text("a file of the working tree")
-    verify(lab)
+    assert verify(lab)["evidence"]["ok"]
 
 
 def test_secrets_are_masked_in_what_is_kept(lab: Lab) -> None:
