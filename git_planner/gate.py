@@ -1,4 +1,4 @@
-"""What every hook runs once the shell has found something governed staged: the guard, then the documents.
+"""What every hook runs once the shell has found something to do: the guard, the documents, plans that follow.
 
 The shims in hooks/, the pre-commit framework and `git planner check` all come here. It reads the index that
 git gave it, never the working tree. At import it takes little of the standard library; what judging needs is
@@ -26,22 +26,30 @@ DOCUMENTS = (
 )
 STAGES = ("pre-commit", "pre-merge-commit", "prepare-commit-msg")
 TRANSACTION = "reference-transaction"
+# Conveniences: whatever goes wrong there is said, and git goes on.
+MESSAGE = "commit-msg"
+FOLLOWING = ("post-commit", "post-merge", "post-rewrite", "moved")
+# What a message is refused for.
+_REFUSED = ("E_UNKNOWN_TASK", "E_TRANSITION")
 
 _GITLINK, _SYMLINK, _NOTHING = "160000", "120000", "000000"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Judge what is staged, as a hook; the boundary at which errors become a message and a status.
+    """Do what a hook is there for; the boundary at which errors become a message and a status.
 
     Args:
-        argv: a stage of STAGES or TRANSACTION, and our folder in the common git directory. The moves of a
-            transaction are read from stdin, as git gives them.
+        argv: a stage, our folder in the common git directory, and for MESSAGE the file with the message, for
+            FOLLOWING the full name of the branch that moved. The moves of a TRANSACTION are read from stdin,
+            as git gives them.
 
     Returns:
         0 to let the commit pass; any other status makes git stop.
     """
+    stage, planner, *more = argv
     try:
-        stage, planner = argv
+        if stage in (MESSAGE, *FOLLOWING):
+            return follow(stage, more[0])
         if stage == TRANSACTION:
             check_moves(planner, sys.stdin.buffer.read())
             return 0
@@ -53,11 +61,44 @@ def main(argv: Sequence[str]) -> int:
         if stage != "prepare-commit-msg":
             check_documents()
     except PlannerError as error:
-        return _report(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the guard fails closed
+        return _warn(error) if stage in (MESSAGE, *FOLLOWING) else _report(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the guard fails closed, and the rest open
         said = f"{type(error).__name__}: {str(error)[:300]}"
+        if stage in (MESSAGE, *FOLLOWING):
+            return _warn(PlannerError("E_INTERNAL", said))
         hint = "this is a defect; 'git planner check' shows the whole story with GIT_PLANNER_TRACE=1"
         return _report(PlannerError("E_INTERNAL", f"the guard cannot judge this: {said}", hint=hint))
+    return 0
+
+
+def follow(stage: str, what: str) -> int:
+    """Let plans follow a branch that has moved, or look up the tasks that a message names.
+
+    Args:
+        stage: MESSAGE or one of FOLLOWING.
+        what: the file with the message, or the full name of the branch.
+
+    Returns:
+        0, or for a message that is refused the status of the error.
+
+    Raises:
+        PlannerError: what keeps a plan from following.
+    """
+    from git_planner.gitio.repository import open_repository
+
+    if stage == MESSAGE:
+        from git_planner.flows.naming import check_message
+
+        try:
+            check_message(open_repository(), what)
+        except PlannerError as error:
+            if error.code in _REFUSED:
+                return _report(error)
+            raise
+        return 0
+    from git_planner.flows.advance import advance_branch
+
+    advance_branch(open_repository(), what)
     return 0
 
 
@@ -349,6 +390,15 @@ def _spawn(args: Sequence[str], index: str | None = None) -> tuple[int, bytes, b
 def _shown(path: str) -> str:
     """A path as it can be printed."""
     return path if path.isprintable() else ascii(path)
+
+
+def _warn(error: PlannerError) -> int:
+    """Say that a plan does not follow; what git did stands."""
+    print(
+        f"warning: the plan does not follow: {error.message} ({error.code}); 'git plan sync' catches up",
+        file=sys.stderr,
+    )
+    return 0
 
 
 def _report(error: PlannerError) -> int:

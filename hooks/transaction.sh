@@ -11,7 +11,34 @@ theirs_next() {
 	as_they_know_it
 }
 
+# Off our branches no other hook of ours is started, so what moved there is looked at here. A new id of zeros is a
+# branch that is gone.
+followed() {
+	moved='' tip=''
+	while read -r old new ref; do
+		all="$all$old $new $ref
+"
+		case $ref in
+		refs/heads/plan/* | refs/heads/bo4/*) continue ;;
+		refs/heads/*) ;;
+		*) continue ;;
+		esac
+		[ "$old" != "$new" ] || continue
+		case $new in *[!0]*) moved=$ref tip=$new ;; esac
+		# When git packs its refs it names them all.
+		many=$many.
+	done
+	[ -z "$moved" ] || [ ${#many} -gt 2 ] || ! names_task "$tip" || follow moved "$moved"
+}
+
 [ "$1" = prepared ] || {
+	if [ "$1" = committed ] && [ "$advance" = here ]; then
+		all='' many=.
+		followed
+		theirs_next
+		printf %s "$all" | "$theirs" "$@"
+		exit
+	fi
 	theirs_next
 	exec "$theirs" "$@"
 }

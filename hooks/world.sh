@@ -4,6 +4,7 @@
 #   planner  our folder in the common git directory
 #   common   that directory as a pattern for git's `gitdir:` condition
 #   place    'include' or 'ordinary': whether git starts this only on our branches, or everywhere
+#   advance  'here' where no other hook of ours sees what moves
 
 has_theirs() {
 	[ -f "$theirs" ] && [ -x "$theirs" ]

@@ -36,6 +36,8 @@ BELOW = {
 }
 for _part in ("config", "agents", "host", "engines"):
     BELOW[_part].add("shipped")
+# A face, too: what follows a commit is a flow, loaded when there is something to follow.
+BELOW["gate"].add("flows")
 BELOW["redact"] = {"errors"}
 BELOW["agents"].add("redact")
 BELOW["shipped"] = {"errors"}

@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "task": ("git_planner.cli.task", "task", "Add, claim, move and look at tasks."),
         "delegate": ("git_planner.cli.delegate", "delegate", "Give ready tasks to agents."),
         "doctor": ("git_planner.cli.delegate", "doctor", "Say what agents do, and end or repeat it."),
+        "sync": ("git_planner.cli.sync", "sync", "Rebuild statuses from what git holds."),
         "lint": ("git_planner.cli.lint", "lint", "Look for what is wrong or overlaps in a plan."),
         "spec": ("git_planner.cli.spec", "spec", "Write a change down first, and compile it into tasks."),
         "research": ("git_planner.cli.preplan", "research", "Have a researcher read the base."),

@@ -266,6 +266,47 @@ def review(task_id: str, note: str | None, plan: str | None, as_json: bool) -> i
     return _move(task_id, "review_ready", note, plan, as_json)
 
 
+@task.command(short_help="Show that a task is done.")
+@task_argument
+@click.option("--commit", metavar="REF", help="The commit to look at; else the last one of the task.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=604_800),
+    metavar="S",
+    help="Seconds that each command may take.",
+)
+@click.option("--note", metavar="TEXT", help="Your word that it is done; no command is run then.")
+@plan_option
+@json_option
+def verify(
+    *,
+    task_id: str,
+    commit: str | None,
+    timeout: float | None,
+    note: str | None,
+    plan: str | None,
+    as_json: bool,
+) -> int:
+    """Run the verify commands of a task on its commit, with the trusted guarded files, and keep the evidence.
+
+    When they all succeed the task is done. Without them, or where no command can tell, '--note' keeps a
+    person's word; it shows as such.
+    """
+    from git_planner.flows.verification import verify_task, why
+
+    repo, name = _open(plan)
+    done = verify_task(repo, name, task_id, commit=commit, seconds=timeout, note=note, tell=tell)
+    if as_json:
+        emit(done.document())
+        return done.exit
+    say(_row(done.task))
+    if not done.evidence.ok:
+        tell(f"{why(done.evidence)}; what it printed is in '{done.logs}'")
+    elif done.task.status != "done":
+        tell(f"the evidence is kept; {done.task.id} stays {done.task.status}")
+    return done.exit
+
+
 @task.command(short_help="Put a task off.")
 @task_argument
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")

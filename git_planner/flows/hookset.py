@@ -29,26 +29,28 @@ OURS = {
     "pre-commit": "guard.sh",
     "pre-merge-commit": "guard.sh",
     "prepare-commit-msg": "guard.sh",
+    "commit-msg": "advance.sh",
+    "post-commit": "advance.sh",
+    "post-merge": "advance.sh",
+    "post-rewrite": "advance.sh",
     "reference-transaction": "transaction.sh",
 }
+# Those that let plans follow what git does.
+_FOLLOWING = ("advance.sh", "transaction.sh")
 # What the pre-commit framework has to be installed for.
 FRAMEWORK = ("pre-commit", "pre-merge-commit")
 # Stands in the ordinary folder, too: in a rebase HEAD is on no branch, and branches move that are not HEAD's.
 EVERYWHERE = "reference-transaction"
 OTHERS = (
     "applypatch-msg",
-    "commit-msg",
     "p4-changelist",
     "p4-post-changelist",
     "p4-pre-submit",
     "p4-prepare-changelist",
     "post-applypatch",
     "post-checkout",
-    "post-commit",
     "post-index-change",
-    "post-merge",
     "post-receive",
-    "post-rewrite",
     "post-update",
     "pre-applypatch",
     "pre-auto-gc",
@@ -115,6 +117,7 @@ class Setting:
             "planner": str(self.planner),
             "common": re.sub(r"[\n\\*?\[\]]", "?", str(self.common)),
             "place": place or self.place,
+            "advance": "here" if place == "ordinary" and self.place == "include" else "",
         }
         if name in OURS:
             baked |= {
@@ -134,6 +137,7 @@ class Setting:
                 os.fsencode(lines),
                 texts.joinpath("world.sh").read_bytes(),
                 *([texts.joinpath("ask.sh").read_bytes()] if name in OURS else []),
+                *([texts.joinpath("follow.sh").read_bytes()] if OURS.get(name) in _FOLLOWING else []),
                 texts.joinpath(OURS.get(name, "pass.sh")).read_bytes(),
             )
         )

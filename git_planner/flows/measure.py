@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import process, redact
-from git_planner.errors import PlannerError
+from git_planner import process
 from git_planner.flows import jailed
+from git_planner.flows.confined import Runner, search_path
 from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import counter, cpu, jail
 from git_planner.host.counter import Counter
-from git_planner.host.jail import Jail, NoJail
+from git_planner.host.jail import Jail
 from git_planner.rules import canonical, metric, proof, verdict
 from git_planner.rules.comparison import Comparison
 from git_planner.rules.names import POLICY_FILE
@@ -31,8 +31,6 @@ from git_planner.rules.proof import Proof
 from git_planner.rules.record import Measured
 from git_planner.rules.verdict import Refusal
 
-# Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
-_EPOCH = "315532800"
 _PROOF = "proof.xml"
 
 
@@ -114,7 +112,7 @@ def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
 
 def site(repo: Repository, policy: Policy) -> Site:
     """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
-    found = jail.find(policy.jail, _path())
+    found = jail.find(policy.jail, search_path())
     machine = os.uname()
     runs = [*([policy.correctness.run] if policy.correctness else []), *(each.run for each in policy.metrics)]
     stable = {
@@ -127,7 +125,7 @@ def site(repo: Repository, policy: Policy) -> Site:
         "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
     }
     if any(each.source == "instructions" for each in policy.metrics):
-        counting = counter.find(_path())
+        counting = counter.find(search_path())
         stable["counter"] = counting.shown if counting else None
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
@@ -191,7 +189,7 @@ class _Run:
         self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
     ) -> None:
         self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
-        self.jail = jail.find(policy.jail, _path())
+        self.runner = Runner(repo, policy, logs)
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.comparison: Comparison | None = None
@@ -270,7 +268,7 @@ class _Run:
 
     def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
         """One run of a metric, on the tree to be measured or on another one."""
-        counting = counter.find(_path()) if each.source == "instructions" else None
+        counting = counter.find(search_path()) if each.source == "instructions" else None
         if each.source == "instructions" and counting is None:
             return Refusal(
                 "missing_tool", f"'{each.name}': neither perf nor valgrind counts instructions here"
@@ -297,39 +295,24 @@ class _Run:
         metric_: Metric | None = None,
         counting: Counter | None = None,
     ) -> process.Finished | Refusal:
-        if isinstance(self.jail, NoJail) and self.policy.jail == "required":
-            return Refusal("no_jail", self.jail.why)
         nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
-        try:
-            given = _environment(self.policy, place)
-            words, env = jailed.confined(self.repo, self.jail, argv, given, place)
-            if counting is not None:
-                words = (*words[: -len(argv)], *counting.words, *words[-len(argv) :])
-            with cpu.pinned(cpu.choose() if metric_ and metric_.pin else None) as free:
-                done = process.run(
-                    words,
-                    cwd=place / "tree",
-                    seconds=timeout,
-                    env=env,
-                    stdin=f"{nonce}\n".encode() if nonce else b"",
-                    stdout=self.logs / f"{name}.stdout",
-                    stderr=self.logs / f"{name}.stderr",
-                    on_start=lambda _: free(),
-                )
-        except PlannerError as error:
-            if error.code != "E_MISSING_TOOL":
-                raise
-            return Refusal("missing_tool", error.message)
-        for kept in ("stdout", "stderr"):
-            redact.file(self.logs / f"{name}.{kept}")
-        step = metric_.name if metric_ else name
-        self.seconds[step] = self.seconds.get(step, 0.0) + done.seconds
-        if done.timed_out:
-            return Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {timeout:g} seconds")
-        if said := jail.not_started(self.jail, done):
-            return Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
-        opened = metric.unsealed(done.stdout, nonce) if nonce else done.stdout
-        return replace(done, status=jail.status(self.jail, done), stdout=opened)
+        with cpu.pinned(cpu.choose() if metric_ and metric_.pin else None) as free:
+            ran = self.runner.run(
+                name,
+                argv,
+                place,
+                seconds=timeout,
+                stdin=f"{nonce}\n".encode() if nonce else b"",
+                before=counting.words if counting else (),
+                on_start=free,
+            )
+        if ran.done is not None:
+            step = metric_.name if metric_ else name
+            self.seconds[step] = self.seconds.get(step, 0.0) + ran.done.seconds
+        if ran.refusal is not None or ran.done is None:
+            return ran.refusal or Refusal("crash", f"'{argv[0]}' was not started")
+        done = ran.done
+        return replace(done, stdout=metric.unsealed(done.stdout, nonce)) if nonce else done
 
 
 def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
@@ -352,35 +335,11 @@ def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Pr
         return proof.read_junit(file.read(proof.MAX_REPORT + 1))
 
 
-def _environment(policy: Policy, place: Path) -> dict[str, str]:
-    """All that a measured program is told: nothing of the person's own but PATH and what the policy names."""
-    named = {name: os.environ[name] for name in policy.environment if name in os.environ}
-    return {
-        **named,
-        "PATH": _path(),
-        "HOME": str(place / "home"),
-        "TMPDIR": str(place / "tmp"),
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONNOUSERSITE": "1",
-        "SOURCE_DATE_EPOCH": _EPOCH,
-    }
-
-
-def _path() -> str:
-    # A relative entry would be looked up in the candidate's own tree.
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(each for each in entries if os.path.isabs(each))
-
-
 def _tool(name: str) -> dict[str, Any] | None:
     """Which file a command's first word is, and enough of it to notice another one; None without one."""
     if "/" in name and not os.path.isabs(name):
         return {"path": name}
-    found = shutil.which(name, path=_path())
+    found = shutil.which(name, path=search_path())
     if found is None:
         return None
     real = os.path.realpath(found)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from git_planner import documents, redact
+import git_planner
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
-from git_planner.rules import canonical, names, pages
+from git_planner.rules import canonical, names, pages, transitions
 from git_planner.rules.task import Brief, Task, brief
 
 
@@ -52,6 +51,8 @@ class Pages:
             if mark is not None and mark.oid == oid:
                 found[name] = canonical.loads_ours(data)
             else:
+                from git_planner import documents
+
                 where = f"{names.PLAN}{self.plan}:{self.folder}/{name}"
                 found[name] = documents.read("plan", data, where)
                 self._keep(name, oid, found[name])
@@ -87,16 +88,41 @@ class Pages:
         Raises:
             PlannerError: E_SCHEMA.
         """
-        edited: dict[str, dict[str, Any]] = {}
+        from git_planner import documents, redact
+
+        edited = {}
         for task in changed:
-            document = redact.document(task.document())
-            documents.check("task", document, task.id)
-            name = pages.page_name(task.number)
-            page = edited.get(name) or found.get(name) or {**found[pages.FIRST], "tasks": []}
-            others = [each for each in page["tasks"] if each["id"] != task.id]
-            tasks = sorted([*others, document], key=lambda each: pages.task_number(each["id"]))
-            edited[name] = {**page, "tasks": tasks}
-        return {f"{self.folder}/{name}": canonical.dumps(page) for name, page in edited.items()}
+            edited[task.id] = redact.document(task.document())
+            documents.check("task", edited[task.id], task.id)
+        return self._edits(found, edited)
+
+    def with_followed(
+        self, found: Mapping[str, Mapping[str, Any]], changed: Iterable[tuple[Task, Task]]
+    ) -> dict[str, bytes | None]:
+        """The same for tasks, as they were and as they are, that were moved by what git holds.
+
+        Raises:
+            PlannerError: E_SCHEMA when anything else of them has changed.
+        """
+        edited = {}
+        for before, after in changed:
+            edited[after.id] = after.document()
+            transitions.check_followed(before.document(), edited[after.id])
+        return self._edits(found, edited)
+
+    def _edits(
+        self, found: Mapping[str, Mapping[str, Any]], edited: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, bytes | None]:
+        by_page: dict[str, dict[str, Any]] = {}
+        for task_id, document in edited.items():
+            by_page.setdefault(pages.page_name(pages.task_number(task_id)), {})[task_id] = document
+        edits: dict[str, bytes | None] = {}
+        for name, fresh in by_page.items():
+            page = found.get(name) or {**found[pages.FIRST], "tasks": []}
+            tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
+            in_order = sorted(tasks.values(), key=lambda each: pages.task_number(each["id"]))
+            edits[f"{self.folder}/{name}"] = canonical.dumps({**page, "tasks": in_order})
+        return edits
 
     def accepted(self, edits: Mapping[str, bytes | None]) -> None:
         """Remember that what was written has been judged."""
@@ -124,7 +150,7 @@ class Pages:
         mark = self._marks[name] = _Mark(oid, [brief(task) for task in page["tasks"]])
         kept = {"judge": _judge(), "oid": oid, "briefs": [list(each) for each in mark.briefs]}
         place = self._place(name)
-        draft = place.with_name(f"{name}.{secrets.token_hex(4)}")
+        draft = place.with_name(f"{name}.{os.getpid()}")
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
             draft.write_bytes(canonical.dumps_ours(kept))
@@ -143,5 +169,10 @@ class _Mark(NamedTuple):
 
 @cache
 def _judge() -> str:
-    """Names the schema that accepted a page, and what is kept of one."""
-    return canonical.digest([documents.schema("plan"), Brief._fields])
+    """Names the schemas that accepted a page, and what is kept of one."""
+    folder = os.path.join(os.path.dirname(git_planner.__file__), "schemas")
+    state = hashlib.sha256(repr(Brief._fields).encode())
+    for kind in ("plan", "task"):
+        with open(os.path.join(folder, f"{kind}.json"), "rb") as file:
+            state.update(file.read() + b"\0")
+    return state.hexdigest()

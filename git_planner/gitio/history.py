@@ -101,3 +101,40 @@ def trailers(git: Git, commit: str, key: str) -> list[str]:
     """The values of one trailer of a commit's message."""
     values = git.line("log", "-1", f"--format=%(trailers:key={key},valueonly,unfold)", commit)
     return [value for value in values.splitlines() if value]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One commit of a log. `side` is '<' or '>' in a comparison of two tips; parents are joined by spaces."""
+
+    side: str
+    oid: str
+    tree: str
+    parents: str
+    subject: str
+    tasks: str
+    plan: str
+    body: str
+
+
+_LOGGED = (
+    "%m%x00%H%x00%T%x00%P%x00%s%x00%(trailers:key=Planner-Task,valueonly,unfold)%x00"
+    "%(trailers:key=Planner-Plan,valueonly,unfold)%x00%b"
+)
+
+
+def log(git: Git, revisions: Sequence[str], *, sides: bool = False) -> list[Logged]:
+    """Commits with what their messages say, children before their parents, in one call.
+
+    Args:
+        revisions: object ids, '^' before those whose history is left out, or one 'OLD...NEW'.
+        sides: tell which side of such a comparison a commit is on.
+    """
+    words = ("log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--encoding=UTF-8")
+    more = ("--left-right",) if sides else ()
+    asked = "".join(f"{each}\n" for each in revisions).encode()
+    raw = git.bytes(*words, *more, f"--format={_LOGGED}", "--stdin", stdin=asked)
+    # A message may hold anything but NUL, and need not be the UTF-8 it says it is.
+    fields = raw.decode("utf-8", "surrogateescape").split("\0")
+    size = len(Logged.__slots__)
+    return [Logged(*fields[at : at + size]) for at in range(0, len(fields) - size + 1, size)]

@@ -7,7 +7,6 @@ compare-and-swap transaction. A lost compare runs the decision again on fresh ti
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -18,7 +17,10 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import Batch, Result, failure, read_objects
 from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
 from git_planner.gitio.repository import Repository, open_repository
-from git_planner.gitio.worktree import Lockstep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from git_planner.gitio.worktree import Lockstep
 
 TRIES = 100
 # A ref's lock file of another git can be in the way without the ref having moved.
@@ -182,6 +184,8 @@ class Store:
                 unmoved += 1
                 if unmoved >= UNMOVED_TRIES:
                     raise failure(("update-ref",), result, self.repo.git.cwd)
+            import random
+
             time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
         raise PlannerError(
             "E_CONFLICT",
@@ -299,6 +303,8 @@ class Store:
             for swap in swaps:
                 worktree = tips.worktrees.get(swap.ref)
                 if worktree and swap.old and swap.new and worktree.is_dir():
+                    from git_planner.gitio.worktree import Lockstep
+
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)

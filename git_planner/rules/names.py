@@ -6,7 +6,6 @@ Pure; imports only errors.
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 
 from git_planner.errors import PlannerError
@@ -121,6 +120,8 @@ def new_id(stamp: str) -> str:
 
 def token(length: int = 8) -> str:
     """Random characters of a 32-letter alphabet without look-alikes."""
+    import secrets
+
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 

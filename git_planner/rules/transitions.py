@@ -5,8 +5,10 @@ A status that is not in the table is refused everywhere: by commands, hooks, run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.task import STATUSES, Evidence, Question, Reply, Status, Task
@@ -20,7 +22,8 @@ TRANSITIONS: Mapping[Status, tuple[Status, ...]] = {
     "needs_input": ("todo", "agent_done", *_OUT),
     "agent_done": ("todo", "needs_input", "review_ready", "done", *_OUT),
     "review_ready": ("todo", "needs_input", "agent_done", "done", *_OUT),
-    "done": ("todo",),
+    # Back to 'agent_done' when what was verified is no longer what is there.
+    "done": ("todo", "agent_done"),
     "deferred": ("todo", "cancelled"),
     "cancelled": ("todo",),
 }
@@ -128,3 +131,35 @@ def answered(task: Task, reply: Reply) -> Task:
 def with_evidence(task: Task, evidence: Evidence) -> Task:
     """A task with further evidence of its present attempt; its status stays."""
     return replace(task, evidence=(*task.evidence, replace(evidence, attempt=task.attempt)))
+
+
+# What follows from commits, runs and evidence; all else of a task is what people and planners wrote.
+_FOLLOWS = frozenset(("status", "reason", "owner", "attempt", "run", "branch", "commits"))
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+def check_followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Judge the document of a task that was moved by what git holds: only what may follow from that changed.
+
+    What it was before has passed its schema, and loading what judges by schemas takes longer than a commit.
+
+    Raises:
+        PlannerError: E_SCHEMA.
+    """
+    wrong = [name for name in after if name not in _FOLLOWS and after[name] != before.get(name)]
+    if after["status"] not in STATUSES:
+        wrong.append("status")
+    if not 1 <= after["attempt"] <= 1_000_000:
+        wrong.append("attempt")
+    if len(after["reason"] or "") > 20_000:
+        wrong.append("reason")
+    # Whose task it is and where is only ever taken away.
+    wrong += [name for name in ("owner", "run", "branch") if after[name] not in (None, before[name])]
+    if len(after["commits"]) > 10_000 or not all(map(_OID.fullmatch, after["commits"])):
+        wrong.append("commits")
+    if wrong or before.keys() != after.keys():
+        raise PlannerError(
+            "E_SCHEMA",
+            f"'{before['id']}' cannot be written as it is: {', '.join(wrong) or 'its fields'}",
+            hint="see the schema with 'git planner schema plan'",
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.bench.timing import Figure
 from tests.lab import sealed
 
-PARTS = ("help", "hooks", "edit", "lists", "records", "spec", "tasks")
+PARTS = ("help", "hooks", "advance", "edit", "lists", "records", "spec", "tasks")
 
 
 def main() -> None:

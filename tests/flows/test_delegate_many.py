@@ -1,4 +1,4 @@
-"""Many tasks and many delegators: each task is begun once, over a remote, too; side by side where possible."""
+"""Many tasks and many delegators: each task is begun once, over a remote, too; side by side where it goes."""
 
 from __future__ import annotations
 

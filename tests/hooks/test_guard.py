@@ -179,8 +179,10 @@ def test_python_does_not_start_for_what_is_not_governed(lab: Lab) -> None:
     assert hooks_started(lab, "commit", "-q", "-m", "yes") == [
         "pre-commit",
         "prepare-commit-msg",
+        "commit-msg",
         "reference-transaction",
         "reference-transaction",
+        "post-commit",
     ]
     change(lab)
     assert lab.run_git("commit", "-q", "-m", "no").status == 1

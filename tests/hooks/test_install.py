@@ -188,12 +188,14 @@ def test_changed_and_missing_hooks_are_told(lab: Lab) -> None:
 
 def test_a_hook_that_comes_later(lab: Lab) -> None:
     guarded_lab(lab)
-    hook(lab.path / ".git/hooks/post-commit", 'echo "later" >&2')
-    hook(lab.path / ".git/hooks/pre-commit", 'echo "later too" >&2')
-    assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "later too\nlater\n"
-    assert codes(lab) == ["hooks-stale"]
-    assert hooks.install(lab.repo).chained == ("pre-commit", "post-commit")
-    assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "later too\nlater\n"
+    hook(lab.path / ".git/hooks/post-checkout", 'echo "later" >&2')
+    hook(lab.path / ".git/hooks/post-commit", 'echo "later too" >&2')
+    for turn in range(2):
+        assert lab.run_git("checkout", "-q", "--", ".").err == "later\n"
+        assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "later too\n"
+        before = codes(lab)
+        assert hooks.install(lab.repo).chained == ("post-commit", "post-checkout")
+        assert (before, codes(lab)) == (["hooks-stale"] if turn == 0 else [], [])
 
 
 def test_the_interpreter_is_gone(lab: Lab) -> None:

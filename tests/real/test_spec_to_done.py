@@ -1,4 +1,4 @@
-"""A change to a real library, from its proposal to three tasks done by evidence, by the real codex and gemini.
+"""A change to a real library, from its proposal to three tasks done by evidence, by the real clients.
 
 sqlparse gets a formatting option, its tests and its page of documentation: proposed as a spec, researched,
 drafted in three options, criticised, chosen, carried out by three agents in worktrees of their own, verified.

@@ -1,0 +1,87 @@
+"""`git plan sync`: tasks as commits, trailers, records and runs say, however often it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from git_planner import config
+from git_planner.flows.advance import Advanced, Prove, advance_plan
+from git_planner.flows.current import current_plan
+from git_planner.flows.ledger import Rows, find
+from git_planner.gitio.repository import Repository
+from git_planner.rules.advance import History
+from git_planner.rules.task import Evidence, Execution, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What changed, or would change, and why."""
+
+    advanced: Advanced
+    dry_run: bool
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/sync@1",
+            "plan": self.advanced.plan,
+            "dry_run": self.dry_run,
+            "changes": [
+                {
+                    "task": each.after.id,
+                    "before": each.before.status,
+                    "after": each.after.status,
+                    "attempt": each.after.attempt,
+                    "commits": list(each.after.commits),
+                    "why": each.why,
+                }
+                for each in self.advanced.changes
+            ],
+            "unknown": list(self.advanced.unknown),
+            "held": list(self.advanced.held),
+        }
+
+
+def sync(repo: Repository, plan: str | None, *, dry_run: bool = False) -> Synced:
+    """Rebuild the statuses of a plan's tasks.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name; the current one when None.
+        dry_run: only say what would change.
+
+    Raises:
+        PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
+    """
+    name = current_plan(repo, plan)
+    return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run)
+
+
+def _records(repo: Repository, plan: str) -> Prove:
+    """What a plan's records show of its tasks.
+
+    A valid record shows that the policy's correctness command passed on that commit, with the guarded files
+    of the trusted base, and no more. So it is evidence for tasks that are verified by exactly that command.
+    """
+    valid = {row.commit: row.id for row in Rows(repo).of(plan) if row.valid and row.kind != "imported"}
+
+    def prove(task: Task, seen: History) -> tuple[Task, str | None]:
+        commit = task.commits[-1] if task.commits else ""
+        known = seen.commits.get(commit)
+        if task.status != "agent_done" or known is None or commit not in valid or not task.verify:
+            return task, None
+        note = f"record {valid[commit]}"
+        if any(each.attempt == task.attempt and each.commit == commit for each in task.evidence):
+            return task, None
+        record = find(repo, plan, valid[commit])
+        correctness = config.policy_at(repo, record.base).correctness
+        if correctness is None or any(each != correctness.run for each in task.verify):
+            return task, None
+        seconds = record.seconds.get("correctness", 0.0)
+        run = Execution(correctness.run, 0, seconds, None)
+        by, at, tree = "git record", record.created_at, known.tree
+        proof = Evidence("verified", at, by, task.attempt, commit, tree, ok=True, runs=(run,), note=note)
+        return replace(task, evidence=(*task.evidence, proof)), f"{note} shows it"
+
+    return prove

@@ -1,0 +1,69 @@
+"""A commit that names a task, over a bare one: on iter/*, and on an ordinary branch."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tests.bench.timing import Figure, in_turn
+
+TASKS = 10
+
+
+def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
+    """Time commits with and without a task's id, in turn with a bare one."""
+    places = {name: _repository(root / name, env) for name in ("bare", "iter", "main")}
+    for name in ("iter", "main"):
+        _run(["git", "planner", "init"], places[name], env)
+        _run(["git", "add", ".git-planner.yml"], places[name], env)
+        _run(["git", "commit", "-q", "-m", "policy"], places[name], env)
+        for number in range(TASKS):
+            _run(["git", "plan", "task", "add", f"do {number}"], places[name], env)
+    _run(["git", "switch", "-q", "-c", "iter/0001-bench"], places["iter"], env)
+    actions = {
+        "bare": _committer(places["bare"], env, "turn"),
+        "iter": _committer(places["iter"], env, "task_{:03d}: turn"),
+        "iter, none": _committer(places["iter"], env, "turn"),
+        "main": _committer(places["main"], env, "TASK-{}: turn"),
+        "main, none": _committer(places["main"], env, "turn"),
+    }
+    taken = in_turn(actions, 60 // fewer, 5)
+    bare = taken["bare"].median
+    over = {name: each.median - bare for name, each in taken.items()}
+    yield Figure(
+        "git commit on iter/* with a task's id: over bare", 100, over["iter"], "ms", f"bare {bare:.1f} ms"
+    )
+    yield Figure("git commit on main with a task's id: over bare", 100, over["main"], "ms")
+    yield Figure("git commit on iter/* without, with a plan: over bare", 12, over["iter, none"], "ms")
+    yield Figure("git commit on main without, with a plan: over bare", 4, over["main, none"], "ms")
+
+
+def _repository(path: Path, env: Mapping[str, str]) -> Path:
+    _run(["git", "init", "-q", "-b", "main", str(path)], path.parent, env)
+    (path / "src.py").write_text("x = 0\n")
+    _run(["git", "config", "gc.auto", "0"], path, env)
+    _run(["git", "add", "."], path, env)
+    _run(["git", "commit", "-q", "-m", "first"], path, env)
+    return path
+
+
+def _committer(place: Path, env: Mapping[str, str], message: str) -> Callable[[], float]:
+    turn = iter(range(10**6))
+
+    def run() -> float:
+        number = next(turn)
+        (place / "src.py").write_text(f"x = {time.time_ns()}\n")
+        _run(["git", "add", "src.py"], place, env)
+        started = time.perf_counter()
+        _run(["git", "commit", "-q", "-m", message.format(number % TASKS + 1)], place, env)
+        return (time.perf_counter() - started) * 1000
+
+    return run
+
+
+def _run(argv: list[str], cwd: Path, env: Mapping[str, str]) -> None:
+    done = subprocess.run(argv, cwd=cwd, env=dict(env), capture_output=True, check=False, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
