@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -91,6 +93,7 @@ class Carrier:
                 "GIT_PLANNER_PLAN": run.plan,
                 "GIT_PLANNER_TASK": run.task,
                 "GIT_PLANNER_RUN": run.run,
+                "GIT_PLANNER_PROGRAM": _program(),
                 results.VARIABLE: str(out / RESULT),
             },
             writable=(out,),
@@ -104,12 +107,18 @@ class Carrier:
             plan=run.plan,
             goal=str(found.about.get("goal", "")),
             run=run.run,
+            program=shlex.quote(_program()),
             policy=_limits(policy),
             before=[found.task(each) for each in task.dependencies],
             handoff=read_handoff(self.repo, run.plan, task) if task.handoff else "",
             reports=run.reports,
         )
         return assignment.prompt(text("task"), task, setting, policy.prompt_budget)
+
+
+def _program() -> str:
+    """The program behind `git plan`. Agents' shells often read a login's profile, which sets another PATH."""
+    return shutil.which("git-plan") or "git-plan"
 
 
 def _limits(policy: Policy) -> Sequence[str]:

@@ -19,13 +19,15 @@ _TALK = 0.4
 class Setting:
     """What surrounds a task's work.
 
-    `run` is the run's id. `policy` are lines about what may and may not change beside the task's own scope.
+    `run` is the run's id, `program` how `git plan` is called where a shell may not know it.
+    `policy` are lines about what may and may not change beside the task's own scope.
     `before` are the tasks it depends on.
     """
 
     plan: str
     goal: str
     run: str
+    program: str = "git plan"
     policy: Sequence[str] = ()
     before: Sequence[Task] = ()
     handoff: str = ""
@@ -104,7 +106,7 @@ def _talk(task: Task, setting: Setting) -> Iterator[str]:
 
 
 def _ending(task: Task, setting: Setting) -> list[str]:
-    call = f"git plan task result {task.id} --run {setting.run}"
+    call = f"{setting.program} task result {task.id} --run {setting.run}"
     return [
         "\n".join(
             [

@@ -52,7 +52,7 @@ def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> No
     }
     prompt = (folder / "prompt.md").read_text()
     assert prompt.startswith("You carry out one task")
-    assert f"git plan task result task_001 --run {run.run} --status done" in prompt
+    assert f"/git-plan task result task_001 --run {run.run} --status done" in prompt
     assert "- src/**" in prompt
     assert delegate(lab) == (0, {**done, "runs": [], "recovered": []})
     assert begun(lab) == ["task_001"]

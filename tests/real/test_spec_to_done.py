@@ -19,7 +19,7 @@ from tests.doubles import responses
 from tests.doubles.gemini import gemini_home
 from tests.doubles.responses import codex_home, patches, runs, says
 from tests.lab import Lab
-from tests.preplan import FINDINGS, option, review
+from tests.preplan import option, review
 from tests.real.conftest import Place
 
 pytestmark = pytest.mark.real
@@ -30,6 +30,7 @@ schema: git-planner/policy@1
 base: main
 guard: ["tests/test_[a-r]*.py", tests/files/**, tests/utils.py, pyproject.toml, benchmarks/**]
 scope: {allow: ["sqlparse/**", "tests/**", "docs/**"]}
+correctness: {run: [python, -m, pytest, -q, tests], proof: junit, timeout: 120}
 agents:
   planner: codex
   implementer: codex
@@ -116,8 +117,23 @@ DOCS = """\
  ``truncate_strings``
 *** End Patch
 """
+FINDINGS = """\
+## Findings
+
+Options are judged in `validate_options` and become filters in `build_filter_stack`, both in
+`sqlparse/formatter.py`. The filter that is needed is there: `StripTrailingSemicolonFilter` in
+`sqlparse/filters/others.py`, which `sqlparse.split` uses. Options are listed in `docs/source/api.rst`.
+
+## Risks
+
+- With `reindent` the filter must come before the one that sets line breaks.
+
+## Open questions
+
+Nothing is open.
+"""
 RESULT = (
-    'git plan task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN" '
+    '"$GIT_PLANNER_PROGRAM" task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN" '
     '--status done --summary "as the task says"'
 )
 CHECK = (
