@@ -64,7 +64,7 @@ def test_from_research_to_tasks(place: Place, codex: Path, gemini: Path) -> None
         responses.answers(options()),
         responses.says(review()),
     ]
-    cut = stub.says(review()[:400], "MAX_TOKENS")
+    cut = stub.says(review()[:-20], "MAX_TOKENS")
     with agents(place, codex, gemini, turns, cut, stub.says(review())) as server, lab.undisturbed():
         for words in (
             ["research", "--goal", "make the number smaller", "--json"],
