@@ -74,6 +74,7 @@ def run(
     on_start: Callable[[Started], None] | None = None,
     on_tick: Callable[[], None] | None = None,
     grace: float = GRACE,
+    mark: str | None = None,
 ) -> Finished:
     """Run a program to its end or to its deadline; afterwards neither it nor anything it started is left.
 
@@ -89,12 +90,13 @@ def run(
         on_start: called once, with what a later run needs to find this one.
         on_tick: called every TICK seconds while the program runs; what it raises ends the program.
         grace: seconds between the polite signal and the one that cannot be ignored.
+        mark: what it shall carry in its environment, see `new_mark`; made up when None.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_USAGE (it cannot be started), E_NO_SPACE.
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came meanwhile; the program has been ended.
     """
-    mark, began = secrets.token_hex(16), time.monotonic()
+    mark, began = mark or new_mark(), time.monotonic()
     with contextlib.ExitStack() as stack:
         signals = stack.enter_context(_Signals())
         sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
@@ -114,6 +116,11 @@ def run(
     out, err = (bytes(sink.kept) for sink in sinks)
     cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
     return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut)
+
+
+def new_mark() -> str:
+    """A mark that no other program carries. Noted before the start, it finds a program whatever happens."""
+    return secrets.token_hex(16)
 
 
 def related(mark: str, session: int | None = None) -> list[psutil.Process]:

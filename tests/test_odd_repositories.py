@@ -33,6 +33,10 @@ ARGUMENTS = {
     },
     **{f"git-plan task {name}": ["task_001", "--reason", "so"] for name in ("cancel", "defer")},
     "git-plan task answer": ["task_001", "yes"],
+    "git-plan task result": [
+        *["task_001", "--run", "20261128T120000Z-abcdefgh", "--status", "done", "--summary", "x"]
+    ],
+    "git-plan delegate": ["--dry-run"],
     "git-plan task input": ["task_001", "--summary", "really?"],
     "git-plan show": ["3"],
     "git-iterate show": ["3"],
@@ -180,6 +184,7 @@ EXPECTED: dict[str, dict[str, str]] = {
     "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
 }
 ANYWHERE = {
+    "git-plan task result": "E_RESULT",
     "git-plan codex": "E_MISSING_TOOL",
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
@@ -198,7 +203,8 @@ NO_REMOTE = {**ANYWHERE, **dict.fromkeys(SHARING, "E_REMOTE")}
 UNBORN = {
     **NO_REMOTE,
     **dict.fromkeys((*TASKS, "git-plan lint", "git-plan push"), "E_NO_PLAN"),
-    **dict.fromkeys(("git-plan task add", "git-plan spec compile"), "E_UNBORN"),
+    "git-plan task result": "E_RESULT",
+    **dict.fromkeys(("git-plan task add", "git-plan spec compile", "git-plan delegate"), "E_UNBORN"),
     **dict.fromkeys(MAIN, "E_UNBORN"),
     **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),
     **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner import process, redact
 from git_planner.gitio.git import environment
-from git_planner.host.identity import identity
+from git_planner.host.identity import expected, identity
 from git_planner.process import Finished, Started
 from git_planner.rules import canonical
 
@@ -46,6 +46,10 @@ def run_agent(
     keep(folder / PROMPT, stdin)
     keep(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)})
 
+    mark = process.new_mark()
+    # Noted before the start: who is killed right after it leaves a program that can be found.
+    keep(folder / PROCESS, expected(argv[0], mark).document())
+
     def started(child: Started) -> None:
         who = identity(child.pid, child.mark)
         if who is not None:
@@ -63,6 +67,7 @@ def run_agent(
             on_line=on_line,
             on_start=started,
             on_tick=on_tick,
+            mark=mark,
         )
     finally:
         (folder / PROCESS).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows import runs
 from git_planner.flows.base import Base, find_base
 from git_planner.flows.claims import Begin, Claim, Claimant, claim_of, claim_task, here
+from git_planner.flows.iterations import TASK
 from git_planner.flows.plan import state_commit
 from git_planner.flows.runs import Run
 from git_planner.flows.tasks import Tasks
@@ -202,7 +203,7 @@ def _state(wish: Intent, task: Task) -> State:
         packet=canonical.digest(task.document()),
         directive=directive,
         directive_digest=canonical.digest(directive.document()),
-        planner={"name": "task", "model": None, "attempts": 0, "seconds": 0},
+        planner={"name": TASK, "model": None, "attempts": 0, "seconds": 0},
         created_at=wish.who.now,
     )
 

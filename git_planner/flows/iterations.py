@@ -21,6 +21,9 @@ from git_planner.rules.ledger import Row
 
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
 
+# The planner that the state of a task's iteration names.
+TASK = "task"
+
 WORDS: dict[Phase, str] = {
     "reserved": "planning ended before there was a directive",
     "planned": "there is a directive, and no commit that carries it out yet",
@@ -100,6 +103,11 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     found += [Iteration(number, "reserved") for number in numbers - known]
     wanted = (each for each in found if plan is None or (each.state is not None and each.state.plan == plan))
     return sorted(wanted, key=lambda each: (each.number, each.branch or ""))
+
+
+def of_task(iteration: Iteration) -> bool:
+    """Whether an iteration was begun for a task: its end is told by the task, and it need not be recorded."""
+    return iteration.state is not None and iteration.state.planner["name"] == TASK
 
 
 def find(repo: Repository, number: int) -> Iteration:

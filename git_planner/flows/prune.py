@@ -9,7 +9,7 @@ from typing import Any
 from git_planner import config
 from git_planner.agents.contract import Tell
 from git_planner.flows import ownership
-from git_planner.flows.iterations import Iteration, survey
+from git_planner.flows.iterations import Iteration, of_task, survey
 from git_planner.flows.resume import is_ours
 from git_planner.gitio import iteration_tree, worktree
 from git_planner.gitio.repository import Repository
@@ -104,7 +104,7 @@ def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) ->
 def _why_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
     """Why a worktree that is there may not go: work that is only in it, or somebody in it."""
     there = iteration_tree.at(place.path, repo)
-    if iteration.phase != "recorded":
+    if iteration.phase != "recorded" and not of_task(iteration):
         return f"the iteration is not finished ({iteration.phase})"
     if there is None:
         return "it is not a worktree of this repository any more"

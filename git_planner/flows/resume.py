@@ -11,7 +11,7 @@ from git_planner.agents.contract import Tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows import ownership
 from git_planner.flows.iterate import IterationResult, Options, carry_out, interruptible
-from git_planner.flows.iterations import WORDS, Iteration, find, survey
+from git_planner.flows.iterations import WORDS, Iteration, find, of_task, survey
 from git_planner.flows.record import Recorded, record, record_failure
 from git_planner.flows.why import record_of
 from git_planner.gitio import history, iteration_tree, worktree
@@ -87,7 +87,9 @@ def _only(repo: Repository) -> Iteration | None:
     open_ones = [
         each
         for each in survey(repo)
-        if each.phase not in ("recorded", "reserved") and ownership.busy(repo, each.number) is None
+        if each.phase not in ("recorded", "reserved")
+        and not of_task(each)
+        and ownership.busy(repo, each.number) is None
     ]
     if len(open_ones) > 1:
         raise PlannerError(

@@ -9,6 +9,7 @@ from git_planner import config
 from git_planner.flows.advance import Advanced, Prove, advance_plan
 from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import Rows, find
+from git_planner.flows.recovery import recover
 from git_planner.gitio.repository import Repository
 from git_planner.rules.advance import History
 from git_planner.rules.task import Evidence, Execution, Task
@@ -55,6 +56,9 @@ def sync(repo: Repository, plan: str | None, *, dry_run: bool = False) -> Synced
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
     """
     name = current_plan(repo, plan)
+    if not dry_run:
+        # What a dead delegator left is brought to its end first: it says which attempt a commit is of.
+        recover(repo, name, lambda _: None)
     return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run)
 
 

@@ -54,6 +54,11 @@ def identity(pid: int, mark: str = "") -> Identity | None:
     return None
 
 
+def expected(argv0: str, mark: str) -> Identity:
+    """Who a program will be that is about to be started: known by its mark alone."""
+    return Identity(0, 0.0, boot(), argv0, mark)
+
+
 def alive(who: Identity) -> bool:
     """Whether this very process still runs. A process that has only not been reaped does not."""
     return _process(who) is not None
@@ -90,7 +95,7 @@ def boot() -> str:
 def _process(who: Identity) -> psutil.Process | None:
     import psutil
 
-    if who.boot != boot():
+    if who.boot != boot() or who.pid == 0:
         return None
     with contextlib.suppress(psutil.Error):
         found = psutil.Process(who.pid)

@@ -168,8 +168,8 @@ def test_a_stranger_that_took_an_agents_number_is_left_alone(lab: Lab) -> None:
     with lab.entered():
         run = store.listing(lab.repo)[0]
         place = store.folder(lab.repo, run.run) / "process.json"
-        who = json.loads(place.read_text())
-        place.write_text(json.dumps({**who, "pid": stranger.pid, "create_time": who["create_time"] - 60}))
+        before = {"pid": stranger.pid, "create_time": psutil.Process(stranger.pid).create_time() - 60}
+        place.write_text(json.dumps({**json.loads(place.read_text()), **before}))
     assert doctor(lab, "--run", run.run)[1]["runs"][0]["agent"] == []
     assert doctor(lab, "--run", run.run, "--end")[1]["ended"] == []
     assert stranger.poll() is None

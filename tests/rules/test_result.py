@@ -1,0 +1,112 @@
+"""What becomes of a task when its run has ended; and the page for people says the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from git_planner.rules import assignment
+from git_planner.rules.directive import Directive
+from git_planner.rules.result import OUTCOMES, SAID, How, Result, Said, decided, result_from
+from git_planner.rules.task import Question, Reply, Task
+from git_planner.rules.transitions import TRANSITIONS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "delegation.md").read_text(encoding="utf-8")
+
+
+def result(status: Said) -> Result:
+    asked = "which?" if status == "needs_input" else None
+    at = "2026-11-28T12:00:00Z"
+    return Result(
+        "default", "task_001", "k3v9x2ab", 1, "20261128T120000Z-k3v9x2ab", status, "so", (), None, asked, at
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "said", "reports", "outcome"),
+    [
+        ("ended", "done", True, "done"),
+        ("ended", None, True, "no_result"),
+        ("ended", None, False, "done"),
+        ("failed", None, True, "agent_failed"),
+        ("failed", None, False, "agent_failed"),
+        ("failed", "done", True, "agent_failed"),
+        ("failed", "blocked", True, "blocked"),
+        ("deadline", None, True, "deadline"),
+        ("deadline", "done", True, "deadline"),
+        ("deadline", "needs_input", True, "needs_input"),
+        ("lost", None, True, "lost"),
+        ("lost", None, False, "lost"),
+        ("lost", "done", True, "done"),
+        ("lost", "partial", True, "partial"),
+        ("interrupted", None, False, "interrupted"),
+        ("interrupted", "done", True, "done"),
+        ("interrupted", "failed", True, "failed"),
+    ],
+)
+def test_each_way_to_end_has_one_outcome(how: How, said: Said | None, reports: bool, outcome: str) -> None:
+    found = decided(how, "words", result(said) if said else None, None, reports=reports)
+    assert found.outcome == outcome
+    assert found.take == (outcome == "done")
+
+
+def test_every_combination_has_an_outcome_of_the_table_that_a_task_in_progress_may_take() -> None:
+    ways = itertools.product(get_args(How), (None, *SAID), (None, "broken"), (True, False))
+    for how, said, unusable, reports in ways:
+        found = decided(how, "words", result(said) if said else None, unusable, reports=reports)
+        assert found.status in TRANSITIONS["in_progress"]
+        assert (found.outcome == "bad_result") == (unusable is not None)
+        assert found.take <= (found.outcome == "done")
+
+
+def test_a_result_comes_back_from_its_document() -> None:
+    for status in SAID:
+        assert result_from(result(status).document()) == result(status)
+
+
+def test_the_page_lists_every_outcome() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, re.MULTILINE)
+    assert {name: (status, words) for name, status, words in rows} == OUTCOMES
+
+
+TASK = Task(
+    "task_007",
+    "k3v9x2ab",
+    "Make it smaller",
+    intent="It is large",
+    actions=("write 90",),
+    write_scope=("src/**",),
+    acceptance=("it is smaller",),
+    verify=(("python", "-c", "print(1)"),),
+    notes=("mind the gap",),
+    inputs=(
+        Question("2026-11-28T12:00:00Z", "a", "How small?", answer=Reply("2026-11-28T12:00:00Z", "b", "90")),
+    ),
+)
+
+
+def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -> None:
+    setting = assignment.Setting("default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000)
+    whole = assignment.prompt("FIXED", TASK, setting, 100_000)
+    for words in ("FIXED", "task_007", "It is large", "write 90", "src/**", "it is smaller", "mind the gap"):
+        assert words in whole
+    for words in ("How small?", "90", "never: tests/**", "task result task_007 --run RUN --status done"):
+        assert words in whole
+    cut = assignment.prompt("FIXED", TASK, setting, 4000)
+    assert len(cut) <= 4000
+    assert "FIXED" in cut
+    assert "--status needs_input" in cut
+    assert "(cut)" in cut
+
+
+@pytest.mark.parametrize("actions", [(), ("one",), tuple(f"step {number}" for number in range(30))])
+def test_a_directive_fits_its_schema_whatever_the_task(actions: tuple[str, ...]) -> None:
+    from git_planner import documents
+
+    made = assignment.directive_of(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
+    assert isinstance(made, Directive)
+    assert documents.validate("directive", made.document()) == []
