@@ -39,7 +39,7 @@ class Change(NamedTuple):
 class Advanced(NamedTuple):
     """What came of a plan: the tasks that changed, and the ids that commits name and the plan lacks.
 
-    `held` are tasks that a living process works on; what becomes of them is that one's to say.
+    `held` are tasks that a run has claimed, or a living process; what becomes of them is theirs to say.
     """
 
     plan: str
@@ -295,11 +295,13 @@ class _Deciding(NamedTuple):
 
 
 def _by_process(seen: Snapshot, repo: Repository) -> bool:
-    """Whether a living process holds a claim."""
+    """Whether a claim is that of a run, be its process dead: what it left has to be looked at first."""
     from git_planner.flows.holding import claim_on
 
     claim = claim_on(seen)
-    return claim is not None and claim.process is not None and claim.in_force(repo.now())
+    if claim is None:
+        return False
+    return claim.run is not None or (claim.process is not None and claim.in_force(repo.now()))
 
 
 def _claims(repo: Repository, plan: str) -> list[str]:

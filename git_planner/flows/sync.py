@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner import config
+from git_planner.agents.contract import Tell
 from git_planner.flows.advance import Advanced, Prove, advance_plan
 from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import Rows, find
+from git_planner.flows.recovery import recover
 from git_planner.gitio.repository import Repository
 from git_planner.rules.advance import History
 from git_planner.rules.task import Evidence, Execution, Task
@@ -43,18 +45,21 @@ class Synced:
         }
 
 
-def sync(repo: Repository, plan: str | None, *, dry_run: bool = False) -> Synced:
-    """Rebuild the statuses of a plan's tasks.
+def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> Synced:
+    """Rebuild the statuses of a plan's tasks: what dead runs left first, then what commits and records say.
 
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
-        dry_run: only say what would change.
+        tell: progress.
+        dry_run: only say what commits and records would change.
 
     Raises:
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
     """
     name = current_plan(repo, plan)
+    if not dry_run:
+        recover(repo, name, tell)
     return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run)
 
 
