@@ -21,7 +21,7 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.sync import sync as run
 
-    done = run(open_repository(), plan, dry_run=dry_run)
+    done = run(open_repository(), plan, tell=tell, dry_run=dry_run)
     found = done.advanced
     if as_json:
         emit(done.document())
@@ -33,7 +33,7 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     for name in found.unknown:
         tell(f"'{name}' is named by commits, but the plan '{found.plan}' does not have it")
     for name in found.held:
-        tell(f"'{name}' is left alone: a process that works on it is running")
+        tell(f"'{name}' is left alone: a run or a process has it")
     if not found.changes:
         tell(f"the plan '{found.plan}' says what git holds; nothing to change")
     return DONE

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.pages import Pages
@@ -29,8 +28,7 @@ _FEW = 50
 _USUAL_TRUNKS = ("main", "master")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One task that moved: as it was, as it is, and why in words."""
 
     before: Task
@@ -38,11 +36,10 @@ class Change:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Advanced:
+class Advanced(NamedTuple):
     """What came of a plan: the tasks that changed, and the ids that commits name and the plan lacks.
 
-    `held` are tasks that a living process works on; what becomes of them is that one's to say.
+    `held` are tasks that a run has claimed, or a living process; what becomes of them is theirs to say.
     """
 
     plan: str
@@ -51,15 +48,15 @@ class Advanced:
     held: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class _Outcome:
     """What a decision came to; the store may ask for it several times."""
 
-    edits: dict[str, bytes | None] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
-    unsure: bool = False
+    def __init__(self) -> None:
+        self.edits: dict[str, bytes | None] = {}
+        self.changes: list[Change] = []
+        self.unknown: list[str] = []
+        self.held: list[str] = []
+        self.unsure = False
 
     def result(self, plan: str) -> Advanced:
         return Advanced(plan, tuple(self.changes), tuple(self.unknown), tuple(self.held))
@@ -242,8 +239,7 @@ def _quickly(repo: Repository, plan: str, fresh: Sequence[Commit]) -> Advanced |
     return None if outcome.unsure else outcome.result(plan)
 
 
-@dataclass(frozen=True, slots=True)
-class _Deciding:
+class _Deciding(NamedTuple):
     """What becomes of tasks by a history, written into an outcome."""
 
     own: Pages
@@ -299,11 +295,13 @@ class _Deciding:
 
 
 def _by_process(seen: Snapshot, repo: Repository) -> bool:
-    """Whether a living process holds a claim."""
+    """Whether a claim is that of a run, be its process dead: what it left has to be looked at first."""
     from git_planner.flows.holding import claim_on
 
     claim = claim_on(seen)
-    return claim is not None and claim.process is not None and claim.in_force(repo.now())
+    if claim is None:
+        return False
+    return claim.run is not None or (claim.process is not None and claim.in_force(repo.now()))
 
 
 def _claims(repo: Repository, plan: str) -> list[str]:

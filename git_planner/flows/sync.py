@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner import config
+from git_planner.agents.contract import Tell
 from git_planner.flows.advance import Advanced, Prove, advance_plan
 from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import Rows, find
@@ -44,13 +45,14 @@ class Synced:
         }
 
 
-def sync(repo: Repository, plan: str | None, *, dry_run: bool = False) -> Synced:
-    """Rebuild the statuses of a plan's tasks.
+def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> Synced:
+    """Rebuild the statuses of a plan's tasks: what dead runs left first, then what commits and records say.
 
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
-        dry_run: only say what would change.
+        tell: progress.
+        dry_run: only say what commits and records would change.
 
     Raises:
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
@@ -58,7 +60,7 @@ def sync(repo: Repository, plan: str | None, *, dry_run: bool = False) -> Synced
     name = current_plan(repo, plan)
     if not dry_run:
         # What a dead delegator left is brought to its end first: it says which attempt a commit is of.
-        recover(repo, name, lambda _: None)
+        recover(repo, name, tell)
     return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run)
 
 

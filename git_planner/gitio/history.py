@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from git_planner.gitio.git import Git
 
@@ -103,8 +104,7 @@ def trailers(git: Git, commit: str, key: str) -> list[str]:
     return [value for value in values.splitlines() if value]
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """One commit of a log. `side` is '<' or '>' in a comparison of two tips; parents are joined by spaces."""
 
     side: str
@@ -136,5 +136,5 @@ def log(git: Git, revisions: Sequence[str], *, sides: bool = False) -> list[Logg
     raw = git.bytes(*words, *more, f"--format={_LOGGED}", "--stdin", stdin=asked)
     # A message may hold anything but NUL, and need not be the UTF-8 it says it is.
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
-    size = len(Logged.__slots__)
+    size = len(Logged._fields)
     return [Logged(*fields[at : at + size]) for at in range(0, len(fields) - size + 1, size)]

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.rules.pages import task_number
@@ -30,8 +32,7 @@ _TRAILER = r"(?i)planner-task:(.*)"
 _WORKED: frozenset[str] = frozenset(("agent_done", "review_ready", "done"))
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit as far as it matters here: the numbers of the tasks it names, the plan it says they are of
     (None: it says nothing), and the commits it says it reverts.
     """
@@ -44,8 +45,7 @@ class Commit:
     reverts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(NamedTuple):
     """A branch: its full ref and tip. `plan` and `base` are those of the iteration it is, if it is one.
 
     `trunk`: it is the base branch, where work ends. `remote`: another repository's, as it was last seen.
@@ -59,8 +59,7 @@ class Branch:
     remote: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What is known of the commits that matter to one plan.
 
     `work`: the commits that work on a task and stand, by the task's number, oldest first. `commits` are all
@@ -70,8 +69,8 @@ class History:
     """
 
     work: Mapping[int, tuple[Commit, ...]]
-    commits: Mapping[str, Commit] = field(default_factory=dict)
-    undone: Mapping[str, str] = field(default_factory=dict)
+    commits: Mapping[str, Commit]
+    undone: Mapping[str, str] = MappingProxyType({})
     landed: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
 

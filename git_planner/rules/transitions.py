@@ -135,7 +135,7 @@ def with_evidence(task: Task, evidence: Evidence) -> Task:
 
 # What follows from commits, runs and evidence; all else of a task is what people and planners wrote.
 _FOLLOWS = frozenset(("status", "reason", "owner", "attempt", "run", "branch", "commits"))
-_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_OID = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 
 
 def check_followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ def check_followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         wrong.append("reason")
     # Whose task it is and where is only ever taken away.
     wrong += [name for name in ("owner", "run", "branch") if after[name] not in (None, before[name])]
-    if len(after["commits"]) > 10_000 or not all(map(_OID.fullmatch, after["commits"])):
+    if len(after["commits"]) > 10_000 or not all(re.fullmatch(_OID, each) for each in after["commits"]):
         wrong.append("commits")
     if wrong or before.keys() != after.keys():
         raise PlannerError(

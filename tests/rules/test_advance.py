@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,7 +71,7 @@ def line(*commits: Commit) -> list[Commit]:
     """Commits one on top of the other, as git lists them: the last first."""
     found: list[Commit] = []
     for each in commits:
-        found.insert(0, replace(each, parents=(found[0].oid,) if found else ()))
+        found.insert(0, each._replace(parents=(found[0].oid,) if found else ()))
     return found
 
 
