@@ -27,6 +27,8 @@ ARGUMENTS = {
     "git-plan validate": ["{answer}"],
     **{f"git-plan spec {name}": ["a change"] for name in ("archive", "compile", "propose")},
     "git-plan task add": ["a task"],
+    "git-plan task verify": ["task_001", "--note", "looked at it"],
+    "git-plan choose": ["B"],
     **{
         f"git-plan task {name}": ["task_001"]
         for name in ("claim", "release", "resume", "review", "show", "update")
@@ -183,7 +185,11 @@ EXPECTED: dict[str, dict[str, str]] = {
     "with_submodule": {"git-iterate once": "unmeasured", "git-record measure": "unmeasured"},
     "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
 }
+# What these have written before they fail is kept: the failure stands in it.
+CHECKPOINTS = {"git-plan research"}
 ANYWHERE = {
+    "git-plan research": "E_MISSING_TOOL",
+    **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
     "git-plan task result": "E_RESULT",
     "git-plan codex": "E_MISSING_TOOL",
     "git-plan api": "E_MISSING_TOOL",
@@ -202,7 +208,10 @@ SHARING = ("git-iterate best push", "git-plan push", "git-plan pull", "git-plann
 NO_REMOTE = {**ANYWHERE, **dict.fromkeys(SHARING, "E_REMOTE")}
 UNBORN = {
     **NO_REMOTE,
-    **dict.fromkeys((*TASKS, "git-plan lint", "git-plan push"), "E_NO_PLAN"),
+    **dict.fromkeys(
+        (f"git-plan {name}" for name in ("research", "options", "critique", "choose")), "E_UNBORN"
+    ),
+    **dict.fromkeys((*TASKS, "git-plan lint", "git-plan sync", "git-plan push"), "E_NO_PLAN"),
     "git-plan task result": "E_RESULT",
     **dict.fromkeys(("git-plan task add", "git-plan spec compile", "git-plan delegate"), "E_UNBORN"),
     **dict.fromkeys(MAIN, "E_UNBORN"),
@@ -277,7 +286,8 @@ def test_every_command_answers_in_one_document(make_lab: MakeLab, kind: str) -> 
             after = lab.refs() if sound else {}
             new = {ref for ref in before.keys() ^ after.keys() if "/numbers/" not in ref}
             assert not new, command
-            assert all(after[ref] == oid for ref, oid in before.items()), command
+            moved = [ref for ref, oid in before.items() if after[ref] != oid]
+            assert not moved or command in CHECKPOINTS, command
     assert found == {**dict.fromkeys(EVERY, "done"), **CODES_OF[kind]}
     if sound:
         lab.fsck()
