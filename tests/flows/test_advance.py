@@ -15,7 +15,7 @@ from git_planner.flows import hooks
 from git_planner.flows.advance import plan_setting
 from git_planner.flows.claims import Claimant, claim_task
 from git_planner.flows.current import current_plan
-from git_planner.host.identity import identity
+from git_planner.host.identity import Identity, identity
 from git_planner.rules.clock import later
 from tests.lab import Lab, Ran
 from tests.workshop import workshop
@@ -371,6 +371,16 @@ def test_what_a_living_process_works_on_is_left_to_it(shop: Lab) -> None:
     synced(shop)
     assert stands(shop) == ("agent_done", [commit])
     assert shop.git("for-each-ref", "refs/planner/claims") == ""
+
+
+def test_what_a_dead_run_left_comes_first(shop: Lab) -> None:
+    now, gone = shop.repo.now(), Identity(4_000_000, 1.0, "another boot", "x")
+    who = Claimant("agent", now, later(now, 3600), process=gone, run="20261128T120000Z-abcdefgh")
+    claim_task(shop.repo, "default", "task_001", who)
+    commit = change(shop, "task_001: do it", "90\n")
+    assert stands(shop) == ("in_progress", [])
+    assert [(each["before"], each["after"]) for each in synced(shop)["changes"]] == [("todo", "agent_done")]
+    assert (stands(shop), task(shop)["attempt"]) == (("agent_done", [commit]), 2)
 
 
 def test_a_task_that_was_put_back_is_not_done_by_old_commits(shop: Lab) -> None:
