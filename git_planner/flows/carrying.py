@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -107,18 +108,19 @@ class Carrier:
             plan=run.plan,
             goal=str(found.about.get("goal", "")),
             run=run.run,
-            program=shlex.quote(_program()),
             policy=_limits(policy),
             before=[found.task(each) for each in task.dependencies],
             handoff=read_handoff(self.repo, run.plan, task) if task.handoff else "",
             reports=run.reports,
+            program=shlex.quote(_program()),
         )
         return assignment.prompt(text("task"), task, setting, policy.prompt_budget)
 
 
 def _program() -> str:
-    """The program behind `git plan`. Agents' shells often read a login's profile, which sets another PATH."""
-    return shutil.which("git-plan") or "git-plan"
+    """Our own `git-plan` by its path: the shell that an agent gets need not have our PATH."""
+    beside = Path(sys.executable).with_name("git-plan")
+    return str(beside) if beside.exists() else shutil.which("git-plan") or "git-plan"
 
 
 def _limits(policy: Policy) -> Sequence[str]:

@@ -27,11 +27,11 @@ class Setting:
     plan: str
     goal: str
     run: str
-    program: str = "git plan"
     policy: Sequence[str] = ()
     before: Sequence[Task] = ()
     handoff: str = ""
     reports: bool = True
+    program: str = "git plan"
 
 
 def directive_of(task: Task) -> Directive:

@@ -244,3 +244,29 @@ def test_a_hook_that_refuses_the_commit_blocks_the_task(lab: Lab) -> None:
     assert (status, done["runs"][0]["outcome"]) == (1, "commit_refused")
     assert "too small" in (task(lab).reason or "")
     assert lab.show(f"{done['runs'][0]['kept']}:src/value") == "90\n"
+
+
+def test_with_hooks_in_place_the_end_of_a_run_is_told_once(lab: Lab) -> None:
+    bench(lab, ONE, ("two", "--write-scope", "docs/**"))
+    installed = lab.run("git-planner", "hooks", "install")
+    assert installed.status == 0, installed.err
+    status, done = delegate(lab)
+    assert (status, done["runs"][0]["outcome"]) == (0, "done"), done
+    one = task(lab)
+    assert (one.status, len(one.commits), one.reason) == ("agent_done", 1, None)
+    works(lab, f"echo x >tests/test_it; {DONE}")
+    assert delegate(lab)[1]["runs"][0]["outcome"] == "refused"
+    assert task(lab, "task_002").status == "blocked"
+    before = lab.git("rev-parse", "plan/default")
+    assert lab.run("git-plan", "sync").status == 0
+    assert (task(lab), task(lab, "task_002").status) == (one, "blocked"), lab.git("log", "-3", before)
+
+
+def test_worktrees_of_tasks_are_pruned_and_their_iterations_are_not_resumed_by_chance(lab: Lab) -> None:
+    bench(lab, ONE)
+    works(lab, "echo 90 >src/value", f"{SAY} --status partial --summary half")
+    delegate(lab)
+    nothing = lab.run("git-iterate", "resume", "--json")
+    assert json.loads(nothing.out)["found"] == "nothing", nothing.err
+    pruned = json.loads(lab.run("git-iterate", "prune", "--json").out)
+    assert [each["removed"] for each in pruned["places"]] == [True], pruned

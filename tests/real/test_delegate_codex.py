@@ -1,0 +1,93 @@
+"""The real codex works on a task: it edits in its sandbox, and says so through its own tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.doubles import responses
+from tests.doubles.responses import codex_home, serving
+from tests.flows.delegating import bench, delegate, kept, task
+from tests.real.conftest import Place
+
+pytestmark = pytest.mark.real
+
+# The shell that codex starts has a PATH of its own.
+SAY = '"$GIT_PLANNER_PROGRAM" task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN"'
+DONE = f"{SAY} --status done --summary 'did it'"
+
+
+@pytest.fixture
+def ready(place: Place, codex: Path) -> Place:
+    """A place with tasks, and codex as the one that they are delegated to."""
+    lab = place.lab
+    lab.env |= {
+        "GIT_PLANNER_CODEX": str(codex),
+        "GIT_PLANNER_CODEX_HOME": str(place.folder / "home"),
+        "GIT_PLANNER_IMPLEMENTER": "codex",
+        "STUB_API_KEY": "stub-key",
+    }
+    if not (lab.path / "src").exists():
+        scopes = ("src/value", "docs/**", "src/other")
+        bench(lab, *[(f"write {scope}", "--write-scope", scope) for scope in scopes])
+    return place
+
+
+def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place) -> None:
+    lab = ready.lab
+    outside = ready.folder / "outside"
+    turns = (
+        responses.edits("src/value", "100", "90"),
+        responses.runs(f"echo x >{outside}; echo x >../../repo/stray; {DONE}"),
+        responses.says("I made it smaller."),
+    )
+    with serving(*turns) as server:
+        codex_home(ready.folder / "home", server.port)
+        status, done = delegate(lab)
+    assert (status, done["runs"][0]["outcome"]) == (0, "done"), done
+    one = task(lab)
+    assert (one.status, lab.show(f"{one.branch}:src/value")) == ("agent_done", "90\n")
+    assert not outside.exists()
+    assert not (lab.path / "stray").exists()
+    run = kept(lab)[0]
+    assert (run.sandbox, run.approval, run.danger) == ("workspace-write", "never", False)
+    assert run.thread
+    assert "--add-dir" in run.argv
+    assert f"codex exec resume {run.thread}" in lab.run("git-plan", "doctor", "--run", run.run).out
+    assert "task_001" in server.script.prompts()[0]
+    assert ready.processes() == []
+
+
+def test_codex_asks_and_ends_without_a_word(ready: Place) -> None:
+    lab = ready.lab
+    with serving(
+        responses.runs(f"{SAY} --status needs_input --summary unsure --question 'Which?'"),
+        responses.says("I asked."),
+        responses.says("I have done nothing at all."),
+    ) as server:
+        codex_home(ready.folder / "home", server.port)
+        first = delegate(lab, "--task", "task_002")[1]["runs"][0]
+        second = delegate(lab, "--task", "task_003")[1]["runs"][0]
+    assert [first["outcome"], second["outcome"]] == ["needs_input", "no_result"]
+    question = task(lab, "task_002").open_question
+    assert question is not None
+    assert question.summary == "Which?"
+
+
+def test_codex_is_left_unconfined_only_when_somebody_says_so_each_time(ready: Place) -> None:
+    lab = ready.lab
+    assert lab.run("git-plan", "task", "resume", "task_003").status == 0
+    outside = ready.folder / "outside"
+    with serving(
+        responses.runs(f"echo x >{outside}; echo 80 >src/other; {DONE}"), responses.says("Done.")
+    ) as server:
+        codex_home(ready.folder / "home", server.port)
+        status, done = delegate(
+            lab, "--task", "task_003", "--sandbox", "danger-full-access", "--allow-danger"
+        )
+    assert (status, done["runs"][0]["danger"]) == (0, True), json.dumps(done)
+    assert outside.read_text() == "x\n"
+    message = lab.git("log", "-1", "--format=%B", str(task(lab, "task_003").branch))
+    assert "Planner-Sandbox: danger-full-access" in message
