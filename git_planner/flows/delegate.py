@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 from collections.abc import Iterator
@@ -215,7 +216,7 @@ class _Delegation:
         self.done: list[Run] = []
         self.skipped: dict[str, str] = {}
         self.failure: PlannerError | None = None
-        self.interrupted = False
+        self.interrupted = self.raced = False
 
     def run(self) -> Delegated:
         """Begin, wait, begin more, until nothing is left to begin."""
@@ -288,10 +289,11 @@ class _Delegation:
                     self.tell(f"{task.id}: skipped, {error.message}")
                 elif error.code not in _RACED:
                     raise
-                continue
+                begun = None
             if begun is not None:
                 self.number = None
                 return begun
+            self.raced = True
         return None
 
     def _next(self, found: Tasks) -> Task | None:
@@ -300,7 +302,11 @@ class _Delegation:
         now = self.repo.now()
         claimed = held(self.repo, self.plan, now) | (self.afar.held(now) if self.afar else frozenset())
         free = readiness.ready(found.tasks, claimed)
-        return next((each for each in free if each.id not in self.skipped), None)
+        left = [each for each in free if each.id not in self.skipped]
+        if not left:
+            return None
+        # Many delegators that all want the first task get in each other's way once for each task there is.
+        return random.choice(left) if self.raced else left[0]
 
     def _claimed(self, found: Tasks, task: Task) -> Begun | None:
         if self.number is None:
