@@ -17,7 +17,7 @@ from git_planner.flows.holding import claim_on
 from git_planner.flows.leavings import UNREADABLE, Leavings, Work, shortened, subject
 from git_planner.flows.pages import Pages
 from git_planner.flows.runs import Run
-from git_planner.flows.tasks import message, task_of
+from git_planner.flows.tasks import message, read_tasks, task_of
 from git_planner.gitio import history, iteration_tree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -93,6 +93,10 @@ class _End:
 
     def keep(self) -> None:
         """Commit or set aside what lies in the worktree."""
+        now = read_tasks(self.repo, self.run.plan).task(self.run.task)
+        if not self._mine(now):
+            # A commit that names the task would count for the attempt that others have begun since.
+            self.found = Decided("stale", "somebody has moved the task meanwhile")
         ref = f"{names.REFUSED}{self.run.iteration:04d}"
         earlier = self.repo.maybe(ref)
         self.kept = ref if earlier else None
@@ -121,8 +125,7 @@ class _End:
             edits.clear()
             read = own.read(seen[ref], pages.page_name(number))
             before = task_of(read, run.plan, run.task)
-            mine = (before.uid, before.run, before.attempt) == (run.uid, run.run, run.attempt)
-            counted[:] = [mine and before.status in ("in_progress", "agent_done")]
+            counted[:] = [self._mine(before) and before.status in ("in_progress", "agent_done")]
             if counted[0]:
                 after, more = self._talked(seen[ref], self._moved(before))
                 edits.update({**own.with_tasks(read, [after]), **more})
@@ -142,6 +145,10 @@ class _End:
             with suppress(PlannerError):
                 if not worktree.dirty_paths(self.place):
                     worktree.remove(self.repo, self.place.top)
+
+    def _mine(self, task: Task) -> bool:
+        """Whether a task is still at the attempt of this run."""
+        return (task.uid, task.run, task.attempt) == (self.run.uid, self.run.run, self.run.attempt)
 
     def _keep(self, place: Repository) -> None:
         run, found = self.run, self.found

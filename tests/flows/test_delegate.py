@@ -213,6 +213,8 @@ def test_a_task_that_was_put_back_meanwhile_is_left_alone(lab: Lab) -> None:
     works(lab, "echo 90 >src/value", "git-plan task release task_001 --force --reason 'not now'", DONE)
     status, done = delegate(lab)
     assert (status, done["runs"][0]["outcome"]) == (1, "stale")
+    assert lab.show(f"{done['runs'][0]['kept']}:src/value") == "90\n"
+    assert lab.run("git-plan", "sync").status == 0
     assert (task(lab).status, task(lab).attempt, task(lab).reason) == ("todo", 2, "not now")
 
 
