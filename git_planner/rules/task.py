@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 Status = Literal[
     "todo",
@@ -22,17 +22,7 @@ Status = Literal[
     "deferred",
     "cancelled",
 ]
-STATUSES: tuple[Status, ...] = (
-    "todo",
-    "in_progress",
-    "blocked",
-    "needs_input",
-    "agent_done",
-    "review_ready",
-    "done",
-    "deferred",
-    "cancelled",
-)
+STATUSES: tuple[Status, ...] = get_args(Status)
 # Nothing more is to be done for these, now or ever.
 CLOSED: frozenset[Status] = frozenset(("done", "deferred", "cancelled"))
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
