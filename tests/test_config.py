@@ -325,6 +325,7 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "researcher_model": None,
         "researcher_timeout": 2700.0,
         "critic": "gemini",
+        "heartbeat": 10.0,
     }
 
 

@@ -183,8 +183,14 @@ def _hops(program: Path) -> Iterator[Path]:
         if not program.is_symlink():
             break
         program = program.parent / os.readlink(program)
-    with open(program, "rb") as file:
-        first = file.readline(512)
+    try:
+        with open(program, "rb") as file:
+            first = file.readline(512)
+    except FileNotFoundError:
+        raise PlannerError("E_MISSING_TOOL", f"'{program}' is not there") from None
+    except OSError:
+        # What may be run and not be read has no interpreter that could be seen.
+        return
     words = os.fsdecode(first[2:]).split()
     if first.startswith(b"#!") and words and os.path.isabs(words[0]):
         interpreter = Path(words[0])

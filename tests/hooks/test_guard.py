@@ -335,7 +335,8 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     assert kept.read_text() == (
         f"git-planner guard 1 {kept.name}\nHEAD\n"
         f"{wide}"
-        ":(top,glob).plans/**/plan.json\n:(top,glob)**/planner_packets/**/*.json\n"
+        ":(top,glob).plans/**/plan.json\n:(top,glob).plans/**/plan-[0-9]*.json\n"
+        ":(top,glob).plans/**/CHOICE.json\n:(top,glob)**/planner_packets/**/*.json\n"
         ":(top,glob)experiments/records/*.json\nend\n"
     )
     assert sorted(path.name for path in kept.parent.iterdir()) == sorted([kept.name, "refs"])
