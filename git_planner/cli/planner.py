@@ -67,10 +67,10 @@ def install(ordinary: bool, as_json: bool) -> int:
 @hooks.command(short_help="Remove them without trace.")
 @json_option
 def uninstall(as_json: bool) -> int:
-    """Remove the hooks; those that were there before are as they were."""
-    from git_planner.flows.hooks import uninstall as run
+    """Remove the hooks and the merge driver; hooks that were there before are as they were."""
+    from git_planner.flows.init import remove
 
-    done = run(open_repository())
+    done = remove(open_repository())
     if as_json:
         emit(done.document())
         return DONE

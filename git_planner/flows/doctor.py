@@ -16,7 +16,7 @@ from typing import Any
 import git_planner
 from git_planner import config, process
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks, hookset
+from git_planner.flows import hooks, hookset, merging
 from git_planner.flows.finding import Finding
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
@@ -260,6 +260,18 @@ def _hooks(patient: Patient) -> Iterator[Finding]:
             yield finding
 
 
+def _merging(patient: Patient) -> Iterator[Finding]:
+    """Whether git's own merges know what our documents are; only where somebody has set hooks up at all."""
+    if hooks.status(patient.repo).place is not None and not merging.in_place(patient.repo):
+        yield Finding(
+            "warning",
+            "merge-driver",
+            "git merges plans line by line here, and conflicts where they could be united",
+            "merge.planner.driver",
+            "git planner init",
+        )
+
+
 def _framework(repo: Repository) -> str | None:
     """The pre-commit configuration that lists our hooks; None when there is none."""
     for name in PRE_COMMIT_FILES:
@@ -344,6 +356,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _jail,
     _codex,
     _hooks,
+    _merging,
     _framework_installed,
     _leftovers,
     _shallow,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,17 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         with open(policy, "xb") as file:
             file.write(_template(repo.head_branch()))
     return Initialised(policy, written, installed, _next(repo, policy))
+
+
+def remove(repo: Repository) -> hooks.Removed:
+    """Take out again what `initialise` has set up beside the policy file: the hooks and the merge driver.
+
+    Raises:
+        PlannerError: as `hooks.uninstall`.
+    """
+    removed = hooks.uninstall(repo)
+    changed = merging.uninstall(repo)
+    return replace(removed, changed=removed.changed or changed)
 
 
 def _template(branch: str | None) -> bytes:

@@ -68,12 +68,19 @@ def install(repo: Repository) -> bool:
     """
     config, attributes = _places(repo)
     attributes.parent.mkdir(exist_ok=True)
-    lines = [f"{each} merge=planner\n" for each in _BY_FIELD] + [f"{each} merge=union\n" for each in _UNITED]
-    bodies = ((config, _driver(), "configuration"), (attributes, "".join(lines).encode(), "attributes file"))
     changed = False
-    for path, body, what in bodies:
+    for path, body, what in ((config, _driver(), "configuration"), (attributes, _lines(), "attributes file")):
         changed |= rewrite(path, partial(_put, body), what)
     return changed
+
+
+def in_place(repo: Repository) -> bool:
+    """Whether git merges our documents the way that `install` would tell it to."""
+    for path, body in zip(_places(repo), (_driver(), _lines()), strict=True):
+        text = path.read_bytes() if path.is_file() else b""
+        if _put(body, text) != text:
+            return False
+    return True
 
 
 def uninstall(repo: Repository) -> bool:
@@ -224,6 +231,12 @@ def _places(repo: Repository) -> tuple[Path, Path]:
 def _put(body: bytes, text: bytes) -> bytes:
     # Where it stands makes no difference, so a section that fits is left there.
     return text if _SECTION.holds(text, body) else _SECTION.appended(text, body)
+
+
+def _lines() -> bytes:
+    """Our attributes."""
+    lines = [f"{each} merge=planner\n" for each in _BY_FIELD] + [f"{each} merge=union\n" for each in _UNITED]
+    return "".join(lines).encode()
 
 
 def _driver() -> bytes:

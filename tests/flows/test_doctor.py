@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import doctor, hooks
+from git_planner.flows import doctor, hooks, merging
 from tests.hooks.place import hook
 from tests.lab import Lab
 
@@ -30,6 +30,7 @@ agents: {planner: offline, implementer: patches, patches: patches}
 def healthy(lab: Lab) -> Lab:
     """A repository in which all is well."""
     lab.commit("policy", {".git-planner.yml": POLICY})
+    merging.install(lab.repo)
     hooks.install(lab.repo)
     return lab
 
@@ -226,6 +227,7 @@ def test_nothing_is_changed(healthy: Lab) -> None:
 def test_a_bare_repository(healthy: Lab) -> None:
     bare = healthy.clone("bare", "--bare")
     with bare.entered():
+        merging.install(bare.repo)
         hooks.install(bare.repo)
         assert found(bare) == []
 
@@ -263,3 +265,11 @@ def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, 
     )
     message = f"measured commands run without a jail: {why}"
     assert [(each.severity, each.message) for each in told] == ([(severity, message)] if severity else [])
+
+
+def test_documents_that_git_merges_line_by_line(healthy: Lab) -> None:
+    merging.uninstall(healthy.repo)
+    found = doctor.examine(healthy.repo).findings
+    assert [(each.severity, each.code, each.fix) for each in found] == [
+        ("warning", "merge-driver", "git planner init")
+    ]

@@ -33,6 +33,17 @@ def test_twice_is_once(lab: Lab) -> None:
     assert initialise(lab.repo).next == ("look at what is left to do: git planner doctor",)
 
 
+def test_what_was_set_up_goes_without_trace(lab: Lab) -> None:
+    places = [lab.path / ".git" / name for name in ("config", "info/attributes")]
+    places[1].parent.mkdir(exist_ok=True)
+    places[1].write_text("*.bin -diff\n")
+    before = [place.read_bytes() for place in places]
+    initialise(lab.repo)
+    assert [place.read_bytes() for place in places] != before
+    assert lab.run("git-planner", "hooks", "uninstall").out == "hooks: removed\n"
+    assert [place.read_bytes() for place in places] == before
+
+
 def test_the_policy_is_the_template_and_valid(lab: Lab) -> None:
     initialise(lab.repo)
     written = (lab.path / ".git-planner.yml").read_bytes()
