@@ -48,20 +48,21 @@ case $hook in
 commit-msg)
 	# Theirs may still change the message.
 	theirs "$@" || exit
+	has_plans || exit 0
 	found=$(grep -aniE -m 2 "^$task|^planner-(task|plan):" "$1") || exit 0
 	surely_open ":$found" && exit
 	follow commit-msg "$1"
 	exit
 	;;
 post-commit)
-	on_branch && names_task HEAD && follow "$hook" "$head"
+	has_plans && on_branch && head_names_task HEAD && follow "$hook" "$head"
 	;;
 post-merge)
 	# A squashed merge is committed by the person, later.
-	[ "$1" = 1 ] || ! on_branch || follow "$hook" "$head"
+	[ "$1" = 1 ] || ! has_plans || ! on_branch || follow "$hook" "$head"
 	;;
 post-rewrite)
-	on_branch && follow "$hook" "$head"
+	has_plans && on_branch && follow "$hook" "$head"
 	;;
 esac
 

@@ -4,11 +4,27 @@
 # What a message must hold to be of interest; Python looks closely.
 task='((fixup|squash|amend)! )*task[_-][0-9]+[[:space:]]*:'
 
-# Whether one of some commits names a task or takes another one back.
+# Whether anybody has looked at a plan here yet; without one there is nothing to follow, and git is not even asked.
+has_plans() {
+	[ -d "$planner/cache/pages" ]
+}
+
+# Whether a commit names a task or takes another one back.
 names_task() {
 	found=$(ask log --no-walk --format=%h --no-show-signature -E -i --grep="^(    )?$task" \
-		--grep='^(    )?planner-task:' --grep='^this reverts commit ' "$@" -- 2>/dev/null) || return 1
+		--grep='^(    )?planner-task:' --grep='^this reverts commit ' "$1" -- 2>/dev/null) || return 1
 	[ -n "$found" ]
+}
+
+# The same for a commit that was made where HEAD is. The message of an ordinary one was written after the index,
+# and looking into its file takes half as long as asking git.
+head_names_task() {
+	own=${GIT_DIR:-.git}
+	if [ "$own/COMMIT_EDITMSG" -nt "$own/index" ]; then
+		grep -aqiE "^(    )?$task|^(    )?planner-task:|^this reverts commit " "$own/COMMIT_EDITMSG"
+	else
+		names_task "$1"
+	fi
 }
 
 # Python's part: the stage, then what is special about it.

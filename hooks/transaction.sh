@@ -14,11 +14,13 @@ theirs_next() {
 # Off our branches no other hook of ours is started, so what moved there is looked at here. A new id of zeros is a
 # branch that is gone.
 followed() {
-	moved='' tip=''
+	moved='' tip='' look=names_task
 	while read -r old new ref; do
 		all="$all$old $new $ref
 "
 		case $ref in
+		# A commit is made where HEAD is.
+		HEAD) look=head_names_task && continue ;;
 		refs/heads/plan/* | refs/heads/bo4/*) continue ;;
 		refs/heads/*) ;;
 		*) continue ;;
@@ -28,11 +30,11 @@ followed() {
 		# When git packs its refs it names them all.
 		many=$many.
 	done
-	[ -z "$moved" ] || [ ${#many} -gt 2 ] || ! names_task "$tip" || follow moved "$moved"
+	[ -z "$moved" ] || [ ${#many} -gt 2 ] || ! "$look" "$tip" || follow moved "$moved"
 }
 
 [ "$1" = prepared ] || {
-	if [ "$1" = committed ] && [ "$advance" = here ]; then
+	if [ "$1" = committed ] && [ "$advance" = here ] && has_plans; then
 		all='' many=.
 		followed
 		theirs_next
