@@ -1,22 +1,19 @@
-"""`git plan delegate`, `git plan doctor` and `git plan task result`."""
+"""`git plan delegate` and `git plan doctor`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from git_planner.agents.contract import SANDBOXES
 from git_planner.cli.shared import emit, json_option, plan_option, say, tell
-from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
-from git_planner.rules.result import SAID
 
 if TYPE_CHECKING:
     from git_planner.flows.delegate import Delegated
     from git_planner.flows.run_doctor import Examined, Finding
-    from git_planner.rules.result import Said
 
 IMPLEMENTERS = ("codex", "command", "patches")
 APPROVALS = ("never", "untrusted", "on-failure", "on-request")
@@ -113,38 +110,6 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
         for line in _found(found, full=run_id is not None):
             say(line)
     return found.exit
-
-
-@click.command(short_help="Say how the work on a task ended.")
-@click.argument("task_id", metavar="TASK")
-@click.option("--run", "run_id", required=True, metavar="RUN", help="The run, as in 'GIT_PLANNER_RUN'.")
-@click.option("--status", type=click.Choice(SAID), required=True, help="How it ended.")
-@click.option("--summary", required=True, metavar="TEXT", help="What was done, or why not, in a line.")
-@click.option("--detail", "details", multiple=True, metavar="TEXT", help="More about it; may be repeated.")
-@click.option("--next", "next_", metavar="TEXT", help="What you would do next.")
-@click.option("--question", metavar="TEXT", help="What you must know to go on; with 'needs_input'.")
-@json_option
-def result(
-    *,
-    task_id: str,
-    run_id: str,
-    status: Said,
-    summary: str,
-    details: Sequence[str],
-    next_: str | None,
-    question: str | None,
-    as_json: bool,
-) -> int:
-    """Say how the work of a run ended. For the agent itself; it counts once its process has ended."""
-    from git_planner.flows.results import Words, give
-
-    words = Words(status, summary, tuple(details), next_, question)
-    given = give(open_repository(), task_id, run_id, words)
-    if as_json:
-        emit(given.document())
-    else:
-        say(f"{given.task}: {given.status}, in run {given.run}")
-    return DONE
 
 
 def _shared(repo: Repository) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from git_planner.cli.delegate import result
+from git_planner.cli.result import result
 from git_planner.cli.shared import emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
