@@ -150,11 +150,12 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[Branch]:
         repo: the repository.
         about: the plan's first page.
     """
-    lines = repo.git.line(
-        "for-each-ref", "--format=%(objectname) %(objecttype) %(refname)", names.HEADS, "refs/remotes/"
-    )
+    form = ("--format=%(objectname) %(objecttype) %(refname)", names.HEADS, "refs/remotes/")
+    # A listing may miss a branch that another process replaces at that moment, and its work would count as
+    # gone; two in a row do not.
+    lines = [line for _ in range(2) for line in repo.git.line("for-each-ref", *form).splitlines()]
     tips: dict[str, str] = {}
-    for line in lines.splitlines():
+    for line in lines:
         oid, kind, ref = line.split(" ", 2)
         short = ref.split("/", 2 if ref.startswith(names.HEADS) else 3)[-1]
         if kind == "commit" and not short.startswith((names.PLAN, names.TOURNAMENT)) and short != "HEAD":

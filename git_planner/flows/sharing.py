@@ -118,6 +118,7 @@ def push(
     source = where or config.settings(repo).remote
     here = history.refs(repo.git, names.HEADS)
     wanted = sorted(name for name in map(_plan_of, here) if name) if every else [current_plan(repo, plan)]
+    here = _heads(repo, wanted)
     for name in wanted:
         if names.plan_ref(name) not in here:
             raise no_plan(name)
@@ -128,7 +129,7 @@ def push(
         for each in _take_in(repo, source, known, there, tell):
             if each.did == "merged" or each.plan not in done:
                 done[each.plan] = each
-        here = history.refs(repo.git, names.HEADS)
+        here = _heads(repo, wanted)
         refs = [names.plan_ref(name) for name in wanted]
         refs += [ref for name in wanted for ref in _work(repo, name, here, there)] if work else []
         updates = [
@@ -147,6 +148,16 @@ def push(
         f"'{source}' kept moving while it was being pushed to; it has nothing of ours that is new",
         hint="run the same command again",
     )
+
+
+def _heads(repo: Repository, wanted: Sequence[str]) -> dict[str, str]:
+    """Every branch here. A listing may miss one that is just replaced, so plans are asked for by name."""
+    here = history.refs(repo.git, names.HEADS)
+    for ref in map(names.plan_ref, wanted):
+        oid = here.get(ref) or repo.maybe(ref)
+        if oid is not None:
+            here[ref] = oid
+    return here
 
 
 def _take_in(

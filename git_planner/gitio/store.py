@@ -170,7 +170,7 @@ class Store:
         unmoved = 0
         for attempt in range(TRIES):
             with self._manners(), self.repo.git.batch() as batch:
-                tips = self._tips(refs)
+                tips = self._tips(refs, batch)
                 snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
                 swaps = self._prepare(decide(snapshots), tips, batch)
                 if not swaps:
@@ -180,7 +180,7 @@ class Store:
                     moved = {swap.ref: swap.new for swap in swaps}
                     return {ref: moved.get(ref, tips.oids.get(ref)) for ref in refs}
             self._contended = True
-            if self._tips(refs).oids == tips.oids:
+            if self._listed(refs).oids == tips.oids:
                 unmoved += 1
                 if unmoved >= UNMOVED_TRIES:
                     raise failure(("update-ref",), result, self.repo.git.cwd)
@@ -195,7 +195,7 @@ class Store:
 
     def snapshot(self, ref: str, batch: Batch) -> Snapshot:
         """A view of a ref as it is now, for reading only."""
-        return Snapshot(ref, self._tips([ref]).oids.get(ref), batch)
+        return Snapshot(ref, self._tips([ref], batch).oids.get(ref), batch)
 
     def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
         """Reserve the next free number under a prefix by creating its ref, which only one writer can do.
@@ -246,7 +246,19 @@ class Store:
                 found[ref][name] = content or b""
         return found
 
-    def _tips(self, refs: Sequence[str]) -> _Tips:
+    def _tips(self, refs: Sequence[str], batch: Batch) -> _Tips:
+        """Where refs are now.
+
+        A listing reads a folder, and may miss a ref that another process replaces at that very moment. So
+        what it has not is asked for by name, and listed again if it is there.
+        """
+        for _ in range(TRIES):
+            tips = self._listed(refs)
+            if all(ref in tips.oids or batch.info(ref) is None for ref in refs):
+                break
+        return tips
+
+    def _listed(self, refs: Sequence[str]) -> _Tips:
         lines = self.repo.git.bytes(
             "for-each-ref", "--format=%(objectname) %(refname)%00%(worktreepath)%00", *refs
         )

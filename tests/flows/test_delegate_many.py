@@ -83,7 +83,7 @@ def test_over_a_remote_that_two_clones_share_each_task_is_begun_once(lab: Lab) -
         for _ in range(AFAR // 2)
     ]
     said = [each.communicate()[1].decode() for each in racers]
-    assert [each.returncode for each in racers] == [0] * len(racers), said
+    assert [each.returncode for each in racers] == [0] * len(racers), "\n".join(said)
     assert sorted(begun(lab)) == [f"task_{number:03d}" for number in range(1, TASKS_AFAR + 1)]
     ran = lab.run("git-plan", "pull")
     assert ran.status == 0, ran.err
