@@ -24,11 +24,11 @@ DOCUMENTS = (
     "**/planner_packets/**/*.json",
     "experiments/records/*.json",
 )
-STAGES = ("pre-commit", "pre-merge-commit", "prepare-commit-msg")
+STAGES = ("pre-commit", "pre-merge-commit")
 TRANSACTION = "reference-transaction"
 # Conveniences: whatever goes wrong there is said, and git goes on.
 MESSAGE = "commit-msg"
-FOLLOWING = ("post-commit", "post-merge", "post-rewrite", "moved")
+FOLLOWING = ("moved", "post-merge", "post-rewrite")
 # What a message is refused for.
 _REFUSED = ("E_UNKNOWN_TASK", "E_TRANSITION")
 
@@ -58,8 +58,7 @@ def main(argv: Sequence[str]) -> int:
                 "E_USAGE", f"'{stage}' is not a hook of ours", hint="see 'git planner hooks -h'"
             )
         check_guard(planner)
-        if stage != "prepare-commit-msg":
-            check_documents()
+        check_documents()
     except PlannerError as error:
         return _warn(error) if stage in (MESSAGE, *FOLLOWING) else _report(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the guard fails closed, and the rest open
@@ -246,13 +245,11 @@ def _check_first(branch: str) -> None:
 
 def _keep(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
-    from git_planner.rules.guard import wide_specs
+    from git_planner.rules.guard import guarded_globs
     from git_planner.rules.names import POLICY_FILE
-    from git_planner.rules.policy import pathspecs
 
     oid = (_ask("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none").decode().strip()
-    specs = [*wide_specs(patterns, state=True), *pathspecs(DOCUMENTS)]
-    lines = [f"git-planner guard 1 {oid}", "HEAD", *specs, "end"]
+    lines = [f"git-planner guard 3 {oid}", "HEAD", *guarded_globs(patterns), "end"]
     if any("\n" in line for line in lines):
         return
     folder = os.path.join(planner, "guards")

@@ -4,6 +4,13 @@ ask() {
 		GIT_NO_REPLACE_OBJECTS=1 git "$@" </dev/null
 }
 
+# The same for $(answer …), which is a shell of its own: git takes its place.
+answer() {
+	export GIT_LITERAL_PATHSPECS=0 GIT_GLOB_PATHSPECS=0 GIT_NOGLOB_PATHSPECS=0 GIT_ICASE_PATHSPECS=0 \
+		GIT_NO_REPLACE_OBJECTS=1
+	exec git "$@" </dev/null
+}
+
 # Python's judgement. Also baked in:
 #   python    the interpreter that installed this
 #   code      the folder that holds the package git_planner

@@ -4,10 +4,14 @@
 #   planner  our folder in the common git directory
 #   common   that directory as a pattern for git's `gitdir:` condition
 #   place    'include' or 'ordinary': whether git starts this only on our branches, or everywhere
-#   advance  'here' where no other hook of ours sees what moves
 
 has_theirs() {
 	[ -f "$theirs" ] && [ -x "$theirs" ]
+}
+
+# Whether anybody has looked at a plan here yet; without one there is nothing to follow, and git is not even asked.
+has_plans() {
+	[ -d "$planner/cache/pages" ]
 }
 
 # To the repository's own hooks core.hooksPath is what it would be without us: lefthook, for one, rewrites the

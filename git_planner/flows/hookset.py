@@ -13,8 +13,7 @@ from typing import Literal
 from git_planner import gate
 from git_planner.judging.commits import STANDARD
 from git_planner.rules import names
-from git_planner.rules.guard import SHADOWING
-from git_planner.rules.policy import pathspecs
+from git_planner.rules.guard import ALWAYS, wide_globs
 from git_planner.shipped import shipped
 
 Place = Literal["include", "ordinary"]
@@ -24,25 +23,23 @@ KEPT = ".before-planner"
 PREFIXES = (names.PLAN, names.ITER, names.TOURNAMENT)
 MARK = b"#!/bin/sh\n# git-planner hook"
 
-# hook -> its shell text. A hook of ours runs, then the one that the repository had.
+# hook -> its shell texts in hooks/. A hook of ours runs, then the one that the repository had.
 OURS = {
-    "pre-commit": "guard.sh",
-    "pre-merge-commit": "guard.sh",
-    "prepare-commit-msg": "guard.sh",
-    "commit-msg": "advance.sh",
-    "post-commit": "advance.sh",
-    "post-merge": "advance.sh",
-    "post-rewrite": "advance.sh",
-    "reference-transaction": "transaction.sh",
+    "pre-commit": ("world", "ask", "harmless", "guard"),
+    "pre-merge-commit": ("world", "ask", "harmless", "guard"),
+    "commit-msg": ("world", "ask", "follow", "advance"),
+    "post-merge": ("world", "ask", "follow", "advance"),
+    "post-rewrite": ("world", "ask", "follow", "advance"),
+    "reference-transaction": ("world", "moves", "ask", "follow", "harmless", "transaction"),
 }
-# Those that let plans follow what git does.
-_FOLLOWING = ("advance.sh", "transaction.sh")
 # What the pre-commit framework has to be installed for.
 FRAMEWORK = ("pre-commit", "pre-merge-commit")
 # Stands in the ordinary folder, too: in a rebase HEAD is on no branch, and branches move that are not HEAD's.
 EVERYWHERE = "reference-transaction"
 OTHERS = (
     "applypatch-msg",
+    "prepare-commit-msg",
+    "post-commit",
     "p4-changelist",
     "p4-post-changelist",
     "p4-pre-submit",
@@ -117,15 +114,14 @@ class Setting:
             "planner": str(self.planner),
             "common": re.sub(r"[\n\\*?\[\]]", "?", str(self.common)),
             "place": place or self.place,
-            "advance": "here" if place == "ordinary" and self.place == "include" else "",
         }
         if name in OURS:
             baked |= {
                 "python": self.python,
                 "code": self.code,
                 "prefixes": " ".join(PREFIXES),
-                "documents": "\n".join(pathspecs(gate.DOCUMENTS)),
-                "places": " ".join(SHADOWING),
+                "always": "\n".join(wide_globs(ALWAYS)),
+                "documents": "\n".join(wide_globs(gate.DOCUMENTS)),
                 "standard": f" {' '.join(sorted(STANDARD))} ",
             }
         lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
@@ -135,10 +131,7 @@ class Setting:
             (
                 MARK + f" '{name}', {how}\n".encode(),
                 os.fsencode(lines),
-                texts.joinpath("world.sh").read_bytes(),
-                *([texts.joinpath("ask.sh").read_bytes()] if name in OURS else []),
-                *([texts.joinpath("follow.sh").read_bytes()] if OURS.get(name) in _FOLLOWING else []),
-                texts.joinpath(OURS.get(name, "pass.sh")).read_bytes(),
+                *(texts.joinpath(f"{part}.sh").read_bytes() for part in OURS.get(name, ("world", "pass"))),
             )
         )
 

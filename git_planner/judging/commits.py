@@ -134,7 +134,7 @@ class Judge:
 
     def _whole(self, rule: Rule, trusted: str, tree: str) -> list[Difference]:
         git = self.repo.git
-        wide = history.changes(git, trusted, tree, wide_specs(rule.patterns, state=False))
+        wide = history.changes(git, trusted, tree, wide_specs(rule.patterns))
         if not wide:
             return []
         people = pathspecs(rule.shown)

@@ -17,12 +17,12 @@ from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Difference, Judge, shown
 from git_planner.rules import names
-from git_planner.rules.guard import STATE, kind_of, wide_specs
+from git_planner.rules.guard import STATE, guarded_globs, kind_of
 from git_planner.rules.policy import pathspecs
 
 LISTED = 20
 PROPOSE = "what the guard protects is changed on the base branch: 'git planner guard propose'"
-_MARK = "git-planner guard 2"
+_MARK = "git-planner guard 3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Moves:
             anchor, differences = self.judge.trusted_by(move.new)
             if anchor is None:
                 raise self._refused(move.ref, differences, None)
-            self._keep(move.ref, move.ref, self.judge.rule(move.new).patterns, state=False)
+            self._keep(move.ref, move.ref, self.judge.rule(move.new).patterns)
 
     def _start(self, move: Move, current: str | None) -> None:
         if move.new is None:
@@ -104,12 +104,12 @@ class Moves:
             if anchor is None or differences:
                 raise self._refused(ref, differences, anchor)
             began = written_by(self.judge, new) or anchor
-            self._keep(ref, began, self.judge.rule(anchor).patterns, state=True)
+            self._keep(ref, began, self.judge.rule(anchor).patterns)
             return
         state = changed_state(self.judge, start, new)
         differences = [*self.judge.differences(start, new), *state]
         if not differences:
-            self._keep(ref, copy, self.judge.rule(start).patterns, state=True)
+            self._keep(ref, copy, self.judge.rule(start).patterns)
         elif state or newer_base(self.judge, start, new) is None:
             raise self._refused(ref, differences, start)
 
@@ -141,9 +141,9 @@ class Moves:
         except OSError:
             return False
 
-    def _keep(self, ref: str, against: str, patterns: Iterable[str], *, state: bool) -> None:
+    def _keep(self, ref: str, against: str, patterns: Iterable[str]) -> None:
         """Write the file by which the shim answers the next time without us; whole or not at all."""
-        lines = [f"{_MARK} {ref}", against, *wide_specs(patterns, state=state), "end"]
+        lines = [f"{_MARK} {ref}", against, *guarded_globs(patterns), "end"]
         if self.folder is None or any("\n" in line for line in lines):
             return
         place = self.folder / ref

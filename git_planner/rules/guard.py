@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from git_planner.rules import names
-from git_planner.rules.policy import SECTIONED, pathspecs
+from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, pathspecs
 
 # Guarded where a commit has no policy that would say more.
 DEFAULT_GUARD = ("tests/**",)
@@ -102,13 +102,43 @@ def kind_of(ref: str) -> Kind:
     return "iteration" if branch.startswith(names.ITER) else "free"
 
 
-def wide_specs(patterns: Iterable[str], *, state: bool) -> list[str]:
+def wide_specs(patterns: Iterable[str]) -> list[str]:
     """Pathspecs of everything that could matter to the guard, whatever the case of its letters.
 
     What differs in none of these differs in nothing guarded; what differs in one of them has to be judged.
     """
-    wide = (*patterns, *SECTIONED, ATTRIBUTES_FILE, *(STATE if state else ()))
-    return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in pathspecs(wide)]
+    specs = pathspecs((*patterns, *SECTIONED, ATTRIBUTES_FILE))
+    return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in specs]
+
+
+# What may matter whatever a policy says. Hooks have it in their text, which a shell reads faster than a file.
+ALWAYS = (*START_UP, *ALWAYS_GUARDED, *SECTIONED, ATTRIBUTES_FILE, *STATE)
+
+
+def guarded_globs(patterns: Iterable[str]) -> list[str]:
+    """Patterns of sh that take in what is guarded beyond ALWAYS, see `wide_globs`."""
+    return wide_globs(pattern for pattern in patterns if pattern not in ALWAYS)
+
+
+def wide_globs(patterns: Iterable[str]) -> list[str]:
+    """Patterns of sh that take in whatever git matches with some of ours, and more.
+
+    They are for a `case`, by which a hook tells in no time that nothing of interest is changed: '*' crosses
+    folders, what lies below a pattern is meant too, and the case of letters does not count.
+    """
+    found = dict.fromkeys(_wide_glob(pattern) for pattern in patterns)
+    # What another one takes in anyway is left out.
+    ends = tuple(each[1:] for each in found if each.startswith("*"))
+    return [each for each in found if not each.endswith(ends) or each.startswith("*")]
+
+
+def _wide_glob(pattern: str) -> str:
+    parts = [part for part in pattern.removesuffix("/**").split("/") if part not in ("", ".")]
+    # What git would resolve is left to Python, which is asked about whatever one of these takes in.
+    pattern = "*" if ".." in parts or not parts else "/".join(parts)
+    found = re.sub(r"\*\*/|\\.|\[.*\]|[^\w\s/.,:;@%+=~#-]", "*", pattern)
+    found = re.sub(r"[A-Za-z]", lambda each: f"[{each[0].lower()}{each[0].upper()}]", found)
+    return re.sub(r"\*+", "*", found)
 
 
 def shadows(path: str, mode: str, standard: Collection[str]) -> bool:

@@ -394,7 +394,7 @@ def test_a_task_that_was_put_back_is_not_done_by_old_commits(shop: Lab) -> None:
 
 def test_a_kill_at_any_call_of_git_leaves_the_plan_whole(shop: Lab) -> None:
     gate = "import sys; from git_planner.gate import main; sys.exit(main(sys.argv[1:]))"
-    words = ("-c", gate, "post-commit", "-", f"refs/heads/{WORK}")
+    words = ("-c", gate, "moved", "-", f"refs/heads/{WORK}")
     commit = head(shop)
     shop.git("-c", "core.hooksPath=/dev/null", "commit", "-q", "--allow-empty", "-m", "task_001: do it")
     commit = head(shop)

@@ -71,7 +71,7 @@ def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
     if branch != "main":
         lab.git("switch", "-q", "-c", branch)
     baked = [lab.path / ".git/hooks/reference-transaction"]
-    baked += [lab.path / ".git/planner/hooks" / name for name in ("commit-msg", "post-commit")]
+    baked += [lab.path / ".git/planner/hooks" / name for name in ("commit-msg", "reference-transaction")]
     for path in baked:
         text = path.read_text()
         line = next(line for line in text.splitlines() if line.startswith("python="))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows import hooks
-from git_planner.rules.policy import SECTIONED, START_UP
+from git_planner.rules.guard import guarded_globs
 from tests.hooks.place import (
     GUARDED,
     ITERATION,
@@ -178,11 +178,9 @@ def test_python_does_not_start_for_what_is_not_governed(lab: Lab) -> None:
     lab.git("add", "src")
     assert hooks_started(lab, "commit", "-q", "-m", "yes") == [
         "pre-commit",
-        "prepare-commit-msg",
         "commit-msg",
         "reference-transaction",
         "reference-transaction",
-        "post-commit",
     ]
     change(lab)
     assert lab.run_git("commit", "-q", "-m", "no").status == 1
@@ -299,11 +297,12 @@ def _kept(lab: Lab) -> Path:
     [
         b"",
         b"\0\xff garbage ' \" $(touch owned) `touch owned`\n",
-        b"git-planner guard 2 REF\nmain\n:(top,glob)src/none\n",
-        b"git-planner guard 2 refs/heads/iter/0002-x\nmain\n:(top,glob)src/none\nend\n",
+        b"git-planner guard 3 REF\nmain\nsrc/none\n",
+        b"git-planner guard 2 REF\nmain\nsrc/none\nend\n",
+        b"git-planner guard 3 refs/heads/iter/0002-x\nmain\nsrc/none\nend\n",
         None,
     ],
-    ids=["empty", "garbage", "cut", "another branch's", "gone"],
+    ids=["empty", "garbage", "cut", "an older form", "another branch's", "gone"],
 )
 def test_damaged_patterns_guard_all_the_same_and_heal(lab: Lab, damage: bytes | None) -> None:
     kept = _kept(guarded_lab(lab))
@@ -324,21 +323,13 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     guarded_lab(lab)
     change(lab)
     assert lab.run_git("commit", "-m", "no").status == 1
-    patterns = ("tests/**", "tests", "*.lock", ".git-planner.yml", *START_UP, *SECTIONED, "**/.gitattributes")
-    both = [each for one in patterns for each in dict.fromkeys((one, one.removesuffix("/**")))]
-    both += [".advisor/**", ".advisor"]
-    wide = "".join(f":(top,icase,glob){each}\n" for each in dict.fromkeys(both))
+    wide = "".join(f"{each}\n" for each in guarded_globs(("tests/**", "*.lock")))
     kept = lab.path / ".git/planner/guards" / lab.git("rev-parse", "HEAD:.git-planner.yml")
     against = lab.git("rev-parse", "HEAD")
     branch = kept.parent / "refs/heads" / ITERATION
-    assert branch.read_text() == f"git-planner guard 2 refs/heads/{ITERATION}\n{against}\n{wide}end\n"
-    assert kept.read_text() == (
-        f"git-planner guard 1 {kept.name}\nHEAD\n"
-        f"{wide}"
-        ":(top,glob).plans/**/plan.json\n:(top,glob).plans/**/plan-[0-9]*.json\n"
-        ":(top,glob).plans/**/CHOICE.json\n:(top,glob)**/planner_packets/**/*.json\n"
-        ":(top,glob)experiments/records/*.json\nend\n"
-    )
+    assert branch.read_text() == f"git-planner guard 3 refs/heads/{ITERATION}\n{against}\n{wide}end\n"
+    assert kept.read_text() == f"git-planner guard 3 {kept.name}\nHEAD\n{wide}end\n"
+    assert "[tT][eE][sS][tT][sS]\n" in wide
     assert sorted(path.name for path in kept.parent.iterdir()) == sorted([kept.name, "refs"])
 
 
