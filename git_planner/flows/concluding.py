@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner import config
@@ -219,7 +219,7 @@ class _End:
         found, name = self.found, f"run {self.run.run}"
         notes = [f"{name}: {found.outcome}{f', {self.words}' if self.words else ''}"]
         notes += [f"{name}: what it left is kept as '{self.kept}'"] if self.kept else []
-        task = noted(replace(task, notes=task.notes[-_NOTES:]), *notes)
+        task = noted(task._replace(notes=task.notes[-_NOTES:]), *notes)
         if found.status == "todo":
             return transitions.put_back(task, found.reason)
         if found.status == "needs_input":
@@ -230,8 +230,8 @@ class _End:
                 task, Question(said.at, self.run.agent, question, said.details, said.next)
             )
         reason = shortened(found.reason) if found.reason else None
-        task = replace(transitions.moved(task, found.status, reason=reason), reason=reason)
-        return replace(task, commits=(*task.commits, self.commit)) if self.commit else task
+        task = transitions.moved(task, found.status, reason=reason)._replace(reason=reason)
+        return task._replace(commits=(*task.commits, self.commit)) if self.commit else task
 
     def _talked(self, seen: Snapshot, task: Task) -> tuple[Task, Edits]:
         """What an agent has to say, beyond a line, stands in the task's handoff, too."""
@@ -246,4 +246,4 @@ class _End:
         earlier = seen.read(path)
         text = handoff.begun(task) if earlier is None else earlier.decode("utf-8", "replace")
         text = handoff.appended(text, handoff.entry(kind, said.at, self.run.agent, lines))
-        return replace(task, handoff=path), {path: text.encode()}
+        return task._replace(handoff=path), {path: text.encode()}

@@ -7,8 +7,7 @@ history. It is in force while its process lives; where that cannot be seen, unti
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from git_planner import documents
 from git_planner.errors import PlannerError
@@ -21,8 +20,7 @@ from git_planner.rules import names
 FILE = "claim.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One claim, field for field as in its document. `process` is None for a person."""
 
     plan: str
@@ -39,7 +37,7 @@ class Claim:
 
     def document(self) -> dict[str, Any]:
         """The claim as JSON."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = {name: getattr(self, name) for name in self._fields}
         process = self.process.document() if self.process else None
         return {"schema": "git-planner/claim@1", **fields, "process": process}
 

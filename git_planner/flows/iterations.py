@@ -167,7 +167,7 @@ def _states(
     found: dict[tuple[int, str], tuple[State, str | None]] = {}
     for ref in trusted:
         if "state.json" in files[ref]:
-            state = state_from(canonical.loads_ours(files[ref]["state.json"]))
+            state = state_from(canonical.loads_ours(files[ref]["state.json"], many=True))
             found[state.iteration, state.slug] = (state, refs[ref])
     for ref in others:
         named = names.parse_iteration(ref)

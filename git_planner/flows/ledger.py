@@ -58,7 +58,7 @@ def read_record(content: bytes, where: str) -> Record:
         PlannerError: E_JSON.
     """
     try:
-        return from_document(canonical.loads_ours(content))
+        return from_document(canonical.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
@@ -128,7 +128,7 @@ class Rows:
 
 def _row(content: bytes, where: str) -> Row:
     try:
-        return row(canonical.loads_ours(content))
+        return row(canonical.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 

@@ -22,6 +22,9 @@ from git_planner.gitio.store import Snapshot
 from git_planner.rules import canonical, names, pages, transitions
 from git_planner.rules.task import Brief, Task, brief
 
+# Of so many pages orjson is not worth its loading.
+_FEW = 4
+
 
 class Pages:
     """The pages of one plan in one repository.
@@ -35,6 +38,7 @@ class Pages:
         self.repo, self.plan = repo, plan
         self.folder = names.plan_dir(plan)
         self._marks: dict[str, _Mark] = {}
+        self._texts: dict[str, bytes] = {}
 
     def read(self, seen: Snapshot, only: str | None = None) -> dict[str, dict[str, Any]]:
         """Pages on a snapshot of the plan's branch, by file name in order; all, or the first and one more.
@@ -49,13 +53,14 @@ class Pages:
             data, oid = seen.read(f"{self.folder}/{name}") or b"", tree[name].oid
             mark = self._mark(name)
             if mark is not None and mark.oid == oid:
-                found[name] = canonical.loads_ours(data)
+                found[name] = canonical.loads_ours(data, many=len(wanted) > _FEW)
             else:
                 from git_planner import documents
 
                 where = f"{names.PLAN}{self.plan}:{self.folder}/{name}"
                 found[name] = documents.read("plan", data, where)
                 self._keep(name, oid, found[name])
+            self._texts[name] = data
         return found
 
     def briefs(self, seen: Snapshot) -> list[Brief] | None:
@@ -68,8 +73,9 @@ class Pages:
         if pages.FIRST not in tree:
             return None
         found: list[Brief] = []
-        for name in pages.in_order(tree):
-            mark = self._mark(name)
+        in_order = pages.in_order(tree)
+        for name in in_order:
+            mark = self._mark(name, many=len(in_order) > _FEW)
             if mark is None or mark.oid != tree[name].oid:
                 self.read(seen, name)
                 mark = self._mark(name)
@@ -121,8 +127,16 @@ class Pages:
             page = found.get(name) or {**found[pages.FIRST], "tasks": []}
             tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
             in_order = sorted(tasks.values(), key=lambda each: pages.task_number(each["id"]))
-            edits[f"{self.folder}/{name}"] = canonical.dumps({**page, "tasks": in_order})
+            edits[f"{self.folder}/{name}"] = self._text(name, {**page, "tasks": in_order}, fresh)
         return edits
+
+    def _text(self, name: str, page: Mapping[str, Any], fresh: Mapping[str, Mapping[str, Any]]) -> bytes:
+        """The text of a page: as it was read but for some tasks, or written anew where that is not enough."""
+        own = {task: canonical.dumps_small(document) for task, document in fresh.items()}
+        text = pages.replaced(self._texts.get(name, b""), own)
+        if text is not None and canonical.loads_ours(text) == page:
+            return text
+        return canonical.dumps(page)
 
     def accepted(self, edits: Mapping[str, bytes | None]) -> None:
         """Remember that what was written has been judged."""
@@ -137,10 +151,10 @@ class Pages:
         found.update(data)
         return found.hexdigest()
 
-    def _mark(self, name: str) -> _Mark | None:
+    def _mark(self, name: str, *, many: bool = False) -> _Mark | None:
         if name not in self._marks:
             with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
-                kept = canonical.loads_ours(self._place(name).read_bytes())
+                kept = canonical.loads_ours(self._place(name).read_bytes(), many=many)
                 if kept["judge"] == _judge():
                     self._marks[name] = _Mark(kept["oid"], [Brief(*each) for each in kept["briefs"]])
         return self._marks.get(name)
@@ -153,7 +167,7 @@ class Pages:
         draft = place.with_name(f"{name}.{os.getpid()}")
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(canonical.dumps_ours(kept))
+            draft.write_bytes(canonical.compact(kept))
             os.replace(draft, place)
 
     def _place(self, name: str) -> Path:

@@ -79,7 +79,7 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Te
     found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
     if last is not None:
         found = found[max(0, len(found) - last) :]
-    documents = (canonical.loads_ours(text) for _, text in found)
+    documents = (canonical.loads_ours(text, many=True) for _, text in found)
     seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
     return Texts([text.strip() for _, text in found], turns(seen))
 

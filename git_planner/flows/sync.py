@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from git_planner import config
@@ -88,6 +88,6 @@ def _records(repo: Repository, plan: str) -> Prove:
         run = Execution(correctness.run, 0, seconds, None)
         by, at, tree = "git record", record.created_at, known.tree
         proof = Evidence("verified", at, by, task.attempt, commit, tree, ok=True, runs=(run,), note=note)
-        return replace(task, evidence=(*task.evidence, proof)), f"{note} shows it"
+        return task._replace(evidence=(*task.evidence, proof)), f"{note} shows it"
 
     return prove

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -230,7 +230,7 @@ def update_task(
         if status is not None:
             after = transitions.moved(after, status, reason=reason)
         elif reason is not None:
-            after = replace(after, reason=reason)
+            after = after._replace(reason=reason)
         return after
 
     return change_task(repo, plan, task_id, alter, op="update")
@@ -270,7 +270,7 @@ def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, e
 
     def named(task: Task) -> Task:
         after = alter(task)
-        return replace(after, handoff=after.handoff or path)
+        return after._replace(handoff=after.handoff or path)
 
     def also(seen: Snapshot, before: Task, after: Task) -> Edits:
         earlier = seen.read(after.handoff or path)
@@ -334,7 +334,7 @@ CLEARABLE = tuple(_EMPTIED)
 
 
 def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
-    task = replace(task, **{name: _EMPTIED[name] for name in wanted.clear})
+    task = task._replace(**{name: _EMPTIED[name] for name in wanted.clear})
     title = task.title if wanted.title is None else wanted.title
     intent = task.intent if wanted.intent is None else wanted.intent
     after = [pages.task_id(pages.task_number(each)) for each in wanted.dependencies]
@@ -342,8 +342,7 @@ def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
         if pages.task_number(each) not in known:
             raise unknown(plan, each)
     return noted(
-        replace(
-            task,
+        task._replace(
             title=title,
             intent=intent,
             read_scope=_joined(task.read_scope, wanted.read_scope),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Verification:
             "schema": "git-planner/task-verified@1",
             "plan": self.plan,
             "task": task,
-            "evidence": replace(self.task, evidence=(self.evidence,)).document()["evidence"][0],
+            "evidence": self.task._replace(evidence=(self.evidence,)).document()["evidence"][0],
             "logs": str(self.logs) if self.logs else None,
         }
 
@@ -201,12 +201,12 @@ def keep(
     """
 
     def alter(task: Task) -> Task:
-        after = replace(task, evidence=(*task.evidence, evidence)[-_MOST:])
+        after = task._replace(evidence=(*task.evidence, evidence)[-_MOST:])
         if evidence.attempt != task.attempt or not set(task.commits) <= set(listed):
             # It was put back, or worked on, in the meantime: 'git plan sync' or the next look decides.
             return after
         if not task.commits and evidence.commit is not None:
-            after = replace(after, commits=(evidence.commit,))
+            after = after._replace(commits=(evidence.commit,))
         fits = evidence.kind == "manual" or _fits(after, evidence, seen)
         if evidence.ok and fits and "done" in TRANSITIONS[task.status]:
             return moved(after, "done")
@@ -229,7 +229,7 @@ def why(evidence: Evidence) -> str:
 def _fits(task: Task, evidence: Evidence, seen: History) -> bool:
     """Whether evidence is about what stands of a task's work now."""
     # Whatever its answer, it is about that work if a good answer would have shown that the work is done.
-    good = replace(task, status="agent_done", evidence=(replace(evidence, ok=True),))
+    good = task._replace(status="agent_done", evidence=(evidence._replace(ok=True),))
     return proven_by(good, seen) is not None
 
 

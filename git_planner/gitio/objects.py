@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from git_planner.gitio.git import Batch, Conversation, Git, failure
 from git_planner.gitio.repository import unknown_identity
@@ -15,8 +15,7 @@ _FEW = 4
 _FAST = "core.looseCompression=1"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a tree."""
 
     mode: str

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git, Result
 
 PRIVATE = "planner"
+_ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(NamedTuple):
     """One repository seen from one of its worktrees (or from none, when bare).
 
     `git_dir` is this worktree's own git directory, `common` the one shared by all worktrees.
@@ -120,23 +121,22 @@ def open_repository(cwd: Path | None = None) -> Repository:
         if name in os.environ
     }
     probe = Git((), start)
+    # The top is asked for last: where there is no worktree, git answers the rest and then fails.
     asked = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-object-format")
-    result = probe.run("rev-parse", "--path-format=absolute", *asked, env=inherited)
-    if result.status != 0:
+    words = ("rev-parse", "--path-format=absolute", *asked, "--show-toplevel")
+    result = probe.run(*words, env=inherited)
+    # A path may hold newlines, so the two words in the middle are looked for.
+    found = _ANSWER.fullmatch(os.fsdecode(result.stdout))
+    if found is None or (found["inside"] == "true" and result.status != 0):
         raise PlannerError(
             "E_NOT_A_REPOSITORY",
             result.words.removeprefix("fatal: ") or f"'{start}' is not a git repository",
             hint="go to a repository, or make one with 'git init'",
         )
-    # A path may hold newlines, so the two words at the end are taken off first.
-    body = os.fsdecode(result.stdout).removesuffix("\n")
-    paths, inside, object_format = body.rsplit("\n", 2)
-    git_dir, common = _halves(paths)
-    top = None
-    if inside == "true":
-        top = Path(os.fsdecode(probe.bytes("rev-parse", "--show-toplevel", env=inherited)).removesuffix("\n"))
+    git_dir, common = _halves(found["paths"])
+    top = Path(found["top"]) if found["inside"] == "true" else None
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
-    return Repository(Git(prefix, top or git_dir), top, git_dir, common, object_format)
+    return Repository(Git(prefix, top or git_dir), top, git_dir, common, found["format"])
 
 
 def _halves(paths: str) -> tuple[Path, Path]:

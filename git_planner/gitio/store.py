@@ -10,8 +10,8 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Batch, Result, failure, read_objects
@@ -30,8 +30,7 @@ POLITE_SECONDS = 20.0
 Edits = Mapping[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A commit message: one line for people, then trailers for programs."""
 
     subject: str
@@ -67,8 +66,7 @@ class Snapshot:
         return sorted(name for name, entry in self.tree(path).items() if entry.kind == "blob")
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Commit edits on a ref. `base` is the commit a new ref starts from; `merge` adds a second parent."""
 
     ref: str
@@ -78,16 +76,14 @@ class Write:
     merge: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Point a ref at an object, as it stood in the snapshot of the decision."""
 
     ref: str
     oid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """Make an annotated tag; a tag of that name must not exist."""
 
     ref: str
@@ -95,8 +91,7 @@ class Tag:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Remove a ref, as it stood in the snapshot of the decision."""
 
     ref: str
@@ -107,8 +102,7 @@ Change = Callable[[Snapshot], Edits]
 Decide = Callable[[Mapping[str, Snapshot]], Sequence[Step]]
 
 
-@dataclass(slots=True)
-class _Swap:
+class _Swap(NamedTuple):
     """One ref's move in a transaction; `new` None removes it, `old` None creates it."""
 
     ref: str
@@ -116,10 +110,9 @@ class _Swap:
     new: str | None
 
 
-@dataclass(slots=True)
-class _Tips:
-    oids: dict[str, str] = field(default_factory=dict)
-    worktrees: dict[str, Path] = field(default_factory=dict)
+class _Tips(NamedTuple):
+    oids: dict[str, str]
+    worktrees: dict[str, Path]
 
 
 class Store:
@@ -262,7 +255,7 @@ class Store:
         lines = self.repo.git.bytes(
             "for-each-ref", "--format=%(objectname) %(refname)%00%(worktreepath)%00", *refs
         )
-        tips = _Tips()
+        tips = _Tips({}, {})
         fields = os.fsdecode(lines).split("\0")
         for head, worktree in zip(fields[0::2], fields[1::2], strict=False):
             oid, _, ref = head.lstrip("\n").partition(" ")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -186,7 +185,7 @@ def advanced(task: Task, seen: History) -> tuple[Task, str | None]:
     kept = tuple(oid for oid in task.commits if seen.stands(oid))
     new = tuple(each.oid for each in seen.work.get(task.number, ()) if each.oid not in task.commits)
     gone = tuple(oid for oid in task.commits if oid not in kept)
-    after = replace(task, commits=(*kept, *new)[:MOST])
+    after = task._replace(commits=(*kept, *new)[:MOST])
     told = []
     if new:
         told.append(f"{_shown(new)} {'works' if len(new) == 1 else 'work'} on it")

@@ -6,7 +6,7 @@ Pure; imports only errors.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 
@@ -75,8 +75,7 @@ def best_ref(plan: str) -> str:
     return HEADS + ITER + ("best" if plan == "default" else f"best-{check_plan_name(plan)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Iteration:
+class Iteration(NamedTuple):
     """The name of one iteration: its number (1 and up) and its slug."""
 
     number: int

@@ -8,7 +8,7 @@ those that the task has stay. What it waits for is the spec's, too, besides task
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from git_planner.rules.overrides import Overrides
@@ -78,7 +78,7 @@ def merged(
             spec, uid = Spec(change.slug, item.key), derived_uid("spec", change.slug, item.key)
             defined = Task(id=ids[item.key], uid=uid, spec=spec, **fields)
             effects.append(Effect("added", defined.id, defined.title))
-        elif (defined := replace(before, **fields)) != before:
+        elif (defined := before._replace(**fields)) != before:
             effects.append(Effect("changed", defined.id, defined.title, _differences(before, defined)))
         result[defined.id] = _settled(defined, item, change.slug, stamp, effects)
     written = {item.key for item in change.items}
@@ -125,11 +125,7 @@ def _defined(before: Task | None, item: Item, own_id: str, after: set[str], wish
 
 
 def _differences(before: Task, after: Task) -> str:
-    names = (
-        name.replace("_", " ")
-        for name in Task.__dataclass_fields__
-        if getattr(before, name) != getattr(after, name)
-    )
+    names = (name.replace("_", " ") for name in Task._fields if getattr(before, name) != getattr(after, name))
     return ", ".join(names)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 Status = Literal[
@@ -28,16 +27,14 @@ CLOSED: frozenset[Status] = frozenset(("done", "deferred", "cancelled"))
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(NamedTuple):
     """The item of a spec that a task came from: the change's name and the item's key in it."""
 
     change: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to a question."""
 
     at: str
@@ -45,8 +42,7 @@ class Reply:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What an agent has to ask. `next` is what it would do; `answer` is None while the question is open."""
 
     at: str
@@ -57,8 +53,7 @@ class Question:
     answer: Reply | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One verify command: its exit status (None: it did not end in time, or could not be started), how many
     seconds it took, and the SHA-256 of what it printed.
     """
@@ -69,8 +64,7 @@ class Execution:
     output: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What shows that a task is done, or that it is not.
 
     `kind` 'verified' is from commands that were run on `commit`, 'manual' is somebody's word. It counts for
@@ -88,8 +82,7 @@ class Evidence:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One task, field for field as in its document; times are UTC, 'YYYY-MM-DDTHH:MM:SSZ'.
 
     `uid` identifies it across clones, `id` is the number shown to people. `attempt` is raised when the task
@@ -152,8 +145,8 @@ class Task:
         return found
 
 
-FIELDS = tuple(Task.__dataclass_fields__)
-_LISTS = tuple(name for name, field in Task.__dataclass_fields__.items() if field.default == ())
+FIELDS = Task._fields
+_LISTS = tuple(name for name, default in Task._field_defaults.items() if default == ())
 
 
 def task_from(document: Mapping[str, Any]) -> Task:
@@ -207,7 +200,7 @@ def derived_uid(*parts: str) -> str:
 def noted(task: Task, *notes: str) -> Task:
     """The task with further notes; one that it has already is not added again at once."""
     fresh = [note for note in notes if note and note not in task.notes[-1:]]
-    return replace(task, notes=(*task.notes, *fresh))
+    return task._replace(notes=(*task.notes, *fresh))
 
 
 def in_order(tasks: Sequence[Task]) -> list[Task]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -57,7 +56,7 @@ def moved(task: Task, status: Status, *, reason: str | None = None) -> Task:
         PlannerError: E_TRANSITION for what the table does not have; E_EVIDENCE for 'done' without any.
     """
     if status == task.status:
-        return replace(task, reason=reason if reason is not None else task.reason)
+        return task._replace(reason=reason if reason is not None else task.reason)
     if status not in TRANSITIONS[task.status]:
         allowed = ", ".join(TRANSITIONS[task.status])
         raise PlannerError(
@@ -73,7 +72,7 @@ def moved(task: Task, status: Status, *, reason: str | None = None) -> Task:
             f"'{task.id}' cannot be done: nothing shows that its attempt {task.attempt} is",
             hint=f"run its verify commands with 'git plan task verify {task.id}'",
         )
-    return replace(task, status=status, reason=reason, owner=task.owner if status in _OWNED else None)
+    return task._replace(status=status, reason=reason, owner=task.owner if status in _OWNED else None)
 
 
 def put_back(task: Task, reason: str | None = None) -> Task:
@@ -88,8 +87,8 @@ def put_back(task: Task, reason: str | None = None) -> Task:
             f"'{task.id}' is todo already",
             hint=f"begin it with 'git plan task claim {task.id}'",
         )
-    return replace(
-        task, status="todo", reason=reason, owner=None, run=None, branch=None, attempt=task.attempt + 1
+    return task._replace(
+        status="todo", reason=reason, owner=None, run=None, branch=None, attempt=task.attempt + 1
     )
 
 
@@ -99,7 +98,7 @@ def begun(task: Task, owner: str, *, run: str | None, base: str | None, branch: 
     Raises:
         PlannerError: E_TRANSITION.
     """
-    return replace(moved(task, "in_progress"), owner=owner, run=run, base=base, branch=branch)
+    return moved(task, "in_progress")._replace(owner=owner, run=run, base=base, branch=branch)
 
 
 def asked(task: Task, question: Question) -> Task:
@@ -108,7 +107,7 @@ def asked(task: Task, question: Question) -> Task:
     Raises:
         PlannerError: E_TRANSITION.
     """
-    return replace(moved(task, "needs_input", reason=question.summary), inputs=(*task.inputs, question))
+    return moved(task, "needs_input", reason=question.summary)._replace(inputs=(*task.inputs, question))
 
 
 def answered(task: Task, reply: Reply) -> Task:
@@ -124,13 +123,13 @@ def answered(task: Task, reply: Reply) -> Task:
             f"'{task.id}' has no open question",
             hint=f"see 'git plan task show {task.id}'",
         )
-    inputs = tuple(replace(each, answer=reply) if each is question else each for each in task.inputs)
-    return replace(task, inputs=inputs)
+    inputs = tuple(each._replace(answer=reply) if each is question else each for each in task.inputs)
+    return task._replace(inputs=inputs)
 
 
 def with_evidence(task: Task, evidence: Evidence) -> Task:
     """A task with further evidence of its present attempt; its status stays."""
-    return replace(task, evidence=(*task.evidence, replace(evidence, attempt=task.attempt)))
+    return task._replace(evidence=(*task.evidence, evidence._replace(attempt=task.attempt)))
 
 
 # What follows from commits, runs and evidence; all else of a task is what people and planners wrote.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from git_planner.rules import canonical, names, pages
@@ -71,7 +70,7 @@ def fill(path: Path, env: Mapping[str, str], count: int) -> None:
     files = {".git-planner.yml": POLICY.encode()}
     plan = new_plan("default", "faster", base="0" * 40, base_ref="main", created_at="2026-11-28T12:00:00Z")
     tasks = [task_like(number).document() for number in range(1, count)]
-    last = replace(task_like(count), status="todo", evidence=(), dependencies=()).document()
+    last = task_like(count)._replace(status="todo", evidence=(), dependencies=()).document()
     for name, page in paged({**plan, "tasks": [*tasks, last]}).items():
         files[f"{names.plan_dir('default')}/{name}"] = canonical.dumps(page)
     stream = bytearray()

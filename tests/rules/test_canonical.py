@@ -44,7 +44,9 @@ def test_what_was_written_is_read_back(document: Any) -> None:
     ordered = json.loads(json.dumps(document, sort_keys=True))
     for written in (canonical.dumps(document), canonical.compact(document)):
         assert typed(canonical.loads(written, "x")) == typed(ordered)
-        assert typed(canonical.loads_ours(written)) == typed(ordered)
+        for many in (False, True):
+            assert typed(canonical.loads_ours(written, many=many)) == typed(ordered)
+    assert canonical.dumps_small(document) == canonical.dumps(document)
 
 
 @given(DOCUMENTS)
@@ -180,6 +182,10 @@ def test_what_has_no_canonical_form_has_no_digest(document: Any) -> None:
 def test_a_damaged_document_of_ours_is_an_error_not_a_traceback() -> None:
     with pytest.raises(PlannerError) as raised:
         canonical.loads_ours(b'{"a": ')
+    for hostile in (b"[" * 100_000, b"NaN", b'"\\ud800"', b"\xff", b"\xef\xbb\xbf1", b""):
+        for many in (False, True):
+            with pytest.raises(PlannerError):
+                canonical.loads_ours(hostile, many=many)
     assert raised.value.code == "E_JSON"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules import pages
+from git_planner.rules import canonical, pages
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,33 @@ def test_split_and_in_order_give_every_task_back_in_order(numbers: list[int]) ->
     split = pages.split({"id": pages.task_id(number)} for number in numbers)
     again = [task["id"] for name in pages.in_order(split) for task in split[name]]
     assert again == [pages.task_id(number) for number in sorted(numbers)]
+
+
+VALUES = st.lists(st.text('ab"\\\n{}[],: é\u2028') | st.floats(0, 1e20) | st.none(), max_size=3)
+TASKS = st.dictionaries(
+    st.integers(1, 12).map(pages.task_id),
+    st.fixed_dictionaries({"uid": VALUES}, optional={"a": VALUES, "tasks": VALUES}),
+    min_size=1,
+)
+
+
+@given(TASKS, TASKS)
+def test_replacing_tasks_in_a_text_is_writing_them_anew(
+    before: dict[str, dict[str, object]], fresh: dict[str, dict[str, object]]
+) -> None:
+    def page(tasks: dict[str, dict[str, object]]) -> bytes:
+        return canonical.dumps(
+            {"goal": "\n    }", "tasks": [{**tasks[each], "id": each} for each in sorted(tasks)]}
+        )
+
+    texts = {each: canonical.dumps_small({**task, "id": each}) for each, task in fresh.items()}
+    found = pages.replaced(page(before), texts)
+    assert found == (page(before | fresh) if fresh.keys() <= before.keys() else None)
+
+
+def test_a_page_in_another_form_is_not_replaced_in() -> None:
+    for page in (b"", b'{"tasks": [{"id": "task_001"}]}', b'\n      "id": "task_001",\n'):
+        assert pages.replaced(page, {"task_001": b"{}\n"}) is None
 
 
 def test_other_files_are_no_pages() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,7 +93,7 @@ def test_a_new_title_keeps_the_task_of_an_explicit_key_only() -> None:
     before, _ = compiled("- [ ] a {#k}\n- [ ] b\n")
     before[0] = begun(before[0], "me", run=None, base=None, branch=None)
     tasks, effects = compiled("- [ ] A again {#k}\n- [ ] B again\n", before)
-    assert tasks[0] == replace(before[0], title="A again")
+    assert tasks[0] == before[0]._replace(title="A again")
     assert effects == [("changed", "task_001"), ("added", "task_003"), ("cancelled", "task_002")]
     assert (tasks[1].status, tasks[1].reason) == ("cancelled", GONE)
 
@@ -124,7 +123,7 @@ def test_dependencies_on_tasks_of_others_stay() -> None:
     other = Task("task_007", "another0", "by hand")
     before, _ = compiled("- [ ] a\n- [ ] b\n  - after: a\n", [other])
     assert [task.id for task in before] == ["task_007", "task_008", "task_009"]
-    before[2] = replace(before[2], dependencies=("task_007", "task_008"))
+    before[2] = before[2]._replace(dependencies=("task_007", "task_008"))
     tasks, _ = compiled("- [ ] a\n- [ ] b\n", before)
     assert tasks[2].dependencies == ("task_007",)
     assert tasks[0] == other
@@ -152,13 +151,13 @@ def test_a_task_that_was_verified_stays_done_without_a_tick() -> None:
 
 @pytest.mark.parametrize("status", ["needs_input", "deferred", "cancelled"])
 def test_a_tick_does_not_go_round_the_table(status: Any) -> None:
-    before = replace(compiled("- [ ] a\n")[0][0], status=status, reason="so")
+    before = compiled("- [ ] a\n")[0][0]._replace(status=status, reason="so")
     assert compiled("- [x] a\n", [before]) == ([before], [("refused", "task_001")])
 
 
 @pytest.mark.parametrize("status", ["in_progress", "blocked", "agent_done", "review_ready"])
 def test_a_tick_ends_what_is_under_way(status: Any) -> None:
-    before = replace(compiled("- [ ] a\n")[0][0], status=status)
+    before = compiled("- [ ] a\n")[0][0]._replace(status=status)
     tasks, effects = compiled("- [x] a\n", [before])
     assert (tasks[0].status, effects) == ("done", [("done", "task_001")])
 
@@ -175,14 +174,14 @@ BEGUN: list[dict[str, Any]] = [
 @pytest.mark.parametrize("begun_how", BEGUN)
 def test_a_task_that_somebody_began_outlives_its_item(begun_how: dict[str, Any]) -> None:
     before, _ = compiled("- [ ] a\n- [ ] b\n")
-    before[0] = replace(before[0], **begun_how)
+    before[0] = before[0]._replace(**begun_how)
     assert compiled("- [ ] b\n", before) == (before, [("kept", "task_001")])
 
 
 @pytest.mark.parametrize("status", ["todo", "blocked", "deferred"])
 def test_a_task_that_nobody_began_does_not_and_can_come_back(status: Any) -> None:
     before, _ = compiled("- [ ] a\n- [ ] b\n")
-    before[0] = replace(before[0], status=status)
+    before[0] = before[0]._replace(status=status)
     gone, effects = compiled("- [ ] b\n", before)
     assert (gone[0].status, gone[0].reason, effects) == ("cancelled", GONE, [("cancelled", "task_001")])
     back, effects = compiled("- [ ] a\n- [ ] b\n", gone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ PROOF = Evidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked 
 
 def task(number: int = 1, **changes: Any) -> Task:
     """A task that its schema accepts."""
-    return replace(Task(f"task_{number:03d}", f"uid{number:05d}", f"do {number}"), **changes)
+    return Task(f"task_{number:03d}", f"uid{number:05d}", f"do {number}")._replace(**changes)
 
 
 FULL = task(
@@ -110,9 +109,9 @@ def test_every_open_status_leads_to_an_end_and_back() -> None:
 
 def test_done_needs_evidence_of_this_attempt_and_the_last_word_counts() -> None:
     begun = task(status="agent_done")
-    for evidence in ((), (replace(PROOF, ok=False),), (PROOF, replace(PROOF, ok=False))):
+    for evidence in ((), (PROOF._replace(ok=False),), (PROOF, PROOF._replace(ok=False))):
         with pytest.raises(PlannerError) as caught:
-            transitions.moved(replace(begun, evidence=evidence), "done")
+            transitions.moved(begun._replace(evidence=evidence), "done")
         assert caught.value.code == "E_EVIDENCE"
     done = transitions.moved(transitions.with_evidence(begun, PROOF), "done")
     assert done.status == "done"
