@@ -13,16 +13,16 @@ answer() {
 
 # Python's judgement. Also baked in:
 #   python    the interpreter that installed this
-#   code      the folder that holds the package git_planner
+#   code      the folders that hold git_planner and what it needs: looking for them takes Python 5 ms
 judge() {
 	if [ ! -x "$python" ]; then
 		echo "error: the guard cannot judge this: its Python is gone, '$python' (E_HOOKS)" >&2
 		echo "hint: run 'git planner hooks install' with the git-planner that you have now" >&2
 		return 3
 	fi
-	"$python" -I -c '
+	"$python" -I -S -c '
 import sys
-sys.path.append(sys.argv.pop(1))
+sys.path += sys.argv.pop(1).splitlines()
 try:
     from git_planner.gate import main
 except ImportError as error:

@@ -49,10 +49,10 @@ follow() {
 		echo "warning: the plan does not follow: the Python of its hooks is gone, '$python' (E_HOOKS)" >&2
 		return 0
 	fi
-	"$python" -I -c '
+	"$python" -I -S -c '
 import gc, os, sys
 gc.disable()
-sys.path.append(sys.argv.pop(1))
+sys.path += sys.argv.pop(1).splitlines()
 try:
     from git_planner.gate import main
 except ImportError as error:

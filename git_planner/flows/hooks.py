@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import site
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -186,7 +187,7 @@ def _setting(repo: Repository, *, ordinary: bool) -> Setting:
         theirs,
         repo.place,
         sys.executable,
-        str(Path(git_planner.__file__).parents[1]),
+        "\n".join(dict.fromkeys((str(Path(git_planner.__file__).parents[1]), *site.getsitepackages()))),
         outside=own and os.path.isabs(theirs) and not _lies_in_work_tree(repo, Path(theirs)),
     )
 

@@ -84,7 +84,7 @@ class Setting:
             is meant from the top of each worktree, which is where git runs hooks.
         top: what a relative one is looked up from now.
         python: the interpreter.
-        code: the folder that holds the package.
+        code: the folders that hold the package and what it needs, one a line.
         outside: whether EVERYWHERE stands in the folder of the repository's own hooks, too.
     """
 

@@ -4,8 +4,7 @@ A task is the same thing whether it came from a planning plan's step, from a spe
 become of it is in rules/transitions.py.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: NamedTuple compiles each of them, and hooks wait for seventy.
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
