@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.pages import Pages
+from git_planner.gitio.git import Batch
 from git_planner.gitio.history import Logged, log
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
@@ -87,16 +88,16 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
         plan = iteration[0] if iteration else plan_setting(repo)
         if batch.info(names.plan_ref(plan)) is None:
             return []
-    fresh = _fresh(repo, plan, ref, tip[0])
-    if fresh is None or (state is not None and iteration is None):
-        return [advance_plan(repo, plan)]
+        fresh = _fresh(repo, plan, ref, tip[0])
+        if fresh is None or (state is not None and iteration is None):
+            return [advance_plan(repo, plan)]
+        quick = _quickly(Pages(repo, plan), [each for each in fresh if each.plan in (None, plan)], batch)
     others = sorted({each.plan for each in fresh if each.tasks and each.plan not in (None, plan)})
     found = [
         advance_plan(repo, each)
         for each in others
         if each is not None and _is_plan(each) and repo.maybe(names.plan_ref(each)) is not None
     ]
-    quick = _quickly(repo, plan, [each for each in fresh if each.plan in (None, plan)])
     if quick is None:
         return [*found, advance_plan(repo, plan)]
     _keep_tips(repo, plan, {**_tips(repo, plan), ref: tip[0]})
@@ -215,18 +216,16 @@ def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[Commit] | No
     return None
 
 
-def _quickly(repo: Repository, plan: str, fresh: Sequence[Commit]) -> Advanced | None:
+def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | None:
     """Add new commits to the tasks that they name; None when that does not tell what becomes of them."""
     work: dict[int, tuple[Commit, ...]] = {}
     for each in fresh:
         for number in each.tasks:
             work[number] = (*work.get(number, ()), each)
     if not work:
-        return Advanced(plan)
-    seen = History(work, {each.oid: each for each in fresh})
-    own, outcome = Pages(repo, plan), _Outcome()
-
-    ref = names.plan_ref(plan)
+        return Advanced(own.plan)
+    seen, outcome = History(work, {each.oid: each for each in fresh}), _Outcome()
+    ref = names.plan_ref(own.plan)
     deciding = _Deciding(own, seen, outcome, quick=True)
 
     def decide(at: Mapping[str, Snapshot]) -> list[Step]:
@@ -235,9 +234,10 @@ def _quickly(repo: Repository, plan: str, fresh: Sequence[Commit]) -> Advanced |
             found |= own.read(at[ref], page)
         return deciding.steps(found, work.keys(), at)
 
-    Store(repo).transact([ref, *(names.claim_ref(plan, pages.task_id(number)) for number in work)], decide)
+    claims = (names.claim_ref(own.plan, pages.task_id(number)) for number in work)
+    Store(own.repo, batch=batch).transact([ref, *claims], decide)
     own.accepted(outcome.edits)
-    return None if outcome.unsure else outcome.result(plan)
+    return None if outcome.unsure else outcome.result(own.plan)
 
 
 class _Deciding(NamedTuple):

@@ -121,10 +121,12 @@ class Store:
     Args:
         repo: the repository.
         polite: wait for other writers with a lock file once a compare was lost. Correctness does not need it.
+        batch: an open reader of the same repository, where there is one anyway.
     """
 
-    def __init__(self, repo: Repository, *, polite: bool = True) -> None:
+    def __init__(self, repo: Repository, *, polite: bool = True, batch: Batch | None = None) -> None:
         self.repo = repo
+        self._batch = batch
         self._polite = polite
         self._contended = False
 
@@ -162,7 +164,7 @@ class Store:
         """
         unmoved = 0
         for attempt in range(TRIES):
-            with self._manners(), self.repo.git.batch() as batch:
+            with self._manners(), self._reader() as batch:
                 tips = self._tips(refs, batch)
                 snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
                 swaps = self._prepare(decide(snapshots), tips, batch)
@@ -328,6 +330,9 @@ class Store:
         args = ("-c", "core.filesRefLockTimeout=1000", "update-ref", "-m", "planner", "--stdin", "-z")
         result = self.repo.git.run(*args, stdin=os.fsencode(text))
         return None if result.status == 0 else result
+
+    def _reader(self) -> AbstractContextManager[Batch]:
+        return nullcontext(self._batch) if self._batch else self.repo.git.batch()
 
     def _manners(self) -> AbstractContextManager[object]:
         if not (self._polite and self._contended):

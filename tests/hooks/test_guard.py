@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -335,8 +336,9 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
 
 def _bake(lab: Lab, key: str, value: str) -> None:
     shim = lab.path / ".git/planner/hooks/pre-commit"
-    lines = shim.read_text().splitlines(keepends=True)
-    shim.write_text("".join(f"{key}='{value}'\n" if line.startswith(f"{key}=") else line for line in lines))
+    text, found = re.subn(rf"(?m)^{key}='[^']*'$", f"{key}='{value}'", shim.read_text())
+    assert found == 1
+    shim.write_text(text)
 
 
 def test_without_its_python_the_guard_refuses(lab: Lab) -> None:
