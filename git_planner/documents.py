@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules import canonical, sentences
-from git_planner.rules.directive import Directive, directive_from, directive_schema
-from git_planner.rules.strict import strict_form, without_nulls
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
+
+    from git_planner.rules.directive import Directive
 
 KINDS = (
     "choice",
@@ -67,6 +67,8 @@ def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = 
         found["$defs"] |= inner.pop("$defs")
         found["$defs"][other] = {key: each for key, each in inner.items() if not key.startswith("$")}
     if kind == "directive" and families:
+        from git_planner.rules.directive import directive_schema
+
         return directive_schema(found, families, blocked)
     return found
 
@@ -84,6 +86,8 @@ def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[
             f"'{kind}' has no form for strict mode: planners do not write it",
             hint=f"kinds that have one: {', '.join(STRICT_KINDS)}",
         )
+    from git_planner.rules.strict import strict_form
+
     return strict_form(full)
 
 
@@ -157,6 +161,8 @@ def completed(kind: str, document: Any) -> Any:
     """
     if not isinstance(document, dict):
         return document
+    from git_planner.rules.strict import without_nulls
+
     filled = without_nulls(document, _file(kind))
     return {"schema": _file(kind)["$id"], **filled}
 
@@ -171,6 +177,8 @@ def parse_directive(
     """
     whole = completed("directive", document)
     check("directive", whole, where, families=families, blocked=blocked)
+    from git_planner.rules.directive import directive_from
+
     return directive_from(whole)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -95,6 +96,8 @@ def main(program: str, argv: Sequence[str]) -> int:
     Returns:
         The exit status; see errors.EXIT_MEANING.
     """
+    # Thousands of records or tasks are read and all stay; to go through them again and again finds nothing.
+    gc.set_threshold(200_000, 20, 20)
     from git_planner.cli.shared import guarded
 
     words = list(argv)

@@ -80,7 +80,7 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
     else:
         rows = records.rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        now = records.instrument_now(repo) if rows else None
+        now = records.instrument_now(repo) if rows and not everything else None
         say("\n".join(text.log_lines(rows, now, everything=everything)) if rows else none)
     return DONE
 

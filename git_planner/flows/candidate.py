@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from git_planner import config
-from git_planner.flows import measure, trust
+from git_planner.flows import trust
+from git_planner.flows.instrument import instrument
 from git_planner.flows.trust import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
@@ -25,16 +25,6 @@ class Candidate:
     instrument: str
 
 
-def instrument_of(repo: Repository, commit: str) -> str:
-    """The digest of the instrument that a commit would be measured with if it were a trusted base.
-
-    Raises:
-        PlannerError: E_NO_POLICY, E_POLICY.
-    """
-    policy = config.policy_at(repo, commit)
-    return measure.instrument(policy, export.entries(repo, commit, pathspecs(policy.protected)))
-
-
 def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
     """Judge the changes of a commit and compose the tree to measure.
 
@@ -49,8 +39,8 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
     if refused is None:
         composed = export.compose(repo, subject.commit, subject.base, guard, (trust.OURS_SPEC,))
         if not composed.submodules:
-            instrument = measure.instrument(subject.policy, composed.guarded)
-            return Candidate(subject, changes.files, None, (), composed.tree, instrument)
+            digest = instrument(subject.policy, composed.guarded)
+            return Candidate(subject, changes.files, None, (), composed.tree, digest)
         listed = ", ".join(f"'{trust.shown(path)}'" for path in composed.submodules[:5])
         refused, violations = Refusal("submodule", listed), ()
     guarded = export.entries(repo, subject.base, guard)
@@ -60,5 +50,5 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
         refused,
         violations,
         repo.resolve(subject.commit, "tree"),
-        measure.instrument(subject.policy, guarded),
+        instrument(subject.policy, guarded),
     )

@@ -16,7 +16,6 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
 from git_planner.judging.commits import Judge, Rule, shown
 from git_planner.rules import names
-from git_planner.rules.guard import PROPOSALS
 from git_planner.rules.policy import pathspecs
 from git_planner.shipped import shipped
 
@@ -131,8 +130,8 @@ def _composed(repo: Repository, tip: str, changed: Sequence[str]) -> str:
 
 def _created(repo: Repository, message: str, commit: str) -> str:
     """Make the branch, under the first name that is free."""
-    stem = PROPOSALS + names.slug(message.splitlines()[0], "change")
-    taken = history.refs(repo.git, names.HEADS + PROPOSALS + "*")
+    stem = names.PROPOSALS + names.slug(message.splitlines()[0], "change")
+    taken = history.refs(repo.git, names.HEADS + names.PROPOSALS + "*")
     branch = stem
     for number in range(2, 1000):
         if names.HEADS + branch not in taken:

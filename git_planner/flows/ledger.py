@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
@@ -18,10 +19,11 @@ from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import canonical, names
-from git_planner.rules.guard import PROPOSALS
 from git_planner.rules.ledger import Row, baseline, row
-from git_planner.rules.proof import Proof, proof_from
 from git_planner.rules.record import Record, from_document
+
+if TYPE_CHECKING:
+    from git_planner.rules.proof import Proof
 
 TESTS = "experiments/tests"
 # The cache is written anew only when so many records came that reading them costs more.
@@ -47,7 +49,7 @@ def plans(repo: Repository) -> list[str]:
         name.removeprefix(prefix)
         for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
     ]
-    proposed = PROPOSALS.removeprefix(names.PLAN)
+    proposed = names.PROPOSALS.removeprefix(names.PLAN)
     return [name for name in found if name and "/" not in name and not name.startswith(proposed)]
 
 
@@ -87,7 +89,11 @@ def baseline_proof(repo: Repository, plan: str, rows: Sequence[Row], instrument:
         return None
     with repo.git.batch() as batch:
         content = batch.read(f"{names.plan_ref(plan)}:{TESTS}/{first.tests}.json")
-    return proof_from(canonical.loads_ours(content)) if content else None
+    if not content:
+        return None
+    from git_planner.rules.proof import proof_from
+
+    return proof_from(canonical.loads_ours(content))
 
 
 class Rows:

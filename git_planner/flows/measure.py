@@ -25,7 +25,6 @@ from git_planner.host.counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.rules import canonical, metric, proof, verdict
 from git_planner.rules.comparison import Comparison
-from git_planner.rules.names import POLICY_FILE
 from git_planner.rules.policy import Correctness, Metric, Policy
 from git_planner.rules.proof import Proof
 from git_planner.rules.record import Measured
@@ -61,53 +60,6 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     comparison: Comparison | None = None
-
-
-def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
-    """The digest that names the instrument: all that measures.
-
-    The guarded files of the trusted base, the commands with their rules, and the names of the variables they
-    are given. The policy file itself is left out: what of it measures is in there anyhow, and a new goal or a
-    longer timeout makes no other instrument.
-
-    Args:
-        policy: the trusted policy.
-        guarded: the trusted base's guarded files, path -> (mode, object id).
-    """
-    files = {
-        path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): list(entry)
-        for path, entry in guarded.items()
-        if path != POLICY_FILE
-    }
-    correctness = policy.correctness
-    return canonical.digest(
-        {
-            "guarded": files,
-            "correctness": correctness
-            and {
-                "run": list(correctness.run),
-                "proof": correctness.proof,
-                "require": sorted(correctness.require),
-            },
-            "metrics": [
-                {
-                    "name": each.name,
-                    "run": list(each.run),
-                    "pattern": each.pattern,
-                    "pointer": each.pointer,
-                    "unit": each.unit,
-                    "better": each.better,
-                    "kind": each.kind,
-                    "repeats": each.repeats,
-                    # Left out where it is as ever, so that instruments keep their names.
-                    **({"source": each.source} if each.source != "output" else {}),
-                    **({"pin": each.pin} if each.pin != (each.kind == "noisy") else {}),
-                }
-                for each in policy.metrics
-            ],
-            "environment": sorted(policy.environment),
-        }
-    )
 
 
 def site(repo: Repository, policy: Policy) -> Site:

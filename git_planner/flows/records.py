@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.candidate import instrument_of
 from git_planner.flows.ledger import Rows, find, ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.judging.commits import Judge
 from git_planner.rules import canonical, names
 from git_planner.rules.ledger import Row, Turn, named, turns
 from git_planner.rules.record import Record, best
@@ -90,6 +88,9 @@ def instrument_now(repo: Repository) -> str | None:
     Raises:
         PlannerError: E_POLICY.
     """
+    from git_planner.flows.instrument import instrument_of
+    from git_planner.judging.commits import Judge
+
     try:
         tip = Judge(repo).base_tips()[0]
         return instrument_of(repo, tip)

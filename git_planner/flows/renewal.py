@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.flows import trust
-from git_planner.flows.candidate import instrument_of
+from git_planner.flows.instrument import instrument_of
 from git_planner.flows.recorder import Recorded, Recorder, Tell
 from git_planner.flows.trust import Subject
 from git_planner.gitio import history

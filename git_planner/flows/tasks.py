@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +82,7 @@ def read_tasks(repo: Repository, plan: str | None) -> Tasks:
 def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
     """The name of a plan and all its tasks in short, by number; parameters and errors as for `read_tasks`."""
     name = current_plan(repo, plan)
-    with repo.git.batch() as batch, _uninterrupted():
+    with repo.git.batch() as batch:
         found = Pages(repo, name).briefs(Store(repo).snapshot(names.plan_ref(name), batch))
     if found is None:
         raise no_plan(name)
@@ -93,13 +91,12 @@ def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
 
 def tasks_in(repo: Repository, seen: Snapshot, plan: str) -> Tasks:
     """The same on a snapshot of the plan's branch."""
-    with _uninterrupted():
-        found = Pages(repo, plan).read(seen)
-        if pages.FIRST not in found or seen.tip is None:
-            raise no_plan(plan)
-        about = {key: value for key, value in found[pages.FIRST].items() if key != "tasks"}
-        tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
-        return Tasks(plan, seen.tip, about, tuple(in_order(tasks)))
+    found = Pages(repo, plan).read(seen)
+    if pages.FIRST not in found or seen.tip is None:
+        raise no_plan(plan)
+    about = {key: value for key, value in found[pages.FIRST].items() if key != "tasks"}
+    tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
+    return Tasks(plan, seen.tip, about, tuple(in_order(tasks)))
 
 
 def change_task(
@@ -311,18 +308,6 @@ def no_plan(plan: str) -> PlannerError:
         f"there is no plan '{plan}' here",
         hint="list them with 'git plan list', or begin one with 'git plan task add TITLE'",
     )
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Without garbage collection, which goes through thousands of values that all stay, again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 _EMPTIED: Mapping[str, Any] = {

@@ -30,7 +30,6 @@ ATTRIBUTES = (
     "export-ignore",
     "merge",
 )
-PROPOSALS = "plan/guard-"
 
 # Folders that are usual on sys.path: a module added there comes before the one it is called like.
 _PLACES = ("src/", "lib/")
@@ -91,7 +90,7 @@ def kind_of(ref: str) -> Kind:
     if ref.startswith(names.ITERATIONS):
         return "start"
     branch = ref.removeprefix(names.HEADS) if ref.startswith(names.HEADS) else ""
-    if branch.startswith(PROPOSALS):
+    if branch.startswith(names.PROPOSALS):
         return "proposal"
     if branch.startswith(names.PLAN):
         return "plan"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from git_planner.rules.names import new_id
-from git_planner.rules.record import Verdict
+
+if TYPE_CHECKING:
+    from git_planner.rules.record import Verdict
 
 
 class Row(NamedTuple):

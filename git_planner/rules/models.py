@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from git_planner.rules.sentences import shown
 
@@ -12,8 +12,7 @@ _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,3}")
 MOST_NAME = 200
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRule:
+class ModelRule(NamedTuple):
     """Which models of a family are good enough.
 
     `min_version` such as '3' or '3.1'; a name must have all words of `require` and none of `refuse`. `as_of`
@@ -34,8 +33,7 @@ class ModelRule:
         return f"{', '.join(parts)} (as of {self.as_of})"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelName:
+class ModelName(NamedTuple):
     """A model's name taken apart: 'gemini-3.1-pro-preview' is 'gemini', 3.1, and 'pro' and 'preview'."""
 
     family: str

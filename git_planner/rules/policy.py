@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from git_planner.rules import models
 
@@ -39,8 +39,7 @@ def pathspecs(patterns: Iterable[str]) -> list[str]:
     return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(NamedTuple):
     """How a noisy metric is compared: by pairs of a run of the base and one of the candidate.
 
     What is clearly worse is dropped after `screen` pairs, what does not look like a gain after twice as many,
@@ -57,8 +56,7 @@ class Pairs:
     futility: float = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """One number to be measured. The first metric of a policy decides; the others are reported.
 
     `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
@@ -82,8 +80,7 @@ class Metric:
     pairs: Pairs = Pairs()
 
 
-@dataclass(frozen=True, slots=True)
-class Correctness:
+class Correctness(NamedTuple):
     """The command that judges correctness and the proof it must leave. `timeout` in seconds.
 
     `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
@@ -97,8 +94,7 @@ class Correctness:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Families:
+class Families(NamedTuple):
     """Strategy families (without the 'family:' prefix) and the rule against staying in one too long."""
 
     names: tuple[str, ...]
@@ -107,16 +103,14 @@ class Families:
     bonus_gain: float
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """An outside program by its argument vector. `timeout` in seconds."""
 
     run: tuple[str, ...]
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
+class AgentSettings(NamedTuple):
     """What the policy says about the roles.
 
     `command_planner` and the like are the programs behind the 'command' agents; `patches` is the folder
@@ -141,8 +135,7 @@ class AgentSettings:
     command_critic: Program | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CriticSettings:
+class CriticSettings(NamedTuple):
     """How one critic is asked: the model, None for its own default; the deadline; and which models may be."""
 
     model: str | None = None
@@ -150,8 +143,7 @@ class CriticSettings:
     models: models.ModelRule | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Critics:
+class Critics(NamedTuple):
     """How the critics of plans are asked. `budget` is the most one is sent, in bytes."""
 
     budget: int = 400_000
@@ -175,8 +167,7 @@ class Stop:
     plateau: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """The committed policy of a base commit. `document` is the checked file, `digest` its digest.
 
     `verify` are the commands for tasks that are given none of their own.
@@ -198,7 +189,7 @@ class Policy:
     environment: tuple[str, ...]
     agents: AgentSettings
     stop: Stop
-    document: Mapping[str, Any] = field(repr=False)
+    document: Mapping[str, Any]
     digest: str = ""
     unguard: tuple[str, ...] = ()
     jail: Literal["auto", "required", "off"] = "auto"

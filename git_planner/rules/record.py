@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from git_planner.rules.comparison import Comparison
+if TYPE_CHECKING:
+    from git_planner.rules.comparison import Comparison
 
 Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
@@ -145,6 +146,8 @@ def from_document(document: Mapping[str, Any]) -> Record:
         Measured(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
     )
     if fields.get("comparison"):
+        from git_planner.rules.comparison import Comparison
+
         lists = {key: tuple(fields["comparison"][key]) for key in ("orders", "base", "candidate")}
         fields["comparison"] = Comparison(**{**fields["comparison"], **lists})
     fields["tests"] = Tests(**fields["tests"]) if fields["tests"] else None

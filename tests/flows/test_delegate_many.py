@@ -152,7 +152,6 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
 
 
 def _proven(lab: Lab, name: str) -> None:
-    from dataclasses import replace
 
     from git_planner.flows.tasks import change_task
     from git_planner.rules.task import Evidence
@@ -163,7 +162,7 @@ def _proven(lab: Lab, name: str) -> None:
             lab.repo,
             "default",
             name,
-            lambda each: replace(each, status="done", evidence=(proof,)),
+            lambda each: each._replace(status="done", evidence=(proof,)),
             op="verify",
         )
 

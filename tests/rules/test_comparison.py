@@ -16,7 +16,7 @@ from git_planner.rules.verdict import Decision, decide_noisy
 from tests import samples
 
 WALL = Metric("wall", ("true",), r"(\d+)", None, "ms", "lower", "noisy", 1, 60)
-SCORE = replace(WALL, name="score", unit="points", better="higher")
+SCORE = WALL._replace(name="score", unit="points", better="higher")
 TOP = "20261121T000000Z-aaaaaaaa"
 NUMBERS = Pairs(min=4, max=24, alpha=0.5)
 
@@ -63,8 +63,8 @@ def test_where_higher_is_better_all_is_turned_round() -> None:
 
 def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
     done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
-    assert worth(done, replace(WALL, min_gain=8.0)) == "improved"
-    asking = replace(WALL, min_gain=8.5)
+    assert worth(done, WALL._replace(min_gain=8.0)) == "improved"
+    asking = WALL._replace(min_gain=8.5)
     assert worth(done, asking) == "within_noise"
     assert words(done, asking).endswith("; less than the smallest gain of 8.5")
 

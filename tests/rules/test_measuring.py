@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -28,8 +27,8 @@ CYCLES = Metric(
     repeats=1,
     timeout=1.0,
 )
-JSON = replace(CYCLES, pattern=None, pointer="/runs/0/a~1b")
-WALL = replace(CYCLES, name="wall", unit="ms", kind="noisy", repeats=5)
+JSON = CYCLES._replace(pattern=None, pointer="/runs/0/a~1b")
+WALL = CYCLES._replace(name="wall", unit="ms", kind="noisy", repeats=5)
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -135,7 +134,7 @@ def measured(*samples: float, of: Metric = CYCLES) -> Measured:
 def test_deterministic_verdicts(  # noqa: PLR0917 - one parameter a column
     own: float, rival: float, better: Literal["lower", "higher"], verdict: str, delta: float, summary: str
 ) -> None:
-    rule = replace(CYCLES, better=better)
+    rule = CYCLES._replace(better=better)
     decision = decide(rule, measured(own, of=rule), measured(rival, of=rule))
     assert decision == Decision(verdict, None, rival, delta, summary)  # type: ignore[arg-type]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 from git_planner import config
@@ -47,7 +46,7 @@ CRITICS = Critics(
 
 def test_a_full_policy_becomes_its_typed_value() -> None:
     policy = config.parse_policy(json.dumps(samples.POLICY).encode(), "p.yml")
-    found = {each.name: getattr(policy, each.name) for each in dataclasses.fields(policy)}
+    found = policy._asdict()
     assert found == {
         "base": "main",
         "guard": ("tests/**", "pytest.ini"),

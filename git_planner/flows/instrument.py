@@ -1,0 +1,69 @@
+"""The instrument: all that measures, named by a digest. What one measured is not held against another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from git_planner import config
+from git_planner.gitio import export
+from git_planner.gitio.repository import Repository
+from git_planner.rules import canonical
+from git_planner.rules.names import POLICY_FILE
+from git_planner.rules.policy import Policy, pathspecs
+
+
+def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
+    """The digest that names the instrument: all that measures.
+
+    The guarded files of the trusted base, the commands with their rules, and the names of the variables they
+    are given. The policy file itself is left out: what of it measures is in there anyhow, and a new goal or a
+    longer timeout makes no other instrument.
+
+    Args:
+        policy: the trusted policy.
+        guarded: the trusted base's guarded files, path -> (mode, object id).
+    """
+    files = {
+        path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): list(entry)
+        for path, entry in guarded.items()
+        if path != POLICY_FILE
+    }
+    correctness = policy.correctness
+    return canonical.digest(
+        {
+            "guarded": files,
+            "correctness": correctness
+            and {
+                "run": list(correctness.run),
+                "proof": correctness.proof,
+                "require": sorted(correctness.require),
+            },
+            "metrics": [
+                {
+                    "name": each.name,
+                    "run": list(each.run),
+                    "pattern": each.pattern,
+                    "pointer": each.pointer,
+                    "unit": each.unit,
+                    "better": each.better,
+                    "kind": each.kind,
+                    "repeats": each.repeats,
+                    # Left out where it is as ever, so that instruments keep their names.
+                    **({"source": each.source} if each.source != "output" else {}),
+                    **({"pin": each.pin} if each.pin != (each.kind == "noisy") else {}),
+                }
+                for each in policy.metrics
+            ],
+            "environment": sorted(policy.environment),
+        }
+    )
+
+
+def instrument_of(repo: Repository, commit: str) -> str:
+    """The digest of the instrument that a commit would be measured with if it were a trusted base.
+
+    Raises:
+        PlannerError: E_NO_POLICY, E_POLICY.
+    """
+    policy = config.policy_at(repo, commit)
+    return instrument(policy, export.entries(repo, commit, pathspecs(policy.protected)))
