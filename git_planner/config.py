@@ -20,7 +20,6 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.rules import canonical, names
 from git_planner.rules.policy import Policy
-from git_planner.rules.policy_document import policy_from, policy_problems
 
 if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
@@ -42,6 +41,8 @@ def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
     Raises:
         PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
     """
+    from git_planner.rules.policy_document import policy_from, policy_problems
+
     document = read_yaml(data, where)
     if not isinstance(document, dict):
         raise _unusable(where, "holds no keys and values", hint="make one with 'git planner init'")

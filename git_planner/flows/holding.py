@@ -7,15 +7,16 @@ history. It is in force while its process lives; where that cannot be seen, unti
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
-from git_planner.host import identity
-from git_planner.host.identity import Identity
 from git_planner.rules import names
+
+if TYPE_CHECKING:
+    from git_planner.host.identity import Identity
 
 FILE = "claim.json"
 
@@ -51,6 +52,8 @@ class Claim(NamedTuple):
             return now < self.expires_at
         # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
         # the claim, and a restart of the machine does.
+        from git_planner.host import identity
+
         return identity.alive(self.process)
 
 
@@ -102,5 +105,7 @@ def _read(data: bytes | None) -> Claim | None:
     except PlannerError:
         return None
     del document["schema"]
+    from git_planner.host import identity
+
     process = document["process"]
     return Claim(**{**document, "process": process and identity.identity_from(process)})
