@@ -214,11 +214,16 @@ def _jail(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _codex(patient: Patient) -> Iterator[Finding]:
+def _agents(patient: Patient) -> Iterator[Finding]:
+    settings = config.settings(patient.repo, policy=patient.policy)
+    yield from _codex(patient, settings)
+    yield from _gemini(patient, settings)
+
+
+def _codex(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
     """The codex program and how it is logged in; what the repository does not use is only a fact."""
     from git_planner.agents import codex_login
 
-    settings = config.settings(patient.repo, policy=patient.policy)
     used = {settings.planner, settings.implementer} & {"codex", "api"}
     patient.facts["codex"] = patient.facts["codex login"] = None
     if shutil.which(settings.codex) is None:
@@ -244,6 +249,21 @@ def _codex(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 "error", "codex-login", f"{agent}: {error.message}", settings.codex, str(error.hint)
             )
+
+
+def _gemini(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
+    """The critic's program; it is missed where somebody has chosen that critic."""
+    patient.facts["gemini"] = shutil.which(settings.gemini)
+    chosen = patient.policy is not None and "critic" in patient.policy.document.get("agents", {})
+    chosen = chosen or patient.repo.config("planner.critic") is not None
+    if chosen and settings.critic == "gemini" and patient.facts["gemini"] is None:
+        yield Finding(
+            "warning",
+            "gemini-missing",
+            f"the program '{settings.gemini}' is not there, and 'git plan critique' is set to ask it",
+            settings.gemini,
+            "npm install --global @google/gemini-cli, or git config planner.gemini PATH",
+        )
 
 
 def _hooks(patient: Patient) -> Iterator[Finding]:
@@ -354,7 +374,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _policy,
     _programs,
     _jail,
-    _codex,
+    _agents,
     _hooks,
     _merging,
     _framework_installed,

@@ -65,7 +65,7 @@ class Evidence:
 
     def document(self) -> dict[str, Any]:
         """The evidence as a JSON document."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return {"schema": SCHEMA, **asdict(self), "pairs": self.pairs._asdict()}
 
 
 def simulate(

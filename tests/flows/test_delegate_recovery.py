@@ -48,8 +48,8 @@ def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path) -> Non
         root.mkdir()
         lab = Lab(root)
         bench(lab, ONE)
-        works(lab, 'test "$(cat src/value)" = 100', "echo 90 >src/value", DONE)
-        # Only the delegator's own calls count: the agent's environment has the real git in front.
+        # Only the delegator's own calls count: the agent has the real git.
+        works(lab, f"PATH='{lab.env['PATH']}'", 'test "$(cat src/value)" = 100', "echo 90 >src/value", DONE)
         killed = lab.spawn("git-plan", "delegate", **lab.crash_after(call, after=bool(turn % 2)))
         if killed.status == 0:
             assert turn > 2, "nothing was killed"

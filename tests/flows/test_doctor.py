@@ -64,6 +64,7 @@ def test_all_is_well(healthy: Lab) -> None:
         "jail: none (turned off by the policy)",
         "codex: none",
         "codex login: none",
+        f"gemini: {shutil.which('gemini') or 'none'}",
         "hooks: include",
         "all is well",
     ]
@@ -153,6 +154,20 @@ def test_codex_login(healthy: Lab, login: str, status: int, kind: str, codes: li
     assert (report.facts["codex"], report.facts["codex login"]) == ("codex-cli 0.169.0", kind)
     healthy.git("config", "planner.implementer", "codex")
     assert [finding.code for finding in doctor.examine(healthy.repo).findings] == codes
+
+
+def test_gemini_is_missed_where_it_is_chosen(healthy: Lab) -> None:
+    healthy.git("config", "planner.gemini", "/no/such/gemini")
+    assert found(healthy) == []
+    for key, missed in (("planner.critic", "gemini"), ("planner.critic", "codex")):
+        healthy.git("config", key, missed)
+        expected = [("warning", "gemini-missing", "/no/such/gemini")] if missed == "gemini" else []
+        assert found(healthy) == expected
+    program = hook(healthy.root / "bin/gemini", "exit 1")
+    healthy.git("config", "planner.critic", "gemini")
+    healthy.git("config", "planner.gemini", str(program))
+    assert doctor.examine(healthy.repo).facts["gemini"] == str(program)
+    assert found(healthy) == []
 
 
 def test_codex_is_missing(healthy: Lab) -> None:

@@ -74,7 +74,7 @@ def test_what_the_base_has_is_the_project_s_own(lab: Lab) -> None:
 def test_the_hook_asks_python_for_such_names_only(lab: Lab) -> None:
     begun(guarded_lab(lab))
     lab.commit("first", {"src/code.py": "print(2)\n"})
-    for script in lab.path.glob(".git/**/reference-transaction"):
+    for script in (*lab.path.glob(".git/**/reference-transaction"), *lab.path.glob(".git/**/pre-commit")):
         text = script.read_text()
         script.write_text(text.replace(f"python='{sys.executable}'", "python='/gone'"))
     lab.commit("others", {"src/newer.py": "", "pkg/json.py": "", "json/data.txt": "", "src.txt.gz/x": ""})

@@ -51,7 +51,7 @@ def missed(place: Lab, paths: set[str], pattern: str) -> set[str]:
     lines = "".join(f"100644 {oid}\t{path}\0" for path in sorted(paths))
     place.git("update-index", "-z", "--index-info", stdin=lines)
     specs = wide_specs([pattern])
-    by_git = {each for each in place.git("ls-files", "-z", "--", *specs).split("\0") if each}
+    by_git = {each for each in place.run_git("ls-files", "-z", "--", *specs).out.split("\0") if each}
     asked = "".join(f"{path}\n" for path in sorted(paths))
     words = ["sh", "-c", SAYING, "sh", *wide_globs(ALWAYS), *guarded_globs([pattern])]
     said = subprocess.run(words, input=asked, capture_output=True, text=True, check=True, timeout=60)

@@ -116,6 +116,10 @@ FAILURES = {
     "daily quota": (stub.spent(), "E_GEMINI_QUOTA", "exhausted your daily quota"),
     "500": (stub.fails(500, "INTERNAL"), "E_GEMINI_SERVER", "stub says 500"),
     "cut": (stub.cuts(), "E_GEMINI_STREAM", "terminated"),
+    "400": (stub.fails(400, "INVALID_ARGUMENT"), "E_GEMINI_REQUEST", "stub says 400"),
+    "401": (stub.fails(401, "UNAUTHENTICATED"), "E_GEMINI_AUTH", "stub says 401"),
+    "403": (stub.fails(403, "PERMISSION_DENIED"), "E_GEMINI_AUTH", "stub says 403"),
+    "garbled": (stub.chunk("{not json"), "E_GEMINI_STREAM", "JSON"),
 }
 
 
@@ -124,7 +128,7 @@ def test_each_failure_of_gemini_ends_as_documented(place: Place, gemini: Path, n
     reply, code, says = FAILURES[name]
     with pytest.raises(PlannerError) as caught:
         ask(place, gemini, reply)
-    assert caught.value.code == code
+    assert caught.value.code == code, caught.value.message
     assert says in caught.value.message
     assert ours(place) == []
 
