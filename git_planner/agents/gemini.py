@@ -43,7 +43,7 @@ _WORDS = (
     ("E_GEMINI_AUTH", r"api key|unauthenticated|permission_denied|credential|log ?in"),
     (
         "E_GEMINI_STREAM",
-        r"terminated|(in|end of|not valid|incomplete) json|premature|other side closed|socket",
+        r"terminated|(in|end of|valid|incomplete) json|premature|other side closed|socket",
     ),
     ("E_GEMINI_NETWORK", r"fetch failed|econn|enotfound|etimedout|eai_again|network|connection"),
     ("E_GEMINI_CONFIG", r"unknown argument|unknown option|settings|invalid auth|usage:|not in a trusted"),
