@@ -112,7 +112,7 @@ def base_of(repo: Repository, found: Tasks, task: Task, start: str | None) -> Ba
         if not other.commits:
             continue
         tip = other.commits[-1]
-        if repo.maybe(tip) is None:
+        if not history.whole(repo.git, tip):
             raise PlannerError(
                 "E_NO_BASE",
                 f"'{task.id}' builds on '{other.id}', whose commit '{tip[:12]}' is not here",

@@ -98,7 +98,7 @@ def record_failure(
 
 def _uncommitted(repo: Repository, ref: str) -> tuple[str, ...]:
     """A note when the commit is the worktree's own and the worktree holds more than that."""
-    if repo.bare or repo.maybe("HEAD") != repo.maybe(ref):
+    if repo.bare or (ref != "HEAD" and repo.maybe("HEAD") != repo.maybe(ref)):
         return ()
     paths = worktree.dirty_paths(repo)
     return (f"the worktree had {len(paths)} uncommitted changes, which were not measured",) if paths else ()

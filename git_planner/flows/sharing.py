@@ -165,10 +165,10 @@ def _take_in(
 ) -> tuple[Taken, ...]:
     """Bring plans here up to what a remote has, in one transaction."""
     tips = {names.plan_ref(name): there[names.plan_ref(name)] for name in wanted}
-    missing = [ref for ref, oid in tips.items() if repo.maybe(oid) is None]
+    missing = [ref for ref, oid in tips.items() if not history.whole(repo.git, oid)]
     if missing:
         remote.fetch_commits(repo, source, missing, tell)
-        gone = [ref for ref in missing if repo.maybe(tips[ref]) is None]
+        gone = [ref for ref in missing if not history.whole(repo.git, tips[ref])]
         if gone:
             raise PlannerError(
                 "E_CONFLICT",
@@ -230,7 +230,11 @@ def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[s
         if ref not in here or _plan_of(ref):
             continue
         known = there.get(ref)
-        if known is None or (repo.maybe(known) and history.is_ancestor(repo.git, known, here[ref])):
+        if known == here[ref]:
+            continue
+        if known is None or (
+            history.whole(repo.git, known) and history.is_ancestor(repo.git, known, here[ref])
+        ):
             yield ref
 
 

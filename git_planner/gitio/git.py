@@ -7,6 +7,7 @@ elsewhere or change how it reads paths and objects. `GIT_PLANNER_TRACE=1` prints
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -43,7 +44,17 @@ _FIXED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none",
 # Inside Git, 'bytes' is a verb.
 Bytes = bytes
 
+# A git that lists worktrees dies of one that another git is just making: a file of it is there and empty yet.
+_HALF_MADE = re.compile(rb"failed to read [^\n]*/worktrees/[^\n]*/commondir")
+# Seconds to wait before each further try; two in all.
+PAUSES = tuple(0.002 * 2**place for place in range(10))
+
 spawned = 0
+
+
+def is_passing(status: int, words: bytes) -> bool:
+    """Whether a git failed, before it did anything, by something that is over in a moment."""
+    return status != 0 and _HALF_MADE.search(words) is not None
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -79,11 +90,16 @@ class Git:
 
     def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Result:
         """Run git and return how it ended, whatever the status."""
-        started = time.perf_counter()
-        process = self._start(args, env, None if stdin is None else subprocess.PIPE)
-        stdout, stderr = process.communicate(stdin)
-        _trace(args, started)
-        return Result(process.returncode, stdout, stderr)
+        for pause in (*PAUSES, None):
+            started = time.perf_counter()
+            process = self._start(args, env, None if stdin is None else subprocess.PIPE)
+            stdout, stderr = process.communicate(stdin)
+            _trace(args, started)
+            ended = Result(process.returncode, stdout, stderr)
+            if pause is None or not is_passing(ended.status, stderr):
+                break
+            time.sleep(pause)
+        return ended
 
     def bytes(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Bytes:
         """Run git and return its output.

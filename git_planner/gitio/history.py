@@ -63,6 +63,15 @@ def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
     return git.yes("merge-base", "--is-ancestor", ancestor, of)
 
 
+def whole(git: Git, *commits: str) -> bool:
+    """Whether commits are here with all that they reach.
+
+    That a commit is here says little while another process fetches it: what is in it may come later. git
+    itself asks like this after a fetch.
+    """
+    return git.run("rev-list", "--objects", "--quiet", *commits, "--not", "--all", "--").status == 0
+
+
 def patch_id(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> str | None:
     """The stable patch id of the difference between two trees; None when there is none.
 

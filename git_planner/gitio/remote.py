@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git, environment
+from git_planner.gitio.git import PAUSES, Git, environment, is_passing
 from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
@@ -227,6 +227,15 @@ def masked(text: str) -> str:
 
 
 def _run(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
+    for pause in (*PAUSES, None):
+        ended = _once(repo, words, tell, deadline)
+        if pause is None or not is_passing(ended.status, os.fsencode(ended.stderr)):
+            break
+        time.sleep(pause)
+    return ended
+
+
+def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
     git = _wrapper(repo.git)
     from git.cmd import handle_process_output
     from git.exc import GitCommandNotFound

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.doubles import loopback
 
 USAGE = {"promptTokenCount": 100, "candidatesTokenCount": 20, "totalTokenCount": 120}
 MODEL = "gemini-3.1-pro-preview"
@@ -54,8 +55,7 @@ def chunk(document: object) -> Reply:
 
     def play(handler: Handler) -> None:
         handler.open_stream()
-        handler.wfile.write(f"data: {data}\r\n\r\n".encode())
-        handler.wfile.flush()
+        handler.event(f"data: {data}\r\n\r\n")
 
     return Reply(play)
 
@@ -64,13 +64,9 @@ def cuts(text: str = "## Summary\n\nThe first") -> Reply:
     """The stream breaks off in the middle."""
 
     def play(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("content-type", "text/event-stream")
-        handler.send_header("content-length", "100000")
-        handler.end_headers()
+        handler.open_stream({"content-length": "100000"})
         content = {"role": "model", "parts": [{"text": text}]}
-        handler.wfile.write(f"data: {json.dumps({'candidates': [{'content': content}]})}\r\n\r\n".encode())
-        handler.wfile.flush()
+        handler.event(f"data: {json.dumps({'candidates': [{'content': content}]})}\r\n\r\n")
 
     return Reply(play)
 
@@ -137,35 +133,14 @@ class Script:
         ]
 
 
-class Server(ThreadingHTTPServer):
-    """Plays a script on a port of the loopback interface."""
-
-    daemon_threads = True
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.over = threading.Event()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self.server_address[1])
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is what the tests are about."""
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     """One connection."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         """Answer a request for content."""
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.close_connection = True
+        body = self.body()
         path, _, verb = self.path.partition("?")[0].rpartition(":")
         if verb == "streamGenerateContent":
             model = path.rpartition("/")[2]
@@ -173,40 +148,15 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.reply(404, {"error": {"code": 404, "message": "not here", "status": "NOT_FOUND"}})
 
-    def open_stream(self) -> None:
-        """Begin a stream of events."""
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
-        self.end_headers()
 
-    def reply(self, status: int, body: object) -> None:
-        """Send a whole response."""
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        headers: Mapping[str, str] = {"content-type": "application/json", "connection": "close"}
-        for name, value in {**headers, "content-length": str(len(data))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing on stderr."""
+Server = loopback.Server[Script]
 
 
 @contextmanager
 def serving(*replies: Reply) -> Iterator[Server]:
     """A server that plays these replies, the last one again and again."""
-    server = Server(Script(replies))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with loopback.running(Script(replies), Handler) as server:
         yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def gemini_home(home: Path, port: int) -> dict[str, str]:

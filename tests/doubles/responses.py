@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.doubles import loopback
 
 Item = dict[str, Any]
 USAGE = {
@@ -79,10 +80,10 @@ def items(*given: Item) -> Turn:
 
     def play(handler: Handler) -> None:
         handler.open_stream()
-        handler.event("response.created", response={"id": "resp_1"})
+        handler.says("response.created", response={"id": "resp_1"})
         for item in given:
-            handler.event("response.output_item.done", output_index=0, item=item)
-        handler.event("response.completed", response={"id": "resp_1", "usage": USAGE})
+            handler.says("response.output_item.done", output_index=0, item=item)
+        handler.says("response.completed", response={"id": "resp_1", "usage": USAGE})
 
     return Turn(play)
 
@@ -90,7 +91,7 @@ def items(*given: Item) -> Turn:
 def fails(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Turn:
     """An HTTP error."""
     given = {"error": {"message": f"stub says {status}"}} if body is None else body
-    return Turn(lambda handler: handler.reply(status, given, headers or {}))
+    return Turn(lambda handler: handler.reply(status, given, headers))
 
 
 def failed(code: str, message: str) -> Turn:
@@ -98,9 +99,9 @@ def failed(code: str, message: str) -> Turn:
 
     def play(handler: Handler) -> None:
         handler.open_stream()
-        handler.event("response.created", response={"id": "resp_1"})
+        handler.says("response.created", response={"id": "resp_1"})
         error = {"code": code, "message": message}
-        handler.event("response.failed", response={"id": "resp_1", "status": "failed", "error": error})
+        handler.says("response.failed", response={"id": "resp_1", "status": "failed", "error": error})
 
     return Turn(play)
 
@@ -111,7 +112,7 @@ def stops_short(reason: str = "max_output_tokens") -> Turn:
     def play(handler: Handler) -> None:
         handler.open_stream()
         details = {"reason": reason}
-        handler.event("response.incomplete", response={"id": "resp_1", "incomplete_details": details})
+        handler.says("response.incomplete", response={"id": "resp_1", "incomplete_details": details})
 
     return Turn(play)
 
@@ -121,7 +122,7 @@ def cuts() -> Turn:
 
     def play(handler: Handler) -> None:
         handler.open_stream()
-        handler.event("response.created", response={"id": "resp_1"})
+        handler.says("response.created", response={"id": "resp_1"})
 
     return Turn(play)
 
@@ -131,7 +132,7 @@ def falls_silent() -> Turn:
 
     def play(handler: Handler) -> None:
         handler.open_stream()
-        handler.event("response.created", response={"id": "resp_1"})
+        handler.says("response.created", response={"id": "resp_1"})
         handler.server.over.wait()
 
     return Turn(play)
@@ -169,85 +170,38 @@ class Script:
         return ["\n".join(_user_texts(request)) for request in self.requests]
 
 
-class Server(ThreadingHTTPServer):
-    """Plays a script on a port of the loopback interface."""
-
-    daemon_threads = True
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.over = threading.Event()
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self.server_address[1])
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is what the tests are about."""
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     """One connection."""
 
     server: Server
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         """Answer a request of the Responses API."""
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         key = self.headers.get("authorization", "").removeprefix("Bearer ")
-        self.close_connection = True
+        body = self.body()
         if self.path.partition("?")[0].endswith("/responses"):
             self.server.script.next(body, key).play(self)
         else:
-            self.reply(404, {"error": {"message": "not here"}}, {})
+            self.reply(404, {"error": {"message": "not here"}})
 
     def do_GET(self) -> None:
         """Refuse the WebSocket, so that the client falls back to plain requests at once."""
         self.close_connection = True
-        self.reply(426 if self.path.endswith("/responses") else 404, {}, {})
+        self.reply(426 if self.path.endswith("/responses") else 404, {})
 
-    def open_stream(self) -> None:
-        """Begin a stream of events."""
-        self.send_response(200)
-        self.send_header("content-type", "text/event-stream")
-        self.send_header("connection", "close")
-        self.end_headers()
+    def says(self, kind: str, **fields: object) -> None:
+        """Send one event of the API."""
+        self.event(f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n")
 
-    def event(self, kind: str, **fields: object) -> None:
-        """Send one event."""
-        self.wfile.write(f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode())
-        self.wfile.flush()
 
-    def reply(self, status: int, body: object, headers: Mapping[str, str]) -> None:
-        """Send a whole response."""
-        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in {"content-type": "application/json", "connection": "close", **headers}.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing on stderr."""
+Server = loopback.Server[Script]
 
 
 @contextmanager
 def serving(*turns: Turn, again: bool = False) -> Iterator[Server]:
     """A server that plays these turns."""
-    server = Server(Script(turns, again))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with loopback.running(Script(turns, again), Handler) as server:
         yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def closed_port() -> int:

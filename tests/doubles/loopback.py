@@ -1,0 +1,84 @@
+"""What loopback servers have in common: a port of 127.0.0.1, a script to play, answers, streams of events."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Generic, TypeVar
+
+Script = TypeVar("Script")
+
+
+class Server(ThreadingHTTPServer, Generic[Script]):
+    """Plays a script on a port of the loopback interface."""
+
+    daemon_threads = True
+
+    def __init__(self, script: Script, handler: type[Handler]) -> None:
+        self.script = script
+        self.over = threading.Event()
+        super().__init__(("127.0.0.1", 0), handler)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self.server_address[1])
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is what the tests are about."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Server[Any]
+    protocol_version = "HTTP/1.1"
+
+    def body(self) -> Any:
+        """The request's document; nothing else comes on this connection."""
+        self.close_connection = True
+        return json.loads(self.rfile.read(int(self.headers["content-length"])))
+
+    def open_stream(self, headers: Mapping[str, str] | None = None) -> None:
+        """Begin a stream of events."""
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        for name, value in (headers or {"connection": "close"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def event(self, text: str) -> None:
+        """Send one event, as it is to be in the stream."""
+        self.wfile.write(text.encode())
+        self.wfile.flush()
+
+    def reply(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
+        """Send a whole response."""
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        given = {"content-type": "application/json", "connection": "close", **(headers or {})}
+        self.send_response(status)
+        for name, value in {**given, "content-length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing on stderr."""
+
+
+@contextmanager
+def running(script: Script, handler: type[Handler]) -> Iterator[Server[Script]]:
+    """A server that plays a script, until the end of the block."""
+    server = Server(script, handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
