@@ -43,7 +43,7 @@ def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
     """
     from git_planner.rules.policy_document import policy_from, policy_problems
 
-    document = read_yaml(data, where)
+    document = read_yaml(data, where, judged=judged)
     if not isinstance(document, dict):
         raise _unusable(where, "holds no keys and values", hint="make one with 'git planner init'")
     faults = [] if judged else documents.validate("policy", document)
@@ -95,8 +95,13 @@ def _mark(repo: Repository, data: bytes) -> Path:
     return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())
 
 
-def read_yaml(data: bytes, where: str) -> Any:
+def read_yaml(data: bytes, where: str, *, judged: bool = False) -> Any:
     """Read YAML as the JSON document it stands for.
+
+    Args:
+        data: its bytes.
+        where: what to call it in an error.
+        judged: these very bytes are known to be read.
 
     Raises:
         PlannerError: E_POLICY with the reason, line and column.
@@ -110,7 +115,8 @@ def read_yaml(data: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise _unusable(where, f"is not UTF-8 (byte {error.start})") from None
     try:
-        _check_events(text, where)
+        if not judged:
+            _check_events(text, where)
         document = yaml.load(text, Loader=_loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -118,6 +124,8 @@ def read_yaml(data: bytes, where: str) -> Any:
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or "it cannot be read"
         raise _unusable(where, f"cannot be read: {reason}") from None
+    if judged:
+        return document
     try:
         # What JSON cannot carry has no digest: halves of surrogate pairs, for one.
         canonical.compact(document)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical, sentences
+from git_planner.rules import acceptance, canonical, sentences
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -101,12 +101,15 @@ def validate(
         last one when there are more. Empty when the document is fine.
     """
     if kind == "directive" and families:
-        judge = _validator(schema(kind, families=families, blocked=blocked))
+        own = schema(kind, families=families, blocked=blocked)
+        full = _inlined(own, own)
     else:
-        judge = _cached_validator(kind)
+        full = in_one_piece(kind)
+    if acceptance.surely(full, document):
+        return []
     # A hostile document may have a million faults: no more are made than are told.
     faults: set[tuple[tuple[str, ...], str]] = set()
-    for fault in (fault for error in judge.iter_errors(document) for fault in _faults(error)):
+    for fault in (fault for error in judge(full).iter_errors(document) for fault in _faults(error)):
         faults.add(fault)
         if len(faults) > MOST_SENTENCES:
             break
@@ -197,11 +200,15 @@ def _file(kind: str) -> dict[str, Any]:
 
 
 @cache
-def _cached_validator(kind: str) -> Validator:
-    return _validator(schema(kind))
+def in_one_piece(kind: str) -> dict[str, Any]:
+    """The schema of a kind of document without references: looking each of them up takes most of the time."""
+    full = schema(kind)
+    found: dict[str, Any] = _inlined(full, full)
+    return found
 
 
-def _validator(full: Mapping[str, Any]) -> Validator:
+def judge(full: Mapping[str, Any]) -> Validator:
+    """The judge by a schema without references: jsonschema, but for a few keywords."""
     from jsonschema import Draft202012Validator, validators
     from referencing import Registry
 
@@ -217,9 +224,7 @@ def _validator(full: Mapping[str, Any]) -> Validator:
         },
         type_checker=types,
     )
-    found: Validator = strict(
-        _inlined(full, full), registry=Registry()
-    )  # an own registry: nothing is fetched
+    found: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
     return found
 
 
@@ -246,12 +251,12 @@ def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
     return {key: _inlined(each, root) for key, each in node.items() if key != "$defs"}
 
 
-def _properties(judge: Any, properties: Mapping[str, Any], instance: object, _node: object) -> Iterator[Any]:
+def _properties(own: Any, properties: Mapping[str, Any], instance: object, _node: object) -> Iterator[Any]:
     # Most fields of most tasks are empty, and jsonschema takes as long for these as for all others.
     if isinstance(instance, Mapping):
         for name, node in properties.items():
             if name in instance and not _plainly_empty(instance[name], node):
-                yield from judge.descend(instance[name], node, path=name, schema_path=name)
+                yield from own.descend(instance[name], node, path=name, schema_path=name)
 
 
 def _plainly_empty(value: object, node: Mapping[str, Any]) -> bool:
@@ -262,11 +267,11 @@ def _plainly_empty(value: object, node: Mapping[str, Any]) -> bool:
     return is_list and node.get("type") == "array" and node.keys() <= _SPARING
 
 
-def _items(judge: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]) -> Iterator[Any]:
+def _items(own: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]) -> Iterator[Any]:
     # No further than 'maxItems' goes: a million items too many are one fault, not a long wait.
     if isinstance(items, (list, tuple)):
         for place, item in enumerate(items[: around.get("maxItems")]):
-            yield from judge.descend(item, node, path=place)
+            yield from own.descend(item, node, path=place)
 
 
 def _unique(_judge: object, wanted: bool, items: object, _node: object) -> Iterator[ValidationError]:

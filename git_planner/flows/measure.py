@@ -12,23 +12,25 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from git_planner import process
 from git_planner.flows import jailed
 from git_planner.flows.confined import Runner, search_path
-from git_planner.flows.paired import Rival, compare
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import counter, cpu, jail
 from git_planner.host.counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.rules import canonical, metric, proof, verdict
-from git_planner.rules.comparison import Comparison
 from git_planner.rules.policy import Correctness, Metric, Policy
 from git_planner.rules.proof import Proof
 from git_planner.rules.record import Measured
 from git_planner.rules.verdict import Refusal
+
+if TYPE_CHECKING:
+    from git_planner.flows.paired import Rival
+    from git_planner.rules.comparison import Comparison
 
 _PROOF = "proof.xml"
 
@@ -201,6 +203,8 @@ class _Run:
         return found if isinstance(found, Refusal) else verdict.summarise(each, found)
 
     def _paired(self, each: Metric, rival: Rival) -> Measured | Refusal:
+        from git_planner.flows.paired import compare
+
         found = compare(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
         if isinstance(found, Refusal):
             return found

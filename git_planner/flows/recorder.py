@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
-from git_planner.flows import measure, noise, settle, trust
+from git_planner.flows import measure, settle, trust
 from git_planner.flows.candidate import Candidate, weigh
 from git_planner.flows.ledger import Rows, baseline_proof, find
 from git_planner.flows.measure import Outcome, Site
-from git_planner.flows.paired import Rival, rival, tree_of
 from git_planner.flows.settle import Finding
 from git_planner.flows.trust import Subject
 from git_planner.gitio.repository import Repository
@@ -24,6 +23,9 @@ from git_planner.rules.directive import State
 from git_planner.rules.names import token
 from git_planner.rules.record import Record, best
 from git_planner.rules.verdict import Refusal
+
+if TYPE_CHECKING:
+    from git_planner.flows.paired import Rival
 
 Tell = Callable[[str], None]
 
@@ -117,6 +119,8 @@ class Recorder:
         subject, metric = self.subject, self.subject.policy.metric
         if self.kind == "baseline" or metric is None or metric.kind != "noisy":
             return
+        from git_planner.flows import noise
+
         found = noise.look_up(self.repo, subject, candidate.instrument, site.digest)
         if found is None and metric.min_gain is not None:
             self.tell("the noise on this machine is not known yet: the base is measured for it")
@@ -174,6 +178,8 @@ class Recorder:
         top = best(rows, instrument=candidate.instrument)
         if top is None or top.tree == candidate.tree:
             return None
+        from git_planner.flows.paired import rival, tree_of
+
         tree = tree_of(self.repo, self.subject, top.tree, top.commit)
         return rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 

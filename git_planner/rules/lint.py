@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner.rules.planning_plan import find_cycle
 from git_planner.rules.sentences import shown
 from git_planner.rules.task import STATUSES
 
@@ -70,6 +69,8 @@ def lint(tasks: Sequence[Mapping[str, Any]]) -> list[Fault]:
         name: [each for each in _strings(task, "dependencies") if each != name]
         for name, task in known.items()
     }
+    from git_planner.rules.planning_plan import find_cycle
+
     cycle = find_cycle(graph)
     if cycle:
         found.append(Fault("cycle", "error", cycle[0], f"wait for each other: {' → '.join(cycle)}"))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from git_planner.rules.comparison import Comparison, words, worth
 from git_planner.rules.ledger import Row
 from git_planner.rules.names import number
 from git_planner.rules.policy import Metric
 from git_planner.rules.record import REASONS, Measured, Verdict, better
 from git_planner.rules.statistics import median, spread
+
+if TYPE_CHECKING:
+    from git_planner.rules.comparison import Comparison
 
 UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
 
@@ -94,6 +96,8 @@ def decide_noisy(
     if found is None or found.rival != top.id:
         why = f"not compared with the best, which '{top.id}' is since then; --force compares"
         return Decision("within_noise", None, before, None, f"{said(candidate)}, {why}")
+    from git_planner.rules.comparison import words, worth
+
     summary = f"{said(candidate)}, {words(found, metric)}"
     return Decision(worth(found, metric), None, found.base_median, found.effect, summary)
 
