@@ -235,8 +235,8 @@ def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | No
         return deciding.steps(found, work.keys(), at)
 
     claims = (names.claim_ref(own.plan, pages.task_id(number)) for number in work)
-    Store(own.repo, batch=batch).transact([ref, *claims], decide)
-    own.accepted(outcome.edits)
+    moved = Store(own.repo, batch=batch).transact([ref, *claims], decide)
+    own.accepted(outcome.edits, Snapshot(ref, moved[ref], batch))
     return None if outcome.unsure else outcome.result(own.plan)
 
 

@@ -7,13 +7,13 @@ judged anew, and without what is kept all of them are.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import git_planner
 from git_planner.errors import PlannerError
@@ -138,15 +138,23 @@ class Pages:
             return text
         return canonical.dumps(page)
 
-    def accepted(self, edits: Mapping[str, bytes | None]) -> None:
-        """Remember that what was written has been judged."""
+    def accepted(self, edits: Mapping[str, bytes | None], seen: Snapshot | None = None) -> None:
+        """Remember that what was written has been judged.
+
+        Args:
+            edits: what was written.
+            seen: the branch as it was written, where a reader of it is open.
+        """
         for path, data in edits.items():
             name = path.removeprefix(f"{self.folder}/")
             if data is not None and pages.is_page(name):
-                self._keep(name, self._oid(data), canonical.loads_ours(data))
+                oid = seen.tree(self.folder)[name].oid if seen else self._oid(data)
+                self._keep(name, oid, canonical.loads_ours(data))
 
     def _oid(self, data: bytes) -> str:
-        found = hashlib.new(self.repo.object_format, usedforsecurity=False)
+        from hashlib import new
+
+        found = new(self.repo.object_format, usedforsecurity=False)
         found.update(b"blob %d\0" % len(data))
         found.update(data)
         return found.hexdigest()
@@ -185,8 +193,8 @@ class _Mark(NamedTuple):
 def _judge() -> str:
     """Names the schemas that accepted a page, and what is kept of one."""
     folder = os.path.join(os.path.dirname(git_planner.__file__), "schemas")
-    state = hashlib.sha256(repr(Brief._fields).encode())
+    state = crc32(repr(Brief._fields).encode())
     for kind in ("plan", "task"):
         with open(os.path.join(folder, f"{kind}.json"), "rb") as file:
-            state.update(file.read() + b"\0")
-    return state.hexdigest()
+            state = crc32(file.read(), state)
+    return f"{state:08x}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import takewhile
+from operator import eq
 
 _MAGIC = frozenset("*?[")
 _ANY = "**"
@@ -15,7 +17,8 @@ _ANY = "**"
 
 def overlap(one: str, other: str) -> bool:
     """Whether some path lies in both patterns. Sure of a 'no'; of sets of characters it takes any for all."""
-    return _meet(_parts(one), _parts(other))
+    # Most patterns part ways at a plain name.
+    return all(map(eq, _plain(one), _plain(other))) and _meet(_parts(one), _parts(other))
 
 
 def overlapping(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
@@ -34,8 +37,13 @@ def _parts(pattern: str) -> tuple[str, ...]:
     return tuple(parts if parts[-1:] == [_ANY] else [*parts, _ANY])
 
 
+@lru_cache(maxsize=4096)
+def _plain(pattern: str) -> tuple[str, ...]:
+    """The names that a pattern begins with, up to the first that may mean several."""
+    return tuple(takewhile(lambda part: not _MAGIC & set(part), _parts(pattern)))
+
+
 def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    # Most patterns part ways at a plain name.
     for left, right in zip(one, other, strict=False):
         if _ANY in (left, right):
             break

@@ -5,7 +5,6 @@ become of it is in rules/transitions.py.
 """
 
 # No postponed annotations here: NamedTuple compiles each of them, and hooks wait for seventy.
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -191,8 +190,10 @@ def derived_uid(*parts: str) -> str:
     Args:
         parts: what names the source, such as a planning plan's digest and a step's id.
     """
+    from hashlib import sha256
+
     joined = "\0".join(parts).encode("utf-8", "backslashreplace")
-    bits = int.from_bytes(hashlib.sha256(joined).digest()[:10], "big")
+    bits = int.from_bytes(sha256(joined).digest()[:10], "big")
     return "".join(_DIGITS[(bits >> 5 * place) & 31] for place in range(16))
 
 

@@ -21,7 +21,8 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
         _run(["git", "commit", "-q", "-m", "policy"], places[name], env)
         for number in range(TASKS):
             _run(["git", "plan", "task", "add", f"do {number}"], places[name], env)
-    _run(["git", "switch", "-q", "-c", "iter/0001-bench"], places["iter"], env)
+    _run(["git", "plan", "offline", "--slug", "bench"], places["iter"], env)
+    _run(["git", "switch", "-q", "iter/0001-bench"], places["iter"], env)
     actions = {
         "bare": _committer(places["bare"], env, "turn"),
         "iter": _committer(places["iter"], env, "task_{:03d}: turn"),
