@@ -8,9 +8,11 @@ read_message() {
 	while IFS= read -r line || [ -n "$line" ]; do
 		lines=.$lines
 		case $line in '# -'*' >8 -'*) break ;; esac
-		# Of what lies behind a long message nothing is known.
-		[ ${#lines} -lt 500 ] || named=..
-		[ ${#lines} -lt 500 ] || break
+		# Of long lines and long messages nothing is known: some shells take a minute for a megabyte.
+		[ ${#lines} -lt 500 ] && [ ${#line} -lt 2000 ] || {
+			named=..
+			break
+		}
 		# A squashed merge quotes the messages of its commits.
 		line=${line#    }
 		while :; do case $line in 'fixup! '* | 'squash! '* | 'amend! '*) line=${line#*! } ;; *) break ;; esac done

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from git_planner.flows import hooks
 from tests.hooks.place import hook
 from tests.lab import Lab
 from tests.workshop import workshop
+
+ROOT = Path(__file__).parents[2]
 
 
 def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
@@ -113,3 +117,30 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
     assert done.status == 0
     assert len(done.err.splitlines()) == 2
     assert all(line.startswith("warning: the plan does not follow: ") for line in done.err.splitlines())
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox sh"])
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("TASK-7: do it\n\nabout task_8: nothing\n", ".TASK-7: do it"),
+        ("fixup! squash! task_001 : x", ".task_001 : x"),
+        ("x\n\n    task_002: quoted\nPlanner-task: 3\n", "..task_002: quoted"),
+        ("x\n# ------------------------ >8 ------------------------\ntask_001: in a diff\n", ""),
+        ("about task_001: nothing", ""),
+        ("x\n\nThis reverts commit 1234.\n", "yes"),
+        # Of these it is only known that somebody has to look.
+        ("x\n\n" + "y" * 300_000, ".."),
+        ("fixup! " * 50_000, ".."),
+        ("x\n" * 600 + "task_001: late", ".."),
+    ],
+)
+def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message: str, found: str) -> None:
+    program, *more = shell.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} here")
+    (tmp_path / "message").write_text(message)
+    script = f'. "{ROOT}/hooks/follow.sh"; read_message <"$1"; printf %s "$named$naming$reverts"'
+    words = [program, *more, "-c", script, "sh", str(tmp_path / "message")]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, found, "")
