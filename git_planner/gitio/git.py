@@ -45,7 +45,7 @@ _FIXED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none",
 Bytes = bytes
 
 # A git that lists worktrees dies of one that another git is just making: a file of it is there and empty yet.
-_HALF_MADE = re.compile(rb"failed to read [^\n]*/worktrees/[^\n]*/commondir")
+_HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
 # Seconds to wait before each further try; two in all.
 PAUSES = tuple(0.002 * 2**place for place in range(10))
 

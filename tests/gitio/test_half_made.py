@@ -11,6 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import history, remote
+from git_planner.gitio.git import is_passing
 from tests.flows.clones import PLAN, add, page, share, two_clones
 from tests.lab import Lab
 
@@ -38,6 +39,15 @@ def test_a_listing_waits_for_a_worktree_that_is_being_made(lab: Lab) -> None:
         later.start()
         ask()
         later.join()
+
+
+def test_it_is_known_by_git_s_words_here_and_over_there() -> None:
+    for words in (
+        b"fatal: failed to read /a/.git/worktrees/x y/commondir: Success\n",
+        b"remote: fatal: failed to read worktrees/x/commondir: Success        \n",
+    ):
+        assert (is_passing(128, words), is_passing(1, words), is_passing(0, words)) == (True, True, False)
+    assert not is_passing(128, b"fatal: failed to read object\n")
 
 
 def test_one_that_stays_so_is_an_error_in_git_s_words(lab: Lab) -> None:
