@@ -251,12 +251,14 @@ def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
     return {key: _inlined(each, root) for key, each in node.items() if key != "$defs"}
 
 
-def _properties(own: Any, properties: Mapping[str, Any], instance: object, _node: object) -> Iterator[Any]:
+def _properties(
+    validator: Any, properties: Mapping[str, Any], instance: object, _node: object
+) -> Iterator[Any]:
     # Most fields of most tasks are empty, and jsonschema takes as long for these as for all others.
     if isinstance(instance, Mapping):
         for name, node in properties.items():
             if name in instance and not _plainly_empty(instance[name], node):
-                yield from own.descend(instance[name], node, path=name, schema_path=name)
+                yield from validator.descend(instance[name], node, path=name, schema_path=name)
 
 
 def _plainly_empty(value: object, node: Mapping[str, Any]) -> bool:
@@ -267,11 +269,13 @@ def _plainly_empty(value: object, node: Mapping[str, Any]) -> bool:
     return is_list and node.get("type") == "array" and node.keys() <= _SPARING
 
 
-def _items(own: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]) -> Iterator[Any]:
+def _items(
+    validator: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]
+) -> Iterator[Any]:
     # No further than 'maxItems' goes: a million items too many are one fault, not a long wait.
     if isinstance(items, (list, tuple)):
         for place, item in enumerate(items[: around.get("maxItems")]):
-            yield from own.descend(item, node, path=place)
+            yield from validator.descend(item, node, path=place)
 
 
 def _unique(_judge: object, wanted: bool, items: object, _node: object) -> Iterator[ValidationError]:
