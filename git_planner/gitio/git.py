@@ -11,11 +11,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from git_planner.errors import PlannerError
 
@@ -43,11 +43,12 @@ _FIXED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none",
 
 # Inside Git, 'bytes' is a verb.
 Bytes = bytes
+Ended = TypeVar("Ended")
 
 # A git that lists worktrees dies of one that another git is just making: a file of it is there and empty yet.
 _HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
 # Seconds to wait before each further try; two in all.
-PAUSES = tuple(0.002 * 2**place for place in range(10))
+_PAUSES = tuple(0.002 * 2**place for place in range(10))
 
 spawned = 0
 
@@ -55,6 +56,16 @@ spawned = 0
 def is_passing(status: int, words: bytes) -> bool:
     """Whether a git failed, before it did anything, by something that is over in a moment."""
     return status != 0 and _HALF_MADE.search(words) is not None
+
+
+def patiently(once: Callable[[], Ended], passing: Callable[[Ended], bool]) -> Ended:
+    """Do something until it does not end in a way that is over in a moment, or for two seconds."""
+    for pause in _PAUSES:
+        ended = once()
+        if not passing(ended):
+            return ended
+        time.sleep(pause)
+    return once()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -90,16 +101,15 @@ class Git:
 
     def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Result:
         """Run git and return how it ended, whatever the status."""
-        for pause in (*PAUSES, None):
+
+        def once() -> Result:
             started = time.perf_counter()
             process = self._start(args, env, None if stdin is None else subprocess.PIPE)
             stdout, stderr = process.communicate(stdin)
             _trace(args, started)
-            ended = Result(process.returncode, stdout, stderr)
-            if pause is None or not is_passing(ended.status, stderr):
-                break
-            time.sleep(pause)
-        return ended
+            return Result(process.returncode, stdout, stderr)
+
+        return patiently(once, lambda ended: is_passing(ended.status, ended.stderr))
 
     def bytes(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Bytes:
         """Run git and return its output.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import PAUSES, Git, environment, is_passing
+from git_planner.gitio.git import Git, environment, is_passing, patiently
 from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
@@ -227,12 +227,10 @@ def masked(text: str) -> str:
 
 
 def _run(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
-    for pause in (*PAUSES, None):
-        ended = _once(repo, words, tell, deadline)
-        if pause is None or not is_passing(ended.status, os.fsencode(ended.stderr)):
-            break
-        time.sleep(pause)
-    return ended
+    return patiently(
+        lambda: _once(repo, words, tell, deadline),
+        lambda ended: is_passing(ended.status, os.fsencode(ended.stderr)),
+    )
 
 
 def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
