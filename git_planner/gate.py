@@ -245,6 +245,7 @@ def _check_first(branch: str) -> None:
 
 def _keep(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
+    from git_planner import whole
     from git_planner.rules.guard import guarded_globs
     from git_planner.rules.names import POLICY_FILE
 
@@ -253,12 +254,9 @@ def _keep(planner: str, patterns: Sequence[str]) -> None:
     if any("\n" in line for line in lines):
         return
     folder = os.path.join(planner, "guards")
-    draft = os.path.join(folder, f"{oid}.{os.getpid()}")
     try:
         os.makedirs(folder, exist_ok=True)
-        with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write("\n".join(lines) + "\n")
-        os.replace(draft, os.path.join(folder, oid))
+        whole.put(os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
     except OSError:
         # A full or read-only disk makes the next commit slower, not less guarded.
         return

@@ -38,7 +38,10 @@ for _part in ("config", "agents", "host", "engines"):
     BELOW[_part].add("shipped")
 # A face, too: what follows a commit is a flow, loaded when there is something to follow.
 BELOW["gate"].add("flows")
-BELOW["redact"] = {"errors"}
+BELOW["redact"] = {"errors", "whole"}
+BELOW["whole"] = set()
+for _part in ("agents", "host", "judging", "gate"):
+    BELOW[_part].add("whole")
 BELOW["agents"].add("redact")
 BELOW["shipped"] = {"errors"}
 BELOW["flows"] = {*BELOW}

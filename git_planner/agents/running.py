@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from git_planner import process, redact
+from git_planner import process, redact, whole
 from git_planner.gitio.git import environment
 from git_planner.host.identity import expected, identity
 from git_planner.process import Finished, Started
@@ -42,7 +42,7 @@ def run_agent(
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
-    whole = {name: value for name, value in environment(added).items() if name not in drop}
+    settings = {name: value for name, value in environment(added).items() if name not in drop}
     keep(folder / PROMPT, stdin)
     keep(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)})
 
@@ -60,7 +60,7 @@ def run_agent(
             argv,
             cwd=cwd,
             seconds=seconds,
-            env=whole,
+            env=settings,
             stdin=stdin.encode("utf-8", "replace"),
             stdout=folder / STDOUT,
             stderr=folder / STDERR,
@@ -81,5 +81,4 @@ def keep(path: Path, content: str | Mapping[str, Any]) -> None:
         data = redact.text(content).encode("utf-8", "replace")
     else:
         data = canonical.dumps(redact.document(content))
-    path.touch(mode=0o600)
-    path.write_bytes(data)
+    whole.put(path, data, 0o600)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.flows.pages import Pages
 from git_planner.gitio.git import Batch
@@ -377,10 +378,8 @@ def _tips(repo: Repository, plan: str) -> dict[str, str]:
 
 def _keep_tips(repo: Repository, plan: str, tips: Mapping[str, str]) -> None:
     path = repo.private("cache", "advance", plan)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
     # A convenience: on a full or read-only disk the next hook looks at all branches.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{oid} {ref}\n" for ref, oid in tips.items())
-        draft.write_text(lines, "utf-8", "surrogateescape")
-        os.replace(draft, path)
+        whole.put(path, lines.encode("utf-8", "surrogateescape"))

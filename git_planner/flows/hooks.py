@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import git_planner
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.flows import hookset
 from git_planner.flows.finding import Finding
@@ -276,9 +277,7 @@ def _write_text(path: Path, text: str) -> bool:
     data = os.fsencode(text)
     if path.is_file() and path.read_bytes() == data:
         return False
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
-    os.replace(draft, path)
+    whole.put(path, data)
     return True
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from git_planner import gate
+from git_planner import gate, whole
 from git_planner.judging.commits import STANDARD
 from git_planner.rules import names
 from git_planner.rules.guard import ALWAYS, wide_globs
@@ -194,12 +194,11 @@ def put(path: Path, content: Content) -> bool:
     """Write one hook, whole or not at all; return whether anything changed."""
     if digest_of(path) == digest(content):
         return False
+    if not isinstance(content, Link):
+        whole.put(path, content, 0o777)
+        return True
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
-    if isinstance(content, Link):
-        draft.symlink_to(content.target)
-    else:
-        draft.write_bytes(content)
-        draft.chmod(0o755)
+    draft.symlink_to(content.target)
     os.replace(draft, path)
     return True

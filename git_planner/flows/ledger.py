@@ -6,13 +6,12 @@ cut off or out of date at any time: what is not in it is read from git.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import Tree, parse_tree
@@ -148,14 +147,11 @@ def _load(path: Path) -> dict[str, Row]:
 
 
 def _save(path: Path, rows: Mapping[str, Row]) -> None:
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     # The cache is a convenience: a full or read-only disk must not fail a command that only reads.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(
-            canonical.dumps_ours({"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}})
-        )
-        os.replace(draft, path)
+        document = {"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}}
+        whole.put(path, canonical.dumps_ours(document))
 
 
 def _unreadable(where: str, error: Exception) -> PlannerError:

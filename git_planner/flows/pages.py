@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import git_planner
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
@@ -172,11 +173,9 @@ class Pages:
         mark = self._marks[name] = _Mark(oid, [brief(task) for task in page["tasks"]])
         kept = {"judge": _judge(), "oid": oid, "briefs": [list(each) for each in mark.briefs]}
         place = self._place(name)
-        draft = place.with_name(f"{name}.{os.getpid()}")
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(canonical.compact(kept))
-            os.replace(draft, place)
+            whole.put(place, canonical.compact(kept))
 
     def _place(self, name: str) -> Path:
         return self.repo.private("cache", "pages", self.plan, name)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import redact
+from git_planner import redact, whole
 from git_planner.agents.running import PROCESS, STDERR, STDOUT
 from git_planner.flows.holding import here
 from git_planner.gitio.repository import Repository
@@ -147,9 +146,7 @@ def save(repo: Repository, run: Run) -> Run:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Put a document in the place of another one."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    draft.write_bytes(canonical.dumps(dict(document)))
-    os.replace(draft, path)
+    whole.put(path, canonical.dumps(dict(document)))
 
 
 def load(place: Path) -> Run | None:

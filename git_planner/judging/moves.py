@@ -7,11 +7,11 @@ writes the state and nothing else. No switch and no variable opens another way.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
@@ -147,11 +147,9 @@ class Moves:
         if self.folder is None or any("\n" in line for line in lines):
             return
         place = self.folder / ref
-        draft = place.with_name(f"{place.name}.{os.getpid()}")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
-            os.replace(draft, place)
+            whole.put(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
         except OSError:
             # A full or read-only disk makes the next move slower, not less guarded.
             return

@@ -1,0 +1,55 @@
+"""Files that are put in the place of others: whole for every reader, and after every kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from git_planner import redact, whole
+from git_planner.agents import running
+
+WRITER = """
+import itertools, sys
+from pathlib import Path
+from git_planner.agents import running
+for turn in itertools.count():
+    running.keep(Path(sys.argv[1]), {"turn": turn, "more": "x" * 20000})
+"""
+
+
+def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> None:
+    place = tmp_path / "process.json"
+    running.keep(place, {"turn": -1})
+    for _ in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(place)])
+        try:
+            seen: set[int] = set()
+            while len(seen) < 100:
+                seen.add(json.loads(place.read_bytes())["turn"])
+        finally:
+            writer.send_signal(signal.SIGKILL)
+            writer.wait()
+        assert len(json.loads(place.read_bytes())["more"]) == 20000
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError):
+        whole.put(tmp_path / "taken", b"text")
+    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_masked_file_keeps_its_permissions(tmp_path: Path) -> None:
+    place = tmp_path / "stdout"
+    place.write_text("key sk-proj-" + "a1B2c3D4" * 6 + "\n")
+    place.chmod(0o640)
+    redact.file(place)
+    assert "a1B2c3D4" not in place.read_text()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o640
