@@ -60,7 +60,7 @@ format: $(VENV)/installed-lint.toml
 	$(BIN)/ruff format .
 
 docs: $(VENV)/installed-test.toml
-	$(BIN)/python -m git_planner.cli.reference docs
+	$(BIN)/python -m git_planner.cli.reference
 
 # The source distribution, as it is, through pip; its tests and benchmarks are what the real loop measures.
 $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml: | $(BIN)/python

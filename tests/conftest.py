@@ -19,9 +19,10 @@ settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
 
 
-# Whoever starts the tests in the background may have told them to ignore Ctrl-C, which programs inherit.
+# Who starts the tests in the background (&, nohup) may have told them to ignore signals; programs inherit it.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -51,7 +51,16 @@ def wheel(built: Path) -> Path:
 
 
 def test_wheel_holds_package_hooks_and_templates(built: Path) -> None:
-    within = {name for name in zipfile.ZipFile(wheel(built)).namelist() if ".dist-info/" not in name}
+    listed = {name for name in zipfile.ZipFile(wheel(built)).namelist() if ".dist-info/" not in name}
+    beside = {name.split("/data/share/")[1] for name in listed if ".data/" in name}
+    assert {
+        "man/man1/git-plan.1",
+        "man/man5/gitplanner-schema.5",
+        "bash-completion/completions/git-record",
+        "zsh/site-functions/_git-iterate",
+        "fish/vendor_completions.d/git-planner.fish",
+    } <= beside
+    within = {name for name in listed if ".data/" not in name}
     shipped = {f"git_planner/{name}" for name in files("hooks", "templates")}
     assert within == files("git_planner") | shipped
     assert len(shipped) > 10

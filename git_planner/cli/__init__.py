@@ -69,6 +69,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "schema": ("git_planner.cli.planner", "schema", "Print the JSON Schema of a document."),
         "demo": ("git_planner.cli.demo", "demo", "Let the offline agents improve a small kernel."),
         "plot": ("git_planner.cli.demo", "plot", "Draw the metric over the iterations of a plan."),
+        "completion": ("git_planner.cli.completion", "completion", "Print the completion for a shell."),
+        "install-man-pages": ("git_planner.cli.man", "install", "Put the manual where 'git help' finds it."),
+        "plan": ("git_planner.cli.long_forms", "plan", "The long form of 'git plan'."),
+        "iterate": ("git_planner.cli.long_forms", "iterate", "The long form of 'git iterate'."),
+        "record": ("git_planner.cli.long_forms", "record", "The long form of 'git record'."),
         "gate": ("git_planner.cli.planner", "gate", ""),
     },
 }
@@ -82,8 +87,6 @@ ABOUT = {
 
 # What runs when the first word is no command: 'git record HEAD~1' records, 'git iterate' iterates.
 DEFAULTS = {"git-record": "measure", "git-iterate": "once"}
-
-PROGRAMS = {name.removeprefix("git-"): name for name in ("git-plan", "git-iterate", "git-record")}
 
 
 def main(program: str, argv: Sequence[str]) -> int:
@@ -100,16 +103,14 @@ def main(program: str, argv: Sequence[str]) -> int:
     gc.set_threshold(200_000, 20, 20)
     from git_planner.cli.shared import guarded
 
-    words = list(argv)
-    if program == "git-planner" and words and words[0] in PROGRAMS:
-        program = PROGRAMS[words.pop(0)]
-    as_json = "--json" in words
-
     def run() -> int:
-        result = group(program).main(words, prog_name=_shown(program), standalone_mode=False)
+        asked = complete_variable(program)
+        result = group(program).main(
+            list(argv), prog_name=_shown(program), complete_var=asked, standalone_mode=False
+        )
         return result if isinstance(result, int) else 0
 
-    return guarded(run, as_json=as_json)
+    return guarded(run, as_json="--json" in argv)
 
 
 def group(program: str) -> click.Group:
@@ -117,6 +118,11 @@ def group(program: str) -> click.Group:
     from git_planner.cli.lazy import LazyGroup
 
     return LazyGroup(program, ABOUT[program], COMMANDS[program], DEFAULTS.get(program))
+
+
+def complete_variable(program: str) -> str:
+    """The environment variable by which a shell asks what may stand at a place; see completion.py."""
+    return f"_{program.replace('-', '_').upper()}_COMPLETE"
 
 
 def plan() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
+from git_planner.cli.shared import candidates, emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.names import number as shown
@@ -81,7 +81,7 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
 
 
 @click.command()
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("number", type=click.IntRange(1), required=False, shell_complete=candidates("iterations"))
 @_with(impl_options)
 @json_option
 def resume(number: int | None, as_json: bool, **given: Any) -> int:
@@ -128,7 +128,7 @@ def list_(plan: str | None, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=click.IntRange(1), shell_complete=candidates("iterations"))
 @json_option
 def show(number: int, as_json: bool) -> int:
     """Show one iteration: its directive, its record and the logs that were kept."""
@@ -147,7 +147,7 @@ def show(number: int, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("name", metavar="COMMIT|REF|N|PATH")
+@click.argument("name", metavar="COMMIT|REF|N|PATH", shell_complete=candidates("commits"))
 @json_option
 def why(name: str, as_json: bool) -> int:
     """Say which iteration, directive and record led to a commit."""
@@ -185,7 +185,7 @@ def prune(dry_run: bool, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("which", metavar="[N|best]", default="best")
+@click.argument("which", metavar="[N|best]", default="best", shell_complete=candidates("iterations"))
 @plan_option
 @click.option("--branch", metavar="NAME", help="The branch; else 'pr/NNNN-slug'.")
 @click.option("--push", is_flag=True, help="Push it to the remote, too.")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 import git_planner
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Row = tuple[str, str, str]
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -52,9 +56,24 @@ class LazyGroup(click.Group):
         command.context_settings = {**SETTINGS, **command.context_settings}
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may stand here: a command, or what the default command takes."""
+        found = super().shell_complete(ctx, incomplete)
+        command = self.get_command(ctx, self.default) if self.default else None
+        if command is None:
+            return found
+        inner = click.Context(command, parent=ctx, info_name=command.name, resilient_parsing=True)
+        argument = next((each for each in command.params if isinstance(each, click.Argument)), None)
+        words = argument.shell_complete(inner, incomplete) if argument and incomplete[:1] != "-" else []
+        known = {each.value for each in found}
+        more = [*command.shell_complete(inner, incomplete), *words]
+        return [*found, *(each for each in more if each.value not in known)]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command's name in front where no command is named."""
         asks_help = bool(args) and args[0] in ("-h", "--help", "--version")
+        # A shell that asks what may come first gets the commands, too.
+        asks_help = asks_help or (ctx.resilient_parsing and not args)
         if self.default and not asks_help and (not args or args[0] not in self.list_commands(ctx)):
             args = [self.default, *args]
         return super().parse_args(ctx, args)

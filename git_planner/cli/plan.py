@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from git_planner.cli.shared import emit, json_option, plan_option, say, tell
+from git_planner.cli.shared import candidates, emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -333,7 +333,7 @@ def _row(plan: Listed) -> str:
 
 
 @click.command()
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=candidates("commits"))
 @json_option
 def show(ref: str | None, as_json: bool) -> int:
     """Show the directive of an iteration: its number, branch or commit; else the current one's."""

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli import record_text as text
-from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
+from git_planner.cli.shared import candidates, emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.records import Texts
 
-ref_argument = click.argument("ref", metavar="[REF]", required=False, default="HEAD")
+ref_argument = click.argument(
+    "ref", metavar="[REF]", required=False, default="HEAD", shell_complete=candidates("commits")
+)
 
 
 @click.command()
@@ -110,7 +112,7 @@ def best(plan: str | None, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("name", metavar="ID|REF")
+@click.argument("name", metavar="ID|REF", shell_complete=candidates("commits"))
 @plan_option
 @json_option
 def show(name: str, plan: str | None, as_json: bool) -> int:
@@ -127,8 +129,8 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", metavar="A", shell_complete=candidates("commits"))
+@click.argument("second", metavar="B", shell_complete=candidates("commits"))
 @plan_option
 @json_option
 def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from git_planner.cli.shared import emit, json_option, say
+from git_planner.cli.shared import candidates, emit, json_option, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.result import SAID, Said
 
 
 @click.command(short_help="Say how the work on a task ended.")
-@click.argument("task_id", metavar="TASK")
+@click.argument("task_id", metavar="TASK", shell_complete=candidates("tasks"))
 @click.option("--run", "run_id", required=True, metavar="RUN", help="The run, as in 'GIT_PLANNER_RUN'.")
 @click.option("--status", type=click.Choice(SAID), required=True, help="How it ended.")
 @click.option("--summary", required=True, metavar="TEXT", help="What was done, or why not, in a line.")

@@ -15,8 +15,24 @@ from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, Pl
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+def candidates(kind: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What shells complete for a parameter: 'plans', 'tasks', 'iterations' or 'commits' of the repository."""
+
+    def found(context: click.Context, parameter: click.Parameter, begun: str) -> list[Any]:
+        from git_planner.cli import candidates as known
+
+        return getattr(known, kind)(context, parameter, begun)  # type: ignore[no-any-return]
+
+    return found
+
+
 plan_option = click.option(
-    "--plan", metavar="NAME", help="The plan; else the iteration's own, or 'planner.plan'."
+    "--plan",
+    metavar="NAME",
+    help="The plan; else the iteration's own, or 'planner.plan'.",
+    shell_complete=candidates("plans"),
 )
 
 
@@ -116,6 +132,7 @@ __all__ = [
     "INTERRUPTED",
     "UNREACHED",
     "USAGE",
+    "candidates",
     "emit",
     "guarded",
     "hush",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from git_planner.cli.result import result
-from git_planner.cli.shared import emit, json_option, plan_option, say, tell
+from git_planner.cli.shared import candidates, emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import names
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 # From a plan's name and its tasks to those that are shown.
 Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
-task_argument = click.argument("task_id", metavar="TASK")
+task_argument = click.argument("task_id", metavar="TASK", shell_complete=candidates("tasks"))
 
 
 def _many(name: str, into: str, metavar: str, text: str) -> Callable[[F], F]:

@@ -16,7 +16,7 @@ from typing import Any
 import git_planner
 from git_planner import config, process
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks, hookset, merging
+from git_planner.flows import hooks, hookset, manpages, merging
 from git_planner.flows.finding import Finding
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
@@ -292,6 +292,18 @@ def _merging(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _manual(_: Patient) -> Iterator[Finding]:
+    """git answers 'git plan --help' with a page of the manual, or not at all."""
+    if manpages.found() is False:
+        yield Finding(
+            "info",
+            "no-manual",
+            "man does not find our pages, and git shows nothing for 'git plan --help' ('git plan -h' works)",
+            "git-plan(1)",
+            "git planner install-man-pages",
+        )
+
+
 def _framework(repo: Repository) -> str | None:
     """The pre-commit configuration that lists our hooks; None when there is none."""
     for name in PRE_COMMIT_FILES:
@@ -378,6 +390,7 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _hooks,
     _merging,
     _framework_installed,
+    _manual,
     _leftovers,
     _shallow,
 )

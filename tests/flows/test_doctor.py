@@ -32,7 +32,14 @@ def healthy(lab: Lab) -> Lab:
     lab.commit("policy", {".git-planner.yml": POLICY})
     merging.install(lab.repo)
     hooks.install(lab.repo)
+    manual(lab, found=True)
     return lab
+
+
+def manual(lab: Lab, *, found: bool) -> None:
+    """A man that finds our pages, or none."""
+    program = hook(lab.root / "bin/man", f"exit {0 if found else 16}")
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def found(lab: Lab) -> list[tuple[str, str, str]]:
@@ -168,6 +175,11 @@ def test_gemini_is_missed_where_it_is_chosen(healthy: Lab) -> None:
     healthy.git("config", "planner.gemini", str(program))
     assert doctor.examine(healthy.repo).facts["gemini"] == str(program)
     assert found(healthy) == []
+
+
+def test_the_manual_is_missed_where_man_does_not_find_it(healthy: Lab) -> None:
+    manual(healthy, found=False)
+    assert found(healthy) == [("info", "no-manual", "git-plan(1)")]
 
 
 def test_codex_is_missing(healthy: Lab) -> None:

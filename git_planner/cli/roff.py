@@ -1,0 +1,154 @@
+"""The pages of the manual, as man reads them: of each program, of the documents, of the workflow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import git_planner
+from git_planner import documents
+from git_planner.cli import ABOUT, DEFAULTS, reference
+from git_planner.errors import EXIT_MEANING
+from git_planner.rules.markdown import Block, outline
+
+_BOLD, _ITALIC, _PLAIN = "\\fB", "\\fI", "\\fR"
+_INLINE = re.compile(r"`([^`]+)`|\*\*?([^*\s][^*]*)\*?\*|\[([^]]+)\]\([^)]*\)")
+
+
+def pages(root: Path) -> dict[str, str]:
+    """File name within the manual, such as 'man1/git-plan.1' -> text.
+
+    Args:
+        root: the checkout, for its walkthrough.
+    """
+    made = {f"man1/{program}.1": _program(program) for program in ABOUT}
+    made["man5/gitplanner-schema.5"] = _schemas()
+    walk = (root / "docs" / "walkthrough.md").read_text(encoding="utf-8")
+    made["man7/gitplanner-workflow.7"] = _workflow(walk)
+    return made
+
+
+def _program(program: str) -> str:
+    shown, about = program.replace("-", " ", 1), ABOUT[program].rstrip(".")
+    found = list(reference.entries(program))
+    lines = _head(program, 1, about[:1].lower() + about[1:])
+    lines += [".SH SYNOPSIS", ".nf"]
+    if program in DEFAULTS:
+        lines += [_BOLD + _safe(shown) + _PLAIN + _safe(found[0].usage.removeprefix(shown))]
+    lines += [f"{_BOLD}{_safe(shown)}{_PLAIN} {_ITALIC}COMMAND{_PLAIN} ...", ".fi"]
+    lines += [".SH DESCRIPTION", *_paragraph(ABOUT[program]), ".PP"]
+    lines += (
+        _paragraph(f"'git planner {program.removeprefix('git-')}' is the same.")
+        if program != "git-planner"
+        else []
+    )
+    lines.append(".SH COMMANDS")
+    for each in found:
+        lines += [f".SS {_quoted(each.usage)}", *_paragraph(each.text)]
+        for option, text in each.options:
+            lines += [
+                ".TP",
+                _option(option.opts, option.secondary_opts, reference.value(option)),
+                *_paragraph(text),
+            ]
+    lines.append(".SH EXIT STATUS")
+    for status, meaning in EXIT_MEANING.items():
+        lines += [".TP", f"{_BOLD}{status}{_PLAIN}", *_paragraph(meaning)]
+    return _page(lines, [name for name in ABOUT if name != program])
+
+
+def _schemas() -> str:
+    lines = _head("gitplanner-schema", 5, "the documents of git-planner")
+    lines += [
+        ".SH DESCRIPTION",
+        *_paragraph("'git planner schema NAME' prints each as a JSON Schema (2020-12)."),
+    ]
+    for name in (*documents.KINDS, *documents.PARTS):
+        schema = documents.in_one_piece(name)
+        lines += [f".SH {_quoted(name)}", *_paragraph(schema["description"])]
+        required = schema.get("required", ())
+        for key, field in schema.get("properties", {}).items():
+            said = " ".join([_type(field), "" if key in required else "(may be missing)"]).strip()
+            lines += [
+                ".TP",
+                f"{_BOLD}{_safe(key)}{_PLAIN} {_safe(said)}",
+                *_paragraph(field.get("description", "-")),
+            ]
+    return _page(lines, ABOUT)
+
+
+def _workflow(text: str) -> str:
+    lines = _head("gitplanner-workflow", 7, "a walk through git-planner")
+    lines.append(".SH DESCRIPTION")
+    for block in outline(text).blocks:
+        lines += _block(block)
+    return _page(lines, ABOUT)
+
+
+def _block(block: Block) -> Iterator[str]:
+    if block.kind == "heading":
+        if block.level > 1:
+            yield f".SH {_quoted(block.text.upper())}"
+    elif block.kind == "code":
+        yield from (".PP", ".RS 4", ".nf", *map(_safe, block.text.rstrip().splitlines()), ".fi", ".RE")
+    elif not block.text.startswith("<!--"):
+        yield from ([".IP \\(bu 2"] if block.kind == "item" else [".PP"])
+        yield from _paragraph(block.text)
+
+
+def _head(name: str, section: int, about: str) -> list[str]:
+    title = f'"{_safe(name.upper())}" "{section}" "" "git\\-planner {git_planner.__version__}"'
+    return [
+        f'.TH {title} "Git Planner Manual"',
+        ".nh",
+        ".ad l",
+        ".SH NAME",
+        f"{_safe(name)} \\- {_safe(about)}",
+    ]
+
+
+def _page(lines: Sequence[str], others: Iterable[str]) -> str:
+    also = [f"{_BOLD}{_safe(name)}{_PLAIN}(1)" for name in others]
+    also += [f"{_BOLD}gitplanner\\-schema{_PLAIN}(5)", f"{_BOLD}gitplanner\\-workflow{_PLAIN}(7)"]
+    return "\n".join([*lines, ".SH SEE ALSO", ", ".join(also)]) + "\n"
+
+
+def _paragraph(text: str) -> list[str]:
+    """A text with the marks of Markdown set in type; an empty line begins a paragraph."""
+    return [_inline(line.strip()) or ".PP" for line in text.strip().splitlines()]
+
+
+def _inline(text: str) -> str:
+    done, parts = 0, []
+    for found in _INLINE.finditer(text):
+        face = _BOLD if found[1] else _ITALIC
+        parts += [
+            _safe(text[done : found.start()], start=not done),
+            face,
+            _safe(found[1] or found[2] or found[3]),
+            _PLAIN,
+        ]
+        done = found.end()
+    return "".join([*parts, _safe(text[done:], start=not done)])
+
+
+def _option(names: Sequence[str], others: Sequence[str], value: str) -> str:
+    shown = f" {_ITALIC}{_safe(value)}{_PLAIN}" if value else ""
+    return ", ".join(f"{_BOLD}{_safe(name)}{_PLAIN}{shown}" for name in (*names, *others))
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    kind = field.get("type", "")
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _quoted(text: str) -> str:
+    return '"' + _safe(text).replace('"', "\\(dq") + '"'
+
+
+def _safe(text: str, *, start: bool = True) -> str:
+    """A text of which man sets every character as it is."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\\&" + text if start and text[:1] in (".", "'") else text
