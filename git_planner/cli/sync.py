@@ -26,14 +26,16 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
         return DONE
-    for each in found.changes:
-        status = each.after.status
-        what = status if status == each.before.status else f"{each.before.status} -> {status}"
-        say(f"{each.after.id}  {what}: {each.why}")
+    for each in done.settled:
+        say(each)
+    for change in found.changes:
+        status = change.after.status
+        what = status if status == change.before.status else f"{change.before.status} -> {status}"
+        say(f"{change.after.id}  {what}: {change.why}")
     for name in found.unknown:
         tell(f"'{name}' is named by commits, but the plan '{found.plan}' does not have it")
     for name in found.held:
         tell(f"'{name}' is left alone: a run or a process has it")
-    if not found.changes:
+    if not found.changes and not done.settled:
         tell(f"the plan '{found.plan}' says what git holds; nothing to change")
     return DONE

@@ -11,7 +11,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.base import Base, find_base
 from git_planner.flows.current import current_plan
 from git_planner.flows.packet import Wish
-from git_planner.flows.pages import Pages
+from git_planner.flows.pages import Pages, check_single
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import canonical, names, pages
@@ -119,7 +119,12 @@ def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | Non
 
 
 def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None]:
-    """The files of a plan's document."""
+    """The files of a plan's document.
+
+    Raises:
+        PlannerError: E_MERGE when two of its tasks have one number; E_SCHEMA.
+    """
+    check_single(document, plan)
     folder = names.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
     for name, page in plans.paged(document).items():

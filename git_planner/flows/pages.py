@@ -27,6 +27,21 @@ from git_planner.rules.task import Brief, Task, brief
 _FEW = 4
 
 
+def check_single(page: Mapping[str, Any], plan: str) -> None:
+    """Refuse to write on tasks of which two have one number, as a merge that goes by lines may leave them.
+
+    Raises:
+        PlannerError: E_MERGE.
+    """
+    twice = pages.repeated(page["tasks"])
+    if twice is not None:
+        raise PlannerError(
+            "E_MERGE",
+            f"the plan '{plan}' has '{twice}' twice, as a merge that goes by lines leaves it",
+            hint=f"'git plan sync --plan {plan}' keeps both and gives one of them another number",
+        )
+
+
 class Pages:
     """The pages of one plan in one repository.
 
@@ -126,6 +141,7 @@ class Pages:
         edits: dict[str, bytes | None] = {}
         for name, fresh in by_page.items():
             page = found.get(name) or {**found[pages.FIRST], "tasks": []}
+            check_single(page, self.plan)
             tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
             in_order = sorted(tasks.values(), key=lambda each: pages.task_number(each["id"]))
             edits[f"{self.folder}/{name}"] = self._text(name, {**page, "tasks": in_order}, fresh)

@@ -11,7 +11,7 @@ from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.base import Base, find_base
 from git_planner.flows.campaign import plan_in
-from git_planner.flows.pages import Pages
+from git_planner.flows.pages import Pages, check_single
 from git_planner.flows.spec import checked, read, slug_of
 from git_planner.flows.spec_source import Source, UnreadableError, opened
 from git_planner.gitio.repository import Repository
@@ -186,6 +186,8 @@ def _pages(
     before: Mapping[str, Any] | None, document: Mapping[str, Any], folder: str
 ) -> dict[str, bytes | None]:
     """The pages that differ; only tasks that differ are judged by the schema."""
+    if before:
+        check_single(before, before["name"])
     known = {task["id"]: task for task in before["tasks"]} if before else {}
     old = plans.paged(before) if before else {}
     edits: dict[str, bytes | None] = {}

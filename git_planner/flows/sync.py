@@ -8,20 +8,26 @@ from typing import Any
 from git_planner import config
 from git_planner.agents.contract import Tell
 from git_planner.flows.advance import Advanced, Prove, advance_plan
+from git_planner.flows.campaign import plan_edits, plan_in
 from git_planner.flows.current import current_plan
 from git_planner.flows.ledger import Rows, find
 from git_planner.flows.recovery import recover
+from git_planner.flows.tasks import message
 from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Edits, Snapshot, Store
+from git_planner.rules import names
 from git_planner.rules.advance import History
+from git_planner.rules.merge import settled
 from git_planner.rules.task import Evidence, Execution, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What changed, or would change, and why."""
+    """What changed, or would change, and why. `settled`: what became of tasks that a merge had left twice."""
 
     advanced: Advanced
     dry_run: bool
+    settled: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The result as JSON."""
@@ -29,6 +35,7 @@ class Synced:
             "schema": "git-planner/sync@1",
             "plan": self.advanced.plan,
             "dry_run": self.dry_run,
+            "settled": list(self.settled),
             "changes": [
                 {
                     "task": each.after.id,
@@ -48,6 +55,8 @@ class Synced:
 def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> Synced:
     """Rebuild the statuses of a plan's tasks: what dead runs left first, then what commits and records say.
 
+    Before that, tasks of one number, as a merge that goes by lines leaves them, get numbers of their own.
+
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
@@ -58,10 +67,27 @@ def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = Fals
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
     """
     name = current_plan(repo, plan)
+    told = _settle(repo, name, dry_run=dry_run)
+    if dry_run and told:
+        # What would come after that is not known before it.
+        return Synced(Advanced(name), dry_run, told)
     if not dry_run:
         # What a dead delegator left is brought to its end first: it says which attempt a commit is of.
         recover(repo, name, tell)
-    return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run)
+    return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run, told)
+
+
+def _settle(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
+    told: list[str] = []
+
+    def change(seen: Snapshot) -> Edits:
+        document = plan_in(repo, seen, plan)
+        found = settled(document) if document is not None else None
+        told[:] = found.told if found is not None else ()
+        return plan_edits(found.document, plan) if found is not None and told and not dry_run else {}
+
+    Store(repo).edit(names.plan_ref(plan), change, message(plan, "tasks", "settle"))
+    return tuple(told)
 
 
 def _records(repo: Repository, plan: str) -> Prove:

@@ -25,7 +25,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import canonical, names, pages
 from git_planner.rules import plan as plans
-from git_planner.rules.merge import merge
+from git_planner.rules.merge import merge, settled
 
 _FILE = "100644"
 
@@ -102,7 +102,7 @@ def _plan(
     own, folder = Pages(repo, plan), names.plan_dir(plan)
     seen = [_pages(own, Snapshot(names.plan_ref(plan), commits[0], batch))]
     seen += [own.read(Snapshot(names.plan_ref(plan), each, batch)) for each in commits[1:]]
-    base, *sides = [plans.joined(each) if pages.FIRST in each else None for each in seen]
+    base, *sides = [settled(plans.joined(each)).document if pages.FIRST in each else None for each in seen]
     if None in sides:
         raise PlannerError(
             "E_MERGE",

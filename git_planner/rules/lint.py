@@ -83,7 +83,8 @@ def _repeated(tasks: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
         for task in tasks:
             name = str(task.get(key))
             if name in seen:
-                yield Fault(f"same-{key}", "error", str(task.get("id")), f"two tasks have the {key} '{name}'")
+                words = f"two tasks have the {key} '{name}'; 'git plan sync' gives one of them another number"
+                yield Fault(f"same-{key}", "error", str(task.get("id")), words)
             seen.add(name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from git_planner.rules.canonical import compact, digest
 from git_planner.rules.merge_task import merged_task
-from git_planner.rules.pages import SIZE, task_id, task_number
+from git_planner.rules.pages import SIZE, repeated, task_id, task_number
 from git_planner.rules.plan import SCHEMA
 from git_planner.rules.sentences import pointer
 from git_planner.rules.three_way import ABSENT, changed_list, identities, keys, picked, same, value
@@ -67,6 +67,30 @@ def merge(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> Merged:
     conflicts: list[str] = []
     document = value(ABSENT if base is None else base, one, other, (), conflicts)
     return Merged(document, (), tuple(conflicts))
+
+
+def settled(plan: Document) -> Merged:
+    """A whole plan in which no two tasks have one number or one identity.
+
+    A merge that goes by lines leaves such plans: git slides a new task between the lines of another one, so
+    that two new tasks, or one that both sides have, end up below each other without a conflict.
+    """
+    if repeated(plan["tasks"]) is None:
+        return Merged(plan)
+    told: list[str] = []
+    found: dict[str, Any] = {}
+    for each in sorted(plan["tasks"], key=compact):
+        known = found.get(_identity(each))
+        if known is None:
+            found[_identity(each)] = each
+            continue
+        task, lost = merged_task(None, known, each)
+        found[_identity(each)] = {**task, "id": min(known["id"], each["id"], key=task_number)}
+        told += [f"{each['id']}: was there twice", *(f"{each['id']}: {note}" for note in lost)]
+    tasks = _referring(found.values())
+    before = {key: dict(each) for key, each in tasks.items()}
+    _numbered(tasks, {}, told, [], whole=True)
+    return Merged({**plan, "tasks": _with_ids(tasks, [before])}, tuple(told))
 
 
 def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Merged:

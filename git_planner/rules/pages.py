@@ -77,6 +77,16 @@ def replaced(page: bytes, tasks: Mapping[str, bytes]) -> bytes | None:
     return page
 
 
+def repeated(tasks: Iterable[Mapping[str, Any]]) -> str | None:
+    """The id of a task that another one has, too, or that is there twice; None when there is none."""
+    seen: set[str] = set()
+    for task in tasks:
+        if task["id"] in seen or task["uid"] in seen:
+            return str(task["id"])
+        seen |= {task["id"], task["uid"]}
+    return None
+
+
 def split(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Tasks by the page they belong to, each in the order of its number."""
     found: dict[str, list[Mapping[str, Any]]] = {FIRST: []}

@@ -14,6 +14,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows import merging
 from git_planner.rules import canonical
+from git_planner.rules.merge import settled
 from tests.flows.clones import FOLDER, PAGE, PLAN, add, page, share, titles, two_clones, update
 from tests.hooks.place import tree_bytes
 from tests.lab import GIT, Lab
@@ -106,6 +107,96 @@ def test_without_the_driver_different_tasks_merge(lab: Lab) -> None:
     ]
 
 
+def slid(lab: Lab) -> Lab:
+    """A plan on which a merge by line has put two new tasks of one number, without a conflict."""
+    lab, other, _ = two_clones(lab)
+    add(lab, "From here", "--note", "here")
+    update(other, "task_002", "--write-scope", "src/**")
+    add(other, "From there", "--after", "task_001")
+    assert share(lab, "push").status == 0
+    other.git("fetch", "-q", "origin")
+    done = other.run_git(*MERGE_TREE, "plan/default", "origin/plan/default")
+    assert done.status == 0
+    sides = [word for tip in ("plan/default", "origin/plan/default") for word in ("-p", tip)]
+    merged = other.git("commit-tree", done.out.strip(), *sides, "-m", "by a button")
+    other.git("update-ref", PLAN, merged)
+    assert sorted(titles(other, PLAN))[2:] == [("task_003", "From here"), ("task_003", "From there")]
+    return other
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("task", "update", "task_003", "--note", "x"),
+        ("task", "update", "task_001", "--note", "x"),
+        ("task", "claim", "task_001"),
+        ("task", "add", "more"),
+        ("offline", "--kind", "planning-plan"),
+    ],
+)
+def test_what_a_merge_by_line_left_twice_is_not_written_on(lab: Lab, argv: tuple[str, ...]) -> None:
+    other = slid(lab)
+    before = page(other, PLAN)
+    done = other.run("git-plan", *argv, "--json")
+    assert (done.status, json.loads(done.out)["code"]) == (3, "E_MERGE")
+    assert "git plan sync" in done.err
+    assert page(other, PLAN) == before
+    assert [each["code"] for each in lint(other) if each["severity"] == "error"] == ["same-id"]
+
+
+def lint(lab: Lab) -> list[dict[str, str]]:
+    """What `git plan lint` finds."""
+    found: dict[str, list[dict[str, str]]] = json.loads(lab.run("git-plan", "lint", "--json").out)
+    return found["faults"]
+
+
+def test_a_commit_passes_while_a_task_is_there_twice(lab: Lab) -> None:
+    other = slid(lab)
+    assert other.run("git-planner", "init").status == 0
+    before = page(other, PLAN)
+    other.git("checkout", "-q", "-b", "work")
+    done = other.run_git("commit", "-q", "--allow-empty", "-m", "task_003: do it")
+    assert done.status == 0, done.err
+    assert "git plan sync" in done.err
+    assert page(other, PLAN) == before
+
+
+def test_sync_keeps_both_of_two_tasks_of_one_number(lab: Lab) -> None:
+    other = slid(lab)
+    tried = other.run("git-plan", "sync", "--dry-run", "--json")
+    assert len(json.loads(tried.out)["settled"]) == 1
+    assert len({name for name, _ in titles(other, PLAN)}) == 3
+    done = other.run("git-plan", "sync", "--json")
+    assert (done.status, json.loads(done.out)["settled"]) == (0, json.loads(tried.out)["settled"])
+    check_all(other)
+    again = other.run("git-plan", "sync", "--json")
+    assert json.loads(again.out)["settled"] == []
+    update(other, "task_004", "--note", "x")
+    check_all(other)
+
+
+def test_pull_keeps_both_of_two_tasks_of_one_number(lab: Lab) -> None:
+    other = slid(lab)
+    update(lab, "task_001", "--note", "meanwhile")
+    assert share(lab, "push").status == 0
+    assert share(other, "pull").status == 0
+    check_all(other)
+    assert share(other, "push").status == 0
+    assert share(lab, "pull").status == 0
+    check_all(lab)
+
+
+def check_all(lab: Lab) -> None:
+    """Fail unless all four tasks are there, with all that was said of them and numbers of their own."""
+    found = {each["title"]: each for each in page(lab, PLAN)["tasks"]}
+    assert [each["id"] for each in page(lab, PLAN)["tasks"]] == [f"task_00{each}" for each in range(1, 5)]
+    assert found.keys() == {"Make it shorter", "Say so", "From here", "From there"}
+    assert found["From here"]["notes"][0] == "here"
+    assert found["From there"]["dependencies"] == ["task_001"]
+    assert found["Say so"]["write_scope"] == ["src/**"]
+    documents.check("plan", page(lab, PLAN), "plan")
+
+
 def by_line(folder: Path, documents_: Forks) -> bytes | None:
     """A merge as a hosting site makes it; None when it conflicts."""
     for name, document in zip(("base", "ours", "theirs"), documents_, strict=True):
@@ -123,10 +214,10 @@ def test_a_merge_by_line_is_a_conflict_or_loses_nothing(
     merged = by_line(tmp_path_factory.getbasetemp(), fork)
     if merged is None:
         return
-    # Read strictly: no key twice, no comma too many.
-    found = canonical.loads(merged, "merged")
+    # Read strictly: no key twice, no comma too many. Tasks may be there twice, which nobody writes on.
+    found = settled(canonical.loads(merged, "merged")).document
     tasks = {each["uid"]: each for each in found["tasks"]}
-    assert len(tasks) == len(found["tasks"])
+    assert len(tasks) == len({each["id"] for each in tasks.values()}) == len(found["tasks"])
     for side in fork[1:]:
         for each in side["tasks"]:
             kept = tasks[each["uid"]]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules import canonical
-from git_planner.rules.merge import Merged, merge
+from git_planner.rules.merge import Merged, merge, settled
 from tests.rules.tasks import evidence, plan, question, task
 
 
@@ -282,6 +282,20 @@ def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
             replies = [item["answer"]["text"] for item in each["inputs"] if item not in kept["inputs"]]
             assert [text for text in replies if "also answered 'which" not in said or text not in said] == []
             assert each["title"] in said
+
+
+@given(forks())
+def test_what_is_there_twice_is_told_apart_without_loss(fork: Forks) -> None:
+    _, one, other = fork
+    found = settled({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
+    assert settled({**one, "tasks": [*other["tasks"], *one["tasks"]]}).document["tasks"] == found["tasks"]
+    assert settled(found) == Merged(found)
+    kept = {each["uid"]: each for each in found["tasks"]}
+    assert len(kept) == len({each["id"] for each in found["tasks"]}) == len(found["tasks"])
+    for each in (*one["tasks"], *other["tasks"]):
+        for field in ("notes", "evidence", "commits"):
+            assert [item for item in each[field] if item not in kept[each["uid"]][field]] == []
+        assert each["title"] in " ".join([*kept[each["uid"]]["notes"], kept[each["uid"]]["title"]])
 
 
 @given(forks())
