@@ -33,6 +33,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_AGENT_EMPTY": (UNREACHED, "an agent ended well but said nothing"),
     "E_AGENT_FAILED": (UNREACHED, "an agent's program ended with a failure"),
     "E_ANSWER": (NO, "an agent's answer that cannot be used"),
+    "E_BASE": (USAGE, "it is not clear which branch is the base"),
     "E_BUSY": (REFUSED, "somebody else is working on it right now"),
     "E_CHECKED_OUT": (REFUSED, "a branch to be moved is checked out with changes of its own"),
     "E_CODEX_AUTH": (UNREACHED, "codex has no login, or the service refuses it"),

@@ -12,8 +12,6 @@ from git_planner.judging.commits import Judge
 from git_planner.rules import names
 from git_planner.rules.policy import Policy
 
-_USUAL = ("refs/heads/main", "refs/heads/master", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -33,8 +31,8 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         from_ref: a branch, tag or commit to start from; else the plan's rolling best, else the policy's base.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY; E_GUARD when the base branch does not
-            vouch for the guarded files of the named one.
+        PlannerError: E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base branch
+            does not vouch for the guarded files of the named one.
     """
     if from_ref is not None:
         return _named(repo, plan, from_ref)
@@ -42,7 +40,10 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     oid_or_none = repo.maybe(best)
     if oid_or_none is not None:
         return Base(oid_or_none, best.removeprefix(names.HEADS), policy_at(repo, oid_or_none))
-    branch = policy_at(repo, _holder(repo)).base
+    # What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
+    # asked only where there is nothing else.
+    known = Judge(repo).trunk
+    branch = known[0] if known is not None else policy_at(repo, repo.resolve("HEAD")).base
     for ref in (names.HEADS + branch, f"refs/remotes/origin/{branch}"):
         found = repo.maybe(ref)
         if found is not None:
@@ -103,20 +104,6 @@ def taken_numbers(repo: Repository, prefix: str) -> set[int]:
     )
     found = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
     return {int(each[1]) for each in found if each}
-
-
-def _holder(repo: Repository) -> str:
-    """The commit whose policy names the base branch.
-
-    What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
-    asked only where there is nothing else.
-    """
-    own = repo.config("planner.base")
-    with repo.git.batch() as batch:
-        for name in (*([own] if own else []), *_USUAL):
-            if batch.info(f"{name}:{names.POLICY_FILE}") is not None:
-                return repo.resolve(name)
-    return repo.resolve("HEAD")
 
 
 def _short(repo: Repository, name: str, oid: str) -> str:

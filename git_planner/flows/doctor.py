@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -22,6 +23,7 @@ from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail
+from git_planner.judging.commits import Judge
 from git_planner.rules import names
 from git_planner.rules.policy import Policy
 
@@ -112,7 +114,7 @@ def _identity(patient: Patient) -> Iterator[Finding]:
 
 
 def _policy(patient: Patient) -> Iterator[Finding]:
-    """The policy that counts is the one on the base branch; HEAD's own says which branch that is."""
+    """The policy that counts is the one on the base branch."""
     repo = patient.repo
     commit = repo.maybe("HEAD")
     if commit is None:
@@ -129,22 +131,36 @@ def _policy(patient: Patient) -> Iterator[Finding]:
     except PlannerError as error:
         yield _no_policy(repo, error)
         return
-    base = names.HEADS + patient.policy.base
-    tip = repo.maybe(base)
-    patient.facts["base"] = patient.policy.base
+    branch = patient.policy.base
+    try:
+        known = Judge(repo).trunk
+    except PlannerError as error:
+        yield Finding("error", "base-unclear", error.message, "planner.base", str(error.hint))
+        return
+    branch = known[0] if known is not None else branch
+    patient.facts["base"] = branch
+    tip = repo.maybe(names.HEADS + branch)
     if tip is None:
         yield Finding(
             "error",
             "base-missing",
-            f"the policy's base branch '{patient.policy.base}' is not here",
-            patient.policy.base,
+            f"the policy's base branch '{branch}' is not here",
+            branch,
             f"name another one in '{names.POLICY_FILE}', or fetch it with 'git fetch'",
         )
         return
+    if known is None:
+        yield Finding(
+            "warning",
+            "base-guessed",
+            f"only policies say that '{branch}' is the base branch, and any branch can hold one",
+            branch,
+            f"git config planner.base {shlex.quote(branch)}",
+        )
     try:
         patient.policy = config.policy_at(repo, tip)
     except PlannerError as error:
-        yield Finding("error", "policy-base", error.message, patient.policy.base, str(error.hint))
+        yield Finding("error", "policy-base", error.message, branch, str(error.hint))
 
 
 def _no_policy(repo: Repository, error: PlannerError) -> Finding:

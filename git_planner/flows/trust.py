@@ -187,36 +187,15 @@ def _taken_in(judge: Judge, began: str, commit: str) -> str | None:
 
 
 def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:
-    """Base and policy of a commit outside of iterations: where it left the base branch.
-
-    The base branch is asked of what the candidate cannot write: the configuration, then the usual names, and
-    then the policy that stands there.
-    """
-    tried = []
-    for name in (
-        repo.config("planner.base"),
-        "main",
-        "master",
-        "origin/HEAD",
-        "origin/main",
-        "origin/master",
-    ):
-        if name is None or (tip := repo.maybe(name)) is None:
-            continue
-        tried.append(name)
+    """Base and policy of a commit outside of iterations: where it left the base branch."""
+    known = Judge(repo).trunk
+    if known is None:
+        raise _no_base(repo, "there is no base branch such as 'main'")
+    for tip in known[1]:
         base = history.merge_base(repo.git, commit, tip)
-        if base is None:
-            continue
-        policy = config.policy_at(repo, base)
-        other = repo.maybe(policy.base) or repo.maybe(f"origin/{policy.base}")
-        if other is None or other == tip:
-            return base, policy
-        again = history.merge_base(repo.git, commit, other)
-        if again is not None:
-            return again, config.policy_at(repo, again)
-    if tried:
-        raise _no_base(repo, f"'{commit[:12]}' has no commit in common with '{tried[0]}'")
-    raise _no_base(repo, "there is no base branch such as 'main'")
+        if base is not None:
+            return base, config.policy_at(repo, base)
+    raise _no_base(repo, f"'{commit[:12]}' has no commit in common with '{known[0]}'")
 
 
 def _branch(repo: Repository, ref: str) -> str | None:

@@ -19,6 +19,7 @@ from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
+from git_planner.judging.trunk import named, tips_of, trunk
 from git_planner.rules import names
 from git_planner.rules.guard import (
     ATTRIBUTES,
@@ -36,7 +37,6 @@ from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy
 # The modules that a candidate must not take the place of.
 STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
 _NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
-_USUAL = ("main", "master", "origin/HEAD", "origin/main", "origin/master")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +164,15 @@ class Judge:
             near: a commit whose policy is asked for the branch's name where nothing else says it.
 
         Raises:
-            PlannerError: E_NO_BASE.
+            PlannerError: E_NO_BASE; E_BASE when it is not clear which branch it is.
         """
         if self._base is not None:
-            return [self.repo.resolve(self._base)]
-        if self._usual_tips:
-            return self._usual_tips
+            return [named(self.repo, self._base) or self.repo.resolve(self._base)]
+        if self.trunk is not None:
+            return self.trunk[1]
         if near is not None:
             policy = self.rule(near).policy
-            tips = self._tips_of(policy.base) if policy else []
+            tips = tips_of(self.repo, policy.base) if policy else []
             if tips:
                 return tips
         raise PlannerError(
@@ -212,26 +212,13 @@ class Judge:
         return None, first or []
 
     @cached_property
-    def _usual_tips(self) -> list[str]:
-        """The base branch by what no candidate can write: the configuration, then the usual names."""
-        for name in (self.repo.config("planner.base"), *_USUAL):
-            tip = None if name is None else self.repo.maybe(name)
-            if tip is None:
-                continue
-            policy = self.rule(tip).policy
-            return (self._tips_of(policy.base) if policy else []) or [tip]
-        return []
+    def trunk(self) -> tuple[str, list[str]] | None:
+        """The base branch and its tips by what no candidate can write; None when there is none.
 
-    def _tips_of(self, branch: str) -> list[str]:
-        if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)):
-            return []
-        refs = history.refs(self.repo.git, names.HEADS + branch, f"refs/remotes/*/{branch}")
-        exact = (
-            oid
-            for ref, oid in refs.items()
-            if ref == names.HEADS + branch or ref.split("/", 3)[3:] == [branch]
-        )
-        return list(dict.fromkeys(exact))
+        Raises:
+            PlannerError: E_BASE when it is not clear which one it is; E_POLICY.
+        """
+        return trunk(self.repo, lambda commit: self.rule(commit).policy)
 
     def _partly(self, rule: Rule, trusted: str, tree: str) -> list[history.Change]:
         specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))

@@ -1,0 +1,108 @@
+"""Which branch is the base, by what no candidate can write; everything that trusts one asks here.
+
+Only branches count: a tag called like the base means nothing, though git would prefer it. Where nobody has
+named the base, the usual names say which one it is, each by the policy that stands there. They have to agree:
+a branch that somebody makes under another usual name takes no trust away from the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from git_planner.errors import PlannerError
+from git_planner.gitio import history
+from git_planner.gitio.repository import Repository
+from git_planner.rules import names
+from git_planner.rules.policy import Policy
+
+_REMOTES = "refs/remotes/"
+_USUAL = (
+    f"{names.HEADS}main",
+    f"{names.HEADS}master",
+    f"{_REMOTES}origin/HEAD",
+    f"{_REMOTES}origin/main",
+    f"{_REMOTES}origin/master",
+)
+# From a commit to its policy; None where it has none.
+PolicyOf = Callable[[str], Policy | None]
+
+
+def named(repo: Repository, name: str) -> str | None:
+    """The commit of a branch by its name, here or as last fetched; None when no branch is called so."""
+    full = name.startswith((names.HEADS, _REMOTES))
+    wanted = (name,) if full else (names.HEADS + name, _REMOTES + name)
+    found = history.refs(repo.git, *wanted)
+    return next((found[each] for each in wanted if each in found), None)
+
+
+def tips_of(repo: Repository, branch: str) -> list[str]:
+    """Where a branch is, here and as last fetched from each remote; none for branches of ours."""
+    if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)):
+        return []
+    refs = history.refs(repo.git, names.HEADS + branch, f"{_REMOTES}*/{branch}")
+    exact = (
+        oid for ref, oid in refs.items() if ref == names.HEADS + branch or ref.split("/", 3)[3:] == [branch]
+    )
+    return list(dict.fromkeys(exact))
+
+
+def trunk(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:
+    """The base branch and its tips, here and as last fetched.
+
+    Args:
+        repo: the repository.
+        policy_of: tells the policy of a commit.
+
+    Returns:
+        None when nothing is configured and no branch has a usual name.
+
+    Raises:
+        PlannerError: E_BASE when 'planner.base' names no branch, or when the usual names do not agree.
+    """
+    own = repo.config("planner.base")
+    if own is not None:
+        tip = named(repo, own)
+        if tip is None:
+            raise PlannerError(
+                "E_BASE",
+                f"'planner.base' is '{own}', and there is no such branch here",
+                hint="fetch it, or name another one with 'git config planner.base BRANCH'",
+            )
+        return _meant(repo, own.removeprefix(names.HEADS), tip, policy_of(tip))
+    refs = history.refs(repo.git, *_USUAL)
+    found = {each: refs[each] for each in _USUAL if each in refs}
+    policies = {oid: policy_of(oid) for oid in dict.fromkeys(found.values())}
+    # A branch without a policy has no say where another one has one.
+    says = {
+        ref: policy.base if policy is not None else _short(repo, ref)
+        for ref, oid in found.items()
+        if (policy := policies[oid]) is not None or not any(policies.values())
+    }
+    if len(set(says.values())) > 1:
+        raise _disagreement(says)
+    if not says:
+        return None
+    ref, branch = next(iter(says.items()))
+    return _meant(repo, branch, found[ref], policies[found[ref]])
+
+
+def _meant(repo: Repository, branch: str, tip: str, policy: Policy | None) -> tuple[str, list[str]]:
+    branch = policy.base if policy is not None else branch
+    return branch, tips_of(repo, branch) or [tip]
+
+
+def _short(repo: Repository, ref: str) -> str:
+    if ref.endswith("/HEAD"):
+        said = repo.git.run("symbolic-ref", "--quiet", ref).stdout.decode(errors="surrogateescape").strip()
+        ref = said or ref
+    return ref.removeprefix(names.HEADS).removeprefix(f"{_REMOTES}origin/")
+
+
+def _disagreement(says: dict[str, str]) -> PlannerError:
+    lines: Sequence[str] = [f"'{ref.split('/', 2)[2]}' says '{branch}'" for ref, branch in says.items()]
+    return PlannerError(
+        "E_BASE",
+        "several branches could be the base, and do not say the same",
+        hint="say which one it is with 'git config planner.base BRANCH'",
+        details=lines,
+    )
