@@ -4,6 +4,9 @@ A change of the guard reaches the base branch by review. From then on results ar
 the best has to be found anew: its code, merged with the new base, is measured beside that base. Where it
 leads, the rolling best moves on to that merge; where it does not, the rolling best begins again as the base
 has it. Either way it only goes forward, and no value of one instrument is held against one of another.
+
+Where only other rules of the policy have changed (scope, agents, stop and so on), the best takes them over in the
+same way; as values can be compared then, it stays where it is when the base's other news make it worse.
 """
 
 from __future__ import annotations
@@ -30,11 +33,15 @@ _SETTLED_BY_HAND = ("E_MERGE", "E_STATE", "E_CHECKED_OUT")
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A rolling best that another instrument measured. `base` is the base branch's commit to take over."""
+    """A rolling best that another instrument measured, or that has an older policy.
+
+    `base` is the base branch's commit to take over; `comparable`: the instrument is the same.
+    """
 
     plan: str
     best: str
     base: str
+    comparable: bool
 
     @property
     def branch(self) -> str:
@@ -51,7 +58,7 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
         base: the trusted commit whose instrument is to count; the base branch as it stands when None.
 
     Returns:
-        What to take over; None when there is no best, or when it has this instrument, or a newer one.
+        What to take over; None when there is no best, or when it has this instrument and policy, or newer ones.
     """
     best = repo.maybe(names.best_ref(plan))
     if best is None or best == base:
@@ -68,9 +75,10 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
         return None
     if history.is_ancestor(repo.git, newer, best) or judge.rule(newer).policy is None:
         return None
-    if instrument_of(repo, newer) == instrument_of(repo, best):
+    comparable = instrument_of(repo, newer) == instrument_of(repo, best)
+    if comparable and judge.rule(newer).policy == judge.rule(best).policy:
         return None
-    return Due(plan, best, newer)
+    return Due(plan, best, newer, comparable)
 
 
 def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded | None:
@@ -91,19 +99,22 @@ def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded
     found = due(repo, plan, base)
     if found is None:
         return None
-    tell(f"'{found.branch}' was measured by another instrument: it is measured again, on {found.base[:12]}")
+    why = "has an older policy" if found.comparable else "was measured by another instrument"
+    tell(f"'{found.branch}' {why}: it is measured again, on {found.base[:12]}")
     forward = history.is_ancestor(repo.git, found.best, found.base)
     commit = found.base if forward else _merged(repo, found)
     subject = _base(repo, found) if forward else trust.examine(repo, commit, plan)
-    subject = replace(subject, notes=(*subject.notes, f"'{found.branch}' measured again by a new instrument"))
+    what = "with a new policy" if found.comparable else "by a new instrument"
+    subject = replace(subject, notes=(*subject.notes, f"'{found.branch}' measured again {what}"))
     done = Recorder(repo, subject, tell, {}, force=False, advance=not forward).record()
     tell(f"'{found.branch}': {done.record.summary}")
     if done.record.verdict == "unmeasured":
         tell(f"'{found.branch}' stays where it is until it can be measured")
+    elif done.record.verdict == "worse" and found.comparable and not forward:
+        tell(f"'{found.branch}' stays where it is, with its older policy; merge the base branch by hand")
     elif done.record.verdict != "improved" or not done.advanced:
-        _move(
-            repo, found, commit if forward or done.record.verdict == "improved" else _anew(repo, found), tell
-        )
+        leads = done.record.verdict in (("improved", "within_noise") if found.comparable else ("improved",))
+        _move(repo, found, commit if forward or leads else _anew(repo, found), tell)
     return done
 
 

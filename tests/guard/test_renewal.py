@@ -12,7 +12,7 @@ from git_planner.flows import hooks
 from git_planner.flows.iterate import Options, iterate
 from git_planner.flows.ledger import ledger
 from git_planner.flows.record import record
-from git_planner.flows.renewal import due
+from git_planner.flows.renewal import due, renew
 from git_planner.gitio import history
 from git_planner.rules.record import Record
 from tests.flows.trial import agent, campaign, hush
@@ -164,6 +164,53 @@ def test_older_bases_and_equal_instruments_renew_nothing(lab: Lab) -> None:
     attempted(lab, 2, 70, first)
     assert record(lab.repo, "HEAD", tell=hush).record.best_before == 60.0
     assert len({each.instrument for each in rows(lab)}) == 1
+
+
+def changed_policy(lab: Lab, old: str, new: str) -> str:
+    """Change the policy on the base branch; its new tip."""
+    text = lab.show("main:.git-planner.yml")
+    assert old in text
+    lab.git("checkout", "-q", "main")
+    return lab.commit("policy", {".git-planner.yml": text.replace(old, new)})
+
+
+def test_a_new_policy_counts_for_the_next_iteration(lab: Lab) -> None:
+    campaign(lab)
+    trial(lab, "echo 60 >value")
+    changed_policy(lab, "schema:", "stop: {count: 1}\nschema:")
+    done = trial(lab, "echo 50 >value")
+    assert (done.record.verdict, done.record.best_before, done.advanced) == ("improved", 60.0, True)
+    assert "stop: {count: 1}" in lab.show(f"{done.state.base}:.git-planner.yml")
+    assert lab.show(f"{done.state.base}:value") == "60\n"
+    assert due(lab.repo, "default", None) is None
+    assert [each.value for each in rows(lab)] == [100, 60, 60, 50]
+
+
+def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:
+    best_of_60(lab)
+    changed_policy(lab, 'allow: ["src/**"]', 'allow: ["docs/**"]')
+    attempted(lab, 2, 70)
+    done = record(lab.repo, "HEAD", tell=hush).record
+    again = rows(lab)[-2]
+    assert (again.verdict, again.reason) == ("invalid", "scope")
+    assert (done.verdict, done.reason) == ("invalid", "scope")
+    assert lab.git("diff", "--name-only", "main", "iter/best") == ""
+
+
+def test_a_best_that_the_base_s_news_make_worse_stays(lab: Lab) -> None:
+    campaign(lab)
+    lab.commit("more costs", {"notes/costs": "0\n"})
+    changed_policy(lab, "run: [cat, value]", "run: [sh, -c, 'expr $(cat value) + $(cat notes/costs)']")
+    trial(lab, "echo 60 >value")
+    best = lab.git("rev-parse", "iter/best")
+    lab.commit("more costs", {"notes/costs": "5\n"})
+    changed_policy(lab, "schema:", "stop: {count: 1}\nschema:")
+    said: list[str] = []
+    done = renew(lab.repo, "default", None, said.append)
+    assert done is not None
+    assert (done.record.verdict, done.record.value) == ("worse", 65)
+    assert lab.git("rev-parse", "iter/best") == best
+    assert said[-1].startswith("'iter/best' stays where it is, with its older policy")
 
 
 def test_leaving_the_best_alone_renews_nothing(lab: Lab) -> None:
