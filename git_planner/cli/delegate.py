@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.agents.contract import SANDBOXES
-from git_planner.cli.shared import emit, json_option, plan_option, say, tell
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.cli.shared import (
+    claim_remote_options,
+    emit,
+    json_option,
+    plan_option,
+    say,
+    shared_remote,
+    tell,
+)
+from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.delegate import Delegated
@@ -56,10 +64,7 @@ APPROVALS = ("never", "untrusted", "on-failure", "on-request")
     "--approval", type=click.Choice(APPROVALS), default="never", help="Only 'never' can be honoured."
 )
 @click.option("--allow-danger", is_flag=True, help="Confine the agent by nothing; each time anew.")
-@click.option(
-    "--remote", metavar="NAME", help="Claim on this remote first; else on 'planner.remote' if it is set."
-)
-@click.option("--no-remote", is_flag=True, help="Ask no remote.")
+@claim_remote_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be begun.")
 @plan_option
 @json_option
@@ -71,7 +76,7 @@ def delegate(*, remote: str | None, no_remote: bool, as_json: bool, **given: Any
     from git_planner.flows import delegate as flow
 
     repo = open_repository()
-    where = None if no_remote else remote or _shared(repo)
+    where = None if no_remote else remote or shared_remote(repo)
     done = flow.delegate(repo, flow.Options(remote=where, **given), tell)
     if as_json:
         emit(done.document())
@@ -110,15 +115,6 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
         for line in _found(found, full=run_id is not None):
             say(line)
     return found.exit
-
-
-def _shared(repo: Repository) -> str | None:
-    """The remote of the settings, where a person has set one."""
-    import os
-
-    from git_planner import config
-
-    return os.environ.get(config.variable("remote")) or repo.config(config.config_key("remote"))
 
 
 def _lines(done: Delegated, *, dry_run: bool) -> Iterator[str]:

@@ -30,11 +30,16 @@ def push(where: str | None, plan: str | None, every: bool, work: bool, as_json: 
 
     When somebody was faster, what they did is merged with ours by task and field, and the push tried again.
     """
+    from git_planner.flows.remote_claims import RemoteClaims
     from git_planner.flows.sharing import push as run
 
     _one_way(plan, every)
-    note = hush if as_json else tell
-    return _show(run(open_repository(), where, plan, note, every=every, work=work), as_json)
+    repo, note = open_repository(), hush if as_json else tell
+    done = run(repo, where, plan, note, every=every, work=work)
+    for each in done.plans:
+        for task in RemoteClaims(repo, each.plan, done.remote, note).give_back_ended():
+            note(f"{task}: the claim on it was given back to '{done.remote}'")
+    return _show(done, as_json)
 
 
 @click.command()

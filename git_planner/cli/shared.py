@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, PlannerError
+
+if TYPE_CHECKING:
+    from git_planner.gitio.repository import Repository
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +37,21 @@ plan_option = click.option(
     help="The plan; else the iteration's own, or 'planner.plan'.",
     shell_complete=candidates("plans"),
 )
+
+
+def claim_remote_options(command: F) -> F:
+    """The options that say where else a claim is made."""
+    command = click.option("--no-remote", is_flag=True, help="Ask no remote.")(command)
+    return click.option(
+        "--remote", metavar="NAME", help="Claim on this remote first; else on 'planner.remote' if it is set."
+    )(command)
+
+
+def shared_remote(repo: Repository) -> str | None:
+    """The remote that plans are shared through, where a person has set one."""
+    from git_planner import config
+
+    return os.environ.get(config.variable("remote")) or repo.config(config.config_key("remote"))
 
 
 # A terminal obeys control characters; those in names and in what agents and tests print are only shown.
@@ -133,6 +151,7 @@ __all__ = [
     "UNREACHED",
     "USAGE",
     "candidates",
+    "claim_remote_options",
     "emit",
     "guarded",
     "hush",
@@ -140,5 +159,6 @@ __all__ = [
     "plain",
     "plan_option",
     "say",
+    "shared_remote",
     "tell",
 ]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from git_planner.cli.result import result
-from git_planner.cli.shared import candidates, emit, json_option, plan_option, say, tell
+from git_planner.cli.shared import (
+    candidates,
+    claim_remote_options,
+    emit,
+    json_option,
+    plan_option,
+    say,
+    shared_remote,
+    tell,
+)
 from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import names
@@ -161,17 +170,37 @@ def update(
     metavar="N",
     help="How long the claim stands.",
 )
+@claim_remote_options
 @plan_option
 @json_option
-def claim(task_id: str, owner: str | None, hours: float, plan: str | None, as_json: bool) -> int:
-    """Claim a ready task, so that nobody else begins it; only one of several can."""
+def claim(
+    *,
+    task_id: str,
+    owner: str | None,
+    hours: float,
+    remote: str | None,
+    no_remote: bool,
+    plan: str | None,
+    as_json: bool,
+) -> int:
+    """Claim a ready task, so that nobody else begins it; only one of several can.
+
+    Of several clones only one can where 'planner.remote' or '--remote' names what they share: the claim is
+    made there first, and given back by the next 'git plan push' after it has ended here.
+    """
     from git_planner.flows.claims import Claimant, claim_task
     from git_planner.rules.clock import later
 
     repo, name = _open(plan)
     now = repo.now()
     who = Claimant(owner or repo.ident(), now, later(now, hours * 3600))
-    done, made = claim_task(repo, name, task_id, who)
+    where = None if no_remote else remote or shared_remote(repo)
+    if where is None:
+        done, made = claim_task(repo, name, task_id, who)
+    else:
+        from git_planner.flows.remote_claims import RemoteClaims
+
+        done, made = RemoteClaims(repo, name, where, tell).claim_task(task_id, who)
     if as_json:
         _emit_task(name, done, claim=made.document())
     else:

@@ -315,7 +315,7 @@ class _Delegation:
         wish = intent(self.repo, found, task, self.terms, self.number)
         if self.afar is None:
             return begin(self.repo, wish, self.terms)
-        won = self.afar.win(wish)
+        won = self.afar.win(wish.claim())
         if won is None:
             if self.options.task is not None:
                 raise PlannerError(

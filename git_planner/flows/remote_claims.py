@@ -10,19 +10,22 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+from git_planner import whole
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import runs, sharing
-from git_planner.flows.beginning import Intent
-from git_planner.flows.claims import Claim, claim_commit, claim_on
+from git_planner.flows.claims import Begin, Claim, Claimant, claim_commit, claim_of, claim_on, claim_task
 from git_planner.flows.runs import Run
-from git_planner.flows.tasks import Tasks
+from git_planner.flows.tasks import Tasks, read_tasks
 from git_planner.gitio import remote
 from git_planner.gitio.remote import Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
-from git_planner.rules import names
+from git_planner.rules import names, transitions
+from git_planner.rules.task import Task
 
 _PATIENCE = {"E_CONFLICT": 10, "E_REMOTE": 4}
 _TRIES = 1 + max(_PATIENCE.values())
@@ -81,26 +84,76 @@ class RemoteClaims:
             and not claim.in_force(now)
         ]
 
-    def win(self, wish: Intent) -> tuple[Claim, str] | None:
+    def win(self, claim: Claim, note: Callable[[str], object] = str) -> tuple[Claim, str] | None:
         """Win the claim on a task, and take in the plan as it is there; None when somebody else has it.
+
+        Args:
+            claim: the claim.
+            note: called with its commit before it is made there.
 
         Raises:
             PlannerError: E_REMOTE, and what taking in the plan raises.
         """
-        ref = names.claim_ref(self.plan, wish.task.id)
-        earlier, held = self.all().get(wish.task.id, (None, None))
-        if earlier is not None and (held is None or held.in_force(wish.who.now)):
+        ref = names.claim_ref(self.plan, claim.task)
+        earlier, held = self.all().get(claim.task, (None, None))
+        if earlier is not None and (held is None or held.in_force(claim.claimed_at)):
             return None
-        claim = wish.claim()
         oid = claim_commit(self.repo, claim, earlier)
+        note(oid)
         if not remote.claim_on(self.repo, self.where, ref, oid, earlier):
             return None
         try:
             sharing.pull(self.repo, self.where, self.plan, lambda _: None)
         except PlannerError:
-            self.give_back(wish.task.id, oid)
+            self.give_back(claim.task, oid)
             raise
         return claim, oid
+
+    def claim_task(self, task_id: str, who: Claimant) -> tuple[Task, Claim]:
+        """Claim a task for a person: there first, then here. The plan is the same here and there afterwards.
+
+        Raises:
+            PlannerError: E_BUSY when somebody has it, here or there; else as `claims.claim_task`, E_REMOTE.
+        """
+        self.share()
+        found = read_tasks(self.repo, self.plan).task(task_id)
+        waiting = transitions.put_back(found) if found.status == "in_progress" else found
+        # Noted first, so that after a kill the next push gives it back.
+        won = self.win(claim_of(waiting, self.plan, who, names.token(20)), partial(self._note, found.id))
+        if won is None:
+            raise PlannerError(
+                "E_BUSY", f"'{found.id}' is claimed on '{self.where}'", hint="git plan task ready"
+            )
+        try:
+            done = claim_task(self.repo, self.plan, found.id, who, Begin((), lambda _seen, _task: (), won))
+        except PlannerError:
+            self.give_back(found.id, won[1])
+            raise
+        self.share()
+        return done
+
+    def give_back_ended(self) -> list[str]:
+        """Give back what people of this clone have claimed and hold no more; return the tasks.
+
+        Raises:
+            PlannerError: E_REMOTE.
+        """
+        given = []
+        for place in sorted(self._won("").glob("task_*")):
+            oid = place.read_text(encoding="utf-8")
+            if self.repo.maybe(names.claim_ref(self.plan, place.name)) != oid:
+                self.give_back(place.name, oid)
+                place.unlink(missing_ok=True)
+                given.append(place.name)
+        return given
+
+    def _note(self, task: str, oid: str) -> None:
+        place = self._won(task)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        whole.put(place, oid.encode())
+
+    def _won(self, task: str) -> Path:
+        return self.repo.private("claimed", self.where.replace("/", "%"), self.plan, task)
 
     def give_back(self, task: str, oid: str) -> None:
         """Give a claim of ours back.

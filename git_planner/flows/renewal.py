@@ -5,8 +5,8 @@ the best has to be found anew: its code, merged with the new base, is measured b
 leads, the rolling best moves on to that merge; where it does not, the rolling best begins again as the base
 has it. Either way it only goes forward, and no value of one instrument is held against one of another.
 
-Where only other rules of the policy have changed (scope, agents, stop and so on), the best takes them over in the
-same way; as values can be compared then, it stays where it is when the base's other news make it worse.
+Where only other rules of the policy have changed (scope, agents, stop and so on), the best takes them over in
+the same way; as values can be compared then, it stays where it is when the base's other news make it worse.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
         base: the trusted commit whose instrument is to count; the base branch as it stands when None.
 
     Returns:
-        What to take over; None when there is no best, or when it has this instrument and policy, or newer ones.
+        What to take over; None when there is no best, or when it has this instrument and policy, or newer.
     """
     best = repo.maybe(names.best_ref(plan))
     if best is None or best == base:
