@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -165,10 +166,13 @@ def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Ite
 
 
 def _last_change(repo: Repository, path: str) -> str:
-    prefix = repo.git.line("rev-parse", "--show-prefix") if repo.top else ""
-    found = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){prefix}{path}")
-    commit = found.stdout.decode().strip()
-    if found.status != 0 or not commit:
+    commit = ""
+    if path:
+        # As git does: from where the person is.
+        place = os.path.relpath(path, repo.top) if repo.top else path
+        found = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){place}")
+        commit = found.stdout.decode().strip()
+    if not commit:
         raise PlannerError(
             "E_UNKNOWN_REF",
             f"'{name_shown(path)}' is neither a commit nor a path that one changed",

@@ -38,9 +38,9 @@ class Repository(NamedTuple):
         Raises:
             PlannerError: E_UNKNOWN_REF; E_UNBORN when HEAD has no commit yet.
         """
-        result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
-        if result.status == 0:
-            return result.stdout.decode().strip()
+        found = self.maybe(name, kind)
+        if found is not None:
+            return found
         if name == "HEAD":
             raise PlannerError(
                 "E_UNBORN",
@@ -53,6 +53,9 @@ class Repository(NamedTuple):
 
     def maybe(self, name: str, kind: str = "commit") -> str | None:
         """The object id behind a name, or None."""
+        if not name:
+            # To git '^{commit}' is HEAD's.
+            return None
         result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
         return result.stdout.decode().strip() if result.status == 0 else None
 

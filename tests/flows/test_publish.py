@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -118,9 +119,19 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
         assert isinstance(answer.record, Record), what
         assert answer.record.id == done.record.id
     assert why(lab.repo, "main~2").iteration is None
-    with pytest.raises(PlannerError) as caught:
-        why(lab.repo, "no-such-thing")
-    assert caught.value.code == "E_UNKNOWN_REF"
+    for name in ("no-such-thing", "", "../value"):
+        with pytest.raises(PlannerError) as caught:
+            why(lab.repo, name)
+        assert caught.value.code == "E_UNKNOWN_REF"
+
+
+def test_a_path_is_one_from_where_the_person_is(lab: Lab) -> None:
+    campaign(lab)
+    published_one = attempt(lab, "mkdir -p notes; echo new >notes/value", slug="x")
+    lab.git("checkout", "-q", published_one.record.commit)
+    for name in ("value", "../notes/value"):
+        ran = lab.run("git-iterate", "why", name, "--json", cwd=lab.path / "notes")
+        assert json.loads(ran.out)["commit"] == published_one.record.commit, ran.err
 
 
 def test_why_finds_what_several_iterations_made_together(lab: Lab) -> None:
