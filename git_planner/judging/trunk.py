@@ -36,14 +36,16 @@ def named(repo: Repository, name: str) -> str | None:
 
 
 def tips_of(repo: Repository, branch: str) -> list[str]:
-    """Where a branch is, here and as last fetched from each remote; none for branches of ours."""
+    """Where a branch is, here and as last fetched from where it is shared; none for branches of ours.
+
+    Another remote has no say, nor has a ref that looks like one's: anybody can make those.
+    """
     if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)):
         return []
-    refs = history.refs(repo.git, names.HEADS + branch, f"{_REMOTES}*/{branch}")
-    exact = (
-        oid for ref, oid in refs.items() if ref == names.HEADS + branch or ref.split("/", 3)[3:] == [branch]
-    )
-    return list(dict.fromkeys(exact))
+    shared = ("origin", repo.config("planner.remote"), repo.config(f"branch.{branch}.remote"))
+    wanted = [names.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
+    refs = history.refs(repo.git, *wanted)
+    return list(dict.fromkeys(refs[each] for each in wanted if each in refs))
 
 
 def trunk(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:

@@ -106,6 +106,19 @@ def test_what_a_remote_calls_its_head_has_to_agree(lab: Lab) -> None:
         assert not trusts(other, commit)
 
 
+def test_only_remotes_that_the_base_is_shared_with_have_a_say(lab: Lab) -> None:
+    workshop(lab)
+    commit = forged(lab, "main", "main")
+    lab.git("update-ref", "refs/remotes/elsewhere/main", commit)
+    lab.git("update-ref", "refs/remotes/origin/elsewhere/main", commit)
+    assert not trusts(lab, commit)
+    lab.git("config", "branch.main.remote", "elsewhere")
+    assert trusts(lab, commit)
+    lab.git("config", "--unset", "branch.main.remote")
+    lab.git("config", "planner.remote", "elsewhere")
+    assert trusts(lab, commit)
+
+
 def test_main_may_say_that_another_branch_is_the_base(lab: Lab) -> None:
     workshop(lab)
     lab.commit("policy", {".git-planner.yml": POLICY.replace("base: main", "base: develop")})
