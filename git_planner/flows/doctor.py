@@ -376,7 +376,7 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
                 "worktree-gone",
                 "the folder of a worktree is gone",
                 str(each.path),
-                "git worktree prune",
+                f"when it will not come back: git worktree remove {shlex.quote(str(each.path))}",
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.errors import PlannerError
 from git_planner.flows import ownership
 from git_planner.flows.iterations import Iteration, of_task, survey
 from git_planner.flows.resume import is_ours
@@ -80,12 +81,14 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
         if not is_ours(folder, each.path):
             continue
         why = _why_kept(repo, each, by_branch.get(branch or ""))
-        places.append(
-            Place(each.path, branch, named.number if named else None, ownership.disk_use(each.path), why)
-        )
+        size = ownership.disk_use(each.path)
         if why is None and not dry_run:
             tell(f"removing '{each.path}'")
-            worktree.remove(repo, each.path)
+            try:
+                worktree.remove(repo, each.path)
+            except PlannerError as error:
+                why = error.message
+        places.append(Place(each.path, branch, named.number if named else None, size, why))
     if not dry_run and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     return Pruned(folder, tuple(places), dry_run)

@@ -175,7 +175,11 @@ def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: T
         tell(f"kept what the interrupted attempt had done as '{rescue}'")
     if place is not None and place.top is not None:
         worktree.remove(repo, place.top)
-    repo.git.run("worktree", "prune")
+    folder = config.settings(repo).worktrees
+    for each in worktree.listing(repo):
+        # One whose folder is gone would keep its branch from being checked out again.
+        if each.branch == ref and is_ours(folder, each.path) and not each.path.exists():
+            worktree.remove(repo, each.path)
     iteration_tree.put_branch(repo, ref, found.start)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git
+from git_planner.gitio.git import Git, failure
 from git_planner.gitio.repository import Repository, open_repository
 
 
@@ -67,10 +67,18 @@ def add(repo: Repository, path: Path, branch: str) -> Repository:
 
 
 def remove(repo: Repository, path: Path) -> None:
-    """Remove a worktree of ours with all that lies in it."""
-    repo.git.run("worktree", "remove", "--force", "--", str(path))
-    shutil.rmtree(path, ignore_errors=True)
-    repo.git.bytes("worktree", "prune")
+    """Remove a worktree of ours with all that lies in it, or what git knows of one whose folder is gone.
+
+    Raises:
+        PlannerError: E_GIT when git would not, such as for a locked one; then all is as it was.
+    """
+    # Never 'git worktree prune': it forgets index and HEAD of every worktree that is not there just now, such
+    # as a person's on a disk that is not mounted.
+    args = ("worktree", "remove", "--force", "--", str(path))
+    done = repo.git.run(*args)
+    # Files that cannot be deleted stay, but git knows no worktree there any more.
+    if done.status != 0 and any(each.path == path for each in listing(repo)):
+        raise failure(args, done, repo.git.cwd)
 
 
 def dirty_paths(repo: Repository) -> list[str]:
