@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,15 +35,19 @@ def held(repo: Repository, number: int) -> Iterator[None]:
     me = identity.identity(os.getpid())
     assert me is not None
     draft = place.with_name(f"{OWNER}.{os.getpid()}")
-    draft.write_bytes(canonical.dumps(me.document()))
+    mine = canonical.dumps(me.document())
+    draft.write_bytes(mine)
     try:
-        _take(place, draft, number)
+        with _one_at_a_time(repo):
+            _take(place, draft, number)
     finally:
         draft.unlink(missing_ok=True)
     try:
         yield
     finally:
-        place.unlink(missing_ok=True)
+        with suppress(OSError):
+            if place.read_bytes() == mine:
+                place.unlink()
 
 
 def busy(repo: Repository, number: int) -> int | None:
@@ -70,6 +75,18 @@ def disk_use(path: Path) -> int:
             with suppress(OSError):
                 total += (Path(where) / name).lstat().st_size
     return total
+
+
+@contextmanager
+def _one_at_a_time(repo: Repository) -> Iterator[None]:
+    """Look who the owner is and take its place while nobody else does; else a dead one is found by two, and
+    the second removes what the first has put there since.
+    """
+    with open(repo.private("owners.lock"), "ab") as file:
+        # On a disk that knows no locks the link in `_take` still keeps out all but those two.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _take(place: Path, draft: Path, number: int) -> None:
