@@ -102,12 +102,17 @@ def install(repo: Repository, *, ordinary: bool = False) -> Installed:
         PlannerError: E_HOOKS when that folder is not ours to write into; E_BUSY.
     """
     ordinary = ordinary or _git_version(repo) < (2, 23)
-    before = _manifest(repo)
-    if before is not None and before["place"] != ("ordinary" if ordinary else "include"):
+    before, setting = _manifest(repo), _setting(repo, ordinary=ordinary)
+    if ordinary:
+        _check_ordinary(repo, setting.folder)
+    if before is not None and (
+        before["place"] != setting.place
+        or before["outside"] not in (None, setting.theirs if setting.outside else None)
+    ):
+        # What stands where hooks were looked for until then would be forgotten there.
         uninstall(repo)
         before = None
-    setting = _setting(repo, ordinary=ordinary)
-    contents = _ordinary_files(repo, setting) if ordinary else hookset.files(setting)
+    contents = _ordinary_files(setting) if ordinary else hookset.files(setting)
     everywhere = _everywhere_files(setting)
     made = before["made"] if before else not Path(setting.theirs if everywhere else setting.folder).exists()
     setting.planner.mkdir(parents=True, exist_ok=True)
@@ -129,11 +134,11 @@ def uninstall(repo: Repository) -> Removed:
     """
     manifest = _manifest(repo)
     changed = includes.cut(repo, hookset.PREFIXES, _INCLUDE)
-    # Without what the installation wrote, ours are looked for where hooks of the repository would be.
-    where = manifest and (manifest["folder"] if manifest["place"] == "ordinary" else manifest["outside"])
-    folder = Path(where) if where else repo.place / _setting(repo, ordinary=False).theirs
-    restored, left = _restore(folder, made=bool(manifest and manifest["made"]))
-    changed |= restored
+    left: list[str] = []
+    folder = _taken(repo, manifest)
+    if folder is not None:
+        restored, left = _restore(folder, made=bool(manifest and manifest["made"]))
+        changed |= restored
     for name in ("hooks", "guards", "cache"):
         changed |= repo.private(name).exists()
         shutil.rmtree(repo.private(name), ignore_errors=True)
@@ -165,7 +170,7 @@ def status(repo: Repository) -> Status:
         partly.append(_partly(setting))
     findings = [*_file_findings(repo, setting, manifest), *_interpreter_findings(manifest)]
     if setting.place == "include":
-        findings += _include_findings(repo, setting)
+        findings += [*_everywhere_findings(setting, manifest), *_include_findings(repo, setting)]
     return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
 
 
@@ -189,8 +194,18 @@ def _setting(repo: Repository, *, ordinary: bool) -> Setting:
         repo.place,
         sys.executable,
         "\n".join(dict.fromkeys((str(Path(git_planner.__file__).parents[1]), *site.getsitepackages()))),
-        outside=own and os.path.isabs(theirs) and not _lies_in_work_tree(repo, Path(theirs)),
+        outside=own and _may_hold_ours(repo, Path(theirs)),
     )
+
+
+def _taken(repo: Repository, manifest: dict[str, Any] | None) -> Path | None:
+    """The ordinary folder that an installation wrote into; None when it wrote into none."""
+    if manifest is not None:
+        where = manifest["folder"] if manifest["place"] == "ordinary" else manifest["outside"]
+        return Path(where) if where else None
+    # Without what it wrote down, ours are looked for where they would be now.
+    setting = _setting(repo, ordinary=False)
+    return Path(setting.theirs) if setting.outside else None
 
 
 def _has_theirs(setting: Setting, name: str) -> bool:
@@ -199,16 +214,19 @@ def _has_theirs(setting: Setting, name: str) -> bool:
     return hookset.is_hook(setting.top / setting.theirs / (name + kept))
 
 
-def _ordinary_files(repo: Repository, setting: Setting) -> dict[str, Content]:
-    """Our hooks for the ordinary folder, with what was there put aside under another name."""
-    folder = setting.folder
-    if not folder.is_absolute() or _lies_in_work_tree(repo, folder):
+def _check_ordinary(repo: Repository, folder: Path) -> None:
+    if not _may_hold_ours(repo, folder):
+        what = "is no folder" if _is_no_folder(folder) else "is part of the project's files"
         raise PlannerError(
             "E_HOOKS",
-            f"the hooks folder '{folder}' is part of the project's files",
-            hint=f"run '{INSTALL}' without --ordinary; that leaves the folder alone",
+            f"the hooks folder '{folder}' {what}",
+            hint=f"run '{INSTALL}' without --ordinary; that leaves it alone",
         )
-    return {name: _apart(setting, folder, name) for name in hookset.OURS}
+
+
+def _ordinary_files(setting: Setting) -> dict[str, Content]:
+    """Our hooks for the ordinary folder, with what was there put aside under another name."""
+    return {name: _apart(setting, setting.folder, name) for name in hookset.OURS}
 
 
 def _everywhere_files(setting: Setting) -> dict[str, Content]:
@@ -228,6 +246,15 @@ def _apart(setting: Setting, folder: Path, name: str) -> bytes:
             hint="keep one of the two under the hook's name, remove the other, then install again",
         )
     return setting.script(name, str(kept), place="ordinary")
+
+
+def _may_hold_ours(repo: Repository, folder: Path) -> bool:
+    return folder.is_absolute() and not _lies_in_work_tree(repo, folder) and not _is_no_folder(folder)
+
+
+def _is_no_folder(path: Path) -> bool:
+    """Whether something else is there, such as the /dev/null of those who want no hooks."""
+    return os.path.lexists(path) and not path.is_dir()
 
 
 def _lies_in_work_tree(repo: Repository, folder: Path) -> bool:
@@ -391,6 +418,19 @@ def _partly(setting: Setting) -> Finding:
         setting.theirs,
         "let CI run 'git planner check --range', which sees what hooks do not",
     )
+
+
+def _everywhere_findings(setting: Setting, manifest: dict[str, Any]) -> Iterator[Finding]:
+    """Whether git still looks where the hook was put that judges branches which are not checked out."""
+    if manifest["outside"] not in (None, setting.theirs):
+        yield Finding(
+            "error",
+            "hooks-overridden",
+            f"core.hooksPath, now '{setting.theirs}', takes '{EVERYWHERE}' out of force: our branches are "
+            "not guarded when they are moved from elsewhere",
+            manifest["outside"],
+            f"unset core.hooksPath, or run '{INSTALL}' to guard them at least while they are checked out",
+        )
 
 
 def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Finding]:

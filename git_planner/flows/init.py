@@ -45,14 +45,14 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         PlannerError: as `hooks.install`.
     """
     policy = None if repo.top is None else repo.top / POLICY_FILE
-    # Before the hooks, whose part of the configuration has to be the last one.
-    merging.install(repo)
-    installed = hooks.install(repo, ordinary=ordinary)
     # 'x' refuses to overwrite; a link that leads nowhere counts as a file that is there.
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
         with open(policy, "xb") as file:
             file.write(_template(repo.head_branch()))
+    # Before the hooks, whose part of the configuration has to be the last one.
+    merging.install(repo)
+    installed = hooks.install(repo, ordinary=ordinary)
     return Initialised(policy, written, installed, _next(repo, policy))
 
 

@@ -78,7 +78,7 @@ def test_all_is_well(healthy: Lab) -> None:
 
 
 def test_one_json_document(healthy: Lab) -> None:
-    healthy.git("config", "core.hooksPath", "/elsewhere")
+    hook(healthy.path / ".git/hooks/post-commit", "true")
     done = healthy.run("git-planner", "doctor", "--json")
     document = json.loads(done.out)
     assert (done.status, document["schema"], document["ok"]) == (0, "git-planner/doctor@1", True)
@@ -86,8 +86,8 @@ def test_one_json_document(healthy: Lab) -> None:
         {
             "severity": "warning",
             "code": "hooks-stale",
-            "message": "the hooks no longer fit: the repository's own hooks (now in '/elsewhere') "
-            "or git-planner are other than when they were installed",
+            "message": "the hooks no longer fit: the repository's own hooks (now in "
+            f"'{healthy.path}/.git/hooks') or git-planner are other than when they were installed",
             "target": str(healthy.path / ".git"),
             "fix": "git planner hooks install",
         }
