@@ -239,7 +239,8 @@ def _everywhere_files(setting: Setting) -> dict[str, Content]:
 def _apart(setting: Setting, folder: Path, name: str) -> bytes:
     """The text of a hook in the ordinary folder, which goes on to the one that was put aside there."""
     hook, kept = folder / name, folder / (name + KEPT)
-    if os.path.lexists(hook) and not hookset.is_ours(hook) and os.path.lexists(kept):
+    theirs = os.path.lexists(hook) and not hookset.is_ours(hook)
+    if theirs and os.path.lexists(kept) and not _one_file(hook, kept):
         raise PlannerError(
             "E_HOOKS",
             f"'{hook}' was replaced after '{kept.name}' had been put aside",
@@ -288,10 +289,17 @@ def _write_hooks(folder: Path, contents: dict[str, Content]) -> bool:
     for where, content in contents.items():
         name = where.removeprefix(_OUTSIDE)
         path = folder / name
-        if os.path.lexists(path) and not hookset.is_ours(path):
-            os.replace(path, folder / (name + KEPT))
+        kept = folder / (name + KEPT)
+        if os.path.lexists(path) and not hookset.is_ours(path) and not _one_file(path, kept):
+            # Under both names until ours takes its place: a kill in between switches nothing off.
+            os.link(path, kept, follow_symlinks=False)
         changed |= hookset.put(path, content)
     return changed
+
+
+def _one_file(first: Path, second: Path) -> bool:
+    """Whether two names are of one file, as an installation leaves them that was killed."""
+    return os.path.lexists(second) and os.path.samestat(os.lstat(first), os.lstat(second))
 
 
 def _write_include(path: Path, hooks_path: str) -> bool:
@@ -351,7 +359,13 @@ def _restore(folder: Path, *, made: bool) -> tuple[bool, list[str]]:
                 changed = True
                 os.replace(kept, hook) if os.path.lexists(kept) else hook.unlink()
         if os.path.lexists(kept):
-            left.append(name)
+            hook = folder / name
+            if not os.path.lexists(hook) or _one_file(hook, kept):
+                changed = True
+                # Renaming a file to another name of its own does nothing, so that is taken away.
+                kept.unlink() if os.path.lexists(hook) else os.replace(kept, hook)
+            else:
+                left.append(name)
     if made and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     return changed, left
