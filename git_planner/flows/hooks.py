@@ -216,7 +216,7 @@ def _has_theirs(setting: Setting, name: str) -> bool:
 
 def _check_ordinary(repo: Repository, folder: Path) -> None:
     if not _may_hold_ours(repo, folder):
-        what = "is no folder" if _is_no_folder(folder) else "is part of the project's files"
+        what = "is no folder" if _is_no_folder(folder) else f"does not lie in '{repo.common}'"
         raise PlannerError(
             "E_HOOKS",
             f"the hooks folder '{folder}' {what}",
@@ -250,19 +250,14 @@ def _apart(setting: Setting, folder: Path, name: str) -> bytes:
 
 
 def _may_hold_ours(repo: Repository, folder: Path) -> bool:
-    return folder.is_absolute() and not _lies_in_work_tree(repo, folder) and not _is_no_folder(folder)
+    """Whether a hooks folder is the repository's alone: no other program's, and no other repository's."""
+    real = folder.resolve()
+    return folder.is_absolute() and real.is_relative_to(repo.common.resolve()) and not _is_no_folder(folder)
 
 
 def _is_no_folder(path: Path) -> bool:
     """Whether something else is there, such as the /dev/null of those who want no hooks."""
     return os.path.lexists(path) and not path.is_dir()
-
-
-def _lies_in_work_tree(repo: Repository, folder: Path) -> bool:
-    if repo.top is None:
-        return False
-    real = folder.resolve()
-    return real.is_relative_to(repo.top.resolve()) and not real.is_relative_to(repo.common.resolve())
 
 
 def _write_files(setting: Setting, contents: dict[str, Content]) -> bool:

@@ -83,3 +83,55 @@ def test_hooks_that_a_later_hooks_path_takes_out_of_force_are_told(lab: Lab) -> 
     lab.git("config", "--unset", "core.hooksPath")
     assert hooks.install(lab.repo).changed
     assert codes(lab) == []
+
+
+def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
+    shared = lab.root / "shared"
+    hook(shared / "reference-transaction", "exit 0")
+    before = tree_bytes(shared)
+    other = lab.clone("other")
+    for each in (lab, other):
+        each.git("config", "core.hooksPath", str(shared))
+        with each.entered():
+            guarded_lab(each)
+            assert codes(each) == [("warning", "hooks-partly")]
+    assert codes(lab) == [("warning", "hooks-partly")]
+    with pytest.raises(PlannerError) as caught:
+        hooks.install(lab.repo, ordinary=True)
+    assert (caught.value.code, str(shared) in caught.value.message) == ("E_HOOKS", True)
+    hooks.uninstall(lab.repo)
+    assert tree_bytes(shared) == before
+    with other.entered():
+        assert codes(other) == [("warning", "hooks-partly")]
+        guards(other)
+
+
+def test_a_missing_hooks_folder_elsewhere_is_not_made(lab: Lab) -> None:
+    lab.git("config", "core.hooksPath", str(lab.root / "shared"))
+    hooks.install(lab.repo)
+    assert not (lab.root / "shared").exists()
+    (lab.root / "shared").mkdir()
+    hooks.uninstall(lab.repo)
+    assert (lab.root / "shared").is_dir()
+
+
+def test_a_hooks_folder_that_is_a_link_out_of_the_repository(lab: Lab) -> None:
+    folder, shared = lab.path / ".git/hooks", lab.root / "shared"
+    folder.rename(shared)
+    folder.symlink_to(shared)
+    before = tree_bytes(shared)
+    guarded_lab(lab)
+    assert codes(lab) == [("warning", "hooks-partly")]
+    assert tree_bytes(shared) == before
+    guards(lab)
+
+
+def test_a_folder_in_the_main_work_tree_as_a_linked_one_sees_it(lab: Lab) -> None:
+    folder = lab.path / "githooks"
+    hook(folder / "pre-commit", "exit 0")
+    before = tree_bytes(folder)
+    lab.git("config", "core.hooksPath", str(folder))
+    lab.git("branch", "other")
+    place = lab.worktree("other", "other")
+    assert lab.run("git-planner", "hooks", "install", cwd=place).status == 0
+    assert tree_bytes(folder) == before
