@@ -87,7 +87,7 @@ class _End:
         self.found = decided(ending.how, ending.said, self.result, unusable, reports=run.reports)
         if ending.error is not None and self.found.outcome == "agent_failed" and not is_passing(ending.error):
             self.found = Decided("not_started", ending.said)
-        self.place = iteration_tree.at(Path(run.worktree), repo) if run.worktree else None
+        self.place = iteration_tree.left_at(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
 

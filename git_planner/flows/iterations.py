@@ -88,7 +88,12 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
         for record in rows
         if record.kind == "attempt"
     }
-    places = {each.branch: each.path for each in worktree.listing(repo) if each.branch and not each.prunable}
+    places = {
+        each.branch: each.path
+        for each in worktree.listing(repo)
+        # An agent may have deleted the link of one; what lies there is still its own.
+        if each.branch and (not each.prunable or each.path.is_dir())
+    }
     found = []
     for (number, _), (state, start) in states.items():
         ref = names.HEADS + state.branch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,12 @@ from git_planner.flows import ownership
 from git_planner.flows.iterations import Iteration, of_task, survey
 from git_planner.flows.resume import is_ours
 from git_planner.gitio import iteration_tree, worktree
-from git_planner.gitio.repository import Repository
+from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
 from git_planner.rules import names
+
+# The folder of an iteration, as `place_for` calls it.
+_FOLDER = re.compile(r"(\d{4,})-[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,8 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
     folder = config.settings(repo).worktrees
     by_branch = {each.branch: each for each in survey(repo) if each.branch}
     places = []
-    for each in worktree.listing(repo):
+    known = worktree.listing(repo)
+    for each in known:
         branch = (each.branch or "").removeprefix(names.HEADS) or None
         named = names.parse_iteration(branch) if branch else None
         if not is_ours(folder, each.path):
@@ -89,9 +96,24 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
             except PlannerError as error:
                 why = error.message
         places.append(Place(each.path, branch, named.number if named else None, size, why))
+    places += _unknown(repo, folder, {each.path.resolve() for each in known})
     if not dry_run and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     return Pruned(folder, tuple(places), dry_run)
+
+
+def _unknown(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[Place]:
+    """What lies where iterations are made, is called like one, and is no worktree that a git knows."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        found = _FOLDER.match(path.name)
+        if found is None or path.is_symlink() or not path.is_dir() or path.resolve() in known:
+            continue
+        with suppress(PlannerError):
+            there = open_repository(path)
+            if there.top == path and there.git_dir != path / ".git" and there.common != repo.common:
+                continue
+        why = "git knows no worktree there; take out what you need and delete it"
+        yield Place(path, None, int(found[1]), ownership.disk_use(path), why)
 
 
 def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) -> str | None:

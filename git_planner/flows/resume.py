@@ -121,7 +121,7 @@ def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> Recorded:
     reason = said[0] if said and said[0] in REASONS else "implementer_failed"
     lines = history.message(repo.git, found.refused).split("\n\n")[1:-1]
     body = tuple(line for part in lines for line in part.splitlines())
-    place = iteration_tree.at(found.worktree, repo) if found.worktree else None
+    place = iteration_tree.left_at(found.worktree, repo) if found.worktree else None
     if found.start is not None and (place is None or _ours(repo, place)):
         _clear(repo, found, place, tell)
     return record_failure(
@@ -145,7 +145,7 @@ def _again(repo: Repository, found: Iteration, options: Options, tell: Tell) -> 
             f"iteration {found.number} was planned in another clone",
             hint="resume it there, or start a new one with 'git iterate'",
         )
-    place = iteration_tree.at(found.worktree, repo) if found.worktree else None
+    place = iteration_tree.left_at(found.worktree, repo) if found.worktree else None
     if place is not None and not _ours(repo, place):
         raise PlannerError(
             "E_CHECKED_OUT",

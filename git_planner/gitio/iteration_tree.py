@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Result
+from git_planner.gitio.git import Git, Result
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
@@ -159,6 +159,22 @@ def at(path: Path, repo: Repository) -> Repository | None:
         place = open_repository(path)
         if place.common == repo.common and place.top == path:
             return place
+    return None
+
+
+def left_at(path: Path, repo: Repository) -> Repository | None:
+    """The same after an agent: one whose link it has deleted or bent is known by what git keeps of it.
+
+    `mend` puts the link back.
+    """
+    place = at(path, repo)
+    if place is not None or not path.is_dir():
+        return place
+    for note in sorted(repo.common.glob("worktrees/*/gitdir")):
+        link = note.parent / os.fsdecode(note.read_bytes()).removesuffix("\n")
+        if link.parent.resolve() == path.resolve():
+            git = Git((f"--git-dir={note.parent}", f"--work-tree={path}"), path)
+            return Repository(git, path, note.parent, repo.common, repo.object_format)
     return None
 
 

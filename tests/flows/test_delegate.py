@@ -77,6 +77,8 @@ def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> No
             "refused",
             ".advisor/state.json",
         ),
+        (f"echo x >elsewhere; {DONE}; rm .git", "refused", "elsewhere"),
+        ("echo 90 >src/value; rm .git; git init -q .", "no_result", "it ended without a result"),
         ('echo "[]" >"$GIT_PLANNER_RESULT"', "bad_result", "not a valid result"),
         ('echo "{" >"$GIT_PLANNER_RESULT"', "bad_result", "its result cannot be used"),
         ('ln -s /etc/passwd "$GIT_PLANNER_RESULT"', "bad_result", "cannot be read"),
@@ -272,3 +274,29 @@ def test_worktrees_of_tasks_are_pruned_and_their_iterations_are_not_resumed_by_c
     assert json.loads(nothing.out)["found"] == "nothing", nothing.err
     pruned = json.loads(lab.run("git-iterate", "prune", "--json").out)
     assert [each["removed"] for each in pruned["places"]] == [True], pruned
+
+
+def test_what_may_count_is_committed_though_the_agent_has_deleted_the_link_of_its_worktree(lab: Lab) -> None:
+    bench(lab, ONE)
+    works(lab, "echo 90 >src/value", DONE, "rm .git")
+    status, done = delegate(lab)
+    assert (status, done["runs"][0]["outcome"]) == (0, "done"), done
+    assert lab.show(f"{task(lab).commits[0]}:src/value") == "90\n"
+    assert [path.name for path in (lab.root / "repo.iter").iterdir()] == []
+
+
+def test_prune_names_a_folder_that_git_has_forgotten(lab: Lab) -> None:
+    bench(lab, ONE)
+    works(lab, "echo 90 >src/value", f"{SAY} --status partial --summary half")
+    delegate(lab)
+    (place,) = (lab.root / "repo.iter").iterdir()
+    (place / ".git").rename(place / "link")
+    lab.git("worktree", "prune")
+    other = lab.clone("other")
+    other.git("worktree", "add", "-q", "-b", "x", str(lab.root / "repo.iter" / "0009-another-s"))
+    for argv in (["--dry-run"], []):
+        pruned = json.loads(lab.run("git-iterate", "prune", "--json", *argv).out)
+        (only,) = pruned["places"]
+        assert (only["path"], only["iteration"], only["removed"]) == (str(place), 1, False)
+        assert only["why_kept"].startswith("git knows no worktree there")
+    assert (place / "src/value").is_file()

@@ -193,3 +193,12 @@ def test_a_heart_that_does_not_beat_is_told(lab: Lab) -> None:
     assert doctor(lab) == (0, {**found, "runs": []})
     assert refused(lab.run("git-plan", "doctor", "--run", "../../x", "--json")) == "E_RESULT"
     assert lab.run("git-plan", "doctor").out == "no agent has worked on a task here yet\n"
+
+
+def test_what_an_agent_left_without_the_link_of_its_worktree_is_kept_by_the_next(lab: Lab) -> None:
+    bench(lab, ONE)
+    os.kill(died(lab, "echo 42 >src/value", "rm .git"), signal.SIGKILL)
+    works(lab, "echo 90 >src/value", DONE)
+    _, done = delegate(lab)
+    assert [each["outcome"] for each in done["recovered"]] == ["lost"]
+    assert lab.show(f"{done['recovered'][0]['kept']}:src/value") == "42\n"

@@ -235,3 +235,19 @@ def test_only_one_process_has_an_iteration(lab: Lab) -> None:
             pass
         assert caught.value.code == "E_BUSY"
     assert ownership.busy(lab.repo, 7) is None
+
+
+def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
+    campaign(lab)
+    started = lab.root / "started"
+    agent(lab, f'echo 42 >value; rm .git; touch "{started}"; sleep 60')
+    process = begin(lab, "--slug", "x")
+    wait_for(started)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    agent(lab, "echo 90 >value")
+    done = resume(lab.repo, None, Options(), hush)
+    assert done.record is not None
+    assert (done.record.verdict, done.record.value) == ("improved", 90.0)
+    assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
+    assert [path.name for path in (lab.root / "repo.iter").iterdir()] == ["0001-x"]
