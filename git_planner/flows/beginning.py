@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from git_planner import documents
@@ -133,11 +133,11 @@ def base_of(repo: Repository, found: Tasks, task: Task, start: str | None) -> Ba
     return find_base(repo, found.plan, newest[0])
 
 
-def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: int) -> Intent:
+def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Callable[[], int]) -> Intent:
     """What it takes to begin a task.
 
     Args:
-        number: a reserved number for its iteration.
+        number: reserves a number for its iteration; asked last, since no number is free again.
 
     Raises:
         PlannerError: as `base_of`.
@@ -151,7 +151,7 @@ def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: int
         run=names.new_id(now),
         base=base.oid,
     )
-    return Intent(found.plan, task, base, number, who)
+    return Intent(found.plan, task, base, number(), who)
 
 
 def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] | None = None) -> Begun:

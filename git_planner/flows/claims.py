@@ -9,7 +9,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.holding import FILE, Claim, busy, claim_on, claims, held, here
 from git_planner.flows.pages import Pages
-from git_planner.flows.tasks import message, task_of
+from git_planner.flows.tasks import Tasks, message, task_of
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
@@ -22,6 +22,7 @@ __all__ = [
     "Claim",
     "Claimant",
     "busy",
+    "check_free",
     "claim_commit",
     "claim_of",
     "claim_on",
@@ -81,21 +82,8 @@ def claim_task(
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         found = own.read(seen[ref])
         task = task_of(found, plan, name)
-        earlier = claim_on(seen[claim_ref])
-        # After a merge the number may be another task's; a claim is on the task and not on its number.
-        if earlier is not None and earlier.uid == task.uid and earlier.in_force(who.now):
-            raise busy(earlier)
-        if task.status == "in_progress":
-            task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")
         every = [task_from(each) for page in found.values() for each in page["tasks"]]
-        reasons = readiness.why_not_ready(task, every, others)
-        if reasons:
-            raise PlannerError(
-                "E_TRANSITION",
-                f"'{name}' cannot be begun: {reasons[0]}",
-                hint="see what can with 'git plan task ready'",
-                details=reasons,
-            )
+        task = _free(task, every, claim_on(seen[claim_ref]), others, who.now)
         after = transitions.begun(task, who.owner, run=who.run, base=who.base, branch=who.branch)
         won = begin.won if begin else None
         made = won[0] if won else claim_of(after, plan, who, nonce)
@@ -113,6 +101,17 @@ def claim_task(
     Store(repo).transact([ref, claim_ref, *(begin.refs if begin else ())], decide)
     own.accepted(edits)
     return done[0]
+
+
+def check_free(repo: Repository, found: Tasks, task: Task, now: str) -> None:
+    """Find out whether a task could be claimed, as things are now.
+
+    Raises:
+        PlannerError: E_BUSY, E_TRANSITION, as `claim_task`.
+    """
+    there = claims(repo, found.plan)
+    others = frozenset(name for name, claim in there.items() if claim.in_force(now)) - {task.id}
+    _free(task, found.tasks, there.get(task.id), others, now)
 
 
 def release_task(
@@ -189,6 +188,24 @@ def claim_of(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
         expires_at=who.expires_at,
         nonce=nonce,
     )
+
+
+def _free(task: Task, every: Sequence[Task], earlier: Claim | None, others: frozenset[str], now: str) -> Task:
+    """A task as it may be begun, which the lapsed claim of somebody does not hinder."""
+    # After a merge the number may be another task's; a claim is on the task and not on its number.
+    if earlier is not None and earlier.uid == task.uid and earlier.in_force(now):
+        raise busy(earlier)
+    if task.status == "in_progress":
+        task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")
+    reasons = readiness.why_not_ready(task, every, others)
+    if reasons:
+        raise PlannerError(
+            "E_TRANSITION",
+            f"'{task.id}' cannot be begun: {reasons[0]}",
+            hint="see what can with 'git plan task ready'",
+            details=reasons,
+        )
+    return task
 
 
 def _bytes(claim: Claim) -> bytes:

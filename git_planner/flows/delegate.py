@@ -19,7 +19,7 @@ from git_planner.flows import runs
 from git_planner.flows.base import find_base
 from git_planner.flows.beginning import Begun, Terms, begin, intent
 from git_planner.flows.carrying import Carrier
-from git_planner.flows.claims import held
+from git_planner.flows.claims import check_free, held
 from git_planner.flows.current import current_plan
 from git_planner.flows.plan import reserve_number
 from git_planner.flows.recovery import put_back, recover
@@ -310,23 +310,36 @@ class _Delegation:
         return random.choice(left) if self.raced else left[0]
 
     def _claimed(self, found: Tasks, task: Task) -> Begun | None:
-        if self.number is None:
-            self.number = reserve_number(self.repo)
-        wish = intent(self.repo, found, task, self.terms, self.number)
+        named = self.options.task is not None
+        if named:
+            # What is not chosen from the ready ones may be anything, and a refusal takes no number.
+            now = self.repo.now()
+            check_free(self.repo, found, task, now)
+            if self.afar is not None and task.id in self.afar.held(now):
+                raise _claimed_afar(task, self.afar)
+        wish = intent(self.repo, found, task, self.terms, self._reserved)
         if self.afar is None:
             return begin(self.repo, wish, self.terms)
         won = self.afar.win(wish.claim())
         if won is None:
-            if self.options.task is not None:
-                raise PlannerError(
-                    "E_BUSY", f"'{task.id}' is claimed on '{self.afar.where}'", hint="git plan task ready"
-                )
+            if named:
+                raise _claimed_afar(task, self.afar)
             return None
         try:
             return begin(self.repo, wish, self.terms, won)
         except PlannerError:
             self.afar.give_back(task.id, won[1])
             raise
+
+    def _reserved(self) -> int:
+        """A number for the next iteration; one that was not needed is used by the next task."""
+        if self.number is None:
+            self.number = reserve_number(self.repo)
+        return self.number
+
+
+def _claimed_afar(task: Task, afar: RemoteClaims) -> PlannerError:
+    return PlannerError("E_BUSY", f"'{task.id}' is claimed on '{afar.where}'", hint="git plan task ready")
 
 
 @contextmanager

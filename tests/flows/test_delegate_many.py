@@ -143,8 +143,9 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
     three = task(lab, "task_003")
     assert three.base == task(lab, "task_001").commits[-1]
     assert lab.show(f"{three.branch}:src/task_001") == "task_001\n"
+    before = lab.refs()
     named = lab.run("git-plan", "delegate", "--task", "task_004", "--json")
-    assert refused(named) == "E_MERGE"
+    assert (refused(named), lab.refs()) == ("E_MERGE", before)
     lab.git("checkout", "-q", "-b", "both", str(task(lab, "task_001").branch))
     lab.git("merge", "-q", "-s", "ours", str(task(lab, "task_002").branch))
     assert delegate(lab, "--task", "TASK-4", "--on", "both")[0] == 0
@@ -195,6 +196,17 @@ def test_a_named_task_that_is_not_ready_is_refused_with_the_reasons(lab: Lab) ->
     assert refused(lab.run("git-plan", "delegate", "--task", "task_3", "--json")) == "E_UNKNOWN_TASK"
     assert refused(lab.run("git-plan", "delegate", "--plan", "nowhere", "--json")) == "E_NO_PLAN"
     assert begun(lab) == []
+
+
+def test_a_refusal_takes_no_number_of_an_iteration(lab: Lab) -> None:
+    bench(lab, ("one", "--write-scope", "src/**"), ("two", "--write-scope", "src/**"), ("three",))
+    lab.run("git-plan", "task", "claim", "task_1", "--owner", "me")
+    before = lab.refs()
+    for name, code in (("task_2", "E_TRANSITION"), ("task_1", "E_BUSY"), ("task_2", "E_TRANSITION")):
+        assert refused(lab.run("git-plan", "delegate", "--task", name, "--json")) == code
+    assert (lab.refs(), begun(lab)) == (before, [])
+    status, done = delegate(lab, "--task", "task_3")
+    assert (status, done["runs"][0]["iteration"]) == (0, 1), done
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
