@@ -97,7 +97,14 @@ def follow(stage: str, what: str) -> int:
         return 0
     from git_planner.flows.advance import advance_branch
 
-    advance_branch(open_repository(), what)
+    for found in advance_branch(open_repository(), what):
+        for name in found.unknown:
+            # Where no commit-msg of ours looks at messages, this is the first that is heard of it.
+            print(
+                f"warning: a commit names '{name}', and the plan '{found.plan}' has no such task "
+                "(E_UNKNOWN_TASK)",
+                file=sys.stderr,
+            )
     return 0
 
 

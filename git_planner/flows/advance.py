@@ -76,6 +76,9 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
         repo: the repository.
         ref: its full name.
 
+    Returns:
+        What came of each plan; unknown are only those ids that the branch's new commits name.
+
     Raises:
         PlannerError: E_CHECKED_OUT when the plan is checked out with changes of its own; E_CONFLICT, E_JSON,
             E_SCHEMA, E_GIT.
@@ -91,16 +94,17 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
             return []
         fresh = _fresh(repo, plan, ref, tip[0])
         if fresh is None or (state is not None and iteration is None):
-            return [advance_plan(repo, plan)]
+            newest = [_commit(each) for each in log(repo.git, [f"{tip[0]}^!"])]
+            return [_as_named(advance_plan(repo, plan), newest)]
         quick = _quickly(Pages(repo, plan), [each for each in fresh if each.plan in (None, plan)], batch)
     others = sorted({each.plan for each in fresh if each.tasks and each.plan not in (None, plan)})
     found = [
-        advance_plan(repo, each)
+        _as_named(advance_plan(repo, each), fresh)
         for each in others
         if each is not None and _is_plan(each) and repo.maybe(names.plan_ref(each)) is not None
     ]
     if quick is None:
-        return [*found, advance_plan(repo, plan)]
+        return [*found, _as_named(advance_plan(repo, plan), fresh)]
     _keep_tips(repo, plan, {**_tips(repo, plan), ref: tip[0]})
     return [*found, quick]
 
@@ -215,6 +219,12 @@ def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[Commit] | No
         if not odd and not any(each.reverts or len(each.parents) > 1 for each in commits):
             return commits
     return None
+
+
+def _as_named(found: Advanced, commits: Sequence[Commit]) -> Advanced:
+    """What came of a plan, without the ids that only commits of long ago name."""
+    mine = {pages.task_id(one) for each in commits if each.plan in (None, found.plan) for one in each.tasks}
+    return found._replace(unknown=tuple(each for each in found.unknown if each in mine))
 
 
 def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | None:

@@ -109,6 +109,25 @@ def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
     assert "moved" in started.read_text()
 
 
+def test_on_an_ordinary_branch_a_task_that_is_not_there_is_told_and_the_commit_stands(lab: Lab) -> None:
+    planned(lab)
+    said = "warning: a commit names 'task_999', and the plan 'default' has no such task (E_UNKNOWN_TASK)\n"
+    for branch in ("main", "feature"):
+        if branch != "main":
+            lab.git("switch", "-q", "-c", branch)
+        for again in range(2):
+            done = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_999: typo {again}")
+            assert (done.status, done.err) == (0, said), branch
+        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "plain")
+        assert (done.status, done.err) == (0, "")
+        done = lab.run_git("commit", "-q", "--amend", "--allow-empty", "-m", "task_001: meant this")
+        assert (done.status, done.err) == (0, "")
+    assert stands(lab)[0] == "agent_done"
+    lab.git("switch", "-q", "-c", "iter/0001-x")
+    refused = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_999: typo")
+    assert (refused.status, "E_UNKNOWN_TASK" in refused.err) == (1, True)
+
+
 def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
     planned(lab)
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
