@@ -172,9 +172,15 @@ def push(
     notes: list[str] = []
     for attempt in range(TRIES):
         there = remote.listing(repo, where, "refs/heads/*", "refs/tags/best/*")
+        tips: dict[str, str] = {}
         if not tags_only:
-            notes += reconcile.with_remote(repo, where, name, there, tell, dry_run=dry_run)
-        updates = _updates(repo, name, there, tags_only=tags_only, branches=branches)
+            tips, said = reconcile.with_remote(repo, where, name, there, tell, dry_run=dry_run)
+            notes += said
+        updates = _updates(repo, name, there, tips, tags_only=tags_only)
+        if branches:
+            more, left = _branches(repo, name, where, there)
+            updates += more
+            notes += left
         notes += [f"'{ref}' is another tag on '{where}' and stays so" for ref in _clashes(repo, there)]
         ended = remote.push(repo, where, updates, tell, dry_run=dry_run)
         if not isinstance(ended, LostRace):
@@ -241,16 +247,39 @@ def _tag_of(record: Record | None) -> str | None:
 
 
 def _updates(
-    repo: Repository, plan: str, there: Mapping[str, str], *, tags_only: bool, branches: bool
+    repo: Repository, plan: str, there: Mapping[str, str], tips: Mapping[str, str], *, tags_only: bool
 ) -> list[Update]:
-    here = history.refs(repo.git, names.BEST_TAG, names.HEADS + names.ITER, names.HEADS + names.PLAN)
+    """Tags, best and ledger as the remote has them not. `tips`: what was reconciled with the remote."""
+    here = {
+        **history.refs(repo.git, names.BEST_TAG, names.HEADS + names.ITER, names.HEADS + names.PLAN),
+        **tips,
+    }
     wanted = [ref for ref in here if ref.startswith(names.BEST_TAG) and ref not in there]
     if not tags_only:
         wanted += [ref for ref in (names.best_ref(plan), names.plan_ref(plan)) if ref in here]
-    if branches:
-        own = {names.HEADS + each.branch for each in ledger(repo, plan) if each.branch}
-        wanted += [ref for ref in here if ref in own and names.parse_iteration(ref)]
     return [Update(ref, here[ref], there.get(ref)) for ref in wanted if here[ref] != there.get(ref)]
+
+
+def _branches(
+    repo: Repository, plan: str, where: str, there: Mapping[str, str]
+) -> tuple[list[Update], list[str]]:
+    """Iterations' branches that a remote has not, or has an earlier commit of; and a note on each other one.
+
+    A lease on what was listed a moment ago keeps nobody's commit: what is not ours to move is not pushed.
+    """
+    own = {names.HEADS + each.branch for each in ledger(repo, plan) if each.branch}
+    here = {
+        ref: oid
+        for ref, oid in history.refs(repo.git, names.HEADS + names.ITER).items()
+        if ref in own and names.parse_iteration(ref) and oid != there.get(ref)
+    }
+    moved = [ref for ref, oid in here.items() if history.loses_nothing(repo.git, oid, there.get(ref))]
+    left = [
+        f"'{ref.removeprefix(names.HEADS)}' has commits on '{where}' that ours has not, and stays so there"
+        for ref in here
+        if ref not in moved
+    ]
+    return [Update(ref, here[ref], there.get(ref)) for ref in moved], left
 
 
 def _clashes(repo: Repository, there: Mapping[str, str]) -> list[str]:

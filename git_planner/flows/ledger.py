@@ -30,13 +30,18 @@ _WORTH = 64
 _FIELDS = list(Row._fields)
 
 
-def ledger(repo: Repository, plan: str) -> list[Record]:
+def ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
     """All records of a plan, oldest first; empty when there is no such plan.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name.
+        at: a commit of the plan's branch; its tip when None.
 
     Raises:
         PlannerError: E_JSON when a file of the ledger is no record.
     """
-    ref = names.plan_ref(plan)
+    ref = at or names.plan_ref(plan)
     files = Store(repo).read_all([ref], names.RECORDS)[ref]
     return [read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")]
 

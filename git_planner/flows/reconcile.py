@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
@@ -35,15 +37,20 @@ def fetch(repo: Repository, where: str, refs: Sequence[str], tell: Tell) -> dict
 
 def with_remote(
     repo: Repository, where: str, plan: str, there: Mapping[str, str], tell: Tell, *, dry_run: bool
-) -> list[str]:
+) -> tuple[dict[str, str], list[str]]:
     """Take in what a remote has of a plan, so that ours can be pushed on top of it.
 
     Args:
+        repo: the repository.
+        where: the remote's name.
+        plan: the plan's name.
         there: what the remote's refs name now.
-        dry_run: change nothing here, only say what would have to be done.
+        tell: progress.
+        dry_run: move nothing here, only find out what would be moved.
 
     Returns:
-        What a person should know, one sentence each.
+        Ref -> commit that ours is at now, or with `dry_run` would be at, for what differed; and what a person
+        should know, one sentence each.
 
     Raises:
         PlannerError: E_CONFLICT when no record says which of two bests is better; E_MERGE; E_REMOTE.
@@ -51,80 +58,82 @@ def with_remote(
     ledger_ref, best_ref = names.plan_ref(plan), names.best_ref(plan)
     news = [ref for ref in (ledger_ref, best_ref) if ref in there and repo.maybe(ref) != there[ref]]
     if not news:
-        return []
+        return {}, []
     if dry_run:
-        return [
-            f"'{ref.removeprefix(names.HEADS)}' differs on '{where}' and would be reconciled" for ref in news
-        ]
-    theirs = fetch(repo, where, news, tell)
+        remote.fetch_commits(repo, where, news, tell)
+        theirs = {ref: there[ref] for ref in news}
+    else:
+        theirs = fetch(repo, where, news, tell)
+    tips: dict[str, str] = {}
     notes: list[str] = []
+
+    def take(ref: str, rule: Callable[[str | None], _Taken]) -> None:
+        taken = rule(repo.maybe(ref)) if dry_run else _moved(repo, ref, rule)
+        tips[ref] = taken.tip
+        notes.extend(taken.notes)
+
     if ledger_ref in theirs:
-        notes += _unite(repo, plan, theirs[ledger_ref], where)
+        take(ledger_ref, partial(_united, repo, plan, theirs[ledger_ref], where))
     if best_ref in theirs:
-        notes += _settle(repo, plan, theirs[best_ref], where)
-    return notes
+        records = {each.commit: each for each in ledger(repo, plan, tips.get(ledger_ref)) if each.valid}
+        take(best_ref, partial(_settled, repo, best_ref, theirs[best_ref], where, records=records))
+    return tips, notes
 
 
-def _unite(repo: Repository, plan: str, theirs: str, where: str) -> list[str]:
-    ref = names.plan_ref(plan)
-    notes: list[str] = []
+class _Taken(NamedTuple):
+    tip: str
+    notes: tuple[str, ...] = ()
+
+
+def _moved(repo: Repository, ref: str, rule: Callable[[str | None], _Taken]) -> _Taken:
+    taken: list[_Taken] = []
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        notes.clear()
-        ours = seen[ref].tip
-        if ours is None or history.is_ancestor(repo.git, ours, theirs):
-            return [Move(ref, theirs)]
-        if history.is_ancestor(repo.git, theirs, ours):
-            return []
-        done = united(repo, plan, ours, theirs)
-        notes.append(f"the ledgers of '{ref.removeprefix(names.HEADS)}' were united")
-        notes.extend(done.told)
-        message = Message(f"unite with {where}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
-        return [Move(ref, commit_tree(repo.git, done.tree, (ours, theirs), message.text()))]
+        taken[:] = [rule(seen[ref].tip)]
+        return [Move(ref, taken[0].tip)]
 
     Store(repo).transact([ref], decide)
-    return notes
+    return taken[0]
 
 
-def _settle(repo: Repository, plan: str, theirs: str, where: str) -> list[str]:
-    ref = names.best_ref(plan)
+def _united(repo: Repository, plan: str, theirs: str, where: str, ours: str | None) -> _Taken:
+    if ours is None or history.is_ancestor(repo.git, ours, theirs):
+        return _Taken(theirs)
+    if history.is_ancestor(repo.git, theirs, ours):
+        return _Taken(ours)
+    done = united(repo, plan, ours, theirs)
+    message = Message(f"unite with {where}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
+    tip = commit_tree(repo.git, done.tree, (ours, theirs), message.text())
+    return _Taken(tip, (f"the ledgers of '{names.PLAN}{plan}' are united", *done.told))
+
+
+def _settled(
+    repo: Repository, ref: str, theirs: str, where: str, ours: str | None, *, records: Mapping[str, Record]
+) -> _Taken:
     branch = ref.removeprefix(names.HEADS)
-    records = {each.commit: each for each in ledger(repo, plan) if each.valid}
-    notes: list[str] = []
-
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        notes.clear()
-        ours = seen[ref].tip
-        if ours is None or history.is_ancestor(repo.git, ours, theirs):
-            if ours is not None:
-                notes.append(f"'{branch}' followed '{where}'")
-            return [Move(ref, theirs)]
-        if history.is_ancestor(repo.git, theirs, ours):
-            return []
-        if _ours_is_better(records.get(ours), records.get(theirs), branch, where):
-            notes.append(f"our '{branch}' is better; that of '{where}' stays reachable by its tag")
-            return []
-        notes.append(f"'{branch}' of '{where}' is better; ours stays reachable by its tag")
-        return [Move(ref, theirs)]
-
-    Store(repo).transact([ref], decide)
-    return notes
+    if ours is None:
+        return _Taken(theirs)
+    if history.is_ancestor(repo.git, ours, theirs):
+        return _Taken(theirs, (f"'{branch}' follows '{where}'",))
+    if history.is_ancestor(repo.git, theirs, ours):
+        return _Taken(ours)
+    if _ours_is_better(ours, theirs, records, branch, where):
+        return _Taken(ours, (f"our '{branch}' is better; that of '{where}' stays reachable by its tag",))
+    return _Taken(theirs, (f"'{branch}' of '{where}' is better; ours stays reachable by its tag",))
 
 
-def _ours_is_better(ours: Record | None, theirs: Record | None, branch: str, where: str) -> bool:
-    comparable = (
-        ours is not None
-        and theirs is not None
-        and ours.value is not None
-        and theirs.value is not None
-        and ours.instrument == theirs.instrument
-    )
-    if not comparable:
+def _ours_is_better(ours: str, theirs: str, records: Mapping[str, Record], branch: str, where: str) -> bool:
+    one, other = records.get(ours), records.get(theirs)
+    if (
+        one is None
+        or other is None
+        or one.value is None
+        or other.value is None
+        or one.instrument != other.instrument
+    ):
         raise PlannerError(
             "E_CONFLICT",
             f"'{branch}' here and on '{where}' have gone different ways, and no records compare them",
-            hint=f"look at both with 'git log {branch} {SEEN}{where}/{branch}'",
+            hint=f"look at both with 'git log {branch} {theirs[:12]}'",
         )
-    assert ours is not None
-    assert theirs is not None
-    return better(ours.value or 0.0, theirs.value or 0.0, ours.metrics[0].better)
+    return better(one.value, other.value, one.metrics[0].better)

@@ -230,11 +230,7 @@ def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[s
         if ref not in here or _plan_of(ref):
             continue
         known = there.get(ref)
-        if known == here[ref]:
-            continue
-        if known is None or (
-            history.whole(repo.git, known) and history.is_ancestor(repo.git, known, here[ref])
-        ):
+        if known != here[ref] and history.loses_nothing(repo.git, here[ref], known):
             yield ref
 
 

@@ -72,6 +72,16 @@ def whole(git: Git, *commits: str) -> bool:
     return git.run("rev-list", "--objects", "--quiet", *commits, "--not", "--all", "--").status == 0
 
 
+def loses_nothing(git: Git, tip: str, known: str | None) -> bool:
+    """Whether a branch of a remote can be moved to a commit and still have all that it has.
+
+    Args:
+        tip: the commit it is moved to, which is here.
+        known: what the remote's branch names now; None when there is no such branch.
+    """
+    return known is None or (whole(git, known) and is_ancestor(git, known, tip))
+
+
 def patch_id(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> str | None:
     """The stable patch id of the difference between two trees; None when there is none.
 

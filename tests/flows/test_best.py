@@ -114,8 +114,13 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
         lost = iterate(other.repo, Options(slug="theirs"), hush)
         best.push(other.repo, None, hush)
     mine = attempt(lab, f"echo {ours} >value", slug="ours")
+    before = lab.refs()
+    dry = best.push(lab.repo, None, hush, dry_run=True)
+    assert lab.refs() == before
     done = best.push(lab.repo, None, hush)
-    assert "the ledgers of 'plan/default' were united" in done.notes
+    assert (dry.moved.keys(), dry.notes) == (done.moved.keys(), done.notes)
+    assert dry.moved.get(BEST) == done.moved.get(BEST)
+    assert "the ledgers of 'plan/default' are united" in done.notes
     top = mine if winner == "ours" else lost
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
@@ -154,6 +159,45 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
     assert "our 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
     assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
     assert len(ledger(lab.repo, "default")) == 4
+
+
+def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    attempt(lab, "echo 80 >value", slug="y")
+    best.push(lab.repo, None, hush, branches=True)
+    other = rival(lab, bare)
+    other.git("checkout", "-q", "iter/0001-x")
+    theirs = other.commit("a colleague's", {"notes/a": "x\n"})
+    other.git("push", "-q", "origin", "iter/0001-x")
+    lab.git("push", "-q", "origin", "+main:iter/0002-y")
+    note = "'iter/0001-x' has commits on 'origin' that ours has not, and stays so there"
+    for dry_run in (True, False):
+        done = best.push(lab.repo, None, hush, branches=True, dry_run=dry_run)
+        assert list(done.moved) == ["refs/heads/iter/0002-y"]
+        assert done.notes == (note,)
+    assert there(bare, lab)["refs/heads/iter/0001-x"] == theirs
+    assert there(bare, lab)["refs/heads/iter/0002-y"] == lab.git("rev-parse", "iter/0002-y")
+
+
+def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    best.push(lab.repo, None, hush)
+    other = rival(lab, bare)
+    with other.entered():
+        agent(lab, "echo 80 >value")
+        best.ensure(other.repo, None, hush)
+        iterate(other.repo, Options(slug="y"), hush)
+        best.push(other.repo, None, hush)
+    before = lab.refs()
+    dry = best.push(lab.repo, None, hush, dry_run=True)
+    assert (dry.moved, lab.refs()) == ({}, before)
+    done = best.push(lab.repo, None, hush)
+    assert (done.moved, done.notes) == (dry.moved, dry.notes)
+    assert "'iter/best' follows 'origin'" in done.notes
 
 
 def test_a_rival_that_is_always_faster_ends_in_a_conflict(lab: Lab) -> None:
