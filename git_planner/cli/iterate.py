@@ -189,6 +189,7 @@ def prune(dry_run: bool, as_json: bool) -> int:
 @plan_option
 @click.option("--branch", metavar="NAME", help="The branch; else 'pr/NNNN-slug'.")
 @click.option("--push", is_flag=True, help="Push it to the remote, too.")
+@click.option("--force", is_flag=True, help="Replace it even if it was changed since it was published.")
 @click.option("--body", metavar="FILE", type=click.Path(dir_okay=False), help="Write the text there.")
 @json_option
 def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:

@@ -70,7 +70,14 @@ class _Commit:
 
 
 def publish(
-    repo: Repository, which: str, tell: Tell, *, plan: str | None, branch: str | None, push: bool
+    repo: Repository,
+    which: str,
+    tell: Tell,
+    *,
+    plan: str | None,
+    branch: str | None,
+    push: bool,
+    force: bool = False,
 ) -> Published:
     """Make a clean branch of what an iteration achieved, on the tip of the policy's base.
 
@@ -80,10 +87,11 @@ def publish(
         plan: the plan whose best is meant.
         branch: the short name of the branch; 'pr/NNNN-slug' when None.
         push: publish it to the settings' remote, too.
+        force: replace the branch, here and there, even where it holds more than was published to it before.
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_NO_RECORD, E_NAME, E_REMOTE; E_MERGE when it does not merge with the
-            base.
+            base; E_CONFLICT when somebody has changed the branch since it was published.
     """
     source = _source(repo, which, plan)
     base = _base(repo, source.policy.base)
@@ -98,10 +106,11 @@ def publish(
     tree = _merged(repo, source, base, anchor)
     name = branch or PREFIX + source.state.branch.removeprefix(names.ITER)
     message, title = _message(repo, source, anchor)
-    commit = _move(repo, _checked(repo, name), _Commit(tree, base, source.state.branch, message))
+    wanted = _Commit(tree, base, source.state.branch, message)
+    commit = _move(repo, _checked(repo, name), wanted, force=force)
     tell(f"'{name}' is one commit on '{source.policy.base}'")
     text = redact.text(body(source.state, source.record, ledger(repo, source.state.plan)))
-    pushed = _push(repo, name, commit, tell) if push else None
+    pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
     return Published(name, commit, source.policy.base, title, text, source.record, pushed)
 
 
@@ -204,36 +213,63 @@ def _checked(repo: Repository, name: str) -> str:
     return names.HEADS + name
 
 
-def _move(repo: Repository, ref: str, wanted: _Commit) -> str:
+def _move(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
     """Make the branch, or replace what an earlier publication of the same iteration left on it."""
+    new = commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message)
+    # What was published is remembered, so that it is known from what a person made of it.
+    memory = names.PUBLISHED + new
 
     def decide(seen: Mapping[str, Snapshot]) -> list[Step]:
         old = seen[ref].tip
-        if old is not None:
-            if wanted.run not in history.trailers(repo.git, old, "Planner-Run"):
-                raise PlannerError(
-                    "E_NAME",
-                    f"'{ref.removeprefix(names.HEADS)}' exists and is not a publication of '{wanted.run}'",
-                    hint="name another one with '--branch'",
-                )
-            if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
-                return []
-        return [Move(ref, commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message))]
+        if old is not None and _stays(repo, ref.removeprefix(names.HEADS), old, wanted, force=force):
+            return []
+        return [Move(ref, new), Move(memory, new)]
 
-    commit = Store(repo).transact([ref], decide)[ref]
+    commit = Store(repo).transact([ref, memory], decide)[ref]
     assert commit is not None
     return commit
 
 
-def _push(repo: Repository, name: str, commit: str, tell: Tell) -> str:
+def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: bool) -> bool:
+    """Whether what a branch names is what is wanted; if not, it is something that may be replaced."""
+    runs = _values(repo, wanted.base, old, "Planner-Run")
+    if wanted.run not in (*history.trailers(repo.git, old, "Planner-Run"), *runs):
+        raise PlannerError(
+            "E_NAME",
+            f"'{name}' exists and is not a publication of '{wanted.run}'",
+            hint="name another one with '--branch'",
+        )
+    if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
+        return True
+    if not force and repo.maybe(names.PUBLISHED + old) is None:
+        raise PlannerError(
+            "E_CONFLICT",
+            f"'{name}' was changed since it was published",
+            hint="publish to another branch with '--branch', or replace this one with '--force'",
+        )
+    return False
+
+
+def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
     where = config.settings(repo).remote
     ref = names.HEADS + name
     there = remote.listing(repo, where, ref).get(ref)
     if there == commit:
         return where
+    if not history.loses_nothing(repo.git, commit, there) and not repo.maybe(f"{names.PUBLISHED}{there}"):
+        assert there is not None
+        remote.fetch_commits(repo, where, [ref], tell)
+        if not history.whole(repo.git, there):
+            raise _moved(name, where)
+        if _stays(repo, f"{where}/{name}", there, wanted, force=force):
+            return where
     ended = remote.push(repo, where, [remote.Update(ref, commit, there)], tell)
     if isinstance(ended, remote.LostRace):
-        raise PlannerError(
-            "E_CONFLICT", f"'{name}' moved on '{where}' meanwhile", hint="run the same command again"
-        )
+        raise _moved(name, where)
     return where
+
+
+def _moved(name: str, where: str) -> PlannerError:
+    return PlannerError(
+        "E_CONFLICT", f"'{name}' moved on '{where}' meanwhile", hint="run the same command again"
+    )

@@ -15,7 +15,7 @@ from git_planner.flows.publish import publish
 from git_planner.flows.resume import resume
 from git_planner.flows.why import show, why
 from git_planner.rules.record import Record
-from tests.flows.test_best import there, with_origin
+from tests.flows.test_best import rival, there, with_origin
 from tests.flows.trial import agent, attempt, campaign, hush
 from tests.lab import Lab
 
@@ -91,6 +91,54 @@ def test_publishing_again_after_the_base_moved_replaces_ours_and_pushes_under_a_
     lab.commit("main moves on", {"README.md": "again\n"})
     second = published(lab, push=True)
     assert first != second == there(bare, lab)["refs/heads/pr/0001-x"]
+
+
+def test_what_a_person_made_of_a_publication_stays(lab: Lab) -> None:
+    campaign(lab)
+    attempt(lab, "echo 80 >value", slug="x")
+    published(lab)
+    place = lab.worktree("pr", "pr/0001-x")
+    (place / "value").write_text("79\n")
+    lab.git("commit", "-qa", "--amend", "--no-edit", cwd=place)
+    amended = lab.git("rev-parse", "pr/0001-x")
+    with pytest.raises(PlannerError) as caught:
+        published(lab)
+    assert (caught.value.code, "--force" in str(caught.value.hint)) == ("E_CONFLICT", True)
+    assert lab.git("rev-parse", "pr/0001-x") == amended
+    lab.commit("more of it", {"notes/a": "x\n"}, cwd=place)
+    with pytest.raises(PlannerError):
+        published(lab)
+    assert published(lab, force=True) != amended
+    assert (place / "value").read_text() == "80\n"
+    lab.git("commit", "-q", "--amend", "-m", "In better words\n\nPlanner-Run: iter/0001-x", cwd=place)
+    assert published(lab) == lab.git("rev-parse", "pr/0001-x")
+    assert lab.git("log", "-1", "--format=%s", "pr/0001-x") == "In better words"
+
+
+def test_a_push_goes_over_nothing_but_what_was_published(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 80 >value", slug="x")
+    first = published(lab, push=True)
+    other = rival(lab, bare)
+    other.git("checkout", "-q", "pr/0001-x")
+    for what in (
+        ("--allow-empty", "-m", "a colleague's"),
+        ("--amend", "--allow-empty", "--no-edit", "--date=1"),
+    ):
+        other.git("reset", "-q", "--hard", first)
+        (other.path / "value").write_text("79\n")
+        other.git("commit", "-qa", *what)
+        other.git("push", "-q", "-f", "origin", "pr/0001-x")
+        theirs = there(bare, lab)["refs/heads/pr/0001-x"]
+        with pytest.raises(PlannerError) as caught:
+            published(lab, push=True)
+        assert (caught.value.code, caught.value.exit) == ("E_CONFLICT", 5)
+        assert there(bare, lab)["refs/heads/pr/0001-x"] == theirs
+    assert published(lab, push=True, force=True) == there(bare, lab)["refs/heads/pr/0001-x"] == first
+    lab.commit("main moves on", {"README.md": "again\n"})
+    published(lab)
+    assert published(lab, push=True) == there(bare, lab)["refs/heads/pr/0001-x"] != first
 
 
 def squash_merge(lab: Lab, tip: str) -> str:
