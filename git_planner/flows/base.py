@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from git_planner.config import policy_at
+from git_planner.config import policy_at, settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
@@ -28,16 +28,17 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     Args:
         repo: the repository.
         plan: the plan's name.
-        from_ref: a branch, tag or commit to start from; else the plan's rolling best, else the policy's base.
+        from_ref: a branch, tag or commit to start from; else the plan's rolling best, else that of the remote
+            as last fetched, else the policy's base.
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base branch
-            does not vouch for the guarded files of the named one.
+            does not vouch for the guarded files of the named one, or of the remote's best.
     """
     if from_ref is not None:
         return _named(repo, plan, from_ref)
     best = names.best_ref(plan)
-    oid_or_none = repo.maybe(best)
+    oid_or_none = repo.maybe(best) or _shared(repo, best)
     if oid_or_none is not None:
         return Base(oid_or_none, best.removeprefix(names.HEADS), policy_at(repo, oid_or_none))
     # What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
@@ -53,6 +54,15 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         f"the base branch '{branch}' that '{names.POLICY_FILE}' names does not exist",
         hint="name a start with '--from', or set 'base' in the policy",
     )
+
+
+def _shared(repo: Repository, best: str) -> str | None:
+    """The remote's rolling best as it was last fetched; a fresh clone has no other."""
+    name = f"{settings(repo).remote}/{best.removeprefix(names.HEADS)}"
+    oid = repo.maybe(f"refs/remotes/{name}")
+    if oid is not None:
+        _check_trusted(repo, name, oid)
+    return oid
 
 
 def _named(repo: Repository, plan: str, from_ref: str) -> Base:

@@ -72,6 +72,33 @@ def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
         assert best.ensure(other.repo, None, hush).commit == second.record.commit
 
 
+def test_a_fresh_clone_goes_on_from_the_shared_best(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    done = attempt(lab, "echo 90 >value", slug="x")
+    best.push(lab.repo, None, hush)
+    other = rival(lab, bare)
+    agent(lab, "echo $(($(cat value) - 1)) >value")
+    with other.entered():
+        second = iterate(other.repo, Options(slug="y"), hush)
+        assert (second.state.base, second.state.base_ref) == (done.record.commit, "iter/best")
+        assert other.git("rev-parse", "iter/best") == second.record.commit
+        best.push(other.repo, None, hush)
+    assert there(bare, lab)[BEST] == second.record.commit
+
+
+def test_a_shared_best_that_the_base_does_not_vouch_for_is_no_start(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    lab.git("checkout", "-q", "-b", "iter/best")
+    lab.commit("easier", {"tests/test_it": "true\n"})
+    lab.git("push", "-q", "origin", "iter/best")
+    other = rival(lab, bare)
+    with other.entered(), pytest.raises(PlannerError) as caught:
+        iterate(other.repo, Options(), hush)
+    assert (caught.value.code, "origin/iter/best" in caught.value.message) == ("E_GUARD", True)
+
+
 def test_a_lost_tag_is_made_again_from_the_record_alone(lab: Lab) -> None:
     campaign(lab)
     with pytest.raises(PlannerError) as caught:
