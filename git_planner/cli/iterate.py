@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from git_planner.cli.shared import candidates, emit, hush, json_option, plan_option, say, tell
+from git_planner.cli.shared import (
+    candidates,
+    check_place,
+    emit,
+    hush,
+    json_option,
+    plan_option,
+    put_text,
+    say,
+    tell,
+)
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.names import number as shown
@@ -194,13 +204,13 @@ def prune(dry_run: bool, as_json: bool) -> int:
 @json_option
 def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
     """Make a branch for a pull request: one commit of the code only, on the policy's base."""
-    from pathlib import Path
-
     from git_planner.flows.publish import publish as flow
 
+    if body is not None:
+        check_place(body)
     done = flow(open_repository(), which, tell, **given)
     if body is not None:
-        Path(body).write_text(done.body, encoding="utf-8")
+        put_text(body, done.body)
     lines = [f"{done.branch} {done.commit[:12]}: {done.title}", "", done.body.rstrip()]
     _give(done.document(), lines[:1] if body else lines, as_json=as_json)
     return DONE

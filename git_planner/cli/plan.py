@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from git_planner.cli.shared import candidates, emit, json_option, plan_option, say, tell
+from git_planner.cli.shared import (
+    candidates,
+    check_place,
+    emit,
+    json_option,
+    plan_option,
+    put_text,
+    say,
+    tell,
+)
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -194,6 +203,8 @@ def apply(
     if answer is not None and answer != "-" and not Path(answer).is_file() and answer.startswith("plan/"):
         answer, from_ref = None, answer
     source = file or answer
+    if reply is not None:
+        check_place(reply)
     try:
         planned = run(
             open_repository(),
@@ -230,10 +241,7 @@ def _give(text: str, reply: str | None) -> None:
     if reply is None:
         tell(text)
         return
-    try:
-        Path(reply).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise PlannerError("E_USAGE", f"'{reply}' cannot be written: {error.strerror}") from None
+    put_text(reply, text)
     tell(f"the reply to paste back is in '{reply}'")
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from git_planner import whole
 from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, PlannerError
 
 if TYPE_CHECKING:
@@ -84,6 +87,54 @@ def emit(document: Mapping[str, Any] | list[Any]) -> None:
     click.echo(text.encode("utf-8", "backslashreplace").decode())
 
 
+def check_place(path: str) -> None:
+    """Refuse a file that could not be written later on, before anything is done.
+
+    Raises:
+        PlannerError: E_USAGE.
+    """
+    import tempfile
+
+    try:
+        if not path:
+            raise OSError(errno.ENOENT, "it has no name")
+        if _special(path):
+            with open(path, "ab"):
+                return
+        if os.path.isdir(path):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            return
+    except (OSError, ValueError) as error:
+        raise _no_place(path, error) from None
+
+
+def put_text(path: str, text: str) -> None:
+    """Write a file that a person has named: whole or not at all, through links, and to devices as they are.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    if _special(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    place = os.path.realpath(path)
+    mode = stat.S_IMODE(os.stat(place).st_mode) if os.path.exists(place) else 0o666
+    whole.put(place, data, mode)
+
+
+def _special(path: str) -> bool:
+    """Whether a name is that of a pipe or a device, which nothing can be put in the place of."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _no_place(path: str, error: OSError | ValueError) -> PlannerError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return PlannerError("E_USAGE", f"'{path}' cannot be written: {reason}", hint="name another file")
+
+
 def guarded(command: Callable[[], int], *, as_json: bool) -> int:
     """The error boundary of every command line: errors become a message, a status and never a traceback.
 
@@ -151,6 +202,7 @@ __all__ = [
     "UNREACHED",
     "USAGE",
     "candidates",
+    "check_place",
     "claim_remote_options",
     "emit",
     "guarded",
@@ -158,6 +210,7 @@ __all__ = [
     "json_option",
     "plain",
     "plan_option",
+    "put_text",
     "say",
     "shared_remote",
     "tell",

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree
@@ -169,6 +170,6 @@ def template(repo: Repository | None, what: str) -> Template:
     written = not target.exists()
     if written:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        whole.put(target, text.encode())
         target.chmod(0o755 if what == "server" else 0o644)
     return Template(text, str(target), written)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from git_planner import whole
 from git_planner.flows import hooks, merging
 from git_planner.gitio.repository import Repository
 from git_planner.rules.names import ITER, PLAN, POLICY_FILE, TOURNAMENT
@@ -45,11 +46,11 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         PlannerError: as `hooks.install`.
     """
     policy = None if repo.top is None else repo.top / POLICY_FILE
-    # 'x' refuses to overwrite; a link that leads nowhere counts as a file that is there.
+    # A link that leads nowhere counts as a file that is there.
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
-        with open(policy, "xb") as file:
-            file.write(_template(repo.head_branch()))
+        # Cut off half-way it would be kept by the next 'init' as a person's own.
+        whole.put(policy, _template(repo.head_branch()))
     # Before the hooks, whose part of the configuration has to be the last one.
     merging.install(repo)
     installed = hooks.install(repo, ordinary=ordinary)

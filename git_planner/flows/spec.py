@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import redact
+from git_planner import redact, whole
 from git_planner.errors import PlannerError
 from git_planner.flows.spec_source import Source, UnreadableError, WorkingTree, opened, working_tree
 from git_planner.gitio.repository import Repository
@@ -240,7 +240,7 @@ def _write(tree: WorkingTree, change: str | None, files: Mapping[str, bytes], *,
             continue
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(files[path])
+            whole.put(place, files[path])
         except OSError as error:
             raise PlannerError("E_DIRTY", f"'{path}' cannot be written: {error.strerror}") from None
         written.append(path)

@@ -43,6 +43,21 @@ def test_one_iteration_is_told_in_a_few_lines(lab: Lab) -> None:
     assert lab.run("git-iterate", "prune").out.splitlines()[-1].endswith(" is free again")
 
 
+def test_the_text_of_a_publication_has_a_place_before_there_is_a_branch(lab: Lab) -> None:
+    campaign(lab)
+    agent(lab, "echo 90 >value")
+    lab.run("git-iterate", "--slug", "lower")
+    for place in ("", "no/such/folder", "README.md/x"):
+        ran = lab.run("git-iterate", "publish", "--body", place)
+        assert (ran.status, "(E_USAGE)" in ran.err) == (2, True), ran.err
+    assert "refs/heads/pr/0001-lower" not in lab.refs()
+    (lab.root / "link").symlink_to("text.md")
+    assert lab.run("git-iterate", "publish", "--body", str(lab.root / "link")).status == 0
+    assert (lab.root / "link").is_symlink()
+    assert "Instrument" in (lab.root / "text.md").read_text()
+    assert "Instrument" in lab.spawn("git-iterate", "publish", "--body", "/dev/stdout").out
+
+
 def test_a_refused_attempt_ends_with_status_1(lab: Lab) -> None:
     campaign(lab)
     agent(lab, "echo 1 >tests/test_it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,14 @@ def test_by_hand(lab: Lab, tmp_path: Path) -> None:
     reply = tmp_path / "reply.txt"
     wrong = tmp_path / "answer.txt"
     wrong.write_text("nonsense")
+    _, err = plan(lab, "manual", "apply", str(wrong), "--reply", str(tmp_path / "no/file"), status=2)
+    assert err.startswith(f"error: '{tmp_path}/no/file' cannot be written: No such file")
+    reply.write_text("an earlier one")
+    os.link(reply, tmp_path / "earlier.txt")
     out, err = plan(lab, "manual", "apply", "--file", str(wrong), "--reply", str(reply), "--json", status=1)
     assert one_document(out)["code"] == "E_ANSWER"
     assert reply.read_text().startswith("Your last answer could not be used.")
+    assert (tmp_path / "earlier.txt").read_text() == "an earlier one"
     assert f"the reply to paste back is in '{reply}'\n" in err
     wrong.write_text(f"Yes.\n```json\n{ANSWER}\n```")
     out, _ = plan(lab, "manual", "apply", str(wrong))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 
 import pytest
@@ -68,6 +69,18 @@ def test_a_policy_that_is_there_stays(lab: Lab) -> None:
     (lab.path / ".git-planner.yml").write_text("mine\n")
     assert not initialise(lab.repo).written
     assert (lab.path / ".git-planner.yml").read_text() == "mine\n"
+
+
+def test_a_policy_is_written_whole_or_not_at_all(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(draft: str, place: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    initialise(lab.repo)
+    (lab.path / ".git-planner.yml").unlink()
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        initialise(lab.repo)
+    assert not (lab.path / ".git-planner.yml").exists()
 
 
 def test_a_link_that_leads_nowhere_stays(lab: Lab) -> None:

@@ -20,7 +20,10 @@ def test_what_is_there_is_written_over_only_when_told(lab: Lab) -> None:
     assert told(lab, "init")["written"] == []
     assert told(lab, "propose", "shrink")["kept"] == [f"{FOLDER}/tasks.md"]
     assert (lab.path / FOLDER / "tasks.md").read_text() == TASKS
+    os.link(lab.path / FOLDER / "tasks.md", lab.root / "as it was")
     assert f"{FOLDER}/tasks.md" in told(lab, "propose", "shrink", "--force")["written"]
+    # Put in its place, not emptied and written anew.
+    assert (lab.root / "as it was").read_text() == TASKS
     assert "<fill:" in (lab.path / FOLDER / "tasks.md").read_text()
     assert told(lab, "init", "--force")["written"] == ["openspec/project.md"]
 
