@@ -8,7 +8,8 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -157,22 +158,36 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
         message = error.format_message().rstrip(".")
         return _report(PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint), as_json=as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone; what is left unsaid must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone.
+        _say_no_more(sys.stdout)
         return DONE
     except Exception as error:  # noqa: BLE001 - this is the boundary: a defect ends here, as a sentence
         return _report(_defect(error), as_json=as_json)
 
 
 def _report(error: PlannerError, *, as_json: bool) -> int:
-    tell(f"error: {error.message} ({error.code})")
-    for line in error.details:
-        tell(f"  {line}")
+    lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in error.details)]
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
-        tell(f"hint: {error.hint}")
-    if as_json:
-        emit(error.document())
+        lines.append(f"hint: {error.hint}")
+    # Where nothing can be said, the exit status still tells how it ended.
+    try:
+        for line in lines:
+            tell(line)
+    except OSError:
+        _say_no_more(sys.stderr)
+    try:
+        if as_json:
+            emit(error.document())
+        print(end="", flush=True)
+    except OSError:
+        _say_no_more(sys.stdout)
     return error.exit
+
+
+def _say_no_more(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere, so that it does not fail at exit."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _defect(error: Exception) -> PlannerError:
@@ -180,10 +195,9 @@ def _defect(error: Exception) -> PlannerError:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, OSError) and error.errno == 28:
-        return PlannerError(
-            "E_NO_SPACE", f"no space left on the disk ({error.filename})", hint="make room, then retry"
-        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        place = f" for '{error.filename}'" if error.filename else ""
+        return PlannerError("E_NO_SPACE", f"no space left on the disk{place}", hint="make room, then retry")
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -352,3 +353,15 @@ def test_usage_errors_are_json_too(lab: Lab) -> None:
     assert (done.status, json.loads(done.out)["code"]) == (2, "E_UNKNOWN_REF")
     assert lab.run("git-record", "import", "nowhere").status == 2
     assert lab.run("git-record", "log", "--plan", "No Name").status == 2
+
+
+@pytest.mark.parametrize("argv", [(), ("--json",), ("--json", "one too many")])
+def test_an_output_that_cannot_be_written_is_told_without_a_traceback(
+    lab: Lab, argv: tuple[str, ...]
+) -> None:
+    code = "import sys; from git_planner import cli; sys.exit(cli.main('git-record', sys.argv[1:]))"
+    for more in ("", " 2>/dev/full"):
+        script = f'exec "$0" -c "$1" log "${{@:2}}" >/dev/full{more}'
+        ran = lab.run_program("bash", "-c", script, sys.executable, code, *argv)
+        assert (ran.status, "Traceback" in ran.err) == (2 if len(argv) > 1 else 4, False)
+        assert more or len(argv) > 1 or ran.err.startswith("error: no space left on the disk (E_NO_SPACE)")
