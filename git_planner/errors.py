@@ -102,6 +102,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_UNFINISHED": (REFUSED, "a change with tasks that are still to be done"),
     "E_UNKNOWN_REF": (USAGE, "a name that no branch, tag or commit has"),
     "E_UNKNOWN_TASK": (USAGE, "a name that no task of the plan has"),
+    "E_UNWRITABLE": (UNREACHED, "a file or folder that cannot be written, or not be reached"),
     "E_USAGE": (USAGE, "the command line does not fit"),
 }
 

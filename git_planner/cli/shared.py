@@ -19,6 +19,11 @@ from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, Pl
 if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
 
+_IN_THE_WAY = {
+    *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
+    *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
@@ -143,6 +148,8 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
         command: what to run; its result is the exit status.
         as_json: whether the error goes to stdout as a JSON document, too.
     """
+    if sys.stdout is None:
+        sys.stdout = _closed()
     try:
         return command()
     except PlannerError as error:
@@ -163,6 +170,13 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
         return DONE
     except Exception as error:  # noqa: BLE001 - this is the boundary: a defect ends here, as a sentence
         return _report(_defect(error), as_json=as_json)
+
+
+def _closed() -> TextIO:
+    """What stands for a stdout that was closed: printing fails there, as it does for other programs."""
+    # Otherwise the next file that is opened would be stdout, for every program that we start.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+    return open(1, "w", encoding="utf-8", closefd=False)
 
 
 def _report(error: PlannerError, *, as_json: bool) -> int:
@@ -198,6 +212,9 @@ def _defect(error: Exception) -> PlannerError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f" for '{error.filename}'" if error.filename else ""
         return PlannerError("E_NO_SPACE", f"no space left on the disk{place}", hint="make room, then retry")
+    unwritable = _unwritable(error) if isinstance(error, OSError) else None
+    if unwritable is not None:
+        return unwritable
     where = error.__traceback__
     while where is not None and where.tb_next is not None:
         where = where.tb_next
@@ -206,6 +223,22 @@ def _defect(error: Exception) -> PlannerError:
         "E_INTERNAL",
         f"{type(error).__name__} at {place}: {str(error)[:300]}",
         hint="this is a defect; run again with GIT_PLANNER_TRACE=1 for the whole story",
+    )
+
+
+def _unwritable(error: OSError) -> PlannerError | None:
+    """The error for a file that is in the way or out of reach; None for what may be a defect."""
+    # Of a file that was to take another one's place, the name of that one says more.
+    name = error.filename2 or error.filename
+    if error.errno == errno.EBADF and name is None:
+        return PlannerError("E_UNWRITABLE", "the output cannot be written: stdout is closed", hint="open it")
+    if name is None or error.errno not in _IN_THE_WAY:
+        return None
+    shown = name if isinstance(name, str) else os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    return PlannerError(
+        "E_UNWRITABLE",
+        f"'{shown}' cannot be written or reached: {error.strerror}",
+        hint="look at it and its folder with 'ls -ld', then run the same command again",
     )
 
 

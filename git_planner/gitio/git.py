@@ -47,6 +47,12 @@ Ended = TypeVar("Ended")
 
 # A git that lists worktrees dies of one that another git is just making: a file of it is there and empty yet.
 _HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
+# What git says of a repository that it may only read.
+_UNWRITABLE = re.compile(
+    rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
+    rb" (Permission denied|Read-only file system|Operation not permitted)"
+    rb"|insufficient permission for adding an object"
+)
 # Seconds to wait before each further try; two in all.
 _PAUSES = tuple(0.002 * 2**place for place in range(10))
 
@@ -281,6 +287,13 @@ def failure(args: tuple[str, ...], result: Result, cwd: Path) -> PlannerError:
             "E_NO_SPACE",
             f"no space left on the disk of '{cwd}' while running 'git {args[0]}'",
             hint="make room, then run the same command again; nothing was half written",
+        )
+    if _UNWRITABLE.search(result.stderr):
+        return PlannerError(
+            "E_UNWRITABLE",
+            f"the repository of '{cwd}' cannot be written by 'git {args[0]}'",
+            hint="look at its git directory with 'ls -ld', then run the same command again",
+            details=result.words.splitlines()[:5],
         )
     words = result.words or f"'git {args[0]}' ended with status {result.status} and said nothing"
     return PlannerError("E_GIT", words.removeprefix("fatal: ").removeprefix("error: "))
