@@ -9,6 +9,7 @@ import click
 
 from git_planner.agents.contract import SANDBOXES
 from git_planner.cli.shared import (
+    SECONDS,
     claim_remote_options,
     emit,
     json_option,
@@ -55,7 +56,7 @@ APPROVALS = ("never", "untrusted", "on-failure", "on-request")
 @click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     help="One deadline for an agent's launch, work and result.",
 )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from git_planner.cli.shared import (
+    Number,
     candidates,
     check_place,
     emit,
@@ -45,7 +46,7 @@ def _with(options: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., An
 @click.option("--planner", type=click.Choice(PLANNERS), help="Who writes the directive.")
 @_with(impl_options)
 @click.option("--goal", type=click.Choice(("best", "threshold")), help="Any improvement, or a fixed value.")
-@click.option("--threshold", type=float, metavar="N", help="The value to reach.")
+@click.option("--threshold", type=Number(), metavar="N", help="The value to reach.")
 @click.option("--slug", metavar="S", help="A word for the branch 'iter/NNNN-S'.")
 @click.option("--from", "from_ref", metavar="REF", help="Where to start; with 'manual', the packet's branch.")
 @click.option("--in-place", is_flag=True, help="Work in this worktree, which must be clean.")
@@ -53,9 +54,7 @@ def _with(options: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., An
 @click.option("--model", metavar="M", help="The planner's model.")
 @click.option("--loop", "is_loop", is_flag=True, help="Go on until a stop rule says so.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Loop: end after N attempts.")
-@click.option(
-    "--max-wall", type=click.FloatRange(0), metavar="SECONDS", help="Loop: begin no attempt after this time."
-)
+@click.option("--max-wall", type=Number(0), metavar="SECONDS", help="Loop: begin no attempt after this time.")
 @click.option(
     "--max-tokens", type=click.IntRange(1), metavar="N", help="Loop: begin no attempt after N tokens."
 )

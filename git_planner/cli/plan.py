@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from git_planner.cli.shared import (
+    SECONDS,
+    Number,
     candidates,
     check_place,
     emit,
@@ -39,7 +41,7 @@ def asking(command: F) -> F:
     options = [
         plan_option,
         click.option("--goal", type=click.Choice(["best", "threshold"]), help="Improve, or reach a value."),
-        click.option("--threshold", type=float, metavar="N", help="The value to reach."),
+        click.option("--threshold", type=Number(), metavar="N", help="The value to reach."),
         click.option("--goal-text", metavar="TEXT", help="What the plan is for, in words."),
         click.option("--slug", metavar="TEXT", help="Last part of the branch name."),
         click.option(
@@ -74,7 +76,7 @@ def planning(command: F) -> F:
     timeout = click.option(
         "--timeout",
         "seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=SECONDS,
         metavar="SECONDS",
         help="The planner's deadline.",
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.shared import emit, json_option, plan_option, say, tell
+from git_planner.cli.shared import SECONDS, emit, json_option, plan_option, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 timeout_option = click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     help="One deadline for all of it.",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 import sys
@@ -39,6 +40,25 @@ def candidates(kind: str) -> Callable[[click.Context, click.Parameter, str], lis
 
     return found
 
+
+class Number(click.FloatRange):
+    """A finite number, within bounds where there are some. To float(), 'nan' and 'inf' are numbers, too."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or refuse it as a usage error that names the option."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{str(value)!r} is not a finite number", param, ctx)
+        return found
+
+    def _describe_range(self) -> str:
+        # Without bounds, click would say 'x<=None'.
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
+
+SECONDS = Number(min=0, min_open=True, max=604_800)
 
 plan_option = click.option(
     "--plan",
@@ -246,8 +266,10 @@ __all__ = [
     "DEADLINE",
     "DONE",
     "INTERRUPTED",
+    "SECONDS",
     "UNREACHED",
     "USAGE",
+    "Number",
     "candidates",
     "check_place",
     "claim_remote_options",

@@ -9,6 +9,8 @@ import click
 
 from git_planner.cli.result import result
 from git_planner.cli.shared import (
+    SECONDS,
+    Number,
     candidates,
     claim_remote_options,
     emit,
@@ -164,7 +166,7 @@ def update(
 @click.option("--owner", metavar="NAME", help="Who works on it; else who git says you are.")
 @click.option(
     "--hours",
-    type=click.FloatRange(min=0, min_open=True, max=24 * 365),
+    type=Number(min=0, min_open=True, max=24 * 365),
     default=8.0,
     show_default=True,
     metavar="N",
@@ -300,7 +302,7 @@ def review(task_id: str, note: str | None, plan: str | None, as_json: bool) -> i
 @click.option("--commit", metavar="REF", help="The commit to look at; else the last one of the task.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True, max=604_800),
+    type=SECONDS,
     metavar="S",
     help="Seconds that each command may take.",
 )

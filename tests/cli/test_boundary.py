@@ -60,3 +60,24 @@ def test_a_closed_stdout_is_no_success(lab: Lab, argv: tuple[str, ...]) -> None:
         4,
         "error: the output cannot be written: stdout is closed (E_UNWRITABLE)",
     )
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize(
+    ("argv", "option"),
+    [
+        (("git-plan", "task", "claim", "task_001"), "--hours"),
+        (("git-plan", "task", "verify", "task_001"), "--timeout"),
+        (("git-plan", "manual", "pack"), "--threshold"),
+        (("git-plan", "delegate"), "--timeout"),
+        (("git-iterate",), "--threshold"),
+        (("git-iterate", "--loop"), "--max-wall"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_a_number_is_a_finite_one(lab: Lab, argv: tuple[str, ...], option: str, number: str) -> None:
+    campaign(lab)
+    before = lab.refs()
+    ran = lab.run(*argv, option, number)
+    assert (ran.status, lab.refs()) == (2, before)
+    assert ran.err.startswith(f"error: invalid value for '{option}': "), ran.err
