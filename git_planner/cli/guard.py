@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -37,7 +38,7 @@ def check(
         say("what is staged breaks no rule")
         return DONE
     if receive:
-        checked = flow.check_received(repo, sys.stdin.read())
+        checked = flow.check_received(repo, os.fsdecode(sys.stdin.buffer.read()))
     elif range_ is not None:
         checked = flow.check_range(repo, range_, base=base, head=head)
     else:

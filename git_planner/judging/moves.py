@@ -7,6 +7,7 @@ writes the state and nothing else. No switch and no variable opens another way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ from git_planner.rules.policy import pathspecs
 LISTED = 20
 PROPOSE = "what the guard protects is changed on the base branch: 'git planner guard propose'"
 _MARK = "git-planner guard 3"
+# What is not an object id is a symbolic ref's target.
+_VALUE = r"([0-9a-f]{40}|[0-9a-f]{64}|ref:[^ ]+)"
+_LINE = re.compile(rf"{_VALUE} {_VALUE} (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +168,22 @@ def _once(ref: str) -> PlannerError:
 
 
 def parse_moves(text: str) -> list[Move]:
-    """Read the lines 'old new ref' that git gives to hooks."""
+    """Read the lines 'old new ref' that git gives to hooks.
+
+    Raises:
+        PlannerError: E_USAGE for a line of another form.
+    """
     moves = []
-    for line in text.splitlines():
-        old, new, ref = line.split(" ", 2)
+    # Not 'splitlines': a ref may hold what Python takes for the end of a line.
+    for line in filter(None, text.split("\n")):
+        found = _LINE.fullmatch(line)
+        if not found:
+            raise PlannerError(
+                "E_USAGE",
+                f"{line[:80]!r} is no move of a ref, which is 'OLD NEW REF' with whole object ids",
+                hint="give what git gives to a 'pre-receive' hook",
+            )
+        old, new, ref = found.groups()
         moves.append(Move(ref, old if old.strip("0") else None, new if new.strip("0") else None))
     return moves
 

@@ -106,6 +106,13 @@ def test_a_server_refuses(lab: Lab, make_lab: Callable[..., Lab]) -> None:
     assert lab.run_git("push", "-q", str(server.path), "HEAD:refs/heads/feature").status == 0
 
 
+@pytest.mark.parametrize("said", ["garbage", "a b refs/heads/x", "0000 1111", " "])
+def test_what_is_no_move_of_a_ref_is_a_usage_error(lab: Lab, said: str) -> None:
+    ran = lab.run("git-planner", "check", "--receive", stdin=f"{said}\n")
+    assert (ran.status, "(E_USAGE)" in ran.err) == (2, True), ran.err
+    assert lab.run("git-planner", "check", "--receive").status == 0
+
+
 @pytest.mark.parametrize(
     ("where", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")]
 )
