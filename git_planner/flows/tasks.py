@@ -174,7 +174,8 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
         uid: its identity, see names.token.
 
     Raises:
-        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, and what Store.edit raises.
+        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, E_USAGE for one that goes in a circle, and
+            what Store.edit raises.
     """
     # Only a new plan needs a base and its policy.
     from git_planner.flows.campaign import PlanOptions, open_campaign
@@ -192,6 +193,7 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
         number = max(known, default=0) + 1
         empty = Task(id=pages.task_id(number), uid=uid, title="")
         task = _with(empty, wanted, campaign.plan, known)
+        _check_order(found, task)
         made[:] = [task]
         edits.clear()
         edits.update(own.with_tasks(found, [task]))
@@ -216,7 +218,7 @@ def update_task(
     """Set fields of a task, and its status where the table of transitions allows it.
 
     Raises:
-        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE.
+        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE; E_USAGE when it would wait for itself.
     """
     known = (
         [task.number for task in read_tasks(repo, plan).tasks] if wanted.dependencies or wanted.clear else []
@@ -230,7 +232,12 @@ def update_task(
             after = after._replace(reason=reason)
         return after
 
-    return change_task(repo, plan, task_id, alter, op="update")
+    def checked(seen: Snapshot, _: Task, after: Task) -> Edits:
+        if wanted.dependencies:
+            _check_order(Pages(repo, plan).read(seen), after)
+        return {}
+
+    return change_task(repo, plan, task_id, alter, op="update", also=checked)
 
 
 def ask(repo: Repository, plan: str, task_id: str, question: Question) -> Task:
@@ -339,6 +346,20 @@ def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
         ),
         *wanted.notes,
     )
+
+
+def _check_order(found: Mapping[str, Mapping[str, Any]], task: Task) -> None:
+    """Refuse a task that would wait for itself: neither it nor what is on the way could ever be begun."""
+    from git_planner.rules.planning_plan import find_cycle
+
+    graph = {each["id"]: each["dependencies"] for page in found.values() for each in page["tasks"]}
+    cycle = find_cycle({task.id: (), **graph, task.id: task.dependencies})
+    if task.id in cycle:
+        raise PlannerError(
+            "E_USAGE",
+            f"'{task.id}' would wait for itself: {' -> '.join(cycle)}",
+            hint="a task's list is begun anew with '--clear dependencies'",
+        )
 
 
 def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:

@@ -43,6 +43,23 @@ def who(owner: str, **more: Any) -> Claimant:
     return Claimant(owner, NOW, later(NOW, 3600), **more)
 
 
+def test_no_task_waits_for_itself(lab: Lab) -> None:
+    workshop(lab)
+    for number in range(4):
+        task(lab, "add", "one more", *(("--after", f"task_{number}") if number else ()))
+    before = lab.refs()
+    for one, after in (("task_001", "task_001"), ("task_001", "task_004"), ("TASK-2", "task_3")):
+        ran = plan(lab, "task", "update", one, "--after", after)
+        assert (ran.status, " would wait for itself: " in ran.err) == (2, True), ran.err
+    assert "task_002 -> task_003 -> task_002" in ran.err
+    assert lab.refs() == before
+    task(lab, "update", "task_003", "--clear", "dependencies")
+    assert task(lab, "update", "task_002", "--after", "task_003")["task"]["dependencies"] == [
+        "task_001",
+        "task_003",
+    ]
+
+
 def test_the_life_of_a_task(lab: Lab) -> None:
     workshop(lab)
     with lab.undisturbed():
