@@ -83,8 +83,12 @@ def shared_remote(repo: Repository) -> str | None:
     return os.environ.get(config.variable("remote")) or repo.config(config.config_key("remote"))
 
 
-# A terminal obeys control characters; those in names and in what agents and tests print are only shown.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+# A terminal obeys control characters; those in names and in what agents and tests print are only shown. So
+# are those that turn the direction of writing: with them a line reads otherwise than it is.
+_CONTROL = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"},
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
 
 
 def plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,9 +175,10 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
         uid: its identity, see names.token.
 
     Raises:
-        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, E_USAGE for one that goes in a circle, and
-            what Store.edit raises.
+        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, E_USAGE for one that goes in a circle or a
+            title that is none, and what Store.edit raises.
     """
+    _check_texts(wanted)
     # Only a new plan needs a base and its policy.
     from git_planner.flows.campaign import PlanOptions, open_campaign
 
@@ -218,8 +220,10 @@ def update_task(
     """Set fields of a task, and its status where the table of transitions allows it.
 
     Raises:
-        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE; E_USAGE when it would wait for itself.
+        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE; E_USAGE when it would wait for itself, or
+            for a title that is none.
     """
+    _check_texts(wanted)
     known = (
         [task.number for task in read_tasks(repo, plan).tasks] if wanted.dependencies or wanted.clear else []
     )
@@ -323,6 +327,9 @@ _EMPTIED: Mapping[str, Any] = {
     **dict.fromkeys(("read_scope", "write_scope", "acceptance", "actions", "verify", "dependencies"), ()),
 }
 CLEARABLE = tuple(_EMPTIED)
+# Control characters, and whatever else ends a line somewhere.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
@@ -346,6 +353,24 @@ def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
         ),
         *wanted.notes,
     )
+
+
+def _check_texts(wanted: Wanted) -> None:
+    """Refuse what cannot be one line of a list, and what is no text at all."""
+    if wanted.title is not None and not wanted.title.strip():
+        raise PlannerError("E_USAGE", "a task needs a title", hint="say in a line what it is")
+    if wanted.title is not None and _CONTROL.search(wanted.title):
+        raise PlannerError(
+            "E_USAGE",
+            f"the title {wanted.title[:80]!r} is no single line of text",
+            hint="say more in '--intent', '--action' and '--note'",
+        )
+    lists = (wanted.read_scope, wanted.write_scope, wanted.acceptance, wanted.actions, wanted.notes)
+    words = [wanted.title, wanted.intent, *(each for texts in (*lists, *wanted.verify) for each in texts)]
+    for each in words:
+        # Bytes of a command line that are no UTF-8 reach Python as halves of surrogate pairs.
+        if each is not None and _SURROGATE.search(each):
+            raise PlannerError("E_USAGE", f"{each[:80]!r} is not UTF-8", hint="write it in UTF-8")
 
 
 def _check_order(found: Mapping[str, Mapping[str, Any]], task: Task) -> None:

@@ -43,6 +43,25 @@ def who(owner: str, **more: Any) -> Claimant:
     return Claimant(owner, NOW, later(NOW, 3600), **more)
 
 
+@pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\rb", "a\x1b[31m", "a\u2028b", "caf\udce9"])
+def test_a_title_is_a_line_of_text(lab: Lab, title: str) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    before = lab.refs()
+    for argv in (("add", title), ("update", "task_001", "--title", title)):
+        ran = plan(lab, "task", *argv)
+        assert (ran.status, "(E_USAGE)\nhint: " in ran.err) == (2, True), ran.err
+    assert lab.refs() == before
+    assert plan(lab, "task", "add", "one", "--note", "caf\udce9").status == 2
+
+
+def test_a_text_cannot_turn_the_direction_of_a_line(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "see \u202egnp.exe\u2069, \u05d0\u05d1")
+    row = "task_001  todo          see \\u202egnp.exe\\u2069, \u05d0\u05d1\n"
+    assert plan(lab, "task", "list").out == row
+
+
 def test_no_task_waits_for_itself(lab: Lab) -> None:
     workshop(lab)
     for number in range(4):
