@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from git_planner.rules import canonical
+from tests.flows.clones import PAGE, PLAN, page
 from tests.flows.delegating import DONE, begun, bench, delegate, kept, refused, task, works
 from tests.flows.test_resume import CODE, runs, wait_for
 from tests.lab import Lab
@@ -118,7 +120,14 @@ def test_agents_work_side_by_side_where_scopes_do_not_overlap(lab: Lab) -> None:
 
 def test_a_cycle_is_not_nothing_to_do(lab: Lab) -> None:
     bench(lab, ("one",), ("two", "--after", "task_001"))
-    lab.run("git-plan", "task", "update", "task_001", "--after", "task_002")
+    assert (
+        refused(lab.run("git-plan", "task", "update", "task_001", "--after", "task_002", "--json"))
+        == "E_USAGE"
+    )
+    # Two clones can each add half of it, and a merge has both.
+    found = page(lab)
+    found["tasks"][0]["dependencies"] = ["task_002"]
+    lab.rival(PLAN, PAGE, canonical.dumps(found).decode())
     status, done = delegate(lab)
     assert (status, [each["code"] for each in done["faults"]]) == (1, ["cycle"])
     assert begun(lab) == []
