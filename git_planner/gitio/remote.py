@@ -77,7 +77,7 @@ def url(repo: Repository, remote: str) -> str:
         raise PlannerError(
             "E_REMOTE",
             f"there is no remote '{remote}' here",
-            hint="name one with '--remote'; 'git remote' lists them",
+            hint="'git remote' lists them; 'git config planner.remote NAME' says which one is meant",
         )
     return masked(os.fsdecode(result.stdout).strip())
 
