@@ -64,7 +64,7 @@ DOORS = {
     "rich": {"cli/render.py"},
     "yaml": {"config.py"},
 }
-STARTERS = {"process.py", "gate.py", "gitio/git.py", "gitio/remote.py"}
+STARTERS = {"process.py", "gitio/git.py", "gitio/hook_git.py", "gitio/remote.py"}
 STARTING_MODULES = {"subprocess", "multiprocessing", "pty"}
 STARTING_CALLS = re.compile(
     r"os\.(exec|spawn|popen|posix_spawn|system|fork|startfile)\w*|asyncio\.create_subproc.*"

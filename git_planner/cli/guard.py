@@ -26,15 +26,15 @@ def check(
 
     What is staged is checked as the hooks do, and refused in their words, with status 3.
     """
-    from git_planner import gate
     from git_planner.flows import check as flow
+    from git_planner.flows.staged import check_documents, check_guard
 
     repo = open_repository()
     if sum((staged, range_ is not None, receive)) > 1:
         raise PlannerError("E_USAGE", "only one of '--staged', '--range' and '--receive' can be checked")
     if range_ is None and not receive and not as_json:
-        gate.check_guard()
-        gate.check_documents()
+        check_guard()
+        check_documents()
         say("what is staged breaks no rule")
         return DONE
     if receive:

@@ -130,12 +130,12 @@ def schema(name: str, strict: bool) -> int:
 @click.argument("what", type=click.Choice(["guard", "documents"]))
 def gate(what: str) -> int:
     """Run one of the checks and say nothing when it passes; for the pre-commit framework and its like."""
-    from git_planner import gate as judge
+    from git_planner.flows.staged import check_documents, check_guard
 
     if what == "guard":
-        judge.check_guard()
+        check_guard()
     else:
-        judge.check_documents()
+        check_documents()
     return DONE
 
 

@@ -21,7 +21,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
 from git_planner.rules import canonical, names, pages
 from git_planner.rules.advance import Branch, Commit, History, advanced, history, read_commit
-from git_planner.rules.task import Task, task_from
+from git_planner.rules.task import Task, task_from, task_id_for, task_number
 
 # From a task and what stands of it to the task with what else is known, and that in words.
 Prove = Callable[[Task, History], tuple[Task, str | None]]
@@ -128,7 +128,7 @@ def advance_plan(
         # The plan first: a commit that it lists by now is on the branches that are read after it.
         found = own.read(Store(repo).snapshot(ref, batch))
     if pages.FIRST not in found:
-        from git_planner.flows.tasks import no_plan
+        from git_planner.flows.pages import no_plan
 
         raise no_plan(plan)
     branches = read_branches(repo, found[pages.FIRST])
@@ -223,7 +223,7 @@ def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[Commit] | No
 
 def _as_named(found: Advanced, commits: Sequence[Commit]) -> Advanced:
     """What came of a plan, without the ids that only commits of long ago name."""
-    mine = {pages.task_id(one) for each in commits if each.plan in (None, found.plan) for one in each.tasks}
+    mine = {task_id_for(one) for each in commits if each.plan in (None, found.plan) for one in each.tasks}
     return found._replace(unknown=tuple(each for each in found.unknown if each in mine))
 
 
@@ -245,7 +245,7 @@ def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | No
             found |= own.read(at[ref], page)
         return deciding.steps(found, work.keys(), at)
 
-    claims = (names.claim_ref(own.plan, pages.task_id(number)) for number in work)
+    claims = (names.claim_ref(own.plan, task_id_for(number)) for number in work)
     moved = Store(own.repo, batch=batch).transact([ref, *claims], decide)
     own.accepted(outcome.edits, Snapshot(ref, moved[ref], batch))
     return None if outcome.unsure else outcome.result(own.plan)
@@ -266,10 +266,10 @@ class _Deciding(NamedTuple):
         """The steps for some tasks, by their numbers, on snapshots of the plan and of claims."""
         own, outcome, ended = self.own, self.outcome, list[Step]()
         outcome.changes, outcome.unknown, outcome.held, outcome.unsure = [], [], [], False
-        known = {pages.task_number(each["id"]): each for page in found.values() for each in page["tasks"]}
+        known = {task_number(each["id"]): each for page in found.values() for each in page["tasks"]}
         for number in sorted(numbers):
             if number not in known:
-                outcome.unknown.append(pages.task_id(number))
+                outcome.unknown.append(task_id_for(number))
                 continue
             change = self._change(task_from(known[number]))
             if change is None:
@@ -323,9 +323,7 @@ def _claims(repo: Repository, plan: str) -> list[str]:
 
 def _concerned(found: Mapping[str, Mapping[str, Any]], seen: History) -> set[int]:
     """The numbers of the tasks that commits are known of."""
-    listed = {
-        pages.task_number(task["id"]) for page in found.values() for task in page["tasks"] if task["commits"]
-    }
+    listed = {task_number(task["id"]) for page in found.values() for task in page["tasks"] if task["commits"]}
     return listed | seen.work.keys()
 
 

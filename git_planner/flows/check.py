@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import gate
 from git_planner.errors import PlannerError
+from git_planner.flows import staged
 from git_planner.gitio import history
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
@@ -121,7 +121,7 @@ def check_received(repo: Repository, lines: str) -> Checked:
 def check_staged(repo: Repository) -> Checked:
     """The hooks' checks on what is staged, as a verdict."""
     findings: list[Verdict] = []
-    for check in (gate.check_guard, gate.check_documents):
+    for check in (staged.check_guard, staged.check_documents):
         try:
             check()
         except PlannerError as error:
@@ -194,14 +194,14 @@ def _scope(judge: Judge, base: str, tip: str) -> Iterator[Verdict]:
 
 
 def _documents(repo: Repository, base: str, tip: str) -> Iterator[Verdict]:
-    specs = pathspecs((*gate.DOCUMENTS, names.STATE_FILE, names.POLICY_FILE))
+    specs = pathspecs((*staged.DOCUMENTS, names.STATE_FILE, names.POLICY_FILE))
     changed = [each for each in history.changes(repo.git, base, tip, specs) if each.status != "D"]
     contents = read_objects(repo.git, (each.new for each in changed)) if changed else iter(())
     for each, data in zip(changed, contents, strict=True):
         try:
             if each.new_mode not in ("100644", "100755") or data is None:
                 raise PlannerError("E_SCHEMA", f"'{shown(each.path)}' is not an ordinary file")
-            gate.judge_document(each.path, data)
+            staged.judge_document(each.path, data)
         except PlannerError as error:
             words = "; ".join((error.message, *error.details))
             fix = error.hint or "see its form with 'git planner schema'"

@@ -15,7 +15,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
 from git_planner.host.identity import Identity
 from git_planner.rules import canonical, names, pages, readiness, transitions
-from git_planner.rules.task import Status, Task, task_from
+from git_planner.rules.task import Status, Task, task_from, task_id_for, task_number
 
 __all__ = [
     "Begin",
@@ -73,8 +73,8 @@ def claim_task(
         PlannerError: E_BUSY when somebody else holds it; E_TRANSITION when it is not ready, with the reasons;
             E_CONFLICT when a claim that was won elsewhere is of another attempt; E_NO_PLAN, E_UNKNOWN_TASK.
     """
-    number = pages.task_number(task_id)
-    name = pages.task_id(number)
+    number = task_number(task_id)
+    name = task_id_for(number)
     ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
     others = held(repo, plan, who.now) - {name}
     nonce, done, edits = names.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
@@ -138,12 +138,12 @@ def release_task(
     Raises:
         PlannerError: E_BUSY when it is somebody else's; E_TRANSITION, E_EVIDENCE, E_UNKNOWN_TASK.
     """
-    name = pages.task_id(pages.task_number(task_id))
+    name = task_id_for(task_number(task_id))
     ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
     done, edits = list[Task](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        found = own.read(seen[ref], pages.page_name(pages.task_number(name)))
+        found = own.read(seen[ref], pages.page_name(task_number(name)))
         task = task_of(found, plan, name)
         claim = claim_on(seen[claim_ref])
         if claim is not None and owner is not None and claim.owner != owner:

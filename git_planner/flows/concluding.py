@@ -25,7 +25,7 @@ from git_planner.rules import canonical, handoff, names, pages, transitions
 from git_planner.rules.directive import state_from
 from git_planner.rules.result import Decided, How, decided
 from git_planner.rules.stop import is_passing
-from git_planner.rules.task import Question, Task, noted
+from git_planner.rules.task import Question, Task, noted, task_number
 
 _NOTES = 900
 
@@ -116,7 +116,7 @@ class _End:
         """Move the task on and end the claim, in one transaction; False when this run counts no more."""
         run = self.run
         ref, claim_ref = names.plan_ref(run.plan), names.claim_ref(run.plan, run.task)
-        own, number = Pages(self.repo, run.plan), pages.task_number(run.task)
+        own, number = Pages(self.repo, run.plan), task_number(run.task)
         op = message(run.plan, run.task, self.found.outcome.replace("_", "-"))
         edits: dict[str, bytes | None] = {}
         counted: list[bool] = []

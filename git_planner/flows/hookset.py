@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from git_planner import gate, whole
+from git_planner import whole
+from git_planner.flows.staged import DOCUMENTS
 from git_planner.judging.commits import STANDARD
 from git_planner.rules import names
 from git_planner.rules.guard import ALWAYS, wide_globs
@@ -121,10 +123,10 @@ class Setting:
                 "code": self.code,
                 "prefixes": " ".join(PREFIXES),
                 "always": "\n".join(wide_globs(ALWAYS)),
-                "documents": "\n".join(wide_globs(gate.DOCUMENTS)),
+                "documents": "\n".join(wide_globs(DOCUMENTS)),
                 "standard": f" {' '.join(sorted(STANDARD))} ",
             }
-        lines = "".join(f"{key}={quoted(value)}\n" for key, value in baked.items())
+        lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in baked.items())
         texts = shipped("hooks")
         how = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"
         return b"".join(
@@ -134,11 +136,6 @@ class Setting:
                 *(texts.joinpath(f"{part}.sh").read_bytes() for part in OURS.get(name, ("world", "pass"))),
             )
         )
-
-
-def quoted(text: str) -> str:
-    """A text as one word of sh."""
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def files(setting: Setting) -> dict[str, Content]:

@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.current import current_plan
 from git_planner.flows.iterations import survey
 from git_planner.flows.listing import lenient
-from git_planner.flows.tasks import no_plan
+from git_planner.flows.pages import no_plan
 from git_planner.gitio import history
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
@@ -24,7 +24,7 @@ from git_planner.rules import plan as plans
 from git_planner.rules.globs import overlap
 from git_planner.rules.lint import Fault
 from git_planner.rules.readiness import Clash, Work
-from git_planner.rules.task import CLOSED, Task, task_from
+from git_planner.rules.task import CLOSED, Task, task_from, task_number
 
 # So many overlaps are told; a plan with more of them is not read to the end by anybody.
 MOST = 200
@@ -111,7 +111,7 @@ def _misplaced(read: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
     for name, page in read.items():
         for task in page.get("tasks", ()):
             with suppress(PlannerError, AttributeError, TypeError):
-                own = pages.page_name(pages.task_number(task.get("id")))
+                own = pages.page_name(task_number(task.get("id")))
                 if own != name:
                     yield Fault("page", "error", task["id"], f"stands in '{name}' and belongs into '{own}'")
 

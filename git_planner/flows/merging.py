@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +22,6 @@ from typing import Any
 import git_planner
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.hookset import quoted
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.sections import Section, rewrite
@@ -243,7 +243,7 @@ def _driver() -> bytes:
     """The section of the configuration that names the driver."""
     code = str(Path(git_planner.__file__).parents[1])
     # git replaces what follows a percent sign.
-    python, start, code = (quoted(each).replace("%", "%%") for each in (sys.executable, _START, code))
+    python, start, code = (shlex.quote(each).replace("%", "%%") for each in (sys.executable, _START, code))
     # With our Python gone, the file is merged line by line, so that nobody takes one side for the whole.
     command = (
         f"if test -x {python}; then exec {python} -I -c {start} {code} %O %A %B %P; "

@@ -12,7 +12,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import names, pages
 from git_planner.rules.advance import named
-from git_planner.rules.task import CLOSED, task_from
+from git_planner.rules.task import CLOSED, task_from, task_id_for, task_number
 
 _SCISSORS = re.compile(rb"^# -+ >8 -+$", re.MULTILINE)
 _TRAILERS = re.compile(rb"^planner-(?:task|plan):", re.IGNORECASE | re.MULTILINE)
@@ -58,9 +58,9 @@ def _check(
 ) -> None:
     tasks = found.get(pages.page_name(number), {}).get("tasks", [])
     assert isinstance(tasks, list)
-    document = next((each for each in tasks if pages.task_number(each["id"]) == number), None)
+    document = next((each for each in tasks if task_number(each["id"]) == number), None)
     if document is None:
-        raise _unknown(plan, pages.task_id(number))
+        raise _unknown(plan, task_id_for(number))
     task = task_from(document)
     if task.status not in CLOSED:
         return
@@ -77,7 +77,7 @@ def _check(
 
 def _number(plan: str, name: str) -> int:
     try:
-        return pages.task_number(name)
+        return task_number(name)
     except PlannerError:
         raise _unknown(plan, name) from None
 

@@ -21,7 +21,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import canonical, names, pages, transitions
-from git_planner.rules.task import Brief, Task, brief
+from git_planner.rules.task import Brief, Task, brief, task_number
 
 # Of so many pages orjson is not worth its loading.
 _FEW = 4
@@ -137,13 +137,13 @@ class Pages:
     ) -> dict[str, bytes | None]:
         by_page: dict[str, dict[str, Any]] = {}
         for task_id, document in edited.items():
-            by_page.setdefault(pages.page_name(pages.task_number(task_id)), {})[task_id] = document
+            by_page.setdefault(pages.page_name(task_number(task_id)), {})[task_id] = document
         edits: dict[str, bytes | None] = {}
         for name, fresh in by_page.items():
             page = found.get(name) or {**found[pages.FIRST], "tasks": []}
             check_single(page, self.plan)
             tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
-            in_order = sorted(tasks.values(), key=lambda each: pages.task_number(each["id"]))
+            in_order = sorted(tasks.values(), key=lambda each: task_number(each["id"]))
             edits[f"{self.folder}/{name}"] = self._text(name, {**page, "tasks": in_order}, fresh)
         return edits
 
@@ -213,3 +213,12 @@ def _judge() -> str:
         with open(os.path.join(folder, f"{kind}.json"), "rb") as file:
             state = crc32(file.read(), state)
     return f"{state:08x}"
+
+
+def no_plan(plan: str) -> PlannerError:
+    """The error for a plan that is not there."""
+    return PlannerError(
+        "E_NO_PLAN",
+        f"there is no plan '{plan}' here",
+        hint="list them with 'git plan list', or begin one with 'git plan task add TITLE'",
+    )

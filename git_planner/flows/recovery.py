@@ -19,6 +19,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
 from git_planner.host import identity
 from git_planner.rules import names, pages, transitions
+from git_planner.rules.task import task_number
 
 
 def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
@@ -63,7 +64,7 @@ def put_back(repo: Repository, plan: str, task_id: str, run_id: str, reason: str
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         edits.clear()
-        found = own.read(seen[ref], pages.page_name(pages.task_number(task_id)))
+        found = own.read(seen[ref], pages.page_name(task_number(task_id)))
         task = task_of(found, plan, task_id)
         if task.run == run_id and task.status == "in_progress":
             edits.update(own.with_tasks(found, [transitions.put_back(task, reason)]))

@@ -17,8 +17,9 @@ from git_planner.errors import PlannerError
 from git_planner.flows import runs
 from git_planner.flows.runs import OUT, RESULT, Run
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical, pages
+from git_planner.rules import canonical
 from git_planner.rules.result import Result, Said, result_from
+from git_planner.rules.task import task_number
 
 VARIABLE = "GIT_PLANNER_RESULT"
 MOST_BYTES = 256 * 1024
@@ -102,7 +103,7 @@ def _run(repo: Repository, task_id: str, run_id: str) -> Run:
         raise PlannerError(
             "E_RESULT", f"run '{run.run}' has ended", hint=f"see 'git plan doctor --run {run.run}'"
         )
-    if pages.task_number(task_id) != pages.task_number(run.task):
+    if task_number(task_id) != task_number(run.task):
         raise PlannerError(
             "E_RESULT", f"run '{run.run}' is about '{run.task}'", hint="it is in 'GIT_PLANNER_TASK'"
         )

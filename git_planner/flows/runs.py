@@ -25,7 +25,7 @@ from git_planner.host import identity
 from git_planner.host.identity import Identity
 from git_planner.rules import canonical
 from git_planner.rules.clock import between, written
-from git_planner.rules.pages import task_number
+from git_planner.rules.task import task_number
 
 META, HEARTBEAT, OUT, RESULT = "meta.json", "heartbeat.json", "out", "result.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,32}")

@@ -17,8 +17,7 @@ from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import ledger
 from git_planner.flows.current import current_plan
-from git_planner.flows.pages import Pages
-from git_planner.flows.tasks import no_plan
+from git_planner.flows.pages import Pages, no_plan
 from git_planner.flows.uniting import united
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree

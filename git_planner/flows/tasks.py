@@ -10,12 +10,23 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.flows.current import current_plan
 from git_planner.flows.holding import busy, claim_on
-from git_planner.flows.pages import Pages
+from git_planner.flows.pages import Pages, no_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import handoff, names, pages, transitions
 from git_planner.rules import plan as plans
-from git_planner.rules.task import Brief, Question, Reply, Status, Task, in_order, noted, task_from
+from git_planner.rules.task import (
+    Brief,
+    Question,
+    Reply,
+    Status,
+    Task,
+    in_order,
+    noted,
+    task_from,
+    task_id_for,
+    task_number,
+)
 
 Alter = Callable[[Task], Task]
 # From the branch as it is, the task as it was and as it becomes, to further files of the same commit.
@@ -39,7 +50,7 @@ class Tasks:
         Raises:
             PlannerError: E_NAME, E_UNKNOWN_TASK.
         """
-        wanted = pages.task_number(task_id)
+        wanted = task_number(task_id)
         for task in self.tasks:
             if task.number == wanted:
                 return task
@@ -122,8 +133,8 @@ def change_task(
     Raises:
         PlannerError: E_BUSY, E_NO_PLAN, E_UNKNOWN_TASK, what `alter` raises, and what Store.edit raises.
     """
-    own, number = Pages(repo, plan), pages.task_number(task_id)
-    name, now = pages.task_id(number), repo.now()
+    own, number = Pages(repo, plan), task_number(task_id)
+    name, now = task_id_for(number), repo.now()
     ref, claim_ref = names.plan_ref(plan), names.claim_ref(plan, name)
     result: list[Task] = []
     edits: dict[str, bytes | None] = {}
@@ -158,9 +169,9 @@ def task_of(found: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> 
     """
     if pages.FIRST not in found:
         raise no_plan(plan)
-    number = pages.task_number(task_id)
+    number = task_number(task_id)
     for each in found.get(pages.page_name(number), {"tasks": ()})["tasks"]:
-        if pages.task_number(each["id"]) == number:
+        if task_number(each["id"]) == number:
             return task_from(each)
     raise unknown(plan, task_id)
 
@@ -191,9 +202,9 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
         found: dict[str, Any] = dict(own.read(seen))
         if pages.FIRST not in found:
             found[pages.FIRST] = plans.paged(campaign.document)[pages.FIRST]
-        known = [pages.task_number(each["id"]) for page in found.values() for each in page["tasks"]]
+        known = [task_number(each["id"]) for page in found.values() for each in page["tasks"]]
         number = max(known, default=0) + 1
-        empty = Task(id=pages.task_id(number), uid=uid, title="")
+        empty = Task(id=task_id_for(number), uid=uid, title="")
         task = _with(empty, wanted, campaign.plan, known)
         _check_order(found, task)
         made[:] = [task]
@@ -274,7 +285,7 @@ def resume(repo: Repository, plan: str, task_id: str, notes: Sequence[str], *, a
 
 def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, entry: str) -> Task:
     """Change a task and add an entry to its handoff."""
-    path = f"{names.plan_dir(plan)}/handoffs/{pages.task_id(pages.task_number(task_id))}.md"
+    path = f"{names.plan_dir(plan)}/handoffs/{task_id_for(task_number(task_id))}.md"
 
     def named(task: Task) -> Task:
         after = alter(task)
@@ -312,15 +323,6 @@ def unknown(plan: str, task_id: str) -> PlannerError:
     )
 
 
-def no_plan(plan: str) -> PlannerError:
-    """The error for a plan that is not there."""
-    return PlannerError(
-        "E_NO_PLAN",
-        f"there is no plan '{plan}' here",
-        hint="list them with 'git plan list', or begin one with 'git plan task add TITLE'",
-    )
-
-
 _EMPTIED: Mapping[str, Any] = {
     "owner": None,
     "reason": None,
@@ -336,9 +338,9 @@ def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
     task = task._replace(**{name: _EMPTIED[name] for name in wanted.clear})
     title = task.title if wanted.title is None else wanted.title
     intent = task.intent if wanted.intent is None else wanted.intent
-    after = [pages.task_id(pages.task_number(each)) for each in wanted.dependencies]
+    after = [task_id_for(task_number(each)) for each in wanted.dependencies]
     for each in after:
-        if pages.task_number(each) not in known:
+        if task_number(each) not in known:
             raise unknown(plan, each)
     return noted(
         task._replace(
@@ -375,7 +377,7 @@ def _check_texts(wanted: Wanted) -> None:
 
 def _check_order(found: Mapping[str, Mapping[str, Any]], task: Task) -> None:
     """Refuse a task that would wait for itself: neither it nor what is on the way could ever be begun."""
-    from git_planner.rules.planning_plan import find_cycle
+    from git_planner.rules.dependency_graph import find_cycle
 
     graph = {each["id"]: each["dependencies"] for page in found.values() for each in page["tasks"]}
     cycle = find_cycle({task.id: (), **graph, task.id: task.dependencies})
@@ -400,7 +402,6 @@ __all__ = [
     "ask",
     "change_task",
     "message",
-    "no_plan",
     "read_briefs",
     "read_handoff",
     "read_tasks",

@@ -14,6 +14,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import canonical, names, pages, plan_options
 from git_planner.rules import plan as plans
 from git_planner.rules import planning_plan as graphs
+from git_planner.rules.dependency_graph import find_cycle
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
 _OURS = (names.STATE_FILE, "planner_packets/directive.json", names.POLICY_FILE)
@@ -119,7 +120,7 @@ def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":
         graph = {task["id"]: task["dependencies"] for task in document["tasks"]}
-        cycle = graphs.find_cycle(graph)
+        cycle = find_cycle(graph)
         if len(graph) < len(document["tasks"]):
             return ["/tasks: two tasks have one id"]
         return [f"/tasks: wait for each other: {' → '.join(cycle)}"] if cycle else []

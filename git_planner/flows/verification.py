@@ -16,18 +16,18 @@ from git_planner.errors import DEADLINE, DONE, NO, PlannerError
 from git_planner.flows import trust
 from git_planner.flows.advance import read_branches, read_history
 from git_planner.flows.confined import Runner
-from git_planner.flows.pages import Pages
-from git_planner.flows.tasks import change_task, no_plan, task_of
+from git_planner.flows.pages import Pages, no_plan
+from git_planner.flows.tasks import change_task, task_of
 from git_planner.flows.trust import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import names, pages
 from git_planner.rules.advance import History, last_of, proven_by
-from git_planner.rules.lint import placeholder
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.policy import Policy, pathspecs
 from git_planner.rules.record import REASONS
-from git_planner.rules.task import Evidence, Execution, Task
+from git_planner.rules.task import Evidence, Execution, Task, task_id_for, task_number
 from git_planner.rules.transitions import TRANSITIONS, moved
 
 Tell = Callable[[str], None]
@@ -94,7 +94,7 @@ def verify_task(
             command cannot be run here, E_EXPORT; and what reading the plan, finding the trusted base and
             writing the plan raise.
     """
-    name = pages.task_id(pages.task_number(task_id))
+    name = task_id_for(task_number(task_id))
     with repo.git.batch() as batch:
         found = Pages(repo, plan).read(Store(repo).snapshot(names.plan_ref(plan), batch))
     if pages.FIRST not in found:

@@ -14,8 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.rules.pages import task_number
-from git_planner.rules.task import Task
+from git_planner.rules.task import Task, task_number
 from git_planner.rules.transitions import moved
 
 # No more of a task's commits are kept; its schema refuses more.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.lint import placeholder
+from git_planner.rules.placeholders import placeholder
 
 MOST_WORDS, LONGEST_WORD = 200, 8000
 # Outside of quotes these mean something to a shell, and would be plain text to a program.

@@ -10,15 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.sentences import shown
 from git_planner.rules.task import STATUSES
 
-# '<fill: …>', '<your command>', 'tbd', '???', '…' standing alone: nobody has thought about it yet.
-_PLACEHOLDER = re.compile(
-    r"<\s*(?:fill|your|insert|replace|describe|add|todo|tbd|command|text|title|…|\.\.\.)\b[^>]{0,400}>"
-    r"|<(?=[^<>]*>)[^<>]*?(?:…|\.\.\.)[^<>]*>|^\W*(?:TO-?DO|TBD|FIX-?ME)\b|^\s*(?:\?{2,}|…|\.{3})\s*$",
-    re.IGNORECASE,
-)
 _SAFE_PATH = re.compile(
     r"(?![/:~])(?!(?:.*/)?\.{1,2}(?:/|$))(?!.*//)(?!(?:.*/)?\.[gG][iI][tT](?:/|$)).+", re.DOTALL
 )
@@ -38,12 +33,6 @@ class Fault:
     def document(self) -> dict[str, str]:
         """The fault as JSON."""
         return {"code": self.code, "severity": self.severity, "task": self.task, "message": self.words}
-
-
-def placeholder(text: str) -> str | None:
-    """The part of a text that only holds a place for what somebody still has to write, or None."""
-    found = _PLACEHOLDER.search(text)
-    return found[0].strip() if found else None
 
 
 def lint(tasks: Sequence[Mapping[str, Any]]) -> list[Fault]:
@@ -69,7 +58,7 @@ def lint(tasks: Sequence[Mapping[str, Any]]) -> list[Fault]:
         name: [each for each in _strings(task, "dependencies") if each != name]
         for name, task in known.items()
     }
-    from git_planner.rules.planning_plan import find_cycle
+    from git_planner.rules.dependency_graph import find_cycle
 
     cycle = find_cycle(graph)
     if cycle:

@@ -12,9 +12,10 @@ from typing import Any
 
 from git_planner.rules.canonical import compact, digest
 from git_planner.rules.merge_task import merged_task
-from git_planner.rules.pages import SIZE, repeated, task_id, task_number
+from git_planner.rules.pages import SIZE, repeated
 from git_planner.rules.plan import SCHEMA
 from git_planner.rules.sentences import pointer
+from git_planner.rules.task import task_id_for, task_number
 from git_planner.rules.three_way import ABSENT, changed_list, identities, keys, picked, same, value
 
 # What says where a plan began goes together.
@@ -203,8 +204,8 @@ def _numbered(
         used.add(free)
         held.add(free)
         note = f"merged: was also {task['id']}, a number that another task has"
-        told.append(f"{task_id(free)}: {note}")
-        task["id"] = task_id(free)
+        told.append(f"{task_id_for(free)}: {note}")
+        task["id"] = task_id_for(free)
         if isinstance(task.get("notes"), list):
             task["notes"] = [*task["notes"], note]
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.commands import argument_vector
-from git_planner.rules.lint import placeholder
-from git_planner.rules.pages import task_id, task_number
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.sentences import control, pointer, shown
 from git_planner.rules.spec_items import TITLE, unsafe_path
 from git_planner.rules.spec_order import Item, normal
+from git_planner.rules.task import task_id_for, task_number
 
 _GROUPS = ("by_task_id", "by_title", "by_key")
 _MOST = 50
@@ -121,7 +121,7 @@ def _name(group: str, name: str, faults: list[str]) -> str:
     if group == "by_key":
         return name
     try:
-        return task_id(task_number(name))
+        return task_id_for(task_number(name))
     except PlannerError as error:
         faults.append(f"{pointer([group, name])}: {error.message}")
         return name

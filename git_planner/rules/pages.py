@@ -12,31 +12,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from git_planner.errors import PlannerError
+from git_planner.rules.task import task_number
 
 SIZE = 200
 FIRST = "plan.json"
 _PAGE = re.compile(r"plan(?:-([0-9]{4,}))?\.json")
-_TASK = re.compile(r"task[_-]([0-9]{1,9})", re.IGNORECASE)
-
-
-def task_number(task: str) -> int:
-    """The number in a task's id: 7 of 'task_007', 'TASK-007' or 'task_7'.
-
-    Raises:
-        PlannerError: E_NAME.
-    """
-    found = _TASK.fullmatch(task)
-    if not found or int(found[1]) == 0:
-        raise PlannerError(
-            "E_NAME", f"{task[:80]!r} is not a task: 'task_' and a number", hint="try 'task_001'"
-        )
-    return int(found[1])
-
-
-def task_id(number: int) -> str:
-    """The id of the task with a number: 'task_007'."""
-    return f"task_{number:03d}"
 
 
 def page_name(number: int) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from git_planner.rules import permutation
-from git_planner.rules.policy import Pairs
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.spending import LOOKS, share
 
 Order = Literal["ABBA", "BAAB"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules import names
-from git_planner.rules.pages import FIRST, in_order, split, task_id, task_number
-from git_planner.rules.task import STATUSES, Task, derived_uid
+from git_planner.rules.pages import FIRST, in_order, split
+from git_planner.rules.task import STATUSES, Task, derived_uid, task_id_for, task_number
 
 SCHEMA = "git-planner/plan@1"
 _PACKET_NAME = re.compile(r"\d{4,9}-.*")
@@ -101,7 +101,7 @@ def with_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) 
         return dict(plan)
     kept = [_outdated(task, digest) for task in plan["tasks"]]
     first = max((task_number(task["id"]) for task in kept), default=0) + 1
-    ids = {step["id"]: task_id(number) for number, step in enumerate(answer["steps"], first)}
+    ids = {step["id"]: task_id_for(number) for number, step in enumerate(answer["steps"], first)}
     tasks = [_task(step, ids, digest).document() for step in answer["steps"]]
     return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
 

@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules import markdown
 from git_planner.rules import planning_plan as graphs
 from git_planner.rules.commands import command
-from git_planner.rules.lint import placeholder
+from git_planner.rules.placeholders import placeholder
 
 SCHEMA = "git-planner/plan-options@1"
 LETTERS = ("A", "B", "C")

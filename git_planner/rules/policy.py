@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from git_planner.rules import models
+from git_planner.rules.pair_numbers import Pairs
 
 ALWAYS_GUARDED = (".git-planner.yml",)
 # What Python or pytest reads at its start, wherever it lies. A policy may take single ones out ('unguard').
@@ -37,23 +38,6 @@ def pathspecs(patterns: Iterable[str]) -> list[str]:
     """
     whole = (each for pattern in patterns for each in (pattern, pattern.removesuffix("/**")))
     return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
-
-
-class Pairs(NamedTuple):
-    """How a noisy metric is compared: by pairs of a run of the base and one of the candidate.
-
-    What is clearly worse is dropped after `screen` pairs, what does not look like a gain after twice as many,
-    when its one-sided p is above `futility`. A gain is found between `min` and `max` pairs. `alpha` is the
-    number of false keeps to expect in a whole campaign, at most; half of it is spent after `horizon`
-    comparisons.
-    """
-
-    screen: int = 4
-    min: int = 16
-    max: int = 48
-    alpha: float = 0.1
-    horizon: int = 20
-    futility: float = 0.25
 
 
 class Metric(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.rules import canonical, models, pairs
 from git_planner.rules.commands import argument_vector
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.policy import (
     AgentSettings,
     Correctness,
@@ -17,7 +18,6 @@ from git_planner.rules.policy import (
     CriticSettings,
     Families,
     Metric,
-    Pairs,
     Policy,
     Program,
     Stop,

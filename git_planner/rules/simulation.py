@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from git_planner.rules import pairs
-from git_planner.rules.policy import Pairs
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.spending import spent
 
 SIGMA = 0.05

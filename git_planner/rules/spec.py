@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from git_planner.rules import names
-from git_planner.rules.lint import placeholder
 from git_planner.rules.markdown import Block, Outline, Section, every, outline, sections
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.sentences import control, shown
 from git_planner.rules.spec_items import read_items
 from git_planner.rules.spec_order import Fault, Item

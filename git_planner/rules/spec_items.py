@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from git_planner.errors import PlannerError
 from git_planner.rules import canonical, commands, names
-from git_planner.rules.lint import placeholder
 from git_planner.rules.markdown import Block, Outline
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.sentences import control, shown
 from git_planner.rules.spec_order import Fault, Item, Wanted, in_order_of, normal
 

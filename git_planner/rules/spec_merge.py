@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from git_planner.rules.overrides import Overrides
-from git_planner.rules.pages import task_id, task_number
 from git_planner.rules.spec import TASKS, Change, folder
 from git_planner.rules.spec_order import Item
-from git_planner.rules.task import Evidence, Spec, Task, derived_uid
+from git_planner.rules.task import Evidence, Spec, Task, derived_uid, task_id_for, task_number
 from git_planner.rules.transitions import TRANSITIONS, moved, put_back, with_evidence
 
 Kind = Literal["added", "changed", "done", "reopened", "restored", "cancelled", "kept", "refused"]
@@ -103,7 +102,7 @@ def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[Item]
             ids[item.key] = known[item.key].id
         else:
             number += 1
-            ids[item.key] = task_id(number)
+            ids[item.key] = task_id_for(number)
     return ids
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from git_planner.rules.planning_plan import find_cycle
+from git_planner.rules.dependency_graph import find_cycle
 from git_planner.rules.sentences import shown
 
 MOST_DEPENDENCIES = 200

@@ -5,8 +5,11 @@ become of it is in rules/transitions.py.
 """
 
 # No postponed annotations here: NamedTuple compiles each of them, and hooks wait for seventy.
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
+
+from git_planner.errors import PlannerError
 
 Status = Literal[
     "todo",
@@ -22,6 +25,7 @@ Status = Literal[
 STATUSES: tuple[Status, ...] = get_args(Status)
 # Nothing more is to be done for these, now or ever.
 CLOSED: frozenset[Status] = frozenset(("done", "deferred", "cancelled"))
+_ID = re.compile(r"task[_-]([0-9]{1,9})", re.IGNORECASE)
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -246,3 +250,22 @@ def _evidence_document(evidence: Evidence) -> dict[str, Any]:
         ],
         "note": evidence.note,
     }
+
+
+def task_number(task: str) -> int:
+    """The number in a task's id: 7 of 'task_007', 'TASK-007' or 'task_7'.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    found = _ID.fullmatch(task)
+    if not found or int(found[1]) == 0:
+        raise PlannerError(
+            "E_NAME", f"{task[:80]!r} is not a task: 'task_' and a number", hint="try 'task_001'"
+        )
+    return int(found[1])
+
+
+def task_id_for(number: int) -> str:
+    """The id of the task with a number: 'task_007'."""
+    return f"task_{number:03d}"

@@ -12,6 +12,7 @@ from typing import Any
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Edits, Message, Snapshot, Store
 from git_planner.rules import canonical, pages
+from git_planner.rules.task import task_id_for
 from tests.bench.timing import Figure, in_turn
 
 FOLDER = ".plans/x/"
@@ -41,7 +42,7 @@ def _editor(path: Path, size: int) -> Callable[[], float]:
         number = next(turn) * 37 % size + 1
         path = FOLDER + pages.page_name(number)
         page = canonical.loads_ours(seen.read(path) or b"{}")
-        task = next(each for each in page["tasks"] if each["id"] == pages.task_id(number))
+        task = next(each for each in page["tasks"] if each["id"] == task_id_for(number))
         task["status"] = f"turn {time.perf_counter()}"
         return {path: canonical.dumps(page)}
 
@@ -59,11 +60,11 @@ def _page(tasks: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _task(number: int) -> dict[str, object]:
     return {
-        "id": pages.task_id(number),
+        "id": task_id_for(number),
         "title": f"Make part {number} do what the specification says",
         "description": "One bounded piece of work with its own acceptance and the files it may write to. "
         * 2,
-        "depends_on": [pages.task_id(number - 1)] if number > 1 else [],
+        "depends_on": [task_id_for(number - 1)] if number > 1 else [],
         "files": [f"src/part{number}/module.py", f"tests/part{number}/test_module.py"],
         "verify": ["python -m pytest -q tests"],
         "status": "pending",

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from git_planner.rules import canonical, names, pages
+from git_planner.rules import canonical, names
 from git_planner.rules.plan import new_plan, paged
-from git_planner.rules.task import STATUSES, Evidence, Task
+from git_planner.rules.task import STATUSES, Evidence, Task, task_id_for
 from tests.bench.timing import Figure, commands
 from tests.workshop import POLICY
 
@@ -49,14 +49,14 @@ def task_like(number: int) -> Task:
         "manual", "2026-11-28T12:00:00Z", "A U Thor", 1, "a" * 40, "b" * 40, ok=True, note="seen"
     )
     return Task(
-        id=pages.task_id(number),
+        id=task_id_for(number),
         uid=f"uid{number:05d}",
         title=f"Make part {number} of the whole a little better than it was before",
         intent="Because it is slower than its neighbours, and the profile says so.",
         status=status,
         actions=("read it", "change it", "look again"),
         write_scope=(f"src/part_{number}/**",),
-        dependencies=tuple(pages.task_id(each) for each in (number - 1, number - 2) if each > 0),
+        dependencies=tuple(task_id_for(each) for each in (number - 1, number - 2) if each > 0),
         acceptance=("its tests pass", "it is not slower"),
         verify=(("python", "-m", "pytest", "-q", f"tests/test_part_{number}.py"),),
         commits=("a" * 40,),

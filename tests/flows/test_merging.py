@@ -305,10 +305,9 @@ def test_the_driver_meets_what_is_not_ours(lab: Lab, base: str, ours: str, their
 
 def test_with_the_python_gone_files_merge_by_line(lab: Lab) -> None:
     merging.install(lab.repo)
-    python = lab.git("config", "merge.planner.driver").split("'")[1]
-    lab.git(
-        "config", "merge.planner.driver", lab.git("config", "merge.planner.driver").replace(python, "/gone")
-    )
+    driver = lab.git("config", "merge.planner.driver")
+    python = driver.split("test -x ")[1].split(";")[0]
+    lab.git("config", "merge.planner.driver", driver.replace(python, "/gone"))
     assert drive(lab, "1\n", "1\n2\n", "1\n")[:2] == (0, "1\n2\n")
     status, result, _ = drive(lab, "1\n", "2\n", "3\n")
     assert (status, "<<<<<<<" in result) == (1, True)

@@ -336,7 +336,7 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
 
 def _bake(lab: Lab, key: str, value: str) -> None:
     shim = lab.path / ".git/planner/hooks/pre-commit"
-    text, found = re.subn(rf"(?m)^{key}='[^']*'$", f"{key}='{value}'", shim.read_text())
+    text, found = re.subn(rf"(?m)^{key}=('[^']*'|\S*)$", f"{key}='{value}'", shim.read_text())
     assert found == 1
     shim.write_text(text)
 
@@ -383,8 +383,8 @@ def test_a_defect_refuses(lab: Lab) -> None:
     for name in ("errors", "gate"):
         source = Path(hooks.__file__).parents[1] / f"{name}.py"
         (broken / f"{name}.py").write_text(source.read_text())
-    (broken / "rules").mkdir()
-    (broken / "rules/__init__.py").write_text("raise ValueError('broken')\n")
+    (broken / "flows").mkdir()
+    (broken / "flows/__init__.py").write_text("raise ValueError('broken')\n")
     env = {**os.environ, **lab.env, "PYTHONPATH": str(broken.parent)}
     code = "import sys; from git_planner.gate import main; sys.exit(main(sys.argv[1:]))"
     argv = ["python3", "-c", code, "pre-commit", str(lab.path / ".git/planner")]

@@ -9,8 +9,9 @@ import pytest
 from git_planner import documents
 from git_planner.rules import ledger, pairs
 from git_planner.rules.comparison import Comparison, compared, words, worth
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.pairs import Round
-from git_planner.rules.policy import Metric, Pairs
+from git_planner.rules.policy import Metric
 from git_planner.rules.record import Measured, Record, best, from_document
 from git_planner.rules.verdict import Decision, decide_noisy
 from tests import samples

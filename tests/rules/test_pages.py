@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
 from git_planner.rules import canonical, pages
+from git_planner.rules.task import task_id_for, task_number
 
 
 @pytest.mark.parametrize(
@@ -22,20 +23,20 @@ def test_the_page_of_a_number(number: int, name: str) -> None:
 @pytest.mark.parametrize("text", ["task_", "task_0", "task_x", "007", "../task_1", "task_1 ", "task_\u0661"])
 def test_what_is_no_task(text: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        pages.task_number(text)
+        task_number(text)
     assert caught.value.code == "E_NAME"
 
 
 @given(st.lists(st.integers(1, 3000), unique=True))
 def test_split_and_in_order_give_every_task_back_in_order(numbers: list[int]) -> None:
-    split = pages.split({"id": pages.task_id(number)} for number in numbers)
+    split = pages.split({"id": task_id_for(number)} for number in numbers)
     again = [task["id"] for name in pages.in_order(split) for task in split[name]]
-    assert again == [pages.task_id(number) for number in sorted(numbers)]
+    assert again == [task_id_for(number) for number in sorted(numbers)]
 
 
 VALUES = st.lists(st.text('ab"\\\n{}[],: é\u2028') | st.floats(0, 1e20) | st.none(), max_size=3)
 TASKS = st.dictionaries(
-    st.integers(1, 12).map(pages.task_id),
+    st.integers(1, 12).map(task_id_for),
     st.fixed_dictionaries({"uid": VALUES}, optional={"a": VALUES, "tasks": VALUES}),
     min_size=1,
 )
@@ -63,4 +64,4 @@ def test_a_page_in_another_form_is_not_replaced_in() -> None:
 def test_other_files_are_no_pages() -> None:
     names = ["plan-0010.json", "plan.json", "CONTEXT.md", "plan-2.json", "plan-0002.json", "my-plan.json"]
     assert pages.in_order(names) == ["plan.json", "plan-0002.json", "plan-0010.json"]
-    assert [pages.task_number(each) for each in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]
+    assert [task_number(each) for each in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules import pairs, permutation, spending
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.pairs import Look, Round, Schedule, Standing
-from git_planner.rules.policy import Pairs
 
 NUMBERS = st.builds(
     Pairs,

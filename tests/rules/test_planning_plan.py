@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.planning_plan import faults, find_cycle, planning_plan_from
+from git_planner.rules.dependency_graph import find_cycle
+from git_planner.rules.planning_plan import faults, planning_plan_from
 from tests import samples
 
 

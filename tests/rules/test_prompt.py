@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from git_planner import documents
 from git_planner.agents.prompts import text
 from git_planner.rules import prompt
-from git_planner.rules.planning_request import (
-    CommitMetric,
-    CommitPlanningContext,
-    PlanningAgentRequest,
-    request_from,
-)
+from git_planner.rules.planning_request import CommitMetric, CommitPlanningContext, commit_from
 from git_planner.rules.prompt import Section, cut, fenced, join, render, retry
 from tests.agents.cases import packet
 
@@ -172,25 +167,11 @@ def test_a_cut_text_fits(whole: str, most: int, tail: bool) -> None:
     assert len(cut(whole, most, tail=tail)) <= most
 
 
-def test_a_request_has_tuples_whatever_it_was_given() -> None:
-    base = CommitPlanningContext("abc", "s", ["one ", " ", "two"], metrics=[CommitMetric("m", 1.0)])  # type: ignore[arg-type]
-    asked = PlanningAgentRequest(base, [base], "goal", "only one", ["a ", "", "c"])  # type: ignore[arg-type]
-    assert base.highlights == ("one", "two")
-    assert base.metrics == (CommitMetric("m", 1.0),)
-    assert asked.inspirations == (base,)
-    assert asked.constraints == ("only one",)
-    assert asked.acceptance_criteria == ("a", "c")
-
-
-def test_a_packet_and_a_request_say_the_same() -> None:
-    given_packet = packet()
-    asked = request_from(given_packet)
-    fields = asked.packet_fields()
-    assert {name: given_packet[name] for name in fields} == fields
-    assert asked.base.metrics == (CommitMetric("cycles", 1441.0, "cycles", higher_is_better=False),)
-    assert request_from(packet(base_context=None)).base == CommitPlanningContext(
-        "1" * 40, "refs/heads/iter/best"
-    )
+def test_a_commit_of_a_packet_has_tuples_and_its_metric() -> None:
+    base = commit_from(packet()["base_context"])
+    assert base.metrics == (CommitMetric("cycles", 1441.0, "cycles", higher_is_better=False),)
+    blank = commit_from({"commit": "abc", "summary": "s", "highlights": ["one ", " ", "two"]})
+    assert (blank.highlights, blank.metrics) == (("one", "two"), ())
 
 
 @pytest.mark.parametrize("name", ["planner-directive", "planner-plan", "retry", "apply"])

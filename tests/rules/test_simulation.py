@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from git_planner.cli.numbers import evidence
-from git_planner.rules.policy import Pairs
+from git_planner.rules.pair_numbers import Pairs
 from git_planner.rules.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
 
 PAGE = Path(__file__).parents[2] / "docs" / "numbers.md"

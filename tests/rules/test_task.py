@@ -12,7 +12,8 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.rules import globs, readiness, transitions
 from git_planner.rules.commands import command
-from git_planner.rules.lint import lint, placeholder
+from git_planner.rules.lint import lint
+from git_planner.rules.placeholders import placeholder
 from git_planner.rules.readiness import Work
 from git_planner.rules.task import (
     STATUSES,

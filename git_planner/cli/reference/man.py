@@ -9,7 +9,8 @@ from typing import Any
 
 import git_planner
 from git_planner import documents
-from git_planner.cli import ABOUT, DEFAULTS, reference
+from git_planner.cli import ABOUT, DEFAULTS
+from git_planner.cli.reference.entries import entries, value
 from git_planner.errors import EXIT_MEANING
 from git_planner.rules.markdown import Block, outline
 
@@ -32,7 +33,7 @@ def pages(root: Path) -> dict[str, str]:
 
 def _program(program: str) -> str:
     shown, about = program.replace("-", " ", 1), ABOUT[program].rstrip(".")
-    found = list(reference.entries(program))
+    found = list(entries(program))
     lines = _head(program, 1, about[:1].lower() + about[1:])
     lines += [".SH SYNOPSIS", ".nf"]
     if program in DEFAULTS:
@@ -50,7 +51,7 @@ def _program(program: str) -> str:
         for option, text in each.options:
             lines += [
                 ".TP",
-                _option(option.opts, option.secondary_opts, reference.value(option)),
+                _option(option.opts, option.secondary_opts, value(option)),
                 *_paragraph(text),
             ]
     lines.append(".SH EXIT STATUS")
@@ -134,8 +135,8 @@ def _inline(text: str) -> str:
     return "".join([*parts, _safe(text[done:], start=not done)])
 
 
-def _option(names: Sequence[str], others: Sequence[str], value: str) -> str:
-    shown = f" {_ITALIC}{_safe(value)}{_PLAIN}" if value else ""
+def _option(names: Sequence[str], others: Sequence[str], taken: str) -> str:
+    shown = f" {_ITALIC}{_safe(taken)}{_PLAIN}" if taken else ""
     return ", ".join(f"{_BOLD}{_safe(name)}{_PLAIN}{shown}" for name in (*names, *others))
 
 

@@ -1,0 +1,61 @@
+"""Read the commands and options of a program from the program itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import click
+
+from git_planner.cli import COMMANDS, DEFAULTS, group
+from git_planner.cli.lazy import LazyGroup
+
+
+class Entry(NamedTuple):
+    """A command as its reference shows it; `path` is how it is written, such as 'git plan task add'."""
+
+    path: str
+    usage: str
+    text: str
+    options: list[tuple[click.Option, str]]
+
+
+def entries(program: str) -> Iterator[Entry]:
+    """All commands of a program, those below others after them; hidden ones are left out."""
+    top, shown = group(program), program.replace("-", " ", 1)
+    for name in COMMANDS[program]:
+        command = top.get_command(click.Context(top, info_name=shown), name)
+        if command is not None and not isinstance(command, LazyGroup):
+            yield from _below(command, shown if name == DEFAULTS.get(program) else f"{shown} {name}")
+
+
+def _below(command: click.Command, path: str) -> Iterator[Entry]:
+    if command.hidden:
+        return
+    context = click.Context(command, info_name=path)
+    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+    records = [(each, each.get_help_record(context)) for each in options]
+    yield Entry(
+        path,
+        " ".join([path, *command.collect_usage_pieces(context)]),
+        _text(command.help or ""),
+        [(option, " ".join(record[1].split()) if record else "") for option, record in records],
+    )
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _below(child, f"{path} {name}")
+
+
+def _text(help_text: str) -> str:
+    return "\n".join(line.strip() for line in help_text.replace("\b", "").strip().splitlines())
+
+
+def value(option: click.Option) -> str:
+    """What an option takes, such as 'NAME' or 'a|b'; empty for a flag."""
+    if option.is_flag or option.count:
+        return ""
+    kind: Any = option.type
+    choices = "|".join(map(str, kind.choices)) if isinstance(kind, click.Choice) else None
+    return option.metavar or choices or str(kind.name).upper()
