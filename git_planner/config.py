@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical, names
-from git_planner.rules.policy import Policy
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.policy.policy import Policy
 
 if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
@@ -41,7 +42,7 @@ def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
     Raises:
         PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
     """
-    from git_planner.rules.policy_document import policy_from, policy_problems
+    from git_planner.rules.policy.parse import policy_from, policy_problems
 
     document = read_yaml(data, where, judged=judged)
     if not isinstance(document, dict):
@@ -67,13 +68,13 @@ def policy_at(repo: Repository, commit: str) -> Policy:
     """
     oid = commit if _OID.fullmatch(commit) else repo.resolve(commit)
     with repo.git.batch() as batch:
-        found = batch.info(f"{oid}:{names.POLICY_FILE}")
+        found = batch.info(f"{oid}:{refnames.POLICY_FILE}")
         data = batch.read(found[0]) if found and found[1] == "blob" and found[2] <= MAX_POLICY_BYTES else None
-    where = f"{oid[:12]}:{names.POLICY_FILE}"
+    where = f"{oid[:12]}:{refnames.POLICY_FILE}"
     if found is None:
         raise PlannerError(
             "E_NO_POLICY",
-            f"commit '{oid[:12]}' has no '{names.POLICY_FILE}'",
+            f"commit '{oid[:12]}' has no '{refnames.POLICY_FILE}'",
             hint="make one with 'git planner init' and commit it",
         )
     if found[1] != "blob":
@@ -91,7 +92,7 @@ def policy_at(repo: Repository, commit: str) -> Policy:
 
 def _mark(repo: Repository, data: bytes) -> Path:
     """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
-    judge = canonical.compact(documents.schema("policy"))
+    judge = canonical_json.compact(documents.schema("policy"))
     return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())
 
 
@@ -128,7 +129,7 @@ def read_yaml(data: bytes, where: str, *, judged: bool = False) -> Any:
         return document
     try:
         # What JSON cannot carry has no digest: halves of surrogate pairs, for one.
-        canonical.compact(document)
+        canonical_json.compact(document)
     except (PlannerError, ValueError) as error:
         raise _unusable(where, f"cannot be written as JSON: {error}") from None
     return document
@@ -308,7 +309,7 @@ def settings(
             found[name] = _typed(name, configured[key.lower()], key)
         else:
             found[name] = low.get(name)
-    names.check_plan_name(found["plan"])
+    refnames.check_plan_name(found["plan"])
     return Settings(**found)
 
 

@@ -13,13 +13,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules import acceptance, canonical, sentences
+from git_planner.rules.documents import canonical_json, fast_accept, messages
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-    from git_planner.rules.directive import Directive
+    from git_planner.rules.planning.directive import Directive
 
 KINDS = (
     "choice",
@@ -67,7 +67,7 @@ def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = 
         found["$defs"] |= inner.pop("$defs")
         found["$defs"][other] = {key: each for key, each in inner.items() if not key.startswith("$")}
     if kind == "directive" and families:
-        from git_planner.rules.directive import directive_schema
+        from git_planner.rules.planning.directive import directive_schema
 
         return directive_schema(found, families, blocked)
     return found
@@ -86,7 +86,7 @@ def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[
             f"'{kind}' has no form for strict mode: planners do not write it",
             hint=f"kinds that have one: {', '.join(STRICT_KINDS)}",
         )
-    from git_planner.rules.strict import strict_form
+    from git_planner.rules.documents.strict_mode import strict_form
 
     return strict_form(full)
 
@@ -105,7 +105,7 @@ def validate(
         full = _inlined(own, own)
     else:
         full = in_one_piece(kind)
-    if acceptance.surely(full, document):
+    if fast_accept.surely(full, document):
         return []
     # A hostile document may have a million faults: no more are made than are told.
     faults: set[tuple[tuple[str, ...], str]] = set()
@@ -113,7 +113,7 @@ def validate(
         faults.add(fault)
         if len(faults) > MOST_SENTENCES:
             break
-    told = [f"{sentences.pointer(path)}: {words}" for path, words in sorted(faults, key=_by_place)]
+    told = [f"{messages.pointer(path)}: {words}" for path, words in sorted(faults, key=_by_place)]
     return told if len(told) <= MOST_SENTENCES else [*told[:MOST_SENTENCES], "/: has more faults"]
 
 
@@ -151,7 +151,7 @@ def read(kind: str, data: bytes | str, where: str) -> dict[str, Any]:
     Raises:
         PlannerError: E_JSON, E_SCHEMA.
     """
-    document = canonical.loads(data, where)
+    document = canonical_json.loads(data, where)
     check(kind, document, where)
     assert isinstance(document, dict)
     return document
@@ -164,7 +164,7 @@ def completed(kind: str, document: Any) -> Any:
     """
     if not isinstance(document, dict):
         return document
-    from git_planner.rules.strict import without_nulls
+    from git_planner.rules.documents.strict_mode import without_nulls
 
     filled = without_nulls(document, _file(kind))
     return {"schema": _file(kind)["$id"], **filled}
@@ -180,7 +180,7 @@ def parse_directive(
     """
     whole = completed("directive", document)
     check("directive", whole, where, families=families, blocked=blocked)
-    from git_planner.rules.directive import directive_from
+    from git_planner.rules.planning.directive import directive_from
 
     return directive_from(whole)
 
@@ -194,7 +194,7 @@ def _file(kind: str) -> dict[str, Any]:
             hint=f"kinds: {', '.join((*KINDS, *PARTS))}",
         )
     with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
-        found = canonical.loads_ours(file.read())
+        found = canonical_json.loads_ours(file.read())
     assert isinstance(found, dict)
     return found
 
@@ -305,4 +305,4 @@ def _faults(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
     wants_text = node.get("type") == "string" and not isinstance(error.instance, str)
     if wants_text and error.validator in ("enum", "const", "not"):
         return  # its type is wrong, which is said already
-    yield from sentences.faults(path, str(error.validator), error.validator_value, error.instance, node)
+    yield from messages.faults(path, str(error.validator), error.validator_value, error.instance, node)

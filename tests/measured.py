@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from git_planner.rules import canonical
-from git_planner.rules.directive import Directive, State
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.directive import Directive, State
 from tests.lab import Lab
 
 POLICY = """\
@@ -86,14 +86,14 @@ def iteration(
         threshold=None,
         packet="0" * 64,
         directive=DIRECTIVE,
-        directive_digest=canonical.digest(DIRECTIVE.document()),
+        directive_digest=canonical_json.digest(DIRECTIVE.document()),
         planner={"name": "offline", "model": None, "attempts": 1, "seconds": 0.0},
         created_at="2026-11-21T00:00:00Z",
     )
     for name, value in fields.items():
         state = State(**{**{each: getattr(state, each) for each in state.__dataclass_fields__}, name: value})
     lab.git("checkout", "-q", "-b", state.branch, state.base)
-    start = lab.commit("state", {".advisor/state.json": canonical.dumps(state.document())})
+    start = lab.commit("state", {".advisor/state.json": canonical_json.dumps(state.document())})
     if trusted:
         lab.git("update-ref", f"refs/planner/iterations/{number:04d}", start)
     return state

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from git_planner.rules import canonical, names
-from git_planner.rules.record import Measured, Record
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Measured, Record
 from tests.lab import Lab
 
 
@@ -41,5 +42,5 @@ def record(number: int, commit: str, value: float | None, family: str, **more: A
 def keep(lab: Lab, *rows: Record) -> None:
     """Put records on the default plan's ledger."""
     for row in rows:
-        path = names.record_path(row.id)
-        lab.rival("refs/heads/plan/default", path, canonical.dumps(row.document()).decode())
+        path = refnames.record_path(row.id)
+        lab.rival("refs/heads/plan/default", path, canonical_json.dumps(row.document()).decode())

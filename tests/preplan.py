@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Any
 
-from git_planner.rules.plan_options import render
-from git_planner.rules.review import END, HEADINGS
+from git_planner.rules.discovery.options import render
+from git_planner.rules.discovery.review import END, HEADINGS
 from tests.lab import Lab
 from tests.workshop import FILES, POLICY
 

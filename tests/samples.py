@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from git_planner.rules.directive import Directive, State
-from git_planner.rules.planning_plan import PlanningPlan, PlanStep
-from git_planner.rules.record import Measured, Record, Tests
+from git_planner.rules.planning.directive import Directive, State
+from git_planner.rules.planning.planning_plan import PlanningPlan, PlanStep
+from git_planner.rules.records.record import Measured, Record, Tests
 
 OID, OTHER, DIGEST = "a" * 40, "0123456789abcdef" * 4, "c" * 64
 TIME = "2026-11-21T11:40:55Z"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.pair_numbers import Pairs
+from git_planner.rules.stats.pairs import Pairs
 from git_planner.shipped import shipped
 from tests.lab import Lab
 

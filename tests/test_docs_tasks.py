@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from git_planner.rules.transitions import TRANSITIONS
+from git_planner.rules.tasks.transitions import TRANSITIONS
 from tests.test_readme import read
 
 

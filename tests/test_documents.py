@@ -16,13 +16,14 @@ from jsonschema import Draft202012Validator
 
 from git_planner import documents
 from git_planner.errors import CODES, PlannerError
-from git_planner.rules import canonical, planning_plan
-from git_planner.rules.directive import Directive, directive_from, state_from
-from git_planner.rules.plan import new_plan, with_steps
-from git_planner.rules.policy_document import policy_from, policy_problems
-from git_planner.rules.record import REASONS, Record, from_document
-from git_planner.rules.task import FIELDS, STATUSES
-from git_planner.rules.transitions import TRANSITIONS
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import planning_plan
+from git_planner.rules.planning.directive import Directive, directive_from, state_from
+from git_planner.rules.plans.plan import new_plan, with_steps
+from git_planner.rules.policy.parse import policy_from, policy_problems
+from git_planner.rules.records.record import REASONS, Record, from_document
+from git_planner.rules.tasks.task import FIELDS, STATUSES
+from git_planner.rules.tasks.transitions import TRANSITIONS
 from tests import samples
 
 JUNK = st.recursive(
@@ -41,7 +42,7 @@ FAMILY_WORDS = "the strategy family, with its 'family:' prefix; one of those tha
 
 def stored(document: Any) -> Any:
     """A document as it comes back from a file."""
-    return canonical.loads(canonical.dumps(document), "a file")
+    return canonical_json.loads(canonical_json.dumps(document), "a file")
 
 
 def directive(**changes: Any) -> Any:
@@ -340,7 +341,9 @@ def test_every_limit_of_a_planning_plan_is_enforced(key: str, value: Any, place:
 
 def test_check_and_read_refuse_with_one_detail_a_fault() -> None:
     with pytest.raises(PlannerError) as raised:
-        documents.read("directive", canonical.dumps(directive(risk=1, objective="")), "plan/x:directive.json")
+        documents.read(
+            "directive", canonical_json.dumps(directive(risk=1, objective="")), "plan/x:directive.json"
+        )
     error = raised.value
     assert (error.code, error.message, error.hint, error.details) == (
         "E_SCHEMA",

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from git_planner import documents
-from git_planner.rules import planning_plan
-from git_planner.rules.directive import Directive
-from git_planner.rules.strict import DROPPED, strict_form, without_nulls
+from git_planner.rules.documents.strict_mode import DROPPED, strict_form, without_nulls
+from git_planner.rules.planning import planning_plan
+from git_planner.rules.planning.directive import Directive
 from tests import samples
 from tests.test_documents import JUNK, nodes, stored
 

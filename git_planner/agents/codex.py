@@ -16,7 +16,7 @@ from git_planner.agents.running import run_agent
 from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
-from git_planner.rules.policy import Policy
+from git_planner.rules.policy.policy import Policy
 
 API_MODEL = "gpt-5.2-pro"
 LAST_MESSAGE = "last_message"

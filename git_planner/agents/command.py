@@ -25,7 +25,7 @@ from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.process import Finished
-from git_planner.rules.policy import Policy, Program
+from git_planner.rules.policy.policy import Policy, Program
 
 NAME = "command"
 

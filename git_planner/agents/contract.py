@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from git_planner.rules.directive import Directive
+from git_planner.rules.planning.directive import Directive
 
 Tell = Callable[[str], None]
 AnswerKind = Literal["directive", "plan-options", "planning-plan"]

@@ -21,7 +21,7 @@ from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
 from git_planner.process import Finished
-from git_planner.rules.policy import Policy
+from git_planner.rules.policy.policy import Policy
 
 NAME = "gemini"
 # What is on stdin comes first; '-p' makes gemini work without a terminal.

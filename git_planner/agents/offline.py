@@ -15,8 +15,8 @@ from git_planner.agents.contract import Sheet, Usage
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.writing import WritingAgent
 from git_planner.config import Settings
-from git_planner.rules.names import number
-from git_planner.rules.policy import Policy
+from git_planner.rules.policy.policy import Policy
+from git_planner.rules.refnames import number
 
 NAME = "offline"
 _MOST = 2.0**53 - 1

@@ -19,8 +19,13 @@ from git_planner.agents.contract import Answer, AnswerKind, Request, Tell, Usage
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.running import PROMPT, keep
 from git_planner.errors import PlannerError
-from git_planner.rules.extract import DIRECTIVE_KEYS, PLAN_OPTIONS_KEYS, PLANNING_PLAN_KEYS, extract
-from git_planner.rules.stop import PASSING_AGENT
+from git_planner.rules.documents.extract_json import (
+    DIRECTIVE_KEYS,
+    PLAN_OPTIONS_KEYS,
+    PLANNING_PLAN_KEYS,
+    extract,
+)
+from git_planner.rules.iterations.stop import PASSING_AGENT
 
 OUTCOME, PACKET, SCHEMA, STRICT_SCHEMA = "outcome.json", "packet.json", "schema.json", "strict_schema.json"
 _KEYS = {"directive": DIRECTIVE_KEYS, "plan-options": PLAN_OPTIONS_KEYS, "planning-plan": PLANNING_PLAN_KEYS}

@@ -9,7 +9,7 @@ from typing import Any
 from git_planner.agents.contract import Critic, Implementer, Planner, Researcher
 from git_planner.config import Settings
 from git_planner.errors import PlannerError
-from git_planner.rules.policy import Policy
+from git_planner.rules.policy.policy import Policy
 
 # name -> (module, function taking policy and options, what it is in a line)
 Row = tuple[str, str, str]

@@ -10,7 +10,7 @@ from git_planner import process, redact, whole
 from git_planner.gitio.git import environment
 from git_planner.host.identity import expected, identity
 from git_planner.process import Finished, Started
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 
 PROMPT, COMMAND, PROCESS, STDOUT, STDERR = "prompt.md", "command.json", "process.json", "stdout", "stderr"
 
@@ -80,5 +80,5 @@ def keep(path: Path, content: str | Mapping[str, Any]) -> None:
     if isinstance(content, str):
         data = redact.text(content).encode("utf-8", "replace")
     else:
-        data = canonical.dumps(redact.document(content))
+        data = canonical_json.dumps(redact.document(content))
     whole.put(path, data, 0o600)

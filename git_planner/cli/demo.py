@@ -13,8 +13,8 @@ import click
 from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.names import number
-from git_planner.rules.record import REASONS, Record
+from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.refnames import number
 
 PICTURE = "cycles.svg"
 HEADINGS = ("iteration", "what was tried", "verdict", "cycles", "delta", "reason")

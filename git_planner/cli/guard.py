@@ -65,12 +65,12 @@ def guard() -> None:
 @json_option
 def matrix(as_json: bool) -> int:
     """Print the coverage matrix: ways to make or move a commit, kinds of change, and what catches each."""
-    from git_planner.rules import guard_matrix
+    from git_planner.rules.guard import coverage_matrix
 
     if as_json:
-        emit(guard_matrix.document())
+        emit(coverage_matrix.document())
     else:
-        click.echo(guard_matrix.table(), nl=False)
+        click.echo(coverage_matrix.table(), nl=False)
     return DONE
 
 

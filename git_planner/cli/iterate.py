@@ -21,7 +21,7 @@ from git_planner.cli.shared import (
 )
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.names import number as shown
+from git_planner.rules.refnames import number as shown
 
 PLANNERS = ("codex", "api", "manual", "offline", "command")
 IMPLEMENTERS = ("codex", "command", "patches")

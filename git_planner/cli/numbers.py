@@ -15,7 +15,7 @@ from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.noise import Found
-    from git_planner.rules.simulation import Evidence
+    from git_planner.rules.stats.simulation import Evidence
 
 
 @click.command()

@@ -264,7 +264,7 @@ def status(plan: str | None, as_json: bool) -> int:
 
 
 def _status_lines(found: Status) -> list[str]:
-    from git_planner.rules.names import number
+    from git_planner.rules.refnames import number
 
     lines = [
         f"PLAN: {_cut(found.plan + (': ' + found.goal if found.goal else ''), ATTEMPT)}",
@@ -334,7 +334,7 @@ def list_plans(as_json: bool) -> int:
 
 
 def _row(plan: Listed) -> str:
-    from git_planner.rules.names import number
+    from git_planner.rules.refnames import number
 
     tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
     best = f"best {number(plan.best)}" if plan.best is not None else "no best"
@@ -387,7 +387,7 @@ def validate(what: str, as_json: bool) -> int:
     Exit status 1 when it is not valid, with one line a fault: a JSON pointer and what is wrong there.
     """
     from git_planner.flows.validate import judge_document, load
-    from git_planner.rules.canonical import MAX_BYTES
+    from git_planner.rules.documents.canonical_json import MAX_BYTES
 
     if what == "-":
         data, where = sys.stdin.buffer.read(MAX_BYTES + 1), "stdin"

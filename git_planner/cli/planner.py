@@ -8,8 +8,8 @@ import click
 
 from git_planner.cli.shared import emit, json_option, say, tell
 from git_planner.errors import DONE, NO
-from git_planner.flows.finding import Finding
 from git_planner.gitio.repository import open_repository
+from git_planner.rules.diagnostic import Finding
 
 ordinary_option = click.option(
     "--ordinary",

@@ -73,7 +73,7 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
     repo = open_repository()
     plans = _plans(repo, plan, everything=everything)
     if jsonl:
-        from git_planner.rules.legacy import as_row
+        from git_planner.rules.records.legacy_log import as_row
 
         for each in records.whole(repo, plans, last):
             click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))

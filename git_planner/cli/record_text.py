@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from git_planner.rules.ledger import turns
-from git_planner.rules.names import HEADS, number
-from git_planner.rules.record import REASONS, Record
+from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.records.row import turns
+from git_planner.rules.refnames import HEADS, number
 
 if TYPE_CHECKING:
     from git_planner.flows.record import Recorded
     from git_planner.flows.records import Comparison
-    from git_planner.rules.comparison import Comparison as Pairs
-    from git_planner.rules.ledger import Row
+    from git_planner.rules.records.comparison import Comparison as Pairs
+    from git_planner.rules.records.row import Row
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
 

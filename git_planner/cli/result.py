@@ -9,7 +9,7 @@ import click
 from git_planner.cli.shared import candidates, emit, json_option, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.result import SAID, Said
+from git_planner.rules.delegation.outcome import SAID, Said
 
 
 @click.command(short_help="Say how the work on a task ended.")

@@ -22,13 +22,13 @@ from git_planner.cli.shared import (
 )
 from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.holding import Claim
     from git_planner.flows.tasks import Wanted
-    from git_planner.rules.readiness import Each
-    from git_planner.rules.task import Brief, Status, Task
+    from git_planner.rules.tasks.readiness import Each
+    from git_planner.rules.tasks.task import Brief, Status, Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 # From a plan's name and its tasks to those that are shown.
@@ -76,7 +76,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     from git_planner.flows.tasks import add_task
 
     repo = open_repository()
-    made = add_task(repo, plan, _wanted(title=title, **asked), names.token(16))
+    made = add_task(repo, plan, _wanted(title=title, **asked), refnames.token(16))
     _tell_task(current_plan(repo, plan), made, as_json)
     return DONE
 
@@ -87,7 +87,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
 @json_option
 def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
     """List the tasks of a plan by number."""
-    from git_planner.rules.transitions import status_named
+    from git_planner.rules.tasks.transitions import status_named
 
     wanted = {status_named(name) for name in statuses}
     _list(open_repository(), plan, as_json, lambda _, tasks: _in(tasks, wanted))
@@ -104,7 +104,7 @@ def _in(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
 def ready(plan: str | None, as_json: bool) -> int:
     """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
     from git_planner.flows.holding import held
-    from git_planner.rules import readiness
+    from git_planner.rules.tasks import readiness
 
     repo = open_repository()
     _list(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name, repo.now())))
@@ -152,7 +152,7 @@ def update(
     FIELD is one of owner, reason, read_scope, write_scope, acceptance, actions, verify, dependencies.
     """
     from git_planner.flows.tasks import update_task
-    from git_planner.rules.transitions import status_named
+    from git_planner.rules.tasks.transitions import status_named
 
     repo, name = _open(plan)
     wanted = None if status is None else status_named(status)
@@ -191,7 +191,7 @@ def claim(
     made there first, and given back by the next 'git plan push' after it has ended here.
     """
     from git_planner.flows.claims import Claimant, claim_task
-    from git_planner.rules.clock import later
+    from git_planner.rules.timestamps import later
 
     repo, name = _open(plan)
     now = repo.now()
@@ -249,7 +249,7 @@ def input_(
 ) -> int:
     """Ask a question: the task waits for an answer, and the question stands in its handoff."""
     from git_planner.flows.tasks import ask
-    from git_planner.rules.task import Question
+    from git_planner.rules.tasks.task import Question
 
     repo, name = _open(plan)
     question = Question(repo.now(), by or repo.ident(), summary, tuple(details), next_)
@@ -266,7 +266,7 @@ def input_(
 def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
     """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
     from git_planner.flows.tasks import answer as run
-    from git_planner.rules.task import Reply
+    from git_planner.rules.tasks.task import Reply
 
     repo, name = _open(plan)
     _tell_task(name, run(repo, name, task_id, Reply(repo.now(), by or repo.ident(), text)), as_json)
@@ -377,7 +377,7 @@ def _open(plan: str | None) -> tuple[Repository, str]:
 def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
     from git_planner.errors import PlannerError
     from git_planner.flows.tasks import CLEARABLE, Wanted
-    from git_planner.rules.commands import command
+    from git_planner.rules.policy.command_line import command
 
     for name in asked.get("clear", ()):
         if name not in CLEARABLE:

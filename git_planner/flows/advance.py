@@ -19,9 +19,11 @@ from git_planner.gitio.git import Batch
 from git_planner.gitio.history import Logged, log
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
-from git_planner.rules import canonical, names, pages
-from git_planner.rules.advance import Branch, Commit, History, advanced, history, read_commit
-from git_planner.rules.task import Task, task_from, task_id_for, task_number
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks.follow_history import Branch, Commit, History, advanced, history, read_commit
+from git_planner.rules.tasks.task import Task, task_from, task_id_for, task_number
 
 # From a task and what stands of it to the task with what else is known, and that in words.
 Prove = Callable[[Task, History], tuple[Task, str | None]]
@@ -87,10 +89,10 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
         tip = batch.info(ref)
         if tip is None:
             return []
-        state = batch.read(f"{tip[0]}:{names.STATE_FILE}")
-        iteration = iteration_of(state) if names.parse_iteration(ref) else None
+        state = batch.read(f"{tip[0]}:{refnames.STATE_FILE}")
+        iteration = iteration_of(state) if refnames.parse_iteration(ref) else None
         plan = iteration[0] if iteration else plan_setting(repo)
-        if batch.info(names.plan_ref(plan)) is None:
+        if batch.info(refnames.plan_ref(plan)) is None:
             return []
         fresh = _fresh(repo, plan, ref, tip[0])
         if fresh is None or (state is not None and iteration is None):
@@ -101,7 +103,7 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
     found = [
         _as_named(advance_plan(repo, each), fresh)
         for each in others
-        if each is not None and _is_plan(each) and repo.maybe(names.plan_ref(each)) is not None
+        if each is not None and _is_plan(each) and repo.maybe(refnames.plan_ref(each)) is not None
     ]
     if quick is None:
         return [*found, _as_named(advance_plan(repo, plan), fresh)]
@@ -123,7 +125,7 @@ def advance_plan(
     Raises:
         PlannerError: E_NO_PLAN, and as `advance_branch`.
     """
-    ref, own = names.plan_ref(plan), Pages(repo, plan)
+    ref, own = refnames.plan_ref(plan), Pages(repo, plan)
     with repo.git.batch() as batch:
         # The plan first: a commit that it lists by now is on the branches that are read after it.
         found = own.read(Store(repo).snapshot(ref, batch))
@@ -156,23 +158,27 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[Branch]:
         repo: the repository.
         about: the plan's first page.
     """
-    form = ("--format=%(objectname) %(objecttype) %(refname)", names.HEADS, "refs/remotes/")
+    form = ("--format=%(objectname) %(objecttype) %(refname)", refnames.HEADS, "refs/remotes/")
     # A listing may miss a branch that another process replaces at that moment, and its work would count as
     # gone; two in a row do not.
     lines = [line for _ in range(2) for line in repo.git.line("for-each-ref", *form).splitlines()]
     tips: dict[str, str] = {}
     for line in lines:
         oid, kind, ref = line.split(" ", 2)
-        short = ref.split("/", 2 if ref.startswith(names.HEADS) else 3)[-1]
-        if kind == "commit" and not short.startswith((names.PLAN, names.TOURNAMENT)) and short != "HEAD":
+        short = ref.split("/", 2 if ref.startswith(refnames.HEADS) else 3)[-1]
+        if (
+            kind == "commit"
+            and not short.startswith((refnames.PLAN, refnames.TOURNAMENT))
+            and short != "HEAD"
+        ):
             tips[ref] = oid
-    iterations = [ref for ref in tips if names.parse_iteration(ref)]
+    iterations = [ref for ref in tips if refnames.parse_iteration(ref)]
     states = Store(repo).read_all(iterations, ".advisor") if iterations else {}
     trunk = _trunk(repo, about, tips)
     found = []
     for ref, oid in tips.items():
         plan, base = iteration_of(states.get(ref, {}).get("state.json")) or (None, None)
-        remote = not ref.startswith(names.HEADS)
+        remote = not ref.startswith(refnames.HEADS)
         found.append(Branch(ref, oid, plan, base, trunk=ref == trunk, remote=remote))
     return found
 
@@ -200,7 +206,7 @@ def read_history(
 def iteration_of(state: bytes | None) -> tuple[str, str] | None:
     """The plan and the base that an iteration's state names; None when that is no state."""
     with suppress(PlannerError, KeyError, TypeError):
-        document = canonical.loads_ours(state or b"")
+        document = canonical_json.loads_ours(state or b"")
         plan, base = document["plan"], document["base"]
         if isinstance(plan, str) and isinstance(base, str) and _is_plan(plan):
             return plan, base
@@ -236,7 +242,7 @@ def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | No
     if not work:
         return Advanced(own.plan)
     seen, outcome = History(work, {each.oid: each for each in fresh}), _Outcome()
-    ref = names.plan_ref(own.plan)
+    ref = refnames.plan_ref(own.plan)
     deciding = _Deciding(own, seen, outcome, quick=True)
 
     def decide(at: Mapping[str, Snapshot]) -> list[Step]:
@@ -245,7 +251,7 @@ def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | No
             found |= own.read(at[ref], page)
         return deciding.steps(found, work.keys(), at)
 
-    claims = (names.claim_ref(own.plan, task_id_for(number)) for number in work)
+    claims = (refnames.claim_ref(own.plan, task_id_for(number)) for number in work)
     moved = Store(own.repo, batch=batch).transact([ref, *claims], decide)
     own.accepted(outcome.edits, Snapshot(ref, moved[ref], batch))
     return None if outcome.unsure else outcome.result(own.plan)
@@ -274,7 +280,7 @@ class _Deciding(NamedTuple):
             change = self._change(task_from(known[number]))
             if change is None:
                 continue
-            ref = names.claim_ref(own.plan, change.after.id)
+            ref = refnames.claim_ref(own.plan, change.after.id)
             claim = at.get(ref)
             if change.after.status != change.before.status and claim is not None and claim.tip is not None:
                 if _by_process(claim, own.repo):
@@ -283,7 +289,7 @@ class _Deciding(NamedTuple):
                 ended.append(Delete(ref))
             outcome.changes.append(change)
         outcome.edits = self._edits(found)
-        return [Write(names.plan_ref(own.plan), outcome.edits, _message(own.plan, outcome)), *ended]
+        return [Write(refnames.plan_ref(own.plan), outcome.edits, _message(own.plan, outcome)), *ended]
 
     def _edits(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | None]:
         changes = self.outcome.changes
@@ -317,7 +323,7 @@ def _by_process(seen: Snapshot, repo: Repository) -> bool:
 
 
 def _claims(repo: Repository, plan: str) -> list[str]:
-    prefix = f"{names.CLAIMS}{plan}/"
+    prefix = f"{refnames.CLAIMS}{plan}/"
     return [prefix + name for name in Store(repo).numbers(prefix)]
 
 
@@ -341,8 +347,8 @@ def _lost(repo: Repository, oids: Sequence[str], before: Sequence[str]) -> list[
 def _trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, str]) -> str | None:
     """The ref of the base branch: what the configuration says, what the plan began from, the usual names."""
     for name in (repo.config("planner.base"), about["base_ref"], *_USUAL_TRUNKS):
-        if name and not name.startswith(names.ITER):
-            for ref in (names.HEADS + name, f"refs/remotes/origin/{name}"):
+        if name and not name.startswith(refnames.ITER):
+            for ref in (refnames.HEADS + name, f"refs/remotes/origin/{name}"):
                 if ref in tips:
                     return ref
     return None
@@ -362,7 +368,7 @@ def _commit(each: Logged) -> Commit:
 
 def _is_plan(name: str) -> bool:
     with suppress(PlannerError):
-        return bool(names.check_plan_name(name))
+        return bool(refnames.check_plan_name(name))
     return False
 
 

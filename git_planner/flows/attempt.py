@@ -17,8 +17,8 @@ from git_planner.flows.leavings import UNREADABLE, Leavings, Work, shortened, su
 from git_planner.flows.record import Recorded, record, record_failure
 from git_planner.gitio import iteration_tree
 from git_planner.gitio.store import Message
-from git_planner.rules.directive import State
-from git_planner.rules.stop import is_passing
+from git_planner.rules.iterations.stop import is_passing
+from git_planner.rules.planning.directive import State
 
 
 @dataclass(frozen=True, slots=True)

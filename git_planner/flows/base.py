@@ -9,8 +9,8 @@ from git_planner.config import policy_at, settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
-from git_planner.rules import names
-from git_planner.rules.policy import Policy
+from git_planner.rules import refnames
+from git_planner.rules.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +37,28 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     """
     if from_ref is not None:
         return _named(repo, plan, from_ref)
-    best = names.best_ref(plan)
+    best = refnames.best_ref(plan)
     oid_or_none = repo.maybe(best) or _shared(repo, best)
     if oid_or_none is not None:
-        return Base(oid_or_none, best.removeprefix(names.HEADS), policy_at(repo, oid_or_none))
+        return Base(oid_or_none, best.removeprefix(refnames.HEADS), policy_at(repo, oid_or_none))
     # What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
     # asked only where there is nothing else.
     known = Judge(repo).trunk
     branch = known[0] if known is not None else policy_at(repo, repo.resolve("HEAD")).base
-    for ref in (names.HEADS + branch, f"refs/remotes/origin/{branch}"):
+    for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
         found = repo.maybe(ref)
         if found is not None:
             return Base(found, branch, policy_at(repo, found))
     raise PlannerError(
         "E_UNKNOWN_REF",
-        f"the base branch '{branch}' that '{names.POLICY_FILE}' names does not exist",
+        f"the base branch '{branch}' that '{refnames.POLICY_FILE}' names does not exist",
         hint="name a start with '--from', or set 'base' in the policy",
     )
 
 
 def _shared(repo: Repository, best: str) -> str | None:
     """The remote's rolling best as it was last fetched; a fresh clone has no other."""
-    name = f"{settings(repo).remote}/{best.removeprefix(names.HEADS)}"
+    name = f"{settings(repo).remote}/{best.removeprefix(refnames.HEADS)}"
     oid = repo.maybe(f"refs/remotes/{name}")
     if oid is not None:
         _check_trusted(repo, name, oid)
@@ -69,7 +69,7 @@ def _named(repo: Repository, plan: str, from_ref: str) -> Base:
     oid = repo.resolve(from_ref)
     _check_trusted(repo, from_ref, oid)
     ref, policy = _short(repo, from_ref, oid), policy_at(repo, oid)
-    if ref == policy.base and repo.maybe(names.best_ref(plan)) is not None:
+    if ref == policy.base and repo.maybe(refnames.best_ref(plan)) is not None:
         # Chosen though there is a best: 'heads/main' is the same to git, and tells it from what is usual.
         ref = f"heads/{ref}"
     return Base(oid, ref, policy)
@@ -96,7 +96,7 @@ def _check_trusted(repo: Repository, name: str, oid: str) -> None:
 
 def tip_of(repo: Repository, ref: str) -> str | None:
     """The commit a base's name stands for now; None when the name is gone."""
-    for full in (names.HEADS + ref, f"refs/remotes/origin/{ref}"):
+    for full in (refnames.HEADS + ref, f"refs/remotes/origin/{ref}"):
         found = repo.maybe(full)
         if found is not None:
             return found
@@ -110,7 +110,7 @@ def taken_numbers(repo: Repository, prefix: str) -> set[int]:
         prefix: 'iter/' or 'plan/'.
     """
     lines = repo.git.line(
-        "for-each-ref", "--format=%(refname)", names.HEADS + prefix, f"refs/remotes/*/{prefix}**"
+        "for-each-ref", "--format=%(refname)", refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**"
     )
     found = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
     return {int(each[1]) for each in found if each}
@@ -121,6 +121,6 @@ def _short(repo: Repository, name: str, oid: str) -> str:
         "rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options", name
     )
     full = result.stdout.decode(errors="replace").strip()
-    if result.status == 0 and full.startswith(names.HEADS):
-        return full.removeprefix(names.HEADS)
+    if result.status == 0 and full.startswith(refnames.HEADS):
+        return full.removeprefix(refnames.HEADS)
     return name if full.startswith("refs/") else oid

@@ -21,11 +21,13 @@ from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step
 from git_planner.host import identity
-from git_planner.rules import canonical, names, transitions
-from git_planner.rules.assignment import directive_of
-from git_planner.rules.clock import later
-from git_planner.rules.directive import State
-from git_planner.rules.task import Task
+from git_planner.rules import refnames
+from git_planner.rules.delegation.task_prompt import directive_of
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.directive import State
+from git_planner.rules.tasks import transitions
+from git_planner.rules.tasks.task import Task
+from git_planner.rules.timestamps import later
 
 # Seconds that a claim outlives its run's deadline, for whoever can only see the time.
 SLACK = 3600.0
@@ -63,10 +65,10 @@ class Intent:
     who: Claimant
 
     @property
-    def iteration(self) -> names.Iteration:
+    def iteration(self) -> refnames.Iteration:
         """The name of its branch: unlike that of every other attempt at every other task."""
         again = f" {self.attempt}" if self.attempt > 1 else ""
-        return names.Iteration(self.number, names.slug(f"{self.task.id}{again} {self.task.title}"))
+        return refnames.Iteration(self.number, refnames.slug(f"{self.task.id}{again} {self.task.title}"))
 
     @property
     def attempt(self) -> int:
@@ -78,7 +80,7 @@ class Intent:
         task = self.task
         if task.status == "in_progress":
             task = transitions.put_back(task)
-        return claim_of(task, self.plan, self.who, names.token(20))
+        return claim_of(task, self.plan, self.who, refnames.token(20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Cal
         now=now,
         expires_at=later(now, terms.seconds + SLACK),
         process=identity.identity(os.getpid()),
-        run=names.new_id(now),
+        run=refnames.new_id(now),
         base=base.oid,
     )
     return Intent(found.plan, task, base, number(), who)
@@ -167,7 +169,7 @@ def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] |
         PlannerError: E_BUSY, E_TRANSITION, E_CONFLICT when somebody was faster; then nothing was changed.
     """
     iteration, who = wish.iteration, replace(wish.who, branch=wish.iteration.branch)
-    trusted = f"{names.ITERATIONS}{wish.number:04d}"
+    trusted = f"{refnames.ITERATIONS}{wish.number:04d}"
     made: list[tuple[State, str]] = []
 
     def steps(seen: Mapping[str, Snapshot], task: Task) -> Sequence[Step]:
@@ -175,7 +177,7 @@ def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] |
             if seen[ref].tip is not None:
                 raise PlannerError("E_CONFLICT", f"'{ref}' exists already", hint="run the command again")
         state = _state(wish, task)
-        documents.check("state", state.document(), names.STATE_FILE)
+        documents.check("state", state.document(), refnames.STATE_FILE)
         commit = state_commit(repo, state)
         made[:] = [(state, commit)]
         return [Move(iteration.ref, commit), Move(trusted, commit)]
@@ -200,9 +202,9 @@ def _state(wish: Intent, task: Task) -> State:
         base_ref=wish.base.ref,
         goal="best",
         threshold=None,
-        packet=canonical.digest(task.document()),
+        packet=canonical_json.digest(task.document()),
         directive=directive,
-        directive_digest=canonical.digest(directive.document()),
+        directive_digest=canonical_json.digest(directive.document()),
         planner={"name": TASK, "model": None, "attempts": 0, "seconds": 0},
         created_at=wish.who.now,
     )

@@ -18,8 +18,8 @@ from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store, Tag
-from git_planner.rules import names
-from git_planner.rules.record import Record, best
+from git_planner.rules import refnames
+from git_planner.rules.records.record import Record, best
 
 TRIES = 5
 Did = Literal["created", "fetched", "forwarded", "unchanged", "ahead"]
@@ -91,7 +91,7 @@ def ensure(repo: Repository, plan: str | None, tell: Tell) -> Ensured:
             base raises.
     """
     name = current_plan(repo, plan)
-    ref = names.best_ref(name)
+    ref = refnames.best_ref(name)
     where = config.settings(repo).remote
     theirs = _fetched(repo, where, ref, tell) if _has_remote(repo, where) else None
     start = None if theirs or repo.maybe(ref) else find_base(repo, name, None).oid
@@ -107,7 +107,7 @@ def ensure(repo: Repository, plan: str | None, tell: Tell) -> Ensured:
 
     commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
-    return Ensured(ref.removeprefix(names.HEADS), commit, did)
+    return Ensured(ref.removeprefix(refnames.HEADS), commit, did)
 
 
 def tag(repo: Repository, plan: str | None) -> Tagged:
@@ -214,7 +214,7 @@ def _goal(
         return ours, "ahead"
     raise PlannerError(
         "E_CONFLICT",
-        f"'{ref.removeprefix(names.HEADS)}' and the remote's have gone different ways",
+        f"'{ref.removeprefix(refnames.HEADS)}' and the remote's have gone different ways",
         hint="settle it with 'git iterate best push'",
     )
 
@@ -225,7 +225,7 @@ def _source(repo: Repository, commit: str | None) -> str | None:
         return None
     with suppress(PlannerError):
         branch = config.policy_at(repo, commit).base
-        return repo.maybe(names.HEADS + branch)
+        return repo.maybe(refnames.HEADS + branch)
     return None
 
 
@@ -243,7 +243,7 @@ def _fetched(repo: Repository, where: str, ref: str, tell: Tell) -> str | None:
 def _tag_of(record: Record | None) -> str | None:
     if record is None or record.value is None or record.iteration is None or record.slug is None:
         return None
-    return names.best_tag(record.value, names.Iteration(record.iteration, record.slug))
+    return refnames.best_tag(record.value, refnames.Iteration(record.iteration, record.slug))
 
 
 def _updates(
@@ -251,12 +251,14 @@ def _updates(
 ) -> list[Update]:
     """Tags, best and ledger as the remote has them not. `tips`: what was reconciled with the remote."""
     here = {
-        **history.refs(repo.git, names.BEST_TAG, names.HEADS + names.ITER, names.HEADS + names.PLAN),
+        **history.refs(
+            repo.git, refnames.BEST_TAG, refnames.HEADS + refnames.ITER, refnames.HEADS + refnames.PLAN
+        ),
         **tips,
     }
-    wanted = [ref for ref in here if ref.startswith(names.BEST_TAG) and ref not in there]
+    wanted = [ref for ref in here if ref.startswith(refnames.BEST_TAG) and ref not in there]
     if not tags_only:
-        wanted += [ref for ref in (names.best_ref(plan), names.plan_ref(plan)) if ref in here]
+        wanted += [ref for ref in (refnames.best_ref(plan), refnames.plan_ref(plan)) if ref in here]
     return [Update(ref, here[ref], there.get(ref)) for ref in wanted if here[ref] != there.get(ref)]
 
 
@@ -267,15 +269,15 @@ def _branches(
 
     A lease on what was listed a moment ago keeps nobody's commit: what is not ours to move is not pushed.
     """
-    own = {names.HEADS + each.branch for each in ledger(repo, plan) if each.branch}
+    own = {refnames.HEADS + each.branch for each in ledger(repo, plan) if each.branch}
     here = {
         ref: oid
-        for ref, oid in history.refs(repo.git, names.HEADS + names.ITER).items()
-        if ref in own and names.parse_iteration(ref) and oid != there.get(ref)
+        for ref, oid in history.refs(repo.git, refnames.HEADS + refnames.ITER).items()
+        if ref in own and refnames.parse_iteration(ref) and oid != there.get(ref)
     }
     moved = [ref for ref, oid in here.items() if history.loses_nothing(repo.git, oid, there.get(ref))]
     left = [
-        f"'{ref.removeprefix(names.HEADS)}' has commits on '{where}' that ours has not, and stays so there"
+        f"'{ref.removeprefix(refnames.HEADS)}' has commits on '{where}' that ours has not, and stays so there"
         for ref in here
         if ref not in moved
     ]
@@ -283,5 +285,5 @@ def _branches(
 
 
 def _clashes(repo: Repository, there: Mapping[str, str]) -> list[str]:
-    here = history.refs(repo.git, names.BEST_TAG)
+    here = history.refs(repo.git, refnames.BEST_TAG)
     return [ref.removeprefix("refs/tags/") for ref, oid in here.items() if there.get(ref, oid) != oid]

@@ -14,9 +14,11 @@ from git_planner.flows.packet import Wish
 from git_planner.flows.pages import Pages, check_single
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
-from git_planner.rules import canonical, names, pages
-from git_planner.rules import packet as packets
-from git_planner.rules import plan as plans
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import packet as packets
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
 
 Goal = Literal["best", "threshold"]
 
@@ -109,7 +111,7 @@ def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
         PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
     """
     with repo.git.batch() as batch:
-        return plan_in(repo, Store(repo).snapshot(names.plan_ref(plan), batch), plan)
+        return plan_in(repo, Store(repo).snapshot(refnames.plan_ref(plan), batch), plan)
 
 
 def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
@@ -125,12 +127,12 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
         PlannerError: E_MERGE when two of its tasks have one number; E_SCHEMA.
     """
     check_single(document, plan)
-    folder = names.plan_dir(plan)
+    folder = refnames.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
     for name, page in plans.paged(document).items():
         masked = redact.document(page)
         documents.check("plan", masked, f"{folder}/{name}")
-        edits[f"{folder}/{name}"] = canonical.dumps(masked)
+        edits[f"{folder}/{name}"] = canonical_json.dumps(masked)
     return edits
 
 

@@ -9,8 +9,8 @@ from git_planner.flows.instrument import instrument
 from git_planner.flows.trust import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
-from git_planner.rules.policy import pathspecs
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import pathspecs
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from git_planner.flows.runs import OUT, RESULT, Pulse, Run
 from git_planner.flows.tasks import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import assignment
-from git_planner.rules.policy import Policy
+from git_planner.rules.delegation import task_prompt
+from git_planner.rules.policy.policy import Policy
 
 _LAST = 5
 
@@ -104,7 +104,7 @@ class Carrier:
 
     def _prompt(self, begun: Begun, run: Run) -> str:
         found, task, policy = read_tasks(self.repo, run.plan), begun.task, begun.base.policy
-        setting = assignment.Setting(
+        setting = task_prompt.Setting(
             plan=run.plan,
             goal=str(found.about.get("goal", "")),
             run=run.run,
@@ -114,7 +114,7 @@ class Carrier:
             reports=run.reports,
             program=shlex.quote(_program()),
         )
-        return assignment.prompt(text("task"), task, setting, policy.prompt_budget)
+        return task_prompt.prompt(text("task"), task, setting, policy.prompt_budget)
 
 
 def _program() -> str:

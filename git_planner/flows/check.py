@@ -13,9 +13,10 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Difference, Judge, shown
 from git_planner.judging.moves import Moves, newer, parse_moves, state_differences
-from git_planner.rules import names, scope
-from git_planner.rules.guard import CHECK_SCHEMA, Verdict, kind_of
-from git_planner.rules.policy import pathspecs
+from git_planner.rules import refnames
+from git_planner.rules.guard import scope
+from git_planner.rules.guard.guard import CHECK_SCHEMA, Verdict, kind_of
+from git_planner.rules.policy.policy import pathspecs
 
 _FIXES = {
     "guard": "take the change back, or propose it to the base branch with 'git planner guard propose'",
@@ -69,7 +70,7 @@ def check_range(
     """
     judge = Judge(repo, base)
     start, tip = _ends(judge, range_)
-    kind = kind_of(names.HEADS + (head or _branch(repo, range_) or ""))
+    kind = kind_of(refnames.HEADS + (head or _branch(repo, range_) or ""))
     findings: list[Verdict] = []
     commits = history.commits(repo.git, start, tip)
     anchor: str | None = None
@@ -107,7 +108,7 @@ def check_received(repo: Repository, lines: str) -> Checked:
         except PlannerError as error:
             findings += _told(error, move.ref, move.new)
             continue
-        known = [f"^{oid}" for oid in history.refs(repo.git, names.HEADS).values()]
+        known = [f"^{oid}" for oid in history.refs(repo.git, refnames.HEADS).values()]
         arrived = repo.git.line("rev-list", str(move.new), *known, "--not", "--all").split()
         anchor = next(judge.anchors(str(move.new)), None)
         for commit in arrived if kind != "start" else ():
@@ -146,7 +147,7 @@ def _branch(repo: Repository, range_: str | None) -> str | None:
     end = (range_ or "..HEAD").partition("..")[2] or "HEAD"
     result = repo.git.run("rev-parse", "--symbolic-full-name", "--verify", "--quiet", end)
     name = result.stdout.decode(errors="replace").strip()
-    return name.removeprefix(names.HEADS) if name.startswith(names.HEADS) else None
+    return name.removeprefix(refnames.HEADS) if name.startswith(refnames.HEADS) else None
 
 
 def _commit(judge: Judge, commit: str) -> tuple[list[Verdict], str | None]:
@@ -165,7 +166,7 @@ def _commit(judge: Judge, commit: str) -> tuple[list[Verdict], str | None]:
 
 def _older(judge: Judge, commit: str, anchor: str) -> bool:
     """Whether a commit of a known iteration left the base branch before its iteration did."""
-    start = judge.repo.git.line("rev-list", "-1", commit, "--", f":(top,literal){names.STATE_FILE}")
+    start = judge.repo.git.line("rev-list", "-1", commit, "--", f":(top,literal){refnames.STATE_FILE}")
     if not start:
         return False
     began = next(judge.anchors(start), None)
@@ -184,7 +185,9 @@ def _scope(judge: Judge, base: str, tip: str) -> Iterator[Verdict]:
     def matching(patterns: tuple[str, ...]) -> set[str]:
         return {shown(each.path) for each in history.changes(git, base, tip, pathspecs(patterns))}
 
-    changed = [shown(each.path) for each in history.changes(git, base, tip) if each.path != names.STATE_FILE]
+    changed = [
+        shown(each.path) for each in history.changes(git, base, tip) if each.path != refnames.STATE_FILE
+    ]
     allowed = matching(policy.allow) if policy.allow else None
     forbidden = matching(policy.forbid) if policy.forbid else set()
     judged = scope.scope(changed, allowed, forbidden)
@@ -194,7 +197,7 @@ def _scope(judge: Judge, base: str, tip: str) -> Iterator[Verdict]:
 
 
 def _documents(repo: Repository, base: str, tip: str) -> Iterator[Verdict]:
-    specs = pathspecs((*staged.DOCUMENTS, names.STATE_FILE, names.POLICY_FILE))
+    specs = pathspecs((*staged.DOCUMENTS, refnames.STATE_FILE, refnames.POLICY_FILE))
     changed = [each for each in history.changes(repo.git, base, tip, specs) if each.status != "D"]
     contents = read_objects(repo.git, (each.new for each in changed)) if changed else iter(())
     for each, data in zip(changed, contents, strict=True):

@@ -13,10 +13,11 @@ from git_planner.flows.options import read_options
 from git_planner.flows.preplan import CHOICE, OPTIONS, REVIEWS, Desk, open_desk
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import canonical, names
-from git_planner.rules import plan as plans
-from git_planner.rules import plan_options as rules
-from git_planner.rules import review as reviews
+from git_planner.rules import refnames
+from git_planner.rules.discovery import options as rules
+from git_planner.rules.discovery import review as reviews
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import plan as plans
 
 SCHEMA = "git-planner/choice@1"
 
@@ -37,7 +38,7 @@ class Chosen:
         return {
             "schema": "git-planner/chosen@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "commit": self.commit,
             "changed": self.changed,
             "choice": dict(self.choice),
@@ -85,7 +86,10 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
             "steps": option["steps"],
         }
         documents.check("choice", choice, desk.path(CHOICE))
-        return {**plan_edits(_compiled(whole, choice), desk.plan), desk.path(CHOICE): canonical.dumps(choice)}
+        return {
+            **plan_edits(_compiled(whole, choice), desk.plan),
+            desk.path(CHOICE): canonical_json.dumps(choice),
+        }
 
     message = Message(
         f"plan {desk.plan}: option {letter} is chosen",
@@ -102,13 +106,13 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
 
 def _choice(desk: Desk, seen: Snapshot) -> dict[str, Any] | None:
     data = seen.read(desk.path(CHOICE))
-    where = f"{names.PLAN}{desk.plan}:{desk.path(CHOICE)}"
+    where = f"{refnames.PLAN}{desk.plan}:{desk.path(CHOICE)}"
     return None if data is None else documents.read("choice", data, where)
 
 
 def _digest(choice: Mapping[str, Any]) -> str:
     """What tasks of a choice are known by. The number is in it: what is chosen again is done anew."""
-    return canonical.digest({key: choice[key] for key in ("schema", "number", "option", "steps")})
+    return canonical_json.digest({key: choice[key] for key in ("schema", "number", "option", "steps")})
 
 
 def _same(

@@ -14,8 +14,11 @@ from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
 from git_planner.host.identity import Identity
-from git_planner.rules import canonical, names, pages, readiness, transitions
-from git_planner.rules.task import Status, Task, task_from, task_id_for, task_number
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks import readiness, transitions
+from git_planner.rules.tasks.task import Status, Task, task_from, task_id_for, task_number
 
 __all__ = [
     "Begin",
@@ -75,9 +78,9 @@ def claim_task(
     """
     number = task_number(task_id)
     name = task_id_for(number)
-    ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
+    ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, name), Pages(repo, plan)
     others = held(repo, plan, who.now) - {name}
-    nonce, done, edits = names.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
+    nonce, done, edits = refnames.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         found = own.read(seen[ref])
@@ -139,7 +142,7 @@ def release_task(
         PlannerError: E_BUSY when it is somebody else's; E_TRANSITION, E_EVIDENCE, E_UNKNOWN_TASK.
     """
     name = task_id_for(task_number(task_id))
-    ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, name), Pages(repo, plan)
+    ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, name), Pages(repo, plan)
     done, edits = list[Task](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
@@ -210,8 +213,8 @@ def _free(task: Task, every: Sequence[Task], earlier: Claim | None, others: froz
 
 def _bytes(claim: Claim) -> bytes:
     document = claim.document()
-    documents.check("claim", document, names.claim_ref(claim.plan, claim.task))
-    return canonical.dumps(document)
+    documents.check("claim", document, refnames.claim_ref(claim.plan, claim.task))
+    return canonical_json.dumps(document)
 
 
 def _note(claim: Claim) -> Message:

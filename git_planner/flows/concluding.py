@@ -21,11 +21,14 @@ from git_planner.flows.tasks import message, read_tasks, task_of
 from git_planner.gitio import history, iteration_tree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
-from git_planner.rules import canonical, handoff, names, pages, transitions
-from git_planner.rules.directive import state_from
-from git_planner.rules.result import Decided, How, decided
-from git_planner.rules.stop import is_passing
-from git_planner.rules.task import Question, Task, noted, task_number
+from git_planner.rules import refnames
+from git_planner.rules.delegation.outcome import Decided, How, decided
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.iterations.stop import is_passing
+from git_planner.rules.planning.directive import state_from
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks import handoff, transitions
+from git_planner.rules.tasks.task import Question, Task, noted, task_number
 
 _NOTES = 900
 
@@ -97,7 +100,7 @@ class _End:
         if not self._mine(now):
             # A commit that names the task would count for the attempt that others have begun since.
             self.found = Decided("stale", "somebody has moved the task meanwhile")
-        ref = f"{names.REFUSED}{self.run.iteration:04d}"
+        ref = f"{refnames.REFUSED}{self.run.iteration:04d}"
         earlier = self.repo.maybe(ref)
         self.kept = ref if earlier else None
         if earlier is not None and self.found.take:
@@ -109,13 +112,13 @@ class _End:
         elif self.place is not None:
             self._keep(self.place)
         elif self.found.take:
-            tip = self.repo.maybe(names.HEADS + self.run.branch)
+            tip = self.repo.maybe(refnames.HEADS + self.run.branch)
             self.commit = tip if tip != self.run.start else None
 
     def settle(self) -> bool:
         """Move the task on and end the claim, in one transaction; False when this run counts no more."""
         run = self.run
-        ref, claim_ref = names.plan_ref(run.plan), names.claim_ref(run.plan, run.task)
+        ref, claim_ref = refnames.plan_ref(run.plan), refnames.claim_ref(run.plan, run.task)
         own, number = Pages(self.repo, run.plan), task_number(run.task)
         op = message(run.plan, run.task, self.found.outcome.replace("_", "-"))
         edits: dict[str, bytes | None] = {}
@@ -153,8 +156,8 @@ class _End:
     def _keep(self, place: Repository) -> None:
         run, found = self.run, self.found
         with self.repo.git.batch() as batch:
-            data = batch.read(f"{run.start}:{names.STATE_FILE}") or b""
-        state = state_from(canonical.loads_ours(data))
+            data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
+        state = state_from(canonical_json.loads_ours(data))
         work = Work(self.repo, place, state, run.start, config.policy_at(self.repo, run.base))
         left = Leavings(work)
         try:
@@ -238,7 +241,7 @@ class _End:
         said = self.result
         if said is None or not (said.details or said.question or said.next):
             return task, {}
-        path = task.handoff or f"{names.plan_dir(self.run.plan)}/handoffs/{task.id}.md"
+        path = task.handoff or f"{refnames.plan_dir(self.run.plan)}/handoffs/{task.id}.md"
         lines = [said.summary, *(f"- {each}" for each in said.details)]
         lines += [f"Question: {said.question}"] if said.question else []
         lines += [f"Recommended: {said.next}"] if said.next else []

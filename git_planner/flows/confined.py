@@ -18,8 +18,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import NoJail
 from git_planner.process import Finished
-from git_planner.rules.policy import Policy
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Policy
 
 # Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
 _EPOCH = "315532800"

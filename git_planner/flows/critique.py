@@ -29,10 +29,11 @@ from git_planner.flows.preplan import (
 )
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
-from git_planner.rules import models, names
-from git_planner.rules import research as findings
-from git_planner.rules import review as rules
-from git_planner.rules.policy import CriticSettings
+from git_planner.rules import refnames
+from git_planner.rules.discovery import research as findings
+from git_planner.rules.discovery import review as rules
+from git_planner.rules.policy import model_rule
+from git_planner.rules.policy.policy import CriticSettings
 
 _FROM_TOP = re.compile(r"(?![./:])(?!(?:.*/)?\.{1,2}(?:/|$))[^\0-\x1f\x7f]+|\.[^./][^\0-\x1f\x7f]*")
 
@@ -70,7 +71,7 @@ class Reviewed:
         return {
             "schema": "git-planner/reviewed@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "path": self.path,
             "commit": self.commit,
             "critic": self.critic,
@@ -106,7 +107,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
     prompt = rules.request(fixed("critique"), _goal(desk), inputs, policy.critics.budget)
     given = ", ".join(each.label for each in inputs)
     tell(f"{agent.name} is given {given}: {len(prompt.encode()):,} bytes in all")
-    folder = repo.private("runs", f"review-{names.new_id(repo.now())}")
+    folder = repo.private("runs", f"review-{refnames.new_id(repo.now())}")
     with tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
         sheet = Sheet(
             kind="review",
@@ -130,7 +131,7 @@ def _admitted(agent: Critic, own: CriticSettings, model: str | None, *, answered
     """Refuse a model that the policy's rule for this critic does not admit."""
     if own.models is None or model is None:
         return
-    why = models.refusal(own.models, model)
+    why = model_rule.refusal(own.models, model)
     if why is not None:
         what = "the answer came from another model, and " if answered else ""
         raise PlannerError(
@@ -146,7 +147,7 @@ def _goal(desk: Desk) -> str:
 
 def _inputs(desk: Desk, found: Mapping[str, str | None], extra: Sequence[str]) -> list[rules.Material]:
     """What the critic is given; only what is there is named."""
-    branch = names.PLAN + desk.plan
+    branch = refnames.PLAN + desk.plan
     made = [rules.Material(OPTIONS, branch, redact.text(found[OPTIONS] or ""))]
     for name in (RESEARCH, CONTEXT):
         text = found[name]

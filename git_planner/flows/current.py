@@ -7,15 +7,15 @@ from contextlib import suppress
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 
 def current_plan(repo: Repository, flag: str | None) -> str:
     """The plan that is meant: the one named, the checked-out iteration's own, or the settings' one."""
     if flag is not None:
-        return names.check_plan_name(flag)
+        return refnames.check_plan_name(flag)
     head = repo.head_branch()
-    if head is not None and names.parse_iteration(names.HEADS + head):
+    if head is not None and refnames.parse_iteration(refnames.HEADS + head):
         # Judging states takes imports that no other branch needs.
         from git_planner.flows.trust import find_state
 

@@ -27,10 +27,10 @@ from git_planner.flows.remote_claims import RemoteClaims
 from git_planner.flows.runs import Run
 from git_planner.flows.tasks import Tasks, read_tasks
 from git_planner.gitio.repository import Repository
-from git_planner.rules import lint, readiness
-from git_planner.rules.lint import Fault
-from git_planner.rules.policy import Policy
-from git_planner.rules.task import Task
+from git_planner.rules.policy.policy import Policy
+from git_planner.rules.tasks import lint, readiness
+from git_planner.rules.tasks.lint import Fault
+from git_planner.rules.tasks.task import Task
 
 # Somebody else was faster, or has just made it impossible: look again.
 _RACED = ("E_BUSY", "E_CONFLICT", "E_TRANSITION")

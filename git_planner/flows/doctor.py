@@ -18,14 +18,14 @@ import git_planner
 from git_planner import config, process
 from git_planner.errors import PlannerError
 from git_planner.flows import hooks, hookset, manpages, merging
-from git_planner.flows.finding import Finding
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail
 from git_planner.judging.commits import Judge
-from git_planner.rules import names
-from git_planner.rules.policy import Policy
+from git_planner.rules import refnames
+from git_planner.rules.diagnostic import Finding
+from git_planner.rules.policy.policy import Policy
 
 GIT_NEEDED = (2, 38)
 PYTHON_NEEDED = (3, 11)
@@ -139,14 +139,14 @@ def _policy(patient: Patient) -> Iterator[Finding]:
         return
     branch = known[0] if known is not None else branch
     patient.facts["base"] = branch
-    tip = repo.maybe(names.HEADS + branch)
+    tip = repo.maybe(refnames.HEADS + branch)
     if tip is None:
         yield Finding(
             "error",
             "base-missing",
             f"the policy's base branch '{branch}' is not here",
             branch,
-            f"name another one in '{names.POLICY_FILE}', or fetch it with 'git fetch'",
+            f"name another one in '{refnames.POLICY_FILE}', or fetch it with 'git fetch'",
         )
         return
     if known is None:
@@ -165,13 +165,17 @@ def _policy(patient: Patient) -> Iterator[Finding]:
 
 def _no_policy(repo: Repository, error: PlannerError) -> Finding:
     if error.code != "E_NO_POLICY":
-        return Finding("error", "policy-invalid", error.message, names.POLICY_FILE, str(error.hint))
-    lies_there = repo.top is not None and (repo.top / names.POLICY_FILE).is_file()
-    fix = f"commit it on the base branch: git add {names.POLICY_FILE}" if lies_there else "git planner init"
-    message = (
-        f"'{names.POLICY_FILE}' is not committed" if lies_there else f"there is no '{names.POLICY_FILE}'"
+        return Finding("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
+    lies_there = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
+    fix = (
+        f"commit it on the base branch: git add {refnames.POLICY_FILE}" if lies_there else "git planner init"
     )
-    return Finding("error", "policy-missing", message, names.POLICY_FILE, fix)
+    message = (
+        f"'{refnames.POLICY_FILE}' is not committed"
+        if lies_there
+        else f"there is no '{refnames.POLICY_FILE}'"
+    )
+    return Finding("error", "policy-missing", message, refnames.POLICY_FILE, fix)
 
 
 def _programs(patient: Patient) -> Iterator[Finding]:
@@ -199,7 +203,7 @@ def _programs(patient: Patient) -> Iterator[Finding]:
                 "program-missing",
                 f"the program of {what} is not there: '{run[0]}'",
                 run[0],
-                f"install it, or name another one in '{names.POLICY_FILE}'",
+                f"install it, or name another one in '{refnames.POLICY_FILE}'",
             )
 
 

@@ -16,8 +16,8 @@ from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
 from git_planner.judging.commits import Judge, Rule, shown
-from git_planner.rules import names
-from git_planner.rules.policy import pathspecs
+from git_planner.rules import refnames
+from git_planner.rules.policy.policy import pathspecs
 from git_planner.shipped import shipped
 
 SUBJECT = "Change what the guard protects"
@@ -131,14 +131,14 @@ def _composed(repo: Repository, tip: str, changed: Sequence[str]) -> str:
 
 def _created(repo: Repository, message: str, commit: str) -> str:
     """Make the branch, under the first name that is free."""
-    stem = names.PROPOSALS + names.slug(message.splitlines()[0], "change")
-    taken = history.refs(repo.git, names.HEADS + names.PROPOSALS + "*")
+    stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
+    taken = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
     branch = stem
     for number in range(2, 1000):
-        if names.HEADS + branch not in taken:
+        if refnames.HEADS + branch not in taken:
             break
         branch = f"{stem}-{number}"
-    Store(repo).transact([names.HEADS + branch], lambda _: [Move(names.HEADS + branch, commit)])
+    Store(repo).transact([refnames.HEADS + branch], lambda _: [Move(refnames.HEADS + branch, commit)])
     return branch
 
 

@@ -13,7 +13,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.host.identity import Identity
@@ -64,7 +64,7 @@ def here() -> str:
 
 def claims(repo: Repository, plan: str) -> dict[str, Claim]:
     """All claims on tasks of a plan, in force or not, by the task's id."""
-    prefix = f"{names.CLAIMS}{plan}/"
+    prefix = f"{refnames.CLAIMS}{plan}/"
     found = {}
     refs = [prefix + name for name in Store(repo).numbers(prefix)]
     if not refs:

@@ -17,10 +17,10 @@ import git_planner
 from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.flows import hookset
-from git_planner.flows.finding import Finding
 from git_planner.flows.hookset import Content, Setting
 from git_planner.gitio import includes
 from git_planner.gitio.repository import Repository
+from git_planner.rules.diagnostic import Finding
 
 INSTALL = "git planner hooks install"
 KEPT = hookset.KEPT

@@ -14,15 +14,15 @@ from typing import Literal
 from git_planner import whole
 from git_planner.flows.staged import DOCUMENTS
 from git_planner.judging.commits import STANDARD
-from git_planner.rules import names
-from git_planner.rules.guard import ALWAYS, wide_globs
+from git_planner.rules import refnames
+from git_planner.rules.guard.guard import ALWAYS, wide_globs
 from git_planner.shipped import shipped
 
 Place = Literal["include", "ordinary"]
 
 # Beside a hook of ours in the ordinary place: the hook that was there.
 KEPT = ".before-planner"
-PREFIXES = (names.PLAN, names.ITER, names.TOURNAMENT)
+PREFIXES = (refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)
 MARK = b"#!/bin/sh\n# git-planner hook"
 
 # hook -> its shell texts in hooks/. A hook of ours runs, then the one that the repository had.

@@ -10,8 +10,9 @@ from git_planner import documents, redact
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import canonical, names
-from git_planner.rules.legacy import read_row
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.legacy_log import read_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +60,25 @@ def import_log(repo: Repository, data: bytes, where: str, plan: str) -> Imported
         try:
             record = read_row(line, f"{where}:{place}", plan)
             document = redact.document(record.document())
-            documents.check("record", canonical.loads_ours(canonical.dumps(document)), f"{where}:{place}")
+            documents.check(
+                "record", canonical_json.loads_ours(canonical_json.dumps(document)), f"{where}:{place}"
+            )
         except PlannerError as error:
             faults.append(error.message)
         else:
-            found[names.record_path(record.id)] = canonical.dumps(document)
+            found[refnames.record_path(record.id)] = canonical_json.dumps(document)
     added = _write(repo, plan, found, where) if found else 0
     return Imported(plan, added, len(found) - added, tuple(faults))
 
 
 def _write(repo: Repository, plan: str, found: Mapping[str, bytes], where: str) -> int:
-    ref = names.plan_ref(plan)
+    ref = refnames.plan_ref(plan)
     base = None if repo.maybe(ref) else repo.resolve("HEAD")
     added = 0
 
     def change(seen: Snapshot) -> dict[str, bytes | None]:
         nonlocal added
-        there = set(seen.names(names.RECORDS))
+        there = set(seen.names(refnames.RECORDS))
         new: dict[str, bytes | None] = {
             path: content for path, content in found.items() if path.rsplit("/", 1)[1] not in there
         }

@@ -11,7 +11,7 @@ from typing import Any
 from git_planner import whole
 from git_planner.flows import hooks, merging
 from git_planner.gitio.repository import Repository
-from git_planner.rules.names import ITER, PLAN, POLICY_FILE, TOURNAMENT
+from git_planner.rules.refnames import ITER, PLAN, POLICY_FILE, TOURNAMENT
 from git_planner.shipped import shipped
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from git_planner import config
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical
-from git_planner.rules.names import POLICY_FILE
-from git_planner.rules.policy import Policy, pathspecs
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.refnames import POLICY_FILE
 
 
 def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
@@ -29,7 +29,7 @@ def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
         if path != POLICY_FILE
     }
     correctness = policy.correctness
-    return canonical.digest(
+    return canonical_json.digest(
         {
             "guarded": files,
             "correctness": correctness

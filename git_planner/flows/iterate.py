@@ -24,11 +24,12 @@ from git_planner.flows.ledger import ledger
 from git_planner.flows.plan import make_iteration
 from git_planner.gitio import iteration_tree, worktree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names, stop
-from git_planner.rules.directive import State
-from git_planner.rules.policy import Policy
-from git_planner.rules.record import Record, best
-from git_planner.rules.stop import Progress
+from git_planner.rules import refnames
+from git_planner.rules.iterations import stop
+from git_planner.rules.iterations.stop import Progress
+from git_planner.rules.planning.directive import State
+from git_planner.rules.policy.policy import Policy
+from git_planner.rules.records.record import Record, best
 
 MANUAL = "manual"
 
@@ -273,7 +274,7 @@ def _place(
     repo: Repository, state: State, settings: Settings, options: Options, tell: Tell
 ) -> Iterator[Repository]:
     if options.in_place:
-        rescue = f"{names.INTERRUPTED}{state.iteration:04d}"
+        rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
         with inplace.visited(repo, state.branch, rescue, tell) as place:
             yield place
     else:

@@ -15,9 +15,10 @@ from git_planner.flows.ledger import Rows
 from git_planner.gitio import history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import canonical, names
-from git_planner.rules.directive import State, state_from
-from git_planner.rules.ledger import Row
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.directive import State, state_from
+from git_planner.rules.records.row import Row
 
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
 
@@ -77,7 +78,7 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     Args:
         plan: only those of one plan; all of them, and numbers that are only reserved, when None.
     """
-    refs = history.refs(repo.git, names.NUMBERS, names.ITERATIONS, names.REFUSED)
+    refs = history.refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
     trailers = _branches(repo)
     states = _states(repo, refs, trailers)
     reader = Rows(repo)
@@ -96,15 +97,15 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     }
     found = []
     for (number, _), (state, start) in states.items():
-        ref = names.HEADS + state.branch
+        ref = refnames.HEADS + state.branch
         tip, run = trailers.get(ref, (None, ""))
-        refused = refs.get(f"{names.REFUSED}{number:04d}")
+        refused = refs.get(f"{refnames.REFUSED}{number:04d}")
         key = (state.plan, number)
         record = records.get((*key, state.slug)) or records.get((*key, None))
         phase = _phase(record, refused, run == state.branch)
         found.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
     known = {each.number for each in found}
-    numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(names.NUMBERS)}
+    numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(refnames.NUMBERS)}
     found += [Iteration(number, "reserved") for number in numbers - known]
     wanted = (each for each in found if plan is None or (each.state is not None and each.state.plan == plan))
     return sorted(wanted, key=lambda each: (each.number, each.branch or ""))
@@ -131,7 +132,7 @@ def find(repo: Repository, number: int) -> Iteration:
 
 def _slug(record: Row) -> str | None:
     """The slug in the branch of a record; None when it was made under another name of the commit."""
-    named = names.parse_iteration(record.branch or "")
+    named = refnames.parse_iteration(record.branch or "")
     return named.slug if named else None
 
 
@@ -149,7 +150,7 @@ def _branches(repo: Repository) -> dict[str, tuple[str, str]]:
     The state commit names its iteration, too; only a commit that carries the directive out was helped with.
     """
     form = "%(refname)%00%(objectname)%00%(contents:trailers:key=Planner-Run,key=Assisted-by,unfold)%00"
-    fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", names.HEADS + names.ITER))
+    fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", refnames.HEADS + refnames.ITER))
     parts = fields.split("\0")
     return {
         ref.lstrip("\n"): (tip, _carried_out(trailers))
@@ -166,22 +167,22 @@ def _states(
     repo: Repository, refs: Mapping[str, str], branches: Mapping[str, tuple[str, str]]
 ) -> dict[tuple[int, str], tuple[State, str | None]]:
     """(number, slug) -> state and its trusted commit; in a clone, where only the branch came along, None."""
-    trusted = [ref for ref in refs if ref.startswith(names.ITERATIONS)]
-    others = [ref for ref in branches if names.parse_iteration(ref)]
+    trusted = [ref for ref in refs if ref.startswith(refnames.ITERATIONS)]
+    others = [ref for ref in branches if refnames.parse_iteration(ref)]
     files = Store(repo).read_all([*trusted, *others], ".advisor")
     found: dict[tuple[int, str], tuple[State, str | None]] = {}
     for ref in trusted:
         if "state.json" in files[ref]:
-            state = state_from(canonical.loads_ours(files[ref]["state.json"], many=True))
+            state = state_from(canonical_json.loads_ours(files[ref]["state.json"], many=True))
             found[state.iteration, state.slug] = (state, refs[ref])
     for ref in others:
-        named = names.parse_iteration(ref)
+        named = refnames.parse_iteration(ref)
         assert named is not None
         key = (named.number, named.slug)
         if key not in found and "state.json" in files[ref]:
             # What somebody else's branch holds may be anything; what is no state is no iteration.
             with suppress(PlannerError):
-                document = documents.read("state", files[ref]["state.json"], f"{ref}:{names.STATE_FILE}")
+                document = documents.read("state", files[ref]["state.json"], f"{ref}:{refnames.STATE_FILE}")
                 state = state_from(document)
                 if (state.iteration, state.slug) == key:
                     found[key] = (state, None)

@@ -18,9 +18,10 @@ from git_planner.gitio.git import Result, failure
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.judging.commits import Judge
-from git_planner.rules import names, scope
-from git_planner.rules.directive import State
-from git_planner.rules.policy import Policy, pathspecs
+from git_planner.rules import refnames
+from git_planner.rules.guard import scope
+from git_planner.rules.planning.directive import State
+from git_planner.rules.policy.policy import Policy, pathspecs
 
 OUR_FILES = ":(top,literal).advisor"
 # What a worktree raises that nothing can be read from any more.
@@ -48,7 +49,7 @@ class Work:
     @property
     def ref(self) -> str:
         """The full ref of the iteration's branch."""
-        return names.HEADS + self.state.branch
+        return refnames.HEADS + self.state.branch
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ class Leavings:
             The ref, and the commit it names now.
         """
         work = self.work
-        ref = work.kept(names.REFUSED)
+        ref = work.kept(refnames.REFUSED)
         text = full(message, shortened("\n".join(said)))
         commit = iteration_tree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
         iteration_tree.put_on(work.place, work.ref, work.start)

@@ -17,12 +17,13 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
-from git_planner.rules import canonical, names
-from git_planner.rules.ledger import Row, baseline, row
-from git_planner.rules.record import Record, from_document
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Record, from_document
+from git_planner.rules.records.row import Row, baseline, row
 
 if TYPE_CHECKING:
-    from git_planner.rules.proof import Proof
+    from git_planner.rules.measuring.test_report import Proof
 
 TESTS = "experiments/tests"
 # The cache is written anew only when so many records came that reading them costs more.
@@ -41,19 +42,19 @@ def ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
     Raises:
         PlannerError: E_JSON when a file of the ledger is no record.
     """
-    ref = at or names.plan_ref(plan)
-    files = Store(repo).read_all([ref], names.RECORDS)[ref]
+    ref = at or refnames.plan_ref(plan)
+    files = Store(repo).read_all([ref], refnames.RECORDS)[ref]
     return [read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")]
 
 
 def plans(repo: Repository) -> list[str]:
     """The names of all plans with a branch here, sorted; proposals for the guard are none."""
-    prefix = names.HEADS + names.PLAN
+    prefix = refnames.HEADS + refnames.PLAN
     found = [
         name.removeprefix(prefix)
         for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
     ]
-    proposed = names.PROPOSALS.removeprefix(names.PLAN)
+    proposed = refnames.PROPOSALS.removeprefix(refnames.PLAN)
     return [name for name in found if name and "/" not in name and not name.startswith(proposed)]
 
 
@@ -64,7 +65,7 @@ def read_record(content: bytes, where: str) -> Record:
         PlannerError: E_JSON.
     """
     try:
-        return from_document(canonical.loads_ours(content, many=True))
+        return from_document(canonical_json.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
@@ -76,14 +77,14 @@ def find(repo: Repository, plan: str, record_id: str) -> Record:
         PlannerError: E_NO_RECORD, E_JSON.
     """
     with repo.git.batch() as batch:
-        content = batch.read(f"{names.plan_ref(plan)}:{names.record_path(record_id)}")
+        content = batch.read(f"{refnames.plan_ref(plan)}:{refnames.record_path(record_id)}")
     if content is None:
         raise PlannerError(
             "E_NO_RECORD",
             f"'{record_id}' is no record of plan '{plan}'",
             hint="list records with 'git record log'",
         )
-    return read_record(content, names.record_path(record_id))
+    return read_record(content, refnames.record_path(record_id))
 
 
 def baseline_proof(repo: Repository, plan: str, rows: Sequence[Row], instrument: str) -> Proof | None:
@@ -92,12 +93,12 @@ def baseline_proof(repo: Repository, plan: str, rows: Sequence[Row], instrument:
     if first is None or first.tests is None:
         return None
     with repo.git.batch() as batch:
-        content = batch.read(f"{names.plan_ref(plan)}:{TESTS}/{first.tests}.json")
+        content = batch.read(f"{refnames.plan_ref(plan)}:{TESTS}/{first.tests}.json")
     if not content:
         return None
-    from git_planner.rules.proof import proof_from
+    from git_planner.rules.measuring.test_report import proof_from
 
-    return proof_from(canonical.loads_ours(content))
+    return proof_from(canonical_json.loads_ours(content))
 
 
 class Rows:
@@ -115,12 +116,14 @@ class Rows:
     def of(self, *plans: str) -> list[Row]:
         """All rows of some plans as their branches stand now, oldest first."""
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
-        folders = read_objects(self.repo.git, (f"{names.plan_ref(plan)}:{names.RECORDS}" for plan in plans))
+        folders = read_objects(
+            self.repo.git, (f"{refnames.plan_ref(plan)}:{refnames.RECORDS}" for plan in plans)
+        )
         return self._rows([parse_tree(raw, id_bytes) for raw in folders if raw])
 
     def at(self, snapshot: Snapshot) -> list[Row]:
         """All rows of a snapshot of a plan's branch, oldest first."""
-        return self._rows([snapshot.tree(names.RECORDS)])
+        return self._rows([snapshot.tree(refnames.RECORDS)])
 
     def _rows(self, folders: Sequence[Tree]) -> list[Row]:
         wanted = [
@@ -138,14 +141,14 @@ class Rows:
 
 def _row(content: bytes, where: str) -> Row:
     try:
-        return row(canonical.loads_ours(content, many=True))
+        return row(canonical_json.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
 
 def _load(path: Path) -> dict[str, Row]:
     with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
-        document = canonical.loads_ours(path.read_bytes())
+        document = canonical_json.loads_ours(path.read_bytes())
         if document["fields"] == _FIELDS:
             return {oid: Row(*values) for oid, values in document["rows"].items()}
     return {}
@@ -156,7 +159,7 @@ def _save(path: Path, rows: Mapping[str, Row]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}}
-        whole.put(path, canonical.dumps_ours(document))
+        whole.put(path, canonical_json.dumps_ours(document))
 
 
 def _unreadable(where: str, error: Exception) -> PlannerError:

@@ -18,13 +18,16 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import canonical, names, pages, readiness
-from git_planner.rules import lint as rules
-from git_planner.rules import plan as plans
-from git_planner.rules.globs import overlap
-from git_planner.rules.lint import Fault
-from git_planner.rules.readiness import Clash, Work
-from git_planner.rules.task import CLOSED, Task, task_from, task_number
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.policy.globs import overlap
+from git_planner.rules.tasks import lint as rules
+from git_planner.rules.tasks import readiness
+from git_planner.rules.tasks.lint import Fault
+from git_planner.rules.tasks.readiness import Clash, Work
+from git_planner.rules.tasks.task import CLOSED, Task, task_from, task_number
 
 # So many overlaps are told; a plan with more of them is not read to the end by anybody.
 MOST = 200
@@ -83,7 +86,7 @@ def lint(repo: Repository, plan: str | None) -> Linted:
         PlannerError: E_NO_PLAN, E_NAME.
     """
     name = current_plan(repo, plan)
-    files = Store(repo).read_all([names.plan_ref(name)], names.plan_dir(name))[names.plan_ref(name)]
+    files = Store(repo).read_all([refnames.plan_ref(name)], refnames.plan_dir(name))[refnames.plan_ref(name)]
     found = {each: files[each] for each in pages.in_order(files)}
     if pages.FIRST not in found:
         raise no_plan(name)
@@ -120,9 +123,9 @@ def _read(found: Mapping[str, bytes], plan: str) -> tuple[dict[str, dict[str, An
     read: dict[str, dict[str, Any]] = {}
     faults: list[Fault] = []
     for name, data in found.items():
-        where = f"{names.PLAN}{plan}:{names.plan_dir(plan)}/{name}"
+        where = f"{refnames.PLAN}{plan}:{refnames.plan_dir(plan)}/{name}"
         try:
-            document = canonical.loads(data, where)
+            document = canonical_json.loads(data, where)
         except PlannerError as error:
             faults.append(Fault("json", "error", "", error.message))
             continue
@@ -149,7 +152,7 @@ def _others(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[Clash]:
 
 def _plans(repo: Repository, plan: str) -> list[Work]:
     """The open tasks of all other plans."""
-    prefix = names.HEADS + names.PLAN
+    prefix = refnames.HEADS + refnames.PLAN
     heads = [ref.removeprefix(prefix) for ref in history.refs(repo.git, prefix)]
     found: list[Work] = []
     for name, data in pages_of(repo, [each for each in heads if each != plan and plans.is_plan_name(each)]):
@@ -164,7 +167,7 @@ def _plans(repo: Repository, plan: str) -> list[Work]:
 
 def pages_of(repo: Repository, plan_names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """The pages of many plans as they lie on their branches: the plan's name and the page's content."""
-    folders = (f"{names.plan_ref(name)}:{names.plan_dir(name)}" for name in plan_names)
+    folders = (f"{refnames.plan_ref(name)}:{refnames.plan_dir(name)}" for name in plan_names)
     id_bytes = 32 if repo.object_format == "sha256" else 20
     wanted: list[tuple[str, str]] = []
     for name, raw in zip(plan_names, read_objects(repo.git, folders), strict=True):
@@ -183,7 +186,7 @@ def _iterations(repo: Repository, without: set[str | None]) -> list[Work]:
             base = each.start or each.state.base
             if repo.maybe(base) is not None:
                 changed = history.changes(repo.git, base, each.tip)
-                paths = tuple(change.path for change in changed if change.path != names.STATE_FILE)
+                paths = tuple(change.path for change in changed if change.path != refnames.STATE_FILE)
                 found.append(Work("iteration", f"{each.number:04d}", paths))
     return found
 
@@ -191,10 +194,10 @@ def _iterations(repo: Repository, without: set[str | None]) -> list[Work]:
 def _variants(repo: Repository) -> list[Work]:
     """What the variants of tournaments have changed."""
     found = []
-    for ref, tip in history.refs(repo.git, names.HEADS + names.TOURNAMENT).items():
-        run, _, variant = ref.removeprefix(names.HEADS + names.TOURNAMENT).rpartition("/")
+    for ref, tip in history.refs(repo.git, refnames.HEADS + refnames.TOURNAMENT).items():
+        run, _, variant = ref.removeprefix(refnames.HEADS + refnames.TOURNAMENT).rpartition("/")
         if variant.startswith("v") and variant[1:].isdigit():
-            root = repo.maybe(f"{names.HEADS}{names.TOURNAMENT}{run}/run")
+            root = repo.maybe(f"{refnames.HEADS}{refnames.TOURNAMENT}{run}/run")
             base = history.merge_base(repo.git, root, tip) if root else None
             if base is not None:
                 paths = tuple(change.path for change in history.changes(repo.git, base, tip))
@@ -204,7 +207,7 @@ def _variants(repo: Repository) -> list[Work]:
 
 def _drifts(repo: Repository, tasks: Sequence[Task], about: Mapping[str, Any]) -> list[Drift]:
     """For each open task: what its scopes hold that the base branch changed since the task's base."""
-    tip = repo.maybe(f"{names.HEADS}{about.get('base_ref')}")
+    tip = repo.maybe(f"{refnames.HEADS}{about.get('base_ref')}")
     found: list[Drift] = []
     changed: dict[str, list[str]] = {}
     for task in tasks:

@@ -12,8 +12,10 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical, names, pages
-from git_planner.rules import plan as plans
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,19 @@ def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
     """
     tips, bests, packet_names = _refs(repo)
     found = []
-    folders = read_objects(repo.git, (f"{oid}:{names.plan_dir(name)}" for name, (oid, _) in tips.items()))
+    folders = read_objects(repo.git, (f"{oid}:{refnames.plan_dir(name)}" for name, (oid, _) in tips.items()))
     id_bytes = 32 if repo.object_format == "sha256" else 20
     blobs: dict[str, list[str]] = {}
     for name, raw in zip(tips, folders, strict=True):
         tree = parse_tree(raw, id_bytes) if raw else {}
         blobs[name] = [tree[page].oid for page in pages.in_order(tree)] if pages.FIRST in tree else []
     plans_here = [name for name in tips if blobs[name]]
-    wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{names.RECORDS}")]
+    wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{refnames.RECORDS}")]
     contents = read_objects(repo.git, wanted)
     for name in plans_here:
         page_documents = [lenient(next(contents)) for _ in blobs[name]]
         raw = next(contents)
-        best = bests.get(names.best_ref(name))
+        best = bests.get(refnames.best_ref(name))
         tasks = [task for page in page_documents for task in page.get("tasks", ())]
         found.append(
             Listed(
@@ -76,7 +78,7 @@ def _refs(
 ) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[float | None, str | None]], list[str]]:
     """Plan branches with tip and time, rolling bests with the value that their tag says, packet branches."""
     form = "%(refname)%00%(objectname)%00%(*objectname)%00%(committerdate:unix)%00"
-    prefixes = (names.HEADS + names.PLAN, f"{names.HEADS}{names.ITER}best*", names.BEST_TAG)
+    prefixes = (refnames.HEADS + refnames.PLAN, f"{refnames.HEADS}{refnames.ITER}best*", refnames.BEST_TAG)
     parts = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", *prefixes)).split("\0")
     rows = list(zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False))
     tips: dict[str, tuple[str, int]] = {}
@@ -85,15 +87,18 @@ def _refs(
     packet_names = []
     for padded, oid, peeled, time in rows:
         ref = padded.lstrip("\n")
-        name = ref.removeprefix(names.HEADS + names.PLAN)
-        if ref.startswith(names.BEST_TAG):
-            tags[peeled or oid] = (_value(ref.removeprefix(names.BEST_TAG)), ref.removeprefix("refs/tags/"))
+        name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
+        if ref.startswith(refnames.BEST_TAG):
+            tags[peeled or oid] = (
+                _value(ref.removeprefix(refnames.BEST_TAG)),
+                ref.removeprefix("refs/tags/"),
+            )
         elif name == ref:
             heads[ref] = oid
         elif "/" not in name and plans.is_plan_name(name):
             tips[name] = (oid, int(time or 0))
-        elif plans.packet_slug(names.PLAN + name):
-            packet_names.append(names.PLAN + name)
+        elif plans.packet_slug(refnames.PLAN + name):
+            packet_names.append(refnames.PLAN + name)
     return tips, {ref: tags.get(oid, (None, None)) for ref, oid in heads.items()}, packet_names
 
 
@@ -105,7 +110,7 @@ def _value(tag: str) -> float | None:
 def lenient(raw: bytes | None) -> dict[str, Any]:
     """A document for showing only: what cannot be read is empty."""
     try:
-        document = canonical.loads_ours(raw or b"{}", many=True)
+        document = canonical_json.loads_ours(raw or b"{}", many=True)
     except PlannerError:
         return {}
     return document if isinstance(document, dict) else {}

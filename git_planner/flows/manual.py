@@ -29,11 +29,12 @@ from git_planner.flows.plan import (
 )
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import canonical, names
-from git_planner.rules import plan as plans
-from git_planner.rules.directive import State
-from git_planner.rules.extract import extract
-from git_planner.rules.manual_prompt import manual_prompt, reply, tokens
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.documents.extract_json import extract
+from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.manual_prompt import manual_prompt, reply, tokens
+from git_planner.rules.plans import plan as plans
 
 PACKET = f"{PACKETS}/packet.json"
 PROMPT = f"{PACKETS}/prompt.md"
@@ -55,7 +56,7 @@ class Packed:
     @property
     def branch(self) -> str:
         """The short branch name, such as 'plan/0003-next'."""
-        return self.ref.removeprefix(names.HEADS)
+        return self.ref.removeprefix(refnames.HEADS)
 
     def document(self) -> dict[str, Any]:
         """The packet branch as one JSON object."""
@@ -84,7 +85,7 @@ class Pending:
     @property
     def branch(self) -> str:
         """The short branch name, such as 'plan/0003-next'."""
-        return self.ref[self.ref.index(names.PLAN) :]
+        return self.ref[self.ref.index(refnames.PLAN) :]
 
 
 class AnswerRefused(PlannerError):
@@ -111,17 +112,17 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
         renewal.renew(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     store = Store(repo)
-    number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, names.PLAN))
-    branch = f"{names.PLAN}{number:04d}-{names.slug(options.slug or '')}"
+    number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
+    branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
     wish = campaign.wish(number, branch, options.model)
     packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
     schema = documents.schema("directive", **families(packet["strategy_family_constraints"]))
     prompt = manual_prompt(packet, schema)
     files = {
-        PACKET: canonical.dumps(packet),
-        SCHEMA: canonical.dumps(schema),
+        PACKET: canonical_json.dumps(packet),
+        SCHEMA: canonical_json.dumps(schema),
         PROMPT: prompt.encode(),
-        DIRECTIVE: canonical.dumps({}),
+        DIRECTIVE: canonical_json.dumps({}),
     }
     message = Message(
         f"packet {branch}: plan {campaign.plan} from {campaign.base.ref}",
@@ -133,9 +134,9 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
             raise PlannerError("E_CONFLICT", f"'{branch}' exists already", hint="run the command again")
         return files
 
-    commit = store.edit(names.HEADS + branch, change, message, base=campaign.base.oid)
+    commit = store.edit(refnames.HEADS + branch, change, message, base=campaign.base.oid)
     assert commit is not None
-    return Packed(names.HEADS + branch, commit, packet, prompt, tokens(prompt))
+    return Packed(refnames.HEADS + branch, commit, packet, prompt, tokens(prompt))
 
 
 def apply(
@@ -167,8 +168,8 @@ def apply(
     where, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
     directive = read_answer(raw, where, pending.packet)
     campaign = _campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
-    chosen = names.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
-    iteration = names.Iteration(reserve_number(repo), chosen)
+    chosen = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
+    iteration = refnames.Iteration(reserve_number(repo), chosen)
     packet = {
         **pending.packet,
         "iteration": iteration.number,
@@ -187,13 +188,13 @@ def apply(
 
 def _acceptance(pending: Pending, state: State) -> Also | None:
     """Keep the accepted directive on the packet's branch too, when that is ours to move."""
-    if not pending.ref.startswith(names.HEADS):
+    if not pending.ref.startswith(refnames.HEADS):
         return None
     trailers = (
         ("Planner-Op", "manual-apply"),
         ("Planner-Args", f"{state.branch} {state.directive_digest}"),
     )
-    accepted = canonical.dumps(state.directive.document())
+    accepted = canonical_json.dumps(state.directive.document())
     return Also(pending.ref, {DIRECTIVE: accepted}, Message(f"answer accepted: {state.branch}", trailers))
 
 
@@ -247,12 +248,12 @@ def find_packet(repo: Repository, ref: str | None) -> Pending:
     with repo.git.batch() as batch:
         raw = batch.read(f"{tip}:{PACKET}")
         answer = batch.read(f"{tip}:{DIRECTIVE}")
-    name = full.removeprefix(names.HEADS)
+    name = full.removeprefix(refnames.HEADS)
     if raw is None:
         raise PlannerError(
             "E_UNKNOWN_REF", f"'{name}' holds no '{PACKET}'", hint="make a packet with 'git plan manual pack'"
         )
-    document = canonical.loads(raw, f"{name}:{PACKET}")
+    document = canonical_json.loads(raw, f"{name}:{PACKET}")
     if isinstance(document, dict) and "schema" not in document and "iteration_id" in document:
         raise PlannerError(
             "E_SCHEMA",
@@ -265,7 +266,7 @@ def find_packet(repo: Repository, ref: str | None) -> Pending:
 
 def packet_branches(repo: Repository) -> list[str]:
     """The local packet branches, short names, highest number first."""
-    lines = repo.git.line("for-each-ref", "--format=%(refname:lstrip=2)", names.HEADS + names.PLAN)
+    lines = repo.git.line("for-each-ref", "--format=%(refname:lstrip=2)", refnames.HEADS + refnames.PLAN)
     found = [line for line in lines.splitlines() if plans.packet_slug(line)]
     return sorted(found, key=plans.packet_number, reverse=True)
 
@@ -322,7 +323,7 @@ def _base_now(repo: Repository, packet: Mapping[str, Any]) -> Base:
     """What a packet's base would be if it were made now."""
     oid = tip_of(repo, packet["base_ref"])
     usual = find_base(repo, packet["plan"], None)
-    best = names.best_ref(packet["plan"]).removeprefix(names.HEADS)
+    best = refnames.best_ref(packet["plan"]).removeprefix(refnames.HEADS)
     # A packet from the policy's base is outdated as soon as there is a best.
     if packet["base_ref"] == usual.policy.base and usual.ref == best:
         return usual

@@ -22,15 +22,16 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import counter, cpu, jail
 from git_planner.host.counter import Counter
 from git_planner.host.jail import Jail
-from git_planner.rules import canonical, metric, proof, verdict
-from git_planner.rules.policy import Correctness, Metric, Policy
-from git_planner.rules.proof import Proof
-from git_planner.rules.record import Measured
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring import metric, test_report, verdict
+from git_planner.rules.measuring.test_report import Proof
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Correctness, Metric, Policy
+from git_planner.rules.records.record import Measured
 
 if TYPE_CHECKING:
     from git_planner.flows.paired import Rival
-    from git_planner.rules.comparison import Comparison
+    from git_planner.rules.records.comparison import Comparison
 
 _PROOF = "proof.xml"
 
@@ -88,7 +89,7 @@ def site(repo: Repository, policy: Policy) -> Site:
     # The values are in the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _text(value) for name, value in values.items()}
-    digest = canonical.digest({**stable, **held, "variables": variables})
+    digest = canonical_json.digest({**stable, **held, "variables": variables})
     now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu.choose()}
     return Site({**stable, "jail": found.shown}, now, digest)
 
@@ -196,7 +197,7 @@ class _Run:
             read = _proof(correctness, done, report)
         if isinstance(read, Refusal):
             return Refusal(read.reason, f"{read.sentence}{_last_words(done)}")
-        return read, proof.judge(read, status=done.status, require=correctness.require, before=before)
+        return read, test_report.judge(read, status=done.status, require=correctness.require, before=before)
 
     def _metric(self, each: Metric) -> Measured | Refusal:
         found = self.samples(each, each.repeats)
@@ -283,12 +284,12 @@ def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Pr
     if correctness.proof == "unittest":
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
-        return proof.read_unittest(done.stderr)
+        return test_report.read_unittest(done.stderr)
     # A link, a pipe or a folder in the report's place is no report, and reading one could take forever.
     if report.is_symlink() or not report.is_file():
-        return proof.read_junit(None)
+        return test_report.read_junit(None)
     with report.open("rb") as file:
-        return proof.read_junit(file.read(proof.MAX_REPORT + 1))
+        return test_report.read_junit(file.read(test_report.MAX_REPORT + 1))
 
 
 def _tool(name: str) -> dict[str, Any] | None:

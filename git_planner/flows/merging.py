@@ -25,8 +25,9 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.sections import Section, rewrite
-from git_planner.rules import canonical, names
-from git_planner.rules.merge import merge
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.merge_plan import merge
 
 _SECTION = Section("merge")
 _MARK = b'"git-planner/'
@@ -36,8 +37,8 @@ _PACKETS = re.compile(r"planner_packets/[^/]+/.+")
 _FAMILY = re.compile(r"git-planner/([a-z-]+)@\d+")
 _BY_FIELD = (
     ".plans/**/*.json",
-    f"{names.RECORDS}/*.json",
-    f"{names.NOISE}/**/*.json",
+    f"{refnames.RECORDS}/*.json",
+    f"{refnames.NOISE}/**/*.json",
     "planner_packets/*/**",
     "runs/**/*.json",
 )
@@ -148,11 +149,11 @@ def merged(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, t
     if result.conflicts:
         raise unsettled(path, result.conflicts)
     _judge(result.document, path, judged)
-    return canonical.dumps(result.document), result.told
+    return canonical_json.dumps(result.document), result.told
 
 
 def _read(data: bytes, path: str, judged: list[Any]) -> Any:
-    document = canonical.loads(data, path)
+    document = canonical_json.loads(data, path)
     _judge(document, path, judged)
     judged.append(document)
     return document
@@ -174,8 +175,8 @@ def _judge(document: Any, path: str, judged: Sequence[Any]) -> None:
     if found[1] not in documents.KINDS:
         return
     if found[1] == "plan" and judged and isinstance(document.get("tasks"), list):
-        known = {canonical.compact(task) for each in judged for task in each.get("tasks", ())}
-        fresh = [task for task in document["tasks"] if canonical.compact(task) not in known]
+        known = {canonical_json.compact(task) for each in judged for task in each.get("tasks", ())}
+        fresh = [task for task in document["tasks"] if canonical_json.compact(task) not in known]
         document = {**document, "tasks": fresh}
     documents.check(found[1], document, path)
 

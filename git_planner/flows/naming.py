@@ -10,9 +10,10 @@ from git_planner.flows.advance import iteration_of, plan_setting
 from git_planner.flows.pages import Pages
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import names, pages
-from git_planner.rules.advance import named
-from git_planner.rules.task import CLOSED, task_from, task_id_for, task_number
+from git_planner.rules import refnames
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks.follow_history import named
+from git_planner.rules.tasks.task import CLOSED, task_from, task_id_for, task_number
 
 _SCISSORS = re.compile(rb"^# -+ >8 -+$", re.MULTILINE)
 _TRAILERS = re.compile(rb"^planner-(?:task|plan):", re.IGNORECASE | re.MULTILINE)
@@ -41,9 +42,9 @@ def check_message(repo: Repository, path: str) -> None:
     if not tasks:
         return
     with repo.git.batch() as batch:
-        state = iteration_of(batch.read(f"HEAD:{names.STATE_FILE}"))
+        state = iteration_of(batch.read(f"HEAD:{refnames.STATE_FILE}"))
         plan = plan or (state[0] if state else plan_setting(repo))
-        seen = Store(repo).snapshot(names.plan_ref(plan), batch)
+        seen = Store(repo).snapshot(refnames.plan_ref(plan), batch)
         if seen.tip is None:
             return
         head = batch.info("HEAD")

@@ -14,12 +14,13 @@ from git_planner.flows.measure import Site
 from git_planner.flows.trust import Subject
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
-from git_planner.rules import canonical, names
-from git_planner.rules import noise as rules
-from git_planner.rules.names import token
-from git_planner.rules.noise import Noise, Varied
-from git_planner.rules.policy import Metric, Policy
-from git_planner.rules.verdict import Refusal
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring import noise as rules
+from git_planner.rules.measuring.noise import Noise, Varied
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric, Policy
+from git_planner.rules.refnames import token
 
 RUNS = 20
 # When a record needs to know the noise and nobody has measured it yet.
@@ -111,7 +112,7 @@ def measured(  # noqa: PLR0917 - all of different types
         ],
         (("Planner-Op", "noise"), ("Planner-Args", base.commit)),
     )
-    content = canonical.dumps(found.document())
+    content = canonical_json.dumps(found.document())
     Store(repo).edit(base.ref, lambda _: {found.path: content}, message, base=base.base)
     return found
 
@@ -126,7 +127,7 @@ def check(found: Noise, policy: Policy) -> None:
     if faults:
         raise PlannerError(
             "E_MIN_GAIN",
-            f"'min_gain' in '{names.POLICY_FILE}' is less than twice the noise of this machine",
+            f"'min_gain' in '{refnames.POLICY_FILE}' is less than twice the noise of this machine",
             hint="raise it, quieten the benchmark, or measure the noise anew with 'git record noise --force'",
             details=faults,
         )

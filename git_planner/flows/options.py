@@ -19,9 +19,9 @@ from git_planner.flows.plan import PACKET_NUMBERS, Question, ask
 from git_planner.flows.preplan import CONTEXT, OPTIONS, RESEARCH, Desk, open_desk
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import names
-from git_planner.rules import plan_options as rules
-from git_planner.rules import research as findings
+from git_planner.rules import refnames
+from git_planner.rules.discovery import options as rules
+from git_planner.rules.discovery import research as findings
 from git_planner.shipped import shipped
 
 
@@ -46,7 +46,7 @@ class Offered:
         return {
             "schema": "git-planner/options-written@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "path": self.path,
             "commit": self.commit,
             "ready": not self.open,
@@ -100,8 +100,8 @@ def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
     campaign = desk.campaign
     settings = chosen(repo, campaign)
     planner = registry.planner(settings.planner, campaign.base.policy, settings)
-    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, names.PLAN))
-    wish = campaign.wish(number, names.PLAN + desk.plan, settings.planner_model)
+    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
+    wish = campaign.wish(number, refnames.PLAN + desk.plan, settings.planner_model)
     packet = _with_documents(desk, build_packet(repo, wish, ledger(repo, desk.plan), tell=tell))
     folder = repo.private("runs", f"plan-{number:04d}")
     answer = ask(repo, planner, Question("plan-options", campaign, settings, packet, folder), tell)
@@ -126,7 +126,7 @@ def read_options(text: str | None, plan: str, only: str | None = None) -> dict[s
         PlannerError: E_MISSING_INPUT when there is no file; E_OPTIONS when it is not filled in, or its
             options do not fit together, one detail a fault.
     """
-    where = f"{names.PLAN}{plan}:{names.plan_dir(plan)}/{OPTIONS}"
+    where = f"{refnames.PLAN}{plan}:{refnames.plan_dir(plan)}/{OPTIONS}"
     if text is None:
         raise PlannerError(
             "E_MISSING_INPUT", f"there is no '{where}'", hint="write them with 'git plan options'"

@@ -13,7 +13,7 @@ from git_planner.agents.running import PROCESS
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.host import identity
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 
 OWNER = "owner.json"
 
@@ -35,7 +35,7 @@ def held(repo: Repository, number: int) -> Iterator[None]:
     me = identity.identity(os.getpid())
     assert me is not None
     draft = place.with_name(f"{OWNER}.{os.getpid()}")
-    mine = canonical.dumps(me.document())
+    mine = canonical_json.dumps(me.document())
     draft.write_bytes(mine)
     try:
         with _one_at_a_time(repo):
@@ -112,6 +112,6 @@ def _take(place: Path, draft: Path, number: int) -> None:
 
 def _read(path: Path) -> identity.Identity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        document: Any = canonical.loads_ours(path.read_bytes())
+        document: Any = canonical_json.loads_ours(path.read_bytes())
         return identity.identity_from(document)
     return None

@@ -20,11 +20,11 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import NoJail
-from git_planner.rules import canonical
-from git_planner.rules import packet as rules
-from git_planner.rules import record as records
-from git_planner.rules.policy import Policy, Program, pathspecs
-from git_planner.rules.record import Record
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import packet as rules
+from git_planner.rules.policy.policy import Policy, Program, pathspecs
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import Record
 
 SCHEMA = "git-planner/packet@1"
 FILE_CHARACTERS = 48_000
@@ -184,7 +184,7 @@ def _profile(program: Program, ended: process.Finished) -> Any:
     if ended.status != 0:
         last = ended.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         return {"error": f"status {ended.status}: {last[0][:300]}"}
-    return canonical.loads(ended.stdout, program.run[0], limit=PROFILE_BYTES)
+    return canonical_json.loads(ended.stdout, program.run[0], limit=PROFILE_BYTES)
 
 
 def _text(content: bytes, limit: int) -> str:

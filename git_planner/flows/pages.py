@@ -20,8 +20,11 @@ from git_planner import whole
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
-from git_planner.rules import canonical, names, pages, transitions
-from git_planner.rules.task import Brief, Task, brief, task_number
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks import transitions
+from git_planner.rules.tasks.task import Brief, Task, brief, task_number
 
 # Of so many pages orjson is not worth its loading.
 _FEW = 4
@@ -52,7 +55,7 @@ class Pages:
 
     def __init__(self, repo: Repository, plan: str) -> None:
         self.repo, self.plan = repo, plan
-        self.folder = names.plan_dir(plan)
+        self.folder = refnames.plan_dir(plan)
         self._marks: dict[str, _Mark] = {}
         self._texts: dict[str, bytes] = {}
 
@@ -69,11 +72,11 @@ class Pages:
             data, oid = seen.read(f"{self.folder}/{name}") or b"", tree[name].oid
             mark = self._mark(name)
             if mark is not None and mark.oid == oid:
-                found[name] = canonical.loads_ours(data, many=len(wanted) > _FEW)
+                found[name] = canonical_json.loads_ours(data, many=len(wanted) > _FEW)
             else:
                 from git_planner import documents
 
-                where = f"{names.PLAN}{self.plan}:{self.folder}/{name}"
+                where = f"{refnames.PLAN}{self.plan}:{self.folder}/{name}"
                 found[name] = documents.read("plan", data, where)
                 self._keep(name, oid, found[name])
             self._texts[name] = data
@@ -149,11 +152,11 @@ class Pages:
 
     def _text(self, name: str, page: Mapping[str, Any], fresh: Mapping[str, Mapping[str, Any]]) -> bytes:
         """The text of a page: as it was read but for some tasks, or written anew where that is not enough."""
-        own = {task: canonical.dumps_small(document) for task, document in fresh.items()}
+        own = {task: canonical_json.dumps_small(document) for task, document in fresh.items()}
         text = pages.replaced(self._texts.get(name, b""), own)
-        if text is not None and canonical.loads_ours(text) == page:
+        if text is not None and canonical_json.loads_ours(text) == page:
             return text
-        return canonical.dumps(page)
+        return canonical_json.dumps(page)
 
     def accepted(self, edits: Mapping[str, bytes | None], seen: Snapshot | None = None) -> None:
         """Remember that what was written has been judged.
@@ -166,7 +169,7 @@ class Pages:
             name = path.removeprefix(f"{self.folder}/")
             if data is not None and pages.is_page(name):
                 oid = seen.tree(self.folder)[name].oid if seen else self._oid(data)
-                self._keep(name, oid, canonical.loads_ours(data))
+                self._keep(name, oid, canonical_json.loads_ours(data))
 
     def _oid(self, data: bytes) -> str:
         from hashlib import new
@@ -179,7 +182,7 @@ class Pages:
     def _mark(self, name: str, *, many: bool = False) -> _Mark | None:
         if name not in self._marks:
             with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
-                kept = canonical.loads_ours(self._place(name).read_bytes(), many=many)
+                kept = canonical_json.loads_ours(self._place(name).read_bytes(), many=many)
                 if kept["judge"] == _judge():
                     self._marks[name] = _Mark(kept["oid"], [Brief(*each) for each in kept["briefs"]])
         return self._marks.get(name)
@@ -191,7 +194,7 @@ class Pages:
         place = self._place(name)
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole.put(place, canonical.compact(kept))
+            whole.put(place, canonical_json.compact(kept))
 
     def _place(self, name: str) -> Path:
         return self.repo.private("cache", "pages", self.plan, name)

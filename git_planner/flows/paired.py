@@ -11,11 +11,13 @@ from git_planner.flows.trust import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import comparison, names, pairs
-from git_planner.rules.comparison import Comparison
-from git_planner.rules.ledger import Row
-from git_planner.rules.policy import Metric, pathspecs
-from git_planner.rules.verdict import Refusal
+from git_planner.rules import refnames
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric, pathspecs
+from git_planner.rules.records import comparison
+from git_planner.rules.records.comparison import Comparison
+from git_planner.rules.records.row import Row
+from git_planner.rules.stats import paired_design
 
 # Measures one run: the tree (None for the candidate's own) and the name of the run -> the metric's value.
 Sample = Callable[[str | None, str], float | Refusal]
@@ -27,7 +29,7 @@ class Rival:
 
     record: str
     tree: str
-    plan: pairs.Schedule
+    plan: paired_design.Schedule
 
 
 def rival(repo: Repository, plan: str, metric: Metric, *, top: Row, tree: str, rows: Sequence[Row]) -> Rival:
@@ -45,8 +47,8 @@ def rival(repo: Repository, plan: str, metric: Metric, *, top: Row, tree: str, r
         rows: the plan's ledger.
     """
     taken = [row.number for row in rows if row.number is not None]
-    number = Store(repo).reserve(f"{names.COMPARISONS}{plan}/", taken)
-    return Rival(top.id, tree, pairs.schedule(metric.pairs, number))
+    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", taken)
+    return Rival(top.id, tree, paired_design.schedule(metric.pairs, number))
 
 
 def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
@@ -78,9 +80,9 @@ def compare(
     Returns:
         The comparison, or why a run gave no value.
     """
-    plan, rounds = against.plan, list[pairs.Round]()
+    plan, rounds = against.plan, list[paired_design.Round]()
     while True:
-        order = pairs.order(coin=secrets.randbits(1) == 1)
+        order = paired_design.order(coin=secrets.randbits(1) == 1)
         tell(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
         values: list[float] = []
         for place, letter in enumerate(order):
@@ -89,8 +91,8 @@ def compare(
             if isinstance(value, Refusal):
                 return _of_the_base(value) if letter == "A" else value
             values.append(value)
-        rounds.append(pairs.Round(order, tuple(values)))
-        standing = pairs.standing(plan, rounds, metric.better)
+        rounds.append(paired_design.Round(order, tuple(values)))
+        standing = paired_design.standing(plan, rounds, metric.better)
         if standing.ending is not None:
             return comparison.compared(metric, against.record, plan, rounds, standing)
 

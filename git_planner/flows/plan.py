@@ -36,14 +36,16 @@ from git_planner.gitio import export
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
-from git_planner.rules import canonical, names, plan_options
-from git_planner.rules import plan as plans
-from git_planner.rules import planning_plan as graphs
-from git_planner.rules.directive import State, directive_from
+from git_planner.rules import refnames
+from git_planner.rules.discovery import options as plan_options
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import planning_plan as graphs
+from git_planner.rules.planning.directive import State, directive_from
+from git_planner.rules.plans import plan as plans
 
 __all__ = ["Goal", "PlanOptions", "Planned", "Steps", "make_iteration", "make_planning_plan", "open_campaign"]
 
-PACKET_NUMBERS = names.OURS + "numbers/plan/"
+PACKET_NUMBERS = refnames.OURS + "numbers/plan/"
 PACKETS = "planner_packets"
 SUBJECT = 100
 
@@ -93,7 +95,7 @@ class Steps:
         return {
             "schema": "git-planner/planned-steps@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "planning_plan": dict(self.answered),
             "tasks": [dict(each) for each in self.tasks],
             "folder": str(self.folder),
@@ -122,7 +124,7 @@ def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: i
     settings = chosen(repo, campaign)
     planner = registry.planner(settings.planner, campaign.base.policy, settings)
     number = reserve_number(repo) if number is None else number
-    iteration = names.Iteration(number, names.slug(options.slug or ""))
+    iteration = refnames.Iteration(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
     wish = campaign.wish(number, iteration.branch, settings.planner_model)
     packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
@@ -141,19 +143,19 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     campaign = open_campaign(repo, options)
     settings = chosen(repo, campaign)
     planner = registry.planner(settings.planner, campaign.base.policy, settings)
-    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, names.PLAN))
+    number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
-    wish = campaign.wish(number, names.PLAN + campaign.plan, settings.planner_model)
+    wish = campaign.wish(number, refnames.PLAN + campaign.plan, settings.planner_model)
     packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
     answer = ask(repo, planner, Question("planning-plan", campaign, settings, packet, folder), tell)
     document = documents.completed("planning-plan", dict(answer.document))
-    digest = canonical.digest(document)
-    ref = names.plan_ref(campaign.plan)
+    digest = canonical_json.digest(document)
+    ref = refnames.plan_ref(campaign.plan)
 
     def change(seen: Snapshot) -> Mapping[str, bytes | None]:
         whole = plans.with_steps(plan_now(repo, seen, campaign), document, digest)
-        steps = f"{names.plan_dir(campaign.plan)}/planning-plan.json"
-        return {**plan_edits(whole, campaign.plan), steps: canonical.dumps(document)}
+        steps = f"{refnames.plan_dir(campaign.plan)}/planning-plan.json"
+        return {**plan_edits(whole, campaign.plan), steps: canonical_json.dumps(document)}
 
     message = Message(
         f"plan {campaign.plan}: {len(document['steps'])} steps",
@@ -166,7 +168,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
 
 def reserve_number(repo: Repository) -> int:
     """Reserve the number of a new iteration: the next that no clone we have seen has used."""
-    return Store(repo).reserve(names.NUMBERS, taken_numbers(repo, names.ITER))
+    return Store(repo).reserve(refnames.NUMBERS, taken_numbers(repo, refnames.ITER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ def new_state(
     repo: Repository, campaign: Campaign, packet: Mapping[str, Any], answer: Answer, planner: str
 ) -> State:
     """The state of the iteration whose number and branch a packet names, from the accepted answer."""
-    iteration = names.parse_iteration(names.HEADS + packet["branch"])
+    iteration = refnames.parse_iteration(refnames.HEADS + packet["branch"])
     assert iteration is not None
     directive = directive_from(documents.completed("directive", dict(answer.document)))
     return State(
@@ -244,9 +246,9 @@ def new_state(
         base_ref=campaign.base.ref,
         goal=campaign.goal,
         threshold=campaign.threshold,
-        packet=canonical.digest(packet),
+        packet=canonical_json.digest(packet),
         directive=directive,
-        directive_digest=canonical.digest(directive.document()),
+        directive_digest=canonical_json.digest(directive.document()),
         planner={
             "name": planner,
             "model": answer.model,
@@ -282,14 +284,14 @@ def publish(
     Raises:
         PlannerError: E_CONFLICT when the iteration has come into being meanwhile.
     """
-    documents.check("state", state.document(), names.STATE_FILE)
+    documents.check("state", state.document(), refnames.STATE_FILE)
     commit = state_commit(repo, state)
-    branch, trusted = names.HEADS + state.branch, f"{names.ITERATIONS}{state.iteration:04d}"
-    plan = names.plan_ref(state.plan)
+    branch, trusted = refnames.HEADS + state.branch, f"{refnames.ITERATIONS}{state.iteration:04d}"
+    plan = refnames.plan_ref(state.plan)
     folder = f"{PACKETS}/{state.iteration:04d}"
     kept = {
-        f"{folder}/packet.json": canonical.dumps(packet),
-        f"{folder}/directive.json": canonical.dumps(state.directive.document()),
+        f"{folder}/packet.json": canonical_json.dumps(packet),
+        f"{folder}/directive.json": canonical_json.dumps(state.directive.document()),
     }
     trailers = (("Planner-Op", "plan"), ("Planner-Args", f"{state.branch} {state.directive_digest}"))
     message = Message(_subject(f"iteration {state.iteration:04d}: {state.directive.objective}"), trailers)
@@ -325,7 +327,7 @@ def state_commit(repo: Repository, state: State) -> str:
         ),
     )
     with repo.git.batch() as batch:
-        edits = {names.STATE_FILE: canonical.dumps(state.document())}
+        edits = {refnames.STATE_FILE: canonical_json.dumps(state.document())}
         tree = splice(repo.git, batch, repo.resolve(state.base, "tree"), edits)
     return commit_tree(repo.git, tree, (state.base,), message.text())
 

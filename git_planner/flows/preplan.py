@@ -9,7 +9,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.campaign import Campaign, PlanOptions, open_campaign, plan_edits, plan_now
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 RESEARCH = "research/RESEARCH.md"
 OPTIONS = "preplan/PLAN_OPTIONS.md"
@@ -34,11 +34,11 @@ class Desk:
     @property
     def ref(self) -> str:
         """The full name of the plan's branch."""
-        return names.plan_ref(self.plan)
+        return refnames.plan_ref(self.plan)
 
     def path(self, name: str) -> str:
         """The path of a document on the plan's branch."""
-        return f"{names.plan_dir(self.plan)}/{name}"
+        return f"{refnames.plan_dir(self.plan)}/{name}"
 
     def text(self, seen: Snapshot, name: str) -> str | None:
         """A document of the plan; None when there is none.
@@ -47,7 +47,7 @@ class Desk:
             PlannerError: E_MISSING_INPUT when it is no text, or too large to be one.
         """
         data = seen.read(self.path(name))
-        return None if data is None else decoded(data, f"{names.PLAN}{self.plan}:{self.path(name)}")
+        return None if data is None else decoded(data, f"{refnames.PLAN}{self.plan}:{self.path(name)}")
 
     def now(self, *wanted: str) -> dict[str, str | None]:
         """Documents of the plan as they are now, by name."""

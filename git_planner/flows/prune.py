@@ -18,7 +18,7 @@ from git_planner.flows.resume import is_ours
 from git_planner.gitio import iteration_tree, worktree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 # The folder of an iteration, as `place_for` calls it.
 _FOLDER = re.compile(r"(\d{4,})-[a-z0-9]")
@@ -83,8 +83,8 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
     places = []
     known = worktree.listing(repo)
     for each in known:
-        branch = (each.branch or "").removeprefix(names.HEADS) or None
-        named = names.parse_iteration(branch) if branch else None
+        branch = (each.branch or "").removeprefix(refnames.HEADS) or None
+        named = refnames.parse_iteration(branch) if branch else None
         if not is_ours(folder, each.path):
             continue
         why = _why_kept(repo, each, by_branch.get(branch or ""))

@@ -18,11 +18,11 @@ from git_planner.gitio import export, history, remote
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
-from git_planner.rules import names
-from git_planner.rules.directive import State
-from git_planner.rules.policy import Policy, pathspecs
-from git_planner.rules.pullrequest import body
-from git_planner.rules.record import Record
+from git_planner.rules import refnames
+from git_planner.rules.iterations.pull_request import body
+from git_planner.rules.planning.directive import State
+from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.records.record import Record
 
 PREFIX = "pr/"
 
@@ -104,7 +104,7 @@ def publish(
             hint="name another base in '.git-planner.yml'",
         )
     tree = _merged(repo, source, base, anchor)
-    name = branch or PREFIX + source.state.branch.removeprefix(names.ITER)
+    name = branch or PREFIX + source.state.branch.removeprefix(refnames.ITER)
     message, title = _message(repo, source, anchor)
     wanted = _Commit(tree, base, source.state.branch, message)
     commit = _move(repo, _checked(repo, name), wanted, force=force)
@@ -142,7 +142,7 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
 
 
 def _base(repo: Repository, branch: str) -> str:
-    for ref in (names.HEADS + branch, f"refs/remotes/origin/{branch}"):
+    for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
         oid = repo.maybe(ref)
         if oid is not None:
             return oid
@@ -206,22 +206,22 @@ def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
 def _checked(repo: Repository, name: str) -> str:
     if repo.git.run("check-ref-format", "--branch", name).status != 0:
         raise PlannerError("E_NAME", f"{name[:80]!r} is not a branch name", hint="name one with '--branch'")
-    if name.startswith((names.ITER, names.PLAN, names.TOURNAMENT)):
+    if name.startswith((refnames.ITER, refnames.PLAN, refnames.TOURNAMENT)):
         raise PlannerError(
             "E_NAME", f"'{name}' would be taken for one of our own branches", hint="name one with '--branch'"
         )
-    return names.HEADS + name
+    return refnames.HEADS + name
 
 
 def _move(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
     """Make the branch, or replace what an earlier publication of the same iteration left on it."""
     new = commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message)
     # What was published is remembered, so that it is known from what a person made of it.
-    memory = names.PUBLISHED + new
+    memory = refnames.PUBLISHED + new
 
     def decide(seen: Mapping[str, Snapshot]) -> list[Step]:
         old = seen[ref].tip
-        if old is not None and _stays(repo, ref.removeprefix(names.HEADS), old, wanted, force=force):
+        if old is not None and _stays(repo, ref.removeprefix(refnames.HEADS), old, wanted, force=force):
             return []
         return [Move(ref, new), Move(memory, new)]
 
@@ -241,7 +241,7 @@ def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: boo
         )
     if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
         return True
-    if not force and repo.maybe(names.PUBLISHED + old) is None:
+    if not force and repo.maybe(refnames.PUBLISHED + old) is None:
         raise PlannerError(
             "E_CONFLICT",
             f"'{name}' was changed since it was published",
@@ -252,11 +252,11 @@ def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: boo
 
 def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
     where = config.settings(repo).remote
-    ref = names.HEADS + name
+    ref = refnames.HEADS + name
     there = remote.listing(repo, where, ref).get(ref)
     if there == commit:
         return where
-    if not history.loses_nothing(repo.git, commit, there) and not repo.maybe(f"{names.PUBLISHED}{there}"):
+    if not history.loses_nothing(repo.git, commit, there) and not repo.maybe(f"{refnames.PUBLISHED}{there}"):
         assert there is not None
         remote.fetch_commits(repo, where, [ref], tell)
         if not history.whole(repo.git, there):

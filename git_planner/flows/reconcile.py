@@ -14,10 +14,10 @@ from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
-from git_planner.rules import names
-from git_planner.rules.record import Record, better
+from git_planner.rules import refnames
+from git_planner.rules.records.record import Record, better
 
-SEEN = names.OURS + "remote/"
+SEEN = refnames.OURS + "remote/"
 
 
 def fetch(repo: Repository, where: str, refs: Sequence[str], tell: Tell) -> dict[str, str]:
@@ -30,7 +30,7 @@ def fetch(repo: Repository, where: str, refs: Sequence[str], tell: Tell) -> dict
     Returns:
         ref -> commit.
     """
-    copies = {ref: f"{SEEN}{where}/{ref.removeprefix(names.HEADS)}" for ref in refs}
+    copies = {ref: f"{SEEN}{where}/{ref.removeprefix(refnames.HEADS)}" for ref in refs}
     remote.fetch(repo, where, [f"+{ref}:{copy}" for ref, copy in copies.items()], tell)
     return {ref: repo.resolve(copy) for ref, copy in copies.items()}
 
@@ -55,7 +55,7 @@ def with_remote(
     Raises:
         PlannerError: E_CONFLICT when no record says which of two bests is better; E_MERGE; E_REMOTE.
     """
-    ledger_ref, best_ref = names.plan_ref(plan), names.best_ref(plan)
+    ledger_ref, best_ref = refnames.plan_ref(plan), refnames.best_ref(plan)
     news = [ref for ref in (ledger_ref, best_ref) if ref in there and repo.maybe(ref) != there[ref]]
     if not news:
         return {}, []
@@ -104,13 +104,13 @@ def _united(repo: Repository, plan: str, theirs: str, where: str, ours: str | No
     done = united(repo, plan, ours, theirs)
     message = Message(f"unite with {where}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
     tip = commit_tree(repo.git, done.tree, (ours, theirs), message.text())
-    return _Taken(tip, (f"the ledgers of '{names.PLAN}{plan}' are united", *done.told))
+    return _Taken(tip, (f"the ledgers of '{refnames.PLAN}{plan}' are united", *done.told))
 
 
 def _settled(
     repo: Repository, ref: str, theirs: str, where: str, ours: str | None, *, records: Mapping[str, Record]
 ) -> _Taken:
-    branch = ref.removeprefix(names.HEADS)
+    branch = ref.removeprefix(refnames.HEADS)
     if ours is None:
         return _Taken(theirs)
     if history.is_ancestor(repo.git, ours, theirs):

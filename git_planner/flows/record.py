@@ -18,9 +18,9 @@ from git_planner.flows.recorder import Recorded, Recorder, Tell
 from git_planner.flows.trust import Subject, find_state
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.rules.directive import State
-from git_planner.rules.record import REASONS
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.planning.directive import State
+from git_planner.rules.records.record import REASONS
 
 
 def record(

@@ -18,11 +18,11 @@ from git_planner.flows.measure import Outcome, Site
 from git_planner.flows.settle import Finding
 from git_planner.flows.trust import Subject
 from git_planner.gitio.repository import Repository
-from git_planner.rules import ledger as rows_
-from git_planner.rules.directive import State
-from git_planner.rules.names import token
-from git_planner.rules.record import Record, best
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.planning.directive import State
+from git_planner.rules.records import row as rows_
+from git_planner.rules.records.record import Record, best
+from git_planner.rules.refnames import token
 
 if TYPE_CHECKING:
     from git_planner.flows.paired import Rival

@@ -10,9 +10,10 @@ from git_planner.errors import PlannerError
 from git_planner.flows.ledger import Rows, find, ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import canonical, names
-from git_planner.rules.ledger import Row, Turn, named, turns
-from git_planner.rules.record import Record, best
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Record, best
+from git_planner.rules.records.row import Row, Turn, named, turns
 
 _SHOWN = 5
 
@@ -73,11 +74,11 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Te
     Raises:
         PlannerError: E_JSON when one of them is no JSON.
     """
-    kept = Store(repo).read_all([names.plan_ref(plan) for plan in plans], names.RECORDS)
+    kept = Store(repo).read_all([refnames.plan_ref(plan) for plan in plans], refnames.RECORDS)
     found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
     if last is not None:
         found = found[max(0, len(found) - last) :]
-    documents = (canonical.loads_ours(text, many=True) for _, text in found)
+    documents = (canonical_json.loads_ours(text, many=True) for _, text in found)
     seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
     return Texts([text.strip() for _, text in found], turns(seen))
 

@@ -18,8 +18,10 @@ from git_planner.flows.tasks import message, read_tasks, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
 from git_planner.host import identity
-from git_planner.rules import names, pages, transitions
-from git_planner.rules.task import task_number
+from git_planner.rules import refnames
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks import transitions
+from git_planner.rules.tasks.task import task_number
 
 
 def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
@@ -59,7 +61,7 @@ def put_back(repo: Repository, plan: str, task_id: str, run_id: str, reason: str
     Returns:
         Whether it was; False when the task has been moved since.
     """
-    ref, claim_ref, own = names.plan_ref(plan), names.claim_ref(plan, task_id), Pages(repo, plan)
+    ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, task_id), Pages(repo, plan)
     edits: dict[str, bytes | None] = {}
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:

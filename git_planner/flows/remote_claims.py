@@ -24,8 +24,9 @@ from git_planner.gitio import remote
 from git_planner.gitio.remote import Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
-from git_planner.rules import names, transitions
-from git_planner.rules.task import Task
+from git_planner.rules import refnames
+from git_planner.rules.tasks import transitions
+from git_planner.rules.tasks.task import Task
 
 _PATIENCE = {"E_CONFLICT": 10, "E_REMOTE": 4}
 _TRIES = 1 + max(_PATIENCE.values())
@@ -54,7 +55,7 @@ class RemoteClaims:
 
     def all(self) -> dict[str, tuple[str, Claim | None]]:
         """The claims there, by task: commit and claim; None for one that cannot be read at the moment."""
-        prefix = f"{names.CLAIMS}{self.plan}/"
+        prefix = f"{refnames.CLAIMS}{self.plan}/"
         there = remote.listing(self.repo, self.where, prefix + "*")
         missing = [ref for ref, oid in there.items() if self.repo.maybe(oid) is None]
         if missing:
@@ -94,7 +95,7 @@ class RemoteClaims:
         Raises:
             PlannerError: E_REMOTE, and what taking in the plan raises.
         """
-        ref = names.claim_ref(self.plan, claim.task)
+        ref = refnames.claim_ref(self.plan, claim.task)
         earlier, held = self.all().get(claim.task, (None, None))
         if earlier is not None and (held is None or held.in_force(claim.claimed_at)):
             return None
@@ -119,7 +120,7 @@ class RemoteClaims:
         found = read_tasks(self.repo, self.plan).task(task_id)
         waiting = transitions.put_back(found) if found.status == "in_progress" else found
         # Noted first, so that after a kill the next push gives it back.
-        won = self.win(claim_of(waiting, self.plan, who, names.token(20)), partial(self._note, found.id))
+        won = self.win(claim_of(waiting, self.plan, who, refnames.token(20)), partial(self._note, found.id))
         if won is None:
             raise PlannerError(
                 "E_BUSY", f"'{found.id}' is claimed on '{self.where}'", hint="git plan task ready"
@@ -141,7 +142,7 @@ class RemoteClaims:
         given = []
         for place in sorted(self._won("").glob("task_*")):
             oid = place.read_text(encoding="utf-8")
-            if self.repo.maybe(names.claim_ref(self.plan, place.name)) != oid:
+            if self.repo.maybe(refnames.claim_ref(self.plan, place.name)) != oid:
                 self.give_back(place.name, oid)
                 place.unlink(missing_ok=True)
                 given.append(place.name)
@@ -161,7 +162,7 @@ class RemoteClaims:
         Raises:
             PlannerError: E_REMOTE.
         """
-        remote.give_back(self.repo, self.where, names.claim_ref(self.plan, task), oid)
+        remote.give_back(self.repo, self.where, refnames.claim_ref(self.plan, task), oid)
 
     def finish(self, run: Run) -> Run:
         """Publish what a run has led to, then give its claim back.
@@ -195,7 +196,7 @@ class RemoteClaims:
 
     def _publish_branch(self, run: Run) -> None:
         if run.commit is not None:
-            update = Update(names.HEADS + run.branch, run.commit, None)
+            update = Update(refnames.HEADS + run.branch, run.commit, None)
             remote.push(self.repo, self.where, [update], lambda _: None)
 
     def _read(self, ref: str, oid: str) -> Claim | None:

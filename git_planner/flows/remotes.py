@@ -11,12 +11,12 @@ from git_planner.flows import merging
 from git_planner.flows.reconcile import SEEN
 from git_planner.gitio import remote
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 # What other clones need to see: who works on what, where iterations began, what was refused. Numbers are not
 # among it: each clone reserves its own, and what must be told apart has a random part.
-_SHARED = (names.CLAIMS, names.ITERATIONS, names.REFUSED)
-_BRANCHES = (names.PLAN, names.ITER, names.TOURNAMENT)
+_SHARED = (refnames.CLAIMS, refnames.ITERATIONS, refnames.REFUSED)
+_BRANCHES = (refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ def remove(repo: Repository, name: str | None) -> RemoteSetup:
 
 def _refspecs(name: str, there: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """The refspecs that a remote needs beside those it has."""
-    specs = [f"+{each}*:{SEEN}{name}/{each.removeprefix(names.OURS)}*" for each in _SHARED]
-    whole = {f"{plus}{names.HEADS}*:refs/remotes/{name}/*" for plus in ("", "+")}
+    specs = [f"+{each}*:{SEEN}{name}/{each.removeprefix(refnames.OURS)}*" for each in _SHARED]
+    whole = {f"{plus}{refnames.HEADS}*:refs/remotes/{name}/*" for plus in ("", "+")}
     if not whole & set(there):
-        specs += [f"+{names.HEADS}{each}*:refs/remotes/{name}/{each}*" for each in _BRANCHES]
+        specs += [f"+{refnames.HEADS}{each}*:refs/remotes/{name}/{each}*" for each in _BRANCHES]
     return tuple(specs)
 
 

@@ -25,7 +25,7 @@ from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.judging.commits import Judge
-from git_planner.rules import names
+from git_planner.rules import refnames
 
 # What a person has to settle, and what keeps no candidate from being measured.
 _SETTLED_BY_HAND = ("E_MERGE", "E_STATE", "E_CHECKED_OUT")
@@ -46,7 +46,7 @@ class Due:
     @property
     def branch(self) -> str:
         """The rolling best's short name."""
-        return names.best_ref(self.plan).removeprefix(names.HEADS)
+        return refnames.best_ref(self.plan).removeprefix(refnames.HEADS)
 
 
 def due(repo: Repository, plan: str, base: str | None) -> Due | None:
@@ -60,7 +60,7 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
     Returns:
         What to take over; None when there is no best, or when it has this instrument and policy, or newer.
     """
-    best = repo.maybe(names.best_ref(plan))
+    best = repo.maybe(refnames.best_ref(plan))
     if best is None or best == base:
         return None
     judge = Judge(repo)
@@ -126,7 +126,7 @@ def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
         subject: the candidate; its base says which instrument counts.
         tell: progress.
     """
-    if repo.maybe(names.best_ref(subject.plan)) in (None, subject.base, subject.commit):
+    if repo.maybe(refnames.best_ref(subject.plan)) in (None, subject.base, subject.commit):
         return subject
     try:
         done = renew(repo, subject.plan, subject.base, tell)
@@ -175,7 +175,7 @@ def _commit(repo: Repository, found: Due, tree: str, words: str) -> str:
 
 
 def _move(repo: Repository, found: Due, commit: str, tell: Tell) -> None:
-    ref, moved = names.best_ref(found.plan), False
+    ref, moved = refnames.best_ref(found.plan), False
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         nonlocal moved

@@ -20,8 +20,8 @@ from git_planner.flows.preplan import RESEARCH, Desk, open_desk
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
-from git_planner.rules import names
-from git_planner.rules import research as rules
+from git_planner.rules import refnames
+from git_planner.rules.discovery import research as rules
 
 MOST_EARLIER = 20_000
 
@@ -55,7 +55,7 @@ class Researched:
         return {
             "schema": "git-planner/researched@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "path": self.path,
             "commit": self.commit,
             "run": self.run.id,
@@ -97,11 +97,11 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     agent = registry.researcher(settings.researcher, base.policy, settings)
     now = repo.now()
     goal = redact.text(desk.campaign.document["goal"])
-    run = rules.Run(names.new_id(now), goal, base.oid, base.ref, agent.name, now)
+    run = rules.Run(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
     earlier = desk.now(RESEARCH)[RESEARCH]
     folder = repo.private("runs", f"research-{run.id}")
     _write(desk, run, "checkpoint", lambda text: rules.checkpoint(text, desk.plan, run))
-    tell(f"{names.PLAN}{desk.plan}: checkpoint of {run.id} in '{RESEARCH}'")
+    tell(f"{refnames.PLAN}{desk.plan}: checkpoint of {run.id} in '{RESEARCH}'")
     sheet = Sheet(
         kind="research",
         prompt=_prompt(desk, options.hint, earlier),

@@ -17,9 +17,9 @@ from git_planner.errors import PlannerError
 from git_planner.flows import runs
 from git_planner.flows.runs import OUT, RESULT, Run
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical
-from git_planner.rules.result import Result, Said, result_from
-from git_planner.rules.task import task_number
+from git_planner.rules.delegation.outcome import Result, Said, result_from
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.tasks.task import task_number
 
 VARIABLE = "GIT_PLANNER_RESULT"
 MOST_BYTES = 256 * 1024
@@ -70,7 +70,7 @@ def give(repo: Repository, task_id: str, run_id: str, words: Words) -> Result:
     )
     document = redact.document(result.document())
     documents.check("result", document, "result")
-    _place(runs.folder(repo, run.run) / OUT, canonical.dumps(document), result_from(document), run)
+    _place(runs.folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run)
     return result
 
 

@@ -16,9 +16,9 @@ from git_planner.flows.record import Recorded, record, record_failure
 from git_planner.flows.why import record_of
 from git_planner.gitio import history, iteration_tree, worktree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
-from git_planner.rules.directive import State
-from git_planner.rules.record import REASONS, Record
+from git_planner.rules import refnames
+from git_planner.rules.planning.directive import State
+from git_planner.rules.records.record import REASONS, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: T
     """Keep what an interrupted attempt had done, then take its worktree away and put its branch back."""
     assert found.start is not None
     assert found.branch is not None
-    ref, rescue = names.HEADS + found.branch, f"{names.INTERRUPTED}{found.number:04d}"
+    ref, rescue = refnames.HEADS + found.branch, f"{refnames.INTERRUPTED}{found.number:04d}"
     tip = repo.maybe(ref) or found.start
     if place is not None and place.top is not None:
         iteration_tree.mend(place, ours=True)

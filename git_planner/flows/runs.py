@@ -23,9 +23,9 @@ from git_planner.flows.holding import here
 from git_planner.gitio.repository import Repository
 from git_planner.host import identity
 from git_planner.host.identity import Identity
-from git_planner.rules import canonical
-from git_planner.rules.clock import between, written
-from git_planner.rules.task import task_number
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.tasks.task import task_number
+from git_planner.rules.timestamps import between, written
 
 META, HEARTBEAT, OUT, RESULT = "meta.json", "heartbeat.json", "out", "result.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,32}")
@@ -146,7 +146,7 @@ def save(repo: Repository, run: Run) -> Run:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Put a document in the place of another one."""
-    whole.put(path, canonical.dumps(dict(document)))
+    whole.put(path, canonical_json.dumps(dict(document)))
 
 
 def load(place: Path) -> Run | None:

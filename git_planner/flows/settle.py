@@ -11,11 +11,13 @@ from git_planner.flows.trust import Subject
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Tag, Write
-from git_planner.rules import canonical, names, verdict
-from git_planner.rules.ledger import Row, next_id, same_commit
-from git_planner.rules.proof import Proof
-from git_planner.rules.record import Measured, Record, best, fitted
-from git_planner.rules.verdict import Decision, Refusal
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring import verdict
+from git_planner.rules.measuring.test_report import Proof
+from git_planner.rules.measuring.verdict import Decision, Refusal
+from git_planner.rules.records.record import Measured, Record, best, fitted
+from git_planner.rules.records.row import Row, next_id, same_commit
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
 
@@ -91,7 +93,7 @@ class _Settlement:
         self.repo, self.rows, self.subject, self.finding = repo, rows, subject, finding
         self.advance, self.force, self.known = advance, force, known
         self.settled: Settled | None = None
-        self.best_ref = names.best_ref(subject.plan)
+        self.best_ref = refnames.best_ref(subject.plan)
         self.tag = self._tag()
         self.stamp = repo.now()
 
@@ -132,7 +134,7 @@ class _Settlement:
         )
 
     def _stands(self, rows: Sequence[Row], known: Row, seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        content = seen[self.subject.ref].read(names.record_path(known.id))
+        content = seen[self.subject.ref].read(refnames.record_path(known.id))
         record = read_record(content or b"", known.id)
         top = best(rows, instrument=known.instrument)
         steps: list[Step] = []
@@ -181,7 +183,7 @@ class _Settlement:
         value = self.known.value if self.known else self.finding.draft.value if self.finding else None
         if state is None or value is None:
             return None
-        return names.best_tag(value, names.Iteration(state.iteration, state.slug))
+        return refnames.best_tag(value, refnames.Iteration(state.iteration, state.slug))
 
     def _advance(
         self, record: Record, seen: Mapping[str, Snapshot]
@@ -190,7 +192,7 @@ class _Settlement:
         state, tip = self.subject.state, seen[self.best_ref].tip
         if state is None or not self.advance or not record.valid:
             return [], (), None
-        branch = self.best_ref.removeprefix(names.HEADS)
+        branch = self.best_ref.removeprefix(refnames.HEADS)
         if not self.subject.confirmed:
             return [], (f"'{branch}' was not advanced: the iteration's start is not confirmed here",), None
         if record.verdict != "improved":
@@ -215,10 +217,10 @@ class _Settlement:
 
     def _documents(self, record: Record, proof: Proof | None) -> dict[str, bytes]:
         document = record.document()
-        path = names.record_path(record.id)
-        written = {path: canonical.dumps(document)}
+        path = refnames.record_path(record.id)
+        written = {path: canonical_json.dumps(document)}
         if proof is not None and record.tests is not None:
-            written[f"{TESTS}/{record.tests.ids}.json"] = canonical.dumps(proof.document())
+            written[f"{TESTS}/{record.tests.ids}.json"] = canonical_json.dumps(proof.document())
         return written
 
 

@@ -24,8 +24,8 @@ from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.remote import Pushed, Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
-from git_planner.rules import names
-from git_planner.rules.plan import is_plan_name
+from git_planner.rules import refnames
+from git_planner.rules.plans.plan import is_plan_name
 
 TRIES = 12
 Did = Literal["created", "followed", "merged", "unchanged", "ahead", "absent"]
@@ -78,12 +78,12 @@ def pull(repo: Repository, where: str | None, plan: str | None, tell: Tell, *, e
             is broken; E_MERGE for what a person has to settle; E_CHECKED_OUT, E_CONFLICT.
     """
     source = where or config.settings(repo).remote
-    there = remote.listing(repo, source, names.HEADS + names.PLAN + "*")
+    there = remote.listing(repo, source, refnames.HEADS + refnames.PLAN + "*")
     if every:
         wanted = sorted(name for name in map(_plan_of, there) if name)
     else:
         wanted = [current_plan(repo, plan)]
-        if names.plan_ref(wanted[0]) not in there:
+        if refnames.plan_ref(wanted[0]) not in there:
             raise PlannerError(
                 "E_NO_PLAN",
                 f"'{source}' has no plan '{wanted[0]}'",
@@ -115,21 +115,21 @@ def push(
         PlannerError: as `pull`; E_NO_PLAN when it is not here; E_CONFLICT when others kept being faster.
     """
     source = where or config.settings(repo).remote
-    here = history.refs(repo.git, names.HEADS)
+    here = history.refs(repo.git, refnames.HEADS)
     wanted = sorted(name for name in map(_plan_of, here) if name) if every else [current_plan(repo, plan)]
     here = _heads(repo, wanted)
     for name in wanted:
-        if names.plan_ref(name) not in here:
+        if refnames.plan_ref(name) not in here:
             raise no_plan(name)
     done: dict[str, Taken] = {}
     for attempt in range(TRIES):
-        there = remote.listing(repo, source, names.HEADS + "*")
-        known = [name for name in wanted if names.plan_ref(name) in there]
+        there = remote.listing(repo, source, refnames.HEADS + "*")
+        known = [name for name in wanted if refnames.plan_ref(name) in there]
         for each in _take_in(repo, source, known, there, tell):
             if each.did == "merged" or each.plan not in done:
                 done[each.plan] = each
         here = _heads(repo, wanted)
-        refs = [names.plan_ref(name) for name in wanted]
+        refs = [refnames.plan_ref(name) for name in wanted]
         refs += [ref for name in wanted for ref in _work(repo, name, here, there)] if work else []
         updates = [
             Update(ref, here[ref], there.get(ref))
@@ -138,7 +138,9 @@ def push(
         ]
         ended = remote.push(repo, source, updates, tell)
         if isinstance(ended, Pushed):
-            plans = [done.get(name) or Taken(name, "absent", here[names.plan_ref(name)]) for name in wanted]
+            plans = [
+                done.get(name) or Taken(name, "absent", here[refnames.plan_ref(name)]) for name in wanted
+            ]
             return Shared(source, tuple(plans), ended.moved)
         tell(f"somebody was faster on '{source}' (attempt {attempt + 1} of {TRIES})")
         time.sleep(random.uniform(0.0, min(0.05 * 2**attempt, 1.0)))
@@ -151,8 +153,8 @@ def push(
 
 def _heads(repo: Repository, wanted: Sequence[str]) -> dict[str, str]:
     """Every branch here. A listing may miss one that is just replaced, so plans are asked for by name."""
-    here = history.refs(repo.git, names.HEADS)
-    for ref in map(names.plan_ref, wanted):
+    here = history.refs(repo.git, refnames.HEADS)
+    for ref in map(refnames.plan_ref, wanted):
         oid = here.get(ref) or repo.maybe(ref)
         if oid is not None:
             here[ref] = oid
@@ -163,7 +165,7 @@ def _take_in(
     repo: Repository, source: str, wanted: Sequence[str], there: Mapping[str, str], tell: Tell
 ) -> tuple[Taken, ...]:
     """Bring plans here up to what a remote has, in one transaction."""
-    tips = {names.plan_ref(name): there[names.plan_ref(name)] for name in wanted}
+    tips = {refnames.plan_ref(name): there[refnames.plan_ref(name)] for name in wanted}
     missing = [ref for ref, oid in tips.items() if not history.whole(repo.git, oid)]
     if missing:
         remote.fetch_commits(repo, source, missing, tell)
@@ -171,7 +173,7 @@ def _take_in(
         if gone:
             raise PlannerError(
                 "E_CONFLICT",
-                f"'{gone[0].removeprefix(names.HEADS)}' was moved back on '{source}' while it was fetched",
+                f"'{gone[0].removeprefix(refnames.HEADS)}' was moved back on '{source}' while it was fetched",
                 hint="run the same command again",
             )
     _judge(repo, source, tips)
@@ -181,7 +183,7 @@ def _take_in(
         done.clear()
         steps: list[Step] = []
         for name in wanted:
-            ref = names.plan_ref(name)
+            ref = refnames.plan_ref(name)
             done[name] = _met(repo, source, name, seen[ref].tip, tips[ref])
             steps += [Move(ref, oid) for oid in (done[name].tip,) if oid and oid != seen[ref].tip]
         return steps
@@ -199,7 +201,7 @@ def _met(repo: Repository, source: str, name: str, ours: str | None, theirs: str
         return Taken(name, "unchanged" if ours == theirs else "ahead", ours)
     found = united(repo, name, ours, theirs)
     trailers = (("Planner-Op", "pull"), ("Planner-Args", theirs))
-    text = Message(f"merge {names.PLAN}{name} of {source}", trailers).text()
+    text = Message(f"merge {refnames.PLAN}{name} of {source}", trailers).text()
     return Taken(name, "merged", commit_tree(repo.git, found.tree, (ours, theirs), text), found.told)
 
 
@@ -221,11 +223,11 @@ def _judge(repo: Repository, source: str, tips: Mapping[str, str]) -> None:
 def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
     """Branches of a plan's tasks and iterations that the remote has not, or has an earlier commit of."""
     with repo.git.batch() as batch:
-        seen = Store(repo).snapshot(names.plan_ref(plan), batch)
+        seen = Store(repo).snapshot(refnames.plan_ref(plan), batch)
         tasks = [each for page in Pages(repo, plan).read(seen).values() for each in page["tasks"]]
-    branches = {str(each["branch"]).removeprefix(names.HEADS) for each in tasks if each["branch"]}
+    branches = {str(each["branch"]).removeprefix(refnames.HEADS) for each in tasks if each["branch"]}
     branches |= {each.branch for each in ledger.ledger(repo, plan) if each.branch}
-    for ref in sorted(names.HEADS + branch for branch in branches):
+    for ref in sorted(refnames.HEADS + branch for branch in branches):
         if ref not in here or _plan_of(ref):
             continue
         known = there.get(ref)
@@ -235,5 +237,5 @@ def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[s
 
 def _plan_of(ref: str) -> str | None:
     """The plan that a branch is of; None for every other branch."""
-    name = ref.removeprefix(names.HEADS + names.PLAN)
+    name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
     return name if name != ref and "/" not in name and is_plan_name(name) else None

@@ -7,9 +7,9 @@ from random import Random
 from git_planner import config
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.pair_numbers import Pairs
-from git_planner.rules.simulation import Evidence
-from git_planner.rules.simulation import simulate as run
+from git_planner.rules.stats.pairs import Pairs
+from git_planner.rules.stats.simulation import Evidence
+from git_planner.rules.stats.simulation import simulate as run
 
 
 def simulate(metric: str | None, trials: int, campaigns: int, random: Random) -> Evidence:

@@ -11,10 +11,10 @@ from git_planner import redact, whole
 from git_planner.errors import PlannerError
 from git_planner.flows.spec_source import Source, UnreadableError, WorkingTree, opened, working_tree
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
-from git_planner.rules import spec as specs
-from git_planner.rules.spec import Change, folder
-from git_planner.rules.spec_order import Fault
+from git_planner.rules import refnames
+from git_planner.rules.specs import change as specs
+from git_planner.rules.specs.change import Change, folder
+from git_planner.rules.specs.items import Fault
 from git_planner.shipped import shipped
 
 _MOST_FILES = 200
@@ -120,7 +120,7 @@ def judge(repo: Repository, name: str | None, ref: str | None) -> Judged:
     """
     with opened(repo, ref) as source:
         slugs = [slug_of(name)] if name is not None else sorted(_folders(source))
-        changes = tuple(read(source, slug) for slug in slugs if slug == names.slug(slug))
+        changes = tuple(read(source, slug) for slug in slugs if slug == refnames.slug(slug))
     if not slugs:
         raise PlannerError(
             "E_SPEC",
@@ -128,9 +128,9 @@ def judge(repo: Repository, name: str | None, ref: str | None) -> Judged:
             hint="begin one with 'git plan spec propose NAME'",
         )
     odd = [
-        Fault(f"{specs.CHANGES}/{each}", 1, f"is no name of a change; '{names.slug(each)}' would be one")
+        Fault(f"{specs.CHANGES}/{each}", 1, f"is no name of a change; '{refnames.slug(each)}' would be one")
         for each in slugs
-        if each != names.slug(each)
+        if each != refnames.slug(each)
     ]
     # The project's file is read with every change, but is told about once.
     faults = dict.fromkeys([*odd, *(fault for change in changes for fault in change.faults)])

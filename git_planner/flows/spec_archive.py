@@ -12,10 +12,12 @@ from git_planner.flows.spec import slug_of
 from git_planner.flows.spec_source import UnreadableError, WorkingTree, working_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import canonical, names, pages
-from git_planner.rules import plan as plans
-from git_planner.rules import spec as specs
-from git_planner.rules.task import CLOSED
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.specs import change as specs
+from git_planner.rules.tasks.task import CLOSED
 
 _SHOWN = 20
 
@@ -91,13 +93,15 @@ def _check_places(tree: WorkingTree, before: str, after: str, slug: str) -> None
 
 def _unfinished(repo: Repository, slug: str) -> Iterator[str]:
     """The tasks of a change, in whatever plans, that are still to be done."""
-    lines = repo.git.line("for-each-ref", "--format=%(refname)", names.HEADS + names.PLAN).splitlines()
-    known = [name for ref in lines if plans.is_plan_name(name := ref.removeprefix(names.HEADS + names.PLAN))]
+    lines = repo.git.line("for-each-ref", "--format=%(refname)", refnames.HEADS + refnames.PLAN).splitlines()
+    known = [
+        name for ref in lines if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
+    ]
     for name in known:
-        ref = names.plan_ref(name)
-        files = Store(repo).read_all([ref], names.plan_dir(name))[ref]
+        ref = refnames.plan_ref(name)
+        files = Store(repo).read_all([ref], refnames.plan_dir(name))[ref]
         for page in pages.in_order(files):
-            document = canonical.loads(files[page], f"{names.PLAN}{name}:{page}")
+            document = canonical_json.loads(files[page], f"{refnames.PLAN}{name}:{page}")
             for task in document["tasks"]:
                 spec = task.get("spec")
                 if spec and spec["change"] == slug and task["status"] not in CLOSED:

@@ -16,13 +16,15 @@ from git_planner.flows.spec import checked, read, slug_of
 from git_planner.flows.spec_source import Source, UnreadableError, opened
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.rules import canonical, names, spec_texts
-from git_planner.rules import plan as plans
-from git_planner.rules.overrides import Overrides, overrides_from
-from git_planner.rules.spec import Change
-from git_planner.rules.spec_merge import KINDS, Effect, Stamp, Wishes, merged, task_ids
-from git_planner.rules.suggest import READ, suggest
-from git_planner.rules.task import CLOSED, Task, task_from
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.specs import context_text
+from git_planner.rules.specs.change import Change
+from git_planner.rules.specs.compile import KINDS, Effect, Stamp, Wishes, merged, task_ids
+from git_planner.rules.specs.overrides import Overrides, overrides_from
+from git_planner.rules.specs.suggest_verify import READ, suggest
+from git_planner.rules.tasks.task import CLOSED, Task, task_from
 
 _OVERRIDES_BYTES = 1024 * 1024
 
@@ -58,7 +60,7 @@ class Compiled:
             "schema": "git-planner/spec-compiled@1",
             "plan": self.plan,
             "change": self.change,
-            "branch": self.ref.removeprefix(names.HEADS),
+            "branch": self.ref.removeprefix(refnames.HEADS),
             "commit": self.commit,
             "changed": self.changed,
             "source": self.source,
@@ -103,7 +105,7 @@ def compile_change(
         name: the change.
         plan: the plan's name; that of the change when None.
         ref: the commit to read the spec from; the working tree when None.
-        overrides: a file as rules/overrides.py describes it.
+        overrides: a file as rules/specs/overrides.py describes it.
 
     Raises:
         PlannerError: E_SPEC when the change does not hold; E_NAME, E_UNKNOWN_REF, E_USAGE, E_JSON, E_SCHEMA
@@ -116,7 +118,7 @@ def compile_change(
         made[:] = [_made(repo, seen, given)]
         return made[0].edits
 
-    target = names.plan_ref(given.plan)
+    target = refnames.plan_ref(given.plan)
     commit = Store(repo).edit(target, decide, _message(given), base=given.base.oid)
     assert commit is not None
     Pages(repo, given.plan).accepted(made[0].edits)
@@ -169,16 +171,16 @@ def _made(repo: Repository, seen: Snapshot, given: _Given) -> _Made:
     _check_overrides(given.wishes.overrides, tasks, given.change)
     result, effects = merged(tasks, given.change, given.wishes, given.stamp)
     document = _document(before, given, [task.document() for task in result])
-    folder = names.plan_dir(given.plan)
+    folder = refnames.plan_dir(given.plan)
     edits = _pages(before, document, folder)
-    context = spec_texts.context(document, given.change).encode()
-    if seen.read(f"{folder}/{spec_texts.CONTEXT}") != context:
-        edits[f"{folder}/{spec_texts.CONTEXT}"] = context
+    context = context_text.context(document, given.change).encode()
+    if seen.read(f"{folder}/{context_text.CONTEXT}") != context:
+        edits[f"{folder}/{context_text.CONTEXT}"] = context
     if edits:
-        log = f"{folder}/{spec_texts.MASTER}"
+        log = f"{folder}/{context_text.MASTER}"
         text = (seen.read(log) or b"").decode("utf-8", "surrogateescape")
         head = f"{given.stamp.at}: compiled '{given.change.slug}' from {given.source}"
-        edits[log] = spec_texts.logged(text, given.plan, head, effects).encode("utf-8", "surrogateescape")
+        edits[log] = context_text.logged(text, given.plan, head, effects).encode("utf-8", "surrogateescape")
     return _Made(edits, effects, document)
 
 
@@ -195,7 +197,7 @@ def _pages(
         if page != old.get(name):
             fresh = [task for task in page["tasks"] if task != known.get(task["id"])]
             documents.check("plan", {**page, "tasks": fresh}, f"{folder}/{name}")
-            edits[f"{folder}/{name}"] = canonical.dumps(page)
+            edits[f"{folder}/{name}"] = canonical_json.dumps(page)
     return edits
 
 
@@ -257,7 +259,7 @@ def _overrides(file: str | None) -> Overrides:
             f"'{file}' cannot be read: {error.strerror}",
             hint="name the file of the overrides, or leave '--verify-overrides' out",
         ) from None
-    return overrides_from(redact.document(canonical.loads(data, file, limit=_OVERRIDES_BYTES)), file)
+    return overrides_from(redact.document(canonical_json.loads(data, file, limit=_OVERRIDES_BYTES)), file)
 
 
 def _verify(said: Overrides, base: Base, source: Source) -> tuple[tuple[tuple[str, ...], ...], str]:
@@ -265,7 +267,7 @@ def _verify(said: Overrides, base: Base, source: Source) -> tuple[tuple[tuple[st
     if said.default_verify:
         return said.default_verify, "the overrides"
     if base.policy.verify:
-        return base.policy.verify, f"'verify' of '{names.POLICY_FILE}'"
+        return base.policy.verify, f"'verify' of '{refnames.POLICY_FILE}'"
     found = suggest(set(_top(source)), dict(_texts(source)))
     return found, "what the repository has" if found else "nothing"
 

@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import Batch
 from git_planner.gitio.objects import read_tree
 from git_planner.gitio.repository import Repository
-from git_planner.rules.spec import MAX_BYTES
+from git_planner.rules.specs.change import MAX_BYTES
 
 
 class UnreadableError(Exception):

@@ -43,8 +43,8 @@ def check_guard(planner: str | None = None) -> None:
     from git_planner.gitio.repository import open_repository
     from git_planner.judging.commits import Judge
     from git_planner.judging.moves import changed_state, listed
-    from git_planner.rules.guard import kind_of
-    from git_planner.rules.names import HEADS, POLICY_FILE
+    from git_planner.rules.guard.guard import kind_of
+    from git_planner.rules.refnames import HEADS, POLICY_FILE
 
     if kind_of(HEADS + branch) == "proposal":
         return
@@ -71,8 +71,8 @@ def check_documents() -> None:
     Raises:
         PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
     """
-    from git_planner.rules.names import POLICY_FILE, STATE_FILE
-    from git_planner.rules.policy import pathspecs
+    from git_planner.rules.policy.policy import pathspecs
+    from git_planner.rules.refnames import POLICY_FILE, STATE_FILE
 
     errors = []
     for _, mode, oid, path in _staged(_head(), pathspecs((*DOCUMENTS, STATE_FILE, POLICY_FILE))):
@@ -105,9 +105,9 @@ def judge_document(path: str, data: bytes) -> None:
         PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
     """
     from git_planner import config, documents
-    from git_planner.rules.extract import extract
-    from git_planner.rules.names import POLICY_FILE
-    from git_planner.rules.pages import is_page
+    from git_planner.rules.documents.extract_json import extract
+    from git_planner.rules.plans.pages import is_page
+    from git_planner.rules.refnames import POLICY_FILE
 
     where, name = _shown(path), os.path.basename(path)
     if path == POLICY_FILE:
@@ -138,8 +138,8 @@ def _answer_kind(answer: object) -> str:
 def _check_first(branch: str) -> None:
     """The first commit of a repository, or of a branch without history: nothing guarded may be in it."""
     from git_planner.judging.moves import PROPOSE
-    from git_planner.rules.guard import DEFAULT_GUARD, STATE
-    from git_planner.rules.policy import ALWAYS_GUARDED, pathspecs
+    from git_planner.rules.guard.guard import DEFAULT_GUARD, STATE
+    from git_planner.rules.policy.policy import ALWAYS_GUARDED, pathspecs
 
     specs = pathspecs((*DEFAULT_GUARD, *ALWAYS_GUARDED, *STATE))
     lines = [f"added: {_shown(path)}" for _, _, _, path in _staged(_head(), specs)]
@@ -150,8 +150,8 @@ def _check_first(branch: str) -> None:
 def _keep(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
     from git_planner import whole
-    from git_planner.rules.guard import guarded_globs
-    from git_planner.rules.names import POLICY_FILE
+    from git_planner.rules.guard.guard import guarded_globs
+    from git_planner.rules.refnames import POLICY_FILE
 
     oid = (
         (hook_git.answer("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none")
@@ -188,14 +188,14 @@ def _index_tree() -> str:
 
 def _our_branch() -> str | None:
     """The branch HEAD is on when it is one of ours, short; None else."""
-    from git_planner.rules import names
+    from git_planner.rules import refnames
 
     # Status 1 is a HEAD on no branch; whatever else is wrong must not open the gate.
     status, ref, words = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
     if status > 1:
         raise PlannerError("E_GIT", words.decode(errors="replace").strip().removeprefix("fatal: "))
-    branch = os.fsdecode(ref).strip().removeprefix(names.HEADS)
-    return branch if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)) else None
+    branch = os.fsdecode(ref).strip().removeprefix(refnames.HEADS)
+    return branch if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)) else None
 
 
 def _trusted(judge: Judge, branch: str) -> Iterator[str]:
@@ -205,10 +205,10 @@ def _trusted(judge: Judge, branch: str) -> Iterator[str]:
     branch it is what it has, or is just merging, of the base branch.
     """
     from git_planner.judging.moves import newer
-    from git_planner.rules import names
+    from git_planner.rules import refnames
 
-    iteration = names.parse_iteration(branch)
-    start = judge.repo.maybe(f"{names.ITERATIONS}{iteration.number:04d}") if iteration else None
+    iteration = refnames.parse_iteration(branch)
+    start = judge.repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
     if start is not None:
         yield start
     merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
@@ -220,11 +220,11 @@ def _trusted(judge: Judge, branch: str) -> Iterator[str]:
 def _vouches(judge: Judge, commit: str, tree: str) -> bool:
     """Whether a tree has the guarded content of a commit, and the state that HEAD has."""
     from git_planner.judging.moves import changed_state
-    from git_planner.rules import names
+    from git_planner.rules import refnames
 
     if judge.differences(commit, tree):
         return False
-    kept = "HEAD" if judge.repo.maybe(f"{commit}:{names.STATE_FILE}", "blob") is None else commit
+    kept = "HEAD" if judge.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
     return not changed_state(judge, kept, tree)
 
 

@@ -16,11 +16,11 @@ from git_planner.flows.ledger import ledger
 from git_planner.flows.listing import lenient
 from git_planner.flows.manual import packet_branches
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
-from git_planner.rules import packet as packets
-from git_planner.rules import plan as plans
-from git_planner.rules import record as records
-from git_planner.rules.record import Record
+from git_planner.rules import refnames
+from git_planner.rules.planning import packet as packets
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import Record
 
 _NUMBER = re.compile(r"(?:iter/)?0*([1-9]\d{0,8})")
 
@@ -130,7 +130,7 @@ def show(repo: Repository, name: str | None) -> Iteration:
         return chosen
     number = _NUMBER.fullmatch(name)
     for each in found:
-        if each.branch == name.removeprefix(names.HEADS) or (number and each.number == int(number[1])):
+        if each.branch == name.removeprefix(refnames.HEADS) or (number and each.number == int(number[1])):
             return each
     return _by_commit(repo, name, found)
 
@@ -139,7 +139,7 @@ def _by_commit(repo: Repository, name: str, found: Sequence[Iteration]) -> Itera
     if not _NUMBER.fullmatch(name):
         commit = repo.resolve(name)
         with repo.git.batch() as batch:
-            raw = batch.read(f"{commit}:{names.STATE_FILE}")
+            raw = batch.read(f"{commit}:{refnames.STATE_FILE}")
         state = lenient(raw)
         for each in found:
             if (each.number, each.branch) == (state.get("iteration"), state.get("branch")):

@@ -15,10 +15,10 @@ from git_planner.flows.recovery import recover
 from git_planner.flows.tasks import message
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Snapshot, Store
-from git_planner.rules import names
-from git_planner.rules.advance import History
-from git_planner.rules.merge import settled
-from git_planner.rules.task import Evidence, Execution, Task
+from git_planner.rules import refnames
+from git_planner.rules.plans.merge_plan import settled
+from git_planner.rules.tasks.follow_history import History
+from git_planner.rules.tasks.task import Evidence, Execution, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _settle(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
         told[:] = found.told if found is not None else ()
         return plan_edits(found.document, plan) if found is not None and told and not dry_run else {}
 
-    Store(repo).edit(names.plan_ref(plan), change, message(plan, "tasks", "settle"))
+    Store(repo).edit(refnames.plan_ref(plan), change, message(plan, "tasks", "settle"))
     return tuple(told)
 
 

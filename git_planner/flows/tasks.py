@@ -13,9 +13,11 @@ from git_planner.flows.holding import busy, claim_on
 from git_planner.flows.pages import Pages, no_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
-from git_planner.rules import handoff, names, pages, transitions
-from git_planner.rules import plan as plans
-from git_planner.rules.task import (
+from git_planner.rules import refnames
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.tasks import handoff, transitions
+from git_planner.rules.tasks.task import (
     Brief,
     Question,
     Reply,
@@ -88,14 +90,14 @@ def read_tasks(repo: Repository, plan: str | None) -> Tasks:
     """
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
-        return tasks_in(repo, Store(repo).snapshot(names.plan_ref(name), batch), name)
+        return tasks_in(repo, Store(repo).snapshot(refnames.plan_ref(name), batch), name)
 
 
 def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
     """The name of a plan and all its tasks in short, by number; parameters and errors as for `read_tasks`."""
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
-        found = Pages(repo, name).briefs(Store(repo).snapshot(names.plan_ref(name), batch))
+        found = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
     if found is None:
         raise no_plan(name)
     return name, found
@@ -135,7 +137,7 @@ def change_task(
     """
     own, number = Pages(repo, plan), task_number(task_id)
     name, now = task_id_for(number), repo.now()
-    ref, claim_ref = names.plan_ref(plan), names.claim_ref(plan, name)
+    ref, claim_ref = refnames.plan_ref(plan), refnames.claim_ref(plan, name)
     result: list[Task] = []
     edits: dict[str, bytes | None] = {}
 
@@ -213,7 +215,10 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
         return edits
 
     Store(repo).edit(
-        names.plan_ref(campaign.plan), change, message(campaign.plan, "a task", "add"), base=campaign.base.oid
+        refnames.plan_ref(campaign.plan),
+        change,
+        message(campaign.plan, "a task", "add"),
+        base=campaign.base.oid,
     )
     own.accepted(edits)
     return made[0]
@@ -285,7 +290,7 @@ def resume(repo: Repository, plan: str, task_id: str, notes: Sequence[str], *, a
 
 def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, entry: str) -> Task:
     """Change a task and add an entry to its handoff."""
-    path = f"{names.plan_dir(plan)}/handoffs/{task_id_for(task_number(task_id))}.md"
+    path = f"{refnames.plan_dir(plan)}/handoffs/{task_id_for(task_number(task_id))}.md"
 
     def named(task: Task) -> Task:
         after = alter(task)
@@ -303,7 +308,7 @@ def read_handoff(repo: Repository, plan: str, task: Task) -> str:
     """A task's handoff; what it would begin with when nobody has written into it."""
     if task.handoff is not None:
         with repo.git.batch() as batch:
-            found = Store(repo).snapshot(names.plan_ref(plan), batch).read(task.handoff)
+            found = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(task.handoff)
         if found is not None:
             return found.decode("utf-8", "replace")
     return handoff.begun(task)
@@ -377,7 +382,7 @@ def _check_texts(wanted: Wanted) -> None:
 
 def _check_order(found: Mapping[str, Mapping[str, Any]], task: Task) -> None:
     """Refuse a task that would wait for itself: neither it nor what is on the way could ever be begun."""
-    from git_planner.rules.dependency_graph import find_cycle
+    from git_planner.rules.tasks.dependency_graph import find_cycle
 
     graph = {each["id"]: each["dependencies"] for page in found.values() for each in page["tasks"]}
     cycle = find_cycle({task.id: (), **graph, task.id: task.dependencies})

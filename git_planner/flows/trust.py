@@ -15,12 +15,14 @@ from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
 from git_planner.judging.moves import changed_state, newer_base, start_fault
-from git_planner.rules import canonical, names, scope
-from git_planner.rules.directive import State, state_from
-from git_planner.rules.policy import Policy, pathspecs
-from git_planner.rules.verdict import Refusal
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.guard import scope
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.planning.directive import State, state_from
+from git_planner.rules.policy.policy import Policy, pathspecs
 
-STATE_SPEC = f":(top,literal){names.STATE_FILE}"
+STATE_SPEC = f":(top,literal){refnames.STATE_FILE}"
 OURS_SPEC = ":(top,literal).advisor"
 _NOT_OURS = ":(top,exclude,literal).advisor"
 
@@ -46,7 +48,7 @@ class Subject:
     @property
     def ref(self) -> str:
         """The branch of the plan's ledger."""
-        return names.plan_ref(self.plan)
+        return refnames.plan_ref(self.plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
     newer = _taken_in(Judge(repo).know(state.base, policy), state.base, commit)
     base, policy = (newer, config.policy_at(repo, newer)) if newer else (state.base, policy)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
-    name = names.check_plan_name(plan or state.plan)
+    name = refnames.check_plan_name(plan or state.plan)
     return Subject(commit, branch or state.branch, state, confirmed, base, policy, name, notes)
 
 
@@ -106,7 +108,7 @@ def judge_changes(repo: Repository, subject: Subject) -> Changes:
     """Judge what a candidate changed since its base: guarded paths first, then scope. git matches paths."""
     git, policy = repo.git, subject.policy
     base, tip = subject.base, subject.commit
-    changed = [each for each in history.changes(git, base, tip) if each.path != names.STATE_FILE]
+    changed = [each for each in history.changes(git, base, tip) if each.path != refnames.STATE_FILE]
     files = tuple(shown(each.path) for each in changed)
     differences = Judge(repo).know(base, policy).differences(base, tip)
     judged = scope.guarded([(shown(each.path), each.words) for each in differences])
@@ -135,24 +137,24 @@ def shown(path: str) -> str:
 
 def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bool] | None:
     """The state a commit carries, and whether our own copy of the iteration's start confirms it."""
-    iteration = names.parse_iteration(names.HEADS + branch) if branch else None
-    expected = repo.maybe(f"{names.ITERATIONS}{iteration.number:04d}") if iteration else None
+    iteration = refnames.parse_iteration(refnames.HEADS + branch) if branch else None
+    expected = repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
     start = repo.git.line("rev-list", "-1", commit, "--", STATE_SPEC)
     with repo.git.batch() as batch:
-        content = batch.read(f"{commit}:{names.STATE_FILE}") if start else None
+        content = batch.read(f"{commit}:{refnames.STATE_FILE}") if start else None
     if content is None:
         if expected is not None:
-            raise _forged(branch or commit, f"'{names.STATE_FILE}' is gone from it")
+            raise _forged(branch or commit, f"'{refnames.STATE_FILE}' is gone from it")
         return None
     if start == expected:
-        state = state_from(canonical.loads_ours(content))
+        state = state_from(canonical_json.loads_ours(content))
     else:
-        state = state_from(documents.read("state", content, f"{commit[:12]}:{names.STATE_FILE}"))
+        state = state_from(documents.read("state", content, f"{commit[:12]}:{refnames.STATE_FILE}"))
     if repo.maybe(state.base) is None:
         raise _no_base(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
     if start == expected:
         return state, True
-    own = expected or repo.maybe(f"{names.ITERATIONS}{state.iteration:04d}")
+    own = expected or repo.maybe(f"{refnames.ITERATIONS}{state.iteration:04d}")
     if own is None:
         _check_start(repo, state, start)
         return state, False
@@ -169,7 +171,7 @@ def _check_start(repo: Repository, state: State, start: str) -> None:
         # It may have been rebased onto a newer base.
         if _taken_in(Judge(repo), state.base, start) is None or start_fault(Judge(repo), start) is not None:
             raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
-    elif [each.path for each in history.changes(repo.git, state.base, start)] != [names.STATE_FILE]:
+    elif [each.path for each in history.changes(repo.git, state.base, start)] != [refnames.STATE_FILE]:
         raise _forged(state.branch, f"'{start[:12]}', which wrote its state, changed other files too")
 
 
@@ -204,7 +206,9 @@ def _branch(repo: Repository, ref: str) -> str | None:
     asked = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
     result = repo.git.run("rev-parse", *asked)
     full = result.stdout.decode(errors="surrogateescape").strip()
-    return full.removeprefix(names.HEADS) if result.status == 0 and full.startswith(names.HEADS) else None
+    return (
+        full.removeprefix(refnames.HEADS) if result.status == 0 and full.startswith(refnames.HEADS) else None
+    )
 
 
 def _no_base(repo: Repository, what: str) -> PlannerError:

@@ -23,9 +23,11 @@ from git_planner.gitio.history import Change
 from git_planner.gitio.objects import read_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
-from git_planner.rules import canonical, names, pages
-from git_planner.rules import plan as plans
-from git_planner.rules.merge import merge, settled
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.plans.merge_plan import merge, settled
 
 _FILE = "100644"
 
@@ -70,8 +72,8 @@ def united(repo: Repository, plan: str, ours: str, theirs: str) -> United:
         if left:
             raise PlannerError(
                 "E_MERGE",
-                f"both sides of '{names.PLAN}{plan}' changed '{left[0]}', and they do not merge",
-                hint=f"merge it by hand in a worktree: 'git worktree add FOLDER {names.PLAN}{plan}'",
+                f"both sides of '{refnames.PLAN}{plan}' changed '{left[0]}', and they do not merge",
+                hint=f"merge it by hand in a worktree: 'git worktree add FOLDER {refnames.PLAN}{plan}'",
                 details=left,
             )
         return United(splice(repo.git, batch, tree, edits) if edits else tree, tuple(told))
@@ -92,26 +94,26 @@ def _by_git(repo: Repository, ours: str, theirs: str) -> tuple[str, list[str]]:
 
 def _page(plan: str, path: str) -> bool:
     folder, _, name = path.rpartition("/")
-    return folder == names.plan_dir(plan) and pages.is_page(name)
+    return folder == refnames.plan_dir(plan) and pages.is_page(name)
 
 
 def _plan(
     repo: Repository, plan: str, batch: Batch, commits: tuple[str, str, str], told: list[str]
 ) -> dict[str, bytes]:
     """The pages of the merged plan, by path."""
-    own, folder = Pages(repo, plan), names.plan_dir(plan)
-    seen = [_pages(own, Snapshot(names.plan_ref(plan), commits[0], batch))]
-    seen += [own.read(Snapshot(names.plan_ref(plan), each, batch)) for each in commits[1:]]
+    own, folder = Pages(repo, plan), refnames.plan_dir(plan)
+    seen = [_pages(own, Snapshot(refnames.plan_ref(plan), commits[0], batch))]
+    seen += [own.read(Snapshot(refnames.plan_ref(plan), each, batch)) for each in commits[1:]]
     base, *sides = [settled(plans.joined(each)).document if pages.FIRST in each else None for each in seen]
     if None in sides:
         raise PlannerError(
             "E_MERGE",
-            f"one side of '{names.PLAN}{plan}' has no '{folder}/{pages.FIRST}'",
-            hint=f"look at both with 'git log {names.PLAN}{plan}'",
+            f"one side of '{refnames.PLAN}{plan}' has no '{folder}/{pages.FIRST}'",
+            hint=f"look at both with 'git log {refnames.PLAN}{plan}'",
         )
     merged = merge(base, *sides, whole=True)
     if merged.conflicts:
-        raise merging.unsettled(f"{names.PLAN}{plan}:{folder}/{pages.FIRST}", merged.conflicts)
+        raise merging.unsettled(f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST}", merged.conflicts)
     told += merged.told
     return {
         f"{folder}/{name}": _written(f"{folder}/{name}", page, [each.get(name) for each in seen[1:]])
@@ -131,7 +133,7 @@ def _written(path: str, page: Mapping[str, Any], known: list[Any]) -> bytes:
     # What a side has just so has been judged when it was read.
     if page not in known:
         documents.check("plan", page, path)
-    return canonical.dumps(page)
+    return canonical_json.dumps(page)
 
 
 def _file(batch: Batch, start: str, our: Change, their: Change, told: list[str]) -> bytes | None:

@@ -11,13 +11,16 @@ from typing import Any
 from git_planner import config, documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.rules import canonical, names, pages, plan_options
-from git_planner.rules import plan as plans
-from git_planner.rules import planning_plan as graphs
-from git_planner.rules.dependency_graph import find_cycle
+from git_planner.rules import refnames
+from git_planner.rules.discovery import options
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import planning_plan as graphs
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.tasks.dependency_graph import find_cycle
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
-_OURS = (names.STATE_FILE, "planner_packets/directive.json", names.POLICY_FILE)
+_OURS = (refnames.STATE_FILE, "planner_packets/directive.json", refnames.POLICY_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
     """
     path = Path(name)
     if path.is_file():
-        if path.stat().st_size > canonical.MAX_BYTES:
-            raise PlannerError("E_JSON", f"'{name}' has more than {canonical.MAX_BYTES:,} bytes")
+        if path.stat().st_size > canonical_json.MAX_BYTES:
+            raise PlannerError("E_JSON", f"'{name}' has more than {canonical_json.MAX_BYTES:,} bytes")
         return path.read_bytes(), name
     if repo is not None:
         tried = [name] if ":" in name else [f"{name}:{inner}" for inner in (*_plan_file(name), *_OURS)]
@@ -59,8 +62,10 @@ def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
             for each in tried:
                 found = batch.info(each)
                 if found and found[1] == "blob":
-                    if found[2] > canonical.MAX_BYTES:
-                        raise PlannerError("E_JSON", f"'{each}' has more than {canonical.MAX_BYTES:,} bytes")
+                    if found[2] > canonical_json.MAX_BYTES:
+                        raise PlannerError(
+                            "E_JSON", f"'{each}' has more than {canonical_json.MAX_BYTES:,} bytes"
+                        )
                     return batch.read(each) or b"", each
     raise PlannerError(
         "E_UNKNOWN_REF",
@@ -70,7 +75,7 @@ def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
 
 
 def _plan_file(name: str) -> list[str]:
-    short = name.removeprefix(names.HEADS).removeprefix(names.PLAN)
+    short = name.removeprefix(refnames.HEADS).removeprefix(refnames.PLAN)
     return [f".plans/{short}/{pages.FIRST}"] if plans.is_plan_name(short) else []
 
 
@@ -83,7 +88,7 @@ def judge_document(data: bytes, where: str) -> Judged:
             return Judged("policy", where, error.details or (error.message,))
         return Judged("policy", where, ())
     try:
-        document = canonical.loads(data, where)
+        document = canonical_json.loads(data, where)
     except PlannerError as error:
         return Judged(None, where, (f"/: {error.message}",))
     if not isinstance(document, dict):
@@ -115,8 +120,8 @@ def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
     if kind == "planning-plan":
         return graphs.faults(document)
     if kind == "plan-options":
-        return plan_options.faults(document)
-    if kind == "state" and canonical.digest(document["directive"]) != document["directive_digest"]:
+        return options.faults(document)
+    if kind == "state" and canonical_json.digest(document["directive"]) != document["directive_digest"]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":
         graph = {task["id"]: task["dependencies"] for task in document["tasks"]}

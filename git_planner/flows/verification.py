@@ -22,13 +22,14 @@ from git_planner.flows.trust import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.rules import names, pages
-from git_planner.rules.advance import History, last_of, proven_by
-from git_planner.rules.placeholders import placeholder
-from git_planner.rules.policy import Policy, pathspecs
-from git_planner.rules.record import REASONS
-from git_planner.rules.task import Evidence, Execution, Task, task_id_for, task_number
-from git_planner.rules.transitions import TRANSITIONS, moved
+from git_planner.rules import refnames
+from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.plans import pages
+from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.records.record import REASONS
+from git_planner.rules.tasks.follow_history import History, last_of, proven_by
+from git_planner.rules.tasks.task import Evidence, Execution, Task, task_id_for, task_number
+from git_planner.rules.tasks.transitions import TRANSITIONS, moved
 
 Tell = Callable[[str], None]
 # As long as a command may take where neither the policy nor the person says anything.
@@ -96,7 +97,7 @@ def verify_task(
     """
     name = task_id_for(task_number(task_id))
     with repo.git.batch() as batch:
-        found = Pages(repo, plan).read(Store(repo).snapshot(names.plan_ref(plan), batch))
+        found = Pages(repo, plan).read(Store(repo).snapshot(refnames.plan_ref(plan), batch))
     if pages.FIRST not in found:
         raise no_plan(plan)
     task = task_of(found, plan, name)
@@ -114,7 +115,7 @@ def verify_task(
                 f"no commit is known that works on '{name}'",
                 hint=f"name one: 'git plan task verify {name} --commit REF'",
             )
-        logs = repo.private("verifications", names.new_id(repo.now()))
+        logs = repo.private("verifications", refnames.new_id(repo.now()))
         evidence = run_commands(
             repo, trust.examine(repo, at, plan), commands, task.attempt, seconds=seconds, logs=logs, tell=tell
         )
@@ -239,7 +240,7 @@ def _commit_of(repo: Repository, task: Task, seen: History, name: str | None) ->
     for oid in reversed(last_of(task, seen)):
         if repo.maybe(oid) is not None:
             return oid
-    return repo.maybe(names.HEADS + task.branch) if task.branch else None
+    return repo.maybe(refnames.HEADS + task.branch) if task.branch else None
 
 
 def _commands(task: Task) -> tuple[tuple[str, ...], ...]:

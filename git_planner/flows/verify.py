@@ -15,12 +15,12 @@ from git_planner.flows.measure import Outcome
 from git_planner.flows.paired import Rival, tree_of
 from git_planner.flows.trust import Subject
 from git_planner.gitio.repository import Repository
-from git_planner.rules import pairs
-from git_planner.rules.comparison import words, worth
-from git_planner.rules.names import number, token
-from git_planner.rules.policy import Metric
-from git_planner.rules.record import REASONS, Measured, Record
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.comparison import words, worth
+from git_planner.rules.records.record import REASONS, Measured, Record
+from git_planner.rules.refnames import number, token
+from git_planner.rules.stats import paired_design
 
 # Attempts with these reasons were never put to the instrument.
 _NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
@@ -114,7 +114,7 @@ def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
     if record.comparison is None or metric is None:
         return None
     old = find(repo, record.plan, record.comparison.rival)
-    plan = pairs.schedule(metric.pairs, record.comparison.number)
+    plan = paired_design.schedule(metric.pairs, record.comparison.number)
     return Rival(old.id, tree_of(repo, subject, old.tree, old.commit), plan)
 
 

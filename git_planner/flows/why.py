@@ -14,8 +14,8 @@ from git_planner.flows.ledger import ledger
 from git_planner.flows.ledger import plans as all_plans
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
-from git_planner.rules.record import Record
+from git_planner.rules import refnames
+from git_planner.rules.records.record import Record
 
 NOT_OURS = ":(top,exclude,literal).advisor"
 How = Literal["number", "state", "trailer", "patch", "range", "tree"]
@@ -160,7 +160,7 @@ def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> I
 
 def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
     """The iteration whose state commit is the last one before a commit."""
-    spec = f":(top,literal){names.STATE_FILE}"
+    spec = f":(top,literal){refnames.STATE_FILE}"
     start = repo.git.line("rev-list", "-1", commit, "--", spec)
     return next((each for each in iterations if start and each.start == start), None)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from git_planner import process
 from git_planner.errors import PlannerError
-from git_planner.rules.metric import Tool, read_count
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.measuring.metric import Tool, read_count
+from git_planner.rules.measuring.verdict import Refusal
 
 _PROBE_SECONDS = 20.0
 _WORDS: dict[Tool, tuple[str, ...]] = {

@@ -20,8 +20,8 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
 from git_planner.judging.trunk import named, tips_of, trunk
-from git_planner.rules import names
-from git_planner.rules.guard import (
+from git_planner.rules import refnames
+from git_planner.rules.guard.guard import (
     ATTRIBUTES,
     ATTRIBUTES_FILE,
     DEFAULT_GUARD,
@@ -32,7 +32,7 @@ from git_planner.rules.guard import (
     shadows,
     wide_specs,
 )
-from git_planner.rules.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
+from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
 # The modules that a candidate must not take the place of.
 STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
@@ -102,7 +102,7 @@ class Judge:
         """
         if commit not in self._rules:
             # Commits that follow each other mostly have the same policy, and reading one takes a while.
-            entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", names.POLICY_FILE)
+            entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
             if entry not in self._policies:
                 self._policies[entry] = config.policy_at(self.repo, commit) if entry else None
             self._rules[commit] = Rule(commit, self._policies[entry])
@@ -122,7 +122,7 @@ class Judge:
         return whole + [Difference("shadow", each.path, f"{words}: {shown(each.path)}") for each in added]
 
     def shadowing(self, trusted: str, tree: str) -> list[history.Change]:
-        """What is added that would be imported in the place of a standard module; see rules/guard.py."""
+        """What is added that would be imported in the place of a standard module; see rules.guard.guard."""
         policy = self.rule(trusted).policy
         free = policy.unguard if policy else ()
         return [

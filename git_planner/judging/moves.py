@@ -17,9 +17,9 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Difference, Judge, shown
-from git_planner.rules import names
-from git_planner.rules.guard import STATE, guarded_globs, kind_of
-from git_planner.rules.policy import pathspecs
+from git_planner.rules import refnames
+from git_planner.rules.guard.guard import STATE, guarded_globs, kind_of
+from git_planner.rules.policy.policy import pathspecs
 
 LISTED = 20
 PROPOSE = "what the guard protects is changed on the base branch: 'git planner guard propose'"
@@ -99,8 +99,8 @@ class Moves:
         self._starts[move.ref] = move.new
 
     def _iteration(self, ref: str, new: str) -> None:
-        iteration = names.parse_iteration(ref)
-        copy = f"{names.ITERATIONS}{iteration.number:04d}" if iteration else None
+        iteration = refnames.parse_iteration(ref)
+        copy = f"{refnames.ITERATIONS}{iteration.number:04d}" if iteration else None
         start = (self._starts.get(copy) or self.repo.maybe(copy)) if copy else None
         if start is None or copy is None:
             anchor, differences = self.judge.trusted_by(new)
@@ -118,7 +118,7 @@ class Moves:
             raise self._refused(ref, differences, start)
 
     def _refused(self, ref: str, differences: Sequence[Difference], trusted: str | None) -> PlannerError:
-        branch = ref.removeprefix(names.HEADS)
+        branch = ref.removeprefix(refnames.HEADS)
         if not differences:
             return PlannerError(
                 "E_GUARD",
@@ -196,8 +196,8 @@ def start_fault(judge: Judge, commit: str) -> str | None:
     parents = history.parents(git, commit)
     if len(parents) != 1:
         return f"it has {len(parents)} parents"
-    if [each.path for each in history.changes(git, parents[0], commit)] != [names.STATE_FILE]:
-        return f"it changes other files than '{names.STATE_FILE}'"
+    if [each.path for each in history.changes(git, parents[0], commit)] != [refnames.STATE_FILE]:
+        return f"it changes other files than '{refnames.STATE_FILE}'"
     if judge.trusted_by(parents[0])[0] is None:
         return f"what is guarded in '{parents[0][:12]}', which it follows, is not as on the base branch"
     return None
@@ -220,15 +220,15 @@ def state_differences(judge: Judge, tip: str) -> list[Difference]:
         return changed_state(judge, anchors[0], tip) if anchors else []
     parents = history.parents(git, start)
     own = [each.path for each in history.changes(git, parents[0], start)] if len(parents) == 1 else []
-    if own != [names.STATE_FILE]:
-        words = f"not written by the first commit of an iteration: {names.STATE_FILE}"
-        return [Difference("state", names.STATE_FILE, words)]
+    if own != [refnames.STATE_FILE]:
+        words = f"not written by the first commit of an iteration: {refnames.STATE_FILE}"
+        return [Difference("state", refnames.STATE_FILE, words)]
     return changed_state(judge, start, tip)
 
 
 def written_by(judge: Judge, tip: str) -> str | None:
     """The commit that wrote the state that a commit has; None when there never was one."""
-    spec = f":(top,literal){names.STATE_FILE}"
+    spec = f":(top,literal){refnames.STATE_FILE}"
     return judge.repo.git.line("rev-list", "-1", tip, "--", spec) or None
 
 
@@ -260,6 +260,6 @@ def listed(judge: Judge, differences: Sequence[Difference], trusted: str | None)
         lines.append(f"and {len(differences) - LISTED} more")
     if trusted is not None:
         rule = judge.rule(trusted)
-        whence = f"'{names.POLICY_FILE}' at {trusted[:12]}" if rule.policy else "the default"
+        whence = f"'{refnames.POLICY_FILE}' at {trusted[:12]}" if rule.policy else "the default"
         lines.append(f"guarded by {whence}: " + " ".join(f"'{each}'" for each in rule.shown))
     return lines

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
-from git_planner.rules import names
-from git_planner.rules.policy import Policy
+from git_planner.rules import refnames
+from git_planner.rules.policy.policy import Policy
 
 _REMOTES = "refs/remotes/"
 _USUAL = (
-    f"{names.HEADS}main",
-    f"{names.HEADS}master",
+    f"{refnames.HEADS}main",
+    f"{refnames.HEADS}master",
     f"{_REMOTES}origin/HEAD",
     f"{_REMOTES}origin/main",
     f"{_REMOTES}origin/master",
@@ -29,8 +29,8 @@ PolicyOf = Callable[[str], Policy | None]
 
 def named(repo: Repository, name: str) -> str | None:
     """The commit of a branch by its name, here or as last fetched; None when no branch is called so."""
-    full = name.startswith((names.HEADS, _REMOTES))
-    wanted = (name,) if full else (names.HEADS + name, _REMOTES + name)
+    full = name.startswith((refnames.HEADS, _REMOTES))
+    wanted = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
     found = history.refs(repo.git, *wanted)
     return next((found[each] for each in wanted if each in found), None)
 
@@ -40,10 +40,10 @@ def tips_of(repo: Repository, branch: str) -> list[str]:
 
     Another remote has no say, nor has a ref that looks like one's: anybody can make those.
     """
-    if branch.startswith((names.PLAN, names.ITER, names.TOURNAMENT)):
+    if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)):
         return []
     shared = ("origin", repo.config("planner.remote"), repo.config(f"branch.{branch}.remote"))
-    wanted = [names.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
+    wanted = [refnames.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
     refs = history.refs(repo.git, *wanted)
     return list(dict.fromkeys(refs[each] for each in wanted if each in refs))
 
@@ -70,7 +70,7 @@ def trunk(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None
                 f"'planner.base' is '{own}', and there is no such branch here",
                 hint="fetch it, or name another one with 'git config planner.base BRANCH'",
             )
-        return _meant(repo, own.removeprefix(names.HEADS), tip, policy_of(tip))
+        return _meant(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
     refs = history.refs(repo.git, *_USUAL)
     found = {each: refs[each] for each in _USUAL if each in refs}
     policies = {oid: policy_of(oid) for oid in dict.fromkeys(found.values())}
@@ -97,7 +97,7 @@ def _short(repo: Repository, ref: str) -> str:
     if ref.endswith("/HEAD"):
         said = repo.git.run("symbolic-ref", "--quiet", ref).stdout.decode(errors="surrogateescape").strip()
         ref = said or ref
-    return ref.removeprefix(names.HEADS).removeprefix(f"{_REMOTES}origin/")
+    return ref.removeprefix(refnames.HEADS).removeprefix(f"{_REMOTES}origin/")
 
 
 def _disagreement(says: dict[str, str]) -> PlannerError:

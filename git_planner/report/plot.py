@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.record import Record, better
+from git_planner.rules.records.record import Record, better
 
 # verdict -> (marker in the terminal, marker in the SVG, colour)
 LOOKS = {

@@ -14,9 +14,9 @@ from typing import Any
 from git_planner import config, documents
 from git_planner.agents.contract import AnswerKind, Brief, Request
 from git_planner.agents.prompts import prompt
-from git_planner.rules import planning_plan
-from git_planner.rules.directive import directive_from
-from git_planner.rules.policy import Policy
+from git_planner.rules.planning import planning_plan
+from git_planner.rules.planning.directive import directive_from
+from git_planner.rules.policy.policy import Policy
 
 FAMILIES = ("family:schedule", "family:reduce_loads")
 DIRECTIVE: Mapping[str, Any] = {

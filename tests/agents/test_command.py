@@ -12,7 +12,7 @@ from git_planner.agents.command import CommandImplementer, CommandTransport
 from git_planner.agents.planning import PlanningAgent
 from git_planner.errors import PlannerError
 from git_planner.process import related
-from git_planner.rules.policy import Program
+from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, request, variables
 
 

@@ -15,7 +15,7 @@ from git_planner import documents
 from git_planner.agents.contract import AnswerKind
 from git_planner.agents.offline import Offline
 from git_planner.agents.planning import PlanningAgent, Turn
-from git_planner.rules import planning_plan
+from git_planner.rules.planning import planning_plan
 from tests.agents.cases import Told, packet, request
 
 

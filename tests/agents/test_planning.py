@@ -17,8 +17,8 @@ from git_planner.agents.contract import Usage
 from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.prompts import text
 from git_planner.errors import CODES, PlannerError
-from git_planner.rules.policy import Program
-from git_planner.rules.stop import PASSING_AGENT
+from git_planner.rules.iterations.stop import PASSING_AGENT
+from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, Told, outcome, request
 
 GOOD = json.dumps(DIRECTIVE)

@@ -11,8 +11,9 @@ from typing import Any
 
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Edits, Message, Snapshot, Store
-from git_planner.rules import canonical, pages
-from git_planner.rules.task import task_id_for
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks.task import task_id_for
 from tests.bench.timing import Figure, in_turn
 
 FOLDER = ".plans/x/"
@@ -41,10 +42,10 @@ def _editor(path: Path, size: int) -> Callable[[], float]:
     def change(seen: Snapshot) -> Edits:
         number = next(turn) * 37 % size + 1
         path = FOLDER + pages.page_name(number)
-        page = canonical.loads_ours(seen.read(path) or b"{}")
+        page = canonical_json.loads_ours(seen.read(path) or b"{}")
         task = next(each for each in page["tasks"] if each["id"] == task_id_for(number))
         task["status"] = f"turn {time.perf_counter()}"
-        return {path: canonical.dumps(page)}
+        return {path: canonical_json.dumps(page)}
 
     def run() -> float:
         started = time.perf_counter()
@@ -55,7 +56,7 @@ def _editor(path: Path, size: int) -> Callable[[], float]:
 
 
 def _page(tasks: Sequence[Mapping[str, Any]]) -> bytes:
-    return canonical.dumps({"schema": "git-planner/plan@1", "goal": "go", "tasks": tasks})
+    return canonical_json.dumps({"schema": "git-planner/plan@1", "goal": "go", "tasks": tasks})
 
 
 def _task(number: int) -> dict[str, object]:

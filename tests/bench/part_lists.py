@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from git_planner.rules import canonical, names
-from git_planner.rules.record import Measured, Record, Tests
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Measured, Record, Tests
 from tests.bench.timing import Figure, commands
 
 PLANS, ITERATIONS, RECORDS = 1000, 1000, 10_000
@@ -45,7 +46,7 @@ def fill(path: Path, env: Mapping[str, str]) -> None:
     )
     for number in range(PLANS):
         plan = "default" if number == 0 else f"p{number:04d}"
-        stream += b"commit %s\n%sdata 4\nplan\nfrom :1\n" % (names.plan_ref(plan).encode(), who)
+        stream += b"commit %s\n%sdata 4\nplan\nfrom :1\n" % (refnames.plan_ref(plan).encode(), who)
         document = {
             "schema": "git-planner/plan@1",
             "name": plan,
@@ -53,11 +54,11 @@ def fill(path: Path, env: Mapping[str, str]) -> None:
             "base": "0" * 40,
             "tasks": [],
         }
-        _put(stream, f"{names.plan_dir(plan)}/plan.json", canonical.dumps(document))
+        _put(stream, f"{refnames.plan_dir(plan)}/plan.json", canonical_json.dumps(document))
         if number == 0:
             for index in range(RECORDS):
                 record = record_like(index)
-                _put(stream, names.record_path(record.id), canonical.dumps(record.document()))
+                _put(stream, refnames.record_path(record.id), canonical_json.dumps(record.document()))
     for number in range(1, ITERATIONS + 1):
         stream += b"reset refs/heads/iter/%04d-next\nfrom :1\n\n" % number
     subprocess.run(

@@ -6,9 +6,10 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from git_planner.rules import canonical, names
-from git_planner.rules.plan import new_plan, paged
-from git_planner.rules.task import STATUSES, Evidence, Task, task_id_for
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.plan import new_plan, paged
+from git_planner.rules.tasks.task import STATUSES, Evidence, Task, task_id_for
 from tests.bench.timing import Figure, commands
 from tests.workshop import POLICY
 
@@ -72,9 +73,9 @@ def fill(path: Path, env: Mapping[str, str], count: int) -> None:
     tasks = [task_like(number).document() for number in range(1, count)]
     last = task_like(count)._replace(status="todo", evidence=(), dependencies=()).document()
     for name, page in paged({**plan, "tasks": [*tasks, last]}).items():
-        files[f"{names.plan_dir('default')}/{name}"] = canonical.dumps(page)
+        files[f"{refnames.plan_dir('default')}/{name}"] = canonical_json.dumps(page)
     stream = bytearray()
-    for ref, held in (("refs/heads/main", [".git-planner.yml"]), (names.plan_ref("default"), list(files))):
+    for ref, held in (("refs/heads/main", [".git-planner.yml"]), (refnames.plan_ref("default"), list(files))):
         stream += b"commit %s\ncommitter C <c@example.com> 1700000000 +0000\ndata 4\nfill\n" % ref.encode()
         for name in held:
             stream += b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(files[name]), files[name])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.lab import Lab, Ran
 from tests.workshop import workshop
 
@@ -58,5 +58,5 @@ def written(lab: Lab) -> Lab:
 
 def tasks(lab: Lab, plan: str = "shrink") -> list[dict[str, Any]]:
     text = lab.show(f"plan/{plan}:.plans/{plan}/plan.json")
-    found: list[dict[str, Any]] = canonical.loads(text, "plan.json")["tasks"]
+    found: list[dict[str, Any]] = canonical_json.loads(text, "plan.json")["tasks"]
     return found

@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner.flows.runs import Run, listing
 from git_planner.flows.tasks import read_tasks
-from git_planner.rules.task import Task
+from git_planner.rules.tasks.task import Task
 from tests.flows.trial import agent, agent_file
 from tests.lab import Lab, Ran
 

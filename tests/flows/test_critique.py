@@ -13,7 +13,7 @@ from git_planner.flows.campaign import PlanOptions
 from git_planner.flows.critique import CritiqueOptions, critique
 from git_planner.flows.options import take, write_template
 from git_planner.flows.research import ResearchOptions, research
-from git_planner.rules.review import digest, reviewed
+from git_planner.rules.discovery.review import digest, reviewed
 from tests.lab import Lab
 from tests.preplan import asked, markdown, review, scripted, shown
 from tests.workshop import POLICY, workshop

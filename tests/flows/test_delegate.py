@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from git_planner.rules.result import OUTCOMES
+from git_planner.rules.delegation.outcome import OUTCOMES
 from tests.flows.delegating import DONE, SAY, begun, bench, delegate, kept, refused, task, works
 from tests.lab import Lab
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.flows.clones import PAGE, PLAN, page
 from tests.flows.delegating import DONE, begun, bench, delegate, kept, refused, task, works
 from tests.flows.test_resume import CODE, runs, wait_for
@@ -127,7 +127,7 @@ def test_a_cycle_is_not_nothing_to_do(lab: Lab) -> None:
     # Two clones can each add half of it, and a merge has both.
     found = page(lab)
     found["tasks"][0]["dependencies"] = ["task_002"]
-    lab.rival(PLAN, PAGE, canonical.dumps(found).decode())
+    lab.rival(PLAN, PAGE, canonical_json.dumps(found).decode())
     status, done = delegate(lab)
     assert (status, [each["code"] for each in done["faults"]]) == (1, ["cycle"])
     assert begun(lab) == []
@@ -164,7 +164,7 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
 def _proven(lab: Lab, name: str) -> None:
 
     from git_planner.flows.tasks import change_task
-    from git_planner.rules.task import Evidence
+    from git_planner.rules.tasks.task import Evidence
 
     proof = Evidence("manual", "2026-11-28T12:00:00Z", "me", 1, None, None, ok=True)
     with lab.entered():

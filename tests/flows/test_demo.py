@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.demo import make_repository
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.lab import Lab, Ran
 
 # Patch -> the cycles it would lead to on the best before it, whether the tests pass with it, and the verdict.
@@ -88,7 +88,7 @@ def test_the_simulator_waits_for_loads_and_counts_slots(lab: Lab) -> None:
 
 def test_every_attempt_is_judged_rightly(shown: Shown) -> None:
     assert shown.ran.status == 0, shown.ran.err
-    records = canonical.loads(shown.ours("git-record", "log", "--json").out, "log")["records"]
+    records = canonical_json.loads(shown.ours("git-record", "log", "--json").out, "log")["records"]
     judged = {row["iteration"]: row["verdict"] for row in records if row["kind"] == "attempt"}
     assert judged == {number: row[2] for number, row in enumerate(EXPECTED.values(), start=1)}
     reasons = {row["iteration"]: row["reason"] for row in records if row["verdict"] == "invalid"}

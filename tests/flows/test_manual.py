@@ -12,8 +12,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows import manual
 from git_planner.flows.campaign import PlanOptions
 from git_planner.flows.plan import make_iteration
-from git_planner.rules import canonical
-from git_planner.rules.manual_prompt import reply, tokens
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.manual_prompt import reply, tokens
 from tests.lab import Lab
 from tests.workshop import directive, workshop
 
@@ -84,7 +84,7 @@ def test_the_answer_on_the_branch_becomes_an_iteration(lab: Lab) -> None:
     with lab.undisturbed(allow=["paste"]):
         planned = manual.apply(lab.repo, None, hush)
     assert planned.state.branch == "iter/0001-by-hand"
-    assert canonical.digest(directive()) == planned.state.directive_digest
+    assert canonical_json.digest(directive()) == planned.state.directive_digest
     assert dict(planned.state.planner) == {
         "name": "manual",
         "model": None,
@@ -93,10 +93,10 @@ def test_the_answer_on_the_branch_becomes_an_iteration(lab: Lab) -> None:
         "usage": {"input": 0, "output": 0},
     }
     packet = read(lab, "plan/default:planner_packets/0001/packet.json")
-    assert canonical.digest(packet) == planned.state.packet
+    assert canonical_json.digest(packet) == planned.state.packet
     assert (packet["branch"], packet["iteration"]) == ("iter/0001-by-hand", 1)
-    assert lab.show(f"plan/0001-by-hand:{manual.DIRECTIVE}").encode() == canonical.dumps(directive())
-    assert (tree / manual.DIRECTIVE).read_bytes() == canonical.dumps(directive())
+    assert lab.show(f"plan/0001-by-hand:{manual.DIRECTIVE}").encode() == canonical_json.dumps(directive())
+    assert (tree / manual.DIRECTIVE).read_bytes() == canonical_json.dumps(directive())
     assert lab.git("status", "--porcelain", cwd=tree) == ""
     trailers = lab.git("log", "-1", "--format=%(trailers:only)", "plan/0001-by-hand")
     assert trailers.startswith("Planner-Op: manual-apply\nPlanner-Args: iter/0001-by-hand ")
@@ -265,7 +265,7 @@ def test_a_blocked_family_is_refused_though_the_policy_has_it(lab: Lab) -> None:
         "current_family": "family:shrink",
         "reason": "twice in a row",
     }
-    lab.rival("refs/heads/plan/0001-by-hand", manual.PACKET, canonical.dumps(packet).decode())
+    lab.rival("refs/heads/plan/0001-by-hand", manual.PACKET, canonical_json.dumps(packet).decode())
     with pytest.raises(manual.AnswerRefused) as caught:
         manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert caught.value.details[0].startswith("/strategy_family")

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows import merging
-from git_planner.rules import canonical
-from git_planner.rules.merge import settled
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.merge_plan import settled
 from tests.flows.clones import FOLDER, PAGE, PLAN, add, page, share, titles, two_clones, update
 from tests.hooks.place import tree_bytes
 from tests.lab import GIT, Lab
@@ -200,7 +200,7 @@ def check_all(lab: Lab) -> None:
 def by_line(folder: Path, documents_: Forks) -> bytes | None:
     """A merge as a hosting site makes it; None when it conflicts."""
     for name, document in zip(("base", "ours", "theirs"), documents_, strict=True):
-        (folder / name).write_bytes(canonical.dumps(document))
+        (folder / name).write_bytes(canonical_json.dumps(document))
     words = (GIT, "merge-file", "-p", "--quiet", "ours", "base", "theirs")
     done = subprocess.run(words, cwd=folder, capture_output=True, check=False)
     return done.stdout if done.returncode == 0 else None
@@ -215,7 +215,7 @@ def test_a_merge_by_line_is_a_conflict_or_loses_nothing(
     if merged is None:
         return
     # Read strictly: no key twice, no comma too many. Tasks may be there twice, which nobody writes on.
-    found = settled(canonical.loads(merged, "merged")).document
+    found = settled(canonical_json.loads(merged, "merged")).document
     tasks = {each["uid"]: each for each in found["tasks"]}
     assert len(tasks) == len({each["id"] for each in tasks.values()}) == len(found["tasks"])
     for side in fork[1:]:
@@ -234,7 +234,7 @@ def test_what_both_changed_is_marked_for_a_person(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     assert other.run("git-planner", "init").status == 0
     for clone, goal in ((lab, "left"), (other, "right")):
-        clone.rival(PLAN, PAGE, canonical.dumps({**page(clone), "goal": goal}).decode())
+        clone.rival(PLAN, PAGE, canonical_json.dumps({**page(clone), "goal": goal}).decode())
     assert share(lab, "push").status == 0
     other.git("checkout", "-q", "plan/default")
     done = other.run_git("pull", "-q", "--no-rebase", "origin", "plan/default")
@@ -261,7 +261,7 @@ def drive(lab: Lab, base: str, ours: str, theirs: str, path: str = PAGE) -> tupl
 
 
 def text(*tasks: object, **fields: object) -> str:
-    return canonical.dumps(plan(*tasks, **fields)).decode()  # type: ignore[arg-type]
+    return canonical_json.dumps(plan(*tasks, **fields)).decode()  # type: ignore[arg-type]
 
 
 def test_the_driver_merges_and_says_what_gave_way(lab: Lab) -> None:

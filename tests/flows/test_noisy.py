@@ -8,10 +8,11 @@ from git_planner.flows.ledger import ledger
 from git_planner.flows.paired import Rival, compare
 from git_planner.flows.record import Recorded, record
 from git_planner.flows.verify import verify
-from git_planner.rules import names, pairs
-from git_planner.rules.policy import Metric
-from git_planner.rules.record import best
-from git_planner.rules.verdict import Refusal
+from git_planner.rules import refnames
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.record import best
+from git_planner.rules.stats import paired_design
 from tests.lab import Lab
 from tests.measured import iteration
 
@@ -51,7 +52,7 @@ def measured(lab: Lab, **options: bool) -> Recorded:
 
 def numbers(lab: Lab) -> list[str]:
     """The numbers of comparisons that were taken."""
-    return sorted(ref for ref in lab.refs() if ref.startswith(names.COMPARISONS))
+    return sorted(ref for ref in lab.refs() if ref.startswith(refnames.COMPARISONS))
 
 
 def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
@@ -71,7 +72,7 @@ def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
     assert done.record.metrics[0].samples == found.candidate
     assert -1256 < found.effect < -744
     assert (done.record.delta, done.record.best_before) == (found.effect, found.base_median)
-    assert numbers(lab) == [f"{names.COMPARISONS}default/0001"]
+    assert numbers(lab) == [f"{refnames.COMPARISONS}default/0001"]
 
 
 def test_what_is_worse_is_dropped_at_the_screening(lab: Lab) -> None:
@@ -119,7 +120,7 @@ def test_each_comparison_takes_a_number_and_a_smaller_share(lab: Lab) -> None:
 
 def test_a_number_that_others_took_is_not_taken_again(lab: Lab) -> None:
     project(lab)
-    lab.git("update-ref", f"{names.COMPARISONS}default/0007", "HEAD")
+    lab.git("update-ref", f"{refnames.COMPARISONS}default/0007", "HEAD")
     attempt(lab, 1, 4000)
     done = measured(lab).record
     assert done.comparison is not None
@@ -187,7 +188,7 @@ def test_a_crash_is_never_cached_and_its_number_is_spent(lab: Lab) -> None:
 
 def test_a_base_that_fails_is_not_the_candidate_s_fault() -> None:
     metric = Metric("wall", ("true",), "(a)", None, "ms", "lower", "noisy", 1, 1)
-    against = Rival("id", "tree", pairs.schedule(metric.pairs, 1))
+    against = Rival("id", "tree", paired_design.schedule(metric.pairs, 1))
 
     def sample(tree: str | None, _: str) -> float | Refusal:
         return 1.0 if tree is None else Refusal("no_metric", "'wall' was not printed on stdout")

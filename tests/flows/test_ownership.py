@@ -15,7 +15,7 @@ from git_planner.flows import ownership
 from git_planner.gitio.repository import open_repository
 from git_planner.host import identity
 from git_planner.host.identity import Identity
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.lab import Lab
 
 ROUNDS = range(1, 41)
@@ -26,7 +26,7 @@ def dead(lab: Lab, number: int) -> Path:
     """Leave an iteration to a process that is no more."""
     place = ownership.folder(lab.repo, number) / ownership.OWNER
     place.parent.mkdir(parents=True)
-    place.write_bytes(canonical.dumps(Identity(2**22 + 1, 1.0, identity.boot(), "gone").document()))
+    place.write_bytes(canonical_json.dumps(Identity(2**22 + 1, 1.0, identity.boot(), "gone").document()))
     return place
 
 

@@ -19,7 +19,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.campaign import PlanOptions, read_plan
 from git_planner.flows.plan import make_iteration, make_planning_plan
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.lab import Lab
 from tests.workshop import POLICY, directive, planning_plan, workshop
 
@@ -71,7 +71,7 @@ def test_an_iteration_is_a_branch_a_trusted_copy_and_a_packet(lab: Lab) -> None:
     assert lab.git("rev-parse", f"{commit}^@") == base
     assert lab.git("diff", "--name-status", base, commit) == "A\t.advisor/state.json"
     state = read(lab, f"{commit}:.advisor/state.json")
-    assert canonical.compact(state) == canonical.compact(planned.state.document())
+    assert canonical_json.compact(state) == canonical_json.compact(planned.state.document())
     packet = read(lab, "plan/default:planner_packets/0001/packet.json")
     assert (state["base"], state["base_ref"], state["goal"], state["threshold"]) == (
         base,
@@ -79,8 +79,8 @@ def test_an_iteration_is_a_branch_a_trusted_copy_and_a_packet(lab: Lab) -> None:
         "best",
         None,
     )
-    assert state["packet"] == canonical.digest(packet)
-    assert state["directive_digest"] == canonical.digest(state["directive"])
+    assert state["packet"] == canonical_json.digest(packet)
+    assert state["directive_digest"] == canonical_json.digest(state["directive"])
     assert read(lab, "plan/default:planner_packets/0001/directive.json") == state["directive"]
     assert lab.git("rev-parse", "plan/default^@") == base
     assert lab.git("diff", "--name-only", base, "plan/default").splitlines() == [
@@ -211,7 +211,7 @@ def test_an_unknown_family_is_told_to_the_planner(lab: Lab) -> None:
 def test_an_answer_without_schema_gets_one(lab: Lab) -> None:
     scripted(workshop(lab), directive(schema=None))
     planned = make_iteration(lab.repo, OFFLINE, hush)
-    assert canonical.digest(directive()) == planned.state.directive_digest
+    assert canonical_json.digest(directive()) == planned.state.directive_digest
 
 
 def test_an_unknown_planner_costs_nothing(lab: Lab) -> None:
@@ -255,7 +255,7 @@ def test_racing_makers_get_numbers_of_their_own(lab: Lab) -> None:
         number = f"{each['iteration']:04d}"
         assert lab.refs()[f"refs/planner/iterations/{number}"] == each["commit"]
         packet = read(lab, f"plan/default:planner_packets/{number}/packet.json")
-        assert (packet["branch"], canonical.digest(packet)) == (each["branch"], each["packet"])
+        assert (packet["branch"], canonical_json.digest(packet)) == (each["branch"], each["packet"])
     lab.fsck()
 
 

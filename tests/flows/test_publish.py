@@ -14,7 +14,7 @@ from git_planner.flows.prune import prune
 from git_planner.flows.publish import publish
 from git_planner.flows.resume import resume
 from git_planner.flows.why import show, why
-from git_planner.rules.record import Record
+from git_planner.rules.records.record import Record
 from tests.flows.test_best import rival, there, with_origin
 from tests.flows.trial import agent, attempt, campaign, hush
 from tests.lab import Lab

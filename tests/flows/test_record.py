@@ -9,8 +9,8 @@ from git_planner.flows.record import Recorded, find_state, ledger, record, recor
 from git_planner.flows.records import compare
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
-from git_planner.rules import canonical
-from git_planner.rules.record import Record, best
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Record, best
 from tests.lab import Lab
 from tests.measured import POLICY, TEST, attempt, iteration, project
 
@@ -84,7 +84,7 @@ def test_the_record_says_where_it_comes_from(lab: Lab) -> None:
         "tests/test_value.py",
     ]
     assert lab.show(f"plan/default:experiments/tests/{done.tests.ids}.json") == (
-        canonical.dumps(
+        canonical_json.dumps(
             {
                 "schema": "git-planner/tests@1",
                 "passed": [
@@ -314,7 +314,7 @@ def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
     project(lab)
     done = measured(lab, "main").record
     many = {
-        f"experiments/records/{done.id[:-8]}{number:08d}.json": canonical.dumps(
+        f"experiments/records/{done.id[:-8]}{number:08d}.json": canonical_json.dumps(
             done.with_(id=f"{done.id[:-8]}{number:08d}").document()
         )
         for number in range(100)

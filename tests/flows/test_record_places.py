@@ -11,7 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.record import Recorded, ledger, record
-from git_planner.rules.record import Record
+from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import POLICY, attempt, iteration, project
 

@@ -11,8 +11,8 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.record import find_state, ledger, record
-from git_planner.rules import canonical
-from git_planner.rules.record import Record
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import BENCH, POLICY, TEST, attempt, iteration, project
 
@@ -318,7 +318,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
         "TMPDIR",
         "TZ",
     }
-    assert "yes" not in canonical.dumps(done.record.document()).decode()
+    assert "yes" not in canonical_json.dumps(done.record.document()).decode()
     lab.env["SEEN"] = "other"
     with lab.entered():
         assert record(lab.repo, "main", tell=lambda _: None).cached is False
@@ -347,7 +347,7 @@ def test_a_state_that_is_not_the_one_it_began_with(lab: Lab, case: str) -> None:
             "created_at": "2030-01-01T00:00:00Z",
         }
         more = {"src/value.py": "VALUE = 2\n"} if case == "unlike" else {}
-        lab.commit("begin", {".advisor/state.json": canonical.dumps(forged), **more})
+        lab.commit("begin", {".advisor/state.json": canonical_json.dumps(forged), **more})
     for ref in ("HEAD", "iter/0001-next"):
         with pytest.raises(PlannerError) as caught:
             find_state(lab.repo, ref)

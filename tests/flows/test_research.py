@@ -11,7 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.research import ResearchOptions, research
-from git_planner.rules.research import WAITING
+from git_planner.rules.discovery.research import WAITING
 from tests.lab import Lab
 from tests.preplan import FINDINGS, asked, scripted, shown
 from tests.workshop import workshop

@@ -15,7 +15,7 @@ import pytest
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio import remote
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.flows.clones import FOLDER, PAGE, PLAN, add, page, share, titles, two_clones, update
 from tests.lab import Lab
 
@@ -92,7 +92,7 @@ def test_a_plan_of_many_pages_finds_numbers_beyond_its_page(lab: Lab) -> None:
     whole = page(lab)
     first = whole["tasks"][0]
     more = [{**first, "id": f"task_{each:03d}", "uid": f"uid{each:08d}"} for each in range(3, 200)]
-    write(lab, PAGE, canonical.dumps({**whole, "tasks": whole["tasks"] + more}).decode())
+    write(lab, PAGE, canonical_json.dumps({**whole, "tasks": whole["tasks"] + more}).decode())
     assert share(lab, "push").status == share(other, "pull").status == 0
     for clone in (lab, other):
         add(clone, f"last of {clone.root.name}")
@@ -138,7 +138,7 @@ def test_what_only_grows_and_what_was_asked_at_once_is_kept_from_both_sides(lab:
 def test_a_goal_that_both_changed_is_left_to_a_person(lab: Lab) -> None:
     lab, other, bare = two_clones(lab)
     for clone in (lab, other):
-        write(clone, PAGE, canonical.dumps({**page(clone), "goal": str(clone.root)}).decode())
+        write(clone, PAGE, canonical_json.dumps({**page(clone), "goal": str(clone.root)}).decode())
     assert share(lab, "push").status == 0
     before = other.refs()[PLAN]
     for verb in ("pull", "push"):
@@ -233,7 +233,7 @@ def test_work_goes_along_when_asked(lab: Lab) -> None:
         lab.git("branch", branch, "main")
     whole = page(lab)
     whole["tasks"][0]["branch"] = "iter/0001-x"
-    write(lab, PAGE, canonical.dumps(whole).decode())
+    write(lab, PAGE, canonical_json.dumps(whole).decode())
     done = share(lab, "push", "--work", "--json")
     assert sorted(json.loads(done.out)["moved"]) == ["refs/heads/iter/0001-x", PLAN], done.err
     assert share(lab, "push", "--work", "--json").status == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.gitio import git
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.flows.changes import FOLDER, PLAN, PROJECT, PROPOSAL, TASKS, spec, tasks, told, write, written
 from tests.lab import Lab, Ran
 from tests.workshop import POLICY, workshop
@@ -86,7 +86,7 @@ def test_compiling_writes_one_commit_and_the_second_time_none(lab: Lab) -> None:
     lab._tick()
     second = told(lab, "compile", "shrink")
     assert (second["changed"], second["commit"], second["effects"]) == (False, first["commit"], [])
-    document = canonical.loads(lab.show(f"{PLAN}:.plans/shrink/plan.json"), "plan.json")
+    document = canonical_json.loads(lab.show(f"{PLAN}:.plans/shrink/plan.json"), "plan.json")
     assert (document["goal"], document["acceptance"], document["constraints"]) == (
         "The number is too large.",
         ["it is 50"],

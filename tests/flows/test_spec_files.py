@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from git_planner.rules.spec import MAX_BYTES
+from git_planner.rules.specs.change import MAX_BYTES
 from tests.flows.changes import FOLDER, PLAN, PROJECT, PROPOSAL, TASKS, spec, told, write, written
 from tests.lab import Lab, Ran
 from tests.workshop import workshop

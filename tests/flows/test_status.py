@@ -15,7 +15,7 @@ from git_planner.flows.plan import make_iteration, make_planning_plan
 from git_planner.flows.status import show, status
 from git_planner.flows.validate import judge_document, load
 from git_planner.gitio import git
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.lab import Lab
 from tests.past import keep, record
 from tests.workshop import POLICY, directive, planning_plan, workshop
@@ -138,7 +138,7 @@ def test_no_iteration_to_show(lab: Lab) -> None:
 
 
 def judged(document: Any, where: str = "x.json") -> tuple[str | None, list[str]]:
-    data = document if isinstance(document, bytes) else canonical.dumps(document)
+    data = document if isinstance(document, bytes) else canonical_json.dumps(document)
     found = judge_document(data, where)
     return found.kind, list(found.faults)
 

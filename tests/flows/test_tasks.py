@@ -13,8 +13,9 @@ from git_planner.errors import PlannerError
 from git_planner.flows.claims import Claimant, claim_task, claims, release_task
 from git_planner.flows.tasks import read_tasks
 from git_planner.host.identity import Identity, identity
-from git_planner.rules import canonical, names
-from git_planner.rules.clock import later
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.timestamps import later
 from tests.lab import Lab, Ran
 from tests.workshop import workshop
 
@@ -248,8 +249,8 @@ def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
     task(lab, "add", "one")
     gone = Identity(4_000_000, 1.0, "another boot", "x")
     _, made = claim_task(lab.repo, "default", "task_001", who("far", process=gone))
-    ref = names.claim_ref("default", "task_001")
-    far = canonical.dumps({**made.document(), "host": "elsewhere"}).decode()
+    ref = refnames.claim_ref("default", "task_001")
+    far = canonical_json.dumps({**made.document(), "host": "elsewhere"}).decode()
     lab.rival(ref, "claim.json", far)
     with pytest.raises(PlannerError, match="on 'elsewhere'"):
         claim_task(lab.repo, "default", "task_001", who("near"))
@@ -326,7 +327,7 @@ def test_five_hundred_tasks_over_several_pages(lab: Lab) -> None:
         ("plan-0003.json", range(401, 501)),
     ):
         tasks = [{**one, "id": f"task_{n:03d}", "uid": f"uid{n:05d}"} for n in numbers]
-        edits[f".plans/default/{name}"] = canonical.dumps({**page, "tasks": tasks})
+        edits[f".plans/default/{name}"] = canonical_json.dumps({**page, "tasks": tasks})
     from git_planner.gitio.store import Message
 
     lab.store.edit("refs/heads/plan/default", lambda _: edits, Message("many"))

@@ -13,8 +13,9 @@ import pytest
 
 from git_planner.flows.tasks import read_tasks
 from git_planner.gitio.store import Message
-from git_planner.rules import canonical, pages
-from git_planner.rules.task import task_id_for
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks.task import task_id_for
 from tests.lab import Lab, Ran
 from tests.workshop import POLICY, workshop
 
@@ -263,7 +264,7 @@ def test_of_eight_verifiers_at_once_nothing_is_lost(lab: Lab) -> None:
     about = json.loads(lab.show("plan/default:.plans/default/plan.json"))
     tasks = [{**first, "id": task_id_for(n), "uid": f"uid{n:05d}"} for n in range(1, 5001)]
     edits = {
-        f".plans/default/{name}": canonical.dumps({**about, "tasks": list(some)})
+        f".plans/default/{name}": canonical_json.dumps({**about, "tasks": list(some)})
         for name, some in pages.split(tasks).items()
     }
     lab.store.edit("refs/heads/plan/default", lambda _: edits, Message("many"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from git_planner.flows import hooks
-from git_planner.rules.guard_matrix import KINDS
+from git_planner.rules.guard.coverage_matrix import KINDS
 from tests.hooks.place import ITERATION
 from tests.lab import Lab
 from tests.measured import iteration

@@ -12,7 +12,7 @@ from git_planner.flows import record, trust
 from git_planner.flows.candidate import weigh
 from git_planner.flows.check import check_range
 from git_planner.judging.commits import Judge
-from git_planner.rules.guard_matrix import KINDS, WAYS, Kind, Way, cell, table
+from git_planner.rules.guard.coverage_matrix import KINDS, WAYS, Kind, Way, cell, table
 from tests.guard import ways
 from tests.guard.changes import copy_of, template
 from tests.hooks.place import ITERATION

@@ -6,8 +6,8 @@ import json
 
 from git_planner.flows.check import check_range
 from git_planner.flows.record import record
-from git_planner.rules import canonical
-from git_planner.rules.record import Record
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import BENCH, POLICY, TEST, attempt, project
 
@@ -123,6 +123,6 @@ def test_a_state_that_was_changed_on_the_way_is_no_start(lab: Lab) -> None:
     goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
     lab.git("rebase", "-q", "main")
     state = {**json.loads(lab.show("HEAD:.advisor/state.json")), "threshold": 1000.0}
-    lab.commit("forged", {".advisor/state.json": canonical.dumps(state)})
+    lab.commit("forged", {".advisor/state.json": canonical_json.dumps(state)})
     done = lab.run("git-record")
     assert (done.status, "E_STATE" in done.err) == (3, True)

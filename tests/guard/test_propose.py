@@ -13,7 +13,7 @@ from git_planner.flows import hooks, trust
 from git_planner.flows.base import find_base
 from git_planner.flows.candidate import weigh
 from git_planner.flows.guard import propose
-from git_planner.rules import names
+from git_planner.rules import refnames
 from tests.hooks.place import ITERATION, begun, guarded_lab
 from tests.lab import Lab
 from tests.measured import iteration
@@ -96,7 +96,7 @@ def test_nobody_trusts_a_proposal_before_it_is_merged(lab: Lab) -> None:
     assert lab.run_git("branch", "iter/0002-x", branch).status != 0
     assert lab.run_git("branch", "plan/other", branch).status != 0
     with pytest.raises(PlannerError) as caught:
-        names.check_plan_name("guard-test-two")
+        refnames.check_plan_name("guard-test-two")
     assert caught.value.code == "E_NAME"
     before = weigh(lab.repo, trust.examine(lab.repo, "main", None)).instrument
     lab.git("checkout", "-q", "main")

@@ -14,7 +14,7 @@ from git_planner.flows.ledger import ledger
 from git_planner.flows.record import record
 from git_planner.flows.renewal import due, renew
 from git_planner.gitio import history
-from git_planner.rules.record import Record
+from git_planner.rules.records.record import Record
 from tests.flows.trial import agent, campaign, hush
 from tests.flows.trial import attempt as trial
 from tests.lab import Lab

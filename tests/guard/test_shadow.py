@@ -9,7 +9,7 @@ import pytest
 from git_planner.flows.check import check_range
 from git_planner.flows.record import record
 from git_planner.judging.commits import STANDARD
-from git_planner.rules.guard import shadows
+from git_planner.rules.guard.guard import shadows
 from tests.flows.trial import attempt as trial
 from tests.flows.trial import campaign
 from tests.hooks.place import ITERATION, begun, guarded_lab

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows import hooks
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 from tests.hooks.place import guarded_lab
 from tests.lab import Lab
 
@@ -115,7 +115,7 @@ def test_schemas_of_the_packet_and_files_that_are_nobody_s(plan: Lab) -> None:
 
 def test_what_our_store_writes_passes(plan: Lab) -> None:
     """A person may take our own document and commit it again."""
-    stage(plan, DIRECTIVE, canonical.dumps({}).decode())
+    stage(plan, DIRECTIVE, canonical_json.dumps({}).decode())
     plan.git("commit", "-q", "-m", "fine")
     assert plan.show(f"HEAD:{DIRECTIVE}").strip() == "{}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows import hooks
-from git_planner.rules.guard import guarded_globs
+from git_planner.rules.guard.guard import guarded_globs
 from tests.hooks.place import (
     GUARDED,
     ITERATION,

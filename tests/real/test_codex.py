@@ -29,7 +29,7 @@ from git_planner.agents.planning import PlanningAgent
 from git_planner.config import Settings, settings
 from git_planner.errors import PlannerError
 from git_planner.process import alive
-from git_planner.rules.stop import PASSING_AGENT
+from git_planner.rules.iterations.stop import PASSING_AGENT
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
 from tests.doubles import responses
 from tests.doubles.responses import Server, Turn, codex_home, serving

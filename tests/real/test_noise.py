@@ -11,7 +11,7 @@ import pytest
 
 from git_planner.flows.noise import noise
 from git_planner.flows.record import record
-from git_planner.rules.record import Record
+from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import iteration
 from tests.real.conftest import Place

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from git_planner.report import plot
-from git_planner.rules.record import Measured, Record, Verdict
+from git_planner.rules.records.record import Measured, Record, Verdict
 from tests.lab import Lab
 
 

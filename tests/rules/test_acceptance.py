@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner import documents
-from git_planner.rules import acceptance, canonical
-from git_planner.rules.plan import new_plan
+from git_planner.rules.documents import canonical_json, fast_accept
+from git_planner.rules.plans.plan import new_plan
 from tests import samples
 from tests.bench.part_tasks import task_like
 
@@ -45,7 +45,7 @@ VALUES = (
 
 def stored(document: Any) -> Any:
     """A document as it comes back from a file."""
-    return canonical.loads(canonical.dumps(document), "a file")
+    return canonical_json.loads(canonical_json.dumps(document), "a file")
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -59,7 +59,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_what_is_sound_need_not_go_to_the_judge(kind: str) -> None:
-    assert acceptance.surely(documents.in_one_piece(kind), stored(SOUND[kind]))
+    assert fast_accept.surely(documents.in_one_piece(kind), stored(SOUND[kind]))
 
 
 @pytest.mark.parametrize("kind", SOUND)
@@ -85,7 +85,7 @@ def test_what_is_accepted_is_accepted_by_the_judge(kind: str, data: st.DataObjec
                 node.insert(0, copy.deepcopy(data.draw(VALUES)))
         if not places(document):
             break
-    if acceptance.surely(schema, document):
+    if fast_accept.surely(schema, document):
         assert list(documents.judge(schema).iter_errors(document)) == []
 
 
@@ -108,4 +108,4 @@ def test_what_is_accepted_is_accepted_by_the_judge(kind: str, data: st.DataObjec
     ],
 )
 def test_what_is_not_sure_is_left_to_the_judge(schema: dict[str, Any], value: Any) -> None:
-    assert not acceptance.surely(schema, value)
+    assert not fast_accept.surely(schema, value)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules.advance import (
+from git_planner.rules.tasks.follow_history import (
     Branch,
     Commit,
     History,
@@ -20,8 +20,8 @@ from git_planner.rules.advance import (
     proven_by,
     read_commit,
 )
-from git_planner.rules.task import STATUSES, Evidence, Task
-from git_planner.rules.transitions import check_followed
+from git_planner.rules.tasks.task import STATUSES, Evidence, Task
+from git_planner.rules.tasks.transitions import check_followed
 from tests.rules.test_task import task
 
 AT = "2026-11-28T12:00:00Z"

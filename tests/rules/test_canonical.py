@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical
+from git_planner.rules.documents import canonical_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = (
@@ -29,7 +29,7 @@ DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionarie
 
 def said(data: bytes | str, **more: Any) -> str:
     with pytest.raises(PlannerError) as raised:
-        canonical.loads(data, "x.json", **more)
+        canonical_json.loads(data, "x.json", **more)
     assert raised.value.code == "E_JSON"
     return raised.value.message
 
@@ -42,35 +42,35 @@ def typed(value: Any) -> str:
 @given(DOCUMENTS)
 def test_what_was_written_is_read_back(document: Any) -> None:
     ordered = json.loads(json.dumps(document, sort_keys=True))
-    for written in (canonical.dumps(document), canonical.compact(document)):
-        assert typed(canonical.loads(written, "x")) == typed(ordered)
+    for written in (canonical_json.dumps(document), canonical_json.compact(document)):
+        assert typed(canonical_json.loads(written, "x")) == typed(ordered)
         for many in (False, True):
-            assert typed(canonical.loads_ours(written, many=many)) == typed(ordered)
-    assert canonical.dumps_small(document) == canonical.dumps(document)
+            assert typed(canonical_json.loads_ours(written, many=many)) == typed(ordered)
+    assert canonical_json.dumps_small(document) == canonical_json.dumps(document)
 
 
 @given(DOCUMENTS)
 def test_a_digest_outlives_writing_and_reading(document: Any) -> None:
-    again = canonical.loads(canonical.dumps(document), "x")
-    assert canonical.digest(again) == canonical.digest(document)
+    again = canonical_json.loads(canonical_json.dumps(document), "x")
+    assert canonical_json.digest(again) == canonical_json.digest(document)
 
 
 @given(st.text(alphabet='{}[]",:\\ud8001e9NaIfty-.0 \n', max_size=40) | st.text(max_size=20))
 def test_any_text_is_read_as_json_reads_it_or_refused(text: str) -> None:
     with contextlib.suppress(PlannerError):
-        document = canonical.loads(text, "x")
+        document = canonical_json.loads(text, "x")
         assert typed(document) == typed(json.loads(text.removeprefix("\ufeff")))
-        canonical.dumps(document)
+        canonical_json.dumps(document)
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(PlannerError):
-        canonical.loads(data, "x")
+        canonical_json.loads(data, "x")
 
 
 def test_files_are_sorted_indented_and_end_with_a_newline() -> None:
-    written = canonical.dumps({"b": [1, (2.0, None)], "a": "é"})
+    written = canonical_json.dumps({"b": [1, (2.0, None)], "a": "é"})
     assert (
         written.decode() == '{\n  "a": "é",\n  "b": [\n    1,\n    [\n      2.0,\n      null\n    ]\n  ]\n}\n'
     )
@@ -78,8 +78,10 @@ def test_files_are_sorted_indented_and_end_with_a_newline() -> None:
 
 def test_the_canonical_form_and_its_digest_are_these() -> None:
     document = {"z": 1, "é": [True, 1e16], "😀": -0.0, "a": {"d": "\u2028/"}}
-    assert canonical.compact(document) == '{"a":{"d":"\u2028/"},"z":1,"é":[true,1e+16],"😀":-0.0}'.encode()
-    assert canonical.digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    assert (
+        canonical_json.compact(document) == '{"a":{"d":"\u2028/"},"z":1,"é":[true,1e+16],"😀":-0.0}'.encode()
+    )
+    assert canonical_json.digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_text_that_is_refused_says_why_and_where(text: str, words: str) -> Non
         (b'{"a": "\xff"}', "is not UTF-8 (byte 7)"),
         (b'{"a": "\xed\xa0\x80"}', "is not UTF-8 (byte 7)"),
         ('{"a": "\ud800"}', "is not UTF-8 (byte 7)"),
-        (b" " * (canonical.MAX_BYTES + 1), "has 4,194,305 bytes; at most 4,194,304 are read"),
+        (b" " * (canonical_json.MAX_BYTES + 1), "has 4,194,305 bytes; at most 4,194,304 are read"),
         ("x" * 10_000_000, "has 10,000,000 bytes; at most 4,194,304 are read"),
         ("é" * 2_097_153, "has 4,194,306 bytes; at most 4,194,304 are read"),
     ],
@@ -130,9 +132,9 @@ def test_bytes_that_are_refused_say_why(data: bytes | str, words: str) -> None:
 
 
 def test_what_is_just_allowed_is_read() -> None:
-    assert canonical.loads("[" * 64 + "1" + "]" * 64, "x") != []
-    assert canonical.loads('\ufeff{"a": "\\ud83d\\ude00"}', "x") == {"a": "😀"}
-    assert canonical.loads(b"\xef\xbb\xbf[18446744073709551615, -9223372036854775808]", "x") == [
+    assert canonical_json.loads("[" * 64 + "1" + "]" * 64, "x") != []
+    assert canonical_json.loads('\ufeff{"a": "\\ud83d\\ude00"}', "x") == {"a": "😀"}
+    assert canonical_json.loads(b"\xef\xbb\xbf[18446744073709551615, -9223372036854775808]", "x") == [
         2**64 - 1,
         -(2**63),
     ]
@@ -160,14 +162,14 @@ def test_what_is_just_allowed_is_read() -> None:
 )
 def test_what_could_not_be_read_back_is_not_written(document: Any) -> None:
     with pytest.raises(PlannerError) as raised:
-        canonical.dumps(document)
+        canonical_json.dumps(document)
     assert raised.value.code == "E_JSON"
 
 
 def test_a_document_that_holds_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    for write in (canonical.dumps, canonical.compact):
+    for write in (canonical_json.dumps, canonical_json.compact):
         with pytest.raises(PlannerError):
             write(loop)
 
@@ -175,17 +177,17 @@ def test_a_document_that_holds_itself_is_refused() -> None:
 @pytest.mark.parametrize("document", [float("nan"), "\ud800", b"bytes", object(), [[float("-inf")]]])
 def test_what_has_no_canonical_form_has_no_digest(document: Any) -> None:
     with pytest.raises(PlannerError) as raised:
-        canonical.digest(document)
+        canonical_json.digest(document)
     assert raised.value.code == "E_JSON"
 
 
 def test_a_damaged_document_of_ours_is_an_error_not_a_traceback() -> None:
     with pytest.raises(PlannerError) as raised:
-        canonical.loads_ours(b'{"a": ')
+        canonical_json.loads_ours(b'{"a": ')
     for hostile in (b"[" * 100_000, b"NaN", b'"\\ud800"', b"\xff", b"\xef\xbb\xbf1", b""):
         for many in (False, True):
             with pytest.raises(PlannerError):
-                canonical.loads_ours(hostile, many=many)
+                canonical_json.loads_ours(hostile, many=many)
     assert raised.value.code == "E_JSON"
 
 
@@ -204,7 +206,7 @@ def test_a_damaged_document_of_ours_is_an_error_not_a_traceback() -> None:
 def test_hostile_texts_of_four_megabytes_are_judged_in_bounded_time(text: str) -> None:
     started = time.perf_counter()
     with contextlib.suppress(PlannerError):
-        canonical.loads(text, "x")
+        canonical_json.loads(text, "x")
     assert time.perf_counter() - started < 5
 
 

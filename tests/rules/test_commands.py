@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.rules.commands import argument_vector, command
+from git_planner.rules.policy.command_line import argument_vector, command
 
 QUOTED = ["a 'b|c'", 'a "b > c"', "a b\\;c", "a '$X'", "a --x=1", "a 'b\nc'", "a x=$", "a '`'"]
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from git_planner import documents
-from git_planner.rules import ledger, pairs
-from git_planner.rules.comparison import Comparison, compared, words, worth
-from git_planner.rules.pair_numbers import Pairs
-from git_planner.rules.pairs import Round
-from git_planner.rules.policy import Metric
-from git_planner.rules.record import Measured, Record, best, from_document
-from git_planner.rules.verdict import Decision, decide_noisy
+from git_planner.rules.measuring.verdict import Decision, decide_noisy
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records import row
+from git_planner.rules.records.comparison import Comparison, compared, words, worth
+from git_planner.rules.records.record import Measured, Record, best, from_document
+from git_planner.rules.stats import paired_design
+from git_planner.rules.stats.paired_design import Round
+from git_planner.rules.stats.pairs import Pairs
 from tests import samples
 
 WALL = Metric("wall", ("true",), r"(\d+)", None, "ms", "lower", "noisy", 1, 60)
@@ -31,8 +32,8 @@ def rounds(*gains: float) -> list[Round]:
 
 def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> Comparison:
     """A comparison that went on as long as there were rounds."""
-    plan, all_ = pairs.schedule(numbers, 1), rounds(*gains)
-    standing = pairs.standing(plan, all_, metric.better)
+    plan, all_ = paired_design.schedule(numbers, 1), rounds(*gains)
+    standing = paired_design.standing(plan, all_, metric.better)
     if standing.ending is None:
         standing = replace(standing, ending="budget")
     return compared(metric, TOP, plan, all_, standing)
@@ -86,7 +87,7 @@ def test_neither_is_within_noise() -> None:
 def test_the_verdict_stands_only_against_the_best_of_now() -> None:
     done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     own = Measured("wall", "ms", "lower", (94.0,), 94.0, 0.0)
-    top = ledger.row(record(TOP, "within_noise", 50.0).document())
+    top = row.row(record(TOP, "within_noise", 50.0).document())
     decision = decide_noisy(WALL, own, done, top, same=False)
     assert decision == Decision("improved", None, 102, -8.0, f"wall 94 ms, {words(done, WALL)}")
     other = top._replace(id="20261121T000001Z-bbbbbbbb")
@@ -104,9 +105,7 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
     second = record("20261121T000001Z-bbbbbbbb", "improved", 94.0, won)
     stale = record("20261121T000002Z-cccccccc", "improved", 10.0, won)
     assert best([first, second, stale]) == second
-    assert best(ledger.row(each.document()) for each in (first, second, stale)) == ledger.row(
-        second.document()
-    )
+    assert best(row.row(each.document()) for each in (first, second, stale)) == row.row(second.document())
 
 
 @pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])

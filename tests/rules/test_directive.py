@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.directive import allowed_families, directive_schema, prefixed
+from git_planner.rules.planning.directive import allowed_families, directive_schema, prefixed
 from tests import samples
 
 NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules.extract import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract
+from git_planner.rules.documents.extract_json import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract
 
 ANSWER: dict[str, Any] = {
     "objective": "Fewer loads",

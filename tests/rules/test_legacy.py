@@ -9,11 +9,11 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical
-from git_planner.rules.ledger import baseline, named, next_id, row, same_commit, same_tree
-from git_planner.rules.legacy import as_row, read_row
-from git_planner.rules.record import Measured, Record
-from git_planner.rules.record import Tests as Counts
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.legacy_log import as_row, read_row
+from git_planner.rules.records.record import Measured, Record
+from git_planner.rules.records.record import Tests as Counts
+from git_planner.rules.records.row import baseline, named, next_id, row, same_commit, same_tree
 
 ROW: dict[str, Any] = {
     "iteration_id": 5,
@@ -58,7 +58,9 @@ def test_a_row_becomes_a_record_and_a_row_again() -> None:
     )
     assert (record.iteration, record.slug, record.instrument) == (5, "next", None)
     assert record.id.startswith("20261121T000216Z-")
-    assert documents.validate("record", canonical.loads_ours(canonical.dumps(record.document()))) == []
+    assert (
+        documents.validate("record", canonical_json.loads_ours(canonical_json.dumps(record.document()))) == []
+    )
     assert as_row(record) == ROW
 
 

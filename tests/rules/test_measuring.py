@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules import metric, statistics
-from git_planner.rules.policy import Metric
-from git_planner.rules.record import Measured, Record, best, fitted, from_document, plateau
-from git_planner.rules.scope import Change, guard, scope
-from git_planner.rules.verdict import Decision, Refusal, decide, reached, refused, said, summarise
+from git_planner.rules.guard.scope import Change, guard, scope
+from git_planner.rules.measuring import metric
+from git_planner.rules.measuring.verdict import Decision, Refusal, decide, reached, refused, said, summarise
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.record import Measured, Record, best, fitted, from_document, plateau
+from git_planner.rules.stats import summary as statistics
 
 CYCLES = Metric(
     name="cycles",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules import canonical
-from git_planner.rules.merge import Merged, merge, settled
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.merge_plan import Merged, merge, settled
 from tests.rules.tasks import evidence, plan, question, task
 
 
@@ -187,12 +187,12 @@ def test_what_was_answered_or_measured_at_once_stays_whole() -> None:
     assert both_ways(None, old, new) == Merged(new)
     answers = [{"schema": "git-planner/planning-plan@1", "steps": [each]} for each in "ab"]
     plans = [
-        plan(task(1, uid * 8), planning_plan=canonical.digest(each))
+        plan(task(1, uid * 8), planning_plan=canonical_json.digest(each))
         for uid, each in zip("ab", answers, strict=True)
     ]
     kept = both_ways(None, *answers).document
     merged = both_ways(None, *plans)
-    assert (merged.conflicts, merged.document["planning_plan"]) == ((), canonical.digest(kept))
+    assert (merged.conflicts, merged.document["planning_plan"]) == ((), canonical_json.digest(kept))
 
 
 # -- properties ---------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
     merged = {each["uid"]: each for each in found.document["tasks"]}
     before = {each["uid"]: each["title"] for each in base["tasks"]}
     assert len({each["id"] for each in merged.values()}) == len(found.document["tasks"])
-    canonical.dumps(found.document)
+    canonical_json.dumps(found.document)
     for side in (one, other):
         for each in side["tasks"]:
             kept = merged[each["uid"]]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.models import GEMINI, ModelRule, model_name, refusal
+from git_planner.rules.policy.model_rule import GEMINI, ModelRule, model_name, refusal
 
 
 @pytest.mark.parametrize(

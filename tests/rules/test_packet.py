@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules import packet
-from git_planner.rules.policy import Families, Metric
-from git_planner.rules.record import Measured, Record, plateau
+from git_planner.rules.planning import packet
+from git_planner.rules.policy.policy import Families, Metric
+from git_planner.rules.records.record import Measured, Record, plateau
 
 FAMILIES = Families(("schedule", "reduce_loads", "break_deps"), streak=2, bonus_streak=3, bonus_gain=10)
 CYCLES = Metric("cycles", ("true",), r"(\d+)", None, "cycles", "lower", "deterministic", 1, 60)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules import canonical, pages
-from git_planner.rules.task import task_id_for, task_number
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.tasks.task import task_id_for, task_number
 
 
 @pytest.mark.parametrize(
@@ -47,11 +48,11 @@ def test_replacing_tasks_in_a_text_is_writing_them_anew(
     before: dict[str, dict[str, object]], fresh: dict[str, dict[str, object]]
 ) -> None:
     def page(tasks: dict[str, dict[str, object]]) -> bytes:
-        return canonical.dumps(
+        return canonical_json.dumps(
             {"goal": "\n    }", "tasks": [{**tasks[each], "id": each} for each in sorted(tasks)]}
         )
 
-    texts = {each: canonical.dumps_small({**task, "id": each}) for each, task in fresh.items()}
+    texts = {each: canonical_json.dumps_small({**task, "id": each}) for each, task in fresh.items()}
     found = pages.replaced(page(before), texts)
     assert found == (page(before | fresh) if fresh.keys() <= before.keys() else None)
 

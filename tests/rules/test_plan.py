@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules import plan as plans
+from git_planner.rules.plans import plan as plans
 from tests.workshop import planning_plan
 
 EMPTY = plans.new_plan("fast", "be fast", base="b" * 40, base_ref="main", created_at="2026-11-21T00:00:00Z")

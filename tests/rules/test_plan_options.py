@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.flows.options import problems
-from git_planner.rules import plan_options as rules
+from git_planner.rules.discovery import options as rules
 from git_planner.shipped import shipped
 from tests import preplan, samples
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.dependency_graph import find_cycle
-from git_planner.rules.planning_plan import faults, planning_plan_from
+from git_planner.rules.planning.planning_plan import faults, planning_plan_from
+from git_planner.rules.tasks.dependency_graph import find_cycle
 from tests import samples
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from git_planner import config
-from git_planner.rules.models import GEMINI, ModelRule
-from git_planner.rules.policy import (
+from git_planner.rules.policy.model_rule import GEMINI, ModelRule
+from git_planner.rules.policy.policy import (
     AgentSettings,
     Correctness,
     Critics,

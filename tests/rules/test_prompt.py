@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.agents.prompts import text
-from git_planner.rules import prompt
-from git_planner.rules.planning_request import CommitMetric, CommitPlanningContext, commit_from
-from git_planner.rules.prompt import Section, cut, fenced, join, render, retry
+from git_planner.rules.planning import prompt
+from git_planner.rules.planning.commit_context import CommitMetric, CommitPlanningContext, commit_from
+from git_planner.rules.planning.prompt import Section, cut, fenced, join, render, retry
 from tests.agents.cases import packet
 
 TEMPLATE = "Begin.\n\n$sections\n\n$schema\nEnd.\n"

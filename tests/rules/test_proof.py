@@ -6,10 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules import canonical
-from git_planner.rules.proof import Outcome, Proof, judge, proof_from, read_junit, read_unittest
-from git_planner.rules.record import Tests as Counts
-from git_planner.rules.verdict import Refusal
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring.test_report import (
+    Outcome,
+    Proof,
+    judge,
+    proof_from,
+    read_junit,
+    read_unittest,
+)
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.records.record import Tests as Counts
 
 JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" tests="4">
@@ -54,7 +61,7 @@ def test_junit_outcomes_and_counts() -> None:
         "skipped": ["tests.test_a::test_two[x-1]"],
     }
     assert proof.document() == document
-    assert proof.tests == Counts(4, 2, 1, 1, canonical.digest(document))
+    assert proof.tests == Counts(4, 2, 1, 1, canonical_json.digest(document))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules import record as records
-from git_planner.rules.directive import Directive, State
-from git_planner.rules.pullrequest import body, line
-from git_planner.rules.record import Measured, Record
+from git_planner.rules.iterations.pull_request import body, line
+from git_planner.rules.planning.directive import Directive, State
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import Measured, Record
 
 DIRECTIVE = Directive(
     objective="Lower the cost",

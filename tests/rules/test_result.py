@@ -9,11 +9,11 @@ from typing import get_args
 
 import pytest
 
-from git_planner.rules import assignment
-from git_planner.rules.directive import Directive
-from git_planner.rules.result import OUTCOMES, SAID, How, Result, Said, decided, result_from
-from git_planner.rules.task import Question, Reply, Task
-from git_planner.rules.transitions import TRANSITIONS
+from git_planner.rules.delegation import task_prompt
+from git_planner.rules.delegation.outcome import OUTCOMES, SAID, How, Result, Said, decided, result_from
+from git_planner.rules.planning.directive import Directive
+from git_planner.rules.tasks.task import Question, Reply, Task
+from git_planner.rules.tasks.transitions import TRANSITIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "delegation.md").read_text(encoding="utf-8")
 
@@ -90,13 +90,13 @@ TASK = Task(
 
 
 def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -> None:
-    setting = assignment.Setting("default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000)
-    whole = assignment.prompt("FIXED", TASK, setting, 100_000)
+    setting = task_prompt.Setting("default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000)
+    whole = task_prompt.prompt("FIXED", TASK, setting, 100_000)
     for words in ("FIXED", "task_007", "It is large", "write 90", "src/**", "it is smaller", "mind the gap"):
         assert words in whole
     for words in ("How small?", "90", "never: tests/**", "task result task_007 --run RUN --status done"):
         assert words in whole
-    cut = assignment.prompt("FIXED", TASK, setting, 4000)
+    cut = task_prompt.prompt("FIXED", TASK, setting, 4000)
     assert len(cut) <= 4000
     assert "FIXED" in cut
     assert "--status needs_input" in cut
@@ -107,6 +107,6 @@ def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -
 def test_a_directive_fits_its_schema_whatever_the_task(actions: tuple[str, ...]) -> None:
     from git_planner import documents
 
-    made = assignment.directive_of(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
+    made = task_prompt.directive_of(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
     assert isinstance(made, Directive)
     assert documents.validate("directive", made.document()) == []

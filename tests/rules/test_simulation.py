@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from git_planner.cli.numbers import evidence
-from git_planner.rules.pair_numbers import Pairs
-from git_planner.rules.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
+from git_planner.rules.stats.pairs import Pairs
+from git_planner.rules.stats.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
 
 PAGE = Path(__file__).parents[2] / "docs" / "numbers.md"
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.markdown import every, outline, sections
-from git_planner.rules.spec import PROJECT, Change, change_slug, folder, read_change
-from git_planner.rules.spec_items import derived_key, read_items
-from git_planner.rules.spec_order import Fault, Item, Wanted
+from git_planner.rules.documents.markdown import every, outline, sections
+from git_planner.rules.specs.change import PROJECT, Change, change_slug, folder, read_change
+from git_planner.rules.specs.items import Fault, Item, Wanted
+from git_planner.rules.specs.parse_items import derived_key, read_items
 
 TASKS = "tasks.md"
 

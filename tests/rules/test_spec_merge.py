@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules import spec_texts
-from git_planner.rules.markdown import outline
-from git_planner.rules.overrides import Overrides, overrides_from
-from git_planner.rules.spec import Change
-from git_planner.rules.spec_items import derived_key, read_items
-from git_planner.rules.spec_merge import Effect, Stamp, Wishes, merged, task_ids
-from git_planner.rules.task import Evidence, Spec, Task, derived_uid
-from git_planner.rules.transitions import begun, moved, with_evidence
+from git_planner.rules.documents.markdown import outline
+from git_planner.rules.specs import context_text
+from git_planner.rules.specs.change import Change
+from git_planner.rules.specs.compile import Effect, Stamp, Wishes, merged, task_ids
+from git_planner.rules.specs.overrides import Overrides, overrides_from
+from git_planner.rules.specs.parse_items import derived_key, read_items
+from git_planner.rules.tasks.task import Evidence, Spec, Task, derived_uid
+from git_planner.rules.tasks.transitions import begun, moved, with_evidence
 
 STAMP = Stamp("2026-11-28T12:00:00Z", "C O Mitter <committer@example.com>")
 NOTE = "its box is ticked in openspec/changes/add-x/tasks.md"
@@ -283,7 +283,7 @@ def test_context_says_where_the_truth_is() -> None:
     tasks, _ = compiled("- [ ] a\n  - verify: echo '`'\n- [ ] b\n")
     plan = {"name": "x", "tasks": [task.document() for task in tasks]}
     assert (
-        spec_texts.context(plan, change("- [ ] a\n"))
+        context_text.context(plan, change("- [ ] a\n"))
         == """\
 # x: context
 
@@ -313,9 +313,9 @@ def test_context_says_where_the_truth_is() -> None:
 
 def test_the_log_is_only_added_to() -> None:
     effects = [Effect("added", f"task_{n:03d}", f"do {n}") for n in range(1, 23)]
-    first = spec_texts.logged("", "x", "then: this", effects)
+    first = context_text.logged("", "x", "then: this", effects)
     assert first.startswith("# x: planner log\n\n## then: this\n\nadded:\n\n- task_001 (do 1)\n")
     assert first.endswith("- task_020 (do 20)\n- and 2 more\n")
-    assert spec_texts.logged("kept", "x", "now: that", []) == (
+    assert context_text.logged("kept", "x", "now: that", []) == (
         "kept\n\n## now: that\n\nNo task changed; the context or the goal did.\n"
     )

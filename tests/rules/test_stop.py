@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import CODES
-from git_planner.rules import stop
-from git_planner.rules.policy import Stop
-from git_planner.rules.stop import Progress
+from git_planner.rules.iterations import stop
+from git_planner.rules.iterations.stop import Progress
+from git_planner.rules.policy.policy import Stop
 
 FREE = Stop(invalid=None)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.suggest import READ, suggest
+from git_planner.rules.specs.suggest_verify import READ, suggest
 
 PYTEST = ("python", "-m", "pytest", "-q")
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules import globs, readiness, transitions
-from git_planner.rules.commands import command
-from git_planner.rules.lint import lint
-from git_planner.rules.placeholders import placeholder
-from git_planner.rules.readiness import Work
-from git_planner.rules.task import (
+from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.policy import globs
+from git_planner.rules.policy.command_line import command
+from git_planner.rules.tasks import readiness, transitions
+from git_planner.rules.tasks.lint import lint
+from git_planner.rules.tasks.readiness import Work
+from git_planner.rules.tasks.task import (
     STATUSES,
     Evidence,
     Execution,
@@ -26,7 +27,7 @@ from git_planner.rules.task import (
     derived_uid,
     task_from,
 )
-from git_planner.rules.transitions import TRANSITIONS
+from git_planner.rules.tasks.transitions import TRANSITIONS
 
 AT = "2026-11-28T12:00:00Z"
 PROOF = Evidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.rules import research, review
-from git_planner.rules.research import Run
+from git_planner.rules.discovery import research, review
+from git_planner.rules.discovery.research import Run
 from tests.preplan import FINDINGS
 from tests.preplan import review as written
 

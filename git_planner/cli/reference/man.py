@@ -12,7 +12,7 @@ from git_planner import documents
 from git_planner.cli import ABOUT, DEFAULTS
 from git_planner.cli.reference.entries import entries, value
 from git_planner.errors import EXIT_MEANING
-from git_planner.rules.markdown import Block, outline
+from git_planner.rules.documents.markdown import Block, outline
 
 _BOLD, _ITALIC, _PLAIN = "\\fB", "\\fI", "\\fR"
 _INLINE = re.compile(r"`([^`]+)`|\*\*?([^*\s][^*]*)\*?\*|\[([^]]+)\]\([^)]*\)")

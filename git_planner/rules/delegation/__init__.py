@@ -1,0 +1,1 @@
+"""Delegation: the prompt of a task, and the outcome of its run."""

@@ -1,0 +1,1 @@
+"""Discovery: research, options and reviews before a plan."""

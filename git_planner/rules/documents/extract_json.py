@@ -1,0 +1,235 @@
+"""Finding the one JSON object in a text that was pasted from a chat. Pure.
+
+Chats put code fences and prose around an answer, and word processors turn its quotes into typographic ones.
+What parses is taken as it is; only what does not is repaired, and only where JSON's own quotes and spaces
+should be. Nothing is ever made up: a broken, truncated or ambiguous answer is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.documents.messages import shown
+
+DIRECTIVE_KEYS = (
+    "objective",
+    "primary_hypothesis",
+    "strategy_family",
+    "strategy_modifiers",
+    "risk",
+    "expected_effect_cycles",
+    "change_summary",
+    "step_plan",
+    "validation",
+    "next_packet_requests",
+    "did_web_search",
+)
+PLAN_OPTIONS_KEYS = ("goal", "options")
+PLANNING_PLAN_KEYS = (
+    "plan_summary",
+    "rationale",
+    "focus_metrics",
+    "guardrails",
+    "risks",
+    "validation",
+    "steps",
+)
+
+_QUOTES = '"\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02'
+_ODD_SPACES = "\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+_GAP = rf"[ \t\r\n{_ODD_SPACES}]*"
+_START = re.compile(rf"\{{{_GAP}[{_QUOTES}}}]")
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+_ODD = re.compile(rf"[{_QUOTES[1:]}{_ODD_SPACES}]")
+_LOOSE = re.compile(rf"[{_QUOTES}{_ODD_SPACES}\[\]{{}}]")
+_STRAIGHT_TEXT = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A quote ends a text only where JSON could go on: quotes may stand inside of what was quoted oddly.
+_VALUE = rf"{_GAP}(?:[{_QUOTES}\[{{0-9-]|true|false|null)"
+_ENDS = rf"(?={_GAP}(?:[}}\]]|[,:]{_VALUE}|,{_GAP}[}}\]]|\Z))"
+_QUOTE = re.compile(rf'\\.|[{_QUOTES}]{_ENDS}|"', re.DOTALL)
+_QUOTE_ENDS = re.compile(_ENDS)
+# A text of many opening braces must not be looked through once for each of them.
+_MOST_LOOKED_AT = 3 * canonical_json.MAX_BYTES
+_MOST_TRIES = 2000
+
+
+@dataclass(slots=True)
+class _Search:
+    """Objects, each with whether it lies in one that is cut off; places and texts of what does not parse."""
+
+    found: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
+    broken: list[tuple[int, str]] = field(default_factory=list)
+    cut_off: list[int] = field(default_factory=list)
+
+
+def extract(
+    data: bytes | str,
+    where: str = "the answer",
+    *,
+    keys: Sequence[Collection[str]] = (DIRECTIVE_KEYS, PLANNING_PLAN_KEYS),
+) -> dict[str, Any]:
+    """Find the answer in a pasted text.
+
+    Args:
+        data: the text, or its bytes in UTF-8.
+        where: what to call it in an error.
+        keys: the sets of keys that tell an answer from other objects in the text; one set a kind of answer.
+
+    Returns:
+        The object, parsed as strictly as a file would be, but not yet judged by a schema.
+
+    Raises:
+        PlannerError: E_JSON: no object, several that could be meant, one that is cut off or does not parse.
+    """
+    text = canonical_json.read_text(data, where)
+    seen = _search(text, where)
+    best = _best(seen.found, keys)
+    if len(best) > 1:
+        raise PlannerError(
+            "E_JSON",
+            f"'{where}' holds {len(best)} different JSON objects that could be meant",
+            hint="leave only the one that is to be used",
+        )
+    if not best or (_score(best[0], keys) == 0 and (seen.broken or seen.cut_off)):
+        raise _why_not(text, seen, where)
+    return best[0]
+
+
+def _best(
+    found: Sequence[tuple[dict[str, Any], bool]], keys: Sequence[Collection[str]]
+) -> list[dict[str, Any]]:
+    """The objects with most of the expected keys, each once; parts of a cut-off one only if whole."""
+    scored = [(_score(document, keys), document, part) for document, part in found]
+    scored = [each for each in scored if each[0] == 1 or not each[2]]
+    top = max((score for score, _, _ in scored), default=0.0)
+    best: list[dict[str, Any]] = []
+    for score, document, _ in scored:
+        if score == top and document not in best:
+            best.append(document)
+    return best
+
+
+def _score(document: dict[str, Any], keys: Sequence[Collection[str]]) -> float:
+    return max((sum(key in document for key in each) / len(each) for each in keys), default=0.0)
+
+
+def _search(text: str, where: str) -> _Search:
+    seen = _Search()
+    odd = _ODD.search(text) is not None
+    place = looked_at = tries = 0
+    while match := _START.search(text, place):
+        start, tries = match.start(), tries + 1
+        if looked_at > _MOST_LOOKED_AT or tries > _MOST_TRIES:
+            raise PlannerError("E_JSON", f"'{where}' has too many opening braces to find the answer")
+        # Where the first quote is an odd one, the brackets mean nothing until it is repaired.
+        ways = [_plain] if match[0][-1] in '"}' else []
+        tried = [way(text, start) for way in (*ways, *((_repaired,) if odd else ()))]
+        spans = [span for span in tried if span is not None]
+        looked_at += sum((span[1] if span else len(text)) - start for span in tried)
+        place = max((end for _, end in spans), default=start + 1)
+        for candidate, end in spans:
+            document = _parsed(candidate)
+            if document is not None:
+                seen.found.append((document, bool(seen.cut_off)))
+                place = end
+                break
+        else:
+            if spans:
+                seen.broken.append((start, spans[-1][0]))
+            else:
+                seen.cut_off.append(start)
+    return seen
+
+
+def _parsed(candidate: str) -> dict[str, Any] | None:
+    try:
+        document = canonical_json.loads(candidate, "")
+    except PlannerError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _plain(text: str, start: int) -> tuple[str, int] | None:
+    """The text from an opening bracket to its closing one, and where that ends; None when it is cut off."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == 0:
+                return text[start : token.end()], token.end()
+    return None
+
+
+def _repaired(text: str, start: int) -> tuple[str, int] | None:
+    """As `_plain`, with JSON's own quotes and spaces where odd ones stand for them."""
+    made: list[str] = []
+    depth, place = 0, start
+    while match := _LOOSE.search(text, place):
+        made.append(text[place : match.start()])
+        mark, place = match[0], match.end()
+        if mark in _QUOTES:
+            quoted = _quoted(text, place, mark)
+            if quoted is None:
+                return None
+            made.append(quoted[0])
+            place = quoted[1]
+        elif mark in "[]{}":
+            made.append(mark)
+            depth += 1 if mark in "[{" else -1
+            if depth == 0:
+                return "".join(made), place
+        else:
+            made.append(" ")
+    return None
+
+
+def _quoted(text: str, place: int, opening: str) -> tuple[str, int] | None:
+    """A text in JSON's quotes that began with any quote, and where it ends; None when it never does."""
+    if opening == '"':
+        match = _STRAIGHT_TEXT.match(text, place)
+        return (f'"{match[0]}', match.end()) if match else None
+    made = ['"']
+    for mark in _QUOTE.finditer(text, place):
+        made.append(text[place : mark.start()])
+        place = mark.end()
+        if mark[0].startswith("\\"):
+            made.append(mark[0])
+        elif mark[0] == '"' and not _QUOTE_ENDS.match(text, place):
+            made.append('\\"')
+        else:
+            made.append('"')
+            return "".join(made), place
+    return None
+
+
+def _why_not(text: str, seen: _Search, where: str) -> PlannerError:
+    """Why there is no answer: the longest piece that looked like one speaks."""
+    broken = max(seen.broken, key=lambda each: len(each[1]), default=None)
+    if seen.cut_off and (broken is None or broken[0] > seen.cut_off[0]):
+        line = text.count("\n", 0, seen.cut_off[0]) + 1
+        return PlannerError(
+            "E_JSON",
+            f"'{where}' ends in the middle of the JSON object that begins in line {line}",
+            hint="paste the whole answer, to its last '}'",
+        )
+    if broken is not None:
+        # Empty lines and columns before it make the parser count as a person does.
+        start, candidate = broken
+        line_start = text.rfind("\n", 0, start) + 1
+        before = "\n" * text.count("\n", 0, start) + " " * (start - line_start)
+        try:
+            canonical_json.loads(before + candidate, where, limit=2 * canonical_json.MAX_BYTES)
+        except PlannerError as error:
+            return error
+    return PlannerError(
+        "E_JSON",
+        f"'{where}' holds no JSON object: {shown(text.strip())}" if text.strip() else f"'{where}' is empty",
+        hint="paste the whole answer, from its first '{' to its last '}'",
+    )

@@ -1,0 +1,104 @@
+"""Three-way merge of plain JSON values and lists. Pure; knows no document.
+
+Whoever calls puts the two sides into an order that does not depend on who merges; nothing here does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from git_planner.rules.documents.canonical_json import compact
+from git_planner.rules.documents.messages import pointer
+
+
+class _Absent:
+    """No such key; there is one of it."""
+
+
+ABSENT: Any = _Absent()
+
+Key = Callable[[Any], object]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON; 1, 1.0 and true are three."""
+    if one is ABSENT or other is ABSENT:
+        return one is other
+    return bool(one == other) and compact(one) == compact(other)
+
+
+def picked(base: Any, one: Any, other: Any) -> Any:
+    """The value where at most one side changed it, or both alike; ABSENT can be such a value.
+
+    Raises:
+        LookupError: both sides changed it to something else.
+    """
+    if same(one, other) or same(base, one):
+        return other
+    if same(base, other):
+        return one
+    raise LookupError
+
+
+def value(base: Any, one: Any, other: Any, path: tuple[str, ...], conflicts: list[str]) -> Any:
+    """Merge two values, objects key by key.
+
+    Args:
+        base, one, other: JSON values, or ABSENT.
+        path: where they stand.
+        conflicts: gets a JSON pointer for each place that both sides changed to something else; the value of
+            `one`, or the one that is there, is taken.
+    """
+    try:
+        return picked(base, one, other)
+    except LookupError:
+        pass
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        past: Mapping[str, Any] = base if isinstance(base, Mapping) else {}
+        found = {
+            key: value(
+                past.get(key, ABSENT), one.get(key, ABSENT), other.get(key, ABSENT), (*path, key), conflicts
+            )
+            for key in keys(one, other)
+        }
+        return {key: each for key, each in found.items() if each is not ABSENT}
+    conflicts.append(pointer(path))
+    return other if one is ABSENT else one
+
+
+def keys(*objects: Mapping[str, Any]) -> list[str]:
+    """The keys of all the objects, sorted."""
+    return sorted({key for each in objects for key in each})
+
+
+def identities(items: Iterable[Any], key: Key = compact) -> dict[object, Any]:
+    """A list's items by identity; a second item of one identity is another one."""
+    found: dict[object, Any] = {}
+    seen: dict[object, int] = {}
+    for item in items:
+        name = key(item)
+        seen[name] = seen.get(name, 0) + 1
+        found[name, seen[name]] = item
+    return found
+
+
+def union(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
+    """All items: what both have, then what only `one` has, then what only `other` has."""
+    left, right = identities(one), identities(other)
+    both = [item for name, item in left.items() if name in right]
+    fresh = [item for name, item in left.items() if name not in right]
+    return [*both, *fresh, *(item for name, item in right.items() if name not in left)]
+
+
+def changed_list(base: Sequence[Any], one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
+    """What both sides kept of a list, then what each of them added; what one side took out is out."""
+    past, left, right = identities(base), identities(one), identities(other)
+    kept = [item for name, item in past.items() if name in left and name in right]
+    added = [item for name, item in left.items() if name not in past]
+    return [*kept, *added, *(item for name, item in right.items() if name not in past and name not in left)]
+
+
+def by_time(items: Iterable[Any]) -> list[Any]:
+    """Items that say when they were made, oldest first."""
+    return sorted(items, key=lambda item: str(item.get("at", "")) if isinstance(item, Mapping) else "")

@@ -1,0 +1,1 @@
+"""The guard: which paths no iteration may change, and which a scope allows."""

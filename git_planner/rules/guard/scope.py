@@ -1,0 +1,54 @@
+"""What a candidate may change. Pure: which path matches a pattern is asked of git, the answer judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from git_planner.rules.guard.guard import Change
+from git_planner.rules.measuring.verdict import Refusal
+
+_SHOWN = 5
+
+
+def guard(changes: Sequence[Change]) -> tuple[Refusal, tuple[str, ...]] | None:
+    """Judge the changes of guarded paths between the trusted base and the candidate: there must be none."""
+    return guarded([(change.path, change.words) for change in changes])
+
+
+def guarded(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, tuple[str, ...]] | None:
+    """The same for whatever differs: pairs of a path and what is wrong with it."""
+    if not differences:
+        return None
+    return Refusal("guard", _listed([path for path, _ in differences])), tuple(
+        each for _, each in differences
+    )
+
+
+def scope(
+    changed: Sequence[str], allowed: Collection[str] | None, forbidden: Collection[str]
+) -> tuple[Refusal, tuple[str, ...]] | None:
+    """Judge the changed paths of a candidate.
+
+    Args:
+        changed: every changed path, without our own state file.
+        allowed: those of them that match an allowed pattern; None when the policy allows everything.
+        forbidden: those of them that match a forbidden pattern.
+
+    Returns:
+        The refusal and one violation a path, or None when all is inside the scope.
+    """
+    violations = [f"forbidden: {path}" for path in changed if path in forbidden]
+    if allowed is not None:
+        outside = [path for path in changed if path not in allowed and path not in forbidden]
+        violations += [f"not allowed: {path}" for path in outside]
+    if not violations:
+        return None
+    return Refusal("scope", _listed([each.split(": ", 1)[1] for each in violations])), tuple(violations)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(f"'{path}'" for path in paths[:_SHOWN]) + rest
+
+
+__all__ = ["Change", "guard", "guarded", "scope"]

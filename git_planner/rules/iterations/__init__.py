@@ -1,0 +1,1 @@
+"""Iterations: when a loop stops, and the text of a pull request."""

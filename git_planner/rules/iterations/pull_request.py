@@ -1,0 +1,113 @@
+"""The text of a pull request, made from a directive and records. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from git_planner.rules.planning.directive import State
+from git_planner.rules.records.record import REASONS, Measured, Record
+from git_planner.rules.refnames import number
+
+_MOST = 30
+
+
+def body(state: State, record: Record, ledger: Sequence[Record]) -> str:
+    """What a reviewer should know, as Markdown.
+
+    Args:
+        state: the iteration that is proposed.
+        record: its valid record.
+        ledger: all records of its plan, oldest first.
+    """
+    return (
+        "\n\n".join(
+            part
+            for part in (
+                _directive(state),
+                _metric(record, ledger),
+                _tests(record),
+                _attempts(record, ledger),
+                _provenance(state, record),
+            )
+            if part
+        )
+        + "\n"
+    )
+
+
+def _directive(state: State) -> str:
+    directive = state.directive
+    changes = "\n".join(f"- {line(each)}" for each in directive.change_summary)
+    return (
+        f"## Directive\n\n**{line(directive.objective)}**\n\n{line(directive.primary_hypothesis)}\n\n"
+        f"Risk: {directive.risk}. Strategy: {', '.join(map(line, directive.strategy))}.\n\n{changes}"
+    )
+
+
+def _metric(record: Record, ledger: Sequence[Record]) -> str:
+    first = _baseline(record, ledger)
+    rows = ["| metric | before | after | change |", "| --- | ---: | ---: | ---: |"]
+    for each in record.metrics:
+        before = next((old for old in (first.metrics if first else ()) if old.name == each.name), None)
+        rows.append(_row(each, before))
+    return "## Result\n\n" + "\n".join(rows) + f"\n\nVerdict: {record.verdict}. {line(record.summary)}"
+
+
+def _row(now: Measured, before: Measured | None) -> str:
+    unit = f" {line(now.unit)}" if now.unit else ""
+    spread = f" ± {number(now.spread)}" if now.spread else ""
+    after = f"{number(now.median)}{spread}{unit}"
+    if before is None:
+        return f"| {line(now.name)} | | {after} | |"
+    difference = now.median - before.median
+    share = f" ({difference / before.median:+.1%})" if before.median else ""
+    sign = "+" if difference > 0 else ""
+    name = f"{line(now.name)} ({now.better} is better)"
+    return f"| {name} | {number(before.median)}{unit} | {after} | {sign}{number(difference)}{share} |"
+
+
+def _baseline(record: Record, ledger: Sequence[Record]) -> Record | None:
+    same = [each for each in ledger if each.valid and each.instrument == record.instrument]
+    return next((each for each in same if each.kind == "baseline"), same[0] if same else None)
+
+
+def _tests(record: Record) -> str:
+    if record.tests is None:
+        return ""
+    tests = record.tests
+    return (
+        f"## Tests\n\n{tests.passed} of {tests.collected} passed, {tests.failed} failed, "
+        f"{tests.skipped} skipped; run from the trusted base's own tests."
+    )
+
+
+def _attempts(record: Record, ledger: Sequence[Record]) -> str:
+    others = [each for each in ledger if each.kind == "attempt" and each.id != record.id]
+    if not others:
+        return ""
+    shown = others[-_MOST:]
+    lines = [f"- {_attempt(each)}" for each in shown]
+    rest = [f"- and {len(others) - len(shown)} before these"] if len(others) > len(shown) else []
+    return "## Other attempts\n\n" + "\n".join(lines + rest)
+
+
+def _attempt(record: Record) -> str:
+    why = f", {REASONS.get(record.reason, record.reason)}" if record.reason else ""
+    value = f", {number(record.value)}" if record.value is not None else ""
+    return f"`{record.branch or record.commit[:12]}`: {record.verdict}{why}{value}. {line(record.hypothesis)}"
+
+
+def _provenance(state: State, record: Record) -> str:
+    rows = [
+        f"- Instrument: `{record.instrument}`",
+        f"- Record: `{record.id}` on `plan/{record.plan}`",
+        f"- Directive: `{state.directive_digest}`",
+        f"- Reproduce: `git record verify {record.commit}`",
+    ]
+    return "## Where this comes from\n\n" + "\n".join(rows)
+
+
+def line(text: str) -> str:
+    """A text on one line, in which Markdown finds no links, pictures, tags or mentions."""
+    return re.sub(r"([\\`*_\[\]<>|@#!])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,1 @@
+"""Measuring: metrics, test reports, noise and verdicts."""

@@ -1,0 +1,233 @@
+"""Proof that the tests ran: a JUnit report or unittest's verbose output, read strictly. Pure.
+
+Correctness is never assumed. A report that is missing, cut off, empty, contradicts itself or carries a
+document type (and with it entities) is no proof; nor is one in which a required test did not pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from xml.parsers import expat
+
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.records.record import Tests
+
+SCHEMA = "git-planner/tests@1"
+MAX_REPORT = 64 * 1024 * 1024
+Outcome = Literal["passed", "failed", "skipped"]
+_WORST: tuple[Outcome, ...] = ("passed", "skipped", "failed")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Every collected test by id with its outcome."""
+
+    outcomes: Mapping[str, Outcome]
+
+    def ids(self, outcome: Outcome) -> list[str]:
+        """The sorted ids of the tests with one outcome."""
+        return sorted(each for each, was in self.outcomes.items() if was == outcome)
+
+    def document(self) -> dict[str, Any]:
+        """The ids by outcome as a JSON document."""
+        return {"schema": SCHEMA, **{each: self.ids(each) for each in _WORST}}
+
+    @property
+    def tests(self) -> Tests:
+        """The counts, with the digest of the document."""
+        counts = {each: len(self.ids(each)) for each in _WORST}
+        return Tests(collected=len(self.outcomes), ids=canonical_json.digest(self.document()), **counts)
+
+
+def proof_from(document: Mapping[str, Any]) -> Proof:
+    """Read a proof back from its document."""
+    return Proof({test: each for each in _WORST for test in document[each]})
+
+
+def read_junit(report: bytes | None) -> Proof | Refusal:
+    """Read a JUnit XML report.
+
+    Args:
+        report: the file's content; None when the command left no file.
+
+    Returns:
+        The proof; its ids are 'classname::name'. Or a refusal with the reason 'no_proof'.
+    """
+    if report is None:
+        return _no_proof("the tests left no report")
+    if len(report) > MAX_REPORT:
+        return _no_proof(f"the report has {len(report):,} bytes; at most {MAX_REPORT:,} are read")
+    reader = _Junit()
+    try:
+        reader.parser.Parse(report, True)
+    except _DoctypeError:
+        return _no_proof("the report has a document type, which is not read")
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        return _no_proof(f"the report is not whole XML ({error})")
+    if not reader.outcomes:
+        return _no_proof("the report names no test")
+    return Proof(reader.outcomes)
+
+
+def read_unittest(stderr: bytes) -> Proof | Refusal:
+    """Read what 'python -m unittest -v' wrote to stderr; ids are 'package.module.Class.test'."""
+    text = stderr.decode("utf-8", "replace").replace("\r\n", "\n")
+    totals = re.findall(r"^Ran (\d+) tests? in \d", text, re.MULTILINE)
+    if len(totals) != 1:
+        return _no_proof(f"unittest's line 'Ran N tests' appears {len(totals)} times, not once")
+    body = re.split(r"^(?:={70}|-{70})$", text, maxsplit=1, flags=re.MULTILINE)[0]
+    outcomes: dict[str, Outcome] = {}
+    for header, rest in _segments(body):
+        test = _unittest_id(header)
+        outcome = _unittest_outcome(rest)
+        if test is None or outcome is None:
+            return _no_proof(f"the outcome of '{header[0]} ({header[1]})' cannot be told")
+        outcomes[test] = _worse(outcomes.get(test), outcome)
+    ran = int(totals[0])
+    if ran == 0 or not outcomes:
+        return _no_proof("no test ran")
+    whole = [test for test in outcomes if not test.endswith((".setUpClass", ".setUpModule"))]
+    if ran > len(whole):
+        return _no_proof(f"unittest ran {ran} tests but {len(whole)} can be read from its output")
+    return Proof(outcomes)
+
+
+def judge(
+    proof: Proof,
+    *,
+    status: int,
+    require: Iterable[str],
+    before: Proof | None = None,
+) -> Refusal | None:
+    """Judge a proof: all passed, all required are there, none was lost against the baseline.
+
+    Args:
+        proof: what the report says.
+        status: exit status of the command; a report of success with a failing status is no success.
+        require: test ids that must have passed, as pytest ('tests/test_x.py::Test::test_y') or unittest
+            ('tests.test_x.Test.test_y') writes them; without '[…]' an id stands for all its parameters.
+        before: the proof of the baseline of the same instrument, if there is one.
+    """
+    failed, missing = proof.ids("failed"), _unmet(proof, require)
+    expected = before.outcomes if before else {}
+    lost = sorted(set(expected) - set(proof.outcomes))
+    dodged = [test for test in proof.ids("skipped") if expected.get(test, "skipped") != "skipped"]
+    refusal: Refusal | None = None
+    if failed:
+        refusal = Refusal("incorrect", f"{len(failed)} of {len(proof.outcomes)} failed: {_listed(failed)}")
+    elif not proof.ids("passed"):
+        refusal = _no_proof("no test passed")
+    elif status != 0:
+        refusal = Refusal("incorrect", f"no test failed, yet the command ended with status {status}")
+    elif missing:
+        refusal = _no_proof(f"required tests did not pass: {_listed(missing)}")
+    elif lost:
+        refusal = Refusal("tests_shrank", f"{len(lost)} tests were not collected: {_listed(lost)}")
+    elif dodged:
+        refusal = Refusal(
+            "tests_shrank", f"{len(dodged)} tests were skipped that ran before: {_listed(dodged)}"
+        )
+    return refusal
+
+
+class _DoctypeError(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Junit:
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _path: list[str] = field(default_factory=list)
+    _test: str = ""
+    _outcome: Outcome = "passed"
+    parser: expat.XMLParserType = field(default_factory=expat.ParserCreate)
+
+    def __post_init__(self) -> None:
+        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+
+    def _doctype(self, *_: object) -> None:
+        raise _DoctypeError
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        tag = name.rsplit(":", 1)[-1]
+        if not self._path and tag not in ("testsuites", "testsuite"):
+            raise ValueError(f"it starts with '{tag[:40]}'")
+        if tag == "testcase":
+            self._test = f"{attributes.get('classname', '')}::{attributes.get('name', '')}"
+            self._outcome = "passed"
+        elif self._path and self._path[-1] == "testcase":
+            if tag in ("failure", "error"):
+                self._outcome = "failed"
+            elif tag == "skipped":
+                self._outcome = _worse(self._outcome, "skipped")
+        self._path.append(tag)
+
+    def _end(self, _name: str) -> None:
+        # A test may stand there twice, such as once for its call and once for a failing teardown.
+        if self._path.pop() == "testcase":
+            self.outcomes[self._test] = _worse(self.outcomes.get(self._test), self._outcome)
+
+
+def _segments(body: str) -> list[tuple[tuple[str, str], str]]:
+    heads = list(re.finditer(r"^(\w+) \(([\w.<>]+)\)(?= |$)", body, re.MULTILINE))
+    ends = [head.start() for head in heads[1:]] + [len(body)]
+    return [((head[1], head[2]), body[head.end() : end]) for head, end in zip(heads, ends, strict=False)]
+
+
+def _unittest_id(header: tuple[str, str]) -> str | None:
+    name, place = header
+    return place if place.endswith(f".{name}") else f"{place}.{name}"
+
+
+def _unittest_outcome(rest: str) -> Outcome | None:
+    # Whatever the test itself printed stands between ' ... ' and the outcome.
+    found = re.search(
+        r" \.\.\. (?:.*?)(ok|FAIL|ERROR|expected failure|unexpected success|skipped (?:'.*'|\".*\"))\s*\Z",
+        rest,
+        re.DOTALL,
+    )
+    if found is None:
+        # Failing subtests are listed on lines of their own, and the test's own line has no outcome then.
+        return "failed" if re.search(r"^ +.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE) else None
+    if re.search(r"^ +\w+ \(.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE):
+        return "failed"
+    word = found[1].split(" ")[0]
+    return {"ok": "passed", "expected": "skipped", "skipped": "skipped"}.get(word, "failed")  # type: ignore[return-value]
+
+
+def _unmet(proof: Proof, require: Iterable[str]) -> list[str]:
+    by_name: dict[str, list[Outcome]] = {}
+    for test, outcome in proof.outcomes.items():
+        whole = _plain(test)
+        for name in {whole, whole.split("[", 1)[0]}:
+            by_name.setdefault(name, []).append(outcome)
+    return [test for test in require if set(by_name.get(_plain(test), ["failed"])) != {"passed"}]
+
+
+def _plain(test: str) -> str:
+    """One spelling of an id: dots between module, class and test, parameters as they are."""
+    name, bracket, parameters = test.partition("[")
+    file, colons, inside = name.partition("::")
+    if colons and (file.endswith(".py") or "/" in file):
+        file = file.removesuffix(".py").replace("/", ".")
+    return ".".join(part for part in (file, *inside.split("::")) if part) + bracket + parameters
+
+
+def _worse(one: Outcome | None, other: Outcome) -> Outcome:
+    return other if one is None else max(one, other, key=_WORST.index)
+
+
+def _no_proof(sentence: str) -> Refusal:
+    return Refusal("no_proof", sentence)
+
+
+def _listed(tests: list[str]) -> str:
+    rest = f" and {len(tests) - _SHOWN} more" if len(tests) > _SHOWN else ""
+    return ", ".join(f"'{test}'" for test in tests[:_SHOWN]) + rest

@@ -1,0 +1,120 @@
+"""The decision about one candidate: improved, within noise or worse, or why it does not count. Pure.
+
+A deterministic metric is decided by comparing two numbers; its repeats must agree exactly. A noisy one is
+decided by interleaved pairs with the best (see pairs and comparison), and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.record import REASONS, Measured, Verdict, better
+from git_planner.rules.records.row import Row
+from git_planner.rules.refnames import number
+from git_planner.rules.stats.summary import median, spread
+
+if TYPE_CHECKING:
+    from git_planner.rules.records.comparison import Comparison
+
+UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a candidate does not count: a key of record.REASONS and one sentence for people."""
+
+    reason: str
+    sentence: str
+
+    @property
+    def verdict(self) -> Literal["invalid", "unmeasured"]:
+        """Whether the candidate was judged and refused, or could not be judged at all."""
+        return "unmeasured" if self.reason in UNMEASURED else "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with what it rests on. `delta` is candidate minus best before, in the metric's unit."""
+
+    verdict: Verdict
+    reason: str | None
+    best_before: float | None
+    delta: float | None
+    summary: str
+
+
+def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
+    """Samples in the order they were taken, with median and spread; refused where they break the policy."""
+    if not samples:
+        return Refusal("no_metric", f"'{metric.name}' has no samples")
+    if metric.kind == "deterministic" and len(set(samples)) > 1:
+        shown = ", ".join(number(sample) for sample in samples[:5])
+        return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
+    # The mean of two decimals may have a tail of digits that nobody measured.
+    middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
+    return Measured(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
+
+
+def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decision:
+    """Compare a candidate with the best so far, measured by the same instrument, by a deterministic metric.
+
+    Args:
+        metric: the deciding metric of the policy; a noisy one only when there is no rival.
+        candidate: what was measured now.
+        rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
+    """
+    if rival is None:
+        return Decision("improved", None, None, None, f"{said(candidate)}, the first valid result")
+    delta = candidate.median - rival.median
+    if delta == 0:
+        verdict: Verdict = "within_noise"
+    else:
+        verdict = "improved" if better(candidate.median, rival.median, metric.better) else "worse"
+    sign = "+" if delta > 0 else ""
+    summary = f"{said(candidate)} ({sign}{number(delta)} against {number(rival.median)})"
+    return Decision(verdict, None, rival.median, delta, summary)
+
+
+def decide_noisy(
+    metric: Metric, candidate: Measured, found: Comparison | None, top: Row, *, same: bool
+) -> Decision:
+    """The decision of a noisy metric.
+
+    Args:
+        metric: the deciding metric of the policy.
+        candidate: what was measured now.
+        found: the comparison by pairs, if there was one.
+        top: the best record as the ledger stands now.
+        same: the candidate is the best's own tree.
+    """
+    before = top.value
+    if same:
+        return Decision("within_noise", None, before, None, f"{said(candidate)}, the same tree as the best's")
+    if found is None or found.rival != top.id:
+        why = f"not compared with the best, which '{top.id}' is since then; --force compares"
+        return Decision("within_noise", None, before, None, f"{said(candidate)}, {why}")
+    from git_planner.rules.records.comparison import words, worth
+
+    summary = f"{said(candidate)}, {words(found, metric)}"
+    return Decision(worth(found, metric), None, found.base_median, found.effect, summary)
+
+
+def said(measured: Measured) -> str:
+    """A result in words: 'cycles 1363', 'wall 12.5 ms'."""
+    unit = "" if measured.unit == measured.name else measured.unit
+    return f"{measured.name} {number(measured.median)} {unit}".strip()
+
+
+def refused(refusal: Refusal, best_before: float | None) -> Decision:
+    """The decision about a candidate that does not count."""
+    return Decision(
+        refusal.verdict, refusal.reason, best_before, None, f"{REASONS[refusal.reason]}: {refusal.sentence}"
+    )
+
+
+def reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
+    """Whether a value is at a threshold or beyond it; False without a threshold."""
+    return threshold is not None and not better(threshold, value, direction)

@@ -1,0 +1,1 @@
+"""Planning: packets, prompts, and the answers of a planner."""

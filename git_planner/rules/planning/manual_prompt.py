@@ -1,0 +1,169 @@
+"""Texts of manual planning: the prompt to paste into a chat window, and the reply to a bad answer. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from git_planner.rules.planning.prompt import fenced
+from git_planner.rules.refnames import number
+
+CHARACTERS_A_TOKEN = 4
+MOST_FAULTS = 40
+
+
+def tokens(text: str) -> int:
+    """About how many tokens a text is, for a person who must know whether it fits a window."""
+    return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+def manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The whole prompt of one packet.
+
+    Args:
+        packet: a checked packet.
+        schema: the JSON Schema that the answer must satisfy.
+    """
+    parts = [
+        "# Plan one iteration",
+        _context(packet),
+        _repository(packet),
+        _hard_rules(packet),
+        _families(packet["strategy_family_constraints"]),
+        _novelty(packet),
+        _output(packet),
+        f"## Schema of the answer\n\n{_fenced(schema)}",
+        f"## Packet\n\n{_fenced(packet)}",
+    ]
+    text = "\n\n".join(parts) + "\n"
+    return f"<!-- about {tokens(text):,} tokens -->\n\n{text}"
+
+
+def reply(faults: Sequence[str]) -> str:
+    """What to paste back into the chat when its answer was refused.
+
+    Args:
+        faults: one sentence each.
+    """
+    shown = [f"{place}. {fault}" for place, fault in enumerate(faults[:MOST_FAULTS], 1)]
+    if len(faults) > MOST_FAULTS:
+        shown.append(f"… and {len(faults) - MOST_FAULTS} more of the same kind.")
+    lines = [
+        "Your last answer could not be used. What is wrong with it:",
+        "",
+        *shown,
+        "",
+        "Send the whole corrected answer again: one JSON object that satisfies the schema, and nothing else.",
+        "Places such as /step_plan/0 are JSON pointers into your object. Keep everything that was not named.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _context(packet: Mapping[str, Any]) -> str:
+    metric = packet["metric"]
+    unit = metric["unit"] if metric else ""
+    lines = ["## Where we are", "", f"- plan: {packet['plan']}"]
+    if packet["goal_text"].strip():
+        lines.append(f"- purpose: {' '.join(packet['goal_text'].split())}")
+    goal = "improve on the best" if packet["goal"] == "best" else f"reach {_value(packet['threshold'], unit)}"
+    lines.append(f"- goal: {goal}")
+    if metric:
+        lines.append(f"- metric: {metric['name']} in {unit or 'its unit'}, {metric['better']} is better")
+    lines.append(f"- best so far: {_value(packet['best'], unit)}")
+    if packet["aspiration"] is not None:
+        lines.append(f"- this iteration should reach: {_value(packet['aspiration'], unit)}")
+    since = packet["plateau_valid_iters_since_best"]
+    if since is not None:
+        lines.append(f"- valid attempts since the last improvement: {since}")
+    if packet["cold_start"]:
+        lines.append("- nothing has worked yet: there is no valid attempt to build on")
+    if packet["iteration_hint"]:
+        lines += ["", packet["iteration_hint"]]
+    return "\n".join(lines)
+
+
+def _value(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{number(value)} {unit}".rstrip()
+
+
+def _repository(packet: Mapping[str, Any]) -> str:
+    web = packet["repo"]["github_web_url"]
+    lines = ["## Repository", "", f"- base commit: {packet['base']} (found as '{packet['base_ref']}')"]
+    if web:
+        lines.append(f"- permalink: {web}/tree/{packet['base']}")
+    lines.append("- Read this commit only. The branch itself and HEAD may have moved since.")
+    return "\n".join(lines)
+
+
+def _hard_rules(packet: Mapping[str, Any]) -> str:
+    limits = packet["constraints"]
+    lines = ["## Hard rules", ""]
+    lines.append(
+        f"- Never change a guarded path: {_listed(limits['guard'])}. An attempt that does is invalid."
+    )
+    if limits["allow"]:
+        lines.append(f"- Change nothing outside: {_listed(limits['allow'])}.")
+    if limits["forbid"]:
+        lines.append(f"- Leave alone: {_listed(limits['forbid'])}.")
+    lines += [
+        "- Results must stay correct; the tests decide.",
+        "- Never make the measurement look better without making the program better.",
+        "- You plan. Somebody else edits, so every step must be doable by reading it.",
+    ]
+    lines += [f"- {note}" for note in limits["notes"]]
+    lines += [f"- Accepted only if: {each}" for each in packet["acceptance_criteria"]]
+    return "\n".join(lines)
+
+
+def _families(rule: Mapping[str, Any]) -> str:
+    lines = ["## Strategy families", ""]
+    if not rule["allowed_families"]:
+        return "\n".join([*lines, "- Name any family, as 'family:<word>'."])
+    lines.append(f"- Choose one of: {_listed(rule['allowed_families'])}.")
+    if rule["blocked_families"]:
+        lines.append(f"- Blocked now: {_listed(rule['blocked_families'])} ({rule['reason']}).")
+    elif rule["current_family"]:
+        family, most = rule["current_family"], rule["max_consecutive"]
+        times = rule["current_family_streak_len"]
+        lines.append(f"- '{family}' has been used {times} time(s) in a row; at most {most} are allowed.")
+    return "\n".join(lines)
+
+
+def _novelty(packet: Mapping[str, Any]) -> str:
+    tried = [
+        f"- {', '.join(each['strategy_tags'])}: {_outcome(each)}"
+        for each in packet["experiment_summary"]["recent_strategy_combos"]
+    ]
+    lines = ["## Novelty check", ""]
+    if not tried:
+        return "\n".join([*lines, "- Nothing has been tried yet."])
+    lines += ["Do not repeat one of these without saying what is different this time:", "", *tried]
+    return "\n".join(lines)
+
+
+def _outcome(combo: Mapping[str, Any]) -> str:
+    if not combo["valid"]:
+        return f"no result ({combo['reason']})"
+    return "valid" if combo["value"] is None else number(combo["value"])
+
+
+def _output(packet: Mapping[str, Any]) -> str:
+    unit = packet["metric"]["unit"] if packet["metric"] else "units"
+    return "\n".join(
+        [
+            "## Output",
+            "",
+            "- Answer with one JSON object and nothing else: no prose, no code fence, no comments.",
+            "- It must satisfy the schema below; every key is required and no other key is allowed.",
+            f"- 'expected_effect_cycles' is candidate minus best, a whole number of {unit}.",
+        ]
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _fenced(document: Mapping[str, Any]) -> str:
+    return fenced(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False), "json")

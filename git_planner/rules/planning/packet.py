@@ -1,0 +1,336 @@
+"""What a planner is told about the past: the family rule, a summary of the attempts, aspiration and a hint.
+
+Pure. Everything here is computed from a plan's records, oldest first, and the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.rules.planning.directive import FAMILY_PREFIX
+from git_planner.rules.policy.policy import Families, Metric
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.refnames import number
+
+LOG_TAIL = 20
+RECENT_ATTEMPTS = 8
+RECENT_STRATEGIES = 15
+INSPIRATIONS = 3
+UNKNOWN_FAMILY = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRule:
+    """Which strategy families the next directive may use. All names have their 'family:' prefix.
+
+    `streak` is how many of the last attempts were of `current`; `limit` is how many are allowed now.
+    `allowed` is empty only when the policy names no families, and then every family goes.
+    """
+
+    allowed: tuple[str, ...]
+    blocked: tuple[str, ...]
+    current: str | None
+    streak: int
+    gained: bool
+    limit: int
+    policy: Families
+    reason: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The rule as the packet carries it."""
+        return {
+            "allowed_families": list(self.allowed),
+            "blocked_families": list(self.blocked),
+            "current_family": self.current,
+            "current_family_streak_len": self.streak,
+            "last_attempt_meaningful_win": self.gained,
+            "max_consecutive": self.limit,
+            "policy": {
+                "max_consecutive_default": self.policy.streak,
+                "max_consecutive_bonus": self.policy.bonus_streak,
+                "bonus_min_improvement": self.policy.bonus_gain,
+            },
+            "reason": self.reason,
+        }
+
+
+def attempts(ledger: Sequence[Record]) -> list[Record]:
+    """The records that are attempts at something: everything but baselines."""
+    return [each for each in ledger if each.kind != "baseline"]
+
+
+def comparable(ledger: Sequence[Record]) -> list[Record]:
+    """The records that may be compared with the next one: those of the newest valid record's instrument."""
+    newest = next((each for each in reversed(ledger) if each.valid), None)
+    return [each for each in ledger if newest is not None and each.instrument == newest.instrument]
+
+
+def family_rule(ledger: Sequence[Record], families: Families) -> FamilyRule:
+    """Judge the streak at the end of the ledger.
+
+    A family is blocked when the last `streak` attempts (valid or not) were of it. When the last of them is
+    valid and at least `bonus_gain` better than the best earlier valid one of that streak, `bonus_streak` are
+    allowed. A policy's only family is never blocked.
+
+    Args:
+        ledger: the plan's records, oldest first.
+        families: the policy's families and limits.
+    """
+    known = tuple(FAMILY_PREFIX + name for name in families.names)
+    current, run = _streak(attempts(ledger), known)
+    gained = _gained(run, families.bonus_gain)
+    limit = max(families.streak, families.bonus_streak) if gained else families.streak
+    blocked = (current,) if current is not None and len(run) >= limit and len(known) > 1 else ()
+    reason = (
+        f"the last {len(run)} attempts were of '{current}'; at most {limit} in a row" if blocked else None
+    )
+    allowed = tuple(name for name in known if name not in blocked)
+    return FamilyRule(allowed, blocked, current, len(run), gained, limit, families, reason)
+
+
+def _streak(rows: Sequence[Record], known: tuple[str, ...]) -> tuple[str | None, list[Record]]:
+    run: list[Record] = []
+    for row in reversed(rows):
+        family = family_of(row)
+        if family not in known or (run and family != family_of(run[0])):
+            break
+        run.append(row)
+    run.reverse()
+    return (family_of(run[0]) if run else None), run
+
+
+def _gained(run: Sequence[Record], least: float) -> bool:
+    if not run or not run[-1].valid or run[-1].value is None:
+        return False
+    last = run[-1]
+    best = _extreme([each for each in run[:-1] if each.instrument == last.instrument])
+    if best is None:
+        return False
+    gain = best - run[-1].value if last.metrics[0].better == "lower" else run[-1].value - best
+    return gain >= least
+
+
+def _extreme(rows: Sequence[Record]) -> float | None:
+    """The best value of comparable valid rows, whatever their verdicts."""
+    valid = [each for each in rows if each.valid and each.value is not None]
+    if not valid:
+        return None
+    pick = min if valid[0].metrics[0].better == "lower" else max
+    return pick(each.value for each in valid if each.value is not None)
+
+
+def family_of(record: Record) -> str:
+    """The family of a record with its prefix, or 'unknown'."""
+    first = record.strategy[0] if record.strategy else ""
+    return first if first.startswith(FAMILY_PREFIX) else UNKNOWN_FAMILY
+
+
+def reason_text(record: Record) -> str | None:
+    """Why a record is not valid, in words; None when it is."""
+    if record.valid:
+        return None
+    if record.reason is None:
+        return f"{record.verdict} (unknown reason)"
+    return REASONS.get(record.reason, record.reason)
+
+
+def attempt(record: Record) -> dict[str, Any]:
+    """One attempt as planners see it: small, without samples and environment."""
+    return {
+        "record": record.id,
+        "iteration": record.iteration,
+        "branch": record.branch,
+        "commit": record.commit,
+        "valid": record.valid,
+        "verdict": record.verdict,
+        "value": record.value,
+        "delta": record.delta,
+        "strategy_tags": list(record.strategy),
+        "result_summary": record.summary,
+        "reason": reason_text(record),
+    }
+
+
+def log_row(record: Record) -> dict[str, Any]:
+    """One row of the packet's log tail: an attempt with what it tried and which files it changed."""
+    return {
+        **attempt(record),
+        "created_at": record.created_at,
+        "hypothesis": record.hypothesis,
+        "change_summary": list(record.change_summary),
+        "files": list(record.files[:50]),
+        "violations": list(record.violations[:20]),
+        "notes": list(record.notes[:10]),
+        "threshold_met": record.threshold_met,
+    }
+
+
+def log_tail(ledger: Sequence[Record], length: int = LOG_TAIL) -> list[dict[str, Any]]:
+    """The last rows of the ledger, oldest first; `length` 0 gives none."""
+    return [log_row(each) for each in ledger[max(len(ledger) - length, 0) :]] if length > 0 else []
+
+
+def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
+    """Best value, best by family, last attempts, recent strategies and counts of what was invalid.
+
+    Values are taken from comparable records only (one instrument); counts and attempts from all of them.
+    """
+    rows = attempts(ledger)
+    top = records.best(comparable(ledger))
+    valid = [each for each in rows if each.valid]
+    tagged = [each for each in rows if each.strategy]
+    return {
+        "best_value": top.value if top else None,
+        "best_by_family": _best_by_family(comparable(rows)),
+        "last_attempt": attempt(rows[-1]) if rows else None,
+        "last_valid_attempt": attempt(valid[-1]) if valid else None,
+        "recent_attempts": [attempt(each) for each in rows[-RECENT_ATTEMPTS:]],
+        "recent_strategy_combos": [_combo(each) for each in tagged[-RECENT_STRATEGIES:]],
+        "invalid_counts": invalid_counts(rows),
+    }
+
+
+def _best_by_family(rows: Sequence[Record]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for family in dict.fromkeys(family_of(each) for each in rows):
+        top = _extreme([each for each in rows if family_of(each) == family])
+        if top is not None:
+            found[family] = top
+    return found
+
+
+def _combo(record: Record) -> dict[str, Any]:
+    return {
+        "iteration": record.iteration,
+        "strategy_tags": list(record.strategy),
+        "valid": record.valid,
+        "value": record.value,
+        "reason": reason_text(record),
+    }
+
+
+def invalid_counts(rows: Sequence[Record]) -> dict[str, int]:
+    """How many attempts gave no result, in all and by the field's reason codes."""
+    failed = [each for each in rows if not each.valid]
+    by_reason: dict[str, int] = {}
+    for each in failed:
+        code = each.reason or UNKNOWN_FAMILY
+        by_reason[code] = by_reason.get(code, 0) + 1
+    return {"total": len(failed), **dict(sorted(by_reason.items()))}
+
+
+def aspiration(best: float | None, metric: Metric | None, goal: str) -> float | None:
+    """What the next attempt should reach: one better than a whole-number best, for the goal 'best' only."""
+    if goal != "best" or metric is None or best is None or not float(best).is_integer():
+        return None
+    return best - 1 if metric.better == "lower" else best + 1
+
+
+def cold_start(ledger: Sequence[Record]) -> bool:
+    """Whether no attempt has given a valid result yet."""
+    return not any(each.valid for each in attempts(ledger))
+
+
+def inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
+    """The best and the most recent valid attempts, best first, each once, at most `most` of either kind."""
+    rows = comparable(attempts(ledger))
+    valid = [each for each in rows if each.valid and each.value is not None and each.commit]
+    if not valid:
+        return []
+    sign = 1 if valid[0].metrics[0].better == "lower" else -1
+    ranked = sorted(valid, key=lambda each: sign * (each.value or 0.0))
+    chosen = {each.id: each for each in (*ranked[:most], *reversed(valid[-most:]))}
+    return list(chosen.values())
+
+
+def commit_context(commit: str, summary: str, record: Record | None) -> dict[str, Any]:
+    """A commit as planners see it: what it is, and what was measured of it where that is known.
+
+    Args:
+        commit: its id.
+        summary: its subject, or any sentence that says what it is.
+        record: its record.
+    """
+    highlights = [*record.change_summary] if record else []
+    extra: dict[str, Any] = (
+        {"strategy_tags": list(record.strategy), "iteration": record.iteration} if record else {}
+    )
+    if record and record.hypothesis:
+        extra["hypothesis"] = record.hypothesis
+    return {
+        "commit": commit,
+        "summary": summary,
+        "highlights": highlights[:50],
+        "evaluation_summary": record.summary if record else None,
+        "metrics": [
+            {
+                "name": each.name,
+                "value": each.median,
+                "unit": each.unit,
+                "better": each.better,
+                "summary": f"median of {len(each.samples)}" if len(each.samples) > 1 else None,
+            }
+            for each in (record.metrics if record else ())
+        ],
+        "extra_context": extra,
+    }
+
+
+def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
+    """One or two sentences that tell a planner where the campaign stands; None at the very start."""
+    rows = attempts(ledger)
+    if not rows:
+        return None
+    top, since = records.best(comparable(ledger)), records.plateau(comparable(ledger))
+    stand = (
+        f"The best is {number(top.value)} {unit}".rstrip() if top and top.value is not None else "No best yet"
+    )
+    parts = [f"{len(rows)} attempt(s) so far. {stand}."]
+    if since:
+        parts.append(f"{since} valid attempt(s) since the last improvement.")
+    failed = _trailing_failures(rows)
+    if failed:
+        words = "; ".join(dict.fromkeys(reason_text(each) or "" for each in failed))
+        parts.append(f"The last {len(failed)} attempt(s) gave no valid result: {words}.")
+    return " ".join(parts)
+
+
+def _trailing_failures(rows: Sequence[Record]) -> list[Record]:
+    failed: list[Record] = []
+    for row in reversed(rows):
+        if row.valid:
+            break
+        failed.append(row)
+    return failed
+
+
+def web_url(origin: str | None) -> str | None:
+    """A repository's web address, from the https, git@ and ssh forms of its origin; None for all others."""
+    if origin is None:
+        return None
+    scheme, found, rest = origin.partition("://")
+    if found:
+        host, _, path = rest.partition("/")
+    else:
+        host, _, path = origin.partition(":")
+        if "@" not in host or "/" in host:
+            return None
+    if found and scheme not in ("https", "http", "ssh"):
+        return None
+    host = host.rpartition("@")[2]
+    if scheme not in ("https", "http"):
+        host = host.partition(":")[0]
+    path = path.strip("/").removesuffix(".git")
+    return f"{'http' if scheme == 'http' else 'https'}://{host}/{path}" if host and path else None
+
+
+def without_credentials(origin: str) -> str:
+    """A remote's address without the user name and password that an https one may carry."""
+    scheme, found, rest = origin.partition("://")
+    if not found or scheme not in ("https", "http"):
+        return origin
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

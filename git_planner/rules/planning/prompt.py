@@ -1,0 +1,284 @@
+"""The bounded prompt of a planner, made from a packet. Pure: the fixed texts come from the caller.
+
+A prompt has one total budget. Sections are filled in the order of their importance, so what is least
+important is cut or left out first, and the prompt says what is missing. Same packet, same prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any
+
+from git_planner.rules.planning.commit_context import CommitPlanningContext, commit_from
+from git_planner.rules.refnames import number
+
+Packet = Mapping[str, Any]
+
+MOST_HIGHLIGHTS = 8
+MOST_METRICS = 10
+MOST_TEXT = 2000
+MOST_FAULTS = 30
+MOST_ANSWER = 6000
+_LEAST_PIECE = 120
+_LEFT_OUT = 400
+_ALL = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a prompt. Lower `rank` is more important; `tail`: its end survives a cut."""
+
+    title: str
+    body: str
+    rank: int
+    tail: bool = False
+
+
+def render(template: str, packet: Packet, schema: Mapping[str, Any], budget: int) -> str:
+    """Render the prompt of a packet.
+
+    Args:
+        template: the fixed text with $sections and $schema.
+        packet: a checked packet.
+        schema: the JSON Schema of the answer; shortened, at last to its keys, where the budget is small.
+        budget: the largest prompt, in characters; at least some hundred more than the fixed text.
+    """
+    fixed, parts = Template(template), sections(packet)
+    bare = len(fixed.safe_substitute(sections="", schema=""))
+    wanted = len(join(parts, _ALL))
+    forms = _forms(schema)
+    rooms = [budget - bare - len(form) for form in forms]
+    fits = [place for place, room in enumerate(rooms) if room >= wanted]
+    useful = [place for place, room in enumerate(rooms) if place and room >= MOST_TEXT]
+    chosen = (fits or useful or [len(forms) - 1])[0]
+    return fixed.safe_substitute(sections=join(parts, rooms[chosen]), schema=forms[chosen])
+
+
+def _forms(schema: Mapping[str, Any]) -> list[str]:
+    """A schema in ever shorter forms."""
+    keys = ", ".join(schema.get("properties", {}))
+    return [
+        fenced(json.dumps(schema, indent=1, ensure_ascii=False), "json"),
+        fenced(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json"),
+        fenced(json.dumps(_without_words(schema), separators=(",", ":"), ensure_ascii=False), "json"),
+        f"(Too long for this prompt. The keys of the object: {keys}.)",
+    ]
+
+
+def _without_words(node: Any) -> Any:
+    """A schema without its descriptions."""
+    if isinstance(node, list):
+        return [_without_words(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _without_words(value)
+        for name, value in node.items()
+        if not (name == "description" and isinstance(value, str))
+    }
+
+
+def retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str:
+    """The prompt after an answer that was refused: the same again, then that answer and its faults.
+
+    Args:
+        template: the fixed text with $answer and $faults.
+        prompt: the first prompt.
+        answer: what was answered.
+        faults: one sentence each.
+    """
+    shown = [f"- {each[:500]}" for each in faults[:MOST_FAULTS]]
+    if len(faults) > MOST_FAULTS:
+        shown.append(f"- and {len(faults) - MOST_FAULTS} more")
+    told = fenced(cut(answer, MOST_ANSWER), "")
+    return f"{prompt.rstrip()}\n\n" + Template(template).safe_substitute(answer=told, faults="\n".join(shown))
+
+
+def join(parts: Sequence[Section], room: int) -> str:
+    """Put sections together within a number of characters.
+
+    The most important ones are served first; one that no longer fits is cut at the end of a line, or left out
+    and named.
+    """
+    served: dict[str, str] = {}
+    whole = sum(len(part.title) + len(part.body) + 7 for part in parts)
+    left = room if whole <= room else room - _LEFT_OUT
+    out: list[str] = []
+    for part in sorted(parts, key=lambda each: each.rank):
+        frame = len(part.title) + 7
+        body = cut(part.body, left - frame, tail=part.tail)
+        if body:
+            served[part.title] = f"## {part.title}\n\n{body}"
+            left -= len(body) + frame
+        if body != part.body:
+            out.append(part.title + (" (cut)" if body else ""))
+    text = "\n\n".join(served[part.title] for part in parts if part.title in served)
+    if out:
+        named = ", ".join(out)
+        text += f"\n\nLeft out for length: {named if len(named) < 300 else f'{named[:300]} …'}."
+    return text.lstrip() if len(text) <= room else ""
+
+
+def cut(text: str, most: int, *, tail: bool = False) -> str:
+    """At most `most` characters of a text, in whole lines where possible, marked where something is missing.
+
+    Empty when there is no room for a useful piece. `tail` keeps the end instead of the beginning.
+    """
+    if len(text) <= most:
+        return text
+    mark = f"[{len(text):,} characters, cut here]"
+    most -= len(mark) + 1
+    if most < _LEAST_PIECE:
+        return ""
+    if tail:
+        piece = text[-most:]
+        return f"{mark}\n{piece[piece.find(chr(10)) + 1 :]}"
+    piece = text[:most]
+    end = piece.rfind("\n")
+    return f"{piece[: end if end > most // 2 else most]}\n{mark}"
+
+
+def fenced(text: str, language: str) -> str:
+    """A text as a code block whose fence does not occur in it."""
+    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def sections(packet: Packet) -> list[Section]:
+    """All sections of a packet in the order of reading."""
+    makers: tuple[tuple[str, int, Callable[[Packet], str]], ...] = (
+        ("Goal", 0, _goal),
+        ("Constraints", 1, _constraints),
+        ("Strategy families", 2, _families),
+        ("Acceptance criteria", 3, lambda packet: _list(packet["acceptance_criteria"])),
+        ("Where things stand", 4, _standing),
+        ("Base commit", 5, lambda packet: _commit(packet["base_context"])),
+    )
+    made = [Section(title, make(packet), rank) for title, rank, make in makers]
+    made += [
+        Section(f"Earlier result {place}", _commit(commit), 8 + place)
+        for place, commit in enumerate(packet["inspirations"], 1)
+    ]
+    made.append(Section("Experiments so far", _summary(packet["experiment_summary"]), 6))
+    made.append(Section("Experiment log, oldest first", _log(packet["experiment_log_tail"]), 90, tail=True))
+    if packet["performance_profile"] is not None:
+        made.append(Section("Performance profile", _json(packet["performance_profile"]), 80))
+    made += [
+        Section(f"Code: {label}", fenced(text, ""), 7 if place == 0 else 70 + place)
+        for place, (label, text) in enumerate(packet["code_context"].items())
+    ]
+    return [each for each in made if each.body]
+
+
+def _goal(packet: Packet) -> str:
+    metric, lines = packet["metric"], [packet["goal_text"] or "Improve what is measured."]
+    if metric is not None:
+        unit = f" (in {metric['unit']})" if metric["unit"] not in ("", metric["name"]) else ""
+        lines.append(f"What decides: {metric['name']}{unit}; {metric['better']} is better.")
+    if packet["best"] is not None:
+        lines.append(f"The best so far: {number(packet['best'])}.")
+    if packet["goal"] == "threshold" and packet["threshold"] is not None:
+        lines.append(f"To be reached: {number(packet['threshold'])}.")
+    elif packet["aspiration"] is not None:
+        lines.append(f"Aim at {number(packet['aspiration'])} or beyond.")
+    lines.append(f"This is iteration {packet['iteration']} of the plan '{packet['plan']}'.")
+    return "\n".join(lines)
+
+
+def _constraints(packet: Packet) -> str:
+    rules = packet["constraints"]
+    parts = [
+        ("Only these paths may change:", rules["allow"]),
+        ("These paths must not change:", rules["forbid"]),
+        ("These paths are guarded; any change of them makes the attempt invalid:", rules["guard"]),
+        ("Also:", rules["notes"]),
+    ]
+    return "\n\n".join(f"{title}\n{_list(items)}" for title, items in parts if items)
+
+
+def _families(packet: Packet) -> str:
+    rule = packet["strategy_family_constraints"]
+    if not rule["allowed_families"]:
+        return "Any family goes; name it 'family:' and a word."
+    lines = [f"Choose one of: {', '.join(rule['allowed_families'])}."]
+    if rule["blocked_families"]:
+        why = f" ({rule['reason']})" if rule["reason"] else ""
+        lines.append(f"Not now: {', '.join(rule['blocked_families'])}{why}.")
+    return "\n".join(lines)
+
+
+def _standing(packet: Packet) -> str:
+    lines = [packet["iteration_hint"]] if packet["iteration_hint"] else []
+    if packet["cold_start"]:
+        lines.append(
+            "No attempt has given a valid result yet: prefer a small, safe change that can be measured."
+        )
+    if packet["plateau_valid_iters_since_best"]:
+        count = packet["plateau_valid_iters_since_best"]
+        lines.append(f"{count} valid attempts have not improved on the best: try another mechanism.")
+    return "\n".join(lines)
+
+
+def _commit(document: Mapping[str, Any] | None) -> str:
+    return "" if document is None else commit_block(commit_from(document))
+
+
+def commit_block(commit: CommitPlanningContext) -> str:
+    """A commit as lines of a prompt, each field bounded."""
+    lines = [f"Commit {commit.commit_hash}: {cut(commit.summary, MOST_TEXT)}"]
+    lines += [f"- {cut(each, MOST_TEXT)}" for each in commit.highlights[:MOST_HIGHLIGHTS]]
+    lines += _more(len(commit.highlights), MOST_HIGHLIGHTS, "highlights")
+    if commit.evaluation_summary:
+        lines.append(f"Result: {cut(commit.evaluation_summary, MOST_TEXT)}")
+    for metric in commit.metrics[:MOST_METRICS]:
+        unit = f" {metric.unit}" if metric.unit else ""
+        note = f" ({cut(metric.summary, 400)})" if metric.summary else ""
+        lines.append(f"{metric.name}: {number(metric.value)}{unit}{note}")
+    lines += _more(len(commit.metrics), MOST_METRICS, "metrics")
+    if commit.extra_context:
+        lines.append(cut(json.dumps(commit.extra_context, sort_keys=True, ensure_ascii=False), MOST_TEXT))
+    return "\n".join(lines)
+
+
+def _summary(summary: Mapping[str, Any]) -> str:
+    lines = [
+        f"Best of {family}: {number(value)}" for family, value in sorted(summary["best_by_family"].items())
+    ]
+    counts = {name: count for name, count in summary["invalid_counts"].items() if count}
+    if counts:
+        lines.append("Without a valid result: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
+    attempts = [_row(each) for each in summary["recent_attempts"]]
+    return "\n".join([*lines, *(["The last attempts, oldest first:", *attempts] if attempts else [])])
+
+
+def _row(attempt: Mapping[str, Any]) -> str:
+    value = "" if attempt["value"] is None else f" {number(attempt['value'])}"
+    delta = "" if attempt["delta"] is None else f" ({attempt['delta']:+g})"
+    tags = " ".join(attempt["strategy_tags"])
+    why = cut(attempt["reason"] or attempt["result_summary"], 400)
+    return f"- iteration {attempt['iteration']}: {attempt['verdict']}{value}{delta}; {tags}; {why}"
+
+
+def _log(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "\n".join(json.dumps(row, sort_keys=True, ensure_ascii=False) for row in rows)
+
+
+def _json(document: Any) -> str:
+    return (
+        document
+        if isinstance(document, str)
+        else fenced(json.dumps(document, indent=1, sort_keys=True), "json")
+    )
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _more(count: int, shown: int, what: str) -> list[str]:
+    return [f"(and {count - shown} more {what})"] if count > shown else []

@@ -1,0 +1,1 @@
+"""Plans: the document, its pages, and the merge of two versions."""

@@ -1,0 +1,1 @@
+"""The policy: its typed form, its parser, patterns and command lines."""

@@ -1,0 +1,81 @@
+"""Which models may be asked: a rule that is data, and names of models taken apart. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from git_planner.rules.documents.messages import shown
+
+_NAME = re.compile(r"(?:[a-z0-9_.-]+/)*([a-z0-9]+(?:[._-][a-z0-9]+)*)")
+_VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,3}")
+MOST_NAME = 200
+
+
+class ModelRule(NamedTuple):
+    """Which models of a family are good enough.
+
+    `min_version` such as '3' or '3.1'; a name must have all words of `require` and none of `refuse`. `as_of`
+    is the day on which somebody last thought about it.
+    """
+
+    family: str
+    min_version: str
+    require: tuple[str, ...]
+    refuse: tuple[str, ...]
+    as_of: str
+
+    def words(self) -> str:
+        """The rule in words."""
+        parts = [f"'{self.family}' {self.min_version} or later"]
+        parts += [f"with '{each}'" for each in self.require]
+        parts += [f"without '{each}'" for each in self.refuse]
+        return f"{', '.join(parts)} (as of {self.as_of})"
+
+
+class ModelName(NamedTuple):
+    """A model's name taken apart: 'gemini-3.1-pro-preview' is 'gemini', 3.1, and 'pro' and 'preview'."""
+
+    family: str
+    version: tuple[int, ...]
+    words: frozenset[str]
+
+
+# Gemini 3 or later, Pro, never Flash.
+GEMINI = ModelRule("gemini", "3", ("pro",), ("flash",), "2026-11-28")
+
+
+def model_name(name: str) -> ModelName | None:
+    """Take a name apart, with or without a path before it; None when it names no version of a family."""
+    found = _NAME.fullmatch(name.lower()) if len(name) <= MOST_NAME and name.isascii() else None
+    parts = re.split(r"[_-]", found[1]) if found else []
+    if len(parts) < 2 or not _VERSION.fullmatch(parts[1]):
+        return None
+    return ModelName(parts[0], _version(parts[1]), frozenset(parts[2:]))
+
+
+def refusal(rule: ModelRule, name: str) -> str | None:
+    """Why a rule does not admit a model, in a few words; None when it does."""
+    model = model_name(name)
+    if model is None:
+        return f"{shown(name)} names no version of a model"
+    if model.family != rule.family:
+        return f"{shown(name)} is not of the family '{rule.family}'"
+    # A refused word counts wherever it stands, as in 'flashlite'; a required one must stand alone.
+    for word in rule.refuse:
+        if any(word in each for each in model.words):
+            return f"{shown(name)} is a '{word}' model"
+    if _padded(model.version) < _padded(_version(rule.min_version)):
+        return f"{shown(name)} is older than {rule.min_version}"
+    for word in rule.require:
+        if word not in model.words:
+            return f"{shown(name)} is no '{word}' model"
+    return None
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split("."))
+
+
+def _padded(version: tuple[int, ...]) -> tuple[int, ...]:
+    return (*version, 0, 0, 0, 0)[:4]

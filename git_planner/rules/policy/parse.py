@@ -1,0 +1,279 @@
+"""From a policy's document to its typed value: defaults, and the rules that a schema cannot say. Pure."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.policy import model_rule
+from git_planner.rules.policy.command_line import argument_vector
+from git_planner.rules.policy.policy import (
+    AgentSettings,
+    Correctness,
+    Critics,
+    CriticSettings,
+    Families,
+    Metric,
+    Policy,
+    Program,
+    Stop,
+)
+from git_planner.rules.stats import paired_design
+from git_planner.rules.stats.pairs import Pairs
+
+COMMAND_TIMEOUT = 600.0
+PROMPT_BUDGET = 60_000
+
+
+def policy_problems(document: Mapping[str, Any]) -> list[str]:
+    """Judge what the schema of a policy cannot say.
+
+    Args:
+        document: a policy document that its schema accepts.
+
+    Returns:
+        One sentence a fault, '<json pointer>: what is wrong'.
+    """
+    return [
+        *_metrics(document),
+        *_families(document),
+        *_agents(document),
+        *_verify(document),
+        *_critics(document),
+    ]
+
+
+def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
+    metrics = document.get("metrics", [])
+    if not metrics and "correctness" not in document:
+        yield "/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"
+    seen: set[str] = set()
+    for place, metric in enumerate(metrics):
+        at = f"/metrics/{place}"
+        if metric["name"] in seen:
+            yield f"{at}/name: '{metric['name']}' is the name of an earlier metric"
+        seen.add(metric["name"])
+        yield from _source(at, metric)
+        if "pattern" in metric:
+            yield from _pattern(f"{at}/pattern", metric["pattern"])
+        yield from _noisy(at, metric)
+
+
+def _source(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    if metric.get("source") == "instructions":
+        for key in ("pattern", "pointer"):
+            if key in metric:
+                yield f"{at}/{key}: says where the number is, but the source is 'instructions'"
+    elif ("pattern" in metric) == ("pointer" in metric):
+        many = "both" if "pattern" in metric else "neither"
+        yield f"{at}: has {many} of 'pattern' and 'pointer'; exactly one says where the number is"
+
+
+def _noisy(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("min_gain", "pairs"):
+        if key in metric and metric.get("kind") != "noisy":
+            yield f"{at}/{key}: is for metrics whose kind is 'noisy'"
+    numbers = _pairs(metric.get("pairs", {}))
+    if numbers.min > numbers.max:
+        yield f"{at}/pairs/min: must be at most the 'max' of {numbers.max}"
+    elif not paired_design.schedule(numbers, 1).decidable:
+        yield f"{at}/pairs/max: {numbers.max} pairs prove nothing at an 'alpha' of {numbers.alpha:g}"
+
+
+def _pattern(at: str, pattern: str) -> Iterator[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            groups = re.compile(pattern).groups
+    except (re.error, OverflowError, RecursionError) as error:
+        yield f"{at}: is not a regular expression: {error}"
+        return
+    if groups != 1:
+        yield f"{at}: has {groups} groups; exactly one must hold the number"
+
+
+def _families(document: Mapping[str, Any]) -> Iterator[str]:
+    families = families_from(document.get("families", {}))
+    if families.bonus_streak < families.streak:
+        yield f"/families/bonus_streak: must be at least the streak of {families.streak}"
+
+
+def _agents(document: Mapping[str, Any]) -> Iterator[str]:
+    agents = document.get("agents", {})
+    for role in ("planner", "implementer", "researcher", "critic"):
+        if agents.get(role) == "command" and role not in agents.get("command", {}):
+            yield f"/agents/command/{role}: is missing; the {role} 'command' needs its program"
+
+
+def _verify(document: Mapping[str, Any]) -> Iterator[str]:
+    for place, written in enumerate(document.get("verify", ())):
+        try:
+            argument_vector(written, f"/verify/{place}")
+        except PlannerError as error:
+            yield error.message
+
+
+def _critics(document: Mapping[str, Any]) -> Iterator[str]:
+    critics = critics_from(document.get("critics", {}))
+    for name in ("gemini", "codex"):
+        own = critics.of(name)
+        why = own.models and own.model and model_rule.refusal(own.models, own.model)
+        if why:
+            yield f"/critics/{name}/model: {why}, and 'models' there admits none such"
+
+
+def policy_from(document: Mapping[str, Any]) -> Policy:
+    """Read a policy from a document that has passed its schema and `policy_problems`."""
+    scope = document.get("scope", {})
+    metrics = tuple(_metric(each) for each in document.get("metrics", ()))
+    return Policy(
+        base=document.get("base", "main"),
+        guard=tuple(document.get("guard", ())),
+        allow=tuple(scope.get("allow", ())),
+        forbid=tuple(scope.get("forbid", ())),
+        correctness=_correctness(document.get("correctness")),
+        metrics=metrics,
+        families=families_from(document.get("families", {})),
+        profile=_program(document.get("profile")),
+        context=tuple(document.get("context", ())),
+        goal=document.get("goal", "").strip() or _goal(metrics),
+        constraints=tuple(document.get("constraints", ())),
+        acceptance=tuple(document.get("acceptance", ())),
+        prompt_budget=document.get("prompt_budget", PROMPT_BUDGET),
+        environment=tuple(document.get("environment", ())),
+        agents=_agent_settings(document.get("agents", {})),
+        stop=_stop(document.get("stop", {})),
+        document=document,
+        digest=canonical_json.digest(document),
+        unguard=tuple(document.get("unguard", ())),
+        jail=document.get("jail", "auto"),
+        verify=tuple(argument_vector(each, "verify") for each in document.get("verify", ())),
+        critics=critics_from(document.get("critics", {})),
+    )
+
+
+def families_from(document: Mapping[str, Any]) -> Families:
+    """The families' part of a policy document, with its defaults.
+
+    With `streak` alone raised, the bonus grows along, so that a gain never shortens what is allowed.
+    """
+    streak = document.get("streak", 2)
+    return Families(
+        names=tuple(document.get("names", ())),
+        streak=streak,
+        bonus_streak=document.get("bonus_streak", max(3, streak)),
+        bonus_gain=float(document.get("bonus_gain", 10)),
+    )
+
+
+def _goal(metrics: tuple[Metric, ...]) -> str:
+    if not metrics:
+        return "Improve the code and keep every test passing."
+    return f"Make '{metrics[0].name}' {metrics[0].better} and keep every test passing."
+
+
+def _metric(document: Mapping[str, Any]) -> Metric:
+    return Metric(
+        name=document["name"],
+        run=tuple(document["run"]),
+        pattern=document.get("pattern"),
+        pointer=document.get("pointer"),
+        unit=document.get("unit", ""),
+        better=document["better"],
+        kind=document.get("kind", "deterministic"),
+        repeats=document.get("repeats", 1),
+        timeout=float(document.get("timeout", COMMAND_TIMEOUT)),
+        source=document.get("source", "output"),
+        pin=document.get("pin", document.get("kind") == "noisy"),
+        min_gain=None if "min_gain" not in document else float(document["min_gain"]),
+        pairs=_pairs(document.get("pairs", {})),
+    )
+
+
+def _pairs(document: Mapping[str, Any]) -> Pairs:
+    return Pairs(**{key: type(getattr(Pairs(), key))(value) for key, value in document.items()})
+
+
+def _correctness(document: Mapping[str, Any] | None) -> Correctness | None:
+    if document is None:
+        return None
+    return Correctness(
+        run=tuple(document["run"]),
+        proof=document.get("proof", "junit"),
+        require=tuple(document.get("require", ())),
+        timeout=float(document.get("timeout", COMMAND_TIMEOUT)),
+    )
+
+
+def _program(document: Mapping[str, Any] | None) -> Program | None:
+    if document is None:
+        return None
+    return Program(tuple(document["run"]), float(document.get("timeout", COMMAND_TIMEOUT)))
+
+
+def _agent_settings(document: Mapping[str, Any]) -> AgentSettings:
+    default = AgentSettings()
+    models_of, timeouts = document.get("models", {}), document.get("timeouts", {})
+    command = document.get("command", {})
+    return AgentSettings(
+        planner=document.get("planner", default.planner),
+        implementer=document.get("implementer", default.implementer),
+        planner_model=models_of.get("planner"),
+        implementer_model=models_of.get("implementer"),
+        planner_timeout=float(timeouts.get("planner", default.planner_timeout)),
+        implementer_timeout=float(timeouts.get("implementer", default.implementer_timeout)),
+        attempts=document.get("attempts", default.attempts),
+        command_planner=_program(command.get("planner")),
+        command_implementer=_program(command.get("implementer")),
+        patches=document.get("patches"),
+        researcher=document.get("researcher", default.researcher),
+        researcher_model=models_of.get("researcher"),
+        researcher_timeout=float(timeouts.get("researcher", default.researcher_timeout)),
+        command_researcher=_program(command.get("researcher")),
+        critic=document.get("critic", default.critic),
+        command_critic=_program(command.get("critic")),
+    )
+
+
+def critics_from(document: Mapping[str, Any]) -> Critics:
+    """The critics' part of a policy document, with its defaults."""
+    default = Critics()
+    return Critics(
+        budget=document.get("budget", default.budget),
+        gemini=_critic(document.get("gemini", {}), default.gemini),
+        codex=_critic(document.get("codex", {}), default.codex),
+    )
+
+
+def _critic(document: Mapping[str, Any], default: CriticSettings) -> CriticSettings:
+    rule = document.get("models")
+    return CriticSettings(
+        model=document.get("model", default.model),
+        timeout=float(document.get("timeout", default.timeout)),
+        models=default.models if rule is None else _model_rule(rule),
+    )
+
+
+def _model_rule(document: Mapping[str, Any]) -> model_rule.ModelRule:
+    return model_rule.ModelRule(
+        family=document["family"],
+        min_version=str(document["min_version"]),
+        require=tuple(document.get("require", ())),
+        refuse=tuple(document.get("refuse", ())),
+        as_of=document["as_of"],
+    )
+
+
+def _stop(document: Mapping[str, Any]) -> Stop:
+    wall = document.get("wall")
+    return Stop(
+        count=document.get("count"),
+        wall=None if wall is None else float(wall),
+        tokens=document.get("tokens"),
+        invalid=document.get("invalid", Stop().invalid),
+        plateau=document.get("plateau"),
+    )

@@ -1,0 +1,202 @@
+"""The policy of a repository as typed values. Pure; reading and checking the file is config's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from git_planner.rules.policy import model_rule
+from git_planner.rules.stats.pairs import Pairs
+
+ALWAYS_GUARDED = (".git-planner.yml",)
+# What Python or pytest reads at its start, wherever it lies. A policy may take single ones out ('unguard').
+START_UP = (
+    "**/conftest.py",
+    "**/pytest.ini",
+    "**/.pytest.ini",
+    "**/sitecustomize.py",
+    "**/usercustomize.py",
+    "**/*.pth",
+    "**/*.pyc",
+    "pytest.py",
+    "pytest/**",
+    "_pytest/**",
+    "pluggy.py",
+    "pluggy/**",
+    "unittest.py",
+    "unittest/**",
+)
+# Of these only the parts that say how tests are run are guarded; see rules/guard/guard.py.
+SECTIONED = ("**/pyproject.toml", "**/setup.cfg", "**/tox.ini")
+
+
+def pathspecs(patterns: Iterable[str]) -> list[str]:
+    """Patterns of a policy as git takes them: from the top, '*' within one folder, '**' across folders.
+
+    'tests/**' is 'tests' itself too: a folder may be replaced by a link, or be a submodule.
+    """
+    whole = (each for pattern in patterns for each in (pattern, pattern.removesuffix("/**")))
+    return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
+
+
+class Metric(NamedTuple):
+    """One number to be measured. The first metric of a policy decides; the others are reported.
+
+    `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
+    stdout read as JSON; exactly one of them is set, or neither when `source` is 'instructions': then the
+    number is that of the instructions which the run took. `timeout` in seconds. `pin`: it runs on one CPU.
+    `min_gain` is the smallest gain to be kept, in the metric's unit; it and `pairs` are for noisy ones.
+    """
+
+    name: str
+    run: tuple[str, ...]
+    pattern: str | None
+    pointer: str | None
+    unit: str
+    better: Literal["lower", "higher"]
+    kind: Literal["deterministic", "noisy"]
+    repeats: int
+    timeout: float
+    source: Literal["output", "instructions"] = "output"
+    pin: bool = False
+    min_gain: float | None = None
+    pairs: Pairs = Pairs()
+
+
+class Correctness(NamedTuple):
+    """The command that judges correctness and the proof it must leave. `timeout` in seconds.
+
+    `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
+    `proof` 'unittest': the verbose output of unittest on stderr is read. `require`: test ids that must have
+    passed.
+    """
+
+    run: tuple[str, ...]
+    proof: Literal["junit", "unittest"]
+    require: tuple[str, ...]
+    timeout: float
+
+
+class Families(NamedTuple):
+    """Strategy families (without the 'family:' prefix) and the rule against staying in one too long."""
+
+    names: tuple[str, ...]
+    streak: int
+    bonus_streak: int
+    bonus_gain: float
+
+
+class Program(NamedTuple):
+    """An outside program by its argument vector. `timeout` in seconds."""
+
+    run: tuple[str, ...]
+    timeout: float
+
+
+class AgentSettings(NamedTuple):
+    """What the policy says about the roles.
+
+    `command_planner` and the like are the programs behind the 'command' agents; `patches` is the folder
+    (repository-relative or absolute) behind the 'patches' implementer.
+    """
+
+    planner: str = "codex"
+    implementer: str = "codex"
+    planner_model: str | None = None
+    implementer_model: str | None = None
+    planner_timeout: float = 900.0
+    implementer_timeout: float = 1800.0
+    attempts: int = 3
+    command_planner: Program | None = None
+    command_implementer: Program | None = None
+    patches: str | None = None
+    researcher: str = "codex"
+    researcher_model: str | None = None
+    researcher_timeout: float = 2700.0
+    command_researcher: Program | None = None
+    critic: str = "gemini"
+    command_critic: Program | None = None
+
+
+class CriticSettings(NamedTuple):
+    """How one critic is asked: the model, None for its own default; the deadline; and which models may be."""
+
+    model: str | None = None
+    timeout: float = 900.0
+    models: model_rule.ModelRule | None = None
+
+
+class Critics(NamedTuple):
+    """How the critics of plans are asked. `budget` is the most one is sent, in bytes."""
+
+    budget: int = 400_000
+    gemini: CriticSettings = CriticSettings("gemini-3-pro-preview", models=model_rule.GEMINI)
+    codex: CriticSettings = CriticSettings()
+
+    def of(self, name: str) -> CriticSettings:
+        """The settings of a critic by its name; a program of one's own has no model."""
+        known = {"gemini": self.gemini, "codex": self.codex}
+        return known.get(name, CriticSettings())
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When a loop ends. None means no limit; `wall` in seconds, `tokens` input plus output."""
+
+    count: int | None = None
+    wall: float | None = None
+    tokens: int | None = None
+    invalid: int | None = 3
+    plateau: int | None = None
+
+
+class Policy(NamedTuple):
+    """The committed policy of a base commit. `document` is the checked file, `digest` its digest.
+
+    `verify` are the commands for tasks that are given none of their own.
+    """
+
+    base: str
+    guard: tuple[str, ...]
+    allow: tuple[str, ...]
+    forbid: tuple[str, ...]
+    correctness: Correctness | None
+    metrics: tuple[Metric, ...]
+    families: Families
+    profile: Program | None
+    context: tuple[str, ...]
+    goal: str
+    constraints: tuple[str, ...]
+    acceptance: tuple[str, ...]
+    prompt_budget: int
+    environment: tuple[str, ...]
+    agents: AgentSettings
+    stop: Stop
+    document: Mapping[str, Any]
+    digest: str = ""
+    unguard: tuple[str, ...] = ()
+    jail: Literal["auto", "required", "off"] = "auto"
+    verify: tuple[tuple[str, ...], ...] = ()
+    critics: Critics = Critics()
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric that decides, if there is one."""
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def guarded(self) -> tuple[str, ...]:
+        """The guarded patterns that people wrote, always with the policy file itself."""
+        return tuple(dict.fromkeys((*self.guard, *ALWAYS_GUARDED)))
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """All patterns whose paths must be as in the base: the guarded ones, and what is read at start-up."""
+        start_up = (each for each in START_UP if each not in self.unguard)
+        return tuple(dict.fromkeys((*self.guarded, *start_up)))
+
+    @property
+    def sectioned(self) -> tuple[str, ...]:
+        """Patterns of the files whose parts about tests are guarded."""
+        return tuple(each for each in SECTIONED if each not in self.unguard)

@@ -1,0 +1,1 @@
+"""Records: measured results of commits, their rows and comparisons."""

@@ -1,0 +1,123 @@
+"""What came of comparing a candidate with the best by interleaved pairs, as it stands in a record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.refnames import number
+from git_planner.rules.stats import signed_rank
+from git_planner.rules.stats.paired_design import Ending, Order, Round, Schedule, Standing
+from git_planner.rules.stats.summary import median
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that a noisy comparison found.
+
+    `rival` is the id of the record that the base's tree is from. `number` is the comparison's place in the
+    campaign and `alpha` its share of the error budget; `level` is what of it the look had that found a gain.
+    `orders` are the rounds; `base` and `candidate` their samples in the order taken, in the metric's unit.
+    `p` is one-sided: such gains by chance. `effect` (candidate minus base, in the metric's unit) is the
+    Hodges-Lehmann estimate, `low` and `high` its confidence interval, None where that is open.
+    """
+
+    rival: str
+    number: int
+    alpha: float
+    level: float | None
+    ending: Ending
+    orders: tuple[Order, ...]
+    base: tuple[float, ...]
+    candidate: tuple[float, ...]
+    p: float
+    effect: float
+    low: float | None
+    high: float | None
+    confidence: float
+
+    @property
+    def runs(self) -> int:
+        """How many runs it took, of base and candidate together."""
+        return len(self.base) + len(self.candidate)
+
+    @property
+    def base_median(self) -> float:
+        """The median of the base's samples, which was the mark to beat."""
+        return float(f"{median(self.base):.12g}")
+
+    @property
+    def worse(self) -> bool:
+        """Whether the candidate is clearly worse: separated at the screening, or by its whole interval."""
+        return self.ending == "worse"
+
+
+def compared(
+    metric: Metric, rival: str, plan: Schedule, rounds: Sequence[Round], standing: Standing
+) -> Comparison:
+    """Sum a finished comparison up.
+
+    Args:
+        metric: the deciding metric.
+        rival: id of the record whose tree was the base.
+        plan: what was planned.
+        rounds: all rounds.
+        standing: how they ended; its `ending` is not None.
+    """
+    assert standing.ending is not None
+    gains = [each.gain(metric.better) for each in rounds]
+    sign = -1.0 if metric.better == "lower" else 1.0
+    found = signed_rank.interval(gains, CONFIDENCE)
+    ends = [None if end is None else sign * end for end in (found.low, found.high)]
+    low, high = ends if sign > 0 else reversed(ends)
+    ending: Ending = standing.ending
+    if ending != "improved" and found.high is not None and found.high < 0:
+        ending = "worse"
+    return Comparison(
+        rival=rival,
+        number=plan.number,
+        alpha=plan.alpha,
+        level=standing.look.alpha if standing.look else None,
+        ending=ending,
+        orders=tuple(each.order for each in rounds),
+        base=tuple(value for each in rounds for value in each.of("A")),
+        candidate=tuple(value for each in rounds for value in each.of("B")),
+        p=standing.p if len(rounds) >= plan.screen else signed_rank.p_value(gains),
+        effect=sign * signed_rank.effect(gains) + 0.0,
+        low=low,
+        high=high,
+        confidence=CONFIDENCE,
+    )
+
+
+def worth(found: Comparison, metric: Metric) -> Literal["improved", "within_noise", "worse"]:
+    """The verdict: a gain must have been found, and be as large as the policy's smallest one."""
+    if found.worse:
+        return "worse"
+    if found.ending == "improved" and abs(found.effect) >= (metric.min_gain or 0.0):
+        return "improved"
+    return "within_noise"
+
+
+def words(found: Comparison, metric: Metric) -> str:
+    """The comparison in a few words: '-2.1 ms (-2.5 to -1.7) against 20.3, p 0.0005, 36 runs'."""
+    unit = f" {metric.unit}" if metric.unit and metric.unit != metric.name else ""
+    if found.low is None or found.high is None:
+        span = ""
+    else:
+        span = f" ({_signed(found.low)} to {_signed(found.high)})"
+    text = (
+        f"{_signed(found.effect)}{unit}{span} against {number(found.base_median)}, "
+        f"p {found.p:.2g}, {found.runs} runs"
+    )
+    if found.ending == "improved" and worth(found, metric) != "improved":
+        text += f"; less than the smallest gain of {number(metric.min_gain or 0.0)}"
+    return text
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}"

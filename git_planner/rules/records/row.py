@@ -1,0 +1,144 @@
+"""A ledger's rows: the short form of records, for lists, lookups and the best among thousands. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from git_planner.rules.refnames import new_id
+
+if TYPE_CHECKING:
+    from git_planner.rules.records.record import Verdict
+
+
+class Row(NamedTuple):
+    """One record in short: plain values only, so that ten thousand of them are read in a moment.
+
+    `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
+    the test ids' document, `number` the comparison's place in its campaign; all else as in Record.
+    """
+
+    id: str
+    plan: str
+    kind: Literal["baseline", "attempt", "imported"]
+    verdict: Verdict
+    reason: str | None
+    commit: str
+    tree: str
+    branch: str | None
+    iteration: int | None
+    instrument: str | None
+    environment_digest: str | None
+    metric: str | None
+    unit: str
+    direction: Literal["lower", "higher"]
+    value: float | None
+    spread: float
+    delta: float | None
+    threshold_met: bool
+    cached_from: str | None
+    tests: str | None
+    rival: str | None
+    number: int | None
+
+    @property
+    def valid(self) -> bool:
+        """Whether the result counts as a measurement at all."""
+        return self.verdict in ("improved", "within_noise", "worse")
+
+
+def row(document: Mapping[str, Any]) -> Row:
+    """The short form of a record's document."""
+    metric = (document["metrics"] or [{}])[0]
+    own = {name: document[name] for name in Row._fields if name in document}
+    return Row(
+        **{
+            **own,
+            "metric": metric.get("name"),
+            "unit": metric.get("unit", ""),
+            "direction": metric.get("better", "lower"),
+            "value": metric.get("median"),
+            "spread": metric.get("spread", 0.0),
+            "tests": (document["tests"] or {}).get("ids"),
+            "rival": (document.get("comparison") or {}).get("rival"),
+            "number": (document.get("comparison") or {}).get("number"),
+        }
+    )
+
+
+def same_commit(
+    rows: Iterable[Row], *, commit: str, instrument: str, environment: str | None, reason: str | None = None
+) -> Row | None:
+    """The newest record of the same commit, instrument and environment that is worth keeping.
+
+    Args:
+        environment: digest of the environment; None looks for a candidate refused for `reason` unmeasured.
+    """
+    found = None
+    for each in rows:
+        if each.commit == commit and each.instrument == instrument and each.verdict != "unmeasured":
+            fits = each.environment_digest == environment if environment else each.reason == reason
+            found = each if fits else found
+    return found
+
+
+def same_tree(rows: Iterable[Row], *, tree: str, instrument: str, environment: str) -> Row | None:
+    """The newest result for the same measured tree, instrument and environment; never an unmeasured one."""
+    found = None
+    for each in rows:
+        if each.tree == tree and each.instrument == instrument and each.environment_digest == environment:
+            found = each if each.verdict != "unmeasured" else found
+    return found
+
+
+def baseline(rows: Iterable[Row], instrument: str) -> Row | None:
+    """What the collected tests are held against: an instrument's baseline, else its first valid record."""
+    valid = [each for each in rows if each.valid and each.instrument == instrument]
+    return next((each for each in valid if each.kind == "baseline"), valid[0] if valid else None)
+
+
+def next_id(rows: Sequence[Row], stamp: str) -> str:
+    """An id for a new record that sorts after all others, whatever the clocks of their writers said.
+
+    Args:
+        rows: the ledger, sorted.
+        stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
+    """
+    last = max((each.id[:16] for each in rows), default="")
+    if stamp.replace("-", "").replace(":", "") <= last:
+        after = datetime.strptime(last, "%Y%m%dT%H%M%SZ") + timedelta(seconds=1)
+        stamp = after.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return new_id(stamp)
+
+
+class Turn(NamedTuple):
+    """A record from which on another instrument measures: its id, its plan, and both instruments."""
+
+    record: str
+    plan: str
+    before: str
+    instrument: str
+
+
+def turns(rows: Iterable[tuple[str, str, str | None]]) -> list[Turn]:
+    """Where the instrument changed.
+
+    Args:
+        rows: id, plan and instrument of records, oldest first; an imported one says of no instrument.
+    """
+    last: dict[str, str] = {}
+    found = []
+    for record, plan, instrument in rows:
+        if instrument is None:
+            continue
+        if last.get(plan, instrument) != instrument:
+            found.append(Turn(record, plan, last[plan], instrument))
+        last[plan] = instrument
+    return found
+
+
+def named(rows: Sequence[Row], name: str) -> list[Row]:
+    """The records whose id is a name or begins with it, or whose random part does."""
+    exact = [each for each in rows if each.id == name]
+    return exact or [each for each in rows if each.id.startswith(name) or each.id[17:].startswith(name)]

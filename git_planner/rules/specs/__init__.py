@@ -1,0 +1,1 @@
+"""Specs: changes written as Markdown, and the tasks compiled from them."""

@@ -1,0 +1,156 @@
+"""A change as its spec describes it: where its files are, what they say, what is wrong with them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from git_planner.rules import refnames
+from git_planner.rules.documents.markdown import Block, Outline, Section, every, outline, sections
+from git_planner.rules.documents.messages import control, shown
+from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.specs.items import Fault, Item
+from git_planner.rules.specs.parse_items import read_items
+
+ROOT = "openspec"
+PROJECT = f"{ROOT}/project.md"
+CHANGES = f"{ROOT}/changes"
+SPECS = f"{ROOT}/specs"
+ARCHIVE = f"{ROOT}/archive"
+PROPOSAL, TASKS, DESIGN = "proposal.md", "tasks.md", "design.md"
+MAX_BYTES = 500 * 1024
+MOST_LINES, GOAL, LINE = 50, 8000, 2000
+_GOALS = re.compile(r"why\b|motivation|problem|purpose|goal|summary|background", re.IGNORECASE)
+_ACCEPTANCE = re.compile(r"acceptance|success criteria|done when|definition of done", re.IGNORECASE)
+_INVARIANTS = re.compile(r".*(?:invariant|constraint)", re.IGNORECASE | re.DOTALL)
+_ENTRYPOINTS = re.compile(r".*entry ?-?points?\b", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the files of one change say.
+
+    `goal` is the first paragraph of the proposal's 'Why'; `acceptance` are the lines of its acceptance,
+    `invariants` and `entrypoints` those of the project's. `files` are the paths that were read. What is in it
+    may be used when there are no `faults`.
+    """
+
+    slug: str
+    goal: str
+    acceptance: tuple[str, ...]
+    invariants: tuple[str, ...]
+    entrypoints: tuple[str, ...]
+    items: tuple[Item, ...]
+    files: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+def change_slug(name: str) -> str:
+    """The folder's name of a change. A name without a letter or digit has none, and is told apart by nothing.
+
+    Raises:
+        ValueError: there is nothing to make a name of.
+    """
+    found = refnames.slug(name, "")
+    if not found:
+        raise ValueError(f"{name[:80]!r} has no letter and no digit to make a name of")
+    return found
+
+
+def folder(slug: str) -> str:
+    """The folder of a change."""
+    return f"{CHANGES}/{slug}"
+
+
+def required(slug: str) -> tuple[str, ...]:
+    """The files without which a change is none."""
+    return (PROJECT, f"{folder(slug)}/{PROPOSAL}", f"{folder(slug)}/{TASKS}")
+
+
+def read_change(slug: str, texts: Mapping[str, str], faults: Iterable[Fault] = ()) -> Change:
+    """Read a change.
+
+    Args:
+        slug: its name.
+        texts: path -> content of the project's file and of all files of the change.
+        faults: what is wrong with files that could not be read.
+    """
+    read = {path: outline(text) for path, text in texts.items()}
+    wrong = [*faults, *_missing(slug, texts, faults)]
+    for path, found in read.items():
+        if path != f"{folder(slug)}/{TASKS}":
+            wrong += _unwritten(path, found)
+    items: tuple[Item, ...] = ()
+    if f"{folder(slug)}/{TASKS}" in read:
+        items, more = read_items(read[f"{folder(slug)}/{TASKS}"], f"{folder(slug)}/{TASKS}")
+        wrong += [*more, *_headings(f"{folder(slug)}/{TASKS}", read[f"{folder(slug)}/{TASKS}"])]
+    proposal = read.get(f"{folder(slug)}/{PROPOSAL}", Outline(()))
+    goal = _goal(proposal)
+    if f"{folder(slug)}/{PROPOSAL}" in read and not goal.text:
+        wrong.append(Fault(f"{folder(slug)}/{PROPOSAL}", 1, "does not say why: it has no paragraph"))
+    project = read.get(PROJECT, Outline(()))
+    parts = {
+        "acceptance": (f"{folder(slug)}/{PROPOSAL}", proposal, _ACCEPTANCE),
+        "invariants": (PROJECT, project, _INVARIANTS),
+        "entrypoints": (PROJECT, project, _ENTRYPOINTS),
+    }
+    lines = {name: tuple(_lines(*part, wrong)) for name, part in parts.items()}
+    return Change(
+        slug=slug,
+        goal=" ".join(goal.text.split())[:GOAL],
+        items=items,
+        files=tuple(sorted(texts)),
+        faults=tuple(sorted(wrong, key=lambda fault: (fault.path, fault.line))),
+        **lines,
+    )
+
+
+def _missing(slug: str, texts: Mapping[str, str], faults: Iterable[Fault]) -> Iterator[Fault]:
+    told = {fault.path for fault in faults}
+    for path in required(slug):
+        if path not in texts and path not in told:
+            command = "init" if path == PROJECT else f"propose {slug}"
+            yield Fault(path, 1, f"is missing; make it with 'git plan spec {command}'")
+
+
+def _unwritten(path: str, read: Outline) -> Iterator[Fault]:
+    """What nobody has written yet, and what cannot be shown."""
+    for block in every(read.blocks):
+        hole = placeholder(block.text) if block.kind != "code" else None
+        if hole:
+            yield Fault(path, block.line, f"is still a placeholder: {shown(hole)}")
+        sign = control(block.text)
+        if sign:
+            yield Fault(path, block.line, sign)
+
+
+def _headings(path: str, read: Outline) -> Iterator[Fault]:
+    yield from _unwritten(path, Outline(tuple(block for block in read.blocks if block.kind == "heading")))
+
+
+def _goal(read: Outline) -> Block:
+    """The first paragraph of the section that says why, else of the whole file."""
+    found = sections(read.blocks)
+    told = [section for section in found if _GOALS.match(section.title)]
+    for section in (*told, *found):
+        for block in every(section.blocks):
+            if block.kind in ("text", "item") and block.text:
+                return block
+    return Block("text", "", 1)
+
+
+def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[Fault]) -> Iterator[str]:
+    """The items of the sections with such a title."""
+    chosen: Sequence[Section] = [each for each in sections(read.blocks) if wanted.match(each.title)]
+    lines: dict[str, int] = {}
+    for section in chosen:
+        for block in every(section.blocks):
+            if block.kind == "item" and block.text:
+                lines.setdefault(" ".join(block.text.split()), block.line)
+    for text, line in lines.items():
+        if len(text) > LINE:
+            wrong.append(Fault(path, line, f"has {len(text):,} characters; at most {LINE:,} are kept"))
+    if len(lines) > MOST_LINES:
+        wrong.append(Fault(path, chosen[0].line, f"has {len(lines):,} lines; at most {MOST_LINES} are kept"))
+    yield from lines

@@ -1,0 +1,159 @@
+"""What the items of a spec are, and which of them come after which. Pure.
+
+An item is named by its key, its number ('1.2' before its title or of numbered lists), its title, or, where no
+item has a number, its place in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from git_planner.rules.documents.messages import shown
+from git_planner.rules.tasks.dependency_graph import find_cycle
+
+MOST_DEPENDENCIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and on which line of which file."""
+
+    path: str
+    line: int
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.words}"
+
+    def document(self) -> dict[str, str | int]:
+        """The fault as JSON."""
+        return {"path": self.path, "line": self.line, "message": self.words}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody wrote after 'after:', and on which line."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A task as a spec has it. `key` identifies it within its change; `line` is where its box is.
+
+    `parent` is the key of the item it is nested in. `wanted` is what it comes after in words, `after` that as
+    keys, with its own nested items and what its parents come after.
+    """
+
+    key: str
+    title: str
+    line: int
+    ticked: bool = False
+    intent: str = ""
+    number: str = ""
+    parent: str | None = None
+    wanted: tuple[Wanted, ...] = ()
+    after: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    read_scope: tuple[str, ...] = ()
+    write_scope: tuple[str, ...] = ()
+    acceptance: tuple[str, ...] = ()
+    verify: tuple[tuple[str, ...], ...] = ()
+    risks: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+
+def normal(title: str) -> str:
+    """A title as it is compared: small letters, without marks, spaces and end signs that vary."""
+    return " ".join(re.sub(r"[`*_]", "", title).casefold().split()).rstrip(" .:;!")
+
+
+def in_order_of(items: Sequence[Item], path: str) -> tuple[tuple[Item, ...], list[Fault]]:
+    """Items with their `after` filled in.
+
+    Args:
+        items: with keys that are there once.
+        path: what to call their file in a fault.
+    """
+    names = _Names(items)
+    faults: list[Fault] = []
+    own = {item.key: list(_named(item, names, path, faults)) for item in items}
+    by_key = {item.key: item for item in items}
+    for item in items:
+        if item.parent is not None:
+            own[item.parent].append(item.key)
+    found = []
+    for item in items:
+        inherited = [key for above in _above(item, by_key) for key in own[above]]
+        family = {item.key, *_above(item, by_key)}
+        beside = [key for key in inherited if not family & {key, *_above(by_key[key], by_key)}]
+        after = tuple(key for key in dict.fromkeys([*own[item.key], *beside]) if key != item.key)
+        if len(after) > MOST_DEPENDENCIES:
+            words = f"comes after {len(after):,} others; at most {MOST_DEPENDENCIES} are kept"
+            faults.append(Fault(path, item.line, words))
+        found.append(replace(item, after=after))
+    cycle = find_cycle({item.key: item.after for item in found})
+    if cycle:
+        titles = " → ".join(shown(by_key[key].title) for key in cycle)
+        faults.append(Fault(path, by_key[cycle[0]].line, f"wait for each other: {titles}"))
+    return tuple(found), faults
+
+
+def _above(item: Item, by_key: dict[str, Item]) -> list[str]:
+    found = []
+    while item.parent is not None:
+        item = by_key[item.parent]
+        found.append(item.key)
+    return found
+
+
+def _named(item: Item, names: _Names, path: str, faults: list[Fault]) -> Iterator[str]:
+    for wanted in item.wanted:
+        for part in names.parts(wanted.text):
+            keys = names.find(part)
+            if len(keys) == 1 and keys[0] != item.key:
+                yield keys[0]
+            elif len(keys) == 1:
+                faults.append(Fault(path, wanted.line, "comes after itself"))
+            else:
+                words = (
+                    f"may be any of {len(keys)} tasks: name its key" if keys else "is no task of this file"
+                )
+                faults.append(Fault(path, wanted.line, f"{shown(part)} {words}"))
+
+
+class _Names:
+    """Items by whatever they may be called."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._keys = {item.key for item in items}
+        self._titles: dict[str, list[str]] = {}
+        self._numbers: dict[str, list[str]] = {}
+        for item in items:
+            self._titles.setdefault(normal(item.title), []).append(item.key)
+            if item.number:
+                self._numbers.setdefault(item.number, []).append(item.key)
+        self._places = [] if self._numbers else [item.key for item in items]
+
+    def parts(self, text: str, marks: str = ";,") -> list[str]:
+        """The names in a text: the whole if it is one (a title may hold commas), else what marks part."""
+        whole = " ".join(text.split())
+        if not marks or self.find(whole):
+            return [whole] if whole else []
+        return [part for piece in whole.split(marks[0]) for part in self.parts(piece, marks[1:])]
+
+    def find(self, name: str) -> list[str]:
+        """The keys of the items that a name may mean."""
+        plain = name.strip().strip("`")
+        key = re.sub(r"^\{?#|\}$", "", plain)
+        if key in self._keys:
+            return [key]
+        number = plain.removeprefix("task ").rstrip(".)")
+        if number in self._numbers:
+            return self._numbers[number]
+        if number.isascii() and number.isdigit() and 0 < int(number[:9]) <= len(self._places):
+            return [self._places[int(number[:9]) - 1]]
+        return self._titles.get(normal(plain), [])

@@ -1,0 +1,180 @@
+"""What a person says about single tasks of a spec, in a file of its own: `--verify-overrides`. Pure.
+
+`default_verify` is for tasks whose spec names no command; `by_task_id`, `by_title` and `by_key` say more
+about one task each, and what is named last in this list counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules.documents.messages import control, pointer, shown
+from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.policy.command_line import argument_vector
+from git_planner.rules.specs.items import Item, normal
+from git_planner.rules.specs.parse_items import TITLE, unsafe_path
+from git_planner.rules.tasks.task import task_id_for, task_number
+
+_GROUPS = ("by_task_id", "by_title", "by_key")
+_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What is said about one task; None where nothing is."""
+
+    verify: tuple[tuple[str, ...], ...] | None = None
+    write_scope: tuple[str, ...] | None = None
+    acceptance: tuple[str, ...] | None = None
+    title: str | None = None
+    intent: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of an item that it sets."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The file's content: titles are kept in the form in which they are compared."""
+
+    default_verify: tuple[tuple[str, ...], ...] = ()
+    by_task_id: Mapping[str, Override] | None = None
+    by_title: Mapping[str, Override] | None = None
+    by_key: Mapping[str, Override] | None = None
+
+    def applied(self, item: Item, task_id: str) -> Item:
+        """An item with what is said about it, by its number in the plan, its title and its key."""
+        said = (
+            (self.by_task_id or {}).get(task_id),
+            (self.by_title or {}).get(normal(item.title)),
+            (self.by_key or {}).get(item.key),
+        )
+        fields: dict[str, Any] = {}
+        for each in said:
+            fields |= each.fields() if each else {}
+        return replace(item, **fields) if fields else item
+
+    def unused(self, items: Mapping[str, Item]) -> list[str]:
+        """What the file says about tasks that are not there, as 'by_title: …'.
+
+        Args:
+            items: task id -> item.
+        """
+        known = {
+            "by_task_id": set(items),
+            "by_title": {normal(item.title) for item in items.values()},
+            "by_key": {item.key for item in items.values()},
+        }
+        return [
+            f"{group}: {name}"
+            for group in _GROUPS
+            for name in getattr(self, group) or ()
+            if name not in known[group]
+        ]
+
+
+def overrides_from(document: Any, where: str) -> Overrides:
+    """Read a parsed file.
+
+    Raises:
+        PlannerError: E_SCHEMA, one detail a fault.
+    """
+    faults: list[str] = []
+    found = _read(document, faults) if isinstance(document, dict) else None
+    if found is None:
+        faults.append("/: must be an object")
+    if faults or found is None:
+        raise PlannerError(
+            "E_SCHEMA",
+            f"'{where}' cannot be used for overrides: {faults[0]}",
+            hint="its keys are default_verify, by_task_id, by_title and by_key; see docs/spec.md",
+            details=faults,
+        )
+    return found
+
+
+def _read(document: Mapping[str, Any], faults: list[str]) -> Overrides:
+    known = (*_GROUPS, "default_verify")
+    faults += [f"{pointer([key])}: is not known here" for key in document if key not in known]
+    groups: dict[str, dict[str, Override]] = {}
+    for group in _GROUPS:
+        entries = document.get(group, {})
+        if not isinstance(entries, dict):
+            faults.append(f"/{group}: must be an object")
+            continue
+        groups[group] = {
+            _name(group, name, faults): _override(entry, (group, name), faults)
+            for name, entry in entries.items()
+        }
+    default = tuple(_commands(document.get("default_verify", []), ("default_verify",), faults))
+    return Overrides(default, **groups)
+
+
+def _name(group: str, name: str, faults: list[str]) -> str:
+    if group == "by_title":
+        return normal(name)
+    if group == "by_key":
+        return name
+    try:
+        return task_id_for(task_number(name))
+    except PlannerError as error:
+        faults.append(f"{pointer([group, name])}: {error.message}")
+        return name
+
+
+def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> Override:
+    if not isinstance(entry, dict):
+        faults.append(f"{pointer(at)}: must be an object")
+        return Override()
+    fields: dict[str, Any] = {}
+    for key, value in entry.items():
+        here = (*at, key)
+        match key:
+            case "verify":
+                fields["verify"] = tuple(_commands(value, here, faults))
+            case "expected_files":
+                fields["write_scope"] = tuple(_texts(value, here, faults, paths=True))
+            case "done_criteria":
+                fields["acceptance"] = tuple(_texts(value, here, faults))
+            case "title":
+                fields["title"] = "".join(_texts([value], here, faults, most=TITLE))
+            case "description":
+                fields["intent"] = "".join(_texts([value], here, faults, most=4000))
+            case _:
+                faults.append(f"{pointer(here)}: is not known here")
+    return Override(**fields)
+
+
+def _commands(value: Any, at: tuple[str, ...], faults: list[str]) -> Iterator[tuple[str, ...]]:
+    if not isinstance(value, list) or len(value) > _MOST:
+        faults.append(f"{pointer(at)}: must be a list of at most {_MOST} commands")
+        return
+    for place, written in enumerate(value):
+        try:
+            yield argument_vector(written, pointer([*at, str(place)]))
+        except PlannerError as error:
+            faults.append(error.message)
+
+
+def _texts(
+    value: Any, at: tuple[str, ...], faults: list[str], *, paths: bool = False, most: int = 2000
+) -> Iterator[str]:
+    if not isinstance(value, list) or len(value) > _MOST:
+        faults.append(f"{pointer(at)}: must be a list of at most {_MOST} texts")
+        return
+    for text in value:
+        if not isinstance(text, str) or not text.strip() or len(text) > most:
+            faults.append(f"{pointer(at)}: must hold texts of 1 to {most:,} characters")
+        elif placeholder(text):
+            faults.append(f"{pointer(at)}: is still a placeholder: {shown(text)}")
+        elif sign := control(text):
+            faults.append(f"{pointer(at)}: {sign}")
+        elif paths and unsafe_path(text):
+            faults.append(f"{pointer(at)}: {shown(text)} is no path within the repository")
+        else:
+            yield text.strip()

@@ -1,0 +1,297 @@
+"""The items of a change's tasks.md: which lines are tasks, what belongs to them, what they wait for. Pure.
+
+A box makes a task. Of what stands below it, a line that begins with a label ('files:', 'after:', 'verify:' …)
+fills a field, any other line is an action, a further paragraph is part of the intent, and a box is a task of
+its own that the one above waits for; it comes after whatever the one above comes after.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from git_planner.errors import PlannerError
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.documents.markdown import Block, Outline
+from git_planner.rules.documents.messages import control, shown
+from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.policy import command_line
+from git_planner.rules.specs.items import Fault, Item, Wanted, in_order_of, normal
+
+TITLE, INTENT, LINE = 200, 4000, 2000
+MOST, MOST_PATHS = 50, 200
+_LABELS = {
+    **dict.fromkeys(("files", "file", "scope", "writes", "write scope"), "write_scope"),
+    **dict.fromkeys(("reads", "read scope"), "read_scope"),
+    **dict.fromkeys(("after", "depends on", "dependencies"), "after"),
+    **dict.fromkeys(("verify", "verification"), "verify"),
+    **dict.fromkeys(("done when", "acceptance", "acceptance criteria"), "acceptance"),
+    **dict.fromkeys(("risk", "risks"), "risks"),
+    **dict.fromkeys(("see", "reference", "references"), "references"),
+    **dict.fromkeys(("id", "key"), "key"),
+    **dict.fromkeys(("why", "intent"), "intent"),
+}
+_LABEL = re.compile(r"[*_]{0,2}([A-Za-z][A-Za-z ]{0,20}?)[*_]{0,2}:[*_]{0,2}(?:\s+|$)(.*)", re.DOTALL)
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_KEY_AT_END = re.compile(r"\s*\{#([^{}\s]*)\}\s*$")
+_NUMBER_AT_START = re.compile(r"(\d{1,6}(?:\.\d{1,6})+\.?|\d{1,6}[.)])\s+(?=\S)")
+_NEARLY_A_BOX = re.compile(r"\[[ \t]*[xX]?[ \t]*\]")
+_CODE = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_UNSAFE_PATH = re.compile(
+    r"[/:~]|(?:.*/)?\.{1,2}(?:/|$)|.*//|(?:.*/)?\.git(?:/|$)|.*[\x00-\x1f\x7f-\x9f]",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An item while its lines are read: texts by field, each with its line."""
+
+    line: int
+    title: str
+    number: str
+    ticked: bool
+    parent: int | None
+    key: str | None
+    texts: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects the drafts of a file and what is wrong with them."""
+
+    path: str
+    drafts: list[_Draft] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def bounded(self, text: str, most: int, line: int) -> str:
+        """A text that is short enough to be looked at closely; what is cut off is a fault."""
+        if len(text) > most:
+            self.fault(line, f"has {len(text):,} characters; at most {most:,} are kept")
+        return text[:most]
+
+    def add(self, place: int, name: str, text: str, line: int) -> None:
+        """Keep a text for a field of a draft."""
+        short = self.bounded(text.strip(), INTENT if name == "intent" else LINE, line)
+        if short:
+            self.drafts[place].texts.setdefault(name, []).append((short, line))
+
+    def fault(self, line: int, words: str) -> None:
+        self.faults.append(Fault(self.path, line, words))
+
+
+def read_items(read: Outline, path: str) -> tuple[tuple[Item, ...], tuple[Fault, ...]]:
+    """The tasks of a file, in its order, and what is wrong with it.
+
+    Args:
+        read: the file.
+        path: what to call it in a fault.
+
+    Returns:
+        Items, which may be used when there is no fault; and the faults by line.
+    """
+    reader = _Reader(path)
+    _walk(reader, read.blocks, None, "")
+    if read.deep is not None:
+        reader.fault(read.deep, "is nested too deep to be read")
+    if not reader.drafts:
+        reader.fault(1, "has no task: a task is an item that begins with '[ ]' or '[x]'")
+    keys = _keys(reader)
+    items = tuple(_item(reader, draft, key, keys) for draft, key in zip(reader.drafts, keys, strict=True))
+    if len(set(keys)) == len(keys):
+        items, wrong = in_order_of(items, path)
+        reader.faults += wrong
+    return items, tuple(sorted(reader.faults, key=lambda fault: fault.line))
+
+
+def _walk(reader: _Reader, blocks: Iterable[Block], parent: int | None, number: str) -> None:
+    """Read blocks that belong to the task `parent` (an index), or to none."""
+    for block in blocks:
+        if block.kind == "item" and block.box is not None:
+            _begin(reader, block, parent, number)
+        elif block.kind == "item":
+            if _NEARLY_A_BOX.match(block.text):
+                reader.fault(block.line, "is nearly a box: write '[ ]' or '[x]', and a space after it")
+            if parent is None:
+                _walk(reader, block.parts, None, block.number)
+            else:
+                _detail(reader, block, parent, number)
+        elif parent is not None and block.kind in ("text", "code", "heading"):
+            reader.add(parent, "intent", block.text, block.line)
+
+
+def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> None:
+    text = reader.bounded(block.text, INTENT, block.line)
+    first, _, rest = text.partition("\n")
+    # A key that ends the first of several lines ends the title there; else they are one sentence.
+    title, rest = (first, rest) if _KEY_AT_END.search(first) else (" ".join(text.split()), "")
+    found = _KEY_AT_END.search(title)
+    key = found[1] if found else None
+    title = " ".join((title[: found.start()] if found else title).split())
+    labelled = _NUMBER_AT_START.match(title)
+    own = f"{number}.{block.number}".lstrip(".") if block.number else ""
+    if labelled:
+        own, title = labelled[1].rstrip(".)"), title[labelled.end() :]
+    place = len(reader.drafts)
+    reader.drafts.append(_Draft(block.line, title, own, block.box is True, parent, key))
+    reader.add(place, "intent", " ".join(rest.split()), block.line + 1)
+    _walk(reader, block.parts, place, own)
+
+
+def _detail(reader: _Reader, block: Block, parent: int, number: str) -> None:
+    """A line without a box below a task: a field of it when it has a label, else an action."""
+    found = _LABEL.fullmatch(block.text)
+    name = _LABELS.get(found[1].strip().lower()) if found else None
+    if found is None or name is None:
+        reader.add(parent, "actions", " ".join(block.text.split()), block.line)
+        _walk(reader, block.parts, parent, number)
+        return
+    reader.add(parent, name, found[2], block.line)
+    for part in block.parts:
+        if part.kind == "code" and name == "verify":
+            for offset, line in enumerate(part.text.splitlines(), 1):
+                reader.add(parent, name, "" if line.lstrip().startswith("#") else line, part.line + offset)
+        elif part.kind == "item" and part.box is None:
+            reader.add(parent, name, part.text, part.line)
+            _walk(reader, part.parts, parent, number)
+        elif part.kind == "text":
+            reader.add(parent, name, part.text, part.line)
+        else:
+            _walk(reader, [part], parent, number)
+
+
+def _keys(reader: _Reader) -> list[str]:
+    """The key of every draft; the same one twice is a fault."""
+    keys: list[str] = []
+    first: dict[str, int] = {}
+    for draft in reader.drafts:
+        written = [text.strip("`{#}") for text, _ in draft.texts.get("key", ())]
+        explicit = draft.key if draft.key is not None else (written[0] if written else None)
+        if explicit is not None and not _KEY.fullmatch(explicit):
+            reader.fault(
+                draft.line, f"{shown(explicit)} is no key: letters, digits, '.', '_' and '-', at most 80"
+            )
+        if len({*written, *([draft.key] if draft.key is not None else [])}) > 1:
+            reader.fault(draft.line, "has two keys")
+        draft.key = explicit
+        own = explicit or derived_key(draft.title, keys[draft.parent] if draft.parent is not None else "")
+        keys.append(own)
+        before = first.setdefault(own, draft.line)
+        if before != draft.line:
+            what = f"has the key '{own}'" if explicit else "has the title"
+            hint = "" if explicit else "; give one of them a key: '{#some-key}' after its title"
+            reader.fault(draft.line, f"{what} of line {before}{hint}")
+    return keys
+
+
+def derived_key(title: str, parent: str = "") -> str:
+    """The key of a task that was given none: its title in small letters, without marks and spaces that vary.
+
+    Args:
+        title: as it is written.
+        parent: the key of the task it is nested in, so that two of them may have a task 'tests'.
+    """
+    plain = normal(title)
+    mark = canonical_json.digest([parent, plain])[:8]
+    return f"{refnames.slug(plain, 'task')[:31].rstrip('-')}-{mark}"
+
+
+def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> Item:
+    title, intent = _title(reader, draft)
+    return Item(
+        key=key,
+        title=title,
+        line=draft.line,
+        ticked=draft.ticked,
+        intent=intent,
+        number=draft.number,
+        parent=keys[draft.parent] if draft.parent is not None else None,
+        wanted=tuple(Wanted(text, line) for text, line in draft.texts.get("after", ())),
+        actions=tuple(_lines(reader, draft, "actions")),
+        read_scope=tuple(_paths(reader, draft, "read_scope")),
+        write_scope=tuple(_paths(reader, draft, "write_scope")),
+        acceptance=tuple(_lines(reader, draft, "acceptance")),
+        verify=tuple(_commands(reader, draft)),
+        risks=tuple(_lines(reader, draft, "risks")),
+        references=tuple(_lines(reader, draft, "references")),
+    )
+
+
+def _title(reader: _Reader, draft: _Draft) -> tuple[str, str]:
+    """The title as it is shown, and the intent; of a long title the intent has the whole."""
+    title, paragraphs = draft.title, [text for text, _ in draft.texts.get("intent", ())]
+    if not title:
+        reader.fault(draft.line, "has no title")
+    for text, line in ((title, draft.line), *draft.texts.get("intent", ())):
+        _plain(reader, text, line)
+    if len(title) > TITLE:
+        paragraphs.insert(0, title)
+        title = title[: TITLE - 1].rstrip() + "…"
+    intent = "\n\n".join(paragraphs)
+    if len(intent) > INTENT:
+        reader.fault(draft.line, f"has {len(intent):,} characters of text below; at most {INTENT:,} are kept")
+    return title, intent
+
+
+def _plain(reader: _Reader, text: str, line: int) -> None:
+    found = placeholder(text)
+    if found:
+        reader.fault(line, f"is still a placeholder: {shown(found)}")
+    sign = control(text)
+    if sign:
+        reader.fault(line, sign)
+
+
+def _lines(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
+    found = draft.texts.get(name, ())
+    if len(found) > MOST:
+        reader.fault(draft.line, f"has {len(found):,} lines of one kind below; at most {MOST} are kept")
+    for text, line in found:
+        _plain(reader, text, line)
+        yield " ".join(text.split())
+
+
+def _paths(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
+    found: dict[str, None] = {}
+    for text, line in draft.texts.get(name, ()):
+        for written in _written_paths(text):
+            path = written.removeprefix("./")
+            path = path + "**" if path.endswith("/") else path
+            if placeholder(written):
+                reader.fault(line, f"is still a placeholder: {shown(written)}")
+            elif unsafe_path(path):
+                reader.fault(line, f"{shown(written)} is no path within the repository")
+            elif path:
+                found[path] = None
+    if len(found) > MOST_PATHS:
+        reader.fault(draft.line, f"has {len(found):,} paths in a scope; at most {MOST_PATHS} are kept")
+    yield from found
+
+
+def unsafe_path(path: str) -> bool:
+    """Whether a path or pattern leaves the repository, or could be taken for something else."""
+    return _UNSAFE_PATH.match(path) is not None or len(path) > 1024
+
+
+def _written_paths(text: str) -> Iterator[str]:
+    """The paths in a line: what stands in back quotes; without any, what spaces and commas part."""
+    for chunk in re.split(r"[,;](?=(?:[^`]*`[^`]*`)*[^`]*$)", text):
+        yield from [span.strip() for _, span in _CODE.findall(chunk)] or chunk.split()
+
+
+def _commands(reader: _Reader, draft: _Draft) -> Iterator[tuple[str, ...]]:
+    found: dict[tuple[str, ...], None] = {}
+    for text, line in draft.texts.get("verify", ()):
+        spans = [span.strip() for _, span in _CODE.findall(text)]
+        # A command in back quotes, or several of them with nothing but commas between.
+        only_spans = spans and not re.sub(r"[\s,;]|\band\b", "", _CODE.sub("", text))
+        for written in spans if only_spans else [text]:
+            try:
+                found[command_line.command(written, "verify")] = None
+            except PlannerError as error:
+                reader.fault(line, error.message)
+    if len(found) > MOST:
+        reader.fault(draft.line, f"has {len(found):,} verify commands; at most {MOST} are kept")
+    yield from found

@@ -1,0 +1,1 @@
+"""Statistics: exact paired tests, error budgets, simulated campaigns."""

@@ -1,0 +1,1 @@
+"""Tasks: their form, their transitions, and how they follow the history."""
