@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from git_planner import whole
+from git_planner import atomic_file
 
 T = TypeVar("T")
 _Known = tuple[tuple[str, str], ...]
@@ -82,7 +82,7 @@ def file(path: Path) -> None:
     before = path.read_bytes()
     after = data(before)
     if after is not before:
-        whole.put(path, after, path.stat().st_mode & 0o777)
+        atomic_file.put(path, after, path.stat().st_mode & 0o777)
 
 
 def _walked(value: Any, name: str, known: _Known) -> Any:

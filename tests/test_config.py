@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner import config
+from git_planner.config.policy_file import parse_policy, policy_at
+from git_planner.config.settings import config_key, read_settings, variable
+from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
+from git_planner.resources import shipped
 from git_planner.rules.stats.pairs import Pairs
-from git_planner.shipped import shipped
 from tests.lab import Lab
 
 HEAD = "schema: git-planner/policy@1\n"
@@ -28,13 +30,13 @@ JUDGED = HEAD + "correctness: {run: [make, test]}\n"
 def refused(text: str | bytes) -> PlannerError:
     data = text.encode() if isinstance(text, str) else text
     with pytest.raises(PlannerError) as raised:
-        config.parse_policy(data, "p.yml")
+        parse_policy(data, "p.yml")
     assert raised.value.code == "E_POLICY"
     return raised.value
 
 
 def read(text: str) -> Any:
-    return config.read_yaml(text.encode(), "p.yml")
+    return read_yaml(text.encode(), "p.yml")
 
 
 PATTERN_WORDS = "missing ), unterminated subpattern at position 0"
@@ -45,24 +47,24 @@ METRIC = "metrics: [{{name: m, run: [a], better: lower, {more}}}]"
 
 def test_a_noisy_metric_is_compared_by_pairs_on_one_cpu() -> None:
     text = HEAD + METRIC.format(more="pointer: /a, kind: noisy, min_gain: 2, pairs: {max: 60, alpha: 0.05}")
-    metric = config.parse_policy(text.encode(), "p").metric
+    metric = parse_policy(text.encode(), "p").metric
     assert metric is not None
     assert (metric.source, metric.pin, metric.min_gain) == ("output", True, 2.0)
     assert metric.pairs == Pairs(max=60, alpha=0.05)
-    counted = config.parse_policy((HEAD + METRIC.format(more="source: instructions")).encode(), "p").metric
+    counted = parse_policy((HEAD + METRIC.format(more="source: instructions")).encode(), "p").metric
     assert counted is not None
     assert (counted.source, counted.pin, counted.pairs) == ("instructions", False, Pairs())
 
 
 def test_the_template_is_a_policy_and_so_is_it_with_its_examples_on() -> None:
     text = (shipped("templates") / "policy.yml").read_text()
-    policy = config.parse_policy(text.encode(), "policy.yml")
+    policy = parse_policy(text.encode(), "policy.yml")
     assert policy.correctness is not None
     assert policy.metrics == ()
     start = text.index("# metrics:")
     end = text.index("\n\n", start)
     metrics = text[start:end].replace("\n# ", "\n").removeprefix("# ")
-    measured = config.parse_policy((text[:start] + metrics + text[end:]).encode(), "policy.yml")
+    measured = parse_policy((text[:start] + metrics + text[end:]).encode(), "policy.yml")
     assert measured.metric is not None
     assert measured.metric.pattern == r"CYCLES:\s*(\d+)"
 
@@ -266,24 +268,24 @@ def test_the_policy_is_the_commit_s_and_not_the_working_tree_s(lab: Lab) -> None
     with_one = lab.commit("policy", {".git-planner.yml": JUDGED + "base: trunk\n"})
     (lab.path / ".git-planner.yml").write_text("nonsense: [")
     repo = lab.repo
-    assert config.policy_at(repo, with_one).base == "trunk"
-    assert config.policy_at(repo, "HEAD").base == "trunk"
+    assert policy_at(repo, with_one).base == "trunk"
+    assert policy_at(repo, "HEAD").base == "trunk"
     with pytest.raises(PlannerError) as raised:
-        config.policy_at(repo, without)
+        policy_at(repo, without)
     assert (raised.value.code, raised.value.message, raised.value.hint) == (
         "E_NO_POLICY",
         f"commit '{without[:12]}' has no '.git-planner.yml'",
         "make one with 'git planner init' and commit it",
     )
     with pytest.raises(PlannerError) as raised:
-        config.policy_at(repo, "nowhere")
+        policy_at(repo, "nowhere")
     assert raised.value.code == "E_UNKNOWN_REF"
 
 
 def test_a_policy_that_is_a_folder_or_too_large_is_refused(lab: Lab) -> None:
     folder = lab.commit("folder", {".git-planner.yml/x": "y"})
     with pytest.raises(PlannerError) as raised:
-        config.policy_at(lab.repo, folder)
+        policy_at(lab.repo, folder)
     assert (raised.value.code, raised.value.message) == (
         "E_POLICY",
         f"'{folder[:12]}:.git-planner.yml' is a tree, not a file",
@@ -291,7 +293,7 @@ def test_a_policy_that_is_a_folder_or_too_large_is_refused(lab: Lab) -> None:
     lab.git("rm", "-rq", ".git-planner.yml")
     large = lab.commit("large", {".git-planner.yml": "#" * 300_000})
     with pytest.raises(PlannerError) as raised:
-        config.policy_at(lab.repo, large)
+        policy_at(lab.repo, large)
     assert (
         raised.value.message == f"'{large[:12]}:.git-planner.yml' has 300,000 bytes; at most 262,144 are read"
     )
@@ -301,7 +303,7 @@ def test_a_policy_that_is_a_folder_or_too_large_is_refused(lab: Lab) -> None:
 
 
 def test_settings_have_defaults(lab: Lab) -> None:
-    assert dataclasses.asdict(config.settings(lab.repo, environ={})) == {
+    assert dataclasses.asdict(read_settings(lab.repo, environ={})) == {
         "plan": "default",
         "worktrees": lab.path.with_name(lab.path.name + ".iter"),
         "remote": "origin",
@@ -328,12 +330,10 @@ def test_settings_have_defaults(lab: Lab) -> None:
 
 
 def test_each_place_wins_over_the_ones_below(lab: Lab) -> None:
-    policy = config.parse_policy(
-        (JUDGED + "agents: {planner: manual, models: {planner: of-policy}}").encode(), "p"
-    )
+    policy = parse_policy((JUDGED + "agents: {planner: manual, models: {planner: of-policy}}").encode(), "p")
 
     def model(environ: dict[str, str] | None = None, **flags: Any) -> str | None:
-        return config.settings(lab.repo, policy=policy, environ=environ or {}, **flags).planner_model
+        return read_settings(lab.repo, policy=policy, environ=environ or {}, **flags).planner_model
 
     found = [model()]
     lab.git("config", "--global", "planner.plannerModel", "of-global")
@@ -348,7 +348,7 @@ def test_each_place_wins_over_the_ones_below(lab: Lab) -> None:
     found.append(model(environ, planner_model="of-flag"))
     assert found == ["of-policy", "of-global", "of-local", "of-worktree", "of-environment", "of-flag"]
     assert model({"GIT_PLANNER_PLANNER_MODEL": ""}, planner_model=None) == "of-worktree"
-    assert config.settings(lab.repo, policy=policy, environ={}).planner == "manual"
+    assert read_settings(lab.repo, policy=policy, environ={}).planner == "manual"
 
 
 def test_settings_take_one_git(lab: Lab) -> None:
@@ -356,7 +356,7 @@ def test_settings_take_one_git(lab: Lab) -> None:
     from git_planner.gitio import git
 
     before = git.spawned
-    config.settings(repo, environ={})
+    read_settings(repo, environ={})
     assert git.spawned - before == 1
 
 
@@ -373,11 +373,11 @@ def test_settings_take_one_git(lab: Lab) -> None:
 )
 def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value: str, wanted: str) -> None:
     for place, environ, flags in (
-        (config.variable(name), {config.variable(name): value}, {}),
+        (variable(name), {variable(name): value}, {}),
         (f"--{name.replace('_', '-')}", {}, {name: value}),
     ):
         with pytest.raises(PlannerError) as raised:
-            config.settings(lab.repo, environ=environ, **flags)
+            read_settings(lab.repo, environ=environ, **flags)
         assert (raised.value.code, raised.value.message) == (
             "E_USAGE",
             f"'{place}' is '{value[:60]}', which is not {wanted}",
@@ -385,16 +385,16 @@ def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value:
 
 
 def test_names_of_settings() -> None:
-    assert config.config_key("codex_home_api") == "planner.codexHomeApi"
-    assert config.variable("codex_home_api") == "GIT_PLANNER_CODEX_HOME_API"
+    assert config_key("codex_home_api") == "planner.codexHomeApi"
+    assert variable("codex_home_api") == "GIT_PLANNER_CODEX_HOME_API"
 
 
 def test_a_plan_s_name_is_checked_wherever_it_comes_from(lab: Lab) -> None:
     lab.git("config", "planner.plan", "../x")
     with pytest.raises(PlannerError) as raised:
-        config.settings(lab.repo, environ={})
+        read_settings(lab.repo, environ={})
     assert raised.value.code == "E_NAME"
-    assert config.settings(lab.repo, environ={}, plan="speed").plan == "speed"
+    assert read_settings(lab.repo, environ={}, plan="speed").plan == "speed"
 
 
 def test_worktrees_go_beside_the_repository_from_wherever_it_is_seen(
@@ -404,15 +404,15 @@ def test_worktrees_go_beside_the_repository_from_wherever_it_is_seen(
     lab.git("branch", "side")
     linked = lab.worktree("linked", "side")
     for place in (lab.path, linked):
-        assert config.settings(open_repository(place), environ={}).worktrees == beside
+        assert read_settings(open_repository(place), environ={}).worktrees == beside
     bare = make_lab("--bare", first=False)
-    assert not config.settings(bare.repo, environ={}).worktrees.is_relative_to(bare.path)
+    assert not read_settings(bare.repo, environ={}).worktrees.is_relative_to(bare.path)
     lab.git("config", "planner.worktrees", "~/elsewhere")
-    assert config.settings(lab.repo, environ={}).worktrees == Path.home() / "elsewhere"
+    assert read_settings(lab.repo, environ={}).worktrees == Path.home() / "elsewhere"
 
 
 def test_the_policy_s_patches_lie_in_the_repository(lab: Lab) -> None:
-    policy = config.parse_policy((JUDGED + "agents: {patches: demo/patches}").encode(), "p")
-    assert config.settings(lab.repo, policy=policy, environ={}).patches == lab.path / "demo/patches"
-    chosen = config.settings(lab.repo, policy=policy, environ={}, patches=Path("/elsewhere"))
+    policy = parse_policy((JUDGED + "agents: {patches: demo/patches}").encode(), "p")
+    assert read_settings(lab.repo, policy=policy, environ={}).patches == lab.path / "demo/patches"
+    chosen = read_settings(lab.repo, policy=policy, environ={}, patches=Path("/elsewhere"))
     assert chosen.patches == Path("/elsewhere")

@@ -386,7 +386,7 @@ def test_hostile_documents_are_judged_in_bounded_time_and_words(document: Any) -
 
 def test_jsonschema_is_imported_on_first_use_only() -> None:
     late = "{'jsonschema', 'yaml', 'referencing', 'orjson'}"
-    code = f"import sys, git_planner.config; print(sorted({late} & set(sys.modules)))"
+    code = f"import sys, git_planner.config.settings; print(sorted({late} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

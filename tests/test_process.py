@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from git_planner import process
 from git_planner.errors import PlannerError
-from git_planner.process import Finished, Started, run
+from git_planner.host import process
+from git_planner.host.process import Finished, Started, run
 
 
 def sh(text: str, cwd: Path, seconds: float = 20, **more: object) -> Finished:
@@ -230,11 +230,11 @@ def test_works_outside_the_main_thread(tmp_path: Path) -> None:
 
 def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from git_planner.process import run\n"
+        "import sys; from pathlib import Path; from git_planner.host.process import run\n"
         "def tell(s): print(s.mark, flush=True)\n"
         "run(['sh', '-c', 'setsid sleep 60 & sleep 60'], cwd=Path('.'), seconds=60, on_start=tell)\n"
     )
-    root = Path(process.__file__).parents[1]
+    root = Path(process.__file__).parents[2]
     ours = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ import pytest
 
 from git_planner.cli import COMMANDS, DEFAULTS, group
 from git_planner.cli.reference.__main__ import pages
-from git_planner.config import parse_policy
+from git_planner.config.policy_file import parse_policy
 from git_planner.errors import EXIT_MEANING
 from git_planner.flows.demo import make_repository
 from tests.lab import Lab

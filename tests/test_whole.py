@@ -11,26 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from git_planner import redact, whole
-from git_planner.agents import running
+from git_planner import atomic_file, redact
+from git_planner.agents import run_program
 
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from git_planner.agents import running
+from git_planner.agents import run_program
 for turn in itertools.count():
-    running.keep(Path(sys.argv[1]), {"turn": turn, "more": "x" * 20000})
+    run_program.keep(Path(sys.argv[1]), {"turn": turn, "more": "x" * 20000})
 """
 
 
 def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> None:
     place = tmp_path / "process.json"
-    running.keep(place, {"turn": -1})
+    run_program.keep(place, {"turn": -1})
     for _ in range(5):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(place)])
         try:
             seen: set[int] = set()
             while len(seen) < 100:
+                assert writer.poll() is None
                 seen.add(json.loads(place.read_bytes())["turn"])
         finally:
             writer.send_signal(signal.SIGKILL)
@@ -42,7 +43,7 @@ def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> No
 def test_what_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError):
-        whole.put(tmp_path / "taken", b"text")
+        atomic_file.put(tmp_path / "taken", b"text")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 

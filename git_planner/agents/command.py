@@ -18,13 +18,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
-from git_planner.agents.planning import PlanningAgent, Reply, Turn
-from git_planner.agents.running import run_agent
-from git_planner.agents.writing import WritingAgent
-from git_planner.config import Settings
+from git_planner.agents.run_program import run_agent
+from git_planner.agents.text_loop import WritingAgent
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 from git_planner.rules.policy.policy import Policy, Program
 
 NAME = "command"

@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from git_planner.agents.answer_loop import Reply
 from git_planner.agents.contract import Sheet, Usage
-from git_planner.agents.planning import Reply
-from git_planner.agents.running import run_agent
-from git_planner.agents.writing import WritingAgent
-from git_planner.config import Settings
+from git_planner.agents.run_program import run_agent
+from git_planner.agents.text_loop import WritingAgent
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 from git_planner.rules.policy.policy import Policy
 
 NAME = "gemini"

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.contract import Sheet, Usage
-from git_planner.agents.planning import PlanningAgent, Reply, Turn
-from git_planner.agents.writing import WritingAgent
-from git_planner.config import Settings
+from git_planner.agents.text_loop import WritingAgent
+from git_planner.config.settings import Settings
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.refnames import number
 

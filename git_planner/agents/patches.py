@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell
-from git_planner.config import Settings
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.policy.policy import Policy

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from git_planner.agents.contract import AnswerKind
+from git_planner.resources import shipped
 from git_planner.rules.planning import prompt as rules
 from git_planner.rules.planning.directive import Directive
-from git_planner.shipped import shipped
 
 _TEMPLATES: Mapping[AnswerKind, str] = {
     "directive": "planner-directive",

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from git_planner.agents.contract import Critic, Implementer, Planner, Researcher
-from git_planner.config import Settings
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy.policy import Policy
 
@@ -15,23 +15,23 @@ from git_planner.rules.policy.policy import Policy
 Row = tuple[str, str, str]
 
 PLANNERS: Mapping[str, Row] = {
-    "api": ("codex", "api_planner", "codex with an API key"),
-    "codex": ("codex", "codex_planner", "codex with a ChatGPT login"),
+    "api": ("codex.agents", "api_planner", "codex with an API key"),
+    "codex": ("codex.agents", "codex_planner", "codex with a ChatGPT login"),
     "command": ("command", "command_planner", "any program, named in the policy"),
     "offline": ("offline", "offline_planner", "a stub without network, the same for the same packet"),
 }
 IMPLEMENTERS: Mapping[str, Row] = {
-    "codex": ("codex", "codex_implementer", "codex in its sandbox, writing to the worktree"),
+    "codex": ("codex.agents", "codex_implementer", "codex in its sandbox, writing to the worktree"),
     "command": ("command", "command_implementer", "any program, named in the policy"),
     "patches": ("patches", "patches_implementer", "the next diff of a folder"),
 }
 RESEARCHERS: Mapping[str, Row] = {
-    "codex": ("codex", "codex_researcher", "codex, reading a copy of the base"),
+    "codex": ("codex.agents", "codex_researcher", "codex, reading a copy of the base"),
     "command": ("command", "command_researcher", "any program, named in the policy"),
     "offline": ("offline", "offline_researcher", "a stub that lists the files it sees"),
 }
 CRITICS: Mapping[str, Row] = {
-    "codex": ("codex", "codex_critic", "codex, reading nothing but what it is sent"),
+    "codex": ("codex.agents", "codex_critic", "codex, reading nothing but what it is sent"),
     "command": ("command", "command_critic", "any program, named in the policy"),
     "gemini": ("gemini", "gemini_critic", "the gemini CLI with a Pro model"),
 }

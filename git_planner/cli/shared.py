@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import DEADLINE, DONE, INTERRUPTED, UNREACHED, USAGE, PlannerError
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def claim_remote_options(command: F) -> F:
 
 def shared_remote(repo: Repository) -> str | None:
     """The remote that plans are shared through, where a person has set one."""
-    from git_planner import config
+    from git_planner.config.settings import config_key, variable
 
-    return os.environ.get(config.variable("remote")) or repo.config(config.config_key("remote"))
+    return os.environ.get(variable("remote")) or repo.config(config_key("remote"))
 
 
 # A terminal obeys control characters; those in names and in what agents and tests print are only shown. So
@@ -152,7 +152,7 @@ def put_text(path: str, text: str) -> None:
         return
     place = os.path.realpath(path)
     mode = stat.S_IMODE(os.stat(place).st_mode) if os.path.exists(place) else 0o666
-    whole.put(place, data, mode)
+    atomic_file.put(place, data, mode)
 
 
 def _special(path: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.pages import Pages
 from git_planner.gitio.git import Batch
@@ -396,4 +396,4 @@ def _keep_tips(repo: Repository, plan: str, tips: Mapping[str, str]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{oid} {ref}\n" for ref, oid in tips.items())
-        whole.put(path, lines.encode("utf-8", "surrogateescape"))
+        atomic_file.put(path, lines.encode("utf-8", "surrogateescape"))

@@ -15,7 +15,7 @@ from git_planner.agents.contract import Brief, Implementation, Implementer, Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.leavings import UNREADABLE, Leavings, Work, shortened, subject
 from git_planner.flows.record import Recorded, record, record_failure
-from git_planner.gitio import iteration_tree
+from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
 from git_planner.rules.iterations.stop import is_passing
 from git_planner.rules.planning.directive import State
@@ -118,7 +118,7 @@ class _Settlement:
         """Nothing can be kept: the folder is gone, or holds what git cannot read."""
         if error.code not in UNREADABLE:
             raise error
-        iteration_tree.put_branch(self.work.repo, self.work.ref, self.work.start)
+        agent_worktree.put_branch(self.work.repo, self.work.ref, self.work.start)
         note = f"what the implementer left cannot be read: {error.message}"
         return self._fail(self.work.start, "implementer_failed", note), None
 

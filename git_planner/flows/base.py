@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from git_planner.config import policy_at, settings
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.judging.commits import Judge
@@ -58,7 +59,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
 
 def _shared(repo: Repository, best: str) -> str | None:
     """The remote's rolling best as it was last fetched; a fresh clone has no other."""
-    name = f"{settings(repo).remote}/{best.removeprefix(refnames.HEADS)}"
+    name = f"{read_settings(repo).remote}/{best.removeprefix(refnames.HEADS)}"
     oid = repo.maybe(f"refs/remotes/{name}")
     if oid is not None:
         _check_trusted(repo, name, oid)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from git_planner import documents
 from git_planner.agents.contract import Implementer, Sandbox
-from git_planner.config import Settings
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.flows import runs
 from git_planner.flows.base import Base, find_base
@@ -20,7 +20,7 @@ from git_planner.flows.tasks import Tasks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step
-from git_planner.host import identity
+from git_planner.host import process_identity
 from git_planner.rules import refnames
 from git_planner.rules.delegation.task_prompt import directive_of
 from git_planner.rules.documents import canonical_json
@@ -149,7 +149,7 @@ def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Cal
         owner=f"{terms.implementer.name} for {repo.ident()}"[:200],
         now=now,
         expires_at=later(now, terms.seconds + SLACK),
-        process=identity.identity(os.getpid()),
+        process=process_identity.identity(os.getpid()),
         run=refnames.new_id(now),
         base=base.oid,
     )

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows import reconcile
 from git_planner.flows.base import find_base
@@ -92,7 +93,7 @@ def ensure(repo: Repository, plan: str | None, tell: Tell) -> Ensured:
     """
     name = current_plan(repo, plan)
     ref = refnames.best_ref(name)
-    where = config.settings(repo).remote
+    where = read_settings(repo).remote
     theirs = _fetched(repo, where, ref, tell) if _has_remote(repo, where) else None
     start = None if theirs or repo.maybe(ref) else find_base(repo, name, None).oid
     base = _source(repo, theirs or repo.maybe(ref) or start)
@@ -167,7 +168,7 @@ def push(
         PlannerError: E_REMOTE; E_CONFLICT when others kept being faster, or no record says who is better.
     """
     name = current_plan(repo, plan)
-    where = config.settings(repo).remote
+    where = read_settings(repo).remote
     remote.url(repo, where)
     notes: list[str] = []
     for attempt in range(TRIES):
@@ -224,7 +225,7 @@ def _source(repo: Repository, commit: str | None) -> str | None:
     if commit is None:
         return None
     with suppress(PlannerError):
-        branch = config.policy_at(repo, commit).base
+        branch = policy_at(repo, commit).base
         return repo.maybe(refnames.HEADS + branch)
     return None
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import config, documents, redact
+from git_planner import documents, redact
+from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.base import Base, find_base
 from git_planner.flows.current import current_plan
@@ -145,10 +146,10 @@ def plan_now(repo: Repository, seen: Snapshot, campaign: Campaign) -> dict[str, 
     return {**document, "goal": text} if text is not None else document
 
 
-def chosen(repo: Repository, campaign: Campaign) -> config.Settings:
+def chosen(repo: Repository, campaign: Campaign) -> Settings:
     """The settings of one request: what was asked for, else what the person or the policy says."""
     asked = campaign.options
-    return config.settings(
+    return read_settings(
         repo,
         policy=campaign.base.policy,
         planner=asked.planner,

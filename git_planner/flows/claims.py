@@ -13,7 +13,7 @@ from git_planner.flows.tasks import Tasks, message, task_of
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
-from git_planner.host.identity import Identity
+from git_planner.host.process_identity import Identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages

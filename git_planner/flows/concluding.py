@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows import results, runs
 from git_planner.flows.holding import claim_on
@@ -18,7 +18,7 @@ from git_planner.flows.leavings import UNREADABLE, Leavings, Work, shortened, su
 from git_planner.flows.pages import Pages
 from git_planner.flows.runs import Run
 from git_planner.flows.tasks import message, read_tasks, task_of
-from git_planner.gitio import history, iteration_tree, worktree
+from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
@@ -90,7 +90,7 @@ class _End:
         self.found = decided(ending.how, ending.said, self.result, unusable, reports=run.reports)
         if ending.error is not None and self.found.outcome == "agent_failed" and not is_passing(ending.error):
             self.found = Decided("not_started", ending.said)
-        self.place = iteration_tree.left_at(Path(run.worktree), repo) if run.worktree else None
+        self.place = agent_worktree.left_at(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
 
@@ -158,7 +158,7 @@ class _End:
         with self.repo.git.batch() as batch:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
         state = state_from(canonical_json.loads_ours(data))
-        work = Work(self.repo, place, state, run.start, config.policy_at(self.repo, run.base))
+        work = Work(self.repo, place, state, run.start, policy_at(self.repo, run.base))
         left = Leavings(work)
         try:
             violations = left.look()

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from git_planner import process, redact
+from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows import jailed
 from git_planner.gitio.repository import Repository
-from git_planner.host import jail
+from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
 

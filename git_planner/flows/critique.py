@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import config, redact
+from git_planner import redact
 from git_planner.agents import registry
 from git_planner.agents.contract import Critic, Sheet, Tell, Written
 from git_planner.agents.prompts import text as fixed
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.campaign import PlanOptions
 from git_planner.flows.options import read_options
@@ -96,7 +97,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
     """
     desk = open_desk(repo, PlanOptions(plan=options.plan))
     policy = desk.campaign.base.policy
-    settings = config.settings(repo, policy=policy, critic=options.critic)
+    settings = read_settings(repo, policy=policy, critic=options.critic)
     agent = registry.critic(settings.critic, policy, settings)
     own = policy.critics.of(agent.name)
     model = options.model or own.model

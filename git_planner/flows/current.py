@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from git_planner import config
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -24,4 +24,4 @@ def current_plan(repo: Repository, flag: str | None) -> str:
             state = find_state(repo, "HEAD")
             if state is not None:
                 return state.plan
-    return config.settings(repo).plan
+    return read_settings(repo).plan

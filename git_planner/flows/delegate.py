@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from git_planner import config
 from git_planner.agents import registry
 from git_planner.agents.contract import Implementer, Sandbox, Tell
+from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows import runs
 from git_planner.flows.base import find_base
@@ -159,7 +159,7 @@ def confined(implementer: Implementer, options: Options) -> Sandbox | None:
 
 
 def _terms(repo: Repository, options: Options, policy: Policy) -> Terms:
-    settings = config.settings(
+    settings = read_settings(
         repo,
         policy=policy,
         plan=options.plan,

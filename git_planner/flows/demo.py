@@ -16,8 +16,8 @@ from git_planner.flows.iterate import LoopOptions, Options, loop
 from git_planner.flows.ledger import ledger
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository, open_repository
+from git_planner.resources import shipped
 from git_planner.rules.records.record import Record
-from git_planner.shipped import shipped
 
 IDENTITY = ("The demo", "demo@example.invalid")
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import git_planner
-from git_planner import config, process
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows import hooks, hookset, manpages, merging
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.host import jail
+from git_planner.host import jail, process
 from git_planner.host.jail import Jail
 from git_planner.judging.commits import Judge
 from git_planner.rules import refnames
@@ -127,7 +128,7 @@ def _policy(patient: Patient) -> Iterator[Finding]:
         )
         return
     try:
-        patient.policy = config.policy_at(repo, commit)
+        patient.policy = policy_at(repo, commit)
     except PlannerError as error:
         yield _no_policy(repo, error)
         return
@@ -158,7 +159,7 @@ def _policy(patient: Patient) -> Iterator[Finding]:
             f"git config planner.base {shlex.quote(branch)}",
         )
     try:
-        patient.policy = config.policy_at(repo, tip)
+        patient.policy = policy_at(repo, tip)
     except PlannerError as error:
         yield Finding("error", "policy-base", error.message, branch, str(error.hint))
 
@@ -235,14 +236,14 @@ def _jail(patient: Patient) -> Iterator[Finding]:
 
 
 def _agents(patient: Patient) -> Iterator[Finding]:
-    settings = config.settings(patient.repo, policy=patient.policy)
+    settings = read_settings(patient.repo, policy=patient.policy)
     yield from _codex(patient, settings)
     yield from _gemini(patient, settings)
 
 
-def _codex(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
+def _codex(patient: Patient, settings: Settings) -> Iterator[Finding]:
     """The codex program and how it is logged in; what the repository does not use is only a fact."""
-    from git_planner.agents import codex_login
+    from git_planner.agents.codex import login
 
     used = {settings.planner, settings.implementer} & {"codex", "api"}
     patient.facts["codex"] = patient.facts["codex login"] = None
@@ -259,9 +260,9 @@ def _codex(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
     version = process.run([settings.codex, "--version"], cwd=patient.repo.place, seconds=30.0)
     patient.facts["codex"] = version.stdout.decode(errors="replace").strip() or None
     place = patient.repo.place
-    home = codex_login.implementing_home(settings, place)
-    patient.facts["codex login"] = codex_login.login_kind(home, settings.codex).value
-    asked = {"codex": codex_login.chatgpt_login, "api": codex_login.api_login}
+    home = login.implementing_home(settings, place)
+    patient.facts["codex login"] = login.login_kind(home, settings.codex).value
+    asked = {"codex": login.chatgpt_login, "api": login.api_login}
     for agent in sorted(used):
         try:
             asked[agent](settings, place)
@@ -271,7 +272,7 @@ def _codex(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
             )
 
 
-def _gemini(patient: Patient, settings: config.Settings) -> Iterator[Finding]:
+def _gemini(patient: Patient, settings: Settings) -> Iterator[Finding]:
     """The critic's program; it is missed where somebody has chosen that critic."""
     patient.facts["gemini"] = shutil.which(settings.gemini)
     chosen = patient.policy is not None and "critic" in patient.policy.document.get("agents", {})

@@ -9,16 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
 from git_planner.judging.commits import Judge, Rule, shown
+from git_planner.resources import shipped
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import pathspecs
-from git_planner.shipped import shipped
 
 SUBJECT = "Change what the guard protects"
 # what -> (file of ours, where it belongs in a work tree or, for a server, in the git directory)
@@ -170,6 +170,6 @@ def template(repo: Repository | None, what: str) -> Template:
     written = not target.exists()
     if written:
         target.parent.mkdir(parents=True, exist_ok=True)
-        whole.put(target, text.encode())
+        atomic_file.put(target, text.encode())
         target.chmod(0o755 if what == "server" else 0o644)
     return Template(text, str(target), written)

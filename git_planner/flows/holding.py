@@ -16,7 +16,7 @@ from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
-    from git_planner.host.identity import Identity
+    from git_planner.host.process_identity import Identity
 
 FILE = "claim.json"
 
@@ -52,9 +52,9 @@ class Claim(NamedTuple):
             return now < self.expires_at
         # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
         # the claim, and a restart of the machine does.
-        from git_planner.host import identity
+        from git_planner.host import process_identity
 
-        return identity.alive(self.process)
+        return process_identity.alive(self.process)
 
 
 def here() -> str:
@@ -105,7 +105,7 @@ def _read(data: bytes | None) -> Claim | None:
     except PlannerError:
         return None
     del document["schema"]
-    from git_planner.host import identity
+    from git_planner.host import process_identity
 
     process = document["process"]
-    return Claim(**{**document, "process": process and identity.identity_from(process)})
+    return Claim(**{**document, "process": process and process_identity.identity_from(process)})

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import git_planner
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows import hookset
 from git_planner.flows.hookset import Content, Setting
-from git_planner.gitio import includes
+from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 from git_planner.rules.diagnostic import Finding
 
@@ -121,7 +121,7 @@ def install(repo: Repository, *, ordinary: bool = False) -> Installed:
         changed |= _write_hooks(Path(setting.theirs), everywhere)
     changed |= _write_manifest(setting, contents | everywhere, made=made)
     if not ordinary:
-        changed |= includes.append(repo, hookset.PREFIXES, _INCLUDE)
+        changed |= conditional_include.append(repo, hookset.PREFIXES, _INCLUDE)
     chained = tuple(name for name in (*hookset.OURS, *hookset.OTHERS) if _has_theirs(setting, name))
     return Installed(setting.place, setting.folder, setting.theirs, chained, changed)
 
@@ -133,7 +133,7 @@ def uninstall(repo: Repository) -> Removed:
         PlannerError: E_BUSY.
     """
     manifest = _manifest(repo)
-    changed = includes.cut(repo, hookset.PREFIXES, _INCLUDE)
+    changed = conditional_include.cut(repo, hookset.PREFIXES, _INCLUDE)
     left: list[str] = []
     folder = _taken(repo, manifest)
     if folder is not None:
@@ -177,7 +177,9 @@ def status(repo: Repository) -> Status:
 def _setting(repo: Repository, *, ordinary: bool) -> Setting:
     """What is to be baked in, as things are now."""
     ours = str(repo.private("hooks"))
-    values = [each for each in includes.hooks_paths(repo) if each.scope not in ("worktree", "command")]
+    values = [
+        each for each in conditional_include.hooks_paths(repo) if each.scope not in ("worktree", "command")
+    ]
     values = [each for each in values if each.value != ours and not each.origin.endswith("/" + _INCLUDE)]
     if ordinary and values and values[-1].scope != "local":
         raise PlannerError(
@@ -307,7 +309,7 @@ def _write_text(path: Path, text: str) -> bool:
     data = os.fsencode(text)
     if path.is_file() and path.read_bytes() == data:
         return False
-    whole.put(path, data)
+    atomic_file.put(path, data)
     return True
 
 
@@ -455,7 +457,7 @@ def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
     # Where refs are kept in another way, a made-up HEAD cannot be asked about.
     files = repo.config("extensions.refStorage") in (None, "files")
     for branch in _PROBES if files else ():
-        values = includes.hooks_paths(repo, branch)
+        values = conditional_include.hooks_paths(repo, branch)
         last = values[-1] if values else None
         if last is None or last.value != str(setting.folder):
             why = f"'{last.value}' from '{last.origin}' wins" if last else "the include is gone"
@@ -467,7 +469,7 @@ def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
                 pattern,
                 INSTALL,
             )
-    for place, value in includes.worktree_values(repo):
+    for place, value in conditional_include.worktree_values(repo):
         yield Finding(
             "error",
             "hooks-overridden",

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.flows.staged import DOCUMENTS
 from git_planner.judging.commits import STANDARD
+from git_planner.resources import shipped
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import ALWAYS, wide_globs
-from git_planner.shipped import shipped
 
 Place = Literal["include", "ordinary"]
 
@@ -192,7 +192,7 @@ def put(path: Path, content: Content) -> bool:
     if digest_of(path) == digest(content):
         return False
     if not isinstance(content, Link):
-        whole.put(path, content, 0o777)
+        atomic_file.put(path, content, 0o777)
         return True
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.flows import hooks, merging
 from git_planner.gitio.repository import Repository
+from git_planner.resources import shipped
 from git_planner.rules.refnames import ITER, PLAN, POLICY_FILE, TOURNAMENT
-from git_planner.shipped import shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
         # Cut off half-way it would be kept by the next 'init' as a person's own.
-        whole.put(policy, _template(repo.head_branch()))
+        atomic_file.put(policy, _template(repo.head_branch()))
     # Before the hooks, whose part of the configuration has to be the last one.
     merging.install(repo)
     installed = hooks.install(repo, ordinary=ordinary)

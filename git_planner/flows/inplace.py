@@ -8,7 +8,7 @@ from pathlib import Path
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
-from git_planner.gitio import iteration_tree, worktree
+from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 
 
@@ -27,7 +27,7 @@ def check(repo: Repository) -> Path:
             f"'{repo.common}' is bare and has no worktree to work in",
             hint="leave out '--in-place'",
         )
-    busy = iteration_tree.unfinished(repo)
+    busy = agent_worktree.unfinished(repo)
     if busy is not None:
         raise PlannerError(
             "E_DIRTY",
@@ -68,12 +68,12 @@ def visited(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Itera
 
 def _return(repo: Repository, target: list[str], rescue_ref: str, tell: Tell) -> None:
     try:
-        iteration_tree.mend(repo, ours=False)
+        agent_worktree.mend(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
-        kept = iteration_tree.rescue(repo, repo, rescue_ref, message)
+        kept = agent_worktree.rescue(repo, repo, rescue_ref, message)
         if kept is not None:
             tell(f"kept what was not committed as '{rescue_ref}'")
-            iteration_tree.travel(repo, kept, "HEAD")
+            agent_worktree.travel(repo, kept, "HEAD")
         repo.git.bytes("switch", "--quiet", "--no-guess", *target)
     except PlannerError as error:
         tell(f"could not go back to '{target[-1]}': {error.message}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.rules.documents import canonical_json
@@ -65,5 +65,5 @@ def instrument_of(repo: Repository, commit: str) -> str:
     Raises:
         PlannerError: E_NO_POLICY, E_POLICY.
     """
-    policy = config.policy_at(repo, commit)
+    policy = policy_at(repo, commit)
     return instrument(policy, export.entries(repo, commit, pathspecs(policy.protected)))

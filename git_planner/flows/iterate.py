@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import config
 from git_planner.agents import patches, registry
 from git_planner.agents.contract import Brief, Implementer, Tell, Usage
 from git_planner.agents.prompts import apply_prompt
-from git_planner.config import Settings
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows import inplace, manual, ownership, renewal
 from git_planner.flows.attempt import Attempt, attempt
@@ -22,7 +22,7 @@ from git_planner.flows.current import current_plan
 from git_planner.flows.leavings import Work
 from git_planner.flows.ledger import ledger
 from git_planner.flows.plan import make_iteration
-from git_planner.gitio import iteration_tree, worktree
+from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.iterations import stop
@@ -229,7 +229,7 @@ def carry_out(
         resumed: whether an earlier process has begun it.
     """
     began = time.monotonic()
-    policy = config.policy_at(repo, state.base)
+    policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
     implementer = implementer or registry.implementer(settings.implementer, policy, settings)
     with ownership.held(repo, state.iteration), _place(repo, state, settings, options, tell) as place:
@@ -336,7 +336,7 @@ def _asked(options: Options, settings: Settings | None) -> PlanOptions:
 
 
 def _settings(repo: Repository, policy: Policy, options: Options) -> Settings:
-    return config.settings(
+    return read_settings(
         repo,
         policy=policy,
         plan=options.plan,
@@ -372,7 +372,7 @@ def _best(repo: Repository, plan: str) -> float | None:
 
 def _tidied(repo: Repository, result: IterationResult) -> IterationResult:
     """Remove the worktree of an attempt that a loop has left behind; all that was in it is committed."""
-    place = iteration_tree.at(result.worktree, repo) if result.worktree else None
+    place = agent_worktree.at(result.worktree, repo) if result.worktree else None
     with suppress(PlannerError):
         if place is not None and place.top is not None and not worktree.dirty_paths(place):
             worktree.remove(repo, place.top)

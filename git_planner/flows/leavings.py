@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.trust import shown
-from git_planner.gitio import history, iteration_tree
+from git_planner.gitio import agent_worktree, history
 from git_planner.gitio.git import Result, failure
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
@@ -93,8 +93,8 @@ class Leavings:
             PlannerError: E_GIT, E_NOT_A_REPOSITORY when it cannot be read.
         """
         work = self.work
-        iteration_tree.mend(work.place, ours=work.ours)
-        self.tree = iteration_tree.content(work.place, work.start)
+        agent_worktree.mend(work.place, ours=work.ours)
+        self.tree = agent_worktree.content(work.place, work.start)
         self.tip = work.repo.maybe(work.ref)
         if self.tip is None or not history.is_ancestor(work.repo.git, work.start, self.tip):
             return ("changed: .advisor/state.json (its commit)",)
@@ -115,7 +115,7 @@ class Leavings:
     def put_on(self) -> None:
         """Put HEAD back on the branch, wherever the agent left it."""
         assert self.tip is not None
-        iteration_tree.put_on(self.work.place, self.work.ref, self.tip)
+        agent_worktree.put_on(self.work.place, self.work.ref, self.tip)
 
     def commit(self, message: Message, body: str) -> Result:
         """Commit what lies there, with all hooks.
@@ -130,7 +130,7 @@ class Leavings:
         self.put_on()
         if self.tree == work.repo.resolve(self.tip or work.start, "tree"):
             body = "The agent made the commits before this one itself; this one says where they belong."
-        result = iteration_tree.commit(work.place, self.tree, full(message, body))
+        result = agent_worktree.commit(work.place, self.tree, full(message, body))
         if result.status != 0:
             said = failure(("commit",), result, work.place.git.cwd)
             if said.code == "E_NO_SPACE":
@@ -146,11 +146,11 @@ class Leavings:
         work = self.work
         ref = work.kept(refnames.REFUSED)
         text = full(message, shortened("\n".join(said)))
-        commit = iteration_tree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
-        iteration_tree.put_on(work.place, work.ref, work.start)
+        commit = agent_worktree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
+        agent_worktree.put_on(work.place, work.ref, work.start)
         with suppress(PlannerError):
             # A worktree that cannot be tidied is only left untidy; all that lay in it has been kept.
-            iteration_tree.travel(work.place, iteration_tree.content(work.place, work.start), work.start)
+            agent_worktree.travel(work.place, agent_worktree.content(work.place, work.start), work.start)
         return ref, commit
 
     def _violations(self, tip: str) -> tuple[str, ...]:

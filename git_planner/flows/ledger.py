@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import Tree, parse_tree
@@ -159,7 +159,7 @@ def _save(path: Path, rows: Mapping[str, Row]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}}
-        whole.put(path, canonical_json.dumps_ours(document))
+        atomic_file.put(path, canonical_json.dumps_ours(document))
 
 
 def _unreadable(where: str, error: Exception) -> PlannerError:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from git_planner import process, whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
-from git_planner.shipped import shipped
+from git_planner.host import process
+from git_planner.resources import shipped
 
 
 def pages() -> list[Path]:
@@ -26,7 +27,7 @@ def install(folder: Path) -> list[Path]:
         place = folder / page.parent.name / page.name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole.put(place, page.read_bytes())
+            atomic_file.put(place, page.read_bytes())
         except OSError as error:
             raise _unwritable(place, error) from None
         done.append(place)

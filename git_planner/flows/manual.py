@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner import documents, redact
 from git_planner.agents.contract import Answer, Tell
-from git_planner.config import policy_at
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows import renewal
 from git_planner.flows.base import Base, find_base, taken_numbers, tip_of

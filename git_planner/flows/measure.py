@@ -14,13 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from git_planner import process
 from git_planner.flows import jailed
 from git_planner.flows.confined import Runner, search_path
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
-from git_planner.host import counter, cpu, jail
-from git_planner.host.counter import Counter
+from git_planner.host import cpu_affinity, instruction_counter, jail, process
+from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import metric, test_report, verdict
@@ -80,7 +79,7 @@ def site(repo: Repository, policy: Policy) -> Site:
         "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
     }
     if any(each.source == "instructions" for each in policy.metrics):
-        counting = counter.find(search_path())
+        counting = instruction_counter.find(search_path())
         stable["counter"] = counting.shown if counting else None
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
@@ -90,7 +89,7 @@ def site(repo: Repository, policy: Policy) -> Site:
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _text(value) for name, value in values.items()}
     digest = canonical_json.digest({**stable, **held, "variables": variables})
-    now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu.choose()}
+    now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
     return Site({**stable, "jail": found.shown}, now, digest)
 
 
@@ -225,7 +224,7 @@ class _Run:
 
     def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
         """One run of a metric, on the tree to be measured or on another one."""
-        counting = counter.find(search_path()) if each.source == "instructions" else None
+        counting = instruction_counter.find(search_path()) if each.source == "instructions" else None
         if each.source == "instructions" and counting is None:
             return Refusal(
                 "missing_tool", f"'{each.name}': neither perf nor valgrind counts instructions here"
@@ -253,7 +252,7 @@ class _Run:
         counting: Counter | None = None,
     ) -> process.Finished | Refusal:
         nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
-        with cpu.pinned(cpu.choose() if metric_ and metric_.pin else None) as free:
+        with cpu_affinity.pinned(cpu_affinity.choose() if metric_ and metric_.pin else None) as free:
             ran = self.runner.run(
                 name,
                 argv,

@@ -19,10 +19,10 @@ from git_planner.flows.plan import PACKET_NUMBERS, Question, ask
 from git_planner.flows.preplan import CONTEXT, OPTIONS, RESEARCH, Desk, open_desk
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.resources import shipped
 from git_planner.rules import refnames
 from git_planner.rules.discovery import options as rules
 from git_planner.rules.discovery import research as findings
-from git_planner.shipped import shipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from git_planner.agents.running import PROCESS
+from git_planner.agents.run_program import PROCESS
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.host import identity
+from git_planner.host import process_identity
 from git_planner.rules.documents import canonical_json
 
 OWNER = "owner.json"
@@ -32,7 +32,7 @@ def held(repo: Repository, number: int) -> Iterator[None]:
     """
     place = folder(repo, number) / OWNER
     place.parent.mkdir(parents=True, exist_ok=True)
-    me = identity.identity(os.getpid())
+    me = process_identity.identity(os.getpid())
     assert me is not None
     draft = place.with_name(f"{OWNER}.{os.getpid()}")
     mine = canonical_json.dumps(me.document())
@@ -53,7 +53,7 @@ def held(repo: Repository, number: int) -> Iterator[None]:
 def busy(repo: Repository, number: int) -> int | None:
     """The process that works on an iteration now, or None."""
     who = _read(folder(repo, number) / OWNER)
-    return who.pid if who is not None and identity.alive(who) else None
+    return who.pid if who is not None and process_identity.alive(who) else None
 
 
 def end_leftovers(repo: Repository, number: int) -> list[int]:
@@ -62,7 +62,7 @@ def end_leftovers(repo: Repository, number: int) -> list[int]:
     for file in sorted(folder(repo, number).rglob(PROCESS)):
         who = _read(file)
         if who is not None:
-            ended += identity.end(who)
+            ended += process_identity.end(who)
         file.unlink(missing_ok=True)
     return ended
 
@@ -96,7 +96,7 @@ def _take(place: Path, draft: Path, number: int) -> None:
             os.link(draft, place)
         except FileExistsError:
             who = _read(place)
-            if who is not None and identity.alive(who):
+            if who is not None and process_identity.alive(who):
                 raise PlannerError(
                     "E_BUSY",
                     f"process {who.pid} works on iteration {number}",
@@ -110,8 +110,8 @@ def _take(place: Path, draft: Path, number: int) -> None:
     )
 
 
-def _read(path: Path) -> identity.Identity | None:
+def _read(path: Path) -> process_identity.Identity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         document: Any = canonical_json.loads_ours(path.read_bytes())
-        return identity.identity_from(document)
+        return process_identity.identity_from(document)
     return None

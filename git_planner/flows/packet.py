@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from git_planner import documents, process, redact
+from git_planner import documents, redact
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import jailed
@@ -18,7 +18,7 @@ from git_planner.flows.base import Base
 from git_planner.gitio import export
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
-from git_planner.host import jail
+from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import packet as rules

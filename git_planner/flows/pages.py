@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import git_planner
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
@@ -194,7 +194,7 @@ class Pages:
         place = self._place(name)
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole.put(place, canonical_json.compact(kept))
+            atomic_file.put(place, canonical_json.compact(kept))
 
     def _place(self, name: str) -> Path:
         return self.repo.private("cache", "pages", self.plan, name)

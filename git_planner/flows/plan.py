@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from git_planner import config, documents
+from git_planner import documents
 from git_planner.agents import registry
 from git_planner.agents.contract import Answer, AnswerKind, Planner, Request, Tell
 from git_planner.agents.prompts import prompt
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.flows import renewal
 from git_planner.flows.base import taken_numbers
@@ -177,7 +178,7 @@ class Question:
 
     kind: AnswerKind
     campaign: Campaign
-    settings: config.Settings
+    settings: Settings
     packet: Mapping[str, Any]
     folder: Path
 

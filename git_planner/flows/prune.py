@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows import ownership
 from git_planner.flows.iterations import Iteration, of_task, survey
 from git_planner.flows.resume import is_ours
-from git_planner.gitio import iteration_tree, worktree
+from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
 from git_planner.rules import refnames
@@ -78,7 +78,7 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
         tell: progress.
         dry_run: only say what would be removed.
     """
-    folder = config.settings(repo).worktrees
+    folder = read_settings(repo).worktrees
     by_branch = {each.branch: each for each in survey(repo) if each.branch}
     places = []
     known = worktree.listing(repo)
@@ -128,7 +128,7 @@ def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) ->
 
 def _why_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
     """Why a worktree that is there may not go: work that is only in it, or somebody in it."""
-    there = iteration_tree.at(place.path, repo)
+    there = agent_worktree.at(place.path, repo)
     if iteration.phase != "recorded" and not of_task(iteration):
         return f"the iteration is not finished ({iteration.phase})"
     if there is None:

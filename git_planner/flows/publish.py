@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import config, redact
+from git_planner import redact
 from git_planner.agents.contract import Tell
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.best import best_record
 from git_planner.flows.current import current_plan
@@ -138,7 +140,7 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
             f"iteration {found.number} has no valid record ({found.phase})",
             hint="list iterations with 'git iterate list'",
         )
-    return _Source(found, found.state, top, config.policy_at(repo, found.state.base))
+    return _Source(found, found.state, top, policy_at(repo, found.state.base))
 
 
 def _base(repo: Repository, branch: str) -> str:
@@ -251,7 +253,7 @@ def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: boo
 
 
 def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
-    where = config.settings(repo).remote
+    where = read_settings(repo).remote
     ref = refnames.HEADS + name
     there = remote.listing(repo, where, ref).get(ref)
     if there == commit:

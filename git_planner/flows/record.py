@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.flows import renewal, trust
 from git_planner.flows.candidate import weigh
 from git_planner.flows.ledger import ledger
@@ -85,7 +85,7 @@ def record_failure(
     Raises:
         PlannerError: E_NO_POLICY, E_POLICY, and what writing raises.
     """
-    policy = config.policy_at(repo, state.base)
+    policy = policy_at(repo, state.base)
     subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
     said = ", ".join(f"'{each.split(': ', 1)[-1]}'" for each in violations[:3]) or next(
         (note.splitlines()[0] for note in notes if note), ""

@@ -17,7 +17,7 @@ from git_planner.flows.runs import Run
 from git_planner.flows.tasks import message, read_tasks, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
-from git_planner.host import identity
+from git_planner.host import process_identity
 from git_planner.rules import refnames
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
@@ -117,6 +117,6 @@ def _end(repo: Repository, run: Run, tell: Tell) -> None:
 
 
 def _why(run: Run) -> str:
-    if run.process is not None and run.process.boot != identity.boot():
+    if run.process is not None and run.process.boot != process_identity.boot():
         return "the machine was restarted during its run"
     return "its delegator died during its run"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows import runs, sharing
@@ -151,7 +151,7 @@ class RemoteClaims:
     def _note(self, task: str, oid: str) -> None:
         place = self._won(task)
         place.parent.mkdir(parents=True, exist_ok=True)
-        whole.put(place, oid.encode())
+        atomic_file.put(place, oid.encode())
 
     def _won(self, task: str) -> Path:
         return self.repo.private("claimed", self.where.replace("/", "%"), self.plan, task)

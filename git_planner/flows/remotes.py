@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import config
+from git_planner.config.settings import read_settings
 from git_planner.flows import merging
 from git_planner.flows.reconcile import SEEN
 from git_planner.gitio import remote
@@ -51,7 +51,7 @@ def setup(repo: Repository, name: str | None) -> RemoteSetup:
     Raises:
         PlannerError: E_REMOTE when there is no such remote; E_BUSY.
     """
-    used = config.settings(repo).remote
+    used = read_settings(repo).remote
     name = name or used
     remote.url(repo, name)
     key = f"remote.{name}.fetch"
@@ -72,7 +72,7 @@ def remove(repo: Repository, name: str | None) -> RemoteSetup:
     Raises:
         PlannerError: E_BUSY.
     """
-    name = name or config.settings(repo).remote
+    name = name or read_settings(repo).remote
     key = f"remote.{name}.fetch"
     there = _values(repo, key)
     ours = [each for each in _refspecs(name, ()) if each in there]

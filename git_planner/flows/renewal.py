@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows import trust
 from git_planner.flows.instrument import instrument_of
@@ -143,7 +143,7 @@ def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
 
 
 def _base(repo: Repository, found: Due) -> Subject:
-    policy = config.policy_at(repo, found.base)
+    policy = policy_at(repo, found.base)
     return Subject(found.base, None, None, False, found.base, policy, found.plan, ("the trusted base",))
 
 

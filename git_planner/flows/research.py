@@ -10,10 +10,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from git_planner import config, redact
+from git_planner import redact
 from git_planner.agents import registry
 from git_planner.agents.contract import Researcher, Sheet, Tell, Written
 from git_planner.agents.prompts import text as fixed
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.campaign import PlanOptions
 from git_planner.flows.preplan import RESEARCH, Desk, open_desk
@@ -87,7 +88,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     """
     desk = open_desk(repo, PlanOptions(plan=options.plan, goal_text=options.goal))
     base = desk.campaign.base
-    settings = config.settings(
+    settings = read_settings(
         repo,
         policy=base.policy,
         researcher=options.researcher,

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows import ownership
 from git_planner.flows.iterate import IterationResult, Options, carry_out, interruptible
 from git_planner.flows.iterations import WORDS, Iteration, find, of_task, survey
 from git_planner.flows.record import Recorded, record, record_failure
 from git_planner.flows.why import record_of
-from git_planner.gitio import history, iteration_tree, worktree
+from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.planning.directive import State
@@ -121,7 +121,7 @@ def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> Recorded:
     reason = said[0] if said and said[0] in REASONS else "implementer_failed"
     lines = history.message(repo.git, found.refused).split("\n\n")[1:-1]
     body = tuple(line for part in lines for line in part.splitlines())
-    place = iteration_tree.left_at(found.worktree, repo) if found.worktree else None
+    place = agent_worktree.left_at(found.worktree, repo) if found.worktree else None
     if found.start is not None and (place is None or _ours(repo, place)):
         _clear(repo, found, place, tell)
     return record_failure(
@@ -145,7 +145,7 @@ def _again(repo: Repository, found: Iteration, options: Options, tell: Tell) -> 
             f"iteration {found.number} was planned in another clone",
             hint="resume it there, or start a new one with 'git iterate'",
         )
-    place = iteration_tree.left_at(found.worktree, repo) if found.worktree else None
+    place = agent_worktree.left_at(found.worktree, repo) if found.worktree else None
     if place is not None and not _ours(repo, place):
         raise PlannerError(
             "E_CHECKED_OUT",
@@ -165,26 +165,26 @@ def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: T
     ref, rescue = refnames.HEADS + found.branch, f"{refnames.INTERRUPTED}{found.number:04d}"
     tip = repo.maybe(ref) or found.start
     if place is not None and place.top is not None:
-        iteration_tree.mend(place, ours=True)
-        tree = iteration_tree.content(place, found.start)
+        agent_worktree.mend(place, ours=True)
+        tree = agent_worktree.content(place, found.start)
     else:
         tree = repo.resolve(tip, "tree")
     if found.refused is None and (tip != found.start or tree != repo.resolve(found.start, "tree")):
         message = f"{found.branch}: what an interrupted attempt had done\n"
-        iteration_tree.keep(repo, rescue, tree, tip, message)
+        agent_worktree.keep(repo, rescue, tree, tip, message)
         tell(f"kept what the interrupted attempt had done as '{rescue}'")
     if place is not None and place.top is not None:
         worktree.remove(repo, place.top)
-    folder = config.settings(repo).worktrees
+    folder = read_settings(repo).worktrees
     for each in worktree.listing(repo):
         # One whose folder is gone would keep its branch from being checked out again.
         if each.branch == ref and is_ours(folder, each.path) and not each.path.exists():
             worktree.remove(repo, each.path)
-    iteration_tree.put_branch(repo, ref, found.start)
+    agent_worktree.put_branch(repo, ref, found.start)
 
 
 def _ours(repo: Repository, place: Repository) -> bool:
-    return place.top is not None and is_ours(config.settings(repo).worktrees, place.top)
+    return place.top is not None and is_ours(read_settings(repo).worktrees, place.top)
 
 
 def is_ours(folder: Path, path: Path) -> bool:

@@ -14,7 +14,7 @@ from git_planner.flows.runs import Run
 from git_planner.flows.tasks import read_tasks
 from git_planner.flows.tasks import resume as put_back
 from git_planner.gitio.repository import Repository
-from git_planner.host import identity
+from git_planner.host import process_identity
 
 # Statuses in which a task waits for somebody, so that it can be delegated again.
 _STOPPED = ("blocked", "needs_input", "agent_done", "review_ready")
@@ -160,7 +160,7 @@ def again(repo: Repository, run_id: str, tell: Tell) -> Examined:
 
 def _finding(repo: Repository, run: Run) -> Finding:
     who = runs.agent_of(repo, run)
-    living = identity.left(who) if who is not None and not run.far else []
+    living = process_identity.left(who) if who is not None and not run.far else []
     return Finding(
         run=run,
         verdict=runs.verdict(repo, run),

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from git_planner import redact, whole
-from git_planner.agents.running import PROCESS, STDERR, STDOUT
+from git_planner import atomic_file, redact
+from git_planner.agents.run_program import PROCESS, STDERR, STDOUT
 from git_planner.flows.holding import here
 from git_planner.gitio.repository import Repository
-from git_planner.host import identity
-from git_planner.host.identity import Identity
+from git_planner.host import process_identity
+from git_planner.host.process_identity import Identity
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
 from git_planner.rules.timestamps import between, written
@@ -85,7 +85,7 @@ class Run:
     @property
     def delegated(self) -> bool:
         """Whether its delegator, a process of this machine, still runs."""
-        return self.host == here() and self.process is not None and identity.alive(self.process)
+        return self.host == here() and self.process is not None and process_identity.alive(self.process)
 
     @property
     def far(self) -> bool:
@@ -146,7 +146,7 @@ def save(repo: Repository, run: Run) -> Run:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Put a document in the place of another one."""
-    whole.put(path, canonical_json.dumps(dict(document)))
+    atomic_file.put(path, canonical_json.dumps(dict(document)))
 
 
 def load(place: Path) -> Run | None:
@@ -154,7 +154,7 @@ def load(place: Path) -> Run | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         document = json.loads((place / META).read_bytes())
         fields = {name: document[name] for name in Run.__dataclass_fields__}
-        process = fields["process"] and identity.identity_from(fields["process"])
+        process = fields["process"] and process_identity.identity_from(fields["process"])
         run = Run(**{**fields, "process": process, "argv": tuple(fields["argv"])})
         task_number(run.task)
         return run if run.run == place.name else None
@@ -196,14 +196,14 @@ def last_beat(repo: Repository, run: Run) -> str | None:
 def agent_of(repo: Repository, run: Run) -> Identity | None:
     """The process of a run's agent, as it was noted when it was started; None when it has ended."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return identity.identity_from(json.loads((folder(repo, run.run) / PROCESS).read_bytes()))
+        return process_identity.identity_from(json.loads((folder(repo, run.run) / PROCESS).read_bytes()))
     return None
 
 
 def end_agent(repo: Repository, run: Run) -> list[int]:
     """End a run's agent and all that it started, after checking that they are; return their numbers."""
     who = agent_of(repo, run)
-    return identity.end(who) if who is not None and not run.far else []
+    return process_identity.end(who) if who is not None and not run.far else []
 
 
 def last_words(repo: Repository, run: Run, most: int = 10) -> list[str]:
@@ -221,7 +221,7 @@ def thread_of(repo: Repository, run: Run) -> str | None:
     """The thread of a run's agent: kept at its end, and before that read off what codex prints."""
     if run.thread is not None:
         return run.thread
-    from git_planner.agents.codex_events import Events
+    from git_planner.agents.codex.events import Events
 
     events = Events()
     with suppress(OSError), open(folder(repo, run.run) / STDOUT, "rb") as file:

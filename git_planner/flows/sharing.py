@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows import ledger
 from git_planner.flows.current import current_plan
@@ -77,7 +77,7 @@ def pull(repo: Repository, where: str | None, plan: str | None, tell: Tell, *, e
         PlannerError: E_REMOTE; E_NO_PLAN when the remote has no such plan; E_JSON, E_SCHEMA when what it has
             is broken; E_MERGE for what a person has to settle; E_CHECKED_OUT, E_CONFLICT.
     """
-    source = where or config.settings(repo).remote
+    source = where or read_settings(repo).remote
     there = remote.listing(repo, source, refnames.HEADS + refnames.PLAN + "*")
     if every:
         wanted = sorted(name for name in map(_plan_of, there) if name)
@@ -114,7 +114,7 @@ def push(
     Raises:
         PlannerError: as `pull`; E_NO_PLAN when it is not here; E_CONFLICT when others kept being faster.
     """
-    source = where or config.settings(repo).remote
+    source = where or read_settings(repo).remote
     here = history.refs(repo.git, refnames.HEADS)
     wanted = sorted(name for name in map(_plan_of, here) if name) if every else [current_plan(repo, plan)]
     here = _heads(repo, wanted)

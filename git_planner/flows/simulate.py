@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.stats.pairs import Pairs
@@ -29,7 +29,7 @@ def simulate(metric: str | None, trials: int, campaigns: int, random: Random) ->
 
 def _pairs(name: str) -> Pairs:
     repo = open_repository()
-    policy = config.policy_at(repo, repo.resolve("HEAD"))
+    policy = policy_at(repo, repo.resolve("HEAD"))
     for metric in policy.metrics:
         if metric.name == name:
             return metric.pairs

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import redact, whole
+from git_planner import atomic_file, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.spec_source import Source, UnreadableError, WorkingTree, opened, working_tree
 from git_planner.gitio.repository import Repository
+from git_planner.resources import shipped
 from git_planner.rules import refnames
 from git_planner.rules.specs import change as specs
 from git_planner.rules.specs.change import Change, folder
 from git_planner.rules.specs.items import Fault
-from git_planner.shipped import shipped
 
 _MOST_FILES = 200
 # An error is no report: 'validate' tells all faults.
@@ -240,7 +240,7 @@ def _write(tree: WorkingTree, change: str | None, files: Mapping[str, bytes], *,
             continue
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole.put(place, files[path])
+            atomic_file.put(place, files[path])
         except OSError as error:
             raise PlannerError("E_DIRTY", f"'{path}' cannot be written: {error.strerror}") from None
         written.append(path)

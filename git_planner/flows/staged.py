@@ -104,14 +104,15 @@ def judge_document(path: str, data: bytes) -> None:
     Raises:
         PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
     """
-    from git_planner import config, documents
+    from git_planner import documents
+    from git_planner.config.policy_file import parse_policy
     from git_planner.rules.documents.extract_json import extract
     from git_planner.rules.plans.pages import is_page
     from git_planner.rules.refnames import POLICY_FILE
 
     where, name = _shown(path), os.path.basename(path)
     if path == POLICY_FILE:
-        config.parse_policy(data, where)
+        parse_policy(data, where)
     elif name == "directive.json":
         # An empty one lies in the pack that a person takes to a chat window.
         if data.strip() != b"{}":
@@ -149,7 +150,7 @@ def _check_first(branch: str) -> None:
 
 def _keep(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
-    from git_planner import whole
+    from git_planner import atomic_file
     from git_planner.rules.guard.guard import guarded_globs
     from git_planner.rules.refnames import POLICY_FILE
 
@@ -164,7 +165,9 @@ def _keep(planner: str, patterns: Sequence[str]) -> None:
     folder = os.path.join(planner, "guards")
     try:
         os.makedirs(folder, exist_ok=True)
-        whole.put(os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+        atomic_file.put(
+            os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+        )
     except OSError:
         # A full or read-only disk makes the next commit slower, not less guarded.
         return

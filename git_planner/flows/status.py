@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.campaign import read_plan
 from git_planner.flows.current import current_plan
@@ -106,7 +106,7 @@ def _record(current: Iteration | None, rows: Sequence[Record]) -> Record | None:
 def _rule(repo: Repository, current: Iteration | None, rows: Sequence[Record]) -> packets.FamilyRule | None:
     if current is None or current.state is None or repo.maybe(current.state.base) is None:
         return None
-    return packets.family_rule(rows, config.policy_at(repo, current.state.base).families)
+    return packets.family_rule(rows, policy_at(repo, current.state.base).families)
 
 
 def show(repo: Repository, name: str | None) -> Iteration:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import config
 from git_planner.agents.contract import Tell
+from git_planner.config.policy_file import policy_at
 from git_planner.flows.advance import Advanced, Prove, advance_plan
 from git_planner.flows.campaign import plan_edits, plan_in
 from git_planner.flows.current import current_plan
@@ -107,7 +107,7 @@ def _records(repo: Repository, plan: str) -> Prove:
         if any(each.attempt == task.attempt and each.commit == commit for each in task.evidence):
             return task, None
         record = find(repo, plan, valid[commit])
-        correctness = config.policy_at(repo, record.base).correctness
+        correctness = policy_at(repo, record.base).correctness
         if correctness is None or any(each != correctness.run for each in task.verify):
             return task, None
         seconds = record.seconds.get("correctness", 0.0)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from git_planner import config, documents
+from git_planner import documents
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
@@ -86,12 +88,12 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
     found = _state(repo, commit, branch)
     if found is None:
         base, policy = _outside(repo, commit)
-        name = config.settings(repo, policy=policy, plan=plan).plan
+        name = read_settings(repo, policy=policy, plan=plan).plan
         return Subject(commit, branch, None, False, base, policy, name)
     state, confirmed = found
-    policy = config.policy_at(repo, state.base)
+    policy = policy_at(repo, state.base)
     newer = _taken_in(Judge(repo).know(state.base, policy), state.base, commit)
-    base, policy = (newer, config.policy_at(repo, newer)) if newer else (state.base, policy)
+    base, policy = (newer, policy_at(repo, newer)) if newer else (state.base, policy)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
     name = refnames.check_plan_name(plan or state.plan)
     return Subject(commit, branch or state.branch, state, confirmed, base, policy, name, notes)
@@ -196,7 +198,7 @@ def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:
     for tip in known[1]:
         base = history.merge_base(repo.git, commit, tip)
         if base is not None:
-            return base, config.policy_at(repo, base)
+            return base, policy_at(repo, base)
     raise _no_base(repo, f"'{commit[:12]}' has no commit in common with '{known[0]}'")
 
 

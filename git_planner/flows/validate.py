@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner import config, documents
+from git_planner import documents
+from git_planner.config.policy_file import parse_policy
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -83,7 +84,7 @@ def judge_document(data: bytes, where: str) -> Judged:
     """Judge a document of any kind by the kind that its 'schema' says."""
     if where.endswith((".yml", ".yaml")):
         try:
-            config.parse_policy(data, where)
+            parse_policy(data, where)
         except PlannerError as error:
             return Judged("policy", where, error.details or (error.message,))
         return Judged("policy", where, ())

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from git_planner import process
 from git_planner.errors import PlannerError
+from git_planner.host import process
 
 PROGRAM = "bwrap"
 # Where a measured program finds its folders. Always the same place: a path's length moves the stack about.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from git_planner import config
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
@@ -104,7 +104,7 @@ class Judge:
             # Commits that follow each other mostly have the same policy, and reading one takes a while.
             entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
             if entry not in self._policies:
-                self._policies[entry] = config.policy_at(self.repo, commit) if entry else None
+                self._policies[entry] = policy_at(self.repo, commit) if entry else None
             self._rules[commit] = Rule(commit, self._policies[entry])
         return self._rules[commit]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from git_planner import whole
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
@@ -153,7 +153,7 @@ class Moves:
         place = self.folder / ref
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            whole.put(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+            atomic_file.put(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
         except OSError:
             # A full or read-only disk makes the next move slower, not less guarded.
             return

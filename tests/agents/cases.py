@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from git_planner import config, documents
+from git_planner import documents
 from git_planner.agents.contract import AnswerKind, Brief, Request
 from git_planner.agents.prompts import prompt
+from git_planner.config.policy_file import parse_policy
 from git_planner.rules.planning import planning_plan
 from git_planner.rules.planning.directive import directive_from
 from git_planner.rules.policy.policy import Policy
@@ -190,7 +191,7 @@ def policy(agents: str = "{}") -> Policy:
         "metrics: [{name: cycles, run: ['true'], pattern: '(\\d+)', better: lower}]\n"
         f"agents: {agents}\n"
     )
-    return config.parse_policy(text.encode(), "the policy of the tests")
+    return parse_policy(text.encode(), "the policy of the tests")
 
 
 def outcome(folder: Path, number: int) -> dict[str, Any]:

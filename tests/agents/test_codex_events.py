@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from git_planner.agents.codex_events import FAILURES, HINTS, Events, classify, judge
+from git_planner.agents.codex.events import FAILURES, HINTS, Events, classify, judge
 from git_planner.agents.contract import Usage
 from git_planner.errors import CODES, PlannerError
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 
 
 def events(*lines: object) -> Events:

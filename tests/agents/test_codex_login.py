@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.agents.codex_login import (
+from git_planner.agents.codex.login import (
     LoginKind,
     api_login,
     implementing_home,
@@ -14,7 +14,7 @@ from git_planner.agents.codex_login import (
     planning_home,
     read_env_file,
 )
-from git_planner.config import settings
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from tests.agents.cases import variables
 from tests.lab import Lab
@@ -56,7 +56,7 @@ def test_an_env_file_that_is_none(tmp_path: Path) -> None:
 
 def test_the_home_for_implementing(lab: Lab) -> None:
     with variables(**NONE):
-        own = settings(lab.repo)
+        own = read_settings(lab.repo)
         assert implementing_home(own, lab.path) is None
         (lab.path / ".codex_home").mkdir()
         assert implementing_home(own, lab.path) == lab.path / ".codex_home"
@@ -65,25 +65,25 @@ def test_the_home_for_implementing(lab: Lab) -> None:
         assert implementing_home(own, lab.worktree("linked", "other")) == lab.path / ".codex_home"
         with variables(CODEX_HOME="/some/home"):
             assert implementing_home(own, lab.path) == Path("/some/home")
-            assert implementing_home(settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
+            assert implementing_home(read_settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
     assert implementing_home(own, lab.root) is None
 
 
 def test_the_home_for_planning(lab: Lab) -> None:
     with variables(**NONE):
-        own = settings(lab.repo)
+        own = read_settings(lab.repo)
         (lab.path / ".codex_home").mkdir()
         assert planning_home(own, lab.path) == lab.path / ".codex_home"
         (lab.path / ".codex_home_api").mkdir()
         assert planning_home(own, lab.path) == lab.path / ".codex_home_api"
         with variables(CODEX_HOME_PLANNER="/planner"):
             assert planning_home(own, lab.path) == Path("/planner")
-            assert planning_home(settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
+            assert planning_home(read_settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
 
 
 def test_keys_in_their_order(lab: Lab) -> None:
     with variables(**NONE):
-        own = settings(lab.repo)
+        own = read_settings(lab.repo)
         found = []
         (lab.path / ".env").write_text("OPENAI_API_KEY=four\n")
         found.append(api_login(own, lab.path))
@@ -116,13 +116,13 @@ def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
         assert own_provider(home) == name
     (home / "config.toml").write_text('model_provider = "stub"')
     with variables(**NONE):
-        login = api_login(settings(lab.repo, codex_home_api=str(home)), lab.path)
+        login = api_login(read_settings(lab.repo, codex_home_api=str(home)), lab.path)
     assert (login.home, login.kind, login.env) == (home, LoginKind.PROVIDER, {"CODEX_HOME": str(home)})
 
 
 def test_no_codex_is_told(lab: Lab) -> None:
     with variables(**NONE), pytest.raises(PlannerError) as caught:
-        api_login(settings(lab.repo, codex="/no/codex"), lab.path)
+        api_login(read_settings(lab.repo, codex="/no/codex"), lab.path)
     assert (caught.value.code, caught.value.message) == ("E_MISSING_TOOL", "'/no/codex' does not exist")
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("npm install --global @openai/codex")

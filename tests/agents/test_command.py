@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.agents.answer_loop import PlanningAgent
 from git_planner.agents.command import CommandImplementer, CommandTransport
-from git_planner.agents.planning import PlanningAgent
 from git_planner.errors import PlannerError
-from git_planner.process import related
+from git_planner.host.process import related
 from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, request, variables
 

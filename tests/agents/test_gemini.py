@@ -9,7 +9,7 @@ import pytest
 
 from git_planner.agents.gemini import read_answer
 from git_planner.errors import PlannerError
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 
 NOISE = (
     "Warning: 256-color support not detected. At least 256-color support is recommended.\n"

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner import documents
+from git_planner.agents.answer_loop import PlanningAgent, Turn
 from git_planner.agents.contract import AnswerKind
 from git_planner.agents.offline import Offline
-from git_planner.agents.planning import PlanningAgent, Turn
 from git_planner.rules.planning import planning_plan
 from tests.agents.cases import Told, packet, request
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
-from git_planner.agents.planning import PlanningAgent, Reply, Turn
 from git_planner.agents.prompts import text
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import PASSING_AGENT

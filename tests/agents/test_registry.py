@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from git_planner.agents import registry
-from git_planner.config import settings
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from tests.agents.cases import policy
 from tests.lab import Lab
@@ -17,7 +17,7 @@ COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
 
 
 def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
-    rules, own = policy(COMMANDS), settings(lab.repo)
+    rules, own = policy(COMMANDS), read_settings(lab.repo)
     assert [registry.planner(name, rules, own).name for name in registry.PLANNERS] == [*registry.PLANNERS]
     made = [registry.implementer(name, rules, own).name for name in registry.IMPLEMENTERS]
     assert made == [*registry.IMPLEMENTERS] == ["codex", "command", "patches"]
@@ -25,18 +25,18 @@ def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
 
 def test_an_unknown_name_lists_the_known_ones(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
-        registry.planner("clod", policy(), settings(lab.repo))
+        registry.planner("clod", policy(), read_settings(lab.repo))
     assert caught.value.code == "E_AGENT"
     assert caught.value.message == "'clod' is not a known planner"
     assert caught.value.hint == "known: api, codex, command, offline"
     with pytest.raises(PlannerError, match="'offline' is not a known implementer"):
-        registry.implementer("offline", policy(), settings(lab.repo))
+        registry.implementer("offline", policy(), read_settings(lab.repo))
 
 
 @pytest.mark.parametrize("role", ["planner", "implementer"])
 def test_a_command_without_a_program_names_the_key(lab: Lab, role: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        getattr(registry, role)("command", policy(), settings(lab.repo))
+        getattr(registry, role)("command", policy(), read_settings(lab.repo))
     assert caught.value.code == "E_POLICY"
     assert caught.value.message == f"the policy names no program for the {role} 'command'"
     assert caught.value.hint == f"set 'agents: command: {role}:' in '.git-planner.yml'"

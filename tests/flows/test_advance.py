@@ -15,7 +15,7 @@ from git_planner.flows import hooks
 from git_planner.flows.advance import plan_setting
 from git_planner.flows.claims import Claimant, claim_task
 from git_planner.flows.current import current_plan
-from git_planner.host.identity import Identity, identity
+from git_planner.host.process_identity import Identity, identity
 from git_planner.rules.timestamps import later
 from tests.lab import Lab, Ran
 from tests.workshop import workshop

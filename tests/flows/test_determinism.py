@@ -7,7 +7,7 @@ import os
 import pytest
 
 from git_planner.flows.record import record
-from git_planner.host import counter
+from git_planner.host import instruction_counter
 from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import iteration
@@ -36,7 +36,7 @@ def measured(lab: Lab) -> Record:
 @pytest.fixture
 def tool(lab: Lab) -> str:
     """What counts instructions here."""
-    found = counter.find(lab.env["PATH"])
+    found = instruction_counter.find(lab.env["PATH"])
     if found is None:
         pytest.skip("neither perf nor valgrind counts instructions on this machine")
     return found.tool

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from git_planner import config
+from git_planner.config.policy_file import parse_policy
 from git_planner.flows.init import initialise
-from git_planner.shipped import shipped
+from git_planner.resources import shipped
 from tests.hooks.place import tree_bytes
 from tests.lab import Lab
 
@@ -49,20 +49,20 @@ def test_the_policy_is_the_template_and_valid(lab: Lab) -> None:
     initialise(lab.repo)
     written = (lab.path / ".git-planner.yml").read_bytes()
     assert written == (shipped("templates") / "policy.yml").read_bytes()
-    assert config.parse_policy(written, "policy").base == "main"
+    assert parse_policy(written, "policy").base == "main"
 
 
 @pytest.mark.parametrize("branch", ["trunk", "release/1.x", "null", "1.0", "it's", "ümlaut"])
 def test_the_base_is_the_branch_one_is_on(lab: Lab, branch: str) -> None:
     lab.git("checkout", "-q", "-b", branch)
     initialise(lab.repo)
-    assert config.parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == branch
+    assert parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == branch
 
 
 def test_a_branch_of_ours_is_no_base(lab: Lab) -> None:
     lab.git("checkout", "-q", "-b", "iter/0001-x")
     initialise(lab.repo)
-    assert config.parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == "main"
+    assert parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == "main"
 
 
 def test_a_policy_that_is_there_stays(lab: Lab) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from git_planner.config import policy_at
+from git_planner.config.policy_file import policy_at
 from git_planner.flows import measure
 from git_planner.flows.plan import PlanOptions, make_iteration
 from git_planner.flows.record import Recorded, record

@@ -13,8 +13,8 @@ from pathlib import Path
 from git_planner.errors import PlannerError
 from git_planner.flows import ownership
 from git_planner.gitio.repository import open_repository
-from git_planner.host import identity
-from git_planner.host.identity import Identity
+from git_planner.host import process_identity
+from git_planner.host.process_identity import Identity
 from git_planner.rules.documents import canonical_json
 from tests.lab import Lab
 
@@ -26,20 +26,22 @@ def dead(lab: Lab, number: int) -> Path:
     """Leave an iteration to a process that is no more."""
     place = ownership.folder(lab.repo, number) / ownership.OWNER
     place.parent.mkdir(parents=True)
-    place.write_bytes(canonical_json.dumps(Identity(2**22 + 1, 1.0, identity.boot(), "gone").document()))
+    place.write_bytes(
+        canonical_json.dumps(Identity(2**22 + 1, 1.0, process_identity.boot(), "gone").document())
+    )
     return place
 
 
 def work(start: float) -> None:
     """Take one iteration after the other, each at its time, and say so on stdout when another is inside."""
-    repo, alive = open_repository(), identity.alive
+    repo, alive = open_repository(), process_identity.alive
 
     def slowly(who: Identity) -> bool:
         found = alive(who)
         time.sleep(random.uniform(0, 0.004))
         return found
 
-    identity.alive = slowly
+    process_identity.alive = slowly
     for number in ROUNDS:
         inside = Path(f"inside-{number}")
         time.sleep(max(0.0, start + number * 0.05 - time.time()))

@@ -12,7 +12,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.claims import Claimant, claim_task, claims, release_task
 from git_planner.flows.tasks import read_tasks
-from git_planner.host.identity import Identity, identity
+from git_planner.host.process_identity import Identity, identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.timestamps import later

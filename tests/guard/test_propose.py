@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from git_planner.config import policy_at
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows import hooks, trust
 from git_planner.flows.base import find_base

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from git_planner.host.identity import alive, end, identity, identity_from, left
+from git_planner.host.process_identity import alive, end, identity, identity_from, left
 
 
 @pytest.fixture

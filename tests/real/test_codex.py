@@ -22,13 +22,13 @@ from typing import Any
 import psutil
 import pytest
 
-from git_planner.agents.codex import CodexImplementer, CodexTransport, api_planner, codex_planner
-from git_planner.agents.codex_login import LoginKind, chatgpt_login, login_kind
+from git_planner.agents.answer_loop import PlanningAgent
+from git_planner.agents.codex.agents import CodexImplementer, CodexTransport, api_planner, codex_planner
+from git_planner.agents.codex.login import LoginKind, chatgpt_login, login_kind
 from git_planner.agents.contract import Answer, Request, Usage
-from git_planner.agents.planning import PlanningAgent
-from git_planner.config import Settings, settings
+from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
-from git_planner.process import alive
+from git_planner.host.process import alive
 from git_planner.rules.iterations.stop import PASSING_AGENT
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
 from tests.doubles import responses
@@ -73,7 +73,7 @@ def running(home: Path) -> list[psutil.Process]:
 
 
 def own(lab: Lab, home: Path, **flags: Any) -> Settings:
-    return settings(lab.repo, codex=str(CODEX), codex_home=home, codex_home_api=home, **flags)
+    return read_settings(lab.repo, codex=str(CODEX), codex_home=home, codex_home_api=home, **flags)
 
 
 def planner(lab: Lab, home: Path) -> PlanningAgent:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.agents.answer_loop import Reply
 from git_planner.agents.contract import Sheet
 from git_planner.agents.gemini import GeminiTransport
-from git_planner.agents.planning import Reply
 from git_planner.errors import PlannerError
 from tests.agents.cases import variables
 from tests.doubles import gemini as stub

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.flows.options import problems
+from git_planner.resources import shipped
 from git_planner.rules.discovery import options as rules
-from git_planner.shipped import shipped
 from tests import preplan, samples
 
 LINES = samples.TEXTS.map(lambda text: " ".join(text.split())).filter(bool)

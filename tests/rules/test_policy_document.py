@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from git_planner import config
+from git_planner.config.policy_file import parse_policy
 from git_planner.rules.policy.model_rule import GEMINI, ModelRule
 from git_planner.rules.policy.policy import (
     AgentSettings,
@@ -45,7 +45,7 @@ CRITICS = Critics(
 
 
 def test_a_full_policy_becomes_its_typed_value() -> None:
-    policy = config.parse_policy(json.dumps(samples.POLICY).encode(), "p.yml")
+    policy = parse_policy(json.dumps(samples.POLICY).encode(), "p.yml")
     found = policy._asdict()
     assert found == {
         "base": "main",
@@ -87,21 +87,21 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
 
 
 def test_a_small_policy_gets_the_defaults() -> None:
-    policy = config.parse_policy(JUDGED.encode(), "p.yml")
+    policy = parse_policy(JUDGED.encode(), "p.yml")
     assert policy.correctness == Correctness(("make", "test"), "junit", (), 600.0)
     assert policy.guarded == (".git-planner.yml",)
     assert (policy.base, policy.metric, policy.prompt_budget) == ("main", None, 60_000)
     assert policy.families == Families((), 2, 3, 10.0)
     assert (policy.agents, policy.stop) == (AgentSettings(), Stop())
     assert policy.goal == "Improve the code and keep every test passing."
-    timed = config.parse_policy((HEAD + METRIC.format(more="pattern: '(a)'")).encode(), "p.yml")
+    timed = parse_policy((HEAD + METRIC.format(more="pattern: '(a)'")).encode(), "p.yml")
     assert timed.goal == "Make 'm' lower and keep every test passing."
-    long = config.parse_policy((JUDGED + "families: {streak: 5}").encode(), "p.yml")
+    long = parse_policy((JUDGED + "families: {streak: 5}").encode(), "p.yml")
     assert long.families == Families((), 5, 5, 10.0)
 
 
 def test_critics_have_defaults_and_a_rule_can_be_replaced() -> None:
-    policy = config.parse_policy(JUDGED.encode(), "p.yml")
+    policy = parse_policy(JUDGED.encode(), "p.yml")
     assert policy.critics.of("gemini") == CriticSettings("gemini-3-pro-preview", 900.0, GEMINI)
     assert policy.critics.of("codex") == policy.critics.of("command") == CriticSettings(None, 900.0, None)
     assert (policy.critics.budget, policy.agents.critic, policy.agents.researcher) == (
@@ -110,6 +110,6 @@ def test_critics_have_defaults_and_a_rule_can_be_replaced() -> None:
         "codex",
     )
     rule = "critics: {codex: {models: {family: gpt, min_version: '6.1', refuse: [mini], as_of: 2027-01-01}}}"
-    policy = config.parse_policy((JUDGED + rule).encode(), "p.yml")
+    policy = parse_policy((JUDGED + rule).encode(), "p.yml")
     assert policy.critics.codex.models == ModelRule("gpt", "6.1", (), ("mini",), "2027-01-01")
     assert policy.critics.gemini.models == GEMINI

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from git_planner import process
-from git_planner.config import Settings
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import environment
 from git_planner.gitio.repository import open_repository
+from git_planner.host import process
 
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 HOME, API_HOME = ".codex_home", ".codex_home_api"

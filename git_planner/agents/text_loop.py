@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from git_planner import redact
+from git_planner.agents.answer_loop import OUTCOME, Reply, final, fresh_folder, tokens
 from git_planner.agents.contract import Sheet, Tell, Usage, Written
-from git_planner.agents.planning import OUTCOME, Reply, final, fresh_folder, tokens
 from git_planner.agents.prompts import again_prompt
-from git_planner.agents.running import PROMPT, keep
+from git_planner.agents.run_program import PROMPT, keep
 from git_planner.errors import PlannerError
 
 ATTEMPTS = 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from git_planner.agents.contract import Usage
 from git_planner.errors import PlannerError
-from git_planner.process import Finished
+from git_planner.host.process import Finished
 
 # The first pattern that is found decides; the words are codex's own (0.150 to 0.169) and the service's.
 FAILURES: tuple[tuple[str, str], ...] = (

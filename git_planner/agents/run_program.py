@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from git_planner import process, redact, whole
+from git_planner import atomic_file, redact
 from git_planner.gitio.git import environment
-from git_planner.host.identity import expected, identity
-from git_planner.process import Finished, Started
+from git_planner.host import process
+from git_planner.host.process import Finished, Started
+from git_planner.host.process_identity import expected, identity
 from git_planner.rules.documents import canonical_json
 
 PROMPT, COMMAND, PROCESS, STDOUT, STDERR = "prompt.md", "command.json", "process.json", "stdout", "stderr"
@@ -81,4 +82,4 @@ def keep(path: Path, content: str | Mapping[str, Any]) -> None:
         data = redact.text(content).encode("utf-8", "replace")
     else:
         data = canonical_json.dumps(redact.document(content))
-    whole.put(path, data, 0o600)
+    atomic_file.put(path, data, 0o600)

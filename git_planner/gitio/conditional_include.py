@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.gitio.git import Git
+from git_planner.gitio.managed_block import Section, rewrite
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.sections import Section, rewrite
 from git_planner.gitio.worktree import listing
 
 _SECTION = Section("hooks", rb"(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*")

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from git_planner import process
+from git_planner.host import process
 
 if TYPE_CHECKING:
     import psutil

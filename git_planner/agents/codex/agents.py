@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from git_planner import redact
-from git_planner.agents.codex_events import Events, judge
-from git_planner.agents.codex_login import Login, api_login, chatgpt_login, told_how_to_install
+from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
+from git_planner.agents.codex.events import Events, judge
+from git_planner.agents.codex.login import Login, api_login, chatgpt_login, told_how_to_install
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
-from git_planner.agents.planning import PlanningAgent, Reply, Turn
-from git_planner.agents.running import run_agent
-from git_planner.agents.writing import WritingAgent
-from git_planner.config import Settings
+from git_planner.agents.run_program import run_agent
+from git_planner.agents.text_loop import WritingAgent
+from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy.policy import Policy
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from git_planner import process
 from git_planner.errors import PlannerError
+from git_planner.host import process
 from git_planner.rules.measuring.metric import Tool, read_count
 from git_planner.rules.measuring.verdict import Refusal
 

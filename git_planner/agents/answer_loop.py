@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from git_planner import documents, redact
 from git_planner.agents.contract import Answer, AnswerKind, Request, Tell, Usage
 from git_planner.agents.prompts import retry_prompt
-from git_planner.agents.running import PROMPT, keep
+from git_planner.agents.run_program import PROMPT, keep
 from git_planner.errors import PlannerError
 from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,

@@ -1,0 +1,1 @@
+"""The codex CLI as planner, implementer, researcher and critic."""

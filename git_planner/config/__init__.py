@@ -1,0 +1,1 @@
+"""The policy of a commit, and the settings of a person."""

@@ -1,0 +1,93 @@
+"""Read and validate the policy file of a commit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from git_planner import documents
+from git_planner.config.yaml_subset import (
+    MAX_POLICY_BYTES,
+    SCHEMA_HINT,
+    policy_too_large,
+    read_yaml,
+    unusable_policy,
+)
+from git_planner.errors import PlannerError
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from git_planner.gitio.repository import Repository
+
+
+_OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
+    """Read a policy file.
+
+    Args:
+        data: its content.
+        where: what to call it in an error, such as 'HEAD:.git-planner.yml'.
+        judged: the schema is known to accept these very bytes.
+
+    Raises:
+        PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
+    """
+    from git_planner.rules.policy.parse import policy_from, policy_problems
+
+    document = read_yaml(data, where, judged=judged)
+    if not isinstance(document, dict):
+        raise unusable_policy(where, "holds no keys and values", hint="make one with 'git planner init'")
+    faults = [] if judged else documents.validate("policy", document)
+    faults = faults or policy_problems(document)
+    if faults:
+        raise PlannerError(
+            "E_POLICY", f"'{where}' is not a valid policy: {faults[0]}", hint=SCHEMA_HINT, details=faults
+        )
+    return policy_from(document)
+
+
+def policy_at(repo: Repository, commit: str) -> Policy:
+    """The policy that a commit holds.
+
+    Args:
+        repo: the repository.
+        commit: an object id, or any name of a commit.
+
+    Raises:
+        PlannerError: E_NO_POLICY when there is none; E_POLICY when it cannot be used.
+    """
+    oid = commit if _OID.fullmatch(commit) else repo.resolve(commit)
+    with repo.git.batch() as batch:
+        found = batch.info(f"{oid}:{refnames.POLICY_FILE}")
+        data = batch.read(found[0]) if found and found[1] == "blob" and found[2] <= MAX_POLICY_BYTES else None
+    where = f"{oid[:12]}:{refnames.POLICY_FILE}"
+    if found is None:
+        raise PlannerError(
+            "E_NO_POLICY",
+            f"commit '{oid[:12]}' has no '{refnames.POLICY_FILE}'",
+            hint="make one with 'git planner init' and commit it",
+        )
+    if found[1] != "blob":
+        raise unusable_policy(where, f"is a {found[1]}, not a file")
+    if data is None:
+        raise policy_too_large(where, found[2])
+    mark = _mark(repo, data)
+    policy = parse_policy(data, where, judged=mark.exists())
+    # Only a convenience: without it the schema is asked again.
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return policy
+
+
+def _mark(repo: Repository, data: bytes) -> Path:
+    """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
+    judge = canonical_json.compact(documents.schema("policy"))
+    return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())

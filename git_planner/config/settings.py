@@ -1,0 +1,193 @@
+"""A person's settings: flag, environment, git configuration, policy, default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules import refnames
+from git_planner.rules.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from git_planner.gitio.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A person's settings for one repository, each from the first place that has it.
+
+    `worktrees` is the folder for the worktrees of iterations. `codex` is the program, by name or path;
+    `codex_home` its CODEX_HOME for planning and implementing, `codex_home_api` the one for planning by API
+    key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the time between two
+    signs of life of a run. `patches` is the folder of diffs behind the 'patches' implementer. None: not set.
+    """
+
+    plan: str
+    worktrees: Path
+    remote: str
+    codex: str
+    codex_home: Path | None
+    codex_home_api: Path | None
+    codex_profile: str | None
+    planner: str
+    implementer: str
+    planner_model: str | None
+    implementer_model: str | None
+    implementer_effort: str | None
+    planner_timeout: float
+    implementer_timeout: float
+    attempts: int
+    patches: Path | None
+    gemini: str
+    researcher: str
+    researcher_model: str | None
+    researcher_timeout: float
+    critic: str
+    heartbeat: float
+
+
+_PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
+_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat")
+
+
+def config_key(setting: str) -> str:
+    """The git config key of a setting: 'planner.codexHome'."""
+    first, *rest = setting.split("_")
+    return f"planner.{first}{''.join(each.capitalize() for each in rest)}"
+
+
+def variable(setting: str) -> str:
+    """The environment variable of a setting: 'GIT_PLANNER_CODEX_HOME'."""
+    return f"GIT_PLANNER_{setting.upper()}"
+
+
+def read_settings(
+    repo: Repository,
+    *,
+    policy: Policy | None = None,
+    environ: Mapping[str, str] = os.environ,
+    **flags: Any,
+) -> Settings:
+    """A person's settings: flag, environment, git config (worktree, local, global), policy, default.
+
+    Args:
+        repo: the repository.
+        policy: the trusted policy, when the caller has one.
+        environ: the environment to look into.
+        flags: what the command line says; None is the same as not said.
+
+    Raises:
+        PlannerError: E_USAGE naming the place of a value that does not fit; E_NAME for a plan's name.
+    """
+    unknown = sorted(set(flags) - {each.name for each in fields(Settings)})
+    if unknown:
+        raise TypeError(f"not settings: {', '.join(unknown)}")
+    configured = _git_config(repo)
+    low = {**_defaults(repo), **_from_policy(repo, policy)}
+    found: dict[str, Any] = {}
+    for each in fields(Settings):
+        name, key = each.name, config_key(each.name)
+        if flags.get(name) is not None:
+            found[name] = _typed(name, flags[name], f"--{name.replace('_', '-')}")
+        elif environ.get(variable(name)):
+            found[name] = _typed(name, environ[variable(name)], variable(name))
+        elif configured.get(key.lower()):
+            found[name] = _typed(name, configured[key.lower()], key)
+        else:
+            found[name] = low.get(name)
+    refnames.check_plan_name(found["plan"])
+    return Settings(**found)
+
+
+def _typed(name: str, value: Any, source: str) -> Any:
+    if name in _PATHS:
+        return Path(value).expanduser().absolute()
+    try:
+        if name in _SECONDS:
+            seconds = float(value)
+            if not 0 < seconds <= 604_800:
+                raise ValueError
+            return seconds
+        if name == "attempts":
+            count = int(value)
+            if not 1 <= count <= 20:
+                raise ValueError
+            return count
+    except ValueError:
+        wanted = (
+            "a whole number from 1 to 20" if name == "attempts" else "seconds, more than 0, at most a week"
+        )
+        raise PlannerError(
+            "E_USAGE",
+            f"'{source}' is '{str(value)[:60]}', which is not {wanted}",
+            hint=f"unset it or correct it, as with 'git config {config_key(name)} …'",
+        ) from None
+    return str(value)
+
+
+def _git_config(repo: Repository) -> dict[str, str]:
+    """All planner.* keys, lower case; git lists them from global to worktree, so the last one counts."""
+    result = repo.git.run("config", "--null", "--get-regexp", r"^planner\.")
+    found: dict[str, str] = {}
+    if result.status == 0:
+        for entry in os.fsdecode(result.stdout).split("\0"):
+            key, _, value = entry.partition("\n")
+            found[key.lower()] = value
+    return found
+
+
+def _defaults(repo: Repository) -> dict[str, Any]:
+    return {
+        "plan": "default",
+        "worktrees": _beside(repo),
+        "remote": "origin",
+        "codex": "codex",
+        "planner": "codex",
+        "implementer": "codex",
+        "planner_timeout": 900.0,
+        "implementer_timeout": 1800.0,
+        "attempts": 3,
+        "gemini": "gemini",
+        "researcher": "codex",
+        "researcher_timeout": 2700.0,
+        "critic": "gemini",
+        "heartbeat": 10.0,
+    }
+
+
+def _from_policy(repo: Repository, policy: Policy | None) -> dict[str, Any]:
+    if policy is None:
+        return {}
+    agents = policy.agents
+    said = {
+        name: getattr(agents, name)
+        for name in (
+            "planner",
+            "implementer",
+            "planner_model",
+            "implementer_model",
+            "planner_timeout",
+            "implementer_timeout",
+            "attempts",
+            "researcher",
+            "researcher_model",
+            "researcher_timeout",
+            "critic",
+        )
+    }
+    if agents.patches is not None and repo.top is not None:
+        said["patches"] = repo.top / agents.patches
+    return said
+
+
+def _beside(repo: Repository) -> Path:
+    """The folder beside the repository where its iterations' worktrees go by default."""
+    if repo.top is not None and repo.git_dir == repo.common:
+        home = repo.top
+    else:
+        home = repo.common.parent if repo.common.name == ".git" else repo.common
+    return home.with_name(home.name.removesuffix(".git") + ".iter")

@@ -1,0 +1,154 @@
+"""Read YAML as JSON would be read. The only door to PyYAML.
+
+No tags, anchors or aliases, no dates, no 'yes' for true, no key twice.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from git_planner.errors import PlannerError
+from git_planner.rules.documents import canonical_json
+
+if TYPE_CHECKING:
+    pass
+
+
+MAX_POLICY_BYTES = 256 * 1024
+MAX_DEPTH = 20
+SCHEMA_HINT = "see the schema with 'git planner schema policy'"
+
+
+def read_yaml(data: bytes, where: str, *, judged: bool = False) -> Any:
+    """Read YAML as the JSON document it stands for.
+
+    Args:
+        data: its bytes.
+        where: what to call it in an error.
+        judged: these very bytes are known to be read.
+
+    Raises:
+        PlannerError: E_POLICY with the reason, line and column.
+    """
+    import yaml
+
+    if len(data) > MAX_POLICY_BYTES:
+        raise policy_too_large(where, len(data))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unusable_policy(where, f"is not UTF-8 (byte {error.start})") from None
+    try:
+        if not judged:
+            _check_events(text, where)
+        document = yaml.load(text, Loader=_loader())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise unusable_policy(where, f"cannot be read: {error.problem or error.context}", mark) from None
+    except yaml.YAMLError as error:
+        reason = getattr(error, "reason", None) or "it cannot be read"
+        raise unusable_policy(where, f"cannot be read: {reason}") from None
+    if judged:
+        return document
+    try:
+        # What JSON cannot carry has no digest: halves of surrogate pairs, for one.
+        canonical_json.compact(document)
+    except (PlannerError, ValueError) as error:
+        raise unusable_policy(where, f"cannot be written as JSON: {error}") from None
+    return document
+
+
+def _check_events(text: str, where: str) -> None:
+    """Refuse what could blow up or surprise, before anything is built. Streams; never recurses."""
+    import yaml
+
+    depth = documents_seen = 0
+    for event in yaml.parse(text, Loader=_base_loader()):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise unusable_policy(where, "uses anchors and aliases, which are not read", event.start_mark)
+        if tag := getattr(event, "tag", None):
+            raise unusable_policy(where, f"uses the tag '{tag[:60]}', which is not read", event.start_mark)
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents_seen += 1
+            if documents_seen > 1:
+                raise unusable_policy(where, "holds more than one document", event.start_mark)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise unusable_policy(where, f"is nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _base_loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+# The scalars of JSON, by the characters they may start with; all else is text.
+_DIGITS = "-+.0123456789"
+_WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
+_POWER = r"[eE][-+]?[0-9]+"
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    "null": (r"~|null|Null|NULL|", [*"~nN", ""]),
+    "int": (_WHOLE, [*_DIGITS]),
+    "float": (rf"{_WHOLE}(?:\.[0-9]*(?:{_POWER})?|{_POWER})|[-+]?\.[0-9]+(?:{_POWER})?", [*_DIGITS]),
+}
+
+
+@cache
+def _loader() -> Any:
+    """A loader that makes what JSON knows, and nothing else."""
+
+    class JsonLoader(_base_loader()):  # type: ignore[misc]
+        yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    for kind, (pattern, first) in _SCALARS.items():
+        JsonLoader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{pattern})\Z"), first)
+    JsonLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+    JsonLoader.add_constructor("tag:yaml.org,2002:int", _number)
+    JsonLoader.add_constructor("tag:yaml.org,2002:float", _number)
+    return JsonLoader
+
+
+def _mapping(loader: Any, node: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise _refused("a key is not text; write it in quotes", key_node)
+        if key in made:
+            raise _refused(f"the key '{key[:60]}' appears twice", key_node)
+        made[key] = loader.construct_object(value_node, deep=True)
+    return made
+
+
+def _number(_loader: Any, node: Any) -> int | float:
+    whole = node.tag.endswith(":int")
+    # No more than 20 characters of a whole number are looked at: Python itself refuses thousands of digits.
+    value = int(node.value[:20]) if whole else float(node.value)
+    if not math.isfinite(value) or (whole and (len(node.value) > 20 or not -(2**63) <= value < 2**63)):
+        raise _refused("a number is too large", node)
+    return value
+
+
+def _refused(what: str, node: Any) -> Exception:
+    import yaml
+
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+
+
+def unusable_policy(where: str, what: str, mark: Any = None, *, hint: str = SCHEMA_HINT) -> PlannerError:
+    """Return the error for a policy that cannot be used, with the line and column of `mark`."""
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+    return PlannerError("E_POLICY", f"'{where}' {what}{place}", hint=hint)
+
+
+def policy_too_large(where: str, size: int) -> PlannerError:
+    """Return the error for a policy of `size` bytes, which is more than is read."""
+    return unusable_policy(where, f"has {size:,} bytes; at most {MAX_POLICY_BYTES:,} are read")
