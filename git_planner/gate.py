@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
             raise PlannerError(
                 "E_USAGE", f"'{stage}' is not a hook of ours", hint="see 'git planner hooks -h'"
             )
-        from git_planner.flows.staged import check_documents, check_guard
+        from git_planner.flows.guard.staged import check_documents, check_guard
 
         check_guard(planner)
         check_documents()
@@ -75,7 +75,7 @@ def follow(stage: str, what: str) -> int:
     from git_planner.gitio.repository import open_repository
 
     if stage == MESSAGE:
-        from git_planner.flows.naming import check_message
+        from git_planner.flows.tasks.commit_message import check_message
 
         try:
             check_message(open_repository(), what)
@@ -84,7 +84,7 @@ def follow(stage: str, what: str) -> int:
                 return _report(error)
             raise
         return 0
-    from git_planner.flows.advance import advance_branch
+    from git_planner.flows.tasks.follow_branch import advance_branch
 
     for found in advance_branch(open_repository(), what):
         for name in found.unknown:
@@ -109,9 +109,9 @@ def check_moves(planner: str, lines: bytes) -> None:
     """
     from pathlib import Path
 
+    from git_planner.flows.guard.compare_trees import Judge
+    from git_planner.flows.guard.ref_updates import Moves, parse_moves
     from git_planner.gitio.repository import open_repository
-    from git_planner.judging.commits import Judge
-    from git_planner.judging.moves import Moves, parse_moves
 
     folder = Path(planner, "guards")
     Moves(Judge(open_repository()), folder).check(parse_moves(os.fsdecode(lines)))

@@ -27,8 +27,7 @@ BELOW = {
     "gitio": {"errors"},
     "documents": {"errors", "rules"},
     "config": {"errors", "rules", "documents", "gitio"},
-    "judging": {"errors", "rules", "gitio", "documents", "config"},
-    "gate": {"errors", "rules", "gitio", "documents", "config", "judging"},
+    "gate": {"errors", "rules", "gitio", "documents", "config"},
     "agents": {"errors", "rules", "gitio", "documents", "config", "host"},
     "host": {"errors", "rules", "gitio", "documents", "config"},
     "engines": {"errors", "rules", "gitio", "documents", "config", "host"},
@@ -39,7 +38,7 @@ for _part in ("config", "agents", "host", "engines"):
 BELOW["gate"].add("flows")
 BELOW["redact"] = {"errors", "atomic_file"}
 BELOW["atomic_file"] = set()
-for _part in ("agents", "host", "judging", "gate"):
+for _part in ("agents", "host", "gate"):
     BELOW[_part].add("atomic_file")
 BELOW["agents"].add("redact")
 BELOW["resources"] = {"errors"}

@@ -21,7 +21,7 @@ from git_planner.cli import COMMANDS, DEFAULTS, group
 from git_planner.cli.reference.__main__ import pages
 from git_planner.config.policy_file import parse_policy
 from git_planner.errors import EXIT_MEANING
-from git_planner.flows.demo import make_repository
+from git_planner.flows.setup.demo import make_repository
 from tests.lab import Lab
 
 ROOT = Path(__file__).parents[1]

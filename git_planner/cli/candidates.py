@@ -14,20 +14,20 @@ Found = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def _plans(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.ledger import plans
+    from git_planner.flows.records.ledger import plans
 
     return ((name, "") for name in plans(repo))
 
 
 def _tasks(repo: Repository, context: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.tasks import read_briefs
+    from git_planner.flows.tasks.edit import read_briefs
 
     _, found = read_briefs(repo, context.params.get("plan"))
     return ((each.id, f"{each.status}: {each.title}") for each in found)
 
 
 def _iterations(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.iterations import WORDS, survey
+    from git_planner.flows.iterations.list_iterations import WORDS, survey
 
     return ((str(each.number), WORDS[each.phase]) for each in survey(repo))
 

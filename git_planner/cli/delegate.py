@@ -21,8 +21,8 @@ from git_planner.cli.shared import (
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.delegate import Delegated
-    from git_planner.flows.run_doctor import Examined, Finding
+    from git_planner.flows.delegation.delegate import Delegated
+    from git_planner.flows.delegation.inspect_runs import Examined, Finding
 
 IMPLEMENTERS = ("codex", "command", "patches")
 APPROVALS = ("never", "untrusted", "on-failure", "on-request")
@@ -74,7 +74,7 @@ def delegate(*, remote: str | None, no_remote: bool, as_json: bool, **given: Any
 
     The status is 0 when every task that was begun is done, or none was ready; else 1.
     """
-    from git_planner.flows import delegate as flow
+    from git_planner.flows.delegation import delegate as flow
 
     repo = open_repository()
     where = None if no_remote else remote or shared_remote(repo)
@@ -98,7 +98,7 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
 
     A run is 'alive', 'stalled' (no sign of life any more), 'dead' (its delegator is gone) or 'ended'.
     """
-    from git_planner.flows import run_doctor as flow
+    from git_planner.flows.delegation import inspect_runs as flow
 
     repo = open_repository()
     if (is_end or rerun) and run_id is None:

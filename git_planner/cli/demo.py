@@ -29,7 +29,7 @@ def demo(folder: Path | None, as_json: bool) -> int:
     It needs no network and no account, and stays for inspection. DIR must be new or empty; without it a fresh
     temporary folder is made.
     """
-    from git_planner.flows.demo import demo as run
+    from git_planner.flows.setup.demo import demo as run
 
     done = run(folder, hush if as_json else tell)
     if as_json:
@@ -67,7 +67,7 @@ LOOK_AROUND = (
 def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     """Draw the deciding metric over the iterations of a plan."""
     from git_planner.config.settings import read_settings
-    from git_planner.flows.ledger import ledger
+    from git_planner.flows.records.ledger import ledger
     from git_planner.report import plot as draw
 
     repo = open_repository()

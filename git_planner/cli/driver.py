@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0 when it is merged; 1 when a person has to settle it, with conflict markers in the file.
     """
-    from git_planner.flows.merging import merge_file
+    from git_planner.flows.sharing.merge_driver import merge_file
 
     base, ours, theirs, path = argv
     done = merge_file(Path(base), Path(ours), Path(theirs), path)

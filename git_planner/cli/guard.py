@@ -26,8 +26,8 @@ def check(
 
     What is staged is checked as the hooks do, and refused in their words, with status 3.
     """
-    from git_planner.flows import check as flow
-    from git_planner.flows.staged import check_documents, check_guard
+    from git_planner.flows.guard import check_range as flow
+    from git_planner.flows.guard.staged import check_documents, check_guard
 
     repo = open_repository()
     if sum((staged, range_ is not None, receive)) > 1:
@@ -83,7 +83,7 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
 
     The branch starts from the base branch. Your files, your index and your branch stay as they are.
     """
-    from git_planner.flows.guard import propose as run
+    from git_planner.flows.guard.propose import propose as run
 
     done = run(open_repository(), message, paths)
     if as_json:
@@ -102,7 +102,7 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
 @json_option
 def ci(where: str, write: bool, as_json: bool) -> int:
     """Print the template of a workflow that runs the checks, or of a server's pre-receive hook."""
-    from git_planner.flows.guard import template
+    from git_planner.flows.guard.propose import template
 
     made = template(open_repository() if write else None, where)
     if as_json:

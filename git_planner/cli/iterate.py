@@ -67,7 +67,7 @@ def _with(options: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., An
 @json_option
 def once(is_loop: bool, as_json: bool, **given: Any) -> int:
     """Plan, implement, commit and record one change, in a worktree of its own; or a loop of them."""
-    from git_planner.flows import iterate
+    from git_planner.flows.iterations import iterate
 
     repo = open_repository()
     stops = {
@@ -95,7 +95,7 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
 @json_option
 def resume(number: int | None, as_json: bool, **given: Any) -> int:
     """Go on with an interrupted iteration: NUMBER, or the only one that is unfinished."""
-    from git_planner.flows import resume as flow
+    from git_planner.flows.iterations import resume as flow
 
     done = flow.resume(open_repository(), number, _options(given), tell)
     lines = [f"iteration {done.number}: {done.did}" if done.number else done.did]
@@ -110,7 +110,7 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
 @json_option
 def list_(plan: str | None, as_json: bool) -> int:
     """List all iterations: number, plan, phase, verdict, value and worktree."""
-    from git_planner.flows.iterations import survey
+    from git_planner.flows.iterations.list_iterations import survey
 
     found = survey(open_repository(), plan)
     rows = [("no.", "slug", "plan", "phase", "verdict", "value", "worktree")]
@@ -141,8 +141,8 @@ def list_(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(number: int, as_json: bool) -> int:
     """Show one iteration: its directive, its record and the logs that were kept."""
-    from git_planner.flows.iterations import WORDS
-    from git_planner.flows.why import show as flow
+    from git_planner.flows.iterations.list_iterations import WORDS
+    from git_planner.flows.iterations.provenance import show as flow
 
     found = flow(open_repository(), number)
     lines = [f"iteration {number}: {WORDS[found.iteration.phase]}"]
@@ -160,8 +160,8 @@ def show(number: int, as_json: bool) -> int:
 @json_option
 def why(name: str, as_json: bool) -> int:
     """Say which iteration, directive and record led to a commit."""
-    from git_planner.flows.why import HOW
-    from git_planner.flows.why import why as flow
+    from git_planner.flows.iterations.provenance import HOW
+    from git_planner.flows.iterations.provenance import why as flow
 
     found = flow(open_repository(), name)
     if found.iteration is None or found.how is None:
@@ -178,7 +178,7 @@ def why(name: str, as_json: bool) -> int:
 @json_option
 def prune(dry_run: bool, as_json: bool) -> int:
     """Remove the worktrees of finished iterations that are clean, and say what all take on the disk."""
-    from git_planner.flows.prune import prune as flow
+    from git_planner.flows.iterations.prune import prune as flow
 
     done = flow(open_repository(), hush, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
@@ -203,7 +203,7 @@ def prune(dry_run: bool, as_json: bool) -> int:
 @json_option
 def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
     """Make a branch for a pull request: one commit of the code only, on the policy's base."""
-    from git_planner.flows.publish import publish as flow
+    from git_planner.flows.iterations.publish import publish as flow
 
     if body is not None:
         check_place(body)
@@ -225,7 +225,7 @@ def best() -> None:
 @json_option
 def best_ensure(plan: str | None, as_json: bool) -> int:
     """Create the rolling best, or bring it forward to the remote's and to its base."""
-    from git_planner.flows import best as flow
+    from git_planner.flows.iterations import best as flow
 
     done = flow.ensure(open_repository(), plan, tell)
     _give(done.document(), [f"{done.branch} {done.commit[:12]}: {done.did}"], as_json=as_json)
@@ -237,7 +237,7 @@ def best_ensure(plan: str | None, as_json: bool) -> int:
 @json_option
 def best_tag(plan: str | None, as_json: bool) -> int:
     """Tag the commit of the best record, if its tag is missing."""
-    from git_planner.flows import best as flow
+    from git_planner.flows.iterations import best as flow
 
     done = flow.tag(open_repository(), plan)
     word = "made" if done.made else "is there already"
@@ -253,7 +253,7 @@ def best_tag(plan: str | None, as_json: bool) -> int:
 @json_option
 def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, as_json: bool) -> int:
     """Publish best, tags and ledger in one atomic push, and settle a lost race."""
-    from git_planner.flows import best as flow
+    from git_planner.flows.iterations import best as flow
 
     done = flow.push(
         open_repository(),
@@ -270,7 +270,7 @@ def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, 
 
 
 def _options(given: dict[str, Any]) -> Any:
-    from git_planner.flows.iterate import Options
+    from git_planner.flows.iterations.iterate import Options
 
     same = ("planner", "implementer", "plan", "goal", "threshold", "slug", "from_ref", "model", "in_place")
     return Options(

@@ -19,7 +19,7 @@ def lint(plan: str | None, as_json: bool) -> int:
     what the base branch changed in a task's scopes since the commit that its work starts from. Exit status 1
     when something is wrong; overlaps, drift and warnings are only told.
     """
-    from git_planner.flows.lint import lint as run
+    from git_planner.flows.tasks.lint import lint as run
 
     found = run(open_repository(), plan)
     if as_json:

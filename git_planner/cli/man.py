@@ -27,15 +27,15 @@ def install(to: Path | None, remove: bool, as_json: bool) -> int:
     Needed where the installer does not, as 'uv tool'. Without '--to' they go to 'man' in $XDG_DATA_HOME
     (~/.local/share), where man looks when ~/.local/bin is on the path.
     """
-    from git_planner.flows import manpages
+    from git_planner.flows.setup import man_pages
 
     folder = to or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "man"
-    done = manpages.remove(folder) if remove else manpages.install(folder)
+    done = man_pages.remove(folder) if remove else man_pages.install(folder)
     if as_json:
         emit({"schema": "git-planner/man-pages@1", "removed": remove, "pages": [str(each) for each in done]})
         return DONE
     for each in done:
         say(f"{'removed' if remove else 'installed'} '{each}'")
-    if not remove and not manpages.found():
+    if not remove and not man_pages.found():
         tell(f"man does not look into '{folder}' yet: add it to MANPATH, as in MANPATH='{folder}:'")
     return DONE

@@ -14,7 +14,7 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.noise import Found
+    from git_planner.flows.measuring.noise import Found
     from git_planner.rules.stats.simulation import Evidence
 
 
@@ -38,7 +38,7 @@ def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json
     Campaigns of candidates that change nothing, and of candidates that are better by one or two standard
     deviations of a single run, are gone through with noise of several kinds.
     """
-    from git_planner.flows.simulate import simulate as run
+    from git_planner.flows.measuring.simulate import simulate as run
 
     found = run(metric, trials, campaigns, Random(seed))
     if as_json:
@@ -61,7 +61,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     Done once for each instrument and environment. A 'min_gain' in the policy that is less than twice the
     noise is refused, now and by 'git record'.
     """
-    from git_planner.flows.noise import noise as run
+    from git_planner.flows.measuring.noise import noise as run
 
     done = run(open_repository(), plan=plan, runs=runs, force=force, tell=hush if as_json else tell)
     if as_json:

@@ -26,10 +26,10 @@ from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.campaign import PlanOptions
-    from git_planner.flows.listing import Listed
-    from git_planner.flows.plan import Planned, Steps
-    from git_planner.flows.status import Status
+    from git_planner.flows.iterations.status import Status
+    from git_planner.flows.planning.ask_planner import Planned, Steps
+    from git_planner.flows.planning.campaign import PlanOptions
+    from git_planner.flows.plans.list_plans import Listed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +84,7 @@ def planning(command: F) -> F:
 
 
 def _ask(planner: str, kind: str, as_json: bool, asked: dict[str, Any]) -> int:
-    from git_planner.flows.plan import make_iteration, make_planning_plan
+    from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
 
     options, repo = _options(planner=planner, **asked), open_repository()
     if kind == "directive":
@@ -97,7 +97,7 @@ def _ask(planner: str, kind: str, as_json: bool, asked: dict[str, Any]) -> int:
 
 
 def _options(**asked: Any) -> PlanOptions:
-    from git_planner.flows.campaign import PlanOptions
+    from git_planner.flows.planning.campaign import PlanOptions
 
     return PlanOptions(**asked)
 
@@ -161,8 +161,8 @@ def manual() -> None:
 @asking
 def pack(as_json: bool, **asked: Any) -> int:
     """Put packet, prompt, schema and an empty answer on a branch 'plan/NNNN-slug'."""
-    from git_planner.flows.manual import DIRECTIVE, PROMPT
-    from git_planner.flows.manual import pack as run
+    from git_planner.flows.planning.manual import DIRECTIVE, PROMPT
+    from git_planner.flows.planning.manual import pack as run
 
     packed = run(open_repository(), _options(**asked), tell)
     if as_json:
@@ -199,8 +199,8 @@ def apply(
 
     ANSWER is a file, '-' for stdin, or a packet's branch. Without it the answer is the one on the branch.
     """
-    from git_planner.flows.manual import AnswerRefused
-    from git_planner.flows.manual import apply as run
+    from git_planner.flows.planning.manual import AnswerRefused
+    from git_planner.flows.planning.manual import apply as run
 
     if answer is not None and answer != "-" and not Path(answer).is_file() and answer.startswith("plan/"):
         answer, from_ref = None, answer
@@ -224,7 +224,7 @@ def apply(
 
 
 def _pasted(source: str) -> tuple[str, bytes]:
-    from git_planner.flows.manual import PASTED_BYTES
+    from git_planner.flows.planning.manual import PASTED_BYTES
 
     if source == "-":
         return "stdin", sys.stdin.buffer.read(PASTED_BYTES + 1)
@@ -252,7 +252,7 @@ def _give(text: str, reply: str | None) -> None:
 @json_option
 def status(plan: str | None, as_json: bool) -> int:
     """Show the current attempt of a plan and where the plan stands."""
-    from git_planner.flows.status import status as run
+    from git_planner.flows.iterations.status import status as run
 
     found = run(open_repository(), plan)
     if as_json:
@@ -312,7 +312,7 @@ def _cut(text: str, most: int) -> str:
 @json_option
 def list_plans(as_json: bool) -> int:
     """List all plans with their tasks, records and best."""
-    from git_planner.flows.listing import listing
+    from git_planner.flows.plans.list_plans import listing
 
     plans, packets = listing(open_repository())
     if as_json:
@@ -347,7 +347,7 @@ def _row(plan: Listed) -> str:
 @json_option
 def show(ref: str | None, as_json: bool) -> int:
     """Show the directive of an iteration: its number, branch or commit; else the current one's."""
-    from git_planner.flows.status import show as run
+    from git_planner.flows.iterations.status import show as run
 
     found = run(open_repository(), ref)
     assert found.state is not None
@@ -386,7 +386,7 @@ def validate(what: str, as_json: bool) -> int:
 
     Exit status 1 when it is not valid, with one line a fault: a JSON pointer and what is wrong there.
     """
-    from git_planner.flows.validate import judge_document, load
+    from git_planner.flows.setup.validate_document import judge_document, load
     from git_planner.rules.documents.canonical_json import MAX_BYTES
 
     if what == "-":

@@ -26,7 +26,7 @@ def init(ordinary: bool, as_json: bool) -> int:
 
     The hooks go with 'git planner hooks uninstall', the driver with 'git planner remote setup --remove'.
     """
-    from git_planner.flows.init import initialise
+    from git_planner.flows.setup.init import initialise
 
     done = initialise(open_repository(), ordinary=ordinary)
     if as_json:
@@ -54,7 +54,7 @@ def hooks() -> None:
 @json_option
 def install(ordinary: bool, as_json: bool) -> int:
     """Install the hooks, or bring them up to date."""
-    from git_planner.flows.hooks import install as run
+    from git_planner.flows.hooks.install import install as run
 
     done = run(open_repository(), ordinary=ordinary)
     if as_json:
@@ -68,7 +68,7 @@ def install(ordinary: bool, as_json: bool) -> int:
 @json_option
 def uninstall(as_json: bool) -> int:
     """Remove the hooks and the merge driver; hooks that were there before are as they were."""
-    from git_planner.flows.init import remove
+    from git_planner.flows.setup.init import remove
 
     done = remove(open_repository())
     if as_json:
@@ -84,7 +84,7 @@ def uninstall(as_json: bool) -> int:
 @json_option
 def status(as_json: bool) -> int:
     """Look whether the hooks are there, unchanged and in force; exit status 1 when not."""
-    from git_planner.flows.hooks import status as run
+    from git_planner.flows.hooks.install import status as run
 
     seen = run(open_repository())
     if as_json:
@@ -101,7 +101,7 @@ def status(as_json: bool) -> int:
 @json_option
 def doctor(as_json: bool) -> int:
     """Look at all that is needed, and say what to do; exit status 1 when something will not work."""
-    from git_planner.flows.doctor import examine
+    from git_planner.flows.setup.doctor import examine
 
     report = examine(open_repository())
     if as_json:
@@ -130,7 +130,7 @@ def schema(name: str, strict: bool) -> int:
 @click.argument("what", type=click.Choice(["guard", "documents"]))
 def gate(what: str) -> int:
     """Run one of the checks and say nothing when it passes; for the pre-commit framework and its like."""
-    from git_planner.flows.staged import check_documents, check_guard
+    from git_planner.flows.guard.staged import check_documents, check_guard
 
     if what == "guard":
         check_guard()

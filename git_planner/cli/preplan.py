@@ -13,7 +13,7 @@ from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.options import Offered
+    from git_planner.flows.discovery.options import Offered
 
 timeout_option = click.option(
     "--timeout",
@@ -47,8 +47,8 @@ def research(
     The result is research/RESEARCH.md on the plan's branch. A checkpoint is committed first; a researcher
     that fails, or whose answer has no substance, leaves its failure there.
     """
-    from git_planner.flows.research import ResearchOptions
-    from git_planner.flows.research import research as run
+    from git_planner.flows.discovery.research import ResearchOptions
+    from git_planner.flows.discovery.research import research as run
 
     done = run(open_repository(), ResearchOptions(plan, goal, researcher, model, hint, seconds), tell)
     if as_json:
@@ -93,8 +93,8 @@ def options(
     The result is preplan/PLAN_OPTIONS.md on the plan's branch. Its Markdown is what counts: edit it there, or
     elsewhere and hand it in with --file.
     """
-    from git_planner.flows import options as flow
-    from git_planner.flows.campaign import PlanOptions
+    from git_planner.flows.discovery import options as flow
+    from git_planner.flows.planning.campaign import PlanOptions
 
     wanted = [
         name for name, given in (("--file", file), ("--draft", draft or planner), ("--again", again)) if given
@@ -114,7 +114,7 @@ def options(
 
 
 def _text(file: str) -> str:
-    from git_planner.flows.preplan import MOST_BYTES, decoded
+    from git_planner.flows.discovery.plan_folder import MOST_BYTES, decoded
 
     if file == "-":
         return decoded(sys.stdin.buffer.read(MOST_BYTES + 1), "stdin")
@@ -176,8 +176,8 @@ def critique(
     The result is preplan/GEMINI_PLAN_REVIEW.md on the plan's branch, or that of another critic's name. The
     critic is given the options, the research and the context where they are there, and each --extra file.
     """
-    from git_planner.flows.critique import CritiqueOptions
-    from git_planner.flows.critique import critique as run
+    from git_planner.flows.discovery.critique import CritiqueOptions
+    from git_planner.flows.discovery.critique import critique as run
 
     done = run(open_repository(), CritiqueOptions(plan, critic, model, extra, seconds), tell)
     if as_json:
@@ -202,7 +202,7 @@ def choose(option: str, plan: str | None, as_json: bool) -> int:
 
     Tasks of an earlier choice that nobody has begun are cancelled. The same choice again changes nothing.
     """
-    from git_planner.flows.choose import choose as run
+    from git_planner.flows.discovery.choose import choose as run
 
     done = run(open_repository(), plan, option.upper())
     if as_json:

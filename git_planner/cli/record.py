@@ -16,7 +16,7 @@ from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.records import Texts
+    from git_planner.flows.records.query import Texts
 
 ref_argument = click.argument(
     "ref", metavar="[REF]", required=False, default="HEAD", shell_complete=candidates("commits")
@@ -38,7 +38,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     Exits with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
     deadline. A branch that is called like a command needs '--' before it: 'git record -- log'.
     """
-    from git_planner.flows.record import record
+    from git_planner.flows.records.record import record
 
     done = record(
         open_repository(),
@@ -68,21 +68,21 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
 
     A line says where the instrument changed: what stands above it is not compared with what stands below.
     """
-    from git_planner.flows import records
+    from git_planner.flows.records import query
 
     repo = open_repository()
     plans = _plans(repo, plan, everything=everything)
     if jsonl:
         from git_planner.rules.records.legacy_log import as_row
 
-        for each in records.whole(repo, plans, last):
+        for each in query.whole(repo, plans, last):
             click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))
     elif as_json:
-        _emit_log(plans, records.texts(repo, plans, last), records.instrument_now(repo))
+        _emit_log(plans, query.texts(repo, plans, last), query.instrument_now(repo))
     else:
-        rows = records.rows(repo, plans, last)
+        rows = query.rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        now = records.instrument_now(repo) if rows and not everything else None
+        now = query.instrument_now(repo) if rows and not everything else None
         say("\n".join(text.log_lines(rows, now, everything=everything)) if rows else none)
     return DONE
 
@@ -100,10 +100,10 @@ def _emit_log(plans: Sequence[str], kept: Texts, now: str | None) -> None:
 @json_option
 def best(plan: str | None, as_json: bool) -> int:
     """Show the best record of a plan, by the instrument that measured last."""
-    from git_planner.flows import records
+    from git_planner.flows.records import query
 
     repo = open_repository()
-    found = records.best_record(repo, _plans(repo, plan)[0])
+    found = query.best_record(repo, _plans(repo, plan)[0])
     if as_json:
         emit(found.document())
     else:
@@ -117,10 +117,10 @@ def best(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(name: str, plan: str | None, as_json: bool) -> int:
     """Show one record, by its id (or the beginning of it) or by its commit."""
-    from git_planner.flows import records
+    from git_planner.flows.records import query
 
     repo = open_repository()
-    found = records.look_up(repo, _searched(repo, plan), name)
+    found = query.look_up(repo, _searched(repo, plan), name)
     if as_json:
         emit(found.document())
     else:
@@ -138,11 +138,11 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
 
     Exits with 1 when they cannot be compared, such as when different instruments measured them.
     """
-    from git_planner.flows import records
+    from git_planner.flows.records import query
 
     repo = open_repository()
     plans = _searched(repo, plan)
-    done = records.compare(records.look_up(repo, plans, first), records.look_up(repo, plans, second))
+    done = query.compare(query.look_up(repo, plans, first), query.look_up(repo, plans, second))
     if as_json:
         emit(done.document())
     else:
@@ -159,7 +159,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
 
     Exits with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
     """
-    from git_planner.flows.verify import verify as run
+    from git_planner.flows.records.verify import verify as run
 
     done = run(open_repository(), ref, plan=plan, tell=hush if as_json else tell)
     if as_json:
@@ -180,7 +180,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     Rows that are there already are left alone, so the same file may be read again. Lines that are no rows are
     listed, and make the exit status 1; all others are imported.
     """
-    from git_planner.flows.import_log import import_log
+    from git_planner.flows.records.import_log import import_log
 
     repo = open_repository()
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -196,15 +196,15 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
 
 
 def _plans(repo: Repository, plan: str | None, *, everything: bool = False) -> list[str]:
-    from git_planner.flows.current import current_plan
-    from git_planner.flows.ledger import plans
+    from git_planner.flows.plans.current_plan import current_plan
+    from git_planner.flows.records.ledger import plans
 
     return plans(repo) if everything and plan is None else [current_plan(repo, plan)]
 
 
 def _searched(repo: Repository, plan: str | None) -> list[str]:
     """The plans a name is looked up in: the one that is meant, then, unless one was named, all others."""
-    from git_planner.flows.ledger import plans
+    from git_planner.flows.records.ledger import plans
 
     first = _plans(repo, plan)
     return first if plan else [*first, *(each for each in plans(repo) if each not in first)]

@@ -10,8 +10,8 @@ from git_planner.rules.records.row import turns
 from git_planner.rules.refnames import HEADS, number
 
 if TYPE_CHECKING:
-    from git_planner.flows.record import Recorded
-    from git_planner.flows.records import Comparison
+    from git_planner.flows.records.query import Comparison
+    from git_planner.flows.records.record import Recorded
     from git_planner.rules.records.comparison import Comparison as Pairs
     from git_planner.rules.records.row import Row
 

@@ -33,7 +33,7 @@ def result(
     as_json: bool,
 ) -> int:
     """Say how the work of a run ended. For the agent itself; it counts once its process has ended."""
-    from git_planner.flows.results import Words, give
+    from git_planner.flows.delegation.agent_result import Words, give
 
     words = Words(status, summary, tuple(details), next_, question)
     given = give(open_repository(), task_id, run_id, words)

@@ -6,7 +6,7 @@ import click
 
 from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
 from git_planner.errors import DONE
-from git_planner.flows.sharing import Shared
+from git_planner.flows.sharing.push_pull import Shared
 from git_planner.gitio.repository import open_repository
 
 _DID = {
@@ -30,8 +30,8 @@ def push(where: str | None, plan: str | None, every: bool, work: bool, as_json: 
 
     When somebody was faster, what they did is merged with ours by task and field, and the push tried again.
     """
-    from git_planner.flows.remote_claims import RemoteClaims
-    from git_planner.flows.sharing import push as run
+    from git_planner.flows.delegation.remote_claims import RemoteClaims
+    from git_planner.flows.sharing.push_pull import push as run
 
     _one_way(plan, every)
     repo, note = open_repository(), hush if as_json else tell
@@ -52,7 +52,7 @@ def pull(where: str | None, plan: str | None, every: bool, as_json: bool) -> int
 
     No work tree is needed. Where the plan's branch is checked out it moves along, unless there are changes.
     """
-    from git_planner.flows.sharing import pull as run
+    from git_planner.flows.sharing.push_pull import pull as run
 
     _one_way(plan, every)
     return _show(run(open_repository(), where, plan, hush if as_json else tell, every=every), as_json)
@@ -73,10 +73,10 @@ def setup(name: str | None, remove: bool, as_json: bool) -> int:
     Without NAME it is the remote of 'planner.remote', else 'origin'. Nothing that is fetched goes over a ref
     of this clone.
     """
-    from git_planner.flows import remotes
+    from git_planner.flows.sharing import remote_setup
 
     repo = open_repository()
-    done = remotes.remove(repo, name) if remove else remotes.setup(repo, name)
+    done = remote_setup.remove(repo, name) if remove else remote_setup.setup(repo, name)
     if as_json:
         emit(done.document())
         return DONE

@@ -12,8 +12,8 @@ from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.spec import Written
-    from git_planner.flows.spec_compile import Compiled
+    from git_planner.flows.specs.compile import Compiled
+    from git_planner.flows.specs.validate import Written
 
 _SHOWN = 40
 _from_option = click.option(
@@ -31,7 +31,7 @@ def spec() -> None:
 @json_option
 def init(*, force: bool, as_json: bool) -> int:
     """Make 'openspec/' with the project's file to fill in; what is there already stays."""
-    from git_planner.flows.spec import initialise
+    from git_planner.flows.specs.validate import initialise
 
     written = initialise(open_repository(), force=force)
     _show_written(written, as_json)
@@ -46,7 +46,7 @@ def init(*, force: bool, as_json: bool) -> int:
 @json_option
 def propose(*, change: str, force: bool, as_json: bool) -> int:
     """Make the proposal, the tasks and the design of CHANGE to fill in; what is there already stays."""
-    from git_planner.flows.spec import propose as run
+    from git_planner.flows.specs.validate import propose as run
 
     written = run(open_repository(), change, force=force)
     _show_written(written, as_json)
@@ -71,7 +71,7 @@ def _show_written(written: Written, as_json: bool) -> None:
 @json_option
 def validate(*, change: str | None, ref: str | None, as_json: bool) -> int:
     """Judge CHANGE, or all changes: one line a fault, with file and line; exit status 1 when there is one."""
-    from git_planner.flows.spec import judge
+    from git_planner.flows.specs.validate import judge
 
     judged = judge(open_repository(), change, ref)
     if as_json:
@@ -102,7 +102,7 @@ def compile_(*, change: str, plan: str | None, ref: str | None, overrides: str |
 
     Compiled again, a task is known by its {#key}, or by its title, and keeps its status and evidence.
     """
-    from git_planner.flows.spec_compile import compile_change
+    from git_planner.flows.specs.compile import compile_change
 
     compiled = compile_change(open_repository(), change, plan, ref=ref, overrides=overrides)
     if as_json:
@@ -136,7 +136,7 @@ def _show_compiled(compiled: Compiled) -> None:
 @json_option
 def archive(*, change: str, force: bool, as_json: bool) -> int:
     """Move CHANGE to 'openspec/archive/DATE-CHANGE', once all of its tasks are done."""
-    from git_planner.flows.spec_archive import archive as run
+    from git_planner.flows.specs.archive import archive as run
 
     archived = run(open_repository(), change, force=force)
     if as_json:

@@ -19,7 +19,7 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     What hooks have seen is in the plan already; this makes up for what they have missed. Asked again, it
     changes nothing.
     """
-    from git_planner.flows.sync import sync as run
+    from git_planner.flows.delegation.sync import sync as run
 
     done = run(open_repository(), plan, tell=tell, dry_run=dry_run)
     found = done.advanced

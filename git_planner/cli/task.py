@@ -25,8 +25,8 @@ from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
-    from git_planner.flows.holding import Claim
-    from git_planner.flows.tasks import Wanted
+    from git_planner.flows.tasks.claim_refs import Claim
+    from git_planner.flows.tasks.edit import Wanted
     from git_planner.rules.tasks.readiness import Each
     from git_planner.rules.tasks.task import Brief, Status, Task
 
@@ -72,8 +72,8 @@ task.add_command(result)
 @fields
 def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     """Add a task with the next number; the plan is made when it is not there yet."""
-    from git_planner.flows.current import current_plan
-    from git_planner.flows.tasks import add_task
+    from git_planner.flows.plans.current_plan import current_plan
+    from git_planner.flows.tasks.edit import add_task
 
     repo = open_repository()
     made = add_task(repo, plan, _wanted(title=title, **asked), refnames.token(16))
@@ -103,7 +103,7 @@ def _in(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
 @json_option
 def ready(plan: str | None, as_json: bool) -> int:
     """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
-    from git_planner.flows.holding import held
+    from git_planner.flows.tasks.claim_refs import held
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
@@ -118,8 +118,8 @@ def ready(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     """Show a task with its questions, evidence and claim."""
-    from git_planner.flows.holding import claims
-    from git_planner.flows.tasks import read_handoff, read_tasks
+    from git_planner.flows.tasks.claim_refs import claims
+    from git_planner.flows.tasks.edit import read_handoff, read_tasks
 
     repo = open_repository()
     found = read_tasks(repo, plan)
@@ -151,7 +151,7 @@ def update(
 
     FIELD is one of owner, reason, read_scope, write_scope, acceptance, actions, verify, dependencies.
     """
-    from git_planner.flows.tasks import update_task
+    from git_planner.flows.tasks.edit import update_task
     from git_planner.rules.tasks.transitions import status_named
 
     repo, name = _open(plan)
@@ -190,7 +190,7 @@ def claim(
     Of several clones only one can where 'planner.remote' or '--remote' names what they share: the claim is
     made there first, and given back by the next 'git plan push' after it has ended here.
     """
-    from git_planner.flows.claims import Claimant, claim_task
+    from git_planner.flows.tasks.claims import Claimant, claim_task
     from git_planner.rules.timestamps import later
 
     repo, name = _open(plan)
@@ -200,7 +200,7 @@ def claim(
     if where is None:
         done, made = claim_task(repo, name, task_id, who)
     else:
-        from git_planner.flows.remote_claims import RemoteClaims
+        from git_planner.flows.delegation.remote_claims import RemoteClaims
 
         done, made = RemoteClaims(repo, name, where, tell).claim_task(task_id, who)
     if as_json:
@@ -221,7 +221,7 @@ def release(
     *, task_id: str, owner: str | None, force: bool, reason: str | None, plan: str | None, as_json: bool
 ) -> int:
     """Give a claim back: the task is todo again, as a new attempt."""
-    from git_planner.flows.claims import release_task
+    from git_planner.flows.tasks.claims import release_task
 
     repo, name = _open(plan)
     whose = None if force else owner or repo.ident()
@@ -248,7 +248,7 @@ def input_(
     as_json: bool,
 ) -> int:
     """Ask a question: the task waits for an answer, and the question stands in its handoff."""
-    from git_planner.flows.tasks import ask
+    from git_planner.flows.tasks.edit import ask
     from git_planner.rules.tasks.task import Question
 
     repo, name = _open(plan)
@@ -265,7 +265,7 @@ def input_(
 @json_option
 def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
     """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
-    from git_planner.flows.tasks import answer as run
+    from git_planner.flows.tasks.edit import answer as run
     from git_planner.rules.tasks.task import Reply
 
     repo, name = _open(plan)
@@ -280,7 +280,7 @@ def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: b
 @json_option
 def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
     """Put a task back to work as a new attempt; results of the earlier ones no longer count."""
-    from git_planner.flows.tasks import resume as run
+    from git_planner.flows.tasks.edit import resume as run
 
     repo, name = _open(plan)
     _tell_task(name, run(repo, name, task_id, notes, at=repo.now(), by=repo.ident()), as_json)
@@ -323,7 +323,7 @@ def verify(
     When they all succeed the task is done. Without them, or where no command can tell, '--note' keeps a
     person's word; it shows as such.
     """
-    from git_planner.flows.verification import verify_task, why
+    from git_planner.flows.tasks.verify import verify_task, why
 
     repo, name = _open(plan)
     done = verify_task(repo, name, task_id, commit=commit, seconds=timeout, note=note, tell=tell)
@@ -359,7 +359,7 @@ def cancel(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
 
 
 def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as_json: bool) -> int:
-    from git_planner.flows.claims import release_task
+    from git_planner.flows.tasks.claims import release_task
 
     repo, name = _open(plan)
     moved = release_task(repo, name, task_id, owner=repo.ident(), status=status, reason=reason, op=status)
@@ -368,7 +368,7 @@ def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as
 
 
 def _open(plan: str | None) -> tuple[Repository, str]:
-    from git_planner.flows.current import current_plan
+    from git_planner.flows.plans.current_plan import current_plan
 
     repo = open_repository()
     return repo, current_plan(repo, plan)
@@ -376,7 +376,7 @@ def _open(plan: str | None) -> tuple[Repository, str]:
 
 def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
     from git_planner.errors import PlannerError
-    from git_planner.flows.tasks import CLEARABLE, Wanted
+    from git_planner.flows.tasks.edit import CLEARABLE, Wanted
     from git_planner.rules.policy.command_line import command
 
     for name in asked.get("clear", ()):
@@ -389,7 +389,7 @@ def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
 
 def _list(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
     """List what is chosen of a plan's tasks; they are read in short, unless a script wants them whole."""
-    from git_planner.flows.tasks import read_briefs, read_tasks
+    from git_planner.flows.tasks.edit import read_briefs, read_tasks
 
     if as_json:
         found = read_tasks(repo, plan)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from git_planner import documents
-from git_planner.flows.ledger import ledger
+from git_planner.flows.records.ledger import ledger
 from tests.lab import Lab, Ran
 from tests.measured import POLICY, attempt, project
 from tests.rules.test_legacy import ROW, line

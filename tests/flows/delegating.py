@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from git_planner.flows.runs import Run, listing
-from git_planner.flows.tasks import read_tasks
+from git_planner.flows.runs.store import Run, listing
+from git_planner.flows.tasks.edit import read_tasks
 from git_planner.rules.tasks.task import Task
 from tests.flows.trial import agent, agent_file
 from tests.lab import Lab, Ran

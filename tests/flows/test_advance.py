@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from git_planner.flows import hooks
-from git_planner.flows.advance import plan_setting
-from git_planner.flows.claims import Claimant, claim_task
-from git_planner.flows.current import current_plan
+from git_planner.flows.hooks import install
+from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.tasks.claims import Claimant, claim_task
+from git_planner.flows.tasks.follow_branch import plan_setting
 from git_planner.host.process_identity import Identity, identity
 from git_planner.rules.timestamps import later
 from tests.lab import Lab, Ran
@@ -27,7 +27,7 @@ WORK = "iter/0001-work"
 def shop(lab: Lab) -> Iterator[Lab]:
     """A workshop with hooks, a plan of three tasks, and the branch of an iteration checked out."""
     workshop(lab)
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     for number in (1, 2, 3):
         assert lab.run("git-plan", "task", "add", f"do {number}", "--verify", "true").status == 0
     lab.git("switch", "-q", "-c", WORK)
@@ -133,7 +133,7 @@ def test_a_commit_to_a_task_that_is_not_there_or_is_closed_is_refused(shop: Lab)
 
 def test_without_a_plan_nothing_is_refused(lab: Lab) -> None:
     workshop(lab)
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.git("switch", "-q", "-c", WORK)
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
     assert (done.status, done.err) == (0, "")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import best
-from git_planner.flows.iterate import Options, iterate
-from git_planner.flows.ledger import ledger
+from git_planner.flows.iterations import best
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.records.ledger import ledger
 from tests.flows.trial import agent, attempt, campaign, hush
 from tests.lab import Lab
 

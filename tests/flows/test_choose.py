@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.campaign import PlanOptions, read_plan
-from git_planner.flows.choose import choose
-from git_planner.flows.critique import CritiqueOptions, critique
-from git_planner.flows.options import take, write_template
+from git_planner.flows.discovery.choose import choose
+from git_planner.flows.discovery.critique import CritiqueOptions, critique
+from git_planner.flows.discovery.options import take, write_template
+from git_planner.flows.planning.campaign import PlanOptions, read_plan
 from tests.lab import Lab
 from tests.preplan import markdown, option, review, scripted, shown
 from tests.workshop import workshop

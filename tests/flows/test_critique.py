@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.campaign import PlanOptions
-from git_planner.flows.critique import CritiqueOptions, critique
-from git_planner.flows.options import take, write_template
-from git_planner.flows.research import ResearchOptions, research
+from git_planner.flows.discovery.critique import CritiqueOptions, critique
+from git_planner.flows.discovery.options import take, write_template
+from git_planner.flows.discovery.research import ResearchOptions, research
+from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.discovery.review import digest, reviewed
 from tests.lab import Lab
 from tests.preplan import asked, markdown, review, scripted, shown

@@ -53,7 +53,7 @@ def trivial(lab: Lab) -> None:
 def all_once(lab: Lab, count: int) -> None:
     assert sorted(begun(lab)) == [f"task_{number:03d}" for number in range(1, count + 1)]
     with lab.entered():
-        from git_planner.flows.tasks import read_tasks
+        from git_planner.flows.tasks.edit import read_tasks
 
         found = read_tasks(lab.repo, "default").tasks
     assert {(each.status, each.attempt) for each in found} == {("agent_done", 1)}
@@ -163,7 +163,7 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
 
 def _proven(lab: Lab, name: str) -> None:
 
-    from git_planner.flows.tasks import change_task
+    from git_planner.flows.tasks.edit import change_task
     from git_planner.rules.tasks.task import Evidence
 
     proof = Evidence("manual", "2026-11-28T12:00:00Z", "me", 1, None, None, ok=True)

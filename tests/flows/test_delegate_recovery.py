@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from git_planner.flows import runs as store
+from git_planner.flows.runs import store
 from git_planner.host.process_identity import identity
 from tests.flows.delegating import DONE, SAY, begun, bench, delegate, kept, refused, task, works
 from tests.flows.test_delegate_many import start

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.demo import make_repository
+from git_planner.flows.setup.demo import make_repository
 from git_planner.rules.documents import canonical_json
 from tests.lab import Lab, Ran
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from git_planner.flows.record import record
+from git_planner.flows.records.record import record
 from git_planner.host import instruction_counter
 from git_planner.rules.records.record import Record
 from tests.lab import Lab

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import doctor, hooks, merging
+from git_planner.flows.hooks import install
+from git_planner.flows.setup import doctor
+from git_planner.flows.sharing import merge_driver
 from tests.hooks.place import hook
 from tests.lab import Lab
 
@@ -30,8 +32,8 @@ agents: {planner: offline, implementer: patches, patches: patches}
 def healthy(lab: Lab) -> Lab:
     """A repository in which all is well."""
     lab.commit("policy", {".git-planner.yml": POLICY})
-    merging.install(lab.repo)
-    hooks.install(lab.repo)
+    merge_driver.install(lab.repo)
+    install.install(lab.repo)
     manual(lab, found=True)
     return lab
 
@@ -199,12 +201,12 @@ def test_hooks_that_were_changed(healthy: Lab) -> None:
     folder = healthy.path / ".git/planner/hooks"
     (folder / "pre-commit").unlink()
     assert found(healthy) == [("error", "hooks-changed", str(folder))]
-    hooks.uninstall(healthy.repo)
+    install.uninstall(healthy.repo)
     assert found(healthy) == [("error", "hooks-absent", str(healthy.path / ".git"))]
 
 
 def test_the_framework_instead_of_native_hooks(healthy: Lab) -> None:
-    hooks.uninstall(healthy.repo)
+    install.uninstall(healthy.repo)
     config = healthy.path / ".pre-commit-config.yaml"
     config.write_text("repos: [{repo: x, rev: v1, hooks: [{id: planner-guard}]}]\n")
     assert found(healthy) == [
@@ -254,8 +256,8 @@ def test_nothing_is_changed(healthy: Lab) -> None:
 def test_a_bare_repository(healthy: Lab) -> None:
     bare = healthy.clone("bare", "--bare")
     with bare.entered():
-        merging.install(bare.repo)
-        hooks.install(bare.repo)
+        merge_driver.install(bare.repo)
+        install.install(bare.repo)
         assert found(bare) == []
 
 
@@ -295,7 +297,7 @@ def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, 
 
 
 def test_documents_that_git_merges_line_by_line(healthy: Lab) -> None:
-    merging.uninstall(healthy.repo)
+    merge_driver.uninstall(healthy.repo)
     found = doctor.examine(healthy.repo).findings
     assert [(each.severity, each.code, each.fix) for each in found] == [
         ("warning", "merge-driver", "git planner init")

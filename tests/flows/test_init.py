@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from git_planner.config.policy_file import parse_policy
-from git_planner.flows.init import initialise
+from git_planner.flows.setup.init import initialise
 from git_planner.resources import shipped
 from tests.hooks.place import tree_bytes
 from tests.lab import Lab

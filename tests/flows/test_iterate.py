@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import iterate as flow
-from git_planner.flows.iterate import LoopOptions, Options, iterate
-from git_planner.flows.iterations import survey
-from git_planner.flows.ledger import ledger
+from git_planner.flows.iterations import iterate as flow
+from git_planner.flows.iterations.iterate import LoopOptions, Options, iterate
+from git_planner.flows.iterations.list_iterations import survey
+from git_planner.flows.records.ledger import ledger
 from tests.flows.trial import agent, attempt, campaign, hush, sound
 from tests.lab import Lab
 

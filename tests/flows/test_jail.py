@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from git_planner.config.policy_file import policy_at
-from git_planner.flows import measure
-from git_planner.flows.plan import PlanOptions, make_iteration
-from git_planner.flows.record import Recorded, record
+from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
+from git_planner.flows.records.record import Recorded, record
 from git_planner.host import jail
 from git_planner.host.jail import Jail
 from tests.lab import Lab
@@ -286,7 +286,7 @@ def test_results_of_inside_and_outside_are_not_mixed(lab: Lab) -> None:
     sites = {}
     for mode in ("auto", "required", "off"):
         commit = lab.commit(mode, {".git-planner.yml": POLICY + f"jail: {mode}\n"})
-        sites[mode] = measure.site(lab.repo, policy_at(lab.repo, commit)).digest
+        sites[mode] = run_benchmark.site(lab.repo, policy_at(lab.repo, commit)).digest
     assert sites["auto"] == sites["required"] != sites["off"]
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows import manual
-from git_planner.flows.campaign import PlanOptions
-from git_planner.flows.plan import make_iteration
+from git_planner.flows.planning import manual
+from git_planner.flows.planning.ask_planner import make_iteration
+from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.manual_prompt import reply, tokens
 from tests.lab import Lab

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows import merging
+from git_planner.flows.sharing import merge_driver
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.merge_plan import settled
 from tests.flows.clones import FOLDER, PAGE, PLAN, add, page, share, titles, two_clones, update
@@ -265,7 +265,7 @@ def text(*tasks: object, **fields: object) -> str:
 
 
 def test_the_driver_merges_and_says_what_gave_way(lab: Lab) -> None:
-    merging.install(lab.repo)
+    merge_driver.install(lab.repo)
     one = text(task(1, intent="left\x1b[2J"), task(2, "aaaaaaaa"))
     other = text(task(1, intent="right\x1b[2J"), task(2, "bbbbbbbb"))
     status, result, said = drive(lab, text(task(1)), one, other)
@@ -295,7 +295,7 @@ def test_the_driver_merges_and_says_what_gave_way(lab: Lab) -> None:
     ],
 )
 def test_the_driver_meets_what_is_not_ours(lab: Lab, base: str, ours: str, theirs: str, status: int) -> None:
-    merging.install(lab.repo)
+    merge_driver.install(lab.repo)
     done = drive(lab, base, ours, theirs)
     assert done[0] == status
     if status == 1:
@@ -304,7 +304,7 @@ def test_the_driver_meets_what_is_not_ours(lab: Lab, base: str, ours: str, their
 
 
 def test_with_the_python_gone_files_merge_by_line(lab: Lab) -> None:
-    merging.install(lab.repo)
+    merge_driver.install(lab.repo)
     driver = lab.git("config", "merge.planner.driver")
     python = driver.split("test -x ")[1].split(";")[0]
     lab.git("config", "merge.planner.driver", driver.replace(python, "/gone"))
@@ -321,19 +321,19 @@ def test_it_is_installed_once_and_removed_without_trace(make_lab: Callable[..., 
             (git / "info" / "attributes").write_text("*.png binary")
             (git / "config").write_bytes((git / "config").read_bytes().removesuffix(b"\n"))
             before = tree_bytes(git)
-            assert (merging.install(lab.repo), merging.install(lab.repo)) == (True, False)
+            assert (merge_driver.install(lab.repo), merge_driver.install(lab.repo)) == (True, False)
             assert lab.git("check-attr", "merge", ".plans/x/plan-0002.json").endswith("merge: planner")
             assert lab.git("check-attr", "merge", ".plans/x/MASTER.md").endswith("merge: union")
             assert lab.git("check-attr", "merge", "src/plan.json").endswith("merge: unspecified")
             assert lab.git("check-attr", "binary", "a.png").endswith("binary: set")
-            assert (merging.uninstall(lab.repo), merging.uninstall(lab.repo)) == (True, False)
+            assert (merge_driver.uninstall(lab.repo), merge_driver.uninstall(lab.repo)) == (True, False)
             assert tree_bytes(git) == before
 
 
 def test_a_locked_configuration_is_left_alone(lab: Lab) -> None:
     (lab.path / ".git" / "config.lock").write_text("")
     with pytest.raises(PlannerError, match="the configuration is locked"):
-        merging.install(lab.repo)
+        merge_driver.install(lab.repo)
 
 
 def test_records_and_reviews_of_one_name_are_no_business_of_union(lab: Lab) -> None:

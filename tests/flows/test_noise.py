@@ -9,8 +9,8 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.ledger import ledger
-from git_planner.flows.noise import FEW_RUNS, Found, noise
+from git_planner.flows.measuring.noise import FEW_RUNS, Found, noise
+from git_planner.flows.records.ledger import ledger
 from git_planner.rules.measuring.noise import noise_from
 from tests.flows.test_noisy import POLICY, attempt, measured, project
 from tests.lab import Lab

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from git_planner.flows.ledger import ledger
-from git_planner.flows.paired import Rival, compare
-from git_planner.flows.record import Recorded, record
-from git_planner.flows.verify import verify
+from git_planner.flows.measuring.paired_runs import Rival, compare
+from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.record import Recorded, record
+from git_planner.flows.records.verify import verify
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric

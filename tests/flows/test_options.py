@@ -9,9 +9,9 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.campaign import PlanOptions
-from git_planner.flows.options import draft, read_options, take, write_template
-from git_planner.flows.research import ResearchOptions, research
+from git_planner.flows.discovery.options import draft, read_options, take, write_template
+from git_planner.flows.discovery.research import ResearchOptions, research
+from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.discovery.options import read
 from tests.lab import Lab
 from tests.preplan import asked, markdown, option, options, scripted, shown, step

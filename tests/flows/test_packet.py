@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from git_planner.flows.campaign import PlanOptions
-from git_planner.flows.packet import code_context
-from git_planner.flows.plan import make_iteration
+from git_planner.flows.planning.ask_planner import make_iteration
+from git_planner.flows.planning.campaign import PlanOptions
+from git_planner.flows.planning.packet import code_context
 from tests.lab import Lab
 from tests.past import keep, record
 from tests.workshop import POLICY, workshop

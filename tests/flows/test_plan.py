@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.campaign import PlanOptions, read_plan
-from git_planner.flows.plan import make_iteration, make_planning_plan
+from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
+from git_planner.flows.planning.campaign import PlanOptions, read_plan
 from git_planner.rules.documents import canonical_json
 from tests.lab import Lab
 from tests.workshop import POLICY, directive, planning_plan, workshop

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterate import Options
-from git_planner.flows.prune import prune
-from git_planner.flows.publish import publish
-from git_planner.flows.resume import resume
-from git_planner.flows.why import show, why
+from git_planner.flows.iterations.iterate import Options
+from git_planner.flows.iterations.provenance import show, why
+from git_planner.flows.iterations.prune import prune
+from git_planner.flows.iterations.publish import publish
+from git_planner.flows.iterations.resume import resume
 from git_planner.rules.records.record import Record
 from tests.flows.test_best import rival, there, with_origin
 from tests.flows.trial import agent, attempt, campaign, hush

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from git_planner.flows.ledger import Rows
-from git_planner.flows.record import Recorded, find_state, ledger, record, record_failure
-from git_planner.flows.records import compare
+from git_planner.flows.records.ledger import Rows
+from git_planner.flows.records.query import compare
+from git_planner.flows.records.record import Recorded, find_state, ledger, record, record_failure
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules.documents import canonical_json

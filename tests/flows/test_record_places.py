@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.record import Recorded, ledger, record
+from git_planner.flows.records.record import Recorded, ledger, record
 from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import POLICY, attempt, iteration, project

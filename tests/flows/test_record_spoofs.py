@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.record import find_state, ledger, record
+from git_planner.flows.records.record import find_state, ledger, record
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record
 from tests.lab import Lab

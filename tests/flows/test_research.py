@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.research import ResearchOptions, research
+from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.rules.discovery.research import WAITING
 from tests.lab import Lab
 from tests.preplan import FINDINGS, asked, scripted, shown

@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import ownership
-from git_planner.flows.iterate import Options, iterate
-from git_planner.flows.iterations import survey
-from git_planner.flows.ledger import ledger
-from git_planner.flows.resume import resume
+from git_planner.flows.iterations import process_lock
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.iterations.list_iterations import survey
+from git_planner.flows.iterations.resume import resume
+from git_planner.flows.records.ledger import ledger
 from tests.flows.trial import agent, attempt, campaign, hush, sound
 from tests.lab import Lab
 
@@ -229,12 +229,12 @@ def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> N
 
 
 def test_only_one_process_has_an_iteration(lab: Lab) -> None:
-    with ownership.held(lab.repo, 7):
-        assert ownership.busy(lab.repo, 7) == os.getpid()
-        with pytest.raises(PlannerError) as caught, ownership.held(lab.repo, 7):
+    with process_lock.held(lab.repo, 7):
+        assert process_lock.busy(lab.repo, 7) == os.getpid()
+        with pytest.raises(PlannerError) as caught, process_lock.held(lab.repo, 7):
             pass
         assert caught.value.code == "E_BUSY"
-    assert ownership.busy(lab.repo, 7) is None
+    assert process_lock.busy(lab.repo, 7) is None
 
 
 def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:

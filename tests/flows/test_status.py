@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.campaign import PlanOptions
-from git_planner.flows.listing import Listed, listing
-from git_planner.flows.manual import pack
-from git_planner.flows.plan import make_iteration, make_planning_plan
-from git_planner.flows.status import show, status
-from git_planner.flows.validate import judge_document, load
+from git_planner.flows.iterations.status import show, status
+from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
+from git_planner.flows.planning.campaign import PlanOptions
+from git_planner.flows.planning.manual import pack
+from git_planner.flows.plans.list_plans import Listed, listing
+from git_planner.flows.setup.validate_document import judge_document, load
 from git_planner.gitio import git
 from git_planner.rules.documents import canonical_json
 from tests.lab import Lab

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.claims import Claimant, claim_task, claims, release_task
-from git_planner.flows.tasks import read_tasks
+from git_planner.flows.tasks.claims import Claimant, claim_task, claims, release_task
+from git_planner.flows.tasks.edit import read_tasks
 from git_planner.host.process_identity import Identity, identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
@@ -267,7 +267,7 @@ def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
 RACE = """\
 import sys
 from git_planner.errors import PlannerError
-from git_planner.flows.claims import Claimant, claim_task
+from git_planner.flows.tasks.claims import Claimant, claim_task
 from git_planner.gitio.repository import open_repository
 got = []
 for number in range(1, 11):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from git_planner.flows.tasks import read_tasks
+from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.store import Message
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
@@ -249,7 +249,7 @@ def test_a_kill_while_it_is_kept_leaves_the_task_as_it_was_or_done(lab: Lab) -> 
 
 VERIFIER = """\
 import sys
-from git_planner.flows.verification import verify_task
+from git_planner.flows.tasks.verify import verify_task
 from git_planner.gitio.repository import open_repository
 for number in sys.argv[1:]:
     done = verify_task(open_repository(), "default", f"task_{number}", tell=lambda _: None)

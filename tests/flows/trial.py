@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from git_planner.flows.iterate import IterationResult, Options, iterate
+from git_planner.flows.iterations.iterate import IterationResult, Options, iterate
 from tests.lab import Lab
 
 POLICY = """\

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterate import Options, iterate
-from git_planner.flows.prune import prune
-from git_planner.flows.resume import resume
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.iterations.prune import prune
+from git_planner.flows.iterations.resume import resume
 from git_planner.gitio import worktree
 from tests.flows.trial import agent, attempt, campaign, hush
 from tests.lab import Lab

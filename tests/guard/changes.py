@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from git_planner.rules.guard.coverage_matrix import KINDS
 from tests.hooks.place import ITERATION
 from tests.lab import Lab
@@ -98,7 +98,7 @@ def template(root: Path) -> Lab:
             _evil(lab, kind.key, start)
         lab.git("checkout", "-q", "-f", "main")
         lab.git("branch", "harmless", start)
-        hooks.install(lab.repo)
+        install.install(lab.repo)
         # What the shim knows after the first ordinary move.
         lab.git("branch", "-f", ITERATION, start)
     return lab

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import record, trust
-from git_planner.flows.candidate import weigh
-from git_planner.flows.check import check_range
-from git_planner.judging.commits import Judge
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.check_range import check_range
+from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.records import record
 from git_planner.rules.guard.coverage_matrix import KINDS, WAYS, Kind, Way, cell, table
 from tests.guard import ways
 from tests.guard.changes import copy_of, template
@@ -87,7 +88,7 @@ def outcome(lab: Lab, way: Way, kind: Kind) -> str:
 
 def caught(lab: Lab) -> str:
     """Whether record and CI both refuse what is on the branch."""
-    candidate = weigh(lab.repo, trust.examine(lab.repo, ITERATION, None))
+    candidate = weigh(lab.repo, trusted_base.examine(lab.repo, ITERATION, None))
     if candidate.refusal is None:
         return "open: record would measure it"
     if check_range(lab.repo, f"main..{ITERATION}").ok:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from git_planner.flows.check import check_range
-from git_planner.flows.record import record
+from git_planner.flows.guard.check_range import check_range
+from git_planner.flows.records.record import record
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record
 from tests.lab import Lab

@@ -9,10 +9,11 @@ import pytest
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks, trust
-from git_planner.flows.base import find_base
-from git_planner.flows.candidate import weigh
-from git_planner.flows.guard import propose
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.propose import propose
+from git_planner.flows.hooks import install
+from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.plans.base_commit import find_base
 from git_planner.rules import refnames
 from tests.hooks.place import ITERATION, begun, guarded_lab
 from tests.lab import Lab
@@ -45,7 +46,7 @@ def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
     lab.git("checkout", "-q", "main")
     lab.git("branch", "-q", "-D", ITERATION)
     iteration(lab, 1, "main")
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.git("commit", "-q", "--allow-empty", "-m", "better")
     lab.git("branch", "iter/best")
     lab.git("checkout", "-q", "main")
@@ -60,7 +61,7 @@ def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
     assert new == lab.git("rev-parse", "iter/best") != old
 
     def instrument(commit: str) -> str:
-        base = trust.trusted(trust.examine(lab.repo, commit, "default"))
+        base = trusted_base.trusted(trusted_base.examine(lab.repo, commit, "default"))
         return weigh(lab.repo, replace(base, base=commit, policy=policy_at(lab.repo, commit))).instrument
 
     assert instrument(new) == instrument("main") != instrument(old)
@@ -98,9 +99,9 @@ def test_nobody_trusts_a_proposal_before_it_is_merged(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         refnames.check_plan_name("guard-test-two")
     assert caught.value.code == "E_NAME"
-    before = weigh(lab.repo, trust.examine(lab.repo, "main", None)).instrument
+    before = weigh(lab.repo, trusted_base.examine(lab.repo, "main", None)).instrument
     lab.git("checkout", "-q", "main")
     lab.git("merge", "-q", "--ff-only", branch)
     assert find_base(lab.repo, "default", branch).oid == lab.git("rev-parse", "main")
     assert lab.run_git("branch", "iter/0002-x", branch).status == 0
-    assert weigh(lab.repo, trust.examine(lab.repo, "main", None)).instrument != before
+    assert weigh(lab.repo, trusted_base.examine(lab.repo, "main", None)).instrument != before

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks
-from git_planner.flows.iterate import Options, iterate
-from git_planner.flows.ledger import ledger
-from git_planner.flows.record import record
-from git_planner.flows.renewal import due, renew
+from git_planner.flows.hooks import install
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.record import record
+from git_planner.flows.records.remeasure_best import due, renew
 from git_planner.gitio import history
 from git_planner.rules.records.record import Record
 from tests.flows.trial import agent, campaign, hush
@@ -27,9 +27,9 @@ EVEN = TEST + "\n    def test_is_no_60(self):\n        self.assertNotEqual(VALUE
 
 def attempted(lab: Lab, number: int, value: int, base: str = "main") -> str:
     """An iteration with one commit, its start written without hooks; they are there for all that follows."""
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     commit = attempt(lab, number, value, base)
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     return commit
 
 

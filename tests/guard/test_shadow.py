@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from git_planner.flows.check import check_range
-from git_planner.flows.record import record
-from git_planner.judging.commits import STANDARD
+from git_planner.flows.guard.check_range import check_range
+from git_planner.flows.guard.compare_trees import STANDARD
+from git_planner.flows.records.record import record
 from git_planner.rules.guard.guard import shadows
 from tests.flows.trial import attempt as trial
 from tests.flows.trial import campaign

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.base import find_base
-from git_planner.judging.commits import Judge
+from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.plans.base_commit import find_base
 from tests.lab import Lab
 from tests.workshop import POLICY, workshop
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install as hooks
 from tests.lab import Lab
 
 POLICY = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import ITERATION, guarded_lab, hook, hooks_started, refusal
 from tests.lab import Lab
 
@@ -48,7 +48,7 @@ def test_arguments_stdin_status_and_environment_pass(lab: Lab) -> None:
     hook(folder / "pre-commit", 'echo "$0 $GIT_INDEX_FILE" >>"$LOG"')
     lab.env["LOG"] = str(lab.root / "log")
     lab.git("init", "-q", "--bare", str(lab.root / "remote"))
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     said = {}
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
@@ -112,8 +112,8 @@ def test_husky(lab: Lab) -> None:
     lab.commit("husky", scripts)
     guarded_lab(lab, install=False)
     lab.git("config", "core.hooksPath", ".husky/_")
-    hooks.install(lab.repo)
-    assert [each.code for each in hooks.status(lab.repo).findings] == ["hooks-partly"]
+    install.install(lab.repo)
+    assert [each.code for each in install.status(lab.repo).findings] == ["hooks-partly"]
     place = _worktree_with_husky(lab)
     for branch, where in (("main", lab.path), (ITERATION, lab.path), ("iter/0002-b", place)):
         if where == lab.path:
@@ -154,7 +154,7 @@ def test_lefthook(lab: Lab) -> None:
     os.utime(lab.path / "lefthook.yml", (1_700_000_000, 1_700_000_000))
     assert lab.run_program("lefthook", "install").status == 0
     guarded_lab(lab)
-    assert hooks.status(lab.repo).findings == ()
+    assert install.status(lab.repo).findings == ()
     lab.git("init", "-q", "--bare", str(lab.root / "remote"))
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
@@ -216,7 +216,7 @@ def test_the_framework_installed_later(lab: Lab) -> None:
     lab.env["PRE_COMMIT_HOME"] = str(lab.root / "cache")
     assert lab.run_program("pre-commit", "install").status == 0
     # A hook of ours looks for theirs when it runs, so nothing needs to be done for this one.
-    assert hooks.status(lab.repo).findings == ()
+    assert install.status(lab.repo).findings == ()
     lab.git("checkout", "-q", ITERATION)
     lab.git("checkout", "-q", "main", "--", ".pre-commit-config.yaml")
     assert "pre-commit framework" in lab.run_git("commit", "-m", "x").err
@@ -231,6 +231,6 @@ def test_no_hook_of_theirs_starts_nothing(lab: Lab) -> None:
         *moved,
     ]
     lab.git("config", "core.hooksPath", "hooks-of-the-project")
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     # From a relative place a link cannot be made, so all are started, and find nothing.
     assert "post-checkout" in hooks_started(lab, "checkout", "-q", "--", ".")

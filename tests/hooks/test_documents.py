@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from git_planner.rules.documents import canonical_json
 from tests.hooks.place import guarded_lab
 from tests.lab import Lab
@@ -121,7 +121,7 @@ def test_what_our_store_writes_passes(plan: Lab) -> None:
 
 
 def test_on_the_base_branch_by_command(lab: Lab) -> None:
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     stage(lab, ".git-planner.yml", "schema: git-planner/policy@1\nsurplus: 1\n")
     done = lab.run("git-planner", "gate", "documents")
     assert (done.status, done.out) == (2, "")

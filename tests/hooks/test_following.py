@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import hook
 from tests.lab import Lab
 from tests.workshop import workshop
@@ -21,7 +21,7 @@ def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
     """A workshop with a task and hooks, on main."""
     workshop(lab)
     assert lab.run("git-plan", "task", "add", "do it").status == 0
-    hooks.install(lab.repo, ordinary=ordinary)
+    install.install(lab.repo, ordinary=ordinary)
     return lab
 
 
@@ -57,7 +57,7 @@ def test_beside_theirs(lab: Lab, ordinary: bool, branch: str) -> None:
 
 
 def _kept(lab: Lab) -> Path:
-    return lab.path / ".git/hooks" / ("commit-msg" + hooks.KEPT)
+    return lab.path / ".git/hooks" / ("commit-msg" + install.KEPT)
 
 
 def test_in_a_linked_worktree(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from git_planner.rules.guard.guard import guarded_globs
 from tests.hooks.place import (
     GUARDED,
@@ -248,7 +248,7 @@ def test_an_iteration_may_take_a_change_back(lab: Lab) -> None:
 
 
 def test_no_policy_at_head_means_the_default_guard(lab: Lab) -> None:
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.commit("tests", {"tests/a.py": "1\n", "a.lock": ""})
     lab.git("checkout", "-q", "-b", ITERATION)
     lab.commit("fine", {"a.lock": "1"})
@@ -278,7 +278,7 @@ def test_first_commit_of_an_orphan_branch(lab: Lab) -> None:
 def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
     lab.commit("policy", {".git-planner.yml": "guard: [\n"})
     lab.git("checkout", "-q", "-b", ITERATION)
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     (lab.path / "a").write_text("")
     lab.git("add", "a")
     done = lab.run_git("commit", "-m", "no")
@@ -381,7 +381,7 @@ def test_a_defect_refuses(lab: Lab) -> None:
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("__version__ = '0'\n")
     for name in ("errors", "gate"):
-        source = Path(hooks.__file__).parents[1] / f"{name}.py"
+        source = Path(install.__file__).parents[2] / f"{name}.py"
         (broken / f"{name}.py").write_text(source.read_text())
     (broken / "flows").mkdir()
     (broken / "flows/__init__.py").write_text("raise ValueError('broken')\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import guarded_lab, hook, refusal, tree_bytes
 from tests.lab import Lab
 
@@ -38,33 +38,33 @@ CONFIGS = {
 
 
 def codes(lab: Lab) -> list[str]:
-    return [finding.code for finding in hooks.status(lab.repo).findings]
+    return [finding.code for finding in install.status(lab.repo).findings]
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_no_trace(lab: Lab, config: str) -> None:
     (lab.path / ".git/config").write_bytes(config.encode())
     before = tree_bytes(lab.path / ".git")
-    first = hooks.install(lab.repo)
+    first = install.install(lab.repo)
     assert first.changed
     installed = tree_bytes(lab.path / ".git")
-    assert not hooks.install(lab.repo).changed
+    assert not install.install(lab.repo).changed
     assert tree_bytes(lab.path / ".git") == installed
     assert codes(lab) == []
-    assert hooks.uninstall(lab.repo) == hooks.Removed(True, ())
+    assert install.uninstall(lab.repo) == install.Removed(True, ())
     assert tree_bytes(lab.path / ".git") == before
-    assert hooks.uninstall(lab.repo) == hooks.Removed(False, ())
+    assert install.uninstall(lab.repo) == install.Removed(False, ())
 
 
 def test_no_trace_after_use(lab: Lab) -> None:
     guarded_lab(lab, install=False)
     before = tree_bytes(lab.path / ".git")
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     (lab.path / "tests/new").write_text("")
     lab.git("add", "tests")
     assert lab.run_git("commit", "-m", "no").status == 1
     lab.git("rm", "-q", "-f", "tests/new")
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -74,7 +74,7 @@ def test_no_trace_after_use(lab: Lab) -> None:
 
 def test_the_block(lab: Lab) -> None:
     before = (lab.path / ".git/config").read_text()
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     assert (lab.path / ".git/config").read_text() == before + BLOCK
     folder = lab.path / ".git/planner/hooks"
     assert (lab.path / ".git/planner/hooks.inc").read_text() == f'[core]\n\thooksPath = "{folder}"\n'
@@ -84,10 +84,10 @@ def test_later_edits_of_the_configuration_stay(lab: Lab) -> None:
     config = lab.path / ".git/config"
     config.write_bytes(config.read_bytes().rstrip(b"\n"))
     before = config.read_text()
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.git("config", "user.name", "Somebody")
     lab.git("config", "--add", "includeIf.onbranch:iter/**.path", "mine.inc")
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     after = config.read_text()
     assert (
         after == before + '\n[includeIf "onbranch:iter/**"]\n\tpath = mine.inc\n[user]\n\tname = Somebody\n'
@@ -98,9 +98,9 @@ def test_a_section_after_the_block_stays_apart(lab: Lab) -> None:
     config = lab.path / ".git/config"
     config.write_bytes(config.read_bytes().rstrip(b"\n"))
     before = config.read_text()
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.git("config", "user.name", "Somebody")
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert config.read_text() == before + "\n[user]\n\tname = Somebody\n"
 
 
@@ -108,7 +108,7 @@ def test_a_locked_configuration(lab: Lab) -> None:
     lock = lab.path / ".git/config.lock"
     lock.write_text("")
     with pytest.raises(PlannerError) as caught:
-        hooks.install(lab.repo)
+        install.install(lab.repo)
     assert (caught.value.code, str(lock) in caught.value.message) == ("E_BUSY", True)
     assert lock.exists()
 
@@ -121,18 +121,18 @@ def test_a_hooks_path_of_the_repository(lab: Lab, when: str) -> None:
     hook(theirs / "pre-commit", "echo theirs >&2")
     if when == "before":
         lab.git("config", "core.hooksPath", str(theirs))
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     if when == "after":
         lab.git("config", "core.hooksPath", str(theirs))
         assert codes(lab) == ["hooks-stale", "hooks-overridden"]
-        assert hooks.install(lab.repo).changed
+        assert install.install(lab.repo).changed
     assert codes(lab) == []
     (lab.path / "src/code.py").write_text("print(2)\n")
     assert lab.run_git("commit", "-q", "-a", "-m", "yes").err == "theirs\n"
     (lab.path / "tests/run.sh").write_text("")
     lab.git("add", "tests")
     assert lab.run_git("commit", "-q", "-m", "no").err == refusal("changed: tests/run.sh")
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert lab.run_git("commit", "-q", "-m", "yes").err == "theirs\n"
 
 
@@ -141,11 +141,11 @@ def test_a_global_hooks_path(lab: Lab) -> None:
     hook(theirs / "pre-commit", "echo global >&2")
     lab.git("config", "--global", "core.hooksPath", str(theirs))
     guarded_lab(lab)
-    assert hooks.status(lab.repo).theirs == str(theirs)
+    assert install.status(lab.repo).theirs == str(theirs)
     assert codes(lab) == ["hooks-partly"]
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "yes").err == "global\n"
     with pytest.raises(PlannerError) as caught:
-        hooks.install(lab.repo, ordinary=True)
+        install.install(lab.repo, ordinary=True)
     assert caught.value.code == "E_HOOKS"
     assert sorted(path.name for path in theirs.iterdir()) == ["pre-commit"]
 
@@ -156,7 +156,7 @@ def test_a_hooks_path_of_a_worktree_wins_and_is_told(lab: Lab) -> None:
     place = lab.worktree("other", "iter/0002-b")
     lab.git("config", "extensions.worktreeConfig", "true")
     lab.git("config", "--worktree", "core.hooksPath", "/elsewhere", cwd=place)
-    (finding,) = hooks.status(lab.repo).findings
+    (finding,) = install.status(lab.repo).findings
     assert (finding.severity, finding.code, finding.target) == ("error", "hooks-overridden", str(place))
     lab.git("config", "--worktree", "--unset", "core.hooksPath", cwd=place)
     assert codes(lab) == []
@@ -167,22 +167,22 @@ def test_a_later_core_section_wins_and_is_told(lab: Lab) -> None:
     with open(lab.path / ".git/config", "a") as config:
         config.write("[core]\n\thooksPath = /elsewhere\n")
     assert codes(lab) == ["hooks-stale", *["hooks-overridden"] * 4, "hooks-partly"]
-    assert hooks.install(lab.repo).changed
+    assert install.install(lab.repo).changed
     assert codes(lab) == ["hooks-partly"]
 
 
 def test_changed_and_missing_hooks_are_told(lab: Lab) -> None:
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     folder = lab.path / ".git/planner/hooks"
     (folder / "pre-commit").write_text("#!/bin/sh\n")
     (folder / "pre-merge-commit").chmod(0o644)
     (folder / "pre-push").unlink()
-    (finding,) = hooks.status(lab.repo).findings
+    (finding,) = install.status(lab.repo).findings
     assert (finding.code, finding.message) == (
         "hooks-changed",
         "hooks were changed after they were installed: 'pre-commit', 'pre-merge-commit', 'pre-push'",
     )
-    assert hooks.install(lab.repo).changed
+    assert install.install(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -194,12 +194,12 @@ def test_a_hook_that_comes_later(lab: Lab) -> None:
         assert lab.run_git("checkout", "-q", "--", ".").err == "later\n"
         assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "later too\n"
         before = codes(lab)
-        assert hooks.install(lab.repo).chained == ("post-commit", "post-checkout")
+        assert install.install(lab.repo).chained == ("post-commit", "post-checkout")
         assert (before, codes(lab)) == (["hooks-stale"] if turn == 0 else [], [])
 
 
 def test_the_interpreter_is_gone(lab: Lab) -> None:
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     manifest = lab.path / ".git/planner/hooks.json"
     document = json.loads(manifest.read_text())
     document["python"] = "/nowhere/python"
@@ -208,12 +208,12 @@ def test_the_interpreter_is_gone(lab: Lab) -> None:
 
 
 def test_a_moved_repository(lab: Lab) -> None:
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     lab.path.rename(lab.root / "moved")
     lab.path = lab.root / "moved"
     assert "hooks-moved" in codes(lab)
     with lab.entered():
-        assert hooks.install(lab.repo).changed
+        assert install.install(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -237,7 +237,7 @@ def test_odd_folders(tmp_path: Path, name: str) -> None:
         place = lab.worktree("beside", "iter/0002-b")
         (place / "tests/run.sh").write_text("")
         assert lab.run_git("commit", "-a", "-m", "no", cwd=place).status == 1
-        hooks.uninstall(lab.repo)
+        install.uninstall(lab.repo)
     assert not list(tmp_path.rglob("owned"))
 
 
@@ -247,7 +247,7 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
     bare = full.clone("bare", "--bare")
     with bare.entered():
         before = tree_bytes(bare.path)
-        assert hooks.install(bare.repo).theirs == str(bare.path / "hooks")
+        assert install.install(bare.repo).theirs == str(bare.path / "hooks")
         assert codes(bare) == []
         bare.git("branch", "iter/0002-b", "iter/0001-next")
         place = bare.worktree("tree", "iter/0002-b")
@@ -256,7 +256,7 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
         said = refusal("changed: tests/run.sh", branch="iter/0002-b")
         assert bare.run_git("commit", "-m", "no", cwd=place).err == said
         bare.git("worktree", "remove", "--force", str(place))
-        hooks.uninstall(bare.repo)
+        install.uninstall(bare.repo)
         after = tree_bytes(bare.path)
         assert after == before
 
@@ -285,10 +285,10 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", 'echo "theirs: $#" >&2; exit 7')
     theirs.chmod(0o750)
     before = tree_bytes(lab.path / ".git")
-    done = hooks.install(lab.repo, ordinary=True)
+    done = install.install(lab.repo, ordinary=True)
     assert (done.place, done.folder, done.chained) == ("ordinary", lab.path / ".git/hooks", ("pre-commit",))
     installed = tree_bytes(lab.path / ".git")
-    assert not hooks.install(lab.repo, ordinary=True).changed
+    assert not install.install(lab.repo, ordinary=True).changed
     assert tree_bytes(lab.path / ".git") == installed
     assert codes(lab) == []
     refused = lab.run_git("commit", "--allow-empty", "-m", "no")
@@ -300,7 +300,7 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     assert lab.run_git("commit", "-m", "no").err == "theirs: 0\n"
     lab.git("checkout", "-q", "iter/0001-next")
     lab.git("restore", "--staged", "--worktree", "tests")
-    assert hooks.uninstall(lab.repo) == hooks.Removed(True, ())
+    assert install.uninstall(lab.repo) == install.Removed(True, ())
     after = tree_bytes(lab.path / ".git")
     assert {**after, "index": b""} == {**before, "index": b""}
 
@@ -310,7 +310,7 @@ def test_ordinary_without_a_hooks_folder(lab: Lab) -> None:
         sample.unlink()
     (lab.path / ".git/hooks").rmdir()
     guarded_lab(lab, ordinary=True)
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert not (lab.path / ".git/hooks").exists()
 
 
@@ -318,13 +318,13 @@ def test_from_one_place_to_the_other(lab: Lab) -> None:
     hook(lab.path / ".git/hooks/pre-commit", "echo theirs >&2")
     guarded_lab(lab, install=False)
     before = tree_bytes(lab.path / ".git")
-    hooks.install(lab.repo, ordinary=True)
-    hooks.install(lab.repo)
+    install.install(lab.repo, ordinary=True)
+    install.install(lab.repo)
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "theirs\n"
-    hooks.install(lab.repo, ordinary=True)
+    install.install(lab.repo, ordinary=True)
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "theirs\n"
     assert codes(lab) == []
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -337,19 +337,19 @@ def test_ordinary_refuses_the_project_s_own_folder(lab: Lab) -> None:
     for value in ("githooks", str(lab.path / "githooks")):
         lab.git("config", "core.hooksPath", value)
         with lab.undisturbed(), pytest.raises(PlannerError) as caught:
-            hooks.install(lab.repo, ordinary=True)
+            install.install(lab.repo, ordinary=True)
         assert caught.value.code == "E_HOOKS"
         assert value in caught.value.message
-    assert hooks.install(lab.repo).theirs == str(lab.path / "githooks")
+    assert install.install(lab.repo).theirs == str(lab.path / "githooks")
 
 
 def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo first")
-    hooks.install(lab.repo, ordinary=True)
+    install.install(lab.repo, ordinary=True)
     hook(theirs, "echo second")
     assert codes(lab) == ["hooks-changed"]
     with pytest.raises(PlannerError) as caught:
-        hooks.install(lab.repo, ordinary=True)
+        install.install(lab.repo, ordinary=True)
     assert caught.value.code == "E_HOOKS"
     done = lab.run("git-planner", "hooks", "uninstall")
     assert (done.out, done.err) == (
@@ -361,18 +361,18 @@ def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
 
 def test_ordinary_without_its_manifest(lab: Lab) -> None:
     before = tree_bytes(lab.path / ".git")
-    hooks.install(lab.repo, ordinary=True)
+    install.install(lab.repo, ordinary=True)
     (lab.path / ".git/planner/hooks.json").unlink()
-    assert hooks.uninstall(lab.repo) == hooks.Removed(True, ())
+    assert install.uninstall(lab.repo) == install.Removed(True, ())
     assert tree_bytes(lab.path / ".git") == before
 
 
 def test_ordinary_below_a_framework_installed_later(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo theirs")
-    hooks.install(lab.repo, ordinary=True)
+    install.install(lab.repo, ordinary=True)
     lab.env["PRE_COMMIT_HOME"] = str(lab.root / "cache")
     (lab.path / ".pre-commit-config.yaml").write_text("repos: []\n")
     assert lab.run_program("pre-commit", "install").status == 0
-    assert hooks.uninstall(lab.repo) == hooks.Removed(True, ())
+    assert install.uninstall(lab.repo) == install.Removed(True, ())
     assert (lab.path / ".git/hooks/pre-commit.legacy").read_text() == "#!/bin/sh\necho theirs\n"
     assert "File generated by pre-commit" in theirs.read_text()

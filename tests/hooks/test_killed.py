@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import guarded_lab, hook, tree_bytes
 from tests.lab import Lab
 
@@ -56,7 +56,7 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
     for steps in range(100):
         try:
             with killed_after(steps):
-                hooks.install(lab.repo, ordinary=ordinary)
+                install.install(lab.repo, ordinary=ordinary)
         except Killed:
             done = lab.run_git("commit", "--allow-empty", "-q", "-m", "x")
             assert (done.status, done.err) == (0, "theirs\n"), steps
@@ -64,16 +64,16 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
             assert steps > 5
             break
         if again:
-            hooks.install(lab.repo, ordinary=ordinary)
-            assert [each.code for each in hooks.status(lab.repo).findings] == []
-        assert hooks.uninstall(lab.repo) == hooks.Removed(True, ()) or steps == 0
+            install.install(lab.repo, ordinary=ordinary)
+            assert [each.code for each in install.status(lab.repo).findings] == []
+        assert install.uninstall(lab.repo) == install.Removed(True, ()) or steps == 0
         assert without_drafts(folder) == before, steps
 
 
 def test_a_hook_that_was_put_aside_and_not_replaced_comes_back(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo theirs")
     before = tree_bytes(theirs.parent)
-    hooks.install(lab.repo, ordinary=True)
+    install.install(lab.repo, ordinary=True)
     theirs.unlink()
-    assert hooks.uninstall(lab.repo) == hooks.Removed(True, ())
+    assert install.uninstall(lab.repo) == install.Removed(True, ())
     assert tree_bytes(theirs.parent) == before

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import ITERATION, guarded_lab, hook, refusal, tree_bytes
 from tests.lab import Lab
 
 
 def codes(lab: Lab) -> list[tuple[str, str]]:
-    return [(finding.severity, finding.code) for finding in hooks.status(lab.repo).findings]
+    return [(finding.severity, finding.code) for finding in install.status(lab.repo).findings]
 
 
 def a_file(lab: Lab) -> Path:
@@ -38,12 +38,12 @@ def test_a_hooks_path_that_is_no_folder(lab: Lab, kind: str) -> None:
     assert (done.status, done.err) == (0, "")
     assert (lab.path / ".git-planner.yml").is_file()
     assert codes(lab) == [("warning", "hooks-partly")]
-    assert not hooks.install(lab.repo).changed
+    assert not install.install(lab.repo).changed
     (lab.path / ".git-planner.yml").unlink()
     guarded_lab(lab, install=False)
     guards(lab)
     with pytest.raises(PlannerError) as caught:
-        hooks.install(lab.repo, ordinary=True)
+        install.install(lab.repo, ordinary=True)
     assert (caught.value.code, "is no folder" in caught.value.message) == ("E_HOOKS", True)
     assert codes(lab) == [("warning", "hooks-partly")]
     lab.run("git-planner", "hooks", "uninstall")
@@ -75,13 +75,13 @@ def test_hooks_that_a_later_hooks_path_takes_out_of_force_are_told(lab: Lab) -> 
         ("warning", "hooks-partly"),
     ]
     assert lab.run("git-planner", "hooks", "status").status == 1
-    assert hooks.install(lab.repo).changed
+    assert install.install(lab.repo).changed
     assert theirs.read_bytes() == before
     assert codes(lab) == [("warning", "hooks-partly")]
     lab.git("checkout", "-q", ITERATION)
     guards(lab)
     lab.git("config", "--unset", "core.hooksPath")
-    assert hooks.install(lab.repo).changed
+    assert install.install(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -97,9 +97,9 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
             assert codes(each) == [("warning", "hooks-partly")]
     assert codes(lab) == [("warning", "hooks-partly")]
     with pytest.raises(PlannerError) as caught:
-        hooks.install(lab.repo, ordinary=True)
+        install.install(lab.repo, ordinary=True)
     assert (caught.value.code, str(shared) in caught.value.message) == ("E_HOOKS", True)
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert tree_bytes(shared) == before
     with other.entered():
         assert codes(other) == [("warning", "hooks-partly")]
@@ -108,10 +108,10 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
 
 def test_a_missing_hooks_folder_elsewhere_is_not_made(lab: Lab) -> None:
     lab.git("config", "core.hooksPath", str(lab.root / "shared"))
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     assert not (lab.root / "shared").exists()
     (lab.root / "shared").mkdir()
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert (lab.root / "shared").is_dir()
 
 

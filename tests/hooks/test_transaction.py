@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import ITERATION, begun, guarded_lab, hook
 from tests.lab import Lab
 
@@ -122,7 +122,7 @@ def test_a_hook_that_was_there_goes_on(lab: Lab, ordinary: bool) -> None:
             moved = f"{old} {new} HEAD\n{old} {new} refs/heads/{branch}\n"
             said[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
         assert said == {"main": True, ITERATION: True}
-        hooks.uninstall(lab.repo)
+        install.uninstall(lab.repo)
         assert theirs.read_text() == text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows import hooks
+from git_planner.flows.hooks import install
 from tests.hooks.place import ITERATION, guarded_lab, refusal
 from tests.lab import Lab
 from tests.real.conftest import fetched
@@ -21,7 +21,7 @@ def test_husky_runs_beside_ours(lab: Lab) -> None:
     made = lab.run_program("node", str(package / "bin.js"))
     assert (made.status, lab.git("config", "core.hooksPath")) == (0, ".husky/_"), made.err
     guarded_lab(lab, install=False)
-    hooks.install(lab.repo)
+    install.install(lab.repo)
     for branch in ("main", ITERATION):
         lab.git("checkout", "-q", branch)
         done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
@@ -31,7 +31,7 @@ def test_husky_runs_beside_ours(lab: Lab) -> None:
     done = lab.run_git("commit", "-m", "no")
     assert (done.status, done.err) == (1, refusal("changed: tests/run.sh"))
     lab.git("restore", "--staged", "--worktree", "tests")
-    hooks.uninstall(lab.repo)
+    install.uninstall(lab.repo)
     assert lab.git("config", "core.hooksPath") == ".husky/_"
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
     assert (done.status, done.out + done.err) == (0, f"husky on {ITERATION}\n")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.noise import noise
-from git_planner.flows.record import record
+from git_planner.flows.measuring.noise import noise
+from git_planner.flows.records.record import record
 from git_planner.rules.records.record import Record
 from tests.lab import Lab
 from tests.measured import iteration

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows import manual
-from git_planner.flows.import_log import import_log
-from git_planner.flows.plan import PlanOptions, make_iteration
-from git_planner.flows.publish import publish
-from git_planner.flows.record import record
+from git_planner.flows.iterations.publish import publish
+from git_planner.flows.planning import manual
+from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
+from git_planner.flows.records.import_log import import_log
+from git_planner.flows.records.record import record
 from tests.agents.cases import DIRECTIVE
 from tests.flows.trial import agent_file, attempt, campaign, hush
 from tests.lab import Lab

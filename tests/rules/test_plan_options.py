@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner import documents
-from git_planner.flows.options import problems
+from git_planner.flows.discovery.options import problems
 from git_planner.resources import shipped
 from git_planner.rules.discovery import options as rules
 from tests import preplan, samples

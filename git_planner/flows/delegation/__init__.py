@@ -1,0 +1,1 @@
+"""Delegation: give tasks to agents, and take their results."""

@@ -1,0 +1,1 @@
+"""Discovery: research, options, critique and choice."""

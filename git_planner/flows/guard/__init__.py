@@ -1,0 +1,1 @@
+"""Guard: check staged changes, ranges and ref updates against the trusted base."""

@@ -1,0 +1,302 @@
+"""Judging commits by the guard: what differs from a trusted commit, and which commits are trusted.
+
+Hooks, `git planner check`, the server's hook and the flows all ask here. The policy that counts is the
+trusted commit's own, git matches the paths, and nothing is read from a working tree.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from git_planner.config.policy_file import policy_at
+from git_planner.errors import PlannerError
+from git_planner.flows.guard.base_branch import named, tips_of, trunk
+from git_planner.gitio import export, history
+from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+from git_planner.rules.guard.guard import (
+    ATTRIBUTES,
+    ATTRIBUTES_FILE,
+    DEFAULT_GUARD,
+    SHADOWING,
+    TEST_TOOLS,
+    Change,
+    runner_sections,
+    shadows,
+    wide_specs,
+)
+from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
+
+# The modules that a candidate must not take the place of.
+STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
+_NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The guard as one commit has it. `policy` is None where that commit has no policy file."""
+
+    commit: str
+    policy: Policy | None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The patterns that people are shown."""
+        return self.policy.guarded if self.policy else (*DEFAULT_GUARD, *ALWAYS_GUARDED)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All patterns of whole files."""
+        return self.policy.protected if self.policy else (*self.shown, *START_UP)
+
+    @property
+    def sectioned(self) -> tuple[str, ...]:
+        """Patterns of files of which parts are guarded."""
+        return self.policy.sectioned if self.policy else SECTIONED
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One guarded thing that is not as in the trusted commit.
+
+    `code` is 'guard', 'start-up', 'shadow', 'runner', 'attributes' or 'case'; `words` is what happened, with
+    the path.
+    """
+
+    code: str
+    path: str
+    words: str
+
+
+class Judge:
+    """The guard of one repository.
+
+    Args:
+        repo: the repository.
+        base: a branch or commit that is trusted instead of the base branch that the policy names.
+    """
+
+    def __init__(self, repo: Repository, base: str | None = None) -> None:
+        self.repo = repo
+        self._base = base
+        self._rules: dict[str, Rule] = {}
+        self._policies: dict[str, Policy | None] = {}
+
+    def know(self, commit: str, policy: Policy) -> Judge:
+        """Take a policy that was read already as the commit's; return itself."""
+        self._rules[commit] = Rule(commit, policy)
+        return self
+
+    def rule(self, commit: str) -> Rule:
+        """The guard as a commit has it.
+
+        Raises:
+            PlannerError: E_POLICY when its policy cannot be used.
+        """
+        if commit not in self._rules:
+            # Commits that follow each other mostly have the same policy, and reading one takes a while.
+            entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
+            if entry not in self._policies:
+                self._policies[entry] = policy_at(self.repo, commit) if entry else None
+            self._rules[commit] = Rule(commit, self._policies[entry])
+        return self._rules[commit]
+
+    def differences(self, trusted: str, tree: str) -> list[Difference]:
+        """What of a commit or tree is not as the trusted commit's guard wants it; empty when all is.
+
+        Args:
+            trusted: a commit; its own policy says what is guarded.
+            tree: any name of a commit or tree.
+        """
+        whole = self._whole(self.rule(trusted), trusted, tree)
+        taken = {each.path for each in whole}
+        added = [each for each in self.shadowing(trusted, tree) if each.path not in taken]
+        words = "added under a standard module's name"
+        return whole + [Difference("shadow", each.path, f"{words}: {shown(each.path)}") for each in added]
+
+    def shadowing(self, trusted: str, tree: str) -> list[history.Change]:
+        """What is added that would be imported in the place of a standard module; see rules.guard.guard."""
+        policy = self.rule(trusted).policy
+        free = policy.unguard if policy else ()
+        return [
+            each
+            for each in history.changes(self.repo.git, trusted, tree, SHADOWING)
+            if each.status in ("A", "T") and shadows(each.path, each.new_mode, STANDARD)
+            if not {each.path, f"{each.path}/**", f"{each.path.rpartition('/')[0]}/**"}.intersection(free)
+        ]
+
+    def _whole(self, rule: Rule, trusted: str, tree: str) -> list[Difference]:
+        git = self.repo.git
+        wide = history.changes(git, trusted, tree, wide_specs(rule.patterns))
+        if not wide:
+            return []
+        people = pathspecs(rule.shown)
+        named = {each.path for each in history.changes(git, trusted, tree, people)}
+        whole = history.changes(git, trusted, tree, pathspecs(rule.patterns))
+        found = [
+            Difference("guard" if each.path in named else "start-up", each.path, _words(each))
+            for each in whole
+        ]
+        taken = {each.path for each in whole}
+        if taken.issuperset(each.path for each in wide):
+            return found
+        found += self._sections(rule, trusted, tree)
+        found += self._attributes(rule, trusted, tree)
+        parts = {each.path for each in self._partly(rule, trusted, tree)}
+        found += [
+            Difference("case", each.path, f"added in another case: {shown(each.path)}")
+            for each in wide
+            if each.status == "A" and each.path not in taken and each.path not in parts
+        ]
+        return found
+
+    def base_tips(self, near: str | None = None) -> list[str]:
+        """The tips of the trusted base branch, here and as last fetched; the named base when there is one.
+
+        Args:
+            near: a commit whose policy is asked for the branch's name where nothing else says it.
+
+        Raises:
+            PlannerError: E_NO_BASE; E_BASE when it is not clear which branch it is.
+        """
+        if self._base is not None:
+            return [named(self.repo, self._base) or self.repo.resolve(self._base)]
+        if self.trunk is not None:
+            return self.trunk[1]
+        if near is not None:
+            policy = self.rule(near).policy
+            tips = tips_of(self.repo, policy.base) if policy else []
+            if tips:
+                return tips
+        raise PlannerError(
+            "E_NO_BASE",
+            "there is no base branch such as 'main', so nothing says what is guarded",
+            hint="name it with 'git config planner.base BRANCH'",
+        )
+
+    def anchors(self, commit: str, after: str | None = None) -> Iterator[str]:
+        """Commits of the base branch's own history that a commit has taken in, newest first of each tip.
+
+        Args:
+            commit: the commit in question.
+            after: only those that this commit of the base's history comes before.
+        """
+        seen = set()
+        for tip in self.base_tips(commit):
+            for anchor in self.repo.git.run("merge-base", "--all", commit, tip).stdout.decode().split():
+                if anchor not in seen and (
+                    after is None or history.is_ancestor(self.repo.git, after, anchor)
+                ):
+                    seen.add(anchor)
+                    yield anchor
+
+    def trusted_by(self, commit: str) -> tuple[str | None, list[Difference]]:
+        """The commit of the base's history that vouches for a commit's guarded content.
+
+        Returns:
+            That commit; or None and what differs from the first one that was asked.
+        """
+        first: list[Difference] | None = None
+        for anchor in self.anchors(commit):
+            found = self.differences(anchor, commit)
+            if not found:
+                return anchor, []
+            first = found if first is None else first
+        return None, first or []
+
+    @cached_property
+    def trunk(self) -> tuple[str, list[str]] | None:
+        """The base branch and its tips by what no candidate can write; None when there is none.
+
+        Raises:
+            PlannerError: E_BASE when it is not clear which one it is; E_POLICY.
+        """
+        return trunk(self.repo, lambda commit: self.rule(commit).policy)
+
+    def _partly(self, rule: Rule, trusted: str, tree: str) -> list[history.Change]:
+        specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))
+        return history.changes(self.repo.git, trusted, tree, specs)
+
+    def _sections(self, rule: Rule, trusted: str, tree: str) -> Iterator[Difference]:
+        if not rule.sectioned:
+            return
+        with self.repo.git.batch() as batch:
+            for each in history.changes(self.repo.git, trusted, tree, pathspecs(rule.sectioned)):
+                old = None if each.old_mode == _NOTHING else batch.read(each.old)
+                new = None if each.new_mode in (_NOTHING, _GITLINK) else batch.read(each.new)
+                linked = {each.old_mode, each.new_mode} & {_SYMLINK, _GITLINK}
+                before, after = runner_sections(each.path, old), runner_sections(each.path, new)
+                if linked or before != after:
+                    words = f"how tests are run: {shown(each.path)}"
+                    yield Difference("runner", each.path, _words(each) if linked else words)
+
+    def _attributes(self, rule: Rule, trusted: str, tree: str) -> Iterator[Difference]:
+        """Guarded paths whose attributes, by the files within the tree, are other than in the trusted one."""
+        git = self.repo.git
+        changed = history.changes(git, trusted, tree, pathspecs([ATTRIBUTES_FILE]))
+        if not changed:
+            return
+        guarded = export.entries(self.repo, trusted, pathspecs(rule.patterns))
+        before, after = (self._attributes_in(each, list(guarded)) for each in (trusted, tree))
+        differing = [path for path in guarded if before.get(path) != after.get(path)]
+        if differing:
+            more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+            for each in changed:
+                words = f"attributes of {shown(differing[0])}{more}: {shown(each.path)}"
+                yield Difference("attributes", each.path, words)
+
+    def _attributes_in(self, tree: str, paths: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        with self._index_of(tree) as env:
+            fields = self.repo.git.names(
+                "check-attr",
+                "--cached",
+                "-z",
+                "--stdin",
+                *ATTRIBUTES,
+                stdin=os.fsencode("\0".join(paths)),
+                env=env,
+            )
+        found: dict[str, list[tuple[str, str]]] = {}
+        for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+            found.setdefault(path, []).append((name, value))
+        return found
+
+    def _index_of(self, tree: str) -> _Index:
+        return _Index(self.repo, tree)
+
+
+class _Index:
+    """An index of its own that holds one tree; its environment while it is open."""
+
+    def __init__(self, repo: Repository, tree: str) -> None:
+        self._repo, self._tree = repo, tree
+        self._folder = Path(tempfile.mkdtemp(prefix="git-planner-"))
+
+    def __enter__(self) -> dict[str, str]:
+        env = {"GIT_INDEX_FILE": str(self._folder / "index")}
+        self._repo.git.bytes("read-tree", self._tree, env=env)
+        return env
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def shown(path: str) -> str:
+    """A path as it can be printed, and as documents can hold it."""
+    return path if path.isprintable() else ascii(path)
+
+
+def _words(each: history.Change) -> str:
+    if each.old_mode == _NOTHING and each.new_mode in (_SYMLINK, _GITLINK):
+        kind = "added link" if each.new_mode == _SYMLINK else "added submodule"
+        return f"{kind}: {shown(each.path)}"
+    if each.old_mode == each.new_mode == _GITLINK:
+        return f"moved submodule: {shown(each.path)}"
+    return Change(shown(each.path), each.status, each.old_mode, each.new_mode).words

@@ -1,0 +1,175 @@
+"""The guard's paperwork: templates for CI and servers, and branches that propose a change of the guard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from git_planner import atomic_file
+from git_planner.errors import PlannerError
+from git_planner.flows.guard.compare_trees import Judge, Rule, shown
+from git_planner.gitio import history
+from git_planner.gitio.objects import commit_tree
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Move, Store
+from git_planner.resources import shipped
+from git_planner.rules import refnames
+from git_planner.rules.policy.policy import pathspecs
+
+SUBJECT = "Change what the guard protects"
+# what -> (file of ours, where it belongs in a work tree or, for a server, in the git directory)
+TEMPLATES = {
+    "github": ("ci/github-actions.yml", ".github/workflows/git-planner.yml"),
+    "gitlab": ("ci/gitlab-ci.yml", ".gitlab-ci.yml"),
+    "server": ("server/pre-receive", "hooks/pre-receive"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template: its text, where it belongs, and whether it was written there now."""
+
+    text: str
+    path: str
+    written: bool
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/template@1",
+            "text": self.text,
+            "path": self.path,
+            "written": self.written,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A branch with a change of guarded files. `paths` are those; `base` is the branch it is meant for."""
+
+    branch: str
+    commit: str
+    base: str
+    paths: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/guard-proposal@1",
+            "branch": self.branch,
+            "commit": self.commit,
+            "base": self.base,
+            "paths": [shown(path) for path in self.paths],
+        }
+
+
+def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Proposal:
+    """Put the guarded files as they lie in the worktree on a branch of its own, cut from the base branch.
+
+    Such a branch is not held to the guard, and nothing trusts it before it is merged: no iteration starts
+    from it, and its name can be no plan's.
+
+    Args:
+        repo: the repository, with a worktree.
+        message: the commit's message.
+        paths: only guarded files that git matches with one of these; all that are changed when empty.
+
+    Raises:
+        PlannerError: E_USAGE, E_UNBORN, E_NO_BASE; E_NO_CHANGE when no guarded file is changed; E_MERGE when
+            the base branch has changed the same file since; E_CONFLICT.
+    """
+    if repo.top is None:
+        raise PlannerError("E_USAGE", "a bare repository has no files to propose")
+    judge = Judge(repo)
+    tip, head = judge.base_tips(repo.resolve("HEAD"))[0], repo.resolve("HEAD")
+    rule = judge.rule(tip)
+    changed = _changed(repo, rule, paths)
+    if not changed:
+        raise PlannerError(
+            "E_NO_CHANGE",
+            "no guarded file is changed here",
+            hint="change it in the worktree first; see what is guarded with 'git planner guard matrix -h'",
+        )
+    moved = [each.path for each in history.changes(repo.git, head, tip, _literal(changed))]
+    if moved:
+        raise PlannerError(
+            "E_MERGE",
+            f"the base branch has another '{shown(moved[0])}' than the commit you are on",
+            hint="merge the base branch first, with 'git merge'",
+        )
+    commit = commit_tree(repo.git, _composed(repo, tip, changed), (tip,), f"{message or SUBJECT}\n")
+    base = rule.policy.base if rule.policy else "the base branch"
+    return Proposal(_created(repo, message or SUBJECT, commit), commit, base, tuple(changed))
+
+
+def _changed(repo: Repository, rule: Rule, paths: Sequence[str]) -> list[str]:
+    """The guarded files that are not as in HEAD, and new ones that git does not ignore."""
+    specs = pathspecs((*rule.patterns, *rule.sectioned))
+    git = repo.git
+
+    def both(*words: str) -> set[str]:
+        found = set(git.names(*words, "-z", "--", *specs))
+        return found & set(git.names(*words, "-z", "--", *paths)) if paths else found
+
+    tracked = both("diff-index", "--name-only", "--no-renames", "--ignore-submodules=none", "HEAD")
+    return sorted(tracked | both("ls-files", "--others", "--exclude-standard"))
+
+
+def _composed(repo: Repository, tip: str, changed: Sequence[str]) -> str:
+    """The tree of the base with files of the worktree, made in an index of its own."""
+    with TemporaryDirectory(prefix="git-planner-") as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        repo.git.bytes("read-tree", tip, env=env)
+        names_ = os.fsencode("".join(f"{path}\0" for path in changed))
+        repo.git.bytes("update-index", "--add", "--remove", "-z", "--stdin", stdin=names_, env=env)
+        return repo.git.line("write-tree", env=env)
+
+
+def _created(repo: Repository, message: str, commit: str) -> str:
+    """Make the branch, under the first name that is free."""
+    stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
+    taken = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
+    branch = stem
+    for number in range(2, 1000):
+        if refnames.HEADS + branch not in taken:
+            break
+        branch = f"{stem}-{number}"
+    Store(repo).transact([refnames.HEADS + branch], lambda _: [Move(refnames.HEADS + branch, commit)])
+    return branch
+
+
+def _literal(paths: Sequence[str]) -> list[str]:
+    return [f":(top,literal){path}" for path in paths]
+
+
+def template(repo: Repository | None, what: str) -> Template:
+    """Read a template, and write it where it belongs when a repository is given.
+
+    Args:
+        repo: where to write; None only reads.
+        what: a key of TEMPLATES.
+
+    Raises:
+        PlannerError: E_DIRTY when something else is there already; E_USAGE in a repository of the wrong kind.
+    """
+    source, place = TEMPLATES[what]
+    text = shipped("templates").joinpath(*source.split("/")).read_text(encoding="utf-8")
+    if repo is None:
+        return Template(text, place, False)
+    if repo.top is None and what != "server":
+        raise PlannerError("E_USAGE", "a bare repository has no files", hint="git planner ci server --write")
+    target = Path(repo.common if what == "server" else repo.top or "") / place
+    if target.exists() and target.read_text(encoding="utf-8", errors="replace") != text:
+        raise PlannerError(
+            "E_DIRTY", f"'{target}' is there already", hint=f"print ours with 'git planner ci {what}'"
+        )
+    written = not target.exists()
+    if written:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.put(target, text.encode())
+        target.chmod(0o755 if what == "server" else 0o644)
+    return Template(text, str(target), written)

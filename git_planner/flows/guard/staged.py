@@ -1,0 +1,270 @@
+"""Check what is staged: guarded paths on our branches, and documents against their schemas.
+
+It reads the index that git gave the hook, never the working tree.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from git_planner.errors import PlannerError
+from git_planner.gitio import hook_git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from git_planner.flows.guard.compare_trees import Judge
+
+DOCUMENTS = (
+    ".plans/**/plan.json",
+    ".plans/**/plan-[0-9]*.json",
+    ".plans/**/CHOICE.json",
+    "**/planner_packets/**/*.json",
+    "experiments/records/*.json",
+)
+_GITLINK, _SYMLINK, _NOTHING = "160000", "120000", "000000"
+
+
+def check_guard(planner: str | None = None) -> None:
+    """Refuse staged changes of guarded paths, on our branches.
+
+    Args:
+        planner: our folder in the common git directory; the policy's patterns are kept there for the shim.
+
+    Raises:
+        PlannerError: E_GUARD naming each path; E_POLICY when the policy at HEAD cannot be used; E_GIT.
+    """
+    branch = _our_branch()
+    if branch is None:
+        return
+    if not _born():
+        _check_first(branch)
+        return
+    from git_planner.flows.guard.compare_trees import Judge
+    from git_planner.flows.guard.ref_updates import changed_state, listed
+    from git_planner.gitio.repository import open_repository
+    from git_planner.rules.guard.guard import kind_of
+    from git_planner.rules.refnames import HEADS, POLICY_FILE
+
+    if kind_of(HEADS + branch) == "proposal":
+        return
+    judge = Judge(open_repository())
+    head = judge.repo.resolve("HEAD")
+    rule = judge.rule(head)
+    if planner is not None:
+        _keep(planner, rule.patterns)
+    tree = _index_tree()
+    differences = [*judge.differences(head, tree), *changed_state(judge, head, tree)]
+    if differences and not any(_vouches(judge, each, tree) for each in _trusted(judge, branch)):
+        lines = listed(judge, differences, head)
+        lines[-1] = (
+            lines[-1]
+            .replace(f"at {head[:12]}", "at HEAD")
+            .replace("the default:", f"the default, because HEAD has no '{POLICY_FILE}':")
+        )
+        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=_hint(), details=lines)
+
+
+def check_documents() -> None:
+    """Judge the staged documents of ours against their schemas, on whatever branch.
+
+    Raises:
+        PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
+    """
+    from git_planner.rules.policy.policy import pathspecs
+    from git_planner.rules.refnames import POLICY_FILE, STATE_FILE
+
+    errors = []
+    for _, mode, oid, path in _staged(_head(), pathspecs((*DOCUMENTS, STATE_FILE, POLICY_FILE))):
+        if mode == _NOTHING:
+            continue
+        try:
+            if mode in (_SYMLINK, _GITLINK):
+                raise PlannerError("E_SCHEMA", f"'{_shown(path)}' is not an ordinary file")
+            judge_document(path, hook_git.output("cat-file", "blob", oid))
+        except PlannerError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = [
+            line for error in errors for line in (error.message, *(f"  {each}" for each in error.details))
+        ]
+        raise PlannerError(
+            errors[0].code,
+            f"{len(errors)} staged documents cannot be taken as they are",
+            hint="see the form of a document with 'git planner schema NAME'",
+            details=lines,
+        )
+
+
+def judge_document(path: str, data: bytes) -> None:
+    """Judge one document by its place in the repository.
+
+    Raises:
+        PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
+    """
+    from git_planner import documents
+    from git_planner.config.policy_file import parse_policy
+    from git_planner.rules.documents.extract_json import extract
+    from git_planner.rules.plans.pages import is_page
+    from git_planner.rules.refnames import POLICY_FILE
+
+    where, name = _shown(path), os.path.basename(path)
+    if path == POLICY_FILE:
+        parse_policy(data, where)
+    elif name == "directive.json":
+        # An empty one lies in the pack that a person takes to a chat window.
+        if data.strip() != b"{}":
+            answer = extract(data, where)  # as tolerant as what reads it from here
+            kind = _answer_kind(answer)
+            documents.check(kind, documents.completed(kind, answer), where)
+    elif path.startswith(".plans/") and is_page(name):
+        documents.read("plan", data, where)
+    elif name in _KINDS:
+        documents.read(_KINDS[name], data, where)
+    elif path.startswith("experiments/records/"):
+        documents.read("record", data, where)
+
+
+_KINDS = {"CHOICE.json": "choice", "packet.json": "packet", "state.json": "state"}
+
+
+def _answer_kind(answer: object) -> str:
+    """A planner's answer is a directive, or a planning plan when it says so."""
+    said = answer.get("schema") if isinstance(answer, dict) else None
+    return "planning-plan" if str(said).startswith("git-planner/planning-plan@") else "directive"
+
+
+def _check_first(branch: str) -> None:
+    """The first commit of a repository, or of a branch without history: nothing guarded may be in it."""
+    from git_planner.flows.guard.ref_updates import PROPOSE
+    from git_planner.rules.guard.guard import DEFAULT_GUARD, STATE
+    from git_planner.rules.policy.policy import ALWAYS_GUARDED, pathspecs
+
+    specs = pathspecs((*DEFAULT_GUARD, *ALWAYS_GUARDED, *STATE))
+    lines = [f"added: {_shown(path)}" for _, _, _, path in _staged(_head(), specs)]
+    if lines:
+        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE, details=lines)
+
+
+def _keep(planner: str, patterns: Sequence[str]) -> None:
+    """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
+    from git_planner import atomic_file
+    from git_planner.rules.guard.guard import guarded_globs
+    from git_planner.rules.refnames import POLICY_FILE
+
+    oid = (
+        (hook_git.answer("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none")
+        .decode()
+        .strip()
+    )
+    lines = [f"git-planner guard 3 {oid}", "HEAD", *guarded_globs(patterns), "end"]
+    if any("\n" in line for line in lines):
+        return
+    folder = os.path.join(planner, "guards")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        atomic_file.put(
+            os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+        )
+    except OSError:
+        # A full or read-only disk makes the next commit slower, not less guarded.
+        return
+
+
+def _index_tree() -> str:
+    """The tree that the given index would be committed as.
+
+    It is written from a copy: git holds the index itself, and a partial commit's is its lock.
+    """
+    import shutil
+    import tempfile
+
+    index = os.fsdecode(hook_git.output("rev-parse", "--git-path", "index")).removesuffix("\n")
+    with tempfile.TemporaryDirectory(prefix="git-planner-") as folder:
+        copy = os.path.join(folder, "index")
+        if os.path.exists(index):
+            shutil.copyfile(index, copy)
+        return hook_git.output("write-tree", index=copy).decode().strip()
+
+
+def _our_branch() -> str | None:
+    """The branch HEAD is on when it is one of ours, short; None else."""
+    from git_planner.rules import refnames
+
+    # Status 1 is a HEAD on no branch; whatever else is wrong must not open the gate.
+    status, ref, words = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
+    if status > 1:
+        raise PlannerError("E_GIT", words.decode(errors="replace").strip().removeprefix("fatal: "))
+    branch = os.fsdecode(ref).strip().removeprefix(refnames.HEADS)
+    return branch if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)) else None
+
+
+def _trusted(judge: Judge, branch: str) -> Iterator[str]:
+    """Commits whose guarded content may be taken over, because who answers for the guard has made them.
+
+    On an iteration that is its own first commit: a change that got by the guard can be taken back. On every
+    branch it is what it has, or is just merging, of the base branch.
+    """
+    from git_planner.flows.guard.ref_updates import newer
+    from git_planner.rules import refnames
+
+    iteration = refnames.parse_iteration(branch)
+    start = judge.repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
+    if start is not None:
+        yield start
+    merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
+    merged.update((hook_git.answer("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split())
+    for head in (*sorted(merged), "HEAD"):
+        yield from newer(judge, start, head) if start else judge.anchors(head)
+
+
+def _vouches(judge: Judge, commit: str, tree: str) -> bool:
+    """Whether a tree has the guarded content of a commit, and the state that HEAD has."""
+    from git_planner.flows.guard.ref_updates import changed_state
+    from git_planner.rules import refnames
+
+    if judge.differences(commit, tree):
+        return False
+    kept = "HEAD" if judge.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
+    return not changed_state(judge, kept, tree)
+
+
+def _staged(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    """What is staged against a commit or tree: old mode, new mode, new object id and path of each change."""
+    words = (
+        "diff-index",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-ext-diff",
+        "--ignore-submodules=none",
+    )
+    fields = os.fsdecode(hook_git.output(*words, "--no-abbrev", base, "--", *specs)).split("\0")
+    for meta, path in zip(fields[::2], fields[1::2], strict=False):
+        old, new, _, oid, _ = meta.lstrip(":").split(" ")
+        yield old, new, oid, path
+
+
+def _hint() -> str:
+    from git_planner.flows.guard.ref_updates import PROPOSE
+
+    if os.path.basename(os.environ.get("GIT_INDEX_FILE", "index")) == "index":
+        return f"take them out of the commit with 'git restore --staged -- PATH'; {PROPOSE}"
+    return f"name the other paths only: 'git commit -- PATH'; {PROPOSE}"
+
+
+def _born() -> bool:
+    return hook_git.answer("rev-parse", "--quiet", "--verify", "HEAD^{commit}") is not None
+
+
+def _head() -> str:
+    """What is staged is compared with this: HEAD, or the empty tree where there is no commit yet."""
+    return "HEAD" if _born() else hook_git.output("hash-object", "-t", "tree", "--stdin").decode().strip()
+
+
+def _shown(path: str) -> str:
+    """A path as it can be printed."""
+    return path if path.isprintable() else ascii(path)

@@ -1,0 +1,1 @@
+"""Hooks: install, check and remove them."""

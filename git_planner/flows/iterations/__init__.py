@@ -1,0 +1,1 @@
+"""Iterations: plan, implement and record one change, or a loop of them."""

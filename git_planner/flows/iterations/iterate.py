@@ -1,0 +1,398 @@
+"""`git iterate`: plan, implement, commit and record one change, or a loop of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from git_planner.agents import patches, registry
+from git_planner.agents.contract import Brief, Implementer, Tell, Usage
+from git_planner.agents.prompts import apply_prompt
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import Settings, read_settings
+from git_planner.errors import DONE, NO, PlannerError
+from git_planner.flows.iterations import in_place as inplace
+from git_planner.flows.iterations import process_lock
+from git_planner.flows.iterations.agent_changes import Work
+from git_planner.flows.iterations.attempt import Attempt, attempt
+from git_planner.flows.planning import manual
+from git_planner.flows.planning.ask_planner import make_iteration
+from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
+from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.records import remeasure_best
+from git_planner.flows.records.ledger import ledger
+from git_planner.gitio import agent_worktree, worktree
+from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+from git_planner.rules.iterations import stop
+from git_planner.rules.iterations.stop import Progress
+from git_planner.rules.planning.directive import State
+from git_planner.rules.policy.policy import Policy
+from git_planner.rules.records.record import Record, best
+
+MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked of one iteration; None means the settings' or the policy's own.
+
+    With the planner 'manual', whose answer lies on a packet's branch, `from_ref` is that branch.
+    """
+
+    planner: str | None = None
+    implementer: str | None = None
+    plan: str | None = None
+    goal: Goal | None = None
+    threshold: float | None = None
+    slug: str | None = None
+    from_ref: str | None = None
+    model: str | None = None
+    implementer_model: str | None = None
+    implementer_effort: str | None = None
+    in_place: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """What is asked of a loop; None means the policy's own stop rule. `wall` in seconds."""
+
+    each: Options
+    count: int | None = None
+    wall: float | None = None
+    tokens: int | None = None
+    invalid: int | None = None
+    plateau: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IterationResult:
+    """How one iteration ended. `kept` is the ref of what is not on its branch; `seconds` is of the whole."""
+
+    state: State
+    record: Record
+    advanced: bool
+    tag: str | None
+    kept: str | None
+    worktree: Path | None
+    tokens: int
+    seconds: float
+    exit: int
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        return {
+            "schema": "git-planner/iteration@1",
+            "iteration": self.state.iteration,
+            "branch": self.state.branch,
+            "plan": self.state.plan,
+            "objective": self.state.directive.objective,
+            "record": self.record.document(),
+            "advanced": self.advanced,
+            "tag": self.tag,
+            "kept": self.kept,
+            "worktree": str(self.worktree) if self.worktree else None,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """How a loop ended. `failures` are attempts that did not get as far as a record, in one sentence each."""
+
+    plan: str
+    attempts: tuple[IterationResult, ...]
+    failures: tuple[str, ...]
+    best_before: float | None
+    best_after: float | None
+    stopped: str
+    tokens: int
+    seconds: float
+
+    @property
+    def exit(self) -> int:
+        """0 when at least one attempt gave a valid result, or none was made; 1 otherwise."""
+        tried = bool(self.attempts or self.failures)
+        return NO if tried and not any(each.record.valid for each in self.attempts) else DONE
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        return {
+            "schema": "git-planner/loop@1",
+            "plan": self.plan,
+            "attempts": [each.document() for each in self.attempts],
+            "failures": list(self.failures),
+            "best_before": self.best_before,
+            "best_after": self.best_after,
+            "stopped": self.stopped,
+            "tokens": self.tokens,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
+    """Do one iteration, from an empty number to a record.
+
+    Args:
+        repo: the repository; unless `in_place`, none of its worktrees is touched.
+        options: what is asked for.
+        tell: progress.
+
+    Raises:
+        PlannerError: what planning raises, with nothing but a number used up; what the implementer raises
+            when another try would not help; E_DIRTY in place; E_INTERRUPTED, with all left to be resumed.
+    """
+    repo.ident()
+    if options.in_place:
+        inplace.check(repo)
+    if options.from_ref is None:
+        remeasure_best.renew(repo, current_plan(repo, options.plan), None, tell)
+    campaign = open_campaign(repo, _asked(options, None))
+    policy = campaign.base.policy
+    settings = _settings(repo, policy, options)
+    implementer = registry.implementer(settings.implementer, policy, settings)
+    _check_patches(repo, settings, campaign.plan)
+    if settings.planner == MANUAL:
+        planned = manual.apply(repo, options.from_ref, tell, slug=options.slug)
+    else:
+        planned = make_iteration(repo, _asked(options, settings), tell)
+    with interruptible(planned.state):
+        return carry_out(repo, planned.state, planned.commit, options, tell, implementer=implementer)
+
+
+def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
+    """Iterate until a stop rule says so. An attempt without a valid result does not end the loop by itself.
+
+    Raises:
+        PlannerError: as `iterate`, for errors that a further attempt would meet again.
+    """
+    began = time.monotonic()
+    campaign = open_campaign(repo, _asked(options.each, None))
+    if _settings(repo, campaign.base.policy, options.each).planner == MANUAL:
+        raise PlannerError(
+            "E_USAGE",
+            "a loop cannot wait for pasted answers",
+            hint="leave out '--loop', or name another planner with '--planner'",
+        )
+    flags = {name: getattr(options, name) for name in ("count", "wall", "tokens", "invalid", "plateau")}
+    rules = stop.merged(campaign.base.policy.stop, flags)
+    before = _best(repo, campaign.plan)
+    done, results, failures = Progress(), list[IterationResult](), list[str]()
+    while (stopped := stop.reason(rules, done)) is None:
+        tell(f"attempt {done.attempts + 1}")
+        result: IterationResult | None = None
+        try:
+            result = iterate(repo, options.each, tell)
+        except PlannerError as error:
+            if error.code == "E_PATCHES_EXHAUSTED":
+                done = replace(done, exhausted=True)
+                continue
+            if not stop.is_passing(error.code):
+                raise
+            failures.append(error.message)
+            tell(f"attempt {done.attempts + 1} failed: {error.message} ({error.code})")
+        done = done.after(
+            seconds=time.monotonic() - began,
+            tokens=result.tokens if result else 0,
+            valid=result is not None and result.record.valid,
+            improved=result is not None and result.record.verdict == "improved",
+            threshold_met=result is not None and result.record.threshold_met,
+        )
+        if result is not None:
+            results[-1:] = [_tidied(repo, each) for each in results[-1:]]
+            results.append(result)
+    tell(f"stopped: {stopped}")
+    after = _best(repo, campaign.plan)
+    seconds = time.monotonic() - began
+    return LoopResult(
+        campaign.plan, tuple(results), tuple(failures), before, after, stopped, done.tokens, seconds
+    )
+
+
+def carry_out(
+    repo: Repository,
+    state: State,
+    start: str,
+    options: Options,
+    tell: Tell,
+    *,
+    implementer: Implementer | None = None,
+    resumed: bool = False,
+) -> IterationResult:
+    """Implement, commit and record an iteration whose branch stands at its state commit.
+
+    Args:
+        start: the state commit.
+        implementer: who does it; the one that options and settings name when None.
+        resumed: whether an earlier process has begun it.
+    """
+    began = time.monotonic()
+    policy = policy_at(repo, state.base)
+    settings = _settings(repo, policy, options)
+    implementer = implementer or registry.implementer(settings.implementer, policy, settings)
+    with process_lock.held(repo, state.iteration), _place(repo, state, settings, options, tell) as place:
+        work = Work(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
+        brief = _brief(repo, work, settings)
+        ended = attempt(work, implementer, brief, tell)
+    return _result(state, ended, None if options.in_place else place.top, began)
+
+
+def place_for(settings: Settings, repo: Repository, state: State) -> Path:
+    """A folder for an iteration's worktree that does not exist yet, outside the repository.
+
+    Raises:
+        PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
+    """
+    folder = settings.worktrees
+    for inside in (repo.top, repo.common):
+        if inside is not None and folder.absolute().is_relative_to(inside):
+            raise PlannerError(
+                "E_USAGE",
+                f"'{folder}' for worktrees lies inside '{inside}'",
+                hint="set 'git config planner.worktrees' to a folder outside",
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlannerError(
+            "E_USAGE",
+            f"'{folder}' for worktrees cannot be made ({error.strerror})",
+            hint="set 'git config planner.worktrees' to a folder that you can write to",
+        ) from None
+    name = f"{state.iteration:04d}-{state.slug}"
+    path, turn = folder / name, 1
+    while path.exists():
+        turn += 1
+        path = folder / f"{name}.{turn}"
+    return path
+
+
+@contextmanager
+def _place(
+    repo: Repository, state: State, settings: Settings, options: Options, tell: Tell
+) -> Iterator[Repository]:
+    if options.in_place:
+        rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
+        with inplace.visited(repo, state.branch, rescue, tell) as place:
+            yield place
+    else:
+        yield worktree.add(repo, place_for(settings, repo, state), state.branch)
+
+
+@contextmanager
+def interruptible(state: State) -> Iterator[None]:
+    """Turn Ctrl-C into the error that says how to go on."""
+    number = state.iteration
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise PlannerError(
+            "E_INTERRUPTED",
+            f"interrupted; iteration {number} is left as it is, and can be resumed",
+            hint=f"git iterate resume {number}",
+        ) from None
+
+
+def _brief(repo: Repository, work: Work, settings: Settings) -> Brief:
+    assert work.place.top is not None
+    return Brief(
+        directive=work.state.directive,
+        prompt=apply_prompt(
+            work.state.directive,
+            allow=work.policy.allow,
+            forbid=work.policy.forbid,
+            guard=work.policy.guarded,
+        ),
+        worktree=work.place.top,
+        folder=repo.private("runs", f"{work.state.iteration:04d}", "implement"),
+        index=_index(repo, work.state),
+        seconds=settings.implementer_timeout,
+        model=settings.implementer_model,
+        effort=settings.implementer_effort,
+        patches=settings.patches,
+    )
+
+
+def _index(repo: Repository, state: State) -> int:
+    """How many earlier iterations of the plan have a record: the same when an iteration is resumed."""
+    rows = ledger(repo, state.plan)
+    earlier = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
+    return sum(1 for number in earlier if number < state.iteration)
+
+
+def _asked(options: Options, settings: Settings | None) -> PlanOptions:
+    return PlanOptions(
+        planner=settings.planner if settings else options.planner,
+        plan=options.plan,
+        goal=options.goal,
+        threshold=options.threshold,
+        slug=options.slug,
+        from_ref=None if options.planner == MANUAL else options.from_ref,
+        model=settings.planner_model if settings else options.model,
+        seconds=settings.planner_timeout if settings else None,
+    )
+
+
+def _settings(repo: Repository, policy: Policy, options: Options) -> Settings:
+    return read_settings(
+        repo,
+        policy=policy,
+        plan=options.plan,
+        planner=options.planner,
+        implementer=options.implementer,
+        planner_model=options.model,
+        implementer_model=options.implementer_model,
+        implementer_effort=options.implementer_effort,
+    )
+
+
+def _result(state: State, ended: Attempt, place: Path | None, began: float) -> IterationResult:
+    record = ended.recorded.record
+    planned = state.planner.get("usage") or {"input": 0, "output": 0}
+    used = Usage(planned["input"] + ended.usage.input, planned["output"] + ended.usage.output)
+    return IterationResult(
+        state=state,
+        record=record,
+        advanced=ended.recorded.advanced,
+        tag=ended.recorded.tag,
+        kept=ended.kept,
+        worktree=place if place is not None and place.is_dir() else None,
+        tokens=used.total,
+        seconds=time.monotonic() - began + float(state.planner["seconds"]),
+        exit=ended.recorded.exit,
+    )
+
+
+def _best(repo: Repository, plan: str) -> float | None:
+    found = best(ledger(repo, plan))
+    return found.value if found else None
+
+
+def _tidied(repo: Repository, result: IterationResult) -> IterationResult:
+    """Remove the worktree of an attempt that a loop has left behind; all that was in it is committed."""
+    place = agent_worktree.at(result.worktree, repo) if result.worktree else None
+    with suppress(PlannerError):
+        if place is not None and place.top is not None and not worktree.dirty_paths(place):
+            worktree.remove(repo, place.top)
+            return replace(result, worktree=None)
+    return result
+
+
+def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
+    """Find out before a planner is paid that there is no patch left."""
+    if settings.implementer != "patches" or settings.patches is None:
+        return
+    folder = repo.place / settings.patches
+    rows = ledger(repo, plan)
+    tried = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
+    if folder.is_dir() and len(tried) >= len(patches.listing(folder)):
+        raise PlannerError(
+            "E_PATCHES_EXHAUSTED",
+            f"all patches in '{folder}' have been tried",
+            hint="add another patch there",
+        )

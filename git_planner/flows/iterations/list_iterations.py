@@ -1,0 +1,189 @@
+"""Where every iteration stands, read from git alone: reserved, planned, committed, refused or recorded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from git_planner import documents
+from git_planner.errors import PlannerError
+from git_planner.flows.records.ledger import Rows
+from git_planner.gitio import history, worktree
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.directive import State, state_from
+from git_planner.rules.records.row import Row
+
+Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
+
+# The planner that the state of a task's iteration names.
+TASK = "task"
+
+WORDS: dict[Phase, str] = {
+    "reserved": "planning ended before there was a directive",
+    "planned": "there is a directive, and no commit that carries it out yet",
+    "committed": "the change is committed and not recorded yet",
+    "refused": "the change was refused and is not recorded yet",
+    "recorded": "done",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One iteration. `start` is the trusted state commit, `tip` the branch's, `refused` what was set aside.
+
+    `state` is None for a number that was only reserved. `worktree` is the folder that has the branch.
+    """
+
+    number: int
+    phase: Phase
+    state: State | None = None
+    start: str | None = None
+    tip: str | None = None
+    refused: str | None = None
+    record: Row | None = None
+    worktree: Path | None = None
+
+    @property
+    def branch(self) -> str | None:
+        """The short name of its branch."""
+        return self.state.branch if self.state else None
+
+    def document(self) -> dict[str, Any]:
+        """What is known about it, as one JSON object."""
+        return {
+            "iteration": self.number,
+            "slug": self.state.slug if self.state else None,
+            "plan": self.state.plan if self.state else None,
+            "branch": self.branch,
+            "phase": self.phase,
+            "verdict": self.record.verdict if self.record else None,
+            "reason": self.record.reason if self.record else None,
+            "value": self.record.value if self.record else None,
+            "commit": self.record.commit if self.record else self.tip,
+            "record": self.record.id if self.record else None,
+            "worktree": str(self.worktree) if self.worktree else None,
+        }
+
+
+def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
+    """Every iteration known here, by number.
+
+    Args:
+        plan: only those of one plan; all of them, and numbers that are only reserved, when None.
+    """
+    refs = history.refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
+    trailers = _branches(repo)
+    states = _states(repo, refs, trailers)
+    reader = Rows(repo)
+    ledgers = {each: reader.of(each) for each in {state.plan for state, _ in states.values()}}
+    records = {
+        (name, record.iteration, _slug(record)): record
+        for name, rows in ledgers.items()
+        for record in rows
+        if record.kind == "attempt"
+    }
+    places = {
+        each.branch: each.path
+        for each in worktree.listing(repo)
+        # An agent may have deleted the link of one; what lies there is still its own.
+        if each.branch and (not each.prunable or each.path.is_dir())
+    }
+    found = []
+    for (number, _), (state, start) in states.items():
+        ref = refnames.HEADS + state.branch
+        tip, run = trailers.get(ref, (None, ""))
+        refused = refs.get(f"{refnames.REFUSED}{number:04d}")
+        key = (state.plan, number)
+        record = records.get((*key, state.slug)) or records.get((*key, None))
+        phase = _phase(record, refused, run == state.branch)
+        found.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
+    known = {each.number for each in found}
+    numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(refnames.NUMBERS)}
+    found += [Iteration(number, "reserved") for number in numbers - known]
+    wanted = (each for each in found if plan is None or (each.state is not None and each.state.plan == plan))
+    return sorted(wanted, key=lambda each: (each.number, each.branch or ""))
+
+
+def of_task(iteration: Iteration) -> bool:
+    """Whether an iteration was begun for a task: its end is told by the task, and it need not be recorded."""
+    return iteration.state is not None and iteration.state.planner["name"] == TASK
+
+
+def find(repo: Repository, number: int) -> Iteration:
+    """One iteration by its number.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF.
+    """
+    for each in survey(repo):
+        if each.number == number:
+            return each
+    raise PlannerError(
+        "E_UNKNOWN_REF", f"there is no iteration {number} here", hint="list them with 'git iterate list'"
+    )
+
+
+def _slug(record: Row) -> str | None:
+    """The slug in the branch of a record; None when it was made under another name of the commit."""
+    named = refnames.parse_iteration(record.branch or "")
+    return named.slug if named else None
+
+
+def _phase(record: Row | None, refused: str | None, carried_out: bool) -> Phase:
+    if record is not None:
+        return "recorded"
+    if refused is not None:
+        return "refused"
+    return "committed" if carried_out else "planned"
+
+
+def _branches(repo: Repository) -> dict[str, tuple[str, str]]:
+    """Every iter branch: ref -> its tip, and the iteration that the tip carries out ('' when none).
+
+    The state commit names its iteration, too; only a commit that carries the directive out was helped with.
+    """
+    form = "%(refname)%00%(objectname)%00%(contents:trailers:key=Planner-Run,key=Assisted-by,unfold)%00"
+    fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", refnames.HEADS + refnames.ITER))
+    parts = fields.split("\0")
+    return {
+        ref.lstrip("\n"): (tip, _carried_out(trailers))
+        for ref, tip, trailers in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
+    }
+
+
+def _carried_out(trailers: str) -> str:
+    found = dict(line.split(": ", 1) for line in trailers.splitlines() if ": " in line)
+    return found.get("Planner-Run", "").strip() if "Assisted-by" in found else ""
+
+
+def _states(
+    repo: Repository, refs: Mapping[str, str], branches: Mapping[str, tuple[str, str]]
+) -> dict[tuple[int, str], tuple[State, str | None]]:
+    """(number, slug) -> state and its trusted commit; in a clone, where only the branch came along, None."""
+    trusted = [ref for ref in refs if ref.startswith(refnames.ITERATIONS)]
+    others = [ref for ref in branches if refnames.parse_iteration(ref)]
+    files = Store(repo).read_all([*trusted, *others], ".advisor")
+    found: dict[tuple[int, str], tuple[State, str | None]] = {}
+    for ref in trusted:
+        if "state.json" in files[ref]:
+            state = state_from(canonical_json.loads_ours(files[ref]["state.json"], many=True))
+            found[state.iteration, state.slug] = (state, refs[ref])
+    for ref in others:
+        named = refnames.parse_iteration(ref)
+        assert named is not None
+        key = (named.number, named.slug)
+        if key not in found and "state.json" in files[ref]:
+            # What somebody else's branch holds may be anything; what is no state is no iteration.
+            with suppress(PlannerError):
+                document = documents.read("state", files[ref]["state.json"], f"{ref}:{refnames.STATE_FILE}")
+                state = state_from(document)
+                if (state.iteration, state.slug) == key:
+                    found[key] = (state, None)
+    return found

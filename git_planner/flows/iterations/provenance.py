@@ -1,0 +1,186 @@
+"""`git iterate show` and `git iterate why`: what belongs to an iteration, and what led to a commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations import process_lock
+from git_planner.flows.iterations.list_iterations import Iteration, find, survey
+from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import plans as all_plans
+from git_planner.gitio import history
+from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+from git_planner.rules.records.record import Record
+
+NOT_OURS = ":(top,exclude,literal).advisor"
+How = Literal["number", "state", "trailer", "patch", "range", "tree"]
+
+HOW: dict[How, str] = {
+    "number": "the number is the iteration's own",
+    "state": "the commit lies on the iteration's branch",
+    "trailer": "the commit's own trailers name the iteration",
+    "patch": "the commit makes the same change as the iteration",
+    "range": "the commit makes the same change as the iteration and those it builds on",
+    "tree": "the commit has the same content as the iteration",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that is known about one iteration. `files` are its local logs, relative to `folder`."""
+
+    iteration: Iteration
+    record: Record | None
+    folder: str
+    files: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        state = self.iteration.state
+        return {
+            "schema": "git-planner/iteration-shown@1",
+            **self.iteration.document(),
+            "state": state.document() if state else None,
+            "record": self.record.document() if self.record else None,
+            "refused": self.iteration.refused,
+            "folder": self.folder,
+            "files": list(self.files),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What led to a commit. `iteration` is None when no iteration known here did."""
+
+    commit: str
+    how: How | None
+    iteration: Iteration | None
+    record: Record | None
+    directive: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        state = self.iteration.state if self.iteration else None
+        return {
+            "schema": "git-planner/why@1",
+            "commit": self.commit,
+            "how": HOW[self.how] if self.how else None,
+            "iteration": self.iteration.document() if self.iteration else None,
+            "directive": state.directive.document() if state else None,
+            "directive_digest": self.directive,
+            "record": self.record.document() if self.record else None,
+        }
+
+
+def show(repo: Repository, number: int) -> Shown:
+    """All that is known about one iteration.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF.
+    """
+    found = find(repo, number)
+    folder = process_lock.folder(repo, number)
+    files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+    return Shown(found, record_of(repo, found), str(folder), tuple(files))
+
+
+def record_of(repo: Repository, iteration: Iteration) -> Record | None:
+    """The whole record of an iteration, if it has one."""
+    if iteration.record is None or iteration.state is None:
+        return None
+    rows = ledger(repo, iteration.state.plan)
+    return next((each for each in rows if iteration.record.id == each.id), None)
+
+
+def why(repo: Repository, name: str) -> Why:
+    """Find the iteration, directive and record that led to a commit.
+
+    Args:
+        name: a commit or ref; the number of an iteration; or a path, which stands for the last commit of HEAD
+            that changed it.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF when it is neither.
+    """
+    iterations = survey(repo)
+    own = [each for each in iterations if name.isdigit() and each.number == int(name) and each.state]
+    if own:
+        record = record_of(repo, own[0])
+        commit = record.commit if record else own[0].tip or own[0].start
+        assert own[0].state is not None
+        assert commit is not None
+        return Why(commit, "number", own[0], record, own[0].state.directive_digest)
+    commit = repo.maybe(name) or _last_change(repo, name)
+    for how, found in _candidates(repo, commit, iterations):
+        if found is not None:
+            digest = found.state.directive_digest if found.state else None
+            return Why(commit, how, found, record_of(repo, found), digest)
+    digests = history.trailers(repo.git, commit, "Planner-Directive")
+    return Why(commit, None, None, None, digests[0] if digests else None)
+
+
+def _candidates(
+    repo: Repository, commit: str, iterations: list[Iteration]
+) -> Iterator[tuple[How, Iteration | None]]:
+    yield "trailer", _by_trailer(repo, commit, iterations)
+    yield "state", _by_state(repo, commit, iterations)
+    records = {each.id: each for plan in all_plans(repo) for each in ledger(repo, plan)}
+    recorded = [(each, records[each.record.id]) for each in iterations if each.record is not None]
+    parents = history.parents(repo.git, commit)
+    patch = history.patch_id(repo.git, parents[0], commit) if parents else None
+    yield "patch", next((each for each, record in recorded if patch and record.patch_id == patch), None)
+    improved = [(each, record) for each, record in reversed(recorded) if record.verdict == "improved"]
+    yield (
+        "range",
+        next((each for each, record in improved if patch and _whole(repo, commit, record) == patch), None),
+    )
+    tree = repo.resolve(commit, "tree")
+    yield "tree", next((each for each, record in recorded if record.tree == tree), None)
+
+
+def _whole(repo: Repository, commit: str, record: Record) -> str | None:
+    """The patch id of all that a record's commit changes beyond what another commit starts from."""
+    anchor = history.merge_base(repo.git, f"{commit}^", record.commit)
+    return history.patch_id(repo.git, anchor, record.commit, (NOT_OURS,)) if anchor else None
+
+
+def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
+    runs = history.trailers(repo.git, commit, "Planner-Run")
+    digests = history.trailers(repo.git, commit, "Planner-Directive")
+    for each in iterations:
+        if each.state and each.branch in runs and each.state.directive_digest in digests:
+            return each
+    return None
+
+
+def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
+    """The iteration whose state commit is the last one before a commit."""
+    spec = f":(top,literal){refnames.STATE_FILE}"
+    start = repo.git.line("rev-list", "-1", commit, "--", spec)
+    return next((each for each in iterations if start and each.start == start), None)
+
+
+def _last_change(repo: Repository, path: str) -> str:
+    commit = ""
+    if path:
+        # As git does: from where the person is.
+        place = os.path.relpath(path, repo.top) if repo.top else path
+        found = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){place}")
+        commit = found.stdout.decode().strip()
+    if not commit:
+        raise PlannerError(
+            "E_UNKNOWN_REF",
+            f"'{name_shown(path)}' is neither a commit nor a path that one changed",
+            hint="list iterations with 'git iterate list'",
+        )
+    return commit
+
+
+def name_shown(text: str) -> str:
+    """A name as it may stand in a message."""
+    return text[:200].encode("unicode_escape").decode() if not text.isprintable() else text[:200]

@@ -1,0 +1,277 @@
+"""`git iterate publish`: a branch for a pull request, one commit of the code only, and the text for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner import redact
+from git_planner.agents.contract import Tell
+from git_planner.config.policy_file import policy_at
+from git_planner.config.settings import read_settings
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations.best import best_record
+from git_planner.flows.iterations.list_iterations import Iteration, find, survey
+from git_planner.flows.iterations.provenance import record_of
+from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.records.ledger import ledger
+from git_planner.gitio import export, history, remote
+from git_planner.gitio.objects import commit_tree, merge_trees
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.rules import refnames
+from git_planner.rules.iterations.pull_request import body
+from git_planner.rules.planning.directive import State
+from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.records.record import Record
+
+PREFIX = "pr/"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A branch for a pull request. `base` is the short name it goes to; `pushed` the remote it went to."""
+
+    branch: str
+    commit: str
+    base: str
+    title: str
+    body: str
+    record: Record
+    pushed: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The result as one JSON document."""
+        return {
+            "schema": "git-planner/published@1",
+            "branch": self.branch,
+            "commit": self.commit,
+            "base": self.base,
+            "title": self.title,
+            "body": self.body,
+            "record": self.record.id,
+            "pushed": self.pushed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    iteration: Iteration
+    state: State
+    record: Record
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    tree: str
+    base: str
+    run: str
+    message: str
+
+
+def publish(
+    repo: Repository,
+    which: str,
+    tell: Tell,
+    *,
+    plan: str | None,
+    branch: str | None,
+    push: bool,
+    force: bool = False,
+) -> Published:
+    """Make a clean branch of what an iteration achieved, on the tip of the policy's base.
+
+    Args:
+        repo: the repository; no worktree is touched.
+        which: the number of an iteration, or 'best' for the plan's best record.
+        plan: the plan whose best is meant.
+        branch: the short name of the branch; 'pr/NNNN-slug' when None.
+        push: publish it to the settings' remote, too.
+        force: replace the branch, here and there, even where it holds more than was published to it before.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF, E_NO_RECORD, E_NAME, E_REMOTE; E_MERGE when it does not merge with the
+            base; E_CONFLICT when somebody has changed the branch since it was published.
+    """
+    source = _source(repo, which, plan)
+    base = _base(repo, source.policy.base)
+    tip = source.record.commit
+    anchor = history.merge_base(repo.git, base, tip)
+    if anchor is None:
+        raise PlannerError(
+            "E_MERGE",
+            f"'{source.state.branch}' and '{source.policy.base}' have no common history",
+            hint="name another base in '.git-planner.yml'",
+        )
+    tree = _merged(repo, source, base, anchor)
+    name = branch or PREFIX + source.state.branch.removeprefix(refnames.ITER)
+    message, title = _message(repo, source, anchor)
+    wanted = _Commit(tree, base, source.state.branch, message)
+    commit = _move(repo, _checked(repo, name), wanted, force=force)
+    tell(f"'{name}' is one commit on '{source.policy.base}'")
+    text = redact.text(body(source.state, source.record, ledger(repo, source.state.plan)))
+    pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
+    return Published(name, commit, source.policy.base, title, text, source.record, pushed)
+
+
+def _source(repo: Repository, which: str, plan: str | None) -> _Source:
+    if which == "best":
+        name = current_plan(repo, plan)
+        top = best_record(repo, name)
+        if top is None or top.iteration is None:
+            raise PlannerError(
+                "E_NO_RECORD", f"plan '{name}' has no valid record yet", hint="make one with 'git iterate'"
+            )
+        key = (top.iteration, top.slug)
+        same = [each for each in survey(repo, name) if each.state and (each.number, each.state.slug) == key]
+        found = same[0] if same else find(repo, top.iteration)
+    elif which.isdigit():
+        found = find(repo, int(which))
+        top = record_of(repo, found)
+    else:
+        raise PlannerError(
+            "E_USAGE", f"'{which[:80]}' is neither a number nor 'best'", hint="see 'git iterate list'"
+        )
+    if found.state is None or top is None or not top.valid:
+        raise PlannerError(
+            "E_NO_RECORD",
+            f"iteration {found.number} has no valid record ({found.phase})",
+            hint="list iterations with 'git iterate list'",
+        )
+    return _Source(found, found.state, top, policy_at(repo, found.state.base))
+
+
+def _base(repo: Repository, branch: str) -> str:
+    for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
+        oid = repo.maybe(ref)
+        if oid is not None:
+            return oid
+    raise PlannerError(
+        "E_UNKNOWN_REF", f"the base branch '{branch}' does not exist here", hint="fetch it with 'git fetch'"
+    )
+
+
+def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
+    """The base's tip with the change on it: code only, guarded paths as the base has them."""
+    specs = pathspecs(source.policy.protected)
+    code = export.compose(repo, source.record.commit, anchor, specs, [":(top,literal).advisor"]).tree
+    change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
+    tree, conflicts = merge_trees(repo.git, base, change)
+    if conflicts:
+        raise PlannerError(
+            "E_MERGE",
+            f"'{source.state.branch}' does not merge with '{source.policy.base}'",
+            hint=f"start a new iteration from it: 'git iterate --from {source.policy.base}'",
+            details=conflicts[:20],
+        )
+    if tree == repo.resolve(base, "tree"):
+        raise PlannerError(
+            "E_NO_RECORD",
+            f"'{source.policy.base}' holds all of '{source.state.branch}' already",
+            hint="list iterations with 'git iterate list'",
+        )
+    return tree
+
+
+def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
+    state, record = source.state, source.record
+    title = " ".join(state.directive.objective.split())
+    title = title if len(title) <= 72 else title[:71].rstrip() + "…"
+    tasks, helped, runs = (
+        _values(repo, anchor, source.record.commit, key)
+        for key in ("Planner-Task", "Assisted-by", "Planner-Run")
+    )
+    trailers = (
+        ("Planner-Directive", state.directive_digest),
+        ("Planner-Run", state.branch),
+        *(("Planner-Task", each) for each in tasks),
+        *(("Assisted-by", each) for each in helped),
+    )
+    changes = "\n".join("- " + " ".join(each.split()) for each in record.change_summary)
+    earlier = [each for each in reversed(runs) if each != state.branch]
+    if earlier:
+        changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
+    subject, _, rest = Message(title, trailers).text().partition("\n")
+    whole = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
+    return redact.text(whole), redact.text(title)
+
+
+def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
+    """The values of a trailer in a range of commits, each once, newest first."""
+    form = f"--format=%(trailers:key={key},valueonly,unfold)"
+    lines = repo.git.line("log", form, f"{start}..{end}").splitlines()
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def _checked(repo: Repository, name: str) -> str:
+    if repo.git.run("check-ref-format", "--branch", name).status != 0:
+        raise PlannerError("E_NAME", f"{name[:80]!r} is not a branch name", hint="name one with '--branch'")
+    if name.startswith((refnames.ITER, refnames.PLAN, refnames.TOURNAMENT)):
+        raise PlannerError(
+            "E_NAME", f"'{name}' would be taken for one of our own branches", hint="name one with '--branch'"
+        )
+    return refnames.HEADS + name
+
+
+def _move(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
+    """Make the branch, or replace what an earlier publication of the same iteration left on it."""
+    new = commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message)
+    # What was published is remembered, so that it is known from what a person made of it.
+    memory = refnames.PUBLISHED + new
+
+    def decide(seen: Mapping[str, Snapshot]) -> list[Step]:
+        old = seen[ref].tip
+        if old is not None and _stays(repo, ref.removeprefix(refnames.HEADS), old, wanted, force=force):
+            return []
+        return [Move(ref, new), Move(memory, new)]
+
+    commit = Store(repo).transact([ref, memory], decide)[ref]
+    assert commit is not None
+    return commit
+
+
+def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: bool) -> bool:
+    """Whether what a branch names is what is wanted; if not, it is something that may be replaced."""
+    runs = _values(repo, wanted.base, old, "Planner-Run")
+    if wanted.run not in (*history.trailers(repo.git, old, "Planner-Run"), *runs):
+        raise PlannerError(
+            "E_NAME",
+            f"'{name}' exists and is not a publication of '{wanted.run}'",
+            hint="name another one with '--branch'",
+        )
+    if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
+        return True
+    if not force and repo.maybe(refnames.PUBLISHED + old) is None:
+        raise PlannerError(
+            "E_CONFLICT",
+            f"'{name}' was changed since it was published",
+            hint="publish to another branch with '--branch', or replace this one with '--force'",
+        )
+    return False
+
+
+def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
+    where = read_settings(repo).remote
+    ref = refnames.HEADS + name
+    there = remote.listing(repo, where, ref).get(ref)
+    if there == commit:
+        return where
+    if not history.loses_nothing(repo.git, commit, there) and not repo.maybe(f"{refnames.PUBLISHED}{there}"):
+        assert there is not None
+        remote.fetch_commits(repo, where, [ref], tell)
+        if not history.whole(repo.git, there):
+            raise _moved(name, where)
+        if _stays(repo, f"{where}/{name}", there, wanted, force=force):
+            return where
+    ended = remote.push(repo, where, [remote.Update(ref, commit, there)], tell)
+    if isinstance(ended, remote.LostRace):
+        raise _moved(name, where)
+    return where
+
+
+def _moved(name: str, where: str) -> PlannerError:
+    return PlannerError(
+        "E_CONFLICT", f"'{name}' moved on '{where}' meanwhile", hint="run the same command again"
+    )

@@ -1,0 +1,149 @@
+"""Where a plan stands, and the directive of one iteration. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.config.policy_file import policy_at
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations.list_iterations import Iteration, survey
+from git_planner.flows.planning.campaign import read_plan
+from git_planner.flows.planning.manual import packet_branches
+from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.list_plans import lenient
+from git_planner.flows.records.ledger import ledger
+from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+from git_planner.rules.planning import packet as packets
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import Record
+
+_NUMBER = re.compile(r"(?:iter/)?0*([1-9]\d{0,8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One plan in short. `current` is the checked-out iteration, else the newest; `record` is its result.
+
+    `open` are the iterations without a result; `packets` the branches that wait for a pasted answer (short
+    names, newest first); `plateau` counts valid attempts since the last improvement.
+    """
+
+    plan: str
+    goal: str
+    current: Iteration | None
+    record: Record | None
+    best: Record | None
+    plateau: int | None
+    rule: packets.FamilyRule | None
+    open: tuple[Iteration, ...]
+    packets: tuple[str, ...]
+    tasks: Mapping[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """The status as one JSON object."""
+        return {
+            "schema": "git-planner/status@1",
+            "plan": self.plan,
+            "goal": self.goal,
+            "current": self.current.document() if self.current else None,
+            "directive": self.directive,
+            "record": packets.attempt(self.record) if self.record else None,
+            "best": packets.attempt(self.best) if self.best else None,
+            "plateau_valid_iters_since_best": self.plateau,
+            "strategy_family_constraints": self.rule.document() if self.rule else None,
+            "open": [each.document() for each in self.open],
+            "packets": list(self.packets),
+            "tasks": dict(self.tasks),
+        }
+
+    @property
+    def directive(self) -> dict[str, Any] | None:
+        """The current iteration's directive."""
+        state = self.current.state if self.current else None
+        return state.directive.document() if state else None
+
+
+def status(repo: Repository, plan: str | None) -> Status:
+    """Where a plan stands.
+
+    Args:
+        plan: its name; the current one when None.
+
+    Raises:
+        PlannerError: E_NAME, E_JSON, E_SCHEMA.
+    """
+    name = current_plan(repo, plan)
+    rows = ledger(repo, name)
+    document = read_plan(repo, name)
+    found = survey(repo, name)
+    head = repo.head_branch()
+    current = next((each for each in found if each.branch == head), found[-1] if found else None)
+    comparable = packets.comparable(rows)
+    return Status(
+        plan=name,
+        goal=document["goal"] if document else "",
+        current=current,
+        record=_record(current, rows),
+        best=records.best(comparable),
+        plateau=records.plateau(comparable),
+        rule=_rule(repo, current, rows),
+        open=tuple(each for each in found if each.phase != "recorded"),
+        packets=tuple(packet_branches(repo)),
+        tasks=plans.counts(document) if document else {},
+    )
+
+
+def _record(current: Iteration | None, rows: Sequence[Record]) -> Record | None:
+    wanted = current.record.id if current and current.record else None
+    return next((each for each in rows if each.id == wanted), None)
+
+
+def _rule(repo: Repository, current: Iteration | None, rows: Sequence[Record]) -> packets.FamilyRule | None:
+    if current is None or current.state is None or repo.maybe(current.state.base) is None:
+        return None
+    return packets.family_rule(rows, policy_at(repo, current.state.base).families)
+
+
+def show(repo: Repository, name: str | None) -> Iteration:
+    """The iteration of a number, branch or commit; the checked-out one, else the newest, when None.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF.
+    """
+    found = [each for each in survey(repo) if each.state is not None]
+    if name is None:
+        head = repo.head_branch()
+        plan = current_plan(repo, None)
+        own = [each for each in found if each.state and each.state.plan == plan]
+        chosen = next((each for each in found if each.branch == head), own[-1] if own else None)
+        if chosen is None:
+            raise PlannerError(
+                "E_UNKNOWN_REF",
+                f"the plan '{plan}' has no iteration yet",
+                hint="make one with 'git plan codex' or 'git plan offline'",
+            )
+        return chosen
+    number = _NUMBER.fullmatch(name)
+    for each in found:
+        if each.branch == name.removeprefix(refnames.HEADS) or (number and each.number == int(number[1])):
+            return each
+    return _by_commit(repo, name, found)
+
+
+def _by_commit(repo: Repository, name: str, found: Sequence[Iteration]) -> Iteration:
+    if not _NUMBER.fullmatch(name):
+        commit = repo.resolve(name)
+        with repo.git.batch() as batch:
+            raw = batch.read(f"{commit}:{refnames.STATE_FILE}")
+        state = lenient(raw)
+        for each in found:
+            if (each.number, each.branch) == (state.get("iteration"), state.get("branch")):
+                return each
+    raise PlannerError(
+        "E_UNKNOWN_REF", f"'{name}' names no iteration here", hint="list them with 'git iterate list'"
+    )

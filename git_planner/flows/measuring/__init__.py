@@ -1,0 +1,1 @@
+"""Measuring: build the tree to measure, and run its commands."""

@@ -1,0 +1,54 @@
+"""A commit weighed before anything is run: what it changed, if that is refused, what would be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring.instrument_digest import instrument
+from git_planner.gitio import export
+from git_planner.gitio.repository import Repository
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import pathspecs
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`tree` is the composed tree, or the commit's own when `refusal` says that it is not measured."""
+
+    subject: Subject
+    files: tuple[str, ...]
+    refusal: Refusal | None
+    violations: tuple[str, ...]
+    tree: str
+    instrument: str
+
+
+def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
+    """Judge the changes of a commit and compose the tree to measure.
+
+    Args:
+        repo: the repository.
+        subject: the commit and what it is judged by.
+        refusal: why it is refused whatever it changed, if it is.
+    """
+    guard = pathspecs(subject.policy.protected)
+    changes = trusted_base.judge_changes(repo, subject)
+    refused, violations = (refusal, ()) if refusal else (changes.refusal, changes.violations)
+    if refused is None:
+        composed = export.compose(repo, subject.commit, subject.base, guard, (trusted_base.OURS_SPEC,))
+        if not composed.submodules:
+            digest = instrument(subject.policy, composed.guarded)
+            return Candidate(subject, changes.files, None, (), composed.tree, digest)
+        listed = ", ".join(f"'{trusted_base.shown(path)}'" for path in composed.submodules[:5])
+        refused, violations = Refusal("submodule", listed), ()
+    guarded = export.entries(repo, subject.base, guard)
+    return Candidate(
+        subject,
+        changes.files,
+        refused,
+        violations,
+        repo.resolve(subject.commit, "tree"),
+        instrument(subject.policy, guarded),
+    )

@@ -1,0 +1,123 @@
+"""Running one of a policy's commands on a tree that was written out: in the jail where there is one, told
+nothing of the person's own, with a deadline, and with what it prints kept and masked.
+
+What measures and what verifies tasks is run in this one way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from git_planner import redact
+from git_planner.errors import PlannerError
+from git_planner.flows.measuring import sandbox_paths
+from git_planner.gitio.repository import Repository
+from git_planner.host import jail, process
+from git_planner.host.jail import NoJail
+from git_planner.host.process import Finished
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Policy
+
+# Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
+_EPOCH = "315532800"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended, if it was started at all, and why that is no answer, if it is none."""
+
+    done: Finished | None
+    refusal: Refusal | None = None
+
+
+class Runner:
+    """Runs commands of one policy.
+
+    Args:
+        repo: the repository, which the commands don't see.
+        policy: the trusted policy.
+        logs: the folder for what the commands print.
+    """
+
+    def __init__(self, repo: Repository, policy: Policy, logs: Path) -> None:
+        self.repo, self.policy, self.logs = repo, policy, logs
+        self.jail = jail.find(policy.jail, search_path())
+
+    def run(
+        self,
+        name: str,
+        argv: Sequence[str],
+        place: Path,
+        *,
+        seconds: float,
+        stdin: bytes = b"",
+        before: Sequence[str] = (),
+        on_start: Callable[[], None] = lambda: None,
+    ) -> Ran:
+        """Run a command in an exported tree.
+
+        Args:
+            name: of its logs, '<name>.stdout' and '<name>.stderr'.
+            argv: the program and its arguments.
+            place: the folder that `export.exported` gave.
+            seconds: its deadline.
+            stdin: what it may read.
+            before: a program of ours, with arguments, that starts it, such as one that counts.
+            on_start: called once it has been started.
+        """
+        if isinstance(self.jail, NoJail) and self.policy.jail == "required":
+            return Ran(None, Refusal("no_jail", self.jail.why))
+        try:
+            words, env = sandbox_paths.confined(
+                self.repo, self.jail, argv, _environment(self.policy, place), place
+            )
+            done = process.run(
+                (*words[: -len(argv)], *before, *words[-len(argv) :]),
+                cwd=place / "tree",
+                seconds=seconds,
+                env=env,
+                stdin=stdin,
+                stdout=self.logs / f"{name}.stdout",
+                stderr=self.logs / f"{name}.stderr",
+                on_start=lambda _: on_start(),
+            )
+        except PlannerError as error:
+            if error.code != "E_MISSING_TOOL":
+                raise
+            return Ran(None, Refusal("missing_tool", error.message))
+        for kept in ("stdout", "stderr"):
+            redact.file(self.logs / f"{name}.{kept}")
+        if done.timed_out:
+            return Ran(
+                done, Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {seconds:g} seconds")
+            )
+        if said := jail.not_started(self.jail, done):
+            return Ran(done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}"))
+        return Ran(replace(done, status=jail.status(self.jail, done)))
+
+
+def search_path() -> str:
+    """Where programs are looked for: PATH without what is relative to the tree."""
+    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(each for each in entries if os.path.isabs(each))
+
+
+def _environment(policy: Policy, place: Path) -> dict[str, str]:
+    """All that a command is told: nothing of the person's own but PATH and what the policy names."""
+    named = {name: os.environ[name] for name in policy.environment if name in os.environ}
+    return {
+        **named,
+        "PATH": search_path(),
+        "HOME": str(place / "home"),
+        "TMPDIR": str(place / "tmp"),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "SOURCE_DATE_EPOCH": _EPOCH,
+    }

@@ -1,0 +1,103 @@
+"""Interleaved runs of base and candidate, for a noisy metric: round by round in a coin's order, to an end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.trusted_base import Subject
+from git_planner.gitio import export
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.rules import refnames
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric, pathspecs
+from git_planner.rules.records import comparison
+from git_planner.rules.records.comparison import Comparison
+from git_planner.rules.records.row import Row
+from git_planner.rules.stats import paired_design
+
+# Measures one run: the tree (None for the candidate's own) and the name of the run -> the metric's value.
+Sample = Callable[[str | None, str], float | Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What a candidate is compared with: the best record, its tree, and how the comparison goes."""
+
+    record: str
+    tree: str
+    plan: paired_design.Schedule
+
+
+def rival(repo: Repository, plan: str, metric: Metric, *, top: Row, tree: str, rows: Sequence[Row]) -> Rival:
+    """Prepare a comparison. Its number in the campaign is taken before anything is measured.
+
+    So a comparison that is broken off has spent its share of the error budget, and two that run at the same
+    time never share one.
+
+    Args:
+        repo: the repository.
+        plan: the plan, whose campaign it is.
+        metric: the deciding metric.
+        top: the best record.
+        tree: its measured tree.
+        rows: the plan's ledger.
+    """
+    taken = [row.number for row in rows if row.number is not None]
+    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", taken)
+    return Rival(top.id, tree, paired_design.schedule(metric.pairs, number))
+
+
+def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
+    """A measured tree that can be measured again: git may have collected it, since nothing refers to it.
+
+    Args:
+        repo: the repository.
+        subject: the candidate that is compared with it, of the same instrument.
+        tree: its id.
+        commit: what it was composed of.
+    """
+    if repo.maybe(tree, "tree") is not None:
+        return tree
+    guard = pathspecs(subject.policy.protected)
+    return export.compose(repo, commit, subject.base, guard, (trusted_base.OURS_SPEC,)).tree
+
+
+def compare(
+    metric: Metric, against: Rival, sample: Sample, tell: Callable[[str], None]
+) -> Comparison | Refusal:
+    """Measure base and candidate in turns until the comparison is over.
+
+    Args:
+        metric: the deciding metric.
+        against: what the candidate is compared with.
+        sample: measures one run.
+        tell: progress.
+
+    Returns:
+        The comparison, or why a run gave no value.
+    """
+    plan, rounds = against.plan, list[paired_design.Round]()
+    while True:
+        order = paired_design.order(coin=secrets.randbits(1) == 1)
+        tell(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
+        values: list[float] = []
+        for place, letter in enumerate(order):
+            run = f"{metric.name}-{len(rounds) + 1}{'abcd'[place]}{letter}"
+            value = sample(against.tree if letter == "A" else None, run)
+            if isinstance(value, Refusal):
+                return _of_the_base(value) if letter == "A" else value
+            values.append(value)
+        rounds.append(paired_design.Round(order, tuple(values)))
+        standing = paired_design.standing(plan, rounds, metric.better)
+        if standing.ending is not None:
+            return comparison.compared(metric, against.record, plan, rounds, standing)
+
+
+def _of_the_base(refusal: Refusal) -> Refusal:
+    """The candidate is not to blame for a run of the base, so it counts as not measured."""
+    reason = refusal.reason if refusal.verdict == "unmeasured" else "crash"
+    return Refusal(reason, f"the base it is compared with: {refusal.sentence}")

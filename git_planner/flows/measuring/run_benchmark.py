@@ -1,0 +1,331 @@
+"""Running the instrument: the correctness command and the metrics of a policy, on a tree written out afresh
+for each of their runs.
+
+Nothing that one run leaves behind, in its files, its home or its processes, is there for the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from git_planner.flows.measuring import sandbox_paths
+from git_planner.flows.measuring.command_runner import Runner, search_path
+from git_planner.gitio.export import exported
+from git_planner.gitio.repository import Repository
+from git_planner.host import cpu_affinity, instruction_counter, jail, process
+from git_planner.host.instruction_counter import Counter
+from git_planner.host.jail import Jail
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring import metric, test_report, verdict
+from git_planner.rules.measuring.test_report import Proof
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Correctness, Metric, Policy
+from git_planner.rules.records.record import Measured
+
+if TYPE_CHECKING:
+    from git_planner.flows.measuring.paired_runs import Rival
+    from git_planner.rules.records.comparison import Comparison
+
+_PROOF = "proof.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where it is measured.
+
+    `stable` is what results depend on; `now` is how it was at the start: the one-minute load, the niceness,
+    and the CPU that noisy metrics were kept on.
+    """
+
+    stable: Mapping[str, Any]
+    now: Mapping[str, Any]
+    digest: str
+
+    def document(self) -> dict[str, Any]:
+        """What the record says about it."""
+        return {**self.stable, **self.now}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
+
+    refusal: Refusal | None
+    metrics: tuple[Measured, ...] = ()
+    proof: Proof | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    comparison: Comparison | None = None
+
+
+def site(repo: Repository, policy: Policy) -> Site:
+    """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
+    found = jail.find(policy.jail, search_path())
+    machine = os.uname()
+    runs = [*([policy.correctness.run] if policy.correctness else []), *(each.run for each in policy.metrics)]
+    stable = {
+        "host": machine.nodename,
+        "kernel": f"{machine.sysname} {machine.release}",
+        "machine": machine.machine,
+        "cpu": _cpu(),
+        "cpus": os.cpu_count() or 0,
+        "git": repo.git.line("version").removeprefix("git version "),
+        "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
+    }
+    if any(each.source == "instructions" for each in policy.metrics):
+        counting = instruction_counter.find(search_path())
+        stable["counter"] = counting.shown if counting else None
+    # Why there is no jail is said, but two reasons for it make no two environments.
+    held: dict[str, Any] = {"jail": "none"}
+    if isinstance(found, Jail):
+        held = {"jail": found.shown, "jail_read": [str(each) for each in sandbox_paths.shown(repo)]}
+    # The values are in the digest only: they may be private, and the record is committed.
+    values = {name: os.environ.get(name) for name in policy.environment}
+    variables = {name: _text(value) for name, value in values.items()}
+    digest = canonical_json.digest({**stable, **held, "variables": variables})
+    now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
+    return Site({**stable, "jail": found.shown}, now, digest)
+
+
+def measure(
+    repo: Repository,
+    policy: Policy,
+    tree: str,
+    *,
+    before: Proof | None,
+    logs: Path,
+    tell: Callable[[str], None],
+    rival: Rival | None = None,
+) -> Outcome:
+    """Run the whole instrument on a tree.
+
+    Args:
+        repo: where the tree is.
+        policy: the trusted policy.
+        tree: id of the composed tree.
+        before: the proof of the instrument's baseline, which the collected tests are held against.
+        logs: a folder for what the commands print; made when missing.
+        tell: progress.
+        rival: compare the deciding metric by pairs with this one; repeat it as often as the policy says when
+            None.
+
+    Raises:
+        PlannerError: E_EXPORT, E_NO_SPACE.
+    """
+    return _Run(repo, policy, tree, logs, tell).whole(before, rival)
+
+
+def samples(
+    repo: Repository,
+    policy: Policy,
+    tree: str,
+    each: Metric,
+    runs: int,
+    *,
+    logs: Path,
+    tell: Callable[[str], None],
+) -> list[float] | Refusal:
+    """Measure one metric of a tree many times; parameters as for `measure`."""
+    logs.mkdir(parents=True, exist_ok=True)
+    return _Run(repo, policy, tree, logs, tell).samples(each, runs)
+
+
+class _Run:
+    """One run of the instrument; collects durations and notes on its way."""
+
+    def __init__(
+        self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
+    ) -> None:
+        self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
+        self.runner = Runner(repo, policy, logs)
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
+        self.comparison: Comparison | None = None
+
+    def whole(self, before: Proof | None, rival: Rival | None) -> Outcome:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        found: Proof | None = None
+        if self.policy.correctness is None:
+            self.notes.append("the policy names no correctness command")
+        else:
+            proven = self._correct(self.policy.correctness, before)
+            if isinstance(proven, Refusal):
+                return self._outcome(proven, (), None)
+            found, refusal = proven
+            if refusal is not None:
+                return self._outcome(refusal, (), found)
+        return self._measured(found, rival)
+
+    def _measured(self, found: Proof | None, rival: Rival | None) -> Outcome:
+        metrics: list[Measured] = []
+        for place, each in enumerate(self.policy.metrics):
+            measured = self._paired(each, rival) if rival and place == 0 else self._metric(each)
+            if isinstance(measured, Measured):
+                metrics.append(measured)
+            elif place == 0:
+                return self._outcome(measured, (), found)
+            else:
+                self.notes.append(f"not reported: {measured.sentence}")
+        if not self.policy.metrics:
+            self.notes.append("the policy names no metric")
+        return self._outcome(None, tuple(metrics), found)
+
+    def _outcome(
+        self, refusal: Refusal | None, metrics: tuple[Measured, ...], found: Proof | None
+    ) -> Outcome:
+        seconds = {step: round(took, 3) for step, took in self.seconds.items()}
+        return Outcome(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
+
+    def _correct(
+        self, correctness: Correctness, before: Proof | None
+    ) -> tuple[Proof, Refusal | None] | Refusal:
+        self.tell(f"correctness: {' '.join(correctness.run)}")
+        with exported(self.repo, self.tree) as place:
+            report = place / jail.RESULTS / _PROOF
+            report.parent.mkdir()
+            argv = _with_report(correctness, report)
+            done = self._start("correctness", argv, correctness.timeout, place)
+            if isinstance(done, Refusal):
+                return done
+            read = _proof(correctness, done, report)
+        if isinstance(read, Refusal):
+            return Refusal(read.reason, f"{read.sentence}{_last_words(done)}")
+        return read, test_report.judge(read, status=done.status, require=correctness.require, before=before)
+
+    def _metric(self, each: Metric) -> Measured | Refusal:
+        found = self.samples(each, each.repeats)
+        return found if isinstance(found, Refusal) else verdict.summarise(each, found)
+
+    def _paired(self, each: Metric, rival: Rival) -> Measured | Refusal:
+        from git_planner.flows.measuring.paired_runs import compare
+
+        found = compare(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
+        if isinstance(found, Refusal):
+            return found
+        self.comparison = found
+        return verdict.summarise(each, found.candidate)
+
+    def samples(self, each: Metric, runs: int) -> list[float] | Refusal:
+        """One metric's values, as often as told."""
+        found = []
+        for turn in range(1, runs + 1):
+            self.tell(f"{each.name} ({turn} of {runs}): {' '.join(each.run)}")
+            value = self._sample(each, None, f"{each.name}-{turn}")
+            if isinstance(value, Refusal):
+                return value
+            found.append(value)
+        return found
+
+    def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
+        """One run of a metric, on the tree to be measured or on another one."""
+        counting = instruction_counter.find(search_path()) if each.source == "instructions" else None
+        if each.source == "instructions" and counting is None:
+            return Refusal(
+                "missing_tool", f"'{each.name}': neither perf nor valgrind counts instructions here"
+            )
+        with exported(self.repo, tree or self.tree) as place:
+            done = self._start(name, each.run, each.timeout, place, metric_=each, counting=counting)
+        if isinstance(done, Refusal):
+            return done
+        if done.status != 0:
+            return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
+        if done.truncated:
+            return Refusal("no_metric", f"'{each.name}': more was printed than is read")
+        if counting is not None:
+            return metric.read_count(each.name, counting.tool, done.stderr)
+        return metric.read(each, done.stdout)
+
+    def _start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        timeout: float,
+        place: Path,
+        *,
+        metric_: Metric | None = None,
+        counting: Counter | None = None,
+    ) -> process.Finished | Refusal:
+        nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
+        with cpu_affinity.pinned(cpu_affinity.choose() if metric_ and metric_.pin else None) as free:
+            ran = self.runner.run(
+                name,
+                argv,
+                place,
+                seconds=timeout,
+                stdin=f"{nonce}\n".encode() if nonce else b"",
+                before=counting.words if counting else (),
+                on_start=free,
+            )
+        if ran.done is not None:
+            step = metric_.name if metric_ else name
+            self.seconds[step] = self.seconds.get(step, 0.0) + ran.done.seconds
+        if ran.refusal is not None or ran.done is None:
+            return ran.refusal or Refusal("crash", f"'{argv[0]}' was not started")
+        done = ran.done
+        return replace(done, stdout=metric.unsealed(done.stdout, nonce)) if nonce else done
+
+
+def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
+    if correctness.proof != "junit":
+        return correctness.run
+    if any("{proof}" in word for word in correctness.run):
+        return tuple(word.replace("{proof}", str(report)) for word in correctness.run)
+    return (*correctness.run, f"--junit-xml={report}")
+
+
+def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
+    if correctness.proof == "unittest":
+        if done.truncated:
+            return Refusal("no_proof", "more was printed than is read")
+        return test_report.read_unittest(done.stderr)
+    # A link, a pipe or a folder in the report's place is no report, and reading one could take forever.
+    if report.is_symlink() or not report.is_file():
+        return test_report.read_junit(None)
+    with report.open("rb") as file:
+        return test_report.read_junit(file.read(test_report.MAX_REPORT + 1))
+
+
+def _tool(name: str) -> dict[str, Any] | None:
+    """Which file a command's first word is, and enough of it to notice another one; None without one."""
+    if "/" in name and not os.path.isabs(name):
+        return {"path": name}
+    found = shutil.which(name, path=search_path())
+    if found is None:
+        return None
+    real = os.path.realpath(found)
+    stat = os.stat(real)
+    return {"path": _text(found), "file": _text(real), "size": stat.st_size, "changed": int(stat.st_mtime)}
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith(("model name", "Model")):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return os.uname().machine
+
+
+def _ended(status: int) -> str:
+    return f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
+
+
+def _last_words(done: process.Finished) -> str:
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"; it said: {lines[-1].strip()[:300]}" if lines else ""
+
+
+def _text(value: str | None) -> str | None:
+    return (
+        None
+        if value is None
+        else value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    )

@@ -1,0 +1,1 @@
+"""Planning: make a packet, ask a planner, take a pasted answer."""

@@ -1,0 +1,1 @@
+"""Plans: find, read, list and write them."""

@@ -1,0 +1,1 @@
+"""Records: measure a commit, write its record, query the ledger."""

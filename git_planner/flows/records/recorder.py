@@ -1,0 +1,283 @@
+"""One commit on its way into the ledger: a candidate, the base it is judged by, or the best once more."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.candidate_tree import Candidate, weigh
+from git_planner.flows.measuring.run_benchmark import Outcome, Site
+from git_planner.flows.records import write_record
+from git_planner.flows.records.ledger import Rows, baseline_proof, find
+from git_planner.flows.records.write_record import Finding
+from git_planner.gitio.repository import Repository
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.planning.directive import State
+from git_planner.rules.records import row as rows_
+from git_planner.rules.records.record import Record, best
+from git_planner.rules.refnames import token
+
+if TYPE_CHECKING:
+    from git_planner.flows.measuring.paired_runs import Rival
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A record in the ledger.
+
+    `cached`: nothing was measured for it now, it is an older record or rests on one. `advanced`: it moved the
+    rolling best; `tag` is the full ref of its tag. `ledger` is the plan's branch; `logs` is the folder with
+    what the commands printed.
+    """
+
+    record: Record
+    cached: bool
+    advanced: bool
+    tag: str | None
+    ledger: str
+    logs: Path | None = None
+
+    @property
+    def exit(self) -> int:
+        """The exit status that says it all."""
+        if self.record.valid:
+            return DONE
+        if self.record.verdict == "invalid":
+            return NO
+        return DEADLINE if self.record.reason == "timeout" else UNREACHED
+
+
+class Recorder:
+    """One commit on its way into the ledger.
+
+    Args:
+        repo: the repository.
+        subject: the commit and what it is judged by.
+        tell: progress.
+        extra: what the caller knows besides: `agents`, `usage`, `seconds` and `notes` of the record.
+        force: measure again even where a result is known.
+        advance: move the rolling best to an improved commit of an iteration.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        subject: Subject,
+        tell: Tell,
+        extra: Mapping[str, Any],
+        *,
+        force: bool,
+        advance: bool,
+    ) -> None:
+        self.repo, self.subject, self.tell, self.extra = repo, subject, tell, extra
+        self.force, self.advance = force, advance
+        self.kind: Literal["baseline", "attempt"] = (
+            "baseline" if subject.commit == subject.base else "attempt"
+        )
+        self.rows = Rows(repo)
+        self.began = time.monotonic()
+
+    def record(self) -> Recorded:
+        """Judge, measure and write."""
+        candidate = weigh(self.repo, self.subject)
+        if candidate.refusal is not None:
+            return self.refuse(candidate)
+        site = run_benchmark.site(self.repo, self.subject.policy)
+        instrument, rows = candidate.instrument, self.rows.of(self.subject.plan)
+        known = rows_.same_commit(
+            rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
+        )
+        if known is not None and not self.force:
+            return self._stands(known)
+        if self.kind == "attempt" and rows_.baseline(rows, instrument) is None:
+            self._baseline()
+            rows = self.rows.of(self.subject.plan)
+        self._quiet_enough(candidate, site)
+        return self._measured(candidate, site, rows)
+
+    def refuse(self, candidate: Candidate, *, said: str | None = None) -> Recorded:
+        """Keep a candidate that is not measured."""
+        return self._write(Finding(self._draft(candidate), candidate.refusal, said=said))
+
+    def _baseline(self) -> None:
+        self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
+        base = trusted_base.trusted(self.subject)
+        done = Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
+        self.tell(f"baseline: {done.record.summary}")
+
+    def _quiet_enough(self, candidate: Candidate, site: Site) -> None:
+        """Hold the policy's smallest gain against the noise; a few runs are made for it if need be."""
+        subject, metric = self.subject, self.subject.policy.metric
+        if self.kind == "baseline" or metric is None or metric.kind != "noisy":
+            return
+        from git_planner.flows.measuring import noise
+
+        found = noise.look_up(self.repo, subject, candidate.instrument, site.digest)
+        if found is None and metric.min_gain is not None:
+            self.tell("the noise on this machine is not known yet: the base is measured for it")
+            base = trusted_base.trusted(subject)
+            found = noise.measured(self.repo, base, weigh(self.repo, base), site, noise.FEW_RUNS, self.tell)
+        if found is not None:
+            noise.check(found, subject.policy)
+            return
+        note = "the noise on this machine is not known; 'git record noise' measures it"
+        self.subject = replace(subject, notes=(*subject.notes, note))
+
+    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.Row]) -> Recorded:
+        plan, instrument = self.subject.plan, candidate.instrument
+        first = rows_.baseline(rows, instrument) if self.kind == "attempt" else None
+        draft = self._draft(candidate).with_(
+            environment_digest=site.digest,
+            environment=site.document(),
+            instrument_tests=first.tests if first else None,
+        )
+        source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
+        if source is not None and not self.force and self._serves(source, rows):
+            return self._from_cache(draft, source.id)
+        before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
+        logs = self.repo.private("records", f"running-{token()}")
+        try:
+            outcome = run_benchmark.measure(
+                self.repo,
+                self.subject.policy,
+                candidate.tree,
+                before=before,
+                logs=logs,
+                tell=self.tell,
+                rival=self._rival(candidate, rows),
+            )
+            done = self._write(_finding(draft, outcome))
+            with suppress(OSError):
+                logs.rename(self._place(done.record.id))
+        finally:
+            shutil.rmtree(logs, ignore_errors=True)
+        return replace(done, logs=self._logs(done.record.id))
+
+    def _serves(self, source: rows_.Row, rows: Sequence[rows_.Row]) -> bool:
+        """Whether a known result of the same tree tells how it compares with the present best."""
+        metric = self.subject.policy.metric
+        if metric is None or metric.kind != "noisy" or not source.valid or self.kind == "baseline":
+            return True
+        top = best(rows, instrument=source.instrument)
+        return top is None or top.tree == source.tree or top.id == source.rival
+
+    def _rival(self, candidate: Candidate, rows: Sequence[rows_.Row]) -> Rival | None:
+        """What a noisy metric is compared with; None for a deterministic one, and where there is nothing."""
+        metric = self.subject.policy.metric
+        if metric is None or metric.kind != "noisy" or self.kind == "baseline":
+            return None
+        top = best(rows, instrument=candidate.instrument)
+        if top is None or top.tree == candidate.tree:
+            return None
+        from git_planner.flows.measuring.paired_runs import rival, tree_of
+
+        tree = tree_of(self.repo, self.subject, top.tree, top.commit)
+        return rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
+
+    def _from_cache(self, draft: Record, record_id: str) -> Recorded:
+        self.tell(f"the same tree was measured before: {record_id}")
+        old = find(self.repo, self.subject.plan, record_id)
+        draft = draft.with_(
+            cached_from=old.cached_from or old.id,
+            metrics=old.metrics,
+            tests=old.tests,
+            comparison=old.comparison,
+            environment=old.environment,
+            notes=(*draft.notes, f"not measured again: '{old.id}' has the same tree"),
+        )
+        refusal = Refusal(old.reason, old.summary) if old.reason else None
+        done = self._write(Finding(draft, refusal, said=old.summary if refusal else None))
+        return replace(done, cached=True)
+
+    def _draft(self, candidate: Candidate) -> Record:
+        subject, extra = self.subject, self.extra
+        plain = Record(
+            id="",
+            plan=subject.plan,
+            kind=self.kind,
+            verdict="unmeasured",
+            reason=None,
+            commit=subject.commit,
+            tree=candidate.tree,
+            patch_id=trusted_base.patch_id(self.repo, subject),
+            base=subject.base,
+            branch=None if subject.branch is None else trusted_base.shown(subject.branch),
+            iteration=None,
+            slug=None,
+            instrument=candidate.instrument,
+            environment_digest=None,
+            files=candidate.files,
+            violations=candidate.violations,
+            notes=(*subject.notes, *extra.get("notes", ())),
+            agents=dict(extra.get("agents", {})),
+            usage=dict(extra.get("usage", {})),
+            seconds=dict(extra.get("seconds", {})),
+        )
+        return plain if subject.state is None else _of_iteration(plain, subject.state)
+
+    def _write(self, finding: Finding) -> Recorded:
+        took = round(time.monotonic() - self.began, 3)
+        draft = finding.draft.with_(seconds={**finding.draft.seconds, "record": took})
+        done = write_record.settle(
+            self.repo,
+            self.rows,
+            self.subject,
+            replace(finding, draft=draft),
+            advance=self.advance,
+            force=self.force,
+        )
+        return Recorded(done.record, done.known, done.advanced, done.tag, self.subject.ref)
+
+    def _stands(self, known: rows_.Row) -> Recorded:
+        self.tell(f"known already: {known.id}")
+        done = write_record.confirm(self.repo, self.rows, self.subject, known, advance=self.advance)
+        return Recorded(done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id))
+
+    def _place(self, record_id: str) -> Path:
+        return self.repo.private("records", record_id)
+
+    def _logs(self, record_id: str) -> Path | None:
+        place = self._place(record_id)
+        return place if place.is_dir() else None
+
+
+def _finding(draft: Record, outcome: Outcome) -> Finding:
+    tests = outcome.proof.tests if outcome.proof else None
+    held = draft.instrument_tests if draft.kind == "attempt" or tests is None else tests.ids
+    return Finding(
+        draft.with_(
+            metrics=outcome.metrics,
+            comparison=outcome.comparison,
+            tests=tests,
+            instrument_tests=held,
+            notes=(*draft.notes, *outcome.notes),
+            seconds={**draft.seconds, **outcome.seconds},
+        ),
+        outcome.refusal,
+        outcome.proof,
+    )
+
+
+def _of_iteration(record: Record, state: State) -> Record:
+    return record.with_(
+        iteration=state.iteration,
+        slug=state.slug,
+        threshold=state.threshold,
+        directive=state.directive_digest,
+        packet=state.packet,
+        strategy=state.directive.strategy,
+        hypothesis=state.directive.primary_hypothesis,
+        change_summary=state.directive.change_summary,
+        agents=record.agents or {"planner": {"name": state.planner["name"], "model": state.planner["model"]}},
+    )

@@ -1,0 +1,163 @@
+"""`git record verify`: measure a recorded commit once more, keep nothing, say whether the record holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.candidate_tree import Candidate, weigh
+from git_planner.flows.measuring.paired_runs import Rival, tree_of
+from git_planner.flows.measuring.run_benchmark import Outcome
+from git_planner.flows.records.ledger import Rows, baseline_proof, find
+from git_planner.gitio.repository import Repository
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.comparison import words, worth
+from git_planner.rules.records.record import REASONS, Measured, Record
+from git_planner.rules.refnames import number, token
+from git_planner.rules.stats import paired_design
+
+# Attempts with these reasons were never put to the instrument.
+_NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether a record holds; None when it could not be measured now. `why` is one sentence."""
+
+    record: Record
+    holds: bool | None
+    why: str
+    metrics: tuple[Measured, ...]
+    timed_out: bool = False
+
+    @property
+    def exit(self) -> int:
+        """0 it holds, 1 it does not, 4 or 124 it could not be measured."""
+        if self.holds is None:
+            return DEADLINE if self.timed_out else UNREACHED
+        return DONE if self.holds else NO
+
+    def document(self) -> dict[str, Any]:
+        """The answer as a JSON document."""
+        return {
+            "schema": "git-planner/verification@1",
+            "record": self.record.document(),
+            "holds": self.holds,
+            "why": self.why,
+            "metrics": [
+                {"name": each.name, "samples": list(each.samples), "median": each.median}
+                for each in self.metrics
+            ],
+        }
+
+
+def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]) -> Verified:
+    """Measure a recorded commit once more.
+
+    Args:
+        repo: the repository.
+        ref: any name of the commit.
+        plan: the plan; the iteration's own, or the current one, when None.
+        tell: progress.
+
+    Raises:
+        PlannerError: E_NO_RECORD when nothing was recorded of it, and what finding and exporting it raises.
+    """
+    subject = trusted_base.examine(repo, ref, plan)
+    candidate = weigh(repo, subject)
+    rows = Rows(repo).of(subject.plan)
+    hits = [
+        each
+        for each in rows
+        if each.commit == subject.commit
+        and each.instrument == candidate.instrument
+        and each.reason not in _NEVER_MEASURED
+    ]
+    if not hits:
+        raise PlannerError(
+            "E_NO_RECORD",
+            f"plan '{subject.plan}' has no measurement of '{ref}' by the instrument of its base",
+            hint=f"make one with 'git record {ref}'",
+        )
+    record = find(repo, subject.plan, hits[-1].id)
+    if candidate.refusal is not None:
+        holds = record.reason == candidate.refusal.reason
+        return Verified(record, holds, f"refused again: {candidate.refusal.sentence}", ())
+    before = None
+    if record.kind != "baseline":
+        before = baseline_proof(repo, subject.plan, rows, candidate.instrument)
+    logs = repo.private("records", f"verify-{token()}")
+    try:
+        outcome = run_benchmark.measure(
+            repo,
+            subject.policy,
+            candidate.tree,
+            before=before,
+            logs=logs,
+            tell=tell,
+            rival=_rival(repo, subject, record),
+        )
+    finally:
+        shutil.rmtree(logs, ignore_errors=True)
+    return _judged(record, candidate, outcome)
+
+
+def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
+    """What a noisy candidate was compared with. Nothing will be kept, so no number is taken for it."""
+    metric = subject.policy.metric
+    if record.comparison is None or metric is None:
+        return None
+    old = find(repo, record.plan, record.comparison.rival)
+    plan = paired_design.schedule(metric.pairs, record.comparison.number)
+    return Rival(old.id, tree_of(repo, subject, old.tree, old.commit), plan)
+
+
+def _judged(record: Record, candidate: Candidate, outcome: Outcome) -> Verified:
+    refusal = outcome.refusal
+    if refusal is not None:
+        return _refused(record, refusal)
+    tests = outcome.proof.tests.ids if outcome.proof else None
+    broken = None
+    if record.tree != candidate.tree:
+        broken = "another tree was measured then"
+    elif not record.valid:
+        broken = f"it is valid now, and was not then ({record.reason})"
+    elif tests != (record.tests.ids if record.tests else None):
+        broken = "other tests ran, or with other outcomes"
+    if broken is not None:
+        return Verified(record, False, broken, outcome.metrics)
+    if not record.metrics or not outcome.metrics:
+        return Verified(record, True, "the tests passed again", outcome.metrics)
+    return _compared(candidate.subject.policy.metric, record, outcome)
+
+
+def _refused(record: Record, refusal: Refusal) -> Verified:
+    if refusal.verdict == "unmeasured" and record.verdict != "unmeasured":
+        return Verified(record, None, refusal.sentence, (), refusal.reason == "timeout")
+    words = f"{REASONS[refusal.reason]}: {refusal.sentence}"
+    return Verified(record, refusal.reason == record.reason, words, ())
+
+
+def _compared(metric: Metric | None, record: Record, outcome: Outcome) -> Verified:
+    then, now = record.metrics[0], outcome.metrics[0]
+    if metric is not None and outcome.comparison is not None:
+        again = worth(outcome.comparison, metric)
+        # What was no gain must be none; whether it is worse or within the noise may be a matter of luck.
+        holds = (again == "improved") == (record.verdict == "improved")
+        told = f"{again} now, {record.verdict} then: {words(outcome.comparison, metric)}"
+        return Verified(record, holds, told, outcome.metrics)
+    if metric is not None and metric.kind == "noisy":
+        told = (
+            f"{now.name} is {number(now.median)} now and was {number(then.median)} then, which proves nothing"
+        )
+        return Verified(record, True, told, outcome.metrics)
+    holds = now.median == then.median
+    told = f"{now.name} is {number(now.median)} now and was {number(then.median)} then"
+    return Verified(record, holds, told, outcome.metrics)

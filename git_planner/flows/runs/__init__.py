@@ -1,0 +1,1 @@
+"""Runs: what is known of an agent at work, on this host."""

@@ -1,0 +1,1 @@
+"""Setup: init, doctor, demo, man pages."""

@@ -1,0 +1,1 @@
+"""Sharing: merge, push and pull plans and the best."""

@@ -1,0 +1,1 @@
+"""Specs: scaffold, validate, compile and archive them."""

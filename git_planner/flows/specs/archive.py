@@ -1,0 +1,122 @@
+"""`git plan spec archive`: a change that is done leaves the folder of those that are wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from git_planner.errors import PlannerError
+from git_planner.flows.specs.source import UnreadableError, WorkingTree, working_tree
+from git_planner.flows.specs.validate import slug_of
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
+from git_planner.rules.plans import plan as plans
+from git_planner.rules.specs import change as specs
+from git_planner.rules.tasks.task import CLOSED
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """Where a change was and where it is now; `staged` when git knew it, and the move is in the index.
+
+    `unfinished` are its tasks that are still to be done, as 'plan/task_001'; it went all the same.
+    """
+
+    change: str
+    before: str
+    after: str
+    staged: bool
+    unfinished: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/spec-archived@1",
+            "change": self.change,
+            "from": self.before,
+            "to": self.after,
+            "staged": self.staged,
+            "unfinished": list(self.unfinished),
+        }
+
+
+def archive(repo: Repository, name: str, *, force: bool = False) -> Archived:
+    """Move the folder of a change to the archive, in the working tree.
+
+    Args:
+        repo: the repository.
+        name: the change.
+        force: move it though some of its tasks are still to be done.
+
+    Raises:
+        PlannerError: E_NAME; E_SPEC when there is no such change; E_UNFINISHED; E_USAGE in a bare repository;
+            E_DIRTY when it cannot be moved.
+    """
+    slug, tree = slug_of(name), working_tree(repo)
+    before = specs.folder(slug)
+    after = f"{specs.ARCHIVE}/{repo.now()[:10]}-{slug}"
+    _check_places(tree, before, after, slug)
+    unfinished = tuple(_unfinished(repo, slug))
+    if unfinished and not force:
+        raise PlannerError(
+            "E_UNFINISHED",
+            f"'{slug}' has {len(unfinished)} tasks that are still to be done, such as {unfinished[0]}",
+            hint="finish, defer or cancel them, or add '--force'",
+            details=unfinished[:_SHOWN],
+        )
+    return Archived(slug, before, after, _move(repo, tree, before, after), unfinished)
+
+
+def _check_places(tree: WorkingTree, before: str, after: str, slug: str) -> None:
+    try:
+        source, target = tree.checked(before), tree.checked(after)
+    except UnreadableError as error:
+        raise PlannerError("E_DIRTY", str(error), hint="put a folder in its place") from None
+    if not source.is_dir():
+        raise PlannerError(
+            "E_SPEC",
+            f"there is no change '{slug}': '{before}' is missing",
+            hint="see 'git plan spec validate'",
+        )
+    if target.exists():
+        raise PlannerError(
+            "E_DIRTY", f"'{after}' is there already", hint="rename it, or archive the change tomorrow"
+        )
+
+
+def _unfinished(repo: Repository, slug: str) -> Iterator[str]:
+    """The tasks of a change, in whatever plans, that are still to be done."""
+    lines = repo.git.line("for-each-ref", "--format=%(refname)", refnames.HEADS + refnames.PLAN).splitlines()
+    known = [
+        name for ref in lines if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
+    ]
+    for name in known:
+        ref = refnames.plan_ref(name)
+        files = Store(repo).read_all([ref], refnames.plan_dir(name))[ref]
+        for page in pages.in_order(files):
+            document = canonical_json.loads(files[page], f"{refnames.PLAN}{name}:{page}")
+            for task in document["tasks"]:
+                spec = task.get("spec")
+                if spec and spec["change"] == slug and task["status"] not in CLOSED:
+                    yield f"{name}/{task['id']}"
+
+
+def _move(repo: Repository, tree: WorkingTree, before: str, after: str) -> bool:
+    """Move a folder; what git knows of it moves in the index, too. Whether it knew any of it."""
+    target = tree.top / after
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if repo.git.names("ls-files", "-z", "--", f":(top,literal){before}"):
+        repo.git.bytes("mv", "--", before, after)
+        return True
+    try:
+        os.rename(tree.top / before, target)
+    except OSError as error:
+        raise PlannerError("E_DIRTY", f"'{before}' cannot be moved: {error.strerror}") from None
+    return False

@@ -1,0 +1,251 @@
+"""Specs: making their files from the templates, reading a change and judging it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git_planner import atomic_file, redact
+from git_planner.errors import PlannerError
+from git_planner.flows.specs.source import Source, UnreadableError, WorkingTree, opened, working_tree
+from git_planner.gitio.repository import Repository
+from git_planner.resources import shipped
+from git_planner.rules import refnames
+from git_planner.rules.specs import change as specs
+from git_planner.rules.specs.change import Change, folder
+from git_planner.rules.specs.items import Fault
+
+_MOST_FILES = 200
+# An error is no report: 'validate' tells all faults.
+_MOST_DETAILS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files that were made, and those that were there already and were left alone; paths from the top."""
+
+    change: str | None
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/spec-written@1",
+            "change": self.change,
+            "written": list(self.written),
+            "kept": list(self.kept),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Changes as they were read, and what is wrong with what is no change at all."""
+
+    source: str
+    changes: tuple[Change, ...]
+    faults: tuple[Fault, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The judgement as JSON."""
+        return {
+            "schema": "git-planner/spec-judged@1",
+            "source": self.source,
+            "valid": not self.faults,
+            "changes": [
+                {
+                    "change": each.slug,
+                    "valid": not each.faults,
+                    "goal": each.goal,
+                    "tasks": len(each.items),
+                    "ticked": sum(item.ticked for item in each.items),
+                }
+                for each in self.changes
+            ],
+            "faults": [fault.document() for fault in self.faults],
+        }
+
+
+def initialise(repo: Repository, *, force: bool = False) -> Written:
+    """Make the folders of specs and the project's file in the working tree.
+
+    Args:
+        repo: the repository.
+        force: write the project's file again, over what is in it.
+
+    Raises:
+        PlannerError: E_USAGE in a bare repository, E_DIRTY when a link is in the way.
+    """
+    files = {f"{place}/.gitkeep": b"" for place in (specs.SPECS, specs.CHANGES, specs.ARCHIVE)}
+    files[specs.PROJECT] = _template("project.md", "")
+    return _write(working_tree(repo), None, files, force=force)
+
+
+def propose(repo: Repository, name: str, *, force: bool = False) -> Written:
+    """Make the files of a change in the working tree, to be filled in.
+
+    Args:
+        repo: the repository.
+        name: the change's name; its folder is the slug of it.
+        force: write the files again, over what is in them.
+
+    Raises:
+        PlannerError: E_NAME; E_SPEC without a project's file; E_USAGE, E_DIRTY as `initialise`.
+    """
+    slug, tree = slug_of(name), working_tree(repo)
+    if not _is_file(tree, specs.PROJECT):
+        raise PlannerError(
+            "E_SPEC",
+            f"'{specs.PROJECT}' is missing: it says what holds for every change",
+            hint="make it with 'git plan spec init'",
+        )
+    files = {f"{folder(slug)}/specs/.gitkeep": b""}
+    for part in (specs.PROPOSAL, specs.TASKS, specs.DESIGN):
+        files[f"{folder(slug)}/{part}"] = _template(part, slug)
+    return _write(tree, slug, files, force=force)
+
+
+def judge(repo: Repository, name: str | None, ref: str | None) -> Judged:
+    """Judge a change, or all there are.
+
+    Args:
+        repo: the repository.
+        name: the change; all changes when None.
+        ref: the commit to read; the working tree when None.
+
+    Raises:
+        PlannerError: E_NAME, E_UNKNOWN_REF, E_USAGE; E_SPEC when there is no change at all.
+    """
+    with opened(repo, ref) as source:
+        slugs = [slug_of(name)] if name is not None else sorted(_folders(source))
+        changes = tuple(read(source, slug) for slug in slugs if slug == refnames.slug(slug))
+    if not slugs:
+        raise PlannerError(
+            "E_SPEC",
+            f"'{specs.CHANGES}' has no change in {source.words}",
+            hint="begin one with 'git plan spec propose NAME'",
+        )
+    odd = [
+        Fault(f"{specs.CHANGES}/{each}", 1, f"is no name of a change; '{refnames.slug(each)}' would be one")
+        for each in slugs
+        if each != refnames.slug(each)
+    ]
+    # The project's file is read with every change, but is told about once.
+    faults = dict.fromkeys([*odd, *(fault for change in changes for fault in change.faults)])
+    return Judged(source.words, changes, tuple(faults))
+
+
+def read(source: Source, slug: str) -> Change:
+    """Read a change and the project's file, whatever is wrong with them."""
+    texts: dict[str, str] = {}
+    faults: list[Fault] = []
+    for path in (specs.PROJECT, *_files(source, folder(slug), faults)):
+        text = _text(source, path, faults)
+        if text is not None:
+            texts[path] = text
+    return specs.read_change(slug, texts, faults)
+
+
+def checked(change: Change) -> Change:
+    """Refuse a change that does not hold.
+
+    Raises:
+        PlannerError: E_SPEC, one detail a fault.
+    """
+    if change.faults:
+        raise PlannerError(
+            "E_SPEC",
+            f"the change '{change.slug}' does not hold: {change.faults[0]}",
+            hint=f"put it right, and look again with 'git plan spec validate {change.slug}'",
+            details=[str(fault) for fault in change.faults[:_MOST_DETAILS]],
+        )
+    return change
+
+
+def slug_of(name: str) -> str:
+    """The folder's name of a change that a person named.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    try:
+        return specs.change_slug(name)
+    except ValueError as error:
+        raise PlannerError("E_NAME", str(error), hint="try 'add-an-option'") from None
+
+
+def _text(source: Source, path: str, faults: list[Fault]) -> str | None:
+    try:
+        data = source.read(path)
+    except UnreadableError as error:
+        faults.append(Fault(path, 1, str(error)))
+        return None
+    if data is None:
+        return None
+    try:
+        # What is read here goes into a plan that others see.
+        return redact.text(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        faults.append(Fault(path, data[: error.start].count(b"\n") + 1, "is not UTF-8"))
+        return None
+
+
+def _folders(source: Source) -> list[str]:
+    return [name for name, is_folder in source.names(specs.CHANGES).items() if is_folder]
+
+
+def _files(source: Source, top: str, faults: list[Fault]) -> list[str]:
+    """The Markdown files of a change: those everybody has, and the deltas of specs below 'specs'."""
+    found = [f"{top}/{part}" for part in (specs.PROPOSAL, specs.TASKS, specs.DESIGN)]
+    waiting = [f"{top}/specs"]
+    while waiting:
+        here = waiting.pop()
+        for name, is_folder in sorted(source.names(here).items()):
+            if is_folder:
+                waiting.append(f"{here}/{name}")
+            elif name.endswith(".md"):
+                found.append(f"{here}/{name}")
+        if len(found) > _MOST_FILES:
+            faults.append(Fault(f"{top}/specs", 1, f"has more than {_MOST_FILES} files"))
+            return found[:3]
+    return found
+
+
+def _template(name: str, change: str) -> bytes:
+    text = (shipped("templates") / "openspec" / name).read_text(encoding="utf-8")
+    return text.replace("{change}", change).encode()
+
+
+def _is_file(tree: WorkingTree, path: str) -> bool:
+    try:
+        return tree.checked(path).is_file()
+    except UnreadableError as error:
+        raise _in_the_way(error) from None
+
+
+def _write(tree: WorkingTree, change: str | None, files: Mapping[str, bytes], *, force: bool) -> Written:
+    """Write files that are not there; with `force` those too that are."""
+    places: dict[str, Path] = {}
+    for path in files:
+        try:
+            places[path] = tree.checked(path)
+        except UnreadableError as error:
+            raise _in_the_way(error) from None
+    written, kept = [], []
+    for path, place in places.items():
+        if place.exists() and (not force or not files[path]):
+            kept.append(path)
+            continue
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            atomic_file.put(place, files[path])
+        except OSError as error:
+            raise PlannerError("E_DIRTY", f"'{path}' cannot be written: {error.strerror}") from None
+        written.append(path)
+    return Written(change, tuple(written), tuple(kept))
+
+
+def _in_the_way(error: UnreadableError) -> PlannerError:
+    return PlannerError("E_DIRTY", str(error), hint="put a folder in its place; nothing was written")

@@ -1,0 +1,1 @@
+"""Tasks: edit, claim, verify, and follow commits."""
