@@ -14,7 +14,7 @@ import click
 import pytest
 
 from git_planner.cli import COMMANDS, DEFAULTS, group
-from git_planner.cli.lazy import LazyGroup
+from git_planner.cli.lazy_group import LazyGroup
 from git_planner.errors import CODES, EXIT_MEANING
 from tests.lab import Lab, Ran
 from tests.test_hostile import well_said

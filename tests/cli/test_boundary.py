@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.cli.shared import guarded
+from git_planner.cli.boundary import guarded
 from git_planner.gitio.git import Result, failure
 from tests.flows.trial import campaign
 from tests.lab import Lab

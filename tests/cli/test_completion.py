@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.cli.completion import SHELLS
+from git_planner.cli.git_planner.completion import SHELLS
 from tests.lab import Lab
 from tests.workshop import POLICY
 

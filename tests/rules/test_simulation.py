@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from git_planner.cli.numbers import evidence
+from git_planner.cli.git_record.noise import evidence
 from git_planner.rules.stats.pairs import Pairs
 from git_planner.rules.stats.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from git_planner.cli import COMMANDS, DEFAULTS, group
-from git_planner.cli.lazy import LazyGroup
+from git_planner.cli.lazy_group import LazyGroup
 
 
 class Entry(NamedTuple):

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from git_planner.cli.shared import emit, json_option, say
+from git_planner.cli.options import json_option
+from git_planner.cli.output import emit, say
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 

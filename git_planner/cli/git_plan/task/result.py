@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from git_planner.cli.shared import candidates, emit, json_option, say
+from git_planner.cli.options import candidates, json_option
+from git_planner.cli.output import emit, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.delegation.outcome import SAID, Said

@@ -7,18 +7,8 @@ from typing import Any
 
 import click
 
-from git_planner.cli.shared import (
-    Number,
-    candidates,
-    check_place,
-    emit,
-    hush,
-    json_option,
-    plan_option,
-    put_text,
-    say,
-    tell,
-)
+from git_planner.cli.options import Number, candidates, json_option, plan_option
+from git_planner.cli.output import check_place, emit, hush, put_text, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.refnames import number as shown

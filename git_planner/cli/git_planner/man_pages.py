@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from git_planner.cli.shared import emit, json_option, say, tell
+from git_planner.cli.options import json_option
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.shared import SECONDS, emit, json_option, plan_option, say, tell
+from git_planner.cli.options import SECONDS, json_option, plan_option
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 

@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from git_planner.cli.result import result
-from git_planner.cli.shared import (
+from git_planner.cli.options import (
     SECONDS,
     Number,
-    candidates,
     claim_remote_options,
-    emit,
     json_option,
     plan_option,
-    say,
     shared_remote,
-    tell,
 )
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
-    from git_planner.flows.tasks.claim_refs import Claim
     from git_planner.flows.tasks.edit import Wanted
-    from git_planner.rules.tasks.readiness import Each
-    from git_planner.rules.tasks.task import Brief, Status, Task
-
-F = TypeVar("F", bound=Callable[..., Any])
-# From a plan's name and its tasks to those that are shown.
-Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
-task_argument = click.argument("task_id", metavar="TASK", shell_complete=candidates("tasks"))
-
-
-def _many(name: str, into: str, metavar: str, text: str) -> Callable[[F], F]:
-    return click.option(name, into, multiple=True, metavar=metavar, help=f"{text}; may be repeated.")
-
-
-def fields(command: F) -> F:
-    """The options that set fields of a task."""
-    options = [
-        click.option("--intent", metavar="TEXT", help="Why it is there, and what it is about."),
-        _many("--write-scope", "write_scope", "PATTERN", "What it may change"),
-        _many("--read-scope", "read_scope", "PATTERN", "What it may read"),
-        _many("--acceptance", "acceptance", "TEXT", "How to tell that it is done"),
-        _many("--action", "actions", "TEXT", "What to do"),
-        _many("--verify", "verify", "COMMAND", "A command whose success is the evidence"),
-        _many("--after", "dependencies", "TASK", "A task that must be done before"),
-        _many("--note", "notes", "TEXT", "A remark"),
-        plan_option,
-        json_option,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    from git_planner.rules.tasks.task import Status
+from git_planner.cli.git_plan.task import questions
+from git_planner.cli.git_plan.task.options import fields, open_plan, task_argument
+from git_planner.cli.git_plan.task.render import emit_task, lines, list_chosen, row, tell_task, with_status
+from git_planner.cli.git_plan.task.result import result
 
 
 @click.group()
 def task() -> None:
     """Add, look at and move the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
-
-
-task.add_command(result)
 
 
 @task.command(short_help="Add a task.")
@@ -77,7 +44,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
 
     repo = open_repository()
     made = add_task(repo, plan, _wanted(title=title, **asked), refnames.token(16))
-    _tell_task(current_plan(repo, plan), made, as_json)
+    tell_task(current_plan(repo, plan), made, as_json)
     return DONE
 
 
@@ -90,12 +57,8 @@ def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
     from git_planner.rules.tasks.transitions import status_named
 
     wanted = {status_named(name) for name in statuses}
-    _list(open_repository(), plan, as_json, lambda _, tasks: _in(tasks, wanted))
+    list_chosen(open_repository(), plan, as_json, lambda _, tasks: with_status(tasks, wanted))
     return DONE
-
-
-def _in(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
-    return [each for each in tasks if not wanted or each.status in wanted]
 
 
 @task.command(short_help="List the tasks that may be begun now.")
@@ -107,7 +70,7 @@ def ready(plan: str | None, as_json: bool) -> int:
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
-    _list(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name, repo.now())))
+    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name, repo.now())))
     return DONE
 
 
@@ -127,12 +90,12 @@ def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     claim = claims(repo, found.plan).get(one.id)
     text = read_handoff(repo, found.plan, one) if handoff else None
     if as_json:
-        _emit_task(found.plan, one, claim=claim and claim.document(), text=text)
+        emit_task(found.plan, one, claim=claim and claim.document(), text=text)
         return DONE
     if text is not None:
         say(text.rstrip())
         return DONE
-    for line in _lines(one, claim):
+    for line in lines(one, claim):
         say(line)
     return DONE
 
@@ -154,10 +117,10 @@ def update(
     from git_planner.flows.tasks.edit import update_task
     from git_planner.rules.tasks.transitions import status_named
 
-    repo, name = _open(plan)
+    repo, name = open_plan(plan)
     wanted = None if status is None else status_named(status)
     done = update_task(repo, name, task_id, _wanted(**asked), status=wanted, reason=reason)
-    _tell_task(name, done, as_json)
+    tell_task(name, done, as_json)
     return DONE
 
 
@@ -193,7 +156,7 @@ def claim(
     from git_planner.flows.tasks.claims import Claimant, claim_task
     from git_planner.rules.timestamps import later
 
-    repo, name = _open(plan)
+    repo, name = open_plan(plan)
     now = repo.now()
     who = Claimant(owner or repo.ident(), now, later(now, hours * 3600))
     where = None if no_remote else remote or shared_remote(repo)
@@ -204,9 +167,9 @@ def claim(
 
         done, made = RemoteClaims(repo, name, where, tell).claim_task(task_id, who)
     if as_json:
-        _emit_task(name, done, claim=made.document())
+        emit_task(name, done, claim=made.document())
     else:
-        say(f"{_row(done)}: claimed by '{made.owner}' until {made.expires_at}")
+        say(f"{row(done)}: claimed by '{made.owner}' until {made.expires_at}")
     return DONE
 
 
@@ -223,67 +186,9 @@ def release(
     """Give a claim back: the task is todo again, as a new attempt."""
     from git_planner.flows.tasks.claims import release_task
 
-    repo, name = _open(plan)
+    repo, name = open_plan(plan)
     whose = None if force else owner or repo.ident()
-    _tell_task(name, release_task(repo, name, task_id, owner=whose, reason=reason), as_json)
-    return DONE
-
-
-@task.command(name="input", short_help="Ask a question about a task.")
-@task_argument
-@click.option("--summary", required=True, metavar="TEXT", help="The question.")
-@_many("--detail", "details", "TEXT", "More about it")
-@click.option("--recommended-next-step", "next_", metavar="TEXT", help="What you would do.")
-@click.option("--by", metavar="NAME", help="Who asks; else who git says you are.")
-@plan_option
-@json_option
-def input_(
-    *,
-    task_id: str,
-    summary: str,
-    details: Sequence[str],
-    next_: str | None,
-    by: str | None,
-    plan: str | None,
-    as_json: bool,
-) -> int:
-    """Ask a question: the task waits for an answer, and the question stands in its handoff."""
-    from git_planner.flows.tasks.edit import ask
-    from git_planner.rules.tasks.task import Question
-
-    repo, name = _open(plan)
-    question = Question(repo.now(), by or repo.ident(), summary, tuple(details), next_)
-    _tell_task(name, ask(repo, name, task_id, question), as_json)
-    return DONE
-
-
-@task.command(short_help="Answer a task's open question.")
-@task_argument
-@click.argument("text")
-@click.option("--by", metavar="NAME", help="Who answers; else who git says you are.")
-@plan_option
-@json_option
-def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
-    """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
-    from git_planner.flows.tasks.edit import answer as run
-    from git_planner.rules.tasks.task import Reply
-
-    repo, name = _open(plan)
-    _tell_task(name, run(repo, name, task_id, Reply(repo.now(), by or repo.ident(), text)), as_json)
-    return DONE
-
-
-@task.command(short_help="Put a task back to work.")
-@task_argument
-@_many("--note", "notes", "TEXT", "What whoever takes it up should know")
-@plan_option
-@json_option
-def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
-    """Put a task back to work as a new attempt; results of the earlier ones no longer count."""
-    from git_planner.flows.tasks.edit import resume as run
-
-    repo, name = _open(plan)
-    _tell_task(name, run(repo, name, task_id, notes, at=repo.now(), by=repo.ident()), as_json)
+    tell_task(name, release_task(repo, name, task_id, owner=whose, reason=reason), as_json)
     return DONE
 
 
@@ -325,12 +230,12 @@ def verify(
     """
     from git_planner.flows.tasks.verify import verify_task, why
 
-    repo, name = _open(plan)
+    repo, name = open_plan(plan)
     done = verify_task(repo, name, task_id, commit=commit, seconds=timeout, note=note, tell=tell)
     if as_json:
         emit(done.document())
         return done.exit
-    say(_row(done.task))
+    say(row(done.task))
     if not done.evidence.ok:
         tell(f"{why(done.evidence)}; what it printed is in '{done.logs}'")
     elif done.task.status != "done":
@@ -361,17 +266,10 @@ def cancel(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
 def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.tasks.claims import release_task
 
-    repo, name = _open(plan)
+    repo, name = open_plan(plan)
     moved = release_task(repo, name, task_id, owner=repo.ident(), status=status, reason=reason, op=status)
-    _tell_task(name, moved, as_json)
+    tell_task(name, moved, as_json)
     return DONE
-
-
-def _open(plan: str | None) -> tuple[Repository, str]:
-    from git_planner.flows.plans.current_plan import current_plan
-
-    repo = open_repository()
-    return repo, current_plan(repo, plan)
 
 
 def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
@@ -387,77 +285,5 @@ def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
     return Wanted(verify=[command(text, "--verify") for text in verify], **asked)
 
 
-def _list(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
-    """List what is chosen of a plan's tasks; they are read in short, unless a script wants them whole."""
-    from git_planner.flows.tasks.edit import read_briefs, read_tasks
-
-    if as_json:
-        found = read_tasks(repo, plan)
-        tasks = [each.document() for each in chosen(found.plan, found.tasks)]
-        emit({"schema": "git-planner/tasks@1", "plan": found.plan, "tasks": tasks})
-        return
-    name, briefs = read_briefs(repo, plan)
-    rows = [_row(each) for each in chosen(name, briefs)]
-    if rows:
-        say("\n".join(rows))
-    else:
-        tell(f"no such tasks in the plan '{name}'")
-
-
-def _tell_task(plan: str, task: Task, as_json: bool) -> None:
-    if as_json:
-        _emit_task(plan, task)
-    else:
-        say(_row(task))
-
-
-def _emit_task(plan: str, task: Task, **more: Any) -> None:
-    emit({"schema": "git-planner/task-shown@1", "plan": plan, "task": task.document(), **more})
-
-
-def _row(task: Task | Brief) -> str:
-    after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
-    owner = f" [{task.owner}]" if task.owner else ""
-    return f"{task.id}  {task.status:<12}  {task.title}{after}{owner}"
-
-
-def _lines(task: Task, claim: Claim | None) -> list[str]:
-    lines = [_row(task)]
-    if task.reason:
-        lines.append(f"reason: {task.reason}")
-    lines.append(f"attempt: {task.attempt}")
-    if claim is not None:
-        lines.append(f"claimed: by '{claim.owner}' on '{claim.host}' since {claim.claimed_at}")
-    for title, value in (("run", task.run), ("base", task.base), ("branch", task.branch)):
-        lines += [f"{title}: {value}"] if value else []
-    parts: list[tuple[str, Sequence[str]]] = [
-        ("intent", [task.intent] if task.intent else []),
-        ("actions", task.actions),
-        ("may change", task.write_scope),
-        ("may read", task.read_scope),
-        ("done when", task.acceptance),
-        ("verified by", [" ".join(each) for each in task.verify]),
-        ("risks", task.risks),
-        ("references", task.references),
-        ("commits", task.commits),
-        ("notes", task.notes),
-    ]
-    for title, items in parts:
-        if items:
-            lines += [f"{title}:", *(f"  {item}" for item in items)]
-    for each in task.inputs:
-        lines.append(f"question, {each.at}, {each.by}: {each.summary}")
-        lines += [f"  {detail}" for detail in each.details]
-        reply = each.answer
-        lines.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else "  not answered yet")
-    for proof in task.evidence:
-        word = "speaks for it" if proof.ok else "speaks against it"
-        stale = "" if proof.attempt == task.attempt else f", of attempt {proof.attempt}"
-        kind = "verified" if proof.kind == "verified" else f"a person's word ({proof.by})"
-        lines.append(
-            f"evidence, {proof.at}: {kind}, {word}{stale}" + (f": {proof.note}" if proof.note else "")
-        )
-        for run in proof.runs:
-            ended = "did not end" if run.status is None else f"status {run.status}"
-            lines.append(f"  {' '.join(run.run)}: {ended}, {run.seconds:.1f} s")
-    return lines
+for _command in (questions.input_, questions.answer, questions.resume, result):
+    task.add_command(_command)

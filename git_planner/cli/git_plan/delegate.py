@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.agents.contract import SANDBOXES
-from git_planner.cli.shared import (
-    SECONDS,
-    claim_remote_options,
-    emit,
-    json_option,
-    plan_option,
-    say,
-    shared_remote,
-    tell,
-)
+from git_planner.cli.options import SECONDS, claim_remote_options, json_option, plan_option, shared_remote
+from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:

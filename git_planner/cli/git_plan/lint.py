@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from git_planner.cli.shared import emit, json_option, plan_option, say
+from git_planner.cli.options import json_option, plan_option
+from git_planner.cli.output import emit, say
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import click
 
 from git_planner.cli import ABOUT, complete_variable
-from git_planner.cli.shared import say
+from git_planner.cli.output import say
 from git_planner.errors import DONE
 
 _BASH = """\

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.shared import emit, json_option, say, tell
+from git_planner.cli.options import json_option
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from git_planner.cli.shared import emit, json_option, say, tell
+from git_planner.cli.options import json_option
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.diagnostic import Finding

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli import record_text as text
-from git_planner.cli.shared import candidates, emit, hush, json_option, plan_option, say, tell
+from git_planner.cli.git_record import render as text
+from git_planner.cli.options import candidates, json_option, plan_option
+from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 

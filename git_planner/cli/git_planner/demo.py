@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from git_planner.cli.shared import emit, hush, json_option, plan_option, tell
+from git_planner.cli.options import json_option, plan_option
+from git_planner.cli.output import emit, hush, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.records.record import REASONS, Record

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.record_text import in_columns
-from git_planner.cli.shared import emit, hush, json_option, plan_option, say, tell
+from git_planner.cli.git_record.render import in_columns
+from git_planner.cli.options import json_option, plan_option
+from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 

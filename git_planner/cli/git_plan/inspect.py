@@ -1,0 +1,181 @@
+"""`git plan status`, `list`, `show` and `validate`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from git_planner.cli.options import candidates, json_option, plan_option
+from git_planner.cli.output import emit, say, tell
+from git_planner.errors import DONE, NO
+from git_planner.gitio.repository import open_repository
+
+if TYPE_CHECKING:
+    from git_planner.flows.iterations.status import Status
+    from git_planner.flows.plans.list_plans import Listed
+
+# How many characters of each a line of the status shows.
+ATTEMPT, HYPOTHESIS, CHANGE_SUMMARY, OUTCOME = (140, 80, 160, 200)
+
+
+@click.command()
+@plan_option
+@json_option
+def status(plan: str | None, as_json: bool) -> int:
+    """Show the current attempt of a plan and where the plan stands."""
+    from git_planner.flows.iterations.status import status as run
+
+    found = run(open_repository(), plan)
+    if as_json:
+        emit(found.document())
+        return DONE
+    for line in _status_lines(found):
+        say(line)
+    return DONE
+
+
+def _status_lines(found: Status) -> list[str]:
+    from git_planner.rules.refnames import number
+
+    lines = [
+        f"PLAN: {_cut(found.plan + (': ' + found.goal if found.goal else ''), ATTEMPT)}",
+        *_attempt(found),
+    ]
+    if found.best and found.best.value is not None:
+        unit = found.best.metrics[0].unit
+        lines.append(
+            f"BEST: {number(found.best.value)} {unit} ({found.best.branch or found.best.commit[:12]})"
+        )
+        lines.append(f"PLATEAU: {found.plateau} valid attempts since")
+    if found.rule and found.rule.blocked:
+        lines.append(f"BLOCKED: {', '.join(found.rule.blocked)} ({found.rule.reason})")
+    if found.open:
+        lines.append("OPEN: " + ", ".join(f"{each.branch} ({each.phase})" for each in found.open[-10:]))
+    if found.packets:
+        lines.append(f"PACKETS: {', '.join(found.packets[:10])}")
+    if found.tasks:
+        lines.append("TASKS: " + ", ".join(f"{count} {name}" for name, count in found.tasks.items()))
+    return lines
+
+
+def _attempt(found: Status) -> list[str]:
+    state = found.current.state if found.current else None
+    if state is None:
+        return ["ATTEMPT: none yet"]
+    directive = state.directive
+    outcome = "(not recorded yet)"
+    if found.record is not None:
+        outcome = f"{found.record.verdict}: {found.record.summary}"
+    return [
+        f"ATTEMPT: {_cut(f'{state.branch} from {state.base_ref} at {state.base[:12]}', ATTEMPT)}",
+        f"HYPOTHESIS: {_cut(directive.primary_hypothesis, HYPOTHESIS)}",
+        f"CHANGE_SUMMARY: {_cut('; '.join(directive.change_summary), CHANGE_SUMMARY)}",
+        f"OUTCOME: {_cut(outcome, OUTCOME)}",
+    ]
+
+
+def _cut(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+@click.command(name="list")
+@json_option
+def list_plans(as_json: bool) -> int:
+    """List all plans with their tasks, records and best."""
+    from git_planner.flows.plans.list_plans import listing
+
+    plans, packets = listing(open_repository())
+    if as_json:
+        emit(
+            {
+                "schema": "git-planner/plans@1",
+                "plans": [each.document() for each in plans],
+                "packets": list(packets),
+            }
+        )
+        return DONE
+    if not plans and not packets:
+        tell("no plans yet; make one with 'git plan offline' or 'git plan codex'")
+    for each in plans:
+        say(_row(each))
+    for name in packets:
+        say(f"{name}  packet: git plan manual apply --from-ref {name}")
+    return DONE
+
+
+def _row(plan: Listed) -> str:
+    from git_planner.rules.refnames import number
+
+    tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
+    best = f"best {number(plan.best)}" if plan.best is not None else "no best"
+    day = time.strftime("%Y-%m-%d", time.gmtime(plan.active))
+    return f"{plan.name}  {day}  {plan.records} records, {best}, {tasks}  {_cut(plan.goal, 60)}".rstrip()
+
+
+@click.command()
+@click.argument("ref", required=False, shell_complete=candidates("commits"))
+@json_option
+def show(ref: str | None, as_json: bool) -> int:
+    """Show the directive of an iteration: its number, branch or commit; else the current one's."""
+    from git_planner.flows.iterations.status import show as run
+
+    found = run(open_repository(), ref)
+    assert found.state is not None
+    if as_json:
+        document = {"schema": "git-planner/directive-shown@1", "iteration": found.document()}
+        emit({**document, "state": found.state.document()})
+        return DONE
+    state, directive = found.state, found.state.directive
+    say(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
+    say(f"planner: {state.planner['name']} ({state.planner['model'] or 'its own model'})")
+    say(f"objective: {directive.objective}")
+    say(f"hypothesis: {directive.primary_hypothesis}")
+    modifiers = f" ({', '.join(directive.strategy_modifiers)})" if directive.strategy_modifiers else ""
+    say(f"family: {directive.strategy_family}{modifiers}, risk: {directive.risk}")
+    say(f"expected effect: {directive.expected_effect_cycles:+d}")
+    parts = {
+        "changes": directive.change_summary,
+        "steps": directive.step_plan,
+        "commands": directive.commands,
+        "pass criteria": directive.pass_criteria,
+        "wanted in the next packet": directive.next_packet_requests,
+    }
+    for title, items in parts.items():
+        if items:
+            say(f"{title}:")
+            for place, item in enumerate(items, 1):
+                say(f"  {place}. {item}")
+    return DONE
+
+
+@click.command()
+@click.argument("what")
+@json_option
+def validate(what: str, as_json: bool) -> int:
+    """Judge a document of any kind: a file, 'REF:PATH', a branch of ours, or '-' for stdin.
+
+    Exit status 1 when it is not valid, with one line a fault: a JSON pointer and what is wrong there.
+    """
+    from git_planner.flows.setup.validate_document import judge_document, load
+    from git_planner.rules.documents.canonical_json import MAX_BYTES
+
+    if what == "-":
+        data, where = sys.stdin.buffer.read(MAX_BYTES + 1), "stdin"
+    elif Path(what).is_file():
+        data, where = load(None, what)
+    else:
+        data, where = load(open_repository(), what)
+    judged = judge_document(data, where)
+    if as_json:
+        emit(judged.document())
+    else:
+        word = "valid" if not judged.faults else "not valid"
+        say(f"{judged.where}: {word} ({judged.kind or 'no kind of ours'})")
+        for fault in judged.faults:
+            say(f"  {fault}")
+    return NO if judged.faults else DONE

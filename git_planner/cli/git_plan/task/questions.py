@@ -1,0 +1,73 @@
+"""`git plan task input`, `answer` and `resume`: the questions of an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from git_planner.cli.git_plan.task.options import many, open_plan, task_argument
+from git_planner.cli.git_plan.task.render import tell_task
+from git_planner.cli.options import (
+    json_option,
+    plan_option,
+)
+from git_planner.errors import DONE
+
+
+@click.command(name="input", short_help="Ask a question about a task.")
+@task_argument
+@click.option("--summary", required=True, metavar="TEXT", help="The question.")
+@many("--detail", "details", "TEXT", "More about it")
+@click.option("--recommended-next-step", "next_", metavar="TEXT", help="What you would do.")
+@click.option("--by", metavar="NAME", help="Who asks; else who git says you are.")
+@plan_option
+@json_option
+def input_(
+    *,
+    task_id: str,
+    summary: str,
+    details: Sequence[str],
+    next_: str | None,
+    by: str | None,
+    plan: str | None,
+    as_json: bool,
+) -> int:
+    """Ask a question: the task waits for an answer, and the question stands in its handoff."""
+    from git_planner.flows.tasks.edit import ask
+    from git_planner.rules.tasks.task import Question
+
+    repo, name = open_plan(plan)
+    question = Question(repo.now(), by or repo.ident(), summary, tuple(details), next_)
+    tell_task(name, ask(repo, name, task_id, question), as_json)
+    return DONE
+
+
+@click.command(short_help="Answer a task's open question.")
+@task_argument
+@click.argument("text")
+@click.option("--by", metavar="NAME", help="Who answers; else who git says you are.")
+@plan_option
+@json_option
+def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
+    """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
+    from git_planner.flows.tasks.edit import answer as run
+    from git_planner.rules.tasks.task import Reply
+
+    repo, name = open_plan(plan)
+    tell_task(name, run(repo, name, task_id, Reply(repo.now(), by or repo.ident(), text)), as_json)
+    return DONE
+
+
+@click.command(short_help="Put a task back to work.")
+@task_argument
+@many("--note", "notes", "TEXT", "What whoever takes it up should know")
+@plan_option
+@json_option
+def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
+    """Put a task back to work as a new attempt; results of the earlier ones no longer count."""
+    from git_planner.flows.tasks.edit import resume as run
+
+    repo, name = open_plan(plan)
+    tell_task(name, run(repo, name, task_id, notes, at=repo.now(), by=repo.ident()), as_json)
+    return DONE

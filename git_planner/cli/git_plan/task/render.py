@@ -1,0 +1,102 @@
+"""Print tasks: a row each, or one in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from git_planner.cli.output import emit, say, tell
+from git_planner.gitio.repository import Repository
+
+if TYPE_CHECKING:
+    from git_planner.flows.tasks.claim_refs import Claim
+    from git_planner.rules.tasks.readiness import Each
+    from git_planner.rules.tasks.task import Brief, Status, Task
+
+# From a plan's name and its tasks to those that are shown.
+Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
+
+
+def with_status(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
+    """Return the tasks that have one of the wanted statuses, or all where none is wanted."""
+    return [each for each in tasks if not wanted or each.status in wanted]
+
+
+def list_chosen(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
+    """List what is chosen of a plan's tasks; they are read in short, unless a script wants them whole."""
+    from git_planner.flows.tasks.edit import read_briefs, read_tasks
+
+    if as_json:
+        found = read_tasks(repo, plan)
+        tasks = [each.document() for each in chosen(found.plan, found.tasks)]
+        emit({"schema": "git-planner/tasks@1", "plan": found.plan, "tasks": tasks})
+        return
+    name, briefs = read_briefs(repo, plan)
+    rows = [row(each) for each in chosen(name, briefs)]
+    if rows:
+        say("\n".join(rows))
+    else:
+        tell(f"no such tasks in the plan '{name}'")
+
+
+def tell_task(plan: str, task: Task, as_json: bool) -> None:
+    """Print a task: its row, or one JSON document."""
+    if as_json:
+        emit_task(plan, task)
+    else:
+        say(row(task))
+
+
+def emit_task(plan: str, task: Task, **more: Any) -> None:
+    """Print a task as one JSON document."""
+    emit({"schema": "git-planner/task-shown@1", "plan": plan, "task": task.document(), **more})
+
+
+def row(task: Task | Brief) -> str:
+    """Return the line that shows a task in a list."""
+    after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
+    owner = f" [{task.owner}]" if task.owner else ""
+    return f"{task.id}  {task.status:<12}  {task.title}{after}{owner}"
+
+
+def lines(task: Task, claim: Claim | None) -> list[str]:
+    """Return the lines that show a task in full."""
+    shown = [row(task)]
+    if task.reason:
+        shown.append(f"reason: {task.reason}")
+    shown.append(f"attempt: {task.attempt}")
+    if claim is not None:
+        shown.append(f"claimed: by '{claim.owner}' on '{claim.host}' since {claim.claimed_at}")
+    for title, value in (("run", task.run), ("base", task.base), ("branch", task.branch)):
+        shown += [f"{title}: {value}"] if value else []
+    parts: list[tuple[str, Sequence[str]]] = [
+        ("intent", [task.intent] if task.intent else []),
+        ("actions", task.actions),
+        ("may change", task.write_scope),
+        ("may read", task.read_scope),
+        ("done when", task.acceptance),
+        ("verified by", [" ".join(each) for each in task.verify]),
+        ("risks", task.risks),
+        ("references", task.references),
+        ("commits", task.commits),
+        ("notes", task.notes),
+    ]
+    for title, items in parts:
+        if items:
+            shown += [f"{title}:", *(f"  {item}" for item in items)]
+    for each in task.inputs:
+        shown.append(f"question, {each.at}, {each.by}: {each.summary}")
+        shown += [f"  {detail}" for detail in each.details]
+        reply = each.answer
+        shown.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else "  not answered yet")
+    for proof in task.evidence:
+        word = "speaks for it" if proof.ok else "speaks against it"
+        stale = "" if proof.attempt == task.attempt else f", of attempt {proof.attempt}"
+        kind = "verified" if proof.kind == "verified" else f"a person's word ({proof.by})"
+        shown.append(
+            f"evidence, {proof.at}: {kind}, {word}{stale}" + (f": {proof.note}" if proof.note else "")
+        )
+        for run in proof.runs:
+            ended = "did not end" if run.status is None else f"status {run.status}"
+            shown.append(f"  {' '.join(run.run)}: {ended}, {run.seconds:.1f} s")
+    return shown

@@ -1,0 +1,100 @@
+"""What the commands print and write: prose, progress, one JSON document, files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from git_planner import atomic_file
+from git_planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    pass
+
+
+# A terminal obeys control characters; those in names and in what agents and tests print are only shown. So
+# are those that turn the direction of writing: with them a line reads otherwise than it is.
+_CONTROL = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"},
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+
+
+def plain(text: str) -> str:
+    """A text as it can be printed on a terminal."""
+    return text.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+
+
+def say(text: str) -> None:
+    """Print for people, on stdout."""
+    click.echo(plain(text))
+
+
+def tell(message: str) -> None:
+    """Show progress: one line on stderr."""
+    click.echo(plain(message), err=True)
+
+
+def hush(_: str) -> None:
+    """Show no progress."""
+
+
+def emit(document: Mapping[str, Any] | list[Any]) -> None:
+    """Print one JSON document on stdout."""
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+    # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
+    click.echo(text.encode("utf-8", "backslashreplace").decode())
+
+
+def check_place(path: str) -> None:
+    """Refuse a file that could not be written later on, before anything is done.
+
+    Raises:
+        PlannerError: E_USAGE.
+    """
+    import tempfile
+
+    try:
+        if not path:
+            raise OSError(errno.ENOENT, "it has no name")
+        if _special(path):
+            with open(path, "ab"):
+                return
+        if os.path.isdir(path):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+            return
+    except (OSError, ValueError) as error:
+        raise _no_place(path, error) from None
+
+
+def put_text(path: str, text: str) -> None:
+    """Write a file that a person has named: whole or not at all, through links, and to devices as they are.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = text.encode("utf-8", "backslashreplace")
+    if _special(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    place = os.path.realpath(path)
+    mode = stat.S_IMODE(os.stat(place).st_mode) if os.path.exists(place) else 0o666
+    atomic_file.put(place, data, mode)
+
+
+def _special(path: str) -> bool:
+    """Whether a name is that of a pipe or a device, which nothing can be put in the place of."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _no_place(path: str, error: OSError | ValueError) -> PlannerError:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return PlannerError("E_USAGE", f"'{path}' cannot be written: {reason}", hint="name another file")
