@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 # Speed is judged by 'make bench'; a busy machine must not fail a property.
 settings.register_profile("steady", deadline=None)

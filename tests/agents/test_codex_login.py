@@ -17,7 +17,7 @@ from git_planner.agents.codex.login import (
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from tests.agents.cases import variables
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 NONE = {"CODEX_HOME": None, "CODEX_HOME_PLANNER": None, "CODEX_API_KEY": None, "OPENAI_API_KEY": None}
 

@@ -9,7 +9,7 @@ import pytest
 from git_planner.agents.patches import Patches
 from git_planner.errors import PlannerError
 from tests.agents.cases import Told, brief
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 CHANGE = "diff --git a/{0} b/{0}\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-{1}\n+{2}\n"
 

@@ -11,7 +11,7 @@ from git_planner.agents import registry
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from tests.agents.cases import policy
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
 

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.timing import Figure
-from tests.lab import sealed
+from tests.support.lab import sealed
 
-PARTS = ("help", "hooks", "advance", "edit", "lists", "records", "spec", "tasks")
+PARTS = ("startup", "hooks", "advance_plan", "store_edit", "lists", "records", "spec_compile", "tasks")
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     for name in options.only or PARTS:
         with tempfile.TemporaryDirectory(prefix="planner-bench-", dir="/var/tmp") as folder:
             root = Path(folder)
-            part = importlib.import_module(f"tests.bench.part_{name}")
+            part = importlib.import_module(f"tests.bench.{name}")
             for figure in part.measure(root, sealed(root / "home"), 5 if options.quick else 1):
                 print(figure.line(), flush=True)
                 if not figure.reached:

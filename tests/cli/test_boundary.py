@@ -12,8 +12,8 @@ import pytest
 
 from git_planner.cli.boundary import guarded
 from git_planner.gitio.git import Result, failure
-from tests.flows.trial import campaign
-from tests.lab import Lab
+from tests.support.lab import Lab
+from tests.support.small_campaign import campaign
 
 CODE = "import sys; from git_planner import cli; sys.exit(cli.main('git-record', sys.argv[1:]))"
 

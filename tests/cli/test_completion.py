@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from git_planner.cli.git_planner.completion import SHELLS
-from tests.lab import Lab
-from tests.workshop import POLICY
+from tests.support.lab import Lab
+from tests.support.workshop import POLICY
 
 ROOT = Path(__file__).parents[2]
 GIT_COMPLETION = Path("/usr/share/bash-completion/completions/git")

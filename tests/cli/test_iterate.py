@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.flows.trial import agent, campaign
-from tests.lab import Lab
+from tests.support.lab import Lab
+from tests.support.small_campaign import agent, campaign
 
 CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
 

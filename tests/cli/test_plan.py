@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Lab
-from tests.past import keep, record
-from tests.workshop import directive, one_document, workshop
+from tests.support.lab import Lab
+from tests.support.recorded_history import keep, record
+from tests.support.workshop import directive, one_document, workshop
 
 ANSWER = json.dumps(directive())
 

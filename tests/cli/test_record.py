@@ -11,9 +11,9 @@ import pytest
 
 from git_planner import documents
 from git_planner.flows.records.ledger import ledger
-from tests.lab import Lab, Ran
-from tests.measured import POLICY, attempt, project
-from tests.rules.test_legacy import ROW, line
+from tests.records.test_legacy_log import ROW, line
+from tests.support.benchmark_project import POLICY, attempt, project
+from tests.support.lab import Lab, Ran
 
 ID = re.compile(r"\b\d{8}T\d{6}Z-[a-z0-9]{8,}\b")
 OID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{40}\b|\b[0-9a-f]{12}\b|\b[0-9a-f]{8}\b")

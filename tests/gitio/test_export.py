@@ -10,7 +10,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.export import compose, entries, exported, remove, write_out
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 GUARD = (":(top,glob)tests/**",)
 STATE = (":(top,literal).advisor",)

@@ -13,7 +13,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.gitio import remote
 from git_planner.gitio.remote import LostRace, Pushed, Update
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 MAIN = "refs/heads/main"
 WORK = "refs/heads/work"

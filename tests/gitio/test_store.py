@@ -15,7 +15,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import git as spawns
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Delete, Edits, Message, Move, Snapshot, Store, Tag, Write
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 REF = "refs/heads/plan/x"
 FILE = ".plans/x/plan.json"

@@ -12,8 +12,8 @@ from git_planner.flows.iterations.iterate import Options, iterate
 from git_planner.flows.iterations.prune import prune
 from git_planner.flows.iterations.resume import resume
 from git_planner.gitio import worktree
-from tests.flows.trial import agent, attempt, campaign, hush
-from tests.lab import Lab
+from tests.support.lab import Lab
+from tests.support.small_campaign import agent, attempt, campaign, hush
 
 
 def pruned(lab: Lab) -> None:

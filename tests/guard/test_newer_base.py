@@ -8,8 +8,8 @@ from git_planner.flows.guard.check_range import check_range
 from git_planner.flows.records.record import record
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record
-from tests.lab import Lab
-from tests.measured import BENCH, POLICY, TEST, attempt, project
+from tests.support.benchmark_project import BENCH, POLICY, TEST, attempt, project
+from tests.support.lab import Lab
 
 STRICTER = TEST + "\n    def test_is_small(self):\n        self.assertLess(VALUE, 1000)\n"
 

@@ -15,9 +15,9 @@ from git_planner.flows.hooks import install
 from git_planner.flows.measuring.candidate_tree import weigh
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.rules import refnames
-from tests.hooks.place import ITERATION, begun, guarded_lab
-from tests.lab import Lab
-from tests.measured import iteration
+from tests.hooks.hooked_repository import ITERATION, begun, guarded_lab
+from tests.support.benchmark_project import iteration
+from tests.support.lab import Lab
 
 
 def test_nothing_but_the_branch_changes(lab: Lab) -> None:

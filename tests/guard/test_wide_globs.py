@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner.rules.guard.guard import ALWAYS, guarded_globs, wide_globs, wide_specs
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 NAMES = ("a", "A", "ab", "b.py", "B.PY", "x[y", "[ab]", "q?", "é", "É", "s p", "**", "-n", "c!d")
 PATTERNS = (

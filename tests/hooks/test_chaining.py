@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.hooks import install
-from tests.hooks.place import ITERATION, guarded_lab, hook, hooks_started, refusal
-from tests.lab import Lab
+from tests.hooks.hooked_repository import ITERATION, guarded_lab, hook, hooks_started, refusal
+from tests.support.lab import Lab
 
 # The manner of husky 9: every hook sources one file, which starts the person's script beside the folder.
 HUSKY = """\

@@ -10,8 +10,8 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import install
-from tests.hooks.place import guarded_lab, hook, refusal, tree_bytes
-from tests.lab import Lab
+from tests.hooks.hooked_repository import guarded_lab, hook, refusal, tree_bytes
+from tests.support.lab import Lab
 
 BLOCK = """\
 # git-planner hooks: begin

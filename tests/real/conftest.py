@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 FETCHED = ROOT / ".real"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 TESTS_PASSED = 538  # 537 that pass and one that passes against its own expectation
 TESTS_COLLECTED = 540

@@ -31,9 +31,9 @@ from git_planner.errors import PlannerError
 from git_planner.host.process import alive
 from git_planner.rules.iterations.stop import PASSING_AGENT
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
-from tests.doubles import responses
-from tests.doubles.responses import Server, Turn, codex_home, serving
-from tests.lab import Lab
+from tests.support.lab import Lab
+from tests.support.servers import openai_responses
+from tests.support.servers.openai_responses import Server, Turn, codex_home, serving
 
 pytestmark = pytest.mark.real
 
@@ -86,7 +86,7 @@ def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, Request]:
 
 
 def test_a_planner_turn_with_a_schema(lab: Lab, home: Path) -> None:
-    with serving(responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         done, asked = ask(lab, home, model="gpt-5.5")
     assert done.document == DIRECTIVE
@@ -109,7 +109,9 @@ def test_a_planner_turn_with_a_schema(lab: Lab, home: Path) -> None:
 
 
 def test_a_planner_cannot_write(lab: Lab, home: Path) -> None:
-    with serving(responses.runs("echo x > README.md; echo y > new"), responses.answers(DIRECTIVE)) as server:
+    with serving(
+        openai_responses.runs("echo x > README.md; echo y > new"), openai_responses.answers(DIRECTIVE)
+    ) as server:
         codex_home(home, server.port)
         ask(lab, home)
     assert len(server.script.requests) == 2
@@ -119,7 +121,7 @@ def test_a_planner_cannot_write(lab: Lab, home: Path) -> None:
 def test_a_planner_needs_no_repository(lab: Lab, home: Path) -> None:
     bare = lab.root / "export"
     bare.mkdir()
-    with serving(responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         asked = request(lab.root, working_dir=bare)
         assert planner(lab, home).plan(asked, Told().tell).document == DIRECTIVE
@@ -140,7 +142,7 @@ def test_a_planning_plan(lab: Lab, home: Path) -> None:
         "handoff_notes": None,
         "fallback_plan": None,
     }
-    with serving(responses.answers(document)) as server:
+    with serving(openai_responses.answers(document)) as server:
         codex_home(home, server.port)
         done, _ = ask(lab, home, kind="planning-plan")
     assert done.document["steps"] == [{"id": "one", **step}]
@@ -149,7 +151,7 @@ def test_a_planning_plan(lab: Lab, home: Path) -> None:
 
 def test_a_refused_answer_is_mended(lab: Lab, home: Path) -> None:
     wrong = {**DIRECTIVE, "step_plan": ["only one"]}
-    with serving(responses.answers(wrong), responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(wrong), openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         done, asked = ask(lab, home)
     assert (done.attempts, done.usage) == (2, Usage(200, 40))
@@ -159,7 +161,7 @@ def test_a_refused_answer_is_mended(lab: Lab, home: Path) -> None:
 
 
 def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
-    with serving(responses.says("I would rather talk."), again=True) as server:
+    with serving(openai_responses.says("I would rather talk."), again=True) as server:
         codex_home(home, server.port)
         with pytest.raises(PlannerError) as caught:
             ask(lab, home)
@@ -171,10 +173,10 @@ def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
 def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
     told = Told()
     turns = (
-        responses.runs("cat README.md"),
-        responses.edits("README.md", "hello", "hello, faster"),
-        responses.runs("echo made > made.txt"),
-        responses.says("I made it faster."),
+        openai_responses.runs("cat README.md"),
+        openai_responses.edits("README.md", "hello", "hello, faster"),
+        openai_responses.runs("echo made > made.txt"),
+        openai_responses.says("I made it faster."),
     )
     lab.git("branch", "iter/0001-next")
     worktree = lab.worktree("worktree", "iter/0001-next")
@@ -197,14 +199,14 @@ def test_an_implementer_cannot_write_elsewhere(lab: Lab, home: Path) -> None:
     # Below the sandbox's own temporary folders it may write; the repository beside the worktree is not there.
     outside = home / "outside"
     outside.mkdir()
-    with serving(responses.runs(f"echo x > {outside}/x"), responses.says("done")) as server:
+    with serving(openai_responses.runs(f"echo x > {outside}/x"), openai_responses.says("done")) as server:
         codex_home(home / "home", server.port)
         CodexImplementer(own(lab, home / "home")).implement(brief(lab.path, lab.root / "log"), Told().tell)
     assert list(outside.iterdir()) == []
 
 
 def test_a_failed_implementer_is_told(lab: Lab, home: Path) -> None:
-    with serving(responses.edits("README.md", "hello", "half"), responses.fails(401)) as server:
+    with serving(openai_responses.edits("README.md", "hello", "half"), openai_responses.fails(401)) as server:
         codex_home(home, server.port)
         agent = CodexImplementer(own(lab, home))
         with pytest.raises(PlannerError) as caught:
@@ -226,22 +228,28 @@ class Failure:
 
 LIMIT = {"error": {"type": "usage_limit_reached", "message": "spent"}}
 FAILURES = {
-    "401": Failure((responses.fails(401),), "E_CODEX_AUTH", "unexpected status 401 Unauthorized", 1),
-    "403": Failure((responses.fails(403),), "E_CODEX_AUTH", "unexpected status 403 Forbidden", 1),
-    "404": Failure((responses.fails(404),), "E_CODEX_REQUEST", "unexpected status 404 Not Found", 1),
-    "400": Failure((responses.fails(400),), "E_CODEX_REQUEST", "codex failed: stub says 400", 1),
-    "429": Failure((responses.fails(429),), "E_CODEX_RATE", "429 Too Many Requests (after 2 attempts)", 2),
-    "usage limit": Failure((responses.fails(429, LIMIT),), "E_CODEX_QUOTA", "usage limit", 1),
-    "500": Failure((responses.fails(500),), "E_CODEX_SERVER", "high demand", 2),
-    "503": Failure((responses.fails(503),), "E_CODEX_SERVER", "status 503", 2),
-    "cut stream": Failure((responses.cuts(),), "E_CODEX_STREAM", "stream disconnected", 2),
-    "silent stream": Failure((responses.falls_silent(),), "E_CODEX_STREAM", "idle timeout", 2),
-    "quota": Failure((responses.failed("insufficient_quota", "x"),), "E_CODEX_QUOTA", "Quota exceeded", 1),
-    "rate": Failure((responses.failed("rate_limit_exceeded", "x"),), "E_CODEX_RATE", "rate limit", 2),
-    "too long": Failure((responses.failed("context_length_exceeded", "x"),), "E_CODEX_REQUEST", "room", 1),
-    "incomplete": Failure((responses.stops_short(),), "E_CODEX_INCOMPLETE", "max_output_tokens", 2),
-    "empty": Failure((responses.says(""),), "E_CODEX_EMPTY", "without an answer", 2),
-    "never answers": Failure((responses.never_answers(),), "E_DEADLINE", "ended after", 1, seconds=3),
+    "401": Failure((openai_responses.fails(401),), "E_CODEX_AUTH", "unexpected status 401 Unauthorized", 1),
+    "403": Failure((openai_responses.fails(403),), "E_CODEX_AUTH", "unexpected status 403 Forbidden", 1),
+    "404": Failure((openai_responses.fails(404),), "E_CODEX_REQUEST", "unexpected status 404 Not Found", 1),
+    "400": Failure((openai_responses.fails(400),), "E_CODEX_REQUEST", "codex failed: stub says 400", 1),
+    "429": Failure(
+        (openai_responses.fails(429),), "E_CODEX_RATE", "429 Too Many Requests (after 2 attempts)", 2
+    ),
+    "usage limit": Failure((openai_responses.fails(429, LIMIT),), "E_CODEX_QUOTA", "usage limit", 1),
+    "500": Failure((openai_responses.fails(500),), "E_CODEX_SERVER", "high demand", 2),
+    "503": Failure((openai_responses.fails(503),), "E_CODEX_SERVER", "status 503", 2),
+    "cut stream": Failure((openai_responses.cuts(),), "E_CODEX_STREAM", "stream disconnected", 2),
+    "silent stream": Failure((openai_responses.falls_silent(),), "E_CODEX_STREAM", "idle timeout", 2),
+    "quota": Failure(
+        (openai_responses.failed("insufficient_quota", "x"),), "E_CODEX_QUOTA", "Quota exceeded", 1
+    ),
+    "rate": Failure((openai_responses.failed("rate_limit_exceeded", "x"),), "E_CODEX_RATE", "rate limit", 2),
+    "too long": Failure(
+        (openai_responses.failed("context_length_exceeded", "x"),), "E_CODEX_REQUEST", "room", 1
+    ),
+    "incomplete": Failure((openai_responses.stops_short(),), "E_CODEX_INCOMPLETE", "max_output_tokens", 2),
+    "empty": Failure((openai_responses.says(""),), "E_CODEX_EMPTY", "without an answer", 2),
+    "never answers": Failure((openai_responses.never_answers(),), "E_DEADLINE", "ended after", 1, seconds=3),
 }
 
 
@@ -266,7 +274,7 @@ def test_each_failure_ends_as_documented(lab: Lab, home: Path, name: str) -> Non
 
 
 def test_a_refused_connection_ends(lab: Lab, home: Path) -> None:
-    codex_home(home, responses.closed_port())
+    codex_home(home, openai_responses.closed_port())
     with pytest.raises(PlannerError) as caught:
         ask(lab, home, seconds=15, attempts=2)
     assert caught.value.code == "E_CODEX_NETWORK"
@@ -274,8 +282,8 @@ def test_a_refused_connection_ends(lab: Lab, home: Path) -> None:
 
 
 def test_retry_after_is_waited_for(lab: Lab, home: Path) -> None:
-    busy = responses.fails(429, headers={"Retry-After": "2"})
-    with serving(busy, responses.answers(DIRECTIVE)) as server:
+    busy = openai_responses.fails(429, headers={"Retry-After": "2"})
+    with serving(busy, openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port, retries=1)
         done, _ = ask(lab, home)
     assert done.attempts == 1
@@ -283,7 +291,9 @@ def test_retry_after_is_waited_for(lab: Lab, home: Path) -> None:
 
 
 def test_a_service_that_recovers_is_used(lab: Lab, home: Path) -> None:
-    with serving(responses.fails(500), responses.cuts(), responses.answers(DIRECTIVE)) as server:
+    with serving(
+        openai_responses.fails(500), openai_responses.cuts(), openai_responses.answers(DIRECTIVE)
+    ) as server:
         codex_home(home, server.port)
         done, asked = ask(lab, home)
     assert done.attempts == 3
@@ -295,7 +305,7 @@ def test_a_service_that_recovers_is_used(lab: Lab, home: Path) -> None:
 
 
 def test_a_running_command_ends_with_the_deadline(lab: Lab, home: Path) -> None:
-    with serving(responses.runs("sleep 61"), again=True) as server:
+    with serving(openai_responses.runs("sleep 61"), again=True) as server:
         codex_home(home, server.port)
         agent = CodexImplementer(own(lab, home))
         with pytest.raises(PlannerError) as caught:
@@ -307,7 +317,7 @@ def test_a_running_command_ends_with_the_deadline(lab: Lab, home: Path) -> None:
 
 
 def test_a_missing_key_of_a_provider_is_told(lab: Lab, home: Path) -> None:
-    codex_home(home, responses.closed_port())
+    codex_home(home, openai_responses.closed_port())
     with variables(STUB_API_KEY=None), pytest.raises(PlannerError) as caught:
         ask(lab, home)
     assert caught.value.code == "E_CODEX_AUTH"
@@ -388,7 +398,7 @@ def built_in(home: Path, server: Server) -> None:
 
 @pytest.mark.parametrize("source", ["variable", "alias", "file", "stored"])
 def test_the_api_planner_uses_the_right_key(lab: Lab, home: Path, source: str) -> None:
-    with serving(responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(DIRECTIVE)) as server:
         built_in(home, server)
         if source == "stored":
             login(home, "sk-stored")
@@ -408,7 +418,7 @@ def test_the_api_planner_uses_the_right_key(lab: Lab, home: Path, source: str) -
 
 
 def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home: Path) -> None:
-    with serving(responses.says("done")) as server:
+    with serving(openai_responses.says("done")) as server:
         built_in(home, server)
         login(home, "sk-stored")
         told = Told()
@@ -420,7 +430,7 @@ def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home
 
 
 def test_a_profile_is_used(lab: Lab, home: Path) -> None:
-    with serving(responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         (home / "deep.config.toml").write_text('model = "gpt-5.5-deep"\n')
         mine = replace(own(lab, home), codex_profile="deep")
@@ -429,7 +439,7 @@ def test_a_profile_is_used(lab: Lab, home: Path) -> None:
 
 
 def test_what_is_kept_is_for_its_owner_only(lab: Lab, home: Path) -> None:
-    with serving(responses.answers(DIRECTIVE)) as server:
+    with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         _, asked = ask(lab, home)
     attempt = asked.folder / "attempt-1"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles import responses
-from tests.doubles.responses import codex_home, serving
-from tests.flows.delegating import bench, delegate, kept, task
+from tests.delegation.scripted_agent import bench, delegate, kept, task
 from tests.real.conftest import Place
+from tests.support.servers import openai_responses
+from tests.support.servers.openai_responses import codex_home, serving
 
 pytestmark = pytest.mark.real
 
@@ -39,9 +39,9 @@ def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place)
     lab = ready.lab
     outside = ready.folder / "outside"
     turns = (
-        responses.edits("src/value", "100", "90"),
-        responses.runs(f"echo x >{outside}; echo x >../../repo/stray; {DONE}"),
-        responses.says("I made it smaller."),
+        openai_responses.edits("src/value", "100", "90"),
+        openai_responses.runs(f"echo x >{outside}; echo x >../../repo/stray; {DONE}"),
+        openai_responses.says("I made it smaller."),
     )
     with serving(*turns) as server:
         codex_home(ready.folder / "home", server.port)
@@ -63,9 +63,9 @@ def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place)
 def test_codex_asks_and_ends_without_a_word(ready: Place) -> None:
     lab = ready.lab
     with serving(
-        responses.runs(f"{SAY} --status needs_input --summary unsure --question 'Which?'"),
-        responses.says("I asked."),
-        responses.says("I have done nothing at all."),
+        openai_responses.runs(f"{SAY} --status needs_input --summary unsure --question 'Which?'"),
+        openai_responses.says("I asked."),
+        openai_responses.says("I have done nothing at all."),
     ) as server:
         codex_home(ready.folder / "home", server.port)
         first = delegate(lab, "--task", "task_002")[1]["runs"][0]
@@ -81,7 +81,8 @@ def test_codex_is_left_unconfined_only_when_somebody_says_so_each_time(ready: Pl
     assert lab.run("git-plan", "task", "resume", "task_003").status == 0
     outside = ready.folder / "outside"
     with serving(
-        responses.runs(f"echo x >{outside}; echo 80 >src/other; {DONE}"), responses.says("Done.")
+        openai_responses.runs(f"echo x >{outside}; echo 80 >src/other; {DONE}"),
+        openai_responses.says("Done."),
     ) as server:
         codex_home(ready.folder / "home", server.port)
         status, done = delegate(

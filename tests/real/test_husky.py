@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.hooks import install
-from tests.hooks.place import ITERATION, guarded_lab, refusal
-from tests.lab import Lab
+from tests.hooks.hooked_repository import ITERATION, guarded_lab, refusal
 from tests.real.conftest import fetched
+from tests.support.lab import Lab
 
 pytestmark = pytest.mark.real
 

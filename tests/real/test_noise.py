@@ -12,9 +12,9 @@ import pytest
 from git_planner.flows.measuring.noise import noise
 from git_planner.flows.records.record import record
 from git_planner.rules.records.record import Record
-from tests.lab import Lab
-from tests.measured import iteration
 from tests.real.conftest import Place
+from tests.support.benchmark_project import iteration
+from tests.support.lab import Lab
 
 pytestmark = pytest.mark.real
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.doubles import gemini as critics
-from tests.doubles import responses
-from tests.doubles.gemini import gemini_home
-from tests.doubles.responses import codex_home, patches, runs, says
-from tests.lab import Lab
-from tests.preplan import option, review
+from tests.discovery.scripted_agents import option, review
 from tests.real.conftest import Place
+from tests.support.lab import Lab
+from tests.support.servers import gemini as critics
+from tests.support.servers import openai_responses
+from tests.support.servers.gemini import gemini_home
+from tests.support.servers.openai_responses import codex_home, patches, runs, says
 
 pytestmark = pytest.mark.real
 
@@ -181,7 +181,7 @@ OPTIONS = {
 }
 TURNS = (
     says(FINDINGS),
-    responses.answers(OPTIONS),
+    openai_responses.answers(OPTIONS),
     *(turn for patch in (CODE, TESTS, DOCS) for turn in (patches(patch), runs(RESULT), says("It is done."))),
 )
 
@@ -194,7 +194,7 @@ def library(place: Place, sqlparse: Path, codex: Path, gemini: Path) -> Iterator
     lab.git("add", "--all")
     lab.git("commit", "-q", "-m", "sqlparse 0.6.1 as it was released")
     lab.commit("what counts", {".git-planner.yml": POLICY})
-    with responses.serving(*TURNS) as service, critics.serving(critics.says(review())) as server:
+    with openai_responses.serving(*TURNS) as service, critics.serving(critics.says(review())) as server:
         lab.env |= gemini_home(lab.home, server.port)
         lab.env |= {
             "STUB_API_KEY": "stub-key",

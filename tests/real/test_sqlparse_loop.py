@@ -18,11 +18,11 @@ import git
 import pytest
 
 from git_planner import documents
-from tests.doubles.responses import Server, answers, codex_home, patches, runs, says, serving
-from tests.lab import Lab, Ran
 from tests.real import library
 from tests.real.conftest import Place
 from tests.real.library import CHEAT, ROOT, SEARCH, UPPER, WALK
+from tests.support.lab import Lab, Ran
+from tests.support.servers.openai_responses import Server, answers, codex_home, patches, runs, says, serving
 
 pytestmark = pytest.mark.real
 

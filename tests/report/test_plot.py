@@ -8,7 +8,7 @@ from pathlib import Path
 
 from git_planner.report import plot
 from git_planner.rules.records.record import Measured, Record, Verdict
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 
 def record(number: int, verdict: Verdict, cycles: float | None) -> Record:

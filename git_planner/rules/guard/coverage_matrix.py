@@ -1,6 +1,6 @@
 """The guard's coverage: every way to make or move a commit, every kind of change, and what catches it. Data.
 
-tests/guard/test_matrix.py does every cell for real; docs/guard.md shows the same table.
+tests/guard/test_coverage_matrix.py does every cell for real; docs/guard.md shows the same table.
 """
 
 from __future__ import annotations

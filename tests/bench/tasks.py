@@ -1,0 +1,85 @@
+"""Tasks: `git plan task list`, `ready` and `update` with 5,000 tasks, and beside them with 10."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.plan import new_plan, paged
+from git_planner.rules.tasks.task import STATUSES, Evidence, Task, task_id_for
+from tests.bench.timing import Figure, commands
+from tests.support.workshop import POLICY
+
+FEW, MANY = 10, 5000
+ASKED = 250
+
+
+def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
+    """Time the commands in two repositories, in turn."""
+    places = {count: root / str(count) for count in (FEW, MANY)}
+    named: dict[str, list[str]] = {}
+    for count, path in places.items():
+        fill(path, env, count)
+        plan = ["git", "-C", str(path), "plan", "task"]
+        changed = f'git -C {path} plan task update task_{count:03d} --title "title $(date +%N)"'
+        named |= {
+            f"list {count}": [*plan, "list"],
+            f"ready {count}": [*plan, "ready"],
+            f"update {count}": ["sh", "-c", changed],
+        }
+    taken = commands(15 // fewer, root, env, named)
+    for name in ("list", "ready", "update"):
+        many, few = taken[f"{name} {MANY}"], taken[f"{name} {FEW}"]
+        yield Figure(f"git plan task {name}: {MANY:,} tasks", ASKED, many.median, "ms")
+        yield Figure(
+            f"git plan task {name}: {MANY:,} tasks over {FEW}",
+            2,
+            many.median / few.median,
+            "x",
+            f"{few.median:.0f} ms with {FEW}",
+        )
+
+
+def task_like(number: int) -> Task:
+    """A task as the real ones are, most of them done."""
+    status = STATUSES[number % len(STATUSES)] if number % 7 == 0 else "done"
+    proof = Evidence(
+        "manual", "2026-11-28T12:00:00Z", "A U Thor", 1, "a" * 40, "b" * 40, ok=True, note="seen"
+    )
+    return Task(
+        id=task_id_for(number),
+        uid=f"uid{number:05d}",
+        title=f"Make part {number} of the whole a little better than it was before",
+        intent="Because it is slower than its neighbours, and the profile says so.",
+        status=status,
+        actions=("read it", "change it", "look again"),
+        write_scope=(f"src/part_{number}/**",),
+        dependencies=tuple(task_id_for(each) for each in (number - 1, number - 2) if each > 0),
+        acceptance=("its tests pass", "it is not slower"),
+        verify=(("python", "-m", "pytest", "-q", f"tests/test_part_{number}.py"),),
+        commits=("a" * 40,),
+        evidence=(proof,) if status == "done" else (),
+    )
+
+
+def fill(path: Path, env: Mapping[str, str], count: int) -> None:
+    """A repository with one plan of so many tasks."""
+    subprocess.run(["git", "init", "-q", "-b", "main", str(path)], env=dict(env), check=True)
+    files = {".git-planner.yml": POLICY.encode()}
+    plan = new_plan("default", "faster", base="0" * 40, base_ref="main", created_at="2026-11-28T12:00:00Z")
+    tasks = [task_like(number).document() for number in range(1, count)]
+    last = task_like(count)._replace(status="todo", evidence=(), dependencies=()).document()
+    for name, page in paged({**plan, "tasks": [*tasks, last]}).items():
+        files[f"{refnames.plan_dir('default')}/{name}"] = canonical_json.dumps(page)
+    stream = bytearray()
+    for ref, held in (("refs/heads/main", [".git-planner.yml"]), (refnames.plan_ref("default"), list(files))):
+        stream += b"commit %s\ncommitter C <c@example.com> 1700000000 +0000\ndata 4\nfill\n" % ref.encode()
+        for name in held:
+            stream += b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(files[name]), files[name])
+    subprocess.run(
+        ["git", "fast-import", "--quiet"], cwd=path, env=dict(env), input=bytes(stream), check=True
+    )
+    subprocess.run(["git", "reset", "-q", "--hard"], cwd=path, env=dict(env), check=True)

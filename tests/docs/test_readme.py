@@ -1,0 +1,200 @@
+"""The documents keep their word: their commands run, and name nothing that does not exist.
+
+A fenced block marked `sh` is run, line by line, in the demo's repository, where the offline agents stand in
+for codex; one document goes on where the one before has ended. Each line must end with status 0, or with the
+status that its comment begins with ("# exits with 1"). A block that is not run has a comment just before it
+that says so, and why: <!-- not run: reason -->
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from git_planner.cli import COMMANDS, DEFAULTS, group
+from git_planner.cli.reference.__main__ import pages
+from git_planner.config.policy_file import parse_policy
+from git_planner.errors import EXIT_MEANING
+from git_planner.flows.setup.demo import make_repository
+from tests.support.lab import Lab
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/migrate.md")
+BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
+OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|planner)(?![\w./@-])[^`|\n;&]*")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its kind, its text, and why it is not run (None when it is)."""
+
+    kind: str
+    text: str
+    reason: str | None
+
+
+def read(document: str) -> str:
+    """A document's text."""
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str) -> list[Block]:
+    """The fenced blocks of a document."""
+    return [Block(found["kind"], found["text"], found["reason"]) for found in BLOCK.finditer(read(document))]
+
+
+def lines(block: Block) -> Iterator[tuple[str, int]]:
+    """Command lines and the status each must end with."""
+    for line in block.text.splitlines():
+        command, _, comment = line.partition(" #")
+        expected = re.match(r" exits with (\d+)", comment)
+        if command.strip():
+            yield command.strip(), int(expected[1]) if expected else 0
+
+
+def test_commands_run(lab: Lab) -> None:
+    place = make_repository(lab.root / "kernel").place
+    run = [
+        (document, command, expected)
+        for document in DOCUMENTS
+        for block in blocks(document)
+        if block.kind == "sh" and block.reason is None
+        for command, expected in lines(block)
+    ]
+    assert len(run) > 25
+    for document, command, expected in run:
+        ran = lab.run_program("sh", "-c", command, cwd=place)
+        assert ran.status == expected, f"{document}: {command}\n{ran.out}{ran.err}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_blocks_that_are_not_run_say_why(document: str) -> None:
+    unmarked = [block.text for block in blocks(document) if block.kind not in ("sh", "yaml")]
+    assert unmarked == []
+    assert all(len(block.reason.split()) > 2 for block in blocks(document) if block.reason)
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CHANGELOG.md", "docs/decisions.md"])
+def test_named_commands_and_options_exist(document: str) -> None:
+    wrong = []
+    for mention in OURS.findall(without_foreign(read(document))):
+        try:
+            words = shlex.split(mention.partition(" #")[0].replace("git-", "git ", 1))
+        except ValueError:
+            continue
+        wrong += [f"{mention.strip()}: {complaint}" for complaint in complaints(words[1:])]
+    assert wrong == []
+
+
+def without_foreign(text: str) -> str:
+    """A document without its prose, where 'git record' may be followed by any word."""
+    fenced = [found["text"] for found in BLOCK.finditer(text)]
+    spans = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
+    return "\n".join([*fenced, *spans])
+
+
+def complaints(words: list[str]) -> Iterator[str]:
+    """What does not exist of a command line such as ['plan', 'list', '--json']."""
+    if words[0] == "planner" and len(words) > 1 and words[1] in ("plan", "iterate", "record"):
+        words = words[1:]
+    program = f"git-{words[0]}"
+    top = group(program)
+    command: click.Command = top
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(click.Context(command), rest[0])
+        if found is None:
+            if command is not top or program not in DEFAULTS:
+                yield f"no command '{rest[0]}'"
+                return
+            break
+        command, rest = found, rest[1:]
+    if command is top and program in DEFAULTS:
+        command = top.get_command(click.Context(top), DEFAULTS[program]) or top
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    for word in rest:
+        if word.startswith("-") and word.split("=")[0] not in known | {"-h", "--help", "--version"}:
+            yield f"no option '{word}'"
+
+
+def test_the_policy_in_the_readme_is_one() -> None:
+    (text,) = [block.text for block in blocks("README.md") if block.kind == "yaml"]
+    policy = parse_policy(text.encode(), "README.md")
+    assert policy.metric is not None
+    assert policy.metric.name == "cycles"
+
+
+def test_exit_statuses_in_the_readme_are_those_of_the_program() -> None:
+    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", read("README.md"), re.MULTILINE))
+    assert rows == {str(status): meaning for status, meaning in EXIT_MEANING.items()}
+
+
+def test_pages_that_are_made_are_up_to_date() -> None:
+    made = pages(ROOT)
+    assert len(made) == 2 + 6 + 12
+    for name, text in made.items():
+        assert read(name) == text, f"'{name}': run 'make docs'"
+    shipped = {*ROOT.glob("templates/man/*/*"), *ROOT.glob("templates/completion/*/*")}
+    assert {str(each.relative_to(ROOT)) for each in shipped} <= made.keys()
+
+
+def test_links_lead_somewhere() -> None:
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    links = [
+        (document, target)
+        for document in documents
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
+        if not target.startswith("https://")
+    ]
+    assert [(each.name, target) for each, target in links if not (each.parent / target).exists()] == []
+    assert len(links) > 5
+
+
+def test_the_makefile_has_what_the_readme_names() -> None:
+    makefile = read("Makefile")
+    for target in set(re.findall(r"`?make ([a-z][a-z-]*)", read("README.md"))):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_command_takes_json() -> None:
+    without = [
+        path
+        for path, command in leaves()
+        if "--json" not in {name for each in command.params for name in each.opts}
+    ]
+    assert without == ["git-planner schema", "git-planner completion"]
+
+
+def test_every_command_has_a_help_and_every_option_a_meaning() -> None:
+    silent = [path for path, command in leaves() if not command.help]
+    silent += [
+        f"{path} {option.opts[-1]}"
+        for path, command in leaves()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help and not option.hidden
+    ]
+    listed = {f"{program} {name}": row[2] for program, rows in COMMANDS.items() for name, row in rows.items()}
+    hidden = {f"{program} {name}" for program, name in DEFAULTS.items()} | {"git-planner gate"}
+    silent += [path for path, about in listed.items() if not about and path not in hidden]
+    assert silent == []
+
+
+def leaves() -> list[tuple[str, click.Command]]:
+    """Every command that can be run and is shown, with its path, such as 'git-plan manual pack'."""
+    found = []
+    for program, names in COMMANDS.items():
+        top = group(program)
+        pending = [(f"{program} {name}", top.get_command(click.Context(top), name)) for name in names]
+        while pending:
+            path, command = pending.pop(0)
+            if isinstance(command, click.Group):
+                pending += [(f"{path} {name}", child) for name, child in command.commands.items()]
+            elif command is not None and not command.hidden:
+                found.append((path, command))
+    return found

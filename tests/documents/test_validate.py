@@ -1,0 +1,394 @@
+"""Documents at the door: every limit of a schema is really enforced, and told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from git_planner import documents
+from git_planner.errors import CODES, PlannerError
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning import planning_plan
+from git_planner.rules.planning.directive import Directive, directive_from, state_from
+from git_planner.rules.plans.plan import new_plan, with_steps
+from git_planner.rules.policy.parse import policy_from, policy_problems
+from git_planner.rules.records.record import REASONS, Record, from_document
+from git_planner.rules.tasks.task import FIELDS, STATUSES
+from git_planner.rules.tasks.transitions import TRANSITIONS
+from tests.support import samples
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False)
+    | st.sampled_from(["", " ", "x", "\0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+FAMILY_WORDS = "the strategy family, with its 'family:' prefix; one of those that the packet allows"
+
+
+def stored(document: Any) -> Any:
+    """A document as it comes back from a file."""
+    return canonical_json.loads(canonical_json.dumps(document), "a file")
+
+
+def directive(**changes: Any) -> Any:
+    document = stored(samples.DIRECTIVE.document())
+    return {**document, **changes}
+
+
+@pytest.mark.parametrize("kind", documents.KINDS)
+def test_every_schema_is_itself_valid_closed_and_explained(kind: str) -> None:
+    found = documents.schema(kind)
+    Draft202012Validator.check_schema(found)
+    assert (found["$schema"], found["$id"]) == (
+        "https://json-schema.org/draft/2020-12/schema",
+        f"git-planner/{kind}@1",
+    )
+    assert found["properties"]["schema"]["const"] == f"git-planner/{kind}@1"
+    assert found["title"]
+    for where, node in nodes(found):
+        if node.get("type") == "object":
+            assert "additionalProperties" in node, where
+        if "properties" in node and "required" in node:
+            assert set(node["required"]) <= set(node["properties"]), where
+    for name, node in found["properties"].items():
+        target = found["$defs"][node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else {}
+        assert node.get("description") or target.get("description"), name
+
+
+def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema node of a schema, with its place."""
+    yield where, node
+    for key in ("properties", "$defs"):
+        for name, inner in node.get(key, {}).items():
+            yield from nodes(inner, f"{where}/{key}/{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            yield from nodes(node[key], f"{where}/{key}")
+    for place, inner in enumerate(node.get("anyOf", ())):
+        yield from nodes(inner, f"{where}/anyOf/{place}")
+
+
+def test_an_unknown_kind_is_an_error_that_lists_the_kinds() -> None:
+    with pytest.raises(PlannerError) as raised:
+        documents.schema("../policy")
+    assert (raised.value.code, raised.value.message) == ("E_USAGE", "'../policy' is not a kind of document")
+    with pytest.raises(PlannerError) as raised:
+        documents.strict_schema("record")
+    assert raised.value.hint == "kinds that have one: directive, plan-options, planning-plan"
+
+
+@given(samples.DIRECTIVES)
+def test_a_directive_survives_its_document(value: Directive) -> None:
+    document = value.document()
+    assert documents.validate("directive", document) == []
+    assert directive_from(stored(document)) == value
+    del document["schema"]
+    assert documents.parse_directive(stored(document), "x") == value
+
+
+@settings(max_examples=40)
+@given(samples.PLANNING_PLANS)
+def test_a_planning_plan_survives_its_document(value: planning_plan.PlanningPlan) -> None:
+    document = value.document()
+    assert documents.validate("planning-plan", document) == []
+    assert planning_plan.planning_plan_from(stored(document)) == value
+
+
+def test_state_and_record_survive_their_documents() -> None:
+    assert documents.validate("state", samples.STATE.document()) == []
+    assert state_from(stored(samples.STATE.document())) == samples.STATE
+    least = Record(
+        id=samples.RECORD_ID,
+        plan="p",
+        kind="imported",
+        verdict="invalid",
+        reason="incorrect",
+        commit="",
+        tree="",
+        patch_id=None,
+        base="",
+        branch=None,
+        iteration=None,
+        slug=None,
+        instrument=None,
+        environment_digest=None,
+        created_at=samples.TIME,
+    )
+    for record in (samples.RECORD, least):
+        assert documents.validate("record", record.document()) == []
+        assert from_document(stored(record.document())) == record
+
+
+def test_only_an_imported_record_may_not_know_its_commit() -> None:
+    unknown = samples.RECORD.with_(commit="", tree="", base="")
+    assert documents.validate("record", unknown.with_(kind="imported").document()) == []
+    assert [each.partition(":")[0] for each in documents.validate("record", unknown.document())] == [
+        "/base",
+        "/commit",
+        "/tree",
+    ]
+
+
+def test_all_reasons_and_statuses_fit_their_schemas() -> None:
+    for reason in REASONS:
+        assert documents.validate("record", samples.RECORD.with_(reason=reason).document()) == []
+    status = documents.schema("plan")["$defs"]["task"]["properties"]["status"]
+    assert tuple(status["enum"]) == STATUSES == tuple(TRANSITIONS)
+    assert tuple(documents.schema("task")["required"]) == FIELDS
+
+
+def test_plan_policy_tests_and_error_documents_are_accepted() -> None:
+    plan = new_plan("p", "goal", base=samples.OID, base_ref="main", created_at=samples.TIME)
+    answer = samples.PLANNING_PLAN.document()
+    assert documents.validate("plan", plan) == []
+    assert documents.validate("plan", with_steps(plan, answer, samples.DIGEST)) == []
+    assert documents.validate("policy", samples.POLICY) == []
+    assert policy_problems(samples.POLICY) == []
+    assert policy_from(samples.POLICY).document == samples.POLICY
+    listed = {"schema": "git-planner/tests@1", "passed": ["a::b"], "failed": [], "skipped": []}
+    assert documents.validate("tests", listed) == []
+    for code in CODES:
+        error = PlannerError(code, "words", hint=None, details=["more"])
+        assert documents.validate("error", error.document()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"expected_effect_cycles": True}, ["/expected_effect_cycles: must be a whole number, not true"]),
+        ({"expected_effect_cycles": 1.0}, ["/expected_effect_cycles: must be a whole number, not 1.0"]),
+        ({"expected_effect_cycles": "1"}, ["/expected_effect_cycles: must be a whole number, not '1'"]),
+        (
+            {"expected_effect_cycles": 2**53},
+            ["/expected_effect_cycles: must be at most 9007199254740991, not 9007199254740992"],
+        ),
+        ({"did_web_search": 1}, ["/did_web_search: must be true or false, not 1"]),
+        ({"risk": "low"}, ["/risk: must be one of 'Low', 'Medium', 'High', not 'low'"]),
+        ({"risk": None}, ["/risk: must be a string, not null"]),
+        ({"objective": ""}, ["/objective: must not be blank"]),
+        ({"objective": " \n\t "}, ["/objective: must not be blank"]),
+        ({"objective": "a\x07b"}, ["/objective: has the control character U+0007 (character 2)"]),
+        ({"objective": "\x9b31m"}, ["/objective: has the control character U+009B (character 1)"]),
+        ({"objective": "a\r\nb"}, ["/objective: has the control character U+000D (character 2)"]),
+        ({"objective": "x" * 4001}, ["/objective: has 4,001 characters; at most 4,000 are allowed"]),
+        ({"step_plan": ["a", "b"]}, ["/step_plan: has 2 items; at least 3 are needed"]),
+        ({"step_plan": ["a"] * 13}, ["/step_plan: has 13 items; at most 12 are allowed"]),
+        (
+            {"step_plan": ["a", "", " ", 4, "x" * 2001]},
+            [
+                "/step_plan/1: must not be blank",
+                "/step_plan/2: must not be blank",
+                "/step_plan/3: must be a string, not 4",
+                "/step_plan/4: has 2,001 characters; at most 2,000 are allowed",
+            ],
+        ),
+        ({"step_plan": "abc"}, ["/step_plan: must be a list, not 'abc'"]),
+        ({"strategy_modifiers": ["a"] * 4}, ["/strategy_modifiers: has 4 items; at most 3 are allowed"]),
+        ({"change_summary": []}, ["/change_summary: has 0 items; at least 1 are needed"]),
+        ({"next_packet_requests": ["a"] * 7}, ["/next_packet_requests: has 7 items; at most 6 are allowed"]),
+        (
+            {"validation": {"commands": [], "pass_criteria": ["a"] * 7, "more/~": 1}},
+            [
+                "/validation/commands: has 0 items; at least 1 are needed",
+                "/validation/more~1~0: is not a known key",
+                "/validation/pass_criteria: has 7 items; at most 6 are allowed",
+            ],
+        ),
+        ({"validation": {}}, ["/validation/commands: is missing", "/validation/pass_criteria: is missing"]),
+        ({"validation": []}, ["/validation: must be an object, not a list of 0"]),
+        ({"stepplan": []}, ["/stepplan: is not a known key; did you mean 'step_plan'?"]),
+        (
+            {"strategy_family": "schedule"},
+            [f"/strategy_family: 'schedule' is not accepted here: {FAMILY_WORDS}"],
+        ),
+        (
+            {"schema": "git-planner/directive@2"},
+            ["/schema: must be 'git-planner/directive@1', not 'git-planner/directive@2'"],
+        ),
+    ],
+)
+def test_every_limit_of_a_directive_is_enforced(changes: dict[str, Any], told: list[str]) -> None:
+    assert documents.validate("directive", directive(**changes)) == told
+
+
+@pytest.mark.parametrize("key", documents.schema("directive")["required"])
+def test_every_key_of_a_directive_is_needed(key: str) -> None:
+    document = directive()
+    del document[key]
+    assert documents.validate("directive", document) == [f"/{key}: is missing"]
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1, True])
+def test_what_is_not_an_object_is_told_at_the_root(document: Any) -> None:
+    (told,) = documents.validate("directive", document)
+    assert told.startswith("/: must be an object, not ")
+    assert documents.completed("directive", document) == document
+    with pytest.raises(PlannerError):
+        documents.parse_directive(document, "x")
+
+
+def test_families_come_from_the_policy_and_blocked_ones_are_out() -> None:
+    def judge(*families: str, blocked: tuple[str, ...] = ()) -> list[str]:
+        return documents.validate("directive", directive(), families=families, blocked=blocked)
+
+    assert judge() == []
+    assert judge("schedule", "reduce_loads") == []
+    assert judge("family:reduce_loads") == []
+    assert judge("reduce_loads", blocked=("family:reduce_loads",)) == []
+    assert judge("schedule") == ["/strategy_family: must be 'family:schedule', not 'family:reduce_loads'"]
+    assert judge("a", "b", "reduce_loads", blocked=("reduce_loads",)) == [
+        "/strategy_family: must be one of 'family:a', 'family:b', not 'family:reduce_loads'"
+    ]
+    strict = documents.strict_schema("directive", families=["a", "b"], blocked=["a"])
+    assert strict["properties"]["strategy_family"]["enum"] == ["family:b"]
+    # What was asked for once does not stick.
+    assert "enum" not in documents.schema("directive")["properties"]["strategy_family"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a/..",
+        "..",
+        ".",
+        "./a",
+        "a/./b",
+        "a//b",
+        ":!a",
+        ":(top)a",
+        "a\nb",
+        "a\x00",
+        "a\n",
+        "",
+        ".git/hooks/x",
+        "a/.GIT/x",
+        "\x7f",
+        "a\x1b[2J",
+    ],
+)
+def test_paths_that_leave_the_repository_or_mislead_are_refused(path: str) -> None:
+    step = {**samples.STEP.document(), "files": [path]}
+    plan = {**samples.PLANNING_PLAN.document(), "steps": [step]}
+    assert [each.partition(":")[0] for each in documents.validate("planning-plan", plan)] == [
+        "/steps/0/files/0"
+    ]
+    for key, value in {
+        "guard": [path],
+        "context": [path],
+        "scope": {"allow": [path]},
+        "agents": {"patches": path},
+    }.items():
+        (told,) = documents.validate("policy", {**samples.POLICY, key: value})
+        assert told.startswith(f"/{key}"), told
+        assert told.isprintable(), told
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a/b.py", "tests/**", ".github/x", "a/..b/c...", "a b", "é/*", "-x", "a.git"]
+)
+def test_ordinary_paths_are_accepted(path: str) -> None:
+    assert documents.validate("policy", {**samples.POLICY, "guard": [path]}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("plan_summary", "x" * 513, "/plan_summary"),
+        ("rationale", "x" * 2049, "/rationale"),
+        ("focus_metrics", ["x"] * 11, "/focus_metrics"),
+        ("guardrails", [], "/guardrails"),
+        ("risks", ["x"] * 21, "/risks"),
+        ("validation", [" "], "/validation/0"),
+        ("steps", [], "/steps"),
+        ("steps", [samples.STEP.document()] * 7, "/steps"),
+        ("steps", [{**samples.STEP.document(), "id": "x" * 65}], "/steps/0/id"),
+        ("steps", [{**samples.STEP.document(), "title": "x" * 121}], "/steps/0/title"),
+        ("steps", [{**samples.STEP.document(), "intent": "x" * 401}], "/steps/0/intent"),
+        ("steps", [{**samples.STEP.document(), "actions": []}], "/steps/0/actions"),
+        ("steps", [{**samples.STEP.document(), "actions": ["x" * 201]}], "/steps/0/actions/0"),
+        ("steps", [{**samples.STEP.document(), "files": ["x"] * 31}], "/steps/0/files"),
+        ("steps", [{**samples.STEP.document(), "files": ["x" * 257]}], "/steps/0/files/0"),
+        ("steps", [{**samples.STEP.document(), "dependencies": ["x"] * 13}], "/steps/0/dependencies"),
+        ("steps", [{**samples.STEP.document(), "references": ["x" * 257]}], "/steps/0/references/0"),
+        ("steps", [{**samples.STEP.document(), "step_id": "x"}], "/steps/0/step_id"),
+        ("handoff_notes", ["x"] * 21, "/handoff_notes"),
+        ("fallback_plan", "x" * 1201, "/fallback_plan"),
+        ("fallback_plan", 1, "/fallback_plan"),
+    ],
+)
+def test_every_limit_of_a_planning_plan_is_enforced(key: str, value: Any, place: str) -> None:
+    told = documents.validate("planning-plan", {**samples.PLANNING_PLAN.document(), key: value})
+    assert [each.partition(":")[0] for each in told] == [place]
+
+
+def test_check_and_read_refuse_with_one_detail_a_fault() -> None:
+    with pytest.raises(PlannerError) as raised:
+        documents.read(
+            "directive", canonical_json.dumps(directive(risk=1, objective="")), "plan/x:directive.json"
+        )
+    error = raised.value
+    assert (error.code, error.message, error.hint, error.details) == (
+        "E_SCHEMA",
+        "'plan/x:directive.json' is not a valid directive: /objective: must not be blank",
+        "see the schema with 'git planner schema directive'",
+        (
+            "/objective: must not be blank",
+            "/risk: must be a string, not 1",
+        ),
+    )
+    assert documents.read("directive", json.dumps(directive()), "x") == directive()
+
+
+def test_values_in_sentences_are_short_and_harmless() -> None:
+    long = "\x1b[2J\u202e" + "x" * 10_000
+    told = documents.validate("directive", directive(risk=long, **{long: 1}))
+    assert told == [
+        "/\\u001b[2J\\u202e" + "x" * 54 + "…: is not a known key",
+        "/risk: must be one of 'Low', 'Medium', 'High', not '\\u001b[2J\\u202e" + "x" * 54 + "…'",
+    ]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schema": "git-planner/policy@1", "guard": [1, "a", None] * 60_000},
+        {f"k{number}": 1 for number in range(400_000)},
+        {"guard": ["/." * 2_000_000, "a" + "/a" * 2_000_000, "a" + "../" * 1_000_000]},
+        {"constraints": ["a"] * 1_000_000},
+    ],
+    ids=["mixed", "keys", "paths", "items"],
+)
+def test_hostile_documents_are_judged_in_bounded_time_and_words(document: Any) -> None:
+    started = time.perf_counter()
+    told = documents.validate("policy", document)
+    assert time.perf_counter() - started < 5
+    assert 0 < len(told) <= documents.MOST_SENTENCES + 1
+    assert sum(map(len, told)) < 20_000
+
+
+def test_jsonschema_is_imported_on_first_use_only() -> None:
+    late = "{'jsonschema', 'yaml', 'referencing', 'orjson'}"
+    code = f"import sys, git_planner.config.settings; print(sorted({late} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# The strict form: the same documents, as far as that mode can say.

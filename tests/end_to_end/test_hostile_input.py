@@ -1,0 +1,294 @@
+"""Hostile and broken input through the real commands: a clear error, nothing half-written, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.lab import Lab, Ran
+from tests.support.workshop import POLICY, directive, one_document, planning_plan, workshop
+
+# What no message may hold: a trace, or a command that destroys when it is pasted as it stands.
+TRACE = "Traceback (most recent call last)"
+DESTRUCTIVE = re.compile(
+    r"rm -rf|reset --hard|clean -[a-z]*f|branch -D|update-ref -d|checkout -- |checkout -f|push (?:-f|--force)"
+    r"|worktree remove (?:-f|--force)|stash|gc --prune|reflog expire|restore --staged -- [^P]"
+)
+
+
+def text(**changes: object) -> bytes:
+    """A directive as it would lie in a file."""
+    return json.dumps(directive(**changes)).encode()
+
+
+BAD_DIRECTIVES: dict[str, bytes] = {
+    "up and out": text(strategy_family="family:../../etc/passwd"),
+    "absolute": text(strategy_family="/etc/passwd"),
+    "a path of its own": text(path="../../.git/config"),
+    "escape sequences": text(objective="clear\x1b[2J the screen"),
+    "nul": text(change_summary=["nothing\x00more"]),
+    "10 MB": text(objective="x" * 10_000_000),
+    "10 MB of spaces": text() + b" " * 10_000_000,
+    "100,000 levels": b'{"objective": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "one key twice": text().replace(b'"risk"', b'"risk": "High", "risk"', 1),
+    "NaN": text().replace(b"-10", b"NaN", 1),
+    "Infinity": text().replace(b"-10", b"-Infinity", 1),
+    "a number of 5,000 digits": text().replace(b"-10", b"1" * 5_000, 1),
+    "true for a number": text(expected_effect_cycles=True),
+    "half a number": text(expected_effect_cycles=-1.5),
+    "blank steps": text(step_plan=["read", " \t", "write"]),
+    "two steps": text(step_plan=["read", "write"]),
+    "half a surrogate pair": text(objective="half").replace(b"half", b"\\ud800", 1),
+    "latin-1": text(objective="?").replace(b'"?"', b'"\xe9t\xe9"', 1),
+    "utf-16": json.dumps(directive()).encode("utf-16"),
+    "cut off": text()[:-40],
+    "a list": b"[" + text() + b"]",
+    "null": b"null",
+    "a plain word": b"yes",
+}
+BAD_PATHS = ("../up", "/etc/passwd", "src/../../up", ".git/config", "src/.GIT/config", "a\nb", ":(top)src")
+# Names that git or a shell would misread.
+BAD_NAMES = (
+    "--force",
+    "-x",
+    "a b",
+    "a..b",
+    "../up",
+    "x/../../y",
+    "x.lock",
+    "@{-1}",
+    "HEAD^{tree}",
+    "a~1",
+    "a:b",
+    "$(touch gone)",
+    "`touch gone`",
+    "a;touch gone",
+    "a\nb",
+    "a\x1bb",
+    "*",
+    "é",
+    "a\\b",
+    ".hidden",
+    "x" * 300,
+)
+
+
+@pytest.fixture
+def shop(lab: Lab) -> Iterator[Lab]:
+    """A workshop; whatever the test does, its worktree and its objects are sound afterwards."""
+    workshop(lab)
+    yield lab
+    lab.fsck()
+
+
+def refused(ran: Ran, *codes: str) -> None:
+    """A command ended in one of the errors named, and said so as it should."""
+    assert not ran.status < 0, ran.err
+    found = re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)
+    assert found, (ran.status, ran.out[:500], ran.err[:2000])
+    assert found[-1] in codes, ran.err[:2000]
+    well_said(ran)
+
+
+def not_valid(ran: Ran) -> list[str]:
+    """The lines in which a document was found not to be valid."""
+    assert (ran.status, ran.err) == (1, "")
+    well_said(ran)
+    lines = ran.out.splitlines()
+    assert "not valid" in lines[0]
+    assert len(ran.out) < 20_000
+    return lines
+
+
+def well_said(ran: Ran) -> None:
+    """No trace, no defect, no destructive command, no control characters in what a command says."""
+    said = ran.out + ran.err
+    assert TRACE not in said
+    assert "E_INTERNAL" not in said, said[:2000]
+    assert not DESTRUCTIVE.search(said), said[:2000]
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", said), repr(said[:2000])
+    assert len(ran.err) < 20_000
+
+
+@pytest.mark.parametrize("name", BAD_DIRECTIVES)
+def test_validate_says_no(shop: Lab, name: str) -> None:
+    file = shop.root / "answer.json"
+    file.write_bytes(BAD_DIRECTIVES[name])
+    before = shop.refs()
+    with shop.undisturbed():
+        ran = shop.run("git-plan", "validate", str(file))
+        as_json = shop.run("git-plan", "validate", str(file), "--json")
+        document = one_document(as_json.out)
+        assert as_json.status == 1
+        if name.startswith("10 MB"):
+            refused(ran, "E_JSON")
+            assert document["code"] == "E_JSON"
+            return
+        judged = not_valid(ran)
+        assert judged[0].startswith(f"{file}: ")
+        assert judged[1:]
+        assert len(document["faults"]) == len(judged) - 1
+    assert shop.refs() == before
+
+
+# A person may paste more than was asked for: an answer that stands in a list is found.
+@pytest.mark.parametrize("name", [name for name in BAD_DIRECTIVES if name != "a list"])
+def test_apply_refuses_what_was_pasted(shop: Lab, name: str) -> None:
+    assert shop.run("git-plan", "manual", "pack", "--slug", "try").status == 0
+    file = shop.root / "answer.json"
+    file.write_bytes(BAD_DIRECTIVES[name])
+    before = shop.refs()
+    with shop.undisturbed():
+        ran = shop.run("git-plan", "manual", "apply", "--file", str(file))
+    refused(ran, "E_ANSWER", "E_JSON", "E_SCHEMA")
+    assert ran.status == 1
+    assert shop.refs() == before
+
+
+def test_bad_answers_are_refused_at_commit(shop: Lab) -> None:
+    assert shop.run("git-planner", "init").status == 0
+    assert shop.run("git-plan", "manual", "pack", "--slug", "try").status == 0
+    place = shop.worktree("packet", "plan/0001-try")
+    file = place / "planner_packets" / "directive.json"
+    before = shop.refs()
+    for name in (
+        "absolute",
+        "nul",
+        "10 MB",
+        "100,000 levels",
+        "one key twice",
+        "NaN",
+        "two steps",
+        "latin-1",
+    ):
+        file.write_bytes(BAD_DIRECTIVES[name])
+        shop.git("add", "--", str(file), cwd=place)
+        ran = shop.run_git("commit", "-q", "-m", name, cwd=place)
+        assert ran.status == 1, (name, ran)
+        refused(ran, "E_JSON", "E_SCHEMA")
+        assert "planner_packets/directive.json" in ran.err
+        assert shop.refs() == before
+    file.write_text(json.dumps(directive(), indent=2))
+    shop.git("commit", "-q", "-a", "-m", "a good one", cwd=place)
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_planning_plan_names_paths_inside_only(shop: Lab, path: str) -> None:
+    file = shop.root / "answer.json"
+    file.write_text(json.dumps(planning_plan(files=[path])))
+    (_, fault) = not_valid(shop.run("git-plan", "validate", str(file)))
+    assert fault.startswith("  /steps/0/files/0: ")
+    file.write_text(json.dumps(planning_plan(files=["src/size.txt"])))
+    assert shop.run("git-plan", "validate", str(file)).status == 0
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_that_would_be_misread(shop: Lab, name: str) -> None:
+    before = shop.refs()
+    with shop.undisturbed():
+        refused(shop.run("git-plan", "offline", f"--plan={name}"), "E_NAME", "E_USAGE")
+        refused(shop.run("git-record", "log", f"--plan={name}"), "E_NAME", "E_USAGE")
+        refused(shop.run("git-iterate", f"--from={name}"), "E_UNKNOWN_REF", "E_NAME", "E_USAGE")
+        refused(shop.run("git-record", "measure", "--", name), "E_UNKNOWN_REF", "E_NAME", "E_USAGE")
+        refused(shop.run("git-record", "show", "--", name), "E_NO_RECORD", "E_NAME", "E_USAGE")
+        refused(shop.run("git-iterate", "show", "--", name), "E_UNKNOWN_REF", "E_NAME", "E_USAGE")
+    assert shop.refs() == before
+    assert not list(shop.root.rglob("gone"))
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_any_slug_becomes_a_plain_one(shop: Lab, name: str) -> None:
+    ran = shop.run("git-plan", "offline", f"--slug={name}")
+    well_said(ran)
+    assert ran.status == 0
+    (branch,) = [ref for ref in shop.refs() if ref.startswith("refs/heads/iter/")]
+    assert re.fullmatch(r"refs/heads/iter/0001-[a-z0-9]+(?:-[a-z0-9]+)*", branch)
+    assert len(branch) < 70
+    assert not list(shop.root.rglob("gone"))
+
+
+BAD_POLICIES = {
+    "unknown key": POLICY + "gaurd: [src/**]\n",
+    "unknown inner key": POLICY.replace("{allow:", "{alow: [], allow:"),
+    "no schema": POLICY.replace("schema: git-planner/policy@1\n", ""),
+    "another version": POLICY.replace("policy@1", "policy@2"),
+    "a key twice": POLICY + "base: other\n",
+    "a tag": POLICY + "goal: !!python/object/apply:os.system [touch gone]\n",
+    "an alias bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "up and out": POLICY.replace("tests/**", "../**"),
+    "absolute": POLICY.replace("tests/**", "/etc/**"),
+    "pathspec magic": POLICY.replace("tests/**", "':(exclude)tests'"),
+    "a pattern that never ends": POLICY.replace("(\\d+)$", "((("),
+    "no number group": POLICY.replace("(\\d+)", "x"),
+    "latin-1": POLICY.replace("base: main", "base: main\ngoal: caf\xe9").encode("latin-1"),
+    "not YAML": "{[}",
+    "empty": "",
+    "a list": "- a\n",
+    "a word for a shell": POLICY.replace("[python, -I, -S, tests/size.py]", "python tests/size.py"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_POLICIES)
+def test_policy_that_cannot_be_used(shop: Lab, name: str) -> None:
+    shop.commit("a policy", {".git-planner.yml": BAD_POLICIES[name]})
+    before = shop.refs()
+    with shop.undisturbed():
+        for command in (["git-plan", "offline"], ["git-iterate"], ["git-record", "HEAD"]):
+            ran = shop.run(*command)
+            refused(ran, "E_POLICY")
+            assert ran.status == 2
+            assert "hint: " in ran.err
+    assert shop.refs() == before
+    assert not list(shop.root.rglob("gone"))
+
+
+def test_the_policy_that_counts_is_the_committed_one(shop: Lab) -> None:
+    (shop.path / ".git-planner.yml").write_text("gaurd: []\n")
+    ran = shop.run("git-plan", "offline")
+    assert ran.status == 0, ran.err
+
+
+def answers() -> Iterator[tuple[str, Callable[[str], str]]]:
+    """Ways in which people paste an answer that is good all the same."""
+    yield "plain", lambda document: document
+    yield "fenced", lambda document: f"Here you are:\n\n```json\n{document}\n```\n\nGood luck!\n"
+    yield "byte order mark", lambda document: "\ufeff" + document
+    yield "prose", lambda document: f"I would do this. {document} Shall I go on?"
+    yield "quotes of a word processor", lambda document: document.replace('"', "\u201d")
+    yield "line ends of another system", lambda document: document.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(("name", "pasted"), list(answers()))
+def test_good_answers_in_bad_clothes(shop: Lab, name: str, pasted: Callable[[str], str]) -> None:
+    assert shop.run("git-plan", "manual", "pack", "--slug", "try").status == 0
+    file = Path(shop.root / "answer.txt")
+    file.write_bytes(pasted(json.dumps(directive(), indent=2)).encode())
+    ran = shop.run("git-plan", "manual", "apply", "--file", str(file))
+    assert ran.status == 0, (name, ran.err)
+    state = json.loads(shop.show("iter/0001-try:.advisor/state.json"))
+    assert state["directive"] == directive()
+
+
+def test_what_programs_print_does_not_reach_the_terminal_raw(shop: Lab) -> None:
+    shop.commit(
+        "tests that print what they are given",
+        {"tests/prove.py": "import sys; sys.exit(open('src/size.txt').read())\n"},
+    )
+    shop.commit("a nasty number", {"src/size.txt": "9 \x1b]0;owned\x07\x1b[2J\n"})
+    ran = shop.run("git-record", "HEAD", "--no-advance")
+    well_said(ran)
+    assert ran.status == 1
+    (record,) = json.loads(shop.run("git-record", "log", "--json").out)["records"]
+    for words in (
+        ["log"],
+        ["show", record["id"]],
+        ["compare", record["id"], record["id"]],
+        ["log", "--jsonl"],
+    ):
+        ran = shop.run("git-record", *words)
+        well_said(ran)
+        assert ran.out

@@ -1,0 +1,334 @@
+"""Repositories in odd states: every command works there or ends in a documented error, and answers a script.
+
+Every command of the one list is run in every kind of repository with --json: one document on stdout whatever
+happens, a status that means something, no trace, no worktree disturbed, every object sound.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+
+from git_planner.cli import COMMANDS, DEFAULTS, group
+from git_planner.cli.lazy_group import LazyGroup
+from git_planner.errors import CODES, EXIT_MEANING
+from tests.end_to_end.test_hostile_input import well_said
+from tests.support.lab import Lab, Ran
+from tests.support.workshop import FILES, directive, one_document, workshop
+
+MakeLab = Callable[..., Lab]
+
+# What is given to commands that need something, or that would take long without it.
+ARGUMENTS = {
+    "git-plan manual apply": ["{answer}"],
+    "git-plan validate": ["{answer}"],
+    **{f"git-plan spec {name}": ["a change"] for name in ("archive", "compile", "propose")},
+    "git-plan task add": ["a task"],
+    "git-plan task verify": ["task_001", "--note", "looked at it"],
+    "git-plan choose": ["B"],
+    **{
+        f"git-plan task {name}": ["task_001"]
+        for name in ("claim", "release", "resume", "review", "show", "update")
+    },
+    **{f"git-plan task {name}": ["task_001", "--reason", "so"] for name in ("cancel", "defer")},
+    "git-plan task answer": ["task_001", "yes"],
+    "git-plan task result": [
+        *["task_001", "--run", "20261128T120000Z-abcdefgh", "--status", "done", "--summary", "x"]
+    ],
+    "git-plan delegate": ["--dry-run"],
+    "git-plan task input": ["task_001", "--summary", "really?"],
+    "git-plan show": ["3"],
+    "git-iterate show": ["3"],
+    "git-iterate resume": ["3"],
+    "git-iterate why": ["HEAD"],
+    "git-iterate best push": ["--dry-run"],
+    "git-record show": ["HEAD"],
+    "git-record compare": ["HEAD", "HEAD"],
+    "git-record import": ["{answer}"],
+    "git-record simulate": ["--trials", "1"],
+    "git-planner schema": ["directive"],
+    "git-planner demo": ["{full}"],
+    "git-planner ci": ["github"],
+    "git-planner completion": ["bash"],
+    "git-planner gate": ["guard"],
+}
+NO_JSON = {"git-planner schema", "git-planner completion", "git-planner gate"}
+ANYWHERE_DONE = (
+    *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
+    *("git-planner completion", "git-planner install-man-pages"),
+)
+# It names every way to move a branch, so also those that no message may propose.
+NAMES_ALL = "git-planner guard matrix"
+
+
+def commands() -> Iterator[str]:
+    """Every command of every program, in the order of the one list."""
+    for program, names in COMMANDS.items():
+        top = group(program)
+        for name in names:
+            yield from _below(top, f"{program} {name}", name)
+
+
+def _below(parent: click.Group, path: str, name: str) -> Iterator[str]:
+    context = click.Context(parent)
+    command = parent.get_command(context, name)
+    if isinstance(command, LazyGroup):
+        # The long form of another program.
+        return
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            yield from _below(command, f"{path} {each}", each)
+    else:
+        yield path
+
+
+# A packet is made before it is answered.
+EVERY = sorted(commands(), key=lambda command: command != "git-plan manual pack")
+
+
+def clean(make_lab: MakeLab) -> Lab:
+    return workshop(make_lab())
+
+
+def dirty(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    (lab.path / "src" / "size.txt").write_text("1\n")
+    (lab.path / "staged.txt").write_text("staged\n")
+    lab.git("add", "staged.txt")
+    (lab.path / "new.txt").write_text("untracked\n")
+    (lab.path / "tests" / "size.py").unlink()
+    return lab
+
+
+def detached(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    lab.git("checkout", "-q", "--detach")
+    return lab
+
+
+def merging(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    lab.git("checkout", "-q", "-b", "other")
+    lab.commit("theirs", {"src/notes.txt": "theirs\n"})
+    lab.git("checkout", "-q", "main")
+    lab.commit("ours", {"src/notes.txt": "ours\n"})
+    assert lab.run_git("merge", "other").status == 1
+    return lab
+
+
+def rebasing(make_lab: MakeLab) -> Lab:
+    lab = merging(make_lab)
+    lab.git("merge", "--abort")
+    assert lab.run_git("rebase", "other").status == 1
+    return lab
+
+
+def shallow(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    lab.commit("one more", {"more.txt": "more\n"})
+    return lab.clone("clone", "--no-local", "--depth=1")
+
+
+def with_submodule(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    donor = make_lab()
+    lab.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(donor.path), "tests/data")
+    lab.commit("tests with a submodule", {})
+    return lab
+
+
+def bare(make_lab: MakeLab) -> Lab:
+    return clean(make_lab).clone("clone", "--bare")
+
+
+def unborn(make_lab: MakeLab) -> Lab:
+    lab = make_lab(first=False)
+    for name, content in FILES.items():
+        (lab.path / name).parent.mkdir(exist_ok=True)
+        (lab.path / name).write_text(content)
+    return lab
+
+
+def no_repository(make_lab: MakeLab) -> Lab:
+    lab = clean(make_lab)
+    (lab.path / ".git").rename(lab.root / "away")
+    lab.env["GIT_CEILING_DIRECTORIES"] = str(lab.root)
+    return lab
+
+
+def nested(make_lab: MakeLab) -> Lab:
+    """A path that a shell, git's quoting and UTF-8 all have an opinion about."""
+    lab = clean(make_lab)
+    odd = lab.root / 'it\'s "odd" $HOME\n\udcff'
+    lab.path.rename(odd)
+    lab.path = odd
+    return lab
+
+
+KINDS = {
+    each.__name__: each
+    for each in (
+        clean,
+        dirty,
+        detached,
+        merging,
+        rebasing,
+        shallow,
+        with_submodule,
+        bare,
+        unborn,
+        no_repository,
+        nested,
+    )
+}
+SPECS = [command for command in EVERY if command.startswith("git-plan spec ")]
+TASKS = [command for command in EVERY if command.startswith("git-plan task ")]
+MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-record measure")
+# kind -> command -> how it ends; what is not named is done.
+EXPECTED: dict[str, dict[str, str]] = {
+    **{kind: {} for kind in KINDS},
+    "with_submodule": {"git-iterate once": "unmeasured", "git-record measure": "unmeasured"},
+    "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
+}
+# What these have written before they fail is kept: the failure stands in it.
+CHECKPOINTS = {"git-plan research"}
+ANYWHERE = {
+    "git-plan research": "E_MISSING_TOOL",
+    **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
+    "git-plan task result": "E_RESULT",
+    "git-plan codex": "E_MISSING_TOOL",
+    "git-plan api": "E_MISSING_TOOL",
+    "git-plan command": "E_POLICY",
+    "git-planner demo": "E_USAGE",
+    "git-planner guard propose": "E_NO_CHANGE",
+    "git-record noise": "E_USAGE",
+    # In the order of the list they come before 'init' and 'propose'.
+    **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
+    # In the order of the list the one task is cancelled early, and put back by 'release'.
+    **dict.fromkeys(
+        (f"git-plan task {name}" for name in ("answer", "claim", "defer", "input", "resume")), "E_TRANSITION"
+    ),
+}
+SHARING = ("git-iterate best push", "git-plan push", "git-plan pull", "git-planner remote setup")
+NO_REMOTE = {**ANYWHERE, **dict.fromkeys(SHARING, "E_REMOTE")}
+UNBORN = {
+    **NO_REMOTE,
+    **dict.fromkeys(
+        (f"git-plan {name}" for name in ("research", "options", "critique", "choose")), "E_UNBORN"
+    ),
+    **dict.fromkeys((*TASKS, "git-plan lint", "git-plan sync", "git-plan push"), "E_NO_PLAN"),
+    "git-plan task result": "E_RESULT",
+    **dict.fromkeys(("git-plan task add", "git-plan spec compile", "git-plan delegate"), "E_UNBORN"),
+    **dict.fromkeys(MAIN, "E_UNBORN"),
+    **dict.fromkeys(("git-plan codex", "git-plan api", "git-plan command"), "E_UNBORN"),
+    **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),
+    **dict.fromkeys(("git-planner guard propose", "git-record noise"), "E_UNBORN"),
+    **dict.fromkeys(("git-plan manual apply", "git-plan show"), "E_UNKNOWN_REF"),
+    **dict.fromkeys(("git-iterate show", "git-iterate why", "git-iterate resume"), "E_UNKNOWN_REF"),
+    **dict.fromkeys(("git-iterate publish", "git-iterate best tag"), "E_NO_RECORD"),
+    **dict.fromkeys(("git-record best", "git-record show", "git-record compare"), "E_NO_RECORD"),
+}
+NOWHERE = {
+    **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),
+    **dict.fromkeys((*ANYWHERE_DONE, NAMES_ALL), "done"),
+    "git-planner demo": "E_USAGE",
+    "git-planner gate": "E_GIT",
+}
+CODES_OF = {
+    **dict.fromkeys(KINDS, NO_REMOTE),
+    "shallow": ANYWHERE,
+    "bare": {**ANYWHERE, **dict.fromkeys((*SPECS, "git-planner guard propose"), "E_USAGE")},
+    "dirty": {**NO_REMOTE, "git-planner guard propose": "done"},
+    "with_submodule": {
+        **NO_REMOTE,
+        **dict.fromkeys(("git-iterate publish", "git-iterate best tag", "git-record best"), "E_NO_RECORD"),
+    },
+    "unborn": UNBORN,
+    "no_repository": NOWHERE,
+}
+
+
+def words(lab: Lab, command: str) -> list[str]:
+    """A command with its arguments, as its words."""
+    answer = lab.root / "answer.json"
+    answer.write_text(json.dumps(directive()))
+    given = [word.format(answer=answer, full=lab.root) for word in ARGUMENTS.get(command, ())]
+    program, *names = command.split(" ")
+    return [program, *(names if names != [DEFAULTS.get(program)] else ()), *given]
+
+
+def run(lab: Lab, command: str) -> Ran:
+    """Run a command with --json, as it would be typed."""
+    lab.env["GIT_PLANNER_CODEX"] = "/there/is/no/codex"
+    ran = lab.run(*words(lab, command), *(() if command in NO_JSON else ("--json",)))
+    if command != NAMES_ALL:
+        well_said(ran)
+    assert ran.status in EXIT_MEANING, (command, ran)
+    return ran
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_command_answers_in_one_document(make_lab: MakeLab, kind: str) -> None:
+    lab = KINDS[kind](make_lab)
+    sound = kind != "no_repository"
+    found = {}
+    for command in EVERY:
+        before = lab.refs() if sound else {}
+        ran = run(lab, command)
+        if command == "git-planner gate":
+            assert ran.out == ""
+            found[command] = "".join(re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)) or "done"
+            continue
+        found[command] = "done"
+        if command == "git-planner completion":
+            assert (ran.status, ran.out[:1]) == (0, "#")
+            continue
+        document = one_document(ran.out)
+        if document.get("schema") == "git-planner/error@1":
+            found[command] = document["code"]
+            assert ran.status == document["exit"] == CODES[document["code"]][0]
+            assert f"({document['code']})" in ran.err
+            after = lab.refs() if sound else {}
+            new = {ref for ref in before.keys() ^ after.keys() if "/numbers/" not in ref}
+            assert not new, command
+            moved = [ref for ref, oid in before.items() if after[ref] != oid]
+            assert not moved or command in CHECKPOINTS, command
+    assert found == {**dict.fromkeys(EVERY, "done"), **CODES_OF[kind]}
+    if sound:
+        lab.fsck()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "no_repository"])
+def test_the_main_commands_work_or_say_why_not(make_lab: MakeLab, kind: str) -> None:
+    lab = KINDS[kind](make_lab)
+    found = {}
+    with lab.undisturbed(allow=["0001-auto", "0002-auto", "0003-auto"]):
+        for command in MAIN:
+            ran = lab.run(*words(lab, command))
+            well_said(ran)
+            codes = re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)
+            if ran.status != 0:
+                found[command] = codes[-1] if codes else {4: "unmeasured", 1: "invalid"}[ran.status]
+    assert found == EXPECTED[kind]
+
+
+def test_a_wrong_option_is_answered_in_one_document_too(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    for command in EVERY:
+        ran = lab.run(*words(lab, command), "--no-such-option", "--json")
+        well_said(ran)
+        assert (ran.status, one_document(ran.out)["code"]) == (2, "E_USAGE"), command
+        assert "hint: see 'git " in ran.err
+
+
+@pytest.mark.parametrize("command", ["git-planner init", "git-planner hooks status", "git-planner doctor"])
+def test_a_path_that_is_no_utf_8_can_be_printed(make_lab: MakeLab, command: str) -> None:
+    lab = nested(make_lab)
+    ran = lab.spawn(*words(lab, command), PYTHONIOENCODING="utf-8:strict", GIT_PLANNER_CODEX="/no/codex")
+    well_said(ran)
+    assert ran.status in (0, 1)
+    assert ran.out

@@ -1,0 +1,140 @@
+"""Each kind of change of the guard's matrix as a commit that makes it, and a repository with them all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from git_planner.flows.hooks import install
+from git_planner.rules.guard.coverage_matrix import KINDS
+from tests.hooks.hooked_repository import ITERATION
+from tests.support.benchmark_project import iteration
+from tests.support.lab import Lab
+
+POLICY = """\
+schema: git-planner/policy@1
+guard: ["tests/**"]
+correctness: {run: [python3, -m, unittest, -v, tests.test_code], proof: unittest}
+"""
+FILES = {
+    ".git-planner.yml": POLICY,
+    ".gitignore": "*.pyc\n",
+    "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n',
+    "setup.cfg": "[metadata]\nname = x\n",
+    "tox.ini": "[flake8]\nmax-line-length = 99\n",
+    "src/code.py": "VALUE = 1\n",
+    "tests/__init__.py": "",
+    "tests/test_code.py": "import unittest\n",
+    "tests/run.sh": "#!/bin/sh\n",
+}
+
+
+def _write(path: str, text: str) -> Callable[[Path], None]:
+    def change(top: Path) -> None:
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text(text)
+
+    return change
+
+
+def _move(old: str, new: str) -> Callable[[Path], None]:
+    return lambda top: (top / new).parent.mkdir(parents=True, exist_ok=True) or (top / old).rename(top / new)
+
+
+def _link_folder(top: Path) -> None:
+    shutil.rmtree(top / "tests")
+    (top / "tests").symlink_to("src")
+
+
+def _link_file(top: Path) -> None:
+    (top / "tests/test_code.py").unlink()
+    (top / "tests/test_code.py").symlink_to("../src/code.py")
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "modify": _write("tests/test_code.py", "pass\n"),
+    "add": _write("tests/deep/er/test_new.py", "pass\n"),
+    "delete": lambda top: (top / "tests/test_code.py").unlink(),
+    "rename-away": _move("tests/test_code.py", "src/test_code.py"),
+    "rename-in": _move("src/code.py", "tests/code.py"),
+    "mode": lambda top: (top / "tests/run.sh").chmod(0o755),
+    "link-folder": _link_folder,
+    "link-file": _link_file,
+    "case": _write("Tests/test_code.py", "pass\n"),
+    "filter": _write(".gitattributes", "tests/** filter=swap\n"),
+    "export-subst": _write(".gitattributes", "*.py export-subst\n"),
+    "pyc": _write("tests/__pycache__/test_code.cpython-311.pyc", "x"),
+    "conftest": _write("conftest.py", "pass\n"),
+    "sitecustomize": _write("src/sitecustomize.py", "pass\n"),
+    "pth": _write("src/x.pth", "import os\n"),
+    "shadow": _write("src/random.py", "def random():\n    return 0.5\n"),
+    "shadow-link": lambda top: (top / "json").symlink_to("src"),
+    "policy": _write(".git-planner.yml", POLICY.replace("tests/**", "docs/**")),
+    "pyproject": _write(
+        "pyproject.toml", FILES["pyproject.toml"] + '[tool.pytest.ini_options]\naddopts="-x"\n'
+    ),
+    "pytest-ini": _write("pytest.ini", "[pytest]\n"),
+    "tox-ini": _write("tox.ini", FILES["tox.ini"] + "[pytest]\naddopts = -x\n"),
+    "setup-cfg": _write("setup.cfg", FILES["setup.cfg"] + "[tool:pytest]\naddopts = -x\n"),
+    # What git is told not to look at never gets into a commit: that has only the code in it.
+    "assume-unchanged": _write("src/code.py", "VALUE = 2\n"),
+    "skip-worktree": _write("src/code.py", "VALUE = 2\n"),
+}
+
+
+def template(root: Path) -> Lab:
+    """A repository with hooks and an iteration, and for each kind of change a commit under refs/evil/."""
+    lab = Lab(root)
+    with lab.entered():
+        shutil.rmtree(lab.path / ".git/hooks")
+        lab.git("config", "gc.auto", "0")
+        lab.git("config", "advice.detachedHead", "false")
+        lab.commit("project", FILES)
+        iteration(lab, 1, "main")
+        start = lab.git("rev-parse", "HEAD")
+        for kind in KINDS:
+            _evil(lab, kind.key, start)
+        lab.git("checkout", "-q", "-f", "main")
+        lab.git("branch", "harmless", start)
+        install.install(lab.repo)
+        # What the shim knows after the first ordinary move.
+        lab.git("branch", "-f", ITERATION, start)
+    return lab
+
+
+def _evil(lab: Lab, key: str, start: str) -> None:
+    lab.git("checkout", "-q", "-f", "--detach", start)
+    lab.git("clean", "-q", "-f", "-d", "-x")
+    if key == "submodule":
+        lab.git("update-index", "--add", "--cacheinfo", f"160000,{start},tests/module")
+    else:
+        CHANGES[key](lab.path)
+        lab.git("add", "--all", "--force")
+    lab.git("commit", "-q", "-m", key)
+    evil = lab.git("rev-parse", "HEAD")
+    lab.git("update-ref", f"refs/evil/{key}", evil)
+    # Taking this one back makes the change again.
+    fixed = lab.git("commit-tree", f"{start}^{{tree}}", "-p", evil, "-m", f"fix {key}")
+    lab.git("update-ref", f"refs/fixed/{key}", fixed)
+
+
+def copy_of(lab: Lab, root: Path) -> Lab:
+    """A copy of a prepared repository, moved to another place: its hooks go along by their text."""
+    other = Lab.__new__(Lab)
+    other.root, other.home, other.env = root, lab.home, {**lab.env, "TMPDIR": str(root)}
+    other.path, other.ticks = root / "repo", lab.ticks
+    shutil.copytree(lab.path, other.path, symlinks=True, ignore=shutil.ignore_patterns("objects", "logs"))
+    # Objects never change, so one store of them is enough.
+    shutil.copytree(lab.path / ".git/objects", other.path / ".git/objects", copy_function=os.link)
+    old, new = os.fsencode(lab.path), os.fsencode(other.path)
+    places = [other.path / ".git/hooks", other.path / ".git/planner"]
+    for path in [each for place in places for each in place.rglob("*")]:
+        if path.is_symlink():
+            target = os.readlink(path)
+            path.unlink()
+            path.symlink_to(target.replace(str(lab.path), str(other.path)))
+        elif path.is_file():
+            path.write_bytes(path.read_bytes().replace(old, new))
+    return other

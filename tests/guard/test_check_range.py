@@ -1,0 +1,138 @@
+"""`git planner check --range`, and a bare repository that judges pushes; the templates for CI."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hooks.hooked_repository import ITERATION, begun, guarded_lab
+from tests.support.benchmark_project import iteration
+from tests.support.lab import Lab
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(lab: Lab) -> Lab:
+    """Main with a policy, an iteration on it, no hooks."""
+    guarded_lab(lab, install=False)
+    lab.git("checkout", "-q", "main")
+    lab.git("branch", "-q", "-D", ITERATION)
+    iteration(lab, 1, "main", trusted=False)
+    return lab
+
+
+def verdict(lab: Lab, *words: str) -> tuple[int, list[tuple[str, str, str]]]:
+    """Status and findings of a check."""
+    done = lab.run("git-planner", "check", *words, "--json")
+    document = json.loads(done.out)
+    assert document["schema"] == "git-planner/check@1"
+    assert document["ok"] == (done.status == 0)
+    return done.status, [(each["severity"], each["code"], each["message"]) for each in document["findings"]]
+
+
+def test_a_range(lab: Lab) -> None:
+    start(lab)
+    lab.commit("code", {"src/code.py": "print(2)\n"})
+    assert verdict(lab, "--range", "main..HEAD") == (0, [])
+    # Taken back again, and still in the history that would be merged.
+    lab.commit("evil", {"tests/test_code.py": "pass\n"})
+    evil = lab.git("rev-parse", "HEAD")
+    lab.git("revert", "--no-edit", "HEAD")
+    assert verdict(lab, "--range", "main..HEAD") == (1, [("error", "guard", "changed: tests/test_code.py")])
+    done = lab.run("git-planner", "check", "--range", "main..HEAD", "--json")
+    (found,) = json.loads(done.out)["findings"]
+    assert (found["commit"], found["path"]) == (evil, "tests/test_code.py")
+    assert lab.run("git-planner", "check", "--range", "HEAD").status == 2
+
+
+def test_a_proposal_is_for_people_to_review(lab: Lab) -> None:
+    start(lab)
+    lab.git("checkout", "-q", "-b", "plan/guard-more", "main")
+    lab.commit("more", {"tests/test_more.py": "pass\n"})
+    words = ("--range", "main..HEAD")
+    assert verdict(lab, *words) == (0, [("warning", "guard", "added: tests/test_more.py")])
+    assert verdict(lab, *words, "--head", "feature")[0] == 1
+
+
+def test_state_and_documents(lab: Lab) -> None:
+    start(lab)
+    lab.commit("state", {".advisor/notes": "x"})
+    assert verdict(lab, "--range", "main..HEAD") == (
+        1,
+        [("error", "state", "not as the iteration began: .advisor/notes")],
+    )
+    lab.git("checkout", "-q", "-b", "plan/p", "main")
+    lab.commit("plan", {".plans/p/plan.json": "{}\n"})
+    status, found = verdict(lab, "--range", "main..HEAD")
+    assert (status, [each[1] for each in found]) == (1, ["document"])
+
+
+def test_staged_has_the_same_form(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    assert verdict(lab) == (0, [])
+    (lab.path / "tests/test_code.py").write_text("pass\n")
+    lab.git("add", "tests")
+    words = f"guarded paths are staged on '{ITERATION}': changed: tests/test_code.py"
+    assert verdict(lab) == (1, [("error", "guard", words)])
+
+
+def test_a_server_refuses(lab: Lab, make_lab: Callable[..., Lab]) -> None:
+    start(lab)
+    server = make_lab("--bare")
+    lab.git("push", "-q", str(server.path), "main")
+    with server.entered():
+        assert server.run("git-planner", "ci", "server", "--write").status == 0
+        assert (
+            json.loads(server.run("git-planner", "ci", "server", "--write", "--json").out)["written"] is False
+        )
+    lab.commit("code", {"src/code.py": "print(2)\n"})
+    push = ("push", "-q", str(server.path), f"HEAD:refs/heads/{ITERATION}")
+    done = lab.run_git(*push)
+    assert (done.status, done.err) == (0, "")
+    good = server.refs()
+    lab.commit("evil", {"tests/test_code.py": "pass\n"})
+    done = lab.run_git(*push)
+    assert (done.status, "changed: tests/test_code.py" in done.err, server.refs() == good) == (1, True, True)
+    lab.git("revert", "--no-edit", "HEAD")
+    done = lab.run_git(*push)
+    assert (done.status, "changed: tests/test_code.py" in done.err, server.refs() == good) == (1, True, True)
+    # Nothing of what was refused is left, and other branches are nobody's business.
+    assert server.run_git("cat-file", "-e", lab.git("rev-parse", "HEAD")).status != 0
+    assert lab.run_git("push", "-q", str(server.path), "HEAD:refs/heads/feature").status == 0
+
+
+@pytest.mark.parametrize("said", ["garbage", "a b refs/heads/x", "0000 1111", " "])
+def test_what_is_no_move_of_a_ref_is_a_usage_error(lab: Lab, said: str) -> None:
+    ran = lab.run("git-planner", "check", "--receive", stdin=f"{said}\n")
+    assert (ran.status, "(E_USAGE)" in ran.err) == (2, True), ran.err
+    assert lab.run("git-planner", "check", "--receive").status == 0
+
+
+@pytest.mark.parametrize(
+    ("where", "schema"), [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")]
+)
+def test_workflows_fit_their_schemas(lab: Lab, where: str, schema: str) -> None:
+    done = lab.run("git-planner", "ci", where)
+    file = lab.root / "workflow.yml"
+    file.write_text(done.out)
+    program = str(Path(sys.executable).with_name("check-jsonschema"))
+    words = [program, "--builtin-schema", schema, "--data-transform", "gitlab-ci", str(file)]
+    if where == "github":
+        del words[3:5]
+    checked = subprocess.run(words, env=lab.env, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout.strip()) == (0, "ok -- validation done")
+    assert lab.run("git-planner", "ci", where, "--write").status == 0
+    assert lab.run("git-planner", "ci", where).out == done.out
+
+
+def test_what_the_workflow_runs(lab: Lab) -> None:
+    start(lab)
+    base = lab.git("rev-parse", "main")
+    lab.commit("evil", {"tests/test_code.py": "pass\n"})
+    words = ("--base", base, "--head", "anything", "--range", f"{base}..HEAD")
+    assert lab.run("git-planner", "check", *words).status == 1

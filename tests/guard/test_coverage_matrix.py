@@ -1,0 +1,144 @@
+"""The guard's matrix, cell by cell: what it says is what happens, in real repositories with real programs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from git_planner.flows.guard import trusted_base
+from git_planner.flows.guard.check_range import check_range
+from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.records import record
+from git_planner.rules.guard.coverage_matrix import KINDS, WAYS, Kind, Way, cell, table
+from tests.guard import ways_to_commit
+from tests.guard.kinds_of_change import copy_of, template
+from tests.hooks.hooked_repository import ITERATION
+from tests.support.lab import Lab
+
+START = "refs/planner/iterations/0001"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """The repository that every way begins with."""
+    return template(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def place(prepared: Lab, tmp_path: Path) -> Iterator[Path]:
+    """A folder for one way's copies."""
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def fresh(prepared: Lab, place: Path, kind: Kind) -> Lab:
+    """A copy for one cell."""
+    root = place / kind.key
+    root.mkdir()
+    return copy_of(prepared, root)
+
+
+def do(lab: Lab, way: Way, kind: Kind) -> tuple[str, str]:
+    """Do one way with one kind of change; the branch's commit before and after."""
+    before = lab.git("rev-parse", ITERATION)
+    if not kind.committed:
+        flag(lab, kind)
+    ways_to_commit.WAYS[way.key](lab, f"refs/evil/{kind.key}")
+    return before, lab.git("rev-parse", ITERATION)
+
+
+def flag(lab: Lab, kind: Kind) -> None:
+    """Tell git not to look at a test, and change it."""
+    ways_to_commit.on(lab)
+    lab.git("update-index", f"--{kind.key}", "tests/test_code.py")
+    (lab.path / "tests/test_code.py").write_text("pass\n")
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.key != "clone"], ids=lambda way: way.key)
+def test_way(prepared: Lab, place: Path, way: Way) -> None:
+    wrong = []
+    for kind in KINDS:
+        lab = fresh(prepared, place, kind)
+        with lab.entered():
+            found = outcome(lab, way, kind)
+        if found != cell(way, kind):
+            wrong.append((kind.key, found, cell(way, kind)))
+        shutil.rmtree(lab.root)
+    assert wrong == []
+
+
+def outcome(lab: Lab, way: Way, kind: Kind) -> str:
+    """What really catches a change."""
+    before, after = do(lab, way, kind)
+    if kind.committed and before == after:
+        return "prevented"
+    differences = Judge(lab.repo).differences(START, after)
+    if not kind.committed:
+        return "harmless" if not differences else "open: it got into the commit"
+    # An amended or rebased branch has ordinary commits of its own; what counts is that nothing is guarded.
+    if not differences:
+        arrived = lab.git("diff-tree", "--name-only", before, after) == ""
+        return "prevented" if arrived else f"open: {after} has something else"
+    return caught(lab)
+
+
+def caught(lab: Lab) -> str:
+    """Whether record and CI both refuse what is on the branch."""
+    candidate = weigh(lab.repo, trusted_base.examine(lab.repo, ITERATION, None))
+    if candidate.refusal is None:
+        return "open: record would measure it"
+    if check_range(lab.repo, f"main..{ITERATION}").ok:
+        return "open: CI would pass it"
+    return "detected"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
+def test_a_clone_without_hooks(prepared: Lab, place: Path, kind: Kind) -> None:
+    lab = fresh(prepared, place, kind)
+    with lab.entered():
+        other = lab.clone("clone", "-q")
+        other.git("fetch", "-q", "origin", "+refs/evil/*:refs/evil/*")
+    with other.entered():
+        other.git("checkout", "-q", "-b", ITERATION, f"origin/{ITERATION}")
+        other.git("reset", "-q", "--hard", f"refs/evil/{kind.key}")
+        if kind.committed:
+            assert caught(other) == cell(WAYS[-1], kind) == "detected"
+        else:
+            assert Judge(other.repo).differences(f"origin/{ITERATION}", ITERATION) == []
+    with lab.entered():
+        done = other.run_git("push", "-q", "origin", f"+{ITERATION}")
+        assert (done.status != 0) == kind.committed
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.committed], ids=lambda kind: kind.key)
+def test_record_says_invalid(prepared: Lab, place: Path, kind: Kind) -> None:
+    lab = fresh(prepared, place, kind)
+    with lab.entered():
+        lab.git("-c", "core.hooksPath=/dev/null", "branch", "-f", ITERATION, f"refs/evil/{kind.key}")
+        done = record.record(lab.repo, ITERATION, tell=lambda _: None).record
+        assert (done.verdict, done.reason) == ("invalid", "guard")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.committed], ids=lambda kind: kind.key)
+def test_check_finds_flags(prepared: Lab, place: Path, kind: Kind) -> None:
+    lab = fresh(prepared, place, kind)
+    with lab.entered():
+        flag(lab, kind)
+        found = check_range(lab.repo).findings
+        assert [(each.code, each.message) for each in found] == [
+            ("index-flags", f"{kind.key}: tests/test_code.py")
+        ]
+
+
+def test_the_matrix_is_whole() -> None:
+    assert sorted(ways_to_commit.WAYS) == sorted(way.key for way in WAYS if way.key != "clone")
+    cells = {cell(way, kind) for way in WAYS for kind in KINDS}
+    assert cells == {"prevented", "detected", "harmless"}
+    # Where git asks a hook, the hook prevents.
+    assert {cell(way, kind) for way in WAYS for kind in KINDS if way.seen and kind.committed} == {"prevented"}
+    page = Path(__file__).parents[2] / "docs/guard.md"
+    assert table() in page.read_text(encoding="utf-8")

@@ -1,0 +1,165 @@
+"""The hooks that plans follow by: beside the repository's own, in both places, and without their Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from git_planner.flows.hooks import install
+from tests.hooks.hooked_repository import hook
+from tests.support.lab import Lab
+from tests.support.workshop import workshop
+
+ROOT = Path(__file__).parents[2]
+
+
+def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
+    """A workshop with a task and hooks, on main."""
+    workshop(lab)
+    assert lab.run("git-plan", "task", "add", "do it").status == 0
+    install.install(lab.repo, ordinary=ordinary)
+    return lab
+
+
+def stands(lab: Lab) -> tuple[str, list[str]]:
+    one = json.loads(lab.show("plan/default:.plans/default/plan.json"))["tasks"][0]
+    return one["status"], one["commits"]
+
+
+@pytest.mark.parametrize("ordinary", [False, True])
+@pytest.mark.parametrize("branch", ["main", "iter/0001-x"])
+def test_beside_theirs(lab: Lab, ordinary: bool, branch: str) -> None:
+    for name in ("commit-msg", "post-commit", "reference-transaction"):
+        rename = 'sed -i "s/TODAY/task_001/" "$1"; ' if name == "commit-msg" else ""
+        more = " $1" if name == "reference-transaction" else ""
+        hook(lab.path / ".git/hooks" / name, f'{rename}echo "{name}{more}" >>"$LOG"')
+    lab.env["LOG"] = str(lab.root / "log")
+    with lab.entered():
+        planned(lab, ordinary=ordinary)
+        if branch != "main":
+            lab.git("switch", "-q", "-c", branch)
+        (lab.root / "log").write_text("")
+        # Their hook gives the message the task's name.
+        lab.git("commit", "-q", "--allow-empty", "-m", "TODAY: do it")
+        assert stands(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
+        said = (lab.root / "log").read_text().splitlines()
+        own = [line for line in said if not line.startswith("reference")]
+        assert own == ["commit-msg", "post-commit"]
+        # The commit's own, and that of the plan.
+        assert said.count("reference-transaction committed") == 2
+        # Theirs refuses first.
+        hook(lab.path / ".git/hooks/commit-msg" if not ordinary else _kept(lab), "exit 1")
+        assert lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: no").status == 1
+
+
+def _kept(lab: Lab) -> Path:
+    return lab.path / ".git/hooks" / ("commit-msg" + install.KEPT)
+
+
+def test_in_a_linked_worktree(lab: Lab) -> None:
+    planned(lab)
+    lab.git("branch", "iter/0001-x")
+    place = lab.worktree("it's there", "iter/0001-x")
+    lab.git("commit", "-q", "--allow-empty", "-m", "task_001: x", cwd=place)
+    assert stands(lab) == ("agent_done", [lab.git("rev-parse", "iter/0001-x")])
+    assert "E_UNKNOWN_TASK" in lab.run_git("commit", "--allow-empty", "-m", "task_2: x", cwd=place).err
+
+
+@pytest.mark.parametrize("branch", ["main", "iter/0001-x"])
+def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
+    planned(lab)
+    if branch != "main":
+        lab.git("switch", "-q", "-c", branch)
+    baked = [lab.path / ".git/hooks/reference-transaction"]
+    baked += [lab.path / ".git/planner/hooks" / name for name in ("commit-msg", "reference-transaction")]
+    for path in baked:
+        text = path.read_text()
+        line = next(line for line in text.splitlines() if line.startswith("python="))
+        path.write_text(text.replace(line, "python='/there/is/none'"))
+    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_007: x")
+    said = "warning: the plan does not follow: the Python of its hooks is gone, '/there/is/none' (E_HOOKS)\n"
+    assert (done.status, done.err) == (0, said * (1 if branch == "main" else 2))
+    assert stands(lab) == ("todo", [])
+
+
+def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
+    planned(lab)
+    before = lab.refs()["refs/heads/plan/default"]
+    lab.git("switch", "-q", "-c", "iter/0001-x")
+    started = lab.root / "started"
+    program = hook(lab.root / "python", f'echo "$@" >>"{started}"')
+    for path in (lab.path / ".git/hooks", lab.path / ".git/planner/hooks"):
+        for each in path.iterdir():
+            if each.is_file() and b"python=" in each.read_bytes():
+                lines = each.read_text().splitlines()
+                each.write_text(
+                    "\n".join(f"python='{program}'" if x.startswith("python=") else x for x in lines) + "\n"
+                )
+    for branch in ("iter/0001-x", "main"):
+        lab.git("switch", "-q", branch)
+        for message in ("plain", "about task_001: nothing", "x\n\nSigned-off-by: task_001"):
+            done = lab.run_git("commit", "-q", "--allow-empty", "-m", message)
+            assert (done.status, done.err, started.exists()) == (0, "", False)
+    assert lab.refs()["refs/heads/plan/default"] == before
+    lab.git("commit", "-q", "--allow-empty", "-m", "task_001: x")
+    assert "moved" in started.read_text()
+
+
+def test_on_an_ordinary_branch_a_task_that_is_not_there_is_told_and_the_commit_stands(lab: Lab) -> None:
+    planned(lab)
+    said = "warning: a commit names 'task_999', and the plan 'default' has no such task (E_UNKNOWN_TASK)\n"
+    for branch in ("main", "feature"):
+        if branch != "main":
+            lab.git("switch", "-q", "-c", branch)
+        for again in range(2):
+            done = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_999: typo {again}")
+            assert (done.status, done.err) == (0, said), branch
+        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "plain")
+        assert (done.status, done.err) == (0, "")
+        done = lab.run_git("commit", "-q", "--amend", "--allow-empty", "-m", "task_001: meant this")
+        assert (done.status, done.err) == (0, "")
+    assert stands(lab)[0] == "agent_done"
+    lab.git("switch", "-q", "-c", "iter/0001-x")
+    refused = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_999: typo")
+    assert (refused.status, "E_UNKNOWN_TASK" in refused.err) == (1, True)
+
+
+def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
+    planned(lab)
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
+    lab.git("switch", "-q", "-c", "iter/0001-x")
+    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
+    assert done.status == 0
+    assert len(done.err.splitlines()) == 2
+    assert all(line.startswith("warning: the plan does not follow: ") for line in done.err.splitlines())
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox sh"])
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ("TASK-7: do it\n\nabout task_8: nothing\n", ".TASK-7: do it"),
+        ("fixup! squash! task_001 : x", ".task_001 : x"),
+        ("x\n\n    task_002: quoted\nPlanner-task: 3\n", "..task_002: quoted"),
+        ("x\n# ------------------------ >8 ------------------------\ntask_001: in a diff\n", ""),
+        ("about task_001: nothing", ""),
+        ("x\n\nThis reverts commit 1234.\n", "yes"),
+        # Of these it is only known that somebody has to look.
+        ("x\n\n" + "y" * 300_000, ".."),
+        ("fixup! " * 50_000, ".."),
+        ("x\n" * 600 + "task_001: late", ".."),
+    ],
+)
+def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message: str, found: str) -> None:
+    program, *more = shell.split()
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} here")
+    (tmp_path / "message").write_text(message)
+    script = f'. "{ROOT}/hooks/follow.sh"; read_message <"$1"; printf %s "$named$naming$reverts"'
+    words = [program, *more, "-c", script, "sh", str(tmp_path / "message")]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, found, "")

@@ -1,0 +1,135 @@
+"""The backbone: reference-transaction judges every move of a branch of ours, however it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from git_planner.flows.hooks import install
+from tests.hooks.hooked_repository import ITERATION, begun, guarded_lab, hook
+from tests.support.lab import Lab
+
+BAD = "error: guarded paths would change on 'iter/0001-next' (E_GUARD)\n  changed: tests/test_code.py\n"
+
+
+def evil(lab: Lab) -> str:
+    """A commit on no branch of ours that changes a test."""
+    lab.git("branch", "-f", "evil", ITERATION)
+    lab.git("checkout", "-q", "evil")
+    commit = lab.commit("evil", {"tests/test_code.py": "def test(): pass\n"})
+    lab.git("checkout", "-q", "main")
+    return commit
+
+
+def test_while_head_is_elsewhere(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    commit, before = evil(lab), lab.git("rev-parse", ITERATION)
+    for words in (
+        ("branch", "-f", ITERATION, "evil"),
+        ("update-ref", f"refs/heads/{ITERATION}", commit),
+        ("fetch", "-q", ".", f"+evil:{ITERATION}"),
+        ("push", "-q", ".", f"+evil:{ITERATION}"),
+        ("checkout", "-q", "-B", ITERATION, "evil"),
+    ):
+        done = lab.run_git(*words)
+        assert (done.status != 0, BAD in done.err, lab.git("rev-parse", ITERATION)) == (True, True, before)
+
+
+def test_a_rebase_with_a_detached_head(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    lab.commit("code", {"src/code.py": "print(2)\n"})
+    before = lab.git("rev-parse", ITERATION)
+    change = "echo 2 >tests/test_code.py; git commit -q -a --amend --no-edit --no-verify"
+    done = lab.run_git("rebase", "-q", "--exec", change, "HEAD~1")
+    assert (done.status != 0, BAD in done.err, lab.git("rev-parse", ITERATION)) == (True, True, before)
+
+
+def test_onto_a_newer_base(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    lab.commit("code", {"src/code.py": "print(2)\n"})
+    old = lab.git("rev-parse", "main")
+    lab.git("checkout", "-q", "main")
+    lab.commit("newer tests", {"tests/test_code.py": "def test(): assert 1\n"})
+    lab.git("checkout", "-q", ITERATION)
+    lab.git("rebase", "-q", "main")
+    assert lab.show(f"{ITERATION}:tests/test_code.py") == "def test(): assert 1\n"
+    # Going back to older tests is no way to take newer ones over.
+    lab.git("branch", "stale", old)
+    lab.git("checkout", "-q", "stale")
+    lab.git("checkout", "-q", ITERATION, "--", ".advisor", "src")
+    lab.git("commit", "-q", "-m", "older tests, newer code")
+    assert lab.run_git("branch", "-f", "iter/0002-old", "stale").status != 0
+
+
+def test_the_state_is_as_the_iteration_began(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    lab.git("rm", "-q", "--cached", ".advisor/state.json")
+    done = lab.run_git("commit", "-q", "--no-verify", "-m", "no state")
+    assert (done.status, "not as the iteration began: .advisor/state.json" in done.err) == (128, True)
+
+
+def test_trusted_copies_are_written_once(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    ref, start = "refs/planner/iterations/0001", lab.git("rev-parse", ITERATION)
+    once = f"error: '{ref}' is written once: it says how its iteration began (E_GUARD)\n"
+    for words in ((ref, "main"), ("-d", ref), ("-d", ref, start)):
+        done = lab.run_git("update-ref", *words)
+        assert (done.status != 0, done.err.startswith(once)) == (True, True)
+    lab.git("pack-refs", "--all")
+    for words in (("-d", ref), ("-d", ref, start)):
+        assert lab.run_git("update-ref", *words).status != 0
+    assert lab.refs()[ref] == start
+
+
+def test_a_start_needs_its_proof(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    start = lab.git("rev-parse", ITERATION)
+    code = lab.commit("code", {"src/code.py": "print(2)\n"})
+    commit = evil(lab)
+    for oid in (code, commit, lab.git("rev-parse", f"{start}^{{tree}}")):
+        done = lab.run_git("update-ref", "refs/planner/iterations/0002", oid)
+        assert (done.status, "cannot be the start of an iteration" in done.err) == (128, True)
+    lab.git("update-ref", "refs/planner/iterations/0002", start)
+
+
+def test_housekeeping_passes(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    for number in range(12):
+        lab.git("branch", f"iter/00{number + 10}-x")
+    before = lab.refs()
+    done = lab.run_git("pack-refs", "--all", "--prune")
+    assert (done.status, done.err) == (0, "")
+    done = lab.run_git("gc", "-q", "--prune=now")
+    assert (done.status, done.err, lab.refs()) == (0, "", before)
+    lab.git("checkout", "-q", "main")
+    lab.git("branch", "-q", "-D", ITERATION)
+
+
+@pytest.mark.parametrize("ordinary", [False, True])
+def test_a_hook_that_was_there_goes_on(lab: Lab, ordinary: bool) -> None:
+    theirs = hook(lab.path / ".git/hooks/reference-transaction", 'echo "$1" >>"$LOG"; cat >>"$LOG"')
+    text = theirs.read_text()
+    lab.env["LOG"] = str(lab.root / "log")
+    with lab.entered():
+        guarded_lab(lab, ordinary=ordinary)
+        said = {}
+        for branch in ("main", ITERATION):
+            lab.git("checkout", "-q", branch)
+            (lab.root / "log").write_text("")
+            lab.git("commit", "-q", "--allow-empty", "-m", "x")
+            old, new = lab.git("rev-parse", "HEAD~1"), lab.git("rev-parse", "HEAD")
+            moved = f"{old} {new} HEAD\n{old} {new} refs/heads/{branch}\n"
+            said[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
+        assert said == {"main": True, ITERATION: True}
+        install.uninstall(lab.repo)
+        assert theirs.read_text() == text
+
+
+def test_sha256(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab("--object-format=sha256")
+    with lab.entered():
+        begun(guarded_lab(lab))
+        evil(lab)
+        assert BAD in lab.run_git("branch", "-f", ITERATION, "evil").err
+        assert lab.run_git("pack-refs", "--all", "--prune").err == ""

@@ -1,0 +1,265 @@
+"""The rolling best: made, brought forward, tagged from its record, and published against real rivals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations import best
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.records.ledger import ledger
+from tests.support.lab import Lab
+from tests.support.small_campaign import agent, attempt, campaign, hush
+
+BEST = "refs/heads/iter/best"
+PLAN = "refs/heads/plan/default"
+
+
+def with_origin(lab: Lab) -> Path:
+    """Give a campaign a bare remote that holds its main."""
+    bare = lab.root / "origin.git"
+    lab.git("init", "-q", "--bare", "-b", "main", str(bare))
+    lab.git("remote", "add", "origin", str(bare))
+    lab.git("push", "-q", "origin", "main")
+    return bare
+
+
+def rival(lab: Lab, bare: Path) -> Lab:
+    """Another person's clone of the remote, in a laboratory of its own."""
+    other = Lab.__new__(Lab)
+    other.root, other.home, other.env = lab.root / "rival", lab.home, dict(lab.env)
+    other.path, other.ticks = other.root / "repo", lab.ticks + 50
+    other.root.mkdir()
+    lab.git("clone", "-q", str(bare), str(other.path))
+    agent(other, "true")
+    policy = (other.path / ".git-planner.yml").read_text()
+    assert str(lab.root / "agent.sh") in policy
+    return other
+
+
+def there(bare: Path, lab: Lab) -> dict[str, str]:
+    """The refs of the remote."""
+    lines = lab.git("for-each-ref", "--format=%(refname) %(objectname)", cwd=bare).splitlines()
+    return dict(line.split(" ") for line in lines)
+
+
+def test_ensure_makes_the_best_at_its_base(lab: Lab) -> None:
+    campaign(lab)
+    made = best.ensure(lab.repo, None, hush)
+    assert (made.branch, made.commit, made.did) == ("iter/best", lab.git("rev-parse", "main"), "created")
+    assert best.ensure(lab.repo, None, hush).did == "unchanged"
+    tip = lab.commit("more", {"notes/a": "x\n"})
+    forwarded = best.ensure(lab.repo, None, hush)
+    assert (forwarded.commit, forwarded.did) == (tip, "forwarded")
+
+
+def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    done = attempt(lab, "echo 90 >value")
+    assert best.ensure(lab.repo, None, hush).did == "unchanged"
+    best.push(lab.repo, None, hush)
+    other = rival(lab, bare)
+    with other.entered():
+        taken = best.ensure(other.repo, None, hush)
+    assert (taken.commit, taken.did) == (done.record.commit, "fetched")
+    second = attempt(lab, "echo 80 >value")
+    assert best.ensure(lab.repo, None, hush).did == "ahead"
+    best.push(lab.repo, None, hush)
+    with other.entered():
+        assert best.ensure(other.repo, None, hush).commit == second.record.commit
+
+
+def test_a_fresh_clone_goes_on_from_the_shared_best(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    done = attempt(lab, "echo 90 >value", slug="x")
+    best.push(lab.repo, None, hush)
+    other = rival(lab, bare)
+    agent(lab, "echo $(($(cat value) - 1)) >value")
+    with other.entered():
+        second = iterate(other.repo, Options(slug="y"), hush)
+        assert (second.state.base, second.state.base_ref) == (done.record.commit, "iter/best")
+        assert other.git("rev-parse", "iter/best") == second.record.commit
+        best.push(other.repo, None, hush)
+    assert there(bare, lab)[BEST] == second.record.commit
+
+
+def test_a_shared_best_that_the_base_does_not_vouch_for_is_no_start(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    lab.git("checkout", "-q", "-b", "iter/best")
+    lab.commit("easier", {"tests/test_it": "true\n"})
+    lab.git("push", "-q", "origin", "iter/best")
+    other = rival(lab, bare)
+    with other.entered(), pytest.raises(PlannerError) as caught:
+        iterate(other.repo, Options(), hush)
+    assert (caught.value.code, "origin/iter/best" in caught.value.message) == ("E_GUARD", True)
+
+
+def test_a_lost_tag_is_made_again_from_the_record_alone(lab: Lab) -> None:
+    campaign(lab)
+    with pytest.raises(PlannerError) as caught:
+        best.tag(lab.repo, None)
+    assert caught.value.code == "E_NO_RECORD"
+    done = attempt(lab, "echo 90 >value", slug="x")
+    assert not best.tag(lab.repo, None).made
+    lab.git("tag", "-d", "best/90-x-i1")
+    again = best.tag(lab.repo, None)
+    assert (again.tag, again.commit, again.made) == ("best/90-x-i1", done.record.commit, True)
+    lab.git("tag", "-f", "best/90-x-i1", "main")
+    with pytest.raises(PlannerError) as caught:
+        best.tag(lab.repo, None)
+    assert caught.value.code == "E_TAG"
+
+
+def test_push_publishes_best_tags_and_ledger_together(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    dry = best.push(lab.repo, None, hush, dry_run=True)
+    assert sorted(dry.moved) == [BEST, PLAN, "refs/tags/best/90-x-i1"]
+    assert list(there(bare, lab)) == ["refs/heads/main"]
+    tags = best.push(lab.repo, None, hush, tags_only=True)
+    assert list(tags.moved) == ["refs/tags/best/90-x-i1"]
+    done = best.push(lab.repo, None, hush, branches=True)
+    assert sorted(done.moved) == ["refs/heads/iter/0001-x", BEST, PLAN]
+    here = lab.refs()
+    assert {ref: here[ref] for ref in there(bare, lab)} == there(bare, lab)
+    assert best.push(lab.repo, None, hush).moved == {}
+
+
+@pytest.mark.parametrize(("ours", "theirs", "winner"), [(80, 90, "ours"), (90, 80, "theirs")])
+def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: int, winner: str) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    other = rival(lab, bare)
+    with other.entered():
+        agent(lab, f"echo {theirs} >value")
+        lost = iterate(other.repo, Options(slug="theirs"), hush)
+        best.push(other.repo, None, hush)
+    mine = attempt(lab, f"echo {ours} >value", slug="ours")
+    before = lab.refs()
+    dry = best.push(lab.repo, None, hush, dry_run=True)
+    assert lab.refs() == before
+    done = best.push(lab.repo, None, hush)
+    assert (dry.moved.keys(), dry.notes) == (done.moved.keys(), done.notes)
+    assert dry.moved.get(BEST) == done.moved.get(BEST)
+    assert "the ledgers of 'plan/default' are united" in done.notes
+    top = mine if winner == "ours" else lost
+    assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
+    tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
+    assert tags <= there(bare, lab).keys()
+    ids = sorted([*(each.id for each in ledger(lab.repo, "default"))])
+    assert len(ids) == 4
+    assert there(bare, lab)[PLAN] == lab.refs()[PLAN]
+    assert len(lab.git("rev-list", "--parents", "-1", "plan/default").split()) == 3
+    with other.entered():
+        best.push(other.repo, None, hush)
+        assert sorted(each.id for each in ledger(other.repo, "default")) == ids
+        assert other.git("rev-parse", "iter/best") == top.record.commit
+    lab.fsck()
+
+
+def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    other = rival(lab, bare)
+    with other.entered():
+        agent(lab, "echo 95 >value")
+        iterate(other.repo, Options(slug="theirs"), hush)
+    attempt(lab, "echo 90 >value", slug="ours")
+    # Between our question and our push, the rival's push goes through.
+    hook = lab.path / ".git" / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    once = lab.root / "once"
+    hook.write_text(
+        f'#!/bin/sh\n[ -e "{once}" ] && exit 0\ntouch "{once}"\n'
+        f'env -u GIT_DIR git -C "{other.path}" push -q origin iter/best plan/default best/95-theirs-i1\n'
+    )
+    hook.chmod(0o755)
+    told: list[str] = []
+    done = best.push(lab.repo, None, told.append)
+    assert "somebody was faster on 'origin' (attempt 1 of 5)" in told
+    assert "our 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
+    assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
+    assert len(ledger(lab.repo, "default")) == 4
+
+
+def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    attempt(lab, "echo 80 >value", slug="y")
+    best.push(lab.repo, None, hush, branches=True)
+    other = rival(lab, bare)
+    other.git("checkout", "-q", "iter/0001-x")
+    theirs = other.commit("a colleague's", {"notes/a": "x\n"})
+    other.git("push", "-q", "origin", "iter/0001-x")
+    lab.git("push", "-q", "origin", "+main:iter/0002-y")
+    note = "'iter/0001-x' has commits on 'origin' that ours has not, and stays so there"
+    for dry_run in (True, False):
+        done = best.push(lab.repo, None, hush, branches=True, dry_run=dry_run)
+        assert list(done.moved) == ["refs/heads/iter/0002-y"]
+        assert done.notes == (note,)
+    assert there(bare, lab)["refs/heads/iter/0001-x"] == theirs
+    assert there(bare, lab)["refs/heads/iter/0002-y"] == lab.git("rev-parse", "iter/0002-y")
+
+
+def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value", slug="x")
+    best.push(lab.repo, None, hush)
+    other = rival(lab, bare)
+    with other.entered():
+        agent(lab, "echo 80 >value")
+        best.ensure(other.repo, None, hush)
+        iterate(other.repo, Options(slug="y"), hush)
+        best.push(other.repo, None, hush)
+    before = lab.refs()
+    dry = best.push(lab.repo, None, hush, dry_run=True)
+    assert (dry.moved, lab.refs()) == ({}, before)
+    done = best.push(lab.repo, None, hush)
+    assert (done.moved, done.notes) == (dry.moved, dry.notes)
+    assert "'iter/best' follows 'origin'" in done.notes
+
+
+def test_a_rival_that_is_always_faster_ends_in_a_conflict(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value")
+    hook = lab.path / ".git" / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(
+        f"#!/bin/sh\nunset $(git rev-parse --local-env-vars)\ncd '{bare}'\n"
+        "tip=$(git rev-parse -q --verify refs/heads/plan/default || git rev-parse main)\n"
+        "new=$(git commit-tree -p $tip -m rival $tip^{tree})\ngit update-ref refs/heads/plan/default $new\n"
+    )
+    hook.chmod(0o755)
+    with pytest.raises(PlannerError) as caught:
+        best.push(lab.repo, None, hush)
+    assert (caught.value.code, caught.value.exit) == ("E_CONFLICT", 5)
+    assert BEST not in there(bare, lab)
+
+
+def test_no_record_no_verdict(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    other = rival(lab, bare)
+    other.commit("by hand", {"value": "1\n"})
+    other.git("push", "-q", "origin", "HEAD:iter/best")
+    attempt(lab, "echo 90 >value")
+    with pytest.raises(PlannerError) as caught:
+        best.push(lab.repo, None, hush)
+    assert caught.value.code == "E_CONFLICT"
+    assert PLAN not in there(bare, lab)
+
+
+def test_push_without_a_remote_says_so(lab: Lab) -> None:
+    campaign(lab)
+    with pytest.raises(PlannerError) as caught:
+        best.push(lab.repo, None, hush)
+    assert (caught.value.code, caught.value.exit) == ("E_REMOTE", 4)

@@ -1,0 +1,253 @@
+"""Interrupted iterations: killed at every step, by Ctrl-C, in place; and what resume makes of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from git_planner.errors import PlannerError
+from git_planner.flows.iterations import process_lock
+from git_planner.flows.iterations.iterate import Options, iterate
+from git_planner.flows.iterations.list_iterations import survey
+from git_planner.flows.iterations.resume import resume
+from git_planner.flows.records.ledger import ledger
+from tests.support.lab import Lab
+from tests.support.small_campaign import agent, attempt, campaign, hush, sound
+
+CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
+# A whole sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
+STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "23"))
+
+
+def begin(lab: Lab, *argv: str) -> subprocess.Popen[bytes]:
+    """Start a real `git iterate` in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, "git-iterate", *argv],
+        cwd=lab.path,
+        env=lab.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file is there."""
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} never came"
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not only been left unread."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def calls_of_one_iteration(lab: Lab) -> int:
+    """How many times one whole iteration starts git."""
+    never = 10**6
+    ran = lab.spawn("git-iterate", **lab.crash_after(never))
+    assert ran.status == 0, ran.err
+    return len((lab.root / "crash" / str(never) / "count").read_text())
+
+
+def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "count").mkdir()
+    counting = Lab(tmp_path / "count")
+    campaign(counting)
+    agent(counting, "echo 90 >value")
+    whole = calls_of_one_iteration(counting)
+    assert whole > 30
+    for turn, call in enumerate(range(2, whole + 1, STRIDE)):
+        root = tmp_path / f"lab{call}"
+        root.mkdir()
+        lab = Lab(root)
+        campaign(lab)
+        agent(lab, "echo $(($(cat value) - 10)) >value")
+        killed = lab.spawn("git-iterate", **lab.crash_after(call, after=bool(turn % 2)))
+        assert killed.status != 0, f"call {call} of {whole} did not kill"
+        sound(lab)
+        with lab.entered():
+            _goes_on(lab, call)
+
+
+def _goes_on(lab: Lab, call: int) -> None:
+    open_ones = [each for each in survey(lab.repo) if each.phase not in ("reserved", "recorded")]
+    done = resume(lab.repo, None, Options(), hush)
+    assert bool(open_ones) == (done.number != 0), call
+    assert [each for each in survey(lab.repo) if each.phase not in ("reserved", "recorded")] == []
+    after = iterate(lab.repo, Options(), hush)
+    assert after.record.verdict == "improved", (call, after.record)
+    values = [each.value for each in ledger(lab.repo, "default") if each.kind == "attempt"]
+    assert values == [90.0, 80.0][: len(values)], call
+    assert lab.show("iter/best:value") == f"{values[-1]:.0f}\n"
+    sound(lab)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int) -> None:
+    campaign(lab)
+    started, pid = lab.root / "started", lab.root / "pid"
+    agent(lab, f'echo 42 >value; sleep 60 & echo $! >"{pid}"; touch "{started}"; wait')
+    process = begin(lab, "--slug", "x", "--json")
+    wait_for(started)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert json.loads(out)["hint"] == "git iterate resume 1"
+    sleeper = int(pid.read_text())
+    assert not runs(sleeper)
+    agent(lab, "echo 90 >value")
+    done = resume(lab.repo, None, Options(), hush)
+    assert done.record is not None
+    assert (done.record.verdict, done.record.value) == ("improved", 90.0)
+    assert "resumed after an interruption" in done.record.notes
+    assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
+    sound(lab)
+
+
+def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
+    campaign(lab)
+    started = lab.root / "started"
+    agent(lab, f'echo 42 >value; echo $$ >"{lab.root}/pid"; touch "{started}"; exec sleep 60')
+    process = begin(lab)
+    wait_for(started)
+    process.kill()
+    process.communicate()
+    orphan = int((lab.root / "pid").read_text())
+    assert runs(orphan)
+    agent(lab, "echo 90 >value")
+    told: list[str] = []
+    done = resume(lab.repo, 1, Options(), told.append)
+    assert done.record is not None
+    assert done.record.value == 90.0
+    assert any(f"{orphan}" in line for line in told)
+    assert not runs(orphan)
+
+
+def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
+    campaign(lab)
+    started = lab.root / "started"
+    agent(lab, f'touch "{started}"; sleep 60')
+    process = begin(lab)
+    try:
+        wait_for(started)
+        with pytest.raises(PlannerError) as caught:
+            resume(lab.repo, 1, Options(), hush)
+        assert (caught.value.code, caught.value.message) == (
+            "E_BUSY",
+            f"process {process.pid} works on iteration 1",
+        )
+        assert resume(lab.repo, None, Options(), hush).number == 0
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def test_nothing_to_resume_says_so(lab: Lab) -> None:
+    campaign(lab)
+    assert resume(lab.repo, None, Options(), hush).did == "there is no unfinished iteration"
+    attempt(lab, "echo 90 >value")
+    assert resume(lab.repo, 1, Options(), hush).did == "it is done: cost 90 points (-10 against 100)"
+    lab.store.reserve("refs/planner/numbers/iter/")
+    assert resume(lab.repo, 2, Options(), hush).found == "reserved"
+    with pytest.raises(PlannerError) as caught:
+        resume(lab.repo, 9, Options(), hush)
+    assert caught.value.code == "E_UNKNOWN_REF"
+
+
+def test_in_place_works_here_and_goes_back(lab: Lab) -> None:
+    campaign(lab)
+    with lab.undisturbed():
+        done = attempt(lab, "echo 90 >value; echo x >README.md", slug="x", in_place=True)
+    assert done.record.reason == "scope"
+    with lab.undisturbed():
+        done = attempt(lab, "echo 90 >value", slug="x", in_place=True)
+    assert (done.record.verdict, done.worktree) == ("improved", None)
+    with lab.undisturbed():
+        refused = attempt(lab, "echo 1 >value; echo 1 >tests/test_it; echo n >new", in_place=True)
+    assert refused.record.reason == "guard"
+    assert lab.show("refs/planner/refused/0003:new") == "n\n"
+    lab.git("checkout", "-q", "--detach")
+    with lab.undisturbed():
+        assert attempt(lab, "exit 1", in_place=True).record.reason == "implementer_failed"
+
+
+def test_in_place_is_refused_in_a_merge_and_without_a_worktree(lab: Lab) -> None:
+    campaign(lab)
+    lab.git("checkout", "-q", "-b", "other", "main~1")
+    lab.commit("theirs", {"value": "1\n"})
+    assert lab.run_git("merge", "main").status != 0
+    lab.git("checkout", "main", "--", "value")
+    with pytest.raises(PlannerError) as caught:
+        attempt(lab, "true", in_place=True)
+    assert caught.value.message == f"a merge is in progress in '{lab.path}'"
+    bare = lab.root / "bare.git"
+    lab.git("clone", "-q", "--bare", str(lab.path), str(bare))
+    assert lab.run("git-iterate", "--in-place", cwd=bare).status == 2
+
+
+def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
+    campaign(lab)
+    started = lab.root / "started"
+    agent(lab, f'echo 42 >value; touch "{started}"; sleep 60')
+    with lab.undisturbed():
+        process = begin(lab, "--in-place")
+        wait_for(started)
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 130
+    assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
+    agent(lab, "echo 90 >value")
+    done = resume(lab.repo, None, Options(), hush)
+    assert done.record is not None
+    assert done.record.value == 90.0
+
+
+def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[no-such-program,")
+    lab.commit("a broken agent", {".git-planner.yml": policy})
+    with pytest.raises(PlannerError):
+        iterate(lab.repo, Options(slug="x"), hush)
+    lab.git("worktree", "remove", "--force", str(lab.root / "repo.iter" / "0001-x"))
+    lab.worktree("mine", "iter/0001-x")
+    (lab.root / "mine" / "value").write_text("8\n")
+    with pytest.raises(PlannerError) as caught:
+        resume(lab.repo, 1, Options(), hush)
+    assert caught.value.code == "E_CHECKED_OUT"
+    assert (lab.root / "mine" / "value").read_text() == "8\n"
+
+
+def test_only_one_process_has_an_iteration(lab: Lab) -> None:
+    with process_lock.held(lab.repo, 7):
+        assert process_lock.busy(lab.repo, 7) == os.getpid()
+        with pytest.raises(PlannerError) as caught, process_lock.held(lab.repo, 7):
+            pass
+        assert caught.value.code == "E_BUSY"
+    assert process_lock.busy(lab.repo, 7) is None
+
+
+def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
+    campaign(lab)
+    started = lab.root / "started"
+    agent(lab, f'echo 42 >value; rm .git; touch "{started}"; sleep 60')
+    process = begin(lab, "--slug", "x")
+    wait_for(started)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    agent(lab, "echo 90 >value")
+    done = resume(lab.repo, None, Options(), hush)
+    assert done.record is not None
+    assert (done.record.verdict, done.record.value) == ("improved", 90.0)
+    assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
+    assert [path.name for path in (lab.root / "repo.iter").iterdir()] == ["0001-x"]

@@ -1,0 +1,198 @@
+"""Noisy metrics for real: pairs with the best in a coin's order, what the record holds, cache and budget."""
+
+from __future__ import annotations
+
+import pytest
+
+from git_planner.flows.measuring.paired_runs import Rival, compare
+from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.record import Recorded, record
+from git_planner.flows.records.verify import verify
+from git_planner.rules import refnames
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.record import best
+from git_planner.rules.stats import paired_design
+from tests.support.benchmark_project import iteration
+from tests.support.lab import Lab
+
+POLICY = """\
+schema: git-planner/policy@1
+base: main
+guard: ["tests/**"]
+scope: {allow: ["src/**"]}
+metrics:
+  - {name: wall, run: [sh, tests/bench], pattern: 'WALL: (\\d+)', unit: ms, better: lower, kind: noisy,
+     timeout: 20, pairs: {screen: 4, min: 8, max: 24, alpha: 0.5, horizon: 1}}
+"""
+# The value in the tree, and on top of it less than 256 by chance; quiet when src/quiet is there.
+BENCH = """\
+noise=$(od -An -N1 -tu1 /dev/urandom)
+test -e src/quiet && noise=0
+value=$(grep -x "[0-9]*" src/value) || exit 3
+echo "WALL: $((value + noise))"
+"""
+
+
+def project(lab: Lab, policy: str = POLICY, **files: str) -> None:
+    """A value of 5000, measured with noise."""
+    lab.commit("project", {".git-planner.yml": policy, "tests/bench": BENCH, "src/value": "5000\n", **files})
+
+
+def attempt(lab: Lab, number: int, value: int, base: str = "main", **files: str) -> None:
+    """An iteration that sets the value, checked out."""
+    iteration(lab, number, base)
+    lab.commit(f"value {value}", {"src/value": f"{value}\n", **files})
+
+
+def measured(lab: Lab, **options: bool) -> Recorded:
+    """Record what is checked out."""
+    return record(lab.repo, "HEAD", tell=lambda _: None, **options)  # type: ignore[arg-type]
+
+
+def numbers(lab: Lab) -> list[str]:
+    """The numbers of comparisons that were taken."""
+    return sorted(ref for ref in lab.refs() if ref.startswith(refnames.COMPARISONS))
+
+
+def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 4000)
+    done = measured(lab)
+    assert (done.record.verdict, done.advanced) == ("improved", True)
+    found = done.record.comparison
+    assert found is not None
+    base = ledger(lab.repo, "default")[0]
+    assert (base.kind, base.comparison, found.rival) == ("baseline", None, base.id)
+    assert (found.number, found.alpha, found.level, found.ending) == (1, 0.25, 0.125, "improved")
+    assert (found.orders, found.runs, found.p) == (found.orders[:4], 16, 1 / 16)
+    assert set(found.orders) <= {"ABBA", "BAAB"}
+    assert all(5000 <= each < 5256 for each in found.base)
+    assert all(4000 <= each < 4256 for each in found.candidate)
+    assert done.record.metrics[0].samples == found.candidate
+    assert -1256 < found.effect < -744
+    assert (done.record.delta, done.record.best_before) == (found.effect, found.base_median)
+    assert numbers(lab) == [f"{refnames.COMPARISONS}default/0001"]
+
+
+def test_what_is_worse_is_dropped_at_the_screening(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 9000)
+    done = measured(lab).record
+    assert done.comparison is not None
+    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 12)
+
+
+def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
+    project(lab, **{"src/quiet": ""})
+    attempt(lab, 1, 5000, **{"src/note": "nothing\n"})
+    done = measured(lab)
+    assert done.record.comparison is not None
+    assert (done.record.verdict, done.record.comparison.ending, done.exit) == ("within_noise", "futile", 0)
+    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 16 runs"
+    assert not done.advanced
+
+
+def test_the_best_s_own_tree_is_never_compared_with_itself(lab: Lab) -> None:
+    project(lab)
+    measured(lab)
+    iteration(lab, 1, "main")
+    for force in (False, True):
+        done = measured(lab, force=force).record
+        assert (done.verdict, done.comparison) == ("within_noise", None)
+    assert numbers(lab) == []
+
+
+def test_each_comparison_takes_a_number_and_a_smaller_share(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 4000)
+    measured(lab)
+    attempt(lab, 2, 3000, "iter/0001-next")
+    second = measured(lab).record
+    assert second.comparison is not None
+    assert (second.verdict, second.comparison.number) == ("improved", 2)
+    assert second.comparison.alpha == pytest.approx(0.5 / 6)
+    assert second.comparison.rival == ledger(lab.repo, "default")[1].id
+    top = best(ledger(lab.repo, "default"))
+    assert top is not None
+    assert top.id == second.id
+
+
+def test_a_number_that_others_took_is_not_taken_again(lab: Lab) -> None:
+    project(lab)
+    lab.git("update-ref", f"{refnames.COMPARISONS}default/0007", "HEAD")
+    attempt(lab, 1, 4000)
+    done = measured(lab).record
+    assert done.comparison is not None
+    assert done.comparison.number == 8
+
+
+def test_a_known_tree_serves_while_the_best_is_the_same(lab: Lab) -> None:
+    project(lab, **{"src/quiet": ""})
+    attempt(lab, 1, 6000)
+    first = measured(lab).record
+    lab.commit("an empty one", {})
+    again = measured(lab)
+    assert (again.cached, again.record.verdict, again.record.cached_from) == (True, "worse", first.id)
+    assert again.record.comparison == first.comparison
+    attempt(lab, 2, 4000)
+    assert measured(lab).advanced
+    attempt(lab, 3, 6000)
+    anew = measured(lab)
+    assert (anew.cached, anew.record.verdict, anew.record.cached_from) == (False, "worse", None)
+    assert len(numbers(lab)) == 3
+
+
+def test_force_compares_anew_and_pays_for_it(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 6000)
+    measured(lab)
+    measured(lab, force=True)
+    assert len(numbers(lab)) == 2
+
+
+def test_a_comparison_is_verified_by_another_one(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 4000)
+    done = measured(lab).record
+    taken = numbers(lab)
+    again = verify(lab.repo, "HEAD", plan=None, tell=lambda _: None)
+    assert (again.record.id, again.holds) == (done.id, True)
+    assert again.why.startswith("improved now, improved then: -")
+    base = verify(lab.repo, "main", plan=None, tell=lambda _: None)
+    assert base.holds is True
+    assert numbers(lab) == taken
+
+
+def test_a_collected_tree_is_composed_again(lab: Lab) -> None:
+    project(lab)
+    lab.git("checkout", "-q", "-b", "aside")
+    measured(lab)
+    tree = ledger(lab.repo, "default")[0].tree
+    attempt(lab, 1, 4000)
+    loose = lab.path / ".git" / "objects" / tree[:2] / tree[2:]
+    kept = lab.git("rev-parse", "main^{tree}")
+    if tree != kept:
+        loose.unlink()
+    assert measured(lab).record.verdict == "improved"
+
+
+def test_a_crash_is_never_cached_and_its_number_is_spent(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 4000, **{"src/value": "four thousand\n"})
+    for number in (1, 2):
+        done = measured(lab)
+        assert (done.cached, done.record.reason, done.record.comparison) == (False, "crash", None)
+        assert len(numbers(lab)) == number
+
+
+def test_a_base_that_fails_is_not_the_candidate_s_fault() -> None:
+    metric = Metric("wall", ("true",), "(a)", None, "ms", "lower", "noisy", 1, 1)
+    against = Rival("id", "tree", paired_design.schedule(metric.pairs, 1))
+
+    def sample(tree: str | None, _: str) -> float | Refusal:
+        return 1.0 if tree is None else Refusal("no_metric", "'wall' was not printed on stdout")
+
+    refusal = compare(metric, against, sample, lambda _: None)
+    assert refusal == Refusal("crash", "the base it is compared with: 'wall' was not printed on stdout")
+    assert refusal.verdict == "unmeasured"

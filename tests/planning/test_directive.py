@@ -1,0 +1,34 @@
+"""Directives: families, tags and the schema for the families that are allowed now."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner.rules.planning.directive import allowed_families, directive_schema, prefixed
+from tests.support import samples
+
+NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
+
+
+@given(NAMES, NAMES)
+def test_blocked_families_are_out_unless_that_leaves_none(names: list[str], blocked: list[str]) -> None:
+    allowed = allowed_families(names, [prefixed(each) for each in blocked])
+    left = [f"family:{each}" for each in names if each not in blocked]
+    assert list(allowed) == (left or [f"family:{each}" for each in names])
+
+
+def test_a_family_is_prefixed_once() -> None:
+    assert prefixed("a") == prefixed("family:a") == "family:a"
+
+
+def test_the_schema_that_is_given_is_left_as_it_is() -> None:
+    schema = {"properties": {"strategy_family": {"type": "string"}}}
+    assert directive_schema(schema, ["a", "b"], ["b"]) == {
+        "properties": {"strategy_family": {"type": "string", "enum": ["family:a"]}}
+    }
+    assert directive_schema(schema, []) == schema == {"properties": {"strategy_family": {"type": "string"}}}
+
+
+def test_a_record_carries_the_family_and_up_to_three_modifiers() -> None:
+    assert samples.DIRECTIVE.strategy == ("family:reduce_loads", "hoist")

@@ -1,0 +1,315 @@
+"""Three-way merge of plans and other documents: nothing lost, whoever merges."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans.merge_plan import Merged, merge, settled
+from tests.plans.documents import evidence, plan, question, task
+
+
+def both_ways(base: Any, one: Any, other: Any, *, whole: bool = False) -> Merged:
+    """The merge, which is the same from either side."""
+    found = merge(base, one, other, whole=whole)
+    assert merge(base, other, one, whole=whole) == found
+    return found
+
+
+def tasks(base: Any, one: Any, other: Any) -> dict[str, dict[str, Any]]:
+    """The merged tasks by identity; nothing is left to a person."""
+    found = both_ways(base, one, other)
+    assert found.conflicts == ()
+    return {each["uid"]: each for each in found.document["tasks"]}
+
+
+def test_different_tasks_and_different_fields_just_merge() -> None:
+    base = plan(task(1), task(2))
+    one = plan(task(1, status="done", evidence=[evidence(1)], commits=["c" * 40]), task(2, title="new"))
+    other = plan(task(1, write_scope=["src/**"]), task(2, status="blocked", reason="no board"))
+    assert both_ways(base, one, other) == Merged(
+        plan(
+            task(1, status="done", evidence=[evidence(1)], commits=["c" * 40], write_scope=["src/**"]),
+            task(2, title="new", status="blocked", reason="no board"),
+        )
+    )
+
+
+def test_two_tasks_of_one_number_are_both_kept_with_their_dependencies() -> None:
+    base = plan(task(1))
+    one = plan(task(1), task(2, "bbbbbbbb"), task(3, "cccccccc", dependencies=["task_002"]))
+    other = plan(task(1), task(2, "aaaaaaaa"), task(3, "dddddddd", dependencies=["task_001", "task_002"]))
+    found = both_ways(base, one, other)
+    assert found == Merged(
+        plan(
+            task(1),
+            task(2, "aaaaaaaa"),
+            task(3, "cccccccc", dependencies=["task_004"]),
+            task(
+                4,
+                "bbbbbbbb",
+                title="task 2",
+                notes=["merged: was also task_002, a number that another task has"],
+            ),
+            task(
+                5,
+                "dddddddd",
+                title="task 3",
+                dependencies=["task_001", "task_002"],
+                notes=["merged: was also task_003, a number that another task has"],
+            ),
+        ),
+        (
+            "task_004: merged: was also task_002, a number that another task has",
+            "task_005: merged: was also task_003, a number that another task has",
+        ),
+    )
+
+
+def test_who_was_there_first_keeps_the_number() -> None:
+    base = plan(task(1, "zzzzzzzz"))
+    found = tasks(base, plan(task(1, "zzzzzzzz", title="t")), plan(task(1, "zzzzzzzz"), task(1, "aaaaaaaa")))
+    assert (found["zzzzzzzz"]["id"], found["aaaaaaaa"]["id"]) == ("task_001", "task_002")
+
+
+def test_a_task_that_was_begun_keeps_the_number() -> None:
+    found = tasks(plan(), plan(task(1, "aaaaaaaa")), plan(task(1, "bbbbbbbb", status="in_progress")))
+    assert (found["aaaaaaaa"]["id"], found["bbbbbbbb"]["id"]) == ("task_002", "task_001")
+
+
+def test_a_number_stays_on_its_page() -> None:
+    full = [task(number) for number in range(1, 200)]
+    base, one, other = plan(*full), plan(*full, task(200, "aaaaaaaa")), plan(*full, task(200, "bbbbbbbb"))
+    page = both_ways(base, one, other)
+    assert [each["id"] for each in page.document["tasks"][198:]] == ["task_199", "task_200", "task_200"]
+    assert page.conflicts == ("/tasks/task_200",)
+    whole = both_ways(base, one, other, whole=True)
+    assert [each["id"] for each in whole.document["tasks"][198:]] == ["task_199", "task_200", "task_201"]
+    gap = both_ways(
+        plan(*full[1:]), plan(*full[1:], task(200, "aaaaaaaa")), plan(*full[1:], task(200, "bbbbbbbb"))
+    )
+    assert [each["id"] for each in gap.document["tasks"]][::199] == ["task_001", "task_200"]
+
+
+def test_the_further_status_stands_and_the_other_is_noted() -> None:
+    one, other = (
+        plan(task(1, status="in_progress", owner="ann")),
+        plan(task(1, status="agent_done", owner="bob")),
+    )
+    found = tasks(plan(task(1)), one, other)["uid00000001"]
+    assert (found["status"], found["owner"]) == ("agent_done", "bob")
+    assert found["notes"] == [
+        "merged: status was also 'in_progress', owner 'ann'",
+        "merged: owner was also 'ann'",
+    ]
+
+
+def test_a_later_attempt_takes_all_that_belongs_to_it() -> None:
+    base = plan(task(1, status="in_progress", owner="ann", run="r1"))
+    one = plan(task(1, status="agent_done", owner="ann", run="r1", commits=["c" * 40]))
+    other = plan(task(1, attempt=2))
+    found = tasks(base, one, other)["uid00000001"]
+    assert found == task(
+        1, attempt=2, commits=["c" * 40], notes=["merged: attempt 1 had come to 'agent_done', owner 'ann'"]
+    )
+
+
+def test_done_needs_the_evidence_of_both_sides() -> None:
+    base = plan(task(1, status="agent_done"))
+    one = plan(task(1, status="done", evidence=[evidence(1)]))
+    found = tasks(base, one, plan(task(1, status="agent_done", evidence=[evidence(2, ok=False)])))
+    assert found["uid00000001"]["status"] == "agent_done"
+    assert found["uid00000001"]["evidence"] == [evidence(1), evidence(2, ok=False)]
+    found = tasks(base, one, plan(task(1, status="review_ready", evidence=[evidence(0, ok=False)])))
+    assert found["uid00000001"]["status"] == "done"
+
+
+def test_a_text_that_gives_way_is_a_note() -> None:
+    found = both_ways(plan(task(1)), plan(task(1, title="left")), plan(task(1, title="right", notes=["n"])))
+    (kept,) = found.document["tasks"]
+    gone = {"left": "right", "right": "left"}[kept["title"]]
+    assert kept["notes"] == ["n", f"merged: title was also '{gone}'"]
+    assert found.told == (f"task_001: merged: title was also '{gone}'",)
+
+
+def test_questions_are_answered_once() -> None:
+    base = plan(task(1, inputs=[question(1), question(2)]))
+    one = plan(task(1, inputs=[question(1, "this"), question(2)]))
+    other = plan(task(1, inputs=[question(1, "that"), question(2, "yes"), question(3)]))
+    found = tasks(base, one, other)["uid00000001"]
+    texts = [each["answer"] and each["answer"]["text"] for each in found["inputs"]]
+    assert texts in (["this", "yes", None], ["that", "yes", None])
+    other_text = {"this": "that", "that": "this"}[texts[0]]
+    assert found["notes"] == [f"merged: boss also answered 'which 1?': {other_text}"]
+
+
+def test_lists_lose_what_one_side_took_out_and_get_what_both_added() -> None:
+    base = plan(task(1, write_scope=["a", "b"], verify=[["make"]]))
+    one = plan(task(1, write_scope=["b", "c"], verify=[["make"], ["x"]]))
+    other = plan(task(1, write_scope=["a", "b", "d"], verify=[["make"], ["x"]]))
+    found = tasks(base, one, other)["uid00000001"]
+    assert (found["write_scope"][0], sorted(found["write_scope"])) == ("b", ["b", "c", "d"])
+    assert found["verify"] == [["make"], ["x"]]
+
+
+def test_a_goal_that_both_sides_changed_is_for_a_person() -> None:
+    assert both_ways(plan(), plan(goal="x"), plan(goal="y")).conflicts == ("/goal",)
+
+
+def test_two_clones_that_made_the_plan_at_once_have_one() -> None:
+    one = plan(task(1, "aaaaaaaa"), created_at="2026-11-21T10:00:00Z", base="1" * 40)
+    other = plan(task(1, "bbbbbbbb"), created_at="2026-11-21T10:05:00Z", base="2" * 40)
+    found = both_ways(None, one, other)
+    assert found.conflicts == ()
+    assert found.document["base"] == "1" * 40
+    assert [each["id"] for each in found.document["tasks"]] == ["task_001", "task_002"]
+
+
+def test_other_documents_merge_key_by_key() -> None:
+    base = {"schema": "git-planner/thing@1", "a": 1, "b": {"c": 1, "d": 1}, "l": [1]}
+    one = {**base, "a": 2, "b": {"c": 1, "d": 2}}
+    other = {**base, "b": {"c": 2}, "l": [1, 2]}
+    assert both_ways(base, one, other) == Merged(
+        {"schema": "git-planner/thing@1", "a": 2, "b": {"c": 2, "d": 2}, "l": [1, 2]}, (), ("/b/d",)
+    )
+    assert both_ways(None, {"a": 1}, {"a": True, "b": 2}).conflicts == ("/a",)
+
+
+def test_what_was_answered_or_measured_at_once_stays_whole() -> None:
+    old, new = (
+        {"schema": "git-planner/noise@1", "created_at": f"2026-11-2{day}", "n": day} for day in (1, 2)
+    )
+    assert both_ways(None, old, new) == Merged(new)
+    answers = [{"schema": "git-planner/planning-plan@1", "steps": [each]} for each in "ab"]
+    plans = [
+        plan(task(1, uid * 8), planning_plan=canonical_json.digest(each))
+        for uid, each in zip("ab", answers, strict=True)
+    ]
+    kept = both_ways(None, *answers).document
+    merged = both_ways(None, *plans)
+    assert (merged.conflicts, merged.document["planning_plan"]) == ((), canonical_json.digest(kept))
+
+
+# -- properties ---------------------------------------------------------------------------------------------
+
+TEXTS = st.text("abc", min_size=1, max_size=3)
+EDITS = st.sampled_from(
+    ("title", "status", "note", "evidence", "commit", "scope", "depend", "attempt", "owner", "add", "answer")
+)
+
+
+@st.composite
+def edited(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
+    """The plan after a few edits as clones make them."""
+    found = copy.deepcopy(document)
+    for _ in range(draw(st.integers(0, 4))):
+        what = draw(EDITS)
+        numbers = [int(each["id"][5:]) for each in found["tasks"]]
+        if what == "add" or not numbers:
+            uids = st.integers(0, 20).map("fresh{:08d}".format).filter(lambda uid: uid not in str(found))
+            found["tasks"].append(task(max(numbers, default=0) + 1, draw(uids)))
+            continue
+        _edit(draw, what, draw(st.sampled_from(found["tasks"])), found["tasks"])
+    return found
+
+
+def _edit(draw: st.DrawFn, what: str, one: dict[str, Any], all_: list[dict[str, Any]]) -> None:
+    match what:
+        case "title" | "owner":
+            one[what] = draw(TEXTS)
+        case "status":
+            one["status"] = draw(st.sampled_from(("in_progress", "blocked", "done", "cancelled")))
+        case "note":
+            one["notes"].append(draw(TEXTS))
+        case "evidence":
+            one["evidence"].append(evidence(draw(st.integers(0, 9)), ok=draw(st.booleans())))
+        case "commit":
+            one["commits"].append(draw(st.sampled_from("0123456789abcdef")) * 40)
+        case "scope":
+            one["write_scope"] = draw(st.lists(TEXTS, unique=True, max_size=3))
+        case "depend":
+            other = draw(st.sampled_from(all_))["id"]
+            one["dependencies"] = sorted({*one["dependencies"], other} - {one["id"]})
+        case "attempt":
+            one.update(attempt=one["attempt"] + 1, status="todo", owner=None, run=None)
+        case "answer":
+            one["inputs"].append(question(draw(st.integers(0, 9)), draw(TEXTS)))
+
+
+Forks = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+@st.composite
+def forks(draw: st.DrawFn) -> Forks:
+    """A plan and two versions of it."""
+    base = draw(edited(plan(task(1), task(2))))
+    return base, draw(edited(base)), draw(edited(base))
+
+
+@given(forks())
+def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: Forks) -> None:
+    base, one, other = fork
+    both_ways(base, one, other)
+    both_ways(None, one, other)
+    assert merge(base, one, one) == Merged(one)
+    assert merge(base, base, one) == Merged(one)
+    # What was merged is not merged again.
+    done = merge(base, one, other).document
+    assert merge(one, done, one) == merge(other, other, done) == Merged(done)
+
+
+@given(forks(), st.booleans())
+def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
+    base, one, other = fork
+    found = both_ways(base, one, other, whole=whole)
+    assert found.conflicts == ()
+    merged = {each["uid"]: each for each in found.document["tasks"]}
+    before = {each["uid"]: each["title"] for each in base["tasks"]}
+    assert len({each["id"] for each in merged.values()}) == len(found.document["tasks"])
+    canonical_json.dumps(found.document)
+    for side in (one, other):
+        for each in side["tasks"]:
+            kept = merged[each["uid"]]
+            for field in ("notes", "evidence"):
+                assert [item for item in each[field] if item not in kept[field]] == []
+            said = " ".join([*kept["notes"], kept["title"], before.get(each["uid"], "")])
+            # Of two answers to one question the other one is a note.
+            replies = [item["answer"]["text"] for item in each["inputs"] if item not in kept["inputs"]]
+            assert [text for text in replies if "also answered 'which" not in said or text not in said] == []
+            assert each["title"] in said
+
+
+@given(forks())
+def test_what_is_there_twice_is_told_apart_without_loss(fork: Forks) -> None:
+    _, one, other = fork
+    found = settled({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
+    assert settled({**one, "tasks": [*other["tasks"], *one["tasks"]]}).document["tasks"] == found["tasks"]
+    assert settled(found) == Merged(found)
+    kept = {each["uid"]: each for each in found["tasks"]}
+    assert len(kept) == len({each["id"] for each in found["tasks"]}) == len(found["tasks"])
+    for each in (*one["tasks"], *other["tasks"]):
+        for field in ("notes", "evidence", "commits"):
+            assert [item for item in each[field] if item not in kept[each["uid"]][field]] == []
+        assert each["title"] in " ".join([*kept[each["uid"]]["notes"], kept[each["uid"]]["title"]])
+
+
+@given(forks())
+def test_dependencies_mean_the_tasks_they_meant(fork: Forks) -> None:
+    base, one, other = fork
+    merged = {each["uid"]: each for each in both_ways(base, one, other).document["tasks"]}
+    for side in (one, other):
+        uids = {each["id"]: each["uid"] for each in side["tasks"]}
+        for each in side["tasks"]:
+            ids = merged[each["uid"]]["dependencies"]
+            assert {merged[uids[number]]["id"] for number in each["dependencies"]} <= set(ids)
+
+
+@pytest.mark.parametrize("missing", [None, [], "x", 7])
+def test_a_base_that_is_no_document_is_none(missing: Any) -> None:
+    one, other = plan(task(1, "aaaaaaaa")), plan(task(1, "bbbbbbbb"))
+    assert both_ways(missing, one, other) == both_ways(None, one, other)

@@ -1,0 +1,116 @@
+"""Comparisons summed up: effect, interval, verdict and words; and which records of them lead."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from git_planner import documents
+from git_planner.rules.measuring.verdict import Decision, decide_noisy
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records import row
+from git_planner.rules.records.comparison import Comparison, compared, words, worth
+from git_planner.rules.records.record import Measured, Record, best, from_document
+from git_planner.rules.stats import paired_design
+from git_planner.rules.stats.paired_design import Round
+from git_planner.rules.stats.pairs import Pairs
+from tests.support import samples
+
+WALL = Metric("wall", ("true",), r"(\d+)", None, "ms", "lower", "noisy", 1, 60)
+SCORE = WALL._replace(name="score", unit="points", better="higher")
+TOP = "20261121T000000Z-aaaaaaaa"
+NUMBERS = Pairs(min=4, max=24, alpha=0.5)
+
+
+def rounds(*gains: float) -> list[Round]:
+    """Rounds in which a base of about 100 is this much above the candidate."""
+    return [
+        Round("ABBA", (100 + place, 100 + place - gain, 102 - gain, 102)) for place, gain in enumerate(gains)
+    ]
+
+
+def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> Comparison:
+    """A comparison that went on as long as there were rounds."""
+    plan, all_ = paired_design.schedule(numbers, 1), rounds(*gains)
+    standing = paired_design.standing(plan, all_, metric.better)
+    if standing.ending is None:
+        standing = replace(standing, ending="budget")
+    return compared(metric, TOP, plan, all_, standing)
+
+
+def record(identity: str, verdict: str, value: float, comparison: Comparison | None = None) -> Record:
+    """A record of a plan."""
+    metrics = (Measured("wall", "ms", "lower", (value,), value, 0.0),)
+    kind = "attempt" if comparison else "baseline"
+    fields = {"id": identity, "verdict": verdict, "metrics": metrics, "kind": kind, "comparison": comparison}
+    return samples.RECORD.with_(**fields)
+
+
+def test_a_gain_is_summed_up() -> None:
+    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    assert (done.ending, done.rival, done.number, done.runs) == ("improved", TOP, 1, 28)
+    assert (done.p, done.effect, done.low, done.high) == (2.0**-7, -8.0, -10.0, -6.0)
+    assert done.level is not None
+    assert done.p <= done.level <= done.alpha
+    assert (done.base[:2], done.candidate[:2]) == ((100, 102), (95, 97))
+    assert worth(done, WALL) == "improved"
+    assert words(done, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
+
+
+def test_where_higher_is_better_all_is_turned_round() -> None:
+    done = found(-5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, metric=SCORE)
+    assert (done.ending, done.effect, done.low, done.high) == ("improved", 8.0, 6.0, 10.0)
+
+
+def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
+    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    assert worth(done, WALL._replace(min_gain=8.0)) == "improved"
+    asking = WALL._replace(min_gain=8.5)
+    assert worth(done, asking) == "within_noise"
+    assert words(done, asking).endswith("; less than the smallest gain of 8.5")
+
+
+def test_what_is_clearly_worse_is_worse() -> None:
+    separated = found(-50.0, -51.0, -52.0)
+    assert (separated.ending, separated.low, worth(separated, WALL)) == ("worse", None, "worse")
+    assert words(separated, WALL) == "+51 ms against 102, p 1, 12 runs"
+    slowly = found(*[-0.1 - place / 100 for place in range(12)])
+    assert (slowly.ending, worth(slowly, WALL)) == ("worse", "worse")
+
+
+def test_neither_is_within_noise() -> None:
+    done = found(1.0, -1.5, 1.2, -0.9)
+    assert (done.ending, worth(done, WALL)) == ("futile", "within_noise")
+
+
+def test_the_verdict_stands_only_against_the_best_of_now() -> None:
+    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    own = Measured("wall", "ms", "lower", (94.0,), 94.0, 0.0)
+    top = row.row(record(TOP, "within_noise", 50.0).document())
+    decision = decide_noisy(WALL, own, done, top, same=False)
+    assert decision == Decision("improved", None, 102, -8.0, f"wall 94 ms, {words(done, WALL)}")
+    other = top._replace(id="20261121T000001Z-bbbbbbbb")
+    for case in (
+        decide_noisy(WALL, own, done, other, same=False),
+        decide_noisy(WALL, own, None, top, same=False),
+        decide_noisy(WALL, own, None, top, same=True),
+    ):
+        assert (case.verdict, case.delta) == ("within_noise", None)
+
+
+def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> None:
+    won = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    first = record(TOP, "within_noise", 50.0)
+    second = record("20261121T000001Z-bbbbbbbb", "improved", 94.0, won)
+    stale = record("20261121T000002Z-cccccccc", "improved", 10.0, won)
+    assert best([first, second, stale]) == second
+    assert best(row.row(each.document()) for each in (first, second, stale)) == row.row(second.document())
+
+
+@pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])
+def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
+    done = record(TOP, "improved", 94.0, found(*gains))
+    document = done.document()
+    assert documents.validate("record", document) == []
+    assert from_document(document) == done

@@ -1,0 +1,338 @@
+"""`git plan task` and `git plan lint`: the life of tasks, claims that one of many gets, and kills."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from git_planner.errors import PlannerError
+from git_planner.flows.tasks.claims import Claimant, claim_task, claims, release_task
+from git_planner.flows.tasks.edit import read_tasks
+from git_planner.host.process_identity import Identity, identity
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.timestamps import later
+from tests.support.lab import Lab, Ran
+from tests.support.workshop import workshop
+
+NOW = "2026-11-28T12:00:00Z"
+
+
+def plan(lab: Lab, *argv: str) -> Ran:
+    return lab.run("git-plan", *argv)
+
+
+def task(lab: Lab, *argv: str) -> dict[str, Any]:
+    """The answer of 'git plan task …' as JSON."""
+    ran = plan(lab, "task", *argv, "--json")
+    assert ran.status == 0, ran.out + ran.err
+    found: dict[str, Any] = json.loads(ran.out)
+    return found
+
+
+def error(lab: Lab, *argv: str) -> str:
+    ran = plan(lab, *argv, "--json")
+    assert ran.status != 0, ran.out
+    return str(json.loads(ran.out)["code"])
+
+
+def who(owner: str, **more: Any) -> Claimant:
+    return Claimant(owner, NOW, later(NOW, 3600), **more)
+
+
+@pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\rb", "a\x1b[31m", "a\u2028b", "caf\udce9"])
+def test_a_title_is_a_line_of_text(lab: Lab, title: str) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    before = lab.refs()
+    for argv in (("add", title), ("update", "task_001", "--title", title)):
+        ran = plan(lab, "task", *argv)
+        assert (ran.status, "(E_USAGE)\nhint: " in ran.err) == (2, True), ran.err
+    assert lab.refs() == before
+    assert plan(lab, "task", "add", "one", "--note", "caf\udce9").status == 2
+
+
+def test_a_text_cannot_turn_the_direction_of_a_line(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "see \u202egnp.exe\u2069, \u05d0\u05d1")
+    row = "task_001  todo          see \\u202egnp.exe\\u2069, \u05d0\u05d1\n"
+    assert plan(lab, "task", "list").out == row
+
+
+def test_no_task_waits_for_itself(lab: Lab) -> None:
+    workshop(lab)
+    for number in range(4):
+        task(lab, "add", "one more", *(("--after", f"task_{number}") if number else ()))
+    before = lab.refs()
+    for one, after in (("task_001", "task_001"), ("task_001", "task_004"), ("TASK-2", "task_3")):
+        ran = plan(lab, "task", "update", one, "--after", after)
+        assert (ran.status, " would wait for itself: " in ran.err) == (2, True), ran.err
+    assert "task_002 -> task_003 -> task_002" in ran.err
+    assert lab.refs() == before
+    task(lab, "update", "task_003", "--clear", "dependencies")
+    assert task(lab, "update", "task_002", "--after", "task_003")["task"]["dependencies"] == [
+        "task_001",
+        "task_003",
+    ]
+
+
+def test_the_life_of_a_task(lab: Lab) -> None:
+    workshop(lab)
+    with lab.undisturbed():
+        first = plan(lab, "task", "add", "Make it shorter", "--write-scope", "src/**", "--verify", "true")
+        assert (first.status, first.out) == (0, "task_001  todo          Make it shorter\n"), first.err
+        task(lab, "add", "Say so", "--after", "TASK-1", "--write-scope", "docs/**")
+        assert [each["id"] for each in task(lab, "ready")["tasks"]] == ["task_001"]
+        assert error(lab, "task", "claim", "task_002") == "E_TRANSITION"
+        claimed = task(lab, "claim", "task_1", "--owner", "me")
+        assert (claimed["task"]["status"], claimed["task"]["owner"]) == ("in_progress", "me")
+        assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
+        assert error(lab, "task", "release", "task_001", "--owner", "you") == "E_BUSY"
+        assert task(lab, "ready")["tasks"] == []
+        asked = task(
+            lab, "input", "task_001", "--summary", "How short?", "--detail", "9 or 8", "--by", "agent"
+        )
+        assert asked["task"]["status"] == "needs_input"
+        task(lab, "answer", "task_001", "8", "--by", "planner")
+        handoff = plan(lab, "task", "show", "task_001", "--handoff").out
+        assert (
+            handoff.index("How short?")
+            < handoff.index("- 9 or 8")
+            < handoff.index("8", handoff.index("Answer"))
+        )
+        resumed = task(lab, "resume", "task_001", "--note", "8 it is")
+        assert (resumed["task"]["status"], resumed["task"]["attempt"]) == ("todo", 2)
+        task(lab, "update", "task_001", "--status", "blocked", "--reason", "no compiler")
+        assert task(lab, "show", "task_001")["task"]["reason"] == "no compiler"
+        assert error(lab, "task", "update", "task_001", "--status", "done") == "E_EVIDENCE"
+        assert error(lab, "task", "update", "task_001", "--status", "pending") == "E_USAGE"
+        task(lab, "cancel", "task_002", "--reason", "not needed")
+        listed = plan(lab, "task", "list").out.splitlines()
+    assert listed == [
+        "task_001  blocked       Make it shorter",
+        "task_002  cancelled     Say so (after task_001)",
+    ]
+    assert plan(lab, "validate", "plan/default:.plans/default/plan.json").status == 0
+    lab.fsck()
+
+
+def test_lists_are_added_to_and_cleared(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "x", "--acceptance", "a", "--acceptance", "b")
+    changed = task(lab, "update", "task_1", "--title", "y")
+    assert (changed["task"]["title"], changed["task"]["acceptance"]) == ("y", ["a", "b"])
+    more = task(lab, "update", "task_001", "--acceptance", "c", "--acceptance", "a")
+    assert more["task"]["acceptance"] == ["a", "b", "c"]
+    fresh = task(lab, "update", "task_001", "--clear", "acceptance", "--acceptance", "d")
+    assert fresh["task"]["acceptance"] == ["d"]
+    before = lab.git("rev-parse", "plan/default")
+    task(lab, "update", "task_001", "--acceptance", "d")
+    assert lab.git("rev-parse", "plan/default") == before
+    assert error(lab, "task", "update", "task_001", "--clear", "status") == "E_USAGE"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("add", ""),
+        ("add", "x\x1b[2J"),
+        ("add", "x" * 201),
+        ("add", "x", "--write-scope", "../x"),
+        ("add", "x", "--write-scope", "/etc"),
+        ("add", "x", "--read-scope", "a/.git/config"),
+        ("add", "x", "--verify", "a && b"),
+        ("add", "x", "--verify", "<fill>"),
+        ("add", "x", "--after", "task_009"),
+        ("add", "x", "--after", "../../evil"),
+        ("show", "../../evil"),
+        ("show", "task_009"),
+        ("claim", "task_0"),
+        ("answer", "task_001", "nobody asked"),
+        ("resume", "task_001"),
+        ("list", "--plan", "../../evil"),
+        ("list", "--plan", "nowhere"),
+    ],
+)
+def test_what_is_refused_changes_nothing(lab: Lab, argv: tuple[str, ...]) -> None:
+    workshop(lab)
+    task(lab, "add", "the first")
+    before = lab.refs()
+    ran = plan(lab, "task", *argv, "--json")
+    assert ran.status in (1, 2, 3)
+    assert json.loads(ran.out)["hint"]
+    assert lab.refs() == before
+
+
+def test_lint_tells_faults_overlaps_and_drift(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one", "--write-scope", "src/**", "--verify", "true")
+    task(lab, "add", "two", "--write-scope", "src/size.txt", "--verify", "true")
+    task(lab, "add", "far", "--plan", "other", "--write-scope", "src/*.txt", "--verify", "true")
+    lab.commit("the base moves", {"src/size.txt": "99\n"})
+    ran = plan(lab, "lint")
+    assert (ran.status, ran.out.splitlines()) == (
+        0,
+        [
+            "overlap: task task_001 and task task_002: 'src/**' and 'src/size.txt'",
+            "overlap: task task_001 and task other task_001: 'src/**' and 'src/*.txt'",
+            "overlap: task task_002 and task other task_001: 'src/size.txt' and 'src/*.txt'",
+            f"drift: task_001: changed since {lab.git('rev-parse', 'main~1')[:12]}: src/size.txt",
+            f"drift: task_002: changed since {lab.git('rev-parse', 'main~1')[:12]}: src/size.txt",
+        ],
+    )
+
+
+def test_lint_reads_what_a_hand_broke(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one", "--verify", "true")
+    page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
+    page["tasks"][0] |= {"status": "delegated", "verify": ["pytest"], "dependencies": ["task_002"]}
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", json.dumps(page))
+    found = json.loads(plan(lab, "lint", "--json").out)
+    assert not found["ok"]
+    assert {each["code"] for each in found["faults"]} == {"schema", "status", "verify", "unknown-dependency"}
+    assert error(lab, "task", "list") == "E_SCHEMA"
+    page["tasks"] = [{"id": "task_201"}, {"id": 7}, None, "x"]
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", json.dumps(page))
+    assert "page" in {each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]}
+    lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
+    assert [each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]] == ["json"]
+    assert error(lab, "task", "add", "more") == "E_JSON"
+
+
+def test_a_claim_of_a_dead_process_is_taken_over_and_that_of_a_live_one_is_not(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    alive = identity(program.pid)
+    claim_task(lab.repo, "default", "task_001", who("first", process=alive))
+    late = Claimant("second", later(NOW, 7200), later(NOW, 10800))
+    with pytest.raises(PlannerError, match="claimed by 'first'"):
+        claim_task(lab.repo, "default", "task_001", late)
+    program.communicate(b"\n")
+    done, claim = claim_task(lab.repo, "default", "task_001", late)
+    assert (done.owner, done.attempt, claim.owner) == ("second", 2, "second")
+    assert claims(lab.repo, "default")["task_001"] == claim
+
+
+def test_a_task_that_a_live_process_works_on_is_moved_by_nobody_else(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    claim_task(lab.repo, "default", "task_001", who("agent", process=identity(program.pid)))
+    for argv in (
+        ("resume", "task_001"),
+        ("update", "task_001", "--status", "blocked"),
+        ("input", "task_001", "--summary", "?"),
+    ):
+        assert error(lab, "task", *argv) == "E_BUSY"
+    assert task(lab, "update", "task_001", "--note", "seen")["task"]["status"] == "in_progress"
+    program.communicate(b"\n")
+    assert task(lab, "resume", "task_001")["task"]["attempt"] == 2
+    assert claims(lab.repo, "default") == {}
+
+
+def test_a_persons_claim_ends_with_the_status(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    task(lab, "claim", "task_001")
+    task(lab, "input", "task_001", "--summary", "which?")
+    assert claims(lab.repo, "default") == {}
+
+
+def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    gone = Identity(4_000_000, 1.0, "another boot", "x")
+    _, made = claim_task(lab.repo, "default", "task_001", who("far", process=gone))
+    ref = refnames.claim_ref("default", "task_001")
+    far = canonical_json.dumps({**made.document(), "host": "elsewhere"}).decode()
+    lab.rival(ref, "claim.json", far)
+    with pytest.raises(PlannerError, match="on 'elsewhere'"):
+        claim_task(lab.repo, "default", "task_001", who("near"))
+    lab.rival(ref, "claim.json", far.replace(made.uid, "another0"))
+    release_task(lab.repo, "default", "task_001", owner=None)
+    claim_task(lab.repo, "default", "task_001", who("near"))
+    lab.rival(ref, "claim.json", far.replace("2026-11-28T13", "2026-11-28T11"))
+    assert claim_task(lab.repo, "default", "task_001", who("near"))[0].owner == "near"
+    lab.rival(ref, "claim.json", "no claim at all")
+    release_task(lab.repo, "default", "task_001", owner="anybody")
+    assert read_tasks(lab.repo, "default").task("task_1").status == "todo"
+
+
+RACE = """\
+import sys
+from git_planner.errors import PlannerError
+from git_planner.flows.tasks.claims import Claimant, claim_task
+from git_planner.gitio.repository import open_repository
+got = []
+for number in range(1, 11):
+    try:
+        claim_task(open_repository(), "default", f"task_{number}", Claimant(
+            sys.argv[1], "2026-11-28T12:00:00Z", "2026-11-28T13:00:00Z"))
+        got.append(number)
+    except PlannerError as error:
+        assert error.code == "E_BUSY", error
+print(*got)
+"""
+
+
+def test_of_many_claimants_each_task_gets_one(lab: Lab) -> None:
+    workshop(lab)
+    for number in range(10):
+        task(lab, "add", f"task {number}")
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, f"racer {number}"], stdout=subprocess.PIPE, env=lab.env, cwd=lab.path
+        )
+        for number in range(8)
+    ]
+    got = {each.args[-1]: [int(word) for word in each.communicate()[0].split()] for each in racers}  # type: ignore[index]
+    assert all(each.returncode == 0 for each in racers)
+    assert sorted(number for numbers in got.values() for number in numbers) == list(range(1, 11))
+    owners = {each.number: each.owner for each in read_tasks(lab.repo, "default").tasks}
+    assert owners == {number: racer for racer, numbers in got.items() for number in numbers}
+
+
+def test_a_kill_at_any_call_of_git_leaves_task_and_claim_together(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    for call in range(1, 60):
+        env = lab.crash_after(call, after=call % 2 == 0)
+        ran = lab.spawn("git-plan", "task", "claim", "task_001", "--owner", "me", **env)
+        held = claims(lab.repo, "default")
+        status = read_tasks(lab.repo, "default").task("task_001").status
+        assert (status == "in_progress") == ("task_001" in held)
+        if held:
+            assert task(lab, "release", "task_001", "--owner", "me")["task"]["status"] == "todo"
+        if ran.status == 0:
+            break
+    assert ran.status == 0
+    lab.fsck()
+
+
+def test_five_hundred_tasks_over_several_pages(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "the first")
+    page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
+    one = page["tasks"][0]
+    edits = {}
+    for name, numbers in (
+        ("plan.json", range(1, 201)),
+        ("plan-0002.json", range(201, 401)),
+        ("plan-0003.json", range(401, 501)),
+    ):
+        tasks = [{**one, "id": f"task_{n:03d}", "uid": f"uid{n:05d}"} for n in numbers]
+        edits[f".plans/default/{name}"] = canonical_json.dumps({**page, "tasks": tasks})
+    from git_planner.gitio.store import Message
+
+    lab.store.edit("refs/heads/plan/default", lambda _: edits, Message("many"))
+    assert task(lab, "add", "another")["task"]["id"] == "task_501"
+    task(lab, "update", "task_450", "--title", "changed")
+    changed = lab.git("diff", "--name-only", "plan/default~1", "plan/default")
+    assert changed == ".plans/default/plan-0003.json"
+    assert len(task(lab, "list")["tasks"]) == 501
