@@ -159,7 +159,7 @@ def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message
     if shutil.which(program) is None:
         pytest.skip(f"there is no {program} here")
     (tmp_path / "message").write_text(message)
-    script = f'. "{ROOT}/hooks/follow.sh"; read_message <"$1"; printf %s "$named$naming$reverts"'
+    script = f'. "{ROOT}/hooks/advance_plan.sh"; read_message <"$1"; printf %s "$named$naming$reverts"'
     words = [program, *more, "-c", script, "sh", str(tmp_path / "message")]
     ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, found, "")

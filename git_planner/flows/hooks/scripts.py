@@ -27,12 +27,19 @@ MARK = b"#!/bin/sh\n# git-planner hook"
 
 # hook -> its shell texts in hooks/. A hook of ours runs, then the one that the repository had.
 OURS = {
-    "pre-commit": ("world", "ask", "harmless", "guard"),
-    "pre-merge-commit": ("world", "ask", "harmless", "guard"),
-    "commit-msg": ("world", "ask", "follow", "advance"),
-    "post-merge": ("world", "ask", "follow", "advance"),
-    "post-rewrite": ("world", "ask", "follow", "advance"),
-    "reference-transaction": ("world", "moves", "ask", "follow", "harmless", "transaction"),
+    "pre-commit": ("chain", "run_git_and_python", "guard_fast_path", "pre_commit"),
+    "pre-merge-commit": ("chain", "run_git_and_python", "guard_fast_path", "pre_commit"),
+    "commit-msg": ("chain", "run_git_and_python", "advance_plan", "message_and_post_hooks"),
+    "post-merge": ("chain", "run_git_and_python", "advance_plan", "message_and_post_hooks"),
+    "post-rewrite": ("chain", "run_git_and_python", "advance_plan", "message_and_post_hooks"),
+    "reference-transaction": (
+        "chain",
+        "ref_update_filter",
+        "run_git_and_python",
+        "advance_plan",
+        "guard_fast_path",
+        "reference_transaction",
+    ),
 }
 # What the pre-commit framework has to be installed for.
 FRAMEWORK = ("pre-commit", "pre-merge-commit")
@@ -133,7 +140,10 @@ class Setting:
             (
                 MARK + f" '{name}', {how}\n".encode(),
                 os.fsencode(lines),
-                *(texts.joinpath(f"{part}.sh").read_bytes() for part in OURS.get(name, ("world", "pass"))),
+                *(
+                    texts.joinpath(f"{part}.sh").read_bytes()
+                    for part in OURS.get(name, ("chain", "pass_through"))
+                ),
             )
         )
 
