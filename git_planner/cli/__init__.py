@@ -31,7 +31,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "task": ("git_planner.cli.git_plan.task.commands", "task", "Add, claim, move and look at tasks."),
         "delegate": ("git_planner.cli.git_plan.delegate", "delegate", "Give ready tasks to agents."),
         "doctor": (
-            "git_planner.cli.git_plan.delegate",
+            "git_planner.cli.git_plan.runs",
             "doctor",
             "Say what agents do, and end or repeat it.",
         ),

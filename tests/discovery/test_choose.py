@@ -14,7 +14,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.discovery.choose import choose
 from git_planner.flows.discovery.critique import CritiqueOptions, critique
 from git_planner.flows.discovery.options import take, write_template
-from git_planner.flows.planning.campaign import PlanOptions, read_plan
+from git_planner.flows.planning.campaign import PlanOptions
+from git_planner.flows.plans.plan_document import read_plan
 from tests.discovery.scripted_agents import markdown, option, review, scripted, shown
 from tests.support.lab import Lab
 from tests.support.workshop import workshop

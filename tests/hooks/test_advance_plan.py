@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.hooks import install
+from git_planner.flows.hooks.scripts import KEPT
 from tests.hooks.hooked_repository import hook
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
@@ -57,7 +58,7 @@ def test_beside_theirs(lab: Lab, ordinary: bool, branch: str) -> None:
 
 
 def _kept(lab: Lab) -> Path:
-    return lab.path / ".git/hooks" / ("commit-msg" + install.KEPT)
+    return lab.path / ".git/hooks" / ("commit-msg" + KEPT)
 
 
 def test_in_a_linked_worktree(lab: Lab) -> None:

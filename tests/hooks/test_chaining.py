@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.hooks import install
+from git_planner.flows.hooks.status import hook_status
 from tests.hooks.hooked_repository import ITERATION, guarded_lab, hook, hooks_started, refusal
 from tests.support.lab import Lab
 
@@ -113,7 +114,7 @@ def test_husky(lab: Lab) -> None:
     guarded_lab(lab, install=False)
     lab.git("config", "core.hooksPath", ".husky/_")
     install.install(lab.repo)
-    assert [each.code for each in install.status(lab.repo).findings] == ["hooks-partly"]
+    assert [each.code for each in hook_status(lab.repo).findings] == ["hooks-partly"]
     place = _worktree_with_husky(lab)
     for branch, where in (("main", lab.path), (ITERATION, lab.path), ("iter/0002-b", place)):
         if where == lab.path:
@@ -154,7 +155,7 @@ def test_lefthook(lab: Lab) -> None:
     os.utime(lab.path / "lefthook.yml", (1_700_000_000, 1_700_000_000))
     assert lab.run_program("lefthook", "install").status == 0
     guarded_lab(lab)
-    assert install.status(lab.repo).findings == ()
+    assert hook_status(lab.repo).findings == ()
     lab.git("init", "-q", "--bare", str(lab.root / "remote"))
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
@@ -216,7 +217,7 @@ def test_the_framework_installed_later(lab: Lab) -> None:
     lab.env["PRE_COMMIT_HOME"] = str(lab.root / "cache")
     assert lab.run_program("pre-commit", "install").status == 0
     # A hook of ours looks for theirs when it runs, so nothing needs to be done for this one.
-    assert install.status(lab.repo).findings == ()
+    assert hook_status(lab.repo).findings == ()
     lab.git("checkout", "-q", ITERATION)
     lab.git("checkout", "-q", "main", "--", ".pre-commit-config.yaml")
     assert "pre-commit framework" in lab.run_git("commit", "-m", "x").err

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
+from git_planner.flows.hooks.status import hook_status
 from tests.hooks.hooked_repository import ITERATION, guarded_lab, hook, refusal, tree_bytes
 from tests.support.lab import Lab
 
 
 def codes(lab: Lab) -> list[tuple[str, str]]:
-    return [(finding.severity, finding.code) for finding in install.status(lab.repo).findings]
+    return [(finding.severity, finding.code) for finding in hook_status(lab.repo).findings]
 
 
 def a_file(lab: Lab) -> Path:
@@ -99,7 +100,7 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         install.install(lab.repo, ordinary=True)
     assert (caught.value.code, str(shared) in caught.value.message) == ("E_HOOKS", True)
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert tree_bytes(shared) == before
     with other.entered():
         assert codes(other) == [("warning", "hooks-partly")]
@@ -111,7 +112,7 @@ def test_a_missing_hooks_folder_elsewhere_is_not_made(lab: Lab) -> None:
     install.install(lab.repo)
     assert not (lab.root / "shared").exists()
     (lab.root / "shared").mkdir()
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert (lab.root / "shared").is_dir()
 
 

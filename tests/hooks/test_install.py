@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
+from git_planner.flows.hooks.status import hook_status
+from git_planner.flows.hooks.uninstall import Removed
 from tests.hooks.hooked_repository import guarded_lab, hook, refusal, tree_bytes
 from tests.support.lab import Lab
 
@@ -38,7 +40,7 @@ CONFIGS = {
 
 
 def codes(lab: Lab) -> list[str]:
-    return [finding.code for finding in install.status(lab.repo).findings]
+    return [finding.code for finding in hook_status(lab.repo).findings]
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -51,9 +53,9 @@ def test_no_trace(lab: Lab, config: str) -> None:
     assert not install.install(lab.repo).changed
     assert tree_bytes(lab.path / ".git") == installed
     assert codes(lab) == []
-    assert install.uninstall(lab.repo) == install.Removed(True, ())
+    assert uninstall.uninstall(lab.repo) == Removed(True, ())
     assert tree_bytes(lab.path / ".git") == before
-    assert install.uninstall(lab.repo) == install.Removed(False, ())
+    assert uninstall.uninstall(lab.repo) == Removed(False, ())
 
 
 def test_no_trace_after_use(lab: Lab) -> None:
@@ -64,7 +66,7 @@ def test_no_trace_after_use(lab: Lab) -> None:
     lab.git("add", "tests")
     assert lab.run_git("commit", "-m", "no").status == 1
     lab.git("rm", "-q", "-f", "tests/new")
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -87,7 +89,7 @@ def test_later_edits_of_the_configuration_stay(lab: Lab) -> None:
     install.install(lab.repo)
     lab.git("config", "user.name", "Somebody")
     lab.git("config", "--add", "includeIf.onbranch:iter/**.path", "mine.inc")
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     after = config.read_text()
     assert (
         after == before + '\n[includeIf "onbranch:iter/**"]\n\tpath = mine.inc\n[user]\n\tname = Somebody\n'
@@ -100,7 +102,7 @@ def test_a_section_after_the_block_stays_apart(lab: Lab) -> None:
     before = config.read_text()
     install.install(lab.repo)
     lab.git("config", "user.name", "Somebody")
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert config.read_text() == before + "\n[user]\n\tname = Somebody\n"
 
 
@@ -132,7 +134,7 @@ def test_a_hooks_path_of_the_repository(lab: Lab, when: str) -> None:
     (lab.path / "tests/run.sh").write_text("")
     lab.git("add", "tests")
     assert lab.run_git("commit", "-q", "-m", "no").err == refusal("changed: tests/run.sh")
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert lab.run_git("commit", "-q", "-m", "yes").err == "theirs\n"
 
 
@@ -141,7 +143,7 @@ def test_a_global_hooks_path(lab: Lab) -> None:
     hook(theirs / "pre-commit", "echo global >&2")
     lab.git("config", "--global", "core.hooksPath", str(theirs))
     guarded_lab(lab)
-    assert install.status(lab.repo).theirs == str(theirs)
+    assert hook_status(lab.repo).theirs == str(theirs)
     assert codes(lab) == ["hooks-partly"]
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "yes").err == "global\n"
     with pytest.raises(PlannerError) as caught:
@@ -156,7 +158,7 @@ def test_a_hooks_path_of_a_worktree_wins_and_is_told(lab: Lab) -> None:
     place = lab.worktree("other", "iter/0002-b")
     lab.git("config", "extensions.worktreeConfig", "true")
     lab.git("config", "--worktree", "core.hooksPath", "/elsewhere", cwd=place)
-    (finding,) = install.status(lab.repo).findings
+    (finding,) = hook_status(lab.repo).findings
     assert (finding.severity, finding.code, finding.target) == ("error", "hooks-overridden", str(place))
     lab.git("config", "--worktree", "--unset", "core.hooksPath", cwd=place)
     assert codes(lab) == []
@@ -177,7 +179,7 @@ def test_changed_and_missing_hooks_are_told(lab: Lab) -> None:
     (folder / "pre-commit").write_text("#!/bin/sh\n")
     (folder / "pre-merge-commit").chmod(0o644)
     (folder / "pre-push").unlink()
-    (finding,) = install.status(lab.repo).findings
+    (finding,) = hook_status(lab.repo).findings
     assert (finding.code, finding.message) == (
         "hooks-changed",
         "hooks were changed after they were installed: 'pre-commit', 'pre-merge-commit', 'pre-push'",
@@ -237,7 +239,7 @@ def test_odd_folders(tmp_path: Path, name: str) -> None:
         place = lab.worktree("beside", "iter/0002-b")
         (place / "tests/run.sh").write_text("")
         assert lab.run_git("commit", "-a", "-m", "no", cwd=place).status == 1
-        install.uninstall(lab.repo)
+        uninstall.uninstall(lab.repo)
     assert not list(tmp_path.rglob("owned"))
 
 
@@ -256,7 +258,7 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
         said = refusal("changed: tests/run.sh", branch="iter/0002-b")
         assert bare.run_git("commit", "-m", "no", cwd=place).err == said
         bare.git("worktree", "remove", "--force", str(place))
-        install.uninstall(bare.repo)
+        uninstall.uninstall(bare.repo)
         after = tree_bytes(bare.path)
         assert after == before
 
@@ -300,7 +302,7 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     assert lab.run_git("commit", "-m", "no").err == "theirs: 0\n"
     lab.git("checkout", "-q", "iter/0001-next")
     lab.git("restore", "--staged", "--worktree", "tests")
-    assert install.uninstall(lab.repo) == install.Removed(True, ())
+    assert uninstall.uninstall(lab.repo) == Removed(True, ())
     after = tree_bytes(lab.path / ".git")
     assert {**after, "index": b""} == {**before, "index": b""}
 
@@ -310,7 +312,7 @@ def test_ordinary_without_a_hooks_folder(lab: Lab) -> None:
         sample.unlink()
     (lab.path / ".git/hooks").rmdir()
     guarded_lab(lab, ordinary=True)
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert not (lab.path / ".git/hooks").exists()
 
 
@@ -324,7 +326,7 @@ def test_from_one_place_to_the_other(lab: Lab) -> None:
     install.install(lab.repo, ordinary=True)
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "theirs\n"
     assert codes(lab) == []
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -363,7 +365,7 @@ def test_ordinary_without_its_manifest(lab: Lab) -> None:
     before = tree_bytes(lab.path / ".git")
     install.install(lab.repo, ordinary=True)
     (lab.path / ".git/planner/hooks.json").unlink()
-    assert install.uninstall(lab.repo) == install.Removed(True, ())
+    assert uninstall.uninstall(lab.repo) == Removed(True, ())
     assert tree_bytes(lab.path / ".git") == before
 
 
@@ -373,6 +375,6 @@ def test_ordinary_below_a_framework_installed_later(lab: Lab) -> None:
     lab.env["PRE_COMMIT_HOME"] = str(lab.root / "cache")
     (lab.path / ".pre-commit-config.yaml").write_text("repos: []\n")
     assert lab.run_program("pre-commit", "install").status == 0
-    assert install.uninstall(lab.repo) == install.Removed(True, ())
+    assert uninstall.uninstall(lab.repo) == Removed(True, ())
     assert (lab.path / ".git/hooks/pre-commit.legacy").read_text() == "#!/bin/sh\necho theirs\n"
     assert "File generated by pre-commit" in theirs.read_text()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
+from git_planner.flows.hooks.status import hook_status
+from git_planner.flows.hooks.uninstall import Removed
 from tests.hooks.hooked_repository import guarded_lab, hook, tree_bytes
 from tests.support.lab import Lab
 
@@ -65,8 +67,8 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
             break
         if again:
             install.install(lab.repo, ordinary=ordinary)
-            assert [each.code for each in install.status(lab.repo).findings] == []
-        assert install.uninstall(lab.repo) == install.Removed(True, ()) or steps == 0
+            assert [each.code for each in hook_status(lab.repo).findings] == []
+        assert uninstall.uninstall(lab.repo) == Removed(True, ()) or steps == 0
         assert without_drafts(folder) == before, steps
 
 
@@ -75,5 +77,5 @@ def test_a_hook_that_was_put_aside_and_not_replaced_comes_back(lab: Lab) -> None
     before = tree_bytes(theirs.parent)
     install.install(lab.repo, ordinary=True)
     theirs.unlink()
-    assert install.uninstall(lab.repo) == install.Removed(True, ())
+    assert uninstall.uninstall(lab.repo) == Removed(True, ())
     assert tree_bytes(theirs.parent) == before

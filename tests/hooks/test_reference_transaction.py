@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import uninstall
 from tests.hooks.hooked_repository import ITERATION, begun, guarded_lab, hook
 from tests.support.lab import Lab
 
@@ -122,7 +122,7 @@ def test_a_hook_that_was_there_goes_on(lab: Lab, ordinary: bool) -> None:
             moved = f"{old} {new} HEAD\n{old} {new} refs/heads/{branch}\n"
             said[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
         assert said == {"main": True, ITERATION: True}
-        install.uninstall(lab.repo)
+        uninstall.uninstall(lab.repo)
         assert theirs.read_text() == text
 
 

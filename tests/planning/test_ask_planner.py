@@ -18,7 +18,8 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
-from git_planner.flows.planning.campaign import PlanOptions, read_plan
+from git_planner.flows.planning.campaign import PlanOptions
+from git_planner.flows.plans.plan_document import read_plan
 from git_planner.rules.documents import canonical_json
 from tests.support.lab import Lab
 from tests.support.workshop import POLICY, directive, planning_plan, workshop

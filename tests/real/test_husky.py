@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
 from tests.hooks.hooked_repository import ITERATION, guarded_lab, refusal
 from tests.real.conftest import fetched
 from tests.support.lab import Lab
@@ -31,7 +31,7 @@ def test_husky_runs_beside_ours(lab: Lab) -> None:
     done = lab.run_git("commit", "-m", "no")
     assert (done.status, done.err) == (1, refusal("changed: tests/run.sh"))
     lab.git("restore", "--staged", "--worktree", "tests")
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     assert lab.git("config", "core.hooksPath") == ".husky/_"
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
     assert (done.status, done.out + done.err) == (0, f"husky on {ITERATION}\n")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.iterations.iterate import Options, iterate
 from git_planner.flows.records.ledger import ledger
 from git_planner.flows.records.record import record
@@ -27,7 +27,7 @@ EVEN = TEST + "\n    def test_is_no_60(self):\n        self.assertNotEqual(VALUE
 
 def attempted(lab: Lab, number: int, value: int, base: str = "main") -> str:
     """An iteration with one commit, its start written without hooks; they are there for all that follows."""
-    install.uninstall(lab.repo)
+    uninstall.uninstall(lab.repo)
     commit = attempt(lab, number, value, base)
     install.install(lab.repo)
     return commit

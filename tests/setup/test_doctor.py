@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.setup import doctor
 from git_planner.flows.sharing import merge_driver
 from tests.hooks.hooked_repository import hook
@@ -201,12 +201,12 @@ def test_hooks_that_were_changed(healthy: Lab) -> None:
     folder = healthy.path / ".git/planner/hooks"
     (folder / "pre-commit").unlink()
     assert found(healthy) == [("error", "hooks-changed", str(folder))]
-    install.uninstall(healthy.repo)
+    uninstall.uninstall(healthy.repo)
     assert found(healthy) == [("error", "hooks-absent", str(healthy.path / ".git"))]
 
 
 def test_the_framework_instead_of_native_hooks(healthy: Lab) -> None:
-    install.uninstall(healthy.repo)
+    uninstall.uninstall(healthy.repo)
     config = healthy.path / ".pre-commit-config.yaml"
     config.write_text("repos: [{repo: x, rev: v1, hooks: [{id: planner-guard}]}]\n")
     assert found(healthy) == [

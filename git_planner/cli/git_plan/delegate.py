@@ -14,7 +14,7 @@ from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.delegation.delegate import Delegated
-    from git_planner.flows.delegation.inspect_runs import Examined, Finding
+
 
 IMPLEMENTERS = ("codex", "command", "patches")
 APPROVALS = ("never", "untrusted", "on-failure", "on-request")
@@ -79,37 +79,6 @@ def delegate(*, remote: str | None, no_remote: bool, as_json: bool, **given: Any
     return done.exit
 
 
-@click.command()
-@click.option("--run", "run_id", metavar="RUN", help="This run, in full.")
-@click.option("--end", "is_end", is_flag=True, help="End its agent, once it is sure that it is the agent.")
-@click.option("--rerun", is_flag=True, help="Put its task back to work, and say how to delegate it again.")
-@plan_option
-@json_option
-def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, as_json: bool) -> int:
-    """Say what agents do: since when, their last words, and whether they are alive.
-
-    A run is 'alive', 'stalled' (no sign of life any more), 'dead' (its delegator is gone) or 'ended'.
-    """
-    from git_planner.flows.delegation import inspect_runs as flow
-
-    repo = open_repository()
-    if (is_end or rerun) and run_id is None:
-        raise click.UsageError("'--end' and '--rerun' need '--run'")
-    if run_id is not None and is_end:
-        found = flow.end(repo, run_id, tell)
-        found = flow.again(repo, run_id, tell) if rerun else found
-    elif run_id is not None and rerun:
-        found = flow.again(repo, run_id, tell)
-    else:
-        found = flow.examine(repo, plan, run_id)
-    if as_json:
-        emit(found.document())
-    else:
-        for line in _found(found, full=run_id is not None):
-            say(line)
-    return found.exit
-
-
 def _lines(done: Delegated, *, dry_run: bool) -> Iterator[str]:
     for fault in done.faults:
         yield f"{fault.severity}: {fault.task or done.plan}: {fault.words}"
@@ -124,30 +93,3 @@ def _lines(done: Delegated, *, dry_run: bool) -> Iterator[str]:
         yield f"{name}: skipped: {reason}"
     if not (done.faults or done.would or done.runs or done.skipped):
         yield f"no task of the plan '{done.plan}' {'would be begun' if dry_run else 'is ready'}"
-
-
-def _found(found: Examined, *, full: bool) -> Iterator[str]:
-    if not found.findings:
-        yield "no agent has worked on a task here yet"
-    for each in found.findings:
-        yield from _finding(each, full=full)
-    if found.ended:
-        yield f"ended: {', '.join(map(str, found.ended))}"
-    if found.again:
-        yield f"run it again: {found.again}"
-
-
-def _finding(each: Finding, *, full: bool) -> Iterator[str]:
-    run = each.run
-    outcome = f", {run.outcome}" if run.outcome else ""
-    yield f"{run.run}  {each.verdict}{outcome}  {run.plan} {run.task}  {run.agent} since {run.started_at}"
-    if full or each.verdict != "ended":
-        pid = run.process.pid if run.process else "?"
-        yield f"  delegator {pid} on '{run.host}', last heartbeat {each.beat or 'never'}"
-        yield f"  agent's processes: {', '.join(map(str, each.agent)) or 'none'}"
-        yield f"  worktree {run.worktree or 'not made'}, logs in {each.folder}"
-        yield from (f"  | {line}" for line in each.words)
-    if full and run.reason:
-        yield f"  reason: {run.reason}"
-    if each.resume and (full or each.verdict != "ended"):
-        yield f"  go on by hand: {each.resume}"

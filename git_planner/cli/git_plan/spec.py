@@ -14,7 +14,7 @@ from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.specs.compile import Compiled
-    from git_planner.flows.specs.validate import Written
+    from git_planner.flows.specs.scaffold import Written
 
 _SHOWN = 40
 _from_option = click.option(
@@ -32,7 +32,7 @@ def spec() -> None:
 @json_option
 def init(*, force: bool, as_json: bool) -> int:
     """Make 'openspec/' with the project's file to fill in; what is there already stays."""
-    from git_planner.flows.specs.validate import initialise
+    from git_planner.flows.specs.scaffold import initialise
 
     written = initialise(open_repository(), force=force)
     _show_written(written, as_json)
@@ -47,7 +47,7 @@ def init(*, force: bool, as_json: bool) -> int:
 @json_option
 def propose(*, change: str, force: bool, as_json: bool) -> int:
     """Make the proposal, the tasks and the design of CHANGE to fill in; what is there already stays."""
-    from git_planner.flows.specs.validate import propose as run
+    from git_planner.flows.specs.scaffold import propose as run
 
     written = run(open_repository(), change, force=force)
     _show_written(written, as_json)

@@ -103,7 +103,7 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
 @json_option
 def ci(where: str, write: bool, as_json: bool) -> int:
     """Print the template of a workflow that runs the checks, or of a server's pre-receive hook."""
-    from git_planner.flows.guard.propose import template
+    from git_planner.flows.guard.ci_templates import template
 
     made = template(open_repository() if write else None, where)
     if as_json:

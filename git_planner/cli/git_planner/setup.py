@@ -85,7 +85,7 @@ def uninstall(as_json: bool) -> int:
 @json_option
 def status(as_json: bool) -> int:
     """Look whether the hooks are there, unchanged and in force; exit status 1 when not."""
-    from git_planner.flows.hooks.install import status as run
+    from git_planner.flows.hooks.status import hook_status as run
 
     seen = run(open_repository())
     if as_json:

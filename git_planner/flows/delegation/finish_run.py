@@ -16,6 +16,7 @@ from git_planner.flows.delegation import agent_result
 from git_planner.flows.iterations.agent_changes import UNREADABLE, Leavings, Work, shortened, subject
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
+from git_planner.flows.runs.inspect import thread_of
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import claim_on
 from git_planner.flows.tasks.edit import message, read_tasks, task_of
@@ -74,7 +75,7 @@ def conclude(repo: Repository, run: Run, task: Task, ending: Ending) -> Run:
         commit=end.commit,
         kept=end.kept,
         error=ending.error,
-        thread=ending.thread or store.thread_of(repo, run),
+        thread=ending.thread or thread_of(repo, run),
         argv=ending.argv,
     )
 

@@ -13,12 +13,12 @@ from git_planner.flows.delegation.finish_run import Ending, conclude
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
+from git_planner.flows.runs.recover import abandoned, cause, end_remains
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import Claim, claim_on, claims
 from git_planner.flows.tasks.edit import message, read_tasks, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
-from git_planner.host import process_identity
 from git_planner.rules import refnames
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
@@ -50,9 +50,8 @@ def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
                 tell(f"{claim.task}: put back, its delegator died before it began")
             continue
         done += _recovered(repo, claim, run, tell)
-    for run in store.listing(repo, plan):
-        if run.ended_at is None and not run.far and not run.delegated:
-            done += _forgotten(repo, run, tell)
+    for run in abandoned(repo, plan):
+        done += _forgotten(repo, run, tell)
     return tuple(done)
 
 
@@ -86,9 +85,9 @@ def _recovered(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run
             now = store.load(store.folder(repo, run.run))
             if now is None or now.ended_at is not None:
                 return []
-            _end(repo, now, tell)
+            end_remains(repo, now, tell)
             task = read_tasks(repo, run.plan).task(run.task)
-            done = conclude(repo, now, task, Ending("lost", _why(now)))
+            done = conclude(repo, now, task, Ending("lost", cause(now)))
     except PlannerError as error:
         if error.code != "E_BUSY":
             raise
@@ -101,23 +100,11 @@ def _forgotten(repo: Repository, run: Run, tell: Tell) -> list[Run]:
     """A run without a claim: it was brought to its end but for its own folder, or the task was moved on."""
     try:
         with process_lock.held(repo, run.iteration):
-            _end(repo, run, tell)
+            end_remains(repo, run, tell)
             task = read_tasks(repo, run.plan).task(run.task)
             own = (task.run, task.attempt) == (run.run, run.attempt)
-            return [store.ended(repo, run, outcome=task.status if own else "stale", reason=_why(run))]
+            return [store.ended(repo, run, outcome=task.status if own else "stale", reason=cause(run))]
     except PlannerError as error:
         if error.code not in ("E_BUSY", "E_UNKNOWN_TASK", "E_NO_PLAN"):
             raise
         return []
-
-
-def _end(repo: Repository, run: Run, tell: Tell) -> None:
-    ended = store.end_agent(repo, run)
-    if ended:
-        tell(f"{run.task}: ended what was left of the agent: {', '.join(map(str, ended))}")
-
-
-def _why(run: Run) -> str:
-    if run.process is not None and run.process.boot != process_identity.boot():
-        return "the machine was restarted during its run"
-    return "its delegator died during its run"

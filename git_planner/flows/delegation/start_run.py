@@ -15,12 +15,13 @@ from git_planner.flows.planning.ask_planner import state_commit
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.claims import Begin, Claim, Claimant, claim_of, claim_task, here
+from git_planner.flows.tasks.claims import Begin, Claim, Claimant, claim_of, claim_task
 from git_planner.flows.tasks.edit import Tasks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step
 from git_planner.host import process_identity
+from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 from git_planner.rules.delegation.task_prompt import directive_of
 from git_planner.rules.documents import canonical_json
@@ -222,7 +223,7 @@ def _run(wish: Intent, task: Task, terms: Terms, state: State) -> Run:
         base=state.base,
         branch=state.branch,
         start=state.base,
-        host=here(),
+        host=host_name(),
         process=wish.who.process,
         agent=terms.implementer.name,
         model=terms.settings.implementer_model,

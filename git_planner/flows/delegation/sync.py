@@ -8,8 +8,8 @@ from typing import Any
 from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.delegation.recover import recover
-from git_planner.flows.planning.campaign import plan_edits, plan_in
 from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.plan_document import plan_edits, plan_in
 from git_planner.flows.records.ledger import Rows, find
 from git_planner.flows.tasks.edit import message
 from git_planner.flows.tasks.follow_branch import Advanced, Prove, advance_plan

@@ -20,7 +20,8 @@ from git_planner.flows.delegation.start_run import Begun, Terms
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.iterate import place_for
 from git_planner.flows.runs import store
-from git_planner.flows.runs.store import OUT, RESULT, Pulse, Run
+from git_planner.flows.runs.heartbeat import Pulse
+from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository

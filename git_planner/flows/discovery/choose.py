@@ -10,7 +10,8 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.options import read_options
 from git_planner.flows.discovery.plan_folder import CHOICE, OPTIONS, REVIEWS, Desk, open_desk
-from git_planner.flows.planning.campaign import PlanOptions, plan_edits, plan_now, read_plan
+from git_planner.flows.planning.campaign import PlanOptions, plan_now
+from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign, plan_edits, plan_now
+from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign, plan_now
+from git_planner.flows.plans.plan_document import plan_edits
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames

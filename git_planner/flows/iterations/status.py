@@ -10,10 +10,10 @@ from typing import Any
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.list_iterations import Iteration, survey
-from git_planner.flows.planning.campaign import read_plan
 from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import lenient
+from git_planner.flows.plans.plan_document import read_plan
 from git_planner.flows.records.ledger import ledger
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames

@@ -18,19 +18,11 @@ from git_planner.agents.contract import Answer, AnswerKind, Planner, Request, Te
 from git_planner.agents.prompts import prompt
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.campaign import (
-    Campaign,
-    Goal,
-    PlanOptions,
-    chosen,
-    open_campaign,
-    plan_edits,
-    plan_now,
-    read_plan,
-)
+from git_planner.flows.planning.campaign import Campaign, Goal, PlanOptions, chosen, open_campaign, plan_now
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import ledger
 from git_planner.gitio import export

@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner import documents, redact
+from git_planner import documents
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.packet import Wish
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.page_store import Pages, check_single
+from git_planner.flows.plans.plan_document import plan_in, read_plan
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Snapshot, Store
-from git_planner.rules import refnames
-from git_planner.rules.documents import canonical_json
+from git_planner.gitio.store import Snapshot
 from git_planner.rules.planning import packet as packets
-from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 
 Goal = Literal["best", "threshold"]
@@ -103,38 +100,6 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
         document = {**document, "goal": options.goal_text}
     documents.check("plan", document, f"the plan '{plan}'")
     return Campaign(plan, base, goal, options.threshold if goal == "threshold" else None, document, options)
-
-
-def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
-    """A plan's document with all its tasks; None when there is no such plan yet.
-
-    Raises:
-        PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
-    """
-    with repo.git.batch() as batch:
-        return plan_in(repo, Store(repo).snapshot(refnames.plan_ref(plan), batch), plan)
-
-
-def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
-    """A plan's document on a snapshot of its branch; None when it holds none."""
-    found = Pages(repo, plan).read(seen)
-    return plans.joined(found) if pages.FIRST in found else None
-
-
-def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None]:
-    """The files of a plan's document.
-
-    Raises:
-        PlannerError: E_MERGE when two of its tasks have one number; E_SCHEMA.
-    """
-    check_single(document, plan)
-    folder = refnames.plan_dir(plan)
-    edits: dict[str, bytes | None] = {}
-    for name, page in plans.paged(document).items():
-        masked = redact.document(page)
-        documents.check("plan", masked, f"{folder}/{name}")
-        edits[f"{folder}/{name}"] = canonical_json.dumps(masked)
-    return edits
 
 
 def plan_now(repo: Repository, seen: Snapshot, campaign: Campaign) -> dict[str, Any]:

@@ -11,28 +11,23 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file, redact
-from git_planner.agents.run_program import PROCESS, STDERR, STDOUT
-from git_planner.flows.tasks.claim_refs import here
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
+from git_planner.host.machine import host_name
 from git_planner.host.process_identity import Identity
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
-from git_planner.rules.timestamps import between, written
+from git_planner.rules.timestamps import written
 
-META, HEARTBEAT, OUT, RESULT = "meta.json", "heartbeat.json", "out", "result.json"
+META, OUT, RESULT = "meta.json", "out", "result.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,32}")
-# A heart that missed so many beats does not beat.
-_MISSED = 4
-_TAIL = 64 * 1024
-_HEAD = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,45 +80,12 @@ class Run:
     @property
     def delegated(self) -> bool:
         """Whether its delegator, a process of this machine, still runs."""
-        return self.host == here() and self.process is not None and process_identity.alive(self.process)
+        return self.host == host_name() and self.process is not None and process_identity.alive(self.process)
 
     @property
     def far(self) -> bool:
         """Whether its processes cannot be seen from here."""
-        return self.host != here()
-
-
-class Pulse:
-    """Writes the heartbeat of a run, every so many seconds, for as long as it is called often enough.
-
-    Args:
-        folder: the run's folder.
-        run: the run.
-        stop: whether somebody wants the agent to end.
-    """
-
-    def __init__(self, folder: Path, run: Run, stop: Callable[[], bool]) -> None:
-        self._folder, self._run, self._stop = folder, run, stop
-        self._due = time.monotonic()
-
-    def __call__(self) -> None:
-        """Beat when it is time to.
-
-        Raises:
-            KeyboardInterrupt: the agent has to end.
-        """
-        if self._stop():
-            raise KeyboardInterrupt
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + self._run.interval
-            beat = {
-                "schema": "git-planner/heartbeat@1",
-                "at": written(time.time()),
-                "run": self._run.run,
-                "task": self._run.task,
-                "pid": os.getpid(),
-            }
-            write(self._folder / HEARTBEAT, beat)
+        return self.host != host_name()
 
 
 def folder(repo: Repository, run_id: str) -> Path:
@@ -171,63 +133,6 @@ def listing(repo: Repository, plan: str | None = None) -> list[Run]:
     names = sorted(each for each in os.listdir(top) if is_run_id(each)) if top.is_dir() else []
     found = filter(None, (load(top / name) for name in names))
     return [each for each in found if plan in (None, each.plan)]
-
-
-def verdict(repo: Repository, run: Run) -> str:
-    """'ended', 'alive', 'stalled' (its delegator lives, its heart does not beat) or 'dead'."""
-    if run.ended_at is not None:
-        return "ended"
-    if not run.far and not run.delegated:
-        return "dead"
-    beat = last_beat(repo, run) or run.started_at
-    old = between(beat, written(time.time())) > max(_MISSED * run.interval, 5.0)
-    return "stalled" if old and last_beat(repo, run) is not None else "alive"
-
-
-def last_beat(repo: Repository, run: Run) -> str | None:
-    """When a run's heart beat last."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        at = json.loads((folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
-        between(at, at)
-        return str(at)
-    return None
-
-
-def agent_of(repo: Repository, run: Run) -> Identity | None:
-    """The process of a run's agent, as it was noted when it was started; None when it has ended."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return process_identity.identity_from(json.loads((folder(repo, run.run) / PROCESS).read_bytes()))
-    return None
-
-
-def end_agent(repo: Repository, run: Run) -> list[int]:
-    """End a run's agent and all that it started, after checking that they are; return their numbers."""
-    who = agent_of(repo, run)
-    return process_identity.end(who) if who is not None and not run.far else []
-
-
-def last_words(repo: Repository, run: Run, most: int = 10) -> list[str]:
-    """The last lines that a run's agent has printed."""
-    found: list[str] = []
-    for name in (STDERR, STDOUT):
-        with suppress(OSError), open(folder(repo, run.run) / name, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            lines = redact.text(file.read().decode(errors="replace")).splitlines()
-            found = [*found, *[line[:500] for line in lines if line.strip()][-most:]]
-    return found[-most:]
-
-
-def thread_of(repo: Repository, run: Run) -> str | None:
-    """The thread of a run's agent: kept at its end, and before that read off what codex prints."""
-    if run.thread is not None:
-        return run.thread
-    from git_planner.agents.codex.events import Events
-
-    events = Events()
-    with suppress(OSError), open(folder(repo, run.run) / STDOUT, "rb") as file:
-        for line in file.read(_HEAD).splitlines():
-            events.line(line)
-    return events.thread
 
 
 def ended(repo: Repository, run: Run, **how: Any) -> Run:

@@ -19,7 +19,9 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import Judge
-from git_planner.flows.hooks import install, scripts
+from git_planner.flows.hooks import scripts
+from git_planner.flows.hooks.scripts import KEPT
+from git_planner.flows.hooks.status import hook_status
 from git_planner.flows.setup import man_pages
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio import worktree
@@ -290,7 +292,7 @@ def _gemini(patient: Patient, settings: Settings) -> Iterator[Finding]:
 
 
 def _hooks(patient: Patient) -> Iterator[Finding]:
-    status = install.status(patient.repo)
+    status = hook_status(patient.repo)
     patient.facts["hooks"] = status.place
     framework = _framework(patient.repo)
     for finding in status.findings:
@@ -305,7 +307,7 @@ def _hooks(patient: Patient) -> Iterator[Finding]:
 
 def _merging(patient: Patient) -> Iterator[Finding]:
     """Whether git's own merges know what our documents are; only where somebody has set hooks up at all."""
-    if install.status(patient.repo).place is not None and not merge_driver.in_place(patient.repo):
+    if hook_status(patient.repo).place is not None and not merge_driver.in_place(patient.repo):
         yield Finding(
             "warning",
             "merge-driver",
@@ -341,7 +343,7 @@ def _framework_installed(patient: Patient) -> Iterator[Finding]:
     framework = _framework(patient.repo)
     if framework is None:
         return
-    theirs = patient.repo.place / install.status(patient.repo).theirs
+    theirs = patient.repo.place / hook_status(patient.repo).theirs
     missing = [name for name in scripts.FRAMEWORK if not _runs_framework(theirs / name)]
     if missing:
         types = " ".join(f"--hook-type {name}" for name in scripts.FRAMEWORK)
@@ -355,7 +357,7 @@ def _framework_installed(patient: Patient) -> Iterator[Finding]:
 
 
 def _runs_framework(hook: Path) -> bool:
-    for path in (hook, hook.with_name(hook.name + install.KEPT)):
+    for path in (hook, hook.with_name(hook.name + KEPT)):
         if scripts.is_hook(path) and re.search(rb"pre-commit|prek", path.read_bytes()):
             return True
     return False

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file
-from git_planner.flows.hooks import install
+from git_planner.flows.hooks import install, uninstall
+from git_planner.flows.hooks.uninstall import Removed
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
 from git_planner.resources import shipped
@@ -58,13 +59,13 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
     return Initialised(policy, written, installed, _next(repo, policy))
 
 
-def remove(repo: Repository) -> install.Removed:
+def remove(repo: Repository) -> Removed:
     """Take out again what `initialise` has set up beside the policy file: the hooks and the merge driver.
 
     Raises:
         PlannerError: as `hooks.uninstall`.
     """
-    removed = install.uninstall(repo)
+    removed = uninstall.uninstall(repo)
     changed = merge_driver.uninstall(repo)
     return replace(removed, changed=removed.changed or changed)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from git_planner import documents, redact
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.campaign import plan_in
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.page_store import Pages, check_single
+from git_planner.flows.plans.plan_document import plan_in
 from git_planner.flows.specs.source import Source, UnreadableError, opened
 from git_planner.flows.specs.validate import checked, read, slug_of
 from git_planner.gitio.repository import Repository

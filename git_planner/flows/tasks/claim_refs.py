@@ -6,13 +6,13 @@ history. It is in force while its process lives; where that cannot be seen, unti
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
+from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
@@ -48,18 +48,13 @@ class Claim(NamedTuple):
         Args:
             now: UTC time.
         """
-        if self.process is None or self.host != here():
+        if self.process is None or self.host != host_name():
             return now < self.expires_at
         # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
         # the claim, and a restart of the machine does.
         from git_planner.host import process_identity
 
         return process_identity.alive(self.process)
-
-
-def here() -> str:
-    """The name of this machine."""
-    return os.uname().nodename or "localhost"
 
 
 def claims(repo: Repository, plan: str) -> dict[str, Claim]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
-from git_planner.flows.tasks.claim_refs import FILE, Claim, busy, claim_on, claims, held, here
+from git_planner.flows.tasks.claim_refs import FILE, Claim, busy, claim_on, claims, held
 from git_planner.flows.tasks.edit import Tasks, message, task_of
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
+from git_planner.host.machine import host_name
 from git_planner.host.process_identity import Identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
@@ -32,7 +33,6 @@ __all__ = [
     "claim_task",
     "claims",
     "held",
-    "here",
     "release_task",
 ]
 
@@ -184,7 +184,7 @@ def claim_of(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
         uid=task.uid,
         attempt=task.attempt,
         owner=who.owner,
-        host=here(),
+        host=host_name(),
         process=who.process,
         run=who.run,
         claimed_at=who.now,

@@ -1,23 +1,24 @@
-"""`git plan doctor`: what runs, since when, its last words, and whether it is alive; ending it, and again."""
+"""Tell what is known of runs: what runs, since when, its last lines, and whether it is alive."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.agents.contract import Tell
+from git_planner import redact
+from git_planner.agents.run_program import STDERR, STDOUT
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.flows.delegation.recover import recover
 from git_planner.flows.runs import store
-from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.edit import read_tasks
-from git_planner.flows.tasks.edit import resume as put_back
+from git_planner.flows.runs.heartbeat import last_beat, verdict
+from git_planner.flows.runs.stop import agent_of
+from git_planner.flows.runs.store import Run, folder
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 
-# Statuses in which a task waits for somebody, so that it can be delegated again.
-_STOPPED = ("blocked", "needs_input", "agent_done", "review_ready")
+_TAIL = 64 * 1024
+_HEAD = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,11 @@ def examine(repo: Repository, plan: str | None, run_id: str | None, *, most: int
         PlannerError: E_RESULT when there is no such run here.
     """
     if run_id is not None:
-        return Examined((_finding(repo, find(repo, run_id)),))
+        return Examined((finding(repo, find(repo, run_id)),))
     every = store.listing(repo, plan)
     late = [each for each in every if each.ended_at is not None][-most:]
     shown = [each for each in every if each.ended_at is None or each in late]
-    return Examined(tuple(_finding(repo, each) for each in shown))
+    return Examined(tuple(finding(repo, each) for each in shown))
 
 
 def find(repo: Repository, run_id: str) -> Run:
@@ -110,63 +111,40 @@ def find(repo: Repository, run_id: str) -> Run:
     return run
 
 
-def end(repo: Repository, run_id: str, tell: Tell) -> Examined:
-    """End the agent of a run, after checking that its processes are the ones that were started.
-
-    A delegator that lives sees its agent end, and blocks the task; what a dead one left is brought to an end.
-
-    Raises:
-        PlannerError: E_RESULT; E_BUSY when the run is on another machine.
-    """
-    run = find(repo, run_id)
-    if run.far:
-        raise PlannerError(
-            "E_BUSY",
-            f"run '{run.run}' is on '{run.host}', whose processes cannot be seen from here",
-            hint=f"run 'git plan doctor --end --run {run.run}' there",
-        )
-    ended = store.end_agent(repo, run)
-    if not run.delegated:
-        recover(repo, run.plan, tell)
-    return Examined((_finding(repo, find(repo, run_id)),), tuple(ended))
-
-
-def again(repo: Repository, run_id: str, tell: Tell) -> Examined:
-    """Put the task of a run back to work, so that it can be delegated again; the agent is not started here.
-
-    Raises:
-        PlannerError: E_RESULT; E_BUSY while the run goes on; E_TRANSITION when the task cannot be put back.
-    """
-    run = find(repo, run_id)
-    if store.verdict(repo, run) in ("alive", "stalled"):
-        raise PlannerError(
-            "E_BUSY",
-            f"run '{run.run}' goes on, by process {run.process.pid if run.process else '?'} on '{run.host}'",
-            hint=f"end it first with 'git plan doctor --end --run {run.run}'",
-        )
-    recover(repo, run.plan, tell)
-    task = read_tasks(repo, run.plan).task(run.task)
-    if task.status in _STOPPED:
-        put_back(repo, run.plan, task.id, (), at=repo.now(), by=repo.ident())
-    elif task.status != "todo":
-        raise PlannerError(
-            "E_TRANSITION",
-            f"'{task.id}' is {task.status}",
-            hint=f"see 'git plan task show {task.id} --plan {run.plan}'",
-        )
-    command = f"git plan delegate --task {task.id} --plan {run.plan}"
-    return Examined((_finding(repo, find(repo, run_id)),), again=command)
-
-
-def _finding(repo: Repository, run: Run) -> Finding:
-    who = store.agent_of(repo, run)
+def finding(repo: Repository, run: Run) -> Finding:
+    """Tell what is known of one run."""
+    who = agent_of(repo, run)
     living = process_identity.left(who) if who is not None and not run.far else []
     return Finding(
         run=run,
-        verdict=store.verdict(repo, run),
-        beat=store.last_beat(repo, run),
+        verdict=verdict(repo, run),
+        beat=last_beat(repo, run),
         agent=tuple(living),
-        words=tuple(store.last_words(repo, run)),
-        thread=store.thread_of(repo, run),
-        folder=os.fspath(store.folder(repo, run.run)),
+        words=tuple(last_words(repo, run)),
+        thread=thread_of(repo, run),
+        folder=os.fspath(folder(repo, run.run)),
     )
+
+
+def last_words(repo: Repository, run: Run, most: int = 10) -> list[str]:
+    """The last lines that a run's agent has printed."""
+    found: list[str] = []
+    for name in (STDERR, STDOUT):
+        with suppress(OSError), open(folder(repo, run.run) / name, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            lines = redact.text(file.read().decode(errors="replace")).splitlines()
+            found = [*found, *[line[:500] for line in lines if line.strip()][-most:]]
+    return found[-most:]
+
+
+def thread_of(repo: Repository, run: Run) -> str | None:
+    """The thread of a run's agent: kept at its end, and before that read off what codex prints."""
+    if run.thread is not None:
+        return run.thread
+    from git_planner.agents.codex.events import Events
+
+    events = Events()
+    with suppress(OSError), open(folder(repo, run.run) / STDOUT, "rb") as file:
+        for line in file.read(_HEAD).splitlines():
+            events.line(line)
+    return events.thread

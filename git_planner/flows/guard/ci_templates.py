@@ -1,0 +1,66 @@
+"""Templates that check the guard in CI and on a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from git_planner import atomic_file
+from git_planner.errors import PlannerError
+from git_planner.gitio.repository import Repository
+from git_planner.resources import shipped
+
+# what -> (file of ours, where it belongs in a work tree or, for a server, in the git directory)
+TEMPLATES = {
+    "github": ("ci/github-actions.yml", ".github/workflows/git-planner.yml"),
+    "gitlab": ("ci/gitlab-ci.yml", ".gitlab-ci.yml"),
+    "server": ("server/pre-receive", "hooks/pre-receive"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template: its text, where it belongs, and whether it was written there now."""
+
+    text: str
+    path: str
+    written: bool
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {
+            "schema": "git-planner/template@1",
+            "text": self.text,
+            "path": self.path,
+            "written": self.written,
+        }
+
+
+def template(repo: Repository | None, what: str) -> Template:
+    """Read a template, and write it where it belongs when a repository is given.
+
+    Args:
+        repo: where to write; None only reads.
+        what: a key of TEMPLATES.
+
+    Raises:
+        PlannerError: E_DIRTY when something else is there already; E_USAGE in a repository of the wrong kind.
+    """
+    source, place = TEMPLATES[what]
+    text = shipped("templates").joinpath(*source.split("/")).read_text(encoding="utf-8")
+    if repo is None:
+        return Template(text, place, False)
+    if repo.top is None and what != "server":
+        raise PlannerError("E_USAGE", "a bare repository has no files", hint="git planner ci server --write")
+    target = Path(repo.common if what == "server" else repo.top or "") / place
+    if target.exists() and target.read_text(encoding="utf-8", errors="replace") != text:
+        raise PlannerError(
+            "E_DIRTY", f"'{target}' is there already", hint=f"print ours with 'git planner ci {what}'"
+        )
+    written = not target.exists()
+    if written:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.put(target, text.encode())
+        target.chmod(0o755 if what == "server" else 0o644)
+    return Template(text, str(target), written)

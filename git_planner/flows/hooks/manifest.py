@@ -1,0 +1,79 @@
+"""What an installation has written: the manifest, and the setting that it was made with."""
+
+from __future__ import annotations
+
+import json
+import os
+import site
+import sys
+from pathlib import Path
+from typing import Any
+
+import git_planner
+from git_planner.errors import PlannerError
+from git_planner.flows.hooks import scripts
+from git_planner.flows.hooks.places import is_ours_alone, write_text
+from git_planner.flows.hooks.scripts import Content, Setting
+from git_planner.gitio import conditional_include
+from git_planner.gitio.repository import Repository
+
+INSTALL = "git planner hooks install"
+_KEYS = {"schema", "place", "folder", "made", "outside", "python", "code", "files"}
+# Before the name of a hook that stands in the ordinary folder, in the list of what was written.
+OUTSIDE = "outside/"
+INCLUDE = "planner/hooks.inc"
+
+
+def current_setting(repo: Repository, *, ordinary: bool) -> Setting:
+    """What is to be baked in, as things are now."""
+    ours = str(repo.private("hooks"))
+    values = [
+        each for each in conditional_include.hooks_paths(repo) if each.scope not in ("worktree", "command")
+    ]
+    values = [each for each in values if each.value != ours and not each.origin.endswith("/" + INCLUDE)]
+    if ordinary and values and values[-1].scope != "local":
+        raise PlannerError(
+            "E_HOOKS",
+            f"core.hooksPath comes from '{values[-1].origin}', which other repositories use too",
+            hint=f"run '{INSTALL}' without --ordinary",
+        )
+    theirs = values[-1].value if values else str(repo.common / "hooks")
+    own = not values or values[-1].scope == "local"
+    return Setting(
+        "ordinary" if ordinary else "include",
+        repo.common,
+        theirs,
+        repo.place,
+        sys.executable,
+        "\n".join(dict.fromkeys((str(Path(git_planner.__file__).parents[1]), *site.getsitepackages()))),
+        outside=own and is_ours_alone(repo, Path(theirs)),
+    )
+
+
+def write_manifest(setting: Setting, contents: dict[str, Content], *, made: bool) -> bool:
+    """What was written, so that a later look can tell a change by others from one of our own."""
+    document = {
+        "schema": "git-planner/hooks@1",
+        "place": setting.place,
+        "folder": str(setting.folder),
+        "made": made,
+        "outside": setting.theirs if setting.place == "include" and setting.outside else None,
+        "python": setting.python,
+        "code": setting.code,
+        "files": {name: scripts.digest(content) for name, content in contents.items()},
+    }
+    return write_text(setting.planner / "hooks.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def installed_manifest(repo: Repository) -> dict[str, Any] | None:
+    """Return what the installation in this repository wrote; None when there is none."""
+    return _read_manifest(repo.private("hooks.json"))
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """What an installation wrote; None when there is none that could be read."""
+    try:
+        document = json.loads(os.fsdecode(path.read_bytes()))
+        return document if document.keys() == _KEYS else None
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,71 @@
+"""The heartbeat of a run, and what it tells: alive, stalled or dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from git_planner.flows.runs.store import Run, folder, write
+from git_planner.gitio.repository import Repository
+from git_planner.rules.timestamps import between, written
+
+HEARTBEAT = "heartbeat.json"
+# Missed heartbeats after which a run counts as stalled.
+_MISSED = 4
+
+
+class Pulse:
+    """Writes the heartbeat of a run, every so many seconds, for as long as it is called often enough.
+
+    Args:
+        place: the run's folder.
+        run: the run.
+        stop: whether somebody wants the agent to end.
+    """
+
+    def __init__(self, place: Path, run: Run, stop: Callable[[], bool]) -> None:
+        self._place, self._run, self._stop = place, run, stop
+        self._due = time.monotonic()
+
+    def __call__(self) -> None:
+        """Beat when it is time to.
+
+        Raises:
+            KeyboardInterrupt: the agent has to end.
+        """
+        if self._stop():
+            raise KeyboardInterrupt
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._run.interval
+            beat = {
+                "schema": "git-planner/heartbeat@1",
+                "at": written(time.time()),
+                "run": self._run.run,
+                "task": self._run.task,
+                "pid": os.getpid(),
+            }
+            write(self._place / HEARTBEAT, beat)
+
+
+def verdict(repo: Repository, run: Run) -> str:
+    """'ended', 'alive', 'stalled' (its delegator lives, its heart does not beat) or 'dead'."""
+    if run.ended_at is not None:
+        return "ended"
+    if not run.far and not run.delegated:
+        return "dead"
+    beat = last_beat(repo, run) or run.started_at
+    old = between(beat, written(time.time())) > max(_MISSED * run.interval, 5.0)
+    return "stalled" if old and last_beat(repo, run) is not None else "alive"
+
+
+def last_beat(repo: Repository, run: Run) -> str | None:
+    """When a run's heart beat last."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        at = json.loads((folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
+        between(at, at)
+        return str(at)
+    return None
