@@ -12,6 +12,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.tasks.claims import Claimant, claim_task, claims, release_task
 from git_planner.flows.tasks.edit import read_tasks
+from git_planner.host.clock import utc_now
 from git_planner.host.process_identity import Identity, identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
@@ -41,7 +42,7 @@ def error(lab: Lab, *argv: str) -> str:
 
 
 def who(owner: str, **more: Any) -> Claimant:
-    return Claimant(owner, NOW, later(NOW, 3600), **more)
+    return Claimant(owner, NOW, later(utc_now(), 3600), **more)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\rb", "a\x1b[31m", "a\u2028b", "caf\udce9"])
@@ -210,7 +211,7 @@ def test_a_claim_of_a_dead_process_is_taken_over_and_that_of_a_live_one_is_not(l
     program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     alive = identity(program.pid)
     claim_task(lab.repo, "default", "task_001", who("first", process=alive))
-    late = Claimant("second", later(NOW, 7200), later(NOW, 10800))
+    late = who("second")
     with pytest.raises(PlannerError, match="claimed by 'first'"):
         claim_task(lab.repo, "default", "task_001", late)
     program.communicate(b"\n")
@@ -257,11 +258,28 @@ def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
     lab.rival(ref, "claim.json", far.replace(made.uid, "another0"))
     release_task(lab.repo, "default", "task_001", owner=None)
     claim_task(lab.repo, "default", "task_001", who("near"))
-    lab.rival(ref, "claim.json", far.replace("2026-11-28T13", "2026-11-28T11"))
+    lab.rival(ref, "claim.json", far.replace(made.expires_at, "2020-01-01T00:00:00Z"))
     assert claim_task(lab.repo, "default", "task_001", who("near"))[0].owner == "near"
     lab.rival(ref, "claim.json", "no claim at all")
     release_task(lab.repo, "default", "task_001", owner="anybody")
     assert read_tasks(lab.repo, "default").task("task_1").status == "todo"
+
+
+@pytest.mark.parametrize("date", ["1000000000 +0000", "4000000000 +0000"], ids=["2001", "2096"])
+def test_git_s_date_neither_ends_a_claim_nor_prolongs_it(lab: Lab, date: str) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    lab.env.update(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
+    task(lab, "claim", "task_001", "--owner", "me")
+    lab._tick()
+    assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
+    lab.env.update(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
+    assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
+    (made,) = claims(lab.repo, "default").values()
+    assert made.expires_at < later(utc_now(), 366 * 86400)
+    expired = canonical_json.dumps({**made.document(), "expires_at": "2020-01-01T00:00:00Z"}).decode()
+    lab.rival(refnames.claim_ref("default", "task_001"), "claim.json", expired)
+    assert task(lab, "claim", "task_001", "--owner", "you")["task"]["owner"] == "you"
 
 
 RACE = """\
@@ -273,7 +291,7 @@ got = []
 for number in range(1, 11):
     try:
         claim_task(open_repository(), "default", f"task_{number}", Claimant(
-            sys.argv[1], "2026-11-28T12:00:00Z", "2026-11-28T13:00:00Z"))
+            sys.argv[1], "2026-11-28T12:00:00Z", "2999-01-01T00:00:00Z"))
         got.append(number)
     except PlannerError as error:
         assert error.code == "E_BUSY", error

@@ -187,7 +187,7 @@ def _faults(found: Tasks) -> tuple[Fault, ...]:
 
 def _rehearsed(repo: Repository, plan: str, options: Options) -> Delegated:
     found = read_tasks(repo, plan)
-    free = readiness.ready(found.tasks, held(repo, plan, repo.now()))
+    free = readiness.ready(found.tasks, held(repo, plan))
     if options.task is not None:
         wanted = found.task(options.task)
         free = [each for each in free if each.id == wanted.id]
@@ -198,7 +198,7 @@ def _rehearsed(repo: Repository, plan: str, options: Options) -> Delegated:
 def _from_afar(repo: Repository, afar: RemoteClaims) -> list[Run]:
     """Put back what delegators elsewhere will not finish; tell the remote what is not known there yet."""
     found = read_tasks(repo, afar.plan)
-    for task, run in afar.lapsed(found, repo.now()):
+    for task, run in afar.lapsed(found):
         put_back(repo, afar.plan, task, run, "its delegator, on another machine, is no more")
     open_ones = [each for each in store.listing(repo, afar.plan) if each.claim and each.ended_at]
     return [afar.finish(each) for each in open_ones if each.remote == afar.where]
@@ -300,8 +300,7 @@ class _Delegation:
     def _next(self, found: Tasks) -> Task | None:
         if self.options.task is not None:
             return found.task(self.options.task)
-        now = self.repo.now()
-        claimed = held(self.repo, self.plan, now) | (self.afar.held(now) if self.afar else frozenset())
+        claimed = held(self.repo, self.plan) | (self.afar.held() if self.afar else frozenset())
         free = readiness.ready(found.tasks, claimed)
         left = [each for each in free if each.id not in self.skipped]
         if not left:
@@ -313,9 +312,8 @@ class _Delegation:
         named = self.options.task is not None
         if named:
             # What is not chosen from the ready ones may be anything, and a refusal takes no number.
-            now = self.repo.now()
-            check_free(self.repo, found, task, now)
-            if self.afar is not None and task.id in self.afar.held(now):
+            check_free(self.repo, found, task)
+            if self.afar is not None and task.id in self.afar.held():
                 raise _claimed_afar(task, self.afar)
         wish = intent(self.repo, found, task, self.terms, self._reserved)
         if self.afar is None:

@@ -40,9 +40,8 @@ def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
         PlannerError: what `conclude` raises.
     """
     done: list[Run] = []
-    now = repo.now()
     for claim in claims(repo, plan).values():
-        if claim.run is None or claim.in_force(now):
+        if claim.run is None or claim.in_force():
             continue
         run = store.load(store.folder(repo, claim.run)) if store.is_run_id(claim.run) else None
         if run is None:

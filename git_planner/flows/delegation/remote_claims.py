@@ -76,12 +76,12 @@ class RemoteClaims:
                     raise
         return {ref.removeprefix(prefix): (oid, self._read(ref, oid)) for ref, oid in there.items()}
 
-    def held(self, now: str) -> frozenset[str]:
+    def held(self) -> frozenset[str]:
         """The ids of the tasks that somebody holds there."""
         found = self.all().items()
-        return frozenset(task for task, (_, claim) in found if claim is None or claim.in_force(now))
+        return frozenset(task for task, (_, claim) in found if claim is None or claim.in_force())
 
-    def lapsed(self, found: Tasks, now: str) -> list[tuple[str, str]]:
+    def lapsed(self, found: Tasks) -> list[tuple[str, str]]:
         """Tasks, with their runs, that somebody elsewhere has begun and who is no more."""
         begun = [each for each in found.tasks if each.status == "in_progress" and each.run is not None]
         begun = [each for each in begun if not store.folder(self.repo, str(each.run)).is_dir()]
@@ -91,7 +91,7 @@ class RemoteClaims:
             for task in begun
             if (claim := there.get(task.id, ("", None))[1]) is not None
             and claim.run == task.run
-            and not claim.in_force(now)
+            and not claim.in_force()
         ]
 
     def win(self, claim: Claim, note: Callable[[str], object] = str) -> tuple[Claim, str] | None:
@@ -106,7 +106,7 @@ class RemoteClaims:
         """
         ref = refnames.claim_ref(self.plan, claim.task)
         earlier, held = self.all().get(claim.task, (None, None))
-        if earlier is not None and (held is None or held.in_force(claim.claimed_at)):
+        if earlier is not None and (held is None or held.in_force()):
             return None
         oid = claim_commit(self.repo, claim, earlier)
         note(oid)

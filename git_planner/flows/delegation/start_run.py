@@ -21,6 +21,7 @@ from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step
 from git_planner.host import process_identity
+from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 from git_planner.rules.delegation.task_prompt import directive_of
@@ -148,8 +149,8 @@ def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Cal
     base, now = base_of(repo, found, task, terms.start), repo.now()
     who = Claimant(
         owner=f"{terms.implementer.name} for {repo.ident()}"[:200],
-        now=now,
-        expires_at=later(now, terms.seconds + SLACK),
+        claimed_at=now,
+        expires_at=later(utc_now(), terms.seconds + SLACK),
         process=process_identity.identity(os.getpid()),
         run=refnames.new_id(now),
         base=base.oid,
@@ -207,7 +208,7 @@ def _state(wish: Intent, task: Task) -> State:
         directive=directive,
         directive_digest=canonical_json.digest(directive.document()),
         planner={"name": TASK, "model": None, "attempts": 0, "seconds": 0},
-        created_at=wish.who.now,
+        created_at=wish.who.claimed_at,
     )
 
 
@@ -233,5 +234,5 @@ def _run(wish: Intent, task: Task, terms: Terms, state: State) -> Run:
         reports=terms.implementer.reports and terms.sandbox != "read-only",
         interval=terms.settings.heartbeat,
         seconds=terms.seconds,
-        started_at=wish.who.now,
+        started_at=wish.who.claimed_at,
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from git_planner.flows.runs.store import Run, folder, write
 from git_planner.gitio.repository import Repository
-from git_planner.rules.timestamps import between, written
+from git_planner.host.clock import utc_now
+from git_planner.rules.timestamps import between
 
 HEARTBEAT = "heartbeat.json"
 # Missed heartbeats after which a run counts as stalled.
@@ -43,7 +44,7 @@ class Pulse:
             self._due = time.monotonic() + self._run.interval
             beat = {
                 "schema": "git-planner/heartbeat@1",
-                "at": written(time.time()),
+                "at": utc_now(),
                 "run": self._run.run,
                 "task": self._run.task,
                 "pid": os.getpid(),
@@ -57,9 +58,9 @@ def verdict(repo: Repository, run: Run) -> str:
         return "ended"
     if not run.far and not run.delegated:
         return "dead"
-    beat = last_beat(repo, run) or run.started_at
-    old = between(beat, written(time.time())) > max(_MISSED * run.interval, 5.0)
-    return "stalled" if old and last_beat(repo, run) is not None else "alive"
+    beat = last_beat(repo, run)
+    old = beat is not None and between(beat, utc_now()) > max(_MISSED * run.interval, 5.0)
+    return "stalled" if old else "alive"
 
 
 def last_beat(repo: Repository, run: Run) -> str | None:

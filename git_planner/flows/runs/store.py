@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,11 +19,11 @@ from typing import Any
 from git_planner import atomic_file, redact
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
+from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
 from git_planner.host.process_identity import Identity
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
-from git_planner.rules.timestamps import written
 
 META, OUT, RESULT = "meta.json", "out", "result.json"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,32}")
@@ -137,4 +136,4 @@ def listing(repo: Repository, plan: str | None = None) -> list[Run]:
 
 def ended(repo: Repository, run: Run, **how: Any) -> Run:
     """Keep how a run ended."""
-    return save(repo, replace(run, ended_at=written(time.time()), **how))
+    return save(repo, replace(run, ended_at=utc_now(), **how))

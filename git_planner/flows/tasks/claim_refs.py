@@ -12,6 +12,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
+from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 
@@ -42,14 +43,10 @@ class Claim(NamedTuple):
         process = self.process.document() if self.process else None
         return {"schema": "git-planner/claim@1", **fields, "process": process}
 
-    def in_force(self, now: str) -> bool:
-        """Whether it still keeps others out.
-
-        Args:
-            now: UTC time.
-        """
+    def in_force(self) -> bool:
+        """Return whether the claim still keeps others out: by the wall clock, never by git's date."""
         if self.process is None or self.host != host_name():
-            return now < self.expires_at
+            return utc_now() < self.expires_at
         # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
         # the claim, and a restart of the machine does.
         from git_planner.host import process_identity
@@ -71,9 +68,9 @@ def claims(repo: Repository, plan: str) -> dict[str, Claim]:
     return found
 
 
-def held(repo: Repository, plan: str, now: str) -> frozenset[str]:
-    """The ids of a plan's tasks that somebody holds at a time."""
-    return frozenset(name for name, claim in claims(repo, plan).items() if claim.in_force(now))
+def held(repo: Repository, plan: str) -> frozenset[str]:
+    """Return the ids of a plan's tasks whose claims are in force."""
+    return frozenset(name for name, claim in claims(repo, plan).items() if claim.in_force())
 
 
 def claim_on(seen: Snapshot) -> Claim | None:

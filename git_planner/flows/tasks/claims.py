@@ -39,10 +39,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who wants to work on a task, and where: see Claim and Task."""
+    """Who wants to work on a task, and where: see Claim and Task.
+
+    `claimed_at` is git's date and only stamps the claim; `expires_at` is reckoned from the wall clock.
+    """
 
     owner: str
-    now: str
+    claimed_at: str
     expires_at: str
     process: Identity | None = None
     run: str | None = None
@@ -79,14 +82,14 @@ def claim_task(
     number = task_number(task_id)
     name = task_id_for(number)
     ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, name), Pages(repo, plan)
-    others = held(repo, plan, who.now) - {name}
+    others = held(repo, plan) - {name}
     nonce, done, edits = refnames.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         found = own.read(seen[ref])
         task = task_of(found, plan, name)
         every = [task_from(each) for page in found.values() for each in page["tasks"]]
-        task = _free(task, every, claim_on(seen[claim_ref]), others, who.now)
+        task = _free(task, every, claim_on(seen[claim_ref]), others)
         after = transitions.begun(task, who.owner, run=who.run, base=who.base, branch=who.branch)
         won = begin.won if begin else None
         made = won[0] if won else claim_of(after, plan, who, nonce)
@@ -106,15 +109,15 @@ def claim_task(
     return done[0]
 
 
-def check_free(repo: Repository, found: Tasks, task: Task, now: str) -> None:
+def check_free(repo: Repository, found: Tasks, task: Task) -> None:
     """Find out whether a task could be claimed, as things are now.
 
     Raises:
         PlannerError: E_BUSY, E_TRANSITION, as `claim_task`.
     """
     there = claims(repo, found.plan)
-    others = frozenset(name for name, claim in there.items() if claim.in_force(now)) - {task.id}
-    _free(task, found.tasks, there.get(task.id), others, now)
+    others = frozenset(name for name, claim in there.items() if claim.in_force()) - {task.id}
+    _free(task, found.tasks, there.get(task.id), others)
 
 
 def release_task(
@@ -187,16 +190,16 @@ def claim_of(task: Task, plan: str, who: Claimant, nonce: str) -> Claim:
         host=host_name(),
         process=who.process,
         run=who.run,
-        claimed_at=who.now,
+        claimed_at=who.claimed_at,
         expires_at=who.expires_at,
         nonce=nonce,
     )
 
 
-def _free(task: Task, every: Sequence[Task], earlier: Claim | None, others: frozenset[str], now: str) -> Task:
+def _free(task: Task, every: Sequence[Task], earlier: Claim | None, others: frozenset[str]) -> Task:
     """A task as it may be begun, which the lapsed claim of somebody does not hinder."""
     # After a merge the number may be another task's; a claim is on the task and not on its number.
-    if earlier is not None and earlier.uid == task.uid and earlier.in_force(now):
+    if earlier is not None and earlier.uid == task.uid and earlier.in_force():
         raise busy(earlier)
     if task.status == "in_progress":
         task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")

@@ -136,7 +136,7 @@ def change_task(
         PlannerError: E_BUSY, E_NO_PLAN, E_UNKNOWN_TASK, what `alter` raises, and what Store.edit raises.
     """
     own, number = Pages(repo, plan), task_number(task_id)
-    name, now = task_id_for(number), repo.now()
+    name = task_id_for(number)
     ref, claim_ref = refnames.plan_ref(plan), refnames.claim_ref(plan, name)
     result: list[Task] = []
     edits: dict[str, bytes | None] = {}
@@ -154,7 +154,7 @@ def change_task(
         if after.status == before.status or seen[claim_ref].tip is None:
             return steps
         claim = claim_on(seen[claim_ref])
-        if claim is not None and claim.process is not None and claim.in_force(now):
+        if claim is not None and claim.process is not None and claim.in_force():
             raise busy(claim)
         return [*steps, Delete(claim_ref)]
 

@@ -283,7 +283,7 @@ class _Deciding(NamedTuple):
             ref = refnames.claim_ref(own.plan, change.after.id)
             claim = at.get(ref)
             if change.after.status != change.before.status and claim is not None and claim.tip is not None:
-                if _by_process(claim, own.repo):
+                if _by_process(claim):
                     outcome.held.append(change.after.id)
                     continue
                 ended.append(Delete(ref))
@@ -312,14 +312,14 @@ class _Deciding(NamedTuple):
         return Change(before, after, "; ".join(told)) if told else None
 
 
-def _by_process(seen: Snapshot, repo: Repository) -> bool:
+def _by_process(seen: Snapshot) -> bool:
     """Whether a claim is that of a run, be its process dead: what it left has to be looked at first."""
     from git_planner.flows.tasks.claim_refs import claim_on
 
     claim = claim_on(seen)
     if claim is None:
         return False
-    return claim.run is not None or (claim.process is not None and claim.in_force(repo.now()))
+    return claim.run is not None or (claim.process is not None and claim.in_force())
 
 
 def _claims(repo: Repository, plan: str) -> list[str]:

@@ -70,7 +70,7 @@ def ready(plan: str | None, as_json: bool) -> int:
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
-    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name, repo.now())))
+    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name)))
     return DONE
 
 
@@ -154,11 +154,11 @@ def claim(
     made there first, and given back by the next 'git plan push' after it has ended here.
     """
     from git_planner.flows.tasks.claims import Claimant, claim_task
+    from git_planner.host.clock import utc_now
     from git_planner.rules.timestamps import later
 
     repo, name = open_plan(plan)
-    now = repo.now()
-    who = Claimant(owner or repo.ident(), now, later(now, hours * 3600))
+    who = Claimant(owner or repo.ident(), repo.now(), later(utc_now(), hours * 3600))
     where = None if no_remote else remote or shared_remote(repo)
     if where is None:
         done, made = claim_task(repo, name, task_id, who)

@@ -1,0 +1,12 @@
+"""The wall clock of this machine, which decides what has expired. git's date only stamps what is written."""
+
+from __future__ import annotations
+
+import time
+
+from git_planner.rules.timestamps import written
+
+
+def utc_now() -> str:
+    """Return the time of this machine in UTC as 'YYYY-MM-DDTHH:MM:SSZ'; git's settings do not move it."""
+    return written(time.time())
