@@ -25,7 +25,7 @@ from git_planner.rules.documents.extract_json import (
     PLANNING_PLAN_KEYS,
     extract,
 )
-from git_planner.rules.iterations.stop import PASSING_AGENT
+from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 
 OUTCOME, PACKET, SCHEMA, STRICT_SCHEMA = "outcome.json", "packet.json", "schema.json", "strict_schema.json"
 _KEYS = {"directive": DIRECTIVE_KEYS, "plan-options": PLAN_OPTIONS_KEYS, "planning-plan": PLANNING_PLAN_KEYS}
@@ -101,7 +101,7 @@ class PlanningAgent:
                 return campaign.attempt(number)
             except PlannerError as error:
                 failure, faults = error, campaign.faults
-                if error.code not in PASSING_AGENT and error.code != "E_ANSWER":
+                if error.code not in TRANSIENT_AGENT_CODES and error.code != "E_ANSWER":
                     break
                 tell(f"attempt {number} gave no plan: {error.message}")
         raise final(failure, campaign.made)

@@ -26,17 +26,17 @@ def prompt(packet: Mapping[str, Any], kind: AnswerKind, schema: Mapping[str, Any
         schema: the JSON Schema of the answer.
         budget: the largest prompt, in characters.
     """
-    return rules.render(text(_TEMPLATES[kind]), packet, schema, budget)
+    return rules.render_prompt(text(_TEMPLATES[kind]), packet, schema, budget)
 
 
 def retry_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
     """The prompt after an answer that was refused for its faults."""
-    return rules.retry(text("retry"), first, answer, faults)
+    return rules.render_retry(text("retry"), first, answer, faults)
 
 
 def again_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
     """The prompt after a text that was refused for its faults."""
-    return rules.retry(text("again"), first, answer, faults)
+    return rules.render_retry(text("again"), first, answer, faults)
 
 
 def apply_prompt(

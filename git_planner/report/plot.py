@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.records.record import Record, better
+from git_planner.rules.records.record import Record, is_better
 
 # verdict -> (marker in the terminal, marker in the SVG, colour)
 LOOKS = {
@@ -64,7 +64,7 @@ def series(records: Sequence[Record]) -> Series:
         points.append(Point(place, record.value, look))
         if record.valid and record.value is not None:
             direction = record.metrics[0].better
-            top = record.value if top is None or better(record.value, top, direction) else top
+            top = record.value if top is None or is_better(record.value, top, direction) else top
         best.append(top)
     name, unit = (measured.name, measured.unit) if measured else ("metric", "")
     return Series(name, unit, tuple(points), tuple(best))

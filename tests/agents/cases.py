@@ -168,7 +168,7 @@ def request(
 
 def _judge(kind: AnswerKind, choice: Mapping[str, Sequence[str]], document: Any) -> list[str]:
     faults = documents.validate(kind, document, **choice)
-    return faults or (planning_plan.faults(document) if kind == "planning-plan" else [])
+    return faults or (planning_plan.find_step_faults(document) if kind == "planning-plan" else [])
 
 
 def brief(worktree: Path, folder: Path, **changes: Any) -> Brief:

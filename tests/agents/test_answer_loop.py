@@ -17,7 +17,7 @@ from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
 from git_planner.agents.prompts import text
 from git_planner.errors import CODES, PlannerError
-from git_planner.rules.iterations.stop import PASSING_AGENT
+from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, Told, outcome, request
 
@@ -124,7 +124,7 @@ def test_gives_up_after_the_attempts_and_says_why(tmp_path: Path) -> None:
     assert transport.turns[1].prompt == transport.turns[2].prompt
 
 
-@pytest.mark.parametrize("code", sorted(PASSING_AGENT))
+@pytest.mark.parametrize("code", sorted(TRANSIENT_AGENT_CODES))
 def test_what_may_pass_is_tried_again(tmp_path: Path, code: str) -> None:
     transport = Scripted(failure(code), GOOD)
     assert PlanningAgent(transport, backoff=0.01).plan(request(tmp_path), Told().tell).attempts == 2
@@ -149,7 +149,7 @@ def test_what_cannot_succeed_is_tried_once(tmp_path: Path, code: str) -> None:
         PlanningAgent(transport).plan(request(tmp_path), Told().tell)
     assert (caught.value.code, caught.value.message, caught.value.hint) == (code, "it failed", "try 'again'")
     assert len(transport.turns) == 1
-    assert set(PASSING_AGENT) <= set(CODES)
+    assert set(TRANSIENT_AGENT_CODES) <= set(CODES)
 
 
 def test_waits_longer_each_time(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_any_packet_gets_a_valid_answer(
     assert documents.validate("directive", answer("directive", given_packet)) == []
     plan = answer("planning-plan", given_packet)
     assert documents.validate("planning-plan", plan) == []
-    assert planning_plan.faults(plan) == []
+    assert planning_plan.find_step_faults(plan) == []
 
 
 def test_keeps_what_it_was_asked(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Measured, Record, Tests
+from git_planner.rules.records.record import MeasuredMetric, Record, TestCounts
 from tests.bench.timing import Figure, commands
 
 PLANS, ITERATIONS, RECORDS = 1000, 1000, 10_000
@@ -89,8 +89,8 @@ def record_like(index: int) -> Record:
         instrument="a" * 64,
         environment_digest="b" * 64,
         environment={"host": "bench", "cpu": "a processor of some kind", "python": "3.11.7", "git": "2.39.5"},
-        metrics=(Measured("cycles", "cycles", "lower", (value,), value, 0.0),),
-        tests=Tests(537, 537, 0, 0, "c" * 64),
+        metrics=(MeasuredMetric("cycles", "cycles", "lower", (value,), value, 0.0),),
+        tests=TestCounts(537, 537, 0, 0, "c" * 64),
         best_before=value + 1,
         delta=-1.0,
         directive="d" * 64,

@@ -34,7 +34,8 @@ def _editor(path: Path, size: int) -> Callable[[], float]:
     store = Store(open_repository(path))
     ref = "refs/heads/plan/x"
     begin = {
-        FOLDER + name: _page(tasks) for name, tasks in pages.split(map(_task, range(1, size + 1))).items()
+        FOLDER + name: _page(tasks)
+        for name, tasks in pages.split_tasks(map(_task, range(1, size + 1))).items()
     }
     store.edit(ref, lambda _: begin, Message("begin"))
     turn = iter(range(10**6))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.plans.plan import new_plan, paged
-from git_planner.rules.tasks.task import STATUSES, Evidence, Task, task_id_for
+from git_planner.rules.plans.plan import new_plan, split_plan
+from git_planner.rules.tasks.task import STATUSES, Task, TaskEvidence, task_id_for
 from tests.bench.timing import Figure, commands
 from tests.support.workshop import POLICY
 
@@ -46,7 +46,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 def task_like(number: int) -> Task:
     """A task as the real ones are, most of them done."""
     status = STATUSES[number % len(STATUSES)] if number % 7 == 0 else "done"
-    proof = Evidence(
+    proof = TaskEvidence(
         "manual", "2026-11-28T12:00:00Z", "A U Thor", 1, "a" * 40, "b" * 40, ok=True, note="seen"
     )
     return Task(
@@ -72,7 +72,7 @@ def fill(path: Path, env: Mapping[str, str], count: int) -> None:
     plan = new_plan("default", "faster", base="0" * 40, base_ref="main", created_at="2026-11-28T12:00:00Z")
     tasks = [task_like(number).document() for number in range(1, count)]
     last = task_like(count)._replace(status="todo", evidence=(), dependencies=()).document()
-    for name, page in paged({**plan, "tasks": [*tasks, last]}).items():
+    for name, page in split_plan({**plan, "tasks": [*tasks, last]}).items():
         files[f"{refnames.plan_dir('default')}/{name}"] = canonical_json.dumps(page)
     stream = bytearray()
     for ref, held in (("refs/heads/main", [".git-planner.yml"]), (refnames.plan_ref("default"), list(files))):

@@ -164,9 +164,9 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
 def _proven(lab: Lab, name: str) -> None:
 
     from git_planner.flows.tasks.edit import change_task
-    from git_planner.rules.tasks.task import Evidence
+    from git_planner.rules.tasks.task import TaskEvidence
 
-    proof = Evidence("manual", "2026-11-28T12:00:00Z", "me", 1, None, None, ok=True)
+    proof = TaskEvidence("manual", "2026-11-28T12:00:00Z", "me", 1, None, None, ok=True)
     with lab.entered():
         change_task(
             lab.repo,

@@ -10,18 +10,26 @@ from typing import get_args
 import pytest
 
 from git_planner.rules.delegation import task_prompt
-from git_planner.rules.delegation.outcome import OUTCOMES, SAID, How, Result, Said, decided, result_from
+from git_planner.rules.delegation.outcome import (
+    OUTCOMES,
+    RESULT_STATUSES,
+    ResultStatus,
+    RunEnd,
+    TaskResult,
+    decide_outcome,
+    result_from,
+)
 from git_planner.rules.planning.directive import Directive
-from git_planner.rules.tasks.task import Question, Reply, Task
+from git_planner.rules.tasks.task import QuestionAnswer, Task, TaskQuestion
 from git_planner.rules.tasks.transitions import TRANSITIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "delegation.md").read_text(encoding="utf-8")
 
 
-def result(status: Said) -> Result:
+def result(status: ResultStatus) -> TaskResult:
     asked = "which?" if status == "needs_input" else None
     at = "2026-11-28T12:00:00Z"
-    return Result(
+    return TaskResult(
         "default", "task_001", "k3v9x2ab", 1, "20261128T120000Z-k3v9x2ab", status, "so", (), None, asked, at
     )
 
@@ -48,23 +56,25 @@ def result(status: Said) -> Result:
         ("interrupted", "failed", True, "failed"),
     ],
 )
-def test_each_way_to_end_has_one_outcome(how: How, said: Said | None, reports: bool, outcome: str) -> None:
-    found = decided(how, "words", result(said) if said else None, None, reports=reports)
+def test_each_way_to_end_has_one_outcome(
+    how: RunEnd, said: ResultStatus | None, reports: bool, outcome: str
+) -> None:
+    found = decide_outcome(how, "words", result(said) if said else None, None, reports=reports)
     assert found.outcome == outcome
     assert found.take == (outcome == "done")
 
 
 def test_every_combination_has_an_outcome_of_the_table_that_a_task_in_progress_may_take() -> None:
-    ways = itertools.product(get_args(How), (None, *SAID), (None, "broken"), (True, False))
+    ways = itertools.product(get_args(RunEnd), (None, *RESULT_STATUSES), (None, "broken"), (True, False))
     for how, said, unusable, reports in ways:
-        found = decided(how, "words", result(said) if said else None, unusable, reports=reports)
+        found = decide_outcome(how, "words", result(said) if said else None, unusable, reports=reports)
         assert found.status in TRANSITIONS["in_progress"]
         assert (found.outcome == "bad_result") == (unusable is not None)
         assert found.take <= (found.outcome == "done")
 
 
 def test_a_result_comes_back_from_its_document() -> None:
-    for status in SAID:
+    for status in RESULT_STATUSES:
         assert result_from(result(status).document()) == result(status)
 
 
@@ -84,19 +94,26 @@ TASK = Task(
     verify=(("python", "-c", "print(1)"),),
     notes=("mind the gap",),
     inputs=(
-        Question("2026-11-28T12:00:00Z", "a", "How small?", answer=Reply("2026-11-28T12:00:00Z", "b", "90")),
+        TaskQuestion(
+            "2026-11-28T12:00:00Z",
+            "a",
+            "How small?",
+            answer=QuestionAnswer("2026-11-28T12:00:00Z", "b", "90"),
+        ),
     ),
 )
 
 
 def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -> None:
-    setting = task_prompt.Setting("default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000)
-    whole = task_prompt.prompt("FIXED", TASK, setting, 100_000)
+    setting = task_prompt.TaskContext(
+        "default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000
+    )
+    whole = task_prompt.render_task_prompt("FIXED", TASK, setting, 100_000)
     for words in ("FIXED", "task_007", "It is large", "write 90", "src/**", "it is smaller", "mind the gap"):
         assert words in whole
     for words in ("How small?", "90", "never: tests/**", "task result task_007 --run RUN --status done"):
         assert words in whole
-    cut = task_prompt.prompt("FIXED", TASK, setting, 4000)
+    cut = task_prompt.render_task_prompt("FIXED", TASK, setting, 4000)
     assert len(cut) <= 4000
     assert "FIXED" in cut
     assert "--status needs_input" in cut
@@ -107,6 +124,6 @@ def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -
 def test_a_directive_fits_its_schema_whatever_the_task(actions: tuple[str, ...]) -> None:
     from git_planner import documents
 
-    made = task_prompt.directive_of(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
+    made = task_prompt.task_directive(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
     assert isinstance(made, Directive)
     assert documents.validate("directive", made.document()) == []

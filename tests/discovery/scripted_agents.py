@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from git_planner.rules.discovery.options import render
+from git_planner.rules.discovery.options import render_options
 from git_planner.rules.discovery.review import END, HEADINGS
 from tests.support.lab import Lab
 from tests.support.workshop import FILES, POLICY
@@ -67,7 +67,7 @@ def options(**changes: Any) -> dict[str, Any]:
 
 def markdown(**changes: Any) -> str:
     """The same as Markdown."""
-    return render(options(**changes), plan="default", inputs=["`research/RESEARCH.md`"])
+    return render_options(options(**changes), plan="default", inputs=["`research/RESEARCH.md`"])
 
 
 def review(*, without: str = "", end: str = END) -> str:

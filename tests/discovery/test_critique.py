@@ -13,7 +13,7 @@ from git_planner.flows.discovery.critique import CritiqueOptions, critique
 from git_planner.flows.discovery.options import take, write_template
 from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.flows.planning.campaign import PlanOptions
-from git_planner.rules.discovery.review import digest, reviewed
+from git_planner.rules.discovery.review import reviewed_digest, text_digest
 from tests.discovery.scripted_agents import asked, markdown, review, scripted, shown
 from tests.support.lab import Lab
 from tests.support.workshop import POLICY, workshop
@@ -47,7 +47,7 @@ def test_a_review_is_kept_with_what_it_is_about(lab: Lab) -> None:
         done = critique(lab.repo, CritiqueOptions(), hush)
     text = shown(lab, FILE)
     assert text.startswith("# Plan review: default\n\n- Critic: command\n- At: ")
-    assert reviewed(text) == digest(markdown())
+    assert reviewed_digest(text) == text_digest(markdown())
     assert text.endswith("This is about recommended verification contract.\n")
     prompt = asked(lab, "critic")
     assert prompt.count(markdown().strip()) == 1
@@ -58,7 +58,7 @@ def test_a_review_is_kept_with_what_it_is_about(lab: Lab) -> None:
     assert (lab.root / "critic-files").read_text() == ""
     assert (lab.root / "critic-kind").read_text() == "review"
     body = lab.git("log", "-1", "--format=%B", "plan/default")
-    assert f"Planner-Args: command {digest(markdown())}" in body
+    assert f"Planner-Args: command {text_digest(markdown())}" in body
 
 
 def test_what_is_there_is_given_and_named(lab: Lab, tmp_path: Path) -> None:

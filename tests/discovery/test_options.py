@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.discovery.options import draft, read_options, take, write_template
 from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.flows.planning.campaign import PlanOptions
-from git_planner.rules.discovery.options import read
+from git_planner.rules.discovery.options import parse_options
 from tests.discovery.scripted_agents import asked, markdown, option, options, scripted, shown, step
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
@@ -64,16 +64,16 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
     assert "The context of it all." in prompt
     assert "/options/1/steps/0/dependencies/0: 's1' depends on itself" in asked(lab, "planner", 2)
     text = shown(lab, FILE)
-    assert [each["title"] for each in read(text)["options"]] == ["way A", "way B", "way C"]
+    assert [each["title"] for each in parse_options(text)["options"]] == ["way A", "way B", "way C"]
     assert "Planner-Op: options" in lab.git("log", "-1", "--format=%B", "plan/default")
-    assert documents.validate("plan-options", read(text)) == []
+    assert documents.validate("plan-options", parse_options(text)) == []
 
 
 def test_the_offline_planner_drafts_too(lab: Lab) -> None:
     workshop(lab)
     made = draft(lab.repo, PlanOptions(planner="offline"), hush)
     assert made.open == ()
-    assert [len(each["steps"]) for each in read(shown(lab, FILE))["options"]] == [1, 2, 3]
+    assert [len(each["steps"]) for each in parse_options(shown(lab, FILE))["options"]] == [1, 2, 3]
 
 
 def test_a_refused_draft_writes_nothing(lab: Lab) -> None:

@@ -76,7 +76,7 @@ def numbered(document: dict[str, Any]) -> dict[str, Any]:
 @settings(max_examples=150)
 @given(three())
 def test_what_is_rendered_reads_back(document: dict[str, Any]) -> None:
-    assert rules.read(rules.render(document, plan="p", inputs=["x"])) == numbered(document)
+    assert rules.parse_options(rules.render_options(document, plan="p", inputs=["x"])) == numbered(document)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_texts_that_mean_something_in_markdown(text: str) -> None:
     document = scripted_agents.options(
         options=[option, scripted_agents.option("B"), scripted_agents.option("C")]
     )
-    read = rules.option_of(rules.read(rules.render(document, plan="p", inputs=[])), "A")
+    read = rules.find_option(rules.parse_options(rules.render_options(document, plan="p", inputs=[])), "A")
     assert read is not None
     assert [read[key] for key in ("title", "summary", "scope", "effort", "risks")] == [
         line,
@@ -167,7 +167,7 @@ Two hours.
 
 
 def test_what_people_write_is_understood() -> None:
-    document = rules.read(BY_HAND)
+    document = rules.parse_options(BY_HAND)
     assert document["goal"] == "A smaller number, as small as it gets."
     (option,) = document["options"]
     assert option == {
@@ -201,7 +201,7 @@ def test_what_people_write_is_understood() -> None:
     assert problems(BY_HAND, document, "B") == []
     assert problems(BY_HAND, document, "A") == ["there is no option A"]
     assert problems(BY_HAND, document) == ["/options: has 1 items; at least 3 are needed"]
-    assert rules.verify_command(option["steps"][0]["validation"][0]) == (
+    assert rules.parse_verify_command(option["steps"][0]["validation"][0]) == (
         "python",
         "-m",
         "pytest",
@@ -212,16 +212,16 @@ def test_what_people_write_is_understood() -> None:
 
 def test_the_untouched_template_is_nothing_to_work_with() -> None:
     fixed = (shipped("templates") / "preplan" / "PLAN_OPTIONS.md").read_text()
-    text = rules.template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
-    found = problems(text, rules.read(text))
+    text = rules.render_template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
+    found = problems(text, rules.parse_options(text))
     assert len(found) > 20
     assert all(each.startswith("still to be filled in: line ") for each in found)
     filled = text
     for line in found:
         filled = filled.replace(line.partition(": ")[2].partition(": ")[2], "python x.py")
-    assert problems(filled, rules.read(filled)) == []
-    assert documents.validate("plan-options", rules.read(filled)) == []
-    assert rules.read(filled)["goal"] == "a goal"
+    assert problems(filled, rules.parse_options(filled)) == []
+    assert documents.validate("plan-options", rules.parse_options(filled)) == []
+    assert rules.parse_options(filled)["goal"] == "a goal"
 
 
 @pytest.mark.parametrize(
@@ -249,21 +249,25 @@ def test_faults_are_told_in_the_readers_words(changes: dict[str, Any], fault: st
     three = [scripted_agents.option("A"), scripted_agents.option("B", **changes), scripted_agents.option("C")]
     text = scripted_agents.markdown(options=three)
     for only in (None, "B"):
-        found = problems(text, rules.read(text), only)
+        found = problems(text, rules.parse_options(text), only)
         assert any(fault in each for each in found), found
-    assert problems(text, rules.read(text), "A") == []
+    assert problems(text, rules.parse_options(text), "A") == []
 
 
 def test_an_option_that_is_there_twice(lab: Any) -> None:
     text = scripted_agents.markdown(
         options=[scripted_agents.option("A"), scripted_agents.option("A"), scripted_agents.option("C")]
     )
-    assert problems(text, rules.read(text)) == ["/options: are A, A, C; there must be one each of A, B, C"]
+    assert problems(text, rules.parse_options(text)) == [
+        "/options: are A, A, C; there must be one each of A, B, C"
+    ]
 
 
 def test_a_dependency_on_no_step() -> None:
     text = scripted_agents.markdown().replace("After: 1", "After: 7")
-    assert "option B, step 2, dependencies: 'b7' is the id of no step" in problems(text, rules.read(text))
+    assert "option B, step 2, dependencies: 'b7' is the id of no step" in problems(
+        text, rules.parse_options(text)
+    )
 
 
 def test_steps_are_those_of_a_planning_plan() -> None:

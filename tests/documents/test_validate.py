@@ -19,9 +19,9 @@ from git_planner.errors import CODES, PlannerError
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import planning_plan
 from git_planner.rules.planning.directive import Directive, directive_from, state_from
-from git_planner.rules.plans.plan import new_plan, with_steps
+from git_planner.rules.plans.plan import add_steps, new_plan
 from git_planner.rules.policy.parse import policy_from, policy_problems
-from git_planner.rules.records.record import REASONS, Record, from_document
+from git_planner.rules.records.record import REASONS, Record, record_from
 from git_planner.rules.tasks.task import FIELDS, STATUSES
 from git_planner.rules.tasks.transitions import TRANSITIONS
 from tests.support import samples
@@ -131,7 +131,7 @@ def test_state_and_record_survive_their_documents() -> None:
     )
     for record in (samples.RECORD, least):
         assert documents.validate("record", record.document()) == []
-        assert from_document(stored(record.document())) == record
+        assert record_from(stored(record.document())) == record
 
 
 def test_only_an_imported_record_may_not_know_its_commit() -> None:
@@ -156,7 +156,7 @@ def test_plan_policy_tests_and_error_documents_are_accepted() -> None:
     plan = new_plan("p", "goal", base=samples.OID, base_ref="main", created_at=samples.TIME)
     answer = samples.PLANNING_PLAN.document()
     assert documents.validate("plan", plan) == []
-    assert documents.validate("plan", with_steps(plan, answer, samples.DIGEST)) == []
+    assert documents.validate("plan", add_steps(plan, answer, samples.DIGEST)) == []
     assert documents.validate("policy", samples.POLICY) == []
     assert policy_problems(samples.POLICY) == []
     assert policy_from(samples.POLICY).document == samples.POLICY

@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.iterations.pull_request import body, line
-from git_planner.rules.planning.directive import Directive, State
+from git_planner.rules.iterations.pull_request import escape_line, render_body
+from git_planner.rules.planning.directive import Directive, IterationState
 from git_planner.rules.records import record as records
-from git_planner.rules.records.record import Measured, Record
+from git_planner.rules.records.record import MeasuredMetric, Record
 
 DIRECTIVE = Directive(
     objective="Lower the cost",
@@ -26,7 +26,7 @@ DIRECTIVE = Directive(
     next_packet_requests=(),
     did_web_search=False,
 )
-STATE = State(
+STATE = IterationState(
     plan="default",
     iteration=2,
     slug="x",
@@ -43,9 +43,9 @@ STATE = State(
 )
 
 
-def measured(value: float, spread: float = 0.0) -> Measured:
+def measured(value: float, spread: float = 0.0) -> MeasuredMetric:
     """One metric."""
-    return Measured("cost", "points", "lower", (value,), value, spread)
+    return MeasuredMetric("cost", "points", "lower", (value,), value, spread)
 
 
 def record(name: str, value: float | None, **more: object) -> Record:
@@ -74,12 +74,12 @@ def record(name: str, value: float | None, **more: object) -> Record:
 
 BASELINE = record("r0", 100.0, kind="baseline", verdict="within_noise", branch=None)
 BAD = record("r1", None, verdict="invalid", reason="guard", branch="iter/0001-bad")
-GOOD = record("r2", 80.0, tests=records.Tests(collected=5, passed=4, failed=0, skipped=1, ids="e" * 64))
+GOOD = record("r2", 80.0, tests=records.TestCounts(collected=5, passed=4, failed=0, skipped=1, ids="e" * 64))
 
 
 def test_the_whole_text() -> None:
     assert (
-        body(STATE, GOOD, [BASELINE, BAD, GOOD])
+        render_body(STATE, GOOD, [BASELINE, BAD, GOOD])
         == f"""\
 ## Directive
 
@@ -118,7 +118,7 @@ Verdict: improved. cost 80 points
 
 
 def test_without_tests_baseline_or_others_it_is_shorter() -> None:
-    text = body(STATE, replace(GOOD, tests=None, metrics=(measured(80.0, 1.5),)), [])
+    text = render_body(STATE, replace(GOOD, tests=None, metrics=(measured(80.0, 1.5),)), [])
     assert "## Tests" not in text
     assert "## Other attempts" not in text
     assert "| cost | | 80 ± 1.5 points | |" in text
@@ -126,14 +126,14 @@ def test_without_tests_baseline_or_others_it_is_shorter() -> None:
 
 def test_many_attempts_are_cut() -> None:
     many = [replace(BAD, id=f"b{turn}") for turn in range(45)]
-    text = body(STATE, GOOD, [*many, GOOD])
+    text = render_body(STATE, GOOD, [*many, GOOD])
     assert text.count("`iter/0001-bad`") == 30
     assert "- and 15 before these" in text
 
 
 @given(st.text())
 def test_foreign_words_stay_words(text: str) -> None:
-    shown = line(text)
+    shown = escape_line(text)
     assert "\n" not in shown
     for character in "<>[]!|@#":
         assert character not in shown.replace(f"\\{character}", "")

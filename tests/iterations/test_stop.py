@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from git_planner.errors import CODES
 from git_planner.rules.iterations import stop
-from git_planner.rules.iterations.stop import Progress
+from git_planner.rules.iterations.stop import LoopProgress
 from git_planner.rules.policy.policy import Stop
 
 FREE = Stop(invalid=None)
@@ -17,43 +17,45 @@ FREE = Stop(invalid=None)
 @pytest.mark.parametrize(
     ("rules", "done", "sentence"),
     [
-        (FREE, Progress(attempts=900, seconds=1e6, tokens=10**9, invalid=50, flat=50), None),
-        (Stop(count=3), Progress(attempts=2), None),
-        (Stop(count=3), Progress(attempts=3), "3 of 3 attempts are done"),
-        (Stop(wall=60.0), Progress(seconds=59.9), None),
-        (Stop(wall=60.0), Progress(seconds=61.2), "61 of 60 seconds are used"),
-        (Stop(tokens=1000), Progress(tokens=1200), "1200 of 1000 tokens are used"),
-        (Stop(), Progress(invalid=2), None),
-        (Stop(), Progress(invalid=3), "3 attempts in a row gave no valid result"),
-        (Stop(plateau=5), Progress(flat=5), "5 valid attempts in a row were no improvement"),
-        (FREE, Progress(threshold_met=True), "the threshold is met"),
-        (FREE, Progress(exhausted=True), "the implementer has nothing left to try"),
-        (Stop(count=0), Progress(), "0 of 0 attempts are done"),
+        (FREE, LoopProgress(attempts=900, seconds=1e6, tokens=10**9, invalid=50, flat=50), None),
+        (Stop(count=3), LoopProgress(attempts=2), None),
+        (Stop(count=3), LoopProgress(attempts=3), "3 of 3 attempts are done"),
+        (Stop(wall=60.0), LoopProgress(seconds=59.9), None),
+        (Stop(wall=60.0), LoopProgress(seconds=61.2), "61 of 60 seconds are used"),
+        (Stop(tokens=1000), LoopProgress(tokens=1200), "1200 of 1000 tokens are used"),
+        (Stop(), LoopProgress(invalid=2), None),
+        (Stop(), LoopProgress(invalid=3), "3 attempts in a row gave no valid result"),
+        (Stop(plateau=5), LoopProgress(flat=5), "5 valid attempts in a row were no improvement"),
+        (FREE, LoopProgress(threshold_met=True), "the threshold is met"),
+        (FREE, LoopProgress(exhausted=True), "the implementer has nothing left to try"),
+        (Stop(count=0), LoopProgress(), "0 of 0 attempts are done"),
     ],
 )
-def test_the_sentence_names_the_rule(rules: Stop, done: Progress, sentence: str | None) -> None:
-    assert stop.reason(rules, done) == sentence
+def test_the_sentence_names_the_rule(rules: Stop, done: LoopProgress, sentence: str | None) -> None:
+    assert stop.stop_reason(rules, done) == sentence
 
 
 def test_an_attempt_counts_where_it_belongs() -> None:
-    done = Progress()
+    done = LoopProgress()
     done = done.after(seconds=1.0, tokens=10, valid=True, improved=True, threshold_met=False)
     done = done.after(seconds=2.0, tokens=5, valid=True, improved=False, threshold_met=False)
     done = done.after(seconds=3.0, tokens=0, valid=False, improved=False, threshold_met=False)
-    assert done == Progress(attempts=3, seconds=3.0, tokens=15, invalid=1, flat=1)
+    assert done == LoopProgress(attempts=3, seconds=3.0, tokens=15, invalid=1, flat=1)
     done = done.after(seconds=4.0, tokens=1, valid=True, improved=True, threshold_met=True)
-    assert done == Progress(attempts=4, seconds=4.0, tokens=16, threshold_met=True)
+    assert done == LoopProgress(attempts=4, seconds=4.0, tokens=16, threshold_met=True)
 
 
 def test_flags_win_over_the_policy_and_silence_does_not() -> None:
     policy = Stop(count=5, invalid=3, plateau=4)
-    assert stop.merged(policy, {"count": 2, "invalid": None, "wall": 9.0}) == Stop(2, 9.0, None, 3, 4)
+    assert stop.merge_stop_rules(policy, {"count": 2, "invalid": None, "wall": 9.0}) == Stop(
+        2, 9.0, None, 3, 4
+    )
 
 
 def test_errors_that_pass_are_known_errors() -> None:
-    assert sorted(stop.PASSING - CODES.keys()) == []
-    assert not stop.is_passing("E_MISSING_TOOL")
-    assert stop.is_passing("E_DEADLINE")
+    assert sorted(stop.TRANSIENT_CODES - CODES.keys()) == []
+    assert not stop.is_transient_code("E_MISSING_TOOL")
+    assert stop.is_transient_code("E_DEADLINE")
 
 
 attempt = st.tuples(st.booleans(), st.booleans())
@@ -63,10 +65,10 @@ attempt = st.tuples(st.booleans(), st.booleans())
 def test_a_loop_ends_at_the_first_run_of_invalid_attempts(
     attempts: list[tuple[bool, bool]], limit: int
 ) -> None:
-    done, row = Progress(), 0
+    done, row = LoopProgress(), 0
     for valid, improved in attempts:
         done = done.after(
             seconds=0.0, tokens=0, valid=valid, improved=valid and improved, threshold_met=False
         )
         row = 0 if valid else row + 1
-        assert (stop.reason(Stop(invalid=limit), done) is not None) == (row >= limit)
+        assert (stop.stop_reason(Stop(invalid=limit), done) is not None) == (row >= limit)

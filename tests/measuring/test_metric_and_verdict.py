@@ -14,7 +14,14 @@ from git_planner.rules.guard.scope import Change, guard, scope
 from git_planner.rules.measuring import metric
 from git_planner.rules.measuring.verdict import Decision, Refusal, decide, reached, refused, said, summarise
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import Measured, Record, best, fitted, from_document, plateau
+from git_planner.rules.records.record import (
+    MeasuredMetric,
+    Record,
+    attempts_since_best,
+    pick_best,
+    record_from,
+    truncate_texts,
+)
 from git_planner.rules.stats import summary as statistics
 
 CYCLES = Metric(
@@ -109,16 +116,18 @@ def test_no_samples_no_median() -> None:
 
 
 def test_repeats_of_a_deterministic_metric_must_agree() -> None:
-    assert summarise(CYCLES, [7.0, 7.0]) == Measured("cycles", "cycles", "lower", (7.0, 7.0), 7.0, 0.0)
+    assert summarise(CYCLES, [7.0, 7.0]) == MeasuredMetric("cycles", "cycles", "lower", (7.0, 7.0), 7.0, 0.0)
     assert summarise(CYCLES, [7.0, 8.0]) == Refusal(
         "unsteady_metric", "'cycles' changed between repeats: 7, 8"
     )
-    assert summarise(WALL, [7.0, 8.0, 12.0]) == Measured("wall", "ms", "lower", (7.0, 8.0, 12.0), 8.0, 1.0)
+    assert summarise(WALL, [7.0, 8.0, 12.0]) == MeasuredMetric(
+        "wall", "ms", "lower", (7.0, 8.0, 12.0), 8.0, 1.0
+    )
 
 
-def measured(*samples: float, of: Metric = CYCLES) -> Measured:
+def measured(*samples: float, of: Metric = CYCLES) -> MeasuredMetric:
     found = summarise(of, samples)
-    assert isinstance(found, Measured)
+    assert isinstance(found, MeasuredMetric)
     return found
 
 
@@ -173,7 +182,7 @@ def test_values_in_words() -> None:
 
 
 def result(verdict: Any, value: float | None, *, kind: Any = "attempt", instrument: str = "a") -> Record:
-    found = () if value is None else (Measured("cycles", "cycles", "lower", (value,), value, 0.0),)
+    found = () if value is None else (MeasuredMetric("cycles", "cycles", "lower", (value,), value, 0.0),)
     return Record(
         id=f"20261121T000000Z-{verdict}",
         plan="default",
@@ -203,36 +212,38 @@ def test_the_best_follows_verdicts_not_luck() -> None:
         result("worse", 95.0),
         result("improved", 10.0, instrument="b"),
     ]
-    assert best(rows, instrument="a") is rows[2]
-    assert best(rows) is rows[6]
-    assert best([]) is None
-    assert best(rows[4:5]) is None
-    assert plateau(rows, instrument="a") == 2
-    assert plateau(rows[:2]) == 1
-    assert plateau([]) is None
+    assert pick_best(rows, instrument="a") is rows[2]
+    assert pick_best(rows) is rows[6]
+    assert pick_best([]) is None
+    assert pick_best(rows[4:5]) is None
+    assert attempts_since_best(rows, instrument="a") == 2
+    assert attempts_since_best(rows[:2]) == 1
+    assert attempts_since_best([]) is None
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=20))
 def test_with_a_deterministic_metric_the_best_is_the_smallest(values: list[int]) -> None:
     rows: list[Record] = []
     for value in values:
-        top = best(rows)
+        top = pick_best(rows)
         verdict = decide(CYCLES, measured(float(value)), top.metrics[0] if top else None).verdict
         rows.append(result(verdict, float(value)))
-    top = best(rows)
+    top = pick_best(rows)
     assert top is not None
     assert top.value == min(values)
     assert rows.index(top) == values.index(min(values))
-    assert plateau(rows) == len(values) - 1 - values.index(min(values))
+    assert attempts_since_best(rows) == len(values) - 1 - values.index(min(values))
 
 
 def test_records_survive_their_documents() -> None:
     record = result("improved", 90.0).with_(files=("a",), notes=("b",), strategy=("c",))
-    assert from_document(json.loads(json.dumps(record.document()))) == record
+    assert record_from(json.loads(json.dumps(record.document()))) == record
 
 
 def test_long_texts_are_cut() -> None:
-    record = fitted(result("improved", 90.0).with_(summary="x" * 30_000, notes=("y" * 30_000,) * 2_000))
+    record = truncate_texts(
+        result("improved", 90.0).with_(summary="x" * 30_000, notes=("y" * 30_000,) * 2_000)
+    )
     assert (len(record.summary), len(record.notes), len(record.notes[0])) == (20_000, 1_000, 20_000)
 
 

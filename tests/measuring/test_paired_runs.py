@@ -11,7 +11,7 @@ from git_planner.flows.records.verify import verify
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import best
+from git_planner.rules.records.record import pick_best
 from git_planner.rules.stats import paired_design
 from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
@@ -113,7 +113,7 @@ def test_each_comparison_takes_a_number_and_a_smaller_share(lab: Lab) -> None:
     assert (second.verdict, second.comparison.number) == ("improved", 2)
     assert second.comparison.alpha == pytest.approx(0.5 / 6)
     assert second.comparison.rival == ledger(lab.repo, "default")[1].id
-    top = best(ledger(lab.repo, "default"))
+    top = pick_best(ledger(lab.repo, "default"))
     assert top is not None
     assert top.id == second.id
 

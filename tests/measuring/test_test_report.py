@@ -16,7 +16,7 @@ from git_planner.rules.measuring.test_report import (
     read_unittest,
 )
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.records.record import Tests as Counts
+from git_planner.rules.records.record import TestCounts as Counts
 
 JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" tests="4">

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.planning.directive import allowed_families, directive_schema, prefixed
+from git_planner.rules.planning.directive import allowed_families, directive_schema, prefix_family
 from tests.support import samples
 
 NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
@@ -13,13 +13,13 @@ NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
 
 @given(NAMES, NAMES)
 def test_blocked_families_are_out_unless_that_leaves_none(names: list[str], blocked: list[str]) -> None:
-    allowed = allowed_families(names, [prefixed(each) for each in blocked])
+    allowed = allowed_families(names, [prefix_family(each) for each in blocked])
     left = [f"family:{each}" for each in names if each not in blocked]
     assert list(allowed) == (left or [f"family:{each}" for each in names])
 
 
 def test_a_family_is_prefixed_once() -> None:
-    assert prefixed("a") == prefixed("family:a") == "family:a"
+    assert prefix_family("a") == prefix_family("family:a") == "family:a"
 
 
 def test_the_schema_that_is_given_is_left_as_it_is() -> None:

@@ -13,7 +13,7 @@ from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.manual_prompt import reply, tokens
+from git_planner.rules.planning.manual_prompt import estimate_tokens, render_correction
 from tests.support.lab import Lab
 from tests.support.workshop import directive, workshop
 
@@ -56,7 +56,7 @@ def test_a_packet_is_four_files_on_a_branch(lab: Lab) -> None:
     prompt = lab.show(f"{made.branch}:{manual.PROMPT}")
     assert prompt == made.prompt
     assert prompt.startswith(
-        f"<!-- about {tokens(prompt.partition('-->')[2].lstrip()):,} tokens -->\n\n# Plan"
+        f"<!-- about {estimate_tokens(prompt.partition('-->')[2].lstrip()):,} tokens -->\n\n# Plan"
     )
     for part in (
         f"- permalink: https://github.com/ada/engine/tree/{base}\n",
@@ -179,7 +179,7 @@ def test_answers_that_cannot_be_used(text: str | bytes, fault: str) -> None:
         manual.read_answer(raw, "the answer", RULED)
     assert (caught.value.code, caught.value.exit) == ("E_ANSWER", 1)
     assert fault in " ".join(caught.value.details)
-    assert caught.value.reply == reply(caught.value.details)
+    assert caught.value.reply == render_correction(caught.value.details)
     assert len(caught.value.reply) < 20_000
 
 
@@ -198,7 +198,7 @@ def test_the_reply_names_every_fault_and_nothing_is_written(lab: Lab) -> None:
 
 
 def test_a_reply_to_very_many_faults_is_bounded() -> None:
-    text = reply([f"/x/{number}: is wrong" for number in range(1000)])
+    text = render_correction([f"/x/{number}: is wrong" for number in range(1000)])
     assert "40. /x/39: is wrong\n… and 960 more of the same kind.\n" in text
 
 

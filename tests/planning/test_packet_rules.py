@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from git_planner.rules.planning import packet
 from git_planner.rules.policy.policy import Families, Metric
-from git_planner.rules.records.record import Measured, Record, plateau
+from git_planner.rules.records.record import MeasuredMetric, Record, attempts_since_best
 
 FAMILIES = Families(("schedule", "reduce_loads", "break_deps"), streak=2, bonus_streak=3, bonus_gain=10)
 CYCLES = Metric("cycles", ("true",), r"(\d+)", None, "cycles", "lower", "deterministic", 1, 60)
@@ -19,7 +19,7 @@ CYCLES = Metric("cycles", ("true",), r"(\d+)", None, "cycles", "lower", "determi
 def row(number: int, family: str | None, value: float | None, **more: Any) -> Record:
     """An attempt; without a value it is invalid."""
     better = more.pop("better", "lower")
-    measured = (Measured("cycles", "cycles", better, (value,), value, 0.0),) if value else ()
+    measured = (MeasuredMetric("cycles", "cycles", better, (value,), value, 0.0),) if value else ()
     verdict = more.pop("verdict", "worse" if value else "invalid")
     return Record(
         id=f"r{number}",
@@ -154,7 +154,7 @@ def test_an_equal_result_does_not_end_a_plateau() -> None:
         row(4, None, None),
         row(5, None, 95),
     ]
-    assert plateau(rows) == 2
+    assert attempts_since_best(rows) == 2
 
 
 def test_the_summary_of_a_campaign() -> None:
@@ -181,7 +181,7 @@ def test_the_summary_of_a_campaign() -> None:
     found = packet.experiment_summary(rows)
     assert found["last_attempt"] == last
     assert [each["iteration"] for each in found["recent_attempts"]] == [1, 2, 3, 4]
-    assert found["last_valid_attempt"] == packet.attempt(rows[3])
+    assert found["last_valid_attempt"] == packet.summarize_attempt(rows[3])
     assert found["recent_strategy_combos"] == [
         {
             "iteration": number,
@@ -232,24 +232,24 @@ def test_the_summary_is_bounded() -> None:
 
 def test_aspiration_is_one_better_than_a_whole_best() -> None:
     up = Metric("score", ("true",), r"(\d+)", None, "points", "higher", "deterministic", 1, 60)
-    assert packet.aspiration(1363.0, CYCLES, "best") == 1362
-    assert packet.aspiration(1363.0, up, "best") == 1364
-    assert packet.aspiration(1.5, CYCLES, "best") is None
-    assert packet.aspiration(1363.0, CYCLES, "threshold") is None
-    assert packet.aspiration(None, CYCLES, "best") is None
-    assert packet.aspiration(1363.0, None, "best") is None
+    assert packet.compute_aspiration(1363.0, CYCLES, "best") == 1362
+    assert packet.compute_aspiration(1363.0, up, "best") == 1364
+    assert packet.compute_aspiration(1.5, CYCLES, "best") is None
+    assert packet.compute_aspiration(1363.0, CYCLES, "threshold") is None
+    assert packet.compute_aspiration(None, CYCLES, "best") is None
+    assert packet.compute_aspiration(1363.0, None, "best") is None
 
 
 def test_cold_start_ends_with_the_first_valid_attempt() -> None:
     baseline = row(0, None, 100, kind="baseline")
-    assert packet.cold_start([baseline, row(1, "schedule", None)])
-    assert not packet.cold_start([baseline, row(1, "schedule", 99)])
+    assert packet.is_cold_start([baseline, row(1, "schedule", None)])
+    assert not packet.is_cold_start([baseline, row(1, "schedule", 99)])
 
 
 def test_inspirations_are_the_best_and_the_recent_each_once() -> None:
     rows = [row(number, None, value) for number, value in enumerate([100, 60, 95, 70, 80, 90, 94], 1)]
-    assert [each.iteration for each in packet.inspirations(rows, 2)] == [2, 4, 7, 6]
-    assert packet.inspirations([row(1, None, None)]) == []
+    assert [each.iteration for each in packet.pick_inspirations(rows, 2)] == [2, 4, 7, 6]
+    assert packet.pick_inspirations([row(1, None, None)]) == []
 
 
 def test_the_hint_tells_best_plateau_and_failures() -> None:
@@ -302,6 +302,6 @@ def test_web_addresses(origin: str | None, web: str | None) -> None:
 
 
 def test_an_origin_loses_its_password() -> None:
-    assert packet.without_credentials("https://ada:secret@forge/x.git") == "https://forge/x.git"
-    assert packet.without_credentials("git@forge:x.git") == "git@forge:x.git"
-    assert packet.without_credentials("/srv/x") == "/srv/x"
+    assert packet.strip_credentials("https://ada:secret@forge/x.git") == "https://forge/x.git"
+    assert packet.strip_credentials("git@forge:x.git") == "git@forge:x.git"
+    assert packet.strip_credentials("/srv/x") == "/srv/x"

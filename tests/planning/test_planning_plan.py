@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.planning.planning_plan import faults, planning_plan_from
+from git_planner.rules.planning.planning_plan import find_step_faults, planning_plan_from
 from git_planner.rules.tasks.dependency_graph import find_cycle
 from tests.support import samples
 
@@ -37,7 +37,7 @@ def plan(*steps: tuple[str, list[str]]) -> dict[str, Any]:
     ],
 )
 def test_steps_are_judged(steps: list[tuple[str, list[str]]], told: list[str]) -> None:
-    assert faults(plan(*steps)) == told
+    assert find_step_faults(plan(*steps)) == told
 
 
 GRAPHS = st.dictionaries(
@@ -74,4 +74,4 @@ def test_what_may_be_absent_reads_as_empty() -> None:
     step = read.steps[0]
     assert (step.step_id, step.files, step.dependencies, step.risks, step.references) == ("a", (), (), (), ())
     assert (read.handoff_notes, read.fallback_plan) == ((), None)
-    assert faults(document) == []
+    assert find_step_faults(document) == []

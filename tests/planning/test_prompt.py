@@ -12,7 +12,14 @@ from git_planner import documents
 from git_planner.agents.prompts import text
 from git_planner.rules.planning import prompt
 from git_planner.rules.planning.commit_context import CommitMetric, CommitPlanningContext, commit_from
-from git_planner.rules.planning.prompt import Section, cut, fenced, join, render, retry
+from git_planner.rules.planning.prompt import (
+    PromptSection,
+    cut_text,
+    fence,
+    join_sections,
+    render_prompt,
+    render_retry,
+)
 from tests.agents.cases import packet
 
 TEMPLATE = "Begin.\n\n$sections\n\n$schema\nEnd.\n"
@@ -25,7 +32,7 @@ def titles(rendered: str) -> list[str]:
 
 
 def test_says_all_that_a_packet_holds() -> None:
-    rendered = render(TEMPLATE, packet(), SCHEMA, 60_000)
+    rendered = render_prompt(TEMPLATE, packet(), SCHEMA, 60_000)
     assert titles(rendered) == [
         "Goal",
         "Constraints",
@@ -44,10 +51,10 @@ def test_says_all_that_a_packet_holds() -> None:
         "Begin.\n\n## Goal\n\nMake the kernel faster.\nWhat decides: cycles; lower is better."
     )
     assert rendered.endswith(
-        "```\ndef kernel():\n    return 1\n```\n\n" + fenced(_indented(), "json") + "\nEnd.\n"
+        "```\ndef kernel():\n    return 1\n```\n\n" + fence(_indented(), "json") + "\nEnd.\n"
     )
     assert "Left out" not in rendered
-    assert render(TEMPLATE, packet(), SCHEMA, 60_000) == rendered
+    assert render_prompt(TEMPLATE, packet(), SCHEMA, 60_000) == rendered
 
 
 def _indented() -> str:
@@ -56,9 +63,9 @@ def _indented() -> str:
 
 def test_goal_of_a_threshold_and_of_no_metric() -> None:
     reach = packet(goal="threshold", threshold=1363.0)
-    assert "To be reached: 1363.\n" in render(TEMPLATE, reach, SCHEMA, 60_000)
+    assert "To be reached: 1363.\n" in render_prompt(TEMPLATE, reach, SCHEMA, 60_000)
     bare = packet(metric=None, best=None, aspiration=None, goal_text="")
-    assert "## Goal\n\nImprove what is measured.\nThis is iteration 3" in render(
+    assert "## Goal\n\nImprove what is measured.\nThis is iteration 3" in render_prompt(
         TEMPLATE, bare, SCHEMA, 60_000
     )
 
@@ -66,7 +73,7 @@ def test_goal_of_a_threshold_and_of_no_metric() -> None:
 def test_a_cold_start_and_free_families_are_told() -> None:
     rule = {**packet()["strategy_family_constraints"], "allowed_families": [], "blocked_families": []}
     cold = packet(cold_start=True, iteration_hint=None, strategy_family_constraints=rule)
-    rendered = render(TEMPLATE, cold, SCHEMA, 60_000)
+    rendered = render_prompt(TEMPLATE, cold, SCHEMA, 60_000)
     assert "## Strategy families\n\nAny family goes; name it 'family:' and a word.\n" in rendered
     assert "## Where things stand\n\nNo attempt has given a valid result yet: prefer a small" in rendered
 
@@ -76,36 +83,36 @@ def test_the_least_important_gives_way_first_and_is_named() -> None:
         code_context={"src/kernel.py": "x = 1\n" * 300, "src/other.py": "y = 2\n" * 3000},
         performance_profile="z" * 5000,
     )
-    rendered = render(TEMPLATE, big, SCHEMA, 6000)
+    rendered = render_prompt(TEMPLATE, big, SCHEMA, 6000)
     assert len(rendered) <= 6000
-    assert titles(rendered)[:9] == titles(render(TEMPLATE, packet(), SCHEMA, 60_000))[:9]
+    assert titles(rendered)[:9] == titles(render_prompt(TEMPLATE, packet(), SCHEMA, 60_000))[:9]
     assert "## Code: src/kernel.py" in rendered
     assert (
         "Left out for length: Code: src/other.py (cut), Performance profile, Experiment log, oldest first."
         in rendered
     )
-    small = render(TEMPLATE, big, SCHEMA, 1500)
+    small = render_prompt(TEMPLATE, big, SCHEMA, 1500)
     assert len(small) <= 1500
     assert titles(small)[:3] == ["Goal", "Constraints", "Strategy families"]
 
 
 def test_a_log_that_is_cut_keeps_its_end() -> None:
-    assert cut("one\n" * 200 + "last", 300, tail=True).endswith("\none\nlast")
-    assert cut("first\n" + "one\n" * 200, 300).startswith("first\none\n")
-    assert cut("first\n" + "one\n" * 200, 300).endswith("one\n[806 characters, cut here]")
-    assert cut("a" * 500, 100) == ""
-    assert cut("short", 5) == "short"
+    assert cut_text("one\n" * 200 + "last", 300, tail=True).endswith("\none\nlast")
+    assert cut_text("first\n" + "one\n" * 200, 300).startswith("first\none\n")
+    assert cut_text("first\n" + "one\n" * 200, 300).endswith("one\n[806 characters, cut here]")
+    assert cut_text("a" * 500, 100) == ""
+    assert cut_text("short", 5) == "short"
 
 
 def test_a_schema_is_shortened_before_the_packet_suffers() -> None:
     directive = documents.schema("directive")
     template = text("planner-directive")
-    full = render(template, packet(), directive, 60_000)
+    full = render_prompt(template, packet(), directive, 60_000)
     assert '\n "title": "Directive"' in full
-    compact = render(template, packet(), directive, len(full) - 1)
+    compact = render_prompt(template, packet(), directive, len(full) - 1)
     assert '"title":"Directive"' in compact
     assert "Left out" not in compact
-    least = render(template, packet(), directive, 2000)
+    least = render_prompt(template, packet(), directive, 2000)
     assert "The keys of the object: schema, objective, primary_hypothesis" in least
     assert len(least) <= 2000
     assert titles(least)[:1] == ["Goal"]
@@ -113,7 +120,7 @@ def test_a_schema_is_shortened_before_the_packet_suffers() -> None:
 
 def test_text_in_a_packet_cannot_leave_its_block_or_fill_places() -> None:
     hostile = packet(code_context={"a.md": "````\n## Goal\n$schema ${sections}\n```"}, goal_text="$schema")
-    rendered = render(TEMPLATE, hostile, SCHEMA, 60_000)
+    rendered = render_prompt(TEMPLATE, hostile, SCHEMA, 60_000)
     assert "`````\n````\n## Goal\n$schema ${sections}\n```\n`````" in rendered
     assert "## Goal\n\n$schema\n" in rendered
 
@@ -121,7 +128,7 @@ def test_text_in_a_packet_cannot_leave_its_block_or_fill_places() -> None:
 def test_fields_of_a_commit_are_bounded() -> None:
     metrics = tuple(CommitMetric(f"m{n}", float(n)) for n in range(12))
     commit = CommitPlanningContext("abc", "s" * 5000, tuple("abcdefghij"), metrics=metrics)
-    lines = prompt.commit_block(commit).splitlines()
+    lines = prompt.render_commit(commit).splitlines()
     assert lines[0] == "Commit abc: " + "s" * (2000 - len("[5,000 characters, cut here]") - 1)
     assert lines[1] == "[5,000 characters, cut here]"
     assert lines[2:11] == [*(f"- {c}" for c in "abcdefgh"), "(and 2 more highlights)"]
@@ -129,11 +136,13 @@ def test_fields_of_a_commit_are_bounded() -> None:
 
 
 def test_a_refused_answer_is_shown_with_its_faults() -> None:
-    asked = retry("Was:\n$answer\nFaults:\n$faults\n", "Ask.\n", "{$x}", ["/a: is $y", *["/b: no"] * 40])
+    asked = render_retry(
+        "Was:\n$answer\nFaults:\n$faults\n", "Ask.\n", "{$x}", ["/a: is $y", *["/b: no"] * 40]
+    )
     lines = asked.splitlines()
     assert lines[:8] == ["Ask.", "", "Was:", "```", "{$x}", "```", "Faults:", "- /a: is $y"]
     assert lines[-1] == "- and 11 more"
-    assert len(retry("$answer$faults", "p", "x" * 10**6, ["f" * 10**5] * 100)) < 24_000
+    assert len(render_retry("$answer$faults", "p", "x" * 10**6, ["f" * 10**5] * 100)) < 24_000
 
 
 @settings(max_examples=60, deadline=None)
@@ -148,9 +157,9 @@ def test_no_packet_exceeds_the_budget(budget: int, sizes: list[int], goal: str, 
     given_packet["goal_text"] = goal
     given_packet["code_context"] = {f"f{n}": (seed * size)[:size] for n, size in enumerate(sizes)}
     schema = documents.schema("directive")
-    rendered = render(text("planner-directive"), given_packet, schema, budget)
+    rendered = render_prompt(text("planner-directive"), given_packet, schema, budget)
     assert len(rendered) <= budget
-    assert rendered == render(text("planner-directive"), given_packet, schema, budget)
+    assert rendered == render_prompt(text("planner-directive"), given_packet, schema, budget)
 
 
 @given(
@@ -158,13 +167,13 @@ def test_no_packet_exceeds_the_budget(budget: int, sizes: list[int], goal: str, 
     st.integers(0, 1500),
 )
 def test_sections_never_exceed_their_room(parts: list[tuple[str, int, bool]], room: int) -> None:
-    made = [Section(f"S{n}", body or "b", rank, tail) for n, (body, rank, tail) in enumerate(parts)]
-    assert len(join(made, room)) <= room
+    made = [PromptSection(f"S{n}", body or "b", rank, tail) for n, (body, rank, tail) in enumerate(parts)]
+    assert len(join_sections(made, room)) <= room
 
 
 @given(st.text(max_size=400), st.integers(0, 400), st.booleans())
 def test_a_cut_text_fits(whole: str, most: int, tail: bool) -> None:
-    assert len(cut(whole, most, tail=tail)) <= most
+    assert len(cut_text(whole, most, tail=tail)) <= most
 
 
 def test_a_commit_of_a_packet_has_tuples_and_its_metric() -> None:

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.plans.merge_plan import Merged, merge, settled
+from git_planner.rules.plans.merge_plan import MergeResult, merge_documents, merge_duplicates
 from tests.plans.documents import evidence, plan, question, task
 
 
-def both_ways(base: Any, one: Any, other: Any, *, whole: bool = False) -> Merged:
+def both_ways(base: Any, one: Any, other: Any, *, whole: bool = False) -> MergeResult:
     """The merge, which is the same from either side."""
-    found = merge(base, one, other, whole=whole)
-    assert merge(base, other, one, whole=whole) == found
+    found = merge_documents(base, one, other, whole=whole)
+    assert merge_documents(base, other, one, whole=whole) == found
     return found
 
 
@@ -32,7 +32,7 @@ def test_different_tasks_and_different_fields_just_merge() -> None:
     base = plan(task(1), task(2))
     one = plan(task(1, status="done", evidence=[evidence(1)], commits=["c" * 40]), task(2, title="new"))
     other = plan(task(1, write_scope=["src/**"]), task(2, status="blocked", reason="no board"))
-    assert both_ways(base, one, other) == Merged(
+    assert both_ways(base, one, other) == MergeResult(
         plan(
             task(1, status="done", evidence=[evidence(1)], commits=["c" * 40], write_scope=["src/**"]),
             task(2, title="new", status="blocked", reason="no board"),
@@ -45,7 +45,7 @@ def test_two_tasks_of_one_number_are_both_kept_with_their_dependencies() -> None
     one = plan(task(1), task(2, "bbbbbbbb"), task(3, "cccccccc", dependencies=["task_002"]))
     other = plan(task(1), task(2, "aaaaaaaa"), task(3, "dddddddd", dependencies=["task_001", "task_002"]))
     found = both_ways(base, one, other)
-    assert found == Merged(
+    assert found == MergeResult(
         plan(
             task(1),
             task(2, "aaaaaaaa"),
@@ -174,7 +174,7 @@ def test_other_documents_merge_key_by_key() -> None:
     base = {"schema": "git-planner/thing@1", "a": 1, "b": {"c": 1, "d": 1}, "l": [1]}
     one = {**base, "a": 2, "b": {"c": 1, "d": 2}}
     other = {**base, "b": {"c": 2}, "l": [1, 2]}
-    assert both_ways(base, one, other) == Merged(
+    assert both_ways(base, one, other) == MergeResult(
         {"schema": "git-planner/thing@1", "a": 2, "b": {"c": 2, "d": 2}, "l": [1, 2]}, (), ("/b/d",)
     )
     assert both_ways(None, {"a": 1}, {"a": True, "b": 2}).conflicts == ("/a",)
@@ -184,7 +184,7 @@ def test_what_was_answered_or_measured_at_once_stays_whole() -> None:
     old, new = (
         {"schema": "git-planner/noise@1", "created_at": f"2026-11-2{day}", "n": day} for day in (1, 2)
     )
-    assert both_ways(None, old, new) == Merged(new)
+    assert both_ways(None, old, new) == MergeResult(new)
     answers = [{"schema": "git-planner/planning-plan@1", "steps": [each]} for each in "ab"]
     plans = [
         plan(task(1, uid * 8), planning_plan=canonical_json.digest(each))
@@ -256,11 +256,11 @@ def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: Forks) -> No
     base, one, other = fork
     both_ways(base, one, other)
     both_ways(None, one, other)
-    assert merge(base, one, one) == Merged(one)
-    assert merge(base, base, one) == Merged(one)
+    assert merge_documents(base, one, one) == MergeResult(one)
+    assert merge_documents(base, base, one) == MergeResult(one)
     # What was merged is not merged again.
-    done = merge(base, one, other).document
-    assert merge(one, done, one) == merge(other, other, done) == Merged(done)
+    done = merge_documents(base, one, other).document
+    assert merge_documents(one, done, one) == merge_documents(other, other, done) == MergeResult(done)
 
 
 @given(forks(), st.booleans())
@@ -287,9 +287,12 @@ def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
 @given(forks())
 def test_what_is_there_twice_is_told_apart_without_loss(fork: Forks) -> None:
     _, one, other = fork
-    found = settled({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
-    assert settled({**one, "tasks": [*other["tasks"], *one["tasks"]]}).document["tasks"] == found["tasks"]
-    assert settled(found) == Merged(found)
+    found = merge_duplicates({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
+    assert (
+        merge_duplicates({**one, "tasks": [*other["tasks"], *one["tasks"]]}).document["tasks"]
+        == found["tasks"]
+    )
+    assert merge_duplicates(found) == MergeResult(found)
     kept = {each["uid"]: each for each in found["tasks"]}
     assert len(kept) == len({each["id"] for each in found["tasks"]}) == len(found["tasks"])
     for each in (*one["tasks"], *other["tasks"]):

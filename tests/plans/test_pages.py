@@ -30,8 +30,8 @@ def test_what_is_no_task(text: str) -> None:
 
 @given(st.lists(st.integers(1, 3000), unique=True))
 def test_split_and_in_order_give_every_task_back_in_order(numbers: list[int]) -> None:
-    split = pages.split({"id": task_id_for(number)} for number in numbers)
-    again = [task["id"] for name in pages.in_order(split) for task in split[name]]
+    split = pages.split_tasks({"id": task_id_for(number)} for number in numbers)
+    again = [task["id"] for name in pages.sort_pages(split) for task in split[name]]
     assert again == [task_id_for(number) for number in sorted(numbers)]
 
 
@@ -53,16 +53,16 @@ def test_replacing_tasks_in_a_text_is_writing_them_anew(
         )
 
     texts = {each: canonical_json.dumps_small({**task, "id": each}) for each, task in fresh.items()}
-    found = pages.replaced(page(before), texts)
+    found = pages.replace_tasks(page(before), texts)
     assert found == (page(before | fresh) if fresh.keys() <= before.keys() else None)
 
 
 def test_a_page_in_another_form_is_not_replaced_in() -> None:
     for page in (b"", b'{"tasks": [{"id": "task_001"}]}', b'\n      "id": "task_001",\n'):
-        assert pages.replaced(page, {"task_001": b"{}\n"}) is None
+        assert pages.replace_tasks(page, {"task_001": b"{}\n"}) is None
 
 
 def test_other_files_are_no_pages() -> None:
     names = ["plan-0010.json", "plan.json", "CONTEXT.md", "plan-2.json", "plan-0002.json", "my-plan.json"]
-    assert pages.in_order(names) == ["plan.json", "plan-0002.json", "plan-0010.json"]
+    assert pages.sort_pages(names) == ["plan.json", "plan-0002.json", "plan-0010.json"]
     assert [task_number(each) for each in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]

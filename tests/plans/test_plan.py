@@ -32,7 +32,7 @@ def test_a_new_plan_is_valid() -> None:
 
 
 def test_steps_become_tasks_in_their_order() -> None:
-    made = plans.with_steps(EMPTY, answer([], ["s0"], ["s1", "s0", "s0"]), "d" * 64)
+    made = plans.add_steps(EMPTY, answer([], ["s0"], ["s1", "s0", "s0"]), "d" * 64)
     assert short(made) == [
         ("task_001", "s0", "todo", []),
         ("task_002", "s1", "todo", ["task_001"]),
@@ -44,15 +44,15 @@ def test_steps_become_tasks_in_their_order() -> None:
 
 
 def test_the_same_planning_plan_changes_nothing() -> None:
-    made = plans.with_steps(EMPTY, answer([]), "d" * 64)
-    assert plans.with_steps(made, answer([]), "d" * 64) == made
+    made = plans.add_steps(EMPTY, answer([]), "d" * 64)
+    assert plans.add_steps(made, answer([]), "d" * 64) == made
 
 
 def test_tasks_that_were_begun_or_made_by_hand_stay() -> None:
-    made = plans.with_steps(EMPTY, answer([], []), "d" * 64)
+    made = plans.add_steps(EMPTY, answer([], []), "d" * 64)
     made["tasks"][0]["status"] = "in_progress"
     made["tasks"].append({**made["tasks"][1], "id": "task_003", "step": None})
-    again = plans.with_steps(made, answer([], ["s0"]), "e" * 64)
+    again = plans.add_steps(made, answer([], ["s0"]), "e" * 64)
     assert short(again) == [
         ("task_001", "s0", "in_progress", []),
         ("task_002", "s1", "cancelled", []),
@@ -61,23 +61,23 @@ def test_tasks_that_were_begun_or_made_by_hand_stay() -> None:
         ("task_005", "s1", "todo", ["task_004"]),
     ]
     assert again["tasks"][1]["reason"] == "replaced by the planning plan eeeeeeeeeeee"
-    assert plans.counts(again) == {"todo": 3, "in_progress": 1, "cancelled": 1}
+    assert plans.count_tasks(again) == {"todo": 3, "in_progress": 1, "cancelled": 1}
     assert documents.validate("plan", again) == []
 
 
 @given(st.integers(0, 450))
 def test_pages_join_to_the_same_plan(count: int) -> None:
-    task = plans.with_steps(EMPTY, answer([]), "d" * 64)["tasks"][0]
+    task = plans.add_steps(EMPTY, answer([]), "d" * 64)["tasks"][0]
     whole = {**EMPTY, "tasks": [{**task, "id": f"task_{number:03d}"} for number in range(1, count + 1)]}
-    pages = plans.paged(whole)
+    pages = plans.split_plan(whole)
     assert len(pages) == max(1, -(-count // 200))
-    assert plans.joined(pages) == whole
+    assert plans.join_pages(pages) == whole
 
 
 @pytest.mark.parametrize("name", ["0001-next", "best", "Fast", "../x", "x.lock", "", "a/b", "x\n"])
 def test_names_that_no_plan_has(name: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        plans.plan_name(name)
+        plans.check_new_plan_name(name)
     assert caught.value.code == "E_NAME"
     assert not plans.is_plan_name(name)
 

@@ -29,7 +29,7 @@ from git_planner.agents.contract import Answer, Request, Usage
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import alive
-from git_planner.rules.iterations.stop import PASSING_AGENT
+from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
 from tests.support.lab import Lab
 from tests.support.servers import openai_responses
@@ -265,7 +265,7 @@ def test_each_failure_ends_as_documented(lab: Lab, home: Path, name: str) -> Non
     assert case.says in caught.value.message
     assert len(server.script.requests) == case.requests
     assert time.monotonic() - began < case.seconds + 3
-    assert case.requests == 1 or case.code in PASSING_AGENT
+    assert case.requests == 1 or case.code in TRANSIENT_AGENT_CODES
     for number in range(1, case.requests + 1):
         attempt = lab.root / "run" / f"attempt-{number}"
         assert set(KEPT) <= {path.name for path in attempt.iterdir()}

@@ -10,8 +10,13 @@ from git_planner import documents
 from git_planner.rules.measuring.verdict import Decision, decide_noisy
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records import row
-from git_planner.rules.records.comparison import Comparison, compared, words, worth
-from git_planner.rules.records.record import Measured, Record, best, from_document
+from git_planner.rules.records.comparison import (
+    RecordedComparison,
+    comparison_verdict,
+    describe_comparison,
+    summarize_comparison,
+)
+from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, record_from
 from git_planner.rules.stats import paired_design
 from git_planner.rules.stats.paired_design import Round
 from git_planner.rules.stats.pairs import Pairs
@@ -30,18 +35,18 @@ def rounds(*gains: float) -> list[Round]:
     ]
 
 
-def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> Comparison:
+def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> RecordedComparison:
     """A comparison that went on as long as there were rounds."""
     plan, all_ = paired_design.schedule(numbers, 1), rounds(*gains)
     standing = paired_design.standing(plan, all_, metric.better)
     if standing.ending is None:
         standing = replace(standing, ending="budget")
-    return compared(metric, TOP, plan, all_, standing)
+    return summarize_comparison(metric, TOP, plan, all_, standing)
 
 
-def record(identity: str, verdict: str, value: float, comparison: Comparison | None = None) -> Record:
+def record(identity: str, verdict: str, value: float, comparison: RecordedComparison | None = None) -> Record:
     """A record of a plan."""
-    metrics = (Measured("wall", "ms", "lower", (value,), value, 0.0),)
+    metrics = (MeasuredMetric("wall", "ms", "lower", (value,), value, 0.0),)
     kind = "attempt" if comparison else "baseline"
     fields = {"id": identity, "verdict": verdict, "metrics": metrics, "kind": kind, "comparison": comparison}
     return samples.RECORD.with_(**fields)
@@ -54,8 +59,8 @@ def test_a_gain_is_summed_up() -> None:
     assert done.level is not None
     assert done.p <= done.level <= done.alpha
     assert (done.base[:2], done.candidate[:2]) == ((100, 102), (95, 97))
-    assert worth(done, WALL) == "improved"
-    assert words(done, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
+    assert comparison_verdict(done, WALL) == "improved"
+    assert describe_comparison(done, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
 
 
 def test_where_higher_is_better_all_is_turned_round() -> None:
@@ -65,31 +70,31 @@ def test_where_higher_is_better_all_is_turned_round() -> None:
 
 def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
     done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
-    assert worth(done, WALL._replace(min_gain=8.0)) == "improved"
+    assert comparison_verdict(done, WALL._replace(min_gain=8.0)) == "improved"
     asking = WALL._replace(min_gain=8.5)
-    assert worth(done, asking) == "within_noise"
-    assert words(done, asking).endswith("; less than the smallest gain of 8.5")
+    assert comparison_verdict(done, asking) == "within_noise"
+    assert describe_comparison(done, asking).endswith("; less than the smallest gain of 8.5")
 
 
 def test_what_is_clearly_worse_is_worse() -> None:
     separated = found(-50.0, -51.0, -52.0)
-    assert (separated.ending, separated.low, worth(separated, WALL)) == ("worse", None, "worse")
-    assert words(separated, WALL) == "+51 ms against 102, p 1, 12 runs"
+    assert (separated.ending, separated.low, comparison_verdict(separated, WALL)) == ("worse", None, "worse")
+    assert describe_comparison(separated, WALL) == "+51 ms against 102, p 1, 12 runs"
     slowly = found(*[-0.1 - place / 100 for place in range(12)])
-    assert (slowly.ending, worth(slowly, WALL)) == ("worse", "worse")
+    assert (slowly.ending, comparison_verdict(slowly, WALL)) == ("worse", "worse")
 
 
 def test_neither_is_within_noise() -> None:
     done = found(1.0, -1.5, 1.2, -0.9)
-    assert (done.ending, worth(done, WALL)) == ("futile", "within_noise")
+    assert (done.ending, comparison_verdict(done, WALL)) == ("futile", "within_noise")
 
 
 def test_the_verdict_stands_only_against_the_best_of_now() -> None:
     done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
-    own = Measured("wall", "ms", "lower", (94.0,), 94.0, 0.0)
-    top = row.row(record(TOP, "within_noise", 50.0).document())
+    own = MeasuredMetric("wall", "ms", "lower", (94.0,), 94.0, 0.0)
+    top = row.row_from(record(TOP, "within_noise", 50.0).document())
     decision = decide_noisy(WALL, own, done, top, same=False)
-    assert decision == Decision("improved", None, 102, -8.0, f"wall 94 ms, {words(done, WALL)}")
+    assert decision == Decision("improved", None, 102, -8.0, f"wall 94 ms, {describe_comparison(done, WALL)}")
     other = top._replace(id="20261121T000001Z-bbbbbbbb")
     for case in (
         decide_noisy(WALL, own, done, other, same=False),
@@ -104,8 +109,10 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
     first = record(TOP, "within_noise", 50.0)
     second = record("20261121T000001Z-bbbbbbbb", "improved", 94.0, won)
     stale = record("20261121T000002Z-cccccccc", "improved", 10.0, won)
-    assert best([first, second, stale]) == second
-    assert best(row.row(each.document()) for each in (first, second, stale)) == row.row(second.document())
+    assert pick_best([first, second, stale]) == second
+    assert pick_best(row.row_from(each.document()) for each in (first, second, stale)) == row.row_from(
+        second.document()
+    )
 
 
 @pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])
@@ -113,4 +120,4 @@ def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
     done = record(TOP, "improved", 94.0, found(*gains))
     document = done.document()
     assert documents.validate("record", document) == []
-    assert from_document(document) == done
+    assert record_from(document) == done

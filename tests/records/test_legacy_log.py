@@ -10,10 +10,17 @@ import pytest
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.legacy_log import as_row, read_row
-from git_planner.rules.records.record import Measured, Record
-from git_planner.rules.records.record import Tests as Counts
-from git_planner.rules.records.row import baseline, named, next_id, row, same_commit, same_tree
+from git_planner.rules.records.legacy_log import record_from_row, row_from_record
+from git_planner.rules.records.record import MeasuredMetric, Record
+from git_planner.rules.records.record import TestCounts as Counts
+from git_planner.rules.records.row import (
+    find_baseline,
+    find_named,
+    find_same_commit,
+    find_same_tree,
+    next_id,
+    row_from,
+)
 
 ROW: dict[str, Any] = {
     "iteration_id": 5,
@@ -48,7 +55,7 @@ def line(**changes: Any) -> bytes:
 
 
 def test_a_row_becomes_a_record_and_a_row_again() -> None:
-    record = read_row(line(), "log.jsonl:1", "default")
+    record = record_from_row(line(), "log.jsonl:1", "default")
     assert (record.kind, record.verdict, record.reason, record.value, record.delta) == (
         "imported",
         "improved",
@@ -61,7 +68,7 @@ def test_a_row_becomes_a_record_and_a_row_again() -> None:
     assert (
         documents.validate("record", canonical_json.loads_ours(canonical_json.dumps(record.document()))) == []
     )
-    assert as_row(record) == ROW
+    assert row_from_record(record) == ROW
 
 
 @pytest.mark.parametrize(
@@ -78,7 +85,7 @@ def test_a_row_becomes_a_record_and_a_row_again() -> None:
     ],
 )
 def test_verdicts_of_rows(changes: dict[str, Any], verdict: str, reason: str | None) -> None:
-    record = read_row(line(**changes), "x", "default")
+    record = record_from_row(line(**changes), "x", "default")
     assert (record.verdict, record.reason) == (verdict, reason)
 
 
@@ -91,9 +98,9 @@ def test_scope_files_come_back() -> None:
         "scope_disallowed_files": ["x"],
         "correctness_pass": None,
     }
-    record = read_row(line(**changes), "x", "default")
+    record = record_from_row(line(**changes), "x", "default")
     assert record.violations == ("forbidden: problem.py", "not allowed: x")
-    assert as_row(record) == {**ROW, **changes}
+    assert row_from_record(record) == {**ROW, **changes}
 
 
 @pytest.mark.parametrize(
@@ -109,12 +116,12 @@ def test_scope_files_come_back() -> None:
 )
 def test_lines_that_are_no_rows(text: bytes, message: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        read_row(text, "log:3", "default")
+        record_from_row(text, "log:3", "default")
     assert (caught.value.code, caught.value.message) == ("E_JSON", message)
 
 
 def test_what_is_odd_but_harmless() -> None:
-    record = read_row(line(head_sha="(unknown)", iteration_id=None, branch=None, notes=None), "x", "p")
+    record = record_from_row(line(head_sha="(unknown)", iteration_id=None, branch=None, notes=None), "x", "p")
     assert (record.commit, record.iteration, record.branch, record.slug, record.notes) == (
         "",
         None,
@@ -122,25 +129,25 @@ def test_what_is_odd_but_harmless() -> None:
         None,
         (),
     )
-    assert as_row(record)["head_sha"] == "(unknown)"
+    assert row_from_record(record)["head_sha"] == "(unknown)"
 
 
 def measured(record_id: str = "20261121T000216Z-aaaaaaaa", **changes: Any) -> Record:
-    plain = read_row(line(), "x", "default")
+    plain = record_from_row(line(), "x", "default")
     fields: dict[str, Any] = {
         "id": record_id,
         "kind": "attempt",
         "tree": "c" * 40,
         "instrument": "d" * 64,
         "environment_digest": "e" * 64,
-        "metrics": (Measured("cycles", "cycles", "lower", (7.0,), 7.0, 0.0),),
+        "metrics": (MeasuredMetric("cycles", "cycles", "lower", (7.0,), 7.0, 0.0),),
         "tests": Counts(2, 2, 0, 0, "f" * 64),
     }
     return plain.with_(**{**fields, **changes})
 
 
 def test_rows_in_short() -> None:
-    short = row(measured().document())
+    short = row_from(measured().document())
     assert (short.id, short.value, short.direction, short.tests, short.valid) == (
         "20261121T000216Z-aaaaaaaa",
         7.0,
@@ -148,43 +155,46 @@ def test_rows_in_short() -> None:
         "f" * 64,
         True,
     )
-    bare = row(measured(metrics=(), tests=None, verdict="invalid", reason="guard").document())
+    bare = row_from(measured(metrics=(), tests=None, verdict="invalid", reason="guard").document())
     assert (bare.value, bare.metric, bare.tests, bare.valid) == (None, None, None, False)
 
 
 def test_lookups() -> None:
     rows = [
-        row(
+        row_from(
             measured("20261121T000000Z-aaaaaaaa", kind="baseline", commit="1" * 40, tree="2" * 40).document()
         ),
-        row(measured("20261121T000001Z-bbbbbbbb").document()),
-        row(measured("20261121T000002Z-cccccccc", verdict="unmeasured", reason="crash").document()),
-        row(
+        row_from(measured("20261121T000001Z-bbbbbbbb").document()),
+        row_from(measured("20261121T000002Z-cccccccc", verdict="unmeasured", reason="crash").document()),
+        row_from(
             measured(
                 "20261121T000003Z-dddddddd", verdict="invalid", reason="guard", environment_digest=None
             ).document()
         ),
     ]
     commit, instrument, environment = "b" * 40, "d" * 64, "e" * 64
-    assert same_commit(rows, commit=commit, instrument=instrument, environment=environment) is rows[1]
-    assert same_commit(rows, commit=commit, instrument="0" * 64, environment=environment) is None
-    assert same_commit(rows, commit=commit, instrument=instrument, environment="0" * 64) is None
+    assert find_same_commit(rows, commit=commit, instrument=instrument, environment=environment) is rows[1]
+    assert find_same_commit(rows, commit=commit, instrument="0" * 64, environment=environment) is None
+    assert find_same_commit(rows, commit=commit, instrument=instrument, environment="0" * 64) is None
     assert (
-        same_commit(rows, commit=commit, instrument=instrument, environment=None, reason="guard") is rows[3]
+        find_same_commit(rows, commit=commit, instrument=instrument, environment=None, reason="guard")
+        is rows[3]
     )
-    assert same_commit(rows, commit=commit, instrument=instrument, environment=None, reason="scope") is None
-    assert same_tree(rows, tree="c" * 40, instrument=instrument, environment=environment) is rows[1]
-    assert same_tree(rows[2:], tree="c" * 40, instrument=instrument, environment=environment) is None
-    assert baseline(rows, instrument) is rows[0]
-    assert baseline(rows[1:], instrument) is rows[1]
-    assert baseline(rows, "0" * 64) is None
-    assert named(rows, "20261121T000001Z-bbbbbbbb") == [rows[1]]
-    assert named(rows, "cccc") == [rows[2]]
-    assert named(rows, "20261121T00000") == rows
+    assert (
+        find_same_commit(rows, commit=commit, instrument=instrument, environment=None, reason="scope") is None
+    )
+    assert find_same_tree(rows, tree="c" * 40, instrument=instrument, environment=environment) is rows[1]
+    assert find_same_tree(rows[2:], tree="c" * 40, instrument=instrument, environment=environment) is None
+    assert find_baseline(rows, instrument) is rows[0]
+    assert find_baseline(rows[1:], instrument) is rows[1]
+    assert find_baseline(rows, "0" * 64) is None
+    assert find_named(rows, "20261121T000001Z-bbbbbbbb") == [rows[1]]
+    assert find_named(rows, "cccc") == [rows[2]]
+    assert find_named(rows, "20261121T00000") == rows
 
 
 def test_a_new_id_sorts_last_whatever_the_clock_says() -> None:
-    rows = [row(measured("20261121T235959Z-zzzzzzzz").document())]
+    rows = [row_from(measured("20261121T235959Z-zzzzzzzz").document())]
     assert next_id(rows, "2026-11-21T10:00:00Z").startswith("20261122T000000Z-")
     assert next_id(rows, "2026-11-21T23:59:59Z").startswith("20261122T000000Z-")
     assert next_id(rows, "2026-11-23T10:00:00Z").startswith("20261123T100000Z-")

@@ -10,7 +10,7 @@ from git_planner.flows.records.record import Recorded, find_state, ledger, recor
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Record, best
+from git_planner.rules.records.record import Record, pick_best
 from tests.support.benchmark_project import POLICY, TEST, attempt, iteration, project
 from tests.support.lab import Lab
 
@@ -327,7 +327,7 @@ def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
     for content in (b"", b"{}", b"\0", cache.read_bytes()[:-100], b'{"fields": [], "rows": {}}'):
         cache.write_bytes(content)
         assert Rows(lab.repo).of("default") == rows
-    top, whole = best(rows), best(ledger(lab.repo, "default"))
+    top, whole = pick_best(rows), pick_best(ledger(lab.repo, "default"))
     assert top is not None
     assert whole is not None
     assert (top.id, top.value) == (whole.id, whole.value)

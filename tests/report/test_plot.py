@@ -7,13 +7,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from git_planner.report import plot
-from git_planner.rules.records.record import Measured, Record, Verdict
+from git_planner.rules.records.record import MeasuredMetric, Record, Verdict
 from tests.support.lab import Lab
 
 
 def record(number: int, verdict: Verdict, cycles: float | None) -> Record:
     """A record as a loop leaves it; number 0 is the baseline."""
-    metrics = (Measured("cycles", "cycles", "lower", (cycles,), cycles, 0.0),) if cycles is not None else ()
+    metrics = (
+        (MeasuredMetric("cycles", "cycles", "lower", (cycles,), cycles, 0.0),) if cycles is not None else ()
+    )
     return Record(
         id=f"r{number}",
         plan="default",

@@ -14,7 +14,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.sharing import merge_driver
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.plans.merge_plan import settled
+from git_planner.rules.plans.merge_plan import merge_duplicates
 from tests.hooks.hooked_repository import tree_bytes
 from tests.plans.documents import plan, task
 from tests.plans.test_merge_plan import Forks, forks
@@ -215,7 +215,7 @@ def test_a_merge_by_line_is_a_conflict_or_loses_nothing(
     if merged is None:
         return
     # Read strictly: no key twice, no comma too many. Tasks may be there twice, which nobody writes on.
-    found = settled(canonical_json.loads(merged, "merged")).document
+    found = merge_duplicates(canonical_json.loads(merged, "merged")).document
     tasks = {each["uid"]: each for each in found["tasks"]}
     assert len(tasks) == len({each["id"] for each in tasks.values()}) == len(found["tasks"])
     for side in fork[1:]:

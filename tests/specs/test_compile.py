@@ -11,33 +11,39 @@ from hypothesis import strategies as st
 from git_planner.errors import PlannerError
 from git_planner.rules.documents.markdown import outline
 from git_planner.rules.specs import context_text
-from git_planner.rules.specs.change import Change
-from git_planner.rules.specs.compile import Effect, Stamp, Wishes, merged, task_ids
+from git_planner.rules.specs.change import SpecChange
+from git_planner.rules.specs.compile import (
+    CompileDefaults,
+    CompileEffect,
+    CompileStamp,
+    merge_change,
+    task_ids,
+)
 from git_planner.rules.specs.overrides import Overrides, overrides_from
-from git_planner.rules.specs.parse_items import derived_key, read_items
-from git_planner.rules.tasks.task import Evidence, Spec, Task, derived_uid
-from git_planner.rules.tasks.transitions import begun, moved, with_evidence
+from git_planner.rules.specs.parse_items import derive_key, parse_items
+from git_planner.rules.tasks.task import SpecOrigin, Task, TaskEvidence, derive_uid
+from git_planner.rules.tasks.transitions import add_evidence, move_task, start_task
 
-STAMP = Stamp("2026-11-28T12:00:00Z", "C O Mitter <committer@example.com>")
+STAMP = CompileStamp("2026-11-28T12:00:00Z", "C O Mitter <committer@example.com>")
 NOTE = "its box is ticked in openspec/changes/add-x/tasks.md"
 GONE = "no longer in openspec/changes/add-x/tasks.md"
 MAKE = (("make", "check"),)
-VERIFIED = Evidence("verified", STAMP.at, "x", 1, "a" * 40, "b" * 40, ok=True)
+VERIFIED = TaskEvidence("verified", STAMP.at, "x", 1, "a" * 40, "b" * 40, ok=True)
 
 
-def change(text: str) -> Change:
-    found, faults = read_items(outline(text), "tasks.md")
+def change(text: str) -> SpecChange:
+    found, faults = parse_items(outline(text), "tasks.md")
     assert faults == ()
-    return Change("add-x", "goal", (), ("stays",), (), found, (), ())
+    return SpecChange("add-x", "goal", (), ("stays",), (), found, (), ())
 
 
 def compiled(
     text: str, tasks: list[Task] | None = None, said: dict[str, Any] | None = None, verify: Any = MAKE
 ) -> tuple[list[Task], list[tuple[str, str]]]:
     """The tasks after compiling, and what was done as pairs of kind and id."""
-    wishes = Wishes(overrides_from(said or {}, "o.json"), verify)
-    found, effects = merged(tasks or [], change(text), wishes, STAMP)
-    again, more = merged(found, change(text), wishes, STAMP)
+    wishes = CompileDefaults(overrides_from(said or {}, "o.json"), verify)
+    found, effects = merge_change(tasks or [], change(text), wishes, STAMP)
+    again, more = merge_change(found, change(text), wishes, STAMP)
     # Compiling twice is compiling once; only what was merely told is told again.
     assert again == found
     assert {effect.kind for effect in more} <= {"kept", "refused"}
@@ -50,21 +56,21 @@ def test_items_become_tasks() -> None:
     )
     assert one == Task(
         id="task_001",
-        uid=derived_uid("spec", "add-x", "k"),
+        uid=derive_uid("spec", "add-x", "k"),
         title="one",
-        spec=Spec("add-x", "k"),
+        spec=SpecOrigin("add-x", "k"),
         write_scope=("a",),
         verify=(("true",),),
     )
     assert two == Task(
         id="task_002",
-        uid=derived_uid("spec", "add-x", derived_key("two")),
+        uid=derive_uid("spec", "add-x", derive_key("two")),
         title="two",
         status="done",
-        spec=Spec("add-x", derived_key("two")),
+        spec=SpecOrigin("add-x", derive_key("two")),
         dependencies=("task_001",),
         verify=MAKE,
-        evidence=(Evidence("manual", STAMP.at, STAMP.by, 1, None, None, ok=True, note=NOTE),),
+        evidence=(TaskEvidence("manual", STAMP.at, STAMP.by, 1, None, None, ok=True, note=NOTE),),
     )
     assert effects == [("added", "task_001"), ("added", "task_002"), ("done", "task_002")]
 
@@ -77,8 +83,8 @@ def test_two_clones_make_the_same_task() -> None:
 
 def test_tasks_keep_their_number_and_what_became_of_them() -> None:
     (a, b), _ = compiled("- [ ] a\n- [ ] b\n")
-    a = moved(with_evidence(begun(a, "me", run=None, base=None, branch=None), VERIFIED), "done")
-    b = begun(b, "you", run=None, base="c" * 40, branch="iter/0001-b")
+    a = move_task(add_evidence(start_task(a, "me", run=None, base=None, branch=None), VERIFIED), "done")
+    b = start_task(b, "you", run=None, base="c" * 40, branch="iter/0001-b")
     tasks, effects = compiled("1. [ ] new\n2. [ ] b\n3. [ ] a\n", [a, b])
     assert tasks[:2] == [a, b]
     assert [(each.id, each.title) for each in tasks] == [
@@ -91,7 +97,7 @@ def test_tasks_keep_their_number_and_what_became_of_them() -> None:
 
 def test_a_new_title_keeps_the_task_of_an_explicit_key_only() -> None:
     before, _ = compiled("- [ ] a {#k}\n- [ ] b\n")
-    before[0] = begun(before[0], "me", run=None, base=None, branch=None)
+    before[0] = start_task(before[0], "me", run=None, base=None, branch=None)
     tasks, effects = compiled("- [ ] A again {#k}\n- [ ] B again\n", before)
     assert tasks[0] == before[0]._replace(title="A again")
     assert effects == [("changed", "task_001"), ("added", "task_003"), ("cancelled", "task_002")]
@@ -141,11 +147,11 @@ def test_a_tick_is_evidence_and_without_it_the_task_goes_back() -> None:
 
 def test_a_task_that_was_verified_stays_done_without_a_tick() -> None:
     (task,), _ = compiled("- [ ] a\n")
-    done = moved(with_evidence(task, VERIFIED), "done")
+    done = move_task(add_evidence(task, VERIFIED), "done")
     assert compiled("- [ ] a\n", [done]) == ([done], [])
     ticked = compiled("- [x] a\n", [done])[0]
     assert ticked == [done]
-    both = with_evidence(compiled("- [x] a\n")[0][0], VERIFIED)
+    both = add_evidence(compiled("- [x] a\n")[0][0], VERIFIED)
     assert compiled("- [ ] a\n", [both]) == ([both], [])
 
 
@@ -190,7 +196,7 @@ def test_a_task_that_nobody_began_does_not_and_can_come_back(status: Any) -> Non
 
 def test_what_a_person_cancelled_stays_so() -> None:
     before, _ = compiled("- [ ] a\n")
-    before[0] = moved(before[0], "cancelled", reason="no need")
+    before[0] = move_task(before[0], "cancelled", reason="no need")
     assert compiled("- [ ] a\n", before) == (before, [])
 
 
@@ -283,7 +289,7 @@ def test_context_says_where_the_truth_is() -> None:
     tasks, _ = compiled("- [ ] a\n  - verify: echo '`'\n- [ ] b\n")
     plan = {"name": "x", "tasks": [task.document() for task in tasks]}
     assert (
-        context_text.context(plan, change("- [ ] a\n"))
+        context_text.render_context(plan, change("- [ ] a\n"))
         == """\
 # x: context
 
@@ -312,10 +318,10 @@ def test_context_says_where_the_truth_is() -> None:
 
 
 def test_the_log_is_only_added_to() -> None:
-    effects = [Effect("added", f"task_{n:03d}", f"do {n}") for n in range(1, 23)]
-    first = context_text.logged("", "x", "then: this", effects)
+    effects = [CompileEffect("added", f"task_{n:03d}", f"do {n}") for n in range(1, 23)]
+    first = context_text.append_log("", "x", "then: this", effects)
     assert first.startswith("# x: planner log\n\n## then: this\n\nadded:\n\n- task_001 (do 1)\n")
     assert first.endswith("- task_020 (do 20)\n- and 2 more\n")
-    assert context_text.logged("kept", "x", "now: that", []) == (
+    assert context_text.append_log("kept", "x", "now: that", []) == (
         "kept\n\n## now: that\n\nNo task changed; the context or the goal did.\n"
     )

@@ -10,28 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.documents.markdown import every, outline, sections
-from git_planner.rules.specs.change import PROJECT, Change, change_slug, folder, read_change
-from git_planner.rules.specs.items import Fault, Item, Wanted
-from git_planner.rules.specs.parse_items import derived_key, read_items
+from git_planner.rules.specs.change import PROJECT, SpecChange, change_folder, change_slug, parse_change
+from git_planner.rules.specs.items import DependencyText, SpecFault, SpecItem
+from git_planner.rules.specs.parse_items import derive_key, parse_items
 
 TASKS = "tasks.md"
 
 
-def items(text: str) -> tuple[Item, ...]:
+def items(text: str) -> tuple[SpecItem, ...]:
     """The tasks of a text in which nothing is wrong."""
-    found, faults = read_items(outline(text), TASKS)
+    found, faults = parse_items(outline(text), TASKS)
     assert faults == ()
     return found
 
 
-def item(text: str) -> Item:
+def item(text: str) -> SpecItem:
     """The only task of a text."""
     (found,) = items(text)
     return found
 
 
 def faults(text: str) -> list[str]:
-    return [str(each) for each in read_items(outline(text), TASKS)[1]]
+    return [str(each) for each in parse_items(outline(text), TASKS)[1]]
 
 
 def test_all_bullets_and_numbers_make_tasks() -> None:
@@ -101,8 +101,8 @@ def test_what_stands_below_a_task_belongs_to_it() -> None:
   - Why: people ask for it
 """
     )
-    assert found == Item(
-        key=derived_key("Add the reflow option to the formatter"),
+    assert found == SpecItem(
+        key=derive_key("Add the reflow option to the formatter"),
         title="Add the `reflow` option to the formatter",
         line=1,
         intent="Long lines are hard to read.\n\npeople ask for it",
@@ -177,7 +177,7 @@ def test_a_key_is_the_titles_own_whatever_its_place_and_marks() -> None:
     one, two = [each.key for each in items("- [ ] a\n  - [ ] tests\n- [ ] b\n  - [ ] tests\n") if each.parent]
     assert one != two
     assert [each.key for each in items("- [ ] a {#k.1}\n- [ ] b\n  - id: `K2`\n")] == ["k.1", "K2"]
-    assert len({derived_key(text) for text in ("日本語", "日本", "…", "", "x" * 300, "x" * 301)}) == 6
+    assert len({derive_key(text) for text in ("日本語", "日本", "…", "", "x" * 300, "x" * 301)}) == 6
 
 
 def test_a_key_ends_the_title_on_its_line() -> None:
@@ -257,7 +257,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 # -- the files of a change --------------------------------------------------------------------------------
-TOP = folder("add-x")
+TOP = change_folder("add-x")
 TEXTS = {
     PROJECT: """\
 # P
@@ -295,23 +295,23 @@ Much.
 }
 
 
-def change(**more: str | None) -> Change:
+def change(**more: str | None) -> SpecChange:
     texts = {
         **TEXTS,
         **{f"{TOP}/{name}.md" if name != "project" else PROJECT: text for name, text in more.items()},
     }
-    return read_change("add-x", {path: text for path, text in texts.items() if text is not None})
+    return parse_change("add-x", {path: text for path, text in texts.items() if text is not None})
 
 
 def test_a_change_is_read() -> None:
     found = change()
-    assert found == Change(
+    assert found == SpecChange(
         slug="add-x",
         goal="People want x.",
         acceptance=("it is there",),
         invariants=("a stays", "b too", "c"),
         entrypoints=("src/m.py",),
-        items=(Item(derived_key("a"), "a", 1),),
+        items=(SpecItem(derive_key("a"), "a", 1),),
         files=(f"{TOP}/proposal.md", f"{TOP}/tasks.md", PROJECT),
         faults=(),
     )
@@ -361,8 +361,8 @@ def test_what_is_wrong_with_a_change(more: dict[str, str | None], told: list[str
 
 
 def test_faults_of_reading_stand_beside_those_of_the_text() -> None:
-    known = Fault(PROJECT, 3, "is not UTF-8")
-    found = read_change("add-x", {path: text for path, text in TEXTS.items() if path != PROJECT}, [known])
+    known = SpecFault(PROJECT, 3, "is not UTF-8")
+    found = parse_change("add-x", {path: text for path, text in TEXTS.items() if path != PROJECT}, [known])
     assert found.faults == (known,)
 
 
@@ -396,7 +396,7 @@ TEXT = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
 
 @given(TEXT)
 def test_any_text_is_read(text: str) -> None:
-    found, wrong = read_items(outline(text), TASKS)
+    found, wrong = parse_items(outline(text), TASKS)
     assert found or wrong
     last = text.count("\n") + text.count("\r") + 1
     assert all(1 <= each.line <= last for each in (*found, *wrong))
@@ -414,14 +414,14 @@ def test_whatever_stands_in_a_fence_or_comment_is_no_task(text: str, mark: str) 
     )
     inner = inner.replace("-->", "").replace("\r", "")
     end = {"<!--": "-->"}.get(mark, mark)
-    found, _ = read_items(outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
+    found, _ = parse_items(outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
 
 
 @given(TEXT)
 def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
-    found, _ = read_items(outline(f"{quoted}\n- [ ] only\n"), TASKS)
+    found, _ = parse_items(outline(f"{quoted}\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
 
 
@@ -452,7 +452,7 @@ LINES = [
 def test_a_line_of_any_length_is_read_at_once(label: str, piece: str) -> None:
     # Whatever takes the square of its length takes hours here.
     line = piece * (400_000 // len(piece))
-    found, wrong = read_items(outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
+    found, wrong = parse_items(outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
     assert found
     assert wrong or not piece.strip()
 
@@ -473,5 +473,5 @@ def test_the_order_of_tasks_does_not_change_their_keys(titles: list[str], random
 
 def test_wanted_is_kept_with_its_line() -> None:
     assert items("- [ ] a {#a}\n- [ ] b\n  - after: a\n")[1] == replace(
-        Item(derived_key("b"), "b", 2), wanted=(Wanted("a", 3),), after=("a",)
+        SpecItem(derive_key("b"), "b", 2), wanted=(DependencyText("a", 3),), after=("a",)
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.specs.suggest_verify import READ, suggest
+from git_planner.rules.specs.suggest_verify import FILES_READ, suggest_verify
 
 PYTEST = ("python", "-m", "pytest", "-q")
 
@@ -70,14 +70,14 @@ NOTHING = [
 
 @pytest.mark.parametrize(("files", "commands"), FOUND)
 def test_what_is_there_is_suggested(files: dict[str, str], commands: list[tuple[str, ...]]) -> None:
-    assert suggest(set(files), files) == tuple(commands)
+    assert suggest_verify(set(files), files) == tuple(commands)
 
 
 @pytest.mark.parametrize("files", NOTHING)
 def test_what_would_do_nothing_is_not(files: dict[str, str]) -> None:
-    assert suggest(set(files), files) == ()
+    assert suggest_verify(set(files), files) == ()
 
 
-@given(st.dictionaries(st.sampled_from(READ), st.text()))
+@given(st.dictionaries(st.sampled_from(FILES_READ), st.text()))
 def test_any_content_is_read(texts: dict[str, str]) -> None:
-    assert len(suggest(set(texts), texts)) <= 3
+    assert len(suggest_verify(set(texts), texts)) <= 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.directive import Directive, State
+from git_planner.rules.planning.directive import Directive, IterationState
 from tests.support.lab import Lab
 
 POLICY = """\
@@ -73,9 +73,9 @@ def project(lab: Lab, policy: str = POLICY, **files: str) -> str:
 
 def iteration(
     lab: Lab, number: int, base: str, *, slug: str = "next", trusted: bool = True, **fields: Any
-) -> State:
+) -> IterationState:
     """Begin an iteration the way planning does: a branch at the base with the state commit."""
-    state = State(
+    state = IterationState(
         plan="default",
         iteration=number,
         slug=slug,
@@ -91,7 +91,9 @@ def iteration(
         created_at="2026-11-21T00:00:00Z",
     )
     for name, value in fields.items():
-        state = State(**{**{each: getattr(state, each) for each in state.__dataclass_fields__}, name: value})
+        state = IterationState(
+            **{**{each: getattr(state, each) for each in state.__dataclass_fields__}, name: value}
+        )
     lab.git("checkout", "-q", "-b", state.branch, state.base)
     start = lab.commit("state", {".advisor/state.json": canonical_json.dumps(state.document())})
     if trusted:

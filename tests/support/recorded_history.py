@@ -6,13 +6,13 @@ from typing import Any
 
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Measured, Record
+from git_planner.rules.records.record import MeasuredMetric, Record
 from tests.support.lab import Lab
 
 
 def record(number: int, commit: str, value: float | None, family: str, **more: Any) -> Record:
     """A record of an attempt."""
-    metrics = (Measured("size", "lines", "lower", (value,), value, 0.0),) if value is not None else ()
+    metrics = (MeasuredMetric("size", "lines", "lower", (value,), value, 0.0),) if value is not None else ()
     fields: dict[str, Any] = {
         "id": f"20261121T1000{number:02d}Z-abcdefgh",
         "plan": "default",

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from git_planner.rules.planning.directive import Directive, State
+from git_planner.rules.planning.directive import Directive, IterationState
 from git_planner.rules.planning.planning_plan import PlanningPlan, PlanStep
-from git_planner.rules.records.record import Measured, Record, Tests
+from git_planner.rules.records.record import MeasuredMetric, Record, TestCounts
 
 OID, OTHER, DIGEST = "a" * 40, "0123456789abcdef" * 4, "c" * 64
 TIME = "2026-11-21T11:40:55Z"
@@ -28,7 +28,7 @@ DIRECTIVE = Directive(
     next_packet_requests=(),
     did_web_search=False,
 )
-STATE = State(
+STATE = IterationState(
     plan="default",
     iteration=7,
     slug="next",
@@ -79,8 +79,8 @@ RECORD = Record(
     instrument=DIGEST,
     environment_digest=DIGEST,
     environment={"python": "3.11", "cpus": 2, "quiet": True, "load": None},
-    metrics=(Measured("cycles", "cycles", "lower", (1441.0, 1443.0), 1442.0, 2.0),),
-    tests=Tests(3, 2, 0, 1, DIGEST),
+    metrics=(MeasuredMetric("cycles", "cycles", "lower", (1441.0, 1443.0), 1442.0, 2.0),),
+    tests=TestCounts(3, 2, 0, 1, DIGEST),
     best_before=1500.0,
     delta=-58.0,
     threshold=1363.0,

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
 from git_planner.rules.tasks.follow_history import (
-    Branch,
-    Commit,
     History,
-    advanced,
-    history,
-    last_of,
-    named,
-    proven_by,
+    HistoryBranch,
+    HistoryCommit,
+    advance_task,
+    build_history,
+    find_proof,
+    named_tasks,
     read_commit,
+    task_tips,
 )
-from git_planner.rules.tasks.task import STATUSES, Evidence, Task
-from git_planner.rules.tasks.transitions import check_followed
+from git_planner.rules.tasks.task import STATUSES, Task, TaskEvidence
+from git_planner.rules.tasks.transitions import check_followed_task
 from tests.tasks.test_task_rules import task
 
 AT = "2026-11-28T12:00:00Z"
@@ -31,8 +31,10 @@ def oid(number: int) -> str:
     return f"{number:040x}"
 
 
-def proof(commit: int, tree: int, *, ok: bool = True, attempt: int = 1, kind: Any = "verified") -> Evidence:
-    return Evidence(kind, AT, "me", attempt, oid(commit), oid(tree), ok=ok)
+def proof(
+    commit: int, tree: int, *, ok: bool = True, attempt: int = 1, kind: Any = "verified"
+) -> TaskEvidence:
+    return TaskEvidence(kind, AT, "me", attempt, oid(commit), oid(tree), ok=ok)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def proof(commit: int, tree: int, *, ok: bool = True, attempt: int = 1, kind: An
     ],
 )
 def test_names(subject: str, trailers: list[str], found: tuple[str, ...]) -> None:
-    assert named(subject, trailers) == found
+    assert named_tasks(subject, trailers) == found
 
 
 def test_a_commit_is_read_from_its_message() -> None:
@@ -57,9 +59,9 @@ def test_a_commit_is_read_from_its_message() -> None:
     read = read_commit(
         oid(1), oid(2), f"{oid(3)} {oid(4)}", subject="TASK-7: x", tasks="task_8\n", plan="p\n", body=body
     )
-    assert read == Commit(oid(1), oid(2), (oid(3), oid(4)), (7, 8), "p", (oid(7),))
+    assert read == HistoryCommit(oid(1), oid(2), (oid(3), oid(4)), (7, 8), "p", (oid(7),))
     nobody = read_commit(oid(1), oid(2), "", subject="task_99999999999: x", tasks="", plan="", body="")
-    assert nobody == Commit(oid(1), oid(2))
+    assert nobody == HistoryCommit(oid(1), oid(2))
     squashed = "\n\ncommit 1\n\n    task_001: a\n    \n    Planner-Task: task_3\n        task_9: code\n"
     text = read_commit(
         oid(1), oid(2), "", subject="Squashed commit of the following:", tasks="", plan="", body=squashed
@@ -67,24 +69,28 @@ def test_a_commit_is_read_from_its_message() -> None:
     assert text.tasks == (1, 3)
 
 
-def line(*commits: Commit) -> list[Commit]:
+def line(*commits: HistoryCommit) -> list[HistoryCommit]:
     """Commits one on top of the other, as git lists them: the last first."""
-    found: list[Commit] = []
+    found: list[HistoryCommit] = []
     for each in commits:
         found.insert(0, each._replace(parents=(found[0].oid,) if found else ()))
     return found
 
 
-def work(number: int, *, tree: int | None = None, tasks: tuple[int, ...] = (1,), **more: Any) -> Commit:
-    return Commit(oid(number), oid(tree or number), (), tasks, **more)
+def work(
+    number: int, *, tree: int | None = None, tasks: tuple[int, ...] = (1,), **more: Any
+) -> HistoryCommit:
+    return HistoryCommit(oid(number), oid(tree or number), (), tasks, **more)
 
 
-def local(ref: str, number: int, **more: Any) -> Branch:
-    return Branch(f"refs/heads/{ref}", oid(number), **more)
+def local(ref: str, number: int, **more: Any) -> HistoryBranch:
+    return HistoryBranch(f"refs/heads/{ref}", oid(number), **more)
 
 
-def seen(commits: list[Commit], *branches: Branch, lost: tuple[str, ...] = (), plan: str = "p") -> History:
-    return history(commits, branches, plan, "p", lost)
+def seen(
+    commits: list[HistoryCommit], *branches: HistoryBranch, lost: tuple[str, ...] = (), plan: str = "p"
+) -> History:
+    return build_history(commits, branches, plan, "p", lost)
 
 
 def test_reverts_and_reverts_of_reverts() -> None:
@@ -116,7 +122,7 @@ def test_whose_a_commit_is() -> None:
 
 def test_what_others_have_counts_where_nothing_is_here() -> None:
     commits = [work(2), work(1)]
-    remote = Branch("refs/remotes/origin/x", oid(1), remote=True)
+    remote = HistoryBranch("refs/remotes/origin/x", oid(1), remote=True)
     assert [each.oid for each in seen(commits, remote).work[1]] == [oid(1)]
     both = seen(commits, remote, local("x", 2))
     assert [each.oid for each in both.work[1]] == [oid(2)]
@@ -126,53 +132,55 @@ def test_what_others_have_counts_where_nothing_is_here() -> None:
 def test_evidence_is_for_the_last_of_the_work() -> None:
     commits = line(work(1), work(2))
     done = task(status="done", commits=(oid(1),), evidence=(proof(1, 1),))
-    assert advanced(done, seen(commits, local("x", 1))) == (done, None)
-    after, why = advanced(done, seen(commits, local("x", 2)))
+    assert advance_task(done, seen(commits, local("x", 1))) == (done, None)
+    after, why = advance_task(done, seen(commits, local("x", 2)))
     assert (after.status, after.commits, "another tree" in str(why)) == ("agent_done", (oid(1), oid(2)), True)
-    assert last_of(after, seen(commits, local("x", 2))) == (oid(2),)
+    assert task_tips(after, seen(commits, local("x", 2))) == (oid(2),)
     # Away with the second: the first is as it was verified.
-    again, _ = advanced(after, seen(commits, local("x", 1), lost=(oid(2),)))
+    again, _ = advance_task(after, seen(commits, local("x", 1), lost=(oid(2),)))
     assert (again.status, again.commits, again.attempt) == ("done", (oid(1),), 1)
 
 
 def test_evidence_against_it_counts() -> None:
     bad = task(status="agent_done", commits=(oid(1),), evidence=(proof(1, 1), proof(1, 1, ok=False)))
     found = seen(line(work(1)), local("x", 1))
-    assert (advanced(bad, found), proven_by(bad, found)) == ((bad, None), None)
+    assert (advance_task(bad, found), find_proof(bad, found)) == ((bad, None), None)
     older = task(status="agent_done", attempt=2, commits=(oid(1),), evidence=(proof(1, 1),))
-    assert advanced(older, found) == (older, None)
+    assert advance_task(older, found) == (older, None)
 
 
 def test_a_persons_word_stands_until_the_work_is_gone() -> None:
     done = task(status="done", commits=(oid(1),), evidence=(proof(1, 1, kind="manual"),))
     commits = line(work(1), work(2), work(3, tasks=(), reverts=(oid(1), oid(2))))
-    assert advanced(done, seen(commits, local("x", 2)))[0].status == "done"
-    after, why = advanced(done, seen(commits, local("x", 3)))
+    assert advance_task(done, seen(commits, local("x", 2)))[0].status == "done"
+    after, why = advance_task(done, seen(commits, local("x", 3)))
     assert (after.status, after.attempt, after.commits) == ("todo", 2, ())
     assert why == f"{oid(1)[:12]} was reverted by {oid(3)[:12]}"
 
 
 def test_what_is_not_known_here_stays() -> None:
     far = task(status="agent_done", commits=(oid(50),))
-    assert advanced(far, seen([])) == (far, None)
-    assert advanced(far, seen([], lost=(oid(50),)))[0].status == "todo"
+    assert advance_task(far, seen([])) == (far, None)
+    assert advance_task(far, seen([], lost=(oid(50),)))[0].status == "todo"
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[Task, History]:
     """A task as anybody may have left it, and a history with branches, merges, reverts and lost commits."""
     count = draw(st.integers(1, 8))
-    commits: list[Commit] = []
+    commits: list[HistoryCommit] = []
     for number in range(1, count + 1):
         parents = draw(st.lists(st.integers(1, number - 1), max_size=2, unique=True)) if number > 1 else []
         reverts = draw(st.lists(st.integers(1, count), max_size=2))
         tree = draw(st.integers(1, 3))
         tasks = draw(st.sampled_from([(), (1,), (1,), (2,)]))
         plan = draw(st.sampled_from([None, None, "p", "q"]))
-        made = Commit(oid(number), oid(tree), tuple(map(oid, parents)), tasks, plan, tuple(map(oid, reverts)))
+        made = HistoryCommit(
+            oid(number), oid(tree), tuple(map(oid, parents)), tasks, plan, tuple(map(oid, reverts))
+        )
         commits.insert(0, made)
     branches = [
-        Branch(
+        HistoryBranch(
             f"refs/heads/b{place}",
             oid(draw(st.integers(1, count))),
             draw(st.sampled_from([None, "p", "q"])),
@@ -200,21 +208,21 @@ def worlds(draw: st.DrawFn) -> tuple[Task, History]:
         commits=tuple(map(oid, listed)),
         evidence=evidence,
     )
-    return one, history(commits, branches, "p", "p", map(oid, lost))
+    return one, build_history(commits, branches, "p", "p", map(oid, lost))
 
 
 @given(worlds())
 def test_asking_twice_is_asking_once(world: tuple[Task, History]) -> None:
     before, found = world
-    after, why = advanced(before, found)
+    after, why = advance_task(before, found)
     assert (why is None) == (after == before)
-    assert advanced(after, found) == (after, None)
+    assert advance_task(after, found) == (after, None)
     assert len(set(after.commits)) == len(after.commits)
     if after.status not in ("deferred", "cancelled"):
         assert all(found.stands(each) for each in after.commits)
     if after.status == "done" and before.status != "done":
-        assert proven_by(after, found) is not None
-    check_followed(before.document(), after.document())
+        assert find_proof(after, found) is not None
+    check_followed_task(before.document(), after.document())
 
 
 def test_only_what_follows_may_have_changed() -> None:
@@ -230,5 +238,5 @@ def test_only_what_follows_may_have_changed() -> None:
         ("commits", ["../../x"]),
     ):
         with pytest.raises(PlannerError, match=name):
-            check_followed(before, {**before, name: value})
-    check_followed(before, {**before, "owner": None, "status": "agent_done", "commits": [oid(1)]})
+            check_followed_task(before, {**before, name: value})
+    check_followed_task(before, {**before, "owner": None, "status": "agent_done", "commits": [oid(1)]})

@@ -14,23 +14,23 @@ from git_planner.rules.documents.placeholders import placeholder
 from git_planner.rules.policy import globs
 from git_planner.rules.policy.command_line import command
 from git_planner.rules.tasks import readiness, transitions
-from git_planner.rules.tasks.lint import lint
-from git_planner.rules.tasks.readiness import Work
+from git_planner.rules.tasks.lint import lint_tasks
+from git_planner.rules.tasks.readiness import ScopedWork
 from git_planner.rules.tasks.task import (
     STATUSES,
-    Evidence,
-    Execution,
-    Question,
-    Reply,
-    Spec,
+    QuestionAnswer,
+    SpecOrigin,
     Task,
-    derived_uid,
+    TaskEvidence,
+    TaskQuestion,
+    VerifyRun,
+    derive_uid,
     task_from,
 )
 from git_planner.rules.tasks.transitions import TRANSITIONS
 
 AT = "2026-11-28T12:00:00Z"
-PROOF = Evidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")
+PROOF = TaskEvidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")
 
 
 def task(number: int = 1, **changes: Any) -> Task:
@@ -44,7 +44,7 @@ FULL = task(
     status="needs_input",
     reason="which way?",
     step="s1",
-    spec=Spec("add-x", "the-key"),
+    spec=SpecOrigin("add-x", "the-key"),
     actions=("do it",),
     read_scope=("docs/**",),
     write_scope=("src/*.py",),
@@ -59,11 +59,11 @@ FULL = task(
     base="a" * 40,
     branch="iter/0007-x",
     handoff=".plans/x/handoffs/task_007.md",
-    inputs=(Question(AT, "agent", "which way?", ("a", "b"), "a", Reply(AT, "me", "b")),),
+    inputs=(TaskQuestion(AT, "agent", "which way?", ("a", "b"), "a", QuestionAnswer(AT, "me", "b")),),
     commits=("b" * 40,),
     evidence=(
         PROOF,
-        Evidence(
+        TaskEvidence(
             "verified",
             AT,
             "me",
@@ -71,7 +71,7 @@ FULL = task(
             "b" * 40,
             "c" * 40,
             ok=False,
-            runs=(Execution(("x",), None, 1.5, "d" * 64),),
+            runs=(VerifyRun(("x",), None, 1.5, "d" * 64),),
         ),
     ),
     notes=("a note",),
@@ -91,14 +91,14 @@ def test_a_task_survives_its_document(each: Task) -> None:
 def test_only_what_the_table_has_is_a_transition(old: Any, new: Any) -> None:
     before = task(status=old, owner="me", evidence=(PROOF,))
     if old == new:
-        assert transitions.moved(before, new) == before
+        assert transitions.move_task(before, new) == before
     elif new in TRANSITIONS[old]:
-        after = transitions.moved(before, new, reason="so")
+        after = transitions.move_task(before, new, reason="so")
         assert (after.status, after.reason) == (new, "so")
         assert after.attempt == before.attempt + (new == "todo")
     else:
         with pytest.raises(PlannerError) as caught:
-            transitions.moved(before, new)
+            transitions.move_task(before, new)
         assert caught.value.code == "E_TRANSITION"
 
 
@@ -113,30 +113,30 @@ def test_done_needs_evidence_of_this_attempt_and_the_last_word_counts() -> None:
     begun = task(status="agent_done")
     for evidence in ((), (PROOF._replace(ok=False),), (PROOF, PROOF._replace(ok=False))):
         with pytest.raises(PlannerError) as caught:
-            transitions.moved(begun._replace(evidence=evidence), "done")
+            transitions.move_task(begun._replace(evidence=evidence), "done")
         assert caught.value.code == "E_EVIDENCE"
-    done = transitions.moved(transitions.with_evidence(begun, PROOF), "done")
+    done = transitions.move_task(transitions.add_evidence(begun, PROOF), "done")
     assert done.status == "done"
-    again = transitions.put_back(done, "it was reverted")
+    again = transitions.requeue_task(done, "it was reverted")
     assert (again.status, again.attempt, again.proven) == ("todo", 2, False)
 
 
 def test_a_question_is_asked_answered_and_resumed() -> None:
-    asked = transitions.asked(task(status="in_progress", owner="a"), Question(AT, "a", "which?"))
+    asked = transitions.ask_question(task(status="in_progress", owner="a"), TaskQuestion(AT, "a", "which?"))
     assert (asked.status, asked.reason, asked.open_question) == ("needs_input", "which?", asked.inputs[0])
-    answered = transitions.answered(asked, Reply(AT, "me", "this"))
+    answered = transitions.answer_question(asked, QuestionAnswer(AT, "me", "this"))
     assert answered.open_question is None
-    assert answered.inputs[0].answer == Reply(AT, "me", "this")
+    assert answered.inputs[0].answer == QuestionAnswer(AT, "me", "this")
     with pytest.raises(PlannerError, match="no open question"):
-        transitions.answered(answered, Reply(AT, "me", "that"))
-    assert transitions.put_back(answered).inputs == answered.inputs
+        transitions.answer_question(answered, QuestionAnswer(AT, "me", "that"))
+    assert transitions.requeue_task(answered).inputs == answered.inputs
 
 
 def test_a_status_by_name() -> None:
-    assert [transitions.status_named(name) for name in STATUSES] == list(STATUSES)
+    assert [transitions.parse_status(name) for name in STATUSES] == list(STATUSES)
     for name in ("pending", "delegated", "Done", "", "done\n"):
         with pytest.raises(PlannerError) as caught:
-            transitions.status_named(name)
+            transitions.parse_status(name)
         assert caught.value.code == "E_USAGE"
 
 
@@ -152,18 +152,18 @@ def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scop
         task(6, write_scope=("src/b/x.py",)),
         task(7),
     ]
-    assert [each.number for each in readiness.ready(tasks, {"task_007"})] == [2, 6, 101, 1000]
-    assert readiness.why_not_ready(tasks[4], tasks) == ["it depends on 'task_002', which is todo"]
-    assert readiness.why_not_ready(tasks[6], tasks) == [
+    assert [each.number for each in readiness.ready_tasks(tasks, {"task_007"})] == [2, 6, 101, 1000]
+    assert readiness.reasons_not_ready(tasks[4], tasks) == ["it depends on 'task_002', which is todo"]
+    assert readiness.reasons_not_ready(tasks[6], tasks) == [
         "'task_004' is in the middle of 'src/a/**', which 'src/*/x.py' overlaps"
     ]
-    assert readiness.why_not_ready(tasks[8], tasks, {"task_007"}) == ["somebody has claimed it"]
-    assert readiness.why_not_ready(tasks[5], tasks) == ["it is in_progress"]
+    assert readiness.reasons_not_ready(tasks[8], tasks, {"task_007"}) == ["somebody has claimed it"]
+    assert readiness.reasons_not_ready(tasks[5], tasks) == ["it is in_progress"]
 
 
 def test_tasks_for_several_agents_do_not_overlap() -> None:
     tasks = [task(1, write_scope=("src",)), task(2, write_scope=("src/a.py",)), task(3), task(4)]
-    assert [each.number for each in readiness.parallel(tasks, 3)] == [1, 3, 4]
+    assert [each.number for each in readiness.pick_parallel(tasks, 3)] == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -225,19 +225,19 @@ def test_clashes_are_told_once_and_not_between_tasks_that_wait_for_each_other() 
         task(4, write_scope=("docs/**",)),
         task(5, write_scope=("src/a.py",), status="done"),
     ]
-    found = [(each.one, each.other) for each in readiness.task_clashes(tasks, 10)]
+    found = [(each.one, each.other) for each in readiness.find_task_clashes(tasks, 10)]
     assert found == [
         ("task task_001", "task task_003"),
         ("task task_002", "task task_003"),
         ("task task_003", "task task_004"),
     ]
-    works = [Work("task", str(each.number), each.write_scope) for each in tasks]
-    assert len(readiness.clashes(works, 100)) == len(readiness.clashes(works[::-1], 100)) == 7
-    assert len(readiness.clashes(works, 2)) == 2
+    works = [ScopedWork("task", str(each.number), each.write_scope) for each in tasks]
+    assert len(readiness.find_clashes(works, 100)) == len(readiness.find_clashes(works[::-1], 100)) == 7
+    assert len(readiness.find_clashes(works, 2)) == 2
 
 
 def codes(*tasks: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(each.code, each.task) for each in lint(tasks)]
+    return [(each.code, each.task) for each in lint_tasks(tasks)]
 
 
 def test_lint_finds_each_fault() -> None:
@@ -256,7 +256,7 @@ def test_lint_finds_each_fault() -> None:
     assert codes({**fine, "acceptance": ["TBD"]}) == [("placeholder", "task_001")]
     other = task(2, verify=(("true",),), dependencies=("task_001",)).document()
     assert codes({**fine, "dependencies": ["task_002"]}, other) == [("cycle", "task_001")]
-    assert codes({**fine, "status": "cancelled"}, other) == [("waits-in-vain", "task_002")]
+    assert codes({**fine, "status": "cancelled"}, other) == [("dependency-never-done", "task_002")]
 
 
 @given(
@@ -266,7 +266,7 @@ def test_lint_finds_each_fault() -> None:
     )
 )
 def test_lint_takes_whatever_a_hand_wrote(changes: dict[str, Any]) -> None:
-    assert isinstance(lint([{**task().document(), **changes}, {}]), list)
+    assert isinstance(lint_tasks([{**task().document(), **changes}, {}]), list)
 
 
 @pytest.mark.parametrize("text", ["<fill: x>", "<your command>", "tbd", "???", "…", "run <path/…>"])
@@ -293,6 +293,6 @@ def test_commands_that_need_a_shell_or_a_person(text: str) -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_a_derived_identity_fits_the_schema(parts: list[str]) -> None:
-    uid = derived_uid(*parts)
+    uid = derive_uid(*parts)
     assert documents.validate("task", task(uid=uid).document()) == []
-    assert uid == derived_uid(*parts)
+    assert uid == derive_uid(*parts)

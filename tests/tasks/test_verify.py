@@ -265,7 +265,7 @@ def test_of_eight_verifiers_at_once_nothing_is_lost(lab: Lab) -> None:
     tasks = [{**first, "id": task_id_for(n), "uid": f"uid{n:05d}"} for n in range(1, 5001)]
     edits = {
         f".plans/default/{name}": canonical_json.dumps({**about, "tasks": list(some)})
-        for name, some in pages.split(tasks).items()
+        for name, some in pages.split_tasks(tasks).items()
     }
     lab.store.edit("refs/heads/plan/default", lambda _: edits, Message("many"))
     # Judging the pages by their schema is done once, by whoever comes first.

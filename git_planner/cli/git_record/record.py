@@ -74,10 +74,10 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
     repo = open_repository()
     plans = _plans(repo, plan, everything=everything)
     if jsonl:
-        from git_planner.rules.records.legacy_log import as_row
+        from git_planner.rules.records.legacy_log import row_from_record
 
         for each in query.whole(repo, plans, last):
-            click.echo(json.dumps(as_row(each), sort_keys=True, ensure_ascii=False))
+            click.echo(json.dumps(row_from_record(each), sort_keys=True, ensure_ascii=False))
     elif as_json:
         _emit_log(plans, query.texts(repo, plans, last), query.instrument_now(repo))
     else:

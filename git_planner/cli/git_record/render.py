@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from git_planner.rules.records.record import REASONS, Record
-from git_planner.rules.records.row import turns
+from git_planner.rules.records.row import instrument_changes
 from git_planner.rules.refnames import HEADS, number
 
 if TYPE_CHECKING:
     from git_planner.flows.records.query import Comparison
     from git_planner.flows.records.record import Recorded
-    from git_planner.rules.records.comparison import Comparison as Pairs
-    from git_planner.rules.records.row import Row
+    from git_planner.rules.records.comparison import RecordedComparison as Pairs
+    from git_planner.rules.records.row import RecordRow
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
 
@@ -53,7 +53,7 @@ def recorded_document(done: Recorded) -> dict[str, Any]:
     }
 
 
-def log_lines(rows: Sequence[Row], now: str | None, *, everything: bool) -> Iterator[str]:
+def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -> Iterator[str]:
     """A table of records, with a line where the instrument changed.
 
     Args:
@@ -76,7 +76,9 @@ def log_lines(rows: Sequence[Row], now: str | None, *, everything: bool) -> Iter
         table.append((row.plan, *columns) if everything else columns)
     lines = in_columns(table, right=("value", "delta"))
     yield next(lines)
-    changed = {each.record: each for each in turns((row.id, row.plan, row.instrument) for row in rows)}
+    changed = {
+        each.record: each for each in instrument_changes((row.id, row.plan, row.instrument) for row in rows)
+    }
     for row, line in zip(rows, lines, strict=True):
         if turn := changed.get(row.id):
             of = f" of plan '{row.plan}'" if everything else ""

@@ -17,7 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.gitio.repository import Repository
-from git_planner.rules.delegation.outcome import Result, Said, result_from
+from git_planner.rules.delegation.outcome import ResultStatus, TaskResult, result_from
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
 
@@ -29,14 +29,14 @@ MOST_BYTES = 256 * 1024
 class Words:
     """What an agent has to say; see Result."""
 
-    status: Said
+    status: ResultStatus
     summary: str
     details: tuple[str, ...] = ()
     next: str | None = None
     question: str | None = None
 
 
-def give(repo: Repository, task_id: str, run_id: str, words: Words) -> Result:
+def give(repo: Repository, task_id: str, run_id: str, words: Words) -> TaskResult:
     """Say how the work of a run ended. Once; the same words may be said again.
 
     Args:
@@ -55,7 +55,7 @@ def give(repo: Repository, task_id: str, run_id: str, words: Words) -> Result:
             hint="give both '--status needs_input' and '--question TEXT', or neither",
         )
     run = _run(repo, task_id, run_id)
-    result = Result(
+    result = TaskResult(
         plan=run.plan,
         task=run.task,
         uid=run.uid,
@@ -74,7 +74,7 @@ def give(repo: Repository, task_id: str, run_id: str, words: Words) -> Result:
     return result
 
 
-def read(repo: Repository, run: Run) -> tuple[Result | None, str | None]:
+def read(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
     """What a run's agent left: its result, or why that is none; both None when it left nothing."""
     place = store.folder(repo, run.run) / OUT
     try:
@@ -110,7 +110,7 @@ def _run(repo: Repository, task_id: str, run_id: str) -> Run:
     return run
 
 
-def _place(folder: Path, data: bytes, result: Result, run: Run) -> None:
+def _place(folder: Path, data: bytes, result: TaskResult, run: Run) -> None:
     """Put the file where it belongs, whole, and only where there is none."""
     draft = folder / f".{RESULT}.{secrets.token_hex(8)}"
     try:

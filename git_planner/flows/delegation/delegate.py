@@ -29,7 +29,7 @@ from git_planner.flows.tasks.edit import Tasks, read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tasks import lint, readiness
-from git_planner.rules.tasks.lint import Fault
+from git_planner.rules.tasks.lint import LintFault
 from git_planner.rules.tasks.task import Task
 
 # Somebody else was faster, or has just made it impossible: look again.
@@ -75,7 +75,7 @@ class Delegated:
     recovered: tuple[Run, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     would: tuple[Task, ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[LintFault, ...] = ()
     waiting: int = 0
 
     @property
@@ -180,18 +180,18 @@ def _terms(repo: Repository, options: Options, policy: Policy) -> Terms:
     )
 
 
-def _faults(found: Tasks) -> tuple[Fault, ...]:
-    faults = lint.lint([each.document() for each in found.tasks])
+def _faults(found: Tasks) -> tuple[LintFault, ...]:
+    faults = lint.lint_tasks([each.document() for each in found.tasks])
     return tuple(each for each in faults if each.severity == "error")
 
 
 def _rehearsed(repo: Repository, plan: str, options: Options) -> Delegated:
     found = read_tasks(repo, plan)
-    free = readiness.ready(found.tasks, held(repo, plan))
+    free = readiness.ready_tasks(found.tasks, held(repo, plan))
     if options.task is not None:
         wanted = found.task(options.task)
         free = [each for each in free if each.id == wanted.id]
-    chosen = readiness.parallel(free, options.most)
+    chosen = readiness.pick_parallel(free, options.most)
     return Delegated(plan, would=tuple(chosen), faults=_faults(found), waiting=len(free) - len(chosen))
 
 
@@ -301,7 +301,7 @@ class _Delegation:
         if self.options.task is not None:
             return found.task(self.options.task)
         claimed = held(self.repo, self.plan) | (self.afar.held() if self.afar else frozenset())
-        free = readiness.ready(found.tasks, claimed)
+        free = readiness.ready_tasks(found.tasks, claimed)
         left = [each for each in free if each.id not in self.skipped]
         if not left:
             return None

@@ -24,13 +24,13 @@ from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
-from git_planner.rules.delegation.outcome import Decided, How, decided
+from git_planner.rules.delegation.outcome import RunEnd, TaskOutcome, decide_outcome
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.iterations.stop import is_passing
+from git_planner.rules.iterations.stop import is_transient_code
 from git_planner.rules.planning.directive import state_from
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import handoff, transitions
-from git_planner.rules.tasks.task import Question, Task, noted, task_number
+from git_planner.rules.tasks.task import Task, TaskQuestion, add_notes, task_number
 
 _NOTES = 900
 
@@ -39,7 +39,7 @@ _NOTES = 900
 class Ending:
     """How a run ended: see rules.result. `said` are the agent's last words, or what happened, in a line."""
 
-    how: How
+    how: RunEnd
     said: str = ""
     error: str | None = None
     thread: str | None = None
@@ -89,9 +89,13 @@ class _End:
         self.repo, self.run, self.task = repo, run, task
         self.result, unusable = agent_result.read(repo, run)
         self.words = self.result.summary if self.result is not None else ending.summary
-        self.found = decided(ending.how, ending.said, self.result, unusable, reports=run.reports)
-        if ending.error is not None and self.found.outcome == "agent_failed" and not is_passing(ending.error):
-            self.found = Decided("not_started", ending.said)
+        self.found = decide_outcome(ending.how, ending.said, self.result, unusable, reports=run.reports)
+        if (
+            ending.error is not None
+            and self.found.outcome == "agent_failed"
+            and not is_transient_code(ending.error)
+        ):
+            self.found = TaskOutcome("not_started", ending.said)
         self.place = agent_worktree.left_at(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
@@ -101,7 +105,7 @@ class _End:
         now = read_tasks(self.repo, self.run.plan).task(self.run.task)
         if not self._mine(now):
             # A commit that names the task would count for the attempt that others have begun since.
-            self.found = Decided("stale", "somebody has moved the task meanwhile")
+            self.found = TaskOutcome("stale", "somebody has moved the task meanwhile")
         ref = f"{refnames.REFUSED}{self.run.iteration:04d}"
         earlier = self.repo.maybe(ref)
         self.kept = ref if earlier else None
@@ -110,7 +114,7 @@ class _End:
             said = history.trailers(self.repo.git, earlier, "Planner-Reason")
             body = history.message(self.repo.git, earlier).split("\n\n")[1:-1]
             outcome = "commit_refused" if said == ["commit_refused"] else "refused"
-            self.found = Decided(outcome, shortened("\n\n".join(body)))
+            self.found = TaskOutcome(outcome, shortened("\n\n".join(body)))
         elif self.place is not None:
             self._keep(self.place)
         elif self.found.take:
@@ -168,7 +172,7 @@ class _End:
             if error.code not in UNREADABLE:
                 raise
             if found.take:
-                self.found = Decided("refused", f"what the agent left cannot be read: {error.message}")
+                self.found = TaskOutcome("refused", f"what the agent left cannot be read: {error.message}")
             return
         if found.take and not violations:
             policy = work.policy
@@ -178,7 +182,7 @@ class _End:
             self._commit(left)
         elif found.take:
             words = shortened("changed what it may not change: " + ", ".join(violations))
-            self._set_aside(left, Decided("refused", words), violations)
+            self._set_aside(left, TaskOutcome("refused", words), violations)
         elif left.changed or violations:
             self._set_aside(left, found, violations or [found.reason or found.outcome])
 
@@ -193,9 +197,9 @@ class _End:
                 self.commit = self.repo.resolve(left.work.ref)
                 return
             said = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
-            self._set_aside(left, Decided("commit_refused", shortened(said)), [said])
+            self._set_aside(left, TaskOutcome("commit_refused", shortened(said)), [said])
 
-    def _set_aside(self, left: Leavings, found: Decided, said: Sequence[str]) -> None:
+    def _set_aside(self, left: Leavings, found: TaskOutcome, said: Sequence[str]) -> None:
         self.found = found
         self.kept, _ = left.set_aside(self._message(left.work, found.outcome)[0], said)
 
@@ -224,18 +228,18 @@ class _End:
         found, name = self.found, f"run {self.run.run}"
         notes = [f"{name}: {found.outcome}{f', {self.words}' if self.words else ''}"]
         notes += [f"{name}: what it left is kept as '{self.kept}'"] if self.kept else []
-        task = noted(task._replace(notes=task.notes[-_NOTES:]), *notes)
+        task = add_notes(task._replace(notes=task.notes[-_NOTES:]), *notes)
         if found.status == "todo":
-            return transitions.put_back(task, found.reason)
+            return transitions.requeue_task(task, found.reason)
         if found.status == "needs_input":
             said = self.result
             assert said is not None
             question = said.question or said.summary
-            return transitions.asked(
-                task, Question(said.at, self.run.agent, question, said.details, said.next)
+            return transitions.ask_question(
+                task, TaskQuestion(said.at, self.run.agent, question, said.details, said.next)
             )
         reason = shortened(found.reason) if found.reason else None
-        task = transitions.moved(task, found.status, reason=reason)._replace(reason=reason)
+        task = transitions.move_task(task, found.status, reason=reason)._replace(reason=reason)
         return task._replace(commits=(*task.commits, self.commit)) if self.commit else task
 
     def _talked(self, seen: Snapshot, task: Task) -> tuple[Task, Edits]:
@@ -249,6 +253,6 @@ class _End:
         lines += [f"Recommended: {said.next}"] if said.next else []
         kind = f"Result '{said.status}' of attempt {self.run.attempt}"
         earlier = seen.read(path)
-        text = handoff.begun(task) if earlier is None else earlier.decode("utf-8", "replace")
-        text = handoff.appended(text, handoff.entry(kind, said.at, self.run.agent, lines))
+        text = handoff.new_handoff(task) if earlier is None else earlier.decode("utf-8", "replace")
+        text = handoff.append_entry(text, handoff.render_entry(kind, said.at, self.run.agent, lines))
         return task._replace(handoff=path), {path: text.encode()}

@@ -68,7 +68,7 @@ def put_back(repo: Repository, plan: str, task_id: str, run_id: str, reason: str
         found = own.read(seen[ref], pages.page_name(task_number(task_id)))
         task = task_of(found, plan, task_id)
         if task.run == run_id and task.status == "in_progress":
-            edits.update(own.with_tasks(found, [transitions.put_back(task, reason)]))
+            edits.update(own.with_tasks(found, [transitions.requeue_task(task, reason)]))
         claim = claim_on(seen[claim_ref])
         steps: list[Step] = [Write(ref, edits, message(plan, task_id, "recover"))]
         return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run_id else steps

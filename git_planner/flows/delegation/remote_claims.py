@@ -127,7 +127,7 @@ class RemoteClaims:
         """
         self.share()
         found = read_tasks(self.repo, self.plan).task(task_id)
-        waiting = transitions.put_back(found) if found.status == "in_progress" else found
+        waiting = transitions.requeue_task(found) if found.status == "in_progress" else found
         # Noted first, so that after a kill the next push gives it back.
         won = self.win(claim_of(waiting, self.plan, who, refnames.token(20)), partial(self._note, found.id))
         if won is None:

@@ -24,9 +24,9 @@ from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
 from git_planner.rules import refnames
-from git_planner.rules.delegation.task_prompt import directive_of
+from git_planner.rules.delegation.task_prompt import task_directive
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
 from git_planner.rules.timestamps import later
@@ -81,7 +81,7 @@ class Intent:
         """Its claim, before it is won."""
         task = self.task
         if task.status == "in_progress":
-            task = transitions.put_back(task)
+            task = transitions.requeue_task(task)
         return claim_of(task, self.plan, self.who, refnames.token(20))
 
 
@@ -91,7 +91,7 @@ class Begun:
 
     task: Task
     run: Run
-    state: State
+    state: IterationState
     base: Base
 
 
@@ -172,7 +172,7 @@ def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] |
     """
     iteration, who = wish.iteration, replace(wish.who, branch=wish.iteration.branch)
     trusted = f"{refnames.ITERATIONS}{wish.number:04d}"
-    made: list[tuple[State, str]] = []
+    made: list[tuple[IterationState, str]] = []
 
     def steps(seen: Mapping[str, Snapshot], task: Task) -> Sequence[Step]:
         for ref in (iteration.ref, trusted):
@@ -193,9 +193,9 @@ def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] |
     return Begun(task, kept, state, wish.base)
 
 
-def _state(wish: Intent, task: Task) -> State:
-    directive = directive_of(task)
-    return State(
+def _state(wish: Intent, task: Task) -> IterationState:
+    directive = task_directive(task)
+    return IterationState(
         plan=wish.plan,
         iteration=wish.number,
         slug=wish.iteration.slug,
@@ -212,7 +212,7 @@ def _state(wish: Intent, task: Task) -> State:
     )
 
 
-def _run(wish: Intent, task: Task, terms: Terms, state: State) -> Run:
+def _run(wish: Intent, task: Task, terms: Terms, state: IterationState) -> Run:
     assert wish.who.run is not None
     return Run(
         run=wish.who.run,

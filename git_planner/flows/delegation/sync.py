@@ -16,9 +16,9 @@ from git_planner.flows.tasks.follow_branch import Advanced, Prove, advance_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Snapshot, Store
 from git_planner.rules import refnames
-from git_planner.rules.plans.merge_plan import settled
+from git_planner.rules.plans.merge_plan import merge_duplicates
 from git_planner.rules.tasks.follow_history import History
-from git_planner.rules.tasks.task import Evidence, Execution, Task
+from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _settle(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
 
     def change(seen: Snapshot) -> Edits:
         document = plan_in(repo, seen, plan)
-        found = settled(document) if document is not None else None
+        found = merge_duplicates(document) if document is not None else None
         told[:] = found.told if found is not None else ()
         return plan_edits(found.document, plan) if found is not None and told and not dry_run else {}
 
@@ -111,9 +111,9 @@ def _records(repo: Repository, plan: str) -> Prove:
         if correctness is None or any(each != correctness.run for each in task.verify):
             return task, None
         seconds = record.seconds.get("correctness", 0.0)
-        run = Execution(correctness.run, 0, seconds, None)
+        run = VerifyRun(correctness.run, 0, seconds, None)
         by, at, tree = "git record", record.created_at, known.tree
-        proof = Evidence("verified", at, by, task.attempt, commit, tree, ok=True, runs=(run,), note=note)
+        proof = TaskEvidence("verified", at, by, task.attempt, commit, tree, ok=True, runs=(run,), note=note)
         return task._replace(evidence=(*task.evidence, proof)), f"{note} shows it"
 
     return prove

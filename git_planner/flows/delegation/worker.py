@@ -107,7 +107,7 @@ class Carrier:
 
     def _prompt(self, begun: Begun, run: Run) -> str:
         found, task, policy = read_tasks(self.repo, run.plan), begun.task, begun.base.policy
-        setting = task_prompt.Setting(
+        setting = task_prompt.TaskContext(
             plan=run.plan,
             goal=str(found.about.get("goal", "")),
             run=run.run,
@@ -117,7 +117,7 @@ class Carrier:
             reports=run.reports,
             program=shlex.quote(_program()),
         )
-        return task_prompt.prompt(text("task"), task, setting, policy.prompt_budget)
+        return task_prompt.render_task_prompt(text("task"), task, setting, policy.prompt_budget)
 
 
 def _program() -> str:

@@ -69,7 +69,7 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
 
     def change(seen: Snapshot) -> Mapping[str, bytes | None]:
         text = desk.text(seen, OPTIONS)
-        option = rules.option_of(read_options(text, desk.plan, letter), letter)
+        option = rules.find_option(read_options(text, desk.plan, letter), letter)
         assert option is not None
         assert text is not None
         whole, earlier = plan_now(repo, seen, desk.campaign), _choice(desk, seen)
@@ -82,7 +82,7 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
             "title": option["title"],
             "at": at,
             "by": by,
-            "options": reviews.digest(text),
+            "options": reviews.text_digest(text),
             "reviews": _reviews(desk, seen, text),
             "steps": option["steps"],
         }
@@ -125,8 +125,8 @@ def _same(
 
 def _compiled(plan: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
     known = frozenset(task["id"] for task in plan["tasks"])
-    made = plans.with_steps(plan, {"steps": choice["steps"]}, _digest(choice))
-    return {**made, "tasks": rules.with_commands(made["tasks"], choice["steps"], known)}
+    made = plans.add_steps(plan, {"steps": choice["steps"]}, _digest(choice))
+    return {**made, "tasks": rules.add_verify_commands(made["tasks"], choice["steps"], known)}
 
 
 def _reviews(desk: Desk, seen: Snapshot, options: str) -> list[dict[str, Any]]:
@@ -135,6 +135,8 @@ def _reviews(desk: Desk, seen: Snapshot, options: str) -> list[dict[str, Any]]:
     for name in seen.names(desk.path(folder)):
         if name.endswith(REVIEWS):
             text = desk.text(seen, f"{folder}/{name}") or ""
-            current = reviews.reviewed(text) == reviews.digest(options)
-            found.append({"path": f"{folder}/{name}", "digest": reviews.digest(text), "current": current})
+            current = reviews.reviewed_digest(text) == reviews.text_digest(options)
+            found.append(
+                {"path": f"{folder}/{name}", "digest": reviews.text_digest(text), "current": current}
+            )
     return found[:20]

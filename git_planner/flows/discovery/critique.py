@@ -63,7 +63,7 @@ class Reviewed:
     path: str
     commit: str
     critic: str
-    inputs: tuple[rules.Material, ...]
+    inputs: tuple[rules.CriticInput, ...]
     written: Written
     folder: Path
 
@@ -105,7 +105,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
     found = desk.now(OPTIONS, RESEARCH, CONTEXT)
     read_options(found[OPTIONS], desk.plan)
     inputs = _inputs(desk, found, options.extra)
-    prompt = rules.request(fixed("critique"), _goal(desk), inputs, policy.critics.budget)
+    prompt = rules.render_request(fixed("critique"), _goal(desk), inputs, policy.critics.budget)
     given = ", ".join(each.label for each in inputs)
     tell(f"{agent.name} is given {given}: {len(prompt.encode()):,} bytes in all")
     folder = repo.private("runs", f"review-{refnames.new_id(repo.now())}")
@@ -113,7 +113,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
         sheet = Sheet(
             kind="review",
             prompt=prompt,
-            check=rules.faults,
+            check=rules.find_review_faults,
             # All that counts is in the prompt: a critic has no business in anybody's files.
             working_dir=Path(empty),
             folder=folder,
@@ -123,7 +123,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
         written = agent.write(sheet, tell)
     if written.model != model:
         _admitted(agent, own, written.model, answered=True)
-    commit = _keep(desk, agent, rules.digest(found[OPTIONS] or ""), inputs, written)
+    commit = _keep(desk, agent, rules.text_digest(found[OPTIONS] or ""), inputs, written)
     path = desk.path(review_name(agent.name))
     return Reviewed(desk.plan, desk.ref, path, commit, agent.name, tuple(inputs), written, folder)
 
@@ -146,18 +146,18 @@ def _goal(desk: Desk) -> str:
     return redact.text(desk.campaign.document["goal"])
 
 
-def _inputs(desk: Desk, found: Mapping[str, str | None], extra: Sequence[str]) -> list[rules.Material]:
+def _inputs(desk: Desk, found: Mapping[str, str | None], extra: Sequence[str]) -> list[rules.CriticInput]:
     """What the critic is given; only what is there is named."""
     branch = refnames.PLAN + desk.plan
-    made = [rules.Material(OPTIONS, branch, redact.text(found[OPTIONS] or ""))]
+    made = [rules.CriticInput(OPTIONS, branch, redact.text(found[OPTIONS] or ""))]
     for name in (RESEARCH, CONTEXT):
         text = found[name]
         if text is not None and (name != RESEARCH or findings.has_findings(text)):
-            made.append(rules.Material(name, branch, redact.text(text)))
+            made.append(rules.CriticInput(name, branch, redact.text(text)))
     return made + [_extra(desk, each) for each in extra]
 
 
-def _extra(desk: Desk, name: str) -> rules.Material:
+def _extra(desk: Desk, name: str) -> rules.CriticInput:
     base = desk.campaign.base.oid
     with desk.repo.git.batch() as batch:
         # Names such as './x' or '../x' are meant from here; git would refuse them, or take others.
@@ -165,14 +165,14 @@ def _extra(desk: Desk, name: str) -> rules.Material:
         if found is not None and found[1] == "blob":
             _check_size(name, found[2])
             text = decoded(batch.read(found[0]) or b"", name)
-            return rules.Material(name, f"base {base[:12]}", redact.text(text))
+            return rules.CriticInput(name, f"base {base[:12]}", redact.text(text))
     try:
         path = Path(name)
         kept = path.stat()
         if not stat.S_ISREG(kept.st_mode):
             raise _not_there(name, "is no file")
         _check_size(name, kept.st_size)
-        return rules.Material(name, "working tree", redact.text(decoded(path.read_bytes(), name)))
+        return rules.CriticInput(name, "working tree", redact.text(decoded(path.read_bytes(), name)))
     except (OSError, ValueError):
         raise _not_there(name, f"is neither in the base {base[:12]} nor on the disk") from None
 
@@ -188,9 +188,11 @@ def _not_there(name: str, why: str) -> PlannerError:
     )
 
 
-def _keep(desk: Desk, agent: Critic, options: str, inputs: Sequence[rules.Material], written: Written) -> str:
+def _keep(
+    desk: Desk, agent: Critic, options: str, inputs: Sequence[rules.CriticInput], written: Written
+) -> str:
     name, at = review_name(agent.name), desk.repo.now()
-    text = rules.rendered(
+    text = rules.render_review(
         desk.plan,
         redact.text(written.text),
         critic=agent.name,

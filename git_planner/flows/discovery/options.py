@@ -72,7 +72,7 @@ def write_template(repo: Repository, asked: PlanOptions, *, again: bool = False)
         found = desk.text(seen, OPTIONS)
         there = found is not None and not again
         document = desk.campaign.document
-        made = rules.template(text, plan=desk.plan, goal=document["goal"], inputs=_inputs(desk, seen))
+        made = rules.render_template(text, plan=desk.plan, goal=document["goal"], inputs=_inputs(desk, seen))
         return {} if there else {OPTIONS: made}
 
     return _offered(desk, desk.write(change, _message(desk, "template")), new=not there)
@@ -85,7 +85,7 @@ def take(repo: Repository, asked: PlanOptions, text: str) -> Offered:
         PlannerError: what `open_campaign` raises; E_TOO_LARGE.
     """
     desk = open_desk(repo, asked)
-    rules.read(text)
+    rules.parse_options(text)
     commit = desk.write(lambda _: {OPTIONS: redact.text(text)}, _message(desk, "edited"))
     return _offered(desk, commit, new=True)
 
@@ -107,7 +107,7 @@ def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
     answer = ask(repo, planner, Question("plan-options", campaign, settings, packet, folder), tell)
 
     def change(seen: Snapshot) -> Mapping[str, str]:
-        made = rules.render(answer.document, plan=desk.plan, inputs=_inputs(desk, seen))
+        made = rules.render_options(answer.document, plan=desk.plan, inputs=_inputs(desk, seen))
         return {OPTIONS: redact.text(made)}
 
     commit = desk.write(change, _message(desk, f"draft {planner.name}", answer.model))
@@ -131,7 +131,7 @@ def read_options(text: str | None, plan: str, only: str | None = None) -> dict[s
         raise PlannerError(
             "E_MISSING_INPUT", f"there is no '{where}'", hint="write them with 'git plan options'"
         )
-    document = rules.read(text)
+    document = rules.parse_options(text)
     faults = problems(text, document, only)
     if faults:
         raise PlannerError(
@@ -145,31 +145,31 @@ def read_options(text: str | None, plan: str, only: str | None = None) -> dict[s
 
 def problems(text: str, document: Mapping[str, Any], only: str | None = None) -> list[str]:
     """What is still to be done about options, one sentence each; parameters as for `read_options`."""
-    open_places = rules.unfilled(text) or _open_texts(document)
+    open_places = rules.find_placeholders(text) or _open_texts(document)
     judged: Mapping[str, Any] = document
     if only is not None:
-        option = rules.option_of(document, only)
+        option = rules.find_option(document, only)
         if option is None:
             return [f"there is no option {only}"]
         open_places = _open_texts(option)
         judged = {**document, "options": [{**option, "name": each} for each in rules.LETTERS]}
     if open_places:
         return [f"still to be filled in: {each}" for each in open_places]
-    faults = documents.validate("plan-options", judged) or rules.faults(judged)
+    faults = documents.validate("plan-options", judged) or rules.find_option_faults(judged)
     if only is not None:
         # The one option was judged in the place of all three: its faults are told once, by its own letter.
         own = [each for each in faults if not re.match(r"/options/[12]\b", each)]
-        return [rules.told(each, only) for each in own]
-    return [rules.told(each) for each in faults]
+        return [rules.describe_fault(each, only) for each in own]
+    return [rules.describe_fault(each) for each in faults]
 
 
 def _open_texts(document: Mapping[str, Any]) -> list[str]:
-    return [each.partition(": ")[2] for each in rules.unfilled(rules.texts_of(document))]
+    return [each.partition(": ")[2] for each in rules.find_placeholders(rules.join_texts(document))]
 
 
 def _offered(desk: Desk, commit: str, *, new: bool, answer: Answer | None = None) -> Offered:
     text = desk.now(OPTIONS)[OPTIONS] or ""
-    left = tuple(problems(text, rules.read(text)))
+    left = tuple(problems(text, rules.parse_options(text)))
     return Offered(desk.plan, desk.ref, desk.path(OPTIONS), commit, left, new, answer)
 
 

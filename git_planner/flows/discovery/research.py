@@ -47,7 +47,7 @@ class Researched:
     ref: str
     path: str
     commit: str
-    run: rules.Run
+    run: rules.ResearchRun
     written: Written
     folder: Path
 
@@ -98,15 +98,17 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     agent = registry.researcher(settings.researcher, base.policy, settings)
     now = repo.now()
     goal = redact.text(desk.campaign.document["goal"])
-    run = rules.Run(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
+    run = rules.ResearchRun(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
     earlier = desk.now(RESEARCH)[RESEARCH]
     folder = repo.private("runs", f"research-{run.id}")
-    _write(desk, run, "checkpoint", lambda text: rules.checkpoint(text, desk.plan, run))
+    _write(desk, run, "checkpoint", lambda text: rules.write_checkpoint(text, desk.plan, run))
     tell(f"{refnames.PLAN}{desk.plan}: checkpoint of {run.id} in '{RESEARCH}'")
     sheet = Sheet(
         kind="research",
         prompt=_prompt(desk, options.hint, earlier),
-        check=partial(rules.faults, paths=repo.git.names("ls-tree", "-r", "-z", "--name-only", base.oid)),
+        check=partial(
+            rules.find_answer_faults, paths=repo.git.names("ls-tree", "-r", "-z", "--name-only", base.oid)
+        ),
         working_dir=folder,
         folder=folder,
         seconds=settings.researcher_timeout,
@@ -120,7 +122,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
         desk,
         run,
         "findings",
-        lambda text: rules.finished(text, desk.plan, run, told, by=by, at=repo.now()),
+        lambda text: rules.write_findings(text, desk.plan, run, told, by=by, at=repo.now()),
         model=written.model,
     )
     return Researched(desk.plan, desk.ref, desk.path(RESEARCH), commit, run, written, folder)
@@ -138,7 +140,7 @@ def _prompt(desk: Desk, hint: str | None, earlier: str | None) -> str:
     return redact.text(
         Template(fixed("research")).safe_substitute(
             goal=document["goal"],
-            most=f"{rules.MOST_ANSWER:,}",
+            most=f"{rules.MAX_ANSWER:,}",
             constraints="\n".join(f"- {each}" for each in asked) or "- Nothing beyond the goal.",
             hint=f"\n## What else you should know\n\n{hint}\n" if hint else "",
             earlier=f"\n## The end of earlier research, to build on\n\n{kept}\n" if kept else "",
@@ -147,7 +149,7 @@ def _prompt(desk: Desk, hint: str | None, earlier: str | None) -> str:
 
 
 @contextmanager
-def _failures_kept(desk: Desk, run: rules.Run) -> Iterator[None]:
+def _failures_kept(desk: Desk, run: rules.ResearchRun) -> Iterator[None]:
     """Put a failure where the checkpoint is; the error itself goes on."""
     try:
         yield
@@ -157,12 +159,15 @@ def _failures_kept(desk: Desk, run: rules.Run) -> Iterator[None]:
             lines = [f"{error.code}: {error.message}", *error.details]
         told = [redact.text(line) for line in lines]
         _write(
-            desk, run, "failure", lambda text: rules.failed(text, desk.plan, run, told, at=desk.repo.now())
+            desk,
+            run,
+            "failure",
+            lambda text: rules.write_failure(text, desk.plan, run, told, at=desk.repo.now()),
         )
         raise
 
 
-def _write(desk: Desk, run: rules.Run, what: str, change: Any, model: str | None = None) -> str:
+def _write(desk: Desk, run: rules.ResearchRun, what: str, change: Any, model: str | None = None) -> str:
     trailers = [("Planner-Op", "research"), ("Planner-Args", f"{what} {run.id} {run.researcher}")]
     trailers += [("Planner-Model", model)] if model else []
     message = Message(f"plan {desk.plan}: {what} of research", tuple(trailers))

@@ -21,7 +21,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.guard import scope
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.planning.directive import State, state_from
+from git_planner.rules.planning.directive import IterationState, state_from
 from git_planner.rules.policy.policy import Policy, pathspecs
 
 STATE_SPEC = f":(top,literal){refnames.STATE_FILE}"
@@ -40,7 +40,7 @@ class Subject:
 
     commit: str
     branch: str | None
-    state: State | None
+    state: IterationState | None
     confirmed: bool
     base: str
     policy: Policy
@@ -62,7 +62,7 @@ class Changes:
     violations: tuple[str, ...]
 
 
-def find_state(repo: Repository, ref: str) -> State | None:
+def find_state(repo: Repository, ref: str) -> IterationState | None:
     """The state of the iteration that a commit belongs to; None outside of iterations.
 
     Raises:
@@ -137,7 +137,7 @@ def shown(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bool] | None:
+def _state(repo: Repository, commit: str, branch: str | None) -> tuple[IterationState, bool] | None:
     """The state a commit carries, and whether our own copy of the iteration's start confirms it."""
     iteration = refnames.parse_iteration(refnames.HEADS + branch) if branch else None
     expected = repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
@@ -166,7 +166,7 @@ def _state(repo: Repository, commit: str, branch: str | None) -> tuple[State, bo
     return state, True
 
 
-def _check_start(repo: Repository, state: State, start: str) -> None:
+def _check_start(repo: Repository, state: IterationState, start: str) -> None:
     """A start that this repository has no copy of must at least look like one."""
     parents = history.parents(repo.git, start)
     if parents != [state.base]:

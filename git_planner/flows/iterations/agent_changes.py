@@ -20,7 +20,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.rules import refnames
 from git_planner.rules.guard import scope
-from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 
 OUR_FILES = ":(top,literal).advisor"
@@ -40,7 +40,7 @@ class Work:
 
     repo: Repository
     place: Repository
-    state: State
+    state: IterationState
     start: str
     policy: Policy
     ours: bool = True

@@ -17,8 +17,8 @@ from git_planner.flows.iterations.agent_changes import UNREADABLE, Leavings, Wor
 from git_planner.flows.records.record import Recorded, record, record_failure
 from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
-from git_planner.rules.iterations.stop import is_passing
-from git_planner.rules.planning.directive import State
+from git_planner.rules.iterations.stop import is_transient_code
+from git_planner.rules.planning.directive import IterationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Report:
     def assisted_by(self) -> str:
         return f"{self.agent}:{self.model or 'default'}"
 
-    def extra(self, state: State) -> dict[str, Any]:
+    def extra(self, state: IterationState) -> dict[str, Any]:
         planned = dict(state.planner.get("usage") or {"input": 0, "output": 0})
         return {
             "agents": {
@@ -76,7 +76,7 @@ def attempt(work: Work, implementer: Implementer, brief: Brief, tell: Tell) -> A
     try:
         done = implementer.implement(brief, tell)
     except PlannerError as error:
-        if not is_passing(error.code):
+        if not is_transient_code(error.code):
             raise
         failed = error
     took = time.monotonic() - began

@@ -20,7 +20,7 @@ from git_planner.gitio.remote import LostRace, Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store, Tag
 from git_planner.rules import refnames
-from git_planner.rules.records.record import Record, best
+from git_planner.rules.records.record import Record, pick_best
 
 TRIES = 5
 Did = Literal["created", "fetched", "forwarded", "unchanged", "ahead"]
@@ -196,7 +196,7 @@ def best_record(repo: Repository, plan: str) -> Record | None:
     """The best record of an iteration, among those of the instrument that is in use now; None without one."""
     rows = [each for each in ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
     valid = [each for each in rows if each.valid]
-    return best(rows, instrument=valid[-1].instrument) if valid else None
+    return pick_best(rows, instrument=valid[-1].instrument) if valid else None
 
 
 def _goal(

@@ -29,10 +29,10 @@ from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.iterations import stop
-from git_planner.rules.iterations.stop import Progress
-from git_planner.rules.planning.directive import State
+from git_planner.rules.iterations.stop import LoopProgress
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.records.record import Record, best
+from git_planner.rules.records.record import Record, pick_best
 
 MANUAL = "manual"
 
@@ -73,7 +73,7 @@ class LoopOptions:
 class IterationResult:
     """How one iteration ended. `kept` is the ref of what is not on its branch; `seconds` is of the whole."""
 
-    state: State
+    state: IterationState
     record: Record
     advanced: bool
     tag: str | None
@@ -180,10 +180,10 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
             hint="leave out '--loop', or name another planner with '--planner'",
         )
     flags = {name: getattr(options, name) for name in ("count", "wall", "tokens", "invalid", "plateau")}
-    rules = stop.merged(campaign.base.policy.stop, flags)
+    rules = stop.merge_stop_rules(campaign.base.policy.stop, flags)
     before = _best(repo, campaign.plan)
-    done, results, failures = Progress(), list[IterationResult](), list[str]()
-    while (stopped := stop.reason(rules, done)) is None:
+    done, results, failures = LoopProgress(), list[IterationResult](), list[str]()
+    while (stopped := stop.stop_reason(rules, done)) is None:
         tell(f"attempt {done.attempts + 1}")
         result: IterationResult | None = None
         try:
@@ -192,7 +192,7 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
             if error.code == "E_PATCHES_EXHAUSTED":
                 done = replace(done, exhausted=True)
                 continue
-            if not stop.is_passing(error.code):
+            if not stop.is_transient_code(error.code):
                 raise
             failures.append(error.message)
             tell(f"attempt {done.attempts + 1} failed: {error.message} ({error.code})")
@@ -216,7 +216,7 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
 
 def carry_out(
     repo: Repository,
-    state: State,
+    state: IterationState,
     start: str,
     options: Options,
     tell: Tell,
@@ -242,7 +242,7 @@ def carry_out(
     return _result(state, ended, None if options.in_place else place.top, began)
 
 
-def place_for(settings: Settings, repo: Repository, state: State) -> Path:
+def place_for(settings: Settings, repo: Repository, state: IterationState) -> Path:
     """A folder for an iteration's worktree that does not exist yet, outside the repository.
 
     Raises:
@@ -274,7 +274,7 @@ def place_for(settings: Settings, repo: Repository, state: State) -> Path:
 
 @contextmanager
 def _place(
-    repo: Repository, state: State, settings: Settings, options: Options, tell: Tell
+    repo: Repository, state: IterationState, settings: Settings, options: Options, tell: Tell
 ) -> Iterator[Repository]:
     if options.in_place:
         rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
@@ -285,7 +285,7 @@ def _place(
 
 
 @contextmanager
-def interruptible(state: State) -> Iterator[None]:
+def interruptible(state: IterationState) -> Iterator[None]:
     """Turn Ctrl-C into the error that says how to go on."""
     number = state.iteration
     try:
@@ -318,7 +318,7 @@ def _brief(repo: Repository, work: Work, settings: Settings) -> Brief:
     )
 
 
-def _index(repo: Repository, state: State) -> int:
+def _index(repo: Repository, state: IterationState) -> int:
     """How many earlier iterations of the plan have a record: the same when an iteration is resumed."""
     rows = ledger(repo, state.plan)
     earlier = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
@@ -351,7 +351,7 @@ def _settings(repo: Repository, policy: Policy, options: Options) -> Settings:
     )
 
 
-def _result(state: State, ended: Attempt, place: Path | None, began: float) -> IterationResult:
+def _result(state: IterationState, ended: Attempt, place: Path | None, began: float) -> IterationResult:
     record = ended.recorded.record
     planned = state.planner.get("usage") or {"input": 0, "output": 0}
     used = Usage(planned["input"] + ended.usage.input, planned["output"] + ended.usage.output)
@@ -369,7 +369,7 @@ def _result(state: State, ended: Attempt, place: Path | None, began: float) -> I
 
 
 def _best(repo: Repository, plan: str) -> float | None:
-    found = best(ledger(repo, plan))
+    found = pick_best(ledger(repo, plan))
     return found.value if found else None
 
 

@@ -17,8 +17,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.planning.directive import State, state_from
-from git_planner.rules.records.row import Row
+from git_planner.rules.planning.directive import IterationState, state_from
+from git_planner.rules.records.row import RecordRow
 
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
 
@@ -43,11 +43,11 @@ class Iteration:
 
     number: int
     phase: Phase
-    state: State | None = None
+    state: IterationState | None = None
     start: str | None = None
     tip: str | None = None
     refused: str | None = None
-    record: Row | None = None
+    record: RecordRow | None = None
     worktree: Path | None = None
 
     @property
@@ -130,13 +130,13 @@ def find(repo: Repository, number: int) -> Iteration:
     )
 
 
-def _slug(record: Row) -> str | None:
+def _slug(record: RecordRow) -> str | None:
     """The slug in the branch of a record; None when it was made under another name of the commit."""
     named = refnames.parse_iteration(record.branch or "")
     return named.slug if named else None
 
 
-def _phase(record: Row | None, refused: str | None, carried_out: bool) -> Phase:
+def _phase(record: RecordRow | None, refused: str | None, carried_out: bool) -> Phase:
     if record is not None:
         return "recorded"
     if refused is not None:
@@ -165,12 +165,12 @@ def _carried_out(trailers: str) -> str:
 
 def _states(
     repo: Repository, refs: Mapping[str, str], branches: Mapping[str, tuple[str, str]]
-) -> dict[tuple[int, str], tuple[State, str | None]]:
+) -> dict[tuple[int, str], tuple[IterationState, str | None]]:
     """(number, slug) -> state and its trusted commit; in a clone, where only the branch came along, None."""
     trusted = [ref for ref in refs if ref.startswith(refnames.ITERATIONS)]
     others = [ref for ref in branches if refnames.parse_iteration(ref)]
     files = Store(repo).read_all([*trusted, *others], ".advisor")
-    found: dict[tuple[int, str], tuple[State, str | None]] = {}
+    found: dict[tuple[int, str], tuple[IterationState, str | None]] = {}
     for ref in trusted:
         if "state.json" in files[ref]:
             state = state_from(canonical_json.loads_ours(files[ref]["state.json"], many=True))

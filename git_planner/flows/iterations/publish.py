@@ -21,8 +21,8 @@ from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
-from git_planner.rules.iterations.pull_request import body
-from git_planner.rules.planning.directive import State
+from git_planner.rules.iterations.pull_request import render_body
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.records.record import Record
 
@@ -58,7 +58,7 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class _Source:
     iteration: Iteration
-    state: State
+    state: IterationState
     record: Record
     policy: Policy
 
@@ -111,7 +111,7 @@ def publish(
     wanted = _Commit(tree, base, source.state.branch, message)
     commit = _move(repo, _checked(repo, name), wanted, force=force)
     tell(f"'{name}' is one commit on '{source.policy.base}'")
-    text = redact.text(body(source.state, source.record, ledger(repo, source.state.plan)))
+    text = redact.text(render_body(source.state, source.record, ledger(repo, source.state.plan)))
     pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
     return Published(name, commit, source.policy.base, title, text, source.record, pushed)
 

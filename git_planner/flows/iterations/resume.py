@@ -17,7 +17,7 @@ from git_planner.flows.records.record import Recorded, record, record_failure
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
-from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS, Record
 
 
@@ -192,7 +192,7 @@ def is_ours(folder: Path, path: Path) -> bool:
     return path.resolve().parent == folder.resolve()
 
 
-def _extra(state: State) -> dict[str, Any]:
+def _extra(state: IterationState) -> dict[str, Any]:
     planned = dict(state.planner.get("usage") or {"input": 0, "output": 0})
     return {
         "agents": {"planner": {"name": state.planner["name"], "model": state.planner["model"]}},

@@ -52,8 +52,8 @@ class Status:
             "goal": self.goal,
             "current": self.current.document() if self.current else None,
             "directive": self.directive,
-            "record": packets.attempt(self.record) if self.record else None,
-            "best": packets.attempt(self.best) if self.best else None,
+            "record": packets.summarize_attempt(self.record) if self.record else None,
+            "best": packets.summarize_attempt(self.best) if self.best else None,
             "plateau_valid_iters_since_best": self.plateau,
             "strategy_family_constraints": self.rule.document() if self.rule else None,
             "open": [each.document() for each in self.open],
@@ -83,18 +83,18 @@ def status(repo: Repository, plan: str | None) -> Status:
     found = survey(repo, name)
     head = repo.head_branch()
     current = next((each for each in found if each.branch == head), found[-1] if found else None)
-    comparable = packets.comparable(rows)
+    comparable = packets.comparable_records(rows)
     return Status(
         plan=name,
         goal=document["goal"] if document else "",
         current=current,
         record=_record(current, rows),
-        best=records.best(comparable),
-        plateau=records.plateau(comparable),
+        best=records.pick_best(comparable),
+        plateau=records.attempts_since_best(comparable),
         rule=_rule(repo, current, rows),
         open=tuple(each for each in found if each.phase != "recorded"),
         packets=tuple(packet_branches(repo)),
-        tasks=plans.counts(document) if document else {},
+        tasks=plans.count_tasks(document) if document else {},
     )
 
 

@@ -15,8 +15,8 @@ from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, pathspecs
 from git_planner.rules.records import comparison
-from git_planner.rules.records.comparison import Comparison
-from git_planner.rules.records.row import Row
+from git_planner.rules.records.comparison import RecordedComparison
+from git_planner.rules.records.row import RecordRow
 from git_planner.rules.stats import paired_design
 
 # Measures one run: the tree (None for the candidate's own) and the name of the run -> the metric's value.
@@ -32,7 +32,9 @@ class Rival:
     plan: paired_design.Schedule
 
 
-def rival(repo: Repository, plan: str, metric: Metric, *, top: Row, tree: str, rows: Sequence[Row]) -> Rival:
+def rival(
+    repo: Repository, plan: str, metric: Metric, *, top: RecordRow, tree: str, rows: Sequence[RecordRow]
+) -> Rival:
     """Prepare a comparison. Its number in the campaign is taken before anything is measured.
 
     So a comparison that is broken off has spent its share of the error budget, and two that run at the same
@@ -68,7 +70,7 @@ def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
 
 def compare(
     metric: Metric, against: Rival, sample: Sample, tell: Callable[[str], None]
-) -> Comparison | Refusal:
+) -> RecordedComparison | Refusal:
     """Measure base and candidate in turns until the comparison is over.
 
     Args:
@@ -94,7 +96,7 @@ def compare(
         rounds.append(paired_design.Round(order, tuple(values)))
         standing = paired_design.standing(plan, rounds, metric.better)
         if standing.ending is not None:
-            return comparison.compared(metric, against.record, plan, rounds, standing)
+            return comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
 
 
 def _of_the_base(refusal: Refusal) -> Refusal:

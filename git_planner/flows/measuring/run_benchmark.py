@@ -26,11 +26,11 @@ from git_planner.rules.measuring import metric, test_report, verdict
 from git_planner.rules.measuring.test_report import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Correctness, Metric, Policy
-from git_planner.rules.records.record import Measured
+from git_planner.rules.records.record import MeasuredMetric
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
-    from git_planner.rules.records.comparison import Comparison
+    from git_planner.rules.records.comparison import RecordedComparison
 
 _PROOF = "proof.xml"
 
@@ -57,11 +57,11 @@ class Outcome:
     """What came of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
 
     refusal: Refusal | None
-    metrics: tuple[Measured, ...] = ()
+    metrics: tuple[MeasuredMetric, ...] = ()
     proof: Proof | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    comparison: Comparison | None = None
+    comparison: RecordedComparison | None = None
 
 
 def site(repo: Repository, policy: Policy) -> Site:
@@ -146,7 +146,7 @@ class _Run:
         self.runner = Runner(repo, policy, logs)
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
-        self.comparison: Comparison | None = None
+        self.comparison: RecordedComparison | None = None
 
     def whole(self, before: Proof | None, rival: Rival | None) -> Outcome:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -163,10 +163,10 @@ class _Run:
         return self._measured(found, rival)
 
     def _measured(self, found: Proof | None, rival: Rival | None) -> Outcome:
-        metrics: list[Measured] = []
+        metrics: list[MeasuredMetric] = []
         for place, each in enumerate(self.policy.metrics):
             measured = self._paired(each, rival) if rival and place == 0 else self._metric(each)
-            if isinstance(measured, Measured):
+            if isinstance(measured, MeasuredMetric):
                 metrics.append(measured)
             elif place == 0:
                 return self._outcome(measured, (), found)
@@ -177,7 +177,7 @@ class _Run:
         return self._outcome(None, tuple(metrics), found)
 
     def _outcome(
-        self, refusal: Refusal | None, metrics: tuple[Measured, ...], found: Proof | None
+        self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], found: Proof | None
     ) -> Outcome:
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
         return Outcome(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
@@ -198,11 +198,11 @@ class _Run:
             return Refusal(read.reason, f"{read.sentence}{_last_words(done)}")
         return read, test_report.judge(read, status=done.status, require=correctness.require, before=before)
 
-    def _metric(self, each: Metric) -> Measured | Refusal:
+    def _metric(self, each: Metric) -> MeasuredMetric | Refusal:
         found = self.samples(each, each.repeats)
         return found if isinstance(found, Refusal) else verdict.summarise(each, found)
 
-    def _paired(self, each: Metric, rival: Rival) -> Measured | Refusal:
+    def _paired(self, each: Metric, rival: Rival) -> MeasuredMetric | Refusal:
         from git_planner.flows.measuring.paired_runs import compare
 
         found = compare(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)

@@ -33,7 +33,7 @@ from git_planner.rules import refnames
 from git_planner.rules.discovery import options as plan_options
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import planning_plan as graphs
-from git_planner.rules.planning.directive import State, directive_from
+from git_planner.rules.planning.directive import IterationState, directive_from
 from git_planner.rules.plans import plan as plans
 
 __all__ = ["Goal", "PlanOptions", "Planned", "Steps", "make_iteration", "make_planning_plan", "open_campaign"]
@@ -47,7 +47,7 @@ SUBJECT = 100
 class Planned:
     """A new iteration: its state, the packet it answers, its branch (full ref), and where the logs lie."""
 
-    state: State
+    state: IterationState
     packet: Mapping[str, Any]
     ref: str
     commit: str
@@ -146,7 +146,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     ref = refnames.plan_ref(campaign.plan)
 
     def change(seen: Snapshot) -> Mapping[str, bytes | None]:
-        whole = plans.with_steps(plan_now(repo, seen, campaign), document, digest)
+        whole = plans.add_steps(plan_now(repo, seen, campaign), document, digest)
         steps = f"{refnames.plan_dir(campaign.plan)}/planning-plan.json"
         return {**plan_edits(whole, campaign.plan), steps: canonical_json.dumps(document)}
 
@@ -217,20 +217,20 @@ def judge(
     whole = documents.completed(kind, document)
     faults = documents.validate(kind, whole, families=families, blocked=blocked)
     if not faults and kind == "planning-plan":
-        faults = graphs.faults(whole)
+        faults = graphs.find_step_faults(whole)
     elif not faults and kind == "plan-options":
-        faults = plan_options.faults(whole)
+        faults = plan_options.find_option_faults(whole)
     return faults
 
 
 def new_state(
     repo: Repository, campaign: Campaign, packet: Mapping[str, Any], answer: Answer, planner: str
-) -> State:
+) -> IterationState:
     """The state of the iteration whose number and branch a packet names, from the accepted answer."""
     iteration = refnames.parse_iteration(refnames.HEADS + packet["branch"])
     assert iteration is not None
     directive = directive_from(documents.completed("directive", dict(answer.document)))
-    return State(
+    return IterationState(
         plan=campaign.plan,
         iteration=iteration.number,
         slug=iteration.slug,
@@ -265,7 +265,7 @@ class Also:
 def publish(
     repo: Repository,
     campaign: Campaign,
-    state: State,
+    state: IterationState,
     packet: Mapping[str, Any],
     also: Also | None = None,
 ) -> str:
@@ -309,7 +309,7 @@ def _subject(text: str) -> str:
     return line if len(line) <= SUBJECT else line[: SUBJECT - 1].rstrip() + "…"
 
 
-def state_commit(repo: Repository, state: State) -> str:
+def state_commit(repo: Repository, state: IterationState) -> str:
     """Make the first commit of an iteration, with nothing that points to it yet."""
     message = Message(
         _subject(f"plan {state.branch}: {state.directive.objective}"),

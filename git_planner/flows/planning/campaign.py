@@ -80,7 +80,7 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
     Raises:
         PlannerError: E_NAME, E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY, E_USAGE.
     """
-    plan = plans.plan_name(current_plan(repo, options.plan))
+    plan = plans.check_new_plan_name(current_plan(repo, options.plan))
     goal: Goal = options.goal or ("threshold" if options.threshold is not None else "best")
     if goal == "threshold" and options.threshold is None:
         raise PlannerError(

@@ -32,8 +32,8 @@ from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.documents.extract_json import extract
-from git_planner.rules.planning.directive import State
-from git_planner.rules.planning.manual_prompt import manual_prompt, reply, tokens
+from git_planner.rules.planning.directive import IterationState
+from git_planner.rules.planning.manual_prompt import estimate_tokens, render_correction, render_manual_prompt
 from git_planner.rules.plans import plan as plans
 
 PACKET = f"{PACKETS}/packet.json"
@@ -98,7 +98,7 @@ class AnswerRefused(PlannerError):
             hint="paste the reply back into the chat, then run 'git plan manual apply' again",
             details=faults,
         )
-        self.reply = reply(faults)
+        self.reply = render_correction(faults)
 
 
 def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
@@ -117,7 +117,7 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
     wish = campaign.wish(number, branch, options.model)
     packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
     schema = documents.schema("directive", **families(packet["strategy_family_constraints"]))
-    prompt = manual_prompt(packet, schema)
+    prompt = render_manual_prompt(packet, schema)
     files = {
         PACKET: canonical_json.dumps(packet),
         SCHEMA: canonical_json.dumps(schema),
@@ -136,7 +136,7 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
 
     commit = store.edit(refnames.HEADS + branch, change, message, base=campaign.base.oid)
     assert commit is not None
-    return Packed(refnames.HEADS + branch, commit, packet, prompt, tokens(prompt))
+    return Packed(refnames.HEADS + branch, commit, packet, prompt, estimate_tokens(prompt))
 
 
 def apply(
@@ -186,7 +186,7 @@ def apply(
     return Planned(state, packet, iteration.ref, commit, folder, answer)
 
 
-def _acceptance(pending: Pending, state: State) -> Also | None:
+def _acceptance(pending: Pending, state: IterationState) -> Also | None:
     """Keep the accepted directive on the packet's branch too, when that is ours to move."""
     if not pending.ref.startswith(refnames.HEADS):
         return None

@@ -75,8 +75,8 @@ def build_packet(repo: Repository, wish: Wish, ledger: Sequence[Record], *, tell
         PlannerError: E_GIT; E_SCHEMA when what was gathered breaks a limit of the schema.
     """
     policy, base = wish.base.policy, wish.base.oid
-    comparable = rules.comparable(ledger)
-    best = records.best(comparable)
+    comparable = rules.comparable_records(ledger)
+    best = records.pick_best(comparable)
     value = best.value if best else None
     document = {
         "schema": SCHEMA,
@@ -92,13 +92,13 @@ def build_packet(repo: Repository, wish: Wish, ledger: Sequence[Record], *, tell
         "threshold": wish.threshold if wish.goal == "threshold" else None,
         "metric": _metric(policy),
         "best": value,
-        "aspiration": rules.aspiration(value, policy.metric, wish.goal),
-        "plateau_valid_iters_since_best": records.plateau(comparable),
+        "aspiration": rules.compute_aspiration(value, policy.metric, wish.goal),
+        "plateau_valid_iters_since_best": records.attempts_since_best(comparable),
         "constraints": _constraints(policy, wish.constraints),
         "acceptance_criteria": list(wish.acceptance),
         "strategy_family_constraints": rules.family_rule(ledger, policy.families).document(),
         "iteration_hint": _hint(wish.hint, ledger, policy),
-        "cold_start": rules.cold_start(ledger),
+        "cold_start": rules.is_cold_start(ledger),
         **_commits(repo, base, ledger),
         "experiment_log_tail": rules.log_tail(ledger, wish.log_tail),
         "experiment_summary": rules.experiment_summary(ledger),
@@ -115,7 +115,7 @@ def repository_facts(repo: Repository, base: str) -> dict[str, Any]:
     """Where the repository comes from, without credentials, and its address on the web."""
     result = repo.git.run("remote", "get-url", "origin")
     raw = result.stdout.decode(errors="replace").strip() if result.status == 0 else ""
-    origin = rules.without_credentials(raw)[:4000] if raw else None
+    origin = rules.strip_credentials(raw)[:4000] if raw else None
     # A planner that can read files is started in a folder that holds the base's.
     return {
         "origin_url": origin,
@@ -226,7 +226,7 @@ def _commits(repo: Repository, base: str, ledger: Sequence[Record]) -> Mapping[s
     by_commit = {each.commit: each for each in ledger if each.valid}
     inspirations = [
         rules.commit_context(each.commit, each.summary or each.hypothesis, each)
-        for each in rules.inspirations(ledger)
+        for each in rules.pick_inspirations(ledger)
         if each.commit != base
     ]
     subject = repo.git.bytes("log", "-1", "--no-show-signature", "--format=%s", base).decode(errors="replace")

@@ -50,7 +50,7 @@ def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
     blobs: dict[str, list[str]] = {}
     for name, raw in zip(tips, folders, strict=True):
         tree = parse_tree(raw, id_bytes) if raw else {}
-        blobs[name] = [tree[page].oid for page in pages.in_order(tree)] if pages.FIRST in tree else []
+        blobs[name] = [tree[page].oid for page in pages.sort_pages(tree)] if pages.FIRST_PAGE in tree else []
     plans_here = [name for name in tips if blobs[name]]
     wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{refnames.RECORDS}")]
     contents = read_objects(repo.git, wanted)
@@ -63,7 +63,7 @@ def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
             Listed(
                 name=name,
                 goal=str(page_documents[0].get("goal", "")),
-                tasks=plans.counts({"tasks": tasks}),
+                tasks=plans.count_tasks({"tasks": tasks}),
                 records=sum(each.endswith(".json") for each in parse_tree(raw, id_bytes)) if raw else 0,
                 best=best[0] if best else None,
                 best_tag=best[1] if best else None,

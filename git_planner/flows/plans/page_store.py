@@ -24,7 +24,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
-from git_planner.rules.tasks.task import Brief, Task, brief, task_number
+from git_planner.rules.tasks.task import Task, TaskSummary, summarize_task, task_number
 
 # Of so many pages orjson is not worth its loading.
 _FEW = 4
@@ -36,7 +36,7 @@ def check_single(page: Mapping[str, Any], plan: str) -> None:
     Raises:
         PlannerError: E_MERGE.
     """
-    twice = pages.repeated(page["tasks"])
+    twice = pages.find_repeated(page["tasks"])
     if twice is not None:
         raise PlannerError(
             "E_MERGE",
@@ -66,7 +66,7 @@ class Pages:
             PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
         """
         tree = seen.tree(self.folder)
-        wanted = [name for name in pages.in_order(tree) if only in (None, name) or name == pages.FIRST]
+        wanted = [name for name in pages.sort_pages(tree) if only in (None, name) or name == pages.FIRST_PAGE]
         found: dict[str, dict[str, Any]] = {}
         for name in wanted:
             data, oid = seen.read(f"{self.folder}/{name}") or b"", tree[name].oid
@@ -82,17 +82,17 @@ class Pages:
             self._texts[name] = data
         return found
 
-    def briefs(self, seen: Snapshot) -> list[Brief] | None:
+    def briefs(self, seen: Snapshot) -> list[TaskSummary] | None:
         """All tasks in short, by number; None when there is no plan.
 
         Raises:
             PlannerError: as `read`.
         """
         tree = seen.tree(self.folder)
-        if pages.FIRST not in tree:
+        if pages.FIRST_PAGE not in tree:
             return None
-        found: list[Brief] = []
-        in_order = pages.in_order(tree)
+        found: list[TaskSummary] = []
+        in_order = pages.sort_pages(tree)
         for name in in_order:
             mark = self._mark(name, many=len(in_order) > _FEW)
             if mark is None or mark.oid != tree[name].oid:
@@ -132,7 +132,7 @@ class Pages:
         edited = {}
         for before, after in changed:
             edited[after.id] = after.document()
-            transitions.check_followed(before.document(), edited[after.id])
+            transitions.check_followed_task(before.document(), edited[after.id])
         return self._edits(found, edited)
 
     def _edits(
@@ -143,7 +143,7 @@ class Pages:
             by_page.setdefault(pages.page_name(task_number(task_id)), {})[task_id] = document
         edits: dict[str, bytes | None] = {}
         for name, fresh in by_page.items():
-            page = found.get(name) or {**found[pages.FIRST], "tasks": []}
+            page = found.get(name) or {**found[pages.FIRST_PAGE], "tasks": []}
             check_single(page, self.plan)
             tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
             in_order = sorted(tasks.values(), key=lambda each: task_number(each["id"]))
@@ -153,7 +153,7 @@ class Pages:
     def _text(self, name: str, page: Mapping[str, Any], fresh: Mapping[str, Mapping[str, Any]]) -> bytes:
         """The text of a page: as it was read but for some tasks, or written anew where that is not enough."""
         own = {task: canonical_json.dumps_small(document) for task, document in fresh.items()}
-        text = pages.replaced(self._texts.get(name, b""), own)
+        text = pages.replace_tasks(self._texts.get(name, b""), own)
         if text is not None and canonical_json.loads_ours(text) == page:
             return text
         return canonical_json.dumps(page)
@@ -184,12 +184,12 @@ class Pages:
             with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
                 kept = canonical_json.loads_ours(self._place(name).read_bytes(), many=many)
                 if kept["judge"] == _judge():
-                    self._marks[name] = _Mark(kept["oid"], [Brief(*each) for each in kept["briefs"]])
+                    self._marks[name] = _Mark(kept["oid"], [TaskSummary(*each) for each in kept["briefs"]])
         return self._marks.get(name)
 
     def _keep(self, name: str, oid: str, page: Mapping[str, Any]) -> None:
         """Write a mark, whole or not at all. Only a convenience: without it the page is judged again."""
-        mark = self._marks[name] = _Mark(oid, [brief(task) for task in page["tasks"]])
+        mark = self._marks[name] = _Mark(oid, [summarize_task(task) for task in page["tasks"]])
         kept = {"judge": _judge(), "oid": oid, "briefs": [list(each) for each in mark.briefs]}
         place = self._place(name)
         with suppress(OSError):
@@ -204,14 +204,14 @@ class _Mark(NamedTuple):
     """A page that was accepted: the id of its content, and its tasks in short."""
 
     oid: str
-    briefs: Sequence[Brief]
+    briefs: Sequence[TaskSummary]
 
 
 @cache
 def _judge() -> str:
     """Names the schemas that accepted a page, and what is kept of one."""
     folder = os.path.join(os.path.dirname(git_planner.__file__), "schemas")
-    state = crc32(repr(Brief._fields).encode())
+    state = crc32(repr(TaskSummary._fields).encode())
     for kind in ("plan", "task"):
         with open(os.path.join(folder, f"{kind}.json"), "rb") as file:
             state = crc32(file.read(), state)

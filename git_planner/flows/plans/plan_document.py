@@ -28,7 +28,7 @@ def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
 def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
     """A plan's document on a snapshot of its branch; None when it holds none."""
     found = Pages(repo, plan).read(seen)
-    return plans.joined(found) if pages.FIRST in found else None
+    return plans.join_pages(found) if pages.FIRST_PAGE in found else None
 
 
 def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None]:
@@ -40,7 +40,7 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
     check_single(document, plan)
     folder = refnames.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
-    for name, page in plans.paged(document).items():
+    for name, page in plans.split_plan(document).items():
         masked = redact.document(page)
         documents.check("plan", masked, f"{folder}/{name}")
         edits[f"{folder}/{name}"] = canonical_json.dumps(masked)

@@ -12,7 +12,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.legacy_log import read_row
+from git_planner.rules.records.legacy_log import record_from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def import_log(repo: Repository, data: bytes, where: str, plan: str) -> Imported
         if not line.strip():
             continue
         try:
-            record = read_row(line, f"{where}:{place}", plan)
+            record = record_from_row(line, f"{where}:{place}", plan)
             document = redact.document(record.document())
             documents.check(
                 "record", canonical_json.loads_ours(canonical_json.dumps(document)), f"{where}:{place}"

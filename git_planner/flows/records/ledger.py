@@ -19,8 +19,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Record, from_document
-from git_planner.rules.records.row import Row, baseline, row
+from git_planner.rules.records.record import Record, record_from
+from git_planner.rules.records.row import RecordRow, find_baseline, row_from
 
 if TYPE_CHECKING:
     from git_planner.rules.measuring.test_report import Proof
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TESTS = "experiments/tests"
 # The cache is written anew only when so many records came that reading them costs more.
 _WORTH = 64
-_FIELDS = list(Row._fields)
+_FIELDS = list(RecordRow._fields)
 
 
 def ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
@@ -65,7 +65,7 @@ def read_record(content: bytes, where: str) -> Record:
         PlannerError: E_JSON.
     """
     try:
-        return from_document(canonical_json.loads_ours(content, many=True))
+        return record_from(canonical_json.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
@@ -87,9 +87,9 @@ def find(repo: Repository, plan: str, record_id: str) -> Record:
     return read_record(content, refnames.record_path(record_id))
 
 
-def baseline_proof(repo: Repository, plan: str, rows: Sequence[Row], instrument: str) -> Proof | None:
+def baseline_proof(repo: Repository, plan: str, rows: Sequence[RecordRow], instrument: str) -> Proof | None:
     """The tests that the baseline of an instrument collected; None when that is not known."""
-    first = baseline(rows, instrument)
+    first = find_baseline(rows, instrument)
     if first is None or first.tests is None:
         return None
     with repo.git.batch() as batch:
@@ -113,7 +113,7 @@ class Rows:
         self._cache = repo.private("cache", "ledger.json")
         self._known = _load(self._cache)
 
-    def of(self, *plans: str) -> list[Row]:
+    def of(self, *plans: str) -> list[RecordRow]:
         """All rows of some plans as their branches stand now, oldest first."""
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
         folders = read_objects(
@@ -121,11 +121,11 @@ class Rows:
         )
         return self._rows([parse_tree(raw, id_bytes) for raw in folders if raw])
 
-    def at(self, snapshot: Snapshot) -> list[Row]:
+    def at(self, snapshot: Snapshot) -> list[RecordRow]:
         """All rows of a snapshot of a plan's branch, oldest first."""
         return self._rows([snapshot.tree(refnames.RECORDS)])
 
-    def _rows(self, folders: Sequence[Tree]) -> list[Row]:
+    def _rows(self, folders: Sequence[Tree]) -> list[RecordRow]:
         wanted = [
             (name, entry.oid) for tree in folders for name, entry in tree.items() if name.endswith(".json")
         ]
@@ -139,22 +139,22 @@ class Rows:
         return [self._known[oid] for _, oid in sorted(wanted)]
 
 
-def _row(content: bytes, where: str) -> Row:
+def _row(content: bytes, where: str) -> RecordRow:
     try:
-        return row(canonical_json.loads_ours(content, many=True))
+        return row_from(canonical_json.loads_ours(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
 
-def _load(path: Path) -> dict[str, Row]:
+def _load(path: Path) -> dict[str, RecordRow]:
     with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
         document = canonical_json.loads_ours(path.read_bytes())
         if document["fields"] == _FIELDS:
-            return {oid: Row(*values) for oid, values in document["rows"].items()}
+            return {oid: RecordRow(*values) for oid, values in document["rows"].items()}
     return {}
 
 
-def _save(path: Path, rows: Mapping[str, Row]) -> None:
+def _save(path: Path, rows: Mapping[str, RecordRow]) -> None:
     # The cache is a convenience: a full or read-only disk must not fail a command that only reads.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

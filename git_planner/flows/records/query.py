@@ -12,8 +12,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Record, best
-from git_planner.rules.records.row import Row, Turn, named, turns
+from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.row import InstrumentChange, RecordRow, find_named, instrument_changes
 
 _SHOWN = 5
 
@@ -42,7 +42,7 @@ class Comparison:
         }
 
 
-def rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[Row]:
+def rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[RecordRow]:
     """The short records of some plans, oldest first.
 
     Args:
@@ -65,7 +65,7 @@ class Texts:
     """Records as the JSON texts they are kept as, oldest first, and where the instrument changed."""
 
     texts: Sequence[bytes]
-    turns: Sequence[Turn]
+    turns: Sequence[InstrumentChange]
 
 
 def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Texts:
@@ -80,7 +80,7 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Te
         found = found[max(0, len(found) - last) :]
     documents = (canonical_json.loads_ours(text, many=True) for _, text in found)
     seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
-    return Texts([text.strip() for _, text in found], turns(seen))
+    return Texts([text.strip() for _, text in found], instrument_changes(seen))
 
 
 def instrument_now(repo: Repository) -> str | None:
@@ -109,7 +109,7 @@ def best_record(repo: Repository, plan: str) -> Record:
     """
     found = Rows(repo).of(plan)
     newest = next((each for each in reversed(found) if each.valid), None)
-    top = best(each for each in found if newest and each.instrument == newest.instrument)
+    top = pick_best(each for each in found if newest and each.instrument == newest.instrument)
     if top is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
@@ -129,7 +129,7 @@ def look_up(repo: Repository, plans: Sequence[str], name: str) -> Record:
         PlannerError: E_NO_RECORD when there is none, or more than one.
     """
     found = Rows(repo).of(*plans)
-    hits = named(found, name) if len(name) >= 4 else []
+    hits = find_named(found, name) if len(name) >= 4 else []
     if not hits:
         commit = repo.maybe(name)
         # The newest word on a commit is the last one, in the first plan that has one.

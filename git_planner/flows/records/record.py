@@ -20,7 +20,7 @@ from git_planner.flows.records.recorder import Recorded, Recorder, Tell
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS
 
 
@@ -62,7 +62,7 @@ def record(
 
 def record_failure(
     repo: Repository,
-    state: State,
+    state: IterationState,
     commit: str,
     reason: str,
     *,

@@ -21,9 +21,9 @@ from git_planner.flows.records.ledger import Rows, baseline_proof, find
 from git_planner.flows.records.write_record import Finding
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.planning.directive import State
+from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
-from git_planner.rules.records.record import Record, best
+from git_planner.rules.records.record import Record, pick_best
 from git_planner.rules.refnames import token
 
 if TYPE_CHECKING:
@@ -95,12 +95,12 @@ class Recorder:
             return self.refuse(candidate)
         site = run_benchmark.site(self.repo, self.subject.policy)
         instrument, rows = candidate.instrument, self.rows.of(self.subject.plan)
-        known = rows_.same_commit(
+        known = rows_.find_same_commit(
             rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
         )
         if known is not None and not self.force:
             return self._stands(known)
-        if self.kind == "attempt" and rows_.baseline(rows, instrument) is None:
+        if self.kind == "attempt" and rows_.find_baseline(rows, instrument) is None:
             self._baseline()
             rows = self.rows.of(self.subject.plan)
         self._quiet_enough(candidate, site)
@@ -134,15 +134,17 @@ class Recorder:
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
 
-    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.Row]) -> Recorded:
+    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> Recorded:
         plan, instrument = self.subject.plan, candidate.instrument
-        first = rows_.baseline(rows, instrument) if self.kind == "attempt" else None
+        first = rows_.find_baseline(rows, instrument) if self.kind == "attempt" else None
         draft = self._draft(candidate).with_(
             environment_digest=site.digest,
             environment=site.document(),
             instrument_tests=first.tests if first else None,
         )
-        source = rows_.same_tree(rows, tree=candidate.tree, instrument=instrument, environment=site.digest)
+        source = rows_.find_same_tree(
+            rows, tree=candidate.tree, instrument=instrument, environment=site.digest
+        )
         if source is not None and not self.force and self._serves(source, rows):
             return self._from_cache(draft, source.id)
         before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
@@ -164,20 +166,20 @@ class Recorder:
             shutil.rmtree(logs, ignore_errors=True)
         return replace(done, logs=self._logs(done.record.id))
 
-    def _serves(self, source: rows_.Row, rows: Sequence[rows_.Row]) -> bool:
+    def _serves(self, source: rows_.RecordRow, rows: Sequence[rows_.RecordRow]) -> bool:
         """Whether a known result of the same tree tells how it compares with the present best."""
         metric = self.subject.policy.metric
         if metric is None or metric.kind != "noisy" or not source.valid or self.kind == "baseline":
             return True
-        top = best(rows, instrument=source.instrument)
+        top = pick_best(rows, instrument=source.instrument)
         return top is None or top.tree == source.tree or top.id == source.rival
 
-    def _rival(self, candidate: Candidate, rows: Sequence[rows_.Row]) -> Rival | None:
+    def _rival(self, candidate: Candidate, rows: Sequence[rows_.RecordRow]) -> Rival | None:
         """What a noisy metric is compared with; None for a deterministic one, and where there is nothing."""
         metric = self.subject.policy.metric
         if metric is None or metric.kind != "noisy" or self.kind == "baseline":
             return None
-        top = best(rows, instrument=candidate.instrument)
+        top = pick_best(rows, instrument=candidate.instrument)
         if top is None or top.tree == candidate.tree:
             return None
         from git_planner.flows.measuring.paired_runs import rival, tree_of
@@ -239,7 +241,7 @@ class Recorder:
         )
         return Recorded(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
-    def _stands(self, known: rows_.Row) -> Recorded:
+    def _stands(self, known: rows_.RecordRow) -> Recorded:
         self.tell(f"known already: {known.id}")
         done = write_record.confirm(self.repo, self.rows, self.subject, known, advance=self.advance)
         return Recorded(done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id))
@@ -269,7 +271,7 @@ def _finding(draft: Record, outcome: Outcome) -> Finding:
     )
 
 
-def _of_iteration(record: Record, state: State) -> Record:
+def _of_iteration(record: Record, state: IterationState) -> Record:
     return record.with_(
         iteration=state.iteration,
         slug=state.slug,

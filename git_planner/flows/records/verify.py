@@ -18,8 +18,8 @@ from git_planner.flows.records.ledger import Rows, baseline_proof, find
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.comparison import words, worth
-from git_planner.rules.records.record import REASONS, Measured, Record
+from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
+from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
 from git_planner.rules.refnames import number, token
 from git_planner.rules.stats import paired_design
 
@@ -34,7 +34,7 @@ class Verified:
     record: Record
     holds: bool | None
     why: str
-    metrics: tuple[Measured, ...]
+    metrics: tuple[MeasuredMetric, ...]
     timed_out: bool = False
 
     @property
@@ -148,10 +148,10 @@ def _refused(record: Record, refusal: Refusal) -> Verified:
 def _compared(metric: Metric | None, record: Record, outcome: Outcome) -> Verified:
     then, now = record.metrics[0], outcome.metrics[0]
     if metric is not None and outcome.comparison is not None:
-        again = worth(outcome.comparison, metric)
+        again = comparison_verdict(outcome.comparison, metric)
         # What was no gain must be none; whether it is worse or within the noise may be a matter of luck.
         holds = (again == "improved") == (record.verdict == "improved")
-        told = f"{again} now, {record.verdict} then: {words(outcome.comparison, metric)}"
+        told = f"{again} now, {record.verdict} then: {describe_comparison(outcome.comparison, metric)}"
         return Verified(record, holds, told, outcome.metrics)
     if metric is not None and metric.kind == "noisy":
         told = (

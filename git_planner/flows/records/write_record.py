@@ -16,8 +16,8 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
 from git_planner.rules.measuring.test_report import Proof
 from git_planner.rules.measuring.verdict import Decision, Refusal
-from git_planner.rules.records.record import Measured, Record, best, fitted
-from git_planner.rules.records.row import Row, next_id, same_commit
+from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, truncate_texts
+from git_planner.rules.records.row import RecordRow, find_same_commit, next_id
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
 
@@ -68,7 +68,7 @@ def settle(
     return work.settled
 
 
-def confirm(repo: Repository, rows: Rows, subject: Subject, known: Row, *, advance: bool) -> Settled:
+def confirm(repo: Repository, rows: Rows, subject: Subject, known: RecordRow, *, advance: bool) -> Settled:
     """Take a record that stands in the ledger as the answer; advance the rolling best if that is due."""
     work = _Settlement(repo, rows, subject, None, advance=advance, force=False, known=known)
     Store(repo).transact(work.refs, work.decide)
@@ -88,7 +88,7 @@ class _Settlement:
         *,
         advance: bool,
         force: bool,
-        known: Row | None = None,
+        known: RecordRow | None = None,
     ) -> None:
         self.repo, self.rows, self.subject, self.finding = repo, rows, subject, finding
         self.advance, self.force, self.known = advance, force, known
@@ -111,7 +111,7 @@ class _Settlement:
         assert self.finding is not None
         record = self._judged(rows, self.finding)
         steps, notes, tag = self._advance(record, seen)
-        record = _redacted(fitted(record.with_(notes=(*record.notes, *notes))))
+        record = _redacted(truncate_texts(record.with_(notes=(*record.notes, *notes))))
         documents_ = self._documents(record, self.finding.proof)
         message = Message(
             f"record {record.verdict}: {record.summary}"[:120],
@@ -121,11 +121,11 @@ class _Settlement:
         self.settled = Settled(record, False, advanced, tag)
         return [Write(self.subject.ref, documents_, message, self.subject.base), *steps]
 
-    def _known(self, rows: Sequence[Row]) -> Row | None:
+    def _known(self, rows: Sequence[RecordRow]) -> RecordRow | None:
         if self.known is not None or self.force or self.finding is None:
             return self.known
         draft = self.finding.draft
-        return same_commit(
+        return find_same_commit(
             rows,
             commit=draft.commit,
             instrument=draft.instrument or "",
@@ -133,10 +133,12 @@ class _Settlement:
             reason=self.finding.refusal.reason if self.finding.refusal else None,
         )
 
-    def _stands(self, rows: Sequence[Row], known: Row, seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+    def _stands(
+        self, rows: Sequence[RecordRow], known: RecordRow, seen: Mapping[str, Snapshot]
+    ) -> Sequence[Step]:
         content = seen[self.subject.ref].read(refnames.record_path(known.id))
         record = read_record(content or b"", known.id)
-        top = best(rows, instrument=known.instrument)
+        top = pick_best(rows, instrument=known.instrument)
         steps: list[Step] = []
         tag = None
         if top is not None and top.id == known.id:
@@ -144,9 +146,9 @@ class _Settlement:
         self.settled = Settled(record, True, any(isinstance(step, Move) for step in steps), tag)
         return steps
 
-    def _judged(self, rows: Sequence[Row], finding: Finding) -> Record:
+    def _judged(self, rows: Sequence[RecordRow], finding: Finding) -> Record:
         draft = finding.draft
-        top = best(rows, instrument=draft.instrument)
+        top = pick_best(rows, instrument=draft.instrument)
         before = top.value if top else None
         if finding.refusal is not None:
             decision = verdict.refused(finding.refusal, before)
@@ -166,7 +168,7 @@ class _Settlement:
             summary=finding.said or decision.summary,
         )
 
-    def _compared(self, draft: Record, top: Row | None) -> Decision:
+    def _compared(self, draft: Record, top: RecordRow | None) -> Decision:
         metric = self.subject.policy.metric
         if metric is None or not draft.metrics:
             return Decision("within_noise", None, None, None, "the tests passed; the policy names no metric")
@@ -231,6 +233,6 @@ def _redacted(record: Record) -> Record:
     return record if masked is texts else record.with_(**masked)
 
 
-def _measured(row: Row) -> Measured:
+def _measured(row: RecordRow) -> MeasuredMetric:
     value = row.value or 0.0
-    return Measured(row.metric or "", row.unit, row.direction, (value,), value, row.spread)
+    return MeasuredMetric(row.metric or "", row.unit, row.direction, (value,), value, row.spread)

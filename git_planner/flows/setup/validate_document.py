@@ -77,7 +77,7 @@ def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
 
 def _plan_file(name: str) -> list[str]:
     short = name.removeprefix(refnames.HEADS).removeprefix(refnames.PLAN)
-    return [f".plans/{short}/{pages.FIRST}"] if plans.is_plan_name(short) else []
+    return [f".plans/{short}/{pages.FIRST_PAGE}"] if plans.is_plan_name(short) else []
 
 
 def judge_document(data: bytes, where: str) -> Judged:
@@ -119,9 +119,9 @@ def _known() -> str:
 def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
     """What a schema cannot say."""
     if kind == "planning-plan":
-        return graphs.faults(document)
+        return graphs.find_step_faults(document)
     if kind == "plan-options":
-        return options.faults(document)
+        return options.find_option_faults(document)
     if kind == "state" and canonical_json.digest(document["directive"]) != document["directive_digest"]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":

@@ -27,7 +27,7 @@ from git_planner.gitio.managed_block import Section, rewrite
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.plans.merge_plan import merge
+from git_planner.rules.plans.merge_plan import merge_documents
 
 _SECTION = Section("merge")
 _MARK = b'"git-planner/'
@@ -145,7 +145,7 @@ def merged(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, t
     # git merges ancestors, too, and leaves conflict markers in what it makes of them.
     with suppress(PlannerError):
         start = _read(base, path, judged) if base else None
-    result = merge(start, *sides)
+    result = merge_documents(start, *sides)
     if result.conflicts:
         raise unsettled(path, result.conflicts)
     _judge(result.document, path, judged)

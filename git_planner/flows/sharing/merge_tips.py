@@ -27,7 +27,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
-from git_planner.rules.plans.merge_plan import merge, settled
+from git_planner.rules.plans.merge_plan import merge_documents, merge_duplicates
 
 _FILE = "100644"
 
@@ -104,20 +104,23 @@ def _plan(
     own, folder = Pages(repo, plan), refnames.plan_dir(plan)
     seen = [_pages(own, Snapshot(refnames.plan_ref(plan), commits[0], batch))]
     seen += [own.read(Snapshot(refnames.plan_ref(plan), each, batch)) for each in commits[1:]]
-    base, *sides = [settled(plans.joined(each)).document if pages.FIRST in each else None for each in seen]
+    base, *sides = [
+        merge_duplicates(plans.join_pages(each)).document if pages.FIRST_PAGE in each else None
+        for each in seen
+    ]
     if None in sides:
         raise PlannerError(
             "E_MERGE",
-            f"one side of '{refnames.PLAN}{plan}' has no '{folder}/{pages.FIRST}'",
+            f"one side of '{refnames.PLAN}{plan}' has no '{folder}/{pages.FIRST_PAGE}'",
             hint=f"look at both with 'git log {refnames.PLAN}{plan}'",
         )
-    merged = merge(base, *sides, whole=True)
+    merged = merge_documents(base, *sides, whole=True)
     if merged.conflicts:
-        raise merge_driver.unsettled(f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST}", merged.conflicts)
+        raise merge_driver.unsettled(f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST_PAGE}", merged.conflicts)
     told += merged.told
     return {
         f"{folder}/{name}": _written(f"{folder}/{name}", page, [each.get(name) for each in seen[1:]])
-        for name, page in plans.paged(merged.document).items()
+        for name, page in plans.split_plan(merged.document).items()
     }
 
 

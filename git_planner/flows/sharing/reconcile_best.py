@@ -15,7 +15,7 @@ from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
-from git_planner.rules.records.record import Record, better
+from git_planner.rules.records.record import Record, is_better
 
 SEEN = refnames.OURS + "remote/"
 
@@ -136,4 +136,4 @@ def _ours_is_better(ours: str, theirs: str, records: Mapping[str, Record], branc
             f"'{branch}' here and on '{where}' have gone different ways, and no records compare them",
             hint=f"look at both with 'git log {branch} {theirs[:12]}'",
         )
-    return better(one.value, other.value, one.metrics[0].better)
+    return is_better(one.value, other.value, one.metrics[0].better)

@@ -60,7 +60,7 @@ def archive(repo: Repository, name: str, *, force: bool = False) -> Archived:
             E_DIRTY when it cannot be moved.
     """
     slug, tree = slug_of(name), working_tree(repo)
-    before = specs.folder(slug)
+    before = specs.change_folder(slug)
     after = f"{specs.ARCHIVE}/{repo.now()[:10]}-{slug}"
     _check_places(tree, before, after, slug)
     unfinished = tuple(_unfinished(repo, slug))
@@ -100,7 +100,7 @@ def _unfinished(repo: Repository, slug: str) -> Iterator[str]:
     for name in known:
         ref = refnames.plan_ref(name)
         files = Store(repo).read_all([ref], refnames.plan_dir(name))[ref]
-        for page in pages.in_order(files):
+        for page in pages.sort_pages(files):
             document = canonical_json.loads(files[page], f"{refnames.PLAN}{name}:{page}")
             for task in document["tasks"]:
                 spec = task.get("spec")

@@ -20,10 +20,17 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.specs import context_text
-from git_planner.rules.specs.change import Change
-from git_planner.rules.specs.compile import KINDS, Effect, Stamp, Wishes, merged, task_ids
+from git_planner.rules.specs.change import SpecChange
+from git_planner.rules.specs.compile import (
+    KINDS,
+    CompileDefaults,
+    CompileEffect,
+    CompileStamp,
+    merge_change,
+    task_ids,
+)
 from git_planner.rules.specs.overrides import Overrides, overrides_from
-from git_planner.rules.specs.suggest_verify import READ, suggest
+from git_planner.rules.specs.suggest_verify import FILES_READ, suggest_verify
 from git_planner.rules.tasks.task import CLOSED, Task, task_from
 
 _OVERRIDES_BYTES = 1024 * 1024
@@ -45,7 +52,7 @@ class Compiled:
     source: str
     goal: str
     tasks: int
-    effects: tuple[Effect, ...]
+    effects: tuple[CompileEffect, ...]
     verify: tuple[tuple[str, ...], ...]
     verify_from: str
     unverified: tuple[str, ...]
@@ -79,10 +86,10 @@ class _Given:
     """All that compiling depends on but the plan itself."""
 
     plan: str
-    change: Change
+    change: SpecChange
     base: Base
-    wishes: Wishes
-    stamp: Stamp
+    wishes: CompileDefaults
+    stamp: CompileStamp
     source: str
     verify_from: str
 
@@ -144,15 +151,15 @@ def compile_change(
 
 def _given(repo: Repository, name: str, plan: str | None, ref: str | None, overrides: str | None) -> _Given:
     slug = slug_of(name)
-    plan = plans.plan_name(plan or slug)
+    plan = plans.check_new_plan_name(plan or slug)
     said = _overrides(overrides)
     base = find_base(repo, plan, None)
     with opened(repo, ref) as source:
         change = checked(read(source, slug))
         verify, verify_from = _verify(said, base, source)
         words = source.words
-    stamp = Stamp(repo.now(), repo.ident())
-    return _Given(plan, change, base, Wishes(said, verify), stamp, words, verify_from)
+    stamp = CompileStamp(repo.now(), repo.ident())
+    return _Given(plan, change, base, CompileDefaults(said, verify), stamp, words, verify_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,7 @@ class _Made:
     """A decision: the files to write, what was done to tasks, and the plan as it is then."""
 
     edits: Mapping[str, bytes | None]
-    effects: Sequence[Effect]
+    effects: Sequence[CompileEffect]
     document: Mapping[str, Any]
 
 
@@ -169,18 +176,20 @@ def _made(repo: Repository, seen: Snapshot, given: _Given) -> _Made:
     before = plan_in(repo, seen, given.plan)
     tasks = [task_from(each) for each in before["tasks"]] if before else []
     _check_overrides(given.wishes.overrides, tasks, given.change)
-    result, effects = merged(tasks, given.change, given.wishes, given.stamp)
+    result, effects = merge_change(tasks, given.change, given.wishes, given.stamp)
     document = _document(before, given, [task.document() for task in result])
     folder = refnames.plan_dir(given.plan)
     edits = _pages(before, document, folder)
-    context = context_text.context(document, given.change).encode()
+    context = context_text.render_context(document, given.change).encode()
     if seen.read(f"{folder}/{context_text.CONTEXT}") != context:
         edits[f"{folder}/{context_text.CONTEXT}"] = context
     if edits:
         log = f"{folder}/{context_text.MASTER}"
         text = (seen.read(log) or b"").decode("utf-8", "surrogateescape")
         head = f"{given.stamp.at}: compiled '{given.change.slug}' from {given.source}"
-        edits[log] = context_text.logged(text, given.plan, head, effects).encode("utf-8", "surrogateescape")
+        edits[log] = context_text.append_log(text, given.plan, head, effects).encode(
+            "utf-8", "surrogateescape"
+        )
     return _Made(edits, effects, document)
 
 
@@ -191,9 +200,9 @@ def _pages(
     if before:
         check_single(before, before["name"])
     known = {task["id"]: task for task in before["tasks"]} if before else {}
-    old = plans.paged(before) if before else {}
+    old = plans.split_plan(before) if before else {}
     edits: dict[str, bytes | None] = {}
-    for name, page in plans.paged(document).items():
+    for name, page in plans.split_plan(document).items():
         if page != old.get(name):
             fresh = [task for task in page["tasks"] if task != known.get(task["id"])]
             documents.check("plan", {**page, "tasks": fresh}, f"{folder}/{name}")
@@ -201,7 +210,7 @@ def _pages(
     return edits
 
 
-def _check_overrides(overrides: Overrides, tasks: Sequence[Task], change: Change) -> None:
+def _check_overrides(overrides: Overrides, tasks: Sequence[Task], change: SpecChange) -> None:
     unused = overrides.unused(task_ids(tasks, change))
     if unused:
         raise PlannerError(
@@ -268,7 +277,7 @@ def _verify(said: Overrides, base: Base, source: Source) -> tuple[tuple[tuple[st
         return said.default_verify, "the overrides"
     if base.policy.verify:
         return base.policy.verify, f"'verify' of '{refnames.POLICY_FILE}'"
-    found = suggest(set(_top(source)), dict(_texts(source)))
+    found = suggest_verify(set(_top(source)), dict(_texts(source)))
     return found, "what the repository has" if found else "nothing"
 
 
@@ -280,7 +289,7 @@ def _top(source: Source) -> Iterator[str]:
 
 
 def _texts(source: Source) -> Iterator[tuple[str, str]]:
-    for name in READ:
+    for name in FILES_READ:
         try:
             data = source.read(name)
         except UnreadableError:

@@ -14,7 +14,7 @@ from git_planner.flows.specs.validate import slug_of
 from git_planner.gitio.repository import Repository
 from git_planner.resources import shipped
 from git_planner.rules.specs import change as specs
-from git_planner.rules.specs.change import folder
+from git_planner.rules.specs.change import change_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ def propose(repo: Repository, name: str, *, force: bool = False) -> Written:
             f"'{specs.PROJECT}' is missing: it says what holds for every change",
             hint="make it with 'git plan spec init'",
         )
-    files = {f"{folder(slug)}/specs/.gitkeep": b""}
+    files = {f"{change_folder(slug)}/specs/.gitkeep": b""}
     for part in (specs.PROPOSAL, specs.TASKS, specs.DESIGN):
-        files[f"{folder(slug)}/{part}"] = _template(part, slug)
+        files[f"{change_folder(slug)}/{part}"] = _template(part, slug)
     return _write(tree, slug, files, force=force)
 
 

@@ -11,8 +11,8 @@ from git_planner.flows.specs.source import Source, UnreadableError, opened
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.specs import change as specs
-from git_planner.rules.specs.change import Change, folder
-from git_planner.rules.specs.items import Fault
+from git_planner.rules.specs.change import SpecChange, change_folder
+from git_planner.rules.specs.items import SpecFault
 
 _MOST_FILES = 200
 # An error is no report: 'validate' tells all faults.
@@ -24,8 +24,8 @@ class Judged:
     """Changes as they were read, and what is wrong with what is no change at all."""
 
     source: str
-    changes: tuple[Change, ...]
-    faults: tuple[Fault, ...]
+    changes: tuple[SpecChange, ...]
+    faults: tuple[SpecFault, ...]
 
     def document(self) -> dict[str, Any]:
         """The judgement as JSON."""
@@ -68,7 +68,9 @@ def judge(repo: Repository, name: str | None, ref: str | None) -> Judged:
             hint="begin one with 'git plan spec propose NAME'",
         )
     odd = [
-        Fault(f"{specs.CHANGES}/{each}", 1, f"is no name of a change; '{refnames.slug(each)}' would be one")
+        SpecFault(
+            f"{specs.CHANGES}/{each}", 1, f"is no name of a change; '{refnames.slug(each)}' would be one"
+        )
         for each in slugs
         if each != refnames.slug(each)
     ]
@@ -77,18 +79,18 @@ def judge(repo: Repository, name: str | None, ref: str | None) -> Judged:
     return Judged(source.words, changes, tuple(faults))
 
 
-def read(source: Source, slug: str) -> Change:
+def read(source: Source, slug: str) -> SpecChange:
     """Read a change and the project's file, whatever is wrong with them."""
     texts: dict[str, str] = {}
-    faults: list[Fault] = []
-    for path in (specs.PROJECT, *_files(source, folder(slug), faults)):
+    faults: list[SpecFault] = []
+    for path in (specs.PROJECT, *_files(source, change_folder(slug), faults)):
         text = _text(source, path, faults)
         if text is not None:
             texts[path] = text
-    return specs.read_change(slug, texts, faults)
+    return specs.parse_change(slug, texts, faults)
 
 
-def checked(change: Change) -> Change:
+def checked(change: SpecChange) -> SpecChange:
     """Refuse a change that does not hold.
 
     Raises:
@@ -116,11 +118,11 @@ def slug_of(name: str) -> str:
         raise PlannerError("E_NAME", str(error), hint="try 'add-an-option'") from None
 
 
-def _text(source: Source, path: str, faults: list[Fault]) -> str | None:
+def _text(source: Source, path: str, faults: list[SpecFault]) -> str | None:
     try:
         data = source.read(path)
     except UnreadableError as error:
-        faults.append(Fault(path, 1, str(error)))
+        faults.append(SpecFault(path, 1, str(error)))
         return None
     if data is None:
         return None
@@ -128,7 +130,7 @@ def _text(source: Source, path: str, faults: list[Fault]) -> str | None:
         # What is read here goes into a plan that others see.
         return redact.text(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        faults.append(Fault(path, data[: error.start].count(b"\n") + 1, "is not UTF-8"))
+        faults.append(SpecFault(path, data[: error.start].count(b"\n") + 1, "is not UTF-8"))
         return None
 
 
@@ -136,7 +138,7 @@ def _folders(source: Source) -> list[str]:
     return [name for name, is_folder in source.names(specs.CHANGES).items() if is_folder]
 
 
-def _files(source: Source, top: str, faults: list[Fault]) -> list[str]:
+def _files(source: Source, top: str, faults: list[SpecFault]) -> list[str]:
     """The Markdown files of a change: those everybody has, and the deltas of specs below 'specs'."""
     found = [f"{top}/{part}" for part in (specs.PROPOSAL, specs.TASKS, specs.DESIGN)]
     waiting = [f"{top}/specs"]
@@ -148,6 +150,6 @@ def _files(source: Source, top: str, faults: list[Fault]) -> list[str]:
             elif name.endswith(".md"):
                 found.append(f"{here}/{name}")
         if len(found) > _MOST_FILES:
-            faults.append(Fault(f"{top}/specs", 1, f"has more than {_MOST_FILES} files"))
+            faults.append(SpecFault(f"{top}/specs", 1, f"has more than {_MOST_FILES} files"))
             return found[:3]
     return found

@@ -19,7 +19,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import readiness, transitions
-from git_planner.rules.tasks.task import Status, Task, task_from, task_id_for, task_number
+from git_planner.rules.tasks.task import Task, TaskStatus, task_from, task_id_for, task_number
 
 __all__ = [
     "Begin",
@@ -90,7 +90,7 @@ def claim_task(
         task = task_of(found, plan, name)
         every = [task_from(each) for page in found.values() for each in page["tasks"]]
         task = _free(task, every, claim_on(seen[claim_ref]), others)
-        after = transitions.begun(task, who.owner, run=who.run, base=who.base, branch=who.branch)
+        after = transitions.start_task(task, who.owner, run=who.run, base=who.base, branch=who.branch)
         won = begin.won if begin else None
         made = won[0] if won else claim_of(after, plan, who, nonce)
         if (made.uid, made.attempt) != (after.uid, after.attempt):
@@ -126,7 +126,7 @@ def release_task(
     task_id: str,
     *,
     owner: str | None,
-    status: Status = "todo",
+    status: TaskStatus = "todo",
     reason: str | None = None,
     op: str = "release",
 ) -> Task:
@@ -154,7 +154,7 @@ def release_task(
         claim = claim_on(seen[claim_ref])
         if claim is not None and owner is not None and claim.owner != owner:
             raise busy(claim)
-        after = transitions.moved(task, status, reason=reason)
+        after = transitions.move_task(task, status, reason=reason)
         edits.clear()
         edits.update(own.with_tasks(found, [after]) if after != task else {})
         done[:] = [after]
@@ -202,8 +202,8 @@ def _free(task: Task, every: Sequence[Task], earlier: Claim | None, others: froz
     if earlier is not None and earlier.uid == task.uid and earlier.in_force():
         raise busy(earlier)
     if task.status == "in_progress":
-        task = transitions.put_back(task, f"the claim of '{task.owner}' had lapsed")
-    reasons = readiness.why_not_ready(task, every, others)
+        task = transitions.requeue_task(task, f"the claim of '{task.owner}' had lapsed")
+    reasons = readiness.reasons_not_ready(task, every, others)
     if reasons:
         raise PlannerError(
             "E_TRANSITION",

@@ -12,7 +12,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.plans import pages
-from git_planner.rules.tasks.follow_history import named
+from git_planner.rules.tasks.follow_history import named_tasks
 from git_planner.rules.tasks.task import CLOSED, task_from, task_id_for, task_number
 
 _SCISSORS = re.compile(rb"^# -+ >8 -+$", re.MULTILINE)
@@ -37,7 +37,7 @@ def check_message(repo: Repository, path: str) -> None:
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith(b"#"))
     subject = next(lines, b"").decode("utf-8", "surrogateescape").strip()
     trailers = _trailers(repo, text)
-    tasks = named(subject, trailers.get("planner-task", ()))
+    tasks = named_tasks(subject, trailers.get("planner-task", ()))
     plan = next(reversed(trailers.get("planner-plan", [])), None)
     if not tasks:
         return

@@ -18,13 +18,13 @@ from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.tasks import handoff, transitions
 from git_planner.rules.tasks.task import (
-    Brief,
-    Question,
-    Reply,
-    Status,
+    QuestionAnswer,
     Task,
-    in_order,
-    noted,
+    TaskQuestion,
+    TaskStatus,
+    TaskSummary,
+    add_notes,
+    sort_tasks,
     task_from,
     task_id_for,
     task_number,
@@ -93,7 +93,7 @@ def read_tasks(repo: Repository, plan: str | None) -> Tasks:
         return tasks_in(repo, Store(repo).snapshot(refnames.plan_ref(name), batch), name)
 
 
-def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
+def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSummary]]:
     """The name of a plan and all its tasks in short, by number; parameters and errors as for `read_tasks`."""
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
@@ -106,11 +106,11 @@ def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[Brief]]:
 def tasks_in(repo: Repository, seen: Snapshot, plan: str) -> Tasks:
     """The same on a snapshot of the plan's branch."""
     found = Pages(repo, plan).read(seen)
-    if pages.FIRST not in found or seen.tip is None:
+    if pages.FIRST_PAGE not in found or seen.tip is None:
         raise no_plan(plan)
-    about = {key: value for key, value in found[pages.FIRST].items() if key != "tasks"}
+    about = {key: value for key, value in found[pages.FIRST_PAGE].items() if key != "tasks"}
     tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
-    return Tasks(plan, seen.tip, about, tuple(in_order(tasks)))
+    return Tasks(plan, seen.tip, about, tuple(sort_tasks(tasks)))
 
 
 def change_task(
@@ -169,7 +169,7 @@ def task_of(found: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> 
     Raises:
         PlannerError: E_NO_PLAN, E_UNKNOWN_TASK.
     """
-    if pages.FIRST not in found:
+    if pages.FIRST_PAGE not in found:
         raise no_plan(plan)
     number = task_number(task_id)
     for each in found.get(pages.page_name(number), {"tasks": ()})["tasks"]:
@@ -202,8 +202,8 @@ def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Ta
 
     def change(seen: Snapshot) -> Edits:
         found: dict[str, Any] = dict(own.read(seen))
-        if pages.FIRST not in found:
-            found[pages.FIRST] = plans.paged(campaign.document)[pages.FIRST]
+        if pages.FIRST_PAGE not in found:
+            found[pages.FIRST_PAGE] = plans.split_plan(campaign.document)[pages.FIRST_PAGE]
         known = [task_number(each["id"]) for page in found.values() for each in page["tasks"]]
         number = max(known, default=0) + 1
         empty = Task(id=task_id_for(number), uid=uid, title="")
@@ -230,7 +230,7 @@ def update_task(
     task_id: str,
     wanted: Wanted,
     *,
-    status: Status | None = None,
+    status: TaskStatus | None = None,
     reason: str | None = None,
 ) -> Task:
     """Set fields of a task, and its status where the table of transitions allows it.
@@ -247,7 +247,7 @@ def update_task(
     def alter(task: Task) -> Task:
         after = _with(task, wanted, plan, known)
         if status is not None:
-            after = transitions.moved(after, status, reason=reason)
+            after = transitions.move_task(after, status, reason=reason)
         elif reason is not None:
             after = after._replace(reason=reason)
         return after
@@ -260,20 +260,22 @@ def update_task(
     return change_task(repo, plan, task_id, alter, op="update", also=checked)
 
 
-def ask(repo: Repository, plan: str, task_id: str, question: Question) -> Task:
+def ask(repo: Repository, plan: str, task_id: str, question: TaskQuestion) -> Task:
     """A task's agent needs an answer: the task waits, and the question stands in its handoff."""
     lines = [question.summary, *(f"- {each}" for each in question.details)]
     if question.next:
         lines.append(f"Recommended: {question.next}")
-    entry = handoff.entry("Question", question.at, question.by, lines)
-    return _talk(repo, plan, task_id, lambda task: transitions.asked(task, question), op="input", entry=entry)
-
-
-def answer(repo: Repository, plan: str, task_id: str, reply: Reply) -> Task:
-    """The answer to a task's open question, on the task and in its handoff."""
-    entry = handoff.entry("Answer", reply.at, reply.by, [reply.text])
+    entry = handoff.render_entry("Question", question.at, question.by, lines)
     return _talk(
-        repo, plan, task_id, lambda task: transitions.answered(task, reply), op="answer", entry=entry
+        repo, plan, task_id, lambda task: transitions.ask_question(task, question), op="input", entry=entry
+    )
+
+
+def answer(repo: Repository, plan: str, task_id: str, reply: QuestionAnswer) -> Task:
+    """The answer to a task's open question, on the task and in its handoff."""
+    entry = handoff.render_entry("Answer", reply.at, reply.by, [reply.text])
+    return _talk(
+        repo, plan, task_id, lambda task: transitions.answer_question(task, reply), op="answer", entry=entry
     )
 
 
@@ -281,11 +283,13 @@ def resume(repo: Repository, plan: str, task_id: str, notes: Sequence[str], *, a
     """Put a task back to work as a new attempt, with notes for whoever takes it up."""
 
     def alter(task: Task) -> Task:
-        return noted(transitions.put_back(task), *notes)
+        return add_notes(transitions.requeue_task(task), *notes)
 
     if not notes:
         return change_task(repo, plan, task_id, alter, op="resume")
-    return _talk(repo, plan, task_id, alter, op="resume", entry=handoff.entry("Note", at, by, list(notes)))
+    return _talk(
+        repo, plan, task_id, alter, op="resume", entry=handoff.render_entry("Note", at, by, list(notes))
+    )
 
 
 def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, entry: str) -> Task:
@@ -298,8 +302,8 @@ def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, e
 
     def also(seen: Snapshot, before: Task, after: Task) -> Edits:
         earlier = seen.read(after.handoff or path)
-        text = handoff.begun(before) if earlier is None else earlier.decode("utf-8", "replace")
-        return {after.handoff or path: handoff.appended(text, entry).encode()}
+        text = handoff.new_handoff(before) if earlier is None else earlier.decode("utf-8", "replace")
+        return {after.handoff or path: handoff.append_entry(text, entry).encode()}
 
     return change_task(repo, plan, task_id, named, op=op, also=also)
 
@@ -311,7 +315,7 @@ def read_handoff(repo: Repository, plan: str, task: Task) -> str:
             found = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(task.handoff)
         if found is not None:
             return found.decode("utf-8", "replace")
-    return handoff.begun(task)
+    return handoff.new_handoff(task)
 
 
 def message(plan: str, what: str, op: str) -> Message:
@@ -347,7 +351,7 @@ def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
     for each in after:
         if task_number(each) not in known:
             raise unknown(plan, each)
-    return noted(
+    return add_notes(
         task._replace(
             title=title,
             intent=intent,

@@ -22,7 +22,14 @@ from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Writ
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
-from git_planner.rules.tasks.follow_history import Branch, Commit, History, advanced, history, read_commit
+from git_planner.rules.tasks.follow_history import (
+    History,
+    HistoryBranch,
+    HistoryCommit,
+    advance_task,
+    build_history,
+    read_commit,
+)
 from git_planner.rules.tasks.task import Task, task_from, task_id_for, task_number
 
 # From a task and what stands of it to the task with what else is known, and that in words.
@@ -129,11 +136,11 @@ def advance_plan(
     with repo.git.batch() as batch:
         # The plan first: a commit that it lists by now is on the branches that are read after it.
         found = own.read(Store(repo).snapshot(ref, batch))
-    if pages.FIRST not in found:
+    if pages.FIRST_PAGE not in found:
         from git_planner.flows.plans.page_store import no_plan
 
         raise no_plan(plan)
-    branches = read_branches(repo, found[pages.FIRST])
+    branches = read_branches(repo, found[pages.FIRST_PAGE])
     seen = read_history(repo, plan, found, branches)
     outcome = _Outcome()
     deciding = _Deciding(own, seen, outcome, prove)
@@ -151,7 +158,7 @@ def advance_plan(
     return outcome.result(plan)
 
 
-def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[Branch]:
+def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[HistoryBranch]:
     """The branches that work can be on: all but those of plans and tournaments, others' as last seen, too.
 
     Args:
@@ -179,12 +186,12 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[Branch]:
     for ref, oid in tips.items():
         plan, base = iteration_of(states.get(ref, {}).get("state.json")) or (None, None)
         remote = not ref.startswith(refnames.HEADS)
-        found.append(Branch(ref, oid, plan, base, trunk=ref == trunk, remote=remote))
+        found.append(HistoryBranch(ref, oid, plan, base, trunk=ref == trunk, remote=remote))
     return found
 
 
 def read_history(
-    repo: Repository, plan: str, found: Mapping[str, Mapping[str, Any]], branches: Sequence[Branch]
+    repo: Repository, plan: str, found: Mapping[str, Mapping[str, Any]], branches: Sequence[HistoryBranch]
 ) -> History:
     """What the branches hold of a plan's work.
 
@@ -194,13 +201,13 @@ def read_history(
         found: all its pages.
         branches: what `read_branches` gave afterwards.
     """
-    base = repo.maybe(found[pages.FIRST]["base"])
+    base = repo.maybe(found[pages.FIRST_PAGE]["base"])
     before = [f"^{base}"] if base else []
     commits = [_commit(each) for each in log(repo.git, [*(each.tip for each in branches), *before])]
     known = {each.oid for each in commits}
     listed = {oid for page in found.values() for task in page["tasks"] for oid in task["commits"]}
     lost = _lost(repo, sorted(listed - known), before)
-    return history(commits, branches, plan, plan_setting(repo), lost)
+    return build_history(commits, branches, plan, plan_setting(repo), lost)
 
 
 def iteration_of(state: bytes | None) -> tuple[str, str] | None:
@@ -213,7 +220,7 @@ def iteration_of(state: bytes | None) -> tuple[str, str] | None:
     return None
 
 
-def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[Commit] | None:
+def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[HistoryCommit] | None:
     """The new commits of a branch, oldest first; None when it takes more than them to know what is."""
     old = _tips(repo, plan).get(ref)
     if old is None:
@@ -227,15 +234,15 @@ def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[Commit] | No
     return None
 
 
-def _as_named(found: Advanced, commits: Sequence[Commit]) -> Advanced:
+def _as_named(found: Advanced, commits: Sequence[HistoryCommit]) -> Advanced:
     """What came of a plan, without the ids that only commits of long ago name."""
     mine = {task_id_for(one) for each in commits if each.plan in (None, found.plan) for one in each.tasks}
     return found._replace(unknown=tuple(each for each in found.unknown if each in mine))
 
 
-def _quickly(own: Pages, fresh: Sequence[Commit], batch: Batch) -> Advanced | None:
+def _quickly(own: Pages, fresh: Sequence[HistoryCommit], batch: Batch) -> Advanced | None:
     """Add new commits to the tasks that they name; None when that does not tell what becomes of them."""
-    work: dict[int, tuple[Commit, ...]] = {}
+    work: dict[int, tuple[HistoryCommit, ...]] = {}
     for each in fresh:
         for number in each.tasks:
             work[number] = (*work.get(number, ()), each)
@@ -302,12 +309,12 @@ class _Deciding(NamedTuple):
             # Whether the evidence still fits takes all of its commits.
             self.outcome.unsure = True
             return None
-        after, why = advanced(before, self.seen)
+        after, why = advance_task(before, self.seen)
         told = [why] if why else []
         if self.prove is not None:
             proven, how = self.prove(after, self.seen)
             if how is not None:
-                after, why = advanced(proven, self.seen)
+                after, why = advance_task(proven, self.seen)
                 told += [how, *([why] if why else [])]
         return Change(before, after, "; ".join(told)) if told else None
 
@@ -354,7 +361,7 @@ def _trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, str]) 
     return None
 
 
-def _commit(each: Logged) -> Commit:
+def _commit(each: Logged) -> HistoryCommit:
     return read_commit(
         each.oid,
         each.tree,

@@ -25,8 +25,8 @@ from git_planner.rules.plans import plan as plans
 from git_planner.rules.policy.globs import overlap
 from git_planner.rules.tasks import lint as rules
 from git_planner.rules.tasks import readiness
-from git_planner.rules.tasks.lint import Fault
-from git_planner.rules.tasks.readiness import Clash, Work
+from git_planner.rules.tasks.lint import LintFault
+from git_planner.rules.tasks.readiness import ScopeClash, ScopedWork
 from git_planner.rules.tasks.task import CLOSED, Task, task_from, task_number
 
 # So many overlaps are told; a plan with more of them is not read to the end by anybody.
@@ -51,8 +51,8 @@ class Linted:
     """All that was found in a plan."""
 
     plan: str
-    faults: tuple[Fault, ...]
-    clashes: tuple[Clash, ...]
+    faults: tuple[LintFault, ...]
+    clashes: tuple[ScopeClash, ...]
     drifts: tuple[Drift, ...]
 
     @property
@@ -87,78 +87,80 @@ def lint(repo: Repository, plan: str | None) -> Linted:
     """
     name = current_plan(repo, plan)
     files = Store(repo).read_all([refnames.plan_ref(name)], refnames.plan_dir(name))[refnames.plan_ref(name)]
-    found = {each: files[each] for each in pages.in_order(files)}
-    if pages.FIRST not in found:
+    found = {each: files[each] for each in pages.sort_pages(files)}
+    if pages.FIRST_PAGE not in found:
         raise no_plan(name)
     documents_, faults = _read(found, name)
     raw = [task for each in documents_.values() for task in each.get("tasks", ()) if isinstance(task, dict)]
-    faults += [*_misplaced(documents_), *rules.lint(raw)]
+    faults += [*_misplaced(documents_), *rules.lint_tasks(raw)]
     tasks = (
         [task_from(each) for each in raw if not documents.validate("task", each)] if _sound(faults) else []
     )
-    about = documents_.get(pages.FIRST, {})
+    about = documents_.get(pages.FIRST_PAGE, {})
     return Linted(
         name,
         tuple(faults),
-        tuple([*readiness.task_clashes(tasks, MOST), *_others(repo, name, tasks)][:MOST]),
+        tuple([*readiness.find_task_clashes(tasks, MOST), *_others(repo, name, tasks)][:MOST]),
         tuple(_drifts(repo, tasks, about)),
     )
 
 
-def _sound(faults: Sequence[Fault]) -> bool:
+def _sound(faults: Sequence[LintFault]) -> bool:
     return not any(each.code in ("json", "schema") for each in faults)
 
 
-def _misplaced(read: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+def _misplaced(read: Mapping[str, Mapping[str, Any]]) -> Iterator[LintFault]:
     """Tasks on another page than their number says, where nothing looks for them."""
     for name, page in read.items():
         for task in page.get("tasks", ()):
             with suppress(PlannerError, AttributeError, TypeError):
                 own = pages.page_name(task_number(task.get("id")))
                 if own != name:
-                    yield Fault("page", "error", task["id"], f"stands in '{name}' and belongs into '{own}'")
+                    yield LintFault(
+                        "page", "error", task["id"], f"stands in '{name}' and belongs into '{own}'"
+                    )
 
 
-def _read(found: Mapping[str, bytes], plan: str) -> tuple[dict[str, dict[str, Any]], list[Fault]]:
+def _read(found: Mapping[str, bytes], plan: str) -> tuple[dict[str, dict[str, Any]], list[LintFault]]:
     read: dict[str, dict[str, Any]] = {}
-    faults: list[Fault] = []
+    faults: list[LintFault] = []
     for name, data in found.items():
         where = f"{refnames.PLAN}{plan}:{refnames.plan_dir(plan)}/{name}"
         try:
             document = canonical_json.loads(data, where)
         except PlannerError as error:
-            faults.append(Fault("json", "error", "", error.message))
+            faults.append(LintFault("json", "error", "", error.message))
             continue
         wrong = documents.validate("plan", document)
-        faults += [Fault("schema", "error", "", f"{name}{each}") for each in wrong]
+        faults += [LintFault("schema", "error", "", f"{name}{each}") for each in wrong]
         if isinstance(document, dict):
             read[name] = document
     return read, faults
 
 
-def _others(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[Clash]:
+def _others(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[ScopeClash]:
     """Overlaps of this plan's open tasks with what is open elsewhere."""
     own = [
-        Work("task", task.id, task.write_scope)
+        ScopedWork("task", task.id, task.write_scope)
         for task in tasks
         if task.status not in CLOSED and task.write_scope
     ]
     branches = {task.branch for task in tasks}
     ours = {each.shown for each in own}
     works = [*own, *_plans(repo, plan), *_iterations(repo, branches), *_variants(repo)]
-    found = readiness.clashes(works, 10 * MOST)
+    found = readiness.find_clashes(works, 10 * MOST)
     return [each for each in found if (each.one in ours) != (each.other in ours)]
 
 
-def _plans(repo: Repository, plan: str) -> list[Work]:
+def _plans(repo: Repository, plan: str) -> list[ScopedWork]:
     """The open tasks of all other plans."""
     prefix = refnames.HEADS + refnames.PLAN
     heads = [ref.removeprefix(prefix) for ref in history.refs(repo.git, prefix)]
-    found: list[Work] = []
+    found: list[ScopedWork] = []
     for name, data in pages_of(repo, [each for each in heads if each != plan and plans.is_plan_name(each)]):
         tasks = lenient(data).get("tasks", ())
         found += [
-            Work("task", f"{name} {task['id']}", tuple(task["write_scope"]))
+            ScopedWork("task", f"{name} {task['id']}", tuple(task["write_scope"]))
             for task in tasks
             if not documents.validate("task", task) and task["status"] not in CLOSED
         ]
@@ -172,13 +174,13 @@ def pages_of(repo: Repository, plan_names: Sequence[str]) -> Iterator[tuple[str,
     wanted: list[tuple[str, str]] = []
     for name, raw in zip(plan_names, read_objects(repo.git, folders), strict=True):
         tree = parse_tree(raw, id_bytes) if raw else {}
-        wanted += [(name, tree[page].oid) for page in pages.in_order(tree)]
+        wanted += [(name, tree[page].oid) for page in pages.sort_pages(tree)]
     contents = read_objects(repo.git, (oid for _, oid in wanted)) if wanted else iter(())
     for (name, _), data in zip(wanted, contents, strict=True):
         yield name, data or b""
 
 
-def _iterations(repo: Repository, without: set[str | None]) -> list[Work]:
+def _iterations(repo: Repository, without: set[str | None]) -> list[ScopedWork]:
     """What open iterations have changed so far."""
     found = []
     for each in survey(repo):
@@ -187,11 +189,11 @@ def _iterations(repo: Repository, without: set[str | None]) -> list[Work]:
             if repo.maybe(base) is not None:
                 changed = history.changes(repo.git, base, each.tip)
                 paths = tuple(change.path for change in changed if change.path != refnames.STATE_FILE)
-                found.append(Work("iteration", f"{each.number:04d}", paths))
+                found.append(ScopedWork("iteration", f"{each.number:04d}", paths))
     return found
 
 
-def _variants(repo: Repository) -> list[Work]:
+def _variants(repo: Repository) -> list[ScopedWork]:
     """What the variants of tournaments have changed."""
     found = []
     for ref, tip in history.refs(repo.git, refnames.HEADS + refnames.TOURNAMENT).items():
@@ -201,7 +203,7 @@ def _variants(repo: Repository) -> list[Work]:
             base = history.merge_base(repo.git, root, tip) if root else None
             if base is not None:
                 paths = tuple(change.path for change in history.changes(repo.git, base, tip))
-                found.append(Work("variant", f"{run}/{variant}", paths))
+                found.append(ScopedWork("variant", f"{run}/{variant}", paths))
     return found
 
 

@@ -27,9 +27,9 @@ from git_planner.rules.documents.placeholders import placeholder
 from git_planner.rules.plans import pages
 from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.records.record import REASONS
-from git_planner.rules.tasks.follow_history import History, last_of, proven_by
-from git_planner.rules.tasks.task import Evidence, Execution, Task, task_id_for, task_number
-from git_planner.rules.tasks.transitions import TRANSITIONS, moved
+from git_planner.rules.tasks.follow_history import History, find_proof, task_tips
+from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun, task_id_for, task_number
+from git_planner.rules.tasks.transitions import TRANSITIONS, move_task
 
 Tell = Callable[[str], None]
 # As long as a command may take where neither the policy nor the person says anything.
@@ -44,7 +44,7 @@ class Verification:
 
     plan: str
     task: Task
-    evidence: Evidence
+    evidence: TaskEvidence
     logs: Path | None = None
 
     @property
@@ -98,15 +98,15 @@ def verify_task(
     name = task_id_for(task_number(task_id))
     with repo.git.batch() as batch:
         found = Pages(repo, plan).read(Store(repo).snapshot(refnames.plan_ref(plan), batch))
-    if pages.FIRST not in found:
+    if pages.FIRST_PAGE not in found:
         raise no_plan(plan)
     task = task_of(found, plan, name)
-    seen = read_history(repo, plan, found, read_branches(repo, found[pages.FIRST]))
+    seen = read_history(repo, plan, found, read_branches(repo, found[pages.FIRST_PAGE]))
     at = _commit_of(repo, task, seen, commit)
     logs = None
     if note is not None:
         tree = repo.resolve(at, "tree") if at else None
-        evidence = Evidence("manual", repo.now(), _who(repo), task.attempt, at, tree, ok=True, note=note)
+        evidence = TaskEvidence("manual", repo.now(), _who(repo), task.attempt, at, tree, ok=True, note=note)
     else:
         commands = _commands(task)
         if at is None:
@@ -138,7 +138,7 @@ def run_commands(
     seconds: float | None,
     logs: Path,
     tell: Tell,
-) -> Evidence:
+) -> TaskEvidence:
     """Run verify commands on a commit, each in a tree of its own; nothing is written into the plan.
 
     Args:
@@ -167,8 +167,8 @@ def run_commands(
             why = ran.refusal.sentence if ran.refusal else f"'{argv[0]}' was not started"
             raise PlannerError("E_MISSING_TOOL", why, hint="nothing was kept; see 'git planner doctor'")
         status = None if late else ran.done.status
-        runs.append(Execution(tuple(argv), status, round(ran.done.seconds, 3), _digest(logs, number)))
-    return Evidence(
+        runs.append(VerifyRun(tuple(argv), status, round(ran.done.seconds, 3), _digest(logs, number)))
+    return TaskEvidence(
         "verified",
         repo.now(),
         _who(repo),
@@ -185,7 +185,7 @@ def keep(
     repo: Repository,
     plan: str,
     task_id: str,
-    evidence: Evidence,
+    evidence: TaskEvidence,
     *,
     seen: History,
     listed: Collection[str],
@@ -216,15 +216,15 @@ def keep(
             after = after._replace(commits=(evidence.commit,))
         fits = evidence.kind == "manual" or _fits(after, evidence, seen)
         if evidence.ok and fits and "done" in TRANSITIONS[task.status]:
-            return moved(after, "done")
+            return move_task(after, "done")
         if not evidence.ok and fits and task.status in ("done", "agent_done"):
-            return moved(after, "agent_done", reason=why(evidence))
+            return move_task(after, "agent_done", reason=why(evidence))
         return after
 
     return change_task(repo, plan, task_id, alter, op="verify")
 
 
-def why(evidence: Evidence) -> str:
+def why(evidence: TaskEvidence) -> str:
     """Why evidence speaks against a task, in words."""
     bad = next((each for each in evidence.runs if each.status != 0), None)
     if bad is None:
@@ -233,17 +233,17 @@ def why(evidence: Evidence) -> str:
     return f"'{' '.join(bad.run)[:200]}' {ended} at {(evidence.commit or '')[:12]}"
 
 
-def _fits(task: Task, evidence: Evidence, seen: History) -> bool:
+def _fits(task: Task, evidence: TaskEvidence, seen: History) -> bool:
     """Whether evidence is about what stands of a task's work now."""
     # Whatever its answer, it is about that work if a good answer would have shown that the work is done.
     good = task._replace(status="agent_done", evidence=(evidence._replace(ok=True),))
-    return proven_by(good, seen) is not None
+    return find_proof(good, seen) is not None
 
 
 def _commit_of(repo: Repository, task: Task, seen: History, name: str | None) -> str | None:
     if name is not None:
         return repo.resolve(name)
-    for oid in reversed(last_of(task, seen)):
+    for oid in reversed(task_tips(task, seen)):
         if repo.maybe(oid) is not None:
             return oid
     return repo.maybe(refnames.HEADS + task.branch) if task.branch else None

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from git_planner.rules.tasks.task import Status
+from git_planner.rules.tasks.task import TaskStatus
 
 SCHEMA = "git-planner/result@1"
-Said = Literal["done", "partial", "failed", "blocked", "needs_input"]
-SAID: tuple[Said, ...] = get_args(Said)
+ResultStatus = Literal["done", "partial", "failed", "blocked", "needs_input"]
+RESULT_STATUSES: tuple[ResultStatus, ...] = get_args(ResultStatus)
 # How a run can end: by itself, badly, at its deadline, by Ctrl-C, or with its delegator gone.
-How = Literal["ended", "failed", "deadline", "interrupted", "lost"]
+RunEnd = Literal["ended", "failed", "deadline", "interrupted", "lost"]
 # outcome -> what the task becomes, and when that is.
-OUTCOMES: Mapping[str, tuple[Status, str]] = {
+OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
     "done": ("agent_done", "it said 'done' and did not fail; or it cannot say anything and ended well"),
     "partial": ("blocked", "it said that a part is done"),
     "failed": ("blocked", "it said that it failed"),
@@ -36,7 +36,7 @@ OUTCOMES: Mapping[str, tuple[Status, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TaskResult:
     """What an agent says, field for field as in its document; bound to one attempt of one task in one run."""
 
     plan: str
@@ -44,7 +44,7 @@ class Result:
     uid: str
     attempt: int
     run: str
-    status: Said
+    status: ResultStatus
     summary: str
     details: tuple[str, ...]
     next: str | None
@@ -63,7 +63,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class TaskOutcome:
     """What becomes of a task. `take`: what lies in the worktree becomes a commit of its branch."""
 
     outcome: str
@@ -71,18 +71,20 @@ class Decided:
     take: bool = False
 
     @property
-    def status(self) -> Status:
+    def status(self) -> TaskStatus:
         """What the task becomes."""
         return OUTCOMES[self.outcome][0]
 
 
-def result_from(document: Mapping[str, Any]) -> Result:
+def result_from(document: Mapping[str, Any]) -> TaskResult:
     """Read a result from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
-    return Result(**{**fields, "details": tuple(fields["details"])})
+    return TaskResult(**{**fields, "details": tuple(fields["details"])})
 
 
-def decided(how: How, said: str, result: Result | None, unusable: str | None, *, reports: bool) -> Decided:
+def decide_outcome(
+    how: RunEnd, said: str, result: TaskResult | None, unusable: str | None, *, reports: bool
+) -> TaskOutcome:
     """What becomes of a task whose run has ended.
 
     Args:
@@ -93,13 +95,13 @@ def decided(how: How, said: str, result: Result | None, unusable: str | None, *,
         reports: whether the agent can leave a result; else it does not have to.
     """
     if unusable is not None:
-        return Decided("bad_result", f"its result cannot be used: {unusable}")
+        return TaskOutcome("bad_result", f"its result cannot be used: {unusable}")
     if result is not None and result.status != "done":
-        return Decided(result.status, f"{result.status}: {result.summary}")
+        return TaskOutcome(result.status, f"{result.status}: {result.summary}")
     if how in ("failed", "deadline"):
-        return Decided("agent_failed" if how == "failed" else how, said)
+        return TaskOutcome("agent_failed" if how == "failed" else how, said)
     if result is not None or (how == "ended" and not reports):
-        return Decided("done", None, take=True)
+        return TaskOutcome("done", None, take=True)
     if how == "ended":
-        return Decided("no_result", "it ended without a result")
-    return Decided(how, said)
+        return TaskOutcome("no_result", "it ended without a result")
+    return TaskOutcome(how, said)

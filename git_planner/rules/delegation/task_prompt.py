@@ -16,7 +16,7 @@ _TALK = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class TaskContext:
     """What surrounds a task's work.
 
     `run` is the run's id, `program` how `git plan` is called where a shell may not know it.
@@ -34,7 +34,7 @@ class Setting:
     program: str = "git plan"
 
 
-def directive_of(task: Task) -> Directive:
+def task_directive(task: Task) -> Directive:
     """The directive that a task stands for; its branch begins with it."""
     steps = [_line(each) for each in task.actions[:_MOST_STEPS]] or [_line(task.title)]
     if len(task.actions) > _MOST_STEPS:
@@ -58,7 +58,7 @@ def directive_of(task: Task) -> Directive:
     )
 
 
-def prompt(fixed: str, task: Task, setting: Setting, budget: int) -> str:
+def render_task_prompt(fixed: str, task: Task, setting: TaskContext, budget: int) -> str:
     """The prompt of a task, of at most `budget` characters; what is long is cut, the rules never are.
 
     Args:
@@ -76,7 +76,7 @@ def prompt(fixed: str, task: Task, setting: Setting, budget: int) -> str:
     return "\n\n".join(each for each in (rules[0], facts, talk, *rules[1:]) if each) + "\n"
 
 
-def _facts(task: Task, setting: Setting) -> Iterator[str]:
+def _facts(task: Task, setting: TaskContext) -> Iterator[str]:
     yield f"## Task {task.id}: {task.title}"
     yield from [task.intent] if task.intent.strip() else []
     yield from [f"It is a part of the plan '{setting.plan}': {setting.goal}"] if setting.goal else []
@@ -95,7 +95,7 @@ def _facts(task: Task, setting: Setting) -> Iterator[str]:
             yield "\n".join([f"### {title}", "", *(f"- {each}" for each in items)])
 
 
-def _talk(task: Task, setting: Setting) -> Iterator[str]:
+def _talk(task: Task, setting: TaskContext) -> Iterator[str]:
     if task.notes:
         yield "\n".join(["### Notes", "", *(f"- {each}" for each in task.notes)])
     for each in task.inputs:
@@ -105,7 +105,7 @@ def _talk(task: Task, setting: Setting) -> Iterator[str]:
         yield f"### Handoff\n\n{setting.handoff.strip()}"
 
 
-def _ending(task: Task, setting: Setting) -> list[str]:
+def _ending(task: Task, setting: TaskContext) -> list[str]:
     call = f"{setting.program} task result {task.id} --run {setting.run}"
     return [
         "\n".join(

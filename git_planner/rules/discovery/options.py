@@ -38,12 +38,12 @@ _OPTION = re.compile(
 _PLAIN = re.compile(r"(?!(?:title|goal|summary|item|effort):)[a-z]", re.IGNORECASE)
 _CODE = re.compile(r"(`+)\s*(.+?)\s*\1")
 _QUOTED = re.compile(r"`([^`]+)`")
-MOST_BYTES = 100_000
+MAX_BYTES = 100_000
 _MOST_LINE = 4000
 _PLACE = re.compile(r"/options/(\d+)(?:/steps/(\d+))?(?:/(\w+))?")
 
 
-def template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -> str:
+def render_template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -> str:
     """The Markdown to fill in.
 
     Args:
@@ -56,14 +56,14 @@ def template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -> str:
     return Template(text).safe_substitute(plan=plan, goal=" ".join(goal.split()), inputs=listed)
 
 
-def unfilled(text: str) -> list[str]:
+def find_placeholders(text: str) -> list[str]:
     """The places of a text that still have to be filled in, one sentence each."""
     lines = re.split(r"\r\n|\r|\n", text)
     found = ((place, placeholder(line[:_MOST_LINE])) for place, line in enumerate(lines, 1))
     return [f"line {place}: {words}" for place, words in found if words is not None]
 
 
-def render(document: Mapping[str, Any], *, plan: str, inputs: Sequence[str]) -> str:
+def render_options(document: Mapping[str, Any], *, plan: str, inputs: Sequence[str]) -> str:
     """A document of options as Markdown.
 
     Args:
@@ -114,7 +114,7 @@ def _part(option: Mapping[str, Any], part: str) -> list[str]:
     return lines
 
 
-def read(text: str) -> dict[str, Any]:
+def parse_options(text: str) -> dict[str, Any]:
     """The document that Markdown stands for; it has passed no schema yet.
 
     Headings of the second level are 'Goal', 'Inputs' and 'Option A' to 'Option C'; below an option those of
@@ -124,8 +124,8 @@ def read(text: str) -> dict[str, Any]:
         PlannerError: E_TOO_LARGE for a text of more than MOST_BYTES.
     """
     size = len(text.encode("utf-8", "replace"))
-    if size > MOST_BYTES:
-        raise PlannerError("E_TOO_LARGE", f"the options have {size:,} bytes; at most {MOST_BYTES:,} are read")
+    if size > MAX_BYTES:
+        raise PlannerError("E_TOO_LARGE", f"the options have {size:,} bytes; at most {MAX_BYTES:,} are read")
     outline = markdown.outline(text)
     goal: list[str] = []
     options: list[dict[str, Any]] = []
@@ -222,7 +222,7 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def faults(document: Mapping[str, Any]) -> list[str]:
+def find_option_faults(document: Mapping[str, Any]) -> list[str]:
     """Judge what the schema of options cannot say: one option a letter, steps that fit together, commands.
 
     Args:
@@ -241,16 +241,16 @@ def faults(document: Mapping[str, Any]) -> list[str]:
 
 
 def _step_faults(option: Mapping[str, Any]) -> Iterator[str]:
-    yield from graphs.faults(option)
+    yield from graphs.find_step_faults(option)
     for place, step in enumerate(option["steps"]):
         for at, check in enumerate(step["validation"]):
             try:
-                verify_command(check)
+                parse_verify_command(check)
             except PlannerError as error:
                 yield f"/steps/{place}/validation/{at}: {error.message}"
 
 
-def verify_command(check: str) -> tuple[str, ...] | None:
+def parse_verify_command(check: str) -> tuple[str, ...] | None:
     """The command of a check that stands in backquotes alone; None for a check in words.
 
     Raises:
@@ -260,7 +260,7 @@ def verify_command(check: str) -> tuple[str, ...] | None:
     return command(found[2], "command") if found else None
 
 
-def told(fault: str, letter: str | None = None) -> str:
+def describe_fault(fault: str, letter: str | None = None) -> str:
     """A fault of a document of options in a reader's words: 'option B, step 2, actions: …'.
 
     Args:
@@ -277,7 +277,7 @@ def told(fault: str, letter: str | None = None) -> str:
     return f"{', '.join(parts)}: {words}"
 
 
-def texts_of(document: Mapping[str, Any]) -> str:
+def join_texts(document: Mapping[str, Any]) -> str:
     """All texts of a document, one a line."""
     lines: list[str] = []
     waiting: list[Any] = [document]
@@ -292,12 +292,12 @@ def texts_of(document: Mapping[str, Any]) -> str:
     return "\n".join(reversed(lines))
 
 
-def option_of(document: Mapping[str, Any], letter: str) -> Mapping[str, Any] | None:
+def find_option(document: Mapping[str, Any], letter: str) -> Mapping[str, Any] | None:
     """The option of a letter."""
     return next((each for each in document["options"] if each["name"] == letter), None)
 
 
-def with_commands(
+def add_verify_commands(
     tasks: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], known: frozenset[str]
 ) -> list[dict[str, Any]]:
     """Tasks with the commands of their steps' checks as verify commands.
@@ -311,7 +311,7 @@ def with_commands(
     found = []
     for task in tasks:
         step = None if task["id"] in known else by_id.get(task["step"])
-        checks = [verify_command(each) for each in step["validation"]] if step else []
+        checks = [parse_verify_command(each) for each in step["validation"]] if step else []
         verify = [list(each) for each in checks if each]
         found.append({**task, "verify": verify} if verify else dict(task))
     return found

@@ -14,10 +14,10 @@ from itertools import islice
 from git_planner.rules.documents import markdown
 
 HEADINGS = ("Findings", "Risks", "Open questions")
-MOST_ANSWER = 60_000
-MOST_BYTES = 300_000
-MOST_RUNS = 10
-LEAST_CHARACTERS = 200
+MAX_ANSWER = 60_000
+MAX_BYTES = 300_000
+MAX_RUNS = 10
+MIN_CHARACTERS = 200
 WAITING = "Checkpoint: the researcher is at work, and there are no findings yet."
 _MARK = re.compile(r"^<!-- research run ([0-9A-Za-z-]+) -->\n", re.MULTILINE)
 _CITED = re.compile(r"[\w.+@-]+(?:/[\w.+@-]+)*")
@@ -25,7 +25,7 @@ _NOTHING = ((), ("none",), ("na",), ("n", "a"), ("tbd",), ("todo",), ("to", "do"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ResearchRun:
     """One run of a researcher: its id, what was asked, of which commit, of whom and when."""
 
     id: str
@@ -36,12 +36,12 @@ class Run:
     at: str
 
 
-def checkpoint(text: str | None, plan: str, run: Run) -> str:
+def write_checkpoint(text: str | None, plan: str, run: ResearchRun) -> str:
     """The file as it is before the researcher is asked."""
     return _with(text, plan, run, WAITING)
 
 
-def finished(text: str | None, plan: str, run: Run, findings: str, *, by: str, at: str) -> str:
+def write_findings(text: str | None, plan: str, run: ResearchRun, findings: str, *, by: str, at: str) -> str:
     """The file with a run's findings.
 
     Args:
@@ -56,13 +56,13 @@ def finished(text: str | None, plan: str, run: Run, findings: str, *, by: str, a
     return _with(text, plan, run, f"Done by {by} at {at}.\n\n{told}")
 
 
-def failed(text: str | None, plan: str, run: Run, lines: Sequence[str], *, at: str) -> str:
+def write_failure(text: str | None, plan: str, run: ResearchRun, lines: Sequence[str], *, at: str) -> str:
     """The file with a run's failure: the error's code and first lines."""
     told = "\n".join(f"    {' '.join(line.split())[:500]}" for line in lines[:12])
     return _with(text, plan, run, f"Failure checkpoint at {at}: there are no findings.\n\n{told}")
 
 
-def faults(answer: str, paths: Collection[str]) -> list[str]:
+def find_answer_faults(answer: str, paths: Collection[str]) -> list[str]:
     """Judge a researcher's answer.
 
     Args:
@@ -72,16 +72,16 @@ def faults(answer: str, paths: Collection[str]) -> list[str]:
     Returns:
         One sentence a fault; none when there is content that goes beyond a checkpoint.
     """
-    if len(answer) > MOST_ANSWER:
-        return [f"the answer has {len(answer):,} characters; at most {MOST_ANSWER:,} are kept"]
-    found = below(answer)
+    if len(answer) > MAX_ANSWER:
+        return [f"the answer has {len(answer):,} characters; at most {MAX_ANSWER:,} are kept"]
+    found = text_by_heading(answer)
     wrong = [
         f"the heading '## {title}' is missing, or nothing stands below it"
         for title in HEADINGS
-        if not substance(found.get(title.lower(), ""))
+        if not has_substance(found.get(title.lower(), ""))
     ]
     findings = found.get(HEADINGS[0].lower(), "")
-    if not wrong and len(findings) < LEAST_CHARACTERS:
+    if not wrong and len(findings) < MIN_CHARACTERS:
         wrong.append(f"the findings have {len(findings)} characters, which is no more than a checkpoint")
     known = set(paths)
     if not wrong and known and not any(_path(each) in known for each in _CITED.findall(findings)):
@@ -89,7 +89,7 @@ def faults(answer: str, paths: Collection[str]) -> list[str]:
     return wrong
 
 
-def below(text: str) -> dict[str, str]:
+def text_by_heading(text: str) -> dict[str, str]:
     """What stands below each heading of a text, by the heading in lower case, deeper headings included."""
     lines = re.split(r"\r\n|\r|\n", text)
     heads = [each for each in markdown.outline(text).blocks if each.kind == "heading"]
@@ -101,7 +101,7 @@ def below(text: str) -> dict[str, str]:
     return found
 
 
-def substance(text: str) -> bool:
+def has_substance(text: str) -> bool:
     """Whether a text says something: more than headings, blanks and 'TBD'."""
     said = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     words = (found[0].lower() for line in said for found in re.finditer(r"\w+", line))
@@ -114,7 +114,7 @@ def has_findings(text: str | None) -> bool:
         return False
     head, runs = _parts(text)
     own = head.partition("\n")[2]
-    return substance(own) or any(re.search(r"^Done by ", body, re.MULTILINE) for _, body in runs)
+    return has_substance(own) or any(re.search(r"^Done by ", body, re.MULTILINE) for _, body in runs)
 
 
 def _path(cited: str) -> str:
@@ -126,7 +126,7 @@ def _parts(text: str) -> tuple[str, list[tuple[str, str]]]:
     return pieces[0], list(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
-def _with(text: str | None, plan: str, run: Run, body: str) -> str:
+def _with(text: str | None, plan: str, run: ResearchRun, body: str) -> str:
     """The file with one run's section made or replaced; the oldest ones go when it gets too large."""
     head, runs = _parts(text) if text else (f"# Research: {plan}\n\n", [])
     facts = [
@@ -141,7 +141,7 @@ def _with(text: str | None, plan: str, run: Run, body: str) -> str:
     others = [each for each in runs if each[0] != run.id]
     place = next((at for at, each in enumerate(runs) if each[0] == run.id), len(others))
     kept = [*others[:place], (run.id, section), *others[place:]]
-    while len(kept) > 1 and (len(kept) > MOST_RUNS or _size(head, kept) > MOST_BYTES):
+    while len(kept) > 1 and (len(kept) > MAX_RUNS or _size(head, kept) > MAX_BYTES):
         kept.pop(0 if kept[0][0] != run.id else 1)
     return head + "".join(f"<!-- research run {name} -->\n{content}" for name, content in kept)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from string import Template
 
 from git_planner.errors import PlannerError
-from git_planner.rules.discovery.research import below, substance
-from git_planner.rules.planning.prompt import fenced
+from git_planner.rules.discovery.research import has_substance, text_by_heading
+from git_planner.rules.planning.prompt import fence
 
 END = "END OF REVIEW"
-MOST_ANSWER = 100_000
+MAX_ANSWER = 100_000
 HEADINGS = (
     "Summary",
     "Option A review",
@@ -25,7 +25,7 @@ _OF = re.compile(r"^- Options: `[^`]+`, sha256 `([0-9a-f]{64})`$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class CriticInput:
     """A text that a critic is given. `source` says where it was read, such as 'base 0123456789ab'."""
 
     label: str
@@ -38,7 +38,7 @@ class Material:
         return len(self.text.encode("utf-8", "replace"))
 
 
-def request(template: str, goal: str, materials: Sequence[Material], budget: int) -> str:
+def render_request(template: str, goal: str, materials: Sequence[CriticInput], budget: int) -> str:
     """The whole prompt of a critic; nothing is cut silently.
 
     Args:
@@ -54,7 +54,7 @@ def request(template: str, goal: str, materials: Sequence[Material], budget: int
         goal=goal,
         inputs="\n".join(f"- {each.label} ({each.source}, {each.size:,} bytes)" for each in materials),
         materials="\n\n".join(
-            f"### {each.label} ({each.source})\n\n{fenced(each.text, '')}" for each in materials
+            f"### {each.label} ({each.source})\n\n{fence(each.text, '')}" for each in materials
         ),
         headings="\n".join(f"## {each}" for each in HEADINGS),
         end=END,
@@ -70,22 +70,22 @@ def request(template: str, goal: str, materials: Sequence[Material], budget: int
     return text
 
 
-def faults(answer: str) -> list[str]:
+def find_review_faults(answer: str) -> list[str]:
     """Judge a critic's answer: whole, not too long, and with something below every heading."""
-    if len(answer) > MOST_ANSWER:
-        return [f"the review has {len(answer):,} characters; at most {MOST_ANSWER:,} are kept"]
-    found = below(answer.rpartition(END)[0] or answer)
+    if len(answer) > MAX_ANSWER:
+        return [f"the review has {len(answer):,} characters; at most {MAX_ANSWER:,} are kept"]
+    found = text_by_heading(answer.rpartition(END)[0] or answer)
     wrong = [
         f"the heading '## {title}' is missing, or nothing stands below it"
         for title in HEADINGS
-        if not substance(found.get(title.lower(), ""))
+        if not has_substance(found.get(title.lower(), ""))
     ]
     if not answer.rstrip().endswith(END):
         wrong.append(f"the last line is not '{END}', so the review was cut off")
     return wrong
 
 
-def rendered(
+def render_review(
     plan: str,
     answer: str,
     *,
@@ -93,7 +93,7 @@ def rendered(
     model: str | None,
     at: str,
     options: str,
-    inputs: Sequence[Material],
+    inputs: Sequence[CriticInput],
 ) -> str:
     """The file of a review.
 
@@ -117,12 +117,12 @@ def rendered(
     return "\n".join([*lines, answer.rstrip().removesuffix(END).rstrip(), ""])
 
 
-def reviewed(text: str) -> str | None:
+def reviewed_digest(text: str) -> str | None:
     """The digest of the options that a review's file is about."""
     found = _OF.search(text)
     return found[1] if found else None
 
 
-def digest(text: str) -> str:
+def text_digest(text: str) -> str:
     """The SHA-256 of a text as it is stored."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

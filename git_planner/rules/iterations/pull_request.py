@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from git_planner.rules.planning.directive import State
-from git_planner.rules.records.record import REASONS, Measured, Record
+from git_planner.rules.planning.directive import IterationState
+from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
 from git_planner.rules.refnames import number
 
 _MOST = 30
 
 
-def body(state: State, record: Record, ledger: Sequence[Record]) -> str:
+def render_body(state: IterationState, record: Record, ledger: Sequence[Record]) -> str:
     """What a reviewer should know, as Markdown.
 
     Args:
@@ -36,12 +36,13 @@ def body(state: State, record: Record, ledger: Sequence[Record]) -> str:
     )
 
 
-def _directive(state: State) -> str:
+def _directive(state: IterationState) -> str:
     directive = state.directive
-    changes = "\n".join(f"- {line(each)}" for each in directive.change_summary)
+    changes = "\n".join(f"- {escape_line(each)}" for each in directive.change_summary)
+    objective, hypothesis = map(escape_line, (directive.objective, directive.primary_hypothesis))
     return (
-        f"## Directive\n\n**{line(directive.objective)}**\n\n{line(directive.primary_hypothesis)}\n\n"
-        f"Risk: {directive.risk}. Strategy: {', '.join(map(line, directive.strategy))}.\n\n{changes}"
+        f"## Directive\n\n**{objective}**\n\n{hypothesis}\n\n"
+        f"Risk: {directive.risk}. Strategy: {', '.join(map(escape_line, directive.strategy))}.\n\n{changes}"
     )
 
 
@@ -51,19 +52,19 @@ def _metric(record: Record, ledger: Sequence[Record]) -> str:
     for each in record.metrics:
         before = next((old for old in (first.metrics if first else ()) if old.name == each.name), None)
         rows.append(_row(each, before))
-    return "## Result\n\n" + "\n".join(rows) + f"\n\nVerdict: {record.verdict}. {line(record.summary)}"
+    return "## Result\n\n" + "\n".join(rows) + f"\n\nVerdict: {record.verdict}. {escape_line(record.summary)}"
 
 
-def _row(now: Measured, before: Measured | None) -> str:
-    unit = f" {line(now.unit)}" if now.unit else ""
+def _row(now: MeasuredMetric, before: MeasuredMetric | None) -> str:
+    unit = f" {escape_line(now.unit)}" if now.unit else ""
     spread = f" ± {number(now.spread)}" if now.spread else ""
     after = f"{number(now.median)}{spread}{unit}"
     if before is None:
-        return f"| {line(now.name)} | | {after} | |"
+        return f"| {escape_line(now.name)} | | {after} | |"
     difference = now.median - before.median
     share = f" ({difference / before.median:+.1%})" if before.median else ""
     sign = "+" if difference > 0 else ""
-    name = f"{line(now.name)} ({now.better} is better)"
+    name = f"{escape_line(now.name)} ({now.better} is better)"
     return f"| {name} | {number(before.median)}{unit} | {after} | {sign}{number(difference)}{share} |"
 
 
@@ -95,10 +96,11 @@ def _attempts(record: Record, ledger: Sequence[Record]) -> str:
 def _attempt(record: Record) -> str:
     why = f", {REASONS.get(record.reason, record.reason)}" if record.reason else ""
     value = f", {number(record.value)}" if record.value is not None else ""
-    return f"`{record.branch or record.commit[:12]}`: {record.verdict}{why}{value}. {line(record.hypothesis)}"
+    name, hypothesis = record.branch or record.commit[:12], escape_line(record.hypothesis)
+    return f"`{name}`: {record.verdict}{why}{value}. {hypothesis}"
 
 
-def _provenance(state: State, record: Record) -> str:
+def _provenance(state: IterationState, record: Record) -> str:
     rows = [
         f"- Instrument: `{record.instrument}`",
         f"- Record: `{record.id}` on `plan/{record.plan}`",
@@ -108,6 +110,6 @@ def _provenance(state: State, record: Record) -> str:
     return "## Where this comes from\n\n" + "\n".join(rows)
 
 
-def line(text: str) -> str:
+def escape_line(text: str) -> str:
     """A text on one line, in which Markdown finds no links, pictures, tags or mentions."""
     return re.sub(r"([\\`*_\[\]<>|@#!])", r"\\\1", " ".join(text.split()))

@@ -10,7 +10,7 @@ from git_planner.rules.policy.policy import Stop
 
 # Failures of an agent that another try may mend. All else (a missing program, a refused login, a spent quota)
 # it cannot.
-PASSING_AGENT = frozenset(
+TRANSIENT_AGENT_CODES = frozenset(
     {
         "E_AGENT_EMPTY",
         "E_AGENT_FAILED",
@@ -25,11 +25,18 @@ PASSING_AGENT = frozenset(
 )
 # Errors of an attempt that a further attempt may well not meet again. All others end a loop at once: a login,
 # a setting or a missing program does not mend itself, and a broken repository is not for a loop to go on in.
-PASSING = PASSING_AGENT | {"E_ANSWER", "E_CONFLICT", "E_DEADLINE", "E_JSON", "E_PATCH", "E_SCHEMA"}
+TRANSIENT_CODES = TRANSIENT_AGENT_CODES | {
+    "E_ANSWER",
+    "E_CONFLICT",
+    "E_DEADLINE",
+    "E_JSON",
+    "E_PATCH",
+    "E_SCHEMA",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LoopProgress:
     """What a loop has done so far.
 
     `seconds` since it began; `tokens` input plus output of both roles; `invalid` attempts in a row without a
@@ -46,7 +53,7 @@ class Progress:
 
     def after(
         self, *, seconds: float, tokens: int, valid: bool, improved: bool, threshold_met: bool
-    ) -> Progress:
+    ) -> LoopProgress:
         """The progress after one more attempt.
 
         Args:
@@ -67,7 +74,7 @@ class Progress:
         )
 
 
-def merged(policy: Stop, flags: Mapping[str, Any]) -> Stop:
+def merge_stop_rules(policy: Stop, flags: Mapping[str, Any]) -> Stop:
     """The stop rules of a loop: what a person asked for, over what the policy says.
 
     Args:
@@ -76,7 +83,7 @@ def merged(policy: Stop, flags: Mapping[str, Any]) -> Stop:
     return replace(policy, **{name: value for name, value in flags.items() if value is not None})
 
 
-def reason(stop: Stop, done: Progress) -> str | None:
+def stop_reason(stop: Stop, done: LoopProgress) -> str | None:
     """The sentence that says why a loop ends here; None when it goes on.
 
     The rules are asked between attempts: none of them cuts an attempt short.
@@ -98,6 +105,6 @@ def reason(stop: Stop, done: Progress) -> str | None:
     return None
 
 
-def is_passing(code: str) -> bool:
+def is_transient_code(code: str) -> bool:
     """Whether an attempt that failed with this error code may be followed by another one."""
-    return code in PASSING
+    return code in TRANSIENT_CODES

@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.records.record import Tests
+from git_planner.rules.records.record import TestCounts
 
 SCHEMA = "git-planner/tests@1"
 MAX_REPORT = 64 * 1024 * 1024
@@ -38,10 +38,10 @@ class Proof:
         return {"schema": SCHEMA, **{each: self.ids(each) for each in _WORST}}
 
     @property
-    def tests(self) -> Tests:
+    def tests(self) -> TestCounts:
         """The counts, with the digest of the document."""
         counts = {each: len(self.ids(each)) for each in _WORST}
-        return Tests(collected=len(self.outcomes), ids=canonical_json.digest(self.document()), **counts)
+        return TestCounts(collected=len(self.outcomes), ids=canonical_json.digest(self.document()), **counts)
 
 
 def proof_from(document: Mapping[str, Any]) -> Proof:

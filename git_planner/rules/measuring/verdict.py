@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import REASONS, Measured, Verdict, better
-from git_planner.rules.records.row import Row
+from git_planner.rules.records.record import REASONS, MeasuredMetric, Verdict, is_better
+from git_planner.rules.records.row import RecordRow
 from git_planner.rules.refnames import number
 from git_planner.rules.stats.summary import median, spread
 
 if TYPE_CHECKING:
-    from git_planner.rules.records.comparison import Comparison
+    from git_planner.rules.records.comparison import RecordedComparison
 
 UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
 
@@ -46,7 +46,7 @@ class Decision:
     summary: str
 
 
-def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
+def summarise(metric: Metric, samples: Sequence[float]) -> MeasuredMetric | Refusal:
     """Samples in the order they were taken, with median and spread; refused where they break the policy."""
     if not samples:
         return Refusal("no_metric", f"'{metric.name}' has no samples")
@@ -55,10 +55,10 @@ def summarise(metric: Metric, samples: Sequence[float]) -> Measured | Refusal:
         return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
     # The mean of two decimals may have a tail of digits that nobody measured.
     middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
-    return Measured(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
+    return MeasuredMetric(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
 
 
-def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decision:
+def decide(metric: Metric, candidate: MeasuredMetric, rival: MeasuredMetric | None) -> Decision:
     """Compare a candidate with the best so far, measured by the same instrument, by a deterministic metric.
 
     Args:
@@ -72,14 +72,14 @@ def decide(metric: Metric, candidate: Measured, rival: Measured | None) -> Decis
     if delta == 0:
         verdict: Verdict = "within_noise"
     else:
-        verdict = "improved" if better(candidate.median, rival.median, metric.better) else "worse"
+        verdict = "improved" if is_better(candidate.median, rival.median, metric.better) else "worse"
     sign = "+" if delta > 0 else ""
     summary = f"{said(candidate)} ({sign}{number(delta)} against {number(rival.median)})"
     return Decision(verdict, None, rival.median, delta, summary)
 
 
 def decide_noisy(
-    metric: Metric, candidate: Measured, found: Comparison | None, top: Row, *, same: bool
+    metric: Metric, candidate: MeasuredMetric, found: RecordedComparison | None, top: RecordRow, *, same: bool
 ) -> Decision:
     """The decision of a noisy metric.
 
@@ -96,13 +96,13 @@ def decide_noisy(
     if found is None or found.rival != top.id:
         why = f"not compared with the best, which '{top.id}' is since then; --force compares"
         return Decision("within_noise", None, before, None, f"{said(candidate)}, {why}")
-    from git_planner.rules.records.comparison import words, worth
+    from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
 
-    summary = f"{said(candidate)}, {words(found, metric)}"
-    return Decision(worth(found, metric), None, found.base_median, found.effect, summary)
+    summary = f"{said(candidate)}, {describe_comparison(found, metric)}"
+    return Decision(comparison_verdict(found, metric), None, found.base_median, found.effect, summary)
 
 
-def said(measured: Measured) -> str:
+def said(measured: MeasuredMetric) -> str:
     """A result in words: 'cycles 1363', 'wall 12.5 ms'."""
     unit = "" if measured.unit == measured.name else measured.unit
     return f"{measured.name} {number(measured.median)} {unit}".strip()
@@ -117,4 +117,4 @@ def refused(refusal: Refusal, best_before: float | None) -> Decision:
 
 def reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
     """Whether a value is at a threshold or beyond it; False without a threshold."""
-    return threshold is not None and not better(threshold, value, direction)
+    return threshold is not None and not is_better(threshold, value, direction)

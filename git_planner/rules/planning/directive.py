@@ -57,7 +57,7 @@ def directive_from(document: Mapping[str, Any]) -> Directive:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class IterationState:
     """`.advisor/state.json`, the first commit of an iteration: what it tries, and from where. Written once.
 
     `base` is the commit the branch was cut from; the policy and the guarded content of that commit are the
@@ -85,13 +85,13 @@ class State:
         return {"schema": STATE_SCHEMA, **fields, "directive": self.directive.document()}
 
 
-def state_from(document: Mapping[str, Any]) -> State:
+def state_from(document: Mapping[str, Any]) -> IterationState:
     """Read a state from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
-    return State(**{**fields, "directive": directive_from(document["directive"])})
+    return IterationState(**{**fields, "directive": directive_from(document["directive"])})
 
 
-def prefixed(family: str) -> str:
+def prefix_family(family: str) -> str:
     """A strategy family with its 'family:' prefix."""
     return family if family.startswith(FAMILY_PREFIX) else FAMILY_PREFIX + family
 
@@ -103,8 +103,8 @@ def allowed_families(names: Sequence[str], blocked: Iterable[str] = ()) -> tuple
         names: the policy's families, with or without prefix.
         blocked: those that may not be chosen now.
     """
-    shut = {prefixed(each) for each in blocked}
-    every = tuple(prefixed(each) for each in names)
+    shut = {prefix_family(each) for each in blocked}
+    every = tuple(prefix_family(each) for each in names)
     return tuple(each for each in every if each not in shut) or every
 
 

@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from git_planner.rules.planning.prompt import fenced
+from git_planner.rules.planning.prompt import fence
 from git_planner.rules.refnames import number
 
-CHARACTERS_A_TOKEN = 4
-MOST_FAULTS = 40
+CHARACTERS_PER_TOKEN = 4
+MAX_FAULTS = 40
 
 
-def tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """About how many tokens a text is, for a person who must know whether it fits a window."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def render_manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """The whole prompt of one packet.
 
     Args:
@@ -37,18 +37,18 @@ def manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         f"## Packet\n\n{_fenced(packet)}",
     ]
     text = "\n\n".join(parts) + "\n"
-    return f"<!-- about {tokens(text):,} tokens -->\n\n{text}"
+    return f"<!-- about {estimate_tokens(text):,} tokens -->\n\n{text}"
 
 
-def reply(faults: Sequence[str]) -> str:
+def render_correction(faults: Sequence[str]) -> str:
     """What to paste back into the chat when its answer was refused.
 
     Args:
         faults: one sentence each.
     """
-    shown = [f"{place}. {fault}" for place, fault in enumerate(faults[:MOST_FAULTS], 1)]
-    if len(faults) > MOST_FAULTS:
-        shown.append(f"… and {len(faults) - MOST_FAULTS} more of the same kind.")
+    shown = [f"{place}. {fault}" for place, fault in enumerate(faults[:MAX_FAULTS], 1)]
+    if len(faults) > MAX_FAULTS:
+        shown.append(f"… and {len(faults) - MAX_FAULTS} more of the same kind.")
     lines = [
         "Your last answer could not be used. What is wrong with it:",
         "",
@@ -166,4 +166,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _fenced(document: Mapping[str, Any]) -> str:
-    return fenced(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False), "json")
+    return fence(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False), "json")

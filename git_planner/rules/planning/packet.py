@@ -62,7 +62,7 @@ def attempts(ledger: Sequence[Record]) -> list[Record]:
     return [each for each in ledger if each.kind != "baseline"]
 
 
-def comparable(ledger: Sequence[Record]) -> list[Record]:
+def comparable_records(ledger: Sequence[Record]) -> list[Record]:
     """The records that may be compared with the next one: those of the newest valid record's instrument."""
     newest = next((each for each in reversed(ledger) if each.valid), None)
     return [each for each in ledger if newest is not None and each.instrument == newest.instrument]
@@ -137,7 +137,7 @@ def reason_text(record: Record) -> str | None:
     return REASONS.get(record.reason, record.reason)
 
 
-def attempt(record: Record) -> dict[str, Any]:
+def summarize_attempt(record: Record) -> dict[str, Any]:
     """One attempt as planners see it: small, without samples and environment."""
     return {
         "record": record.id,
@@ -157,7 +157,7 @@ def attempt(record: Record) -> dict[str, Any]:
 def log_row(record: Record) -> dict[str, Any]:
     """One row of the packet's log tail: an attempt with what it tried and which files it changed."""
     return {
-        **attempt(record),
+        **summarize_attempt(record),
         "created_at": record.created_at,
         "hypothesis": record.hypothesis,
         "change_summary": list(record.change_summary),
@@ -179,15 +179,15 @@ def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
     Values are taken from comparable records only (one instrument); counts and attempts from all of them.
     """
     rows = attempts(ledger)
-    top = records.best(comparable(ledger))
+    top = records.pick_best(comparable_records(ledger))
     valid = [each for each in rows if each.valid]
     tagged = [each for each in rows if each.strategy]
     return {
         "best_value": top.value if top else None,
-        "best_by_family": _best_by_family(comparable(rows)),
-        "last_attempt": attempt(rows[-1]) if rows else None,
-        "last_valid_attempt": attempt(valid[-1]) if valid else None,
-        "recent_attempts": [attempt(each) for each in rows[-RECENT_ATTEMPTS:]],
+        "best_by_family": _best_by_family(comparable_records(rows)),
+        "last_attempt": summarize_attempt(rows[-1]) if rows else None,
+        "last_valid_attempt": summarize_attempt(valid[-1]) if valid else None,
+        "recent_attempts": [summarize_attempt(each) for each in rows[-RECENT_ATTEMPTS:]],
         "recent_strategy_combos": [_combo(each) for each in tagged[-RECENT_STRATEGIES:]],
         "invalid_counts": invalid_counts(rows),
     }
@@ -222,21 +222,21 @@ def invalid_counts(rows: Sequence[Record]) -> dict[str, int]:
     return {"total": len(failed), **dict(sorted(by_reason.items()))}
 
 
-def aspiration(best: float | None, metric: Metric | None, goal: str) -> float | None:
+def compute_aspiration(best: float | None, metric: Metric | None, goal: str) -> float | None:
     """What the next attempt should reach: one better than a whole-number best, for the goal 'best' only."""
     if goal != "best" or metric is None or best is None or not float(best).is_integer():
         return None
     return best - 1 if metric.better == "lower" else best + 1
 
 
-def cold_start(ledger: Sequence[Record]) -> bool:
+def is_cold_start(ledger: Sequence[Record]) -> bool:
     """Whether no attempt has given a valid result yet."""
     return not any(each.valid for each in attempts(ledger))
 
 
-def inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
+def pick_inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
     """The best and the most recent valid attempts, best first, each once, at most `most` of either kind."""
-    rows = comparable(attempts(ledger))
+    rows = comparable_records(attempts(ledger))
     valid = [each for each in rows if each.valid and each.value is not None and each.commit]
     if not valid:
         return []
@@ -284,7 +284,10 @@ def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
     rows = attempts(ledger)
     if not rows:
         return None
-    top, since = records.best(comparable(ledger)), records.plateau(comparable(ledger))
+    top, since = (
+        records.pick_best(comparable_records(ledger)),
+        records.attempts_since_best(comparable_records(ledger)),
+    )
     stand = (
         f"The best is {number(top.value)} {unit}".rstrip() if top and top.value is not None else "No best yet"
     )
@@ -327,7 +330,7 @@ def web_url(origin: str | None) -> str | None:
     return f"{'http' if scheme == 'http' else 'https'}://{host}/{path}" if host and path else None
 
 
-def without_credentials(origin: str) -> str:
+def strip_credentials(origin: str) -> str:
     """A remote's address without the user name and password that an https one may carry."""
     scheme, found, rest = origin.partition("://")
     if not found or scheme not in ("https", "http"):

@@ -88,7 +88,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def faults(document: Mapping[str, Any]) -> list[str]:
+def find_step_faults(document: Mapping[str, Any]) -> list[str]:
     """Judge the steps of a planning plan: unique ids, known dependencies, no cycle.
 
     Args:

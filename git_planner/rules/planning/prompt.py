@@ -18,18 +18,18 @@ from git_planner.rules.refnames import number
 
 Packet = Mapping[str, Any]
 
-MOST_HIGHLIGHTS = 8
-MOST_METRICS = 10
-MOST_TEXT = 2000
-MOST_FAULTS = 30
-MOST_ANSWER = 6000
+MAX_HIGHLIGHTS = 8
+MAX_METRICS = 10
+MAX_TEXT = 2000
+MAX_FAULTS = 30
+MAX_ANSWER = 6000
 _LEAST_PIECE = 120
 _LEFT_OUT = 400
 _ALL = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PromptSection:
     """One part of a prompt. Lower `rank` is more important; `tail`: its end survives a cut."""
 
     title: str
@@ -38,7 +38,7 @@ class Section:
     tail: bool = False
 
 
-def render(template: str, packet: Packet, schema: Mapping[str, Any], budget: int) -> str:
+def render_prompt(template: str, packet: Packet, schema: Mapping[str, Any], budget: int) -> str:
     """Render the prompt of a packet.
 
     Args:
@@ -47,24 +47,24 @@ def render(template: str, packet: Packet, schema: Mapping[str, Any], budget: int
         schema: the JSON Schema of the answer; shortened, at last to its keys, where the budget is small.
         budget: the largest prompt, in characters; at least some hundred more than the fixed text.
     """
-    fixed, parts = Template(template), sections(packet)
+    fixed, parts = Template(template), packet_sections(packet)
     bare = len(fixed.safe_substitute(sections="", schema=""))
-    wanted = len(join(parts, _ALL))
+    wanted = len(join_sections(parts, _ALL))
     forms = _forms(schema)
     rooms = [budget - bare - len(form) for form in forms]
     fits = [place for place, room in enumerate(rooms) if room >= wanted]
-    useful = [place for place, room in enumerate(rooms) if place and room >= MOST_TEXT]
+    useful = [place for place, room in enumerate(rooms) if place and room >= MAX_TEXT]
     chosen = (fits or useful or [len(forms) - 1])[0]
-    return fixed.safe_substitute(sections=join(parts, rooms[chosen]), schema=forms[chosen])
+    return fixed.safe_substitute(sections=join_sections(parts, rooms[chosen]), schema=forms[chosen])
 
 
 def _forms(schema: Mapping[str, Any]) -> list[str]:
     """A schema in ever shorter forms."""
     keys = ", ".join(schema.get("properties", {}))
     return [
-        fenced(json.dumps(schema, indent=1, ensure_ascii=False), "json"),
-        fenced(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json"),
-        fenced(json.dumps(_without_words(schema), separators=(",", ":"), ensure_ascii=False), "json"),
+        fence(json.dumps(schema, indent=1, ensure_ascii=False), "json"),
+        fence(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json"),
+        fence(json.dumps(_without_words(schema), separators=(",", ":"), ensure_ascii=False), "json"),
         f"(Too long for this prompt. The keys of the object: {keys}.)",
     ]
 
@@ -82,7 +82,7 @@ def _without_words(node: Any) -> Any:
     }
 
 
-def retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str:
+def render_retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str:
     """The prompt after an answer that was refused: the same again, then that answer and its faults.
 
     Args:
@@ -91,14 +91,14 @@ def retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str
         answer: what was answered.
         faults: one sentence each.
     """
-    shown = [f"- {each[:500]}" for each in faults[:MOST_FAULTS]]
-    if len(faults) > MOST_FAULTS:
-        shown.append(f"- and {len(faults) - MOST_FAULTS} more")
-    told = fenced(cut(answer, MOST_ANSWER), "")
+    shown = [f"- {each[:500]}" for each in faults[:MAX_FAULTS]]
+    if len(faults) > MAX_FAULTS:
+        shown.append(f"- and {len(faults) - MAX_FAULTS} more")
+    told = fence(cut_text(answer, MAX_ANSWER), "")
     return f"{prompt.rstrip()}\n\n" + Template(template).safe_substitute(answer=told, faults="\n".join(shown))
 
 
-def join(parts: Sequence[Section], room: int) -> str:
+def join_sections(parts: Sequence[PromptSection], room: int) -> str:
     """Put sections together within a number of characters.
 
     The most important ones are served first; one that no longer fits is cut at the end of a line, or left out
@@ -110,7 +110,7 @@ def join(parts: Sequence[Section], room: int) -> str:
     out: list[str] = []
     for part in sorted(parts, key=lambda each: each.rank):
         frame = len(part.title) + 7
-        body = cut(part.body, left - frame, tail=part.tail)
+        body = cut_text(part.body, left - frame, tail=part.tail)
         if body:
             served[part.title] = f"## {part.title}\n\n{body}"
             left -= len(body) + frame
@@ -123,7 +123,7 @@ def join(parts: Sequence[Section], room: int) -> str:
     return text.lstrip() if len(text) <= room else ""
 
 
-def cut(text: str, most: int, *, tail: bool = False) -> str:
+def cut_text(text: str, most: int, *, tail: bool = False) -> str:
     """At most `most` characters of a text, in whole lines where possible, marked where something is missing.
 
     Empty when there is no room for a useful piece. `tail` keeps the end instead of the beginning.
@@ -142,14 +142,14 @@ def cut(text: str, most: int, *, tail: bool = False) -> str:
     return f"{piece[: end if end > most // 2 else most]}\n{mark}"
 
 
-def fenced(text: str, language: str) -> str:
+def fence(text: str, language: str) -> str:
     """A text as a code block whose fence does not occur in it."""
     longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def sections(packet: Packet) -> list[Section]:
+def packet_sections(packet: Packet) -> list[PromptSection]:
     """All sections of a packet in the order of reading."""
     makers: tuple[tuple[str, int, Callable[[Packet], str]], ...] = (
         ("Goal", 0, _goal),
@@ -159,17 +159,19 @@ def sections(packet: Packet) -> list[Section]:
         ("Where things stand", 4, _standing),
         ("Base commit", 5, lambda packet: _commit(packet["base_context"])),
     )
-    made = [Section(title, make(packet), rank) for title, rank, make in makers]
+    made = [PromptSection(title, make(packet), rank) for title, rank, make in makers]
     made += [
-        Section(f"Earlier result {place}", _commit(commit), 8 + place)
+        PromptSection(f"Earlier result {place}", _commit(commit), 8 + place)
         for place, commit in enumerate(packet["inspirations"], 1)
     ]
-    made.append(Section("Experiments so far", _summary(packet["experiment_summary"]), 6))
-    made.append(Section("Experiment log, oldest first", _log(packet["experiment_log_tail"]), 90, tail=True))
+    made.append(PromptSection("Experiments so far", _summary(packet["experiment_summary"]), 6))
+    made.append(
+        PromptSection("Experiment log, oldest first", _log(packet["experiment_log_tail"]), 90, tail=True)
+    )
     if packet["performance_profile"] is not None:
-        made.append(Section("Performance profile", _json(packet["performance_profile"]), 80))
+        made.append(PromptSection("Performance profile", _json(packet["performance_profile"]), 80))
     made += [
-        Section(f"Code: {label}", fenced(text, ""), 7 if place == 0 else 70 + place)
+        PromptSection(f"Code: {label}", fence(text, ""), 7 if place == 0 else 70 + place)
         for place, (label, text) in enumerate(packet["code_context"].items())
     ]
     return [each for each in made if each.body]
@@ -225,23 +227,23 @@ def _standing(packet: Packet) -> str:
 
 
 def _commit(document: Mapping[str, Any] | None) -> str:
-    return "" if document is None else commit_block(commit_from(document))
+    return "" if document is None else render_commit(commit_from(document))
 
 
-def commit_block(commit: CommitPlanningContext) -> str:
+def render_commit(commit: CommitPlanningContext) -> str:
     """A commit as lines of a prompt, each field bounded."""
-    lines = [f"Commit {commit.commit_hash}: {cut(commit.summary, MOST_TEXT)}"]
-    lines += [f"- {cut(each, MOST_TEXT)}" for each in commit.highlights[:MOST_HIGHLIGHTS]]
-    lines += _more(len(commit.highlights), MOST_HIGHLIGHTS, "highlights")
+    lines = [f"Commit {commit.commit_hash}: {cut_text(commit.summary, MAX_TEXT)}"]
+    lines += [f"- {cut_text(each, MAX_TEXT)}" for each in commit.highlights[:MAX_HIGHLIGHTS]]
+    lines += _more(len(commit.highlights), MAX_HIGHLIGHTS, "highlights")
     if commit.evaluation_summary:
-        lines.append(f"Result: {cut(commit.evaluation_summary, MOST_TEXT)}")
-    for metric in commit.metrics[:MOST_METRICS]:
+        lines.append(f"Result: {cut_text(commit.evaluation_summary, MAX_TEXT)}")
+    for metric in commit.metrics[:MAX_METRICS]:
         unit = f" {metric.unit}" if metric.unit else ""
-        note = f" ({cut(metric.summary, 400)})" if metric.summary else ""
+        note = f" ({cut_text(metric.summary, 400)})" if metric.summary else ""
         lines.append(f"{metric.name}: {number(metric.value)}{unit}{note}")
-    lines += _more(len(commit.metrics), MOST_METRICS, "metrics")
+    lines += _more(len(commit.metrics), MAX_METRICS, "metrics")
     if commit.extra_context:
-        lines.append(cut(json.dumps(commit.extra_context, sort_keys=True, ensure_ascii=False), MOST_TEXT))
+        lines.append(cut_text(json.dumps(commit.extra_context, sort_keys=True, ensure_ascii=False), MAX_TEXT))
     return "\n".join(lines)
 
 
@@ -260,7 +262,7 @@ def _row(attempt: Mapping[str, Any]) -> str:
     value = "" if attempt["value"] is None else f" {number(attempt['value'])}"
     delta = "" if attempt["delta"] is None else f" ({attempt['delta']:+g})"
     tags = " ".join(attempt["strategy_tags"])
-    why = cut(attempt["reason"] or attempt["result_summary"], 400)
+    why = cut_text(attempt["reason"] or attempt["result_summary"], 400)
     return f"- iteration {attempt['iteration']}: {attempt['verdict']}{value}{delta}; {tags}; {why}"
 
 
@@ -272,7 +274,7 @@ def _json(document: Any) -> str:
     return (
         document
         if isinstance(document, str)
-        else fenced(json.dumps(document, indent=1, sort_keys=True), "json")
+        else fence(json.dumps(document, indent=1, sort_keys=True), "json")
     )
 
 

@@ -21,8 +21,8 @@ from git_planner.rules.documents.merge_values import (
     value,
 )
 from git_planner.rules.documents.messages import pointer
-from git_planner.rules.plans.merge_task import merged_task
-from git_planner.rules.plans.pages import SIZE, repeated
+from git_planner.rules.plans.merge_task import merge_task
+from git_planner.rules.plans.pages import PAGE_SIZE, find_repeated
 from git_planner.rules.plans.plan import SCHEMA
 from git_planner.rules.tasks.task import task_id_for, task_number
 
@@ -38,7 +38,7 @@ _Key = tuple[object, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """A merge.
 
     Args:
@@ -52,7 +52,7 @@ class Merged:
     conflicts: tuple[str, ...] = ()
 
 
-def merge(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> Merged:
+def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> MergeResult:
     """Merge two versions of a document. Nothing that a task says is lost.
 
     Args:
@@ -63,29 +63,29 @@ def merge(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> Merged:
     """
     one, other = sorted((ours, theirs), key=compact)
     if same(one, other) or same(base, one):
-        return Merged(other)
+        return MergeResult(other)
     if same(base, other):
-        return Merged(one)
+        return MergeResult(one)
     if all(isinstance(each, dict) and each.get("schema") == SCHEMA for each in (one, other)):
         return _plans(base if isinstance(base, dict) else {}, one, other, whole=whole)
     if all(isinstance(each, dict) and each.get("schema") == _ANSWER for each in (one, other)):
         # The same one that the plan says its tasks came from; those of the other are there as well.
-        return Merged(min(one, other, key=digest))
+        return MergeResult(min(one, other, key=digest))
     if all(isinstance(each, dict) and each.get("schema") == _NOISE for each in (one, other)):
-        return Merged(max(one, other, key=lambda each: str(each.get("created_at"))))
+        return MergeResult(max(one, other, key=lambda each: str(each.get("created_at"))))
     conflicts: list[str] = []
     document = value(ABSENT if base is None else base, one, other, (), conflicts)
-    return Merged(document, (), tuple(conflicts))
+    return MergeResult(document, (), tuple(conflicts))
 
 
-def settled(plan: Document) -> Merged:
+def merge_duplicates(plan: Document) -> MergeResult:
     """A whole plan in which no two tasks have one number or one identity.
 
     A merge that goes by lines leaves such plans: git slides a new task between the lines of another one, so
     that two new tasks, or one that both sides have, end up below each other without a conflict.
     """
-    if repeated(plan["tasks"]) is None:
-        return Merged(plan)
+    if find_repeated(plan["tasks"]) is None:
+        return MergeResult(plan)
     told: list[str] = []
     found: dict[str, Any] = {}
     for each in sorted(plan["tasks"], key=compact):
@@ -93,16 +93,16 @@ def settled(plan: Document) -> Merged:
         if known is None:
             found[_identity(each)] = each
             continue
-        task, lost = merged_task(None, known, each)
+        task, lost = merge_task(None, known, each)
         found[_identity(each)] = {**task, "id": min(known["id"], each["id"], key=task_number)}
         told += [f"{each['id']}: was there twice", *(f"{each['id']}: {note}" for note in lost)]
     tasks = _referring(found.values())
     before = {key: dict(each) for key, each in tasks.items()}
     _numbered(tasks, {}, told, [], whole=True)
-    return Merged({**plan, "tasks": _with_ids(tasks, [before])}, tuple(told))
+    return MergeResult({**plan, "tasks": _with_ids(tasks, [before])}, tuple(told))
 
 
-def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Merged:
+def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> MergeResult:
     conflicts: list[str] = []
     found = _origin(past, one, other, conflicts)
     for key in keys(one, other):
@@ -120,7 +120,7 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
     tasks = _tasks(sides[0], sides[1], sides[2], told)
     _numbered(tasks, sides[0], told, conflicts, whole=whole)
     found["tasks"] = _with_ids(tasks, sides)
-    return Merged(
+    return MergeResult(
         {key: each for key, each in found.items() if each is not ABSENT}, tuple(told), tuple(conflicts)
     )
 
@@ -168,7 +168,7 @@ def _tasks(
             if was is None or not same(was, there):
                 found[key] = dict(there)
             continue
-        task, lost = merged_task(was, one, other)
+        task, lost = merge_task(was, one, other)
         try:
             task["id"] = picked(was["id"] if was else ABSENT, one["id"], other["id"])
         except LookupError:
@@ -220,12 +220,12 @@ def _numbered(
 
 def _free(number: int, used: Iterable[int], *, whole: bool) -> int | None:
     """The next free number on the page of a number; when there is none, one beyond all pages or None."""
-    first = (number - 1) // SIZE * SIZE + 1
-    page = {each for each in used if first <= each < first + SIZE}
+    first = (number - 1) // PAGE_SIZE * PAGE_SIZE + 1
+    page = {each for each in used if first <= each < first + PAGE_SIZE}
     after = max(page) + 1
-    if after < first + SIZE:
+    if after < first + PAGE_SIZE:
         return after
-    gaps = (each for each in range(first, first + SIZE) if each not in page)
+    gaps = (each for each in range(first, first + PAGE_SIZE) if each not in page)
     return next(gaps, max(used) + 1 if whole else None)
 
 

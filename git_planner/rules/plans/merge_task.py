@@ -21,7 +21,7 @@ from git_planner.rules.documents.merge_values import (
     union,
 )
 
-Task = Mapping[str, Any]
+TaskDocument = Mapping[str, Any]
 
 # Only ever grow, and their last item counts.
 GROWING = ("evidence", "notes")
@@ -46,7 +46,9 @@ _RANK = {
 }
 
 
-def merged_task(base: Task | None, one: Task, other: Task) -> tuple[dict[str, Any], list[str]]:
+def merge_task(
+    base: TaskDocument | None, one: TaskDocument, other: TaskDocument
+) -> tuple[dict[str, Any], list[str]]:
     """Merge two versions of a task; `id` is left to whoever hands out numbers.
 
     Args:
@@ -125,7 +127,9 @@ def _kept(field: str, was: Any, left: Any, right: Any, lost: list[str]) -> Any:
     return left
 
 
-def _life(past: Task, one: Task, other: Task, evidence: Any, lost: list[str]) -> dict[str, Any]:
+def _life(
+    past: TaskDocument, one: TaskDocument, other: TaskDocument, evidence: Any, lost: list[str]
+) -> dict[str, Any]:
     """The fields that tell who works on a task and how far it is."""
     numbers = [each.get("attempt", 1) for each in (one, other)]
     if numbers[0] != numbers[1]:
@@ -151,7 +155,9 @@ def _life(past: Task, one: Task, other: Task, evidence: Any, lost: list[str]) ->
     return found
 
 
-def _ahead(past: Task, one: Task, other: Task, evidence: Any) -> tuple[Task, Task]:
+def _ahead(
+    past: TaskDocument, one: TaskDocument, other: TaskDocument, evidence: Any
+) -> tuple[TaskDocument, TaskDocument]:
     """The side whose status stands, and the other one."""
     proven = _proven(evidence, one.get("attempt", 1))
     for ahead, behind in ((one, other), (other, one)):
@@ -164,11 +170,11 @@ def _ahead(past: Task, one: Task, other: Task, evidence: Any) -> tuple[Task, Tas
     return (one, other) if _standing(one) >= _standing(other) else (other, one)
 
 
-def _standing(task: Task) -> tuple[int, bool]:
+def _standing(task: TaskDocument) -> tuple[int, bool]:
     return _RANK.get(task.get("status", ""), -1), bool(task.get("reason"))
 
 
-def _status(task: Task) -> list[Any]:
+def _status(task: TaskDocument) -> list[Any]:
     return [task.get("status"), task.get("reason")]
 
 
@@ -180,7 +186,7 @@ def _proven(evidence: Any, attempt: int) -> bool:
     return bool(own) and own[-1].get("ok") is True
 
 
-def _stand(task: Task) -> str:
+def _stand(task: TaskDocument) -> str:
     words = f"'{task.get('status')}'"
     if task.get("reason"):
         words += f" ({task['reason']})"

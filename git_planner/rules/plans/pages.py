@@ -14,15 +14,15 @@ from typing import Any
 
 from git_planner.rules.tasks.task import task_number
 
-SIZE = 200
-FIRST = "plan.json"
+PAGE_SIZE = 200
+FIRST_PAGE = "plan.json"
 _PAGE = re.compile(r"plan(?:-([0-9]{4,}))?\.json")
 
 
 def page_name(number: int) -> str:
     """The file name of the page that a task's number (1 and up) belongs to."""
-    page = (number - 1) // SIZE + 1
-    return FIRST if page == 1 else f"plan-{page:04d}.json"
+    page = (number - 1) // PAGE_SIZE + 1
+    return FIRST_PAGE if page == 1 else f"plan-{page:04d}.json"
 
 
 def is_page(name: str) -> bool:
@@ -30,13 +30,13 @@ def is_page(name: str) -> bool:
     return _PAGE.fullmatch(name) is not None
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def sort_pages(names: Iterable[str]) -> list[str]:
     """The pages among some file names, first page first."""
     found = ((_PAGE.fullmatch(name), name) for name in names)
     return [name for _, name in sorted((int(match[1] or 1), name) for match, name in found if match)]
 
 
-def replaced(page: bytes, tasks: Mapping[str, bytes]) -> bytes | None:
+def replace_tasks(page: bytes, tasks: Mapping[str, bytes]) -> bytes | None:
     """A page's text with other texts for some of its tasks, which takes a tenth of writing it anew.
 
     Args:
@@ -57,7 +57,7 @@ def replaced(page: bytes, tasks: Mapping[str, bytes]) -> bytes | None:
     return page
 
 
-def repeated(tasks: Iterable[Mapping[str, Any]]) -> str | None:
+def find_repeated(tasks: Iterable[Mapping[str, Any]]) -> str | None:
     """The id of a task that another one has, too, or that is there twice; None when there is none."""
     seen: set[str] = set()
     for task in tasks:
@@ -67,9 +67,9 @@ def repeated(tasks: Iterable[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def split(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def split_tasks(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Tasks by the page they belong to, each in the order of its number."""
-    found: dict[str, list[Mapping[str, Any]]] = {FIRST: []}
+    found: dict[str, list[Mapping[str, Any]]] = {FIRST_PAGE: []}
     for task in sorted(tasks, key=lambda each: task_number(each["id"])):
         found.setdefault(page_name(task_number(task["id"])), []).append(task)
     return found

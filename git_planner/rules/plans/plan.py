@@ -8,15 +8,15 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
-from git_planner.rules.plans.pages import FIRST, in_order, split
-from git_planner.rules.tasks.task import STATUSES, Task, derived_uid, task_id_for, task_number
+from git_planner.rules.plans.pages import FIRST_PAGE, sort_pages, split_tasks
+from git_planner.rules.tasks.task import STATUSES, Task, derive_uid, task_id_for, task_number
 
 SCHEMA = "git-planner/plan@1"
 _PACKET_NAME = re.compile(r"\d{4,9}-.*")
 _PACKET = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
-def plan_name(name: str) -> str:
+def check_new_plan_name(name: str) -> str:
     """Check the name of a plan that may be made; numbers with a slug are kept for packets.
 
     Raises:
@@ -35,7 +35,7 @@ def plan_name(name: str) -> str:
 def is_plan_name(name: str) -> bool:
     """Whether a branch 'plan/NAME' can be a plan's, and not a packet's or somebody's own."""
     try:
-        return bool(plan_name(name))
+        return bool(check_new_plan_name(name))
     except PlannerError:
         return False
 
@@ -86,7 +86,7 @@ def new_plan(
     }
 
 
-def with_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) -> dict[str, Any]:
+def add_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) -> dict[str, Any]:
     """A plan with the steps of a planning plan as tasks, in their order.
 
     The same planning plan changes nothing. Tasks of an earlier one that nobody has begun are cancelled; all
@@ -106,18 +106,18 @@ def with_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) 
     return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
 
 
-def paged(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def split_plan(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """A plan as the documents of its pages, by file name; each repeats all but the tasks."""
-    return {name: {**plan, "tasks": list(tasks)} for name, tasks in split(plan["tasks"]).items()}
+    return {name: {**plan, "tasks": list(tasks)} for name, tasks in split_tasks(plan["tasks"]).items()}
 
 
-def joined(pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def join_pages(pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A plan from the documents of its pages, of which the first must be there."""
-    tasks = [task for name in in_order(pages) for task in pages[name]["tasks"]]
-    return {**pages[FIRST], "tasks": tasks}
+    tasks = [task for name in sort_pages(pages) for task in pages[name]["tasks"]]
+    return {**pages[FIRST_PAGE], "tasks": tasks}
 
 
-def counts(plan: Mapping[str, Any]) -> dict[str, int]:
+def count_tasks(plan: Mapping[str, Any]) -> dict[str, int]:
     """How many tasks a plan has by status, in the order of a task's life; only statuses that occur."""
     found = [task["status"] for task in plan["tasks"]]
     return {status: found.count(status) for status in STATUSES if status in found}
@@ -132,7 +132,7 @@ def _outdated(task: Mapping[str, Any], digest: str) -> dict[str, Any]:
 def _task(step: Mapping[str, Any], ids: Mapping[str, str], digest: str) -> Task:
     return Task(
         id=ids[step["id"]],
-        uid=derived_uid("planning-plan", digest, step["id"]),
+        uid=derive_uid("planning-plan", digest, step["id"]),
         step=step["id"],
         title=step["title"],
         intent=step["intent"],

@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RecordedComparison:
     """All that a noisy comparison found.
 
     `rival` is the id of the record that the base's tree is from. `number` is the comparison's place in the
@@ -56,9 +56,9 @@ class Comparison:
         return self.ending == "worse"
 
 
-def compared(
+def summarize_comparison(
     metric: Metric, rival: str, plan: Schedule, rounds: Sequence[Round], standing: Standing
-) -> Comparison:
+) -> RecordedComparison:
     """Sum a finished comparison up.
 
     Args:
@@ -77,7 +77,7 @@ def compared(
     ending: Ending = standing.ending
     if ending != "improved" and found.high is not None and found.high < 0:
         ending = "worse"
-    return Comparison(
+    return RecordedComparison(
         rival=rival,
         number=plan.number,
         alpha=plan.alpha,
@@ -94,7 +94,9 @@ def compared(
     )
 
 
-def worth(found: Comparison, metric: Metric) -> Literal["improved", "within_noise", "worse"]:
+def comparison_verdict(
+    found: RecordedComparison, metric: Metric
+) -> Literal["improved", "within_noise", "worse"]:
     """The verdict: a gain must have been found, and be as large as the policy's smallest one."""
     if found.worse:
         return "worse"
@@ -103,7 +105,7 @@ def worth(found: Comparison, metric: Metric) -> Literal["improved", "within_nois
     return "within_noise"
 
 
-def words(found: Comparison, metric: Metric) -> str:
+def describe_comparison(found: RecordedComparison, metric: Metric) -> str:
     """The comparison in a few words: '-2.1 ms (-2.5 to -1.7) against 20.3, p 0.0005, 36 runs'."""
     unit = f" {metric.unit}" if metric.unit and metric.unit != metric.name else ""
     if found.low is None or found.high is None:
@@ -114,7 +116,7 @@ def words(found: Comparison, metric: Metric) -> str:
         f"{_signed(found.effect)}{unit}{span} against {number(found.base_median)}, "
         f"p {found.p:.2g}, {found.runs} runs"
     )
-    if found.ending == "improved" and worth(found, metric) != "improved":
+    if found.ending == "improved" and comparison_verdict(found, metric) != "improved":
         text += f"; less than the smallest gain of {number(metric.min_gain or 0.0)}"
     return text
 

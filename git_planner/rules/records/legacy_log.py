@@ -12,7 +12,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Measured, Record, Verdict
+from git_planner.rules.records.record import MeasuredMetric, Record, Verdict
 from git_planner.rules.refnames import ALPHABET, parse_iteration
 
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
@@ -20,7 +20,7 @@ _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REASON_ORDER = ("guard", "scope", "incorrect", "no_proof")
 
 
-def read_row(line: bytes | str, where: str, plan: str) -> Record:
+def record_from_row(line: bytes | str, where: str, plan: str) -> Record:
     """Read one line of an old log.
 
     Args:
@@ -58,7 +58,9 @@ def read_row(line: bytes | str, where: str, plan: str) -> Record:
         slug=iteration.slug if iteration else None,
         instrument=None,
         environment_digest=None,
-        metrics=() if cycles is None else (Measured("cycles", "cycles", "lower", (cycles,), cycles, 0.0),),
+        metrics=()
+        if cycles is None
+        else (MeasuredMetric("cycles", "cycles", "lower", (cycles,), cycles, 0.0),),
         best_before=_number(row, "best_before", where),
         delta=_number(row, "delta_vs_best", where),
         threshold_met=row.get("threshold_met") is True,
@@ -77,7 +79,7 @@ def read_row(line: bytes | str, where: str, plan: str) -> Record:
     )
 
 
-def as_row(record: Record) -> dict[str, Any]:
+def row_from_record(record: Record) -> dict[str, Any]:
     """A record as a row of the older log, with all its fields."""
     checked = record.valid or record.reason not in ("guard", "scope")
     row: dict[str, Any] = {

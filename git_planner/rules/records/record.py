@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from git_planner.rules.records.comparison import Comparison
+    from git_planner.rules.records.comparison import RecordedComparison
 
 Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
@@ -36,7 +36,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredMetric:
     """One metric's samples in the order they were taken, and their summary."""
 
     name: str
@@ -48,7 +48,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Tests:
+class TestCounts:
     """What the correctness command proved. `ids` is the digest of the document with the test ids."""
 
     collected: int
@@ -87,8 +87,8 @@ class Record:
     instrument: str | None
     environment_digest: str | None
     environment: Mapping[str, Any] = field(default_factory=dict)
-    metrics: tuple[Measured, ...] = ()
-    tests: Tests | None = None
+    metrics: tuple[MeasuredMetric, ...] = ()
+    tests: TestCounts | None = None
     best_before: float | None = None
     delta: float | None = None
     threshold: float | None = None
@@ -107,7 +107,7 @@ class Record:
     usage: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     created_at: str = ""
-    comparison: Comparison | None = None
+    comparison: RecordedComparison | None = None
     instrument_tests: str | None = None
 
     @property
@@ -139,24 +139,24 @@ class Record:
         return replace(self, **changes)
 
 
-def from_document(document: Mapping[str, Any]) -> Record:
+def record_from(document: Mapping[str, Any]) -> Record:
     """Read a record back from a document that has passed its schema (or that we wrote)."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
-        Measured(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
+        MeasuredMetric(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
     )
     if fields.get("comparison"):
-        from git_planner.rules.records.comparison import Comparison
+        from git_planner.rules.records.comparison import RecordedComparison
 
         lists = {key: tuple(fields["comparison"][key]) for key in ("orders", "base", "candidate")}
-        fields["comparison"] = Comparison(**{**fields["comparison"], **lists})
-    fields["tests"] = Tests(**fields["tests"]) if fields["tests"] else None
+        fields["comparison"] = RecordedComparison(**{**fields["comparison"], **lists})
+    fields["tests"] = TestCounts(**fields["tests"]) if fields["tests"] else None
     for name in ("strategy", "change_summary", "files", "violations", "notes"):
         fields[name] = tuple(fields[name])
     return Record(**fields)
 
 
-def fitted(record: Record) -> Record:
+def truncate_texts(record: Record) -> Record:
     """A record whose texts are no longer than its schema allows, such as one that quotes a program."""
 
     def cut(text: str) -> str:
@@ -165,12 +165,12 @@ def fitted(record: Record) -> Record:
     return record.with_(summary=cut(record.summary), notes=tuple(map(cut, record.notes[:MAX_NOTES])))
 
 
-def better(value: float, than: float, direction: Literal["lower", "higher"]) -> bool:
+def is_better(value: float, than: float, direction: Literal["lower", "higher"]) -> bool:
     """Whether a value is strictly better than another."""
     return value < than if direction == "lower" else value > than
 
 
-class Result(Protocol):
+class RankedRecord(Protocol):
     """What of a record decides which one is best."""
 
     @property
@@ -214,26 +214,26 @@ class Result(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Result)
+RecordT = TypeVar("RecordT", bound=RankedRecord)
 
 
-def best(records: Iterable[R], *, instrument: str | None = None) -> R | None:
+def pick_best(records: Iterable[RecordT], *, instrument: str | None = None) -> RecordT | None:
     """The best valid record, the earliest one of equals; only those of one instrument when it is given.
 
     After the first, only a record that was found to be an improvement (or a baseline) can take the lead, so a
     lucky sample within the noise never becomes the mark that others have to beat. A record of a comparison by
     pairs leads where it improved on the leader, whatever their values, which are of different times.
     """
-    found: R | None = None
+    found: RecordT | None = None
     for record in records:
         if _leads(record, found, instrument):
             found = record
     return found
 
 
-def plateau(records: Iterable[Result], *, instrument: str | None = None) -> int | None:
+def attempts_since_best(records: Iterable[RankedRecord], *, instrument: str | None = None) -> int | None:
     """How many valid attempts came after the best one, in the order given; None without a best."""
-    top: Result | None = None
+    top: RankedRecord | None = None
     since = 0
     for record in records:
         if not _counts(record, instrument):
@@ -245,11 +245,11 @@ def plateau(records: Iterable[Result], *, instrument: str | None = None) -> int 
     return None if top is None else since
 
 
-def _counts(record: Result, instrument: str | None) -> bool:
+def _counts(record: RankedRecord, instrument: str | None) -> bool:
     return record.valid and record.value is not None and instrument in (None, record.instrument)
 
 
-def _leads(record: Result, top: Result | None, instrument: str | None) -> bool:
+def _leads(record: RankedRecord, top: RankedRecord | None, instrument: str | None) -> bool:
     if not _counts(record, instrument):
         return False
     if top is None:
@@ -260,4 +260,4 @@ def _leads(record: Result, top: Result | None, instrument: str | None) -> bool:
         return record.rival == top.id
     assert record.value is not None
     assert top.value is not None
-    return better(record.value, top.value, record.direction)
+    return is_better(record.value, top.value, record.direction)

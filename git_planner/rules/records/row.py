@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from git_planner.rules.records.record import Verdict
 
 
-class Row(NamedTuple):
+class RecordRow(NamedTuple):
     """One record in short: plain values only, so that ten thousand of them are read in a moment.
 
     `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
@@ -48,11 +48,11 @@ class Row(NamedTuple):
         return self.verdict in ("improved", "within_noise", "worse")
 
 
-def row(document: Mapping[str, Any]) -> Row:
+def row_from(document: Mapping[str, Any]) -> RecordRow:
     """The short form of a record's document."""
     metric = (document["metrics"] or [{}])[0]
-    own = {name: document[name] for name in Row._fields if name in document}
-    return Row(
+    own = {name: document[name] for name in RecordRow._fields if name in document}
+    return RecordRow(
         **{
             **own,
             "metric": metric.get("name"),
@@ -67,9 +67,14 @@ def row(document: Mapping[str, Any]) -> Row:
     )
 
 
-def same_commit(
-    rows: Iterable[Row], *, commit: str, instrument: str, environment: str | None, reason: str | None = None
-) -> Row | None:
+def find_same_commit(
+    rows: Iterable[RecordRow],
+    *,
+    commit: str,
+    instrument: str,
+    environment: str | None,
+    reason: str | None = None,
+) -> RecordRow | None:
     """The newest record of the same commit, instrument and environment that is worth keeping.
 
     Args:
@@ -83,7 +88,9 @@ def same_commit(
     return found
 
 
-def same_tree(rows: Iterable[Row], *, tree: str, instrument: str, environment: str) -> Row | None:
+def find_same_tree(
+    rows: Iterable[RecordRow], *, tree: str, instrument: str, environment: str
+) -> RecordRow | None:
     """The newest result for the same measured tree, instrument and environment; never an unmeasured one."""
     found = None
     for each in rows:
@@ -92,13 +99,13 @@ def same_tree(rows: Iterable[Row], *, tree: str, instrument: str, environment: s
     return found
 
 
-def baseline(rows: Iterable[Row], instrument: str) -> Row | None:
+def find_baseline(rows: Iterable[RecordRow], instrument: str) -> RecordRow | None:
     """What the collected tests are held against: an instrument's baseline, else its first valid record."""
     valid = [each for each in rows if each.valid and each.instrument == instrument]
     return next((each for each in valid if each.kind == "baseline"), valid[0] if valid else None)
 
 
-def next_id(rows: Sequence[Row], stamp: str) -> str:
+def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
     """An id for a new record that sorts after all others, whatever the clocks of their writers said.
 
     Args:
@@ -112,7 +119,7 @@ def next_id(rows: Sequence[Row], stamp: str) -> str:
     return new_id(stamp)
 
 
-class Turn(NamedTuple):
+class InstrumentChange(NamedTuple):
     """A record from which on another instrument measures: its id, its plan, and both instruments."""
 
     record: str
@@ -121,7 +128,7 @@ class Turn(NamedTuple):
     instrument: str
 
 
-def turns(rows: Iterable[tuple[str, str, str | None]]) -> list[Turn]:
+def instrument_changes(rows: Iterable[tuple[str, str, str | None]]) -> list[InstrumentChange]:
     """Where the instrument changed.
 
     Args:
@@ -133,12 +140,12 @@ def turns(rows: Iterable[tuple[str, str, str | None]]) -> list[Turn]:
         if instrument is None:
             continue
         if last.get(plan, instrument) != instrument:
-            found.append(Turn(record, plan, last[plan], instrument))
+            found.append(InstrumentChange(record, plan, last[plan], instrument))
         last[plan] = instrument
     return found
 
 
-def named(rows: Sequence[Row], name: str) -> list[Row]:
+def find_named(rows: Sequence[RecordRow], name: str) -> list[RecordRow]:
     """The records whose id is a name or begins with it, or whose random part does."""
     exact = [each for each in rows if each.id == name]
     return exact or [each for each in rows if each.id.startswith(name) or each.id[17:].startswith(name)]

@@ -10,8 +10,8 @@ from git_planner.rules import refnames
 from git_planner.rules.documents.markdown import Block, Outline, Section, every, outline, sections
 from git_planner.rules.documents.messages import control, shown
 from git_planner.rules.documents.placeholders import placeholder
-from git_planner.rules.specs.items import Fault, Item
-from git_planner.rules.specs.parse_items import read_items
+from git_planner.rules.specs.items import SpecFault, SpecItem
+from git_planner.rules.specs.parse_items import parse_items
 
 ROOT = "openspec"
 PROJECT = f"{ROOT}/project.md"
@@ -20,7 +20,7 @@ SPECS = f"{ROOT}/specs"
 ARCHIVE = f"{ROOT}/archive"
 PROPOSAL, TASKS, DESIGN = "proposal.md", "tasks.md", "design.md"
 MAX_BYTES = 500 * 1024
-MOST_LINES, GOAL, LINE = 50, 8000, 2000
+MAX_LINES, MAX_GOAL, MAX_LINE = 50, 8000, 2000
 _GOALS = re.compile(r"why\b|motivation|problem|purpose|goal|summary|background", re.IGNORECASE)
 _ACCEPTANCE = re.compile(r"acceptance|success criteria|done when|definition of done", re.IGNORECASE)
 _INVARIANTS = re.compile(r".*(?:invariant|constraint)", re.IGNORECASE | re.DOTALL)
@@ -28,7 +28,7 @@ _ENTRYPOINTS = re.compile(r".*entry ?-?points?\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SpecChange:
     """What the files of one change say.
 
     `goal` is the first paragraph of the proposal's 'Why'; `acceptance` are the lines of its acceptance,
@@ -41,9 +41,9 @@ class Change:
     acceptance: tuple[str, ...]
     invariants: tuple[str, ...]
     entrypoints: tuple[str, ...]
-    items: tuple[Item, ...]
+    items: tuple[SpecItem, ...]
     files: tuple[str, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[SpecFault, ...]
 
 
 def change_slug(name: str) -> str:
@@ -58,17 +58,17 @@ def change_slug(name: str) -> str:
     return found
 
 
-def folder(slug: str) -> str:
+def change_folder(slug: str) -> str:
     """The folder of a change."""
     return f"{CHANGES}/{slug}"
 
 
-def required(slug: str) -> tuple[str, ...]:
+def required_files(slug: str) -> tuple[str, ...]:
     """The files without which a change is none."""
-    return (PROJECT, f"{folder(slug)}/{PROPOSAL}", f"{folder(slug)}/{TASKS}")
+    return (PROJECT, f"{change_folder(slug)}/{PROPOSAL}", f"{change_folder(slug)}/{TASKS}")
 
 
-def read_change(slug: str, texts: Mapping[str, str], faults: Iterable[Fault] = ()) -> Change:
+def parse_change(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault] = ()) -> SpecChange:
     """Read a change.
 
     Args:
@@ -79,26 +79,28 @@ def read_change(slug: str, texts: Mapping[str, str], faults: Iterable[Fault] = (
     read = {path: outline(text) for path, text in texts.items()}
     wrong = [*faults, *_missing(slug, texts, faults)]
     for path, found in read.items():
-        if path != f"{folder(slug)}/{TASKS}":
+        if path != f"{change_folder(slug)}/{TASKS}":
             wrong += _unwritten(path, found)
-    items: tuple[Item, ...] = ()
-    if f"{folder(slug)}/{TASKS}" in read:
-        items, more = read_items(read[f"{folder(slug)}/{TASKS}"], f"{folder(slug)}/{TASKS}")
-        wrong += [*more, *_headings(f"{folder(slug)}/{TASKS}", read[f"{folder(slug)}/{TASKS}"])]
-    proposal = read.get(f"{folder(slug)}/{PROPOSAL}", Outline(()))
+    items: tuple[SpecItem, ...] = ()
+    if f"{change_folder(slug)}/{TASKS}" in read:
+        items, more = parse_items(read[f"{change_folder(slug)}/{TASKS}"], f"{change_folder(slug)}/{TASKS}")
+        wrong += [*more, *_headings(f"{change_folder(slug)}/{TASKS}", read[f"{change_folder(slug)}/{TASKS}"])]
+    proposal = read.get(f"{change_folder(slug)}/{PROPOSAL}", Outline(()))
     goal = _goal(proposal)
-    if f"{folder(slug)}/{PROPOSAL}" in read and not goal.text:
-        wrong.append(Fault(f"{folder(slug)}/{PROPOSAL}", 1, "does not say why: it has no paragraph"))
+    if f"{change_folder(slug)}/{PROPOSAL}" in read and not goal.text:
+        wrong.append(
+            SpecFault(f"{change_folder(slug)}/{PROPOSAL}", 1, "does not say why: it has no paragraph")
+        )
     project = read.get(PROJECT, Outline(()))
     parts = {
-        "acceptance": (f"{folder(slug)}/{PROPOSAL}", proposal, _ACCEPTANCE),
+        "acceptance": (f"{change_folder(slug)}/{PROPOSAL}", proposal, _ACCEPTANCE),
         "invariants": (PROJECT, project, _INVARIANTS),
         "entrypoints": (PROJECT, project, _ENTRYPOINTS),
     }
     lines = {name: tuple(_lines(*part, wrong)) for name, part in parts.items()}
-    return Change(
+    return SpecChange(
         slug=slug,
-        goal=" ".join(goal.text.split())[:GOAL],
+        goal=" ".join(goal.text.split())[:MAX_GOAL],
         items=items,
         files=tuple(sorted(texts)),
         faults=tuple(sorted(wrong, key=lambda fault: (fault.path, fault.line))),
@@ -106,26 +108,26 @@ def read_change(slug: str, texts: Mapping[str, str], faults: Iterable[Fault] = (
     )
 
 
-def _missing(slug: str, texts: Mapping[str, str], faults: Iterable[Fault]) -> Iterator[Fault]:
+def _missing(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault]) -> Iterator[SpecFault]:
     told = {fault.path for fault in faults}
-    for path in required(slug):
+    for path in required_files(slug):
         if path not in texts and path not in told:
             command = "init" if path == PROJECT else f"propose {slug}"
-            yield Fault(path, 1, f"is missing; make it with 'git plan spec {command}'")
+            yield SpecFault(path, 1, f"is missing; make it with 'git plan spec {command}'")
 
 
-def _unwritten(path: str, read: Outline) -> Iterator[Fault]:
+def _unwritten(path: str, read: Outline) -> Iterator[SpecFault]:
     """What nobody has written yet, and what cannot be shown."""
     for block in every(read.blocks):
         hole = placeholder(block.text) if block.kind != "code" else None
         if hole:
-            yield Fault(path, block.line, f"is still a placeholder: {shown(hole)}")
+            yield SpecFault(path, block.line, f"is still a placeholder: {shown(hole)}")
         sign = control(block.text)
         if sign:
-            yield Fault(path, block.line, sign)
+            yield SpecFault(path, block.line, sign)
 
 
-def _headings(path: str, read: Outline) -> Iterator[Fault]:
+def _headings(path: str, read: Outline) -> Iterator[SpecFault]:
     yield from _unwritten(path, Outline(tuple(block for block in read.blocks if block.kind == "heading")))
 
 
@@ -140,7 +142,7 @@ def _goal(read: Outline) -> Block:
     return Block("text", "", 1)
 
 
-def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[Fault]) -> Iterator[str]:
+def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[SpecFault]) -> Iterator[str]:
     """The items of the sections with such a title."""
     chosen: Sequence[Section] = [each for each in sections(read.blocks) if wanted.match(each.title)]
     lines: dict[str, int] = {}
@@ -149,8 +151,12 @@ def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[Fault]
             if block.kind == "item" and block.text:
                 lines.setdefault(" ".join(block.text.split()), block.line)
     for text, line in lines.items():
-        if len(text) > LINE:
-            wrong.append(Fault(path, line, f"has {len(text):,} characters; at most {LINE:,} are kept"))
-    if len(lines) > MOST_LINES:
-        wrong.append(Fault(path, chosen[0].line, f"has {len(lines):,} lines; at most {MOST_LINES} are kept"))
+        if len(text) > MAX_LINE:
+            wrong.append(
+                SpecFault(path, line, f"has {len(text):,} characters; at most {MAX_LINE:,} are kept")
+            )
+    if len(lines) > MAX_LINES:
+        wrong.append(
+            SpecFault(path, chosen[0].line, f"has {len(lines):,} lines; at most {MAX_LINES} are kept")
+        )
     yield from lines

@@ -11,21 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner.rules.specs.change import TASKS, Change, folder
-from git_planner.rules.specs.items import Item
+from git_planner.rules.specs.change import TASKS, SpecChange, change_folder
+from git_planner.rules.specs.items import SpecItem
 from git_planner.rules.specs.overrides import Overrides
-from git_planner.rules.tasks.task import Evidence, Spec, Task, derived_uid, task_id_for, task_number
-from git_planner.rules.tasks.transitions import TRANSITIONS, moved, put_back, with_evidence
+from git_planner.rules.tasks.task import SpecOrigin, Task, TaskEvidence, derive_uid, task_id_for, task_number
+from git_planner.rules.tasks.transitions import TRANSITIONS, add_evidence, move_task, requeue_task
 
-Kind = Literal["added", "changed", "done", "reopened", "restored", "cancelled", "kept", "refused"]
-KINDS: tuple[Kind, ...] = ("added", "changed", "done", "reopened", "restored", "cancelled", "kept", "refused")
+EffectKind = Literal["added", "changed", "done", "reopened", "restored", "cancelled", "kept", "refused"]
+KINDS: tuple[EffectKind, ...] = (
+    "added",
+    "changed",
+    "done",
+    "reopened",
+    "restored",
+    "cancelled",
+    "kept",
+    "refused",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class CompileEffect:
     """What compiling did to a task. 'kept' and 'refused' are about tasks that it left as they were."""
 
-    kind: Kind
+    kind: EffectKind
     task: str
     title: str
     words: str = ""
@@ -36,7 +45,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class CompileStamp:
     """Who compiles, and when: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'."""
 
     at: str
@@ -44,16 +53,16 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CompileDefaults:
     """What else decides about a task: the overrides, and the commands for tasks that are given none."""
 
     overrides: Overrides
     verify: tuple[tuple[str, ...], ...] = ()
 
 
-def merged(
-    tasks: Sequence[Task], change: Change, wishes: Wishes, stamp: Stamp
-) -> tuple[list[Task], list[Effect]]:
+def merge_change(
+    tasks: Sequence[Task], change: SpecChange, wishes: CompileDefaults, stamp: CompileStamp
+) -> tuple[list[Task], list[CompileEffect]]:
     """The tasks of a plan after a change was compiled into it.
 
     Args:
@@ -67,18 +76,18 @@ def merged(
     ids = _ids(tasks, known, change.items)
     own = set(ids.values()) | {task.id for task in known.values()}
     result = {task.id: task for task in tasks}
-    effects: list[Effect] = []
+    effects: list[CompileEffect] = []
     for item in change.items:
         before = known.get(item.key)
         others = {each for each in (before.dependencies if before else ()) if each not in own}
         after = {*(ids[key] for key in item.after), *others}
         fields = _defined(before, item, ids[item.key], after, wishes)
         if before is None:
-            spec, uid = Spec(change.slug, item.key), derived_uid("spec", change.slug, item.key)
+            spec, uid = SpecOrigin(change.slug, item.key), derive_uid("spec", change.slug, item.key)
             defined = Task(id=ids[item.key], uid=uid, spec=spec, **fields)
-            effects.append(Effect("added", defined.id, defined.title))
+            effects.append(CompileEffect("added", defined.id, defined.title))
         elif (defined := before._replace(**fields)) != before:
-            effects.append(Effect("changed", defined.id, defined.title, _differences(before, defined)))
+            effects.append(CompileEffect("changed", defined.id, defined.title, _differences(before, defined)))
         result[defined.id] = _settled(defined, item, change.slug, stamp, effects)
     written = {item.key for item in change.items}
     for key, task in known.items():
@@ -87,14 +96,14 @@ def merged(
     return list(result.values()), effects
 
 
-def task_ids(tasks: Sequence[Task], change: Change) -> dict[str, Item]:
+def task_ids(tasks: Sequence[Task], change: SpecChange) -> dict[str, SpecItem]:
     """The ids that the items of a change have in a plan, or get when they are compiled into it."""
     known = {task.spec.key: task for task in tasks if task.spec and task.spec.change == change.slug}
     ids = _ids(tasks, known, change.items)
     return {ids[item.key]: item for item in change.items}
 
 
-def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[Item]) -> dict[str, str]:
+def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[SpecItem]) -> dict[str, str]:
     number = max((task.number for task in tasks), default=0)
     ids = {}
     for item in items:
@@ -106,7 +115,9 @@ def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[Item]
     return ids
 
 
-def _defined(before: Task | None, item: Item, own_id: str, after: set[str], wishes: Wishes) -> dict[str, Any]:
+def _defined(
+    before: Task | None, item: SpecItem, own_id: str, after: set[str], wishes: CompileDefaults
+) -> dict[str, Any]:
     """All that the spec says about a task, by field."""
     said = wishes.overrides.applied(item, own_id)
     return {
@@ -128,26 +139,28 @@ def _differences(before: Task, after: Task) -> str:
     return ", ".join(names)
 
 
-def _settled(task: Task, item: Item, slug: str, stamp: Stamp, effects: list[Effect]) -> Task:
+def _settled(
+    task: Task, item: SpecItem, slug: str, stamp: CompileStamp, effects: list[CompileEffect]
+) -> Task:
     """A task whose status fits its box."""
     if task.status == "cancelled" and task.reason == _gone_reason(slug):
-        task = put_back(task)
-        effects.append(Effect("restored", task.id, task.title, "it is in the spec again"))
-    note = f"its box is ticked in {folder(slug)}/{TASKS}"
+        task = requeue_task(task)
+        effects.append(CompileEffect("restored", task.id, task.title, "it is in the spec again"))
+    note = f"its box is ticked in {change_folder(slug)}/{TASKS}"
     if not item.ticked:
         return _unticked(task, slug, note, effects)
     if task.status == "done":
         return task
     if "done" not in TRANSITIONS[task.status]:
         words = f"its box is ticked, but it is {task.status}"
-        effects.append(Effect("refused", task.id, task.title, words))
+        effects.append(CompileEffect("refused", task.id, task.title, words))
         return task
-    evidence = Evidence("manual", stamp.at, stamp.by, task.attempt, None, None, ok=True, note=note)
-    effects.append(Effect("done", task.id, task.title, "its box is ticked"))
-    return moved(with_evidence(task, evidence), "done")
+    evidence = TaskEvidence("manual", stamp.at, stamp.by, task.attempt, None, None, ok=True, note=note)
+    effects.append(CompileEffect("done", task.id, task.title, "its box is ticked"))
+    return move_task(add_evidence(task, evidence), "done")
 
 
-def _unticked(task: Task, slug: str, note: str, effects: list[Effect]) -> Task:
+def _unticked(task: Task, slug: str, note: str, effects: list[CompileEffect]) -> Task:
     """A task without a tick; it goes back to work if nothing but a tick had said that it is done.
 
     The evidence stays where it is, for an attempt that is over.
@@ -155,22 +168,22 @@ def _unticked(task: Task, slug: str, note: str, effects: list[Effect]) -> Task:
     spoke = [each for each in task.evidence if each.attempt == task.attempt and each.ok]
     if task.status != "done" or not spoke or any(each.note != note for each in spoke):
         return task
-    effects.append(Effect("reopened", task.id, task.title, "its box is no longer ticked"))
-    return put_back(task, f"its box is no longer ticked in {folder(slug)}/{TASKS}")
+    effects.append(CompileEffect("reopened", task.id, task.title, "its box is no longer ticked"))
+    return requeue_task(task, f"its box is no longer ticked in {change_folder(slug)}/{TASKS}")
 
 
-def _gone(task: Task, slug: str, effects: list[Effect]) -> Task:
+def _gone(task: Task, slug: str, effects: list[CompileEffect]) -> Task:
     """A task whose item is no longer in the spec: cancelled when nobody has begun it."""
     if task.status == "cancelled":
         return task
     begun = task.attempt > 1 or task.owner or task.run or task.commits or task.evidence or task.inputs
     if begun or task.status not in ("todo", "blocked", "deferred"):
         words = f"it is no longer in the spec, but it is {task.status}"
-        effects.append(Effect("kept", task.id, task.title, words))
+        effects.append(CompileEffect("kept", task.id, task.title, words))
         return task
-    effects.append(Effect("cancelled", task.id, task.title, "it is no longer in the spec"))
-    return moved(task, "cancelled", reason=_gone_reason(slug))
+    effects.append(CompileEffect("cancelled", task.id, task.title, "it is no longer in the spec"))
+    return move_task(task, "cancelled", reason=_gone_reason(slug))
 
 
 def _gone_reason(slug: str) -> str:
-    return f"no longer in {folder(slug)}/{TASKS}"
+    return f"no longer in {change_folder(slug)}/{TASKS}"

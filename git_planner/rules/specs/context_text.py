@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from git_planner.rules.specs.change import ARCHIVE, PROJECT, Change, folder
-from git_planner.rules.specs.compile import KINDS, Effect
+from git_planner.rules.specs.change import ARCHIVE, PROJECT, SpecChange, change_folder
+from git_planner.rules.specs.compile import KINDS, CompileEffect
 
 CONTEXT, MASTER = "CONTEXT.md", "MASTER.md"
 _MOST_COMMANDS, _MOST_ROWS = 50, 20
@@ -23,7 +23,7 @@ _HEADS = {
 }
 
 
-def context(plan: Mapping[str, Any], change: Change) -> str:
+def render_context(plan: Mapping[str, Any], change: SpecChange) -> str:
     """What whoever works on a plan has to know: where the truth is, what holds, where to begin, how to check.
 
     Args:
@@ -33,7 +33,7 @@ def context(plan: Mapping[str, Any], change: Change) -> str:
     changes = {task["spec"]["change"] for task in plan["tasks"] if task["spec"]}
     sources = [f"`{PROJECT}`: what holds for every change"]
     sources += [
-        f"`{folder(slug)}/`, later in `{ARCHIVE}/`: what is wanted and why" for slug in sorted(changes)
+        f"`{change_folder(slug)}/`, later in `{ARCHIVE}/`: what is wanted and why" for slug in sorted(changes)
     ]
     sources += [f"`.plans/{plan['name']}/plan.json`: the tasks and where they stand"]
     parts = {
@@ -63,7 +63,7 @@ def _commands(tasks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"`` {command} ``" if "`" in command else f"`{command}`"
 
 
-def logged(before: str, plan: str, head: str, effects: Sequence[Effect]) -> str:
+def append_log(before: str, plan: str, head: str, effects: Sequence[CompileEffect]) -> str:
     """MASTER.md with one entry more; what was in it stays as it is.
 
     Args:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from git_planner.rules.documents.messages import shown
 from git_planner.rules.tasks.dependency_graph import find_cycle
 
-MOST_DEPENDENCIES = 200
+MAX_DEPENDENCIES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SpecFault:
     """What is wrong, and on which line of which file."""
 
     path: str
@@ -33,7 +33,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DependencyText:
     """What somebody wrote after 'after:', and on which line."""
 
     text: str
@@ -41,7 +41,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SpecItem:
     """A task as a spec has it. `key` identifies it within its change; `line` is where its box is.
 
     `parent` is the key of the item it is nested in. `wanted` is what it comes after in words, `after` that as
@@ -55,7 +55,7 @@ class Item:
     intent: str = ""
     number: str = ""
     parent: str | None = None
-    wanted: tuple[Wanted, ...] = ()
+    wanted: tuple[DependencyText, ...] = ()
     after: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     read_scope: tuple[str, ...] = ()
@@ -66,12 +66,14 @@ class Item:
     references: tuple[str, ...] = ()
 
 
-def normal(title: str) -> str:
+def normalize_title(title: str) -> str:
     """A title as it is compared: small letters, without marks, spaces and end signs that vary."""
     return " ".join(re.sub(r"[`*_]", "", title).casefold().split()).rstrip(" .:;!")
 
 
-def in_order_of(items: Sequence[Item], path: str) -> tuple[tuple[Item, ...], list[Fault]]:
+def resolve_dependencies(
+    items: Sequence[SpecItem], path: str
+) -> tuple[tuple[SpecItem, ...], list[SpecFault]]:
     """Items with their `after` filled in.
 
     Args:
@@ -79,7 +81,7 @@ def in_order_of(items: Sequence[Item], path: str) -> tuple[tuple[Item, ...], lis
         path: what to call their file in a fault.
     """
     names = _Names(items)
-    faults: list[Fault] = []
+    faults: list[SpecFault] = []
     own = {item.key: list(_named(item, names, path, faults)) for item in items}
     by_key = {item.key: item for item in items}
     for item in items:
@@ -91,18 +93,18 @@ def in_order_of(items: Sequence[Item], path: str) -> tuple[tuple[Item, ...], lis
         family = {item.key, *_above(item, by_key)}
         beside = [key for key in inherited if not family & {key, *_above(by_key[key], by_key)}]
         after = tuple(key for key in dict.fromkeys([*own[item.key], *beside]) if key != item.key)
-        if len(after) > MOST_DEPENDENCIES:
-            words = f"comes after {len(after):,} others; at most {MOST_DEPENDENCIES} are kept"
-            faults.append(Fault(path, item.line, words))
+        if len(after) > MAX_DEPENDENCIES:
+            words = f"comes after {len(after):,} others; at most {MAX_DEPENDENCIES} are kept"
+            faults.append(SpecFault(path, item.line, words))
         found.append(replace(item, after=after))
     cycle = find_cycle({item.key: item.after for item in found})
     if cycle:
         titles = " → ".join(shown(by_key[key].title) for key in cycle)
-        faults.append(Fault(path, by_key[cycle[0]].line, f"wait for each other: {titles}"))
+        faults.append(SpecFault(path, by_key[cycle[0]].line, f"wait for each other: {titles}"))
     return tuple(found), faults
 
 
-def _above(item: Item, by_key: dict[str, Item]) -> list[str]:
+def _above(item: SpecItem, by_key: dict[str, SpecItem]) -> list[str]:
     found = []
     while item.parent is not None:
         item = by_key[item.parent]
@@ -110,30 +112,30 @@ def _above(item: Item, by_key: dict[str, Item]) -> list[str]:
     return found
 
 
-def _named(item: Item, names: _Names, path: str, faults: list[Fault]) -> Iterator[str]:
+def _named(item: SpecItem, names: _Names, path: str, faults: list[SpecFault]) -> Iterator[str]:
     for wanted in item.wanted:
         for part in names.parts(wanted.text):
             keys = names.find(part)
             if len(keys) == 1 and keys[0] != item.key:
                 yield keys[0]
             elif len(keys) == 1:
-                faults.append(Fault(path, wanted.line, "comes after itself"))
+                faults.append(SpecFault(path, wanted.line, "comes after itself"))
             else:
                 words = (
                     f"may be any of {len(keys)} tasks: name its key" if keys else "is no task of this file"
                 )
-                faults.append(Fault(path, wanted.line, f"{shown(part)} {words}"))
+                faults.append(SpecFault(path, wanted.line, f"{shown(part)} {words}"))
 
 
 class _Names:
     """Items by whatever they may be called."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[SpecItem]) -> None:
         self._keys = {item.key for item in items}
         self._titles: dict[str, list[str]] = {}
         self._numbers: dict[str, list[str]] = {}
         for item in items:
-            self._titles.setdefault(normal(item.title), []).append(item.key)
+            self._titles.setdefault(normalize_title(item.title), []).append(item.key)
             if item.number:
                 self._numbers.setdefault(item.number, []).append(item.key)
         self._places = [] if self._numbers else [item.key for item in items]
@@ -156,4 +158,4 @@ class _Names:
             return self._numbers[number]
         if number.isascii() and number.isdigit() and 0 < int(number[:9]) <= len(self._places):
             return [self._places[int(number[:9]) - 1]]
-        return self._titles.get(normal(plain), [])
+        return self._titles.get(normalize_title(plain), [])

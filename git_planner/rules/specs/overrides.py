@@ -14,8 +14,8 @@ from git_planner.errors import PlannerError
 from git_planner.rules.documents.messages import control, pointer, shown
 from git_planner.rules.documents.placeholders import placeholder
 from git_planner.rules.policy.command_line import argument_vector
-from git_planner.rules.specs.items import Item, normal
-from git_planner.rules.specs.parse_items import TITLE, unsafe_path
+from git_planner.rules.specs.items import SpecItem, normalize_title
+from git_planner.rules.specs.parse_items import MAX_TITLE, is_unsafe_path
 from git_planner.rules.tasks.task import task_id_for, task_number
 
 _GROUPS = ("by_task_id", "by_title", "by_key")
@@ -23,7 +23,7 @@ _MOST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Override:
+class TaskOverride:
     """What is said about one task; None where nothing is."""
 
     verify: tuple[tuple[str, ...], ...] | None = None
@@ -43,15 +43,15 @@ class Overrides:
     """The file's content: titles are kept in the form in which they are compared."""
 
     default_verify: tuple[tuple[str, ...], ...] = ()
-    by_task_id: Mapping[str, Override] | None = None
-    by_title: Mapping[str, Override] | None = None
-    by_key: Mapping[str, Override] | None = None
+    by_task_id: Mapping[str, TaskOverride] | None = None
+    by_title: Mapping[str, TaskOverride] | None = None
+    by_key: Mapping[str, TaskOverride] | None = None
 
-    def applied(self, item: Item, task_id: str) -> Item:
+    def applied(self, item: SpecItem, task_id: str) -> SpecItem:
         """An item with what is said about it, by its number in the plan, its title and its key."""
         said = (
             (self.by_task_id or {}).get(task_id),
-            (self.by_title or {}).get(normal(item.title)),
+            (self.by_title or {}).get(normalize_title(item.title)),
             (self.by_key or {}).get(item.key),
         )
         fields: dict[str, Any] = {}
@@ -59,7 +59,7 @@ class Overrides:
             fields |= each.fields() if each else {}
         return replace(item, **fields) if fields else item
 
-    def unused(self, items: Mapping[str, Item]) -> list[str]:
+    def unused(self, items: Mapping[str, SpecItem]) -> list[str]:
         """What the file says about tasks that are not there, as 'by_title: …'.
 
         Args:
@@ -67,7 +67,7 @@ class Overrides:
         """
         known = {
             "by_task_id": set(items),
-            "by_title": {normal(item.title) for item in items.values()},
+            "by_title": {normalize_title(item.title) for item in items.values()},
             "by_key": {item.key for item in items.values()},
         }
         return [
@@ -101,7 +101,7 @@ def overrides_from(document: Any, where: str) -> Overrides:
 def _read(document: Mapping[str, Any], faults: list[str]) -> Overrides:
     known = (*_GROUPS, "default_verify")
     faults += [f"{pointer([key])}: is not known here" for key in document if key not in known]
-    groups: dict[str, dict[str, Override]] = {}
+    groups: dict[str, dict[str, TaskOverride]] = {}
     for group in _GROUPS:
         entries = document.get(group, {})
         if not isinstance(entries, dict):
@@ -117,7 +117,7 @@ def _read(document: Mapping[str, Any], faults: list[str]) -> Overrides:
 
 def _name(group: str, name: str, faults: list[str]) -> str:
     if group == "by_title":
-        return normal(name)
+        return normalize_title(name)
     if group == "by_key":
         return name
     try:
@@ -127,10 +127,10 @@ def _name(group: str, name: str, faults: list[str]) -> str:
         return name
 
 
-def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> Override:
+def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> TaskOverride:
     if not isinstance(entry, dict):
         faults.append(f"{pointer(at)}: must be an object")
-        return Override()
+        return TaskOverride()
     fields: dict[str, Any] = {}
     for key, value in entry.items():
         here = (*at, key)
@@ -142,12 +142,12 @@ def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> Override:
             case "done_criteria":
                 fields["acceptance"] = tuple(_texts(value, here, faults))
             case "title":
-                fields["title"] = "".join(_texts([value], here, faults, most=TITLE))
+                fields["title"] = "".join(_texts([value], here, faults, most=MAX_TITLE))
             case "description":
                 fields["intent"] = "".join(_texts([value], here, faults, most=4000))
             case _:
                 faults.append(f"{pointer(here)}: is not known here")
-    return Override(**fields)
+    return TaskOverride(**fields)
 
 
 def _commands(value: Any, at: tuple[str, ...], faults: list[str]) -> Iterator[tuple[str, ...]]:
@@ -174,7 +174,7 @@ def _texts(
             faults.append(f"{pointer(at)}: is still a placeholder: {shown(text)}")
         elif sign := control(text):
             faults.append(f"{pointer(at)}: {sign}")
-        elif paths and unsafe_path(text):
+        elif paths and is_unsafe_path(text):
             faults.append(f"{pointer(at)}: {shown(text)} is no path within the repository")
         else:
             yield text.strip()

@@ -18,10 +18,16 @@ from git_planner.rules.documents.markdown import Block, Outline
 from git_planner.rules.documents.messages import control, shown
 from git_planner.rules.documents.placeholders import placeholder
 from git_planner.rules.policy import command_line
-from git_planner.rules.specs.items import Fault, Item, Wanted, in_order_of, normal
+from git_planner.rules.specs.items import (
+    DependencyText,
+    SpecFault,
+    SpecItem,
+    normalize_title,
+    resolve_dependencies,
+)
 
-TITLE, INTENT, LINE = 200, 4000, 2000
-MOST, MOST_PATHS = 50, 200
+MAX_TITLE, MAX_INTENT, MAX_LINE = 200, 4000, 2000
+MAX_LINES, MAX_PATHS = 50, 200
 _LABELS = {
     **dict.fromkeys(("files", "file", "scope", "writes", "write scope"), "write_scope"),
     **dict.fromkeys(("reads", "read scope"), "read_scope"),
@@ -64,7 +70,7 @@ class _Reader:
 
     path: str
     drafts: list[_Draft] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[SpecFault] = field(default_factory=list)
 
     def bounded(self, text: str, most: int, line: int) -> str:
         """A text that is short enough to be looked at closely; what is cut off is a fault."""
@@ -74,15 +80,15 @@ class _Reader:
 
     def add(self, place: int, name: str, text: str, line: int) -> None:
         """Keep a text for a field of a draft."""
-        short = self.bounded(text.strip(), INTENT if name == "intent" else LINE, line)
+        short = self.bounded(text.strip(), MAX_INTENT if name == "intent" else MAX_LINE, line)
         if short:
             self.drafts[place].texts.setdefault(name, []).append((short, line))
 
     def fault(self, line: int, words: str) -> None:
-        self.faults.append(Fault(self.path, line, words))
+        self.faults.append(SpecFault(self.path, line, words))
 
 
-def read_items(read: Outline, path: str) -> tuple[tuple[Item, ...], tuple[Fault, ...]]:
+def parse_items(read: Outline, path: str) -> tuple[tuple[SpecItem, ...], tuple[SpecFault, ...]]:
     """The tasks of a file, in its order, and what is wrong with it.
 
     Args:
@@ -101,7 +107,7 @@ def read_items(read: Outline, path: str) -> tuple[tuple[Item, ...], tuple[Fault,
     keys = _keys(reader)
     items = tuple(_item(reader, draft, key, keys) for draft, key in zip(reader.drafts, keys, strict=True))
     if len(set(keys)) == len(keys):
-        items, wrong = in_order_of(items, path)
+        items, wrong = resolve_dependencies(items, path)
         reader.faults += wrong
     return items, tuple(sorted(reader.faults, key=lambda fault: fault.line))
 
@@ -123,7 +129,7 @@ def _walk(reader: _Reader, blocks: Iterable[Block], parent: int | None, number: 
 
 
 def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> None:
-    text = reader.bounded(block.text, INTENT, block.line)
+    text = reader.bounded(block.text, MAX_INTENT, block.line)
     first, _, rest = text.partition("\n")
     # A key that ends the first of several lines ends the title there; else they are one sentence.
     title, rest = (first, rest) if _KEY_AT_END.search(first) else (" ".join(text.split()), "")
@@ -176,7 +182,7 @@ def _keys(reader: _Reader) -> list[str]:
         if len({*written, *([draft.key] if draft.key is not None else [])}) > 1:
             reader.fault(draft.line, "has two keys")
         draft.key = explicit
-        own = explicit or derived_key(draft.title, keys[draft.parent] if draft.parent is not None else "")
+        own = explicit or derive_key(draft.title, keys[draft.parent] if draft.parent is not None else "")
         keys.append(own)
         before = first.setdefault(own, draft.line)
         if before != draft.line:
@@ -186,21 +192,21 @@ def _keys(reader: _Reader) -> list[str]:
     return keys
 
 
-def derived_key(title: str, parent: str = "") -> str:
+def derive_key(title: str, parent: str = "") -> str:
     """The key of a task that was given none: its title in small letters, without marks and spaces that vary.
 
     Args:
         title: as it is written.
         parent: the key of the task it is nested in, so that two of them may have a task 'tests'.
     """
-    plain = normal(title)
+    plain = normalize_title(title)
     mark = canonical_json.digest([parent, plain])[:8]
     return f"{refnames.slug(plain, 'task')[:31].rstrip('-')}-{mark}"
 
 
-def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> Item:
+def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> SpecItem:
     title, intent = _title(reader, draft)
-    return Item(
+    return SpecItem(
         key=key,
         title=title,
         line=draft.line,
@@ -208,7 +214,7 @@ def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> Item
         intent=intent,
         number=draft.number,
         parent=keys[draft.parent] if draft.parent is not None else None,
-        wanted=tuple(Wanted(text, line) for text, line in draft.texts.get("after", ())),
+        wanted=tuple(DependencyText(text, line) for text, line in draft.texts.get("after", ())),
         actions=tuple(_lines(reader, draft, "actions")),
         read_scope=tuple(_paths(reader, draft, "read_scope")),
         write_scope=tuple(_paths(reader, draft, "write_scope")),
@@ -226,12 +232,14 @@ def _title(reader: _Reader, draft: _Draft) -> tuple[str, str]:
         reader.fault(draft.line, "has no title")
     for text, line in ((title, draft.line), *draft.texts.get("intent", ())):
         _plain(reader, text, line)
-    if len(title) > TITLE:
+    if len(title) > MAX_TITLE:
         paragraphs.insert(0, title)
-        title = title[: TITLE - 1].rstrip() + "…"
+        title = title[: MAX_TITLE - 1].rstrip() + "…"
     intent = "\n\n".join(paragraphs)
-    if len(intent) > INTENT:
-        reader.fault(draft.line, f"has {len(intent):,} characters of text below; at most {INTENT:,} are kept")
+    if len(intent) > MAX_INTENT:
+        reader.fault(
+            draft.line, f"has {len(intent):,} characters of text below; at most {MAX_INTENT:,} are kept"
+        )
     return title, intent
 
 
@@ -246,8 +254,8 @@ def _plain(reader: _Reader, text: str, line: int) -> None:
 
 def _lines(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
     found = draft.texts.get(name, ())
-    if len(found) > MOST:
-        reader.fault(draft.line, f"has {len(found):,} lines of one kind below; at most {MOST} are kept")
+    if len(found) > MAX_LINES:
+        reader.fault(draft.line, f"has {len(found):,} lines of one kind below; at most {MAX_LINES} are kept")
     for text, line in found:
         _plain(reader, text, line)
         yield " ".join(text.split())
@@ -261,16 +269,16 @@ def _paths(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
             path = path + "**" if path.endswith("/") else path
             if placeholder(written):
                 reader.fault(line, f"is still a placeholder: {shown(written)}")
-            elif unsafe_path(path):
+            elif is_unsafe_path(path):
                 reader.fault(line, f"{shown(written)} is no path within the repository")
             elif path:
                 found[path] = None
-    if len(found) > MOST_PATHS:
-        reader.fault(draft.line, f"has {len(found):,} paths in a scope; at most {MOST_PATHS} are kept")
+    if len(found) > MAX_PATHS:
+        reader.fault(draft.line, f"has {len(found):,} paths in a scope; at most {MAX_PATHS} are kept")
     yield from found
 
 
-def unsafe_path(path: str) -> bool:
+def is_unsafe_path(path: str) -> bool:
     """Whether a path or pattern leaves the repository, or could be taken for something else."""
     return _UNSAFE_PATH.match(path) is not None or len(path) > 1024
 
@@ -292,6 +300,6 @@ def _commands(reader: _Reader, draft: _Draft) -> Iterator[tuple[str, ...]]:
                 found[command_line.command(written, "verify")] = None
             except PlannerError as error:
                 reader.fault(line, error.message)
-    if len(found) > MOST:
-        reader.fault(draft.line, f"has {len(found):,} verify commands; at most {MOST} are kept")
+    if len(found) > MAX_LINES:
+        reader.fault(draft.line, f"has {len(found):,} verify commands; at most {MAX_LINES} are kept")
     yield from found

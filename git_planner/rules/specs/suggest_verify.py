@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 
-MOST = 3
+MAX_COMMANDS = 3
 Command = tuple[str, ...]
 # What is read; of all else the name is enough. 'Makefile' in the order in which make looks for it.
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
-READ = ("pyproject.toml", "setup.cfg", "tox.ini", "package.json", *MAKEFILES)
+FILES_READ = ("pyproject.toml", "setup.cfg", "tox.ini", "package.json", *MAKEFILES)
 _PYTHON = {"pyproject.toml", "setup.py", "setup.cfg"}
 _PYTEST = {"pytest.ini", ".pytest.ini", "conftest.py", "pytest.toml", ".pytest.toml"}
 _MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
@@ -26,7 +26,7 @@ _TARGET = re.compile(r"^(?:check|test)[ \t]*:(?!=)", re.MULTILINE)
 _NO_TESTS = "no test specified"
 
 
-def suggest(names: Collection[str], texts: Mapping[str, str]) -> tuple[Command, ...]:
+def suggest_verify(names: Collection[str], texts: Mapping[str, str]) -> tuple[Command, ...]:
     """Commands that judge a whole repository.
 
     Args:
@@ -35,7 +35,7 @@ def suggest(names: Collection[str], texts: Mapping[str, str]) -> tuple[Command, 
         texts: the content of those files of READ that are there.
     """
     found = [command for rule in _RULES for command in rule(names, texts)]
-    return tuple(dict.fromkeys(found))[:MOST]
+    return tuple(dict.fromkeys(found))[:MAX_COMMANDS]
 
 
 def _python(names: Collection[str], texts: Mapping[str, str]) -> Iterator[Command]:

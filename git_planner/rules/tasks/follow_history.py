@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.rules.tasks.task import Task, task_number
-from git_planner.rules.tasks.transitions import moved
+from git_planner.rules.tasks.transitions import move_task
 
 # No more of a task's commits are kept; its schema refuses more.
-MOST = 10_000
+MAX_COMMITS = 10_000
 # Compiled when they are needed: hooks load this at every commit that names a task.
 _SUBJECT = r"(?:(?:fixup|squash|amend)! )*(task[_-][0-9]+)\s*:"
 _TASK = r"task[_-][0-9]+"
@@ -30,7 +30,7 @@ _TRAILER = r"(?i)planner-task:(.*)"
 _WORKED: frozenset[str] = frozenset(("agent_done", "review_ready", "done"))
 
 
-class Commit(NamedTuple):
+class HistoryCommit(NamedTuple):
     """A commit as far as it matters here: the numbers of the tasks it names, the plan it says they are of
     (None: it says nothing), and the commits it says it reverts.
     """
@@ -43,7 +43,7 @@ class Commit(NamedTuple):
     reverts: tuple[str, ...] = ()
 
 
-class Branch(NamedTuple):
+class HistoryBranch(NamedTuple):
     """A branch: its full ref and tip. `plan` and `base` are those of the iteration it is, if it is one.
 
     `trunk`: it is the base branch, where work ends. `remote`: another repository's, as it was last seen.
@@ -66,8 +66,8 @@ class History(NamedTuple):
     such as of what was made in another clone; they count as standing.
     """
 
-    work: Mapping[int, tuple[Commit, ...]]
-    commits: Mapping[str, Commit]
+    work: Mapping[int, tuple[HistoryCommit, ...]]
+    commits: Mapping[str, HistoryCommit]
     undone: Mapping[str, str] = MappingProxyType({})
     landed: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
@@ -77,7 +77,7 @@ class History(NamedTuple):
         return oid not in self.undone if oid in self.commits else oid not in self.lost
 
 
-def named(subject: str, trailers: Iterable[str] = ()) -> tuple[str, ...]:
+def named_tasks(subject: str, trailers: Iterable[str] = ()) -> tuple[str, ...]:
     """The tasks that a message names, as they are spelled, each once.
 
     Args:
@@ -93,7 +93,7 @@ def named(subject: str, trailers: Iterable[str] = ()) -> tuple[str, ...]:
 
 def read_commit(
     oid: str, tree: str, parents: str, *, subject: str, tasks: str, plan: str, body: str
-) -> Commit:
+) -> HistoryCommit:
     """A commit from what git tells of it.
 
     Args:
@@ -103,14 +103,14 @@ def read_commit(
         tasks, plan: the values of its `Planner-Task` and `Planner-Plan` trailers, one a line.
         body: what follows the subject.
     """
-    words = named(subject, tasks.splitlines())
+    words = named_tasks(subject, tasks.splitlines())
     if subject == _SQUASHED:
         lines = [line.strip() for line in re.findall(_INDENTED, body)]
         trailers = [found[1] for line in lines if (found := re.match(_TRAILER, line))]
-        words = tuple(dict.fromkeys(word for line in lines for word in named(line, trailers)))
+        words = tuple(dict.fromkeys(word for line in lines for word in named_tasks(line, trailers)))
     plans = plan.split()
     reverts = re.findall(_REVERTS, body) if "This reverts" in body else ()
-    return Commit(
+    return HistoryCommit(
         oid,
         tree,
         tuple(parents.split()),
@@ -129,9 +129,9 @@ def _numbers(words: Iterable[str]) -> Iterator[int]:
             continue
 
 
-def history(
-    commits: Sequence[Commit],
-    branches: Sequence[Branch],
+def build_history(
+    commits: Sequence[HistoryCommit],
+    branches: Sequence[HistoryBranch],
     plan: str,
     current: str,
     lost: Iterable[str] = (),
@@ -151,7 +151,7 @@ def history(
     trunk = sum(1 << place for place, each in enumerate(branches) if each.trunk)
     local = sum(1 << place for place, each in enumerate(branches) if not each.remote)
     known = {each.oid: each for each in commits if reached[each.oid]}
-    undone, local_work, remote_work = {}, dict[int, list[Commit]](), dict[int, list[Commit]]()
+    undone, local_work, remote_work = {}, dict[int, list[HistoryCommit]](), dict[int, list[HistoryCommit]]()
     for each in known.values():
         bits = reached[each.oid]
         # Where it has reached the base branch, the base branch says whether it stands.
@@ -173,7 +173,7 @@ def history(
     )
 
 
-def advanced(task: Task, seen: History) -> tuple[Task, str | None]:
+def advance_task(task: Task, seen: History) -> tuple[Task, str | None]:
     """What a task becomes by the history; asked again, it stays.
 
     Returns:
@@ -184,16 +184,16 @@ def advanced(task: Task, seen: History) -> tuple[Task, str | None]:
     kept = tuple(oid for oid in task.commits if seen.stands(oid))
     new = tuple(each.oid for each in seen.work.get(task.number, ()) if each.oid not in task.commits)
     gone = tuple(oid for oid in task.commits if oid not in kept)
-    after = task._replace(commits=(*kept, *new)[:MOST])
+    after = task._replace(commits=(*kept, *new)[:MAX_COMMITS])
     told = []
     if new:
         told.append(f"{_shown(new)} {'works' if len(new) == 1 else 'work'} on it")
     told += [_why_gone(oid, seen) for oid in gone]
     if task.status in ("todo", "in_progress", "blocked"):
         if new:
-            after = moved(after, "agent_done")
+            after = move_task(after, "agent_done")
     elif task.status in _WORKED and gone and not new and _all_undone(gone, kept, seen):
-        after = moved(after, "todo", reason="; ".join(told)[:2000])
+        after = move_task(after, "todo", reason="; ".join(told)[:2000])
     after, judged = _by_evidence(after, seen)
     told += [judged] if judged else []
     return after, ("; ".join(told) or None) if after != task else None
@@ -211,7 +211,7 @@ def _by_evidence(task: Task, seen: History) -> tuple[Task, str | None]:
     """A done task needs evidence for what stands now, and one whose evidence fits again is done again."""
     if task.status not in ("agent_done", "done") or not task.commits:
         return task, None
-    fits = proven_by(task, seen)
+    fits = find_proof(task, seen)
     if task.status == "done" and fits is None:
         last = next((each for each in reversed(task.evidence) if each.attempt == task.attempt), None)
         commit = last.commit if last else None
@@ -220,17 +220,17 @@ def _by_evidence(task: Task, seen: History) -> tuple[Task, str | None]:
             if commit
             else "nothing shows that what is there now is done"
         )
-        return moved(task, "agent_done", reason=reason), reason
+        return move_task(task, "agent_done", reason=reason), reason
     if task.status == "agent_done" and fits is not None and task.proven:
-        return moved(task, "done"), f"its tree is the one that was verified at {fits[:12]}"
+        return move_task(task, "done"), f"its tree is the one that was verified at {fits[:12]}"
     return task, None
 
 
-def proven_by(task: Task, seen: History) -> str | None:
+def find_proof(task: Task, seen: History) -> str | None:
     """What shows that a task is done as it stands: the verified commit or 'manual'; None: nothing does."""
     if not task.proven:
         return None
-    tips = last_of(task, seen)
+    tips = task_tips(task, seen)
     trees = {seen.commits[oid].tree for oid in tips if oid in seen.commits}
     for each in reversed(task.evidence):
         if each.attempt != task.attempt or not each.ok:
@@ -243,7 +243,7 @@ def proven_by(task: Task, seen: History) -> str | None:
     return None
 
 
-def last_of(task: Task, seen: History) -> tuple[str, ...]:
+def task_tips(task: Task, seen: History) -> tuple[str, ...]:
     """Those of a task's standing commits that none of its others builds on, in their order."""
     own = [oid for oid in task.commits if seen.stands(oid)]
     below: set[str] = set()
@@ -253,7 +253,7 @@ def last_of(task: Task, seen: History) -> tuple[str, ...]:
     return tuple(oid for oid in own if oid not in below)
 
 
-def _ancestors(oid: str, commits: Mapping[str, Commit]) -> set[str]:
+def _ancestors(oid: str, commits: Mapping[str, HistoryCommit]) -> set[str]:
     found: set[str] = set()
     left = list(commits[oid].parents) if oid in commits else []
     while left:
@@ -264,7 +264,7 @@ def _ancestors(oid: str, commits: Mapping[str, Commit]) -> set[str]:
     return found
 
 
-def _reached(commits: Sequence[Commit], tips: Sequence[str | None]) -> dict[str, int]:
+def _reached(commits: Sequence[HistoryCommit], tips: Sequence[str | None]) -> dict[str, int]:
     """For each commit, one bit for each of the tips that reaches it."""
     found = {each.oid: 0 for each in commits}
     for place, tip in enumerate(tips):
@@ -278,7 +278,7 @@ def _reached(commits: Sequence[Commit], tips: Sequence[str | None]) -> dict[str,
     return found
 
 
-def _dead(commits: Sequence[Commit], reached: Mapping[str, int]) -> dict[str, tuple[int, str]]:
+def _dead(commits: Sequence[HistoryCommit], reached: Mapping[str, int]) -> dict[str, tuple[int, str]]:
     """For each reverted commit, a bit for each branch on which a standing revert of it is, and the latest."""
     found: dict[str, tuple[int, str]] = {}
     passed: set[str] = set()
@@ -294,8 +294,8 @@ def _dead(commits: Sequence[Commit], reached: Mapping[str, int]) -> dict[str, tu
 
 
 def _plan_of(
-    commit: Commit,
-    branches: Sequence[Branch],
+    commit: HistoryCommit,
+    branches: Sequence[HistoryBranch],
     reached: Mapping[str, int],
     inherited: Mapping[str, int],
     current: str,

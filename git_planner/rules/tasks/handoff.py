@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from git_planner.rules.tasks.task import Task
 
 
-def begun(task: Task) -> str:
+def new_handoff(task: Task) -> str:
     """What a handoff begins with: what the task is."""
     lines = [f"# {task.id}: {task.title}", ""]
     if task.intent:
@@ -26,7 +26,7 @@ def begun(task: Task) -> str:
     return "\n".join(lines)
 
 
-def entry(kind: str, at: str, by: str, lines: Sequence[str]) -> str:
+def render_entry(kind: str, at: str, by: str, lines: Sequence[str]) -> str:
     """One entry.
 
     Args:
@@ -41,6 +41,6 @@ def entry(kind: str, at: str, by: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {kind}, {at}, {by}", "", *body, ""])
 
 
-def appended(text: str, added: str) -> str:
+def append_entry(text: str, added: str) -> str:
     """A handoff with one more entry."""
     return f"{text.rstrip()}\n\n{added.rstrip()}\n"

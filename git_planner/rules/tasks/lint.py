@@ -22,7 +22,7 @@ _LISTS = ("actions", "acceptance")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LintFault:
     """One thing that is wrong. `task` is the task's id, '' for the plan as a whole."""
 
     code: str
@@ -35,7 +35,7 @@ class Fault:
         return {"code": self.code, "severity": self.severity, "task": self.task, "message": self.words}
 
 
-def lint(tasks: Sequence[Mapping[str, Any]]) -> list[Fault]:
+def lint_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[LintFault]:
     """Judge the tasks of a plan.
 
     Args:
@@ -62,83 +62,83 @@ def lint(tasks: Sequence[Mapping[str, Any]]) -> list[Fault]:
 
     cycle = find_cycle(graph)
     if cycle:
-        found.append(Fault("cycle", "error", cycle[0], f"wait for each other: {' → '.join(cycle)}"))
+        found.append(LintFault("cycle", "error", cycle[0], f"wait for each other: {' → '.join(cycle)}"))
     return found
 
 
-def _repeated(tasks: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
+def _repeated(tasks: Sequence[Mapping[str, Any]]) -> Iterator[LintFault]:
     for key in ("id", "uid"):
         seen: set[str] = set()
         for task in tasks:
             name = str(task.get(key))
             if name in seen:
                 words = f"two tasks have the {key} '{name}'; 'git plan sync' gives one of them another number"
-                yield Fault(f"same-{key}", "error", str(task.get("id")), words)
+                yield LintFault(f"same-{key}", "error", str(task.get("id")), words)
             seen.add(name)
 
 
-def _dependencies(task: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Iterator[Fault]:
+def _dependencies(task: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Iterator[LintFault]:
     own = str(task.get("id"))
     for name in _strings(task, "dependencies"):
         other = known.get(name)
         if name == own:
-            yield Fault("self-dependency", "error", own, "depends on itself")
+            yield LintFault("self-dependency", "error", own, "depends on itself")
         elif other is None:
-            yield Fault(
+            yield LintFault(
                 "unknown-dependency", "error", own, f"depends on {shown(name)}, which is no task of it"
             )
         elif other.get("status") in ("cancelled", "deferred") and task.get("status") == "todo":
             words = f"waits for '{name}', which is {other['status']}"
-            yield Fault("waits-in-vain", "warning", own, words)
+            yield LintFault("dependency-never-done", "warning", own, words)
 
 
-def _commands(task: Mapping[str, Any]) -> Iterator[Fault]:
+def _commands(task: Mapping[str, Any]) -> Iterator[LintFault]:
     own, verify = str(task.get("id")), task.get("verify")
     if not isinstance(verify, list):
-        yield Fault("verify", "error", own, "its verify commands are no list")
+        yield LintFault("verify", "error", own, "its verify commands are no list")
         return
     if not verify and task.get("status") not in ("done", "deferred", "cancelled"):
-        yield Fault(
+        yield LintFault(
             "no-verify", "warning", own, "has no verify command, so only a person's word can close it"
         )
     for place, command in enumerate(verify, 1):
         if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-            yield Fault("verify", "error", own, f"verify command {place} is no list of texts")
+            yield LintFault("verify", "error", own, f"verify command {place} is no list of texts")
             continue
         found = placeholder(" ".join(command))
         if found:
-            yield Fault(
+            yield LintFault(
                 "placeholder", "error", own, f"verify command {place} is a placeholder: {shown(found)}"
             )
 
 
-def _scopes(task: Mapping[str, Any]) -> Iterator[Fault]:
+def _scopes(task: Mapping[str, Any]) -> Iterator[LintFault]:
     for key in ("read_scope", "write_scope"):
         for pattern in _strings(task, key):
             if not _SAFE_PATH.fullmatch(pattern):
                 words = f"its {key.replace('_', ' ')} leaves the repository: {shown(pattern)}"
-                yield Fault("scope", "error", str(task.get("id")), words)
+                yield LintFault("scope", "error", str(task.get("id")), words)
 
 
-def _texts(task: Mapping[str, Any]) -> Iterator[Fault]:
+def _texts(task: Mapping[str, Any]) -> Iterator[LintFault]:
     own = str(task.get("id"))
     for key in _TEXTS:
         found = placeholder(str(task.get(key) or ""))
         if found:
-            yield Fault("placeholder", "error", own, f"its {key} is a placeholder: {shown(found)}")
+            yield LintFault("placeholder", "error", own, f"its {key} is a placeholder: {shown(found)}")
     for key in _LISTS:
         for text in _strings(task, key):
             found = placeholder(text)
             if found:
-                yield Fault("placeholder", "error", own, f"its {key} hold a placeholder: {shown(found)}")
+                yield LintFault("placeholder", "error", own, f"its {key} hold a placeholder: {shown(found)}")
     if not str(task.get("title") or "").strip():
-        yield Fault("no-title", "error", own, "has no title")
+        yield LintFault("no-title", "error", own, "has no title")
 
 
-def _status(task: Mapping[str, Any]) -> Iterator[Fault]:
+def _status(task: Mapping[str, Any]) -> Iterator[LintFault]:
     if task.get("status") not in STATUSES:
         words = f"{shown(str(task.get('status')))} is no status of a task"
-        yield Fault("status", "error", str(task.get("id")), words)
+        yield LintFault("status", "error", str(task.get("id")), words)
 
 
 def _strings(task: Mapping[str, Any], key: str) -> list[str]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from git_planner.rules.policy.globs import overlapping
-from git_planner.rules.tasks.task import CLOSED, Status, Task, in_order
+from git_planner.rules.tasks.task import CLOSED, Task, TaskStatus, sort_tasks
 
 # Somebody is in the middle of these.
 _BUSY = frozenset(("in_progress", "needs_input"))
 
 
-class Standing(Protocol):
+class SchedulableTask(Protocol):
     """What of a task decides whether it may be begun; a Task or a Brief."""
 
     @property
@@ -27,7 +27,7 @@ class Standing(Protocol):
         ...
 
     @property
-    def status(self) -> Status:
+    def status(self) -> TaskStatus:
         """Where it stands."""
         ...
 
@@ -42,11 +42,11 @@ class Standing(Protocol):
         ...
 
 
-Each = TypeVar("Each", bound=Standing)
+TaskT = TypeVar("TaskT", bound=SchedulableTask)
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class ScopeClash:
     """Two pieces of work whose write scopes overlap, by their names, and the patterns that do."""
 
     one: str
@@ -55,7 +55,7 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ScopedWork:
     """A piece of work that writes: a task, an iteration, a variant. `kind` and `name` for people."""
 
     kind: str
@@ -68,7 +68,7 @@ class Work:
         return f"{self.kind} {self.name}"
 
 
-def ready(tasks: Sequence[Each], claimed: Collection[str] = ()) -> list[Each]:
+def ready_tasks(tasks: Sequence[TaskT], claimed: Collection[str] = ()) -> list[TaskT]:
     """The tasks that may be begun now, by number.
 
     A task is ready when it is todo, all that it depends on is done, nobody has claimed it, and its write
@@ -90,7 +90,9 @@ def ready(tasks: Sequence[Each], claimed: Collection[str] = ()) -> list[Each]:
     ]
 
 
-def why_not_ready(task: Standing, tasks: Sequence[Standing], claimed: Collection[str] = ()) -> list[str]:
+def reasons_not_ready(
+    task: SchedulableTask, tasks: Sequence[SchedulableTask], claimed: Collection[str] = ()
+) -> list[str]:
     """What keeps a task from being begun, one sentence each; none when it is ready."""
     known = {each.id: each for each in tasks}
     reasons = [] if task.status == "todo" else [f"it is {task.status}"]
@@ -110,9 +112,9 @@ def why_not_ready(task: Standing, tasks: Sequence[Standing], claimed: Collection
     return reasons
 
 
-def parallel(tasks: Sequence[Each], most: int) -> list[Each]:
+def pick_parallel(tasks: Sequence[TaskT], most: int) -> list[TaskT]:
     """The first of some ready tasks that can be worked on at the same time: their scopes do not overlap."""
-    chosen: list[Each] = []
+    chosen: list[TaskT] = []
     for task in tasks:
         if len(chosen) == most:
             break
@@ -121,38 +123,42 @@ def parallel(tasks: Sequence[Each], most: int) -> list[Each]:
     return chosen
 
 
-def clashes(works: Sequence[Work], most: int) -> list[Clash]:
+def find_clashes(works: Sequence[ScopedWork], most: int) -> list[ScopeClash]:
     """Pairs of pieces of work that write to the same place.
 
     Args:
         works: what is open.
         most: how many pairs are looked for.
     """
-    found: list[Clash] = []
+    found: list[ScopeClash] = []
     for one, other in _candidates(works):
         patterns = overlapping(one.writes, other.writes)
         if patterns:
-            found.append(Clash(one.shown, other.shown, patterns))
+            found.append(ScopeClash(one.shown, other.shown, patterns))
             if len(found) >= most:
                 break
     return found
 
 
-def task_clashes(tasks: Sequence[Task], most: int) -> list[Clash]:
+def find_task_clashes(tasks: Sequence[Task], most: int) -> list[ScopeClash]:
     """Open tasks of one plan that write to the same place, and of which neither waits for the other."""
     waits = {task.id: task.dependencies for task in tasks}
-    found: list[Clash] = []
-    works = [Work("task", task.id, task.write_scope) for task in in_order(tasks) if task.status not in CLOSED]
+    found: list[ScopeClash] = []
+    works = [
+        ScopedWork("task", task.id, task.write_scope)
+        for task in sort_tasks(tasks)
+        if task.status not in CLOSED
+    ]
     for one, other in _candidates(works):
         patterns = overlapping(one.writes, other.writes)
         if patterns and not (_after(one.name, other.name, waits) or _after(other.name, one.name, waits)):
-            found.append(Clash(one.shown, other.shown, patterns))
+            found.append(ScopeClash(one.shown, other.shown, patterns))
             if len(found) >= most:
                 break
     return found
 
 
-def _candidates(works: Sequence[Work]) -> Iterator[tuple[Work, Work]]:
+def _candidates(works: Sequence[ScopedWork]) -> Iterator[tuple[ScopedWork, ScopedWork]]:
     """Pairs that may overlap, each once: their patterns begin with the same folder, or with a wild one."""
     wild, by_head = set[int](), dict[str, set[int]]()
     writing = {place for place, work in enumerate(works) if work.writes}

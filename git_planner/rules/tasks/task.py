@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from git_planner.errors import PlannerError
 
-Status = Literal[
+TaskStatus = Literal[
     "todo",
     "in_progress",
     "blocked",
@@ -22,21 +22,21 @@ Status = Literal[
     "deferred",
     "cancelled",
 ]
-STATUSES: tuple[Status, ...] = get_args(Status)
+STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
 # Nothing more is to be done for these, now or ever.
-CLOSED: frozenset[Status] = frozenset(("done", "deferred", "cancelled"))
+CLOSED: frozenset[TaskStatus] = frozenset(("done", "deferred", "cancelled"))
 _ID = re.compile(r"task[_-]([0-9]{1,9})", re.IGNORECASE)
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
-class Spec(NamedTuple):
+class SpecOrigin(NamedTuple):
     """The item of a spec that a task came from: the change's name and the item's key in it."""
 
     change: str
     key: str
 
 
-class Reply(NamedTuple):
+class QuestionAnswer(NamedTuple):
     """The answer to a question."""
 
     at: str
@@ -44,7 +44,7 @@ class Reply(NamedTuple):
     text: str
 
 
-class Question(NamedTuple):
+class TaskQuestion(NamedTuple):
     """What an agent has to ask. `next` is what it would do; `answer` is None while the question is open."""
 
     at: str
@@ -52,10 +52,10 @@ class Question(NamedTuple):
     summary: str
     details: tuple[str, ...] = ()
     next: str | None = None
-    answer: Reply | None = None
+    answer: QuestionAnswer | None = None
 
 
-class Execution(NamedTuple):
+class VerifyRun(NamedTuple):
     """One verify command: its exit status (None: it did not end in time, or could not be started), how many
     seconds it took, and the SHA-256 of what it printed.
     """
@@ -66,7 +66,7 @@ class Execution(NamedTuple):
     output: str | None
 
 
-class Evidence(NamedTuple):
+class TaskEvidence(NamedTuple):
     """What shows that a task is done, or that it is not.
 
     `kind` 'verified' is from commands that were run on `commit`, 'manual' is somebody's word. It counts for
@@ -80,7 +80,7 @@ class Evidence(NamedTuple):
     commit: str | None
     tree: str | None
     ok: bool
-    runs: tuple[Execution, ...] = ()
+    runs: tuple[VerifyRun, ...] = ()
     note: str | None = None
 
 
@@ -95,10 +95,10 @@ class Task(NamedTuple):
     uid: str
     title: str
     intent: str = ""
-    status: Status = "todo"
+    status: TaskStatus = "todo"
     reason: str | None = None
     step: str | None = None
-    spec: Spec | None = None
+    spec: SpecOrigin | None = None
     actions: tuple[str, ...] = ()
     read_scope: tuple[str, ...] = ()
     write_scope: tuple[str, ...] = ()
@@ -113,9 +113,9 @@ class Task(NamedTuple):
     base: str | None = None
     branch: str | None = None
     handoff: str | None = None
-    inputs: tuple[Question, ...] = ()
+    inputs: tuple[TaskQuestion, ...] = ()
     commits: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[TaskEvidence, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -130,7 +130,7 @@ class Task(NamedTuple):
         return bool(own) and own[-1].ok
 
     @property
-    def open_question(self) -> Question | None:
+    def open_question(self) -> TaskQuestion | None:
         """The question that waits for an answer."""
         return next((each for each in reversed(self.inputs) if each.answer is None), None)
 
@@ -159,7 +159,7 @@ def task_from(document: Mapping[str, Any]) -> Task:
     if fields["verify"]:
         fields["verify"] = tuple(tuple(each) for each in fields["verify"])
     if fields["spec"]:
-        fields["spec"] = Spec(**fields["spec"])
+        fields["spec"] = SpecOrigin(**fields["spec"])
     if fields["inputs"]:
         fields["inputs"] = tuple(_question(each) for each in fields["inputs"])
     if fields["evidence"]:
@@ -167,11 +167,11 @@ def task_from(document: Mapping[str, Any]) -> Task:
     return Task(**fields)
 
 
-class Brief(NamedTuple):
+class TaskSummary(NamedTuple):
     """A task in short: what lists and the choice of the next task need, of thousands of tasks at once."""
 
     id: str
-    status: Status
+    status: TaskStatus
     title: str
     dependencies: Sequence[str]
     write_scope: Sequence[str]
@@ -183,12 +183,12 @@ class Brief(NamedTuple):
         return int(self.id[5:])
 
 
-def brief(document: Mapping[str, Any]) -> Brief:
+def summarize_task(document: Mapping[str, Any]) -> TaskSummary:
     """A task in short, from its document."""
-    return Brief(*(document[name] for name in Brief._fields))
+    return TaskSummary(*(document[name] for name in TaskSummary._fields))
 
 
-def derived_uid(*parts: str) -> str:
+def derive_uid(*parts: str) -> str:
     """An identity that two clones make alike from the same source: 16 letters and digits.
 
     Args:
@@ -201,24 +201,28 @@ def derived_uid(*parts: str) -> str:
     return "".join(_DIGITS[(bits >> 5 * place) & 31] for place in range(16))
 
 
-def noted(task: Task, *notes: str) -> Task:
+def add_notes(task: Task, *notes: str) -> Task:
     """The task with further notes; one that it has already is not added again at once."""
     fresh = [note for note in notes if note and note not in task.notes[-1:]]
     return task._replace(notes=(*task.notes, *fresh))
 
 
-def in_order(tasks: Sequence[Task]) -> list[Task]:
+def sort_tasks(tasks: Sequence[Task]) -> list[Task]:
     """Tasks by number: task_101 comes before task_1000."""
     return sorted(tasks, key=lambda task: task.number)
 
 
-def _question(document: Mapping[str, Any]) -> Question:
+def _question(document: Mapping[str, Any]) -> TaskQuestion:
     answer = document["answer"]
-    fields = {**document, "details": tuple(document["details"]), "answer": answer and Reply(**answer)}
-    return Question(**fields)
+    fields = {
+        **document,
+        "details": tuple(document["details"]),
+        "answer": answer and QuestionAnswer(**answer),
+    }
+    return TaskQuestion(**fields)
 
 
-def _question_document(question: Question) -> dict[str, Any]:
+def _question_document(question: TaskQuestion) -> dict[str, Any]:
     reply = question.answer
     return {
         "at": question.at,
@@ -230,12 +234,12 @@ def _question_document(question: Question) -> dict[str, Any]:
     }
 
 
-def _evidence(document: Mapping[str, Any]) -> Evidence:
-    runs = tuple(Execution(**{**each, "run": tuple(each["run"])}) for each in document["runs"])
-    return Evidence(**{**document, "runs": runs})
+def _evidence(document: Mapping[str, Any]) -> TaskEvidence:
+    runs = tuple(VerifyRun(**{**each, "run": tuple(each["run"])}) for each in document["runs"])
+    return TaskEvidence(**{**document, "runs": runs})
 
 
-def _evidence_document(evidence: Evidence) -> dict[str, Any]:
+def _evidence_document(evidence: TaskEvidence) -> dict[str, Any]:
     return {
         "kind": evidence.kind,
         "at": evidence.at,

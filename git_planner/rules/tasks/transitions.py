@@ -10,11 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.tasks.task import STATUSES, Evidence, Question, Reply, Status, Task
+from git_planner.rules.tasks.task import (
+    STATUSES,
+    QuestionAnswer,
+    Task,
+    TaskEvidence,
+    TaskQuestion,
+    TaskStatus,
+)
 
-_OUT: tuple[Status, ...] = ("blocked", "deferred", "cancelled")
+_OUT: tuple[TaskStatus, ...] = ("blocked", "deferred", "cancelled")
 # status -> what it may become. 'todo' is always by `put_back`, 'done' always with evidence.
-TRANSITIONS: Mapping[Status, tuple[Status, ...]] = {
+TRANSITIONS: Mapping[TaskStatus, tuple[TaskStatus, ...]] = {
     "todo": ("in_progress", "agent_done", "review_ready", "done", *_OUT),
     "in_progress": ("todo", "needs_input", "agent_done", "review_ready", "done", *_OUT),
     "blocked": ("todo", "agent_done", "review_ready", "done", "deferred", "cancelled"),
@@ -27,10 +34,10 @@ TRANSITIONS: Mapping[Status, tuple[Status, ...]] = {
     "cancelled": ("todo",),
 }
 # Who works on a task, if anybody, is known only while it is in one of these.
-_OWNED: frozenset[Status] = frozenset(("in_progress", "needs_input", "agent_done", "review_ready"))
+_OWNED: frozenset[TaskStatus] = frozenset(("in_progress", "needs_input", "agent_done", "review_ready"))
 
 
-def status_named(name: str) -> Status:
+def parse_status(name: str) -> TaskStatus:
     """A status by its name.
 
     Raises:
@@ -44,7 +51,7 @@ def status_named(name: str) -> Status:
     )
 
 
-def moved(task: Task, status: Status, *, reason: str | None = None) -> Task:
+def move_task(task: Task, status: TaskStatus, *, reason: str | None = None) -> Task:
     """A task in another status; in the same one only the reason may change.
 
     Args:
@@ -65,7 +72,7 @@ def moved(task: Task, status: Status, *, reason: str | None = None) -> Task:
             hint=f"it may become: {allowed}",
         )
     if status == "todo":
-        return put_back(task, reason)
+        return requeue_task(task, reason)
     if status == "done" and not task.proven:
         raise PlannerError(
             "E_EVIDENCE",
@@ -75,7 +82,7 @@ def moved(task: Task, status: Status, *, reason: str | None = None) -> Task:
     return task._replace(status=status, reason=reason, owner=task.owner if status in _OWNED else None)
 
 
-def put_back(task: Task, reason: str | None = None) -> Task:
+def requeue_task(task: Task, reason: str | None = None) -> Task:
     """A task back at the start of a new attempt: results and evidence of the earlier ones no longer count.
 
     Raises:
@@ -92,25 +99,25 @@ def put_back(task: Task, reason: str | None = None) -> Task:
     )
 
 
-def begun(task: Task, owner: str, *, run: str | None, base: str | None, branch: str | None) -> Task:
+def start_task(task: Task, owner: str, *, run: str | None, base: str | None, branch: str | None) -> Task:
     """A task that somebody has claimed.
 
     Raises:
         PlannerError: E_TRANSITION.
     """
-    return moved(task, "in_progress")._replace(owner=owner, run=run, base=base, branch=branch)
+    return move_task(task, "in_progress")._replace(owner=owner, run=run, base=base, branch=branch)
 
 
-def asked(task: Task, question: Question) -> Task:
+def ask_question(task: Task, question: TaskQuestion) -> Task:
     """A task whose agent needs an answer.
 
     Raises:
         PlannerError: E_TRANSITION.
     """
-    return moved(task, "needs_input", reason=question.summary)._replace(inputs=(*task.inputs, question))
+    return move_task(task, "needs_input", reason=question.summary)._replace(inputs=(*task.inputs, question))
 
 
-def answered(task: Task, reply: Reply) -> Task:
+def answer_question(task: Task, reply: QuestionAnswer) -> Task:
     """A task whose last open question has its answer. It goes on waiting until it is resumed.
 
     Raises:
@@ -127,7 +134,7 @@ def answered(task: Task, reply: Reply) -> Task:
     return task._replace(inputs=inputs)
 
 
-def with_evidence(task: Task, evidence: Evidence) -> Task:
+def add_evidence(task: Task, evidence: TaskEvidence) -> Task:
     """A task with further evidence of its present attempt; its status stays."""
     return task._replace(evidence=(*task.evidence, evidence._replace(attempt=task.attempt)))
 
@@ -137,7 +144,7 @@ _FOLLOWS = frozenset(("status", "reason", "owner", "attempt", "run", "branch", "
 _OID = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 
 
-def check_followed(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def check_followed_task(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     """Judge the document of a task that was moved by what git holds: only what may follow from that changed.
 
     What it was before has passed its schema, and loading what judges by schemas takes longer than a commit.

@@ -22,7 +22,7 @@ from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.tasks.edit import Wanted
-    from git_planner.rules.tasks.task import Status
+    from git_planner.rules.tasks.task import TaskStatus
 from git_planner.cli.git_plan.task import questions
 from git_planner.cli.git_plan.task.options import fields, open_plan, task_argument
 from git_planner.cli.git_plan.task.render import emit_task, lines, list_chosen, row, tell_task, with_status
@@ -54,9 +54,9 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
 @json_option
 def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
     """List the tasks of a plan by number."""
-    from git_planner.rules.tasks.transitions import status_named
+    from git_planner.rules.tasks.transitions import parse_status
 
-    wanted = {status_named(name) for name in statuses}
+    wanted = {parse_status(name) for name in statuses}
     list_chosen(open_repository(), plan, as_json, lambda _, tasks: with_status(tasks, wanted))
     return DONE
 
@@ -70,7 +70,7 @@ def ready(plan: str | None, as_json: bool) -> int:
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
-    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready(tasks, held(repo, name)))
+    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready_tasks(tasks, held(repo, name)))
     return DONE
 
 
@@ -115,10 +115,10 @@ def update(
     FIELD is one of owner, reason, read_scope, write_scope, acceptance, actions, verify, dependencies.
     """
     from git_planner.flows.tasks.edit import update_task
-    from git_planner.rules.tasks.transitions import status_named
+    from git_planner.rules.tasks.transitions import parse_status
 
     repo, name = open_plan(plan)
-    wanted = None if status is None else status_named(status)
+    wanted = None if status is None else parse_status(status)
     done = update_task(repo, name, task_id, _wanted(**asked), status=wanted, reason=reason)
     tell_task(name, done, as_json)
     return DONE
@@ -263,7 +263,7 @@ def cancel(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
     return _move(task_id, "cancelled", reason, plan, as_json)
 
 
-def _move(task_id: str, status: Status, reason: str | None, plan: str | None, as_json: bool) -> int:
+def _move(task_id: str, status: TaskStatus, reason: str | None, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.tasks.claims import release_task
 
     repo, name = open_plan(plan)

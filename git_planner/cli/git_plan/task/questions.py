@@ -35,10 +35,10 @@ def input_(
 ) -> int:
     """Ask a question: the task waits for an answer, and the question stands in its handoff."""
     from git_planner.flows.tasks.edit import ask
-    from git_planner.rules.tasks.task import Question
+    from git_planner.rules.tasks.task import TaskQuestion
 
     repo, name = open_plan(plan)
-    question = Question(repo.now(), by or repo.ident(), summary, tuple(details), next_)
+    question = TaskQuestion(repo.now(), by or repo.ident(), summary, tuple(details), next_)
     tell_task(name, ask(repo, name, task_id, question), as_json)
     return DONE
 
@@ -52,10 +52,10 @@ def input_(
 def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
     """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
     from git_planner.flows.tasks.edit import answer as run
-    from git_planner.rules.tasks.task import Reply
+    from git_planner.rules.tasks.task import QuestionAnswer
 
     repo, name = open_plan(plan)
-    tell_task(name, run(repo, name, task_id, Reply(repo.now(), by or repo.ident(), text)), as_json)
+    tell_task(name, run(repo, name, task_id, QuestionAnswer(repo.now(), by or repo.ident(), text)), as_json)
     return DONE
 
 

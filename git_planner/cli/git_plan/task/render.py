@@ -10,14 +10,14 @@ from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
     from git_planner.flows.tasks.claim_refs import Claim
-    from git_planner.rules.tasks.readiness import Each
-    from git_planner.rules.tasks.task import Brief, Status, Task
+    from git_planner.rules.tasks.readiness import TaskT
+    from git_planner.rules.tasks.task import Task, TaskStatus, TaskSummary
 
 # From a plan's name and its tasks to those that are shown.
 Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
 
 
-def with_status(tasks: Sequence[Each], wanted: set[Status]) -> list[Each]:
+def with_status(tasks: Sequence[TaskT], wanted: set[TaskStatus]) -> list[TaskT]:
     """Return the tasks that have one of the wanted statuses, or all where none is wanted."""
     return [each for each in tasks if not wanted or each.status in wanted]
 
@@ -52,7 +52,7 @@ def emit_task(plan: str, task: Task, **more: Any) -> None:
     emit({"schema": "git-planner/task-shown@1", "plan": plan, "task": task.document(), **more})
 
 
-def row(task: Task | Brief) -> str:
+def row(task: Task | TaskSummary) -> str:
     """Return the line that shows a task in a list."""
     after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
     owner = f" [{task.owner}]" if task.owner else ""

@@ -10,13 +10,13 @@ from git_planner.cli.options import candidates, json_option
 from git_planner.cli.output import emit, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.delegation.outcome import SAID, Said
+from git_planner.rules.delegation.outcome import RESULT_STATUSES, ResultStatus
 
 
 @click.command(short_help="Say how the work on a task ended.")
 @click.argument("task_id", metavar="TASK", shell_complete=candidates("tasks"))
 @click.option("--run", "run_id", required=True, metavar="RUN", help="The run, as in 'GIT_PLANNER_RUN'.")
-@click.option("--status", type=click.Choice(SAID), required=True, help="How it ended.")
+@click.option("--status", type=click.Choice(RESULT_STATUSES), required=True, help="How it ended.")
 @click.option("--summary", required=True, metavar="TEXT", help="What was done, or why not, in a line.")
 @click.option("--detail", "details", multiple=True, metavar="TEXT", help="More about it; may be repeated.")
 @click.option("--next", "next_", metavar="TEXT", help="What you would do next.")
@@ -26,7 +26,7 @@ def result(
     *,
     task_id: str,
     run_id: str,
-    status: Said,
+    status: ResultStatus,
     summary: str,
     details: Sequence[str],
     next_: str | None,
