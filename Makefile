@@ -1,14 +1,14 @@
-# What a person types here: make demo | test | test-real | bench | lint | docs | clean
-# Needs Python 3.11 or newer, git and make. Everything else goes into .venv/ (and .real/ for test-real).
+# Targets: make demo | test | test-real | bench | lint | docs | clean
+# Requires Python 3.11 or newer, git and make. Everything else is installed into .venv/ (and .real/ for test-real).
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# The first Python that is new enough and can make virtual environments; `make PYTHON=... test` overrules.
-PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	"$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
-	&& { echo "$$each"; break; }; done)
+# The first Python that is new enough and can create virtual environments; override it with `make PYTHON=... test`.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo "$$python"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 REAL := .real
@@ -30,8 +30,7 @@ $(BIN)/python:
 	  echo "hint: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp is a copy of the pyproject.toml that was installed: a mere change of date (a checkout) asks nothing of
-# the network.
+# The stamp is a copy of the installed pyproject.toml, so a changed timestamp alone (a checkout) does not reinstall.
 $(VENV)/installed-%.toml: pyproject.toml | $(BIN)/python
 	@if cmp -s pyproject.toml $@; then touch $@; else \
 	  echo "$(BIN)/pip install -e '.[$*]'" && \
@@ -62,7 +61,7 @@ format: $(VENV)/installed-lint.toml
 docs: $(VENV)/installed-test.toml
 	$(BIN)/python -m git_planner.cli.reference
 
-# The source distribution, as it is, through pip; its tests and benchmarks are what the real loop measures.
+# Download the source distribution with pip: it contains the tests and benchmarks that the real loop measures.
 $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml: | $(BIN)/python
 	@mkdir -p $(REAL)
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \

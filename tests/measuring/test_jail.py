@@ -224,7 +224,7 @@ def test_a_run_can_tell_the_next_one_nothing(lab: Lab) -> None:
     ] == []
 
 
-# A harness that keeps the candidate in a process of its own: docs/jail.md recommends this shape.
+# A harness that keeps the candidate in a process of its own: docs/sandbox.md recommends this shape.
 SEALED = """\
 import subprocess, sys
 nonce = sys.stdin.readline().strip()
@@ -257,7 +257,7 @@ def test_a_candidate_of_a_sealed_harness_cannot_speak_for_it(lab: Lab, spoof: st
 
 
 def test_a_candidate_in_the_harness_s_own_process_can_speak_for_it(lab: Lab) -> None:
-    """What no jail stops, said in docs/jail.md: without a process border the candidate is the harness."""
+    """What no jail stops, said in docs/sandbox.md: without a process border the candidate is the harness."""
     forge = "if 'bench' in sys.argv[0]:\n    print('CYCLES: 1', flush=True)\n    os._exit(0)\n"
     code = f"import os, sys\n{forge}VALUE = 100\n"
     assert judged(candidate(lab, code, POLICY)) == ("improved", None, 1.0)

@@ -11,7 +11,7 @@ from git_planner.cli.git_record.noise import evidence
 from git_planner.rules.stats.pairs import Pairs
 from git_planner.rules.stats.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
 
-PAGE = Path(__file__).parents[2] / "docs" / "numbers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
 
 
 @pytest.fixture(scope="module")

@@ -235,7 +235,7 @@ def _jail(patient: Patient) -> Iterator[Finding]:
         "no-jail",
         f"measured commands run without a jail: {found.why}",
         jail.PROGRAM,
-        "see docs/jail.md for what this machine has to allow" if found.installed else "install bubblewrap",
+        "see docs/sandbox.md for what this machine has to allow" if found.installed else "install bubblewrap",
     )
 
 
