@@ -109,12 +109,12 @@ def check_moves(planner: str, lines: bytes) -> None:
     """
     from pathlib import Path
 
-    from git_planner.flows.guard.compare_trees import Judge
-    from git_planner.flows.guard.ref_updates import Moves, parse_moves
+    from git_planner.flows.guard.compare_trees import GuardChecker
+    from git_planner.flows.guard.ref_updates import RefUpdateGuard, parse_ref_updates
     from git_planner.gitio.repository import open_repository
 
     folder = Path(planner, "guards")
-    Moves(Judge(open_repository()), folder).check(parse_moves(os.fsdecode(lines)))
+    RefUpdateGuard(GuardChecker(open_repository()), folder).check(parse_ref_updates(os.fsdecode(lines)))
 
 
 def _warn(error: PlannerError) -> int:

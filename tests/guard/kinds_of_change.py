@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from git_planner.flows.hooks import install
-from git_planner.rules.guard.coverage_matrix import KINDS
+from git_planner.rules.guard.coverage_matrix import CHANGE_KINDS
 from tests.hooks.hooked_repository import ITERATION
 from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
@@ -94,7 +94,7 @@ def template(root: Path) -> Lab:
         lab.commit("project", FILES)
         iteration(lab, 1, "main")
         start = lab.git("rev-parse", "HEAD")
-        for kind in KINDS:
+        for kind in CHANGE_KINDS:
             _evil(lab, kind.key, start)
         lab.git("checkout", "-q", "-f", "main")
         lab.git("branch", "harmless", start)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.plans.base_commit import find_base
 from tests.support.lab import Lab
 from tests.support.workshop import POLICY, workshop
@@ -26,7 +26,7 @@ def forged(lab: Lab, base: str, onto: str) -> str:
 
 def trusts(lab: Lab, commit: str) -> bool:
     """Whether the base branch vouches for a commit's guarded content."""
-    return Judge(lab.repo).trusted_by(commit)[0] is not None
+    return GuardChecker(lab.repo).find_anchor(commit)[0] is not None
 
 
 def renamed(lab: Lab, name: str) -> Lab:
@@ -45,8 +45,8 @@ def test_a_tag_called_like_the_base_is_none(lab: Lab) -> None:
     for tag in ("main", "master", "origin/main", "origin/HEAD"):
         lab.git("tag", tag, commit)
     assert not trusts(lab, commit)
-    assert Judge(lab.repo).base_tips() == [real]
-    assert Judge(lab.repo, "main").base_tips() == [real]
+    assert GuardChecker(lab.repo).base_tips() == [real]
+    assert GuardChecker(lab.repo, "main").base_tips() == [real]
     assert find_base(lab.repo, "default", None).oid == real
     ran = lab.run("git-planner", "check", "--range", f"{real}..{commit}", "--json")
     assert (ran.status, json.loads(ran.out)["ok"]) == (1, False)
@@ -95,7 +95,7 @@ def test_a_branch_of_a_usual_name_without_a_policy_has_no_say(lab: Lab) -> None:
 def test_what_a_remote_calls_its_head_has_to_agree(lab: Lab) -> None:
     other = renamed(lab, "develop").clone("clone")
     with other.entered():
-        assert Judge(other.repo).trunk is not None
+        assert GuardChecker(other.repo).base_branch is not None
         assert find_base(other.repo, "default", None).ref == "develop"
         commit = forged(other, "main", "develop")
         other.git("branch", "main", commit)
@@ -123,7 +123,7 @@ def test_main_may_say_that_another_branch_is_the_base(lab: Lab) -> None:
     workshop(lab)
     lab.commit("policy", {".git-planner.yml": POLICY.replace("base: main", "base: develop")})
     lab.git("branch", "develop")
-    found = Judge(lab.repo).trunk
+    found = GuardChecker(lab.repo).base_branch
     assert found == ("develop", [lab.git("rev-parse", "develop")])
 
 

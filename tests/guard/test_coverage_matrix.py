@@ -10,10 +10,17 @@ import pytest
 
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.check_range import check_range
-from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.measuring.candidate_tree import weigh
 from git_planner.flows.records import record
-from git_planner.rules.guard.coverage_matrix import KINDS, WAYS, Kind, Way, cell, table
+from git_planner.rules.guard.coverage_matrix import (
+    CHANGE_KINDS,
+    COMMIT_ROUTES,
+    ChangeKind,
+    CommitRoute,
+    coverage,
+    markdown_table,
+)
 from tests.guard import ways_to_commit
 from tests.guard.kinds_of_change import copy_of, template
 from tests.hooks.hooked_repository import ITERATION
@@ -35,14 +42,14 @@ def place(prepared: Lab, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
-def fresh(prepared: Lab, place: Path, kind: Kind) -> Lab:
+def fresh(prepared: Lab, place: Path, kind: ChangeKind) -> Lab:
     """A copy for one cell."""
     root = place / kind.key
     root.mkdir()
     return copy_of(prepared, root)
 
 
-def do(lab: Lab, way: Way, kind: Kind) -> tuple[str, str]:
+def do(lab: Lab, way: CommitRoute, kind: ChangeKind) -> tuple[str, str]:
     """Do one way with one kind of change; the branch's commit before and after."""
     before = lab.git("rev-parse", ITERATION)
     if not kind.committed:
@@ -51,32 +58,32 @@ def do(lab: Lab, way: Way, kind: Kind) -> tuple[str, str]:
     return before, lab.git("rev-parse", ITERATION)
 
 
-def flag(lab: Lab, kind: Kind) -> None:
+def flag(lab: Lab, kind: ChangeKind) -> None:
     """Tell git not to look at a test, and change it."""
     ways_to_commit.on(lab)
     lab.git("update-index", f"--{kind.key}", "tests/test_code.py")
     (lab.path / "tests/test_code.py").write_text("pass\n")
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way.key != "clone"], ids=lambda way: way.key)
-def test_way(prepared: Lab, place: Path, way: Way) -> None:
+@pytest.mark.parametrize("way", [way for way in COMMIT_ROUTES if way.key != "clone"], ids=lambda way: way.key)
+def test_way(prepared: Lab, place: Path, way: CommitRoute) -> None:
     wrong = []
-    for kind in KINDS:
+    for kind in CHANGE_KINDS:
         lab = fresh(prepared, place, kind)
         with lab.entered():
             found = outcome(lab, way, kind)
-        if found != cell(way, kind):
-            wrong.append((kind.key, found, cell(way, kind)))
+        if found != coverage(way, kind):
+            wrong.append((kind.key, found, coverage(way, kind)))
         shutil.rmtree(lab.root)
     assert wrong == []
 
 
-def outcome(lab: Lab, way: Way, kind: Kind) -> str:
+def outcome(lab: Lab, way: CommitRoute, kind: ChangeKind) -> str:
     """What really catches a change."""
     before, after = do(lab, way, kind)
     if kind.committed and before == after:
         return "prevented"
-    differences = Judge(lab.repo).differences(START, after)
+    differences = GuardChecker(lab.repo).differences(START, after)
     if not kind.committed:
         return "harmless" if not differences else "open: it got into the commit"
     # An amended or rebased branch has ordinary commits of its own; what counts is that nothing is guarded.
@@ -88,7 +95,7 @@ def outcome(lab: Lab, way: Way, kind: Kind) -> str:
 
 def caught(lab: Lab) -> str:
     """Whether record and CI both refuse what is on the branch."""
-    candidate = weigh(lab.repo, trusted_base.examine(lab.repo, ITERATION, None))
+    candidate = weigh(lab.repo, trusted_base.find_subject(lab.repo, ITERATION, None))
     if candidate.refusal is None:
         return "open: record would measure it"
     if check_range(lab.repo, f"main..{ITERATION}").ok:
@@ -96,8 +103,8 @@ def caught(lab: Lab) -> str:
     return "detected"
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
-def test_a_clone_without_hooks(prepared: Lab, place: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", CHANGE_KINDS, ids=lambda kind: kind.key)
+def test_a_clone_without_hooks(prepared: Lab, place: Path, kind: ChangeKind) -> None:
     lab = fresh(prepared, place, kind)
     with lab.entered():
         other = lab.clone("clone", "-q")
@@ -106,16 +113,16 @@ def test_a_clone_without_hooks(prepared: Lab, place: Path, kind: Kind) -> None:
         other.git("checkout", "-q", "-b", ITERATION, f"origin/{ITERATION}")
         other.git("reset", "-q", "--hard", f"refs/evil/{kind.key}")
         if kind.committed:
-            assert caught(other) == cell(WAYS[-1], kind) == "detected"
+            assert caught(other) == coverage(COMMIT_ROUTES[-1], kind) == "detected"
         else:
-            assert Judge(other.repo).differences(f"origin/{ITERATION}", ITERATION) == []
+            assert GuardChecker(other.repo).differences(f"origin/{ITERATION}", ITERATION) == []
     with lab.entered():
         done = other.run_git("push", "-q", "origin", f"+{ITERATION}")
         assert (done.status != 0) == kind.committed
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.committed], ids=lambda kind: kind.key)
-def test_record_says_invalid(prepared: Lab, place: Path, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in CHANGE_KINDS if kind.committed], ids=lambda kind: kind.key)
+def test_record_says_invalid(prepared: Lab, place: Path, kind: ChangeKind) -> None:
     lab = fresh(prepared, place, kind)
     with lab.entered():
         lab.git("-c", "core.hooksPath=/dev/null", "branch", "-f", ITERATION, f"refs/evil/{kind.key}")
@@ -123,8 +130,10 @@ def test_record_says_invalid(prepared: Lab, place: Path, kind: Kind) -> None:
         assert (done.verdict, done.reason) == ("invalid", "guard")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.committed], ids=lambda kind: kind.key)
-def test_check_finds_flags(prepared: Lab, place: Path, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CHANGE_KINDS if not kind.committed], ids=lambda kind: kind.key
+)
+def test_check_finds_flags(prepared: Lab, place: Path, kind: ChangeKind) -> None:
     lab = fresh(prepared, place, kind)
     with lab.entered():
         flag(lab, kind)
@@ -135,10 +144,15 @@ def test_check_finds_flags(prepared: Lab, place: Path, kind: Kind) -> None:
 
 
 def test_the_matrix_is_whole() -> None:
-    assert sorted(ways_to_commit.WAYS) == sorted(way.key for way in WAYS if way.key != "clone")
-    cells = {cell(way, kind) for way in WAYS for kind in KINDS}
+    assert sorted(ways_to_commit.WAYS) == sorted(way.key for way in COMMIT_ROUTES if way.key != "clone")
+    cells = {coverage(way, kind) for way in COMMIT_ROUTES for kind in CHANGE_KINDS}
     assert cells == {"prevented", "detected", "harmless"}
     # Where git asks a hook, the hook prevents.
-    assert {cell(way, kind) for way in WAYS for kind in KINDS if way.seen and kind.committed} == {"prevented"}
+    assert {
+        coverage(way, kind)
+        for way in COMMIT_ROUTES
+        for kind in CHANGE_KINDS
+        if way.reported and kind.committed
+    } == {"prevented"}
     page = Path(__file__).parents[2] / "docs/guard.md"
-    assert table() in page.read_text(encoding="utf-8")
+    assert markdown_table() in page.read_text(encoding="utf-8")

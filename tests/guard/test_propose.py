@@ -61,7 +61,7 @@ def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
     assert new == lab.git("rev-parse", "iter/best") != old
 
     def instrument(commit: str) -> str:
-        base = trusted_base.trusted(trusted_base.examine(lab.repo, commit, "default"))
+        base = trusted_base.base_subject(trusted_base.find_subject(lab.repo, commit, "default"))
         return weigh(lab.repo, replace(base, base=commit, policy=policy_at(lab.repo, commit))).instrument
 
     assert instrument(new) == instrument("main") != instrument(old)
@@ -99,9 +99,9 @@ def test_nobody_trusts_a_proposal_before_it_is_merged(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         refnames.check_plan_name("guard-test-two")
     assert caught.value.code == "E_NAME"
-    before = weigh(lab.repo, trusted_base.examine(lab.repo, "main", None)).instrument
+    before = weigh(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument
     lab.git("checkout", "-q", "main")
     lab.git("merge", "-q", "--ff-only", branch)
     assert find_base(lab.repo, "default", branch).oid == lab.git("rev-parse", "main")
     assert lab.run_git("branch", "iter/0002-x", branch).status == 0
-    assert weigh(lab.repo, trusted_base.examine(lab.repo, "main", None)).instrument != before
+    assert weigh(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument != before

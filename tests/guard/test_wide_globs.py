@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from git_planner.rules.guard.guard import ALWAYS, guarded_globs, wide_globs, wide_specs
+from git_planner.rules.guard.guard import ALWAYS, guarded_globs, wide_globs, wide_pathspecs
 from tests.support.lab import Lab
 
 NAMES = ("a", "A", "ab", "b.py", "B.PY", "x[y", "[ab]", "q?", "é", "É", "s p", "**", "-n", "c!d")
@@ -50,7 +50,7 @@ def missed(place: Lab, paths: set[str], pattern: str) -> set[str]:
     place.git("read-tree", "--empty")
     lines = "".join(f"100644 {oid}\t{path}\0" for path in sorted(paths))
     place.git("update-index", "-z", "--index-info", stdin=lines)
-    specs = wide_specs([pattern])
+    specs = wide_pathspecs([pattern])
     by_git = {each for each in place.run_git("ls-files", "-z", "--", *specs).out.split("\0") if each}
     asked = "".join(f"{path}\n" for path in sorted(paths))
     words = ["sh", "-c", SAYING, "sh", *wide_globs(ALWAYS), *guarded_globs([pattern])]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.guard.scope import Change, guard, scope
+from git_planner.rules.guard.guard import FileChange
+from git_planner.rules.guard.scope import check_guarded_changes, check_scope
 from git_planner.rules.measuring import metric
 from git_planner.rules.measuring.verdict import Decision, Refusal, decide, reached, refused, said, summarise
 from git_planner.rules.policy.policy import Metric
@@ -249,15 +250,15 @@ def test_long_texts_are_cut() -> None:
 
 def test_the_guard() -> None:
     changes = [
-        Change("tests/a.py", "M", "100644", "100644"),
-        Change("tests/b.py", "D", "100644", "000000"),
-        Change("tests/c.py", "T", "100644", "120000"),
-        Change("tests/d.py", "M", "100644", "100755"),
-        Change("tests/e.py", "A", "000000", "100644"),
-        Change("tests/f.py", "A", "000000", "160000"),
+        FileChange("tests/a.py", "M", "100644", "100644"),
+        FileChange("tests/b.py", "D", "100644", "000000"),
+        FileChange("tests/c.py", "T", "100644", "120000"),
+        FileChange("tests/d.py", "M", "100644", "100755"),
+        FileChange("tests/e.py", "A", "000000", "100644"),
+        FileChange("tests/f.py", "A", "000000", "160000"),
     ]
-    assert guard([]) is None
-    assert guard(changes) == (
+    assert check_guarded_changes([]) is None
+    assert check_guarded_changes(changes) == (
         Refusal("guard", "'tests/a.py', 'tests/b.py', 'tests/c.py', 'tests/d.py', 'tests/e.py' and 1 more"),
         (
             "changed: tests/a.py",
@@ -272,9 +273,9 @@ def test_the_guard() -> None:
 
 def test_the_scope() -> None:
     changed = ["src/a.py", "src/frozen.py", "other.py"]
-    assert scope(changed, None, set()) is None
-    assert scope(changed, set(changed), set()) is None
-    assert scope(changed, {"src/a.py", "src/frozen.py"}, {"src/frozen.py"}) == (
+    assert check_scope(changed, None, set()) is None
+    assert check_scope(changed, set(changed), set()) is None
+    assert check_scope(changed, {"src/a.py", "src/frozen.py"}, {"src/frozen.py"}) == (
         Refusal("scope", "'src/frozen.py', 'other.py'"),
         ("forbidden: src/frozen.py", "not allowed: other.py"),
     )

@@ -71,7 +71,7 @@ def matrix(as_json: bool) -> int:
     if as_json:
         emit(coverage_matrix.document())
     else:
-        click.echo(coverage_matrix.table(), nl=False)
+        click.echo(coverage_matrix.markdown_table(), nl=False)
     return DONE
 
 
@@ -103,9 +103,9 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
 @json_option
 def ci(where: str, write: bool, as_json: bool) -> int:
     """Print the template of a workflow that runs the checks, or of a server's pre-receive hook."""
-    from git_planner.flows.guard.ci_templates import template
+    from git_planner.flows.guard.ci_templates import install_template
 
-    made = template(open_repository() if write else None, where)
+    made = install_template(open_repository() if write else None, where)
     if as_json:
         emit(made.document())
     elif write:

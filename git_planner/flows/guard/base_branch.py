@@ -27,7 +27,7 @@ _USUAL = (
 PolicyOf = Callable[[str], Policy | None]
 
 
-def named(repo: Repository, name: str) -> str | None:
+def find_branch_tip(repo: Repository, name: str) -> str | None:
     """The commit of a branch by its name, here or as last fetched; None when no branch is called so."""
     full = name.startswith((refnames.HEADS, _REMOTES))
     wanted = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
@@ -35,7 +35,7 @@ def named(repo: Repository, name: str) -> str | None:
     return next((found[each] for each in wanted if each in found), None)
 
 
-def tips_of(repo: Repository, branch: str) -> list[str]:
+def branch_tips(repo: Repository, branch: str) -> list[str]:
     """Where a branch is, here and as last fetched from where it is shared; none for branches of ours.
 
     Another remote has no say, nor has a ref that looks like one's: anybody can make those.
@@ -48,7 +48,7 @@ def tips_of(repo: Repository, branch: str) -> list[str]:
     return list(dict.fromkeys(refs[each] for each in wanted if each in refs))
 
 
-def trunk(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:
+def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:
     """The base branch and its tips, here and as last fetched.
 
     Args:
@@ -63,44 +63,44 @@ def trunk(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None
     """
     own = repo.config("planner.base")
     if own is not None:
-        tip = named(repo, own)
+        tip = find_branch_tip(repo, own)
         if tip is None:
             raise PlannerError(
                 "E_BASE",
                 f"'planner.base' is '{own}', and there is no such branch here",
                 hint="fetch it, or name another one with 'git config planner.base BRANCH'",
             )
-        return _meant(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
+        return _base_and_tips(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
     refs = history.refs(repo.git, *_USUAL)
     found = {each: refs[each] for each in _USUAL if each in refs}
     policies = {oid: policy_of(oid) for oid in dict.fromkeys(found.values())}
     # A branch without a policy has no say where another one has one.
     says = {
-        ref: policy.base if policy is not None else _short(repo, ref)
+        ref: policy.base if policy is not None else _short_branch(repo, ref)
         for ref, oid in found.items()
         if (policy := policies[oid]) is not None or not any(policies.values())
     }
     if len(set(says.values())) > 1:
-        raise _disagreement(says)
+        raise _ambiguous_base_error(says)
     if not says:
         return None
     ref, branch = next(iter(says.items()))
-    return _meant(repo, branch, found[ref], policies[found[ref]])
+    return _base_and_tips(repo, branch, found[ref], policies[found[ref]])
 
 
-def _meant(repo: Repository, branch: str, tip: str, policy: Policy | None) -> tuple[str, list[str]]:
+def _base_and_tips(repo: Repository, branch: str, tip: str, policy: Policy | None) -> tuple[str, list[str]]:
     branch = policy.base if policy is not None else branch
-    return branch, tips_of(repo, branch) or [tip]
+    return branch, branch_tips(repo, branch) or [tip]
 
 
-def _short(repo: Repository, ref: str) -> str:
+def _short_branch(repo: Repository, ref: str) -> str:
     if ref.endswith("/HEAD"):
         said = repo.git.run("symbolic-ref", "--quiet", ref).stdout.decode(errors="surrogateescape").strip()
         ref = said or ref
     return ref.removeprefix(refnames.HEADS).removeprefix(f"{_REMOTES}origin/")
 
 
-def _disagreement(says: dict[str, str]) -> PlannerError:
+def _ambiguous_base_error(says: dict[str, str]) -> PlannerError:
     lines: Sequence[str] = [f"'{ref.split('/', 2)[2]}' says '{branch}'" for ref, branch in says.items()]
     return PlannerError(
         "E_BASE",

@@ -8,14 +8,19 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import staged
-from git_planner.flows.guard.compare_trees import Difference, Judge, shown
-from git_planner.flows.guard.ref_updates import Moves, newer, parse_moves, state_differences
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference, printable_path
+from git_planner.flows.guard.ref_updates import (
+    RefUpdateGuard,
+    newer_base_commits,
+    parse_ref_updates,
+    state_differences,
+)
 from git_planner.gitio import history
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.guard import scope
-from git_planner.rules.guard.guard import CHECK_SCHEMA, Verdict, kind_of
+from git_planner.rules.guard.guard import CHECK_SCHEMA, CheckFinding, ref_kind
 from git_planner.rules.policy.policy import pathspecs
 
 _FIXES = {
@@ -27,16 +32,16 @@ _FIXES = {
     "case": "give the file a name that differs in more than its case",
     "state": "start anew with 'git iterate'; the first commit of an iteration is written once",
 }
-_OURS_FREE = ("plan", "tournament", "proposal")
+_WITHOUT_SCOPE = ("plan", "tournament", "proposal")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckReport:
     """What a check found. `base` is the trusted commit, None where each ref had its own."""
 
     range: str
     base: str | None
-    findings: tuple[Verdict, ...]
+    findings: tuple[CheckFinding, ...]
 
     @property
     def ok(self) -> bool:
@@ -56,7 +61,7 @@ class Checked:
 
 def check_range(
     repo: Repository, range_: str | None = None, *, base: str | None = None, head: str | None = None
-) -> Checked:
+) -> CheckReport:
     """Check every commit of a range, and its end, against the trusted base.
 
     Args:
@@ -68,73 +73,73 @@ def check_range(
     Raises:
         PlannerError: E_UNKNOWN_REF, E_USAGE, E_NO_BASE, E_POLICY.
     """
-    judge = Judge(repo, base)
-    start, tip = _ends(judge, range_)
-    kind = kind_of(refnames.HEADS + (head or _branch(repo, range_) or ""))
-    findings: list[Verdict] = []
+    checker = GuardChecker(repo, base)
+    start, tip = _range_ends(checker, range_)
+    kind = ref_kind(refnames.HEADS + (head or _branch_name(repo, range_) or ""))
+    findings: list[CheckFinding] = []
     commits = history.commits(repo.git, start, tip)
     anchor: str | None = None
     # From the end to the start, so that what stays in the end is told of the end.
     told: set[tuple[str, str]] = set()
     for commit in dict.fromkeys((tip, *reversed(commits))):
-        found, by = _commit(judge, commit)
+        found, by = _check_commit(checker, commit)
         anchor = anchor or by
         findings += [each for each in found if (each.code, each.message) not in told]
         told |= {(each.code, each.message) for each in found}
     if anchor is not None:
-        findings += _scope(judge, anchor, tip) if kind not in _OURS_FREE else []
-        findings += _documents(repo, anchor, tip)
-        findings += _index_flags(judge, anchor)
+        findings += _check_scope(checker, anchor, tip) if kind not in _WITHOUT_SCOPE else []
+        findings += _check_documents(repo, anchor, tip)
+        findings += _check_index_flags(checker, anchor)
     if kind == "proposal":
-        findings = [_proposed(each) for each in findings]
-    return Checked(f"{start}..{tip}", anchor, tuple(findings))
+        findings = [_review_warning(each) for each in findings]
+    return CheckReport(f"{start}..{tip}", anchor, tuple(findings))
 
 
-def check_received(repo: Repository, lines: str) -> Checked:
+def check_received(repo: Repository, lines: str) -> CheckReport:
     """Check the moves of refs that a push asks for, as a server's pre-receive hook is told them.
 
     Args:
         repo: the repository that receives.
         lines: 'old new ref', one a line.
     """
-    judge = Judge(repo)
-    findings: list[Verdict] = []
-    for move in parse_moves(lines):
-        kind = kind_of(move.ref)
+    checker = GuardChecker(repo)
+    findings: list[CheckFinding] = []
+    for move in parse_ref_updates(lines):
+        kind = ref_kind(move.ref)
         if kind in ("free", "proposal") or (move.new is None and kind != "start"):
             continue
         try:
-            Moves(judge).check([move])
+            RefUpdateGuard(checker).check([move])
         except PlannerError as error:
-            findings += _told(error, move.ref, move.new)
+            findings += _error_findings(error, move.ref, move.new)
             continue
         known = [f"^{oid}" for oid in history.refs(repo.git, refnames.HEADS).values()]
         arrived = repo.git.line("rev-list", str(move.new), *known, "--not", "--all").split()
-        anchor = next(judge.anchors(str(move.new)), None)
+        anchor = next(checker.anchors(str(move.new)), None)
         for commit in arrived if kind != "start" else ():
             if commit != move.new:
-                findings += _commit(judge, commit)[0]
+                findings += _check_commit(checker, commit)[0]
         if anchor is not None:
-            findings += _documents(repo, anchor, str(move.new))
-    return Checked("received", None, tuple(findings))
+            findings += _check_documents(repo, anchor, str(move.new))
+    return CheckReport("received", None, tuple(findings))
 
 
-def check_staged(repo: Repository) -> Checked:
+def check_staged(repo: Repository) -> CheckReport:
     """The hooks' checks on what is staged, as a verdict."""
-    findings: list[Verdict] = []
+    findings: list[CheckFinding] = []
     for check in (staged.check_guard, staged.check_documents):
         try:
             check()
         except PlannerError as error:
-            findings += _told(error, None, None)
-    return Checked("staged", repo.maybe("HEAD"), tuple(findings))
+            findings += _error_findings(error, None, None)
+    return CheckReport("staged", repo.maybe("HEAD"), tuple(findings))
 
 
-def _ends(judge: Judge, range_: str | None) -> tuple[str, str]:
-    repo = judge.repo
+def _range_ends(checker: GuardChecker, range_: str | None) -> tuple[str, str]:
+    repo = checker.repo
     if range_ is None:
         tip = repo.resolve("HEAD")
-        return next(judge.anchors(tip), judge.base_tips(tip)[0]), tip
+        return next(checker.anchors(tip), checker.base_tips(tip)[0]), tip
     start, dots, end = range_.partition("..")
     if not dots or not start or end.startswith("."):
         raise PlannerError(
@@ -143,97 +148,103 @@ def _ends(judge: Judge, range_: str | None) -> tuple[str, str]:
     return repo.resolve(start), repo.resolve(end or "HEAD")
 
 
-def _branch(repo: Repository, range_: str | None) -> str | None:
+def _branch_name(repo: Repository, range_: str | None) -> str | None:
     end = (range_ or "..HEAD").partition("..")[2] or "HEAD"
     result = repo.git.run("rev-parse", "--symbolic-full-name", "--verify", "--quiet", end)
     name = result.stdout.decode(errors="replace").strip()
     return name.removeprefix(refnames.HEADS) if name.startswith(refnames.HEADS) else None
 
 
-def _commit(judge: Judge, commit: str) -> tuple[list[Verdict], str | None]:
+def _check_commit(checker: GuardChecker, commit: str) -> tuple[list[CheckFinding], str | None]:
     """What is wrong with one commit, and the commit of the base that it is held against."""
-    anchor, differences = judge.trusted_by(commit)
-    by = anchor or next(judge.anchors(commit), None)
+    anchor, differences = checker.find_anchor(commit)
+    by = anchor or next(checker.anchors(commit), None)
     if by is None:
         words = "it has no commit in common with the base branch"
-        return [Verdict("error", "trust", words, None, commit, "start it from the base branch")], None
-    if anchor is not None and _older(judge, commit, anchor):
+        return [CheckFinding("error", "trust", words, None, commit, "start it from the base branch")], None
+    if anchor is not None and _has_older_base(checker, commit, anchor):
         words = "its guarded paths are those of an older base than its iteration began with"
-        return [Verdict("error", "trust", words, None, commit, "start it from the base branch")], by
-    both = [*differences, *state_differences(judge, commit)]
-    return [_verdict(each, commit) for each in both], by
+        return [CheckFinding("error", "trust", words, None, commit, "start it from the base branch")], by
+    both = [*differences, *state_differences(checker, commit)]
+    return [_difference_finding(each, commit) for each in both], by
 
 
-def _older(judge: Judge, commit: str, anchor: str) -> bool:
+def _has_older_base(checker: GuardChecker, commit: str, anchor: str) -> bool:
     """Whether a commit of a known iteration left the base branch before its iteration did."""
-    start = judge.repo.git.line("rev-list", "-1", commit, "--", f":(top,literal){refnames.STATE_FILE}")
+    start = checker.repo.git.line("rev-list", "-1", commit, "--", f":(top,literal){refnames.STATE_FILE}")
     if not start:
         return False
-    began = next(judge.anchors(start), None)
-    return began is not None and began != anchor and anchor not in newer(judge, start, commit)
+    began = next(checker.anchors(start), None)
+    return began is not None and began != anchor and anchor not in newer_base_commits(checker, start, commit)
 
 
-def _verdict(each: Difference, commit: str | None) -> Verdict:
-    return Verdict("error", each.code, each.words, shown(each.path), commit, _FIXES[each.code])
+def _difference_finding(each: GuardDifference, commit: str | None) -> CheckFinding:
+    return CheckFinding(
+        "error", each.code, each.message, printable_path(each.path), commit, _FIXES[each.code]
+    )
 
 
-def _scope(judge: Judge, base: str, tip: str) -> Iterator[Verdict]:
-    policy, git = judge.rule(base).policy, judge.repo.git
+def _check_scope(checker: GuardChecker, base: str, tip: str) -> Iterator[CheckFinding]:
+    policy, git = checker.rule_at(base).policy, checker.repo.git
     if policy is None or not (policy.allow or policy.forbid):
         return
 
     def matching(patterns: tuple[str, ...]) -> set[str]:
-        return {shown(each.path) for each in history.changes(git, base, tip, pathspecs(patterns))}
+        return {printable_path(each.path) for each in history.changes(git, base, tip, pathspecs(patterns))}
 
     changed = [
-        shown(each.path) for each in history.changes(git, base, tip) if each.path != refnames.STATE_FILE
+        printable_path(each.path)
+        for each in history.changes(git, base, tip)
+        if each.path != refnames.STATE_FILE
     ]
     allowed = matching(policy.allow) if policy.allow else None
     forbidden = matching(policy.forbid) if policy.forbid else set()
-    judged = scope.scope(changed, allowed, forbidden)
+    judged = scope.check_scope(changed, allowed, forbidden)
     for words in judged[1] if judged else ():
         fix = "keep to the scope of the policy, or change it on the base branch"
-        yield Verdict("error", "scope", words, words.split(": ", 1)[1], tip, fix)
+        yield CheckFinding("error", "scope", words, words.split(": ", 1)[1], tip, fix)
 
 
-def _documents(repo: Repository, base: str, tip: str) -> Iterator[Verdict]:
+def _check_documents(repo: Repository, base: str, tip: str) -> Iterator[CheckFinding]:
     specs = pathspecs((*staged.DOCUMENTS, refnames.STATE_FILE, refnames.POLICY_FILE))
     changed = [each for each in history.changes(repo.git, base, tip, specs) if each.status != "D"]
     contents = read_objects(repo.git, (each.new for each in changed)) if changed else iter(())
     for each, data in zip(changed, contents, strict=True):
         try:
             if each.new_mode not in ("100644", "100755") or data is None:
-                raise PlannerError("E_SCHEMA", f"'{shown(each.path)}' is not an ordinary file")
-            staged.judge_document(each.path, data)
+                raise PlannerError("E_SCHEMA", f"'{printable_path(each.path)}' is not an ordinary file")
+            staged.check_document(each.path, data)
         except PlannerError as error:
             words = "; ".join((error.message, *error.details))
             fix = error.hint or "see its form with 'git planner schema'"
-            yield Verdict("error", "document", words, shown(each.path), tip, fix)
+            yield CheckFinding("error", "document", words, printable_path(each.path), tip, fix)
 
 
-def _index_flags(judge: Judge, base: str) -> Iterator[Verdict]:
+def _check_index_flags(checker: GuardChecker, base: str) -> Iterator[CheckFinding]:
     """Guarded files that git was told not to look at, so that what lies on the disk may be another thing."""
-    repo = judge.repo
+    repo = checker.repo
     if repo.bare:
         return
     sparse = repo.config("core.sparseCheckout") == "true"
-    for line in repo.git.names("ls-files", "-v", "-z", "--", *pathspecs(judge.rule(base).patterns)):
+    for line in repo.git.names("ls-files", "-v", "-z", "--", *pathspecs(checker.rule_at(base).patterns)):
         mark, _, path = line.partition(" ")
         flag = "assume-unchanged" if mark.islower() else "skip-worktree" if mark == "S" else None
         if flag is not None and not (sparse and flag == "skip-worktree"):
             fix = f"git update-index --no-{flag} -- PATH"
-            yield Verdict("error", "index-flags", f"{flag}: {shown(path)}", shown(path), None, fix)
+            yield CheckFinding(
+                "error", "index-flags", f"{flag}: {printable_path(path)}", printable_path(path), None, fix
+            )
 
 
-def _proposed(each: Verdict) -> Verdict:
+def _review_warning(each: CheckFinding) -> CheckFinding:
     """On a branch that proposes a change of the guard, that change is what a reviewer has to look at."""
     if each.code not in ("guard", "start-up", "shadow", "runner", "attributes", "case"):
         return each
     fix = "review it: once merged, results from before count as another instrument's"
-    return Verdict("warning", each.code, each.message, each.path, each.commit, fix)
+    return CheckFinding("warning", each.code, each.message, each.path, each.commit, fix)
 
 
-def _told(error: PlannerError, ref: str | None, commit: str | None) -> Iterator[Verdict]:
+def _error_findings(error: PlannerError, ref: str | None, commit: str | None) -> Iterator[CheckFinding]:
     codes = {"E_GUARD": "guard", "E_SCHEMA": "document", "E_JSON": "document", "E_POLICY": "document"}
     if error.code not in codes:
         raise error
@@ -242,4 +253,4 @@ def _told(error: PlannerError, ref: str | None, commit: str | None) -> Iterator[
     for line in details:
         words = f"{error.message}: {line}" if line else error.message
         path = line.split(": ", 1)[1] if ": " in line and code == "guard" else None
-        yield Verdict("error", code, words + where, path, commit, error.hint or "")
+        yield CheckFinding("error", code, words + where, path, commit, error.hint or "")

@@ -37,7 +37,7 @@ class Template:
         }
 
 
-def template(repo: Repository | None, what: str) -> Template:
+def install_template(repo: Repository | None, what: str) -> Template:
     """Read a template, and write it where it belongs when a repository is given.
 
     Args:

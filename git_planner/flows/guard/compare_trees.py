@@ -17,7 +17,7 @@ from pathlib import Path
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.base_branch import named, tips_of, trunk
+from git_planner.flows.guard.base_branch import branch_tips, find_base_branch, find_branch_tip
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -27,10 +27,10 @@ from git_planner.rules.guard.guard import (
     DEFAULT_GUARD,
     SHADOWING,
     TEST_TOOLS,
-    Change,
+    FileChange,
+    is_shadowing,
     runner_sections,
-    shadows,
-    wide_specs,
+    wide_pathspecs,
 )
 from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
@@ -40,21 +40,21 @@ _NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GuardRule:
     """The guard as one commit has it. `policy` is None where that commit has no policy file."""
 
     commit: str
     policy: Policy | None
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def listed_patterns(self) -> tuple[str, ...]:
         """The patterns that people are shown."""
         return self.policy.guarded if self.policy else (*DEFAULT_GUARD, *ALWAYS_GUARDED)
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """All patterns of whole files."""
-        return self.policy.protected if self.policy else (*self.shown, *START_UP)
+        return self.policy.protected if self.policy else (*self.listed_patterns, *START_UP)
 
     @property
     def sectioned(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class GuardDifference:
     """One guarded thing that is not as in the trusted commit.
 
     `code` is 'guard', 'start-up', 'shadow', 'runner', 'attributes' or 'case'; `words` is what happened, with
@@ -72,10 +72,10 @@ class Difference:
 
     code: str
     path: str
-    words: str
+    message: str
 
 
-class Judge:
+class GuardChecker:
     """The guard of one repository.
 
     Args:
@@ -86,15 +86,15 @@ class Judge:
     def __init__(self, repo: Repository, base: str | None = None) -> None:
         self.repo = repo
         self._base = base
-        self._rules: dict[str, Rule] = {}
+        self._rules: dict[str, GuardRule] = {}
         self._policies: dict[str, Policy | None] = {}
 
-    def know(self, commit: str, policy: Policy) -> Judge:
+    def preload(self, commit: str, policy: Policy) -> GuardChecker:
         """Take a policy that was read already as the commit's; return itself."""
-        self._rules[commit] = Rule(commit, policy)
+        self._rules[commit] = GuardRule(commit, policy)
         return self
 
-    def rule(self, commit: str) -> Rule:
+    def rule_at(self, commit: str) -> GuardRule:
         """The guard as a commit has it.
 
         Raises:
@@ -105,43 +105,45 @@ class Judge:
             entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
             if entry not in self._policies:
                 self._policies[entry] = policy_at(self.repo, commit) if entry else None
-            self._rules[commit] = Rule(commit, self._policies[entry])
+            self._rules[commit] = GuardRule(commit, self._policies[entry])
         return self._rules[commit]
 
-    def differences(self, trusted: str, tree: str) -> list[Difference]:
+    def differences(self, trusted: str, tree: str) -> list[GuardDifference]:
         """What of a commit or tree is not as the trusted commit's guard wants it; empty when all is.
 
         Args:
             trusted: a commit; its own policy says what is guarded.
             tree: any name of a commit or tree.
         """
-        whole = self._whole(self.rule(trusted), trusted, tree)
+        whole = self._whole(self.rule_at(trusted), trusted, tree)
         taken = {each.path for each in whole}
-        added = [each for each in self.shadowing(trusted, tree) if each.path not in taken]
+        added = [each for each in self.shadowing_changes(trusted, tree) if each.path not in taken]
         words = "added under a standard module's name"
-        return whole + [Difference("shadow", each.path, f"{words}: {shown(each.path)}") for each in added]
+        return whole + [
+            GuardDifference("shadow", each.path, f"{words}: {printable_path(each.path)}") for each in added
+        ]
 
-    def shadowing(self, trusted: str, tree: str) -> list[history.Change]:
+    def shadowing_changes(self, trusted: str, tree: str) -> list[history.Change]:
         """What is added that would be imported in the place of a standard module; see rules.guard.guard."""
-        policy = self.rule(trusted).policy
+        policy = self.rule_at(trusted).policy
         free = policy.unguard if policy else ()
         return [
             each
             for each in history.changes(self.repo.git, trusted, tree, SHADOWING)
-            if each.status in ("A", "T") and shadows(each.path, each.new_mode, STANDARD)
+            if each.status in ("A", "T") and is_shadowing(each.path, each.new_mode, STANDARD)
             if not {each.path, f"{each.path}/**", f"{each.path.rpartition('/')[0]}/**"}.intersection(free)
         ]
 
-    def _whole(self, rule: Rule, trusted: str, tree: str) -> list[Difference]:
+    def _whole(self, rule: GuardRule, trusted: str, tree: str) -> list[GuardDifference]:
         git = self.repo.git
-        wide = history.changes(git, trusted, tree, wide_specs(rule.patterns))
+        wide = history.changes(git, trusted, tree, wide_pathspecs(rule.patterns))
         if not wide:
             return []
-        people = pathspecs(rule.shown)
+        people = pathspecs(rule.listed_patterns)
         named = {each.path for each in history.changes(git, trusted, tree, people)}
         whole = history.changes(git, trusted, tree, pathspecs(rule.patterns))
         found = [
-            Difference("guard" if each.path in named else "start-up", each.path, _words(each))
+            GuardDifference("guard" if each.path in named else "start-up", each.path, _change_message(each))
             for each in whole
         ]
         taken = {each.path for each in whole}
@@ -151,7 +153,7 @@ class Judge:
         found += self._attributes(rule, trusted, tree)
         parts = {each.path for each in self._partly(rule, trusted, tree)}
         found += [
-            Difference("case", each.path, f"added in another case: {shown(each.path)}")
+            GuardDifference("case", each.path, f"added in another case: {printable_path(each.path)}")
             for each in wide
             if each.status == "A" and each.path not in taken and each.path not in parts
         ]
@@ -167,12 +169,12 @@ class Judge:
             PlannerError: E_NO_BASE; E_BASE when it is not clear which branch it is.
         """
         if self._base is not None:
-            return [named(self.repo, self._base) or self.repo.resolve(self._base)]
-        if self.trunk is not None:
-            return self.trunk[1]
+            return [find_branch_tip(self.repo, self._base) or self.repo.resolve(self._base)]
+        if self.base_branch is not None:
+            return self.base_branch[1]
         if near is not None:
-            policy = self.rule(near).policy
-            tips = tips_of(self.repo, policy.base) if policy else []
+            policy = self.rule_at(near).policy
+            tips = branch_tips(self.repo, policy.base) if policy else []
             if tips:
                 return tips
         raise PlannerError(
@@ -197,13 +199,13 @@ class Judge:
                     seen.add(anchor)
                     yield anchor
 
-    def trusted_by(self, commit: str) -> tuple[str | None, list[Difference]]:
+    def find_anchor(self, commit: str) -> tuple[str | None, list[GuardDifference]]:
         """The commit of the base's history that vouches for a commit's guarded content.
 
         Returns:
             That commit; or None and what differs from the first one that was asked.
         """
-        first: list[Difference] | None = None
+        first: list[GuardDifference] | None = None
         for anchor in self.anchors(commit):
             found = self.differences(anchor, commit)
             if not found:
@@ -212,19 +214,19 @@ class Judge:
         return None, first or []
 
     @cached_property
-    def trunk(self) -> tuple[str, list[str]] | None:
+    def base_branch(self) -> tuple[str, list[str]] | None:
         """The base branch and its tips by what no candidate can write; None when there is none.
 
         Raises:
             PlannerError: E_BASE when it is not clear which one it is; E_POLICY.
         """
-        return trunk(self.repo, lambda commit: self.rule(commit).policy)
+        return find_base_branch(self.repo, lambda commit: self.rule_at(commit).policy)
 
-    def _partly(self, rule: Rule, trusted: str, tree: str) -> list[history.Change]:
+    def _partly(self, rule: GuardRule, trusted: str, tree: str) -> list[history.Change]:
         specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))
         return history.changes(self.repo.git, trusted, tree, specs)
 
-    def _sections(self, rule: Rule, trusted: str, tree: str) -> Iterator[Difference]:
+    def _sections(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
         if not rule.sectioned:
             return
         with self.repo.git.batch() as batch:
@@ -234,10 +236,10 @@ class Judge:
                 linked = {each.old_mode, each.new_mode} & {_SYMLINK, _GITLINK}
                 before, after = runner_sections(each.path, old), runner_sections(each.path, new)
                 if linked or before != after:
-                    words = f"how tests are run: {shown(each.path)}"
-                    yield Difference("runner", each.path, _words(each) if linked else words)
+                    words = f"how tests are run: {printable_path(each.path)}"
+                    yield GuardDifference("runner", each.path, _change_message(each) if linked else words)
 
-    def _attributes(self, rule: Rule, trusted: str, tree: str) -> Iterator[Difference]:
+    def _attributes(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
         """Guarded paths whose attributes, by the files within the tree, are other than in the trusted one."""
         git = self.repo.git
         changed = history.changes(git, trusted, tree, pathspecs([ATTRIBUTES_FILE]))
@@ -249,8 +251,8 @@ class Judge:
         if differing:
             more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
             for each in changed:
-                words = f"attributes of {shown(differing[0])}{more}: {shown(each.path)}"
-                yield Difference("attributes", each.path, words)
+                words = f"attributes of {printable_path(differing[0])}{more}: {printable_path(each.path)}"
+                yield GuardDifference("attributes", each.path, words)
 
     def _attributes_in(self, tree: str, paths: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         with self._index_of(tree) as env:
@@ -288,15 +290,15 @@ class _Index:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def shown(path: str) -> str:
+def printable_path(path: str) -> str:
     """A path as it can be printed, and as documents can hold it."""
     return path if path.isprintable() else ascii(path)
 
 
-def _words(each: history.Change) -> str:
+def _change_message(each: history.Change) -> str:
     if each.old_mode == _NOTHING and each.new_mode in (_SYMLINK, _GITLINK):
         kind = "added link" if each.new_mode == _SYMLINK else "added submodule"
-        return f"{kind}: {shown(each.path)}"
+        return f"{kind}: {printable_path(each.path)}"
     if each.old_mode == each.new_mode == _GITLINK:
-        return f"moved submodule: {shown(each.path)}"
-    return Change(shown(each.path), each.status, each.old_mode, each.new_mode).words
+        return f"moved submodule: {printable_path(each.path)}"
+    return FileChange(printable_path(each.path), each.status, each.old_mode, each.new_mode).message

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge, Rule, shown
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule, printable_path
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
@@ -37,7 +37,7 @@ class Proposal:
             "branch": self.branch,
             "commit": self.commit,
             "base": self.base,
-            "paths": [shown(path) for path in self.paths],
+            "paths": [printable_path(path) for path in self.paths],
         }
 
 
@@ -58,29 +58,29 @@ def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Prop
     """
     if repo.top is None:
         raise PlannerError("E_USAGE", "a bare repository has no files to propose")
-    judge = Judge(repo)
-    tip, head = judge.base_tips(repo.resolve("HEAD"))[0], repo.resolve("HEAD")
-    rule = judge.rule(tip)
-    changed = _changed(repo, rule, paths)
+    checker = GuardChecker(repo)
+    tip, head = checker.base_tips(repo.resolve("HEAD"))[0], repo.resolve("HEAD")
+    rule = checker.rule_at(tip)
+    changed = _changed_paths(repo, rule, paths)
     if not changed:
         raise PlannerError(
             "E_NO_CHANGE",
             "no guarded file is changed here",
             hint="change it in the worktree first; see what is guarded with 'git planner guard matrix -h'",
         )
-    moved = [each.path for each in history.changes(repo.git, head, tip, _literal(changed))]
+    moved = [each.path for each in history.changes(repo.git, head, tip, _literal_pathspecs(changed))]
     if moved:
         raise PlannerError(
             "E_MERGE",
-            f"the base branch has another '{shown(moved[0])}' than the commit you are on",
+            f"the base branch has another '{printable_path(moved[0])}' than the commit you are on",
             hint="merge the base branch first, with 'git merge'",
         )
-    commit = commit_tree(repo.git, _composed(repo, tip, changed), (tip,), f"{message or SUBJECT}\n")
+    commit = commit_tree(repo.git, _proposal_tree(repo, tip, changed), (tip,), f"{message or SUBJECT}\n")
     base = rule.policy.base if rule.policy else "the base branch"
-    return Proposal(_created(repo, message or SUBJECT, commit), commit, base, tuple(changed))
+    return Proposal(_create_branch(repo, message or SUBJECT, commit), commit, base, tuple(changed))
 
 
-def _changed(repo: Repository, rule: Rule, paths: Sequence[str]) -> list[str]:
+def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> list[str]:
     """The guarded files that are not as in HEAD, and new ones that git does not ignore."""
     specs = pathspecs((*rule.patterns, *rule.sectioned))
     git = repo.git
@@ -93,7 +93,7 @@ def _changed(repo: Repository, rule: Rule, paths: Sequence[str]) -> list[str]:
     return sorted(tracked | both("ls-files", "--others", "--exclude-standard"))
 
 
-def _composed(repo: Repository, tip: str, changed: Sequence[str]) -> str:
+def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
     """The tree of the base with files of the worktree, made in an index of its own."""
     with TemporaryDirectory(prefix="git-planner-") as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
@@ -103,7 +103,7 @@ def _composed(repo: Repository, tip: str, changed: Sequence[str]) -> str:
         return repo.git.line("write-tree", env=env)
 
 
-def _created(repo: Repository, message: str, commit: str) -> str:
+def _create_branch(repo: Repository, message: str, commit: str) -> str:
     """Make the branch, under the first name that is free."""
     stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
     taken = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
@@ -116,5 +116,5 @@ def _created(repo: Repository, message: str, commit: str) -> str:
     return branch
 
 
-def _literal(paths: Sequence[str]) -> list[str]:
+def _literal_pathspecs(paths: Sequence[str]) -> list[str]:
     return [f":(top,literal){path}" for path in paths]

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Difference, Judge, shown
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference, printable_path
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
-from git_planner.rules.guard.guard import STATE, guarded_globs, kind_of
+from git_planner.rules.guard.guard import STATE, guarded_globs, ref_kind
 from git_planner.rules.policy.policy import pathspecs
 
-LISTED = 20
-PROPOSE = "what the guard protects is changed on the base branch: 'git planner guard propose'"
+MAX_LISTED = 20
+PROPOSE_HINT = "what the guard protects is changed on the base branch: 'git planner guard propose'"
 _MARK = "git-planner guard 3"
 # What is not an object id is a symbolic ref's target.
 _VALUE = r"([0-9a-f]{40}|[0-9a-f]{64}|ref:[^ ]+)"
@@ -30,7 +30,7 @@ _LINE = re.compile(rf"{_VALUE} {_VALUE} (.+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class RefUpdate:
     """One ref's move, as git tells hooks; None is 'nothing', and for `old` also 'whatever it is'."""
 
     ref: str
@@ -39,24 +39,24 @@ class Move:
 
 
 @dataclass(slots=True)
-class Moves:
+class RefUpdateGuard:
     """Moves of one transaction, judged one by one with the repository as it is before them.
 
     Args:
-        judge: the guard.
+        checker: the guard.
         folder: where patterns are kept for the shim; None when no shim reads them.
     """
 
-    judge: Judge
+    checker: GuardChecker
     folder: Path | None = None
     _starts: dict[str, str] = field(default_factory=dict)
 
     @property
     def repo(self) -> Repository:
         """The repository."""
-        return self.judge.repo
+        return self.checker.repo
 
-    def check(self, moves: Sequence[Move]) -> None:
+    def check(self, moves: Sequence[RefUpdate]) -> None:
         """Judge all moves of a transaction.
 
         Raises:
@@ -65,11 +65,11 @@ class Moves:
         current = history.refs(self.repo.git, *(move.ref for move in moves)) if moves else {}
         moving = [move for move in moves if move.new is None or current.get(move.ref) != move.new]
         # A branch may come in one transaction with the trusted copy of its start, which is judged first.
-        for move in sorted(moving, key=lambda each: kind_of(each.ref) != "start"):
+        for move in sorted(moving, key=lambda each: ref_kind(each.ref) != "start"):
             self._check(move, current.get(move.ref))
 
-    def _check(self, move: Move, current: str | None) -> None:
-        kind = kind_of(move.ref)
+    def _check(self, move: RefUpdate, current: str | None) -> None:
+        kind = ref_kind(move.ref)
         if kind == "start":
             self._start(move, current)
         elif move.new is None or kind in ("free", "proposal"):
@@ -77,19 +77,19 @@ class Moves:
         elif kind == "iteration":
             self._iteration(move.ref, move.new)
         else:
-            anchor, differences = self.judge.trusted_by(move.new)
+            anchor, differences = self.checker.find_anchor(move.new)
             if anchor is None:
                 raise self._refused(move.ref, differences, None)
-            self._keep(move.ref, move.ref, self.judge.rule(move.new).patterns)
+            self._keep(move.ref, move.ref, self.checker.rule_at(move.new).patterns)
 
-    def _start(self, move: Move, current: str | None) -> None:
+    def _start(self, move: RefUpdate, current: str | None) -> None:
         if move.new is None:
             if move.old is not None and self._only_pruned(move.ref, move.old):
                 return
-            raise _once(move.ref)
+            raise _immutable_start_error(move.ref)
         if current is not None:
-            raise _once(move.ref)
-        why = start_fault(self.judge, move.new)
+            raise _immutable_start_error(move.ref)
+        why = start_problem(self.checker, move.new)
         if why is not None:
             raise PlannerError(
                 "E_GUARD",
@@ -103,21 +103,21 @@ class Moves:
         copy = f"{refnames.ITERATIONS}{iteration.number:04d}" if iteration else None
         start = (self._starts.get(copy) or self.repo.maybe(copy)) if copy else None
         if start is None or copy is None:
-            anchor, differences = self.judge.trusted_by(new)
-            differences += state_differences(self.judge, new)
+            anchor, differences = self.checker.find_anchor(new)
+            differences += state_differences(self.checker, new)
             if anchor is None or differences:
                 raise self._refused(ref, differences, anchor)
-            began = written_by(self.judge, new) or anchor
-            self._keep(ref, began, self.judge.rule(anchor).patterns)
+            began = state_commit(self.checker, new) or anchor
+            self._keep(ref, began, self.checker.rule_at(anchor).patterns)
             return
-        state = changed_state(self.judge, start, new)
-        differences = [*self.judge.differences(start, new), *state]
+        state = state_changes(self.checker, start, new)
+        differences = [*self.checker.differences(start, new), *state]
         if not differences:
-            self._keep(ref, copy, self.judge.rule(start).patterns)
-        elif state or newer_base(self.judge, start, new) is None:
+            self._keep(ref, copy, self.checker.rule_at(start).patterns)
+        elif state or vouching_base(self.checker, start, new) is None:
             raise self._refused(ref, differences, start)
 
-    def _refused(self, ref: str, differences: Sequence[Difference], trusted: str | None) -> PlannerError:
+    def _refused(self, ref: str, differences: Sequence[GuardDifference], trusted: str | None) -> PlannerError:
         branch = ref.removeprefix(refnames.HEADS)
         if not differences:
             return PlannerError(
@@ -128,8 +128,8 @@ class Moves:
         return PlannerError(
             "E_GUARD",
             f"guarded paths would change on '{branch}'",
-            hint=PROPOSE,
-            details=listed(self.judge, differences, trusted),
+            hint=PROPOSE_HINT,
+            details=difference_lines(self.checker, differences, trusted),
         )
 
     def _only_pruned(self, ref: str, oid: str) -> bool:
@@ -159,7 +159,7 @@ class Moves:
             return
 
 
-def _once(ref: str) -> PlannerError:
+def _immutable_start_error(ref: str) -> PlannerError:
     return PlannerError(
         "E_GUARD",
         f"'{ref}' is written once: it says how its iteration began",
@@ -167,7 +167,7 @@ def _once(ref: str) -> PlannerError:
     )
 
 
-def parse_moves(text: str) -> list[Move]:
+def parse_ref_updates(text: str) -> list[RefUpdate]:
     """Read the lines 'old new ref' that git gives to hooks.
 
     Raises:
@@ -184,82 +184,87 @@ def parse_moves(text: str) -> list[Move]:
                 hint="give what git gives to a 'pre-receive' hook",
             )
         old, new, ref = found.groups()
-        moves.append(Move(ref, old if old.strip("0") else None, new if new.strip("0") else None))
+        moves.append(RefUpdate(ref, old if old.strip("0") else None, new if new.strip("0") else None))
     return moves
 
 
-def start_fault(judge: Judge, commit: str) -> str | None:
+def start_problem(checker: GuardChecker, commit: str) -> str | None:
     """Why a commit is no trusted start of an iteration; None when it is one."""
-    git = judge.repo.git
-    if judge.repo.maybe(commit) != commit:
+    git = checker.repo.git
+    if checker.repo.maybe(commit) != commit:
         return "it is no commit"
     parents = history.parents(git, commit)
     if len(parents) != 1:
         return f"it has {len(parents)} parents"
     if [each.path for each in history.changes(git, parents[0], commit)] != [refnames.STATE_FILE]:
         return f"it changes other files than '{refnames.STATE_FILE}'"
-    if judge.trusted_by(parents[0])[0] is None:
+    if checker.find_anchor(parents[0])[0] is None:
         return f"what is guarded in '{parents[0][:12]}', which it follows, is not as on the base branch"
     return None
 
 
-def changed_state(judge: Judge, start: str, tip: str) -> list[Difference]:
+def state_changes(checker: GuardChecker, start: str, tip: str) -> list[GuardDifference]:
     """What of the state's folder is not as in the iteration's first commit."""
-    changes = history.changes(judge.repo.git, start, tip, pathspecs(STATE))
+    changes = history.changes(checker.repo.git, start, tip, pathspecs(STATE))
     return [
-        Difference("state", each.path, f"not as the iteration began: {shown(each.path)}") for each in changes
+        GuardDifference("state", each.path, f"not as the iteration began: {printable_path(each.path)}")
+        for each in changes
     ]
 
 
-def state_differences(judge: Judge, tip: str) -> list[Difference]:
+def state_differences(checker: GuardChecker, tip: str) -> list[GuardDifference]:
     """The same where this repository has no copy of the start: the state must at least be written by one."""
-    git, start = judge.repo.git, written_by(judge, tip)
+    git, start = checker.repo.git, state_commit(checker, tip)
     if start is None:
         # No state is fine; other files in its place are not.
-        anchors = list(judge.anchors(tip))
-        return changed_state(judge, anchors[0], tip) if anchors else []
+        anchors = list(checker.anchors(tip))
+        return state_changes(checker, anchors[0], tip) if anchors else []
     parents = history.parents(git, start)
     own = [each.path for each in history.changes(git, parents[0], start)] if len(parents) == 1 else []
     if own != [refnames.STATE_FILE]:
         words = f"not written by the first commit of an iteration: {refnames.STATE_FILE}"
-        return [Difference("state", refnames.STATE_FILE, words)]
-    return changed_state(judge, start, tip)
+        return [GuardDifference("state", refnames.STATE_FILE, words)]
+    return state_changes(checker, start, tip)
 
 
-def written_by(judge: Judge, tip: str) -> str | None:
+def state_commit(checker: GuardChecker, tip: str) -> str | None:
     """The commit that wrote the state that a commit has; None when there never was one."""
     spec = f":(top,literal){refnames.STATE_FILE}"
-    return judge.repo.git.line("rev-list", "-1", tip, "--", spec) or None
+    return checker.repo.git.line("rev-list", "-1", tip, "--", spec) or None
 
 
-def newer(judge: Judge, start: str, tip: str) -> Iterator[str]:
+def newer_base_commits(checker: GuardChecker, start: str, tip: str) -> Iterator[str]:
     """Commits of the base branch that an iteration has taken in since it began, from the base's history."""
-    began = next(judge.anchors(start), None)
+    began = next(checker.anchors(start), None)
     if began is not None:
-        yield from (anchor for anchor in judge.anchors(tip, after=began) if anchor != began)
+        yield from (anchor for anchor in checker.anchors(tip, after=began) if anchor != began)
 
 
-def newer_base(judge: Judge, start: str, tip: str) -> str | None:
+def vouching_base(checker: GuardChecker, start: str, tip: str) -> str | None:
     """The commit of the base branch that vouches for what an iteration has taken in since it began.
 
     Args:
-        judge: the guard.
+        checker: the guard.
         start: the commit that the iteration began with, or the one it follows.
         tip: a commit of the iteration, or what is to be one.
 
     Returns:
         A commit whose guarded content is the tip's; None when it has taken in nothing, or not all of it.
     """
-    return next((each for each in newer(judge, start, tip) if not judge.differences(each, tip)), None)
+    return next(
+        (each for each in newer_base_commits(checker, start, tip) if not checker.differences(each, tip)), None
+    )
 
 
-def listed(judge: Judge, differences: Sequence[Difference], trusted: str | None) -> list[str]:
+def difference_lines(
+    checker: GuardChecker, differences: Sequence[GuardDifference], trusted: str | None
+) -> list[str]:
     """Differences as lines of a message, with what guards them."""
-    lines = [each.words for each in differences[:LISTED]]
-    if len(differences) > LISTED:
-        lines.append(f"and {len(differences) - LISTED} more")
+    lines = [each.message for each in differences[:MAX_LISTED]]
+    if len(differences) > MAX_LISTED:
+        lines.append(f"and {len(differences) - MAX_LISTED} more")
     if trusted is not None:
-        rule = judge.rule(trusted)
+        rule = checker.rule_at(trusted)
         whence = f"'{refnames.POLICY_FILE}' at {trusted[:12]}" if rule.policy else "the default"
-        lines.append(f"guarded by {whence}: " + " ".join(f"'{each}'" for each in rule.shown))
+        lines.append(f"guarded by {whence}: " + " ".join(f"'{each}'" for each in rule.listed_patterns))
     return lines

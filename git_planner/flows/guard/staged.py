@@ -13,7 +13,7 @@ from git_planner.gitio import hook_git
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from git_planner.flows.guard.compare_trees import Judge
+    from git_planner.flows.guard.compare_trees import GuardChecker
 
 DOCUMENTS = (
     ".plans/**/plan.json",
@@ -34,35 +34,39 @@ def check_guard(planner: str | None = None) -> None:
     Raises:
         PlannerError: E_GUARD naming each path; E_POLICY when the policy at HEAD cannot be used; E_GIT.
     """
-    branch = _our_branch()
+    branch = _planner_branch()
     if branch is None:
         return
-    if not _born():
-        _check_first(branch)
+    if not _has_commit():
+        _check_first_commit(branch)
         return
-    from git_planner.flows.guard.compare_trees import Judge
-    from git_planner.flows.guard.ref_updates import changed_state, listed
+    from git_planner.flows.guard.compare_trees import GuardChecker
+    from git_planner.flows.guard.ref_updates import difference_lines, state_changes
     from git_planner.gitio.repository import open_repository
-    from git_planner.rules.guard.guard import kind_of
+    from git_planner.rules.guard.guard import ref_kind
     from git_planner.rules.refnames import HEADS, POLICY_FILE
 
-    if kind_of(HEADS + branch) == "proposal":
+    if ref_kind(HEADS + branch) == "proposal":
         return
-    judge = Judge(open_repository())
-    head = judge.repo.resolve("HEAD")
-    rule = judge.rule(head)
+    checker = GuardChecker(open_repository())
+    head = checker.repo.resolve("HEAD")
+    rule = checker.rule_at(head)
     if planner is not None:
-        _keep(planner, rule.patterns)
+        _write_patterns(planner, rule.patterns)
     tree = _index_tree()
-    differences = [*judge.differences(head, tree), *changed_state(judge, head, tree)]
-    if differences and not any(_vouches(judge, each, tree) for each in _trusted(judge, branch)):
-        lines = listed(judge, differences, head)
+    differences = [*checker.differences(head, tree), *state_changes(checker, head, tree)]
+    if differences and not any(
+        _matches_commit(checker, each, tree) for each in _trusted_commits(checker, branch)
+    ):
+        lines = difference_lines(checker, differences, head)
         lines[-1] = (
             lines[-1]
             .replace(f"at {head[:12]}", "at HEAD")
             .replace("the default:", f"the default, because HEAD has no '{POLICY_FILE}':")
         )
-        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=_hint(), details=lines)
+        raise PlannerError(
+            "E_GUARD", f"guarded paths are staged on '{branch}'", hint=_unstage_hint(), details=lines
+        )
 
 
 def check_documents() -> None:
@@ -75,13 +79,15 @@ def check_documents() -> None:
     from git_planner.rules.refnames import POLICY_FILE, STATE_FILE
 
     errors = []
-    for _, mode, oid, path in _staged(_head(), pathspecs((*DOCUMENTS, STATE_FILE, POLICY_FILE))):
+    for _, mode, oid, path in _staged_changes(
+        _comparison_tree(), pathspecs((*DOCUMENTS, STATE_FILE, POLICY_FILE))
+    ):
         if mode == _NOTHING:
             continue
         try:
             if mode in (_SYMLINK, _GITLINK):
-                raise PlannerError("E_SCHEMA", f"'{_shown(path)}' is not an ordinary file")
-            judge_document(path, hook_git.output("cat-file", "blob", oid))
+                raise PlannerError("E_SCHEMA", f"'{_printable_path(path)}' is not an ordinary file")
+            check_document(path, hook_git.output("cat-file", "blob", oid))
         except PlannerError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -98,7 +104,7 @@ def check_documents() -> None:
         )
 
 
-def judge_document(path: str, data: bytes) -> None:
+def check_document(path: str, data: bytes) -> None:
     """Judge one document by its place in the repository.
 
     Raises:
@@ -110,7 +116,7 @@ def judge_document(path: str, data: bytes) -> None:
     from git_planner.rules.plans.pages import is_page
     from git_planner.rules.refnames import POLICY_FILE
 
-    where, name = _shown(path), os.path.basename(path)
+    where, name = _printable_path(path), os.path.basename(path)
     if path == POLICY_FILE:
         parse_policy(data, where)
     elif name == "directive.json":
@@ -136,19 +142,23 @@ def _answer_kind(answer: object) -> str:
     return "planning-plan" if str(said).startswith("git-planner/planning-plan@") else "directive"
 
 
-def _check_first(branch: str) -> None:
+def _check_first_commit(branch: str) -> None:
     """The first commit of a repository, or of a branch without history: nothing guarded may be in it."""
-    from git_planner.flows.guard.ref_updates import PROPOSE
+    from git_planner.flows.guard.ref_updates import PROPOSE_HINT
     from git_planner.rules.guard.guard import DEFAULT_GUARD, STATE
     from git_planner.rules.policy.policy import ALWAYS_GUARDED, pathspecs
 
     specs = pathspecs((*DEFAULT_GUARD, *ALWAYS_GUARDED, *STATE))
-    lines = [f"added: {_shown(path)}" for _, _, _, path in _staged(_head(), specs)]
+    lines = [
+        f"added: {_printable_path(path)}" for _, _, _, path in _staged_changes(_comparison_tree(), specs)
+    ]
     if lines:
-        raise PlannerError("E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE, details=lines)
+        raise PlannerError(
+            "E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE_HINT, details=lines
+        )
 
 
-def _keep(planner: str, patterns: Sequence[str]) -> None:
+def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
     """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
     from git_planner import atomic_file
     from git_planner.rules.guard.guard import guarded_globs
@@ -189,7 +199,7 @@ def _index_tree() -> str:
         return hook_git.output("write-tree", index=copy).decode().strip()
 
 
-def _our_branch() -> str | None:
+def _planner_branch() -> str | None:
     """The branch HEAD is on when it is one of ours, short; None else."""
     from git_planner.rules import refnames
 
@@ -201,37 +211,37 @@ def _our_branch() -> str | None:
     return branch if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)) else None
 
 
-def _trusted(judge: Judge, branch: str) -> Iterator[str]:
+def _trusted_commits(checker: GuardChecker, branch: str) -> Iterator[str]:
     """Commits whose guarded content may be taken over, because who answers for the guard has made them.
 
     On an iteration that is its own first commit: a change that got by the guard can be taken back. On every
     branch it is what it has, or is just merging, of the base branch.
     """
-    from git_planner.flows.guard.ref_updates import newer
+    from git_planner.flows.guard.ref_updates import newer_base_commits
     from git_planner.rules import refnames
 
     iteration = refnames.parse_iteration(branch)
-    start = judge.repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
+    start = checker.repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
     if start is not None:
         yield start
     merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
     merged.update((hook_git.answer("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split())
     for head in (*sorted(merged), "HEAD"):
-        yield from newer(judge, start, head) if start else judge.anchors(head)
+        yield from newer_base_commits(checker, start, head) if start else checker.anchors(head)
 
 
-def _vouches(judge: Judge, commit: str, tree: str) -> bool:
+def _matches_commit(checker: GuardChecker, commit: str, tree: str) -> bool:
     """Whether a tree has the guarded content of a commit, and the state that HEAD has."""
-    from git_planner.flows.guard.ref_updates import changed_state
+    from git_planner.flows.guard.ref_updates import state_changes
     from git_planner.rules import refnames
 
-    if judge.differences(commit, tree):
+    if checker.differences(commit, tree):
         return False
-    kept = "HEAD" if judge.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
-    return not changed_state(judge, kept, tree)
+    kept = "HEAD" if checker.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
+    return not state_changes(checker, kept, tree)
 
 
-def _staged(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+def _staged_changes(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
     """What is staged against a commit or tree: old mode, new mode, new object id and path of each change."""
     words = (
         "diff-index",
@@ -248,23 +258,25 @@ def _staged(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, st
         yield old, new, oid, path
 
 
-def _hint() -> str:
-    from git_planner.flows.guard.ref_updates import PROPOSE
+def _unstage_hint() -> str:
+    from git_planner.flows.guard.ref_updates import PROPOSE_HINT
 
     if os.path.basename(os.environ.get("GIT_INDEX_FILE", "index")) == "index":
-        return f"take them out of the commit with 'git restore --staged -- PATH'; {PROPOSE}"
-    return f"name the other paths only: 'git commit -- PATH'; {PROPOSE}"
+        return f"take them out of the commit with 'git restore --staged -- PATH'; {PROPOSE_HINT}"
+    return f"name the other paths only: 'git commit -- PATH'; {PROPOSE_HINT}"
 
 
-def _born() -> bool:
+def _has_commit() -> bool:
     return hook_git.answer("rev-parse", "--quiet", "--verify", "HEAD^{commit}") is not None
 
 
-def _head() -> str:
+def _comparison_tree() -> str:
     """What is staged is compared with this: HEAD, or the empty tree where there is no commit yet."""
-    return "HEAD" if _born() else hook_git.output("hash-object", "-t", "tree", "--stdin").decode().strip()
+    return (
+        "HEAD" if _has_commit() else hook_git.output("hash-object", "-t", "tree", "--stdin").decode().strip()
+    )
 
 
-def _shown(path: str) -> str:
+def _printable_path(path: str) -> str:
     """A path as it can be printed."""
     return path if path.isprintable() else ascii(path)

@@ -13,8 +13,8 @@ from git_planner import documents
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge
-from git_planner.flows.guard.ref_updates import changed_state, newer_base, start_fault
+from git_planner.flows.guard.compare_trees import GuardChecker
+from git_planner.flows.guard.ref_updates import start_problem, state_changes, vouching_base
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -25,8 +25,8 @@ from git_planner.rules.planning.directive import IterationState, state_from
 from git_planner.rules.policy.policy import Policy, pathspecs
 
 STATE_SPEC = f":(top,literal){refnames.STATE_FILE}"
-OURS_SPEC = ":(top,literal).advisor"
-_NOT_OURS = ":(top,exclude,literal).advisor"
+STATE_FOLDER_SPEC = ":(top,literal).advisor"
+_WITHOUT_STATE_FOLDER = ":(top,exclude,literal).advisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class CandidateChanges:
     """What a candidate changed: its paths, as shown to people, and why that is refused, if it is."""
 
     files: tuple[str, ...]
@@ -68,11 +68,11 @@ def find_state(repo: Repository, ref: str) -> IterationState | None:
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN; E_STATE when the state is not the one the iteration began with.
     """
-    found = _state(repo, repo.resolve(ref), _branch(repo, ref))
+    found = _commit_state(repo, repo.resolve(ref), _branch_name(repo, ref))
     return found[0] if found else None
 
 
-def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
+def find_subject(repo: Repository, ref: str, plan: str | None) -> Subject:
     """Find out what a commit is to be judged by.
 
     Args:
@@ -84,60 +84,62 @@ def examine(repo: Repository, ref: str, plan: str | None) -> Subject:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_NAME.
     """
     commit = repo.resolve(ref)
-    branch = _branch(repo, ref)
-    found = _state(repo, commit, branch)
+    branch = _branch_name(repo, ref)
+    found = _commit_state(repo, commit, branch)
     if found is None:
-        base, policy = _outside(repo, commit)
+        base, policy = _base_outside_iterations(repo, commit)
         name = read_settings(repo, policy=policy, plan=plan).plan
         return Subject(commit, branch, None, False, base, policy, name)
     state, confirmed = found
     policy = policy_at(repo, state.base)
-    newer = _taken_in(Judge(repo).know(state.base, policy), state.base, commit)
+    newer = _newer_base(GuardChecker(repo).preload(state.base, policy), state.base, commit)
     base, policy = (newer, policy_at(repo, newer)) if newer else (state.base, policy)
     notes = () if confirmed else (f"the start of '{state.branch}' could not be confirmed in this repository",)
     name = refnames.check_plan_name(plan or state.plan)
     return Subject(commit, branch or state.branch, state, confirmed, base, policy, name, notes)
 
 
-def trusted(subject: Subject) -> Subject:
+def base_subject(subject: Subject) -> Subject:
     """The subject's base as a subject of its own."""
     return Subject(
         subject.base, None, None, False, subject.base, subject.policy, subject.plan, ("the trusted base",)
     )
 
 
-def judge_changes(repo: Repository, subject: Subject) -> Changes:
+def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:
     """Judge what a candidate changed since its base: guarded paths first, then scope. git matches paths."""
     git, policy = repo.git, subject.policy
     base, tip = subject.base, subject.commit
     changed = [each for each in history.changes(git, base, tip) if each.path != refnames.STATE_FILE]
-    files = tuple(shown(each.path) for each in changed)
-    differences = Judge(repo).know(base, policy).differences(base, tip)
-    judged = scope.guarded([(shown(each.path), each.words) for each in differences])
+    files = tuple(utf8_path(each.path) for each in changed)
+    differences = GuardChecker(repo).preload(base, policy).differences(base, tip)
+    judged = scope.check_differences([(utf8_path(each.path), each.message) for each in differences])
     if judged is None and changed:
         allowed = None
         if policy.allow:
-            allowed = {shown(each.path) for each in history.changes(git, base, tip, pathspecs(policy.allow))}
+            allowed = {
+                utf8_path(each.path) for each in history.changes(git, base, tip, pathspecs(policy.allow))
+            }
         forbidden = set()
         if policy.forbid:
             forbidden = {
-                shown(each.path) for each in history.changes(git, base, tip, pathspecs(policy.forbid))
+                utf8_path(each.path) for each in history.changes(git, base, tip, pathspecs(policy.forbid))
             }
-        judged = scope.scope(files, allowed, forbidden)
-    return Changes(files, *judged) if judged else Changes(files, None, ())
+        judged = scope.check_scope(files, allowed, forbidden)
+    return CandidateChanges(files, *judged) if judged else CandidateChanges(files, None, ())
 
 
 def patch_id(repo: Repository, subject: Subject) -> str | None:
     """git's patch id of what the candidate changed, our own state left out."""
-    return history.patch_id(repo.git, subject.base, subject.commit, (_NOT_OURS,))
+    return history.patch_id(repo.git, subject.base, subject.commit, (_WITHOUT_STATE_FOLDER,))
 
 
-def shown(path: str) -> str:
+def utf8_path(path: str) -> str:
     """A path as documents can hold it: bytes that are not UTF-8 become '\\xNN'."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _state(repo: Repository, commit: str, branch: str | None) -> tuple[IterationState, bool] | None:
+def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[IterationState, bool] | None:
     """The state a commit carries, and whether our own copy of the iteration's start confirms it."""
     iteration = refnames.parse_iteration(refnames.HEADS + branch) if branch else None
     expected = repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
@@ -146,14 +148,14 @@ def _state(repo: Repository, commit: str, branch: str | None) -> tuple[Iteration
         content = batch.read(f"{commit}:{refnames.STATE_FILE}") if start else None
     if content is None:
         if expected is not None:
-            raise _forged(branch or commit, f"'{refnames.STATE_FILE}' is gone from it")
+            raise _forged_state_error(branch or commit, f"'{refnames.STATE_FILE}' is gone from it")
         return None
     if start == expected:
         state = state_from(canonical_json.loads_ours(content))
     else:
         state = state_from(documents.read("state", content, f"{commit[:12]}:{refnames.STATE_FILE}"))
     if repo.maybe(state.base) is None:
-        raise _no_base(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
+        raise _no_base_error(repo, f"the base '{state.base[:12]}' of '{state.branch}' is not here")
     if start == expected:
         return state, True
     own = expected or repo.maybe(f"{refnames.ITERATIONS}{state.iteration:04d}")
@@ -161,8 +163,10 @@ def _state(repo: Repository, commit: str, branch: str | None) -> tuple[Iteration
         _check_start(repo, state, start)
         return state, False
     # A rebase writes the first commit anew; what it says must be what it said.
-    if own != start and changed_state(Judge(repo), own, commit):
-        raise _forged(branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'")
+    if own != start and state_changes(GuardChecker(repo), own, commit):
+        raise _forged_state_error(
+            branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'"
+        )
     return state, True
 
 
@@ -171,16 +175,23 @@ def _check_start(repo: Repository, state: IterationState, start: str) -> None:
     parents = history.parents(repo.git, start)
     if parents != [state.base]:
         # It may have been rebased onto a newer base.
-        if _taken_in(Judge(repo), state.base, start) is None or start_fault(Judge(repo), start) is not None:
-            raise _forged(state.branch, f"'{start[:12]}', which wrote its state, does not follow its base")
+        if (
+            _newer_base(GuardChecker(repo), state.base, start) is None
+            or start_problem(GuardChecker(repo), start) is not None
+        ):
+            raise _forged_state_error(
+                state.branch, f"'{start[:12]}', which wrote its state, does not follow its base"
+            )
     elif [each.path for each in history.changes(repo.git, state.base, start)] != [refnames.STATE_FILE]:
-        raise _forged(state.branch, f"'{start[:12]}', which wrote its state, changed other files too")
+        raise _forged_state_error(
+            state.branch, f"'{start[:12]}', which wrote its state, changed other files too"
+        )
 
 
-def _taken_in(judge: Judge, began: str, commit: str) -> str | None:
+def _newer_base(checker: GuardChecker, began: str, commit: str) -> str | None:
     """The newer base commit that an iteration's commit is to be judged by; None when it is its own."""
     try:
-        found = newer_base(judge, began, commit)
+        found = vouching_base(checker, began, commit)
     except PlannerError as error:
         # Where there is no base branch, nothing newer can vouch for anything.
         if error.code != "E_NO_BASE":
@@ -190,19 +201,19 @@ def _taken_in(judge: Judge, began: str, commit: str) -> str | None:
     return None if found == commit else found
 
 
-def _outside(repo: Repository, commit: str) -> tuple[str, Policy]:
+def _base_outside_iterations(repo: Repository, commit: str) -> tuple[str, Policy]:
     """Base and policy of a commit outside of iterations: where it left the base branch."""
-    known = Judge(repo).trunk
+    known = GuardChecker(repo).base_branch
     if known is None:
-        raise _no_base(repo, "there is no base branch such as 'main'")
+        raise _no_base_error(repo, "there is no base branch such as 'main'")
     for tip in known[1]:
         base = history.merge_base(repo.git, commit, tip)
         if base is not None:
             return base, policy_at(repo, base)
-    raise _no_base(repo, f"'{commit[:12]}' has no commit in common with '{known[0]}'")
+    raise _no_base_error(repo, f"'{commit[:12]}' has no commit in common with '{known[0]}'")
 
 
-def _branch(repo: Repository, ref: str) -> str | None:
+def _branch_name(repo: Repository, ref: str) -> str | None:
     """The short name of the branch that a ref names, through HEAD too; None for all else."""
     # Without '--verify' older gits print '--end-of-options', too.
     asked = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
@@ -213,7 +224,7 @@ def _branch(repo: Repository, ref: str) -> str | None:
     )
 
 
-def _no_base(repo: Repository, what: str) -> PlannerError:
+def _no_base_error(repo: Repository, what: str) -> PlannerError:
     if repo.git.line("rev-parse", "--is-shallow-repository") == "true":
         return PlannerError(
             "E_NO_BASE", f"{what}: this clone is shallow", hint="fetch the rest with 'git fetch --unshallow'"
@@ -223,7 +234,7 @@ def _no_base(repo: Repository, what: str) -> PlannerError:
     )
 
 
-def _forged(what: str, why: str) -> PlannerError:
+def _forged_state_error(what: str, why: str) -> PlannerError:
     return PlannerError(
         "E_STATE",
         f"'{what}' is not as its iteration began: {why}",

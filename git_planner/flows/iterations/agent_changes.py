@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from git_planner import redact
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge
-from git_planner.flows.guard.trusted_base import shown
+from git_planner.flows.guard.compare_trees import GuardChecker
+from git_planner.flows.guard.trusted_base import utf8_path
 from git_planner.gitio import agent_worktree, history
 from git_planner.gitio.git import Result, failure
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.rules import refnames
 from git_planner.rules.guard import scope
+from git_planner.rules.guard.guard import FileChange
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 
@@ -105,11 +106,11 @@ class Leavings:
         git, start = self.work.repo.git, self.work.start
 
         def paths(specs: Sequence[str]) -> list[str]:
-            return [shown(each.path) for each in history.changes(git, start, self.tree, specs)]
+            return [utf8_path(each.path) for each in history.changes(git, start, self.tree, specs)]
 
         allowed = paths(pathspecs(allow)) if allow else None
         forbidden = paths(pathspecs(forbid)) if forbid else []
-        judged = scope.scope(paths(()), allowed, forbidden)
+        judged = scope.check_scope(paths(()), allowed, forbidden)
         return judged[1] if judged else ()
 
     def put_on(self) -> None:
@@ -157,22 +158,22 @@ class Leavings:
         git, start = self.work.repo.git, self.work.start
         specs = [*pathspecs(self.work.policy.protected), OUR_FILES]
         changed = [
-            scope.Change(shown(each.path), each.status, each.old_mode, each.new_mode)
+            FileChange(utf8_path(each.path), each.status, each.old_mode, each.new_mode)
             for each in (*history.changes(git, start, self.tree, specs), *self._shadowing())
         ]
-        judged = scope.guard(changed)
+        judged = scope.check_guarded_changes(changed)
         found = list(judged[1]) if judged else []
         if tip != start:
             words = ("log", "--format=", "-z", "-m", "--full-history", "--no-renames", "--name-only")
             on_the_way = git.names(*words, f"{start}..{tip}", "--", *specs)
             seen = {each.path for each in changed}
-            paths = dict.fromkeys(shown(path) for path in on_the_way)
+            paths = dict.fromkeys(utf8_path(path) for path in on_the_way)
             found += [f"changed on the way: {path}" for path in paths if path not in seen]
         return tuple(found)
 
     def _shadowing(self) -> list[history.Change]:
-        judge, start = Judge(self.work.repo), self.work.start
-        return judge.know(start, self.work.policy).shadowing(start, self.tree)
+        checker, start = GuardChecker(self.work.repo), self.work.start
+        return checker.preload(start, self.work.policy).shadowing_changes(start, self.tree)
 
 
 def full(message: Message, body: str) -> str:

@@ -34,14 +34,16 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
         refusal: why it is refused whatever it changed, if it is.
     """
     guard = pathspecs(subject.policy.protected)
-    changes = trusted_base.judge_changes(repo, subject)
+    changes = trusted_base.check_changes(repo, subject)
     refused, violations = (refusal, ()) if refusal else (changes.refusal, changes.violations)
     if refused is None:
-        composed = export.compose(repo, subject.commit, subject.base, guard, (trusted_base.OURS_SPEC,))
+        composed = export.compose(
+            repo, subject.commit, subject.base, guard, (trusted_base.STATE_FOLDER_SPEC,)
+        )
         if not composed.submodules:
             digest = instrument(subject.policy, composed.guarded)
             return Candidate(subject, changes.files, None, (), composed.tree, digest)
-        listed = ", ".join(f"'{trusted_base.shown(path)}'" for path in composed.submodules[:5])
+        listed = ", ".join(f"'{trusted_base.utf8_path(path)}'" for path in composed.submodules[:5])
         refused, violations = Refusal("submodule", listed), ()
     guarded = export.entries(repo, subject.base, guard)
     return Candidate(

@@ -52,7 +52,7 @@ def noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: T
         PlannerError: E_USAGE when no metric is noisy, E_MEASURE, E_MIN_GAIN when the policy asks for a gain
             below twice the noise (what was measured is kept all the same), and what finding the base raises.
     """
-    subject = trusted_base.trusted(trusted_base.examine(repo, "HEAD", plan))
+    subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
     candidate, site = weigh(repo, subject), run_benchmark.site(repo, subject.policy)
     found = None if force else look_up(repo, subject, candidate.instrument, site.digest)
     done = Found(

@@ -65,7 +65,7 @@ def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
     if repo.maybe(tree, "tree") is not None:
         return tree
     guard = pathspecs(subject.policy.protected)
-    return export.compose(repo, commit, subject.base, guard, (trusted_base.OURS_SPEC,)).tree
+    return export.compose(repo, commit, subject.base, guard, (trusted_base.STATE_FOLDER_SPEC,)).tree
 
 
 def compare(

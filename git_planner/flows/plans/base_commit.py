@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import Policy
@@ -44,7 +44,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
         return Base(oid_or_none, best.removeprefix(refnames.HEADS), policy_at(repo, oid_or_none))
     # What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
     # asked only where there is nothing else.
-    known = Judge(repo).trunk
+    known = GuardChecker(repo).base_branch
     branch = known[0] if known is not None else policy_at(repo, repo.resolve("HEAD")).base
     for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
         found = repo.maybe(ref)
@@ -78,9 +78,9 @@ def _named(repo: Repository, plan: str, from_ref: str) -> Base:
 
 def _check_trusted(repo: Repository, name: str, oid: str) -> None:
     """What an iteration starts from is what judges it, so the base branch has to vouch for it."""
-    judge = Judge(repo)
+    checker = GuardChecker(repo)
     try:
-        anchor, differences = judge.trusted_by(oid)
+        anchor, differences = checker.find_anchor(oid)
     except PlannerError as error:
         # Without a base branch there is nobody else to ask than who named the commit.
         if error.code == "E_NO_BASE":
@@ -91,7 +91,7 @@ def _check_trusted(repo: Repository, name: str, oid: str) -> None:
             "E_GUARD",
             f"'{name}' has other guarded files than the base branch",
             hint="merge it into the base branch first; 'git planner guard propose' makes a branch for that",
-            details=[each.words for each in differences],
+            details=[each.message for each in differences],
         )
 
 

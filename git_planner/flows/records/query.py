@@ -89,11 +89,11 @@ def instrument_now(repo: Repository) -> str | None:
     Raises:
         PlannerError: E_POLICY.
     """
-    from git_planner.flows.guard.compare_trees import Judge
+    from git_planner.flows.guard.compare_trees import GuardChecker
     from git_planner.flows.measuring.instrument_digest import instrument_of
 
     try:
-        tip = Judge(repo).base_tips()[0]
+        tip = GuardChecker(repo).base_tips()[0]
         return instrument_of(repo, tip)
     except PlannerError as error:
         if error.code not in ("E_NO_BASE", "E_NO_POLICY"):

@@ -53,7 +53,7 @@ def record(
             E_MIN_GAIN, E_MEASURE, and what writing raises (E_CONFLICT, E_CHECKED_OUT, E_IDENTITY, E_NO_SPACE,
             E_GIT).
     """
-    subject = trusted_base.examine(repo, ref, plan)
+    subject = trusted_base.find_subject(repo, ref, plan)
     subject = replace(subject, notes=(*subject.notes, *_uncommitted(repo, ref)))
     if advance:
         subject = remeasure_best.noted(repo, subject, tell)

@@ -112,7 +112,7 @@ class Recorder:
 
     def _baseline(self) -> None:
         self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
-        base = trusted_base.trusted(self.subject)
+        base = trusted_base.base_subject(self.subject)
         done = Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
         self.tell(f"baseline: {done.record.summary}")
 
@@ -126,7 +126,7 @@ class Recorder:
         found = noise.look_up(self.repo, subject, candidate.instrument, site.digest)
         if found is None and metric.min_gain is not None:
             self.tell("the noise on this machine is not known yet: the base is measured for it")
-            base = trusted_base.trusted(subject)
+            base = trusted_base.base_subject(subject)
             found = noise.measured(self.repo, base, weigh(self.repo, base), site, noise.FEW_RUNS, self.tell)
         if found is not None:
             noise.check(found, subject.policy)
@@ -214,7 +214,7 @@ class Recorder:
             tree=candidate.tree,
             patch_id=trusted_base.patch_id(self.repo, subject),
             base=subject.base,
-            branch=None if subject.branch is None else trusted_base.shown(subject.branch),
+            branch=None if subject.branch is None else trusted_base.utf8_path(subject.branch),
             iteration=None,
             slug=None,
             instrument=candidate.instrument,

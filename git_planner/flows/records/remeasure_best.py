@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
-from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.instrument_digest import instrument_of
 from git_planner.flows.records.recorder import Recorded, Recorder, Tell
@@ -63,20 +63,20 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
     best = repo.maybe(refnames.best_ref(plan))
     if best is None or best == base:
         return None
-    judge = Judge(repo)
+    checker = GuardChecker(repo)
     try:
-        newer = judge.base_tips(best)[0] if base is None else next(judge.anchors(base), None)
-        began = next(judge.anchors(best), None)
+        newer = checker.base_tips(best)[0] if base is None else next(checker.anchors(base), None)
+        began = next(checker.anchors(best), None)
     except PlannerError as error:
         if error.code != "E_NO_BASE":
             raise
         return None
     if newer is None or began is None or not history.is_ancestor(repo.git, began, newer):
         return None
-    if history.is_ancestor(repo.git, newer, best) or judge.rule(newer).policy is None:
+    if history.is_ancestor(repo.git, newer, best) or checker.rule_at(newer).policy is None:
         return None
     comparable = instrument_of(repo, newer) == instrument_of(repo, best)
-    if comparable and judge.rule(newer).policy == judge.rule(best).policy:
+    if comparable and checker.rule_at(newer).policy == checker.rule_at(best).policy:
         return None
     return Due(plan, best, newer, comparable)
 
@@ -103,7 +103,7 @@ def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded
     tell(f"'{found.branch}' {why}: it is measured again, on {found.base[:12]}")
     forward = history.is_ancestor(repo.git, found.best, found.base)
     commit = found.base if forward else _merged(repo, found)
-    subject = _base(repo, found) if forward else trusted_base.examine(repo, commit, plan)
+    subject = _base(repo, found) if forward else trusted_base.find_subject(repo, commit, plan)
     what = "with a new policy" if found.comparable else "by a new instrument"
     subject = replace(subject, notes=(*subject.notes, f"'{found.branch}' measured again {what}"))
     done = Recorder(repo, subject, tell, {}, force=False, advance=not forward).record()
@@ -149,7 +149,7 @@ def _base(repo: Repository, found: Due) -> Subject:
 
 def _merged(repo: Repository, found: Due) -> str:
     tree, conflicts = merge_trees(repo.git, found.best, found.base)
-    if not conflicts and Judge(repo).differences(found.base, tree):
+    if not conflicts and GuardChecker(repo).differences(found.base, tree):
         conflicts = ("guarded files would not be as the base branch has them",)
     if conflicts:
         raise PlannerError(

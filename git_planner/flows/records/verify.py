@@ -70,7 +70,7 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
     Raises:
         PlannerError: E_NO_RECORD when nothing was recorded of it, and what finding and exporting it raises.
     """
-    subject = trusted_base.examine(repo, ref, plan)
+    subject = trusted_base.find_subject(repo, ref, plan)
     candidate = weigh(repo, subject)
     rows = Rows(repo).of(subject.plan)
     hits = [

@@ -18,7 +18,7 @@ import git_planner
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import Judge
+from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import KEPT
 from git_planner.flows.hooks.status import hook_status
@@ -138,7 +138,7 @@ def _policy(patient: Patient) -> Iterator[Finding]:
         return
     branch = patient.policy.base
     try:
-        known = Judge(repo).trunk
+        known = GuardChecker(repo).base_branch
     except PlannerError as error:
         yield Finding("error", "base-unclear", error.message, "planner.base", str(error.hint))
         return

@@ -118,7 +118,7 @@ def verify_task(
         logs = repo.private("verifications", refnames.new_id(repo.now()))
         evidence = run_commands(
             repo,
-            trusted_base.examine(repo, at, plan),
+            trusted_base.find_subject(repo, at, plan),
             commands,
             task.attempt,
             seconds=seconds,
@@ -272,12 +272,12 @@ def _commands(task: Task) -> tuple[tuple[str, ...], ...]:
 def _composed(repo: Repository, subject: Subject) -> tuple[str, list[str]]:
     """The tree that is looked at, and what a reader of the evidence should know about it."""
     guard = pathspecs(subject.policy.protected)
-    composed = export.compose(repo, subject.commit, subject.base, guard, (trusted_base.OURS_SPEC,))
+    composed = export.compose(repo, subject.commit, subject.base, guard, (trusted_base.STATE_FOLDER_SPEC,))
     if composed.submodules:
-        listed = ", ".join(f"'{trusted_base.shown(path)}'" for path in composed.submodules[:5])
+        listed = ", ".join(f"'{trusted_base.utf8_path(path)}'" for path in composed.submodules[:5])
         raise PlannerError("E_EXPORT", f"{REASONS['submodule']}: {listed}")
     notes = list(subject.notes)
-    changes = trusted_base.judge_changes(repo, subject)
+    changes = trusted_base.check_changes(repo, subject)
     if changes.refusal is not None and changes.refusal.reason == "guard":
         what = ", ".join(changes.violations[:5])
         notes.append(f"guarded paths were those of {subject.base[:12]}, not the commit's own ({what})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Cell = Literal["prevented", "detected", "harmless"]
+Coverage = Literal["prevented", "detected", "harmless"]
 
 MEANING = {
     "prevented": "refused by a hook: the branch does not move",
@@ -18,98 +18,98 @@ MEANING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class CommitRoute:
     """A way to make or move a commit. `seen` says that git asks `reference-transaction` about it."""
 
     key: str
-    words: str
-    seen: bool = True
+    title: str
+    reported: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ChangeKind:
     """A kind of change. `committed` says that it gets into a commit at all."""
 
     key: str
-    words: str
+    title: str
     committed: bool = True
 
 
-WAYS = (
-    Way("commit", "`git commit`"),
-    Way("commit-all", "`git commit -a`"),
-    Way("commit-path", "`git commit -- PATH`"),
-    Way("amend", "`git commit --amend`"),
-    Way("no-verify", "`git commit --no-verify`"),
-    Way("cherry-pick", "`git cherry-pick`"),
-    Way("revert", "`git revert`"),
-    Way("rebase", "`git rebase`"),
-    Way("rebase-exec", "`git rebase --exec`"),
-    Way("merge", "`git merge`"),
-    Way("fast-forward", "`git merge --ff`"),
-    Way("squash", "`git merge --squash`"),
-    Way("octopus", "`git merge` of several"),
-    Way("am", "`git am`"),
-    Way("apply", "`git apply --index`"),
-    Way("stash", "`git stash apply`"),
-    Way("reset", "`git reset --hard`"),
-    Way("branch-force", "`git branch -f`"),
-    Way("plumbing", "`git commit-tree`, `git update-ref`"),
-    Way("fast-import", "`git fast-import`"),
-    Way("worktree", "in a linked worktree"),
-    Way("push", "a push into the repository"),
-    Way("fetch", "a fetch into the branch"),
-    Way("branch-move", "`git branch -M`", seen=False),
-    Way("symbolic-ref", "`git symbolic-ref`", seen=False),
-    Way("gitpython", "GitPython's `index.commit`", seen=False),
-    Way("dulwich", "dulwich's `do_commit`", seen=False),
-    Way("hooks-path", "`-c core.hooksPath=/dev/null`", seen=False),
-    Way("clone", "a clone without hooks", seen=False),
+COMMIT_ROUTES = (
+    CommitRoute("commit", "`git commit`"),
+    CommitRoute("commit-all", "`git commit -a`"),
+    CommitRoute("commit-path", "`git commit -- PATH`"),
+    CommitRoute("amend", "`git commit --amend`"),
+    CommitRoute("no-verify", "`git commit --no-verify`"),
+    CommitRoute("cherry-pick", "`git cherry-pick`"),
+    CommitRoute("revert", "`git revert`"),
+    CommitRoute("rebase", "`git rebase`"),
+    CommitRoute("rebase-exec", "`git rebase --exec`"),
+    CommitRoute("merge", "`git merge`"),
+    CommitRoute("fast-forward", "`git merge --ff`"),
+    CommitRoute("squash", "`git merge --squash`"),
+    CommitRoute("octopus", "`git merge` of several"),
+    CommitRoute("am", "`git am`"),
+    CommitRoute("apply", "`git apply --index`"),
+    CommitRoute("stash", "`git stash apply`"),
+    CommitRoute("reset", "`git reset --hard`"),
+    CommitRoute("branch-force", "`git branch -f`"),
+    CommitRoute("plumbing", "`git commit-tree`, `git update-ref`"),
+    CommitRoute("fast-import", "`git fast-import`"),
+    CommitRoute("worktree", "in a linked worktree"),
+    CommitRoute("push", "a push into the repository"),
+    CommitRoute("fetch", "a fetch into the branch"),
+    CommitRoute("branch-move", "`git branch -M`", reported=False),
+    CommitRoute("symbolic-ref", "`git symbolic-ref`", reported=False),
+    CommitRoute("gitpython", "GitPython's `index.commit`", reported=False),
+    CommitRoute("dulwich", "dulwich's `do_commit`", reported=False),
+    CommitRoute("hooks-path", "`-c core.hooksPath=/dev/null`", reported=False),
+    CommitRoute("clone", "a clone without hooks", reported=False),
 )
 
-KINDS = (
-    Kind("modify", "change a file"),
-    Kind("add", "add a file"),
-    Kind("delete", "delete a file"),
-    Kind("rename-away", "rename a file away"),
-    Kind("rename-in", "rename a file in"),
-    Kind("mode", "change a mode"),
-    Kind("link-folder", "put a link in the folder's place"),
-    Kind("link-file", "put a link in a file's place"),
-    Kind("submodule", "put a submodule in"),
-    Kind("case", "rename in case only"),
-    Kind("filter", "`.gitattributes` filter"),
-    Kind("export-subst", "`.gitattributes` export-subst"),
-    Kind("assume-unchanged", "`assume-unchanged`", committed=False),
-    Kind("skip-worktree", "`skip-worktree`", committed=False),
-    Kind("pyc", "ignored `*.pyc`, forced in"),
-    Kind("conftest", "`conftest.py` beside the tests"),
-    Kind("sitecustomize", "`sitecustomize.py`"),
-    Kind("pth", "a `*.pth` file"),
-    Kind("shadow", "a module called like a standard one"),
-    Kind("shadow-link", "a link called like one"),
-    Kind("policy", "the policy"),
-    Kind("pyproject", "`pyproject.toml`, pytest section"),
-    Kind("pytest-ini", "`pytest.ini`"),
-    Kind("tox-ini", "`tox.ini`"),
-    Kind("setup-cfg", "`setup.cfg`"),
+CHANGE_KINDS = (
+    ChangeKind("modify", "change a file"),
+    ChangeKind("add", "add a file"),
+    ChangeKind("delete", "delete a file"),
+    ChangeKind("rename-away", "rename a file away"),
+    ChangeKind("rename-in", "rename a file in"),
+    ChangeKind("mode", "change a mode"),
+    ChangeKind("link-folder", "put a link in the folder's place"),
+    ChangeKind("link-file", "put a link in a file's place"),
+    ChangeKind("submodule", "put a submodule in"),
+    ChangeKind("case", "rename in case only"),
+    ChangeKind("filter", "`.gitattributes` filter"),
+    ChangeKind("export-subst", "`.gitattributes` export-subst"),
+    ChangeKind("assume-unchanged", "`assume-unchanged`", committed=False),
+    ChangeKind("skip-worktree", "`skip-worktree`", committed=False),
+    ChangeKind("pyc", "ignored `*.pyc`, forced in"),
+    ChangeKind("conftest", "`conftest.py` beside the tests"),
+    ChangeKind("sitecustomize", "`sitecustomize.py`"),
+    ChangeKind("pth", "a `*.pth` file"),
+    ChangeKind("shadow", "a module called like a standard one"),
+    ChangeKind("shadow-link", "a link called like one"),
+    ChangeKind("policy", "the policy"),
+    ChangeKind("pyproject", "`pyproject.toml`, pytest section"),
+    ChangeKind("pytest-ini", "`pytest.ini`"),
+    ChangeKind("tox-ini", "`tox.ini`"),
+    ChangeKind("setup-cfg", "`setup.cfg`"),
 )
 
 
-def cell(way: Way, kind: Kind) -> Cell:
+def coverage(way: CommitRoute, kind: ChangeKind) -> Coverage:
     """What catches one kind of change made in one way."""
     if not kind.committed:
         return "harmless"
-    return "prevented" if way.seen else "detected"
+    return "prevented" if way.reported else "detected"
 
 
-def table() -> str:
+def markdown_table() -> str:
     """The matrix as a Markdown table, kinds of change down and ways across in groups of the same answer."""
-    groups: dict[tuple[Cell, ...], list[str]] = {}
-    for way in WAYS:
-        groups.setdefault(tuple(cell(way, kind) for kind in KINDS), []).append(way.words)
-    lines = ["| way to make or move a commit | " + " | ".join(kind.words for kind in KINDS) + " |"]
-    lines.append("| --- |" + " --- |" * len(KINDS))
+    groups: dict[tuple[Coverage, ...], list[str]] = {}
+    for way in COMMIT_ROUTES:
+        groups.setdefault(tuple(coverage(way, kind) for kind in CHANGE_KINDS), []).append(way.title)
+    lines = ["| way to make or move a commit | " + " | ".join(kind.title for kind in CHANGE_KINDS) + " |"]
+    lines.append("| --- |" + " --- |" * len(CHANGE_KINDS))
     for answers, ways in groups.items():
         lines += [f"| {way} | " + " | ".join(answers) + " |" for way in ways]
     legend = [f"- {word}: {meaning}." for word, meaning in MEANING.items()]
@@ -121,5 +121,5 @@ def document() -> dict[str, Any]:
     return {
         "schema": "git-planner/guard-matrix@1",
         "meaning": dict(MEANING),
-        "cells": {way.key: {kind.key: cell(way, kind) for kind in KINDS} for way in WAYS},
+        "cells": {way.key: {kind.key: coverage(way, kind) for kind in CHANGE_KINDS} for way in COMMIT_ROUTES},
     }

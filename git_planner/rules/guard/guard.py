@@ -32,22 +32,24 @@ ATTRIBUTES = (
 )
 
 # Folders that are usual on sys.path: a module added there comes before the one it is called like.
-_PLACES = ("src/", "lib/")
+_IMPORT_ROOTS = ("src/", "lib/")
 # What pytest is made of; the standard library's modules are the interpreter's to tell.
 TEST_TOOLS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging")
 # Where such modules could be added. That is all git is asked; the names are looked up in its answer.
-SHADOWING = tuple(f":(top,glob){place}{name}" for place in ("", *_PLACES) for name in ("*", "*/__init__.*"))
+SHADOWING = tuple(
+    f":(top,glob){place}{name}" for place in ("", *_IMPORT_ROOTS) for name in ("*", "*/__init__.*")
+)
 _MODULE = re.compile(r"([^/.]+)(?:/__init__)?\.(?:[^/]+\.)?(?:py|pyc|pyd|so)")
 _LINKS = ("120000", "160000")
 
 _STATUS = {"A": "added", "D": "deleted", "M": "changed", "T": "changed in type"}
 
-Kind = Literal["iteration", "best", "plan", "proposal", "tournament", "start", "free"]
+RefKind = Literal["iteration", "best", "plan", "proposal", "tournament", "start", "free"]
 CHECK_SCHEMA = "git-planner/check@1"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FileChange:
     """One changed path. `status` is git's letter; modes are octal texts, '000000' where there is no file."""
 
     path: str
@@ -56,7 +58,7 @@ class Change:
     new_mode: str
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """What happened, as in 'added: tests/x.py'."""
         what = _STATUS.get(self.status, "changed")
         if "000000" not in (self.old_mode, self.new_mode) and self.old_mode != self.new_mode:
@@ -65,7 +67,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckFinding:
     """One thing that a check found.
 
     `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'shadow', 'runner',
@@ -85,7 +87,7 @@ class Verdict:
         return asdict(self)
 
 
-def kind_of(ref: str) -> Kind:
+def ref_kind(ref: str) -> RefKind:
     """What the guard asks of a ref, by its full name."""
     if ref.startswith(refnames.ITERATIONS):
         return "start"
@@ -101,7 +103,7 @@ def kind_of(ref: str) -> Kind:
     return "iteration" if branch.startswith(refnames.ITER) else "free"
 
 
-def wide_specs(patterns: Iterable[str]) -> list[str]:
+def wide_pathspecs(patterns: Iterable[str]) -> list[str]:
     """Pathspecs of everything that could matter to the guard, whatever the case of its letters.
 
     What differs in none of these differs in nothing guarded; what differs in one of them has to be judged.
@@ -140,7 +142,7 @@ def _wide_glob(pattern: str) -> str:
     return re.sub(r"\*+", "*", found)
 
 
-def shadows(path: str, mode: str, standard: Collection[str]) -> bool:
+def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
     """Whether a file that is added would be imported in the place of a standard module, or of a test tool's.
 
     Args:
@@ -148,9 +150,9 @@ def shadows(path: str, mode: str, standard: Collection[str]) -> bool:
         mode: its mode, in octal; a link or a submodule may hold anything, so its name is enough.
         standard: the names of those modules.
     """
-    if mode in _LINKS and f"{path}/" in _PLACES:
+    if mode in _LINKS and f"{path}/" in _IMPORT_ROOTS:
         return True
-    inner = path.removeprefix(next((each for each in _PLACES if path.startswith(each)), ""))
+    inner = path.removeprefix(next((each for each in _IMPORT_ROOTS if path.startswith(each)), ""))
     if mode in _LINKS:
         return inner in standard
     found = _MODULE.fullmatch(inner)

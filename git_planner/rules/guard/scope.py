@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from git_planner.rules.guard.guard import Change
+from git_planner.rules.guard.guard import FileChange
 from git_planner.rules.measuring.verdict import Refusal
 
-_SHOWN = 5
+_MAX_PATHS = 5
 
 
-def guard(changes: Sequence[Change]) -> tuple[Refusal, tuple[str, ...]] | None:
+def check_guarded_changes(changes: Sequence[FileChange]) -> tuple[Refusal, tuple[str, ...]] | None:
     """Judge the changes of guarded paths between the trusted base and the candidate: there must be none."""
-    return guarded([(change.path, change.words) for change in changes])
+    return check_differences([(change.path, change.message) for change in changes])
 
 
-def guarded(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, tuple[str, ...]] | None:
+def check_differences(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, tuple[str, ...]] | None:
     """The same for whatever differs: pairs of a path and what is wrong with it."""
     if not differences:
         return None
-    return Refusal("guard", _listed([path for path, _ in differences])), tuple(
+    return Refusal("guard", _path_list([path for path, _ in differences])), tuple(
         each for _, each in differences
     )
 
 
-def scope(
+def check_scope(
     changed: Sequence[str], allowed: Collection[str] | None, forbidden: Collection[str]
 ) -> tuple[Refusal, tuple[str, ...]] | None:
     """Judge the changed paths of a candidate.
@@ -43,12 +43,9 @@ def scope(
         violations += [f"not allowed: {path}" for path in outside]
     if not violations:
         return None
-    return Refusal("scope", _listed([each.split(": ", 1)[1] for each in violations])), tuple(violations)
+    return Refusal("scope", _path_list([each.split(": ", 1)[1] for each in violations])), tuple(violations)
 
 
-def _listed(paths: Sequence[str]) -> str:
-    rest = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(f"'{path}'" for path in paths[:_SHOWN]) + rest
-
-
-__all__ = ["Change", "guard", "guarded", "scope"]
+def _path_list(paths: Sequence[str]) -> str:
+    rest = f" and {len(paths) - _MAX_PATHS} more" if len(paths) > _MAX_PATHS else ""
+    return ", ".join(f"'{path}'" for path in paths[:_MAX_PATHS]) + rest
