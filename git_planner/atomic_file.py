@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def put(path: str | Path, data: bytes, mode: int = 0o666) -> None:
+def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
     """Put a file in the place of another one, which a reader or a kill finds as it was until then.
 
     Args:

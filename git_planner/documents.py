@@ -40,13 +40,13 @@ KINDS = (
 # Pieces of documents that have a form of their own.
 PARTS = ("task",)
 STRICT_KINDS = ("directive", "plan-options", "planning-plan")
-MOST_SENTENCES = 50
+MAX_PROBLEMS = 50
 
 # What an array's schema may say without asking anything of an empty one.
-_SPARING = {"type", "description", "items", "maxItems", "uniqueItems"}
+_EMPTY_LIST_KEYWORDS = {"type", "description", "items", "maxItems", "uniqueItems"}
 
 # Kinds that hold a document of another kind, as '#/$defs/<the other kind>'.
-_HOLDS = {"state": ("directive",), "plan": ("task",)}
+_EMBEDDED_KINDS = {"state": ("directive",), "plan": ("task",)}
 
 
 def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
@@ -61,9 +61,9 @@ def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = 
     Raises:
         PlannerError: E_USAGE for an unknown kind.
     """
-    found = copy.deepcopy(_file(kind))
-    for other in _HOLDS.get(kind, ()):
-        inner = copy.deepcopy(_file(other))
+    found = copy.deepcopy(_schema_file(kind))
+    for other in _EMBEDDED_KINDS.get(kind, ()):
+        inner = copy.deepcopy(_schema_file(other))
         found["$defs"] |= inner.pop("$defs")
         found["$defs"][other] = {key: each for key, each in inner.items() if not key.startswith("$")}
     if kind == "directive" and families:
@@ -102,19 +102,21 @@ def validate(
     """
     if kind == "directive" and families:
         own = schema(kind, families=families, blocked=blocked)
-        full = _inlined(own, own)
+        full = _inline_references(own, own)
     else:
-        full = in_one_piece(kind)
-    if fast_accept.surely(full, document):
+        full = inlined_schema(kind)
+    if fast_accept.accepts(full, document):
         return []
     # A hostile document may have a million faults: no more are made than are told.
     faults: set[tuple[tuple[str, ...], str]] = set()
-    for fault in (fault for error in judge(full).iter_errors(document) for fault in _faults(error)):
+    for fault in (
+        fault for error in build_validator(full).iter_errors(document) for fault in _error_problems(error)
+    ):
         faults.add(fault)
-        if len(faults) > MOST_SENTENCES:
+        if len(faults) > MAX_PROBLEMS:
             break
-    told = [f"{messages.pointer(path)}: {words}" for path, words in sorted(faults, key=_by_place)]
-    return told if len(told) <= MOST_SENTENCES else [*told[:MOST_SENTENCES], "/: has more faults"]
+    told = [f"{messages.json_pointer(path)}: {words}" for path, words in sorted(faults, key=_place_key)]
+    return told if len(told) <= MAX_PROBLEMS else [*told[:MAX_PROBLEMS], "/: has more faults"]
 
 
 def check(
@@ -132,10 +134,10 @@ def check(
     """
     faults = validate(kind, document, families=families, blocked=blocked)
     if faults:
-        raise refusal(kind, faults, where)
+        raise invalid_document_error(kind, faults, where)
 
 
-def refusal(kind: str, faults: Sequence[str], where: str) -> PlannerError:
+def invalid_document_error(kind: str, faults: Sequence[str], where: str) -> PlannerError:
     """The error for a document with faults."""
     return PlannerError(
         "E_SCHEMA",
@@ -157,17 +159,17 @@ def read(kind: str, data: bytes | str, where: str) -> dict[str, Any]:
     return document
 
 
-def completed(kind: str, document: Any) -> Any:
+def complete_answer(kind: str, document: Any) -> Any:
     """A copy of a planner's answer as it is stored: with `schema`, without the nulls that mean 'absent'.
 
     What is not an object is returned as it is, for `check` to refuse.
     """
     if not isinstance(document, dict):
         return document
-    from git_planner.rules.documents.strict_mode import without_nulls
+    from git_planner.rules.documents.strict_mode import remove_nulls
 
-    filled = without_nulls(document, _file(kind))
-    return {"schema": _file(kind)["$id"], **filled}
+    filled = remove_nulls(document, _schema_file(kind))
+    return {"schema": _schema_file(kind)["$id"], **filled}
 
 
 def parse_directive(
@@ -178,7 +180,7 @@ def parse_directive(
     Raises:
         PlannerError: E_SCHEMA.
     """
-    whole = completed("directive", document)
+    whole = complete_answer("directive", document)
     check("directive", whole, where, families=families, blocked=blocked)
     from git_planner.rules.planning.directive import directive_from
 
@@ -186,7 +188,7 @@ def parse_directive(
 
 
 @cache
-def _file(kind: str) -> dict[str, Any]:
+def _schema_file(kind: str) -> dict[str, Any]:
     if kind not in (*KINDS, *PARTS):
         raise PlannerError(
             "E_USAGE",
@@ -194,20 +196,20 @@ def _file(kind: str) -> dict[str, Any]:
             hint=f"kinds: {', '.join((*KINDS, *PARTS))}",
         )
     with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
-        found = canonical_json.loads_ours(file.read())
+        found = canonical_json.loads_trusted(file.read())
     assert isinstance(found, dict)
     return found
 
 
 @cache
-def in_one_piece(kind: str) -> dict[str, Any]:
+def inlined_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind of document without references: looking each of them up takes most of the time."""
     full = schema(kind)
-    found: dict[str, Any] = _inlined(full, full)
+    found: dict[str, Any] = _inline_references(full, full)
     return found
 
 
-def judge(full: Mapping[str, Any]) -> Validator:
+def build_validator(full: Mapping[str, Any]) -> Validator:
     """The judge by a schema without references: jsonschema, but for a few keywords."""
     from jsonschema import Draft202012Validator, validators
     from referencing import Registry
@@ -237,10 +239,10 @@ def _is_list(_checker: object, value: object) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
+def _inline_references(node: Any, root: Mapping[str, Any]) -> Any:
     """A schema without references: looking each of them up takes most of the time on a large document."""
     if isinstance(node, list):
-        return [_inlined(each, root) for each in node]
+        return [_inline_references(each, root) for each in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
@@ -248,7 +250,7 @@ def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
         # What is written beside a reference tells what the value is for; the target's words, what it must be.
         node = {**node, **target}
         del node["$ref"]
-    return {key: _inlined(each, root) for key, each in node.items() if key != "$defs"}
+    return {key: _inline_references(each, root) for key, each in node.items() if key != "$defs"}
 
 
 def _properties(
@@ -257,16 +259,16 @@ def _properties(
     # Most fields of most tasks are empty, and jsonschema takes as long for these as for all others.
     if isinstance(instance, Mapping):
         for name, node in properties.items():
-            if name in instance and not _plainly_empty(instance[name], node):
+            if name in instance and not _is_empty_by_schema(instance[name], node):
                 yield from validator.descend(instance[name], node, path=name, schema_path=name)
 
 
-def _plainly_empty(value: object, node: Mapping[str, Any]) -> bool:
+def _is_empty_by_schema(value: object, node: Mapping[str, Any]) -> bool:
     """Whether a value is a null or an empty list where the schema says in so many words that it may be."""
     if value is None:
         return node.keys() <= {"anyOf", "description"} and {"type": "null"} in node.get("anyOf", ())
     is_list = isinstance(value, (list, tuple)) and not value
-    return is_list and node.get("type") == "array" and node.keys() <= _SPARING
+    return is_list and node.get("type") == "array" and node.keys() <= _EMPTY_LIST_KEYWORDS
 
 
 def _items(
@@ -287,22 +289,24 @@ def _unique(_judge: object, wanted: bool, items: object, _node: object) -> Itera
         yield ValidationError("not unique")
 
 
-def _by_place(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
+def _place_key(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
     path, words = fault
     return tuple(each.zfill(9) if each.isdigit() else each for each in path), words
 
 
-def _faults(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
+def _error_problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
     """Turn one error of jsonschema into places and words."""
     if error.validator == "anyOf":
         # Ours are 'this or null': the faults of 'this' say more than 'neither of both'.
         for inner in error.context or ():
             if inner.validator != "type" or inner.validator_value != "null":
-                yield from _faults(inner)
+                yield from _error_problems(inner)
         return
     path = tuple(str(each) for each in error.absolute_path)
     node = error.schema if isinstance(error.schema, Mapping) else {}
     wants_text = node.get("type") == "string" and not isinstance(error.instance, str)
     if wants_text and error.validator in ("enum", "const", "not"):
         return  # its type is wrong, which is said already
-    yield from messages.faults(path, str(error.validator), error.validator_value, error.instance, node)
+    yield from messages.keyword_problems(
+        path, str(error.validator), error.validator_value, error.instance, node
+    )

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from git_planner import atomic_file
 
 T = TypeVar("T")
-_Known = tuple[tuple[str, str], ...]
+_KnownSecrets = tuple[tuple[str, str], ...]
 
 # Variables of the services that agents use; their values are masked wherever they appear.
 SERVICES = frozenset(
@@ -42,18 +42,18 @@ _OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PR
 _REST = re.compile(r"[\w+/=.-]*[\w+/=-]|")
 
 
-def text(value: str) -> str:
+def mask_text(value: str) -> str:
     """The text with every secret replaced by '[redacted:<kind>]'; JSON stays JSON. Masking twice is once."""
-    return _masked(value, _known(tuple(sorted(_credentials(os.environ)))))
+    return _mask_string(value, _known_secrets(tuple(sorted(_credentials(os.environ)))))
 
 
-def _masked(value: str, known: _Known) -> str:
+def _mask_string(value: str, known: _KnownSecrets) -> str:
     for secret, kind in known:
         if secret in value:
             value = value.replace(secret, f"[redacted:{kind}]")
-    if not value or not (_suspicious(_OWN_MARKS, value) or _suspicious(_MARKS, value)):
+    if not value or not (_has_match(_OWN_MARKS, value) or _has_match(_MARKS, value)):
         return value
-    spans = sorted(_spans(value), key=lambda span: (span[0], -span[1]))
+    spans = sorted(_secret_spans(value), key=lambda span: (span[0], -span[1]))
     parts, done = [], 0
     for start, end, kind in spans:
         if start >= done:
@@ -62,40 +62,40 @@ def _masked(value: str, known: _Known) -> str:
     return "".join([*parts, value[done:]])
 
 
-def document(value: T) -> T:
+def mask_document(value: T) -> T:
     """A JSON document with every secret in its texts masked; the same object when there is none."""
-    masked = _walked(value, "", _known(tuple(sorted(_credentials(os.environ)))))
+    masked = _mask_value(value, "", _known_secrets(tuple(sorted(_credentials(os.environ)))))
     return value if masked == value else masked
 
 
-def data(value: bytes) -> bytes:
+def mask_bytes(value: bytes) -> bytes:
     """Bytes, such as a log, with every secret masked; what is not UTF-8 stays as it is."""
     before = value.decode("utf-8", "surrogateescape")
-    after = text(before)
+    after = mask_text(before)
     return value if after == before else after.encode("utf-8", "surrogateescape")
 
 
-def file(path: Path) -> None:
+def mask_file(path: Path) -> None:
     """Mask the secrets in a file that has been written; what is no file is left alone."""
     if path.is_symlink() or not path.is_file():
         return
     before = path.read_bytes()
-    after = data(before)
+    after = mask_bytes(before)
     if after is not before:
-        atomic_file.put(path, after, path.stat().st_mode & 0o777)
+        atomic_file.write(path, after, path.stat().st_mode & 0o777)
 
 
-def _walked(value: Any, name: str, known: _Known) -> Any:
+def _mask_value(value: Any, name: str, known: _KnownSecrets) -> Any:
     if isinstance(value, str):
-        masked = _masked(value, known)
+        masked = _mask_string(value, known)
         named = (
-            masked == value and name and _suspicious(rf"(?i)(?:^|[\W_]|(?<=[a-z])(?=[A-Z])){_NAME}\Z", name)
+            masked == value and name and _has_match(rf"(?i)(?:^|[\W_]|(?<=[a-z])(?=[A-Z])){_NAME}\Z", name)
         )
-        return "[redacted:value]" if named and _random(value) else masked
+        return "[redacted:value]" if named and _looks_random(value) else masked
     if isinstance(value, Mapping):
-        return {_masked(key, known): _walked(each, key, known) for key, each in value.items()}
+        return {_mask_string(key, known): _mask_value(each, key, known) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_walked(each, name, known) for each in value)
+        return type(value)(_mask_value(each, name, known) for each in value)
     return value
 
 
@@ -103,12 +103,12 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Variables that hold a credential: those of the services, and what is called and looks like one."""
     for name, value in environ.items():
         of_service = name in SERVICES and len(value) >= 8
-        if of_service or (_suspicious(rf"(?i)(?:^|_){_NAME}\Z", name) and _random(value)):
+        if of_service or (_has_match(rf"(?i)(?:^|_){_NAME}\Z", name) and _looks_random(value)):
             yield name, value
 
 
 @cache
-def _known(credentials: tuple[tuple[str, str], ...]) -> _Known:
+def _known_secrets(credentials: tuple[tuple[str, str], ...]) -> _KnownSecrets:
     """Values to look for, longest first, also as JSON writes them, with what to call them."""
     found: dict[str, str] = {}
     for name, value in credentials:
@@ -121,26 +121,26 @@ def _known(credentials: tuple[tuple[str, str], ...]) -> _Known:
     return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
 
 
-def _spans(value: str) -> Iterator[tuple[int, int, str]]:
+def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:
     """Where secrets are, and of what kind."""
-    for kind, pattern in _own():
+    for kind, pattern in _own_patterns():
         for match in pattern.finditer(value):
             place = match.lastindex or 0
-            if kind != "value" or _random(match[place]):
+            if kind != "value" or _looks_random(match[place]):
                 yield match.start(place), match.end(place), kind
-    if not _suspicious(_MARKS, value):
+    if not _has_match(_MARKS, value):
         return
-    for kind, pattern in _library():
+    for kind, pattern in _library_patterns():
         done = 0
         for match in pattern.finditer(value):
             before = value[max(0, match.start() - 1) : match.start()]
-            if match.end() > done and _plausible(kind, before, match[0]):
+            if match.end() > done and _is_plausible(kind, before, match[0]):
                 rest = _REST.match(value, match.end())
                 done = rest.end() if rest else match.end()
                 yield match.start(), done, kind
 
 
-def _plausible(kind: str, before: str, found: str) -> bool:
+def _is_plausible(kind: str, before: str, found: str) -> bool:
     """Forms that words, numbers and digests have, too, must stand alone and mix letters with digits."""
     if kind not in ("artifactory", "telegram-token", "twilio"):
         return True
@@ -149,7 +149,7 @@ def _plausible(kind: str, before: str, found: str) -> bool:
     )
 
 
-def _random(value: str) -> bool:
+def _looks_random(value: str) -> bool:
     """Whether a value could have been made by a generator: long, of letters and digits, hardly repetitive."""
     if len(value) < 16 or not re.fullmatch(r"[\w+/=.~:-]+", value, re.ASCII):
         return False
@@ -162,7 +162,7 @@ def _random(value: str) -> bool:
 
 
 @cache
-def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _own_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Forms that the library does not know, or not whole. A group is the secret, when there is one."""
     mixed = r"(?=[\w-]*[0-9])(?=[\w-]*[A-Z])"
     begin = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
@@ -188,7 +188,7 @@ def _own() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 
 @cache
-def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
+def _library_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """The library's patterns of one service's own form each; read late, for it takes a tenth of a second.
 
     Its detectors for settings in general, for entropy and for marks alone would mask digests and code; those
@@ -229,5 +229,5 @@ def _library() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((kinds[each], form) for each in detectors for form in each.denylist)
 
 
-def _suspicious(form: str, value: str) -> bool:
+def _has_match(form: str, value: str) -> bool:
     return re.search(form, value) is not None

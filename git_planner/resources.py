@@ -7,7 +7,7 @@ from pathlib import Path
 from git_planner.errors import PlannerError
 
 
-def shipped(name: str) -> Path:
+def resource_folder(name: str) -> Path:
     """The folder, in an installed package or in a checkout.
 
     Args:

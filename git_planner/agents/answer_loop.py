@@ -23,7 +23,7 @@ from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,
     PLAN_OPTIONS_KEYS,
     PLANNING_PLAN_KEYS,
-    extract,
+    extract_json,
 )
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 
@@ -166,13 +166,13 @@ class _Campaign:
 
     def _judged(self, text: str) -> Mapping[str, Any]:
         try:
-            answer = redact.document(extract(text, keys=(_KEYS[self._request.kind],)))
-            document = documents.completed(self._request.kind, answer)
+            answer = redact.mask_document(extract_json(text, keys=(_KEYS[self._request.kind],)))
+            document = documents.complete_answer(self._request.kind, answer)
             self.faults = self._request.check(document)
         except PlannerError as error:
             self.faults = [error.message, *error.details]
         if self.faults:
-            self._prompt = redact.text(retry_prompt(self._request.prompt, text, self.faults))
+            self._prompt = redact.mask_text(retry_prompt(self._request.prompt, text, self.faults))
             raise PlannerError(
                 "E_ANSWER", f"the planner's answer was refused: {self.faults[0]}", details=self.faults
             )

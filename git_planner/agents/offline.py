@@ -16,7 +16,7 @@ from git_planner.agents.contract import Sheet, Usage
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 NAME = "offline"
 _MOST = 2.0**53 - 1
@@ -163,13 +163,15 @@ def _wish(packet: Mapping[str, Any]) -> str:
         return "the tests pass."
     side = "at most" if metric["better"] == "lower" else "at least"
     if target is not None:
-        return f"{metric['name']} of {side} {number(target)} {metric['unit']}".rstrip() + "."
+        return f"{metric['name']} of {side} {number_text(target)} {metric['unit']}".rstrip() + "."
     return f"a {metric['better']} {metric['name']}."
 
 
 def _stand(packet: Mapping[str, Any]) -> str:
     best = packet.get("best")
-    return "Nothing has been measured yet." if best is None else f"The best value so far is {number(best)}."
+    return (
+        "Nothing has been measured yet." if best is None else f"The best value so far is {number_text(best)}."
+    )
 
 
 def _places(packet: Mapping[str, Any]) -> str:

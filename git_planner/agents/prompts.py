@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from git_planner.agents.contract import AnswerKind
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.planning import prompt as rules
 from git_planner.rules.planning.directive import Directive
 
@@ -71,4 +71,4 @@ def apply_prompt(
 
 def text(name: str) -> str:
     """The fixed text of a name, such as 'apply'."""
-    return (shipped("templates") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
+    return (resource_folder("templates") / "prompts" / f"{name}.md").read_text(encoding="utf-8")

@@ -73,13 +73,13 @@ def run_agent(
     finally:
         (folder / PROCESS).unlink(missing_ok=True)
         for name in (STDOUT, STDERR):
-            redact.file(folder / name)
+            redact.mask_file(folder / name)
 
 
 def keep(path: Path, content: str | Mapping[str, Any]) -> None:
     """Write a text, or a JSON document, with its secrets masked; readable by its owner only all the same."""
     if isinstance(content, str):
-        data = redact.text(content).encode("utf-8", "replace")
+        data = redact.mask_text(content).encode("utf-8", "replace")
     else:
-        data = canonical_json.dumps(redact.document(content))
-    atomic_file.put(path, data, 0o600)
+        data = canonical_json.dumps(redact.mask_document(content))
+    atomic_file.write(path, data, 0o600)

@@ -59,10 +59,10 @@ class WritingAgent:
             usage = Usage(usage.input + reply.usage.input, usage.output + reply.usage.output)
             if not faults:
                 seconds = time.monotonic() - began
-                return Written(redact.text(reply.text), reply.model, number, seconds, usage)
+                return Written(redact.mask_text(reply.text), reply.model, number, seconds, usage)
             refused = PlannerError("E_ANSWER", f"the {sheet.kind} was refused: {faults[0]}", details=faults)
             tell(f"attempt {number}: {refused.message}")
-            prompt = redact.text(again_prompt(sheet.prompt, reply.text, faults))
+            prompt = redact.mask_text(again_prompt(sheet.prompt, reply.text, faults))
         raise final(refused, number)
 
     def _attempt(self, turn: Sheet, number: int) -> tuple[Reply, list[str]]:

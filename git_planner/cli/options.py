@@ -63,6 +63,6 @@ def claim_remote_options(command: F) -> F:
 
 def shared_remote(repo: Repository) -> str | None:
     """The remote that plans are shared through, where a person has set one."""
-    from git_planner.config.settings import config_key, variable
+    from git_planner.config.settings import config_key, environment_variable
 
-    return os.environ.get(variable("remote")) or repo.config(config_key("remote"))
+    return os.environ.get(environment_variable("remote")) or repo.config(config_key("remote"))

@@ -87,7 +87,7 @@ def put_text(path: str, text: str) -> None:
         return
     place = os.path.realpath(path)
     mode = stat.S_IMODE(os.stat(place).st_mode) if os.path.exists(place) else 0o666
-    atomic_file.put(place, data, mode)
+    atomic_file.write(place, data, mode)
 
 
 def _special(path: str) -> bool:

@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def parse_policy(data: bytes, where: str, *, judged: bool = False) -> Policy:
+def parse_policy(data: bytes, where: str, *, validated: bool = False) -> Policy:
     """Read a policy file.
 
     Args:
         data: its content.
         where: what to call it in an error, such as 'HEAD:.git-planner.yml'.
-        judged: the schema is known to accept these very bytes.
+        validated: the schema is known to accept these very bytes.
 
     Raises:
         PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
     """
     from git_planner.rules.policy.parse import policy_from, policy_problems
 
-    document = read_yaml(data, where, judged=judged)
+    document = read_yaml(data, where, validated=validated)
     if not isinstance(document, dict):
         raise unusable_policy(where, "holds no keys and values", hint="make one with 'git planner init'")
-    faults = [] if judged else documents.validate("policy", document)
+    faults = [] if validated else documents.validate("policy", document)
     faults = faults or policy_problems(document)
     if faults:
         raise PlannerError(
@@ -78,8 +78,8 @@ def policy_at(repo: Repository, commit: str) -> Policy:
         raise unusable_policy(where, f"is a {found[1]}, not a file")
     if data is None:
         raise policy_too_large(where, found[2])
-    mark = _mark(repo, data)
-    policy = parse_policy(data, where, judged=mark.exists())
+    mark = _validated_marker(repo, data)
+    policy = parse_policy(data, where, validated=mark.exists())
     # Only a convenience: without it the schema is asked again.
     with suppress(OSError):
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def policy_at(repo: Repository, commit: str) -> Policy:
     return policy
 
 
-def _mark(repo: Repository, data: bytes) -> Path:
+def _validated_marker(repo: Repository, data: bytes) -> Path:
     """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
     judge = canonical_json.compact(documents.schema("policy"))
     return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())

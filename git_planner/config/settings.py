@@ -60,7 +60,7 @@ def config_key(setting: str) -> str:
     return f"planner.{first}{''.join(each.capitalize() for each in rest)}"
 
 
-def variable(setting: str) -> str:
+def environment_variable(setting: str) -> str:
     """The environment variable of a setting: 'GIT_PLANNER_CODEX_HOME'."""
     return f"GIT_PLANNER_{setting.upper()}"
 
@@ -87,23 +87,23 @@ def read_settings(
     if unknown:
         raise TypeError(f"not settings: {', '.join(unknown)}")
     configured = _git_config(repo)
-    low = {**_defaults(repo), **_from_policy(repo, policy)}
+    low = {**_defaults(repo), **_policy_settings(repo, policy)}
     found: dict[str, Any] = {}
     for each in fields(Settings):
         name, key = each.name, config_key(each.name)
         if flags.get(name) is not None:
-            found[name] = _typed(name, flags[name], f"--{name.replace('_', '-')}")
-        elif environ.get(variable(name)):
-            found[name] = _typed(name, environ[variable(name)], variable(name))
+            found[name] = _convert(name, flags[name], f"--{name.replace('_', '-')}")
+        elif environ.get(environment_variable(name)):
+            found[name] = _convert(name, environ[environment_variable(name)], environment_variable(name))
         elif configured.get(key.lower()):
-            found[name] = _typed(name, configured[key.lower()], key)
+            found[name] = _convert(name, configured[key.lower()], key)
         else:
             found[name] = low.get(name)
     refnames.check_plan_name(found["plan"])
     return Settings(**found)
 
 
-def _typed(name: str, value: Any, source: str) -> Any:
+def _convert(name: str, value: Any, source: str) -> Any:
     if name in _PATHS:
         return Path(value).expanduser().absolute()
     try:
@@ -143,7 +143,7 @@ def _git_config(repo: Repository) -> dict[str, str]:
 def _defaults(repo: Repository) -> dict[str, Any]:
     return {
         "plan": "default",
-        "worktrees": _beside(repo),
+        "worktrees": _default_worktrees(repo),
         "remote": "origin",
         "codex": "codex",
         "planner": "codex",
@@ -159,7 +159,7 @@ def _defaults(repo: Repository) -> dict[str, Any]:
     }
 
 
-def _from_policy(repo: Repository, policy: Policy | None) -> dict[str, Any]:
+def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
     if policy is None:
         return {}
     agents = policy.agents
@@ -184,7 +184,7 @@ def _from_policy(repo: Repository, policy: Policy | None) -> dict[str, Any]:
     return said
 
 
-def _beside(repo: Repository) -> Path:
+def _default_worktrees(repo: Repository) -> Path:
     """The folder beside the repository where its iterations' worktrees go by default."""
     if repo.top is not None and repo.git_dir == repo.common:
         home = repo.top

@@ -22,13 +22,13 @@ MAX_DEPTH = 20
 SCHEMA_HINT = "see the schema with 'git planner schema policy'"
 
 
-def read_yaml(data: bytes, where: str, *, judged: bool = False) -> Any:
+def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
     """Read YAML as the JSON document it stands for.
 
     Args:
         data: its bytes.
         where: what to call it in an error.
-        judged: these very bytes are known to be read.
+        validated: these very bytes are known to be read.
 
     Raises:
         PlannerError: E_POLICY with the reason, line and column.
@@ -42,16 +42,16 @@ def read_yaml(data: bytes, where: str, *, judged: bool = False) -> Any:
     except UnicodeDecodeError as error:
         raise unusable_policy(where, f"is not UTF-8 (byte {error.start})") from None
     try:
-        if not judged:
+        if not validated:
             _check_events(text, where)
-        document = yaml.load(text, Loader=_loader())
+        document = yaml.load(text, Loader=_json_loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise unusable_policy(where, f"cannot be read: {error.problem or error.context}", mark) from None
     except yaml.YAMLError as error:
         reason = getattr(error, "reason", None) or "it cannot be read"
         raise unusable_policy(where, f"cannot be read: {reason}") from None
-    if judged:
+    if validated:
         return document
     try:
         # What JSON cannot carry has no digest: halves of surrogate pairs, for one.
@@ -102,7 +102,7 @@ _SCALARS = {
 
 
 @cache
-def _loader() -> Any:
+def _json_loader() -> Any:
     """A loader that makes what JSON knows, and nothing else."""
 
     class JsonLoader(_base_loader()):  # type: ignore[misc]
@@ -121,9 +121,9 @@ def _mapping(loader: Any, node: Any) -> dict[str, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
-            raise _refused("a key is not text; write it in quotes", key_node)
+            raise _yaml_error("a key is not text; write it in quotes", key_node)
         if key in made:
-            raise _refused(f"the key '{key[:60]}' appears twice", key_node)
+            raise _yaml_error(f"the key '{key[:60]}' appears twice", key_node)
         made[key] = loader.construct_object(value_node, deep=True)
     return made
 
@@ -133,11 +133,11 @@ def _number(_loader: Any, node: Any) -> int | float:
     # No more than 20 characters of a whole number are looked at: Python itself refuses thousands of digits.
     value = int(node.value[:20]) if whole else float(node.value)
     if not math.isfinite(value) or (whole and (len(node.value) > 20 or not -(2**63) <= value < 2**63)):
-        raise _refused("a number is too large", node)
+        raise _yaml_error("a number is too large", node)
     return value
 
 
-def _refused(what: str, node: Any) -> Exception:
+def _yaml_error(what: str, node: Any) -> Exception:
     import yaml
 
     return yaml.constructor.ConstructorError(None, None, what, node.start_mark)

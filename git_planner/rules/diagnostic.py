@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     """A finding.
 
     `severity` 'error' means that something will not work or is not guarded; 'warning' that it may surprise;

@@ -116,10 +116,10 @@ def new_id(stamp: str) -> str:
     Args:
         stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
     """
-    return stamp.replace("-", "").replace(":", "") + "-" + token()
+    return stamp.replace("-", "").replace(":", "") + "-" + random_token()
 
 
-def token(length: int = 8) -> str:
+def random_token(length: int = 8) -> str:
     """Random characters of a 32-letter alphabet without look-alikes."""
     import secrets
 
@@ -128,9 +128,9 @@ def token(length: int = 8) -> str:
 
 def best_tag(value: float, iteration: Iteration) -> str:
     """The full ref of the tag of a best: 'refs/tags/best/<value>-<slug>-i<n>'."""
-    return f"{BEST_TAG}{number(value)}-{iteration.slug}-i{iteration.number}"
+    return f"{BEST_TAG}{number_text(value)}-{iteration.slug}-i{iteration.number}"
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """A number as people write it: '1363' and not '1363.0', all digits that it has."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

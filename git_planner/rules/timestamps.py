@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
-def later(stamp: str, seconds: float) -> str:
+def add_seconds(stamp: str, seconds: float) -> str:
     """The time so many seconds after another one; the year 9999 at the latest."""
     try:
         return (datetime.strptime(stamp, _FORM) + timedelta(seconds=seconds)).strftime(_FORM)
@@ -15,11 +15,11 @@ def later(stamp: str, seconds: float) -> str:
         return "9999-12-31T23:59:59Z"
 
 
-def between(earlier: str, later_: str) -> float:
+def seconds_between(earlier: str, later_: str) -> float:
     """Seconds from one time to another."""
     return (datetime.strptime(later_, _FORM) - datetime.strptime(earlier, _FORM)).total_seconds()
 
 
-def written(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A time in seconds since 1970 as it is written here."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime(_FORM)

@@ -22,7 +22,7 @@ from tests.agents.cases import Told, packet, request
 def answer(kind: AnswerKind, given_packet: dict[str, Any]) -> dict[str, Any]:
     nowhere = Path("/nonexistent")
     turn = Turn(kind, "", given_packet, nowhere, nowhere, nowhere, nowhere, nowhere, 1, None)
-    document = documents.completed(kind, json.loads(Offline().ask(turn).text))
+    document = documents.complete_answer(kind, json.loads(Offline().ask(turn).text))
     assert isinstance(document, dict)
     return document
 

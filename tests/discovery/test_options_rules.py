@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.flows.discovery.options import problems
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.discovery import options as rules
 from tests.discovery import scripted_agents
 from tests.support import samples
@@ -211,7 +211,7 @@ def test_what_people_write_is_understood() -> None:
 
 
 def test_the_untouched_template_is_nothing_to_work_with() -> None:
-    fixed = (shipped("templates") / "preplan" / "PLAN_OPTIONS.md").read_text()
+    fixed = (resource_folder("templates") / "preplan" / "PLAN_OPTIONS.md").read_text()
     text = rules.render_template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
     found = problems(text, rules.parse_options(text))
     assert len(found) > 20

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules.documents.extract_json import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract
+from git_planner.rules.documents.extract_json import DIRECTIVE_KEYS, PLANNING_PLAN_KEYS, extract_json
 
 ANSWER: dict[str, Any] = {
     "objective": "Fewer loads",
@@ -44,7 +44,7 @@ PLAIN = st.text(
 
 def refused(data: bytes | str) -> tuple[str, str | None]:
     with pytest.raises(PlannerError) as raised:
-        extract(data, "the answer")
+        extract_json(data, "the answer")
     assert raised.value.code == "E_JSON"
     return raised.value.message, raised.value.hint
 
@@ -54,7 +54,7 @@ def test_the_answer_is_found_in_any_prose(before: str, after: str, indent: int |
     before = before.encode(errors="ignore").decode()
     after = after.encode(errors="ignore").decode()
     text = f"{before}\n{json.dumps(ANSWER, indent=indent, ensure_ascii=False)}\n{after}"
-    assert extract(text) == ANSWER
+    assert extract_json(text) == ANSWER
 
 
 @given(
@@ -69,13 +69,13 @@ def test_typographic_quotes_that_stand_for_json_s_own_are_repaired(
     closing = data.draw(st.sampled_from("”“»"))
     parts = json.dumps(document, ensure_ascii=False).split('"')
     text = "".join(part + (opening, closing)[place % 2] for place, part in enumerate(parts[:-1])) + parts[-1]
-    assert extract(text) == document
+    assert extract_json(text) == document
 
 
 @given(st.text(alphabet='{}[]",:“”\u00a0 ab1\\\n', max_size=60))
 def test_any_text_is_an_object_or_an_error(text: str) -> None:
     with contextlib.suppress(PlannerError):
-        assert isinstance(extract(text), dict)
+        assert isinstance(extract_json(text), dict)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_any_text_is_an_object_or_an_error(text: str) -> None:
     ids=["bare", "fence", "tildes", "mark", "list", "examples", "stray brace", "twice", "odd spaces"],
 )
 def test_what_chats_put_around_an_answer_does_no_harm(text: str) -> None:
-    assert extract(text) == ANSWER
-    assert extract(text.encode()) == ANSWER
+    assert extract_json(text) == ANSWER
+    assert extract_json(text.encode()) == ANSWER
 
 
 def test_quotes_inside_of_a_text_stay_what_they_are() -> None:
     text = '{“objective”: “he said "no", and then “yes”, and \u2018hm\u2019”, "risk": "keep “this”\u00a0so"}'
-    assert extract(text) == {
+    assert extract_json(text) == {
         "objective": 'he said "no", and then “yes”, and \u2018hm\u2019',
         "risk": "keep “this”\u00a0so",
     }
@@ -108,9 +108,9 @@ def test_quotes_inside_of_a_text_stay_what_they_are() -> None:
 
 def test_of_several_objects_the_one_with_the_expected_keys_is_taken() -> None:
     partial = {key: ANSWER[key] for key in DIRECTIVE_KEYS[:-1]}
-    assert extract(f'{{"objective": "x"}} {json.dumps(partial)} {{"a": 1}}') == partial
-    assert extract('{"a": 1}') == {"a": 1}
-    assert extract('{"mine": 1} {"a": 1}', keys=[["mine"]]) == {"mine": 1}
+    assert extract_json(f'{{"objective": "x"}} {json.dumps(partial)} {{"a": 1}}') == partial
+    assert extract_json('{"a": 1}') == {"a": 1}
+    assert extract_json('{"mine": 1} {"a": 1}', keys=[["mine"]]) == {"mine": 1}
 
 
 LAST = "paste the whole answer, to its last '}'"
@@ -169,7 +169,7 @@ def test_an_answer_that_is_refused_says_why(text: str, message: str, hint: str |
 def test_a_part_of_a_cut_off_answer_is_never_taken_for_the_whole() -> None:
     for length in range(1, len(WRITTEN)):
         with pytest.raises(PlannerError):
-            extract(WRITTEN[:length])
+            extract_json(WRITTEN[:length])
 
 
 def test_other_encodings_and_endless_texts_are_refused() -> None:
@@ -199,7 +199,7 @@ def test_other_encodings_and_endless_texts_are_refused() -> None:
 def test_hostile_texts_are_judged_in_bounded_time(text: str) -> None:
     started = time.perf_counter()
     with pytest.raises(PlannerError):
-        extract(text)
+        extract_json(text)
     assert time.perf_counter() - started < 20
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from git_planner import documents
-from git_planner.rules.documents.strict_mode import DROPPED, strict_form, without_nulls
+from git_planner.rules.documents.strict_mode import DROPPED_KEYWORDS, remove_nulls, strict_form
 from git_planner.rules.planning import planning_plan
 from git_planner.rules.planning.directive import Directive
 from tests.documents.test_validate import JUNK, nodes, stored
@@ -29,7 +29,7 @@ def reduced(node: Any) -> Any:
     """The full schema without the keywords that strict mode has no word for: the oracle."""
     if not isinstance(node, dict):
         return [reduced(each) for each in node] if isinstance(node, list) else node
-    kept = {key: each for key, each in node.items() if key not in DROPPED}
+    kept = {key: each for key, each in node.items() if key not in DROPPED_KEYWORDS}
     for key in ("properties", "$defs"):
         if key in kept:
             kept[key] = {name: reduced(each) for name, each in kept[key].items()}
@@ -105,7 +105,7 @@ def test_the_strict_planning_plan_accepts_the_same_as_far_as_it_can_say(
     if documents.validate("planning-plan", document) == []:
         assert accepts("planning-plan", "strict")(with_nulls(document))
     if accepts("planning-plan", "strict")(document):
-        assert accepts("planning-plan", "reduced")(without_nulls(document, full("planning-plan")))
+        assert accepts("planning-plan", "reduced")(remove_nulls(document, full("planning-plan")))
 
 
 @pytest.mark.parametrize("kind", documents.STRICT_KINDS)
@@ -137,7 +137,7 @@ def test_nulls_that_mean_absent_are_taken_out_and_others_stay() -> None:
         {key: each for key, each in samples.PLANNING_PLAN.document().items() if key != "handoff_notes"}
     )
     document["risks"] = None
-    done = documents.completed("planning-plan", document)
+    done = documents.complete_answer("planning-plan", document)
     assert "handoff_notes" not in done
     assert (done["fallback_plan"], done["risks"]) == (None, None)
     assert documents.validate("planning-plan", done) == ["/risks: must be a list, not null"]

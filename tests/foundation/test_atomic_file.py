@@ -43,7 +43,7 @@ def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> No
 def test_what_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError):
-        atomic_file.put(tmp_path / "taken", b"text")
+        atomic_file.write(tmp_path / "taken", b"text")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 
@@ -51,6 +51,6 @@ def test_a_masked_file_keeps_its_permissions(tmp_path: Path) -> None:
     place = tmp_path / "stdout"
     place.write_text("key sk-proj-" + "a1B2c3D4" * 6 + "\n")
     place.chmod(0o640)
-    redact.file(place)
+    redact.mask_file(place)
     assert "a1B2c3D4" not in place.read_text()
     assert stat.S_IMODE(place.stat().st_mode) == 0o640

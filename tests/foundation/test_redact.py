@@ -46,20 +46,20 @@ def environ() -> Iterator[os._Environ[str]]:
 )
 def test_every_form_is_masked_wherever_it_stands(kind: str, key: str) -> None:
     for form in AROUND:
-        masked = redact.text(form.format(key))
+        masked = redact.mask_text(form.format(key))
         assert masked in (form.format(f"[redacted:{kind}]"), form.format("[redacted:bearer]"))
-        assert redact.text(masked) == masked
+        assert redact.mask_text(masked) == masked
     written = json.dumps({"a": [key, {"b": f"x {key} y"}], "c": 1})
-    assert json.loads(redact.text(written)) == {
+    assert json.loads(redact.mask_text(written)) == {
         "a": [f"[redacted:{kind}]", {"b": f"x [redacted:{kind}] y"}],
         "c": 1,
     }
-    assert redact.document({"a": [key], "c": 1}) == {"a": [f"[redacted:{kind}]"], "c": 1}
+    assert redact.mask_document({"a": [key], "c": 1}) == {"a": [f"[redacted:{kind}]"], "c": 1}
 
 
 def test_a_key_that_was_cut_off_is_masked_as_far_as_it_goes() -> None:
     for part in (private_key()[:200], private_key()[:-40]):
-        assert redact.text(f"log: {part}") == "log: [redacted:private-key]"
+        assert redact.mask_text(f"log: {part}") == "log: [redacted:private-key]"
 
 
 def test_values_of_settings() -> None:
@@ -73,18 +73,22 @@ def test_values_of_settings() -> None:
         '{{\\"token\\": \\"{}\\"}}',
         "config['secret'] = \"{}\"",
     ):
-        assert redact.text(form.format(value)) == form.format("[redacted:value]")
-    assert redact.document({"apiKey": value, "name": value}) == {"apiKey": "[redacted:value]", "name": value}
+        assert redact.mask_text(form.format(value)) == form.format("[redacted:value]")
+    assert redact.mask_document({"apiKey": value, "name": value}) == {
+        "apiKey": "[redacted:value]",
+        "name": value,
+    }
     assert (
-        redact.text("https://user:hunter2@example.com/x") == "https://user:[redacted:password]@example.com/x"
+        redact.mask_text("https://user:hunter2@example.com/x")
+        == "https://user:[redacted:password]@example.com/x"
     )
 
 
 @pytest.mark.parametrize("plain", PLAIN)
 def test_ordinary_text_stays(plain: str) -> None:
-    assert redact.text(plain) == plain
+    assert redact.mask_text(plain) == plain
     document = {"text": plain, "lines": [plain]}
-    assert redact.document(document) is document
+    assert redact.mask_document(document) is document
 
 
 @given(
@@ -93,9 +97,9 @@ def test_ordinary_text_stays(plain: str) -> None:
 )
 def test_digests_and_object_ids_stay(ids: list[str], between: str) -> None:
     text = between.join(ids)
-    assert redact.text(text) == text
+    assert redact.mask_text(text) == text
     document = dict.fromkeys(("commit", "tree", "base", "packet", "instrument", "directive", "ids"), ids[0])
-    assert redact.document(document) is document
+    assert redact.mask_document(document) is document
 
 
 @given(st.lists(st.text(LETTERS.lower(), min_size=8, max_size=8), min_size=1, max_size=3))
@@ -106,7 +110,7 @@ def test_records_stay(ends: list[str]) -> None:
         notes=tuple(f"not measured again: '20261121T114055Z-{end}' has the same tree" for end in ends),
     )
     document = record.document()
-    assert redact.document(document) is document
+    assert redact.mask_document(document) is document
 
 
 def test_values_of_the_environment_are_masked_by_value(environ: os._Environ[str]) -> None:
@@ -120,7 +124,7 @@ def test_values_of_the_environment_are_masked_by_value(environ: os._Environ[str]
     }
     quoted, token = json.dumps(environ["GEMINI_API_KEY"]), environ["INTERNAL_TOKEN"]
     said = f"plain words, {quoted}, short, {token}, production"
-    assert redact.text(said) == (
+    assert redact.mask_text(said) == (
         '[redacted:codex-api-key], "[redacted:gemini-api-key]", short, [redacted:internal-token], production'
     )
 
@@ -129,13 +133,13 @@ def test_files_and_bytes(tmp_path: Path) -> None:
     key = KEYS[0][1].encode()
     log = tmp_path / "log"
     log.write_bytes(b"\xff " + key + b" \xfe")
-    redact.file(log)
+    redact.mask_file(log)
     assert log.read_bytes() == b"\xff [redacted:aws] \xfe"
     (tmp_path / "link").symlink_to(log)
     for name in ("link", "gone", "."):
-        redact.file(tmp_path / name)
+        redact.mask_file(tmp_path / name)
     untouched = b"\xff\x00 nothing here"
-    assert redact.data(untouched) is untouched
+    assert redact.mask_bytes(untouched) is untouched
 
 
 def test_the_library_is_not_loaded_for_ordinary_text() -> None:
@@ -144,7 +148,7 @@ def test_the_library_is_not_loaded_for_ordinary_text() -> None:
         "from git_planner import redact\n"
         "for path in pathlib.Path(sys.argv[1]).rglob('*.py'):\n"
         "    if path.name != 'redact.py':\n"
-        "        redact.text(path.read_text())\n"
+        "        redact.mask_text(path.read_text())\n"
         "print('detect_secrets' in sys.modules)\n"
     )
     package = Path(redact.__file__).parent
@@ -162,11 +166,11 @@ def test_a_big_text_takes_no_time_to_speak_of() -> None:
     package = Path(redact.__file__).parent
     code = "".join(path.read_text() for path in sorted(package.rglob("*.py")))[:100_000]
     whole = code + KEYS[0][1]
-    redact.text(whole)
+    redact.mask_text(whole)
     took = []
     for _ in range(5):
         began = time.perf_counter()
-        redact.text(whole)
+        redact.mask_text(whole)
         took.append(time.perf_counter() - began)
     # 50 ms on a quiet machine; a form that goes back and forth would take seconds.
     assert min(took) < 0.5
@@ -184,11 +188,11 @@ def test_no_text_makes_it_slow(piece: str) -> None:
     """An agent may print what it likes, such as 100 kB that are nearly a key over and over."""
     began = time.process_time()
     for mark in ("", "token: ", "gh" + "p_ "):
-        redact.text(mark + piece * (100_000 // len(piece)) + "!")
+        redact.mask_text(mark + piece * (100_000 // len(piece)) + "!")
     assert time.process_time() - began < 5
 
 
 @given(st.text("-BEGINPRVATKY sk_ghp:/@.=\"'\\\nA0", max_size=400))
 def test_masking_ends_and_is_stable(text: str) -> None:
-    masked = redact.text(text)
-    assert redact.text(masked) == masked
+    masked = redact.mask_text(text)
+    assert redact.mask_text(masked) == masked

@@ -11,7 +11,7 @@ import pytest
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.check_range import check_range
 from git_planner.flows.guard.compare_trees import GuardChecker
-from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.records import record
 from git_planner.rules.guard.coverage_matrix import (
     CHANGE_KINDS,
@@ -95,7 +95,7 @@ def outcome(lab: Lab, way: CommitRoute, kind: ChangeKind) -> str:
 
 def caught(lab: Lab) -> str:
     """Whether record and CI both refuse what is on the branch."""
-    candidate = weigh(lab.repo, trusted_base.find_subject(lab.repo, ITERATION, None))
+    candidate = build_candidate(lab.repo, trusted_base.find_subject(lab.repo, ITERATION, None))
     if candidate.refusal is None:
         return "open: record would measure it"
     if check_range(lab.repo, f"main..{ITERATION}").ok:

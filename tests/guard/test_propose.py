@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.propose import propose
 from git_planner.flows.hooks import install
-from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.rules import refnames
 from tests.hooks.hooked_repository import ITERATION, begun, guarded_lab
@@ -62,7 +62,9 @@ def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
 
     def instrument(commit: str) -> str:
         base = trusted_base.base_subject(trusted_base.find_subject(lab.repo, commit, "default"))
-        return weigh(lab.repo, replace(base, base=commit, policy=policy_at(lab.repo, commit))).instrument
+        return build_candidate(
+            lab.repo, replace(base, base=commit, policy=policy_at(lab.repo, commit))
+        ).instrument
 
     assert instrument(new) == instrument("main") != instrument(old)
 
@@ -99,9 +101,9 @@ def test_nobody_trusts_a_proposal_before_it_is_merged(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         refnames.check_plan_name("guard-test-two")
     assert caught.value.code == "E_NAME"
-    before = weigh(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument
+    before = build_candidate(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument
     lab.git("checkout", "-q", "main")
     lab.git("merge", "-q", "--ff-only", branch)
     assert find_base(lab.repo, "default", branch).oid == lab.git("rev-parse", "main")
     assert lab.run_git("branch", "iter/0002-x", branch).status == 0
-    assert weigh(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument != before
+    assert build_candidate(lab.repo, trusted_base.find_subject(lab.repo, "main", None)).instrument != before

@@ -286,7 +286,7 @@ def test_results_of_inside_and_outside_are_not_mixed(lab: Lab) -> None:
     sites = {}
     for mode in ("auto", "required", "off"):
         commit = lab.commit(mode, {".git-planner.yml": POLICY + f"jail: {mode}\n"})
-        sites[mode] = run_benchmark.site(lab.repo, policy_at(lab.repo, commit)).digest
+        sites[mode] = run_benchmark.describe_site(lab.repo, policy_at(lab.repo, commit)).digest
     assert sites["auto"] == sites["required"] != sites["off"]
 
 

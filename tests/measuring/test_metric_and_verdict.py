@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from git_planner.rules.guard.guard import FileChange
 from git_planner.rules.guard.scope import check_guarded_changes, check_scope
 from git_planner.rules.measuring import metric
-from git_planner.rules.measuring.verdict import Decision, Refusal, decide, reached, refused, said, summarise
+from git_planner.rules.measuring.verdict import (
+    Decision,
+    Refusal,
+    decide,
+    is_reached,
+    measured_text,
+    refused_decision,
+    summarise_samples,
+)
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.record import (
     MeasuredMetric,
@@ -60,7 +68,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
     ],
 )
 def test_patterns(stdout: bytes, expected: float | Refusal) -> None:
-    assert metric.read(CYCLES, stdout) == expected
+    assert metric.read_metric(CYCLES, stdout) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,18 +94,18 @@ def test_patterns(stdout: bytes, expected: float | Refusal) -> None:
     ],
 )
 def test_pointers(stdout: bytes, expected: float | Refusal) -> None:
-    assert metric.read(JSON, stdout) == expected
+    assert metric.read_metric(JSON, stdout) == expected
 
 
 @pytest.mark.parametrize("deep", [b"[" * 100_000, b'{"a":' * 100_000])
 def test_deep_nesting_is_answered(deep: bytes) -> None:
-    assert isinstance(metric.read(JSON, deep), Refusal)
+    assert isinstance(metric.read_metric(JSON, deep), Refusal)
 
 
 @given(finite)
 def test_every_finite_number_is_read_back(value: float) -> None:
-    assert metric.read(CYCLES, f"CYCLES: {value!r}\n".encode()) == value
-    assert metric.read(JSON, json.dumps({"runs": [{"a/b": value}]}).encode()) == value
+    assert metric.read_metric(CYCLES, f"CYCLES: {value!r}\n".encode()) == value
+    assert metric.read_metric(JSON, json.dumps({"runs": [{"a/b": value}]}).encode()) == value
 
 
 @given(st.lists(finite, min_size=1, max_size=20))
@@ -117,17 +125,19 @@ def test_no_samples_no_median() -> None:
 
 
 def test_repeats_of_a_deterministic_metric_must_agree() -> None:
-    assert summarise(CYCLES, [7.0, 7.0]) == MeasuredMetric("cycles", "cycles", "lower", (7.0, 7.0), 7.0, 0.0)
-    assert summarise(CYCLES, [7.0, 8.0]) == Refusal(
+    assert summarise_samples(CYCLES, [7.0, 7.0]) == MeasuredMetric(
+        "cycles", "cycles", "lower", (7.0, 7.0), 7.0, 0.0
+    )
+    assert summarise_samples(CYCLES, [7.0, 8.0]) == Refusal(
         "unsteady_metric", "'cycles' changed between repeats: 7, 8"
     )
-    assert summarise(WALL, [7.0, 8.0, 12.0]) == MeasuredMetric(
+    assert summarise_samples(WALL, [7.0, 8.0, 12.0]) == MeasuredMetric(
         "wall", "ms", "lower", (7.0, 8.0, 12.0), 8.0, 1.0
     )
 
 
 def measured(*samples: float, of: Metric = CYCLES) -> MeasuredMetric:
-    found = summarise(of, samples)
+    found = summarise_samples(of, samples)
     assert isinstance(found, MeasuredMetric)
     return found
 
@@ -163,10 +173,10 @@ def test_verdicts_mirror_each_other(one: float, other: float) -> None:
 
 
 def test_refusals() -> None:
-    assert refused(Refusal("crash", "it fell"), 7.0) == Decision(
+    assert refused_decision(Refusal("crash", "it fell"), 7.0) == Decision(
         "unmeasured", "crash", 7.0, None, "the benchmark crashed: it fell"
     )
-    assert refused(Refusal("guard", "'tests/x'"), None).verdict == "invalid"
+    assert refused_decision(Refusal("guard", "'tests/x'"), None).verdict == "invalid"
 
 
 @pytest.mark.parametrize(
@@ -174,12 +184,12 @@ def test_refusals() -> None:
     [(90, 90, "lower", True), (91, 90, "lower", False), (91, 90, "higher", True), (1, None, "lower", False)],
 )
 def test_thresholds(value: float, threshold: float | None, direction: Any, expected: bool) -> None:
-    assert reached(value, threshold, direction) is expected
+    assert is_reached(value, threshold, direction) is expected
 
 
 def test_values_in_words() -> None:
-    assert said(measured(1363.0)) == "cycles 1363"
-    assert said(measured(12.5, of=WALL)) == "wall 12.5 ms"
+    assert measured_text(measured(1363.0)) == "cycles 1363"
+    assert measured_text(measured(12.5, of=WALL)) == "wall 12.5 ms"
 
 
 def result(verdict: Any, value: float | None, *, kind: Any = "attempt", instrument: str = "a") -> Record:

@@ -9,16 +9,16 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.measuring.noise import FEW_RUNS, Found, noise
+from git_planner.flows.measuring.noise import FEW_RUNS, NoiseReport, report_noise
 from git_planner.flows.records.ledger import ledger
 from git_planner.rules.measuring.noise import noise_from
 from tests.measuring.test_paired_runs import POLICY, attempt, measured, project
 from tests.support.lab import Lab
 
 
-def quiet(lab: Lab, runs: int = 12, *, force: bool = False) -> Found:
+def quiet(lab: Lab, runs: int = 12, *, force: bool = False) -> NoiseReport:
     """Measure the noise."""
-    return noise(lab.repo, plan=None, runs=runs, force=force, tell=lambda _: None)
+    return report_noise(lab.repo, plan=None, runs=runs, force=force, tell=lambda _: None)
 
 
 def asking(gain: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from git_planner.flows.measuring.paired_runs import Rival, compare
+from git_planner.flows.measuring.paired_runs import Rival, compare_in_pairs
 from git_planner.flows.records.ledger import ledger
 from git_planner.flows.records.record import Recorded, record
 from git_planner.flows.records.verify import verify
@@ -188,11 +188,11 @@ def test_a_crash_is_never_cached_and_its_number_is_spent(lab: Lab) -> None:
 
 def test_a_base_that_fails_is_not_the_candidate_s_fault() -> None:
     metric = Metric("wall", ("true",), "(a)", None, "ms", "lower", "noisy", 1, 1)
-    against = Rival("id", "tree", paired_design.schedule(metric.pairs, 1))
+    against = Rival("id", "tree", paired_design.plan_comparison(metric.pairs, 1))
 
     def sample(tree: str | None, _: str) -> float | Refusal:
         return 1.0 if tree is None else Refusal("no_metric", "'wall' was not printed on stdout")
 
-    refusal = compare(metric, against, sample, lambda _: None)
+    refusal = compare_in_pairs(metric, against, sample, lambda _: None)
     assert refusal == Refusal("crash", "the base it is compared with: 'wall' was not printed on stdout")
     assert refusal.verdict == "unmeasured"

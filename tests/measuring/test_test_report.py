@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring.test_report import (
-    Outcome,
     Proof,
-    judge,
+    TestOutcome,
+    check_proof,
     proof_from,
     read_junit,
     read_unittest,
@@ -27,7 +27,7 @@ JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
 </testcase>
 </testsuite></testsuites>
 """
-OUTCOMES: dict[str, Outcome] = {
+OUTCOMES: dict[str, TestOutcome] = {
     "tests.test_a.TestA::test_one": "passed",
     "tests.test_a::test_two[x-1]": "skipped",
     "tests.test_a::test_two[x-2]": "passed",
@@ -138,7 +138,7 @@ def test_unittest_outcomes() -> None:
         ("... \n  test_x (m.C.test_x) (i=1) ... FAIL\n", "failed"),
     ],
 )
-def test_unittest_words(line: str, outcome: Outcome) -> None:
+def test_unittest_words(line: str, outcome: TestOutcome) -> None:
     rule = "-" * 70
     text = f"test_x (m.C.test_x) {line}\n\n{rule}\nRan 1 test in 0.000s\n\nOK\n"
     assert read_unittest(text.encode()) == Proof({"m.C.test_x": outcome})
@@ -193,35 +193,39 @@ PASSED = Proof(
     ],
 )
 def test_required_tests_in_any_spelling(required: str) -> None:
-    assert judge(PASSED, status=0, require=[required]) is None
+    assert check_proof(PASSED, status=0, require=[required]) is None
 
 
 @pytest.mark.parametrize(
     "required", ["tests/test_a.py::T::renamed", "one", "tests/test_a.py", "tests/test_a.py::two[3]"]
 )
 def test_required_tests_that_are_missing(required: str) -> None:
-    assert judge(PASSED, status=0, require=[required]) == Refusal(
+    assert check_proof(PASSED, status=0, require=[required]) == Refusal(
         "no_proof", f"required tests did not pass: '{required}'"
     )
 
 
 def test_judgements() -> None:
     one, two = Proof({"a::x": "passed", "a::y": "skipped"}), Proof({"a::x": "passed"})
-    assert judge(one, status=0, require=[]) is None
-    assert judge(one, status=1, require=[]) == Refusal(
+    assert check_proof(one, status=0, require=[]) is None
+    assert check_proof(one, status=1, require=[]) == Refusal(
         "incorrect", "no test failed, yet the command ended with status 1"
     )
-    assert judge(one, status=0, require=["a.y"]) == Refusal("no_proof", "required tests did not pass: 'a.y'")
-    assert judge(two, status=0, require=[], before=one) == Refusal(
+    assert check_proof(one, status=0, require=["a.y"]) == Refusal(
+        "no_proof", "required tests did not pass: 'a.y'"
+    )
+    assert check_proof(two, status=0, require=[], before=one) == Refusal(
         "tests_shrank", "1 tests were not collected: 'a::y'"
     )
-    assert judge(one, status=0, require=[], before=Proof({"a::x": "passed", "a::y": "passed"})) == Refusal(
-        "tests_shrank", "1 tests were skipped that ran before: 'a::y'"
+    assert check_proof(
+        one, status=0, require=[], before=Proof({"a::x": "passed", "a::y": "passed"})
+    ) == Refusal("tests_shrank", "1 tests were skipped that ran before: 'a::y'")
+    assert check_proof(one, status=0, require=[], before=two) is None
+    assert check_proof(Proof({"a::y": "skipped"}), status=0, require=[]) == Refusal(
+        "no_proof", "no test passed"
     )
-    assert judge(one, status=0, require=[], before=two) is None
-    assert judge(Proof({"a::y": "skipped"}), status=0, require=[]) == Refusal("no_proof", "no test passed")
     failing = Proof({f"a::{letter}": "failed" for letter in "wxyz"})
-    assert judge(failing, status=0, require=[]) == Refusal(
+    assert check_proof(failing, status=0, require=[]) == Refusal(
         "incorrect", "4 of 4 failed: 'a::w', 'a::x', 'a::y' and 1 more"
     )
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.rules.policy.command_line import argument_vector, command
+from git_planner.rules.policy.command_line import parse_command, split_command
 
 QUOTED = ["a 'b|c'", 'a "b > c"', "a b\\;c", "a '$X'", "a --x=1", "a 'b\nc'", "a x=$", "a '`'"]
 
 
 @pytest.mark.parametrize("text", QUOTED)
 def test_in_quotes_nothing_is_of_a_shell(text: str) -> None:
-    assert command(text, "verify")[0] == "a"
+    assert split_command(text, "verify")[0] == "a"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_in_quotes_nothing_is_of_a_shell(text: str) -> None:
 )
 def test_outside_of_quotes_it_is(text: str) -> None:
     with pytest.raises(PlannerError, match="needs a shell for"):
-        command(text, "verify")
+        split_command(text, "verify")
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,9 @@ def test_outside_of_quotes_it_is(text: str) -> None:
 )
 def test_what_is_no_command_is_refused(written: Any) -> None:
     with pytest.raises(PlannerError) as caught:
-        argument_vector(written, "/verify/0")
+        parse_command(written, "/verify/0")
     assert caught.value.message.startswith("/verify/0: ")
 
 
 def test_a_vector_is_taken_as_it_is() -> None:
-    assert argument_vector(["sh", "-c", "a | b > $C"], "x") == ("sh", "-c", "a | b > $C")
+    assert parse_command(["sh", "-c", "a | b > $C"], "x") == ("sh", "-c", "a | b > $C")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.policy.model_rule import GEMINI, ModelRule, model_name, refusal
+from git_planner.rules.policy.model_rule import GEMINI, ModelRule, parse_model_name, refusal_reason
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from git_planner.rules.policy.model_rule import GEMINI, ModelRule, model_name, r
     ],
 )
 def test_admitted(name: str) -> None:
-    assert refusal(GEMINI, name) is None
+    assert refusal_reason(GEMINI, name) is None
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_admitted(name: str) -> None:
     ],
 )
 def test_refused(name: str, why: str) -> None:
-    assert why in (refusal(GEMINI, name) or "")
+    assert why in (refusal_reason(GEMINI, name) or "")
 
 
 def test_a_version_counts_by_number() -> None:
     rule = ModelRule("gemini", "3.2", (), (), "2026-11-28")
-    assert refusal(rule, "gemini-3.10-x") is None
-    assert refusal(rule, "gemini-3.2-x") is None
-    assert refusal(rule, "gemini-3.2.0-x") is None
-    assert "older than 3.2" in (refusal(rule, "gemini-3-x") or "")
+    assert refusal_reason(rule, "gemini-3.10-x") is None
+    assert refusal_reason(rule, "gemini-3.2-x") is None
+    assert refusal_reason(rule, "gemini-3.2.0-x") is None
+    assert "older than 3.2" in (refusal_reason(rule, "gemini-3-x") or "")
     assert GEMINI.words() == "'gemini' 3 or later, with 'pro', without 'flash' (as of 2026-11-28)"
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_judged(name: str) -> None:
-    assert (refusal(GEMINI, name) is None) <= (model_name(name) is not None)
+    assert (refusal_reason(GEMINI, name) is None) <= (parse_model_name(name) is not None)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.config.policy_file import parse_policy, policy_at
-from git_planner.config.settings import config_key, read_settings, variable
+from git_planner.config.settings import config_key, environment_variable, read_settings
 from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.stats.pairs import Pairs
 from tests.support.lab import Lab
 
@@ -57,7 +57,7 @@ def test_a_noisy_metric_is_compared_by_pairs_on_one_cpu() -> None:
 
 
 def test_the_template_is_a_policy_and_so_is_it_with_its_examples_on() -> None:
-    text = (shipped("templates") / "policy.yml").read_text()
+    text = (resource_folder("templates") / "policy.yml").read_text()
     policy = parse_policy(text.encode(), "policy.yml")
     assert policy.correctness is not None
     assert policy.metrics == ()
@@ -373,7 +373,7 @@ def test_settings_take_one_git(lab: Lab) -> None:
 )
 def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value: str, wanted: str) -> None:
     for place, environ, flags in (
-        (variable(name), {variable(name): value}, {}),
+        (environment_variable(name), {environment_variable(name): value}, {}),
         (f"--{name.replace('_', '-')}", {}, {name: value}),
     ):
         with pytest.raises(PlannerError) as raised:
@@ -386,7 +386,7 @@ def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value:
 
 def test_names_of_settings() -> None:
     assert config_key("codex_home_api") == "planner.codexHomeApi"
-    assert variable("codex_home_api") == "GIT_PLANNER_CODEX_HOME_API"
+    assert environment_variable("codex_home_api") == "GIT_PLANNER_CODEX_HOME_API"
 
 
 def test_a_plan_s_name_is_checked_wherever_it_comes_from(lab: Lab) -> None:

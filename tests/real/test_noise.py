@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.flows.measuring.noise import noise
+from git_planner.flows.measuring.noise import report_noise
 from git_planner.flows.records.record import record
 from git_planner.rules.records.record import Record
 from tests.real.conftest import Place
@@ -111,7 +111,7 @@ def told(done: Record) -> str:
 
 
 def test_luck_is_never_kept_and_a_tenth_is(lab: Lab) -> None:
-    found = noise(lab.repo, plan=None, runs=12, force=False, tell=lambda _: None).noise.metrics[0]
+    found = report_noise(lab.repo, plan=None, runs=12, force=False, tell=lambda _: None).noise.metrics[0]
     print(
         f"noise: {100 * found.deviation / found.median:.1f} %, autocorrelation {found.autocorrelation:+.2f}"
     )

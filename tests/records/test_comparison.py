@@ -37,8 +37,8 @@ def rounds(*gains: float) -> list[Round]:
 
 def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> RecordedComparison:
     """A comparison that went on as long as there were rounds."""
-    plan, all_ = paired_design.schedule(numbers, 1), rounds(*gains)
-    standing = paired_design.standing(plan, all_, metric.better)
+    plan, all_ = paired_design.plan_comparison(numbers, 1), rounds(*gains)
+    standing = paired_design.evaluate_rounds(plan, all_, metric.better)
     if standing.ending is None:
         standing = replace(standing, ending="budget")
     return summarize_comparison(metric, TOP, plan, all_, standing)

@@ -10,7 +10,7 @@ import pytest
 
 from git_planner.config.policy_file import parse_policy
 from git_planner.flows.setup.init import initialise
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from tests.hooks.hooked_repository import tree_bytes
 from tests.support.lab import Lab
 
@@ -48,7 +48,7 @@ def test_what_was_set_up_goes_without_trace(lab: Lab) -> None:
 def test_the_policy_is_the_template_and_valid(lab: Lab) -> None:
     initialise(lab.repo)
     written = (lab.path / ".git-planner.yml").read_bytes()
-    assert written == (shipped("templates") / "policy.yml").read_bytes()
+    assert written == (resource_folder("templates") / "policy.yml").read_bytes()
     assert parse_policy(written, "policy").base == "main"
 
 

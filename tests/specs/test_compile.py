@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.errors import PlannerError
-from git_planner.rules.documents.markdown import outline
+from git_planner.rules.documents.markdown import parse_outline
 from git_planner.rules.specs import context_text
 from git_planner.rules.specs.change import SpecChange
 from git_planner.rules.specs.compile import (
@@ -32,7 +32,7 @@ VERIFIED = TaskEvidence("verified", STAMP.at, "x", 1, "a" * 40, "b" * 40, ok=Tru
 
 
 def change(text: str) -> SpecChange:
-    found, faults = parse_items(outline(text), "tasks.md")
+    found, faults = parse_items(parse_outline(text), "tasks.md")
     assert faults == ()
     return SpecChange("add-x", "goal", (), ("stays",), (), found, (), ())
 

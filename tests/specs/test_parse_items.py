@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.documents.markdown import every, outline, sections
+from git_planner.rules.documents.markdown import iter_blocks, parse_outline, split_sections
 from git_planner.rules.specs.change import PROJECT, SpecChange, change_folder, change_slug, parse_change
 from git_planner.rules.specs.items import DependencyText, SpecFault, SpecItem
 from git_planner.rules.specs.parse_items import derive_key, parse_items
@@ -19,7 +19,7 @@ TASKS = "tasks.md"
 
 def items(text: str) -> tuple[SpecItem, ...]:
     """The tasks of a text in which nothing is wrong."""
-    found, faults = parse_items(outline(text), TASKS)
+    found, faults = parse_items(parse_outline(text), TASKS)
     assert faults == ()
     return found
 
@@ -31,7 +31,7 @@ def item(text: str) -> SpecItem:
 
 
 def faults(text: str) -> list[str]:
-    return [str(each) for each in parse_items(outline(text), TASKS)[1]]
+    return [str(each) for each in parse_items(parse_outline(text), TASKS)[1]]
 
 
 def test_all_bullets_and_numbers_make_tasks() -> None:
@@ -396,12 +396,12 @@ TEXT = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
 
 @given(TEXT)
 def test_any_text_is_read(text: str) -> None:
-    found, wrong = parse_items(outline(text), TASKS)
+    found, wrong = parse_items(parse_outline(text), TASKS)
     assert found or wrong
     last = text.count("\n") + text.count("\r") + 1
     assert all(1 <= each.line <= last for each in (*found, *wrong))
-    assert all(1 <= block.line <= last for block in every(outline(text).blocks))
-    assert sections(outline(text).blocks) or not outline(text).blocks
+    assert all(1 <= block.line <= last for block in iter_blocks(parse_outline(text).blocks))
+    assert split_sections(parse_outline(text).blocks) or not parse_outline(text).blocks
     if not wrong:
         known = {each.key for each in found}
         assert all(set(each.after) <= known - {each.key} for each in found)
@@ -414,14 +414,14 @@ def test_whatever_stands_in_a_fence_or_comment_is_no_task(text: str, mark: str) 
     )
     inner = inner.replace("-->", "").replace("\r", "")
     end = {"<!--": "-->"}.get(mark, mark)
-    found, _ = parse_items(outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
+    found, _ = parse_items(parse_outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
 
 
 @given(TEXT)
 def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
-    found, _ = parse_items(outline(f"{quoted}\n- [ ] only\n"), TASKS)
+    found, _ = parse_items(parse_outline(f"{quoted}\n- [ ] only\n"), TASKS)
     assert [each.title for each in found] == ["only"]
 
 
@@ -452,7 +452,7 @@ LINES = [
 def test_a_line_of_any_length_is_read_at_once(label: str, piece: str) -> None:
     # Whatever takes the square of its length takes hours here.
     line = piece * (400_000 // len(piece))
-    found, wrong = parse_items(outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
+    found, wrong = parse_items(parse_outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
     assert found
     assert wrong or not piece.strip()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.stats import alpha_spending, paired_design, signed_rank
-from git_planner.rules.stats.paired_design import Look, Round, Schedule, Standing
+from git_planner.rules.stats.paired_design import ComparisonState, Look, Round, Schedule
 from git_planner.rules.stats.pairs import Pairs
 
 NUMBERS = st.builds(
@@ -31,14 +31,14 @@ def rounds(*gains: float, base: float = 100.0) -> list[Round]:
         values = (
             (low, low - gain, high - gain, high) if place % 2 == 0 else (low - gain, low, high, high - gain)
         )
-        found.append(Round(paired_design.order(coin=place % 2 == 0), values))
+        found.append(Round(paired_design.round_order(coin=place % 2 == 0), values))
     return found
 
 
-def ends(plan: Schedule, *gains: float) -> tuple[int, Standing]:
+def ends(plan: Schedule, *gains: float) -> tuple[int, ComparisonState]:
     """After how many rounds a comparison ends, and how."""
     for count in range(1, len(gains) + 1):
-        found = paired_design.standing(plan, rounds(*gains[:count]), "lower")
+        found = paired_design.evaluate_rounds(plan, rounds(*gains[:count]), "lower")
         if found.ending:
             return count, found
     raise AssertionError("it never ends")
@@ -46,26 +46,26 @@ def ends(plan: Schedule, *gains: float) -> tuple[int, Standing]:
 
 def test_shares_sum_up_to_the_budget() -> None:
     for horizon in (1, 20, 60):
-        shares = [alpha_spending.share(number, 0.1, horizon) for number in range(1, 1001)]
-        assert math.fsum(shares) == pytest.approx(alpha_spending.spent(1000, 0.1, horizon))
+        shares = [alpha_spending.alpha_share(number, 0.1, horizon) for number in range(1, 1001)]
+        assert math.fsum(shares) == pytest.approx(alpha_spending.alpha_spent(1000, 0.1, horizon))
         assert math.fsum(shares) < 0.1
         assert math.fsum(shares[:horizon]) == pytest.approx(0.05)
         assert shares == sorted(shares, reverse=True)
     assert sum(alpha_spending.LOOKS) == 1
     with pytest.raises(ValueError, match="counted from 1"):
-        alpha_spending.share(0, 0.1, 20)
+        alpha_spending.alpha_share(0, 0.1, 20)
 
 
 def test_a_schedule_with_the_usual_numbers() -> None:
     alpha = 0.1 / 21
     looks = (Look(9, alpha / 2), Look(17, alpha / 4), Look(24, alpha / 4))
-    assert paired_design.schedule(Pairs(), 1) == Schedule(1, alpha, 2, looks, 24, 0.25)
-    assert [look.rounds for look in paired_design.schedule(Pairs(), 60).looks] == [13, 19, 24]
+    assert paired_design.plan_comparison(Pairs(), 1) == Schedule(1, alpha, 2, looks, 24, 0.25)
+    assert [look.rounds for look in paired_design.plan_comparison(Pairs(), 60).looks] == [13, 19, 24]
 
 
 @given(NUMBERS, st.integers(1, 10_000))
 def test_looks_never_spend_more_than_the_share_and_can_succeed(numbers: Pairs, number: int) -> None:
-    plan = paired_design.schedule(numbers, number)
+    plan = paired_design.plan_comparison(numbers, number)
     assert math.fsum(look.alpha for look in plan.looks) <= plan.alpha * (1 + 1e-9)
     assert [look.rounds for look in plan.looks] == sorted({look.rounds for look in plan.looks})
     for look in plan.looks:
@@ -74,8 +74,8 @@ def test_looks_never_spend_more_than_the_share_and_can_succeed(numbers: Pairs, n
 
 
 def test_too_few_pairs_can_decide_nothing() -> None:
-    assert not paired_design.schedule(Pairs(min=4, max=8), 1).decidable
-    assert paired_design.schedule(Pairs(), 500).decidable
+    assert not paired_design.plan_comparison(Pairs(min=4, max=8), 1).decidable
+    assert paired_design.plan_comparison(Pairs(), 500).decidable
 
 
 def test_a_round_in_both_orders() -> None:
@@ -90,29 +90,29 @@ def test_a_steady_drift_cancels_out(order: paired_design.Order) -> None:
 
 
 def test_a_real_gain_is_found_at_the_first_look() -> None:
-    plan = paired_design.schedule(Pairs(), 1)
+    plan = paired_design.plan_comparison(Pairs(), 1)
     count, found = ends(plan, *[5.0 + place for place in range(24)])
-    assert (count, found) == (9, Standing("improved", 2.0**-9, plan.looks[0]))
+    assert (count, found) == (9, ComparisonState("improved", 2.0**-9, plan.looks[0]))
 
 
 def test_a_doubtful_gain_waits_for_a_later_look() -> None:
-    plan = paired_design.schedule(Pairs(), 1)
+    plan = paired_design.plan_comparison(Pairs(), 1)
     count, found = ends(plan, -1.0, *[5.0 + place for place in range(23)])
     assert (count, found.ending) == (17, "improved")
 
 
 def test_what_is_clearly_worse_is_dropped_after_the_screening() -> None:
-    count, found = ends(paired_design.schedule(Pairs(), 1), *[-100.0] * 24)
+    count, found = ends(paired_design.plan_comparison(Pairs(), 1), *[-100.0] * 24)
     assert (count, found.ending) == (3, "worse")
 
 
 def test_what_does_not_look_like_a_gain_is_dropped_soon() -> None:
-    count, found = ends(paired_design.schedule(Pairs(), 1), *[1.0, -1.5] * 12)
+    count, found = ends(paired_design.plan_comparison(Pairs(), 1), *[1.0, -1.5] * 12)
     assert (count, found.ending) == (4, "futile")
 
 
 def test_the_budget_of_pairs_is_kept() -> None:
-    plan = paired_design.schedule(Pairs(), 1)
+    plan = paired_design.plan_comparison(Pairs(), 1)
     gains = [9.0 + place for place in range(24)]
     for lost in (5, 8, 11, 14, 17, 20, 23):
         gains[lost] *= -1
@@ -122,7 +122,7 @@ def test_the_budget_of_pairs_is_kept() -> None:
 
 def test_no_order_of_signs_keeps_more_often_than_its_share() -> None:
     """The whole procedure, looks and all: every pattern of coins is gone through."""
-    plan = paired_design.schedule(Pairs(min=10, max=24, alpha=0.5, horizon=20, futility=1.0), 1)
+    plan = paired_design.plan_comparison(Pairs(min=10, max=24, alpha=0.5, horizon=20, futility=1.0), 1)
     kept = 0
     for signs in itertools.product((1, -1), repeat=plan.most):
         gains = [sign * (3.0 + 2 * place) for place, sign in enumerate(signs)]

@@ -64,8 +64,8 @@ def test_few_gains_cannot_prove_much() -> None:
     assert signed_rank.p_value([0.0, 0.0]) == 1.0
     for count in range(1, 30):
         assert signed_rank.p_value([1.0] * count) == 2.0**-count
-        assert signed_rank.fewest(2.0**-count) == count
-        assert signed_rank.fewest(2.0**-count * 0.99) == count + 1
+        assert signed_rank.min_gains(2.0**-count) == count
+        assert signed_rank.min_gains(2.0**-count * 0.99) == count + 1
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12))
@@ -98,7 +98,7 @@ def test_the_effect_is_the_median_of_the_averages(gains: list[float]) -> None:
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_the_interval_is_what_the_test_does_not_reject(count: int, confidence: float) -> None:
     gains = distinct(count, count, 1.0)
-    found = signed_rank.interval(gains, confidence)
+    found = signed_rank.confidence_interval(gains, confidence)
     assert found.low is not None
     assert found.high is not None
     half, bit = (1 - confidence) / 2, 1e-9
@@ -113,13 +113,13 @@ def test_the_interval_is_what_the_test_does_not_reject(count: int, confidence: f
 
 
 def test_an_interval_of_too_few_gains_is_open() -> None:
-    assert signed_rank.interval([1.0, 2.0, 3.0], 0.95) == signed_rank.Interval(None, None, 0.95)
+    assert signed_rank.confidence_interval([1.0, 2.0, 3.0], 0.95) == signed_rank.Interval(None, None, 0.95)
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(1000):
-        found = signed_rank.interval(distinct(12, seed, 3.0), 0.9)
+        found = signed_rank.confidence_interval(distinct(12, seed, 3.0), 0.9)
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 3.0 <= found.high

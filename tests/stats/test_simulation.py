@@ -9,45 +9,53 @@ import pytest
 
 from git_planner.cli.git_record.noise import evidence
 from git_planner.rules.stats.pairs import Pairs
-from git_planner.rules.stats.simulation import CASES, NOISES, SIGMA, Case, Evidence, Outcome, simulate
+from git_planner.rules.stats.simulation import (
+    CASES,
+    NOISES,
+    SIGMA,
+    CaseResult,
+    SimulationCase,
+    SimulationReport,
+    simulate,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
 
 
 @pytest.fixture(scope="module")
-def found() -> Evidence:
+def found() -> SimulationReport:
     """What 'git record simulate' finds."""
     return simulate(Pairs(), 60, 50, Random(1))
 
 
-def outcome(found: Evidence, noise: str, gain: float) -> Outcome:
+def outcome(found: SimulationReport, noise: str, gain: float) -> CaseResult:
     """One row."""
     return next(each for each in found.outcomes if (each.noise, each.gain) == (noise, gain))
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_sixty_candidates_that_change_nothing_give_at_most_a_tenth_of_a_keep(
-    found: Evidence, noise: str
+    found: SimulationReport, noise: str
 ) -> None:
     assert found.bound <= 0.1
     assert outcome(found, noise, 0).kept <= 0.1
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(found: Evidence, noise: str) -> None:
+def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(found: SimulationReport, noise: str) -> None:
     row = outcome(found, noise, 2)
     assert row.share >= 0.79
     assert row.runs <= 60
     assert row.most <= 2 * Pairs().max
 
 
-def test_most_of_the_runs_are_spent_on_what_is_worth_them(found: Evidence) -> None:
+def test_most_of_the_runs_are_spent_on_what_is_worth_them(found: SimulationReport) -> None:
     assert outcome(found, "normal", 0).runs <= 24
     assert outcome(found, "normal", 1).share >= 0.5
 
 
 def test_more_campaigns_stay_within_the_bound() -> None:
-    few = simulate(Pairs(), 60, 100, Random(7), [Case("normal", 0)])
+    few = simulate(Pairs(), 60, 100, Random(7), [SimulationCase("normal", 0)])
     assert few.outcomes[0].kept <= few.bound
 
 
@@ -61,6 +69,6 @@ def test_the_kinds_of_noise_are_what_they_say() -> None:
     assert {case.noise for case in CASES} == set(NOISES)
 
 
-def test_the_page_shows_what_the_command_prints(found: Evidence) -> None:
+def test_the_page_shows_what_the_command_prints(found: SimulationReport) -> None:
     block = "\n".join(f"    {line}".rstrip() for line in evidence(found))
     assert block in PAGE.read_text(encoding="utf-8")

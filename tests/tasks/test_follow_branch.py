@@ -17,7 +17,7 @@ from git_planner.flows.tasks.claims import Claimant, claim_task
 from git_planner.flows.tasks.follow_branch import plan_setting
 from git_planner.host.clock import utc_now
 from git_planner.host.process_identity import Identity, identity
-from git_planner.rules.timestamps import later
+from git_planner.rules.timestamps import add_seconds
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import workshop
 
@@ -363,7 +363,7 @@ def test_the_current_plan_is_the_settings_one(shop: Lab) -> None:
 def test_what_a_living_process_works_on_is_left_to_it(shop: Lab) -> None:
     now = shop.repo.now()
     program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    who = Claimant("agent", now, later(utc_now(), 3600), process=identity(program.pid))
+    who = Claimant("agent", now, add_seconds(utc_now(), 3600), process=identity(program.pid))
     claim_task(shop.repo, "default", "task_001", who)
     commit = change(shop, "task_001: do it", "90\n")
     assert stands(shop) == ("in_progress", [])
@@ -376,7 +376,7 @@ def test_what_a_living_process_works_on_is_left_to_it(shop: Lab) -> None:
 
 def test_what_a_dead_run_left_comes_first(shop: Lab) -> None:
     now, gone = shop.repo.now(), Identity(4_000_000, 1.0, "another boot", "x")
-    who = Claimant("agent", now, later(utc_now(), 3600), process=gone, run="20261128T120000Z-abcdefgh")
+    who = Claimant("agent", now, add_seconds(utc_now(), 3600), process=gone, run="20261128T120000Z-abcdefgh")
     claim_task(shop.repo, "default", "task_001", who)
     commit = change(shop, "task_001: do it", "90\n")
     assert stands(shop) == ("in_progress", [])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.policy import globs
-from git_planner.rules.policy.command_line import command
+from git_planner.rules.policy.command_line import split_command
 from git_planner.rules.tasks import readiness, transitions
 from git_planner.rules.tasks.lint import lint_tasks
 from git_planner.rules.tasks.readiness import ScopedWork
@@ -186,7 +186,7 @@ def test_tasks_for_several_agents_do_not_overlap() -> None:
     ],
 )
 def test_patterns_that_meet(one: str, other: str, *, meet: bool) -> None:
-    assert (globs.overlap(one, other), globs.overlap(other, one)) == (meet, meet)
+    assert (globs.is_overlapping(one, other), globs.is_overlapping(other, one)) == (meet, meet)
 
 
 PARTS = st.sampled_from(["a", "b", "ab", "*", "a*", "?", "**"])
@@ -214,7 +214,7 @@ def test_overlap_never_misses_a_path_that_a_pattern_matches(pattern: list[str], 
         return bool(parts) and name(wild[0], parts[0]) and matches(wild[1:], parts[1:])
 
     if matches(pattern, path):
-        assert globs.overlap("/".join(pattern), "/".join(path))
+        assert globs.is_overlapping("/".join(pattern), "/".join(path))
 
 
 def test_clashes_are_told_once_and_not_between_tasks_that_wait_for_each_other() -> None:
@@ -271,23 +271,23 @@ def test_lint_takes_whatever_a_hand_wrote(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["<fill: x>", "<your command>", "tbd", "???", "…", "run <path/…>"])
 def test_placeholders(text: str) -> None:
-    assert placeholder(text)
+    assert find_placeholder(text)
 
 
 @pytest.mark.parametrize("text", ["pytest -q", "sort < in", "a <b> c", "x > y", "what is todo", ""])
 def test_what_is_no_placeholder(text: str) -> None:
-    assert placeholder(text) is None
+    assert find_placeholder(text) is None
 
 
 def test_commands_are_split_without_a_shell() -> None:
-    assert command("pytest -k 'a b' tests", "--verify") == ("pytest", "-k", "a b", "tests")
-    assert command("sh -c 'a && b'", "--verify") == ("sh", "-c", "a && b")
+    assert split_command("pytest -k 'a b' tests", "--verify") == ("pytest", "-k", "a b", "tests")
+    assert split_command("sh -c 'a && b'", "--verify") == ("sh", "-c", "a && b")
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a && b", "a | b", "a; b", "a > b", "'a", "X=1 make", "<fill>"])
 def test_commands_that_need_a_shell_or_a_person(text: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        command(text, "--verify")
+        split_command(text, "--verify")
     assert caught.value.code == "E_USAGE"
 
 

@@ -16,7 +16,7 @@ from git_planner.host.clock import utc_now
 from git_planner.host.process_identity import Identity, identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.timestamps import later
+from git_planner.rules.timestamps import add_seconds
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import workshop
 
@@ -42,7 +42,7 @@ def error(lab: Lab, *argv: str) -> str:
 
 
 def who(owner: str, **more: Any) -> Claimant:
-    return Claimant(owner, NOW, later(utc_now(), 3600), **more)
+    return Claimant(owner, NOW, add_seconds(utc_now(), 3600), **more)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\rb", "a\x1b[31m", "a\u2028b", "caf\udce9"])
@@ -276,7 +276,7 @@ def test_git_s_date_neither_ends_a_claim_nor_prolongs_it(lab: Lab, date: str) ->
     lab.env.update(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
     assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
     (made,) = claims(lab.repo, "default").values()
-    assert made.expires_at < later(utc_now(), 366 * 86400)
+    assert made.expires_at < add_seconds(utc_now(), 366 * 86400)
     expired = canonical_json.dumps({**made.document(), "expires_at": "2020-01-01T00:00:00Z"}).decode()
     lab.rival(refnames.claim_ref("default", "task_001"), "claim.json", expired)
     assert task(lab, "claim", "task_001", "--owner", "you")["task"]["owner"] == "you"

@@ -83,7 +83,7 @@ class CodexTransport:
                 drop=self._login.drop,
                 on_line=events.line,
             )
-        redact.file(last)
+        redact.mask_file(last)
         judge(done, events)
         text = last.read_text(encoding="utf-8", errors="replace") if last.is_file() else events.message
         if not text.strip():

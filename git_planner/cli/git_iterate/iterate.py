@@ -11,7 +11,7 @@ from git_planner.cli.options import Number, candidates, json_option, plan_option
 from git_planner.cli.output import check_place, emit, hush, put_text, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.refnames import number as shown
+from git_planner.rules.refnames import number_text as shown
 
 PLANNERS = ("codex", "api", "manual", "offline", "command")
 IMPLEMENTERS = ("codex", "command", "patches")

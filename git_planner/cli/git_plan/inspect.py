@@ -39,7 +39,7 @@ def status(plan: str | None, as_json: bool) -> int:
 
 
 def _status_lines(found: Status) -> list[str]:
-    from git_planner.rules.refnames import number
+    from git_planner.rules.refnames import number_text
 
     lines = [
         f"PLAN: {_cut(found.plan + (': ' + found.goal if found.goal else ''), ATTEMPT)}",
@@ -48,7 +48,7 @@ def _status_lines(found: Status) -> list[str]:
     if found.best and found.best.value is not None:
         unit = found.best.metrics[0].unit
         lines.append(
-            f"BEST: {number(found.best.value)} {unit} ({found.best.branch or found.best.commit[:12]})"
+            f"BEST: {number_text(found.best.value)} {unit} ({found.best.branch or found.best.commit[:12]})"
         )
         lines.append(f"PLATEAU: {found.plateau} valid attempts since")
     if found.rule and found.rule.blocked:
@@ -109,10 +109,10 @@ def list_plans(as_json: bool) -> int:
 
 
 def _row(plan: Listed) -> str:
-    from git_planner.rules.refnames import number
+    from git_planner.rules.refnames import number_text
 
     tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
-    best = f"best {number(plan.best)}" if plan.best is not None else "no best"
+    best = f"best {number_text(plan.best)}" if plan.best is not None else "no best"
     day = time.strftime("%Y-%m-%d", time.gmtime(plan.active))
     return f"{plan.name}  {day}  {plan.records} records, {best}, {tasks}  {_cut(plan.goal, 60)}".rstrip()
 

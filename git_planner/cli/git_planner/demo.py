@@ -15,7 +15,7 @@ from git_planner.cli.output import emit, hush, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.records.record import REASONS, Record
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 PICTURE = "cycles.svg"
 HEADINGS = ("iteration", "what was tried", "verdict", "cycles", "delta", "reason")
@@ -109,7 +109,7 @@ def _row(record: Record, tried: Sequence[str]) -> tuple[str, ...]:
         "-" if record.iteration is None else str(record.iteration),
         "the kernel as it was" if record.iteration is None else tried[record.iteration - 1],
         "baseline" if record.kind == "baseline" else record.verdict,
-        "-" if record.value is None else number(record.value),
+        "-" if record.value is None else number_text(record.value),
         "-" if record.delta is None else f"{record.delta:+g}" if record.delta else "0",
         why + first,
     )

@@ -10,7 +10,7 @@ from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.diagnostic import Finding
+from git_planner.rules.diagnostic import Diagnostic
 
 ordinary_option = click.option(
     "--ordinary",
@@ -145,7 +145,7 @@ def _installed(place: str, folder: str, chained: Sequence[str]) -> str:
     return f"hooks: in '{folder}' ({place}){then}"
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def _show(findings: Sequence[Diagnostic]) -> None:
     for finding in findings:
         say(f"{finding.severity}: {finding.message} [{finding.code}]")
         say(f"  about: {finding.target}")

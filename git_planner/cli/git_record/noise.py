@@ -15,8 +15,8 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.measuring.noise import Found
-    from git_planner.rules.stats.simulation import Evidence
+    from git_planner.flows.measuring.noise import NoiseReport
+    from git_planner.rules.stats.simulation import SimulationReport
 
 
 @click.command()
@@ -62,7 +62,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     Done once for each instrument and environment. A 'min_gain' in the policy that is less than twice the
     noise is refused, now and by 'git record'.
     """
-    from git_planner.flows.measuring.noise import noise as run
+    from git_planner.flows.measuring.noise import report_noise as run
 
     done = run(open_repository(), plan=plan, runs=runs, force=force, tell=hush if as_json else tell)
     if as_json:
@@ -80,7 +80,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     return DONE
 
 
-def varied(done: Found) -> Iterator[str]:
+def varied(done: NoiseReport) -> Iterator[str]:
     """The noise in words."""
     words = "known since" if done.known else "measured at"
     yield f"noise of base {done.noise.base[:12]}, {words} {done.noise.created_at}"
@@ -95,13 +95,13 @@ def varied(done: Found) -> Iterator[str]:
                 f"{each.deviation:.3g}",
                 share,
                 f"{each.autocorrelation:+.2f}",
-                f"{each.smallest:.3g}",
+                f"{each.smallest_gain:.3g}",
             )
         )
     yield from _shown(*rows)
 
 
-def evidence(found: Evidence) -> Iterator[str]:
+def evidence(found: SimulationReport) -> Iterator[str]:
     """The evidence in two tables."""
     yield f"campaigns of {found.trials} candidates; the noise of a single run is 5 % (1 sigma)"
     yield f"at most {found.bound:.3g} false keeps a campaign are to be expected"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from git_planner.rules.records.record import REASONS, Record
 from git_planner.rules.records.row import instrument_changes
-from git_planner.rules.refnames import HEADS, number
+from git_planner.rules.refnames import HEADS, number_text
 
 if TYPE_CHECKING:
     from git_planner.flows.records.query import Comparison
@@ -31,7 +31,7 @@ def recorded(done: Recorded) -> Iterator[str]:
     if done.tag:
         yield f"  tag     {done.tag.removeprefix('refs/tags/')}"
     if record.threshold_met and record.threshold is not None:
-        yield f"  goal    {number(record.threshold)} is reached"
+        yield f"  goal    {number_text(record.threshold)} is reached"
     for violation in record.violations:
         yield f"  broken  {violation}"
     for note in record.notes:
@@ -63,13 +63,13 @@ def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -
     """
     table = [("plan", *_HEADINGS) if everything else _HEADINGS]
     for row in rows:
-        delta = "" if row.delta is None else f"{'+' if row.delta > 0 else ''}{number(row.delta)}"
+        delta = "" if row.delta is None else f"{'+' if row.delta > 0 else ''}{number_text(row.delta)}"
         columns = (
             row.id,
             row.commit[:8],
             row.branch or "-",
             "baseline" if row.kind == "baseline" and row.valid else row.verdict,
-            "" if row.value is None else number(row.value),
+            "" if row.value is None else number_text(row.value),
             delta,
             REASONS.get(row.reason or "", row.reason or ""),
         )
@@ -100,11 +100,11 @@ def details(record: Record) -> Iterator[str]:
     yield f"  {record.verdict}: {record.summary}"
     yield from _pairs(record)
     for metric in record.metrics:
-        samples = ", ".join(number(each) for each in metric.samples[:10])
+        samples = ", ".join(number_text(each) for each in metric.samples[:10])
         more = f" and {len(metric.samples) - 10} more" if len(metric.samples) > 10 else ""
         yield (
-            f"  metric       {metric.name}: median {number(metric.median)} {metric.unit}, "
-            f"spread {number(metric.spread)}, {metric.better} is better; samples {samples}{more}"
+            f"  metric       {metric.name}: median {number_text(metric.median)} {metric.unit}, "
+            f"spread {number_text(metric.spread)}, {metric.better} is better; samples {samples}{more}"
         )
     if record.comparison is not None:
         yield from _comparison(record.comparison)
@@ -151,7 +151,7 @@ def comparison(done: Comparison) -> Iterator[str]:
     words = "equal" if done.difference == 0 else "better" if gained else "worse"
     share = f", {100 * done.difference / first.value:+.2f} %" if first.value else ""
     sign = "+" if done.difference > 0 else ""
-    yield f"B is {words}: {sign}{number(done.difference)} {metric.unit}{share}"
+    yield f"B is {words}: {sign}{number_text(done.difference)} {metric.unit}{share}"
 
 
 def _pairs(record: Record) -> Iterator[str]:
@@ -200,9 +200,8 @@ def _value(record: Record) -> str:
     if record.value is None:
         return "-"
     metric = record.metrics[0]
-    return (
-        f"{metric.name} {number(metric.median)} {metric.unit if metric.unit != metric.name else ''}".strip()
-    )
+    unit = metric.unit if metric.unit != metric.name else ""
+    return f"{metric.name} {number_text(metric.median)} {unit}".strip()
 
 
 def _tests(record: Record) -> str:
@@ -216,7 +215,7 @@ def _tests(record: Record) -> str:
 def _threshold(record: Record) -> str:
     if record.threshold is None:
         return ""
-    return f"{number(record.threshold)} ({'reached' if record.threshold_met else 'not reached'})"
+    return f"{number_text(record.threshold)} ({'reached' if record.threshold_met else 'not reached'})"
 
 
 def _agent(each: Any) -> str:

@@ -12,7 +12,7 @@ from git_planner import documents
 from git_planner.cli import ABOUT, DEFAULTS
 from git_planner.cli.reference.entries import entries, value
 from git_planner.errors import EXIT_MEANING
-from git_planner.rules.documents.markdown import Block, outline
+from git_planner.rules.documents.markdown import Block, parse_outline
 
 _BOLD, _ITALIC, _PLAIN = "\\fB", "\\fI", "\\fR"
 _INLINE = re.compile(r"`([^`]+)`|\*\*?([^*\s][^*]*)\*?\*|\[([^]]+)\]\([^)]*\)")
@@ -67,7 +67,7 @@ def _schemas() -> str:
         *_paragraph("'git planner schema NAME' prints each as a JSON Schema (2020-12)."),
     ]
     for name in (*documents.KINDS, *documents.PARTS):
-        schema = documents.in_one_piece(name)
+        schema = documents.inlined_schema(name)
         lines += [f".SH {_quoted(name)}", *_paragraph(schema["description"])]
         required = schema.get("required", ())
         for key, field in schema.get("properties", {}).items():
@@ -83,7 +83,7 @@ def _schemas() -> str:
 def _workflow(text: str) -> str:
     lines = _head("gitplanner-workflow", 7, "a walk through git-planner")
     lines.append(".SH DESCRIPTION")
-    for block in outline(text).blocks:
+    for block in parse_outline(text).blocks:
         lines += _block(block)
     return _page(lines, ABOUT)
 

@@ -68,7 +68,7 @@ def give(repo: Repository, task_id: str, run_id: str, words: Words) -> TaskResul
         question=words.question,
         at=repo.now(),
     )
-    document = redact.document(result.document())
+    document = redact.mask_document(result.document())
     documents.check("result", document, "result")
     _place(store.folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run)
     return result

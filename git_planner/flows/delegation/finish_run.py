@@ -163,7 +163,7 @@ class _End:
         run, found = self.run, self.found
         with self.repo.git.batch() as batch:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
-        state = state_from(canonical_json.loads_ours(data))
+        state = state_from(canonical_json.loads_trusted(data))
         work = Work(self.repo, place, state, run.start, policy_at(self.repo, run.base))
         left = Leavings(work)
         try:

@@ -129,7 +129,9 @@ class RemoteClaims:
         found = read_tasks(self.repo, self.plan).task(task_id)
         waiting = transitions.requeue_task(found) if found.status == "in_progress" else found
         # Noted first, so that after a kill the next push gives it back.
-        won = self.win(claim_of(waiting, self.plan, who, refnames.token(20)), partial(self._note, found.id))
+        won = self.win(
+            claim_of(waiting, self.plan, who, refnames.random_token(20)), partial(self._note, found.id)
+        )
         if won is None:
             raise PlannerError(
                 "E_BUSY", f"'{found.id}' is claimed on '{self.where}'", hint="git plan task ready"
@@ -160,7 +162,7 @@ class RemoteClaims:
     def _note(self, task: str, oid: str) -> None:
         place = self._won(task)
         place.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.put(place, oid.encode())
+        atomic_file.write(place, oid.encode())
 
     def _won(self, task: str) -> Path:
         return self.repo.private("claimed", self.where.replace("/", "%"), self.plan, task)

@@ -29,7 +29,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
-from git_planner.rules.timestamps import later
+from git_planner.rules.timestamps import add_seconds
 
 # Seconds that a claim outlives its run's deadline, for whoever can only see the time.
 SLACK = 3600.0
@@ -82,7 +82,7 @@ class Intent:
         task = self.task
         if task.status == "in_progress":
             task = transitions.requeue_task(task)
-        return claim_of(task, self.plan, self.who, refnames.token(20))
+        return claim_of(task, self.plan, self.who, refnames.random_token(20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Cal
     who = Claimant(
         owner=f"{terms.implementer.name} for {repo.ident()}"[:200],
         claimed_at=now,
-        expires_at=later(utc_now(), terms.seconds + SLACK),
+        expires_at=add_seconds(utc_now(), terms.seconds + SLACK),
         process=process_identity.identity(os.getpid()),
         run=refnames.new_id(now),
         base=base.oid,

@@ -132,7 +132,7 @@ def _admitted(agent: Critic, own: CriticSettings, model: str | None, *, answered
     """Refuse a model that the policy's rule for this critic does not admit."""
     if own.models is None or model is None:
         return
-    why = model_rule.refusal(own.models, model)
+    why = model_rule.refusal_reason(own.models, model)
     if why is not None:
         what = "the answer came from another model, and " if answered else ""
         raise PlannerError(
@@ -143,17 +143,17 @@ def _admitted(agent: Critic, own: CriticSettings, model: str | None, *, answered
 
 
 def _goal(desk: Desk) -> str:
-    return redact.text(desk.campaign.document["goal"])
+    return redact.mask_text(desk.campaign.document["goal"])
 
 
 def _inputs(desk: Desk, found: Mapping[str, str | None], extra: Sequence[str]) -> list[rules.CriticInput]:
     """What the critic is given; only what is there is named."""
     branch = refnames.PLAN + desk.plan
-    made = [rules.CriticInput(OPTIONS, branch, redact.text(found[OPTIONS] or ""))]
+    made = [rules.CriticInput(OPTIONS, branch, redact.mask_text(found[OPTIONS] or ""))]
     for name in (RESEARCH, CONTEXT):
         text = found[name]
         if text is not None and (name != RESEARCH or findings.has_findings(text)):
-            made.append(rules.CriticInput(name, branch, redact.text(text)))
+            made.append(rules.CriticInput(name, branch, redact.mask_text(text)))
     return made + [_extra(desk, each) for each in extra]
 
 
@@ -165,14 +165,14 @@ def _extra(desk: Desk, name: str) -> rules.CriticInput:
         if found is not None and found[1] == "blob":
             _check_size(name, found[2])
             text = decoded(batch.read(found[0]) or b"", name)
-            return rules.CriticInput(name, f"base {base[:12]}", redact.text(text))
+            return rules.CriticInput(name, f"base {base[:12]}", redact.mask_text(text))
     try:
         path = Path(name)
         kept = path.stat()
         if not stat.S_ISREG(kept.st_mode):
             raise _not_there(name, "is no file")
         _check_size(name, kept.st_size)
-        return rules.CriticInput(name, "working tree", redact.text(decoded(path.read_bytes(), name)))
+        return rules.CriticInput(name, "working tree", redact.mask_text(decoded(path.read_bytes(), name)))
     except (OSError, ValueError):
         raise _not_there(name, f"is neither in the base {base[:12]} nor on the disk") from None
 
@@ -194,7 +194,7 @@ def _keep(
     name, at = review_name(agent.name), desk.repo.now()
     text = rules.render_review(
         desk.plan,
-        redact.text(written.text),
+        redact.mask_text(written.text),
         critic=agent.name,
         model=written.model,
         at=at,

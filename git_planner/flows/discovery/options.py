@@ -19,7 +19,7 @@ from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.records.ledger import ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules import refnames
 from git_planner.rules.discovery import options as rules
 from git_planner.rules.discovery import research as findings
@@ -64,7 +64,7 @@ def write_template(repo: Repository, asked: PlanOptions, *, again: bool = False)
         PlannerError: what `open_campaign` raises.
     """
     desk = open_desk(repo, asked)
-    text = (shipped("templates") / "preplan" / "PLAN_OPTIONS.md").read_text(encoding="utf-8")
+    text = (resource_folder("templates") / "preplan" / "PLAN_OPTIONS.md").read_text(encoding="utf-8")
     there = False
 
     def change(seen: Snapshot) -> Mapping[str, str]:
@@ -86,7 +86,7 @@ def take(repo: Repository, asked: PlanOptions, text: str) -> Offered:
     """
     desk = open_desk(repo, asked)
     rules.parse_options(text)
-    commit = desk.write(lambda _: {OPTIONS: redact.text(text)}, _message(desk, "edited"))
+    commit = desk.write(lambda _: {OPTIONS: redact.mask_text(text)}, _message(desk, "edited"))
     return _offered(desk, commit, new=True)
 
 
@@ -108,7 +108,7 @@ def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
 
     def change(seen: Snapshot) -> Mapping[str, str]:
         made = rules.render_options(answer.document, plan=desk.plan, inputs=_inputs(desk, seen))
-        return {OPTIONS: redact.text(made)}
+        return {OPTIONS: redact.mask_text(made)}
 
     commit = desk.write(change, _message(desk, f"draft {planner.name}", answer.model))
     return _offered(desk, commit, new=True, answer=answer)
@@ -187,7 +187,7 @@ def _with_documents(desk: Desk, packet: dict[str, Any]) -> dict[str, Any]:
     given = {name: text for name, text in found.items() if text is not None}
     if not findings.has_findings(given.get(RESEARCH)):
         given.pop(RESEARCH, None)
-    whole = {**packet, "code_context": {**redact.document(given), **packet["code_context"]}}
+    whole = {**packet, "code_context": {**redact.mask_document(given), **packet["code_context"]}}
     documents.check("packet", whole, "the packet for the options")
     return whole
 

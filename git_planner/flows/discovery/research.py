@@ -97,7 +97,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     )
     agent = registry.researcher(settings.researcher, base.policy, settings)
     now = repo.now()
-    goal = redact.text(desk.campaign.document["goal"])
+    goal = redact.mask_text(desk.campaign.document["goal"])
     run = rules.ResearchRun(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
     earlier = desk.now(RESEARCH)[RESEARCH]
     folder = repo.private("runs", f"research-{run.id}")
@@ -117,7 +117,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     with _failures_kept(desk, run):
         written = _asked(repo, agent, sheet, base.oid, tell)
     by = f"{agent.name} ({written.model})" if written.model else agent.name
-    told = redact.text(written.text)
+    told = redact.mask_text(written.text)
     commit = _write(
         desk,
         run,
@@ -137,7 +137,7 @@ def _prompt(desk: Desk, hint: str | None, earlier: str | None) -> str:
     document = desk.campaign.document
     asked = [*document["constraints"], *document["acceptance"]]
     kept = earlier[-MOST_EARLIER:] if earlier and rules.has_findings(earlier) else ""
-    return redact.text(
+    return redact.mask_text(
         Template(fixed("research")).safe_substitute(
             goal=document["goal"],
             most=f"{rules.MAX_ANSWER:,}",
@@ -157,7 +157,7 @@ def _failures_kept(desk: Desk, run: rules.ResearchRun) -> Iterator[None]:
         lines = ["E_INTERRUPTED: interrupted"]
         if isinstance(error, PlannerError):
             lines = [f"{error.code}: {error.message}", *error.details]
-        told = [redact.text(line) for line in lines]
+        told = [redact.mask_text(line) for line in lines]
         _write(
             desk,
             run,

@@ -9,7 +9,7 @@ from typing import Any
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 
 # what -> (file of ours, where it belongs in a work tree or, for a server, in the git directory)
 TEMPLATES = {
@@ -48,7 +48,7 @@ def install_template(repo: Repository | None, what: str) -> Template:
         PlannerError: E_DIRTY when something else is there already; E_USAGE in a repository of the wrong kind.
     """
     source, place = TEMPLATES[what]
-    text = shipped("templates").joinpath(*source.split("/")).read_text(encoding="utf-8")
+    text = resource_folder("templates").joinpath(*source.split("/")).read_text(encoding="utf-8")
     if repo is None:
         return Template(text, place, False)
     if repo.top is None and what != "server":
@@ -61,6 +61,6 @@ def install_template(repo: Repository | None, what: str) -> Template:
     written = not target.exists()
     if written:
         target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.put(target, text.encode())
+        atomic_file.write(target, text.encode())
         target.chmod(0o755 if what == "server" else 0o644)
     return Template(text, str(target), written)

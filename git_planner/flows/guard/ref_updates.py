@@ -153,7 +153,7 @@ class RefUpdateGuard:
         place = self.folder / ref
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.put(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
+            atomic_file.write(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
         except OSError:
             # A full or read-only disk makes the next move slower, not less guarded.
             return

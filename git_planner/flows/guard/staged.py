@@ -112,7 +112,7 @@ def check_document(path: str, data: bytes) -> None:
     """
     from git_planner import documents
     from git_planner.config.policy_file import parse_policy
-    from git_planner.rules.documents.extract_json import extract
+    from git_planner.rules.documents.extract_json import extract_json
     from git_planner.rules.plans.pages import is_page
     from git_planner.rules.refnames import POLICY_FILE
 
@@ -122,9 +122,9 @@ def check_document(path: str, data: bytes) -> None:
     elif name == "directive.json":
         # An empty one lies in the pack that a person takes to a chat window.
         if data.strip() != b"{}":
-            answer = extract(data, where)  # as tolerant as what reads it from here
+            answer = extract_json(data, where)  # as tolerant as what reads it from here
             kind = _answer_kind(answer)
-            documents.check(kind, documents.completed(kind, answer), where)
+            documents.check(kind, documents.complete_answer(kind, answer), where)
     elif path.startswith(".plans/") and is_page(name):
         documents.read("plan", data, where)
     elif name in _KINDS:
@@ -175,7 +175,7 @@ def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
     folder = os.path.join(planner, "guards")
     try:
         os.makedirs(folder, exist_ok=True)
-        atomic_file.put(
+        atomic_file.write(
             os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
         )
     except OSError:

@@ -151,7 +151,7 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
             raise _forged_state_error(branch or commit, f"'{refnames.STATE_FILE}' is gone from it")
         return None
     if start == expected:
-        state = state_from(canonical_json.loads_ours(content))
+        state = state_from(canonical_json.loads_trusted(content))
     else:
         state = state_from(documents.read("state", content, f"{commit[:12]}:{refnames.STATE_FILE}"))
     if repo.maybe(state.base) is None:

@@ -31,7 +31,7 @@ def write_text(path: Path, text: str) -> bool:
     data = os.fsencode(text)
     if path.is_file() and path.read_bytes() == data:
         return False
-    atomic_file.put(path, data)
+    atomic_file.write(path, data)
     return True
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from git_planner import atomic_file
 from git_planner.flows.guard.compare_trees import STANDARD
 from git_planner.flows.guard.staged import DOCUMENTS
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import ALWAYS, wide_globs
 
@@ -134,7 +134,7 @@ class Setting:
                 "standard": f" {' '.join(sorted(STANDARD))} ",
             }
         lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in baked.items())
-        texts = shipped("hooks")
+        texts = resource_folder("hooks")
         how = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"
         return b"".join(
             (
@@ -202,7 +202,7 @@ def put(path: Path, content: Content) -> bool:
     if digest_of(path) == digest(content):
         return False
     if not isinstance(content, Link):
-        atomic_file.put(path, content, 0o777)
+        atomic_file.write(path, content, 0o777)
         return True
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)

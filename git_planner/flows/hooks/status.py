@@ -13,7 +13,7 @@ from git_planner.flows.hooks.manifest import INSTALL, OUTSIDE, current_setting, 
 from git_planner.flows.hooks.scripts import EVERYWHERE, KEPT, Content, Setting
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
-from git_planner.rules.diagnostic import Finding
+from git_planner.rules.diagnostic import Diagnostic
 
 _PROBES = tuple(f"{prefix}0000-probe" for prefix in scripts.PREFIXES)
 
@@ -25,7 +25,7 @@ class Status:
     place: str | None
     folder: Path | None
     theirs: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnostic, ...]
 
     def document(self) -> dict[str, Any]:
         """The status as JSON."""
@@ -44,11 +44,11 @@ def hook_status(repo: Repository) -> Status:
     manifest = installed_manifest(repo)
     if manifest is None:
         theirs = current_setting(repo, ordinary=False).theirs
-        absent = Finding(
+        absent = Diagnostic(
             "error", "hooks-absent", "no hooks of git-planner are installed", str(repo.common), INSTALL
         )
         return Status(None, None, theirs, (absent,))
-    partly: list[Finding] = []
+    partly: list[Diagnostic] = []
     # Whoever looks may run another Python than the one the hooks were installed with; that is no defect.
     setting = replace(
         current_setting(repo, ordinary=manifest["place"] == "ordinary"),
@@ -63,10 +63,10 @@ def hook_status(repo: Repository) -> Status:
     return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
 
 
-def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any]) -> Iterator[Finding]:
+def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     folder = Path(manifest["folder"])
     if folder != setting.folder:
-        yield Finding(
+        yield Diagnostic(
             "error",
             "hooks-moved",
             f"the hooks were installed for '{folder}', but are looked for in '{setting.folder}'",
@@ -84,7 +84,7 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
     changed = sorted(name for name, digest in manifest["files"].items() if found[name] != digest)
     if changed:
         names = ", ".join(f"'{name}'" for name in changed)
-        yield Finding(
+        yield Diagnostic(
             "error",
             "hooks-changed",
             f"hooks were changed after they were installed: {names}",
@@ -93,7 +93,7 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
         )
     wanted = _wanted(setting)
     if manifest["files"] != {name: scripts.digest(content) for name, content in wanted.items()}:
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "hooks-stale",
             f"the hooks no longer fit: the repository's own hooks (now in '{setting.theirs}') or git-planner "
@@ -115,8 +115,8 @@ def _wanted(setting: Setting) -> dict[str, Content]:
     return scripts.files(setting) | everywhere
 
 
-def _partly(setting: Setting) -> Finding:
-    return Finding(
+def _partly(setting: Setting) -> Diagnostic:
+    return Diagnostic(
         "warning",
         "hooks-partly",
         f"'{setting.theirs}' is not ours to write into, so our branches are guarded while they are "
@@ -126,10 +126,10 @@ def _partly(setting: Setting) -> Finding:
     )
 
 
-def _everywhere_findings(setting: Setting, manifest: dict[str, Any]) -> Iterator[Finding]:
+def _everywhere_findings(setting: Setting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     """Whether git still looks where the hook was put that judges branches which are not checked out."""
     if manifest["outside"] not in (None, setting.theirs):
-        yield Finding(
+        yield Diagnostic(
             "error",
             "hooks-overridden",
             f"core.hooksPath, now '{setting.theirs}', takes '{EVERYWHERE}' out of force: our branches are "
@@ -139,15 +139,15 @@ def _everywhere_findings(setting: Setting, manifest: dict[str, Any]) -> Iterator
         )
 
 
-def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Finding]:
+def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     python = manifest["python"]
     if not os.access(python, os.X_OK):
-        yield Finding(
+        yield Diagnostic(
             "error", "hooks-interpreter", "the Python that the hooks start is gone", python, INSTALL
         )
 
 
-def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
+def _include_findings(repo: Repository, setting: Setting) -> Iterator[Diagnostic]:
     """Whether git really takes our folder on our branches."""
     # Where refs are kept in another way, a made-up HEAD cannot be asked about.
     files = repo.config("extensions.refStorage") in (None, "files")
@@ -157,7 +157,7 @@ def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
         if last is None or last.value != str(setting.folder):
             why = f"'{last.value}' from '{last.origin}' wins" if last else "the include is gone"
             pattern = branch.split("/", maxsplit=1)[0] + "/**"
-            yield Finding(
+            yield Diagnostic(
                 "error",
                 "hooks-overridden",
                 f"git does not use our hooks on '{pattern}': {why}",
@@ -165,7 +165,7 @@ def _include_findings(repo: Repository, setting: Setting) -> Iterator[Finding]:
                 INSTALL,
             )
     for place, value in conditional_include.worktree_values(repo):
-        yield Finding(
+        yield Diagnostic(
             "error",
             "hooks-overridden",
             f"core.hooksPath of this worktree's own configuration wins over our hooks: '{value}'",

@@ -179,7 +179,7 @@ class Leavings:
 def full(message: Message, body: str) -> str:
     """A commit message with its body between subject and trailers."""
     subject, _, trailers = message.text().partition("\n")
-    return redact.text(f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text())
+    return redact.mask_text(f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text())
 
 
 def subject(text: str) -> str:

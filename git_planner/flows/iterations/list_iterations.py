@@ -173,7 +173,7 @@ def _states(
     found: dict[tuple[int, str], tuple[IterationState, str | None]] = {}
     for ref in trusted:
         if "state.json" in files[ref]:
-            state = state_from(canonical_json.loads_ours(files[ref]["state.json"], many=True))
+            state = state_from(canonical_json.loads_trusted(files[ref]["state.json"], many=True))
             found[state.iteration, state.slug] = (state, refs[ref])
     for ref in others:
         named = refnames.parse_iteration(ref)

@@ -112,6 +112,6 @@ def _take(place: Path, draft: Path, number: int) -> None:
 
 def _read(path: Path) -> process_identity.Identity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        document: Any = canonical_json.loads_ours(path.read_bytes())
+        document: Any = canonical_json.loads_trusted(path.read_bytes())
         return process_identity.identity_from(document)
     return None

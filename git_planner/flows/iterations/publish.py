@@ -111,7 +111,7 @@ def publish(
     wanted = _Commit(tree, base, source.state.branch, message)
     commit = _move(repo, _checked(repo, name), wanted, force=force)
     tell(f"'{name}' is one commit on '{source.policy.base}'")
-    text = redact.text(render_body(source.state, source.record, ledger(repo, source.state.plan)))
+    text = redact.mask_text(render_body(source.state, source.record, ledger(repo, source.state.plan)))
     pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
     return Published(name, commit, source.policy.base, title, text, source.record, pushed)
 
@@ -195,7 +195,7 @@ def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
         changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
     subject, _, rest = Message(title, trailers).text().partition("\n")
     whole = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
-    return redact.text(whole), redact.text(title)
+    return redact.mask_text(whole), redact.mask_text(title)
 
 
 def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:

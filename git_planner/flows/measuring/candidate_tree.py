@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring.instrument_digest import instrument
+from git_planner.flows.measuring.instrument_digest import instrument_digest
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
@@ -25,7 +25,7 @@ class Candidate:
     instrument: str
 
 
-def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
+def build_candidate(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
     """Judge the changes of a commit and compose the tree to measure.
 
     Args:
@@ -41,7 +41,7 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
             repo, subject.commit, subject.base, guard, (trusted_base.STATE_FOLDER_SPEC,)
         )
         if not composed.submodules:
-            digest = instrument(subject.policy, composed.guarded)
+            digest = instrument_digest(subject.policy, composed.guarded)
             return Candidate(subject, changes.files, None, (), composed.tree, digest)
         listed = ", ".join(f"'{trusted_base.utf8_path(path)}'" for path in composed.submodules[:5])
         refused, violations = Refusal("submodule", listed), ()
@@ -52,5 +52,5 @@ def weigh(repo: Repository, subject: Subject, refusal: Refusal | None = None) ->
         refused,
         violations,
         repo.resolve(subject.commit, "tree"),
-        instrument(subject.policy, guarded),
+        instrument_digest(subject.policy, guarded),
     )

@@ -26,14 +26,14 @@ _EPOCH = "315532800"
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """How a command ended, if it was started at all, and why that is no answer, if it is none."""
 
     done: Finished | None
     refusal: Refusal | None = None
 
 
-class Runner:
+class CommandRunner:
     """Runs commands of one policy.
 
     Args:
@@ -56,7 +56,7 @@ class Runner:
         stdin: bytes = b"",
         before: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
-    ) -> Ran:
+    ) -> CommandResult:
         """Run a command in an exported tree.
 
         Args:
@@ -69,9 +69,9 @@ class Runner:
             on_start: called once it has been started.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
-            return Ran(None, Refusal("no_jail", self.jail.why))
+            return CommandResult(None, Refusal("no_jail", self.jail.why))
         try:
-            words, env = sandbox_paths.confined(
+            words, env = sandbox_paths.sandboxed_command(
                 self.repo, self.jail, argv, _environment(self.policy, place), place
             )
             done = process.run(
@@ -87,16 +87,18 @@ class Runner:
         except PlannerError as error:
             if error.code != "E_MISSING_TOOL":
                 raise
-            return Ran(None, Refusal("missing_tool", error.message))
+            return CommandResult(None, Refusal("missing_tool", error.message))
         for kept in ("stdout", "stderr"):
-            redact.file(self.logs / f"{name}.{kept}")
+            redact.mask_file(self.logs / f"{name}.{kept}")
         if done.timed_out:
-            return Ran(
+            return CommandResult(
                 done, Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {seconds:g} seconds")
             )
         if said := jail.not_started(self.jail, done):
-            return Ran(done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}"))
-        return Ran(replace(done, status=jail.status(self.jail, done)))
+            return CommandResult(
+                done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
+            )
+        return CommandResult(replace(done, status=jail.status(self.jail, done)))
 
 
 def search_path() -> str:

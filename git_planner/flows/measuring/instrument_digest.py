@@ -12,7 +12,7 @@ from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.refnames import POLICY_FILE
 
 
-def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
+def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
     """The digest that names the instrument: all that measures.
 
     The guarded files of the trusted base, the commands with their rules, and the names of the variables they
@@ -59,11 +59,11 @@ def instrument(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
     )
 
 
-def instrument_of(repo: Repository, commit: str) -> str:
+def instrument_digest_at(repo: Repository, commit: str) -> str:
     """The digest of the instrument that a commit would be measured with if it were a trusted base.
 
     Raises:
         PlannerError: E_NO_POLICY, E_POLICY.
     """
     policy = policy_at(repo, commit)
-    return instrument(policy, export.entries(repo, commit, pathspecs(policy.protected)))
+    return instrument_digest(policy, export.entries(repo, commit, pathspecs(policy.protected)))

@@ -11,17 +11,17 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
-from git_planner.flows.measuring.candidate_tree import Candidate, weigh
+from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.flows.measuring.run_benchmark import Site
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import noise as rules
-from git_planner.rules.measuring.noise import Noise, Varied
+from git_planner.rules.measuring.noise import MetricNoise, Noise
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, Policy
-from git_planner.rules.refnames import token
+from git_planner.rules.refnames import random_token
 
 RUNS = 20
 # When a record needs to know the noise and nobody has measured it yet.
@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NoiseReport:
     """The noise, and whether it was known before. `ledger` is the plan's branch."""
 
     noise: Noise
@@ -38,7 +38,7 @@ class Found:
     ledger: str
 
 
-def noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: Tell) -> Found:
+def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: Tell) -> NoiseReport:
     """Measure the noise of the trusted base of HEAD, unless it is known, and keep it on the plan's branch.
 
     Args:
@@ -53,28 +53,28 @@ def noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: T
             below twice the noise (what was measured is kept all the same), and what finding the base raises.
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
-    candidate, site = weigh(repo, subject), run_benchmark.site(repo, subject.policy)
-    found = None if force else look_up(repo, subject, candidate.instrument, site.digest)
-    done = Found(
-        found or measured(repo, subject, candidate, site, runs, tell), found is not None, subject.ref
+    candidate, site = build_candidate(repo, subject), run_benchmark.describe_site(repo, subject.policy)
+    found = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
+    done = NoiseReport(
+        found or measure_noise(repo, subject, candidate, site, runs, tell), found is not None, subject.ref
     )
-    check(done.noise, subject.policy)
+    check_min_gains(done.noise, subject.policy)
     return done
 
 
-def look_up(repo: Repository, subject: Subject, instrument: str, environment: str) -> Noise | None:
+def read_noise(repo: Repository, subject: Subject, instrument: str, environment: str) -> Noise | None:
     """The noise that is known of an instrument in an environment.
 
     Raises:
         PlannerError: E_JSON, E_SCHEMA when the file is no such document.
     """
-    where = f"{subject.ref}:{rules.path(instrument, environment)}"
+    where = f"{subject.ref}:{rules.noise_path(instrument, environment)}"
     with repo.git.batch() as batch:
         content = batch.read(where)
     return None if content is None else rules.noise_from(documents.read("noise", content, where))
 
 
-def measured(  # noqa: PLR0917 - all of different types
+def measure_noise(  # noqa: PLR0917 - all of different types
     repo: Repository, base: Subject, candidate: Candidate, site: Site, runs: int, tell: Tell
 ) -> Noise:
     """Measure the noisy metrics of a base and keep what was found.
@@ -90,14 +90,14 @@ def measured(  # noqa: PLR0917 - all of different types
     Raises:
         PlannerError: E_USAGE, E_MEASURE, and what writing raises.
     """
-    metrics = noisy(base.policy)
+    metrics = noisy_metrics(base.policy)
     if not metrics:
         raise PlannerError(
             "E_USAGE", "the policy names no noisy metric", hint="'kind: noisy' in the policy makes one"
         )
     if candidate.refusal is not None:
-        raise _failed(candidate.refusal)
-    varied = tuple(_varied(repo, base, candidate.tree, each, runs, tell) for each in metrics)
+        raise _measure_error(candidate.refusal)
+    varied = tuple(_measure_metric_noise(repo, base, candidate.tree, each, runs, tell) for each in metrics)
     found = Noise(
         instrument=candidate.instrument,
         environment_digest=site.digest,
@@ -118,13 +118,13 @@ def measured(  # noqa: PLR0917 - all of different types
     return found
 
 
-def check(found: Noise, policy: Policy) -> None:
+def check_min_gains(found: Noise, policy: Policy) -> None:
     """Refuse a smallest gain that the noise would hide.
 
     Raises:
         PlannerError: E_MIN_GAIN.
     """
-    faults = rules.faults(found, policy.metrics)
+    faults = rules.min_gain_problems(found, policy.metrics)
     if faults:
         raise PlannerError(
             "E_MIN_GAIN",
@@ -134,25 +134,25 @@ def check(found: Noise, policy: Policy) -> None:
         )
 
 
-def noisy(policy: Policy) -> list[Metric]:
+def noisy_metrics(policy: Policy) -> list[Metric]:
     """The noisy metrics of a policy."""
     return [each for each in policy.metrics if each.kind == "noisy"]
 
 
-def _varied(  # noqa: PLR0917 - all of different types
+def _measure_metric_noise(  # noqa: PLR0917 - all of different types
     repo: Repository, base: Subject, tree: str, metric: Metric, runs: int, tell: Tell
-) -> Varied:
-    logs = repo.private("records", f"noise-{token()}")
+) -> MetricNoise:
+    logs = repo.private("records", f"noise-{random_token()}")
     try:
-        samples = run_benchmark.samples(repo, base.policy, tree, metric, runs, logs=logs, tell=tell)
+        samples = run_benchmark.measure_samples(repo, base.policy, tree, metric, runs, logs=logs, tell=tell)
     finally:
         shutil.rmtree(logs, ignore_errors=True)
     if isinstance(samples, Refusal):
-        raise _failed(samples)
-    return rules.varied(metric, samples)
+        raise _measure_error(samples)
+    return rules.summarise_noise(metric, samples)
 
 
-def _failed(refusal: Refusal) -> PlannerError:
+def _measure_error(refusal: Refusal) -> PlannerError:
     return PlannerError(
         "E_MEASURE",
         f"the base cannot be measured: {refusal.sentence}",

@@ -32,7 +32,7 @@ class Rival:
     plan: paired_design.Schedule
 
 
-def rival(
+def prepare_rival(
     repo: Repository, plan: str, metric: Metric, *, top: RecordRow, tree: str, rows: Sequence[RecordRow]
 ) -> Rival:
     """Prepare a comparison. Its number in the campaign is taken before anything is measured.
@@ -50,10 +50,10 @@ def rival(
     """
     taken = [row.number for row in rows if row.number is not None]
     number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", taken)
-    return Rival(top.id, tree, paired_design.schedule(metric.pairs, number))
+    return Rival(top.id, tree, paired_design.plan_comparison(metric.pairs, number))
 
 
-def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
+def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
     """A measured tree that can be measured again: git may have collected it, since nothing refers to it.
 
     Args:
@@ -68,7 +68,7 @@ def tree_of(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
     return export.compose(repo, commit, subject.base, guard, (trusted_base.STATE_FOLDER_SPEC,)).tree
 
 
-def compare(
+def compare_in_pairs(
     metric: Metric, against: Rival, sample: Sample, tell: Callable[[str], None]
 ) -> RecordedComparison | Refusal:
     """Measure base and candidate in turns until the comparison is over.
@@ -84,22 +84,22 @@ def compare(
     """
     plan, rounds = against.plan, list[paired_design.Round]()
     while True:
-        order = paired_design.order(coin=secrets.randbits(1) == 1)
+        order = paired_design.round_order(coin=secrets.randbits(1) == 1)
         tell(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
         values: list[float] = []
         for place, letter in enumerate(order):
             run = f"{metric.name}-{len(rounds) + 1}{'abcd'[place]}{letter}"
             value = sample(against.tree if letter == "A" else None, run)
             if isinstance(value, Refusal):
-                return _of_the_base(value) if letter == "A" else value
+                return _base_refusal(value) if letter == "A" else value
             values.append(value)
         rounds.append(paired_design.Round(order, tuple(values)))
-        standing = paired_design.standing(plan, rounds, metric.better)
+        standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
         if standing.ending is not None:
             return comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
 
 
-def _of_the_base(refusal: Refusal) -> Refusal:
+def _base_refusal(refusal: Refusal) -> Refusal:
     """The candidate is not to blame for a run of the base, so it counts as not measured."""
     reason = refusal.reason if refusal.verdict == "unmeasured" else "crash"
     return Refusal(reason, f"the base it is compared with: {refusal.sentence}")

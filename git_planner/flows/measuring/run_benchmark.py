@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from git_planner.flows.measuring import sandbox_paths
-from git_planner.flows.measuring.command_runner import Runner, search_path
+from git_planner.flows.measuring.command_runner import CommandRunner, search_path
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import cpu_affinity, instruction_counter, jail, process
@@ -53,7 +53,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BenchmarkResult:
     """What came of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
 
     refusal: Refusal | None
@@ -64,7 +64,7 @@ class Outcome:
     comparison: RecordedComparison | None = None
 
 
-def site(repo: Repository, policy: Policy) -> Site:
+def describe_site(repo: Repository, policy: Policy) -> Site:
     """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
     found = jail.find(policy.jail, search_path())
     machine = os.uname()
@@ -73,10 +73,10 @@ def site(repo: Repository, policy: Policy) -> Site:
         "host": machine.nodename,
         "kernel": f"{machine.sysname} {machine.release}",
         "machine": machine.machine,
-        "cpu": _cpu(),
+        "cpu": _cpu_model(),
         "cpus": os.cpu_count() or 0,
         "git": repo.git.line("version").removeprefix("git version "),
-        "tools": {name: _tool(name) for name in sorted({run[0] for run in runs})},
+        "tools": {name: _describe_tool(name) for name in sorted({run[0] for run in runs})},
     }
     if any(each.source == "instructions" for each in policy.metrics):
         counting = instruction_counter.find(search_path())
@@ -84,10 +84,13 @@ def site(repo: Repository, policy: Policy) -> Site:
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
     if isinstance(found, Jail):
-        held = {"jail": found.shown, "jail_read": [str(each) for each in sandbox_paths.shown(repo)]}
+        held = {
+            "jail": found.shown,
+            "jail_read": [str(each) for each in sandbox_paths.extra_readonly_paths(repo)],
+        }
     # The values are in the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
-    variables = {name: _text(value) for name, value in values.items()}
+    variables = {name: _utf8_text(value) for name, value in values.items()}
     digest = canonical_json.digest({**stable, **held, "variables": variables})
     now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
     return Site({**stable, "jail": found.shown}, now, digest)
@@ -102,7 +105,7 @@ def measure(
     logs: Path,
     tell: Callable[[str], None],
     rival: Rival | None = None,
-) -> Outcome:
+) -> BenchmarkResult:
     """Run the whole instrument on a tree.
 
     Args:
@@ -118,10 +121,10 @@ def measure(
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    return _Run(repo, policy, tree, logs, tell).whole(before, rival)
+    return _BenchmarkRun(repo, policy, tree, logs, tell).run_all(before, rival)
 
 
-def samples(
+def measure_samples(
     repo: Repository,
     policy: Policy,
     tree: str,
@@ -133,28 +136,28 @@ def samples(
 ) -> list[float] | Refusal:
     """Measure one metric of a tree many times; parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
-    return _Run(repo, policy, tree, logs, tell).samples(each, runs)
+    return _BenchmarkRun(repo, policy, tree, logs, tell).samples(each, runs)
 
 
-class _Run:
+class _BenchmarkRun:
     """One run of the instrument; collects durations and notes on its way."""
 
     def __init__(
         self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
     ) -> None:
         self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
-        self.runner = Runner(repo, policy, logs)
+        self.runner = CommandRunner(repo, policy, logs)
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.comparison: RecordedComparison | None = None
 
-    def whole(self, before: Proof | None, rival: Rival | None) -> Outcome:
+    def run_all(self, before: Proof | None, rival: Rival | None) -> BenchmarkResult:
         self.logs.mkdir(parents=True, exist_ok=True)
         found: Proof | None = None
         if self.policy.correctness is None:
             self.notes.append("the policy names no correctness command")
         else:
-            proven = self._correct(self.policy.correctness, before)
+            proven = self._check_correctness(self.policy.correctness, before)
             if isinstance(proven, Refusal):
                 return self._outcome(proven, (), None)
             found, refusal = proven
@@ -162,7 +165,7 @@ class _Run:
                 return self._outcome(refusal, (), found)
         return self._measured(found, rival)
 
-    def _measured(self, found: Proof | None, rival: Rival | None) -> Outcome:
+    def _measured(self, found: Proof | None, rival: Rival | None) -> BenchmarkResult:
         metrics: list[MeasuredMetric] = []
         for place, each in enumerate(self.policy.metrics):
             measured = self._paired(each, rival) if rival and place == 0 else self._metric(each)
@@ -178,11 +181,11 @@ class _Run:
 
     def _outcome(
         self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], found: Proof | None
-    ) -> Outcome:
+    ) -> BenchmarkResult:
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
-        return Outcome(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
+        return BenchmarkResult(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
 
-    def _correct(
+    def _check_correctness(
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof, Refusal | None] | Refusal:
         self.tell(f"correctness: {' '.join(correctness.run)}")
@@ -193,23 +196,25 @@ class _Run:
             done = self._start("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
-            read = _proof(correctness, done, report)
+            read = _read_proof(correctness, done, report)
         if isinstance(read, Refusal):
-            return Refusal(read.reason, f"{read.sentence}{_last_words(done)}")
-        return read, test_report.judge(read, status=done.status, require=correctness.require, before=before)
+            return Refusal(read.reason, f"{read.sentence}{_stderr_tail(done)}")
+        return read, test_report.check_proof(
+            read, status=done.status, require=correctness.require, before=before
+        )
 
     def _metric(self, each: Metric) -> MeasuredMetric | Refusal:
         found = self.samples(each, each.repeats)
-        return found if isinstance(found, Refusal) else verdict.summarise(each, found)
+        return found if isinstance(found, Refusal) else verdict.summarise_samples(each, found)
 
     def _paired(self, each: Metric, rival: Rival) -> MeasuredMetric | Refusal:
-        from git_planner.flows.measuring.paired_runs import compare
+        from git_planner.flows.measuring.paired_runs import compare_in_pairs
 
-        found = compare(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
+        found = compare_in_pairs(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
         if isinstance(found, Refusal):
             return found
         self.comparison = found
-        return verdict.summarise(each, found.candidate)
+        return verdict.summarise_samples(each, found.candidate)
 
     def samples(self, each: Metric, runs: int) -> list[float] | Refusal:
         """One metric's values, as often as told."""
@@ -234,12 +239,12 @@ class _Run:
         if isinstance(done, Refusal):
             return done
         if done.status != 0:
-            return Refusal("crash", f"'{each.name}' {_ended(done.status)}{_last_words(done)}")
+            return Refusal("crash", f"'{each.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
         if done.truncated:
             return Refusal("no_metric", f"'{each.name}': more was printed than is read")
         if counting is not None:
             return metric.read_count(each.name, counting.tool, done.stderr)
-        return metric.read(each, done.stdout)
+        return metric.read_metric(each, done.stdout)
 
     def _start(
         self,
@@ -268,7 +273,7 @@ class _Run:
         if ran.refusal is not None or ran.done is None:
             return ran.refusal or Refusal("crash", f"'{argv[0]}' was not started")
         done = ran.done
-        return replace(done, stdout=metric.unsealed(done.stdout, nonce)) if nonce else done
+        return replace(done, stdout=metric.replace_nonce(done.stdout, nonce)) if nonce else done
 
 
 def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
@@ -279,7 +284,7 @@ def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
     return (*correctness.run, f"--junit-xml={report}")
 
 
-def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
+def _read_proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
     if correctness.proof == "unittest":
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
@@ -291,7 +296,7 @@ def _proof(correctness: Correctness, done: process.Finished, report: Path) -> Pr
         return test_report.read_junit(file.read(test_report.MAX_REPORT + 1))
 
 
-def _tool(name: str) -> dict[str, Any] | None:
+def _describe_tool(name: str) -> dict[str, Any] | None:
     """Which file a command's first word is, and enough of it to notice another one; None without one."""
     if "/" in name and not os.path.isabs(name):
         return {"path": name}
@@ -300,10 +305,15 @@ def _tool(name: str) -> dict[str, Any] | None:
         return None
     real = os.path.realpath(found)
     stat = os.stat(real)
-    return {"path": _text(found), "file": _text(real), "size": stat.st_size, "changed": int(stat.st_mtime)}
+    return {
+        "path": _utf8_text(found),
+        "file": _utf8_text(real),
+        "size": stat.st_size,
+        "changed": int(stat.st_mtime),
+    }
 
 
-def _cpu() -> str:
+def _cpu_model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -314,16 +324,16 @@ def _cpu() -> str:
     return os.uname().machine
 
 
-def _ended(status: int) -> str:
+def _exit_message(status: int) -> str:
     return f"ended with status {status}" if status > 0 else f"was ended by signal {-status}"
 
 
-def _last_words(done: process.Finished) -> str:
+def _stderr_tail(done: process.Finished) -> str:
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f"; it said: {lines[-1].strip()[:300]}" if lines else ""
 
 
-def _text(value: str | None) -> str | None:
+def _utf8_text(value: str | None) -> str | None:
     return (
         None
         if value is None

@@ -10,10 +10,10 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import jail
 from git_planner.host.jail import Jail, NoJail
 
-READ = "GIT_PLANNER_JAIL_READ"
+READ_VARIABLE = "GIT_PLANNER_JAIL_READ"
 
 
-def confined(
+def sandboxed_command(
     repo: Repository, found: Jail | NoJail, argv: Sequence[str], env: Mapping[str, str], place: Path
 ) -> tuple[Sequence[str], Mapping[str, str]]:
     """The command line and environment of a program: in the jail, when there is one.
@@ -32,10 +32,10 @@ def confined(
     own = [each for each in (repo.top, repo.common) if each is not None]
     if repo.common.name == ".git":
         own.append(repo.common.parent)
-    return jail.confined(found, argv, env, place, hidden=own, shown=shown(repo))
+    return jail.confined(found, argv, env, place, hidden=own, shown=extra_readonly_paths(repo))
 
 
-def shown(repo: Repository) -> list[Path]:
+def extra_readonly_paths(repo: Repository) -> list[Path]:
     """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
-    said = os.environ.get(READ) or repo.config("planner.jailRead") or ""
+    said = os.environ.get(READ_VARIABLE) or repo.config("planner.jailRead") or ""
     return [Path(each) for each in said.split(os.pathsep) if os.path.isabs(each)]

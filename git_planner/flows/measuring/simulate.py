@@ -8,11 +8,11 @@ from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.stats.pairs import Pairs
-from git_planner.rules.stats.simulation import Evidence
+from git_planner.rules.stats.simulation import SimulationReport
 from git_planner.rules.stats.simulation import simulate as run
 
 
-def simulate(metric: str | None, trials: int, campaigns: int, random: Random) -> Evidence:
+def simulate(metric: str | None, trials: int, campaigns: int, random: Random) -> SimulationReport:
     """Find out what comparisons are worth.
 
     Args:

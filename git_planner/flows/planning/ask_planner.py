@@ -141,7 +141,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     wish = campaign.wish(number, refnames.PLAN + campaign.plan, settings.planner_model)
     packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
     answer = ask(repo, planner, Question("planning-plan", campaign, settings, packet, folder), tell)
-    document = documents.completed("planning-plan", dict(answer.document))
+    document = documents.complete_answer("planning-plan", dict(answer.document))
     digest = canonical_json.digest(document)
     ref = refnames.plan_ref(campaign.plan)
 
@@ -214,7 +214,7 @@ def judge(
     kind: AnswerKind, document: Any, *, families: Sequence[str] = (), blocked: Sequence[str] = ()
 ) -> list[str]:
     """Judge a planner's answer: the sentences of its faults, none when it is accepted."""
-    whole = documents.completed(kind, document)
+    whole = documents.complete_answer(kind, document)
     faults = documents.validate(kind, whole, families=families, blocked=blocked)
     if not faults and kind == "planning-plan":
         faults = graphs.find_step_faults(whole)
@@ -229,7 +229,7 @@ def new_state(
     """The state of the iteration whose number and branch a packet names, from the accepted answer."""
     iteration = refnames.parse_iteration(refnames.HEADS + packet["branch"])
     assert iteration is not None
-    directive = directive_from(documents.completed("directive", dict(answer.document)))
+    directive = directive_from(documents.complete_answer("directive", dict(answer.document)))
     return IterationState(
         plan=campaign.plan,
         iteration=iteration.number,

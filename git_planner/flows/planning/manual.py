@@ -31,7 +31,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.documents.extract_json import extract
+from git_planner.rules.documents.extract_json import extract_json
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.planning.manual_prompt import estimate_tokens, render_correction, render_manual_prompt
 from git_planner.rules.plans import plan as plans
@@ -221,7 +221,7 @@ def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, 
             hint=f"paste it into '{DIRECTIVE}' on that branch and commit it, or name a file with '--file'",
         )
     try:
-        document = redact.document(extract(raw.decode("utf-8-sig")))
+        document = redact.mask_document(extract_json(raw.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         raise AnswerRefused(where, [f"/: it is not UTF-8 (byte {error.start})"]) from None
     except PlannerError as error:
@@ -229,7 +229,7 @@ def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, 
     faults = judge("directive", document, **families(packet["strategy_family_constraints"]))
     if faults:
         raise AnswerRefused(where, faults)
-    found = documents.completed("directive", document)
+    found = documents.complete_answer("directive", document)
     assert isinstance(found, dict)
     return found
 

@@ -106,7 +106,7 @@ def build_packet(repo: Repository, wish: Wish, ledger: Sequence[Record], *, tell
         "performance_profile": profile(repo, base, policy, tell),
         "planner_model": wish.model,
     }
-    document = redact.document(document)
+    document = redact.mask_document(document)
     documents.check("packet", document, f"the packet of iteration {wish.number}")
     return document
 
@@ -170,7 +170,7 @@ def profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
             found = jail.find(policy.jail, env.get("PATH", os.defpath))
             if isinstance(found, NoJail) and policy.jail == "required":
                 return {"error": f"the policy asks for a jail, and there is none: {found.why}"}
-            words, within = sandbox_paths.confined(repo, found, policy.profile.run, env, place)
+            words, within = sandbox_paths.sandboxed_command(repo, found, policy.profile.run, env, place)
             seconds = policy.profile.timeout
             ended = process.run(words, cwd=place / "tree", seconds=seconds, env=within)
             return _profile(policy.profile, replace(ended, status=jail.status(found, ended)))
@@ -198,7 +198,7 @@ def _text(content: bytes, limit: int) -> str:
     if len(text) <= limit:
         return text
     # Masked before it is cut: half a key is still half a key.
-    shown = redact.text(text[: limit + _KEY_CHARACTERS])[:limit]
+    shown = redact.mask_text(text[: limit + _KEY_CHARACTERS])[:limit]
     return f"{shown}\n(cut: {limit:,} of {len(text):,} characters)"
 
 

@@ -72,7 +72,7 @@ class Pages:
             data, oid = seen.read(f"{self.folder}/{name}") or b"", tree[name].oid
             mark = self._mark(name)
             if mark is not None and mark.oid == oid:
-                found[name] = canonical_json.loads_ours(data, many=len(wanted) > _FEW)
+                found[name] = canonical_json.loads_trusted(data, many=len(wanted) > _FEW)
             else:
                 from git_planner import documents
 
@@ -117,7 +117,7 @@ class Pages:
 
         edited = {}
         for task in changed:
-            edited[task.id] = redact.document(task.document())
+            edited[task.id] = redact.mask_document(task.document())
             documents.check("task", edited[task.id], task.id)
         return self._edits(found, edited)
 
@@ -154,7 +154,7 @@ class Pages:
         """The text of a page: as it was read but for some tasks, or written anew where that is not enough."""
         own = {task: canonical_json.dumps_small(document) for task, document in fresh.items()}
         text = pages.replace_tasks(self._texts.get(name, b""), own)
-        if text is not None and canonical_json.loads_ours(text) == page:
+        if text is not None and canonical_json.loads_trusted(text) == page:
             return text
         return canonical_json.dumps(page)
 
@@ -169,7 +169,7 @@ class Pages:
             name = path.removeprefix(f"{self.folder}/")
             if data is not None and pages.is_page(name):
                 oid = seen.tree(self.folder)[name].oid if seen else self._oid(data)
-                self._keep(name, oid, canonical_json.loads_ours(data))
+                self._keep(name, oid, canonical_json.loads_trusted(data))
 
     def _oid(self, data: bytes) -> str:
         from hashlib import new
@@ -182,7 +182,7 @@ class Pages:
     def _mark(self, name: str, *, many: bool = False) -> _Mark | None:
         if name not in self._marks:
             with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
-                kept = canonical_json.loads_ours(self._place(name).read_bytes(), many=many)
+                kept = canonical_json.loads_trusted(self._place(name).read_bytes(), many=many)
                 if kept["judge"] == _judge():
                     self._marks[name] = _Mark(kept["oid"], [TaskSummary(*each) for each in kept["briefs"]])
         return self._marks.get(name)
@@ -194,7 +194,7 @@ class Pages:
         place = self._place(name)
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.put(place, canonical_json.compact(kept))
+            atomic_file.write(place, canonical_json.compact(kept))
 
     def _place(self, name: str) -> Path:
         return self.repo.private("cache", "pages", self.plan, name)

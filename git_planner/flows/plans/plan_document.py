@@ -41,7 +41,7 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
     folder = refnames.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
     for name, page in plans.split_plan(document).items():
-        masked = redact.document(page)
+        masked = redact.mask_document(page)
         documents.check("plan", masked, f"{folder}/{name}")
         edits[f"{folder}/{name}"] = canonical_json.dumps(masked)
     return edits

@@ -65,7 +65,7 @@ def read_record(content: bytes, where: str) -> Record:
         PlannerError: E_JSON.
     """
     try:
-        return record_from(canonical_json.loads_ours(content, many=True))
+        return record_from(canonical_json.loads_trusted(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
@@ -98,7 +98,7 @@ def baseline_proof(repo: Repository, plan: str, rows: Sequence[RecordRow], instr
         return None
     from git_planner.rules.measuring.test_report import proof_from
 
-    return proof_from(canonical_json.loads_ours(content))
+    return proof_from(canonical_json.loads_trusted(content))
 
 
 class Rows:
@@ -141,14 +141,14 @@ class Rows:
 
 def _row(content: bytes, where: str) -> RecordRow:
     try:
-        return row_from(canonical_json.loads_ours(content, many=True))
+        return row_from(canonical_json.loads_trusted(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(where, error) from None
 
 
 def _load(path: Path) -> dict[str, RecordRow]:
     with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
-        document = canonical_json.loads_ours(path.read_bytes())
+        document = canonical_json.loads_trusted(path.read_bytes())
         if document["fields"] == _FIELDS:
             return {oid: RecordRow(*values) for oid, values in document["rows"].items()}
     return {}
@@ -159,7 +159,7 @@ def _save(path: Path, rows: Mapping[str, RecordRow]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}}
-        atomic_file.put(path, canonical_json.dumps_ours(document))
+        atomic_file.write(path, canonical_json.dumps_cache(document))
 
 
 def _unreadable(where: str, error: Exception) -> PlannerError:

@@ -78,7 +78,7 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Te
     found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
     if last is not None:
         found = found[max(0, len(found) - last) :]
-    documents = (canonical_json.loads_ours(text, many=True) for _, text in found)
+    documents = (canonical_json.loads_trusted(text, many=True) for _, text in found)
     seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
     return Texts([text.strip() for _, text in found], instrument_changes(seen))
 
@@ -90,11 +90,11 @@ def instrument_now(repo: Repository) -> str | None:
         PlannerError: E_POLICY.
     """
     from git_planner.flows.guard.compare_trees import GuardChecker
-    from git_planner.flows.measuring.instrument_digest import instrument_of
+    from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 
     try:
         tip = GuardChecker(repo).base_tips()[0]
-        return instrument_of(repo, tip)
+        return instrument_digest_at(repo, tip)
     except PlannerError as error:
         if error.code not in ("E_NO_BASE", "E_NO_POLICY"):
             raise

@@ -13,7 +13,7 @@ from typing import Any
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject, find_state
-from git_planner.flows.measuring.candidate_tree import weigh
+from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import ledger
 from git_planner.flows.records.recorder import Recorded, Recorder, Tell
@@ -93,7 +93,7 @@ def record_failure(
     )
     tell(f"{state.branch}: {REASONS[reason]}")
     recorder = Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
-    candidate = replace(weigh(repo, subject, Refusal(reason, said)), violations=tuple(violations))
+    candidate = replace(build_candidate(repo, subject, Refusal(reason, said)), violations=tuple(violations))
     return recorder.refuse(candidate, said=None if said else REASONS[reason])
 
 

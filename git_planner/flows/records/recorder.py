@@ -14,8 +14,8 @@ from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
-from git_planner.flows.measuring.candidate_tree import Candidate, weigh
-from git_planner.flows.measuring.run_benchmark import Outcome, Site
+from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
+from git_planner.flows.measuring.run_benchmark import BenchmarkResult, Site
 from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import Rows, baseline_proof, find
 from git_planner.flows.records.write_record import Finding
@@ -24,7 +24,7 @@ from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
 from git_planner.rules.records.record import Record, pick_best
-from git_planner.rules.refnames import token
+from git_planner.rules.refnames import random_token
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
@@ -90,10 +90,10 @@ class Recorder:
 
     def record(self) -> Recorded:
         """Judge, measure and write."""
-        candidate = weigh(self.repo, self.subject)
+        candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return self.refuse(candidate)
-        site = run_benchmark.site(self.repo, self.subject.policy)
+        site = run_benchmark.describe_site(self.repo, self.subject.policy)
         instrument, rows = candidate.instrument, self.rows.of(self.subject.plan)
         known = rows_.find_same_commit(
             rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
@@ -123,13 +123,15 @@ class Recorder:
             return
         from git_planner.flows.measuring import noise
 
-        found = noise.look_up(self.repo, subject, candidate.instrument, site.digest)
+        found = noise.read_noise(self.repo, subject, candidate.instrument, site.digest)
         if found is None and metric.min_gain is not None:
             self.tell("the noise on this machine is not known yet: the base is measured for it")
             base = trusted_base.base_subject(subject)
-            found = noise.measured(self.repo, base, weigh(self.repo, base), site, noise.FEW_RUNS, self.tell)
+            found = noise.measure_noise(
+                self.repo, base, build_candidate(self.repo, base), site, noise.FEW_RUNS, self.tell
+            )
         if found is not None:
-            noise.check(found, subject.policy)
+            noise.check_min_gains(found, subject.policy)
             return
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
@@ -148,7 +150,7 @@ class Recorder:
         if source is not None and not self.force and self._serves(source, rows):
             return self._from_cache(draft, source.id)
         before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
-        logs = self.repo.private("records", f"running-{token()}")
+        logs = self.repo.private("records", f"running-{random_token()}")
         try:
             outcome = run_benchmark.measure(
                 self.repo,
@@ -182,10 +184,10 @@ class Recorder:
         top = pick_best(rows, instrument=candidate.instrument)
         if top is None or top.tree == candidate.tree:
             return None
-        from git_planner.flows.measuring.paired_runs import rival, tree_of
+        from git_planner.flows.measuring.paired_runs import prepare_rival, restore_tree
 
-        tree = tree_of(self.repo, self.subject, top.tree, top.commit)
-        return rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
+        tree = restore_tree(self.repo, self.subject, top.tree, top.commit)
+        return prepare_rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 
     def _from_cache(self, draft: Record, record_id: str) -> Recorded:
         self.tell(f"the same tree was measured before: {record_id}")
@@ -254,7 +256,7 @@ class Recorder:
         return place if place.is_dir() else None
 
 
-def _finding(draft: Record, outcome: Outcome) -> Finding:
+def _finding(draft: Record, outcome: BenchmarkResult) -> Finding:
     tests = outcome.proof.tests if outcome.proof else None
     held = draft.instrument_tests if draft.kind == "attempt" or tests is None else tests.ids
     return Finding(

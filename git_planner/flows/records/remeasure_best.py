@@ -19,7 +19,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring.instrument_digest import instrument_of
+from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 from git_planner.flows.records.recorder import Recorded, Recorder, Tell
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree, merge_trees
@@ -75,7 +75,7 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
         return None
     if history.is_ancestor(repo.git, newer, best) or checker.rule_at(newer).policy is None:
         return None
-    comparable = instrument_of(repo, newer) == instrument_of(repo, best)
+    comparable = instrument_digest_at(repo, newer) == instrument_digest_at(repo, best)
     if comparable and checker.rule_at(newer).policy == checker.rule_at(best).policy:
         return None
     return Due(plan, best, newer, comparable)

@@ -11,16 +11,16 @@ from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
-from git_planner.flows.measuring.candidate_tree import Candidate, weigh
-from git_planner.flows.measuring.paired_runs import Rival, tree_of
-from git_planner.flows.measuring.run_benchmark import Outcome
+from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
+from git_planner.flows.measuring.paired_runs import Rival, restore_tree
+from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import Rows, baseline_proof, find
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
-from git_planner.rules.refnames import number, token
+from git_planner.rules.refnames import number_text, random_token
 from git_planner.rules.stats import paired_design
 
 # Attempts with these reasons were never put to the instrument.
@@ -71,7 +71,7 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
         PlannerError: E_NO_RECORD when nothing was recorded of it, and what finding and exporting it raises.
     """
     subject = trusted_base.find_subject(repo, ref, plan)
-    candidate = weigh(repo, subject)
+    candidate = build_candidate(repo, subject)
     rows = Rows(repo).of(subject.plan)
     hits = [
         each
@@ -93,7 +93,7 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
     before = None
     if record.kind != "baseline":
         before = baseline_proof(repo, subject.plan, rows, candidate.instrument)
-    logs = repo.private("records", f"verify-{token()}")
+    logs = repo.private("records", f"verify-{random_token()}")
     try:
         outcome = run_benchmark.measure(
             repo,
@@ -115,11 +115,11 @@ def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
     if record.comparison is None or metric is None:
         return None
     old = find(repo, record.plan, record.comparison.rival)
-    plan = paired_design.schedule(metric.pairs, record.comparison.number)
-    return Rival(old.id, tree_of(repo, subject, old.tree, old.commit), plan)
+    plan = paired_design.plan_comparison(metric.pairs, record.comparison.number)
+    return Rival(old.id, restore_tree(repo, subject, old.tree, old.commit), plan)
 
 
-def _judged(record: Record, candidate: Candidate, outcome: Outcome) -> Verified:
+def _judged(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> Verified:
     refusal = outcome.refusal
     if refusal is not None:
         return _refused(record, refusal)
@@ -145,7 +145,7 @@ def _refused(record: Record, refusal: Refusal) -> Verified:
     return Verified(record, refusal.reason == record.reason, words, ())
 
 
-def _compared(metric: Metric | None, record: Record, outcome: Outcome) -> Verified:
+def _compared(metric: Metric | None, record: Record, outcome: BenchmarkResult) -> Verified:
     then, now = record.metrics[0], outcome.metrics[0]
     if metric is not None and outcome.comparison is not None:
         again = comparison_verdict(outcome.comparison, metric)
@@ -154,10 +154,8 @@ def _compared(metric: Metric | None, record: Record, outcome: Outcome) -> Verifi
         told = f"{again} now, {record.verdict} then: {describe_comparison(outcome.comparison, metric)}"
         return Verified(record, holds, told, outcome.metrics)
     if metric is not None and metric.kind == "noisy":
-        told = (
-            f"{now.name} is {number(now.median)} now and was {number(then.median)} then, which proves nothing"
-        )
-        return Verified(record, True, told, outcome.metrics)
+        told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
+        return Verified(record, True, f"{told}, which proves nothing", outcome.metrics)
     holds = now.median == then.median
-    told = f"{now.name} is {number(now.median)} now and was {number(then.median)} then"
+    told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
     return Verified(record, holds, told, outcome.metrics)

@@ -151,7 +151,7 @@ class _Settlement:
         top = pick_best(rows, instrument=draft.instrument)
         before = top.value if top else None
         if finding.refusal is not None:
-            decision = verdict.refused(finding.refusal, before)
+            decision = verdict.refused_decision(finding.refusal, before)
         else:
             decision = self._compared(draft, top)
         value = draft.value
@@ -164,7 +164,7 @@ class _Settlement:
             delta=decision.delta,
             threshold_met=decision.reason is None
             and value is not None
-            and verdict.reached(value, draft.threshold, draft.direction),
+            and verdict.is_reached(value, draft.threshold, draft.direction),
             summary=finding.said or decision.summary,
         )
 
@@ -174,7 +174,7 @@ class _Settlement:
             return Decision("within_noise", None, None, None, "the tests passed; the policy names no metric")
         own = draft.metrics[0]
         if draft.kind == "baseline":
-            return Decision("within_noise", None, None, None, f"{verdict.said(own)}, the baseline")
+            return Decision("within_noise", None, None, None, f"{verdict.measured_text(own)}, the baseline")
         if top is None or metric.kind == "deterministic":
             return verdict.decide(metric, own, _measured(top) if top else None)
         return verdict.decide_noisy(metric, own, draft.comparison, top, same=draft.tree == top.tree)
@@ -229,7 +229,7 @@ class _Settlement:
 def _redacted(record: Record) -> Record:
     """A record without the secrets that what it quotes may hold: programs, agents, names of files."""
     texts = {name: getattr(record, name) for name in _TEXTS}
-    masked = redact.document(texts)
+    masked = redact.mask_document(texts)
     return record if masked is texts else record.with_(**masked)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from git_planner.flows.runs.store import Run, folder, write
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
-from git_planner.rules.timestamps import between
+from git_planner.rules.timestamps import seconds_between
 
 HEARTBEAT = "heartbeat.json"
 # Missed heartbeats after which a run counts as stalled.
@@ -59,7 +59,7 @@ def verdict(repo: Repository, run: Run) -> str:
     if not run.far and not run.delegated:
         return "dead"
     beat = last_beat(repo, run)
-    old = beat is not None and between(beat, utc_now()) > max(_MISSED * run.interval, 5.0)
+    old = beat is not None and seconds_between(beat, utc_now()) > max(_MISSED * run.interval, 5.0)
     return "stalled" if old else "alive"
 
 
@@ -67,6 +67,6 @@ def last_beat(repo: Repository, run: Run) -> str | None:
     """When a run's heart beat last."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         at = json.loads((folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
-        between(at, at)
+        seconds_between(at, at)
         return str(at)
     return None

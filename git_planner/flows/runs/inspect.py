@@ -132,7 +132,7 @@ def last_words(repo: Repository, run: Run, most: int = 10) -> list[str]:
     for name in (STDERR, STDOUT):
         with suppress(OSError), open(folder(repo, run.run) / name, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            lines = redact.text(file.read().decode(errors="replace")).splitlines()
+            lines = redact.mask_text(file.read().decode(errors="replace")).splitlines()
             found = [*found, *[line[:500] for line in lines if line.strip()][-most:]]
     return found[-most:]
 

@@ -101,13 +101,13 @@ def save(repo: Repository, run: Run) -> Run:
     """Keep a run's `meta.json`, whole or not at all; return the run."""
     place = folder(repo, run.run)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write(place / META, redact.document(run.document()))
+    write(place / META, redact.mask_document(run.document()))
     return run
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Put a document in the place of another one."""
-    atomic_file.put(path, canonical_json.dumps(dict(document)))
+    atomic_file.write(path, canonical_json.dumps(dict(document)))
 
 
 def load(place: Path) -> Run | None:

@@ -16,7 +16,7 @@ from git_planner.flows.iterations.iterate import LoopOptions, Options, loop
 from git_planner.flows.records.ledger import ledger
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository, open_repository
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.records.record import Record
 
 IDENTITY = ("The demo", "demo@example.invalid")
@@ -76,7 +76,9 @@ def make_repository(place: Path) -> Repository:
     Raises:
         PlannerError: E_GIT, E_MISSING_FOLDER.
     """
-    shutil.copytree(shipped("templates") / "demo", place, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        resource_folder("templates") / "demo", place, ignore=shutil.ignore_patterns("__pycache__")
+    )
     git = Git((), place)
     git.bytes("init", "-q", "--initial-branch=main")
     # Only here: nobody's signing key, hooks folder or missing name shall stop a demo.

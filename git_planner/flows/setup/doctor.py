@@ -29,7 +29,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import Jail
 from git_planner.rules import refnames
-from git_planner.rules.diagnostic import Finding
+from git_planner.rules.diagnostic import Diagnostic
 from git_planner.rules.policy.policy import Policy
 
 GIT_NEEDED = (2, 38)
@@ -54,7 +54,7 @@ class Report:
     """All that was found. `facts` are versions and places worth knowing."""
 
     facts: dict[str, str | None]
-    findings: tuple[Finding, ...]
+    findings: tuple[Diagnostic, ...]
 
     @property
     def ok(self) -> bool:
@@ -81,7 +81,7 @@ def examine(repo: Repository) -> Report:
         Facts, and findings in the order of the checks; a check that itself fails is a finding.
     """
     patient = Patient(repo, {"git-planner": git_planner.__version__})
-    findings: list[Finding] = []
+    findings: list[Diagnostic] = []
     for check in CHECKS:
         try:
             findings += check(patient)
@@ -90,19 +90,19 @@ def examine(repo: Repository) -> Report:
     return Report(patient.facts, tuple(findings))
 
 
-def _versions(patient: Patient) -> Iterator[Finding]:
+def _versions(patient: Patient) -> Iterator[Diagnostic]:
     said = patient.repo.git.line("version")
     found = re.search(r"(\d+)\.(\d+)[\d.]*", said)
     patient.facts["git"] = found[0] if found else said
     if not found or (int(found[1]), int(found[2])) < GIT_NEEDED:
         needed = ".".join(map(str, GIT_NEEDED))
-        yield Finding(
+        yield Diagnostic(
             "error", "git-old", f"{said} is too old: {needed} is needed", "git", "install a newer git"
         )
     patient.facts["python"] = platform.python_version()
     if sys.version_info < PYTHON_NEEDED:
         needed = ".".join(map(str, PYTHON_NEEDED))
-        yield Finding(
+        yield Diagnostic(
             "error",
             "python-old",
             f"Python {platform.python_version()} is too old: {needed} is needed",
@@ -111,19 +111,19 @@ def _versions(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _identity(patient: Patient) -> Iterator[Finding]:
+def _identity(patient: Patient) -> Iterator[Diagnostic]:
     try:
         patient.facts["identity"] = patient.repo.ident()
     except PlannerError as error:
-        yield Finding("error", "identity", error.message, "user.name, user.email", str(error.hint))
+        yield Diagnostic("error", "identity", error.message, "user.name, user.email", str(error.hint))
 
 
-def _policy(patient: Patient) -> Iterator[Finding]:
+def _policy(patient: Patient) -> Iterator[Diagnostic]:
     """The policy that counts is the one on the base branch."""
     repo = patient.repo
     commit = repo.maybe("HEAD")
     if commit is None:
-        yield Finding(
+        yield Diagnostic(
             "error",
             "unborn",
             "the repository has no commit yet",
@@ -140,13 +140,13 @@ def _policy(patient: Patient) -> Iterator[Finding]:
     try:
         known = GuardChecker(repo).base_branch
     except PlannerError as error:
-        yield Finding("error", "base-unclear", error.message, "planner.base", str(error.hint))
+        yield Diagnostic("error", "base-unclear", error.message, "planner.base", str(error.hint))
         return
     branch = known[0] if known is not None else branch
     patient.facts["base"] = branch
     tip = repo.maybe(refnames.HEADS + branch)
     if tip is None:
-        yield Finding(
+        yield Diagnostic(
             "error",
             "base-missing",
             f"the policy's base branch '{branch}' is not here",
@@ -155,7 +155,7 @@ def _policy(patient: Patient) -> Iterator[Finding]:
         )
         return
     if known is None:
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "base-guessed",
             f"only policies say that '{branch}' is the base branch, and any branch can hold one",
@@ -165,12 +165,12 @@ def _policy(patient: Patient) -> Iterator[Finding]:
     try:
         patient.policy = policy_at(repo, tip)
     except PlannerError as error:
-        yield Finding("error", "policy-base", error.message, branch, str(error.hint))
+        yield Diagnostic("error", "policy-base", error.message, branch, str(error.hint))
 
 
-def _no_policy(repo: Repository, error: PlannerError) -> Finding:
+def _no_policy(repo: Repository, error: PlannerError) -> Diagnostic:
     if error.code != "E_NO_POLICY":
-        return Finding("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
+        return Diagnostic("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
     lies_there = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
     fix = (
         f"commit it on the base branch: git add {refnames.POLICY_FILE}" if lies_there else "git planner init"
@@ -180,10 +180,10 @@ def _no_policy(repo: Repository, error: PlannerError) -> Finding:
         if lies_there
         else f"there is no '{refnames.POLICY_FILE}'"
     )
-    return Finding("error", "policy-missing", message, refnames.POLICY_FILE, fix)
+    return Diagnostic("error", "policy-missing", message, refnames.POLICY_FILE, fix)
 
 
-def _programs(patient: Patient) -> Iterator[Finding]:
+def _programs(patient: Patient) -> Iterator[Diagnostic]:
     """The programs that the policy's commands start."""
     policy = patient.policy
     if policy is None:
@@ -203,7 +203,7 @@ def _programs(patient: Patient) -> Iterator[Finding]:
             commands.append((what, program.run))
     for what, run in commands:
         if not _startable(patient.repo, run[0]):
-            yield Finding(
+            yield Diagnostic(
                 "error",
                 "program-missing",
                 f"the program of {what} is not there: '{run[0]}'",
@@ -221,7 +221,7 @@ def _startable(repo: Repository, program: str) -> bool:
     return repo.git.run("cat-file", "-e", f"HEAD:{os.path.normpath(program)}").status == 0
 
 
-def _jail(patient: Patient) -> Iterator[Finding]:
+def _jail(patient: Patient) -> Iterator[Diagnostic]:
     """Whether measured commands can be kept from the rest of the machine."""
     policy = patient.policy
     if policy is None or not (policy.correctness or policy.metrics):
@@ -230,7 +230,7 @@ def _jail(patient: Patient) -> Iterator[Finding]:
     patient.facts["jail"] = found.shown
     if isinstance(found, Jail) or policy.jail == "off":
         return
-    yield Finding(
+    yield Diagnostic(
         "error" if policy.jail == "required" else "warning" if found.installed else "info",
         "no-jail",
         f"measured commands run without a jail: {found.why}",
@@ -239,13 +239,13 @@ def _jail(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _agents(patient: Patient) -> Iterator[Finding]:
+def _agents(patient: Patient) -> Iterator[Diagnostic]:
     settings = read_settings(patient.repo, policy=patient.policy)
     yield from _codex(patient, settings)
     yield from _gemini(patient, settings)
 
 
-def _codex(patient: Patient, settings: Settings) -> Iterator[Finding]:
+def _codex(patient: Patient, settings: Settings) -> Iterator[Diagnostic]:
     """The codex program and how it is logged in; what the repository does not use is only a fact."""
     from git_planner.agents.codex import login
 
@@ -253,7 +253,7 @@ def _codex(patient: Patient, settings: Settings) -> Iterator[Finding]:
     patient.facts["codex"] = patient.facts["codex login"] = None
     if shutil.which(settings.codex) is None:
         if used:
-            yield Finding(
+            yield Diagnostic(
                 "error",
                 "codex-missing",
                 f"the program '{settings.codex}' is not there, and the settings plan or implement with it",
@@ -271,18 +271,18 @@ def _codex(patient: Patient, settings: Settings) -> Iterator[Finding]:
         try:
             asked[agent](settings, place)
         except PlannerError as error:
-            yield Finding(
+            yield Diagnostic(
                 "error", "codex-login", f"{agent}: {error.message}", settings.codex, str(error.hint)
             )
 
 
-def _gemini(patient: Patient, settings: Settings) -> Iterator[Finding]:
+def _gemini(patient: Patient, settings: Settings) -> Iterator[Diagnostic]:
     """The critic's program; it is missed where somebody has chosen that critic."""
     patient.facts["gemini"] = shutil.which(settings.gemini)
     chosen = patient.policy is not None and "critic" in patient.policy.document.get("agents", {})
     chosen = chosen or patient.repo.config("planner.critic") is not None
     if chosen and settings.critic == "gemini" and patient.facts["gemini"] is None:
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "gemini-missing",
             f"the program '{settings.gemini}' is not there, and 'git plan critique' is set to ask it",
@@ -291,7 +291,7 @@ def _gemini(patient: Patient, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _hooks(patient: Patient) -> Iterator[Finding]:
+def _hooks(patient: Patient) -> Iterator[Diagnostic]:
     status = hook_status(patient.repo)
     patient.facts["hooks"] = status.place
     framework = _framework(patient.repo)
@@ -300,15 +300,15 @@ def _hooks(patient: Patient) -> Iterator[Finding]:
             message = (
                 f"{finding.message}; '{framework}' runs the same checks, on branches where it is installed"
             )
-            yield Finding("info", finding.code, message, finding.target, finding.fix)
+            yield Diagnostic("info", finding.code, message, finding.target, finding.fix)
         else:
             yield finding
 
 
-def _merging(patient: Patient) -> Iterator[Finding]:
+def _merging(patient: Patient) -> Iterator[Diagnostic]:
     """Whether git's own merges know what our documents are; only where somebody has set hooks up at all."""
     if hook_status(patient.repo).place is not None and not merge_driver.in_place(patient.repo):
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "merge-driver",
             "git merges plans line by line here, and conflicts where they could be united",
@@ -317,10 +317,10 @@ def _merging(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _manual(_: Patient) -> Iterator[Finding]:
+def _manual(_: Patient) -> Iterator[Diagnostic]:
     """git answers 'git plan --help' with a page of the manual, or not at all."""
     if man_pages.found() is False:
-        yield Finding(
+        yield Diagnostic(
             "info",
             "no-manual",
             "man does not find our pages, and git shows nothing for 'git plan --help' ('git plan -h' works)",
@@ -338,7 +338,7 @@ def _framework(repo: Repository) -> str | None:
     return None
 
 
-def _framework_installed(patient: Patient) -> Iterator[Finding]:
+def _framework_installed(patient: Patient) -> Iterator[Diagnostic]:
     """pre-commit only runs at the events that it was installed for."""
     framework = _framework(patient.repo)
     if framework is None:
@@ -347,7 +347,7 @@ def _framework_installed(patient: Patient) -> Iterator[Finding]:
     missing = [name for name in scripts.FRAMEWORK if not _runs_framework(theirs / name)]
     if missing:
         types = " ".join(f"--hook-type {name}" for name in scripts.FRAMEWORK)
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "framework-not-installed",
             f"'{framework}' lists our hooks, but pre-commit is not installed for {', '.join(missing)}",
@@ -363,7 +363,7 @@ def _runs_framework(hook: Path) -> bool:
     return False
 
 
-def _leftovers(patient: Patient) -> Iterator[Finding]:
+def _leftovers(patient: Patient) -> Iterator[Diagnostic]:
     """What a killed git left behind."""
     repo = patient.repo
     locks = [repo.common / "config.lock", repo.common / "packed-refs.lock", repo.git_dir / "HEAD.lock"]
@@ -371,7 +371,7 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
     for lock in locks:
         age = time.time() - lock.stat().st_mtime if lock.exists() else 0.0
         if age > LOCK_SECONDS:
-            yield Finding(
+            yield Diagnostic(
                 "warning",
                 "lock-left",
                 f"a lock is {age / 60:.0f} minutes old",
@@ -380,7 +380,7 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
             )
     for each in worktree.listing(repo):
         if each.prunable:
-            yield Finding(
+            yield Diagnostic(
                 "warning",
                 "worktree-gone",
                 "the folder of a worktree is gone",
@@ -389,9 +389,9 @@ def _leftovers(patient: Patient) -> Iterator[Finding]:
             )
 
 
-def _shallow(patient: Patient) -> Iterator[Finding]:
+def _shallow(patient: Patient) -> Iterator[Diagnostic]:
     if patient.repo.git.line("rev-parse", "--is-shallow-repository") == "true":
-        yield Finding(
+        yield Diagnostic(
             "warning",
             "shallow",
             "the history is cut off (a shallow clone); bases and merge bases may not be found",
@@ -400,12 +400,14 @@ def _shallow(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def _failed(check: Callable[[Patient], Iterator[Finding]], error: PlannerError) -> Finding:
+def _failed(check: Callable[[Patient], Iterator[Diagnostic]], error: PlannerError) -> Diagnostic:
     name = check.__name__.strip("_").replace("_", " ")
-    return Finding("error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above")
+    return Diagnostic(
+        "error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above"
+    )
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Patient], Iterator[Diagnostic]], ...] = (
     _versions,
     _identity,
     _policy,

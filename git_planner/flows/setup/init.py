@@ -13,7 +13,7 @@ from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.hooks.uninstall import Removed
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.refnames import ITER, PLAN, POLICY_FILE, TOURNAMENT
 
 
@@ -52,7 +52,7 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
         # Cut off half-way it would be kept by the next 'init' as a person's own.
-        atomic_file.put(policy, _template(repo.head_branch()))
+        atomic_file.write(policy, _template(repo.head_branch()))
     # Before the hooks, whose part of the configuration has to be the last one.
     merge_driver.install(repo)
     installed = install.install(repo, ordinary=ordinary)
@@ -72,7 +72,7 @@ def remove(repo: Repository) -> Removed:
 
 def _template(branch: str | None) -> bytes:
     """The policy to begin with; its base is the branch the person is on, unless that is one of ours."""
-    text = (shipped("templates") / "policy.yml").read_text(encoding="utf-8")
+    text = (resource_folder("templates") / "policy.yml").read_text(encoding="utf-8")
     if branch and not branch.startswith((PLAN, ITER, TOURNAMENT)):
         plain = re.fullmatch(r"[A-Za-z][\w./-]*", branch) and branch.lower() not in ("true", "false", "null")
         name = branch if plain else json.dumps(branch)

@@ -8,12 +8,12 @@ from pathlib import Path
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.host import process
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 
 
 def pages() -> list[Path]:
     """The pages that are shipped, each in the folder of its section."""
-    return sorted(shipped("templates").glob("man/man?/*.?"))
+    return sorted(resource_folder("templates").glob("man/man?/*.?"))
 
 
 def install(folder: Path) -> list[Path]:
@@ -27,7 +27,7 @@ def install(folder: Path) -> list[Path]:
         place = folder / page.parent.name / page.name
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.put(place, page.read_bytes())
+            atomic_file.write(place, page.read_bytes())
         except OSError as error:
             raise _unwritable(place, error) from None
         done.append(place)

@@ -97,7 +97,7 @@ def judge_document(data: bytes, where: str) -> Judged:
     kind = _kind(document)
     if kind is None:
         return Judged(None, where, (f"/schema: must be one of {_known()}",))
-    whole = document if "schema" in document else documents.completed(kind, document)
+    whole = document if "schema" in document else documents.complete_answer(kind, document)
     faults = documents.validate(kind, whole)
     return Judged(kind, where, tuple(faults or _beyond_schema(kind, whole)))
 

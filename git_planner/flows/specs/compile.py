@@ -268,7 +268,9 @@ def _overrides(file: str | None) -> Overrides:
             f"'{file}' cannot be read: {error.strerror}",
             hint="name the file of the overrides, or leave '--verify-overrides' out",
         ) from None
-    return overrides_from(redact.document(canonical_json.loads(data, file, limit=_OVERRIDES_BYTES)), file)
+    return overrides_from(
+        redact.mask_document(canonical_json.loads(data, file, limit=_OVERRIDES_BYTES)), file
+    )
 
 
 def _verify(said: Overrides, base: Base, source: Source) -> tuple[tuple[tuple[str, ...], ...], str]:

@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.specs.source import UnreadableError, WorkingTree, working_tree
 from git_planner.flows.specs.validate import slug_of
 from git_planner.gitio.repository import Repository
-from git_planner.resources import shipped
+from git_planner.resources import resource_folder
 from git_planner.rules.specs import change as specs
 from git_planner.rules.specs.change import change_folder
 
@@ -75,7 +75,7 @@ def propose(repo: Repository, name: str, *, force: bool = False) -> Written:
 
 
 def _template(name: str, change: str) -> bytes:
-    text = (shipped("templates") / "openspec" / name).read_text(encoding="utf-8")
+    text = (resource_folder("templates") / "openspec" / name).read_text(encoding="utf-8")
     return text.replace("{change}", change).encode()
 
 
@@ -101,7 +101,7 @@ def _write(tree: WorkingTree, change: str | None, files: Mapping[str, bytes], *,
             continue
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.put(place, files[path])
+            atomic_file.write(place, files[path])
         except OSError as error:
             raise PlannerError("E_DIRTY", f"'{path}' cannot be written: {error.strerror}") from None
         written.append(path)

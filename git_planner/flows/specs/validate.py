@@ -128,7 +128,7 @@ def _text(source: Source, path: str, faults: list[SpecFault]) -> str | None:
         return None
     try:
         # What is read here goes into a plan that others see.
-        return redact.text(data.decode("utf-8-sig"))
+        return redact.mask_text(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         faults.append(SpecFault(path, data[: error.start].count(b"\n") + 1, "is not UTF-8"))
         return None

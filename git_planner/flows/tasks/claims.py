@@ -83,7 +83,7 @@ def claim_task(
     name = task_id_for(number)
     ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, name), Pages(repo, plan)
     others = held(repo, plan) - {name}
-    nonce, done, edits = refnames.token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
+    nonce, done, edits = refnames.random_token(20), list[tuple[Task, Claim]](), dict[str, bytes | None]()
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         found = own.read(seen[ref])

@@ -213,7 +213,7 @@ def read_history(
 def iteration_of(state: bytes | None) -> tuple[str, str] | None:
     """The plan and the base that an iteration's state names; None when that is no state."""
     with suppress(PlannerError, KeyError, TypeError):
-        document = canonical_json.loads_ours(state or b"")
+        document = canonical_json.loads_trusted(state or b"")
         plan, base = document["plan"], document["base"]
         if isinstance(plan, str) and isinstance(base, str) and _is_plan(plan):
             return plan, base
@@ -403,4 +403,4 @@ def _keep_tips(repo: Repository, plan: str, tips: Mapping[str, str]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{oid} {ref}\n" for ref, oid in tips.items())
-        atomic_file.put(path, lines.encode("utf-8", "surrogateescape"))
+        atomic_file.write(path, lines.encode("utf-8", "surrogateescape"))

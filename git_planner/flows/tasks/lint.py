@@ -22,7 +22,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
-from git_planner.rules.policy.globs import overlap
+from git_planner.rules.policy.globs import is_overlapping
 from git_planner.rules.tasks import lint as rules
 from git_planner.rules.tasks import readiness
 from git_planner.rules.tasks.lint import LintFault
@@ -219,7 +219,7 @@ def _drifts(repo: Repository, tasks: Sequence[Task], about: Mapping[str, Any]) -
         if base not in changed:
             changed[base] = [each.path for each in history.changes(repo.git, base, tip)]
         scopes = (*task.write_scope, *task.read_scope)
-        paths = [path for path in changed[base] if any(overlap(pattern, path) for pattern in scopes)]
+        paths = [path for path in changed[base] if any(is_overlapping(pattern, path) for pattern in scopes)]
         if paths:
             found.append(Drift(task.id, base, tuple(paths[:MOST])))
     return found

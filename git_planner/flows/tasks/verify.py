@@ -15,7 +15,7 @@ from typing import Any
 from git_planner.errors import DEADLINE, DONE, NO, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring.command_runner import Runner
+from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.plans.page_store import Pages, no_plan
 from git_planner.flows.tasks.edit import change_task, task_of
 from git_planner.flows.tasks.follow_branch import read_branches, read_history
@@ -23,7 +23,7 @@ from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.plans import pages
 from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.records.record import REASONS
@@ -156,7 +156,7 @@ def run_commands(
     policy = subject.policy
     tree, notes = _composed(repo, subject)
     logs.mkdir(parents=True, exist_ok=True)
-    runner = Runner(repo, policy, logs)
+    runner = CommandRunner(repo, policy, logs)
     runs = []
     for number, argv in enumerate(commands, 1):
         tell(f"{number} of {len(commands)}: {' '.join(argv)}")
@@ -259,7 +259,7 @@ def _commands(task: Task) -> tuple[tuple[str, ...], ...]:
             f"'git plan task verify {task.id} --note TEXT'",
         )
     for argv in task.verify:
-        held = next((each for word in argv if (each := placeholder(word))), None)
+        held = next((each for word in argv if (each := find_placeholder(word))), None)
         if held is not None:
             raise PlannerError(
                 "E_EVIDENCE",

@@ -12,9 +12,9 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import markdown
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.planning import planning_plan as graphs
-from git_planner.rules.policy.command_line import command
+from git_planner.rules.policy.command_line import split_command
 
 SCHEMA = "git-planner/plan-options@1"
 LETTERS = ("A", "B", "C")
@@ -59,7 +59,7 @@ def render_template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -
 def find_placeholders(text: str) -> list[str]:
     """The places of a text that still have to be filled in, one sentence each."""
     lines = re.split(r"\r\n|\r|\n", text)
-    found = ((place, placeholder(line[:_MOST_LINE])) for place, line in enumerate(lines, 1))
+    found = ((place, find_placeholder(line[:_MOST_LINE])) for place, line in enumerate(lines, 1))
     return [f"line {place}: {words}" for place, words in found if words is not None]
 
 
@@ -126,11 +126,11 @@ def parse_options(text: str) -> dict[str, Any]:
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
         raise PlannerError("E_TOO_LARGE", f"the options have {size:,} bytes; at most {MAX_BYTES:,} are read")
-    outline = markdown.outline(text)
+    outline = markdown.parse_outline(text)
     goal: list[str] = []
     options: list[dict[str, Any]] = []
     inside: str | None = None
-    for section in markdown.sections(outline.blocks):
+    for section in markdown.split_sections(outline.blocks):
         title = section.title.strip()
         found = _OPTION.fullmatch(title)
         if section.level == 2:
@@ -198,7 +198,7 @@ def _completed(option: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(blocks: Sequence[markdown.Block]) -> list[str]:
     """The texts of blocks, those within items too, each in one line."""
-    return [line for each in markdown.every(blocks) if (line := _line(each.text))]
+    return [line for each in markdown.iter_blocks(blocks) if (line := _line(each.text))]
 
 
 def _named(key: str, text: str) -> str:
@@ -257,7 +257,7 @@ def parse_verify_command(check: str) -> tuple[str, ...] | None:
         PlannerError: E_USAGE when it needs a shell, or is no command.
     """
     found = _CODE.fullmatch(check.strip())
-    return command(found[2], "command") if found else None
+    return split_command(found[2], "command") if found else None
 
 
 def describe_fault(fault: str, letter: str | None = None) -> str:

@@ -92,7 +92,7 @@ def find_answer_faults(answer: str, paths: Collection[str]) -> list[str]:
 def text_by_heading(text: str) -> dict[str, str]:
     """What stands below each heading of a text, by the heading in lower case, deeper headings included."""
     lines = re.split(r"\r\n|\r|\n", text)
-    heads = [each for each in markdown.outline(text).blocks if each.kind == "heading"]
+    heads = [each for each in markdown.parse_outline(text).blocks if each.kind == "heading"]
     found: dict[str, str] = {}
     for place, head in enumerate(heads):
         end = next((each.line for each in heads[place + 1 :] if each.level <= head.level), len(lines) + 1)

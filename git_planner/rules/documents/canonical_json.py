@@ -17,13 +17,13 @@ from git_planner.errors import PlannerError
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 
-_LEAST, _MOST = -(2**63), 2**64 - 1
-_DEEP = b"\n" + b"  " * MAX_DEPTH
+_MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
+_DEEP_INDENT = b"\n" + b"  " * MAX_DEPTH
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # A line that ends in such a number, which no text does, is the only one that two writers put differently.
 _EXPONENT = re.compile(r"[0-9]e[-+]?[0-9]+,?$", re.MULTILINE)
 # What is longer than this is worth loading a faster reader for, which takes 20 ms.
-_LONG = 500_000
+_ORJSON_THRESHOLD = 500_000
 _CLOSING = re.compile(r"\s*[\]}]")
 
 
@@ -47,7 +47,7 @@ def dumps(document: Any) -> bytes:
         written: bytes = orjson.dumps(document, option=options)
     except (TypeError, RecursionError) as error:
         raise PlannerError("E_JSON", f"a document cannot be written: {error}") from None
-    if _DEEP in written:
+    if _DEEP_INDENT in written:
         _check_depth(document, "a document to be written")
     if b"null" in written:
         # orjson writes NaN and infinity as null without a word; the canonical form refuses them.
@@ -98,14 +98,14 @@ def digest(document: Any) -> str:
     return sha256(compact(document)).hexdigest()
 
 
-def dumps_ours(document: Any) -> bytes:
+def dumps_cache(document: Any) -> bytes:
     """Write what only this program reads again, such as a cache: fast and compact."""
     import orjson
 
     return orjson.dumps(document)
 
 
-def loads_ours(data: bytes, *, many: bool = False) -> Any:
+def loads_trusted(data: bytes, *, many: bool = False) -> Any:
     """Read a document that this program wrote and checked before: fast, without the strict checks.
 
     Args:
@@ -117,8 +117,8 @@ def loads_ours(data: bytes, *, many: bool = False) -> Any:
     """
     try:
         # Of halves of surrogate pairs only orjson knows; whoever writes them has to escape them.
-        if not many and len(data) < _LONG and b"\\u" not in data:
-            return _OURS.decode(data.decode())
+        if not many and len(data) < _ORJSON_THRESHOLD and b"\\u" not in data:
+            return _TRUSTED_READER.decode(data.decode())
         import orjson
 
         return orjson.loads(data)
@@ -139,13 +139,13 @@ def loads(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> Any:
     """
     text = read_text(data, where, limit=limit)
     try:
-        document = _READER.decode(text)
+        document = _STRICT_READER.decode(text)
     except json.JSONDecodeError as error:
-        raise PlannerError("E_JSON", f"'{where}' is not JSON: {_reason(error)}") from None
+        raise PlannerError("E_JSON", f"'{where}' is not JSON: {_syntax_reason(error)}") from None
     except ValueError as error:
         raise PlannerError("E_JSON", f"'{where}' is not accepted: {error}") from None
     except RecursionError:
-        raise _too_deep(where) from None
+        raise _too_deep_error(where) from None
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(document, where)
     if _SURROGATE.search(text):
@@ -175,7 +175,7 @@ def read_text(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> str:
         raise PlannerError("E_JSON", f"'{where}' is not UTF-8 (byte {error.start})") from None
 
 
-def _reason(error: json.JSONDecodeError) -> str:
+def _syntax_reason(error: json.JSONDecodeError) -> str:
     place = f"(line {error.lineno}, column {error.colno})"
     before = error.doc[: error.pos].rstrip(" \t\r\n")
     # Python's words for this differ between versions and do not help: it is the usual slip.
@@ -200,10 +200,10 @@ def _check_depth(document: Any, where: str) -> None:
         if not level:
             return
     if any(isinstance(node, (dict, list, tuple)) for node in level):
-        raise _too_deep(where)
+        raise _too_deep_error(where)
 
 
-def _too_deep(where: str) -> PlannerError:
+def _too_deep_error(where: str) -> PlannerError:
     return PlannerError("E_JSON", f"'{where}' is nested deeper than {MAX_DEPTH} levels")
 
 
@@ -214,7 +214,7 @@ def _check_surrogates(document: Any, where: str) -> None:
         raise PlannerError("E_JSON", f"'{where}' holds half of a surrogate pair") from None
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -226,26 +226,29 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _whole(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     # At most 64 bits: more than that other readers turn into another number.
-    value = int(digits) if len(digits) <= 20 else _MOST + 1
-    if not _LEAST <= value <= _MOST:
+    value = int(digits) if len(digits) <= 20 else _MAX_INTEGER + 1
+    if not _MIN_INTEGER <= value <= _MAX_INTEGER:
         raise ValueError(f"the number {digits[:30]}{'…' * (len(digits) > 30)} has more than 64 bits")
     return value
 
 
-def _real(digits: str) -> float:
+def _parse_float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
         raise ValueError(f"the number {digits[:30]}{'…' * (len(digits) > 30)} is too large")
     return value
 
 
-_OURS = json.JSONDecoder(parse_constant=_no_constant)
-_READER = json.JSONDecoder(
-    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_int=_whole, parse_float=_real
+_TRUSTED_READER = json.JSONDecoder(parse_constant=_refuse_constant)
+_STRICT_READER = json.JSONDecoder(
+    object_pairs_hook=_object_without_duplicates,
+    parse_constant=_refuse_constant,
+    parse_int=_parse_integer,
+    parse_float=_parse_float,
 )

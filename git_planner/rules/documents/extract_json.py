@@ -14,7 +14,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.documents.messages import shown
+from git_planner.rules.documents.messages import show_value
 
 DIRECTIVE_KEYS = (
     "objective",
@@ -54,20 +54,20 @@ _ENDS = rf"(?={_GAP}(?:[}}\]]|[,:]{_VALUE}|,{_GAP}[}}\]]|\Z))"
 _QUOTE = re.compile(rf'\\.|[{_QUOTES}]{_ENDS}|"', re.DOTALL)
 _QUOTE_ENDS = re.compile(_ENDS)
 # A text of many opening braces must not be looked through once for each of them.
-_MOST_LOOKED_AT = 3 * canonical_json.MAX_BYTES
-_MOST_TRIES = 2000
+_MAX_SCANNED = 3 * canonical_json.MAX_BYTES
+_MAX_TRIES = 2000
 
 
 @dataclass(slots=True)
 class _Search:
     """Objects, each with whether it lies in one that is cut off; places and texts of what does not parse."""
 
-    found: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
+    objects: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     broken: list[tuple[int, str]] = field(default_factory=list)
     cut_off: list[int] = field(default_factory=list)
 
 
-def extract(
+def extract_json(
     data: bytes | str,
     where: str = "the answer",
     *,
@@ -87,24 +87,24 @@ def extract(
         PlannerError: E_JSON: no object, several that could be meant, one that is cut off or does not parse.
     """
     text = canonical_json.read_text(data, where)
-    seen = _search(text, where)
-    best = _best(seen.found, keys)
+    seen = _search_objects(text, where)
+    best = _best_candidates(seen.objects, keys)
     if len(best) > 1:
         raise PlannerError(
             "E_JSON",
             f"'{where}' holds {len(best)} different JSON objects that could be meant",
             hint="leave only the one that is to be used",
         )
-    if not best or (_score(best[0], keys) == 0 and (seen.broken or seen.cut_off)):
-        raise _why_not(text, seen, where)
+    if not best or (_key_score(best[0], keys) == 0 and (seen.broken or seen.cut_off)):
+        raise _extraction_error(text, seen, where)
     return best[0]
 
 
-def _best(
+def _best_candidates(
     found: Sequence[tuple[dict[str, Any], bool]], keys: Sequence[Collection[str]]
 ) -> list[dict[str, Any]]:
     """The objects with most of the expected keys, each once; parts of a cut-off one only if whole."""
-    scored = [(_score(document, keys), document, part) for document, part in found]
+    scored = [(_key_score(document, keys), document, part) for document, part in found]
     scored = [each for each in scored if each[0] == 1 or not each[2]]
     top = max((score for score, _, _ in scored), default=0.0)
     best: list[dict[str, Any]] = []
@@ -114,28 +114,28 @@ def _best(
     return best
 
 
-def _score(document: dict[str, Any], keys: Sequence[Collection[str]]) -> float:
+def _key_score(document: dict[str, Any], keys: Sequence[Collection[str]]) -> float:
     return max((sum(key in document for key in each) / len(each) for each in keys), default=0.0)
 
 
-def _search(text: str, where: str) -> _Search:
+def _search_objects(text: str, where: str) -> _Search:
     seen = _Search()
     odd = _ODD.search(text) is not None
     place = looked_at = tries = 0
     while match := _START.search(text, place):
         start, tries = match.start(), tries + 1
-        if looked_at > _MOST_LOOKED_AT or tries > _MOST_TRIES:
+        if looked_at > _MAX_SCANNED or tries > _MAX_TRIES:
             raise PlannerError("E_JSON", f"'{where}' has too many opening braces to find the answer")
         # Where the first quote is an odd one, the brackets mean nothing until it is repaired.
-        ways = [_plain] if match[0][-1] in '"}' else []
-        tried = [way(text, start) for way in (*ways, *((_repaired,) if odd else ()))]
+        ways = [_balanced_span] if match[0][-1] in '"}' else []
+        tried = [way(text, start) for way in (*ways, *((_repaired_span,) if odd else ()))]
         spans = [span for span in tried if span is not None]
         looked_at += sum((span[1] if span else len(text)) - start for span in tried)
         place = max((end for _, end in spans), default=start + 1)
         for candidate, end in spans:
-            document = _parsed(candidate)
+            document = _parse_object(candidate)
             if document is not None:
-                seen.found.append((document, bool(seen.cut_off)))
+                seen.objects.append((document, bool(seen.cut_off)))
                 place = end
                 break
         else:
@@ -146,7 +146,7 @@ def _search(text: str, where: str) -> _Search:
     return seen
 
 
-def _parsed(candidate: str) -> dict[str, Any] | None:
+def _parse_object(candidate: str) -> dict[str, Any] | None:
     try:
         document = canonical_json.loads(candidate, "")
     except PlannerError:
@@ -154,7 +154,7 @@ def _parsed(candidate: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _plain(text: str, start: int) -> tuple[str, int] | None:
+def _balanced_span(text: str, start: int) -> tuple[str, int] | None:
     """The text from an opening bracket to its closing one, and where that ends; None when it is cut off."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
@@ -167,7 +167,7 @@ def _plain(text: str, start: int) -> tuple[str, int] | None:
     return None
 
 
-def _repaired(text: str, start: int) -> tuple[str, int] | None:
+def _repaired_span(text: str, start: int) -> tuple[str, int] | None:
     """As `_plain`, with JSON's own quotes and spaces where odd ones stand for them."""
     made: list[str] = []
     depth, place = 0, start
@@ -175,7 +175,7 @@ def _repaired(text: str, start: int) -> tuple[str, int] | None:
         made.append(text[place : match.start()])
         mark, place = match[0], match.end()
         if mark in _QUOTES:
-            quoted = _quoted(text, place, mark)
+            quoted = _quoted_string(text, place, mark)
             if quoted is None:
                 return None
             made.append(quoted[0])
@@ -190,7 +190,7 @@ def _repaired(text: str, start: int) -> tuple[str, int] | None:
     return None
 
 
-def _quoted(text: str, place: int, opening: str) -> tuple[str, int] | None:
+def _quoted_string(text: str, place: int, opening: str) -> tuple[str, int] | None:
     """A text in JSON's quotes that began with any quote, and where it ends; None when it never does."""
     if opening == '"':
         match = _STRAIGHT_TEXT.match(text, place)
@@ -209,7 +209,7 @@ def _quoted(text: str, place: int, opening: str) -> tuple[str, int] | None:
     return None
 
 
-def _why_not(text: str, seen: _Search, where: str) -> PlannerError:
+def _extraction_error(text: str, seen: _Search, where: str) -> PlannerError:
     """Why there is no answer: the longest piece that looked like one speaks."""
     broken = max(seen.broken, key=lambda each: len(each[1]), default=None)
     if seen.cut_off and (broken is None or broken[0] > seen.cut_off[0]):
@@ -230,6 +230,8 @@ def _why_not(text: str, seen: _Search, where: str) -> PlannerError:
             return error
     return PlannerError(
         "E_JSON",
-        f"'{where}' holds no JSON object: {shown(text.strip())}" if text.strip() else f"'{where}' is empty",
+        f"'{where}' holds no JSON object: {show_value(text.strip())}"
+        if text.strip()
+        else f"'{where}' is empty",
         hint="paste the whole answer, from its first '{' to its last '}'",
     )

@@ -15,7 +15,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-def surely(schema: Schema, value: Any) -> bool:
+def accepts(schema: Schema, value: Any) -> bool:
     """Whether a value fits a schema, as far as can be told here.
 
     Args:
@@ -43,7 +43,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def _is(kind: str, value: Any) -> bool:
+def _has_type(kind: str, value: Any) -> bool:
     if isinstance(value, bool) or kind == "boolean":
         return isinstance(value, bool) and kind == "boolean"
     # Of what is no number nothing is sure.
@@ -51,7 +51,7 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def _type(wanted: str | list[str], value: Any, _: Schema) -> bool:
-    return any(_is(kind, value) for kind in ([wanted] if isinstance(wanted, str) else wanted))
+    return any(_has_type(kind, value) for kind in ([wanted] if isinstance(wanted, str) else wanted))
 
 
 def _enum(wanted: list[Any], value: Any, _: Schema) -> bool:
@@ -85,21 +85,21 @@ def _unique(wanted: bool, value: Any) -> bool:
 
 
 def _properties(wanted: Mapping[str, Schema], value: Mapping[str, Any]) -> bool:
-    return all(surely(each, value[name]) for name, each in wanted.items() if name in value)
+    return all(accepts(each, value[name]) for name, each in wanted.items() if name in value)
 
 
 def _items(wanted: Schema, value: Any, schema: Schema) -> bool:
     if not isinstance(value, (list, tuple)):
         return True
     # A million items too many are not looked at.
-    return len(value) <= schema.get("maxItems", len(value)) and all(surely(wanted, each) for each in value)
+    return len(value) <= schema.get("maxItems", len(value)) and all(accepts(wanted, each) for each in value)
 
 
-def _more(wanted: Any, value: Any, schema: Schema) -> bool:
+def _additional_properties(wanted: Any, value: Any, schema: Schema) -> bool:
     if not isinstance(value, dict) or wanted is True:
         return True
     more = [each for name, each in value.items() if name not in schema.get("properties", {})]
-    return not more if wanted is False else all(surely(wanted, each) for each in more)
+    return not more if wanted is False else all(accepts(wanted, each) for each in more)
 
 
 def _not(wanted: Schema, value: Any, _: Schema) -> bool:
@@ -125,13 +125,13 @@ _KEYWORDS: Mapping[str, Callable[[Any, Any, Schema], bool]] = {
     "uniqueItems": _list(_unique),
     "required": _object(lambda wanted, value: all(name in value for name in wanted)),
     "maxProperties": _object(lambda wanted, value: len(value) <= wanted),
-    "propertyNames": _object(lambda wanted, value: all(surely(wanted, name) for name in value)),
+    "propertyNames": _object(lambda wanted, value: all(accepts(wanted, name) for name in value)),
     "properties": _object(_properties),
-    "additionalProperties": _more,
-    "anyOf": lambda wanted, value, _: any(surely(each, value) for each in wanted),
+    "additionalProperties": _additional_properties,
+    "anyOf": lambda wanted, value, _: any(accepts(each, value) for each in wanted),
     "not": _not,
     # Whichever of the two is asked for: what fits both fits.
     "if": lambda *_: True,
-    "then": lambda wanted, value, _: surely(wanted, value),
-    "else": lambda wanted, value, _: surely(wanted, value),
+    "then": lambda wanted, value, _: accepts(wanted, value),
+    "else": lambda wanted, value, _: accepts(wanted, value),
 }

@@ -48,7 +48,7 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class MarkdownSection:
     """A heading and the blocks up to the next one; what stands before any heading has the level 0."""
 
     title: str
@@ -57,7 +57,7 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-def outline(text: str) -> Outline:
+def parse_outline(text: str) -> Outline:
     """Read a text; any text is Markdown."""
     tokens = _parser().parse(text)
     root: list[Block] = []
@@ -75,7 +75,7 @@ def outline(text: str) -> Outline:
                 open_parts.append([])
             case "list_item_close":
                 parts = open_parts.pop()
-                open_parts[-1].append(_item(parts, *heads.pop()))
+                open_parts[-1].append(_list_item(parts, *heads.pop()))
             case "blockquote_open":
                 open_parts.append([])
             case "blockquote_close":
@@ -92,7 +92,7 @@ def outline(text: str) -> Outline:
     return Outline(tuple(root), deep)
 
 
-def sections(blocks: Sequence[Block]) -> list[Section]:
+def split_sections(blocks: Sequence[Block]) -> list[MarkdownSection]:
     """The blocks of a text by the heading they stand below."""
     found: list[tuple[Block | None, list[Block]]] = [(None, [])]
     for block in blocks:
@@ -101,20 +101,22 @@ def sections(blocks: Sequence[Block]) -> list[Section]:
         else:
             found[-1][1].append(block)
     return [
-        Section(head.text if head else "", head.level if head else 0, head.line if head else 1, tuple(below))
+        MarkdownSection(
+            head.text if head else "", head.level if head else 0, head.line if head else 1, tuple(below)
+        )
         for head, below in found
         if head or below
     ]
 
 
-def every(blocks: Sequence[Block]) -> Iterator[Block]:
+def iter_blocks(blocks: Sequence[Block]) -> Iterator[Block]:
     """All blocks, those within items too, in the order of the text."""
     for block in blocks:
         yield block
-        yield from every(block.parts)
+        yield from iter_blocks(block.parts)
 
 
-def _item(parts: list[Block], line: int, number: str) -> Block:
+def _list_item(parts: list[Block], line: int, number: str) -> Block:
     first = parts[0] if parts and parts[0].kind in ("text", "heading") else None
     text = first.text if first else ""
     found = _BOX.match(text)

@@ -12,7 +12,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def placeholder(text: str) -> str | None:
+def find_placeholder(text: str) -> str | None:
     """The part of a text that only holds a place for what somebody still has to write, or None."""
     found = _PLACEHOLDER.search(text)
     return found[0].strip() if found else None

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-KEPT = ("type", "description", "enum", "minItems", "maxItems", "minimum", "maximum")
+KEPT_KEYWORDS = ("type", "description", "enum", "minItems", "maxItems", "minimum", "maximum")
 # Full schemas may use these; strict mode has no word for them.
-DROPPED = (
+DROPPED_KEYWORDS = (
     "pattern",
     "not",
     "minLength",
@@ -24,9 +24,9 @@ DROPPED = (
     "$id",
     "$schema",
 )
-_READ = (
-    *KEPT,
-    *DROPPED,
+_KNOWN_KEYWORDS = (
+    *KEPT_KEYWORDS,
+    *DROPPED_KEYWORDS,
     "const",
     "$ref",
     "$defs",
@@ -48,38 +48,38 @@ def strict_form(schema: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: the schema has something that strict mode cannot say and that must not be dropped, such as
             an object with free keys.
     """
-    return _node(schema, schema, ())
+    return _strict_node(schema, schema, ())
 
 
-def _node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+def _strict_node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
     node, seen = _inlined(node, root, seen)
-    unknown = sorted(set(node) - set(_READ))
+    unknown = sorted(set(node) - set(_KNOWN_KEYWORDS))
     if unknown:
         raise ValueError(f"strict mode cannot say {', '.join(unknown)}")
     if "anyOf" in node:
-        branches = [_node(each, root, seen) for each in node["anyOf"]]
+        branches = [_strict_node(each, root, seen) for each in node["anyOf"]]
         return {**({"description": node["description"]} if "description" in node else {}), "anyOf": branches}
     if "type" not in node:
         raise ValueError("strict mode wants a type everywhere")
-    kept = {key: node[key] for key in KEPT if key in node}
+    kept = {key: node[key] for key in KEPT_KEYWORDS if key in node}
     if "const" in node:
         kept["enum"] = [node["const"]]
     if kept["type"] == "object":
-        return {**kept, **_object(node, root, seen)}
+        return {**kept, **_strict_object(node, root, seen)}
     if kept["type"] == "array":
-        return {**kept, "items": _node(node["items"], root, seen)}
+        return {**kept, "items": _strict_node(node["items"], root, seen)}
     if not set(_types(kept)) <= {"string", "integer", "number", "boolean", "null"}:
         raise ValueError("strict mode cannot say free values")
     return kept
 
 
-def _object(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+def _strict_object(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
     if node.get("additionalProperties") is not False:
         raise ValueError("strict mode cannot say an object with free keys")
     needed = node.get("required", ())
     properties = {}
     for key, value in node["properties"].items():
-        strict = _node(value, root, seen)
+        strict = _strict_node(value, root, seen)
         properties[key] = strict if key in needed else _or_null(strict)
     return {"additionalProperties": False, "required": list(properties), "properties": properties}
 
@@ -113,7 +113,7 @@ def _types(node: Mapping[str, Any]) -> list[str]:
     return [found] if isinstance(found, str) else list(found)
 
 
-def without_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
+def remove_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
     """Put back what strict mode spells as null: a copy of a document without the nulls of optional keys.
 
     A null that the full schema allows, and all that the schema does not describe, is left as it is.
@@ -122,21 +122,21 @@ def without_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
         document: what a model answered, not yet judged.
         schema: the full schema of the document.
     """
-    return _without(document, schema, schema)
+    return _remove_nulls(document, schema, schema)
 
 
-def _without(value: Any, node: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+def _remove_nulls(value: Any, node: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     node, _ = _inlined(node, root, ())
     if "anyOf" in node:
         fitting = [each for each in node["anyOf"] if _types(_inlined(each, root, ())[0]) != ["null"]]
-        return _without(value, fitting[0], root) if len(fitting) == 1 and value is not None else value
+        return _remove_nulls(value, fitting[0], root) if len(fitting) == 1 and value is not None else value
     if isinstance(value, list) and isinstance(node.get("items"), Mapping):
-        return [_without(each, node["items"], root) for each in value]
+        return [_remove_nulls(each, node["items"], root) for each in value]
     if not isinstance(value, dict) or "properties" not in node:
         return value
     known, needed = node["properties"], node.get("required", ())
     return {
-        key: _without(each, known[key], root) if key in known else each
+        key: _remove_nulls(each, known[key], root) if key in known else each
         for key, each in value.items()
         if each is not None or key not in known or key in needed or _takes_null(known[key], root)
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 _MOST = 30
 
@@ -57,15 +57,17 @@ def _metric(record: Record, ledger: Sequence[Record]) -> str:
 
 def _row(now: MeasuredMetric, before: MeasuredMetric | None) -> str:
     unit = f" {escape_line(now.unit)}" if now.unit else ""
-    spread = f" ± {number(now.spread)}" if now.spread else ""
-    after = f"{number(now.median)}{spread}{unit}"
+    spread = f" ± {number_text(now.spread)}" if now.spread else ""
+    after = f"{number_text(now.median)}{spread}{unit}"
     if before is None:
         return f"| {escape_line(now.name)} | | {after} | |"
     difference = now.median - before.median
     share = f" ({difference / before.median:+.1%})" if before.median else ""
     sign = "+" if difference > 0 else ""
     name = f"{escape_line(now.name)} ({now.better} is better)"
-    return f"| {name} | {number(before.median)}{unit} | {after} | {sign}{number(difference)}{share} |"
+    return (
+        f"| {name} | {number_text(before.median)}{unit} | {after} | {sign}{number_text(difference)}{share} |"
+    )
 
 
 def _baseline(record: Record, ledger: Sequence[Record]) -> Record | None:
@@ -95,7 +97,7 @@ def _attempts(record: Record, ledger: Sequence[Record]) -> str:
 
 def _attempt(record: Record) -> str:
     why = f", {REASONS.get(record.reason, record.reason)}" if record.reason else ""
-    value = f", {number(record.value)}" if record.value is not None else ""
+    value = f", {number_text(record.value)}" if record.value is not None else ""
     name, hypothesis = record.branch or record.commit[:12], escape_line(record.hypothesis)
     return f"`{name}`: {record.verdict}{why}{value}. {hypothesis}"
 

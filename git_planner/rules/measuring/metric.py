@@ -15,7 +15,7 @@ from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_SHOWN = 4
+_MAX_SHOWN = 4
 Tool = Literal["perf", "valgrind"]
 _COUNTS: dict[Tool, re.Pattern[str]] = {
     "perf": re.compile(r"^(\d+),[^,]*,instructions(?::u)?,", re.MULTILINE),
@@ -30,12 +30,12 @@ def is_sealed(metric: Metric) -> bool:
     return NONCE in (metric.pattern or "")
 
 
-def unsealed(stdout: bytes, nonce: str) -> bytes:
+def replace_nonce(stdout: bytes, nonce: str) -> bytes:
     """What a run printed with NONCE for its secret, and with nothing else for NONCE; patterns read that."""
     return stdout.replace(NONCE.encode(), b"{forged}").replace(nonce.encode(), NONCE.encode())
 
 
-def read(metric: Metric, stdout: bytes) -> float | Refusal:
+def read_metric(metric: Metric, stdout: bytes) -> float | Refusal:
     """The metric's value, or why there is none.
 
     Args:
@@ -73,23 +73,25 @@ def _by_pattern(name: str, pattern: str, text: str) -> float | Refusal:
         return Refusal("no_metric", f"'{name}' was not printed on stdout")
     values: dict[float, None] = {}
     for written in found:
-        value = _finite(written)
+        value = _finite_number(written)
         if value is None:
-            return Refusal("no_metric", f"'{name}' is {_short(written)}, which is not a finite number")
+            return Refusal("no_metric", f"'{name}' is {_short_repr(written)}, which is not a finite number")
         values[value] = None
     if len(values) > 1:
-        shown = ", ".join(f"{value:.15g}" for value in list(values)[:_SHOWN])
+        shown = ", ".join(f"{value:.15g}" for value in list(values)[:_MAX_SHOWN])
         return Refusal("ambiguous_metric", f"'{name}' was printed with {len(values)} values: {shown}")
     return next(iter(values))
 
 
 def _by_pointer(name: str, pointer: str, text: str) -> float | Refusal:
     try:
-        document = json.loads(text, object_pairs_hook=_once)
-    except _TwiceError as error:
-        return Refusal("ambiguous_metric", f"'{name}': the key {_short(str(error))} appears twice on stdout")
+        document = json.loads(text, object_pairs_hook=_object_without_duplicates)
+    except _DuplicateKeyError as error:
+        return Refusal(
+            "ambiguous_metric", f"'{name}': the key {_short_repr(str(error))} appears twice on stdout"
+        )
     except (ValueError, RecursionError) as error:
-        return Refusal("no_metric", f"'{name}': stdout is not one JSON document ({_short(str(error))})")
+        return Refusal("no_metric", f"'{name}': stdout is not one JSON document ({_short_repr(str(error))})")
     place = document
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
@@ -101,29 +103,29 @@ def _by_pointer(name: str, pointer: str, text: str) -> float | Refusal:
             return Refusal("no_metric", f"'{name}': stdout has nothing at '{pointer}'")
     if isinstance(place, bool) or not isinstance(place, int | float):
         return Refusal("no_metric", f"'{name}': '{pointer}' holds no number")
-    value = _finite(str(place))
+    value = _finite_number(str(place))
     return Refusal("no_metric", f"'{name}': '{pointer}' is not finite") if value is None else value
 
 
-def _finite(written: str | None) -> float | None:
+def _finite_number(written: str | None) -> float | None:
     if written is None or not _NUMBER.fullmatch(written.strip()):
         return None
     value = float(written)
     return value if math.isfinite(value) else None
 
 
-class _TwiceError(Exception):
+class _DuplicateKeyError(Exception):
     pass
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _TwiceError(key)
+            raise _DuplicateKeyError(key)
         found[key] = value
     return found
 
 
-def _short(text: str | None) -> str:
+def _short_repr(text: str | None) -> str:
     return repr((text or "")[:80])

@@ -8,14 +8,14 @@ from typing import Any
 
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.refnames import NOISE, number
+from git_planner.rules.refnames import NOISE, number_text
 from git_planner.rules.stats.summary import autocorrelation, deviation, median, spread
 
 SCHEMA = "git-planner/noise@1"
 
 
 @dataclass(frozen=True, slots=True)
-class Varied:
+class MetricNoise:
     """One metric's samples in the order they were taken, in its unit, and what they tell.
 
     `deviation` is their standard deviation, `spread` their median absolute deviation, `autocorrelation` that
@@ -31,7 +31,7 @@ class Varied:
     autocorrelation: float
 
     @property
-    def smallest(self) -> float:
+    def smallest_gain(self) -> float:
         """The smallest gain that a policy may ask for: twice the deviation."""
         return 2 * self.deviation
 
@@ -48,27 +48,27 @@ class Noise:
     environment: Mapping[str, Any]
     base: str
     tree: str
-    metrics: tuple[Varied, ...]
+    metrics: tuple[MetricNoise, ...]
     created_at: str
 
     @property
     def path(self) -> str:
         """Its file on the plan's branch."""
-        return path(self.instrument, self.environment_digest)
+        return noise_path(self.instrument, self.environment_digest)
 
     def document(self) -> dict[str, Any]:
         """The noise as a JSON document."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def path(instrument: str, environment: str) -> str:
+def noise_path(instrument: str, environment: str) -> str:
     """Where the noise of an instrument in an environment stands; both are given by their digests."""
     return f"{NOISE}/{canonical_json.digest({'instrument': instrument, 'environment': environment})}.json"
 
 
-def varied(metric: Metric, samples: list[float]) -> Varied:
+def summarise_noise(metric: Metric, samples: list[float]) -> MetricNoise:
     """Sum the samples of one metric up; at least two of them."""
-    return Varied(
+    return MetricNoise(
         metric.name,
         metric.unit,
         tuple(samples),
@@ -83,18 +83,19 @@ def noise_from(document: Mapping[str, Any]) -> Noise:
     """Read noise back from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
-        Varied(**{**each, "samples": tuple(each["samples"])}) for each in document["metrics"]
+        MetricNoise(**{**each, "samples": tuple(each["samples"])}) for each in document["metrics"]
     )
     return Noise(**fields)
 
 
-def faults(noise: Noise, metrics: tuple[Metric, ...]) -> list[str]:
+def min_gain_problems(noise: Noise, metrics: tuple[Metric, ...]) -> list[str]:
     """What the noise says against the smallest gains of a policy, one sentence a metric."""
     found = []
     for metric in metrics:
         known = next((each for each in noise.metrics if each.name == metric.name), None)
-        if metric.min_gain is not None and known is not None and metric.min_gain < known.smallest:
+        if metric.min_gain is not None and known is not None and metric.min_gain < known.smallest_gain:
             found.append(
-                f"'{metric.name}' asks for {number(metric.min_gain)}; twice its noise is {known.smallest:.3g}"
+                f"'{metric.name}' asks for {number_text(metric.min_gain)}; "
+                f"twice its noise is {known.smallest_gain:.3g}"
             )
     return found

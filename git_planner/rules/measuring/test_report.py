@@ -18,18 +18,18 @@ from git_planner.rules.records.record import TestCounts
 
 SCHEMA = "git-planner/tests@1"
 MAX_REPORT = 64 * 1024 * 1024
-Outcome = Literal["passed", "failed", "skipped"]
-_WORST: tuple[Outcome, ...] = ("passed", "skipped", "failed")
-_SHOWN = 3
+TestOutcome = Literal["passed", "failed", "skipped"]
+_WORST: tuple[TestOutcome, ...] = ("passed", "skipped", "failed")
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """Every collected test by id with its outcome."""
 
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, TestOutcome]
 
-    def ids(self, outcome: Outcome) -> list[str]:
+    def ids(self, outcome: TestOutcome) -> list[str]:
         """The sorted ids of the tests with one outcome."""
         return sorted(each for each, was in self.outcomes.items() if was == outcome)
 
@@ -62,7 +62,7 @@ def read_junit(report: bytes | None) -> Proof | Refusal:
         return _no_proof("the tests left no report")
     if len(report) > MAX_REPORT:
         return _no_proof(f"the report has {len(report):,} bytes; at most {MAX_REPORT:,} are read")
-    reader = _Junit()
+    reader = _JunitReader()
     try:
         reader.parser.Parse(report, True)
     except _DoctypeError:
@@ -81,13 +81,13 @@ def read_unittest(stderr: bytes) -> Proof | Refusal:
     if len(totals) != 1:
         return _no_proof(f"unittest's line 'Ran N tests' appears {len(totals)} times, not once")
     body = re.split(r"^(?:={70}|-{70})$", text, maxsplit=1, flags=re.MULTILINE)[0]
-    outcomes: dict[str, Outcome] = {}
-    for header, rest in _segments(body):
+    outcomes: dict[str, TestOutcome] = {}
+    for header, rest in _unittest_segments(body):
         test = _unittest_id(header)
         outcome = _unittest_outcome(rest)
         if test is None or outcome is None:
             return _no_proof(f"the outcome of '{header[0]} ({header[1]})' cannot be told")
-        outcomes[test] = _worse(outcomes.get(test), outcome)
+        outcomes[test] = _worse_outcome(outcomes.get(test), outcome)
     ran = int(totals[0])
     if ran == 0 or not outcomes:
         return _no_proof("no test ran")
@@ -97,7 +97,7 @@ def read_unittest(stderr: bytes) -> Proof | Refusal:
     return Proof(outcomes)
 
 
-def judge(
+def check_proof(
     proof: Proof,
     *,
     status: int,
@@ -113,24 +113,24 @@ def judge(
             ('tests.test_x.Test.test_y') writes them; without '[…]' an id stands for all its parameters.
         before: the proof of the baseline of the same instrument, if there is one.
     """
-    failed, missing = proof.ids("failed"), _unmet(proof, require)
+    failed, missing = proof.ids("failed"), _unmet_requirements(proof, require)
     expected = before.outcomes if before else {}
     lost = sorted(set(expected) - set(proof.outcomes))
     dodged = [test for test in proof.ids("skipped") if expected.get(test, "skipped") != "skipped"]
     refusal: Refusal | None = None
     if failed:
-        refusal = Refusal("incorrect", f"{len(failed)} of {len(proof.outcomes)} failed: {_listed(failed)}")
+        refusal = Refusal("incorrect", f"{len(failed)} of {len(proof.outcomes)} failed: {_test_list(failed)}")
     elif not proof.ids("passed"):
         refusal = _no_proof("no test passed")
     elif status != 0:
         refusal = Refusal("incorrect", f"no test failed, yet the command ended with status {status}")
     elif missing:
-        refusal = _no_proof(f"required tests did not pass: {_listed(missing)}")
+        refusal = _no_proof(f"required tests did not pass: {_test_list(missing)}")
     elif lost:
-        refusal = Refusal("tests_shrank", f"{len(lost)} tests were not collected: {_listed(lost)}")
+        refusal = Refusal("tests_shrank", f"{len(lost)} tests were not collected: {_test_list(lost)}")
     elif dodged:
         refusal = Refusal(
-            "tests_shrank", f"{len(dodged)} tests were skipped that ran before: {_listed(dodged)}"
+            "tests_shrank", f"{len(dodged)} tests were skipped that ran before: {_test_list(dodged)}"
         )
     return refusal
 
@@ -140,11 +140,11 @@ class _DoctypeError(Exception):
 
 
 @dataclass(slots=True)
-class _Junit:
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+class _JunitReader:
+    outcomes: dict[str, TestOutcome] = field(default_factory=dict)
     _path: list[str] = field(default_factory=list)
     _test: str = ""
-    _outcome: Outcome = "passed"
+    _outcome: TestOutcome = "passed"
     parser: expat.XMLParserType = field(default_factory=expat.ParserCreate)
 
     def __post_init__(self) -> None:
@@ -166,16 +166,16 @@ class _Junit:
             if tag in ("failure", "error"):
                 self._outcome = "failed"
             elif tag == "skipped":
-                self._outcome = _worse(self._outcome, "skipped")
+                self._outcome = _worse_outcome(self._outcome, "skipped")
         self._path.append(tag)
 
     def _end(self, _name: str) -> None:
         # A test may stand there twice, such as once for its call and once for a failing teardown.
         if self._path.pop() == "testcase":
-            self.outcomes[self._test] = _worse(self.outcomes.get(self._test), self._outcome)
+            self.outcomes[self._test] = _worse_outcome(self.outcomes.get(self._test), self._outcome)
 
 
-def _segments(body: str) -> list[tuple[tuple[str, str], str]]:
+def _unittest_segments(body: str) -> list[tuple[tuple[str, str], str]]:
     heads = list(re.finditer(r"^(\w+) \(([\w.<>]+)\)(?= |$)", body, re.MULTILINE))
     ends = [head.start() for head in heads[1:]] + [len(body)]
     return [((head[1], head[2]), body[head.end() : end]) for head, end in zip(heads, ends, strict=False)]
@@ -186,7 +186,7 @@ def _unittest_id(header: tuple[str, str]) -> str | None:
     return place if place.endswith(f".{name}") else f"{place}.{name}"
 
 
-def _unittest_outcome(rest: str) -> Outcome | None:
+def _unittest_outcome(rest: str) -> TestOutcome | None:
     # Whatever the test itself printed stands between ' ... ' and the outcome.
     found = re.search(
         r" \.\.\. (?:.*?)(ok|FAIL|ERROR|expected failure|unexpected success|skipped (?:'.*'|\".*\"))\s*\Z",
@@ -202,16 +202,16 @@ def _unittest_outcome(rest: str) -> Outcome | None:
     return {"ok": "passed", "expected": "skipped", "skipped": "skipped"}.get(word, "failed")  # type: ignore[return-value]
 
 
-def _unmet(proof: Proof, require: Iterable[str]) -> list[str]:
-    by_name: dict[str, list[Outcome]] = {}
+def _unmet_requirements(proof: Proof, require: Iterable[str]) -> list[str]:
+    by_name: dict[str, list[TestOutcome]] = {}
     for test, outcome in proof.outcomes.items():
-        whole = _plain(test)
+        whole = _normal_id(test)
         for name in {whole, whole.split("[", 1)[0]}:
             by_name.setdefault(name, []).append(outcome)
-    return [test for test in require if set(by_name.get(_plain(test), ["failed"])) != {"passed"}]
+    return [test for test in require if set(by_name.get(_normal_id(test), ["failed"])) != {"passed"}]
 
 
-def _plain(test: str) -> str:
+def _normal_id(test: str) -> str:
     """One spelling of an id: dots between module, class and test, parameters as they are."""
     name, bracket, parameters = test.partition("[")
     file, colons, inside = name.partition("::")
@@ -220,7 +220,7 @@ def _plain(test: str) -> str:
     return ".".join(part for part in (file, *inside.split("::")) if part) + bracket + parameters
 
 
-def _worse(one: Outcome | None, other: Outcome) -> Outcome:
+def _worse_outcome(one: TestOutcome | None, other: TestOutcome) -> TestOutcome:
     return other if one is None else max(one, other, key=_WORST.index)
 
 
@@ -228,6 +228,6 @@ def _no_proof(sentence: str) -> Refusal:
     return Refusal("no_proof", sentence)
 
 
-def _listed(tests: list[str]) -> str:
-    rest = f" and {len(tests) - _SHOWN} more" if len(tests) > _SHOWN else ""
-    return ", ".join(f"'{test}'" for test in tests[:_SHOWN]) + rest
+def _test_list(tests: list[str]) -> str:
+    rest = f" and {len(tests) - _MAX_SHOWN} more" if len(tests) > _MAX_SHOWN else ""
+    return ", ".join(f"'{test}'" for test in tests[:_MAX_SHOWN]) + rest

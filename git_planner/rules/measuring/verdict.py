@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Verdict, is_better
 from git_planner.rules.records.row import RecordRow
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 from git_planner.rules.stats.summary import median, spread
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class Decision:
     summary: str
 
 
-def summarise(metric: Metric, samples: Sequence[float]) -> MeasuredMetric | Refusal:
+def summarise_samples(metric: Metric, samples: Sequence[float]) -> MeasuredMetric | Refusal:
     """Samples in the order they were taken, with median and spread; refused where they break the policy."""
     if not samples:
         return Refusal("no_metric", f"'{metric.name}' has no samples")
     if metric.kind == "deterministic" and len(set(samples)) > 1:
-        shown = ", ".join(number(sample) for sample in samples[:5])
+        shown = ", ".join(number_text(sample) for sample in samples[:5])
         return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
     # The mean of two decimals may have a tail of digits that nobody measured.
     middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
@@ -67,14 +67,14 @@ def decide(metric: Metric, candidate: MeasuredMetric, rival: MeasuredMetric | No
         rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
     """
     if rival is None:
-        return Decision("improved", None, None, None, f"{said(candidate)}, the first valid result")
+        return Decision("improved", None, None, None, f"{measured_text(candidate)}, the first valid result")
     delta = candidate.median - rival.median
     if delta == 0:
         verdict: Verdict = "within_noise"
     else:
         verdict = "improved" if is_better(candidate.median, rival.median, metric.better) else "worse"
     sign = "+" if delta > 0 else ""
-    summary = f"{said(candidate)} ({sign}{number(delta)} against {number(rival.median)})"
+    summary = f"{measured_text(candidate)} ({sign}{number_text(delta)} against {number_text(rival.median)})"
     return Decision(verdict, None, rival.median, delta, summary)
 
 
@@ -92,29 +92,31 @@ def decide_noisy(
     """
     before = top.value
     if same:
-        return Decision("within_noise", None, before, None, f"{said(candidate)}, the same tree as the best's")
+        return Decision(
+            "within_noise", None, before, None, f"{measured_text(candidate)}, the same tree as the best's"
+        )
     if found is None or found.rival != top.id:
         why = f"not compared with the best, which '{top.id}' is since then; --force compares"
-        return Decision("within_noise", None, before, None, f"{said(candidate)}, {why}")
+        return Decision("within_noise", None, before, None, f"{measured_text(candidate)}, {why}")
     from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
 
-    summary = f"{said(candidate)}, {describe_comparison(found, metric)}"
+    summary = f"{measured_text(candidate)}, {describe_comparison(found, metric)}"
     return Decision(comparison_verdict(found, metric), None, found.base_median, found.effect, summary)
 
 
-def said(measured: MeasuredMetric) -> str:
+def measured_text(measured: MeasuredMetric) -> str:
     """A result in words: 'cycles 1363', 'wall 12.5 ms'."""
     unit = "" if measured.unit == measured.name else measured.unit
-    return f"{measured.name} {number(measured.median)} {unit}".strip()
+    return f"{measured.name} {number_text(measured.median)} {unit}".strip()
 
 
-def refused(refusal: Refusal, best_before: float | None) -> Decision:
+def refused_decision(refusal: Refusal, best_before: float | None) -> Decision:
     """The decision about a candidate that does not count."""
     return Decision(
         refusal.verdict, refusal.reason, best_before, None, f"{REASONS[refusal.reason]}: {refusal.sentence}"
     )
 
 
-def reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
+def is_reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
     """Whether a value is at a threshold or beyond it; False without a threshold."""
     return threshold is not None and not is_better(threshold, value, direction)

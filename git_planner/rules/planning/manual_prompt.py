@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from git_planner.rules.planning.prompt import fence
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 CHARACTERS_PER_TOKEN = 4
 MAX_FAULTS = 40
@@ -84,7 +84,7 @@ def _context(packet: Mapping[str, Any]) -> str:
 
 
 def _value(value: float | None, unit: str) -> str:
-    return "unknown" if value is None else f"{number(value)} {unit}".rstrip()
+    return "unknown" if value is None else f"{number_text(value)} {unit}".rstrip()
 
 
 def _repository(packet: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def _novelty(packet: Mapping[str, Any]) -> str:
 def _outcome(combo: Mapping[str, Any]) -> str:
     if not combo["valid"]:
         return f"no result ({combo['reason']})"
-    return "valid" if combo["value"] is None else number(combo["value"])
+    return "valid" if combo["value"] is None else number_text(combo["value"])
 
 
 def _output(packet: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from git_planner.rules.planning.directive import FAMILY_PREFIX
 from git_planner.rules.policy.policy import Families, Metric
 from git_planner.rules.records import record as records
 from git_planner.rules.records.record import REASONS, Record
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 LOG_TAIL = 20
 RECENT_ATTEMPTS = 8
@@ -289,7 +289,9 @@ def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
         records.attempts_since_best(comparable_records(ledger)),
     )
     stand = (
-        f"The best is {number(top.value)} {unit}".rstrip() if top and top.value is not None else "No best yet"
+        f"The best is {number_text(top.value)} {unit}".rstrip()
+        if top and top.value is not None
+        else "No best yet"
     )
     parts = [f"{len(rows)} attempt(s) so far. {stand}."]
     if since:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from git_planner.rules.documents.messages import shown
+from git_planner.rules.documents.messages import show_value
 from git_planner.rules.tasks.dependency_graph import find_cycle
 
 SCHEMA = "git-planner/planning-plan@1"
@@ -104,7 +104,7 @@ def find_step_faults(document: Mapping[str, Any]) -> list[str]:
     }
     cycle = find_cycle(graph)
     if cycle:
-        found.append(f"/steps: wait for each other: {' → '.join(shown(each) for each in cycle)}")
+        found.append(f"/steps: wait for each other: {' → '.join(show_value(each) for each in cycle)}")
     return found
 
 
@@ -113,7 +113,7 @@ def _repeated(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for place, step in enumerate(steps):
         before = first.setdefault(step["id"], place)
         if before != place:
-            yield f"/steps/{place}/id: {shown(step['id'])} is the id of step {before + 1} already"
+            yield f"/steps/{place}/id: {show_value(step['id'])} is the id of step {before + 1} already"
 
 
 def _unknown(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -121,6 +121,6 @@ def _unknown(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for place, step in enumerate(steps):
         for at, name in enumerate(step.get("dependencies", ())):
             if name == step["id"]:
-                yield f"/steps/{place}/dependencies/{at}: {shown(name)} depends on itself"
+                yield f"/steps/{place}/dependencies/{at}: {show_value(name)} depends on itself"
             elif name not in known:
-                yield f"/steps/{place}/dependencies/{at}: {shown(name)} is the id of no step"
+                yield f"/steps/{place}/dependencies/{at}: {show_value(name)} is the id of no step"

@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from git_planner.rules.planning.commit_context import CommitPlanningContext, commit_from
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 
 Packet = Mapping[str, Any]
 
@@ -183,11 +183,11 @@ def _goal(packet: Packet) -> str:
         unit = f" (in {metric['unit']})" if metric["unit"] not in ("", metric["name"]) else ""
         lines.append(f"What decides: {metric['name']}{unit}; {metric['better']} is better.")
     if packet["best"] is not None:
-        lines.append(f"The best so far: {number(packet['best'])}.")
+        lines.append(f"The best so far: {number_text(packet['best'])}.")
     if packet["goal"] == "threshold" and packet["threshold"] is not None:
-        lines.append(f"To be reached: {number(packet['threshold'])}.")
+        lines.append(f"To be reached: {number_text(packet['threshold'])}.")
     elif packet["aspiration"] is not None:
-        lines.append(f"Aim at {number(packet['aspiration'])} or beyond.")
+        lines.append(f"Aim at {number_text(packet['aspiration'])} or beyond.")
     lines.append(f"This is iteration {packet['iteration']} of the plan '{packet['plan']}'.")
     return "\n".join(lines)
 
@@ -240,7 +240,7 @@ def render_commit(commit: CommitPlanningContext) -> str:
     for metric in commit.metrics[:MAX_METRICS]:
         unit = f" {metric.unit}" if metric.unit else ""
         note = f" ({cut_text(metric.summary, 400)})" if metric.summary else ""
-        lines.append(f"{metric.name}: {number(metric.value)}{unit}{note}")
+        lines.append(f"{metric.name}: {number_text(metric.value)}{unit}{note}")
     lines += _more(len(commit.metrics), MAX_METRICS, "metrics")
     if commit.extra_context:
         lines.append(cut_text(json.dumps(commit.extra_context, sort_keys=True, ensure_ascii=False), MAX_TEXT))
@@ -249,7 +249,8 @@ def render_commit(commit: CommitPlanningContext) -> str:
 
 def _summary(summary: Mapping[str, Any]) -> str:
     lines = [
-        f"Best of {family}: {number(value)}" for family, value in sorted(summary["best_by_family"].items())
+        f"Best of {family}: {number_text(value)}"
+        for family, value in sorted(summary["best_by_family"].items())
     ]
     counts = {name: count for name, count in summary["invalid_counts"].items() if count}
     if counts:
@@ -259,7 +260,7 @@ def _summary(summary: Mapping[str, Any]) -> str:
 
 
 def _row(attempt: Mapping[str, Any]) -> str:
-    value = "" if attempt["value"] is None else f" {number(attempt['value'])}"
+    value = "" if attempt["value"] is None else f" {number_text(attempt['value'])}"
     delta = "" if attempt["delta"] is None else f" ({attempt['delta']:+g})"
     tags = " ".join(attempt["strategy_tags"])
     why = cut_text(attempt["reason"] or attempt["result_summary"], 400)

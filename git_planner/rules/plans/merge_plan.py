@@ -13,14 +13,14 @@ from typing import Any
 from git_planner.rules.documents.canonical_json import compact, digest
 from git_planner.rules.documents.merge_values import (
     ABSENT,
-    changed_list,
-    identities,
-    keys,
-    picked,
-    same,
-    value,
+    all_keys,
+    is_same_json,
+    items_by_identity,
+    merge_list,
+    merge_value,
+    pick_changed,
 )
-from git_planner.rules.documents.messages import pointer
+from git_planner.rules.documents.messages import json_pointer
 from git_planner.rules.plans.merge_task import merge_task
 from git_planner.rules.plans.pages import PAGE_SIZE, find_repeated
 from git_planner.rules.plans.plan import SCHEMA
@@ -62,9 +62,9 @@ def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -
             free number. Within a page it stays on that page; when that is full, it is a conflict.
     """
     one, other = sorted((ours, theirs), key=compact)
-    if same(one, other) or same(base, one):
+    if is_same_json(one, other) or is_same_json(base, one):
         return MergeResult(other)
-    if same(base, other):
+    if is_same_json(base, other):
         return MergeResult(one)
     if all(isinstance(each, dict) and each.get("schema") == SCHEMA for each in (one, other)):
         return _plans(base if isinstance(base, dict) else {}, one, other, whole=whole)
@@ -74,7 +74,7 @@ def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -
     if all(isinstance(each, dict) and each.get("schema") == _NOISE for each in (one, other)):
         return MergeResult(max(one, other, key=lambda each: str(each.get("created_at"))))
     conflicts: list[str] = []
-    document = value(ABSENT if base is None else base, one, other, (), conflicts)
+    document = merge_value(ABSENT if base is None else base, one, other, (), conflicts)
     return MergeResult(document, (), tuple(conflicts))
 
 
@@ -105,7 +105,7 @@ def merge_duplicates(plan: Document) -> MergeResult:
 def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> MergeResult:
     conflicts: list[str] = []
     found = _origin(past, one, other, conflicts)
-    for key in keys(one, other):
+    for key in all_keys(one, other):
         was, left, right = (each.get(key, ABSENT) for each in (past, one, other))
         if key == "tasks" or key in _ORIGIN:
             continue
@@ -114,7 +114,7 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
         elif key == "planning_plan":
             found[key] = _answer(was, left, right)
         else:
-            found[key] = value(was, left, right, (key,), conflicts)
+            found[key] = merge_value(was, left, right, (key,), conflicts)
     told: list[str] = []
     sides = [_referring(each.get("tasks", [])) for each in (past, one, other)]
     tasks = _tasks(sides[0], sides[1], sides[2], told)
@@ -127,15 +127,15 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
 
 def _items(was: Sequence[Any], left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
     try:
-        return list(picked(was, left, right))
+        return list(pick_changed(was, left, right))
     except LookupError:
-        return changed_list(was, left, right)
+        return merge_list(was, left, right)
 
 
 def _answer(was: Any, left: Any, right: Any) -> Any:
     """Which planning plan the tasks came from; the lesser digest, as for the planning plans themselves."""
     try:
-        return picked(was, left, right)
+        return pick_changed(was, left, right)
     except LookupError:
         return min(each for each in (left, right) if isinstance(each, str))
 
@@ -144,10 +144,10 @@ def _origin(past: Document, one: Document, other: Document, conflicts: list[str]
     """Where the plan began: what was made first, when both sides made it."""
     was, left, right = ({key: each.get(key) for key in _ORIGIN} for each in (past, one, other))
     try:
-        return dict(picked(was, left, right))
+        return dict(pick_changed(was, left, right))
     except LookupError:
         if past:
-            conflicts += [f"/{key}" for key in _ORIGIN if not same(left[key], right[key])]
+            conflicts += [f"/{key}" for key in _ORIGIN if not is_same_json(left[key], right[key])]
     return left if str(left["created_at"]) <= str(right["created_at"]) else right
 
 
@@ -165,12 +165,12 @@ def _tasks(
             there = one or other
             assert there is not None
             # Taken out on one side and untouched on the other; one that was worked on stays.
-            if was is None or not same(was, there):
+            if was is None or not is_same_json(was, there):
                 found[key] = dict(there)
             continue
         task, lost = merge_task(was, one, other)
         try:
-            task["id"] = picked(was["id"] if was else ABSENT, one["id"], other["id"])
+            task["id"] = pick_changed(was["id"] if was else ABSENT, one["id"], other["id"])
         except LookupError:
             task["id"] = min(one["id"], other["id"], key=task_number)
         found[key] = task
@@ -207,7 +207,7 @@ def _numbered(
             continue
         free = _free(number, used, whole=whole)
         if free is None:
-            conflicts.append(pointer(("tasks", task["id"])))
+            conflicts.append(json_pointer(("tasks", task["id"])))
             continue
         used.add(free)
         held.add(free)
@@ -231,7 +231,7 @@ def _free(number: int, used: Iterable[int], *, whole: bool) -> int | None:
 
 def _referring(tasks: Iterable[Document]) -> dict[_Key, dict[str, Any]]:
     """Tasks by identity. Their dependencies name identities, too, where a number says which one is meant."""
-    found = {_key(name): dict(task) for name, task in identities(tasks, _identity).items()}
+    found = {_key(name): dict(task) for name, task in items_by_identity(tasks, _identity).items()}
     owners: dict[str, list[_Key]] = {}
     for key, task in found.items():
         owners.setdefault(task["id"], []).append(key)

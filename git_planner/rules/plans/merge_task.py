@@ -12,12 +12,12 @@ from typing import Any
 
 from git_planner.rules.documents.merge_values import (
     ABSENT,
-    by_time,
-    changed_list,
-    identities,
-    keys,
-    picked,
-    same,
+    all_keys,
+    is_same_json,
+    items_by_identity,
+    merge_list,
+    pick_changed,
+    sorted_by_time,
     union,
 )
 
@@ -58,14 +58,14 @@ def merge_task(
     Returns:
         The task, and what gave way, one note each; they are among its notes, too.
     """
-    if same(one, other) or same(base, one):
+    if is_same_json(one, other) or is_same_json(base, one):
         return dict(other), []
-    if same(base, other):
+    if is_same_json(base, other):
         return dict(one), []
     past = base or {}
     lost: list[str] = []
     found: dict[str, Any] = {}
-    for field in keys(one, other):
+    for field in all_keys(one, other):
         was, left, right = (each.get(field, ABSENT) for each in (past, one, other))
         if isinstance(left, list) and isinstance(right, list):
             found[field] = _list(field, was if isinstance(was, list) else [], left, right, lost)
@@ -85,29 +85,29 @@ def _list(
     field: str, was: Sequence[Any], left: Sequence[Any], right: Sequence[Any], lost: list[str]
 ) -> list[Any]:
     try:
-        return list(picked(was, left, right))
+        return list(pick_changed(was, left, right))
     except LookupError:
         pass
     if field == "inputs":
         return _questions(left, right, lost)
     if field in GROWING:
         whole = union(left, right)
-        return by_time(whole) if field == "evidence" else whole
-    return changed_list(was, left, right)
+        return sorted_by_time(whole) if field == "evidence" else whole
+    return merge_list(was, left, right)
 
 
 def _questions(left: Sequence[Any], right: Sequence[Any], lost: list[str]) -> list[Any]:
     """Questions of both sides, oldest first; one that a side answered is answered."""
     asked: dict[object, Any] = {}
     for side in (left, right):
-        for name, question in identities(side, _asked).items():
+        for name, question in items_by_identity(side, _asked).items():
             known = asked.get(name)
             if known is None or known["answer"] is None:
                 asked[name] = question
-            elif question["answer"] is not None and not same(known["answer"], question["answer"]):
+            elif question["answer"] is not None and not is_same_json(known["answer"], question["answer"]):
                 reply = question["answer"]
                 lost.append(f"merged: {reply['by']} also answered '{question['summary']}': {reply['text']}")
-    return by_time(asked.values())
+    return sorted_by_time(asked.values())
 
 
 def _asked(question: Mapping[str, Any]) -> object:
@@ -117,7 +117,7 @@ def _asked(question: Mapping[str, Any]) -> object:
 def _kept(field: str, was: Any, left: Any, right: Any, lost: list[str]) -> Any:
     """One of two values; the other one becomes a note unless it says nothing."""
     try:
-        return picked(was, left, right)
+        return pick_changed(was, left, right)
     except LookupError:
         pass
     if left is ABSENT or left is None:
@@ -134,17 +134,17 @@ def _life(
     numbers = [each.get("attempt", 1) for each in (one, other)]
     if numbers[0] != numbers[1]:
         later, earlier = (one, other) if numbers[0] > numbers[1] else (other, one)
-        if any(not same(past.get(field), earlier.get(field)) for field in LIFE):
+        if any(not is_same_json(past.get(field), earlier.get(field)) for field in LIFE):
             lost.append(f"merged: attempt {earlier.get('attempt', 1)} had come to {_stand(earlier)}")
         return {field: later[field] for field in LIFE if field in later}
     ahead, behind = _ahead(past, one, other, evidence)
-    if not any(same(_status(behind), _status(each)) for each in (ahead, past)):
+    if not any(is_same_json(_status(behind), _status(each)) for each in (ahead, past)):
         lost.append(f"merged: status was also {_stand(behind)}")
     found = {field: ahead[field] for field in ("attempt", "status", "reason") if field in ahead}
     for field in ("owner", "run", "base", "branch"):
         was, left, right = (each.get(field, ABSENT) for each in (past, ahead, behind))
         try:
-            merged = picked(was, left, right)
+            merged = pick_changed(was, left, right)
         except LookupError:
             # Nobody owns a task that is done: here nothing is an answer, too.
             merged = left
@@ -165,7 +165,7 @@ def _ahead(
         if behind.get("status") == "done" != ahead.get("status") and not proven:
             return ahead, behind
     for ahead, behind in ((one, other), (other, one)):
-        if same(_status(past), _status(behind)):
+        if is_same_json(_status(past), _status(behind)):
             return ahead, behind
     return (one, other) if _standing(one) >= _standing(other) else (other, one)
 

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.placeholders import find_placeholder
 
-MOST_WORDS, LONGEST_WORD = 200, 8000
+MAX_WORDS, MAX_WORD_LENGTH = 200, 8000
 # Outside of quotes these mean something to a shell, and would be plain text to a program.
 _OPERATORS = "|&;<>()\n"
-_HOLES = frozenset(("TBD", "TODO", "FIXME", "???"))
+_PLACEHOLDER_WORDS = frozenset(("TBD", "TODO", "FIXME", "???"))
 _VARIABLE = re.compile(r"\$[\w{(]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
-def command(text: str, where: str) -> tuple[str, ...]:
+def split_command(text: str, where: str) -> tuple[str, ...]:
     """Split a command line into the program and its arguments.
 
     Args:
@@ -29,7 +29,7 @@ def command(text: str, where: str) -> tuple[str, ...]:
         PlannerError: E_USAGE for quotes that don't close, what only a shell could do, placeholders, nothing.
     """
     shown = f"{where}: {text.strip()[:120]!r}"
-    found = placeholder(text)
+    found = find_placeholder(text)
     if found is not None:
         raise PlannerError("E_USAGE", f"{shown} is a placeholder", hint="write the command that is to be run")
     try:
@@ -41,7 +41,7 @@ def command(text: str, where: str) -> tuple[str, ...]:
         raise PlannerError(
             "E_USAGE", f"{where}: there is no command", hint="write the command that is to be run"
         )
-    shell = next(_of_a_shell(text.strip()), None)
+    shell = next(_shell_syntax(text.strip()), None)
     if shell is None and _ASSIGNMENT.match(words[0]):
         shell = words[0]
     if shell is not None:
@@ -50,10 +50,10 @@ def command(text: str, where: str) -> tuple[str, ...]:
             f"{shown} needs a shell for '{shell}', and none reads it",
             hint=f"write it as: sh -c {shlex.quote(text.strip())[:200]}",
         )
-    return argument_vector(words, where)
+    return parse_command(words, where)
 
 
-def argument_vector(written: Any, where: str) -> tuple[str, ...]:
+def parse_command(written: Any, where: str) -> tuple[str, ...]:
     """The argument vector of a command in a file: a line as `command` takes it, or such a vector itself.
 
     Args:
@@ -64,23 +64,25 @@ def argument_vector(written: Any, where: str) -> tuple[str, ...]:
         PlannerError: E_USAGE, as `command`, or because it is no list of texts.
     """
     if isinstance(written, str):
-        return command(written, where)
+        return split_command(written, where)
     if not isinstance(written, list | tuple) or not all(isinstance(word, str) for word in written):
         raise PlannerError("E_USAGE", f"{where}: is neither a text nor a list of texts")
     if not written or not written[0].strip() or any("\0" in word for word in written):
         raise PlannerError("E_USAGE", f"{where}: names no program, or holds a NUL character")
-    if len(written) > MOST_WORDS or max(map(len, written)) > LONGEST_WORD:
+    if len(written) > MAX_WORDS or max(map(len, written)) > MAX_WORD_LENGTH:
         raise PlannerError(
             "E_USAGE",
-            f"{where}: has more than {MOST_WORDS} words, or one of over {LONGEST_WORD:,} characters",
+            f"{where}: has more than {MAX_WORDS} words, or one of over {MAX_WORD_LENGTH:,} characters",
         )
-    found = placeholder(" ".join(written)) or next((word for word in written if word in _HOLES), None)
+    found = find_placeholder(" ".join(written)) or next(
+        (word for word in written if word in _PLACEHOLDER_WORDS), None
+    )
     if found is not None:
         raise PlannerError("E_USAGE", f"{where}: {found[:120]!r} is a placeholder")
     return tuple(written)
 
 
-def _of_a_shell(text: str) -> Iterator[str]:
+def _shell_syntax(text: str) -> Iterator[str]:
     """What only a shell would understand, where no quotes take its meaning away."""
     quote = ""
     place = 0

@@ -15,51 +15,53 @@ _MAGIC = frozenset("*?[")
 _ANY = "**"
 
 
-def overlap(one: str, other: str) -> bool:
+def is_overlapping(one: str, other: str) -> bool:
     """Whether some path lies in both patterns. Sure of a 'no'; of sets of characters it takes any for all."""
     # Most patterns part ways at a plain name.
-    return all(map(eq, _plain(one), _plain(other))) and _meet(_parts(one), _parts(other))
+    return all(map(eq, _literal_prefix(one), _literal_prefix(other))) and _parts_overlap(
+        _pattern_parts(one), _pattern_parts(other)
+    )
 
 
-def overlapping(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
+def find_overlap(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
     """The first two patterns of two scopes that overlap, or None. An empty scope overlaps with nothing."""
     for one in ones:
         for other in others:
-            if overlap(one, other):
+            if is_overlapping(one, other):
                 return one, other
     return None
 
 
 @lru_cache(maxsize=4096)
-def _parts(pattern: str) -> tuple[str, ...]:
+def _pattern_parts(pattern: str) -> tuple[str, ...]:
     parts = [part for part in pattern.split("/") if part]
     # A name is a folder, too: 'src' is all of 'src/**'.
     return tuple(parts if parts[-1:] == [_ANY] else [*parts, _ANY])
 
 
 @lru_cache(maxsize=4096)
-def _plain(pattern: str) -> tuple[str, ...]:
+def _literal_prefix(pattern: str) -> tuple[str, ...]:
     """The names that a pattern begins with, up to the first that may mean several."""
-    return tuple(takewhile(lambda part: not _MAGIC & set(part), _parts(pattern)))
+    return tuple(takewhile(lambda part: not _MAGIC & set(part), _pattern_parts(pattern)))
 
 
-def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def _parts_overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     for left, right in zip(one, other, strict=False):
         if _ANY in (left, right):
             break
-        if left != right and not _names(left, right):
+        if left != right and not _names_overlap(left, right):
             return False
-    return _sequences(one, other, _ANY, _names)
+    return _sequences_overlap(one, other, _ANY, _names_overlap)
 
 
 @lru_cache(maxsize=65536)
-def _names(one: str, other: str) -> bool:
+def _names_overlap(one: str, other: str) -> bool:
     if not _MAGIC & set(one) and not _MAGIC & set(other):
         return one == other
-    return _sequences(_letters(one), _letters(other), "*", _same_letter)
+    return _sequences_overlap(_pattern_letters(one), _pattern_letters(other), "*", _same_letter)
 
 
-def _letters(name: str) -> list[str]:
+def _pattern_letters(name: str) -> list[str]:
     """The letters of a name; a set of characters is one letter, and stands for any."""
     found: list[str] = []
     place = 0
@@ -74,7 +76,9 @@ def _same_letter(one: str, other: str) -> bool:
     return one == other or "?" in (one, other)
 
 
-def _sequences(one: Sequence[str], other: Sequence[str], wild: str, same: Callable[[str, str], bool]) -> bool:
+def _sequences_overlap(
+    one: Sequence[str], other: Sequence[str], wild: str, same: Callable[[str, str], bool]
+) -> bool:
     """Whether two sequences, in which `wild` stands for any number of items, have one in common."""
     reached = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
     reached[0][0] = True

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from git_planner.rules.documents.messages import shown
+from git_planner.rules.documents.messages import show_value
 
 _NAME = re.compile(r"(?:[a-z0-9_.-]+/)*([a-z0-9]+(?:[._-][a-z0-9]+)*)")
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,4}){0,3}")
-MOST_NAME = 200
+MAX_NAME_LENGTH = 200
 
 
 class ModelRule(NamedTuple):
@@ -45,31 +45,31 @@ class ModelName(NamedTuple):
 GEMINI = ModelRule("gemini", "3", ("pro",), ("flash",), "2026-11-28")
 
 
-def model_name(name: str) -> ModelName | None:
+def parse_model_name(name: str) -> ModelName | None:
     """Take a name apart, with or without a path before it; None when it names no version of a family."""
-    found = _NAME.fullmatch(name.lower()) if len(name) <= MOST_NAME and name.isascii() else None
+    found = _NAME.fullmatch(name.lower()) if len(name) <= MAX_NAME_LENGTH and name.isascii() else None
     parts = re.split(r"[_-]", found[1]) if found else []
     if len(parts) < 2 or not _VERSION.fullmatch(parts[1]):
         return None
     return ModelName(parts[0], _version(parts[1]), frozenset(parts[2:]))
 
 
-def refusal(rule: ModelRule, name: str) -> str | None:
+def refusal_reason(rule: ModelRule, name: str) -> str | None:
     """Why a rule does not admit a model, in a few words; None when it does."""
-    model = model_name(name)
+    model = parse_model_name(name)
     if model is None:
-        return f"{shown(name)} names no version of a model"
+        return f"{show_value(name)} names no version of a model"
     if model.family != rule.family:
-        return f"{shown(name)} is not of the family '{rule.family}'"
+        return f"{show_value(name)} is not of the family '{rule.family}'"
     # A refused word counts wherever it stands, as in 'flashlite'; a required one must stand alone.
     for word in rule.refuse:
         if any(word in each for each in model.words):
-            return f"{shown(name)} is a '{word}' model"
+            return f"{show_value(name)} is a '{word}' model"
     if _padded(model.version) < _padded(_version(rule.min_version)):
-        return f"{shown(name)} is older than {rule.min_version}"
+        return f"{show_value(name)} is older than {rule.min_version}"
     for word in rule.require:
         if word not in model.words:
-            return f"{shown(name)} is no '{word}' model"
+            return f"{show_value(name)} is no '{word}' model"
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.policy import model_rule
-from git_planner.rules.policy.command_line import argument_vector
+from git_planner.rules.policy.command_line import parse_command
 from git_planner.rules.policy.policy import (
     AgentSettings,
     Correctness,
@@ -39,15 +39,15 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         One sentence a fault, '<json pointer>: what is wrong'.
     """
     return [
-        *_metrics(document),
-        *_families(document),
-        *_agents(document),
-        *_verify(document),
-        *_critics(document),
+        *_metric_problems(document),
+        *_family_problems(document),
+        *_agent_problems(document),
+        *_verify_problems(document),
+        *_critic_problems(document),
     ]
 
 
-def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
+def _metric_problems(document: Mapping[str, Any]) -> Iterator[str]:
     metrics = document.get("metrics", [])
     if not metrics and "correctness" not in document:
         yield "/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"
@@ -57,13 +57,13 @@ def _metrics(document: Mapping[str, Any]) -> Iterator[str]:
         if metric["name"] in seen:
             yield f"{at}/name: '{metric['name']}' is the name of an earlier metric"
         seen.add(metric["name"])
-        yield from _source(at, metric)
+        yield from _source_problems(at, metric)
         if "pattern" in metric:
-            yield from _pattern(f"{at}/pattern", metric["pattern"])
-        yield from _noisy(at, metric)
+            yield from _pattern_problems(f"{at}/pattern", metric["pattern"])
+        yield from _noise_problems(at, metric)
 
 
-def _source(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+def _source_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
     if metric.get("source") == "instructions":
         for key in ("pattern", "pointer"):
             if key in metric:
@@ -73,18 +73,18 @@ def _source(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
         yield f"{at}: has {many} of 'pattern' and 'pointer'; exactly one says where the number is"
 
 
-def _noisy(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+def _noise_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
     for key in ("min_gain", "pairs"):
         if key in metric and metric.get("kind") != "noisy":
             yield f"{at}/{key}: is for metrics whose kind is 'noisy'"
     numbers = _pairs(metric.get("pairs", {}))
     if numbers.min > numbers.max:
         yield f"{at}/pairs/min: must be at most the 'max' of {numbers.max}"
-    elif not paired_design.schedule(numbers, 1).decidable:
+    elif not paired_design.plan_comparison(numbers, 1).decidable:
         yield f"{at}/pairs/max: {numbers.max} pairs prove nothing at an 'alpha' of {numbers.alpha:g}"
 
 
-def _pattern(at: str, pattern: str) -> Iterator[str]:
+def _pattern_problems(at: str, pattern: str) -> Iterator[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,32 +96,32 @@ def _pattern(at: str, pattern: str) -> Iterator[str]:
         yield f"{at}: has {groups} groups; exactly one must hold the number"
 
 
-def _families(document: Mapping[str, Any]) -> Iterator[str]:
+def _family_problems(document: Mapping[str, Any]) -> Iterator[str]:
     families = families_from(document.get("families", {}))
     if families.bonus_streak < families.streak:
         yield f"/families/bonus_streak: must be at least the streak of {families.streak}"
 
 
-def _agents(document: Mapping[str, Any]) -> Iterator[str]:
+def _agent_problems(document: Mapping[str, Any]) -> Iterator[str]:
     agents = document.get("agents", {})
     for role in ("planner", "implementer", "researcher", "critic"):
         if agents.get(role) == "command" and role not in agents.get("command", {}):
             yield f"/agents/command/{role}: is missing; the {role} 'command' needs its program"
 
 
-def _verify(document: Mapping[str, Any]) -> Iterator[str]:
+def _verify_problems(document: Mapping[str, Any]) -> Iterator[str]:
     for place, written in enumerate(document.get("verify", ())):
         try:
-            argument_vector(written, f"/verify/{place}")
+            parse_command(written, f"/verify/{place}")
         except PlannerError as error:
             yield error.message
 
 
-def _critics(document: Mapping[str, Any]) -> Iterator[str]:
+def _critic_problems(document: Mapping[str, Any]) -> Iterator[str]:
     critics = critics_from(document.get("critics", {}))
     for name in ("gemini", "codex"):
         own = critics.of(name)
-        why = own.models and own.model and model_rule.refusal(own.models, own.model)
+        why = own.models and own.model and model_rule.refusal_reason(own.models, own.model)
         if why:
             yield f"/critics/{name}/model: {why}, and 'models' there admits none such"
 
@@ -140,7 +140,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         families=families_from(document.get("families", {})),
         profile=_program(document.get("profile")),
         context=tuple(document.get("context", ())),
-        goal=document.get("goal", "").strip() or _goal(metrics),
+        goal=document.get("goal", "").strip() or _default_goal(metrics),
         constraints=tuple(document.get("constraints", ())),
         acceptance=tuple(document.get("acceptance", ())),
         prompt_budget=document.get("prompt_budget", PROMPT_BUDGET),
@@ -151,7 +151,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         digest=canonical_json.digest(document),
         unguard=tuple(document.get("unguard", ())),
         jail=document.get("jail", "auto"),
-        verify=tuple(argument_vector(each, "verify") for each in document.get("verify", ())),
+        verify=tuple(parse_command(each, "verify") for each in document.get("verify", ())),
         critics=critics_from(document.get("critics", {})),
     )
 
@@ -170,7 +170,7 @@ def families_from(document: Mapping[str, Any]) -> Families:
     )
 
 
-def _goal(metrics: tuple[Metric, ...]) -> str:
+def _default_goal(metrics: tuple[Metric, ...]) -> str:
     if not metrics:
         return "Improve the code and keep every test passing."
     return f"Make '{metrics[0].name}' {metrics[0].better} and keep every test passing."

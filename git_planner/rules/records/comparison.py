@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.refnames import number
+from git_planner.rules.refnames import number_text
 from git_planner.rules.stats import signed_rank
-from git_planner.rules.stats.paired_design import Ending, Order, Round, Schedule, Standing
+from git_planner.rules.stats.paired_design import ComparisonState, Ending, Order, Round, Schedule
 from git_planner.rules.stats.summary import median
 
 CONFIDENCE = 0.95
@@ -57,7 +57,7 @@ class RecordedComparison:
 
 
 def summarize_comparison(
-    metric: Metric, rival: str, plan: Schedule, rounds: Sequence[Round], standing: Standing
+    metric: Metric, rival: str, plan: Schedule, rounds: Sequence[Round], standing: ComparisonState
 ) -> RecordedComparison:
     """Sum a finished comparison up.
 
@@ -71,7 +71,7 @@ def summarize_comparison(
     assert standing.ending is not None
     gains = [each.gain(metric.better) for each in rounds]
     sign = -1.0 if metric.better == "lower" else 1.0
-    found = signed_rank.interval(gains, CONFIDENCE)
+    found = signed_rank.confidence_interval(gains, CONFIDENCE)
     ends = [None if end is None else sign * end for end in (found.low, found.high)]
     low, high = ends if sign > 0 else reversed(ends)
     ending: Ending = standing.ending
@@ -113,11 +113,11 @@ def describe_comparison(found: RecordedComparison, metric: Metric) -> str:
     else:
         span = f" ({_signed(found.low)} to {_signed(found.high)})"
     text = (
-        f"{_signed(found.effect)}{unit}{span} against {number(found.base_median)}, "
+        f"{_signed(found.effect)}{unit}{span} against {number_text(found.base_median)}, "
         f"p {found.p:.2g}, {found.runs} runs"
     )
     if found.ending == "improved" and comparison_verdict(found, metric) != "improved":
-        text += f"; less than the smallest gain of {number(metric.min_gain or 0.0)}"
+        text += f"; less than the smallest gain of {number_text(metric.min_gain or 0.0)}"
     return text
 
 

@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from git_planner.rules import refnames
-from git_planner.rules.documents.markdown import Block, Outline, Section, every, outline, sections
-from git_planner.rules.documents.messages import control, shown
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.markdown import (
+    Block,
+    MarkdownSection,
+    Outline,
+    iter_blocks,
+    parse_outline,
+    split_sections,
+)
+from git_planner.rules.documents.messages import control_problem, show_value
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.specs.items import SpecFault, SpecItem
 from git_planner.rules.specs.parse_items import parse_items
 
@@ -76,7 +83,7 @@ def parse_change(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault
         texts: path -> content of the project's file and of all files of the change.
         faults: what is wrong with files that could not be read.
     """
-    read = {path: outline(text) for path, text in texts.items()}
+    read = {path: parse_outline(text) for path, text in texts.items()}
     wrong = [*faults, *_missing(slug, texts, faults)]
     for path, found in read.items():
         if path != f"{change_folder(slug)}/{TASKS}":
@@ -118,11 +125,11 @@ def _missing(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault]) -
 
 def _unwritten(path: str, read: Outline) -> Iterator[SpecFault]:
     """What nobody has written yet, and what cannot be shown."""
-    for block in every(read.blocks):
-        hole = placeholder(block.text) if block.kind != "code" else None
+    for block in iter_blocks(read.blocks):
+        hole = find_placeholder(block.text) if block.kind != "code" else None
         if hole:
-            yield SpecFault(path, block.line, f"is still a placeholder: {shown(hole)}")
-        sign = control(block.text)
+            yield SpecFault(path, block.line, f"is still a placeholder: {show_value(hole)}")
+        sign = control_problem(block.text)
         if sign:
             yield SpecFault(path, block.line, sign)
 
@@ -133,10 +140,10 @@ def _headings(path: str, read: Outline) -> Iterator[SpecFault]:
 
 def _goal(read: Outline) -> Block:
     """The first paragraph of the section that says why, else of the whole file."""
-    found = sections(read.blocks)
+    found = split_sections(read.blocks)
     told = [section for section in found if _GOALS.match(section.title)]
     for section in (*told, *found):
-        for block in every(section.blocks):
+        for block in iter_blocks(section.blocks):
             if block.kind in ("text", "item") and block.text:
                 return block
     return Block("text", "", 1)
@@ -144,10 +151,12 @@ def _goal(read: Outline) -> Block:
 
 def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[SpecFault]) -> Iterator[str]:
     """The items of the sections with such a title."""
-    chosen: Sequence[Section] = [each for each in sections(read.blocks) if wanted.match(each.title)]
+    chosen: Sequence[MarkdownSection] = [
+        each for each in split_sections(read.blocks) if wanted.match(each.title)
+    ]
     lines: dict[str, int] = {}
     for section in chosen:
-        for block in every(section.blocks):
+        for block in iter_blocks(section.blocks):
             if block.kind == "item" and block.text:
                 lines.setdefault(" ".join(block.text.split()), block.line)
     for text, line in lines.items():

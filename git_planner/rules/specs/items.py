@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from git_planner.rules.documents.messages import shown
+from git_planner.rules.documents.messages import show_value
 from git_planner.rules.tasks.dependency_graph import find_cycle
 
 MAX_DEPENDENCIES = 200
@@ -99,7 +99,7 @@ def resolve_dependencies(
         found.append(replace(item, after=after))
     cycle = find_cycle({item.key: item.after for item in found})
     if cycle:
-        titles = " → ".join(shown(by_key[key].title) for key in cycle)
+        titles = " → ".join(show_value(by_key[key].title) for key in cycle)
         faults.append(SpecFault(path, by_key[cycle[0]].line, f"wait for each other: {titles}"))
     return tuple(found), faults
 
@@ -124,7 +124,7 @@ def _named(item: SpecItem, names: _Names, path: str, faults: list[SpecFault]) ->
                 words = (
                     f"may be any of {len(keys)} tasks: name its key" if keys else "is no task of this file"
                 )
-                faults.append(SpecFault(path, wanted.line, f"{shown(part)} {words}"))
+                faults.append(SpecFault(path, wanted.line, f"{show_value(part)} {words}"))
 
 
 class _Names:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.documents.messages import control, pointer, shown
-from git_planner.rules.documents.placeholders import placeholder
-from git_planner.rules.policy.command_line import argument_vector
+from git_planner.rules.documents.messages import control_problem, json_pointer, show_value
+from git_planner.rules.documents.placeholders import find_placeholder
+from git_planner.rules.policy.command_line import parse_command
 from git_planner.rules.specs.items import SpecItem, normalize_title
 from git_planner.rules.specs.parse_items import MAX_TITLE, is_unsafe_path
 from git_planner.rules.tasks.task import task_id_for, task_number
@@ -100,7 +100,7 @@ def overrides_from(document: Any, where: str) -> Overrides:
 
 def _read(document: Mapping[str, Any], faults: list[str]) -> Overrides:
     known = (*_GROUPS, "default_verify")
-    faults += [f"{pointer([key])}: is not known here" for key in document if key not in known]
+    faults += [f"{json_pointer([key])}: is not known here" for key in document if key not in known]
     groups: dict[str, dict[str, TaskOverride]] = {}
     for group in _GROUPS:
         entries = document.get(group, {})
@@ -123,13 +123,13 @@ def _name(group: str, name: str, faults: list[str]) -> str:
     try:
         return task_id_for(task_number(name))
     except PlannerError as error:
-        faults.append(f"{pointer([group, name])}: {error.message}")
+        faults.append(f"{json_pointer([group, name])}: {error.message}")
         return name
 
 
 def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> TaskOverride:
     if not isinstance(entry, dict):
-        faults.append(f"{pointer(at)}: must be an object")
+        faults.append(f"{json_pointer(at)}: must be an object")
         return TaskOverride()
     fields: dict[str, Any] = {}
     for key, value in entry.items():
@@ -146,17 +146,17 @@ def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> TaskOverrid
             case "description":
                 fields["intent"] = "".join(_texts([value], here, faults, most=4000))
             case _:
-                faults.append(f"{pointer(here)}: is not known here")
+                faults.append(f"{json_pointer(here)}: is not known here")
     return TaskOverride(**fields)
 
 
 def _commands(value: Any, at: tuple[str, ...], faults: list[str]) -> Iterator[tuple[str, ...]]:
     if not isinstance(value, list) or len(value) > _MOST:
-        faults.append(f"{pointer(at)}: must be a list of at most {_MOST} commands")
+        faults.append(f"{json_pointer(at)}: must be a list of at most {_MOST} commands")
         return
     for place, written in enumerate(value):
         try:
-            yield argument_vector(written, pointer([*at, str(place)]))
+            yield parse_command(written, json_pointer([*at, str(place)]))
         except PlannerError as error:
             faults.append(error.message)
 
@@ -165,16 +165,16 @@ def _texts(
     value: Any, at: tuple[str, ...], faults: list[str], *, paths: bool = False, most: int = 2000
 ) -> Iterator[str]:
     if not isinstance(value, list) or len(value) > _MOST:
-        faults.append(f"{pointer(at)}: must be a list of at most {_MOST} texts")
+        faults.append(f"{json_pointer(at)}: must be a list of at most {_MOST} texts")
         return
     for text in value:
         if not isinstance(text, str) or not text.strip() or len(text) > most:
-            faults.append(f"{pointer(at)}: must hold texts of 1 to {most:,} characters")
-        elif placeholder(text):
-            faults.append(f"{pointer(at)}: is still a placeholder: {shown(text)}")
-        elif sign := control(text):
-            faults.append(f"{pointer(at)}: {sign}")
+            faults.append(f"{json_pointer(at)}: must hold texts of 1 to {most:,} characters")
+        elif find_placeholder(text):
+            faults.append(f"{json_pointer(at)}: is still a placeholder: {show_value(text)}")
+        elif sign := control_problem(text):
+            faults.append(f"{json_pointer(at)}: {sign}")
         elif paths and is_unsafe_path(text):
-            faults.append(f"{pointer(at)}: {shown(text)} is no path within the repository")
+            faults.append(f"{json_pointer(at)}: {show_value(text)} is no path within the repository")
         else:
             yield text.strip()

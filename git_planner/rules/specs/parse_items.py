@@ -15,8 +15,8 @@ from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.documents.markdown import Block, Outline
-from git_planner.rules.documents.messages import control, shown
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.messages import control_problem, show_value
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.policy import command_line
 from git_planner.rules.specs.items import (
     DependencyText,
@@ -177,7 +177,7 @@ def _keys(reader: _Reader) -> list[str]:
         explicit = draft.key if draft.key is not None else (written[0] if written else None)
         if explicit is not None and not _KEY.fullmatch(explicit):
             reader.fault(
-                draft.line, f"{shown(explicit)} is no key: letters, digits, '.', '_' and '-', at most 80"
+                draft.line, f"{show_value(explicit)} is no key: letters, digits, '.', '_' and '-', at most 80"
             )
         if len({*written, *([draft.key] if draft.key is not None else [])}) > 1:
             reader.fault(draft.line, "has two keys")
@@ -244,10 +244,10 @@ def _title(reader: _Reader, draft: _Draft) -> tuple[str, str]:
 
 
 def _plain(reader: _Reader, text: str, line: int) -> None:
-    found = placeholder(text)
+    found = find_placeholder(text)
     if found:
-        reader.fault(line, f"is still a placeholder: {shown(found)}")
-    sign = control(text)
+        reader.fault(line, f"is still a placeholder: {show_value(found)}")
+    sign = control_problem(text)
     if sign:
         reader.fault(line, sign)
 
@@ -267,10 +267,10 @@ def _paths(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
         for written in _written_paths(text):
             path = written.removeprefix("./")
             path = path + "**" if path.endswith("/") else path
-            if placeholder(written):
-                reader.fault(line, f"is still a placeholder: {shown(written)}")
+            if find_placeholder(written):
+                reader.fault(line, f"is still a placeholder: {show_value(written)}")
             elif is_unsafe_path(path):
-                reader.fault(line, f"{shown(written)} is no path within the repository")
+                reader.fault(line, f"{show_value(written)} is no path within the repository")
             elif path:
                 found[path] = None
     if len(found) > MAX_PATHS:
@@ -297,7 +297,7 @@ def _commands(reader: _Reader, draft: _Draft) -> Iterator[tuple[str, ...]]:
         only_spans = spans and not re.sub(r"[\s,;]|\band\b", "", _CODE.sub("", text))
         for written in spans if only_spans else [text]:
             try:
-                found[command_line.command(written, "verify")] = None
+                found[command_line.split_command(written, "verify")] = None
             except PlannerError as error:
                 reader.fault(line, error.message)
     if len(found) > MAX_LINES:

@@ -26,7 +26,7 @@ from __future__ import annotations
 LOOKS = (0.5, 0.25, 0.25)
 
 
-def share(number: int, alpha: float, horizon: int) -> float:
+def alpha_share(number: int, alpha: float, horizon: int) -> float:
     """The probability with which one comparison of a campaign may be a false keep.
 
     Args:
@@ -42,6 +42,6 @@ def share(number: int, alpha: float, horizon: int) -> float:
     return alpha * horizon / ((number + horizon - 1) * (number + horizon))
 
 
-def spent(count: int, alpha: float, horizon: int) -> float:
+def alpha_spent(count: int, alpha: float, horizon: int) -> float:
     """The sum of the shares of the first comparisons: false keeps to expect among them, at most."""
     return alpha * count / (count + horizon)

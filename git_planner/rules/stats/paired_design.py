@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from git_planner.rules.stats import signed_rank
-from git_planner.rules.stats.alpha_spending import LOOKS, share
+from git_planner.rules.stats.alpha_spending import LOOKS, alpha_share
 from git_planner.rules.stats.pairs import Pairs
 
 Order = Literal["ABBA", "BAAB"]
 Ending = Literal["improved", "worse", "futile", "budget"]
 # How likely it may be that chance alone sets the runs of base and candidate apart: less than 1 in 200, which
 # three rounds can show and two cannot.
-_SEPARATED = 0.005
+_SEPARATION_ALPHA = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ComparisonState:
     """Where a comparison stands. `ending` is None while more rounds are needed.
 
     `p` is the one-sided probability of such gains by chance (1 before the screening is over), `look` the one
@@ -84,15 +84,15 @@ class Standing:
     look: Look | None = None
 
 
-def schedule(pairs: Pairs, number: int) -> Schedule:
+def plan_comparison(pairs: Pairs, number: int) -> Schedule:
     """Plan one comparison.
 
     Args:
         pairs: the policy's numbers, in pairs; a round has two.
         number: which comparison of the campaign it is, from 1.
     """
-    alpha, most = share(number, pairs.alpha, pairs.horizon), pairs.max // 2
-    first = max(math.ceil(pairs.min / 2), signed_rank.fewest(alpha * LOOKS[0]))
+    alpha, most = alpha_share(number, pairs.alpha, pairs.horizon), pairs.max // 2
+    first = max(math.ceil(pairs.min / 2), signed_rank.min_gains(alpha * LOOKS[0]))
     if first < most:
         # The later looks lie evenly between the first and the last; a look must be able to succeed.
         places = [first + math.ceil((most - first) * step / (len(LOOKS) - 1)) for step in range(len(LOOKS))]
@@ -101,16 +101,18 @@ def schedule(pairs: Pairs, number: int) -> Schedule:
         looks = [Look(rounds, alpha * spent[rounds]) for rounds in sorted(spent)]
     else:
         looks = [Look(most, alpha)]
-    able = tuple(look for look in looks if signed_rank.fewest(look.alpha) <= look.rounds)
+    able = tuple(look for look in looks if signed_rank.min_gains(look.alpha) <= look.rounds)
     return Schedule(number, alpha, math.ceil(pairs.screen / 2), able, most, pairs.futility)
 
 
-def order(*, coin: bool) -> Order:
+def round_order(*, coin: bool) -> Order:
     """The order of a round."""
     return "ABBA" if coin else "BAAB"
 
 
-def standing(plan: Schedule, rounds: Sequence[Round], better: Literal["lower", "higher"]) -> Standing:
+def evaluate_rounds(
+    plan: Schedule, rounds: Sequence[Round], better: Literal["lower", "higher"]
+) -> ComparisonState:
     """Say whether a comparison is over, after each round, and how it ended.
 
     Args:
@@ -120,21 +122,21 @@ def standing(plan: Schedule, rounds: Sequence[Round], better: Literal["lower", "
     """
     done = len(rounds)
     if done < plan.screen:
-        return Standing("budget" if done >= plan.most else None, 1.0)
+        return ComparisonState("budget" if done >= plan.most else None, 1.0)
     p = signed_rank.p_value([each.gain(better) for each in rounds])
     for look in plan.looks:
         if look.rounds == done and p <= look.alpha:
-            return Standing("improved", p, look)
-    if _separated(rounds, better):
-        return Standing("worse", p)
+            return ComparisonState("improved", p, look)
+    if _is_separated(rounds, better):
+        return ComparisonState("worse", p)
     if done >= 2 * plan.screen and p > plan.futility:
-        return Standing("futile", p)
-    return Standing("budget" if done >= plan.most else None, p)
+        return ComparisonState("futile", p)
+    return ComparisonState("budget" if done >= plan.most else None, p)
 
 
-def _separated(rounds: Sequence[Round], better: Literal["lower", "higher"]) -> bool:
+def _is_separated(rounds: Sequence[Round], better: Literal["lower", "higher"]) -> bool:
     """Whether even the best run of the candidate is worse than the base's worst, unlikely by chance."""
     base = [value for each in rounds for value in each.of("A")]
     candidate = [value for each in rounds for value in each.of("B")]
     apart = min(candidate) > max(base) if better == "lower" else max(candidate) < min(base)
-    return apart and 1 / math.comb(2 * len(base), len(base)) <= _SEPARATED
+    return apart and 1 / math.comb(2 * len(base), len(base)) <= _SEPARATION_ALPHA

@@ -50,7 +50,7 @@ def p_value(gains: Sequence[float]) -> float:
     return tails[reached] / (1 << len(signed))
 
 
-def fewest(alpha: float) -> int:
+def min_gains(alpha: float) -> int:
     """The smallest number of gains with which `p_value` can be as small as alpha at all."""
     return max(1, math.ceil(-math.log2(alpha)))
 
@@ -61,10 +61,10 @@ def effect(gains: Sequence[float]) -> float:
     Raises:
         ValueError: there are no gains.
     """
-    return median(_walsh(gains))
+    return median(_walsh_averages(gains))
 
 
-def interval(gains: Sequence[float], confidence: float) -> Interval:
+def confidence_interval(gains: Sequence[float], confidence: float) -> Interval:
     """All effects that the two-sided test does not reject: its exact inversion, by ordered averages of two.
 
     With tied gains it is not narrower than it may be.
@@ -76,7 +76,7 @@ def interval(gains: Sequence[float], confidence: float) -> Interval:
     count = len(gains)
     tails = _tails(tuple(range(2, 2 * count + 1, 2)))
     allowed = (1.0 - confidence) / 2 * (1 << count)
-    averages = sorted(_walsh(gains))
+    averages = sorted(_walsh_averages(gains))
     # `place`: so many averages lie outside on each side; P(W <= place) equals P(W >= all - place).
     place = -1
     while place + 1 < len(averages) and tails[2 * (len(averages) - place - 1)] <= allowed:
@@ -86,7 +86,7 @@ def interval(gains: Sequence[float], confidence: float) -> Interval:
     return Interval(averages[place], averages[-1 - place], confidence)
 
 
-def _walsh(gains: Sequence[float]) -> list[float]:
+def _walsh_averages(gains: Sequence[float]) -> list[float]:
     return [first / 2 + second / 2 for place, first in enumerate(gains) for second in gains[: place + 1]]
 
 

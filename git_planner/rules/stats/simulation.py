@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from git_planner.rules.stats import paired_design
-from git_planner.rules.stats.alpha_spending import spent
+from git_planner.rules.stats.alpha_spending import alpha_spent
 from git_planner.rules.stats.pairs import Pairs
 
 SIGMA = 0.05
@@ -25,7 +25,7 @@ Noise = Callable[[Random], Iterator[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SimulationCase:
     """One kind of noise and one size of gain, in standard deviations of a single run."""
 
     noise: str
@@ -33,7 +33,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CaseResult:
     """What came of one case.
 
     `kept` is the mean number of keeps in a campaign, `share` the part of all candidates that were kept,
@@ -49,7 +49,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class SimulationReport:
     """All outcomes.
 
     `trials` is the length of a campaign, `bound` the false keeps in it that are allowed for, `campaigns` how
@@ -61,7 +61,7 @@ class Evidence:
     campaigns: int
     better: int
     bound: float
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CaseResult, ...]
 
     def document(self) -> dict[str, Any]:
         """The evidence as a JSON document."""
@@ -69,8 +69,8 @@ class Evidence:
 
 
 def simulate(
-    numbers: Pairs, trials: int, campaigns: int, random: Random, cases: Sequence[Case] | None = None
-) -> Evidence:
+    numbers: Pairs, trials: int, campaigns: int, random: Random, cases: Sequence[SimulationCase] | None = None
+) -> SimulationReport:
     """Go through many campaigns.
 
     Args:
@@ -83,33 +83,35 @@ def simulate(
     """
     better = max(1, campaigns // 5)
     outcomes = tuple(
-        _outcome(case, numbers, trials, better if case.gain else campaigns, random)
+        _simulate_case(case, numbers, trials, better if case.gain else campaigns, random)
         for case in (CASES if cases is None else cases)
     )
-    bound = spent(trials, numbers.alpha, numbers.horizon)
-    return Evidence(numbers, trials, campaigns, better, bound, outcomes)
+    bound = alpha_spent(trials, numbers.alpha, numbers.horizon)
+    return SimulationReport(numbers, trials, campaigns, better, bound, outcomes)
 
 
-def _outcome(case: Case, numbers: Pairs, trials: int, campaigns: int, random: Random) -> Outcome:
-    plans = [paired_design.schedule(numbers, number) for number in range(1, trials + 1)]
+def _simulate_case(
+    case: SimulationCase, numbers: Pairs, trials: int, campaigns: int, random: Random
+) -> CaseResult:
+    plans = [paired_design.plan_comparison(numbers, number) for number in range(1, trials + 1)]
     kept = runs = most = 0
     for _ in range(campaigns):
         for plan in plans:
-            won, took = _compare(plan, NOISES[case.noise](random), case.gain * SIGMA, random)
+            won, took = _simulate_comparison(plan, NOISES[case.noise](random), case.gain * SIGMA, random)
             kept, runs, most = kept + won, runs + took, max(most, took)
     whole = campaigns * trials
-    return Outcome(case.noise, case.gain, kept / campaigns, kept / whole, runs / whole, most)
+    return CaseResult(case.noise, case.gain, kept / campaigns, kept / whole, runs / whole, most)
 
 
-def _compare(
+def _simulate_comparison(
     plan: paired_design.Schedule, noise: Iterator[float], gain: float, random: Random
 ) -> tuple[bool, int]:
     rounds: list[paired_design.Round] = []
     while True:
-        order = paired_design.order(coin=random.random() < 0.5)
+        order = paired_design.round_order(coin=random.random() < 0.5)
         values = tuple(LEVEL * (1 + next(noise)) * (1 - gain * (letter == "B")) for letter in order)
         rounds.append(paired_design.Round(order, values))
-        ending = paired_design.standing(plan, rounds, "lower").ending
+        ending = paired_design.evaluate_rounds(plan, rounds, "lower").ending
         if ending is not None:
             return ending == "improved", 4 * len(rounds)
 
@@ -167,7 +169,7 @@ NOISES: dict[str, Noise] = {
     "periodic": _periodic,
 }
 CASES = (
-    *(Case(noise, 0.0) for noise in NOISES),
-    Case("normal", 1.0),
-    *(Case(noise, 2.0) for noise in NOISES),
+    *(SimulationCase(noise, 0.0) for noise in NOISES),
+    SimulationCase("normal", 1.0),
+    *(SimulationCase(noise, 2.0) for noise in NOISES),
 )

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner.rules.documents.messages import shown
-from git_planner.rules.documents.placeholders import placeholder
+from git_planner.rules.documents.messages import show_value
+from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.tasks.task import STATUSES
 
 _SAFE_PATH = re.compile(
@@ -85,7 +85,7 @@ def _dependencies(task: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]
             yield LintFault("self-dependency", "error", own, "depends on itself")
         elif other is None:
             yield LintFault(
-                "unknown-dependency", "error", own, f"depends on {shown(name)}, which is no task of it"
+                "unknown-dependency", "error", own, f"depends on {show_value(name)}, which is no task of it"
             )
         elif other.get("status") in ("cancelled", "deferred") and task.get("status") == "todo":
             words = f"waits for '{name}', which is {other['status']}"
@@ -105,10 +105,10 @@ def _commands(task: Mapping[str, Any]) -> Iterator[LintFault]:
         if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
             yield LintFault("verify", "error", own, f"verify command {place} is no list of texts")
             continue
-        found = placeholder(" ".join(command))
+        found = find_placeholder(" ".join(command))
         if found:
             yield LintFault(
-                "placeholder", "error", own, f"verify command {place} is a placeholder: {shown(found)}"
+                "placeholder", "error", own, f"verify command {place} is a placeholder: {show_value(found)}"
             )
 
 
@@ -116,28 +116,30 @@ def _scopes(task: Mapping[str, Any]) -> Iterator[LintFault]:
     for key in ("read_scope", "write_scope"):
         for pattern in _strings(task, key):
             if not _SAFE_PATH.fullmatch(pattern):
-                words = f"its {key.replace('_', ' ')} leaves the repository: {shown(pattern)}"
+                words = f"its {key.replace('_', ' ')} leaves the repository: {show_value(pattern)}"
                 yield LintFault("scope", "error", str(task.get("id")), words)
 
 
 def _texts(task: Mapping[str, Any]) -> Iterator[LintFault]:
     own = str(task.get("id"))
     for key in _TEXTS:
-        found = placeholder(str(task.get(key) or ""))
+        found = find_placeholder(str(task.get(key) or ""))
         if found:
-            yield LintFault("placeholder", "error", own, f"its {key} is a placeholder: {shown(found)}")
+            yield LintFault("placeholder", "error", own, f"its {key} is a placeholder: {show_value(found)}")
     for key in _LISTS:
         for text in _strings(task, key):
-            found = placeholder(text)
+            found = find_placeholder(text)
             if found:
-                yield LintFault("placeholder", "error", own, f"its {key} hold a placeholder: {shown(found)}")
+                yield LintFault(
+                    "placeholder", "error", own, f"its {key} hold a placeholder: {show_value(found)}"
+                )
     if not str(task.get("title") or "").strip():
         yield LintFault("no-title", "error", own, "has no title")
 
 
 def _status(task: Mapping[str, Any]) -> Iterator[LintFault]:
     if task.get("status") not in STATUSES:
-        words = f"{shown(str(task.get('status')))} is no status of a task"
+        words = f"{show_value(str(task.get('status')))} is no status of a task"
         yield LintFault("status", "error", str(task.get("id")), words)
 
 

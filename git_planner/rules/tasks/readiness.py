@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from git_planner.rules.policy.globs import overlapping
+from git_planner.rules.policy.globs import find_overlap
 from git_planner.rules.tasks.task import CLOSED, Task, TaskStatus, sort_tasks
 
 # Somebody is in the middle of these.
@@ -86,7 +86,7 @@ def ready_tasks(tasks: Sequence[TaskT], claimed: Collection[str] = ()) -> list[T
         if task.status == "todo"
         and task.id not in claimed
         and all(each in done for each in task.dependencies)
-        and not any(overlapping(task.write_scope, other.write_scope) for other in busy)
+        and not any(find_overlap(task.write_scope, other.write_scope) for other in busy)
     ]
 
 
@@ -106,7 +106,7 @@ def reasons_not_ready(
             reasons.append(f"it depends on '{name}', which is {other.status}")
     for other in tasks:
         if other.id != task.id and (other.status in _BUSY or other.id in claimed):
-            found = overlapping(task.write_scope, other.write_scope)
+            found = find_overlap(task.write_scope, other.write_scope)
             if found:
                 reasons.append(f"'{other.id}' is in the middle of '{found[1]}', which '{found[0]}' overlaps")
     return reasons
@@ -118,7 +118,7 @@ def pick_parallel(tasks: Sequence[TaskT], most: int) -> list[TaskT]:
     for task in tasks:
         if len(chosen) == most:
             break
-        if not any(overlapping(task.write_scope, other.write_scope) for other in chosen):
+        if not any(find_overlap(task.write_scope, other.write_scope) for other in chosen):
             chosen.append(task)
     return chosen
 
@@ -132,7 +132,7 @@ def find_clashes(works: Sequence[ScopedWork], most: int) -> list[ScopeClash]:
     """
     found: list[ScopeClash] = []
     for one, other in _candidates(works):
-        patterns = overlapping(one.writes, other.writes)
+        patterns = find_overlap(one.writes, other.writes)
         if patterns:
             found.append(ScopeClash(one.shown, other.shown, patterns))
             if len(found) >= most:
@@ -150,7 +150,7 @@ def find_task_clashes(tasks: Sequence[Task], most: int) -> list[ScopeClash]:
         if task.status not in CLOSED
     ]
     for one, other in _candidates(works):
-        patterns = overlapping(one.writes, other.writes)
+        patterns = find_overlap(one.writes, other.writes)
         if patterns and not (_after(one.name, other.name, waits) or _after(other.name, one.name, waits)):
             found.append(ScopeClash(one.shown, other.shown, patterns))
             if len(found) >= most:

@@ -43,7 +43,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     from git_planner.flows.tasks.edit import add_task
 
     repo = open_repository()
-    made = add_task(repo, plan, _wanted(title=title, **asked), refnames.token(16))
+    made = add_task(repo, plan, _wanted(title=title, **asked), refnames.random_token(16))
     tell_task(current_plan(repo, plan), made, as_json)
     return DONE
 
@@ -155,10 +155,10 @@ def claim(
     """
     from git_planner.flows.tasks.claims import Claimant, claim_task
     from git_planner.host.clock import utc_now
-    from git_planner.rules.timestamps import later
+    from git_planner.rules.timestamps import add_seconds
 
     repo, name = open_plan(plan)
-    who = Claimant(owner or repo.ident(), repo.now(), later(utc_now(), hours * 3600))
+    who = Claimant(owner or repo.ident(), repo.now(), add_seconds(utc_now(), hours * 3600))
     where = None if no_remote else remote or shared_remote(repo)
     if where is None:
         done, made = claim_task(repo, name, task_id, who)
@@ -275,14 +275,14 @@ def _move(task_id: str, status: TaskStatus, reason: str | None, plan: str | None
 def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
     from git_planner.errors import PlannerError
     from git_planner.flows.tasks.edit import CLEARABLE, Wanted
-    from git_planner.rules.policy.command_line import command
+    from git_planner.rules.policy.command_line import split_command
 
     for name in asked.get("clear", ()):
         if name not in CLEARABLE:
             raise PlannerError(
                 "E_USAGE", f"{name[:80]!r} cannot be cleared", hint=f"fields: {', '.join(CLEARABLE)}"
             )
-    return Wanted(verify=[command(text, "--verify") for text in verify], **asked)
+    return Wanted(verify=[split_command(text, "--verify") for text in verify], **asked)
 
 
 for _command in (questions.input_, questions.answer, questions.resume, result):
