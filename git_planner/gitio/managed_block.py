@@ -79,6 +79,7 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:
             f"the {what} is locked ('{lock}')",
             hint="wait for the git that changes it; when none runs, remove that file",
         ) from None
+    renamed = False
     try:
         before = path.read_bytes() if path.exists() else b""
         after = change(before)
@@ -87,8 +88,11 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:
         if after != before and after:
             os.chmod(lock, mode)
             os.replace(lock, path)
+            renamed = True
         elif after != before:
             path.unlink()
         return after != before
     finally:
-        lock.unlink(missing_ok=True)
+        # Once it has been renamed, a lock of that name is another writer's.
+        if not renamed:
+            lock.unlink(missing_ok=True)

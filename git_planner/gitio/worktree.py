@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git, failure
@@ -92,15 +94,18 @@ class Lockstep:
 
     Taken before the ref moves, it holds the worktree's `index.lock` and has checked that no path that will
     change was modified there. `follow` brings files and index to the new commit; `release` gives up. The lock
-    file says what is being done and by whom, so that the next writer can finish or undo the work of one that
-    was killed.
+    file says what is being done, so that the next writer can finish or undo the work of one that was killed.
+    It is locked itself for as long as its writer lives, which no process number can show.
     """
 
-    def __init__(self, place: Repository, ref: str, old: str, new: str) -> None:
+    def __init__(
+        self, place: Repository, ref: str, old: str, new: str, held: IO[bytes] | None = None
+    ) -> None:
         self.place, self.ref, self.old, self.new = place, ref, old, new
         self._index = Path(place.git.line("rev-parse", "--path-format=absolute", "--git-path", "index"))
         self._lock = self._index.with_name(self._index.name + ".lock")
         self._copy = self._index.with_name(self._index.name + ".planner")
+        self._held = held
 
     def take(self) -> None:
         """Lock and check.
@@ -131,8 +136,11 @@ class Lockstep:
 
     def release(self) -> None:
         """Let go of the index; what was not followed stays as it was."""
-        self._copy.unlink(missing_ok=True)
-        self._lock.unlink(missing_ok=True)
+        if self._held is not None:
+            self._copy.unlink(missing_ok=True)
+            self._lock.unlink(missing_ok=True)
+            self._held.close()
+            self._held = None
 
     @property
     def _env(self) -> dict[str, str]:
@@ -140,7 +148,7 @@ class Lockstep:
 
     def _make_lock(self) -> None:
         # Linked into place, the lock is never seen without its text, not even after a kill.
-        draft = self._index.with_name(f"{self._index.name}.planner-{os.getpid()}")
+        draft = self._index.with_name(f"{self._index.name}.planner-{os.urandom(8).hex()}")
         mine = {
             "ref": self.ref,
             "old": self.old,
@@ -148,13 +156,19 @@ class Lockstep:
             "pid": os.getpid(),
             "host": os.uname().nodename,
         }
-        draft.write_text(json.dumps({"git-planner": mine}))
+        file = open(draft, "xb")  # noqa: SIM115 - it is held until `release`
         try:
+            file.write(json.dumps({"git-planner": mine}).encode())
+            file.flush()
+            _is_locked_now(file)
             os.link(draft, self._lock)
+            self._held = file
         except FileExistsError:
             raise self._refusal(f"its index is locked ('{self._lock}')") from None
         finally:
             draft.unlink(missing_ok=True)
+            if self._held is None:
+                file.close()
 
     def _refusal(self, why: str) -> PlannerError:
         branch = self.ref.removeprefix("refs/heads/")
@@ -168,13 +182,9 @@ class Lockstep:
 def recover(place: Repository) -> None:
     """Finish or undo what a killed writer of ours left in a worktree: an `index.lock` with our text in it."""
     lock = Path(place.git.line("rev-parse", "--path-format=absolute", "--git-path", "index.lock"))
-    try:
-        left = json.loads(lock.read_text())["git-planner"]
-    except (OSError, ValueError, KeyError, TypeError):
+    step = _abandoned(place, lock)
+    if step is None:
         return
-    if left["host"] != os.uname().nodename or _runs(left["pid"]):
-        return
-    step = Lockstep(place, left["ref"], left["old"], left["new"])
     if place.maybe(step.ref) == step.new:
         try:
             step.follow()
@@ -184,14 +194,38 @@ def recover(place: Repository) -> None:
         step.release()
 
 
-def _runs(pid: int) -> bool:
+def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
+    """Take over the lock file of a writer of this machine that was killed; None when there is none."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        file = open(lock, "r+b")  # noqa: SIM115 - it is held until `release`
+    except OSError:
+        return None
+    try:
+        left = json.loads(file.read())["git-planner"]
+        # Since it was opened, another recoverer may have ended that work, and a new writer begun its own.
+        if left["host"] == os.uname().nodename and _is_locked_now(file) and _is_same(file, lock):
+            return Lockstep(place, left["ref"], left["old"], left["new"], file)
+    except (ValueError, KeyError, TypeError):
+        pass
+    file.close()
+    return None
+
+
+def _is_locked_now(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; False when another process has it, or the disk knows no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return False
-    except PermissionError:
-        return True
     return True
+
+
+def _is_same(file: IO[bytes], path: Path) -> bool:
+    """Return whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def temporary_index(git: Git, scratch: Path, treeish: Sequence[str] = ()) -> dict[str, str]:

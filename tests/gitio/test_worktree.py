@@ -1,8 +1,15 @@
-"""Taking a worktree away touches that one only, whatever other worktrees are not there just now."""
+"""Taking a worktree away touches that one only, and of the recoverers of a dead lock one gets it."""
 
 from __future__ import annotations
 
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +19,8 @@ from git_planner.flows.iterations.iterate import Options, iterate
 from git_planner.flows.iterations.prune import prune
 from git_planner.flows.iterations.resume import resume
 from git_planner.gitio import worktree
-from tests.support.lab import Lab
+from git_planner.gitio.repository import open_repository
+from tests.support.lab import GIT, Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush
 
 
@@ -62,3 +70,94 @@ def test_a_locked_one_stays_with_all_that_is_in_it(lab: Lab) -> None:
     worktree.remove(lab.repo, place)
     assert not place.exists()
     assert [each.path for each in worktree.listing(lab.repo)] == [Path(lab.path)]
+
+
+# -- locks of killed writers ---------------------------------------------------------------------------------
+REF = "refs/heads/mine"
+HOLD = """
+import sys
+from pathlib import Path
+from git_planner.gitio.repository import open_repository
+from git_planner.gitio.worktree import Lockstep
+step = Lockstep(open_repository(Path.cwd()), *sys.argv[1:])
+step.take()
+print("taken", flush=True)
+sys.stdin.read()
+"""
+RECOVER = """
+from pathlib import Path
+from git_planner.gitio.repository import open_repository
+from git_planner.gitio.worktree import recover
+recover(open_repository(Path.cwd()))
+"""
+# A git that, asked where the branch is, says so and waits.
+PAUSING = """\
+#!/bin/sh
+case "$*" in
+*"{ref}^"*) : >"{root}/asking"; while [ ! -e "{root}/go" ]; do sleep 0.02; done ;;
+esac
+exec "{git}" "$@"
+"""
+
+
+def dead_lock(lab: Lab) -> tuple[Path, Path, str, str]:
+    """A worktree with the lock of a killed writer; the lock, and where its branch is and was to go."""
+    lab.git("branch", "mine")
+    place = lab.worktree("mine", "mine")
+    old = lab.git("rev-parse", "mine")
+    new = lab.git("commit-tree", "-p", old, "-m", "next", f"{old}^{{tree}}")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", HOLD, REF, old, new],
+        cwd=place,
+        env=lab.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"taken\n"
+    lock = lab.path / ".git/worktrees/mine/index.lock"
+    with pytest.raises(PlannerError) as caught:
+        worktree.Lockstep(open_repository(place), REF, old, new).take()
+    assert caught.value.code == "E_CHECKED_OUT"
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    assert lock.exists()
+    return place, lock, old, new
+
+
+def test_of_two_recoverers_the_late_one_leaves_the_lock_of_the_next_writer_alone(lab: Lab) -> None:
+    place, lock, old, new = dead_lock(lab)
+    script = lab.root / "bin" / "git"
+    script.parent.mkdir()
+    script.write_text(PAUSING.format(ref=REF, root=lab.root, git=GIT))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    path = {**lab.env, "PATH": f"{script.parent}{os.pathsep}{lab.env['PATH']}"}
+    late = subprocess.Popen([sys.executable, "-c", RECOVER], cwd=place, env=path)
+    while not (lab.root / "asking").exists():
+        assert late.poll() is None
+        time.sleep(0.01)
+    step = worktree.Lockstep(open_repository(place), REF, old, new)
+    with suppress(PlannerError):
+        step.take()
+    if step._held is None:
+        # The first one still holds the dead lock: the writer has to come again.
+        (lab.root / "go").touch()
+        assert late.wait() == 0
+        step.take()
+    mine = lock.stat()
+    (lab.root / "go").touch()
+    assert late.wait() == 0
+    assert os.path.samestat(lock.stat(), mine)
+    step.release()
+    assert not lock.exists()
+
+
+def test_a_lock_is_dead_though_its_process_number_is_in_use_again(lab: Lab) -> None:
+    place, lock, old, new = dead_lock(lab)
+    text = lock.read_text()
+    (number,) = (word for word in text.replace(",", " ").split() if word.isdigit())
+    lock.write_text(text.replace(number, str(os.getpid())))
+    step = worktree.Lockstep(open_repository(place), REF, old, new)
+    step.take()
+    step.release()
+    assert not list(lock.parent.glob("index.*"))
