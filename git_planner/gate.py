@@ -36,9 +36,9 @@ def main(argv: Sequence[str]) -> int:
     stage, planner, *more = argv
     try:
         if stage in (MESSAGE, *FOLLOWING):
-            return follow(stage, more[0])
+            return run_plan_hook(stage, more[0])
         if stage == TRANSACTION:
-            check_moves(planner, sys.stdin.buffer.read())
+            check_ref_updates(planner, sys.stdin.buffer.read())
             return 0
         if stage not in STAGES:
             raise PlannerError(
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def follow(stage: str, what: str) -> int:
+def run_plan_hook(stage: str, what: str) -> int:
     """Let plans follow a branch that has moved, or look up the tasks that a message names.
 
     Args:
@@ -97,7 +97,7 @@ def follow(stage: str, what: str) -> int:
     return 0
 
 
-def check_moves(planner: str, lines: bytes) -> None:
+def check_ref_updates(planner: str, lines: bytes) -> None:
     """Refuse moves of our refs that would change what is guarded.
 
     Args:

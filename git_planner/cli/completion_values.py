@@ -14,9 +14,9 @@ Found = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 def _plans(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.records.ledger import plans
+    from git_planner.flows.records.ledger import plan_names
 
-    return ((name, "") for name in plans(repo))
+    return ((name, "") for name in plan_names(repo))
 
 
 def _tasks(repo: Repository, context: click.Context) -> Iterable[tuple[str, str]]:
@@ -27,9 +27,9 @@ def _tasks(repo: Repository, context: click.Context) -> Iterable[tuple[str, str]
 
 
 def _iterations(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.iterations.list_iterations import WORDS, survey
+    from git_planner.flows.iterations.list_iterations import PHASE_TEXTS, list_iterations
 
-    return ((str(each.number), WORDS[each.phase]) for each in survey(repo))
+    return ((str(each.number), PHASE_TEXTS[each.phase]) for each in list_iterations(repo))
 
 
 def _commits(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from git_planner import documents
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from tests.records.test_legacy_log import ROW, line
 from tests.support.benchmark_project import POLICY, attempt, project
 from tests.support.lab import Lab, Ran
@@ -80,7 +80,7 @@ def test_recording_as_json(lab: Lab) -> None:
     attempt(lab, 1, 90)
     done = lab.run("git-record", "--json", "--no-advance")
     document = json.loads(done.out)
-    record = ledger(lab.repo, "default")[-1]
+    record = read_ledger(lab.repo, "default")[-1]
     assert (done.status, done.err, document) == (
         0,
         "",
@@ -109,7 +109,7 @@ def test_an_invalid_record(recorded: Lab) -> None:
             "  broken  changed: tests/bench.py\n"
         ),
     )
-    for each in ledger(recorded.repo, "default"):
+    for each in read_ledger(recorded.repo, "default"):
         assert documents.validate("record", json.loads(json.dumps(each.document()))) == []
 
 
@@ -161,7 +161,7 @@ def test_the_log(recorded: Lab) -> None:
 
 
 def test_the_log_for_programs(recorded: Lab) -> None:
-    records = ledger(recorded.repo, "default")
+    records = read_ledger(recorded.repo, "default")
     document = json.loads(recorded.run("git-record", "log", "--json").out)
     assert document == {
         "schema": "git-planner/log@1",
@@ -222,7 +222,7 @@ def test_no_best_yet(lab: Lab) -> None:
 
 
 def test_showing(recorded: Lab) -> None:
-    best = ledger(recorded.repo, "default")[1]
+    best = read_ledger(recorded.repo, "default")[1]
     for name in (best.id, best.id[17:], best.id[17:22], "iter/best", best.commit, "best/90-next-i1"):
         done = recorded.run("git-record", "show", name, "--json")
         assert (done.status, json.loads(done.out)["id"]) == (0, best.id)
@@ -292,7 +292,7 @@ def test_verifying(recorded: Lab) -> None:
 
 def test_a_record_that_does_not_hold(recorded: Lab) -> None:
     ref = "refs/heads/plan/default"
-    record = ledger(recorded.repo, "default")[1]
+    record = read_ledger(recorded.repo, "default")[1]
     path = f"experiments/records/{record.id}.json"
     metric = record.metrics[0]
     for changes, words in (

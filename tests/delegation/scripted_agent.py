@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from git_planner.flows.runs.store import Run, listing
+from git_planner.flows.runs.store import Run, list_runs
 from git_planner.flows.tasks.edit import read_tasks
 from git_planner.rules.tasks.task import Task
 from tests.support.lab import Lab, Ran
@@ -79,4 +79,4 @@ def task(lab: Lab, name: str = "task_001") -> Task:
 def kept(lab: Lab) -> list[Run]:
     """The runs that are kept, oldest first."""
     with lab.entered():
-        return listing(lab.repo)
+        return list_runs(lab.repo)

@@ -112,12 +112,12 @@ def test_after_a_restart_of_the_machine_nothing_is_looked_for_by_number(lab: Lab
     agent = died(lab, "echo 42 >src/value")
     decoy = psutil.Process(agent)
     with lab.entered():
-        run = store.listing(lab.repo)[0]
-        place = store.folder(lab.repo, run.run) / "process.json"
+        run = store.list_runs(lab.repo)[0]
+        place = store.run_folder(lab.repo, run.run) / "process.json"
         who = json.loads(place.read_text())
         place.write_text(json.dumps({**who, "boot": "an earlier one", "mark": "0" * 32}))
         assert run.process is not None
-        store.save(lab.repo, replace(run, process=replace(run.process, boot="an earlier one")))
+        store.save_run(lab.repo, replace(run, process=replace(run.process, boot="an earlier one")))
     works(lab, "echo 90 >src/value", DONE)
     status, done = delegate(lab)
     assert (status, done["recovered"][0]["reason"]) == (0, "the machine was restarted during its run")
@@ -166,8 +166,8 @@ def test_a_stranger_that_took_an_agents_number_is_left_alone(lab: Lab) -> None:
     psutil.Process(agent).kill()
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with lab.entered():
-        run = store.listing(lab.repo)[0]
-        place = store.folder(lab.repo, run.run) / "process.json"
+        run = store.list_runs(lab.repo)[0]
+        place = store.run_folder(lab.repo, run.run) / "process.json"
         before = {"pid": stranger.pid, "create_time": psutil.Process(stranger.pid).create_time() - 60}
         place.write_text(json.dumps({**json.loads(place.read_text()), **before}))
     assert doctor(lab, "--run", run.run)[1]["runs"][0]["agent"] == []
@@ -181,12 +181,12 @@ def test_a_heart_that_does_not_beat_is_told(lab: Lab) -> None:
     bench(lab, ONE)
     delegate(lab)
     with lab.entered():
-        run = store.listing(lab.repo)[0]
-        place = store.folder(lab.repo, run.run) / "heartbeat.json"
+        run = store.list_runs(lab.repo)[0]
+        place = store.run_folder(lab.repo, run.run) / "heartbeat.json"
         beat = json.loads(place.read_text())
         place.write_text(json.dumps({**beat, "at": "2020-01-01T00:00:00Z"}))
         me = identity(os.getpid())
-        store.save(lab.repo, replace(run, ended_at=None, process=me))
+        store.save_run(lab.repo, replace(run, ended_at=None, process=me))
     status, found = doctor(lab)
     assert (status, found["runs"][0]["verdict"]) == (1, "stalled")
     (place.parent / "meta.json").write_text("[]")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.publish import publish
+from git_planner.flows.iterations.publish import publish_iteration
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
 from git_planner.flows.records.import_log import import_log
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from tests.agents.cases import DIRECTIVE
 from tests.foundation.fake_keys import keys, private_key
 from tests.support.benchmark_project import BENCH, POLICY, iteration, project
@@ -119,7 +119,7 @@ def test_a_measured_program_that_prints_keys(lab: Lab) -> None:
     project(lab, POLICY + "environment: [API]\n", **{"tests/bench.py": bench})
     lab.env["API"] = OPENAI
     with lab.entered():
-        done = record(lab.repo, "main", tell=hush)
+        done = record_commit(lab.repo, "main", tell=hush)
     assert done.record.summary == (
         "the benchmark crashed: 'cycles' ended with status 1; it said: [redacted:openai] [redacted:aws]"
     )
@@ -131,8 +131,8 @@ def test_the_text_of_a_pull_request(lab: Lab) -> None:
     campaign(lab)
     state = iteration(lab, 1, "main", directive=replace(SAMPLE, objective=f"use {OPENAI}"))
     lab.commit("lower", {"value": "90\n"})
-    record(lab.repo, "HEAD", tell=hush)
-    published = publish(lab.repo, "1", hush, plan=None, branch=None, push=False)
+    record_commit(lab.repo, "HEAD", tell=hush)
+    published = publish_iteration(lab.repo, "1", hush, plan=None, branch=None, push=False)
     assert state.directive.objective == f"use {OPENAI}"
     assert published.title == "use [redacted:openai]"
     assert "[redacted:openai]" in published.body

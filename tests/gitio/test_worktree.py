@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.iterate import Options, iterate
-from git_planner.flows.iterations.prune import prune
-from git_planner.flows.iterations.resume import resume
+from git_planner.flows.iterations.iterate import IterateOptions, iterate
+from git_planner.flows.iterations.prune import prune_worktrees
+from git_planner.flows.iterations.resume import resume_iteration
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import open_repository
 from tests.support.lab import GIT, Lab
@@ -27,7 +27,7 @@ from tests.support.small_campaign import agent, attempt, campaign, hush
 def pruned(lab: Lab) -> None:
     """An iteration, and its worktree removed."""
     attempt(lab, "echo 90 >value")
-    assert [each.why for each in prune(lab.repo, hush, dry_run=False).places] == [None]
+    assert [each.why for each in prune_worktrees(lab.repo, hush, dry_run=False).places] == [None]
 
 
 def resumed(lab: Lab) -> None:
@@ -35,10 +35,10 @@ def resumed(lab: Lab) -> None:
     policy = (lab.path / ".git-planner.yml").read_text()
     lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[no-such-program,")})
     with pytest.raises(PlannerError):
-        iterate(lab.repo, Options(slug="x"), hush)
+        iterate(lab.repo, IterateOptions(slug="x"), hush)
     (lab.root / "repo.iter" / "0001-x").rename(lab.root / "deleted")
     with pytest.raises(PlannerError) as caught:
-        resume(lab.repo, 1, Options(), hush)
+        resume_iteration(lab.repo, 1, IterateOptions(), hush)
     assert caught.value.code == "E_MISSING_TOOL", caught.value
     assert (lab.root / "repo.iter" / "0001-x").is_dir()
 

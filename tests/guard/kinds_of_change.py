@@ -98,7 +98,7 @@ def template(root: Path) -> Lab:
             _evil(lab, kind.key, start)
         lab.git("checkout", "-q", "-f", "main")
         lab.git("branch", "harmless", start)
-        install.install(lab.repo)
+        install.install_hooks(lab.repo)
         # What the shim knows after the first ordinary move.
         lab.git("branch", "-f", ITERATION, start)
     return lab

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from git_planner.flows.guard.check_range import check_range
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import BENCH, POLICY, TEST, attempt, project
@@ -16,7 +16,7 @@ STRICTER = TEST + "\n    def test_is_small(self):\n        self.assertLess(VALUE
 
 def recorded(lab: Lab, ref: str = "HEAD") -> Record:
     """The record of a commit, nothing else moved."""
-    return record(lab.repo, ref, advance=False, tell=lambda _: None).record
+    return record_commit(lab.repo, ref, advance=False, tell=lambda _: None).record
 
 
 def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:

@@ -46,7 +46,7 @@ def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
     lab.git("checkout", "-q", "main")
     lab.git("branch", "-q", "-D", ITERATION)
     iteration(lab, 1, "main")
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.git("commit", "-q", "--allow-empty", "-m", "better")
     lab.git("branch", "iter/best")
     lab.git("checkout", "-q", "main")

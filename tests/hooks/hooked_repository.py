@@ -35,7 +35,7 @@ def guarded_lab(lab: Lab, *, ordinary: bool = False, install: bool = True) -> La
     }
     lab.commit("policy", files)
     if install:
-        hooks.install(lab.repo, ordinary=ordinary)
+        hooks.install_hooks(lab.repo, ordinary=ordinary)
     lab.git("checkout", "-q", "-b", ITERATION)
     return lab
 

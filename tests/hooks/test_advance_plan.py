@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.hooks import install
-from git_planner.flows.hooks.scripts import KEPT
+from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from tests.hooks.hooked_repository import hook
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
@@ -22,7 +22,7 @@ def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
     """A workshop with a task and hooks, on main."""
     workshop(lab)
     assert lab.run("git-plan", "task", "add", "do it").status == 0
-    install.install(lab.repo, ordinary=ordinary)
+    install.install_hooks(lab.repo, ordinary=ordinary)
     return lab
 
 
@@ -58,7 +58,7 @@ def test_beside_theirs(lab: Lab, ordinary: bool, branch: str) -> None:
 
 
 def _kept(lab: Lab) -> Path:
-    return lab.path / ".git/hooks" / ("commit-msg" + KEPT)
+    return lab.path / ".git/hooks" / ("commit-msg" + BACKUP_SUFFIX)
 
 
 def test_in_a_linked_worktree(lab: Lab) -> None:

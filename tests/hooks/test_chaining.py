@@ -49,7 +49,7 @@ def test_arguments_stdin_status_and_environment_pass(lab: Lab) -> None:
     hook(folder / "pre-commit", 'echo "$0 $GIT_INDEX_FILE" >>"$LOG"')
     lab.env["LOG"] = str(lab.root / "log")
     lab.git("init", "-q", "--bare", str(lab.root / "remote"))
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     said = {}
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
@@ -113,7 +113,7 @@ def test_husky(lab: Lab) -> None:
     lab.commit("husky", scripts)
     guarded_lab(lab, install=False)
     lab.git("config", "core.hooksPath", ".husky/_")
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     assert [each.code for each in hook_status(lab.repo).findings] == ["hooks-partly"]
     place = _worktree_with_husky(lab)
     for branch, where in (("main", lab.path), (ITERATION, lab.path), ("iter/0002-b", place)):
@@ -232,6 +232,6 @@ def test_no_hook_of_theirs_starts_nothing(lab: Lab) -> None:
         *moved,
     ]
     lab.git("config", "core.hooksPath", "hooks-of-the-project")
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     # From a relative place a link cannot be made, so all are started, and find nothing.
     assert "post-checkout" in hooks_started(lab, "checkout", "-q", "--", ".")

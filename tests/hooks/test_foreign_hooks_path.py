@@ -39,12 +39,12 @@ def test_a_hooks_path_that_is_no_folder(lab: Lab, kind: str) -> None:
     assert (done.status, done.err) == (0, "")
     assert (lab.path / ".git-planner.yml").is_file()
     assert codes(lab) == [("warning", "hooks-partly")]
-    assert not install.install(lab.repo).changed
+    assert not install.install_hooks(lab.repo).changed
     (lab.path / ".git-planner.yml").unlink()
     guarded_lab(lab, install=False)
     guards(lab)
     with pytest.raises(PlannerError) as caught:
-        install.install(lab.repo, ordinary=True)
+        install.install_hooks(lab.repo, ordinary=True)
     assert (caught.value.code, "is no folder" in caught.value.message) == ("E_HOOKS", True)
     assert codes(lab) == [("warning", "hooks-partly")]
     lab.run("git-planner", "hooks", "uninstall")
@@ -76,13 +76,13 @@ def test_hooks_that_a_later_hooks_path_takes_out_of_force_are_told(lab: Lab) -> 
         ("warning", "hooks-partly"),
     ]
     assert lab.run("git-planner", "hooks", "status").status == 1
-    assert install.install(lab.repo).changed
+    assert install.install_hooks(lab.repo).changed
     assert theirs.read_bytes() == before
     assert codes(lab) == [("warning", "hooks-partly")]
     lab.git("checkout", "-q", ITERATION)
     guards(lab)
     lab.git("config", "--unset", "core.hooksPath")
-    assert install.install(lab.repo).changed
+    assert install.install_hooks(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -98,9 +98,9 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
             assert codes(each) == [("warning", "hooks-partly")]
     assert codes(lab) == [("warning", "hooks-partly")]
     with pytest.raises(PlannerError) as caught:
-        install.install(lab.repo, ordinary=True)
+        install.install_hooks(lab.repo, ordinary=True)
     assert (caught.value.code, str(shared) in caught.value.message) == ("E_HOOKS", True)
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert tree_bytes(shared) == before
     with other.entered():
         assert codes(other) == [("warning", "hooks-partly")]
@@ -109,10 +109,10 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
 
 def test_a_missing_hooks_folder_elsewhere_is_not_made(lab: Lab) -> None:
     lab.git("config", "core.hooksPath", str(lab.root / "shared"))
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     assert not (lab.root / "shared").exists()
     (lab.root / "shared").mkdir()
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert (lab.root / "shared").is_dir()
 
 

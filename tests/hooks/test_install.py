@@ -11,7 +11,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.hooks.status import hook_status
-from git_planner.flows.hooks.uninstall import Removed
+from git_planner.flows.hooks.uninstall import UninstallResult
 from tests.hooks.hooked_repository import guarded_lab, hook, refusal, tree_bytes
 from tests.support.lab import Lab
 
@@ -47,26 +47,26 @@ def codes(lab: Lab) -> list[str]:
 def test_no_trace(lab: Lab, config: str) -> None:
     (lab.path / ".git/config").write_bytes(config.encode())
     before = tree_bytes(lab.path / ".git")
-    first = install.install(lab.repo)
+    first = install.install_hooks(lab.repo)
     assert first.changed
     installed = tree_bytes(lab.path / ".git")
-    assert not install.install(lab.repo).changed
+    assert not install.install_hooks(lab.repo).changed
     assert tree_bytes(lab.path / ".git") == installed
     assert codes(lab) == []
-    assert uninstall.uninstall(lab.repo) == Removed(True, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ())
     assert tree_bytes(lab.path / ".git") == before
-    assert uninstall.uninstall(lab.repo) == Removed(False, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(False, ())
 
 
 def test_no_trace_after_use(lab: Lab) -> None:
     guarded_lab(lab, install=False)
     before = tree_bytes(lab.path / ".git")
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     (lab.path / "tests/new").write_text("")
     lab.git("add", "tests")
     assert lab.run_git("commit", "-m", "no").status == 1
     lab.git("rm", "-q", "-f", "tests/new")
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -76,7 +76,7 @@ def test_no_trace_after_use(lab: Lab) -> None:
 
 def test_the_block(lab: Lab) -> None:
     before = (lab.path / ".git/config").read_text()
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     assert (lab.path / ".git/config").read_text() == before + BLOCK
     folder = lab.path / ".git/planner/hooks"
     assert (lab.path / ".git/planner/hooks.inc").read_text() == f'[core]\n\thooksPath = "{folder}"\n'
@@ -86,10 +86,10 @@ def test_later_edits_of_the_configuration_stay(lab: Lab) -> None:
     config = lab.path / ".git/config"
     config.write_bytes(config.read_bytes().rstrip(b"\n"))
     before = config.read_text()
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.git("config", "user.name", "Somebody")
     lab.git("config", "--add", "includeIf.onbranch:iter/**.path", "mine.inc")
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     after = config.read_text()
     assert (
         after == before + '\n[includeIf "onbranch:iter/**"]\n\tpath = mine.inc\n[user]\n\tname = Somebody\n'
@@ -100,9 +100,9 @@ def test_a_section_after_the_block_stays_apart(lab: Lab) -> None:
     config = lab.path / ".git/config"
     config.write_bytes(config.read_bytes().rstrip(b"\n"))
     before = config.read_text()
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.git("config", "user.name", "Somebody")
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert config.read_text() == before + "\n[user]\n\tname = Somebody\n"
 
 
@@ -110,7 +110,7 @@ def test_a_locked_configuration(lab: Lab) -> None:
     lock = lab.path / ".git/config.lock"
     lock.write_text("")
     with pytest.raises(PlannerError) as caught:
-        install.install(lab.repo)
+        install.install_hooks(lab.repo)
     assert (caught.value.code, str(lock) in caught.value.message) == ("E_BUSY", True)
     assert lock.exists()
 
@@ -123,18 +123,18 @@ def test_a_hooks_path_of_the_repository(lab: Lab, when: str) -> None:
     hook(theirs / "pre-commit", "echo theirs >&2")
     if when == "before":
         lab.git("config", "core.hooksPath", str(theirs))
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     if when == "after":
         lab.git("config", "core.hooksPath", str(theirs))
         assert codes(lab) == ["hooks-stale", "hooks-overridden"]
-        assert install.install(lab.repo).changed
+        assert install.install_hooks(lab.repo).changed
     assert codes(lab) == []
     (lab.path / "src/code.py").write_text("print(2)\n")
     assert lab.run_git("commit", "-q", "-a", "-m", "yes").err == "theirs\n"
     (lab.path / "tests/run.sh").write_text("")
     lab.git("add", "tests")
     assert lab.run_git("commit", "-q", "-m", "no").err == refusal("changed: tests/run.sh")
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert lab.run_git("commit", "-q", "-m", "yes").err == "theirs\n"
 
 
@@ -147,7 +147,7 @@ def test_a_global_hooks_path(lab: Lab) -> None:
     assert codes(lab) == ["hooks-partly"]
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "yes").err == "global\n"
     with pytest.raises(PlannerError) as caught:
-        install.install(lab.repo, ordinary=True)
+        install.install_hooks(lab.repo, ordinary=True)
     assert caught.value.code == "E_HOOKS"
     assert sorted(path.name for path in theirs.iterdir()) == ["pre-commit"]
 
@@ -169,12 +169,12 @@ def test_a_later_core_section_wins_and_is_told(lab: Lab) -> None:
     with open(lab.path / ".git/config", "a") as config:
         config.write("[core]\n\thooksPath = /elsewhere\n")
     assert codes(lab) == ["hooks-stale", *["hooks-overridden"] * 4, "hooks-partly"]
-    assert install.install(lab.repo).changed
+    assert install.install_hooks(lab.repo).changed
     assert codes(lab) == ["hooks-partly"]
 
 
 def test_changed_and_missing_hooks_are_told(lab: Lab) -> None:
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     folder = lab.path / ".git/planner/hooks"
     (folder / "pre-commit").write_text("#!/bin/sh\n")
     (folder / "pre-merge-commit").chmod(0o644)
@@ -184,7 +184,7 @@ def test_changed_and_missing_hooks_are_told(lab: Lab) -> None:
         "hooks-changed",
         "hooks were changed after they were installed: 'pre-commit', 'pre-merge-commit', 'pre-push'",
     )
-    assert install.install(lab.repo).changed
+    assert install.install_hooks(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -196,12 +196,12 @@ def test_a_hook_that_comes_later(lab: Lab) -> None:
         assert lab.run_git("checkout", "-q", "--", ".").err == "later\n"
         assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "later too\n"
         before = codes(lab)
-        assert install.install(lab.repo).chained == ("post-commit", "post-checkout")
+        assert install.install_hooks(lab.repo).chained == ("post-commit", "post-checkout")
         assert (before, codes(lab)) == (["hooks-stale"] if turn == 0 else [], [])
 
 
 def test_the_interpreter_is_gone(lab: Lab) -> None:
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     manifest = lab.path / ".git/planner/hooks.json"
     document = json.loads(manifest.read_text())
     document["python"] = "/nowhere/python"
@@ -210,12 +210,12 @@ def test_the_interpreter_is_gone(lab: Lab) -> None:
 
 
 def test_a_moved_repository(lab: Lab) -> None:
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.path.rename(lab.root / "moved")
     lab.path = lab.root / "moved"
     assert "hooks-moved" in codes(lab)
     with lab.entered():
-        assert install.install(lab.repo).changed
+        assert install.install_hooks(lab.repo).changed
     assert codes(lab) == []
 
 
@@ -239,7 +239,7 @@ def test_odd_folders(tmp_path: Path, name: str) -> None:
         place = lab.worktree("beside", "iter/0002-b")
         (place / "tests/run.sh").write_text("")
         assert lab.run_git("commit", "-a", "-m", "no", cwd=place).status == 1
-        uninstall.uninstall(lab.repo)
+        uninstall.uninstall_hooks(lab.repo)
     assert not list(tmp_path.rglob("owned"))
 
 
@@ -249,7 +249,7 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
     bare = full.clone("bare", "--bare")
     with bare.entered():
         before = tree_bytes(bare.path)
-        assert install.install(bare.repo).theirs == str(bare.path / "hooks")
+        assert install.install_hooks(bare.repo).theirs == str(bare.path / "hooks")
         assert codes(bare) == []
         bare.git("branch", "iter/0002-b", "iter/0001-next")
         place = bare.worktree("tree", "iter/0002-b")
@@ -258,7 +258,7 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
         said = refusal("changed: tests/run.sh", branch="iter/0002-b")
         assert bare.run_git("commit", "-m", "no", cwd=place).err == said
         bare.git("worktree", "remove", "--force", str(place))
-        uninstall.uninstall(bare.repo)
+        uninstall.uninstall_hooks(bare.repo)
         after = tree_bytes(bare.path)
         assert after == before
 
@@ -287,10 +287,10 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", 'echo "theirs: $#" >&2; exit 7')
     theirs.chmod(0o750)
     before = tree_bytes(lab.path / ".git")
-    done = install.install(lab.repo, ordinary=True)
+    done = install.install_hooks(lab.repo, ordinary=True)
     assert (done.place, done.folder, done.chained) == ("ordinary", lab.path / ".git/hooks", ("pre-commit",))
     installed = tree_bytes(lab.path / ".git")
-    assert not install.install(lab.repo, ordinary=True).changed
+    assert not install.install_hooks(lab.repo, ordinary=True).changed
     assert tree_bytes(lab.path / ".git") == installed
     assert codes(lab) == []
     refused = lab.run_git("commit", "--allow-empty", "-m", "no")
@@ -302,7 +302,7 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     assert lab.run_git("commit", "-m", "no").err == "theirs: 0\n"
     lab.git("checkout", "-q", "iter/0001-next")
     lab.git("restore", "--staged", "--worktree", "tests")
-    assert uninstall.uninstall(lab.repo) == Removed(True, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ())
     after = tree_bytes(lab.path / ".git")
     assert {**after, "index": b""} == {**before, "index": b""}
 
@@ -312,7 +312,7 @@ def test_ordinary_without_a_hooks_folder(lab: Lab) -> None:
         sample.unlink()
     (lab.path / ".git/hooks").rmdir()
     guarded_lab(lab, ordinary=True)
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert not (lab.path / ".git/hooks").exists()
 
 
@@ -320,13 +320,13 @@ def test_from_one_place_to_the_other(lab: Lab) -> None:
     hook(lab.path / ".git/hooks/pre-commit", "echo theirs >&2")
     guarded_lab(lab, install=False)
     before = tree_bytes(lab.path / ".git")
-    install.install(lab.repo, ordinary=True)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo)
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "theirs\n"
-    install.install(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo, ordinary=True)
     assert lab.run_git("commit", "-q", "--allow-empty", "-m", "x").err == "theirs\n"
     assert codes(lab) == []
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     after = tree_bytes(lab.path / ".git")
     for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
         before.pop(each, None)
@@ -339,19 +339,19 @@ def test_ordinary_refuses_the_project_s_own_folder(lab: Lab) -> None:
     for value in ("githooks", str(lab.path / "githooks")):
         lab.git("config", "core.hooksPath", value)
         with lab.undisturbed(), pytest.raises(PlannerError) as caught:
-            install.install(lab.repo, ordinary=True)
+            install.install_hooks(lab.repo, ordinary=True)
         assert caught.value.code == "E_HOOKS"
         assert value in caught.value.message
-    assert install.install(lab.repo).theirs == str(lab.path / "githooks")
+    assert install.install_hooks(lab.repo).theirs == str(lab.path / "githooks")
 
 
 def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo first")
-    install.install(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo, ordinary=True)
     hook(theirs, "echo second")
     assert codes(lab) == ["hooks-changed"]
     with pytest.raises(PlannerError) as caught:
-        install.install(lab.repo, ordinary=True)
+        install.install_hooks(lab.repo, ordinary=True)
     assert caught.value.code == "E_HOOKS"
     done = lab.run("git-planner", "hooks", "uninstall")
     assert (done.out, done.err) == (
@@ -363,18 +363,18 @@ def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
 
 def test_ordinary_without_its_manifest(lab: Lab) -> None:
     before = tree_bytes(lab.path / ".git")
-    install.install(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo, ordinary=True)
     (lab.path / ".git/planner/hooks.json").unlink()
-    assert uninstall.uninstall(lab.repo) == Removed(True, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ())
     assert tree_bytes(lab.path / ".git") == before
 
 
 def test_ordinary_below_a_framework_installed_later(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo theirs")
-    install.install(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo, ordinary=True)
     lab.env["PRE_COMMIT_HOME"] = str(lab.root / "cache")
     (lab.path / ".pre-commit-config.yaml").write_text("repos: []\n")
     assert lab.run_program("pre-commit", "install").status == 0
-    assert uninstall.uninstall(lab.repo) == Removed(True, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ())
     assert (lab.path / ".git/hooks/pre-commit.legacy").read_text() == "#!/bin/sh\necho theirs\n"
     assert "File generated by pre-commit" in theirs.read_text()

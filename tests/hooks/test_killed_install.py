@@ -11,7 +11,7 @@ import pytest
 
 from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.hooks.status import hook_status
-from git_planner.flows.hooks.uninstall import Removed
+from git_planner.flows.hooks.uninstall import UninstallResult
 from tests.hooks.hooked_repository import guarded_lab, hook, tree_bytes
 from tests.support.lab import Lab
 
@@ -58,7 +58,7 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
     for steps in range(100):
         try:
             with killed_after(steps):
-                install.install(lab.repo, ordinary=ordinary)
+                install.install_hooks(lab.repo, ordinary=ordinary)
         except Killed:
             done = lab.run_git("commit", "--allow-empty", "-q", "-m", "x")
             assert (done.status, done.err) == (0, "theirs\n"), steps
@@ -66,16 +66,16 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
             assert steps > 5
             break
         if again:
-            install.install(lab.repo, ordinary=ordinary)
+            install.install_hooks(lab.repo, ordinary=ordinary)
             assert [each.code for each in hook_status(lab.repo).findings] == []
-        assert uninstall.uninstall(lab.repo) == Removed(True, ()) or steps == 0
+        assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ()) or steps == 0
         assert without_drafts(folder) == before, steps
 
 
 def test_a_hook_that_was_put_aside_and_not_replaced_comes_back(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", "echo theirs")
     before = tree_bytes(theirs.parent)
-    install.install(lab.repo, ordinary=True)
+    install.install_hooks(lab.repo, ordinary=True)
     theirs.unlink()
-    assert uninstall.uninstall(lab.repo) == Removed(True, ())
+    assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ())
     assert tree_bytes(theirs.parent) == before

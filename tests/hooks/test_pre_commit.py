@@ -248,7 +248,7 @@ def test_an_iteration_may_take_a_change_back(lab: Lab) -> None:
 
 
 def test_no_policy_at_head_means_the_default_guard(lab: Lab) -> None:
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.commit("tests", {"tests/a.py": "1\n", "a.lock": ""})
     lab.git("checkout", "-q", "-b", ITERATION)
     lab.commit("fine", {"a.lock": "1"})
@@ -278,7 +278,7 @@ def test_first_commit_of_an_orphan_branch(lab: Lab) -> None:
 def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
     lab.commit("policy", {".git-planner.yml": "guard: [\n"})
     lab.git("checkout", "-q", "-b", ITERATION)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     (lab.path / "a").write_text("")
     lab.git("add", "a")
     done = lab.run_git("commit", "-m", "no")

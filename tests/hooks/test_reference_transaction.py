@@ -122,7 +122,7 @@ def test_a_hook_that_was_there_goes_on(lab: Lab, ordinary: bool) -> None:
             moved = f"{old} {new} HEAD\n{old} {new} refs/heads/{branch}\n"
             said[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
         assert said == {"main": True, ITERATION: True}
-        uninstall.uninstall(lab.repo)
+        uninstall.uninstall_hooks(lab.repo)
         assert theirs.read_text() == text
 
 

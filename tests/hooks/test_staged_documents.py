@@ -121,7 +121,7 @@ def test_what_our_store_writes_passes(plan: Lab) -> None:
 
 
 def test_on_the_base_branch_by_command(lab: Lab) -> None:
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     stage(lab, ".git-planner.yml", "schema: git-planner/policy@1\nsurplus: 1\n")
     done = lab.run("git-planner", "gate", "documents")
     assert (done.status, done.out) == (2, "")

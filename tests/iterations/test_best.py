@@ -8,8 +8,8 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import best
-from git_planner.flows.iterations.iterate import Options, iterate
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.iterations.iterate import IterateOptions, iterate
+from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush
 
@@ -47,11 +47,11 @@ def there(bare: Path, lab: Lab) -> dict[str, str]:
 
 def test_ensure_makes_the_best_at_its_base(lab: Lab) -> None:
     campaign(lab)
-    made = best.ensure(lab.repo, None, hush)
+    made = best.ensure_best(lab.repo, None, hush)
     assert (made.branch, made.commit, made.did) == ("iter/best", lab.git("rev-parse", "main"), "created")
-    assert best.ensure(lab.repo, None, hush).did == "unchanged"
+    assert best.ensure_best(lab.repo, None, hush).did == "unchanged"
     tip = lab.commit("more", {"notes/a": "x\n"})
-    forwarded = best.ensure(lab.repo, None, hush)
+    forwarded = best.ensure_best(lab.repo, None, hush)
     assert (forwarded.commit, forwarded.did) == (tip, "forwarded")
 
 
@@ -59,31 +59,31 @@ def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
     done = attempt(lab, "echo 90 >value")
-    assert best.ensure(lab.repo, None, hush).did == "unchanged"
-    best.push(lab.repo, None, hush)
+    assert best.ensure_best(lab.repo, None, hush).did == "unchanged"
+    best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     with other.entered():
-        taken = best.ensure(other.repo, None, hush)
+        taken = best.ensure_best(other.repo, None, hush)
     assert (taken.commit, taken.did) == (done.record.commit, "fetched")
     second = attempt(lab, "echo 80 >value")
-    assert best.ensure(lab.repo, None, hush).did == "ahead"
-    best.push(lab.repo, None, hush)
+    assert best.ensure_best(lab.repo, None, hush).did == "ahead"
+    best.push_best(lab.repo, None, hush)
     with other.entered():
-        assert best.ensure(other.repo, None, hush).commit == second.record.commit
+        assert best.ensure_best(other.repo, None, hush).commit == second.record.commit
 
 
 def test_a_fresh_clone_goes_on_from_the_shared_best(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
     done = attempt(lab, "echo 90 >value", slug="x")
-    best.push(lab.repo, None, hush)
+    best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     agent(lab, "echo $(($(cat value) - 1)) >value")
     with other.entered():
-        second = iterate(other.repo, Options(slug="y"), hush)
+        second = iterate(other.repo, IterateOptions(slug="y"), hush)
         assert (second.state.base, second.state.base_ref) == (done.record.commit, "iter/best")
         assert other.git("rev-parse", "iter/best") == second.record.commit
-        best.push(other.repo, None, hush)
+        best.push_best(other.repo, None, hush)
     assert there(bare, lab)[BEST] == second.record.commit
 
 
@@ -95,23 +95,23 @@ def test_a_shared_best_that_the_base_does_not_vouch_for_is_no_start(lab: Lab) ->
     lab.git("push", "-q", "origin", "iter/best")
     other = rival(lab, bare)
     with other.entered(), pytest.raises(PlannerError) as caught:
-        iterate(other.repo, Options(), hush)
+        iterate(other.repo, IterateOptions(), hush)
     assert (caught.value.code, "origin/iter/best" in caught.value.message) == ("E_GUARD", True)
 
 
 def test_a_lost_tag_is_made_again_from_the_record_alone(lab: Lab) -> None:
     campaign(lab)
     with pytest.raises(PlannerError) as caught:
-        best.tag(lab.repo, None)
+        best.tag_best(lab.repo, None)
     assert caught.value.code == "E_NO_RECORD"
     done = attempt(lab, "echo 90 >value", slug="x")
-    assert not best.tag(lab.repo, None).made
+    assert not best.tag_best(lab.repo, None).made
     lab.git("tag", "-d", "best/90-x-i1")
-    again = best.tag(lab.repo, None)
+    again = best.tag_best(lab.repo, None)
     assert (again.tag, again.commit, again.made) == ("best/90-x-i1", done.record.commit, True)
     lab.git("tag", "-f", "best/90-x-i1", "main")
     with pytest.raises(PlannerError) as caught:
-        best.tag(lab.repo, None)
+        best.tag_best(lab.repo, None)
     assert caught.value.code == "E_TAG"
 
 
@@ -119,16 +119,16 @@ def test_push_publishes_best_tags_and_ledger_together(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
     attempt(lab, "echo 90 >value", slug="x")
-    dry = best.push(lab.repo, None, hush, dry_run=True)
+    dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert sorted(dry.moved) == [BEST, PLAN, "refs/tags/best/90-x-i1"]
     assert list(there(bare, lab)) == ["refs/heads/main"]
-    tags = best.push(lab.repo, None, hush, tags_only=True)
+    tags = best.push_best(lab.repo, None, hush, tags_only=True)
     assert list(tags.moved) == ["refs/tags/best/90-x-i1"]
-    done = best.push(lab.repo, None, hush, branches=True)
+    done = best.push_best(lab.repo, None, hush, branches=True)
     assert sorted(done.moved) == ["refs/heads/iter/0001-x", BEST, PLAN]
     here = lab.refs()
     assert {ref: here[ref] for ref in there(bare, lab)} == there(bare, lab)
-    assert best.push(lab.repo, None, hush).moved == {}
+    assert best.push_best(lab.repo, None, hush).moved == {}
 
 
 @pytest.mark.parametrize(("ours", "theirs", "winner"), [(80, 90, "ours"), (90, 80, "theirs")])
@@ -138,13 +138,13 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     other = rival(lab, bare)
     with other.entered():
         agent(lab, f"echo {theirs} >value")
-        lost = iterate(other.repo, Options(slug="theirs"), hush)
-        best.push(other.repo, None, hush)
+        lost = iterate(other.repo, IterateOptions(slug="theirs"), hush)
+        best.push_best(other.repo, None, hush)
     mine = attempt(lab, f"echo {ours} >value", slug="ours")
     before = lab.refs()
-    dry = best.push(lab.repo, None, hush, dry_run=True)
+    dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert lab.refs() == before
-    done = best.push(lab.repo, None, hush)
+    done = best.push_best(lab.repo, None, hush)
     assert (dry.moved.keys(), dry.notes) == (done.moved.keys(), done.notes)
     assert dry.moved.get(BEST) == done.moved.get(BEST)
     assert "the ledgers of 'plan/default' are united" in done.notes
@@ -152,13 +152,13 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
     assert tags <= there(bare, lab).keys()
-    ids = sorted([*(each.id for each in ledger(lab.repo, "default"))])
+    ids = sorted([*(each.id for each in read_ledger(lab.repo, "default"))])
     assert len(ids) == 4
     assert there(bare, lab)[PLAN] == lab.refs()[PLAN]
     assert len(lab.git("rev-list", "--parents", "-1", "plan/default").split()) == 3
     with other.entered():
-        best.push(other.repo, None, hush)
-        assert sorted(each.id for each in ledger(other.repo, "default")) == ids
+        best.push_best(other.repo, None, hush)
+        assert sorted(each.id for each in read_ledger(other.repo, "default")) == ids
         assert other.git("rev-parse", "iter/best") == top.record.commit
     lab.fsck()
 
@@ -169,7 +169,7 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
     other = rival(lab, bare)
     with other.entered():
         agent(lab, "echo 95 >value")
-        iterate(other.repo, Options(slug="theirs"), hush)
+        iterate(other.repo, IterateOptions(slug="theirs"), hush)
     attempt(lab, "echo 90 >value", slug="ours")
     # Between our question and our push, the rival's push goes through.
     hook = lab.path / ".git" / "hooks" / "pre-push"
@@ -181,11 +181,11 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
     )
     hook.chmod(0o755)
     told: list[str] = []
-    done = best.push(lab.repo, None, told.append)
+    done = best.push_best(lab.repo, None, told.append)
     assert "somebody was faster on 'origin' (attempt 1 of 5)" in told
     assert "our 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
     assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
-    assert len(ledger(lab.repo, "default")) == 4
+    assert len(read_ledger(lab.repo, "default")) == 4
 
 
 def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
@@ -193,7 +193,7 @@ def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
     bare = with_origin(lab)
     attempt(lab, "echo 90 >value", slug="x")
     attempt(lab, "echo 80 >value", slug="y")
-    best.push(lab.repo, None, hush, branches=True)
+    best.push_best(lab.repo, None, hush, branches=True)
     other = rival(lab, bare)
     other.git("checkout", "-q", "iter/0001-x")
     theirs = other.commit("a colleague's", {"notes/a": "x\n"})
@@ -201,7 +201,7 @@ def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
     lab.git("push", "-q", "origin", "+main:iter/0002-y")
     note = "'iter/0001-x' has commits on 'origin' that ours has not, and stays so there"
     for dry_run in (True, False):
-        done = best.push(lab.repo, None, hush, branches=True, dry_run=dry_run)
+        done = best.push_best(lab.repo, None, hush, branches=True, dry_run=dry_run)
         assert list(done.moved) == ["refs/heads/iter/0002-y"]
         assert done.notes == (note,)
     assert there(bare, lab)["refs/heads/iter/0001-x"] == theirs
@@ -212,17 +212,17 @@ def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
     attempt(lab, "echo 90 >value", slug="x")
-    best.push(lab.repo, None, hush)
+    best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     with other.entered():
         agent(lab, "echo 80 >value")
-        best.ensure(other.repo, None, hush)
-        iterate(other.repo, Options(slug="y"), hush)
-        best.push(other.repo, None, hush)
+        best.ensure_best(other.repo, None, hush)
+        iterate(other.repo, IterateOptions(slug="y"), hush)
+        best.push_best(other.repo, None, hush)
     before = lab.refs()
-    dry = best.push(lab.repo, None, hush, dry_run=True)
+    dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert (dry.moved, lab.refs()) == ({}, before)
-    done = best.push(lab.repo, None, hush)
+    done = best.push_best(lab.repo, None, hush)
     assert (done.moved, done.notes) == (dry.moved, dry.notes)
     assert "'iter/best' follows 'origin'" in done.notes
 
@@ -240,7 +240,7 @@ def test_a_rival_that_is_always_faster_ends_in_a_conflict(lab: Lab) -> None:
     )
     hook.chmod(0o755)
     with pytest.raises(PlannerError) as caught:
-        best.push(lab.repo, None, hush)
+        best.push_best(lab.repo, None, hush)
     assert (caught.value.code, caught.value.exit) == ("E_CONFLICT", 5)
     assert BEST not in there(bare, lab)
 
@@ -253,7 +253,7 @@ def test_no_record_no_verdict(lab: Lab) -> None:
     other.git("push", "-q", "origin", "HEAD:iter/best")
     attempt(lab, "echo 90 >value")
     with pytest.raises(PlannerError) as caught:
-        best.push(lab.repo, None, hush)
+        best.push_best(lab.repo, None, hush)
     assert caught.value.code == "E_CONFLICT"
     assert PLAN not in there(bare, lab)
 
@@ -261,5 +261,5 @@ def test_no_record_no_verdict(lab: Lab) -> None:
 def test_push_without_a_remote_says_so(lab: Lab) -> None:
     campaign(lab)
     with pytest.raises(PlannerError) as caught:
-        best.push(lab.repo, None, hush)
+        best.push_best(lab.repo, None, hush)
     assert (caught.value.code, caught.value.exit) == ("E_REMOTE", 4)

@@ -9,9 +9,9 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import iterate as flow
-from git_planner.flows.iterations.iterate import LoopOptions, Options, iterate
-from git_planner.flows.iterations.list_iterations import survey
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, iterate
+from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
 
@@ -36,7 +36,7 @@ def test_an_improvement_becomes_the_best(lab: Lab) -> None:
         "notes/a",
         "value",
     ]
-    assert [each.kind for each in ledger(lab.repo, "default")] == ["baseline", "attempt"]
+    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline", "attempt"]
     assert done.record.agents == {
         "planner": {"name": "offline", "model": "offline"},
         "implementer": {"name": "command", "model": None},
@@ -110,7 +110,7 @@ def test_an_attempt_that_came_to_nothing_is_recorded(lab: Lab, script: str, reas
     assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
     if "echo 1" in script:
         assert lab.show("refs/planner/refused/0001:value") == "1\n"
-    assert [each.phase for each in survey(lab.repo)] == ["recorded"]
+    assert [each.phase for each in list_iterations(lab.repo)] == ["recorded"]
     sound(lab)
 
 
@@ -184,9 +184,9 @@ def test_an_error_that_would_come_again_is_told_and_can_be_resumed(lab: Lab) -> 
     policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[no-such-program,")
     lab.commit("another agent", {".git-planner.yml": policy})
     with pytest.raises(PlannerError) as caught:
-        iterate(lab.repo, Options(), hush)
+        iterate(lab.repo, IterateOptions(), hush)
     assert caught.value.code == "E_MISSING_TOOL"
-    assert [(each.number, each.phase) for each in survey(lab.repo)] == [(1, "planned")]
+    assert [(each.number, each.phase) for each in list_iterations(lab.repo)] == [(1, "planned")]
 
 
 def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) -> None:
@@ -197,7 +197,7 @@ def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) ->
         f'n=$(cat "{counter}" 2>/dev/null || echo 0); n=$((n+1)); echo $n >"{counter}"\n'
         "case $n in 1) echo 90 >value;; 2) echo 1 >tests/test_it;; 3) exit 1;; *) echo 8$n >value;; esac",
     )
-    done = flow.loop(lab.repo, LoopOptions(Options(), count=5), hush)
+    done = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), hush)
     assert [(each.record.verdict, each.record.value) for each in done.attempts] == [
         ("improved", 90.0),
         ("invalid", None),
@@ -228,14 +228,14 @@ def test_loops_end_for_every_reason(
 ) -> None:
     campaign(lab)
     agent(lab, script)
-    done = flow.loop(lab.repo, LoopOptions(Options(), **options), hush)  # type: ignore[arg-type]
+    done = flow.loop(lab.repo, LoopOptions(IterateOptions(), **options), hush)  # type: ignore[arg-type]
     assert (len(done.attempts), done.stopped.startswith(stopped)) == (attempts, True), done.stopped
 
 
 def test_a_loop_ends_at_its_threshold(lab: Lab) -> None:
     campaign(lab)
     agent(lab, "echo $(($(cat value) - 5)) >value")
-    done = flow.loop(lab.repo, LoopOptions(Options(goal="threshold", threshold=91)), hush)
+    done = flow.loop(lab.repo, LoopOptions(IterateOptions(goal="threshold", threshold=91)), hush)
     assert (done.stopped, done.best_after, len(done.attempts)) == ("the threshold is met", 90.0, 2)
 
 
@@ -289,7 +289,7 @@ def test_a_dirty_tree_does_not_matter_unless_in_place(lab: Lab, tmp_path: Path) 
     with pytest.raises(PlannerError) as caught:
         attempt(lab, "echo 80 >value", in_place=True)
     assert (caught.value.code, caught.value.details) == ("E_DIRTY", ("value", "new"))
-    assert len(survey(lab.repo)) == 1
+    assert len(list_iterations(lab.repo)) == 1
 
 
 def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
@@ -301,5 +301,5 @@ def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
         other.git("branch", name, f"origin/{name}")
     other.rival("refs/heads/iter/0007-broken", ".advisor/state.json", "{}")
     with other.entered():
-        found = [(each.number, each.phase, each.start) for each in survey(other.repo)]
+        found = [(each.number, each.phase, each.start) for each in list_iterations(other.repo)]
     assert found == [(1, "recorded", None)]

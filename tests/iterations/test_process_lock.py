@@ -24,7 +24,7 @@ WORKERS = 6
 
 def dead(lab: Lab, number: int) -> Path:
     """Leave an iteration to a process that is no more."""
-    place = process_lock.folder(lab.repo, number) / process_lock.OWNER
+    place = process_lock.log_folder(lab.repo, number) / process_lock.OWNER
     place.parent.mkdir(parents=True)
     place.write_bytes(
         canonical_json.dumps(Identity(2**22 + 1, 1.0, process_identity.boot(), "gone").document())
@@ -45,7 +45,7 @@ def work(start: float) -> None:
     for number in ROUNDS:
         inside = Path(f"inside-{number}")
         time.sleep(max(0.0, start + number * 0.05 - time.time()))
-        with suppress(PlannerError), process_lock.held(repo, number):
+        with suppress(PlannerError), process_lock.lock_iteration(repo, number):
             try:
                 os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
@@ -72,7 +72,7 @@ def test_one_at_a_time_takes_a_dead_owner_s_place(lab: Lab) -> None:
 
 
 def test_only_one_s_own_note_is_taken_away(lab: Lab) -> None:
-    note = process_lock.folder(lab.repo, 7) / process_lock.OWNER
-    with process_lock.held(lab.repo, 7):
+    note = process_lock.log_folder(lab.repo, 7) / process_lock.OWNER
+    with process_lock.lock_iteration(lab.repo, 7):
         note.write_bytes(b"another's")
     assert note.read_bytes() == b"another's"

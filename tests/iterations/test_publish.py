@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.iterate import Options
-from git_planner.flows.iterations.provenance import show, why
-from git_planner.flows.iterations.prune import prune
-from git_planner.flows.iterations.publish import publish
-from git_planner.flows.iterations.resume import resume
+from git_planner.flows.iterations.iterate import IterateOptions
+from git_planner.flows.iterations.provenance import find_provenance, show_iteration
+from git_planner.flows.iterations.prune import prune_worktrees
+from git_planner.flows.iterations.publish import publish_iteration
+from git_planner.flows.iterations.resume import resume_iteration
 from git_planner.rules.records.record import Record
 from tests.iterations.test_best import rival, there, with_origin
 from tests.support.lab import Lab
@@ -23,7 +23,7 @@ from tests.support.small_campaign import agent, attempt, campaign, hush
 def published(lab: Lab, which: str = "best", **more: object) -> str:
     """Publish and return the branch's tip."""
     settings = {"plan": None, "branch": None, "push": False, **more}
-    return publish(lab.repo, which, hush, **settings).commit  # type: ignore[arg-type]
+    return publish_iteration(lab.repo, which, hush, **settings).commit  # type: ignore[arg-type]
 
 
 def test_a_clean_branch_holds_the_code_only(lab: Lab) -> None:
@@ -51,7 +51,7 @@ def test_the_text_tells_what_a_reviewer_asks(lab: Lab) -> None:
     campaign(lab)
     attempt(lab, "echo 1 >tests/test_it", slug="bad")
     done = attempt(lab, "echo 80 >value", slug="good")
-    text = publish(lab.repo, "2", hush, plan=None, branch="mine", push=False).body
+    text = publish_iteration(lab.repo, "2", hush, plan=None, branch="mine", push=False).body
     for line in (
         "| cost (lower is better) | 100 points | 80 points | -20 (-20.0%) |",
         f"- Instrument: `{done.record.instrument}`",
@@ -161,15 +161,15 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
         "a path": ("value", "patch"),
     }
     for what, (name, how) in found.items():
-        answer = why(lab.repo, name)
+        answer = find_provenance(lab.repo, name)
         assert answer.iteration is not None, what
         assert (answer.iteration.number, answer.how) == (1, how), what
         assert isinstance(answer.record, Record), what
         assert answer.record.id == done.record.id
-    assert why(lab.repo, "main~2").iteration is None
+    assert find_provenance(lab.repo, "main~2").iteration is None
     for name in ("no-such-thing", "", "../value"):
         with pytest.raises(PlannerError) as caught:
-            why(lab.repo, name)
+            find_provenance(lab.repo, name)
         assert caught.value.code == "E_UNKNOWN_REF"
 
 
@@ -188,7 +188,7 @@ def test_why_finds_what_several_iterations_made_together(lab: Lab) -> None:
     attempt(lab, "mkdir notes; echo 1 >notes/a; echo 80 >value", slug="y")
     tip = published(lab)
     lab.commit("main moves on", {"README.md": "again\n"})
-    answer = why(lab.repo, squash_merge(lab, tip))
+    answer = find_provenance(lab.repo, squash_merge(lab, tip))
     assert answer.iteration is not None
     assert (answer.iteration.number, answer.how) == (2, "range")
 
@@ -196,7 +196,7 @@ def test_why_finds_what_several_iterations_made_together(lab: Lab) -> None:
 def test_show_lists_what_was_kept(lab: Lab) -> None:
     campaign(lab)
     attempt(lab, "echo said; echo 80 >value", slug="x")
-    shown = show(lab.repo, 1)
+    shown = show_iteration(lab.repo, 1)
     assert shown.iteration.phase == "recorded"
     assert (Path(shown.folder) / "implement" / "stdout").read_text() == "said\n"
     assert {"implement/command.json", "implement/prompt.md", "implement/stdout"} <= {*shown.files}
@@ -216,7 +216,7 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
     other = lab.worktree("elsewhere", "plan/default")
     foreign = lab.root / "repo.iter" / "folder"
     foreign.mkdir()
-    why_kept = {each.path.name: each.why for each in prune(lab.repo, hush, dry_run=True).places}
+    why_kept = {each.path.name: each.why for each in prune_worktrees(lab.repo, hush, dry_run=True).places}
     assert why_kept == {
         "0001-a": None,
         "0002-b": None,
@@ -224,16 +224,16 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
         "0004-d": "the iteration is not finished (planned)",
     }
     assert places["a"].is_dir()
-    done = prune(lab.repo, hush, dry_run=False)
+    done = prune_worktrees(lab.repo, hush, dry_run=False)
     assert done.freed > 0
     assert [place.is_dir() for place in places.values()] == [False, False, True]
     assert other.is_dir()
     assert foreign.is_dir()
     assert (lab.root / "repo.iter" / "0004-d").is_dir()
     subprocess.run(["rm", "-r", str(places["c"])], check=True)
-    assert [each.path.name for each in prune(lab.repo, hush, dry_run=False).places if each.why is None] == [
-        "0003-c"
-    ]
+    assert [
+        each.path.name for each in prune_worktrees(lab.repo, hush, dry_run=False).places if each.why is None
+    ] == ["0003-c"]
     agent(lab, "echo 70 >value")
     with pytest.raises(PlannerError):
-        resume(lab.repo, 4, Options(), hush)
+        resume_iteration(lab.repo, 4, IterateOptions(), hush)

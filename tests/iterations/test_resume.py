@@ -15,10 +15,10 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.iterate import Options, iterate
-from git_planner.flows.iterations.list_iterations import survey
-from git_planner.flows.iterations.resume import resume
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.iterations.iterate import IterateOptions, iterate
+from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.iterations.resume import resume_iteration
+from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
 
@@ -81,13 +81,13 @@ def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path) -> None:
 
 
 def _goes_on(lab: Lab, call: int) -> None:
-    open_ones = [each for each in survey(lab.repo) if each.phase not in ("reserved", "recorded")]
-    done = resume(lab.repo, None, Options(), hush)
+    open_ones = [each for each in list_iterations(lab.repo) if each.phase not in ("reserved", "recorded")]
+    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert bool(open_ones) == (done.number != 0), call
-    assert [each for each in survey(lab.repo) if each.phase not in ("reserved", "recorded")] == []
-    after = iterate(lab.repo, Options(), hush)
+    assert [each for each in list_iterations(lab.repo) if each.phase not in ("reserved", "recorded")] == []
+    after = iterate(lab.repo, IterateOptions(), hush)
     assert after.record.verdict == "improved", (call, after.record)
-    values = [each.value for each in ledger(lab.repo, "default") if each.kind == "attempt"]
+    values = [each.value for each in read_ledger(lab.repo, "default") if each.kind == "attempt"]
     assert values == [90.0, 80.0][: len(values)], call
     assert lab.show("iter/best:value") == f"{values[-1]:.0f}\n"
     sound(lab)
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int
     sleeper = int(pid.read_text())
     assert not runs(sleeper)
     agent(lab, "echo 90 >value")
-    done = resume(lab.repo, None, Options(), hush)
+    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert done.record is not None
     assert (done.record.verdict, done.record.value) == ("improved", 90.0)
     assert "resumed after an interruption" in done.record.notes
@@ -127,7 +127,7 @@ def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
     assert runs(orphan)
     agent(lab, "echo 90 >value")
     told: list[str] = []
-    done = resume(lab.repo, 1, Options(), told.append)
+    done = resume_iteration(lab.repo, 1, IterateOptions(), told.append)
     assert done.record is not None
     assert done.record.value == 90.0
     assert any(f"{orphan}" in line for line in told)
@@ -142,12 +142,12 @@ def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
     try:
         wait_for(started)
         with pytest.raises(PlannerError) as caught:
-            resume(lab.repo, 1, Options(), hush)
+            resume_iteration(lab.repo, 1, IterateOptions(), hush)
         assert (caught.value.code, caught.value.message) == (
             "E_BUSY",
             f"process {process.pid} works on iteration 1",
         )
-        assert resume(lab.repo, None, Options(), hush).number == 0
+        assert resume_iteration(lab.repo, None, IterateOptions(), hush).number == 0
     finally:
         os.kill(process.pid, signal.SIGINT)
         process.communicate(timeout=20)
@@ -155,13 +155,16 @@ def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
 
 def test_nothing_to_resume_says_so(lab: Lab) -> None:
     campaign(lab)
-    assert resume(lab.repo, None, Options(), hush).did == "there is no unfinished iteration"
+    assert resume_iteration(lab.repo, None, IterateOptions(), hush).did == "there is no unfinished iteration"
     attempt(lab, "echo 90 >value")
-    assert resume(lab.repo, 1, Options(), hush).did == "it is done: cost 90 points (-10 against 100)"
+    assert (
+        resume_iteration(lab.repo, 1, IterateOptions(), hush).did
+        == "it is done: cost 90 points (-10 against 100)"
+    )
     lab.store.reserve("refs/planner/numbers/iter/")
-    assert resume(lab.repo, 2, Options(), hush).found == "reserved"
+    assert resume_iteration(lab.repo, 2, IterateOptions(), hush).found == "reserved"
     with pytest.raises(PlannerError) as caught:
-        resume(lab.repo, 9, Options(), hush)
+        resume_iteration(lab.repo, 9, IterateOptions(), hush)
     assert caught.value.code == "E_UNKNOWN_REF"
 
 
@@ -208,7 +211,7 @@ def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
         assert process.returncode == 130
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     agent(lab, "echo 90 >value")
-    done = resume(lab.repo, None, Options(), hush)
+    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert done.record is not None
     assert done.record.value == 90.0
 
@@ -218,23 +221,23 @@ def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> N
     policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[no-such-program,")
     lab.commit("a broken agent", {".git-planner.yml": policy})
     with pytest.raises(PlannerError):
-        iterate(lab.repo, Options(slug="x"), hush)
+        iterate(lab.repo, IterateOptions(slug="x"), hush)
     lab.git("worktree", "remove", "--force", str(lab.root / "repo.iter" / "0001-x"))
     lab.worktree("mine", "iter/0001-x")
     (lab.root / "mine" / "value").write_text("8\n")
     with pytest.raises(PlannerError) as caught:
-        resume(lab.repo, 1, Options(), hush)
+        resume_iteration(lab.repo, 1, IterateOptions(), hush)
     assert caught.value.code == "E_CHECKED_OUT"
     assert (lab.root / "mine" / "value").read_text() == "8\n"
 
 
 def test_only_one_process_has_an_iteration(lab: Lab) -> None:
-    with process_lock.held(lab.repo, 7):
-        assert process_lock.busy(lab.repo, 7) == os.getpid()
-        with pytest.raises(PlannerError) as caught, process_lock.held(lab.repo, 7):
+    with process_lock.lock_iteration(lab.repo, 7):
+        assert process_lock.lock_holder(lab.repo, 7) == os.getpid()
+        with pytest.raises(PlannerError) as caught, process_lock.lock_iteration(lab.repo, 7):
             pass
         assert caught.value.code == "E_BUSY"
-    assert process_lock.busy(lab.repo, 7) is None
+    assert process_lock.lock_holder(lab.repo, 7) is None
 
 
 def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
@@ -246,7 +249,7 @@ def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=20)
     agent(lab, "echo 90 >value")
-    done = resume(lab.repo, None, Options(), hush)
+    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert done.record is not None
     assert (done.record.verdict, done.record.value) == ("improved", 90.0)
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"

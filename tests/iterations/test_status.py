@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.status import show, status
+from git_planner.flows.iterations.status import look_up_iteration, plan_status
 from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.flows.planning.manual import pack
-from git_planner.flows.plans.list_plans import Listed, listing
+from git_planner.flows.plans.list_plans import PlanSummary, list_plans
 from git_planner.flows.setup.validate_document import judge_document, load
 from git_planner.gitio import git
 from git_planner.rules.documents import canonical_json
@@ -28,7 +28,7 @@ def hush(_: str) -> None:
 
 
 def test_a_plan_that_does_not_exist_yet(lab: Lab) -> None:
-    found = status(workshop(lab).repo, None)
+    found = plan_status(workshop(lab).repo, None)
     assert (found.plan, found.current, found.record, found.best, found.open) == (
         "default",
         None,
@@ -41,7 +41,7 @@ def test_a_plan_that_does_not_exist_yet(lab: Lab) -> None:
 def test_the_current_iteration_is_the_checked_out_one_or_the_newest(lab: Lab) -> None:
     workshop(lab)
     first, second = (make_iteration(lab.repo, PlanOptions(slug="next"), hush) for _ in range(2))
-    found = status(lab.repo, None)
+    found = plan_status(lab.repo, None)
     assert found.current is not None
     assert found.current.branch == second.state.branch
     assert [(each.branch, each.phase) for each in found.open] == [
@@ -49,7 +49,7 @@ def test_the_current_iteration_is_the_checked_out_one_or_the_newest(lab: Lab) ->
         ("iter/0002-next", "planned"),
     ]
     lab.git("checkout", "-q", first.state.branch)
-    found = status(lab.repo, None)
+    found = plan_status(lab.repo, None)
     assert found.current is not None
     assert found.current.branch == first.state.branch
 
@@ -66,7 +66,7 @@ def test_best_plateau_and_blocked_family(lab: Lab) -> None:
     )
     make_planning_plan(lab.repo, PlanOptions(), hush)
     pack(lab.repo, PlanOptions(slug="hand"), hush)
-    found = status(lab.repo, None)
+    found = plan_status(lab.repo, None)
     assert found.best is not None
     assert (found.best.value, found.plateau) == (90.0, 1)
     assert found.rule is not None
@@ -88,10 +88,10 @@ def test_a_list_of_plans(lab: Lab) -> None:
     lab.git("update-ref", "refs/heads/iter/best", base)
     lab.git("tag", "-a", "-m", "best", "best/90.5-x-i1", base)
     early, late = (int(lab.git("log", "-1", "--format=%ct", f"plan/{name}")) for name in ("fast", "default"))
-    assert listing(lab.repo) == (
+    assert list_plans(lab.repo) == (
         [
-            Listed("default", GOAL, {}, 3, 90.5, "best/90.5-x-i1", late),
-            Listed("fast", "be fast", {"todo": 3}, 0, None, None, early),
+            PlanSummary("default", GOAL, {}, 3, 90.5, "best/90.5-x-i1", late),
+            PlanSummary("fast", "be fast", {"todo": 3}, 0, None, None, early),
         ],
         ["plan/0002-hand"],
     )
@@ -104,7 +104,7 @@ def test_a_list_takes_three_calls_of_git_however_many_plans(lab: Lab) -> None:
     for number in range(3):
         make_iteration(repo, PlanOptions(plan=f"p{number}"), hush)
         before = git.spawned
-        assert len(listing(repo)[0]) == number + 1
+        assert len(list_plans(repo)[0]) == number + 1
         counts.append(git.spawned - before)
     assert counts == [3, 3, 3]
 
@@ -113,7 +113,7 @@ def test_a_list_survives_what_somebody_wrote_there(lab: Lab) -> None:
     workshop(lab)
     lab.rival("refs/heads/plan/odd", ".plans/odd/plan.json", "not json")
     lab.rival("refs/heads/plan/list", ".plans/list/plan.json", "[1]")
-    assert [(each.name, each.goal, each.tasks) for each in listing(lab.repo)[0]] == [
+    assert [(each.name, each.goal, each.tasks) for each in list_plans(lab.repo)[0]] == [
         ("list", "", {}),
         ("odd", "", {}),
     ]
@@ -123,17 +123,17 @@ def test_an_iteration_by_number_branch_or_commit(lab: Lab) -> None:
     workshop(lab)
     first, second = (make_iteration(lab.repo, PlanOptions(slug="next"), hush) for _ in range(2))
     for name in ("1", "0001", "iter/1", "iter/0001-next", "refs/heads/iter/0001-next", first.commit):
-        assert show(lab.repo, name).state == first.state
-    assert show(lab.repo, None).state == second.state
+        assert look_up_iteration(lab.repo, name).state == first.state
+    assert look_up_iteration(lab.repo, None).state == second.state
     for name in ("3", "main", "nowhere"):
         with pytest.raises(PlannerError) as caught:
-            show(lab.repo, name)
+            look_up_iteration(lab.repo, name)
         assert caught.value.code == "E_UNKNOWN_REF"
 
 
 def test_no_iteration_to_show(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
-        show(workshop(lab).repo, None)
+        look_up_iteration(workshop(lab).repo, None)
     assert caught.value.hint == "make one with 'git plan codex' or 'git plan offline'"
 
 

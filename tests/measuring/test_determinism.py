@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from git_planner.host import instruction_counter
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import iteration
@@ -30,7 +30,7 @@ def project(lab: Lab, more: str, bench: str) -> None:
 
 def measured(lab: Lab) -> Record:
     """Record what is checked out."""
-    return record(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
-from git_planner.flows.records.record import Recorded, record
+from git_planner.flows.records.record import record_commit
+from git_planner.flows.records.recorder import RecordResult
 from git_planner.host import jail
 from git_planner.host.jail import Jail
 from tests.support.benchmark_project import POLICY, iteration, project
@@ -31,12 +32,12 @@ HERE = jail.find("auto", os.environ["PATH"])
 needs_jail = pytest.mark.skipif(not isinstance(HERE, Jail), reason=f"the jail of this machine: {HERE.shown}")
 
 
-def measured(lab: Lab, ref: str = "HEAD") -> Recorded:
+def measured(lab: Lab, ref: str = "HEAD") -> RecordResult:
     """Record without progress."""
-    return record(lab.repo, ref, tell=lambda _: None)
+    return record_commit(lab.repo, ref, tell=lambda _: None)
 
 
-def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> Recorded:
+def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> RecordResult:
     """The record of an iteration whose 'src/value.py' is this code."""
     project(lab, policy, **files)
     iteration(lab, 1, "main")
@@ -44,12 +45,12 @@ def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> Reco
     return measured(lab)
 
 
-def judged(done: Recorded) -> tuple[str, str | None, float | None]:
+def judged(done: RecordResult) -> tuple[str, str | None, float | None]:
     """Verdict, reason and value."""
     return done.record.verdict, done.record.reason, done.record.value
 
 
-def said(done: Recorded) -> str:
+def said(done: RecordResult) -> str:
     """What the benchmark printed."""
     assert done.logs is not None
     return (done.logs / "cycles-1.stdout").read_text()

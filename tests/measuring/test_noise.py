@@ -10,7 +10,7 @@ import pytest
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring.noise import FEW_RUNS, NoiseReport, report_noise
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.rules.measuring.noise import noise_from
 from tests.measuring.test_paired_runs import POLICY, attempt, measured, project
 from tests.support.lab import Lab
@@ -55,7 +55,7 @@ def test_a_gain_below_twice_the_noise_is_refused(lab: Lab) -> None:
     with pytest.raises(PlannerError) as raised:
         measured(lab)
     assert raised.value.code == "E_MIN_GAIN"
-    assert [each.kind for each in ledger(lab.repo, "default")] == ["baseline"]
+    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline"]
 
 
 def test_a_record_finds_the_noise_out_when_it_needs_it(lab: Lab) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from git_planner.flows.measuring.paired_runs import Rival, compare_in_pairs
-from git_planner.flows.records.ledger import ledger
-from git_planner.flows.records.record import Recorded, record
-from git_planner.flows.records.verify import verify
+from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import record_commit
+from git_planner.flows.records.recorder import RecordResult
+from git_planner.flows.records.verify import verify_record
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
@@ -45,9 +46,9 @@ def attempt(lab: Lab, number: int, value: int, base: str = "main", **files: str)
     lab.commit(f"value {value}", {"src/value": f"{value}\n", **files})
 
 
-def measured(lab: Lab, **options: bool) -> Recorded:
+def measured(lab: Lab, **options: bool) -> RecordResult:
     """Record what is checked out."""
-    return record(lab.repo, "HEAD", tell=lambda _: None, **options)  # type: ignore[arg-type]
+    return record_commit(lab.repo, "HEAD", tell=lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def numbers(lab: Lab) -> list[str]:
@@ -62,7 +63,7 @@ def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
     assert (done.record.verdict, done.advanced) == ("improved", True)
     found = done.record.comparison
     assert found is not None
-    base = ledger(lab.repo, "default")[0]
+    base = read_ledger(lab.repo, "default")[0]
     assert (base.kind, base.comparison, found.rival) == ("baseline", None, base.id)
     assert (found.number, found.alpha, found.level, found.ending) == (1, 0.25, 0.125, "improved")
     assert (found.orders, found.runs, found.p) == (found.orders[:4], 16, 1 / 16)
@@ -112,8 +113,8 @@ def test_each_comparison_takes_a_number_and_a_smaller_share(lab: Lab) -> None:
     assert second.comparison is not None
     assert (second.verdict, second.comparison.number) == ("improved", 2)
     assert second.comparison.alpha == pytest.approx(0.5 / 6)
-    assert second.comparison.rival == ledger(lab.repo, "default")[1].id
-    top = pick_best(ledger(lab.repo, "default"))
+    assert second.comparison.rival == read_ledger(lab.repo, "default")[1].id
+    top = pick_best(read_ledger(lab.repo, "default"))
     assert top is not None
     assert top.id == second.id
 
@@ -156,10 +157,10 @@ def test_a_comparison_is_verified_by_another_one(lab: Lab) -> None:
     attempt(lab, 1, 4000)
     done = measured(lab).record
     taken = numbers(lab)
-    again = verify(lab.repo, "HEAD", plan=None, tell=lambda _: None)
+    again = verify_record(lab.repo, "HEAD", plan=None, tell=lambda _: None)
     assert (again.record.id, again.holds) == (done.id, True)
     assert again.why.startswith("improved now, improved then: -")
-    base = verify(lab.repo, "main", plan=None, tell=lambda _: None)
+    base = verify_record(lab.repo, "main", plan=None, tell=lambda _: None)
     assert base.holds is True
     assert numbers(lab) == taken
 
@@ -168,7 +169,7 @@ def test_a_collected_tree_is_composed_again(lab: Lab) -> None:
     project(lab)
     lab.git("checkout", "-q", "-b", "aside")
     measured(lab)
-    tree = ledger(lab.repo, "default")[0].tree
+    tree = read_ledger(lab.repo, "default")[0].tree
     attempt(lab, 1, 4000)
     loose = lab.path / ".git" / "objects" / tree[:2] / tree[2:]
     kept = lab.git("rev-parse", "main^{tree}")

@@ -21,7 +21,7 @@ def test_husky_runs_beside_ours(lab: Lab) -> None:
     made = lab.run_program("node", str(package / "bin.js"))
     assert (made.status, lab.git("config", "core.hooksPath")) == (0, ".husky/_"), made.err
     guarded_lab(lab, install=False)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     for branch in ("main", ITERATION):
         lab.git("checkout", "-q", branch)
         done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
@@ -31,7 +31,7 @@ def test_husky_runs_beside_ours(lab: Lab) -> None:
     done = lab.run_git("commit", "-m", "no")
     assert (done.status, done.err) == (1, refusal("changed: tests/run.sh"))
     lab.git("restore", "--staged", "--worktree", "tests")
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     assert lab.git("config", "core.hooksPath") == ".husky/_"
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
     assert (done.status, done.out + done.err) == (0, f"husky on {ITERATION}\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.flows.measuring.noise import report_noise
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from git_planner.rules.records.record import Record
 from tests.real.conftest import Place
 from tests.support.benchmark_project import iteration
@@ -101,7 +101,7 @@ def attempt(lab: Lab, number: int, path: str, text: str) -> Record:
     """An iteration from main with one changed file, recorded."""
     iteration(lab, number, "main", slug=f"try-{number}")
     lab.commit(f"try {number}", {path: text})
-    return record(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
 
 
 def told(done: Record) -> str:
@@ -128,7 +128,7 @@ def test_luck_is_never_kept_and_a_tenth_is(lab: Lab) -> None:
     for number in range(TRIES + 2, TRIES + 2 + AGAIN):
         if done.verdict == "improved":
             break
-        done = record(lab.repo, "HEAD", force=True, tell=lambda _: None).record
+        done = record_commit(lab.repo, "HEAD", force=True, tell=lambda _: None).record
         print(told(done))
         assert done.comparison is not None
         assert done.comparison.number == number

@@ -10,7 +10,9 @@ import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.records.record import find_state, ledger, record
+from git_planner.flows.guard.trusted_base import find_state
+from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import record_commit
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import BENCH, POLICY, TEST, attempt, iteration, project
@@ -24,7 +26,7 @@ PYTEST = POLICY.replace(
 
 def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> Record:
     """Record without progress."""
-    return record(lab.repo, ref, tell=lambda _: None, **options).record
+    return record_commit(lab.repo, ref, tell=lambda _: None, **options).record
 
 
 def judged(lab: Lab, ref: str = "HEAD") -> tuple[str, str | None, float | None]:
@@ -75,7 +77,7 @@ def test_leaving_early_with_success_leaves_no_report(lab: Lab) -> None:
         "no_proof",
         "no proof that the tests ran: the tests left no report",
     )
-    assert ledger(lab.repo, "default")[0].tests is not None
+    assert read_ledger(lab.repo, "default")[0].tests is not None
 
 
 @pytest.mark.parametrize("policy", [POLICY, PYTEST], ids=["unittest", "junit"])
@@ -151,7 +153,7 @@ def test_guarded_paths(lab: Lab, files: dict[str, str | bytes | None], violation
     assert (done.verdict, done.reason, done.violations) == ("invalid", "guard", (violation,))
     assert (done.metrics, done.tests, done.environment_digest) == ((), None, None)
     # It was refused without running anything, so not even the base was measured.
-    assert [each.reason for each in ledger(lab.repo, "default")] == ["guard"]
+    assert [each.reason for each in read_ledger(lab.repo, "default")] == ["guard"]
     assert measured(lab) == done
 
 
@@ -230,7 +232,7 @@ def test_a_submodule_among_the_guarded_paths(lab: Lab) -> None:
     tip = lab.git("rev-parse", "HEAD")
     lab.git("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")
     lab.git("commit", "-q", "-m", "sub")
-    done = record(lab.repo, "HEAD", tell=lambda _: None)
+    done = record_commit(lab.repo, "HEAD", tell=lambda _: None)
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "submodule", 4)
     assert done.record.summary == "a guarded path is a submodule, which is not measured: 'tests/sub'"
 
@@ -239,14 +241,14 @@ def test_an_infinite_loop_meets_the_deadline(lab: Lab) -> None:
     project(lab, POLICY.replace("timeout: 20}\nmetrics", "timeout: 1.5}\nmetrics"))
     candidate(lab, {"src/value.py": "while True: pass\n"})
     began = time.monotonic()
-    done = record(lab.repo, "HEAD", tell=lambda _: None)
+    done = record_commit(lab.repo, "HEAD", tell=lambda _: None)
     assert time.monotonic() - began < 15
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "timeout", 124)
 
 
 def test_a_tool_that_is_missing(lab: Lab) -> None:
     project(lab, POLICY.replace("[python, tests/bench.py]", "[no-such-tool, tests/bench.py]"))
-    done = record(lab.repo, "main", tell=lambda _: None)
+    done = record_commit(lab.repo, "main", tell=lambda _: None)
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "missing_tool", 4)
     assert done.record.summary == (
         "a program that the policy names is not installed: 'no-such-tool' is not on PATH"
@@ -301,7 +303,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     project(lab, policy, **{"tests/bench.py": bench})
     lab.env |= {"SEEN": "yes", "PYTHONPATH": "/evil", "SECRET": "x", "LD_PRELOAD": ""}
     with lab.entered():
-        done = record(lab.repo, "main", tell=lambda _: None)
+        done = record_commit(lab.repo, "main", tell=lambda _: None)
     assert done.logs is not None
     printed = json.loads((done.logs / "cycles-1.stdout").read_text())
     assert printed["seen"] == "yes"
@@ -321,7 +323,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     assert "yes" not in canonical_json.dumps(done.record.document()).decode()
     lab.env["SEEN"] = "other"
     with lab.entered():
-        assert record(lab.repo, "main", tell=lambda _: None).cached is False
+        assert record_commit(lab.repo, "main", tell=lambda _: None).cached is False
 
 
 def test_repeats_that_disagree(lab: Lab) -> None:

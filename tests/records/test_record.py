@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from git_planner.flows.records.ledger import Rows
-from git_planner.flows.records.query import compare
-from git_planner.flows.records.record import Recorded, find_state, ledger, record, record_failure
+from git_planner.flows.guard.trusted_base import find_state
+from git_planner.flows.records.ledger import LedgerReader, read_ledger
+from git_planner.flows.records.query import compare_records
+from git_planner.flows.records.record import record_commit, record_failure
+from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules.documents import canonical_json
@@ -15,9 +17,9 @@ from tests.support.benchmark_project import POLICY, TEST, attempt, iteration, pr
 from tests.support.lab import Lab
 
 
-def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> Recorded:
+def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
     """Record without progress."""
-    return record(lab.repo, ref, tell=lambda _: None, **options)
+    return record_commit(lab.repo, ref, tell=lambda _: None, **options)
 
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
@@ -37,11 +39,11 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
         "refs/heads/plan/default",
         0,
     )
-    assert brief(ledger(lab.repo, "default")) == [
+    assert brief(read_ledger(lab.repo, "default")) == [
         ("baseline", "within_noise", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
     ]
-    assert ledger(lab.repo, "default")[1] == done.record
+    assert read_ledger(lab.repo, "default")[1] == done.record
     refs = lab.refs()
     assert refs["refs/heads/iter/best"] == tip
     assert lab.git("rev-parse", "best/90-next-i1^{commit}") == tip
@@ -50,7 +52,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
         "record improved: cycles 90 (-10 against 100)\nrecord within_noise: cycles 100, the baseline"
     )
     assert lab.git("diff", "--name-status", base, "plan/default").splitlines() == [
-        *(f"A\texperiments/records/{each.id}.json" for each in ledger(lab.repo, "default")),
+        *(f"A\texperiments/records/{each.id}.json" for each in read_ledger(lab.repo, "default")),
         f"A\texperiments/tests/{done.record.tests.ids if done.record.tests else ''}.json",
     ]
     lab.fsck()
@@ -105,14 +107,14 @@ def test_a_record_says_which_tests_its_own_were_held_against(lab: Lab) -> None:
     more = shared + "    def test_more(self):\n        pass\n"
     lab.commit("more tests of its own", {"src/cases.py": more})
     done = measured(lab).record
-    baseline = ledger(lab.repo, "default")[0]
+    baseline = read_ledger(lab.repo, "default")[0]
     assert baseline.tests is not None
     assert done.tests is not None
     assert (baseline.tests.collected, done.tests.collected, done.valid) == (3, 4, True)
     assert done.tests.ids != baseline.tests.ids == baseline.instrument_tests == done.instrument_tests
-    assert compare(baseline, done).unlike is None
+    assert compare_records(baseline, done).unlike is None
     other = done.with_(instrument_tests="0" * 64)
-    assert "collected different tests" in str(compare(baseline, other).unlike)
+    assert "collected different tests" in str(compare_records(baseline, other).unlike)
 
 
 def test_equal_and_worse_attempts_do_not_move_the_best(lab: Lab) -> None:
@@ -147,7 +149,7 @@ def test_a_second_iteration_starts_from_the_first(lab: Lab) -> None:
     done = measured(lab)
     assert (done.advanced, done.record.delta, done.record.files) == (True, -10.0, ("src/value.py",))
     assert lab.git("rev-parse", "iter/best") == second
-    assert len(ledger(lab.repo, "default")) == 3
+    assert len(read_ledger(lab.repo, "default")) == 3
 
 
 def test_without_advance_nothing_moves_and_a_later_call_makes_up_for_it(lab: Lab) -> None:
@@ -159,7 +161,7 @@ def test_without_advance_nothing_moves_and_a_later_call_makes_up_for_it(lab: Lab
     again = measured(lab)
     assert (again.cached, again.advanced, again.record) == (True, True, done.record)
     assert lab.refs()["refs/heads/iter/best"] == tip
-    assert len(ledger(lab.repo, "default")) == 2
+    assert len(read_ledger(lab.repo, "default")) == 2
 
 
 def test_the_same_commit_is_recorded_once(lab: Lab) -> None:
@@ -174,7 +176,7 @@ def test_the_same_commit_is_recorded_once(lab: Lab) -> None:
     forced = measured(lab, force=True)
     assert (forced.cached, forced.record.id == done.record.id) == (False, False)
     assert (forced.record.verdict, forced.record.delta) == ("within_noise", 0.0)
-    assert len(ledger(lab.repo, "default")) == 3
+    assert len(read_ledger(lab.repo, "default")) == 3
 
 
 def test_the_same_tree_is_measured_once(lab: Lab) -> None:
@@ -207,7 +209,7 @@ def test_a_failure_is_known_again_too_but_not_a_crash(lab: Lab) -> None:
     crashed = measured(lab)
     assert (crashed.record.verdict, crashed.record.reason, crashed.exit) == ("unmeasured", "crash", 4)
     assert crashed.record.summary == "the benchmark crashed: 'cycles' ended with status 3"
-    assert (measured(lab).cached, len(ledger(lab.repo, "default"))) == (False, 5)
+    assert (measured(lab).cached, len(read_ledger(lab.repo, "default"))) == (False, 5)
 
 
 def test_a_commit_outside_of_iterations(lab: Lab) -> None:
@@ -236,7 +238,7 @@ def test_a_changed_base_is_another_instrument(lab: Lab) -> None:
     attempt(lab, 2, 95)
     done = measured(lab).record
     assert (done.verdict, done.delta) == ("worse", 5.0)
-    assert brief(ledger(lab.repo, "default"))[2:] == [
+    assert brief(read_ledger(lab.repo, "default"))[2:] == [
         ("baseline", "within_noise", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
         ("attempt", "worse", None, 95.0, 5.0),
@@ -256,14 +258,14 @@ def test_a_broken_base_is_told_and_the_fix_is_the_first_valid_result(lab: Lab) -
     project(lab, **{"src/value.py": "VALUE = -100\n"})
     attempt(lab, 1, 50)
     done = measured(lab)
-    assert brief(ledger(lab.repo, "default")) == [
+    assert brief(read_ledger(lab.repo, "default")) == [
         ("baseline", "invalid", "incorrect", None, None),
         ("attempt", "improved", None, 50.0, None),
     ]
     assert (done.advanced, done.record.summary) == (True, "cycles 50, the first valid result")
     attempt(lab, 2, 60)
     measured(lab)
-    assert [each.kind for each in ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
+    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
 
 
 def test_a_threshold(lab: Lab) -> None:
@@ -290,7 +292,7 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
     state = iteration(lab, 1, "main")
     start = lab.git("rev-parse", "HEAD")
 
-    def fail(reason: str, **more: Any) -> Recorded:
+    def fail(reason: str, **more: Any) -> RecordResult:
         return record_failure(lab.repo, state, start, reason, tell=lambda _: None, **more)
 
     first = fail("no_change")
@@ -307,7 +309,7 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
         ("kept",),
     )
     assert fail("timeout").exit == 124
-    assert [each.reason for each in ledger(lab.repo, "default")] == ["no_change", "guard", "timeout"]
+    assert [each.reason for each in read_ledger(lab.repo, "default")] == ["no_change", "guard", "timeout"]
 
 
 def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
@@ -320,14 +322,14 @@ def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
         for number in range(100)
     }
     Store(lab.repo).edit("refs/heads/plan/default", lambda _: many, Message("many"))
-    rows = Rows(lab.repo).of("default")
+    rows = LedgerReader(lab.repo).of("default")
     cache = lab.repo.private("cache", "ledger.json")
     assert (len(rows), cache.exists()) == (101, True)
     assert rows == sorted(rows)
     for content in (b"", b"{}", b"\0", cache.read_bytes()[:-100], b'{"fields": [], "rows": {}}'):
         cache.write_bytes(content)
-        assert Rows(lab.repo).of("default") == rows
-    top, whole = pick_best(rows), pick_best(ledger(lab.repo, "default"))
+        assert LedgerReader(lab.repo).of("default") == rows
+    top, whole = pick_best(rows), pick_best(read_ledger(lab.repo, "default"))
     assert top is not None
     assert whole is not None
     assert (top.id, top.value) == (whole.id, whole.value)

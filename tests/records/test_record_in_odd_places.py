@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.records.record import Recorded, ledger, record
+from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import record_commit
+from git_planner.flows.records.recorder import RecordResult
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import POLICY, attempt, iteration, project
 from tests.support.lab import Lab
 
 
-def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> Recorded:
+def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
     """Record without progress."""
-    return record(lab.repo, ref, tell=lambda _: None, **options)
+    return record_commit(lab.repo, ref, tell=lambda _: None, **options)
 
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
@@ -31,7 +33,7 @@ def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
     measured(lab, "main")
     values = {1: 90, 2: 80, 3: 95, 4: 70}
     tips = {number: attempt(lab, number, value) for number, value in values.items()}
-    done: dict[int, Recorded] = {}
+    done: dict[int, RecordResult] = {}
 
     def work(number: int) -> None:
         done[number] = measured(lab, tips[number])
@@ -41,7 +43,7 @@ def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    rows = ledger(lab.repo, "default")
+    rows = read_ledger(lab.repo, "default")
     assert sorted(each.value or 0 for each in rows) == [70, 80, 90, 95, 100]
     mark = 100.0
     for each in rows[1:]:
@@ -65,7 +67,7 @@ def test_a_rival_before_the_verdict(lab: Lab) -> None:
         if message.startswith("cycles"):
             measured(lab, "iter/0002-next")
 
-    done = record(lab.repo, "iter/0001-next", tell=rival)
+    done = record_commit(lab.repo, "iter/0001-next", tell=rival)
     assert (done.record.best_before, done.record.verdict, done.record.delta) == (80.0, "worse", 10.0)
     assert done.advanced is False
 
@@ -74,14 +76,14 @@ def test_one_recorder_of_many_writes_the_same_commit(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)
     measured(lab, "main")
-    done: list[Recorded] = []
+    done: list[RecordResult] = []
     threads = [threading.Thread(target=lambda: done.append(measured(lab))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len({each.record.id for each in done}) == 1
-    assert len(ledger(lab.repo, "default")) == 2
+    assert len(read_ledger(lab.repo, "default")) == 2
 
 
 def test_any_place(lab: Lab) -> None:
@@ -91,7 +93,7 @@ def test_any_place(lab: Lab) -> None:
     with lab.entered(linked):
         from git_planner.gitio.repository import open_repository
 
-        done = record(open_repository(linked), tip, tell=lambda _: None)
+        done = record_commit(open_repository(linked), tip, tell=lambda _: None)
     assert (done.record.verdict, done.record.branch) == ("improved", "iter/0001-next")
 
 
@@ -196,11 +198,11 @@ def test_kill_at_every_step(lab: Lab) -> None:
         assert ran.status == -9, ran.err
         if lab.refs() != before:
             assert lab.refs().keys() - before.keys() == NEW
-            assert brief(ledger(lab.repo, "default"))[1:] == LESS
+            assert brief(read_ledger(lab.repo, "default"))[1:] == LESS
             _put_back(lab, before)
     lab.fsck()
     assert lab.spawn("git-record").status == 0
-    assert brief(ledger(lab.repo, "default"))[1:] == LESS
+    assert brief(read_ledger(lab.repo, "default"))[1:] == LESS
 
 
 NEW = {"refs/heads/iter/best", "refs/tags/best/90-next-i1"}

@@ -9,10 +9,10 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import install, uninstall
-from git_planner.flows.iterations.iterate import Options, iterate
-from git_planner.flows.records.ledger import ledger
-from git_planner.flows.records.record import record
-from git_planner.flows.records.remeasure_best import due, renew
+from git_planner.flows.iterations.iterate import IterateOptions, iterate
+from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import record_commit
+from git_planner.flows.records.remeasure_best import find_outdated_best, remeasure_best
 from git_planner.gitio import history
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import BENCH, TEST, attempt, project
@@ -27,9 +27,9 @@ EVEN = TEST + "\n    def test_is_no_60(self):\n        self.assertNotEqual(VALUE
 
 def attempted(lab: Lab, number: int, value: int, base: str = "main") -> str:
     """An iteration with one commit, its start written without hooks; they are there for all that follows."""
-    uninstall.uninstall(lab.repo)
+    uninstall.uninstall_hooks(lab.repo)
     commit = attempt(lab, number, value, base)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     return commit
 
 
@@ -37,7 +37,7 @@ def best_of_60(lab: Lab) -> str:
     """A project with hooks whose rolling best has the value 60, measured by the first instrument."""
     project(lab)
     commit = attempted(lab, 1, 60)
-    assert record(lab.repo, "HEAD", tell=hush).advanced
+    assert record_commit(lab.repo, "HEAD", tell=hush).advanced
     lab.git("checkout", "-q", "main")
     return commit
 
@@ -54,7 +54,7 @@ def proposed_and_merged(lab: Lab, files: dict[str, str], others: dict[str, str] 
 
 def rows(lab: Lab) -> list[Record]:
     """The plan's records."""
-    return ledger(lab.repo, "default")
+    return read_ledger(lab.repo, "default")
 
 
 def test_the_best_is_measured_before_the_candidate(lab: Lab) -> None:
@@ -76,7 +76,7 @@ def test_the_best_is_measured_before_the_candidate(lab: Lab) -> None:
     assert history.parents(lab.repo.git, best) == [old, base]
     assert lab.git("diff", "--name-only", "main", best).split() == [".advisor/state.json", "src/value.py"]
     assert lab.run("git-planner", "check", "--range", f"main..{best}").status == 0
-    assert due(lab.repo, "default", None) is None
+    assert find_outdated_best(lab.repo, "default", None) is None
     assert lab.run("git-record").status == 0
     assert len(rows(lab)) == 5
 
@@ -89,7 +89,7 @@ def test_the_log_shows_where_the_instrument_changed(lab: Lab) -> None:
     now = json.loads(lab.run("git-record", "log", "--json").out)["instrument_now"]
     assert mark.startswith(f"-- the base branch has another instrument now: {now[:12]};")
     attempted(lab, 2, 70)
-    record(lab.repo, "HEAD", tell=hush)
+    record_commit(lab.repo, "HEAD", tell=hush)
     old, new = rows(lab)[0].instrument, rows(lab)[-1].instrument
     lines = lab.run("git-record", "log").out.splitlines()
     assert lines[3] == f"-- another instrument from here on: {str(new)[:12]}, before it {str(old)[:12]}"
@@ -119,7 +119,7 @@ def test_what_the_new_tests_refuse_is_not_built_on(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/test_value.py": EVEN})
     attempted(lab, 2, 70)
-    done = record(lab.repo, "HEAD", tell=hush).record
+    done = record_commit(lab.repo, "HEAD", tell=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "incorrect")
     assert (done.verdict, done.best_before) == ("improved", 100.0)
@@ -132,7 +132,7 @@ def test_a_best_that_was_merged_is_the_base(lab: Lab) -> None:
     lab.git("merge", "-q", "--no-ff", "-m", "the best", old)
     tip = proposed_and_merged(lab, {"tests/bench.py": NEWER})
     attempted(lab, 2, 50)
-    done = record(lab.repo, "HEAD", tell=hush)
+    done = record_commit(lab.repo, "HEAD", tell=hush)
     assert lab.git("rev-parse", "iter/best") == done.record.commit
     assert (done.record.best_before, done.record.base, done.advanced) == (1060.0, tip, True)
 
@@ -141,28 +141,28 @@ def test_what_does_not_merge_is_said_and_settled_by_hand(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/bench.py": NEWER}, {"src/value.py": "VALUE = 90\n"})
     attempted(lab, 2, 70)
-    found = record(lab.repo, "HEAD", tell=hush).record
+    found = record_commit(lab.repo, "HEAD", tell=hush).record
     assert (found.verdict, found.best_before) == ("improved", 1090.0)
     assert any("was not measured again" in note for note in found.notes)
     assert lab.git("rev-parse", "iter/best") == old
     with pytest.raises(PlannerError) as caught:
-        iterate(lab.repo, Options(planner="offline", implementer="command"), hush)
+        iterate(lab.repo, IterateOptions(planner="offline", implementer="command"), hush)
     assert (caught.value.code, caught.value.details) == ("E_MERGE", ("src/value.py",))
     lab.git("checkout", "-q", "iter/best")
     lab.git("merge", "-q", "-X", "ours", "-m", "by hand", "main")
-    assert due(lab.repo, "default", None) is None
+    assert find_outdated_best(lab.repo, "default", None) is None
 
 
 def test_older_bases_and_equal_instruments_renew_nothing(lab: Lab) -> None:
     best_of_60(lab)
     first = lab.git("rev-parse", "main")
     lab.commit("code", {"docs/news.md": "news\n"})
-    assert due(lab.repo, "default", None) is None
+    assert find_outdated_best(lab.repo, "default", None) is None
     proposed_and_merged(lab, {"tests/bench.py": NEWER})
-    assert due(lab.repo, "default", first) is None
-    assert due(lab.repo, "default", None) is not None
+    assert find_outdated_best(lab.repo, "default", first) is None
+    assert find_outdated_best(lab.repo, "default", None) is not None
     attempted(lab, 2, 70, first)
-    assert record(lab.repo, "HEAD", tell=hush).record.best_before == 60.0
+    assert record_commit(lab.repo, "HEAD", tell=hush).record.best_before == 60.0
     assert len({each.instrument for each in rows(lab)}) == 1
 
 
@@ -182,7 +182,7 @@ def test_a_new_policy_counts_for_the_next_iteration(lab: Lab) -> None:
     assert (done.record.verdict, done.record.best_before, done.advanced) == ("improved", 60.0, True)
     assert "stop: {count: 1}" in lab.show(f"{done.state.base}:.git-planner.yml")
     assert lab.show(f"{done.state.base}:value") == "60\n"
-    assert due(lab.repo, "default", None) is None
+    assert find_outdated_best(lab.repo, "default", None) is None
     assert [each.value for each in rows(lab)] == [100, 60, 60, 50]
 
 
@@ -190,7 +190,7 @@ def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:
     best_of_60(lab)
     changed_policy(lab, 'allow: ["src/**"]', 'allow: ["docs/**"]')
     attempted(lab, 2, 70)
-    done = record(lab.repo, "HEAD", tell=hush).record
+    done = record_commit(lab.repo, "HEAD", tell=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "scope")
     assert (done.verdict, done.reason) == ("invalid", "scope")
@@ -206,7 +206,7 @@ def test_a_best_that_the_base_s_news_make_worse_stays(lab: Lab) -> None:
     lab.commit("more costs", {"notes/costs": "5\n"})
     changed_policy(lab, "schema:", "stop: {count: 1}\nschema:")
     said: list[str] = []
-    done = renew(lab.repo, "default", None, said.append)
+    done = remeasure_best(lab.repo, "default", None, said.append)
     assert done is not None
     assert (done.record.verdict, done.record.value) == ("worse", 65)
     assert lab.git("rev-parse", "iter/best") == best
@@ -217,7 +217,7 @@ def test_leaving_the_best_alone_renews_nothing(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/bench.py": NEWER})
     attempted(lab, 2, 70)
-    assert record(lab.repo, "HEAD", advance=False, tell=hush).record.best_before == 1100.0
+    assert record_commit(lab.repo, "HEAD", advance=False, tell=hush).record.best_before == 1100.0
     assert lab.git("rev-parse", "iter/best") == old
 
 
@@ -227,8 +227,8 @@ def test_what_cannot_be_measured_stays(lab: Lab) -> None:
     before = lab.git("rev-parse", "iter/best")
     lab.commit("gone", {".git-planner.yml": lab.show("main:.git-planner.yml").replace("cat,", "no-such,")})
     agent(lab, "true")
-    assert due(lab.repo, "default", None) is not None
-    iterate(lab.repo, Options(), hush)
+    assert find_outdated_best(lab.repo, "default", None) is not None
+    iterate(lab.repo, IterateOptions(), hush)
     assert lab.git("rev-parse", "iter/best") == before
 
 
@@ -256,7 +256,7 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
     for call in (40, 80, 110):
         lab.spawn("git-record", **lab.crash_after(call))
         lab.fsck()
-    assert record(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
+    assert record_commit(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
     found = rows(lab)[2:]
     assert [(each.kind, each.iteration, each.verdict) for each in found] == [
         ("baseline", None, "within_noise"),
@@ -264,4 +264,4 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
         ("attempt", 2, "improved"),
     ]
     assert history.parents(lab.repo.git, "iter/best") == [old, base]
-    assert due(lab.repo, "default", None) is None
+    assert find_outdated_best(lab.repo, "default", None) is None

@@ -33,7 +33,7 @@ def healthy(lab: Lab) -> Lab:
     """A repository in which all is well."""
     lab.commit("policy", {".git-planner.yml": POLICY})
     merge_driver.install(lab.repo)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     manual(lab, found=True)
     return lab
 
@@ -201,12 +201,12 @@ def test_hooks_that_were_changed(healthy: Lab) -> None:
     folder = healthy.path / ".git/planner/hooks"
     (folder / "pre-commit").unlink()
     assert found(healthy) == [("error", "hooks-changed", str(folder))]
-    uninstall.uninstall(healthy.repo)
+    uninstall.uninstall_hooks(healthy.repo)
     assert found(healthy) == [("error", "hooks-absent", str(healthy.path / ".git"))]
 
 
 def test_the_framework_instead_of_native_hooks(healthy: Lab) -> None:
-    uninstall.uninstall(healthy.repo)
+    uninstall.uninstall_hooks(healthy.repo)
     config = healthy.path / ".pre-commit-config.yaml"
     config.write_text("repos: [{repo: x, rev: v1, hooks: [{id: planner-guard}]}]\n")
     assert found(healthy) == [
@@ -257,7 +257,7 @@ def test_a_bare_repository(healthy: Lab) -> None:
     bare = healthy.clone("bare", "--bare")
     with bare.entered():
         merge_driver.install(bare.repo)
-        install.install(bare.repo)
+        install.install_hooks(bare.repo)
         assert found(bare) == []
 
 

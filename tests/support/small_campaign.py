@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from git_planner.flows.iterations.iterate import IterationResult, Options, iterate
+from git_planner.flows.iterations.iterate import IterateOptions, IterationResult, iterate
 from tests.support.lab import Lab
 
 POLICY = """\
@@ -48,7 +48,7 @@ def agent(lab: Lab, script: str) -> None:
 def attempt(lab: Lab, script: str, **options: object) -> IterationResult:
     """Do one iteration with an agent that runs a script in its worktree."""
     agent(lab, script)
-    return iterate(lab.repo, Options(**options), hush)  # type: ignore[arg-type]
+    return iterate(lab.repo, IterateOptions(**options), hush)  # type: ignore[arg-type]
 
 
 def sound(lab: Lab) -> None:

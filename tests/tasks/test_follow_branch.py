@@ -28,7 +28,7 @@ WORK = "iter/0001-work"
 def shop(lab: Lab) -> Iterator[Lab]:
     """A workshop with hooks, a plan of three tasks, and the branch of an iteration checked out."""
     workshop(lab)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     for number in (1, 2, 3):
         assert lab.run("git-plan", "task", "add", f"do {number}", "--verify", "true").status == 0
     lab.git("switch", "-q", "-c", WORK)
@@ -134,7 +134,7 @@ def test_a_commit_to_a_task_that_is_not_there_or_is_closed_is_refused(shop: Lab)
 
 def test_without_a_plan_nothing_is_refused(lab: Lab) -> None:
     workshop(lab)
-    install.install(lab.repo)
+    install.install_hooks(lab.repo)
     lab.git("switch", "-q", "-c", WORK)
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
     assert (done.status, done.err) == (0, "")

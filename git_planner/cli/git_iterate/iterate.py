@@ -87,7 +87,7 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
     """Go on with an interrupted iteration: NUMBER, or the only one that is unfinished."""
     from git_planner.flows.iterations import resume as flow
 
-    done = flow.resume(open_repository(), number, _options(given), tell)
+    done = flow.resume_iteration(open_repository(), number, _options(given), tell)
     lines = [f"iteration {done.number}: {done.did}" if done.number else done.did]
     if done.record is not None:
         lines.append(f"{done.record.verdict}: {done.record.summary}")
@@ -100,9 +100,9 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
 @json_option
 def list_(plan: str | None, as_json: bool) -> int:
     """List all iterations: number, plan, phase, verdict, value and worktree."""
-    from git_planner.flows.iterations.list_iterations import survey
+    from git_planner.flows.iterations.list_iterations import list_iterations
 
-    found = survey(open_repository(), plan)
+    found = list_iterations(open_repository(), plan)
     rows = [("no.", "slug", "plan", "phase", "verdict", "value", "worktree")]
     for each in found:
         record, state = each.record, each.state
@@ -131,11 +131,11 @@ def list_(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(number: int, as_json: bool) -> int:
     """Show one iteration: its directive, its record and the logs that were kept."""
-    from git_planner.flows.iterations.list_iterations import WORDS
-    from git_planner.flows.iterations.provenance import show as flow
+    from git_planner.flows.iterations.list_iterations import PHASE_TEXTS
+    from git_planner.flows.iterations.provenance import show_iteration as flow
 
     found = flow(open_repository(), number)
-    lines = [f"iteration {number}: {WORDS[found.iteration.phase]}"]
+    lines = [f"iteration {number}: {PHASE_TEXTS[found.iteration.phase]}"]
     lines += _state_lines(found.iteration.state) + _record_lines(found.record)
     if found.iteration.worktree:
         lines.append(f"worktree   {found.iteration.worktree}")
@@ -150,14 +150,14 @@ def show(number: int, as_json: bool) -> int:
 @json_option
 def why(name: str, as_json: bool) -> int:
     """Say which iteration, directive and record led to a commit."""
-    from git_planner.flows.iterations.provenance import HOW
-    from git_planner.flows.iterations.provenance import why as flow
+    from git_planner.flows.iterations.provenance import MATCH_TEXTS
+    from git_planner.flows.iterations.provenance import find_provenance as flow
 
     found = flow(open_repository(), name)
     if found.iteration is None or found.how is None:
         lines = [f"commit {found.commit[:12]}: no iteration known here led to it"]
     else:
-        lines = [f"commit {found.commit[:12]}: iteration {found.iteration.number} ({HOW[found.how]})"]
+        lines = [f"commit {found.commit[:12]}: iteration {found.iteration.number} ({MATCH_TEXTS[found.how]})"]
         lines += _state_lines(found.iteration.state) + _record_lines(found.record)
     _give(found.document(), lines, as_json=as_json)
     return DONE
@@ -168,7 +168,7 @@ def why(name: str, as_json: bool) -> int:
 @json_option
 def prune(dry_run: bool, as_json: bool) -> int:
     """Remove the worktrees of finished iterations that are clean, and say what all take on the disk."""
-    from git_planner.flows.iterations.prune import prune as flow
+    from git_planner.flows.iterations.prune import prune_worktrees as flow
 
     done = flow(open_repository(), hush, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
@@ -193,7 +193,7 @@ def prune(dry_run: bool, as_json: bool) -> int:
 @json_option
 def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
     """Make a branch for a pull request: one commit of the code only, on the policy's base."""
-    from git_planner.flows.iterations.publish import publish as flow
+    from git_planner.flows.iterations.publish import publish_iteration as flow
 
     if body is not None:
         check_place(body)
@@ -217,7 +217,7 @@ def best_ensure(plan: str | None, as_json: bool) -> int:
     """Create the rolling best, or bring it forward to the remote's and to its base."""
     from git_planner.flows.iterations import best as flow
 
-    done = flow.ensure(open_repository(), plan, tell)
+    done = flow.ensure_best(open_repository(), plan, tell)
     _give(done.document(), [f"{done.branch} {done.commit[:12]}: {done.did}"], as_json=as_json)
     return DONE
 
@@ -229,7 +229,7 @@ def best_tag(plan: str | None, as_json: bool) -> int:
     """Tag the commit of the best record, if its tag is missing."""
     from git_planner.flows.iterations import best as flow
 
-    done = flow.tag(open_repository(), plan)
+    done = flow.tag_best(open_repository(), plan)
     word = "made" if done.made else "is there already"
     _give(done.document(), [f"{done.tag} {done.commit[:12]}: {word}"], as_json=as_json)
     return DONE
@@ -245,7 +245,7 @@ def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, 
     """Publish best, tags and ledger in one atomic push, and settle a lost race."""
     from git_planner.flows.iterations import best as flow
 
-    done = flow.push(
+    done = flow.push_best(
         open_repository(),
         plan,
         tell,
@@ -260,10 +260,10 @@ def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, 
 
 
 def _options(given: dict[str, Any]) -> Any:
-    from git_planner.flows.iterations.iterate import Options
+    from git_planner.flows.iterations.iterate import IterateOptions
 
     same = ("planner", "implementer", "plan", "goal", "threshold", "slug", "from_ref", "model", "in_place")
-    return Options(
+    return IterateOptions(
         **{name: given[name] for name in same if name in given},
         implementer_model=given["impl_model"],
         implementer_effort=given["impl_reasoning_effort"],

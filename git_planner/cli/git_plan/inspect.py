@@ -15,8 +15,8 @@ from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.iterations.status import Status
-    from git_planner.flows.plans.list_plans import Listed
+    from git_planner.flows.iterations.status import PlanStatus
+    from git_planner.flows.plans.list_plans import PlanSummary
 
 # How many characters of each a line of the status shows.
 ATTEMPT, HYPOTHESIS, CHANGE_SUMMARY, OUTCOME = (140, 80, 160, 200)
@@ -27,7 +27,7 @@ ATTEMPT, HYPOTHESIS, CHANGE_SUMMARY, OUTCOME = (140, 80, 160, 200)
 @json_option
 def status(plan: str | None, as_json: bool) -> int:
     """Show the current attempt of a plan and where the plan stands."""
-    from git_planner.flows.iterations.status import status as run
+    from git_planner.flows.iterations.status import plan_status as run
 
     found = run(open_repository(), plan)
     if as_json:
@@ -38,7 +38,7 @@ def status(plan: str | None, as_json: bool) -> int:
     return DONE
 
 
-def _status_lines(found: Status) -> list[str]:
+def _status_lines(found: PlanStatus) -> list[str]:
     from git_planner.rules.refnames import number_text
 
     lines = [
@@ -62,7 +62,7 @@ def _status_lines(found: Status) -> list[str]:
     return lines
 
 
-def _attempt(found: Status) -> list[str]:
+def _attempt(found: PlanStatus) -> list[str]:
     state = found.current.state if found.current else None
     if state is None:
         return ["ATTEMPT: none yet"]
@@ -87,9 +87,9 @@ def _cut(text: str, most: int) -> str:
 @json_option
 def list_plans(as_json: bool) -> int:
     """List all plans with their tasks, records and best."""
-    from git_planner.flows.plans.list_plans import listing
+    from git_planner.flows.plans.list_plans import list_plans
 
-    plans, packets = listing(open_repository())
+    plans, packets = list_plans(open_repository())
     if as_json:
         emit(
             {
@@ -108,7 +108,7 @@ def list_plans(as_json: bool) -> int:
     return DONE
 
 
-def _row(plan: Listed) -> str:
+def _row(plan: PlanSummary) -> str:
     from git_planner.rules.refnames import number_text
 
     tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
@@ -122,7 +122,7 @@ def _row(plan: Listed) -> str:
 @json_option
 def show(ref: str | None, as_json: bool) -> int:
     """Show the directive of an iteration: its number, branch or commit; else the current one's."""
-    from git_planner.flows.iterations.status import show as run
+    from git_planner.flows.iterations.status import look_up_iteration as run
 
     found = run(open_repository(), ref)
     assert found.state is not None

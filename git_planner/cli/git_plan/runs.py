@@ -12,7 +12,7 @@ from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.runs.inspect import Examined, Finding
+    from git_planner.flows.runs.inspect import RunReport, RunReports
 
 
 @click.command()
@@ -27,7 +27,7 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
     A run is 'alive', 'stalled' (no sign of life any more), 'dead' (its delegator is gone) or 'ended'.
     """
     from git_planner.flows.delegation import stop_run
-    from git_planner.flows.runs.inspect import examine
+    from git_planner.flows.runs.inspect import inspect_runs
 
     repo = open_repository()
     if (is_end or rerun) and run_id is None:
@@ -38,7 +38,7 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
     elif run_id is not None and rerun:
         found = stop_run.again(repo, run_id, tell)
     else:
-        found = examine(repo, plan, run_id)
+        found = inspect_runs(repo, plan, run_id)
     if as_json:
         emit(found.document())
     else:
@@ -47,7 +47,7 @@ def doctor(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, a
     return found.exit
 
 
-def _found(found: Examined, *, full: bool) -> Iterator[str]:
+def _found(found: RunReports, *, full: bool) -> Iterator[str]:
     if not found.findings:
         yield "no agent has worked on a task here yet"
     for each in found.findings:
@@ -58,7 +58,7 @@ def _found(found: Examined, *, full: bool) -> Iterator[str]:
         yield f"run it again: {found.again}"
 
 
-def _finding(each: Finding, *, full: bool) -> Iterator[str]:
+def _finding(each: RunReport, *, full: bool) -> Iterator[str]:
     run = each.run
     outcome = f", {run.outcome}" if run.outcome else ""
     yield f"{run.run}  {each.verdict}{outcome}  {run.plan} {run.task}  {run.agent} since {run.started_at}"

@@ -68,12 +68,12 @@ LOOK_AROUND = (
 def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     """Draw the deciding metric over the iterations of a plan."""
     from git_planner.config.settings import read_settings
-    from git_planner.flows.records.ledger import ledger
+    from git_planner.flows.records.ledger import read_ledger
     from git_planner.report import plot as draw
 
     repo = open_repository()
     name = read_settings(repo, plan=plan).plan
-    drawn = draw.series(ledger(repo, name))
+    drawn = draw.series(read_ledger(repo, name))
     if svg is not None:
         _write(svg, draw.svg(drawn))
     if as_json:

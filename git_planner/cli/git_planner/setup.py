@@ -55,7 +55,7 @@ def hooks() -> None:
 @json_option
 def install(ordinary: bool, as_json: bool) -> int:
     """Install the hooks, or bring them up to date."""
-    from git_planner.flows.hooks.install import install as run
+    from git_planner.flows.hooks.install import install_hooks as run
 
     done = run(open_repository(), ordinary=ordinary)
     if as_json:

@@ -17,7 +17,7 @@ from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.records.query import Texts
+    from git_planner.flows.records.query import RecordTexts
 
 ref_argument = click.argument(
     "ref", metavar="[REF]", required=False, default="HEAD", shell_complete=candidates("commits")
@@ -39,9 +39,9 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     Exits with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
     deadline. A branch that is called like a command needs '--' before it: 'git record -- log'.
     """
-    from git_planner.flows.records.record import record
+    from git_planner.flows.records.record import record_commit
 
-    done = record(
+    done = record_commit(
         open_repository(),
         ref,
         plan=plan,
@@ -76,19 +76,19 @@ def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_js
     if jsonl:
         from git_planner.rules.records.legacy_log import row_from_record
 
-        for each in query.whole(repo, plans, last):
+        for each in query.read_records(repo, plans, last):
             click.echo(json.dumps(row_from_record(each), sort_keys=True, ensure_ascii=False))
     elif as_json:
-        _emit_log(plans, query.texts(repo, plans, last), query.instrument_now(repo))
+        _emit_log(plans, query.read_texts(repo, plans, last), query.current_instrument(repo))
     else:
-        rows = query.rows(repo, plans, last)
+        rows = query.read_rows(repo, plans, last)
         none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        now = query.instrument_now(repo) if rows and not everything else None
+        now = query.current_instrument(repo) if rows and not everything else None
         say("\n".join(text.log_lines(rows, now, everything=everything)) if rows else none)
     return DONE
 
 
-def _emit_log(plans: Sequence[str], kept: Texts, now: str | None) -> None:
+def _emit_log(plans: Sequence[str], kept: RecordTexts, now: str | None) -> None:
     """Print records as they are kept: thousands of them need not be taken apart to be put together again."""
     turns = [each._asdict() for each in kept.turns]
     head = {"plans": list(plans), "instrument_now": now, "instrument_changes": turns}
@@ -121,7 +121,7 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.records import query
 
     repo = open_repository()
-    found = query.look_up(repo, _searched(repo, plan), name)
+    found = query.look_up_record(repo, _searched(repo, plan), name)
     if as_json:
         emit(found.document())
     else:
@@ -143,7 +143,9 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
 
     repo = open_repository()
     plans = _searched(repo, plan)
-    done = query.compare(query.look_up(repo, plans, first), query.look_up(repo, plans, second))
+    done = query.compare_records(
+        query.look_up_record(repo, plans, first), query.look_up_record(repo, plans, second)
+    )
     if as_json:
         emit(done.document())
     else:
@@ -160,7 +162,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
 
     Exits with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
     """
-    from git_planner.flows.records.verify import verify as run
+    from git_planner.flows.records.verify import verify_record as run
 
     done = run(open_repository(), ref, plan=plan, tell=hush if as_json else tell)
     if as_json:
@@ -198,17 +200,17 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
 
 def _plans(repo: Repository, plan: str | None, *, everything: bool = False) -> list[str]:
     from git_planner.flows.plans.current_plan import current_plan
-    from git_planner.flows.records.ledger import plans
+    from git_planner.flows.records.ledger import plan_names
 
-    return plans(repo) if everything and plan is None else [current_plan(repo, plan)]
+    return plan_names(repo) if everything and plan is None else [current_plan(repo, plan)]
 
 
 def _searched(repo: Repository, plan: str | None) -> list[str]:
     """The plans a name is looked up in: the one that is meant, then, unless one was named, all others."""
-    from git_planner.flows.records.ledger import plans
+    from git_planner.flows.records.ledger import plan_names
 
     first = _plans(repo, plan)
-    return first if plan else [*first, *(each for each in plans(repo) if each not in first)]
+    return first if plan else [*first, *(each for each in plan_names(repo) if each not in first)]
 
 
 def _print_output(logs: Path) -> None:

@@ -10,15 +10,15 @@ from git_planner.rules.records.row import instrument_changes
 from git_planner.rules.refnames import HEADS, number_text
 
 if TYPE_CHECKING:
-    from git_planner.flows.records.query import Comparison
-    from git_planner.flows.records.record import Recorded
+    from git_planner.flows.records.query import RecordComparison
+    from git_planner.flows.records.recorder import RecordResult
     from git_planner.rules.records.comparison import RecordedComparison as Pairs
     from git_planner.rules.records.row import RecordRow
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
 
 
-def recorded(done: Recorded) -> Iterator[str]:
+def recorded(done: RecordResult) -> Iterator[str]:
     """What `git record` says at its end."""
     record = done.record
     yield f"{record.verdict}: {record.summary}"
@@ -40,7 +40,7 @@ def recorded(done: Recorded) -> Iterator[str]:
         yield f"  output  {done.logs}"
 
 
-def recorded_document(done: Recorded) -> dict[str, Any]:
+def recorded_document(done: RecordResult) -> dict[str, Any]:
     """The same as a JSON document."""
     return {
         "schema": "git-planner/recorded@1",
@@ -127,7 +127,7 @@ def _comparison(found: Pairs) -> Iterator[str]:
     yield f"  p            {found.p:.2g}; comparison {found.number} may spend {found.alpha:.2g}{level}"
 
 
-def comparison(done: Comparison) -> Iterator[str]:
+def comparison(done: RecordComparison) -> Iterator[str]:
     """Two records side by side, and the difference."""
     first, second = done.first, done.second
     rows = [

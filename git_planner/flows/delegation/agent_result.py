@@ -70,13 +70,13 @@ def give(repo: Repository, task_id: str, run_id: str, words: Words) -> TaskResul
     )
     document = redact.mask_document(result.document())
     documents.check("result", document, "result")
-    _place(store.folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run)
+    _place(store.run_folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run)
     return result
 
 
 def read(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
     """What a run's agent left: its result, or why that is none; both None when it left nothing."""
-    place = store.folder(repo, run.run) / OUT
+    place = store.run_folder(repo, run.run) / OUT
     try:
         data = _bytes(place / RESULT)
         if data is None:
@@ -94,7 +94,7 @@ def read(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
 
 
 def _run(repo: Repository, task_id: str, run_id: str) -> Run:
-    run = store.load(store.folder(repo, run_id)) if store.is_run_id(run_id) else None
+    run = store.load_run(store.run_folder(repo, run_id)) if store.is_run_id(run_id) else None
     if run is None:
         raise PlannerError(
             "E_RESULT", f"there is no run '{run_id[:80]}' here", hint="it is in 'GIT_PLANNER_RUN'"

@@ -200,7 +200,7 @@ def _from_afar(repo: Repository, afar: RemoteClaims) -> list[Run]:
     found = read_tasks(repo, afar.plan)
     for task, run in afar.lapsed(found):
         put_back(repo, afar.plan, task, run, "its delegator, on another machine, is no more")
-    open_ones = [each for each in store.listing(repo, afar.plan) if each.claim and each.ended_at]
+    open_ones = [each for each in store.list_runs(repo, afar.plan) if each.claim and each.ended_at]
     return [afar.finish(each) for each in open_ones if each.remote == afar.where]
 
 

@@ -13,10 +13,16 @@ from pathlib import Path
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
-from git_planner.flows.iterations.agent_changes import UNREADABLE, Leavings, Work, shortened, subject
+from git_planner.flows.iterations.agent_changes import (
+    UNREADABLE,
+    AgentChanges,
+    AttemptSite,
+    shorten,
+    subject_line,
+)
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
-from git_planner.flows.runs.inspect import thread_of
+from git_planner.flows.runs.inspect import agent_thread
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import claim_on
 from git_planner.flows.tasks.edit import message, read_tasks, task_of
@@ -67,7 +73,7 @@ def conclude(repo: Repository, run: Run, task: Task, ending: Ending) -> Run:
     counted = end.settle()
     end.tidy()
     found = end.found
-    return store.ended(
+    return store.save_end(
         repo,
         run,
         outcome=found.outcome if counted else "stale",
@@ -75,7 +81,7 @@ def conclude(repo: Repository, run: Run, task: Task, ending: Ending) -> Run:
         commit=end.commit,
         kept=end.kept,
         error=ending.error,
-        thread=ending.thread or thread_of(repo, run),
+        thread=ending.thread or agent_thread(repo, run),
         argv=ending.argv,
     )
 
@@ -114,7 +120,7 @@ class _End:
             said = history.trailers(self.repo.git, earlier, "Planner-Reason")
             body = history.message(self.repo.git, earlier).split("\n\n")[1:-1]
             outcome = "commit_refused" if said == ["commit_refused"] else "refused"
-            self.found = TaskOutcome(outcome, shortened("\n\n".join(body)))
+            self.found = TaskOutcome(outcome, shorten("\n\n".join(body)))
         elif self.place is not None:
             self._keep(self.place)
         elif self.found.take:
@@ -164,8 +170,8 @@ class _End:
         with self.repo.git.batch() as batch:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
         state = state_from(canonical_json.loads_trusted(data))
-        work = Work(self.repo, place, state, run.start, policy_at(self.repo, run.base))
-        left = Leavings(work)
+        work = AttemptSite(self.repo, place, state, run.start, policy_at(self.repo, run.base))
+        left = AgentChanges(work)
         try:
             violations = left.look()
         except PlannerError as error:
@@ -181,12 +187,12 @@ class _End:
         if found.take and not violations:
             self._commit(left)
         elif found.take:
-            words = shortened("changed what it may not change: " + ", ".join(violations))
+            words = shorten("changed what it may not change: " + ", ".join(violations))
             self._set_aside(left, TaskOutcome("refused", words), violations)
         elif left.changed or violations:
             self._set_aside(left, found, violations or [found.reason or found.outcome])
 
-    def _commit(self, left: Leavings) -> None:
+    def _commit(self, left: AgentChanges) -> None:
         if not left.changed:
             left.put_on()
         elif self._carries(left):
@@ -197,20 +203,20 @@ class _End:
                 self.commit = self.repo.resolve(left.work.ref)
                 return
             said = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
-            self._set_aside(left, TaskOutcome("commit_refused", shortened(said)), [said])
+            self._set_aside(left, TaskOutcome("commit_refused", shorten(said)), [said])
 
-    def _set_aside(self, left: Leavings, found: TaskOutcome, said: Sequence[str]) -> None:
+    def _set_aside(self, left: AgentChanges, found: TaskOutcome, said: Sequence[str]) -> None:
         self.found = found
         self.kept, _ = left.set_aside(self._message(left.work, found.outcome)[0], said)
 
-    def _carries(self, left: Leavings) -> bool:
+    def _carries(self, left: AgentChanges) -> bool:
         """Whether the tip is our own commit of what lies there, made by a delegator that died then."""
         tip = left.tip
         if tip is None or tip == left.work.start or left.tree != self.repo.resolve(tip, "tree"):
             return False
         return history.trailers(self.repo.git, tip, "Planner-Run") == [self.run.run]
 
-    def _message(self, work: Work, reason: str | None = None) -> tuple[Message, str]:
+    def _message(self, work: AttemptSite, reason: str | None = None) -> tuple[Message, str]:
         """The message of the commit. Only one that may count names the task as hooks look for it."""
         run, task = self.run, self.task
         trailers = [("Planner-Directive", work.state.directive_digest), ("Planner-Run", run.run)]
@@ -222,7 +228,7 @@ class _End:
             trailers.append(("Planner-Sandbox", str(run.sandbox)))
         trailers.append(("Assisted-by", f"{run.agent}:{run.model or 'default'}"))
         title = f"{task.id}: {task.title}" if reason is None else f"set aside, {reason}: {task.title}"
-        return Message(subject(title), tuple(trailers)), "\n".join("- " + each for each in task.actions)
+        return Message(subject_line(title), tuple(trailers)), "\n".join("- " + each for each in task.actions)
 
     def _moved(self, task: Task) -> Task:
         found, name = self.found, f"run {self.run.run}"
@@ -238,7 +244,7 @@ class _End:
             return transitions.ask_question(
                 task, TaskQuestion(said.at, self.run.agent, question, said.details, said.next)
             )
-        reason = shortened(found.reason) if found.reason else None
+        reason = shorten(found.reason) if found.reason else None
         task = transitions.move_task(task, found.status, reason=reason)._replace(reason=reason)
         return task._replace(commits=(*task.commits, self.commit)) if self.commit else task
 

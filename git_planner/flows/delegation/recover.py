@@ -13,7 +13,7 @@ from git_planner.flows.delegation.finish_run import Ending, conclude
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
-from git_planner.flows.runs.recover import abandoned, cause, end_remains
+from git_planner.flows.runs.recover import abandoned_runs, abandonment_cause, end_leftover_agent
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import Claim, claim_on, claims
 from git_planner.flows.tasks.edit import message, read_tasks, task_of
@@ -43,13 +43,13 @@ def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
     for claim in claims(repo, plan).values():
         if claim.run is None or claim.in_force():
             continue
-        run = store.load(store.folder(repo, claim.run)) if store.is_run_id(claim.run) else None
+        run = store.load_run(store.run_folder(repo, claim.run)) if store.is_run_id(claim.run) else None
         if run is None:
             if put_back(repo, plan, claim.task, claim.run, "its delegator died before it began"):
                 tell(f"{claim.task}: put back, its delegator died before it began")
             continue
         done += _recovered(repo, claim, run, tell)
-    for run in abandoned(repo, plan):
+    for run in abandoned_runs(repo, plan):
         done += _forgotten(repo, run, tell)
     return tuple(done)
 
@@ -80,13 +80,13 @@ def put_back(repo: Repository, plan: str, task_id: str, run_id: str, reason: str
 
 def _recovered(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run]:
     try:
-        with process_lock.held(repo, run.iteration):
-            now = store.load(store.folder(repo, run.run))
+        with process_lock.lock_iteration(repo, run.iteration):
+            now = store.load_run(store.run_folder(repo, run.run))
             if now is None or now.ended_at is not None:
                 return []
-            end_remains(repo, now, tell)
+            end_leftover_agent(repo, now, tell)
             task = read_tasks(repo, run.plan).task(run.task)
-            done = conclude(repo, now, task, Ending("lost", cause(now)))
+            done = conclude(repo, now, task, Ending("lost", abandonment_cause(now)))
     except PlannerError as error:
         if error.code != "E_BUSY":
             raise
@@ -98,11 +98,15 @@ def _recovered(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run
 def _forgotten(repo: Repository, run: Run, tell: Tell) -> list[Run]:
     """A run without a claim: it was brought to its end but for its own folder, or the task was moved on."""
     try:
-        with process_lock.held(repo, run.iteration):
-            end_remains(repo, run, tell)
+        with process_lock.lock_iteration(repo, run.iteration):
+            end_leftover_agent(repo, run, tell)
             task = read_tasks(repo, run.plan).task(run.task)
             own = (task.run, task.attempt) == (run.run, run.attempt)
-            return [store.ended(repo, run, outcome=task.status if own else "stale", reason=cause(run))]
+            return [
+                store.save_end(
+                    repo, run, outcome=task.status if own else "stale", reason=abandonment_cause(run)
+                )
+            ]
     except PlannerError as error:
         if error.code not in ("E_BUSY", "E_UNKNOWN_TASK", "E_NO_PLAN"):
             raise

@@ -84,7 +84,7 @@ class RemoteClaims:
     def lapsed(self, found: Tasks) -> list[tuple[str, str]]:
         """Tasks, with their runs, that somebody elsewhere has begun and who is no more."""
         begun = [each for each in found.tasks if each.status == "in_progress" and each.run is not None]
-        begun = [each for each in begun if not store.folder(self.repo, str(each.run)).is_dir()]
+        begun = [each for each in begun if not store.run_folder(self.repo, str(each.run)).is_dir()]
         there = self.all() if begun else {}
         return [
             (task.id, str(task.run))
@@ -191,7 +191,7 @@ class RemoteClaims:
                 raise
             self._tell(f"{run.task}: '{self.where}' does not know yet: {error.message}")
             return run
-        return store.save(self.repo, replace(run, claim=None))
+        return store.save_run(self.repo, replace(run, claim=None))
 
     def _patiently(self, do: Callable[[], object]) -> None:
         """Do something over there once more when others were in the way: they hold its locks for a moment."""

@@ -10,7 +10,7 @@ from git_planner import documents
 from git_planner.agents.contract import Implementer, Sandbox
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import TASK
+from git_planner.flows.iterations.list_iterations import TASK_PLANNER
 from git_planner.flows.planning.ask_planner import state_commit
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.runs import store
@@ -189,7 +189,7 @@ def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] |
     state, commit = made[0]
     run = _run(wish, task, terms, state)
     remote = terms.remote if won else None
-    kept = store.save(repo, replace(run, start=commit, remote=remote, claim=won[1] if won else None))
+    kept = store.save_run(repo, replace(run, start=commit, remote=remote, claim=won[1] if won else None))
     return Begun(task, kept, state, wish.base)
 
 
@@ -207,7 +207,7 @@ def _state(wish: Intent, task: Task) -> IterationState:
         packet=canonical_json.digest(task.document()),
         directive=directive,
         directive_digest=canonical_json.digest(directive.document()),
-        planner={"name": TASK, "model": None, "attempts": 0, "seconds": 0},
+        planner={"name": TASK_PLANNER, "model": None, "attempts": 0, "seconds": 0},
         created_at=wish.who.claimed_at,
     )
 

@@ -9,8 +9,8 @@ from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.delegation.recover import recover
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.plan_document import plan_edits, plan_in
-from git_planner.flows.records.ledger import Rows, find
+from git_planner.flows.plans.plan_document import plan_edits, read_plan_at
+from git_planner.flows.records.ledger import LedgerReader, find_record
 from git_planner.flows.tasks.edit import message
 from git_planner.flows.tasks.follow_branch import Advanced, Prove, advance_plan
 from git_planner.gitio.repository import Repository
@@ -81,7 +81,7 @@ def _settle(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
     told: list[str] = []
 
     def change(seen: Snapshot) -> Edits:
-        document = plan_in(repo, seen, plan)
+        document = read_plan_at(repo, seen, plan)
         found = merge_duplicates(document) if document is not None else None
         told[:] = found.told if found is not None else ()
         return plan_edits(found.document, plan) if found is not None and told and not dry_run else {}
@@ -96,7 +96,9 @@ def _records(repo: Repository, plan: str) -> Prove:
     A valid record shows that the policy's correctness command passed on that commit, with the guarded files
     of the trusted base, and no more. So it is evidence for tasks that are verified by exactly that command.
     """
-    valid = {row.commit: row.id for row in Rows(repo).of(plan) if row.valid and row.kind != "imported"}
+    valid = {
+        row.commit: row.id for row in LedgerReader(repo).of(plan) if row.valid and row.kind != "imported"
+    }
 
     def prove(task: Task, seen: History) -> tuple[Task, str | None]:
         commit = task.commits[-1] if task.commits else ""
@@ -106,7 +108,7 @@ def _records(repo: Repository, plan: str) -> Prove:
         note = f"record {valid[commit]}"
         if any(each.attempt == task.attempt and each.commit == commit for each in task.evidence):
             return task, None
-        record = find(repo, plan, valid[commit])
+        record = find_record(repo, plan, valid[commit])
         correctness = policy_at(repo, record.base).correctness
         if correctness is None or any(each != correctness.run for each in task.verify):
             return task, None

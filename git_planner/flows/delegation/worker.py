@@ -18,9 +18,9 @@ from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import Ending, conclude
 from git_planner.flows.delegation.start_run import Begun, Terms
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.iterate import place_for
+from git_planner.flows.iterations.iterate import worktree_path
 from git_planner.flows.runs import store
-from git_planner.flows.runs.heartbeat import Pulse
+from git_planner.flows.runs.heartbeat import HeartbeatWriter
 from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
@@ -53,11 +53,11 @@ class Carrier:
             PlannerError: what the agent raised, when no other task would fare better; what the end raises.
         """
         until, repo = time.monotonic() + begun.run.seconds, self.repo
-        with process_lock.held(repo, begun.run.iteration):
+        with process_lock.lock_iteration(repo, begun.run.iteration):
             with self.lock:
-                path = place_for(self.terms.settings, repo, begun.state)
+                path = worktree_path(self.terms.settings, repo, begun.state)
                 # Noted before it is made, so that it is found after a kill.
-                run = store.save(repo, replace(begun.run, worktree=str(path)))
+                run = store.save_run(repo, replace(begun.run, worktree=str(path)))
                 worktree.add(repo, path, run.branch)
                 brief = self._brief(begun, run, path, until)
             ending, error = self._worked(run, brief)
@@ -80,7 +80,7 @@ class Carrier:
         return Ending("ended", thread=done.thread, argv=done.command, summary=done.summary), None
 
     def _brief(self, begun: Begun, run: Run, path: Path, until: float) -> Brief:
-        folder, settings = store.folder(self.repo, run.run), self.terms.settings
+        folder, settings = store.run_folder(self.repo, run.run), self.terms.settings
         out = folder / OUT
         out.mkdir(mode=0o700, exist_ok=True)
         return Brief(
@@ -102,7 +102,7 @@ class Carrier:
             },
             writable=(out,),
             sandbox=self.terms.sandbox,
-            on_tick=Pulse(folder, run, self.stop.is_set),
+            on_tick=HeartbeatWriter(folder, run, self.stop.is_set),
         )
 
     def _prompt(self, begun: Begun, run: Run) -> str:

@@ -16,7 +16,7 @@ from git_planner.flows.planning.ask_planner import PACKET_NUMBERS, Question, ask
 from git_planner.flows.planning.campaign import PlanOptions, chosen
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.resources import resource_folder
@@ -102,7 +102,7 @@ def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
     planner = registry.planner(settings.planner, campaign.base.policy, settings)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     wish = campaign.wish(number, refnames.PLAN + desk.plan, settings.planner_model)
-    packet = _with_documents(desk, build_packet(repo, wish, ledger(repo, desk.plan), tell=tell))
+    packet = _with_documents(desk, build_packet(repo, wish, read_ledger(repo, desk.plan), tell=tell))
     folder = repo.private("runs", f"plan-{number:04d}")
     answer = ask(repo, planner, Question("plan-options", campaign, settings, packet, folder), tell)
 

@@ -25,14 +25,14 @@ from git_planner.flows.hooks.places import (
     is_same_file,
     write_text,
 )
-from git_planner.flows.hooks.scripts import EVERYWHERE, KEPT, Content, Setting
-from git_planner.flows.hooks.uninstall import uninstall
+from git_planner.flows.hooks.scripts import BACKUP_SUFFIX, EVERYWHERE, Content, HookSetting
+from git_planner.flows.hooks.uninstall import uninstall_hooks
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class InstallResult:
     """What an installation did. `theirs` is the folder of the repository's own hooks, `chained` are those."""
 
     place: str
@@ -53,7 +53,7 @@ class Installed:
         }
 
 
-def install(repo: Repository, *, ordinary: bool = False) -> Installed:
+def install_hooks(repo: Repository, *, ordinary: bool = False) -> InstallResult:
     """Install the hooks, or bring them up to date. Doing it twice is doing it once.
 
     Args:
@@ -72,9 +72,9 @@ def install(repo: Repository, *, ordinary: bool = False) -> Installed:
         or before["outside"] not in (None, setting.theirs if setting.outside else None)
     ):
         # What stands where hooks were looked for until then would be forgotten there.
-        uninstall(repo)
+        uninstall_hooks(repo)
         before = None
-    contents = _ordinary_files(setting) if ordinary else scripts.files(setting)
+    contents = _ordinary_files(setting) if ordinary else scripts.hook_files(setting)
     everywhere = _everywhere_files(setting)
     made = before["made"] if before else not Path(setting.theirs if everywhere else setting.folder).exists()
     setting.planner.mkdir(parents=True, exist_ok=True)
@@ -85,12 +85,12 @@ def install(repo: Repository, *, ordinary: bool = False) -> Installed:
     if not ordinary:
         changed |= conditional_include.append(repo, scripts.PREFIXES, INCLUDE)
     chained = tuple(name for name in (*scripts.OURS, *scripts.OTHERS) if _has_theirs(setting, name))
-    return Installed(setting.place, setting.folder, setting.theirs, chained, changed)
+    return InstallResult(setting.place, setting.folder, setting.theirs, chained, changed)
 
 
-def _has_theirs(setting: Setting, name: str) -> bool:
+def _has_theirs(setting: HookSetting, name: str) -> bool:
     apart = name in scripts.OURS if setting.place == "ordinary" else name == EVERYWHERE and setting.outside
-    kept = KEPT if apart else ""
+    kept = BACKUP_SUFFIX if apart else ""
     return scripts.is_hook(setting.top / setting.theirs / (name + kept))
 
 
@@ -104,21 +104,21 @@ def _check_ordinary(repo: Repository, folder: Path) -> None:
         )
 
 
-def _ordinary_files(setting: Setting) -> dict[str, Content]:
+def _ordinary_files(setting: HookSetting) -> dict[str, Content]:
     """Our hooks for the ordinary folder, with what was there put aside under another name."""
     return {name: _apart(setting, setting.folder, name) for name in scripts.OURS}
 
 
-def _everywhere_files(setting: Setting) -> dict[str, Content]:
+def _everywhere_files(setting: HookSetting) -> dict[str, Content]:
     """What stands in the ordinary folder though our hooks have one of their own."""
     if setting.place == "ordinary" or not setting.outside:
         return {}
     return {OUTSIDE + EVERYWHERE: _apart(setting, Path(setting.theirs), EVERYWHERE)}
 
 
-def _apart(setting: Setting, folder: Path, name: str) -> bytes:
+def _apart(setting: HookSetting, folder: Path, name: str) -> bytes:
     """The text of a hook in the ordinary folder, which goes on to the one that was put aside there."""
-    hook, kept = folder / name, folder / (name + KEPT)
+    hook, kept = folder / name, folder / (name + BACKUP_SUFFIX)
     theirs = os.path.lexists(hook) and not scripts.is_ours(hook)
     if theirs and os.path.lexists(kept) and not is_same_file(hook, kept):
         raise PlannerError(
@@ -129,7 +129,7 @@ def _apart(setting: Setting, folder: Path, name: str) -> bytes:
     return setting.script(name, str(kept), place="ordinary")
 
 
-def _write_files(setting: Setting, contents: dict[str, Content]) -> bool:
+def _write_files(setting: HookSetting, contents: dict[str, Content]) -> bool:
     folder = setting.folder
     folder.mkdir(parents=True, exist_ok=True)
     changed = False
@@ -141,7 +141,7 @@ def _write_files(setting: Setting, contents: dict[str, Content]) -> bool:
         changed |= _write_include(setting.planner / "hooks.inc", str(folder))
         changed |= _write_include(setting.planner / "theirs.inc", setting.theirs)
         for name, content in contents.items():
-            changed |= scripts.put(folder / name, content)
+            changed |= scripts.write_hook(folder / name, content)
         return changed
     return _write_hooks(folder, contents)
 
@@ -153,11 +153,11 @@ def _write_hooks(folder: Path, contents: dict[str, Content]) -> bool:
     for where, content in contents.items():
         name = where.removeprefix(OUTSIDE)
         path = folder / name
-        kept = folder / (name + KEPT)
+        kept = folder / (name + BACKUP_SUFFIX)
         if os.path.lexists(path) and not scripts.is_ours(path) and not is_same_file(path, kept):
             # Under both names until ours takes its place: a kill in between switches nothing off.
             os.link(path, kept, follow_symlinks=False)
-        changed |= scripts.put(path, content)
+        changed |= scripts.write_hook(path, content)
     return changed
 
 

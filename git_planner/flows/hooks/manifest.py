@@ -13,7 +13,7 @@ import git_planner
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.places import is_ours_alone, write_text
-from git_planner.flows.hooks.scripts import Content, Setting
+from git_planner.flows.hooks.scripts import Content, HookSetting
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 
@@ -24,7 +24,7 @@ OUTSIDE = "outside/"
 INCLUDE = "planner/hooks.inc"
 
 
-def current_setting(repo: Repository, *, ordinary: bool) -> Setting:
+def current_setting(repo: Repository, *, ordinary: bool) -> HookSetting:
     """What is to be baked in, as things are now."""
     ours = str(repo.private("hooks"))
     values = [
@@ -39,7 +39,7 @@ def current_setting(repo: Repository, *, ordinary: bool) -> Setting:
         )
     theirs = values[-1].value if values else str(repo.common / "hooks")
     own = not values or values[-1].scope == "local"
-    return Setting(
+    return HookSetting(
         "ordinary" if ordinary else "include",
         repo.common,
         theirs,
@@ -50,7 +50,7 @@ def current_setting(repo: Repository, *, ordinary: bool) -> Setting:
     )
 
 
-def write_manifest(setting: Setting, contents: dict[str, Content], *, made: bool) -> bool:
+def write_manifest(setting: HookSetting, contents: dict[str, Content], *, made: bool) -> bool:
     """What was written, so that a later look can tell a change by others from one of our own."""
     document = {
         "schema": "git-planner/hooks@1",
@@ -60,7 +60,7 @@ def write_manifest(setting: Setting, contents: dict[str, Content], *, made: bool
         "outside": setting.theirs if setting.place == "include" and setting.outside else None,
         "python": setting.python,
         "code": setting.code,
-        "files": {name: scripts.digest(content) for name, content in contents.items()},
+        "files": {name: scripts.content_digest(content) for name, content in contents.items()},
     }
     return write_text(setting.planner / "hooks.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
 

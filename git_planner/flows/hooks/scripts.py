@@ -21,7 +21,7 @@ from git_planner.rules.guard.guard import ALWAYS, wide_globs
 Place = Literal["include", "ordinary"]
 
 # Beside a hook of ours in the ordinary place: the hook that was there.
-KEPT = ".before-planner"
+BACKUP_SUFFIX = ".before-planner"
 PREFIXES = (refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)
 MARK = b"#!/bin/sh\n# git-planner hook"
 
@@ -83,7 +83,7 @@ Content = bytes | Link
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class HookSetting:
     """What is baked into the hooks.
 
     Args:
@@ -148,7 +148,7 @@ class Setting:
         )
 
 
-def files(setting: Setting) -> dict[str, Content]:
+def hook_files(setting: HookSetting) -> dict[str, Content]:
     """The files of our own folder; name -> content.
 
     A hook that the repository has is started by a script, so that it finds itself where it lies ($0). One
@@ -159,7 +159,7 @@ def files(setting: Setting) -> dict[str, Content]:
     for name in (*OURS, *OTHERS):
         theirs = f"{setting.theirs}/{name}"
         if name == EVERYWHERE and setting.outside:
-            theirs += KEPT
+            theirs += BACKUP_SUFFIX
         if name in OURS or is_hook(setting.top / theirs):
             found[name] = setting.script(name, theirs)
         elif os.path.isabs(setting.theirs):
@@ -183,23 +183,23 @@ def is_ours(path: Path) -> bool:
         return file.read(len(MARK)) == MARK
 
 
-def digest(content: Content) -> str:
+def content_digest(content: Content) -> str:
     """What the content is, in short."""
     return f"-> {content.target}" if isinstance(content, Link) else hashlib.sha256(content).hexdigest()
 
 
-def digest_of(path: Path) -> str | None:
+def file_digest(path: Path) -> str | None:
     """The same for what lies on the disk; None when there is nothing, '' when git would not run it."""
     if path.is_symlink():
-        return digest(Link(os.readlink(path)))
+        return content_digest(Link(os.readlink(path)))
     if not path.is_file():
         return None
-    return digest(path.read_bytes()) if path.stat().st_mode & stat.S_IXUSR else ""
+    return content_digest(path.read_bytes()) if path.stat().st_mode & stat.S_IXUSR else ""
 
 
-def put(path: Path, content: Content) -> bool:
+def write_hook(path: Path, content: Content) -> bool:
     """Write one hook, whole or not at all; return whether anything changed."""
-    if digest_of(path) == digest(content):
+    if file_digest(path) == content_digest(content):
         return False
     if not isinstance(content, Link):
         atomic_file.write(path, content, 0o777)

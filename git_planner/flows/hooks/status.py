@@ -10,7 +10,7 @@ from typing import Any
 
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.manifest import INSTALL, OUTSIDE, current_setting, installed_manifest
-from git_planner.flows.hooks.scripts import EVERYWHERE, KEPT, Content, Setting
+from git_planner.flows.hooks.scripts import BACKUP_SUFFIX, EVERYWHERE, Content, HookSetting
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 from git_planner.rules.diagnostic import Diagnostic
@@ -19,7 +19,7 @@ _PROBES = tuple(f"{prefix}0000-probe" for prefix in scripts.PREFIXES)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class HookStatus:
     """How the hooks are. `place` is None when none are installed."""
 
     place: str | None
@@ -39,7 +39,7 @@ class Status:
         }
 
 
-def hook_status(repo: Repository) -> Status:
+def hook_status(repo: Repository) -> HookStatus:
     """Look whether the hooks are there, unchanged, up to date and in force."""
     manifest = installed_manifest(repo)
     if manifest is None:
@@ -47,7 +47,7 @@ def hook_status(repo: Repository) -> Status:
         absent = Diagnostic(
             "error", "hooks-absent", "no hooks of git-planner are installed", str(repo.common), INSTALL
         )
-        return Status(None, None, theirs, (absent,))
+        return HookStatus(None, None, theirs, (absent,))
     partly: list[Diagnostic] = []
     # Whoever looks may run another Python than the one the hooks were installed with; that is no defect.
     setting = replace(
@@ -60,10 +60,10 @@ def hook_status(repo: Repository) -> Status:
     findings = [*_file_findings(repo, setting, manifest), *_interpreter_findings(manifest)]
     if setting.place == "include":
         findings += [*_everywhere_findings(setting, manifest), *_include_findings(repo, setting)]
-    return Status(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
+    return HookStatus(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
 
 
-def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
+def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     folder = Path(manifest["folder"])
     if folder != setting.folder:
         yield Diagnostic(
@@ -76,7 +76,7 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
         return
     outside = Path(manifest["outside"] or folder)
     found = {
-        name: scripts.digest_of(
+        name: scripts.file_digest(
             outside / name.removeprefix(OUTSIDE) if name.startswith(OUTSIDE) else folder / name
         )
         for name in manifest["files"]
@@ -92,7 +92,7 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
             INSTALL,
         )
     wanted = _wanted(setting)
-    if manifest["files"] != {name: scripts.digest(content) for name, content in wanted.items()}:
+    if manifest["files"] != {name: scripts.content_digest(content) for name, content in wanted.items()}:
         yield Diagnostic(
             "warning",
             "hooks-stale",
@@ -103,19 +103,19 @@ def _file_findings(repo: Repository, setting: Setting, manifest: dict[str, Any])
         )
 
 
-def _wanted(setting: Setting) -> dict[str, Content]:
+def _wanted(setting: HookSetting) -> dict[str, Content]:
     """What an installation would write now, whatever lies there."""
 
     def apart(name: str) -> bytes:
-        return setting.script(name, f"{setting.theirs}/{name}{KEPT}", place="ordinary")
+        return setting.script(name, f"{setting.theirs}/{name}{BACKUP_SUFFIX}", place="ordinary")
 
     if setting.place == "ordinary":
         return {name: apart(name) for name in scripts.OURS}
     everywhere: dict[str, Content] = {OUTSIDE + EVERYWHERE: apart(EVERYWHERE)} if setting.outside else {}
-    return scripts.files(setting) | everywhere
+    return scripts.hook_files(setting) | everywhere
 
 
-def _partly(setting: Setting) -> Diagnostic:
+def _partly(setting: HookSetting) -> Diagnostic:
     return Diagnostic(
         "warning",
         "hooks-partly",
@@ -126,7 +126,7 @@ def _partly(setting: Setting) -> Diagnostic:
     )
 
 
-def _everywhere_findings(setting: Setting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
+def _everywhere_findings(setting: HookSetting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     """Whether git still looks where the hook was put that judges branches which are not checked out."""
     if manifest["outside"] not in (None, setting.theirs):
         yield Diagnostic(
@@ -147,7 +147,7 @@ def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Diagnostic]:
         )
 
 
-def _include_findings(repo: Repository, setting: Setting) -> Iterator[Diagnostic]:
+def _include_findings(repo: Repository, setting: HookSetting) -> Iterator[Diagnostic]:
     """Whether git really takes our folder on our branches."""
     # Where refs are kept in another way, a made-up HEAD cannot be asked about.
     files = repo.config("extensions.refStorage") in (None, "files")

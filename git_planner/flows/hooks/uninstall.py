@@ -11,13 +11,13 @@ from typing import Any
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.manifest import INCLUDE, current_setting, installed_manifest
 from git_planner.flows.hooks.places import is_same_file
-from git_planner.flows.hooks.scripts import KEPT
+from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class UninstallResult:
     """What an uninstallation did. `left` are hooks that somebody put where ours had been; they stay."""
 
     changed: bool
@@ -32,7 +32,7 @@ class Removed:
         }
 
 
-def uninstall(repo: Repository) -> Removed:
+def uninstall_hooks(repo: Repository) -> UninstallResult:
     """Remove the hooks and every trace of them; the repository's own are as they were, to the byte.
 
     Raises:
@@ -53,7 +53,7 @@ def uninstall(repo: Repository) -> Removed:
         repo.private(name).unlink(missing_ok=True)
     if repo.private().is_dir() and not any(repo.private().iterdir()):
         repo.private().rmdir()
-    return Removed(changed, tuple(left))
+    return UninstallResult(changed, tuple(left))
 
 
 def _taken(repo: Repository, manifest: dict[str, Any] | None) -> Path | None:
@@ -74,7 +74,7 @@ def _restore(folder: Path, *, made: bool) -> tuple[bool, list[str]]:
     """
     changed, left = False, []
     for name in scripts.OURS:
-        kept = folder / (name + KEPT)
+        kept = folder / (name + BACKUP_SUFFIX)
         # pre-commit and lefthook put what they find aside under these names when they are installed later.
         for hook in (folder / name, folder / f"{name}.legacy", folder / f"{name}.old"):
             if scripts.is_ours(hook):

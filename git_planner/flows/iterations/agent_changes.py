@@ -24,7 +24,7 @@ from git_planner.rules.guard.guard import FileChange
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 
-OUR_FILES = ":(top,literal).advisor"
+STATE_PATHSPEC = ":(top,literal).advisor"
 # What a worktree raises that nothing can be read from any more.
 UNREADABLE = ("E_GIT", "E_NOT_A_REPOSITORY")
 _NOTE = 4000
@@ -32,7 +32,7 @@ _SUBJECT = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class AttemptSite:
     """Where an attempt is made.
 
     `place` is the worktree the agent works in; `start` the trusted state commit; `policy` that of the trusted
@@ -67,14 +67,14 @@ class Work:
         return f"{prefix}{self.state.iteration:04d}"
 
 
-class Leavings:
+class AgentChanges:
     """What lies in a worktree: `tree` is its content, `tip` the branch's tip, both as of `look`.
 
     Args:
         work: where it was made, and from what.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: AttemptSite) -> None:
         self.work = work
         self.tree = self.blank = work.repo.resolve(work.start, "tree")
         self.tip: str | None = work.start
@@ -131,7 +131,7 @@ class Leavings:
         self.put_on()
         if self.tree == work.repo.resolve(self.tip or work.start, "tree"):
             body = "The agent made the commits before this one itself; this one says where they belong."
-        result = agent_worktree.commit(work.place, self.tree, full(message, body))
+        result = agent_worktree.commit(work.place, self.tree, full_message(message, body))
         if result.status != 0:
             said = failure(("commit",), result, work.place.git.cwd)
             if said.code == "E_NO_SPACE":
@@ -146,7 +146,7 @@ class Leavings:
         """
         work = self.work
         ref = work.kept(refnames.REFUSED)
-        text = full(message, shortened("\n".join(said)))
+        text = full_message(message, shorten("\n".join(said)))
         commit = agent_worktree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
         agent_worktree.put_on(work.place, work.ref, work.start)
         with suppress(PlannerError):
@@ -156,7 +156,7 @@ class Leavings:
 
     def _violations(self, tip: str) -> tuple[str, ...]:
         git, start = self.work.repo.git, self.work.start
-        specs = [*pathspecs(self.work.policy.protected), OUR_FILES]
+        specs = [*pathspecs(self.work.policy.protected), STATE_PATHSPEC]
         changed = [
             FileChange(utf8_path(each.path), each.status, each.old_mode, each.new_mode)
             for each in (*history.changes(git, start, self.tree, specs), *self._shadowing())
@@ -176,18 +176,18 @@ class Leavings:
         return checker.preload(start, self.work.policy).shadowing_changes(start, self.tree)
 
 
-def full(message: Message, body: str) -> str:
+def full_message(message: Message, body: str) -> str:
     """A commit message with its body between subject and trailers."""
     subject, _, trailers = message.text().partition("\n")
     return redact.mask_text(f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text())
 
 
-def subject(text: str) -> str:
+def subject_line(text: str) -> str:
     """A text as the first line of a commit message."""
     line = " ".join(text.split())
     return line if len(line) <= _SUBJECT else line[: _SUBJECT - 1].rstrip() + "…"
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A text without its middle when it is long."""
     return text if len(text) <= _NOTE else text[: _NOTE // 2] + "\n…\n" + text[-_NOTE // 2 :]

@@ -13,8 +13,15 @@ from typing import Any
 
 from git_planner.agents.contract import Brief, Implementation, Implementer, Tell, Usage
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.agent_changes import UNREADABLE, Leavings, Work, shortened, subject
-from git_planner.flows.records.record import Recorded, record, record_failure
+from git_planner.flows.iterations.agent_changes import (
+    UNREADABLE,
+    AgentChanges,
+    AttemptSite,
+    shorten,
+    subject_line,
+)
+from git_planner.flows.records.record import record_commit, record_failure
+from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
 from git_planner.rules.iterations.stop import is_transient_code
@@ -25,7 +32,7 @@ from git_planner.rules.planning.directive import IterationState
 class Attempt:
     """How an attempt ended. `kept` is the ref of what is not on the branch; `usage` the implementer's."""
 
-    recorded: Recorded
+    recorded: RecordResult
     kept: str | None
     usage: Usage
     seconds: float
@@ -62,7 +69,7 @@ class _Report:
         }
 
 
-def attempt(work: Work, implementer: Implementer, brief: Brief, tell: Tell) -> Attempt:
+def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, tell: Tell) -> Attempt:
     """Let the implementer work, then judge, commit and record what it did.
 
     Raises:
@@ -94,11 +101,11 @@ def attempt(work: Work, implementer: Implementer, brief: Brief, tell: Tell) -> A
 class _Settlement:
     """What becomes of what the agent left."""
 
-    def __init__(self, work: Work, report: _Report, tell: Tell) -> None:
+    def __init__(self, work: AttemptSite, report: _Report, tell: Tell) -> None:
         self.work, self.report, self.tell = work, report, tell
-        self.left = Leavings(work)
+        self.left = AgentChanges(work)
 
-    def settle(self) -> tuple[Recorded, str | None]:
+    def settle(self) -> tuple[RecordResult, str | None]:
         """Judge, then commit or set aside, then record. The ref is the one that keeps what was set aside."""
         left = self.left
         try:
@@ -114,7 +121,7 @@ class _Settlement:
             return self._fail(left.tip or self.work.start, "no_change"), None
         return self._commit()
 
-    def _unreadable(self, error: PlannerError) -> tuple[Recorded, None]:
+    def _unreadable(self, error: PlannerError) -> tuple[RecordResult, None]:
         """Nothing can be kept: the folder is gone, or holds what git cannot read."""
         if error.code not in UNREADABLE:
             raise error
@@ -122,11 +129,11 @@ class _Settlement:
         note = f"what the implementer left cannot be read: {error.message}"
         return self._fail(self.work.start, "implementer_failed", note), None
 
-    def _refuse(self, violations: tuple[str, ...]) -> tuple[Recorded, str]:
+    def _refuse(self, violations: tuple[str, ...]) -> tuple[RecordResult, str]:
         ref, commit = self._set_aside("guard", violations)
         return self._fail(commit, "guard", violations=violations), ref
 
-    def _failed(self, error: PlannerError) -> tuple[Recorded, str | None]:
+    def _failed(self, error: PlannerError) -> tuple[RecordResult, str | None]:
         reason = "timeout" if error.code == "E_DEADLINE" else "implementer_failed"
         note = "\n".join((error.message, *error.details))
         if not self.left.changed:
@@ -135,17 +142,19 @@ class _Settlement:
         ref, commit = self._set_aside(reason, (note,))
         return self._fail(commit, reason, note), ref
 
-    def _commit(self) -> tuple[Recorded, str | None]:
+    def _commit(self) -> tuple[RecordResult, str | None]:
         work = self.work
-        result = self.left.commit(*described(work, self.report.assisted_by))
+        result = self.left.commit(*attempt_message(work, self.report.assisted_by))
         if result.status != 0:
             note = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
             ref, commit = self._set_aside("commit_refused", (note,))
             return self._fail(commit, "commit_refused", note), ref
         extra = {**self.report.extra(work.state), "notes": list(work.notes)}
-        return record(work.repo, work.state.branch, plan=work.state.plan, tell=self.tell, extra=extra), None
+        return record_commit(
+            work.repo, work.state.branch, plan=work.state.plan, tell=self.tell, extra=extra
+        ), None
 
-    def _fail(self, commit: str, reason: str, *notes: str, violations: tuple[str, ...] = ()) -> Recorded:
+    def _fail(self, commit: str, reason: str, *notes: str, violations: tuple[str, ...] = ()) -> RecordResult:
         work = self.work
         return record_failure(
             work.repo,
@@ -153,17 +162,17 @@ class _Settlement:
             commit,
             reason,
             violations=violations,
-            notes=(*work.notes, *map(shortened, notes)),
+            notes=(*work.notes, *map(shorten, notes)),
             extra=self.report.extra(work.state),
             tell=self.tell,
         )
 
     def _set_aside(self, reason: str, said: Sequence[str]) -> tuple[str, str]:
-        message, _ = described(self.work, self.report.assisted_by, reason)
+        message, _ = attempt_message(self.work, self.report.assisted_by, reason)
         return self.left.set_aside(message, said)
 
 
-def described(work: Work, assisted_by: str, reason: str | None = None) -> tuple[Message, str]:
+def attempt_message(work: AttemptSite, assisted_by: str, reason: str | None = None) -> tuple[Message, str]:
     """The message of an attempt's commit: subject with trailers, and body."""
     state = work.state
     trailers = [("Planner-Directive", state.directive_digest), ("Planner-Run", work.run)]
@@ -171,7 +180,7 @@ def described(work: Work, assisted_by: str, reason: str | None = None) -> tuple[
         trailers.append(("Planner-Reason", reason))
     trailers.append(("Assisted-by", assisted_by))
     body = "\n".join("- " + " ".join(each.split()) for each in state.directive.change_summary)
-    return Message(subject(f"{state.slug}: {state.directive.objective}"), tuple(trailers)), body
+    return Message(subject_line(f"{state.slug}: {state.directive.objective}"), tuple(trailers)), body
 
 
 def tokens(usage: Mapping[str, int]) -> int:

@@ -13,7 +13,7 @@ from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.sharing import reconcile_best
 from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update
@@ -22,12 +22,12 @@ from git_planner.gitio.store import Move, Snapshot, Step, Store, Tag
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record, pick_best
 
-TRIES = 5
+PUSH_ATTEMPTS = 5
 Did = Literal["created", "fetched", "forwarded", "unchanged", "ahead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ensured:
+class EnsuredBest:
     """The rolling best after `best ensure`. `did` says what happened to it."""
 
     branch: str
@@ -45,7 +45,7 @@ class Ensured:
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
+class BestTag:
     """The tag of a plan's best record. `made` says whether it was missing."""
 
     tag: str
@@ -65,7 +65,7 @@ class Tagged:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushedBest:
     """What was (or with `dry_run` would be) published. `moved`: ref -> object id; `notes` are for people."""
 
     remote: str
@@ -84,7 +84,7 @@ class Pushed:
         }
 
 
-def ensure(repo: Repository, plan: str | None, tell: Tell) -> Ensured:
+def ensure_best(repo: Repository, plan: str | None, tell: Tell) -> EnsuredBest:
     """Create the rolling best, or bring it up to date: from the remote, and to its base, only ever forward.
 
     Raises:
@@ -108,17 +108,17 @@ def ensure(repo: Repository, plan: str | None, tell: Tell) -> Ensured:
 
     commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
-    return Ensured(ref.removeprefix(refnames.HEADS), commit, did)
+    return EnsuredBest(ref.removeprefix(refnames.HEADS), commit, did)
 
 
-def tag(repo: Repository, plan: str | None) -> Tagged:
+def tag_best(repo: Repository, plan: str | None) -> BestTag:
     """Tag the commit of the best record if its tag is missing; name and value come from the record alone.
 
     Raises:
         PlannerError: E_NO_RECORD; E_TAG when a tag of that name is on another commit.
     """
     name = current_plan(repo, plan)
-    top = best_record(repo, name)
+    top = best_iteration_record(repo, name)
     ref = _tag_of(top)
     if top is None or ref is None:
         raise PlannerError(
@@ -139,10 +139,10 @@ def tag(repo: Repository, plan: str | None) -> Tagged:
 
     existed = repo.maybe(ref) is not None
     Store(repo).transact([ref], decide)
-    return Tagged(ref.removeprefix("refs/tags/"), top.commit, top, not existed)
+    return BestTag(ref.removeprefix("refs/tags/"), top.commit, top, not existed)
 
 
-def push(
+def push_best(
     repo: Repository,
     plan: str | None,
     tell: Tell,
@@ -150,7 +150,7 @@ def push(
     tags_only: bool = False,
     branches: bool = False,
     dry_run: bool = False,
-) -> Pushed:
+) -> PushedBest:
     """Publish the rolling best, its tags and the ledger in one atomic push, each ref under a lease.
 
     A lost race is made good: what the other side has is fetched, ledgers are united, the better of two bests
@@ -171,7 +171,7 @@ def push(
     where = read_settings(repo).remote
     remote.url(repo, where)
     notes: list[str] = []
-    for attempt in range(TRIES):
+    for attempt in range(PUSH_ATTEMPTS):
         there = remote.listing(repo, where, "refs/heads/*", "refs/tags/best/*")
         tips: dict[str, str] = {}
         if not tags_only:
@@ -185,16 +185,16 @@ def push(
         notes += [f"'{ref}' is another tag on '{where}' and stays so" for ref in _clashes(repo, there)]
         ended = remote.push(repo, where, updates, tell, dry_run=dry_run)
         if not isinstance(ended, LostRace):
-            return Pushed(where, ended.moved, tuple(dict.fromkeys(notes)), dry_run)
-        tell(f"somebody was faster on '{where}' (attempt {attempt + 1} of {TRIES})")
+            return PushedBest(where, ended.moved, tuple(dict.fromkeys(notes)), dry_run)
+        tell(f"somebody was faster on '{where}' (attempt {attempt + 1} of {PUSH_ATTEMPTS})")
     raise PlannerError(
         "E_CONFLICT", f"'{where}' kept moving while it was being pushed to", hint="run the same command again"
     )
 
 
-def best_record(repo: Repository, plan: str) -> Record | None:
+def best_iteration_record(repo: Repository, plan: str) -> Record | None:
     """The best record of an iteration, among those of the instrument that is in use now; None without one."""
-    rows = [each for each in ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
+    rows = [each for each in read_ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
     valid = [each for each in rows if each.valid]
     return pick_best(rows, instrument=valid[-1].instrument) if valid else None
 
@@ -270,7 +270,7 @@ def _branches(
 
     A lease on what was listed a moment ago keeps nobody's commit: what is not ours to move is not pushed.
     """
-    own = {refnames.HEADS + each.branch for each in ledger(repo, plan) if each.branch}
+    own = {refnames.HEADS + each.branch for each in read_ledger(repo, plan) if each.branch}
     here = {
         ref: oid
         for ref, oid in history.refs(repo.git, refnames.HEADS + refnames.ITER).items()

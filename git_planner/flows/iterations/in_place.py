@@ -12,7 +12,7 @@ from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 
 
-def check(repo: Repository) -> Path:
+def check_worktree(repo: Repository) -> Path:
     """Refuse to work in a worktree that is not fit for it.
 
     Returns:
@@ -46,7 +46,7 @@ def check(repo: Repository) -> Path:
 
 
 @contextmanager
-def visited(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Iterator[Repository]:
+def checked_out(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Iterator[Repository]:
     """Be on a branch in a person's clean worktree; afterwards be back where HEAD was before.
 
     Args:
@@ -56,7 +56,7 @@ def visited(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Itera
     Raises:
         PlannerError: as `check`; E_GIT when git cannot switch.
     """
-    check(repo)
+    check_worktree(repo)
     before = repo.head_branch()
     where = before or repo.resolve("HEAD")
     repo.git.bytes("switch", "--quiet", "--no-guess", branch)

@@ -17,14 +17,14 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.agent_changes import Work
-from git_planner.flows.iterations.attempt import Attempt, attempt
+from git_planner.flows.iterations.agent_changes import AttemptSite
+from git_planner.flows.iterations.attempt import Attempt, make_attempt
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records import remeasure_best
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -38,7 +38,7 @@ MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class IterateOptions:
     """What is asked of one iteration; None means the settings' or the policy's own.
 
     With the planner 'manual', whose answer lies on a packet's branch, `from_ref` is that branch.
@@ -61,7 +61,7 @@ class Options:
 class LoopOptions:
     """What is asked of a loop; None means the policy's own stop rule. `wall` in seconds."""
 
-    each: Options
+    each: IterateOptions
     count: int | None = None
     wall: float | None = None
     tokens: int | None = None
@@ -135,7 +135,7 @@ class LoopResult:
         }
 
 
-def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
+def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationResult:
     """Do one iteration, from an empty number to a record.
 
     Args:
@@ -149,9 +149,9 @@ def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
     """
     repo.ident()
     if options.in_place:
-        inplace.check(repo)
+        inplace.check_worktree(repo)
     if options.from_ref is None:
-        remeasure_best.renew(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, _asked(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
@@ -162,7 +162,7 @@ def iterate(repo: Repository, options: Options, tell: Tell) -> IterationResult:
     else:
         planned = make_iteration(repo, _asked(options, settings), tell)
     with interruptible(planned.state):
-        return carry_out(repo, planned.state, planned.commit, options, tell, implementer=implementer)
+        return run_attempt(repo, planned.state, planned.commit, options, tell, implementer=implementer)
 
 
 def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
@@ -214,11 +214,11 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
     )
 
 
-def carry_out(
+def run_attempt(
     repo: Repository,
     state: IterationState,
     start: str,
-    options: Options,
+    options: IterateOptions,
     tell: Tell,
     *,
     implementer: Implementer | None = None,
@@ -235,14 +235,17 @@ def carry_out(
     policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
     implementer = implementer or registry.implementer(settings.implementer, policy, settings)
-    with process_lock.held(repo, state.iteration), _place(repo, state, settings, options, tell) as place:
-        work = Work(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
+    with (
+        process_lock.lock_iteration(repo, state.iteration),
+        _worktree(repo, state, settings, options, tell) as place,
+    ):
+        work = AttemptSite(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
         brief = _brief(repo, work, settings)
-        ended = attempt(work, implementer, brief, tell)
+        ended = make_attempt(work, implementer, brief, tell)
     return _result(state, ended, None if options.in_place else place.top, began)
 
 
-def place_for(settings: Settings, repo: Repository, state: IterationState) -> Path:
+def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
     """A folder for an iteration's worktree that does not exist yet, outside the repository.
 
     Raises:
@@ -273,15 +276,15 @@ def place_for(settings: Settings, repo: Repository, state: IterationState) -> Pa
 
 
 @contextmanager
-def _place(
-    repo: Repository, state: IterationState, settings: Settings, options: Options, tell: Tell
+def _worktree(
+    repo: Repository, state: IterationState, settings: Settings, options: IterateOptions, tell: Tell
 ) -> Iterator[Repository]:
     if options.in_place:
         rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
-        with inplace.visited(repo, state.branch, rescue, tell) as place:
+        with inplace.checked_out(repo, state.branch, rescue, tell) as place:
             yield place
     else:
-        yield worktree.add(repo, place_for(settings, repo, state), state.branch)
+        yield worktree.add(repo, worktree_path(settings, repo, state), state.branch)
 
 
 @contextmanager
@@ -298,7 +301,7 @@ def interruptible(state: IterationState) -> Iterator[None]:
         ) from None
 
 
-def _brief(repo: Repository, work: Work, settings: Settings) -> Brief:
+def _brief(repo: Repository, work: AttemptSite, settings: Settings) -> Brief:
     assert work.place.top is not None
     return Brief(
         directive=work.state.directive,
@@ -320,12 +323,12 @@ def _brief(repo: Repository, work: Work, settings: Settings) -> Brief:
 
 def _index(repo: Repository, state: IterationState) -> int:
     """How many earlier iterations of the plan have a record: the same when an iteration is resumed."""
-    rows = ledger(repo, state.plan)
+    rows = read_ledger(repo, state.plan)
     earlier = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
     return sum(1 for number in earlier if number < state.iteration)
 
 
-def _asked(options: Options, settings: Settings | None) -> PlanOptions:
+def _asked(options: IterateOptions, settings: Settings | None) -> PlanOptions:
     return PlanOptions(
         planner=settings.planner if settings else options.planner,
         plan=options.plan,
@@ -338,7 +341,7 @@ def _asked(options: Options, settings: Settings | None) -> PlanOptions:
     )
 
 
-def _settings(repo: Repository, policy: Policy, options: Options) -> Settings:
+def _settings(repo: Repository, policy: Policy, options: IterateOptions) -> Settings:
     return read_settings(
         repo,
         policy=policy,
@@ -369,7 +372,7 @@ def _result(state: IterationState, ended: Attempt, place: Path | None, began: fl
 
 
 def _best(repo: Repository, plan: str) -> float | None:
-    found = pick_best(ledger(repo, plan))
+    found = pick_best(read_ledger(repo, plan))
     return found.value if found else None
 
 
@@ -388,7 +391,7 @@ def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
     if settings.implementer != "patches" or settings.patches is None:
         return
     folder = repo.place / settings.patches
-    rows = ledger(repo, plan)
+    rows = read_ledger(repo, plan)
     tried = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
     if folder.is_dir() and len(tried) >= len(patches.listing(folder)):
         raise PlannerError(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.records.ledger import Rows
+from git_planner.flows.records.ledger import LedgerReader
 from git_planner.gitio import history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
@@ -23,9 +23,9 @@ from git_planner.rules.records.row import RecordRow
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
 
 # The planner that the state of a task's iteration names.
-TASK = "task"
+TASK_PLANNER = "task"
 
-WORDS: dict[Phase, str] = {
+PHASE_TEXTS: dict[Phase, str] = {
     "reserved": "planning ended before there was a directive",
     "planned": "there is a directive, and no commit that carries it out yet",
     "committed": "the change is committed and not recorded yet",
@@ -72,7 +72,7 @@ class Iteration:
         }
 
 
-def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
+def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration]:
     """Every iteration known here, by number.
 
     Args:
@@ -81,7 +81,7 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     refs = history.refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
     trailers = _branches(repo)
     states = _states(repo, refs, trailers)
-    reader = Rows(repo)
+    reader = LedgerReader(repo)
     ledgers = {each: reader.of(each) for each in {state.plan for state, _ in states.values()}}
     records = {
         (name, record.iteration, _slug(record)): record
@@ -111,18 +111,18 @@ def survey(repo: Repository, plan: str | None = None) -> list[Iteration]:
     return sorted(wanted, key=lambda each: (each.number, each.branch or ""))
 
 
-def of_task(iteration: Iteration) -> bool:
+def is_task_iteration(iteration: Iteration) -> bool:
     """Whether an iteration was begun for a task: its end is told by the task, and it need not be recorded."""
-    return iteration.state is not None and iteration.state.planner["name"] == TASK
+    return iteration.state is not None and iteration.state.planner["name"] == TASK_PLANNER
 
 
-def find(repo: Repository, number: int) -> Iteration:
+def find_iteration(repo: Repository, number: int) -> Iteration:
     """One iteration by its number.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    for each in survey(repo):
+    for each in list_iterations(repo):
         if each.number == number:
             return each
     raise PlannerError(

@@ -18,19 +18,19 @@ from git_planner.rules.documents import canonical_json
 OWNER = "owner.json"
 
 
-def folder(repo: Repository, number: int) -> Path:
+def log_folder(repo: Repository, number: int) -> Path:
     """The folder of an iteration's local logs."""
     return repo.private("runs", f"{number:04d}")
 
 
 @contextmanager
-def held(repo: Repository, number: int) -> Iterator[None]:
+def lock_iteration(repo: Repository, number: int) -> Iterator[None]:
     """Work on an iteration as the only process that does.
 
     Raises:
         PlannerError: E_BUSY when another process that still runs has it.
     """
-    place = folder(repo, number) / OWNER
+    place = log_folder(repo, number) / OWNER
     place.parent.mkdir(parents=True, exist_ok=True)
     me = process_identity.identity(os.getpid())
     assert me is not None
@@ -50,16 +50,16 @@ def held(repo: Repository, number: int) -> Iterator[None]:
                 place.unlink()
 
 
-def busy(repo: Repository, number: int) -> int | None:
+def lock_holder(repo: Repository, number: int) -> int | None:
     """The process that works on an iteration now, or None."""
-    who = _read(folder(repo, number) / OWNER)
+    who = _read(log_folder(repo, number) / OWNER)
     return who.pid if who is not None and process_identity.alive(who) else None
 
 
-def end_leftovers(repo: Repository, number: int) -> list[int]:
+def end_leftover_agents(repo: Repository, number: int) -> list[int]:
     """End what agents of a dead process still run for an iteration; return the process numbers."""
     ended: list[int] = []
-    for file in sorted(folder(repo, number).rglob(PROCESS)):
+    for file in sorted(log_folder(repo, number).rglob(PROCESS)):
         who = _read(file)
         if who is not None:
             ended += process_identity.end(who)

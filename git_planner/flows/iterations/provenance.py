@@ -9,18 +9,18 @@ from typing import Any, Literal
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.list_iterations import Iteration, find, survey
-from git_planner.flows.records.ledger import ledger
-from git_planner.flows.records.ledger import plans as all_plans
+from git_planner.flows.iterations.list_iterations import Iteration, find_iteration, list_iterations
+from git_planner.flows.records.ledger import plan_names as all_plans
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record
 
-NOT_OURS = ":(top,exclude,literal).advisor"
-How = Literal["number", "state", "trailer", "patch", "range", "tree"]
+EXCLUDE_STATE = ":(top,exclude,literal).advisor"
+Match = Literal["number", "state", "trailer", "patch", "range", "tree"]
 
-HOW: dict[How, str] = {
+MATCH_TEXTS: dict[Match, str] = {
     "number": "the number is the iteration's own",
     "state": "the commit lies on the iteration's branch",
     "trailer": "the commit's own trailers name the iteration",
@@ -31,7 +31,7 @@ HOW: dict[How, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class IterationDetails:
     """All that is known about one iteration. `files` are its local logs, relative to `folder`."""
 
     iteration: Iteration
@@ -54,11 +54,11 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Provenance:
     """What led to a commit. `iteration` is None when no iteration known here did."""
 
     commit: str
-    how: How | None
+    how: Match | None
     iteration: Iteration | None
     record: Record | None
     directive: str | None
@@ -69,7 +69,7 @@ class Why:
         return {
             "schema": "git-planner/why@1",
             "commit": self.commit,
-            "how": HOW[self.how] if self.how else None,
+            "how": MATCH_TEXTS[self.how] if self.how else None,
             "iteration": self.iteration.document() if self.iteration else None,
             "directive": state.directive.document() if state else None,
             "directive_digest": self.directive,
@@ -77,27 +77,27 @@ class Why:
         }
 
 
-def show(repo: Repository, number: int) -> Shown:
+def show_iteration(repo: Repository, number: int) -> IterationDetails:
     """All that is known about one iteration.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    found = find(repo, number)
-    folder = process_lock.folder(repo, number)
+    found = find_iteration(repo, number)
+    folder = process_lock.log_folder(repo, number)
     files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
-    return Shown(found, record_of(repo, found), str(folder), tuple(files))
+    return IterationDetails(found, iteration_record(repo, found), str(folder), tuple(files))
 
 
-def record_of(repo: Repository, iteration: Iteration) -> Record | None:
+def iteration_record(repo: Repository, iteration: Iteration) -> Record | None:
     """The whole record of an iteration, if it has one."""
     if iteration.record is None or iteration.state is None:
         return None
-    rows = ledger(repo, iteration.state.plan)
+    rows = read_ledger(repo, iteration.state.plan)
     return next((each for each in rows if iteration.record.id == each.id), None)
 
 
-def why(repo: Repository, name: str) -> Why:
+def find_provenance(repo: Repository, name: str) -> Provenance:
     """Find the iteration, directive and record that led to a commit.
 
     Args:
@@ -107,29 +107,29 @@ def why(repo: Repository, name: str) -> Why:
     Raises:
         PlannerError: E_UNKNOWN_REF when it is neither.
     """
-    iterations = survey(repo)
+    iterations = list_iterations(repo)
     own = [each for each in iterations if name.isdigit() and each.number == int(name) and each.state]
     if own:
-        record = record_of(repo, own[0])
+        record = iteration_record(repo, own[0])
         commit = record.commit if record else own[0].tip or own[0].start
         assert own[0].state is not None
         assert commit is not None
-        return Why(commit, "number", own[0], record, own[0].state.directive_digest)
+        return Provenance(commit, "number", own[0], record, own[0].state.directive_digest)
     commit = repo.maybe(name) or _last_change(repo, name)
     for how, found in _candidates(repo, commit, iterations):
         if found is not None:
             digest = found.state.directive_digest if found.state else None
-            return Why(commit, how, found, record_of(repo, found), digest)
+            return Provenance(commit, how, found, iteration_record(repo, found), digest)
     digests = history.trailers(repo.git, commit, "Planner-Directive")
-    return Why(commit, None, None, None, digests[0] if digests else None)
+    return Provenance(commit, None, None, None, digests[0] if digests else None)
 
 
 def _candidates(
     repo: Repository, commit: str, iterations: list[Iteration]
-) -> Iterator[tuple[How, Iteration | None]]:
+) -> Iterator[tuple[Match, Iteration | None]]:
     yield "trailer", _by_trailer(repo, commit, iterations)
     yield "state", _by_state(repo, commit, iterations)
-    records = {each.id: each for plan in all_plans(repo) for each in ledger(repo, plan)}
+    records = {each.id: each for plan in all_plans(repo) for each in read_ledger(repo, plan)}
     recorded = [(each, records[each.record.id]) for each in iterations if each.record is not None]
     parents = history.parents(repo.git, commit)
     patch = history.patch_id(repo.git, parents[0], commit) if parents else None
@@ -146,7 +146,7 @@ def _candidates(
 def _whole(repo: Repository, commit: str, record: Record) -> str | None:
     """The patch id of all that a record's commit changes beyond what another commit starts from."""
     anchor = history.merge_base(repo.git, f"{commit}^", record.commit)
-    return history.patch_id(repo.git, anchor, record.commit, (NOT_OURS,)) if anchor else None
+    return history.patch_id(repo.git, anchor, record.commit, (EXCLUDE_STATE,)) if anchor else None
 
 
 def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
@@ -175,12 +175,12 @@ def _last_change(repo: Repository, path: str) -> str:
     if not commit:
         raise PlannerError(
             "E_UNKNOWN_REF",
-            f"'{name_shown(path)}' is neither a commit nor a path that one changed",
+            f"'{printable_name(path)}' is neither a commit nor a path that one changed",
             hint="list iterations with 'git iterate list'",
         )
     return commit
 
 
-def name_shown(text: str) -> str:
+def printable_name(text: str) -> str:
     """A name as it may stand in a message."""
     return text[:200].encode("unicode_escape").decode() if not text.isprintable() else text[:200]

@@ -13,8 +13,8 @@ from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.list_iterations import Iteration, of_task, survey
-from git_planner.flows.iterations.resume import is_ours
+from git_planner.flows.iterations.list_iterations import Iteration, is_task_iteration, list_iterations
+from git_planner.flows.iterations.resume import is_managed_worktree
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
@@ -25,7 +25,7 @@ _FOLDER = re.compile(r"(\d{4,})-[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PrunedWorktree:
     """One worktree of an iteration. `size` in bytes; `why` says why it was kept, None when it was removed."""
 
     path: Path
@@ -47,11 +47,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """What prune found. With `dry_run`, what is called removed would have been."""
 
     folder: Path
-    places: tuple[Place, ...]
+    places: tuple[PrunedWorktree, ...]
     dry_run: bool
 
     @property
@@ -70,7 +70,7 @@ class Pruned:
         }
 
 
-def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
+def prune_worktrees(repo: Repository, tell: Tell, *, dry_run: bool) -> PruneResult:
     """Remove worktrees of finished iterations that are ours and clean; never anything else.
 
     Args:
@@ -79,13 +79,13 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
         dry_run: only say what would be removed.
     """
     folder = read_settings(repo).worktrees
-    by_branch = {each.branch: each for each in survey(repo) if each.branch}
+    by_branch = {each.branch: each for each in list_iterations(repo) if each.branch}
     places = []
     known = worktree.listing(repo)
     for each in known:
         branch = (each.branch or "").removeprefix(refnames.HEADS) or None
         named = refnames.parse_iteration(branch) if branch else None
-        if not is_ours(folder, each.path):
+        if not is_managed_worktree(folder, each.path):
             continue
         why = _why_kept(repo, each, by_branch.get(branch or ""))
         size = process_lock.disk_use(each.path)
@@ -95,14 +95,14 @@ def prune(repo: Repository, tell: Tell, *, dry_run: bool) -> Pruned:
                 worktree.remove(repo, each.path)
             except PlannerError as error:
                 why = error.message
-        places.append(Place(each.path, branch, named.number if named else None, size, why))
+        places.append(PrunedWorktree(each.path, branch, named.number if named else None, size, why))
     places += _unknown(repo, folder, {each.path.resolve() for each in known})
     if not dry_run and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return Pruned(folder, tuple(places), dry_run)
+    return PruneResult(folder, tuple(places), dry_run)
 
 
-def _unknown(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[Place]:
+def _unknown(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[PrunedWorktree]:
     """What lies where iterations are made, is called like one, and is no worktree that a git knows."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         found = _FOLDER.match(path.name)
@@ -113,13 +113,13 @@ def _unknown(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[Place
             if there.top == path and there.git_dir != path / ".git" and there.common != repo.common:
                 continue
         why = "git knows no worktree there; take out what you need and delete it"
-        yield Place(path, None, int(found[1]), process_lock.disk_use(path), why)
+        yield PrunedWorktree(path, None, int(found[1]), process_lock.disk_use(path), why)
 
 
 def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) -> str | None:
     if iteration is None:
         return "it is on no iteration's branch"
-    if process_lock.busy(repo, iteration.number) is not None:
+    if process_lock.lock_holder(repo, iteration.number) is not None:
         return "a process works in it"
     if place.locked:
         return "it is locked"
@@ -129,7 +129,7 @@ def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) ->
 def _why_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
     """Why a worktree that is there may not go: work that is only in it, or somebody in it."""
     there = agent_worktree.at(place.path, repo)
-    if iteration.phase != "recorded" and not of_task(iteration):
+    if iteration.phase != "recorded" and not is_task_iteration(iteration):
         return f"the iteration is not finished ({iteration.phase})"
     if there is None:
         return "it is not a worktree of this repository any more"

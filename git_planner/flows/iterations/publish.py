@@ -11,11 +11,11 @@ from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.best import best_record
-from git_planner.flows.iterations.list_iterations import Iteration, find, survey
-from git_planner.flows.iterations.provenance import record_of
+from git_planner.flows.iterations.best import best_iteration_record
+from git_planner.flows.iterations.list_iterations import Iteration, find_iteration, list_iterations
+from git_planner.flows.iterations.provenance import iteration_record
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import export, history, remote
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
@@ -30,7 +30,7 @@ PREFIX = "pr/"
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """A branch for a pull request. `base` is the short name it goes to; `pushed` the remote it went to."""
 
     branch: str
@@ -71,7 +71,7 @@ class _Commit:
     message: str
 
 
-def publish(
+def publish_iteration(
     repo: Repository,
     which: str,
     tell: Tell,
@@ -80,7 +80,7 @@ def publish(
     branch: str | None,
     push: bool,
     force: bool = False,
-) -> Published:
+) -> PublishResult:
     """Make a clean branch of what an iteration achieved, on the tip of the policy's base.
 
     Args:
@@ -111,25 +111,29 @@ def publish(
     wanted = _Commit(tree, base, source.state.branch, message)
     commit = _move(repo, _checked(repo, name), wanted, force=force)
     tell(f"'{name}' is one commit on '{source.policy.base}'")
-    text = redact.mask_text(render_body(source.state, source.record, ledger(repo, source.state.plan)))
+    text = redact.mask_text(render_body(source.state, source.record, read_ledger(repo, source.state.plan)))
     pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
-    return Published(name, commit, source.policy.base, title, text, source.record, pushed)
+    return PublishResult(name, commit, source.policy.base, title, text, source.record, pushed)
 
 
 def _source(repo: Repository, which: str, plan: str | None) -> _Source:
     if which == "best":
         name = current_plan(repo, plan)
-        top = best_record(repo, name)
+        top = best_iteration_record(repo, name)
         if top is None or top.iteration is None:
             raise PlannerError(
                 "E_NO_RECORD", f"plan '{name}' has no valid record yet", hint="make one with 'git iterate'"
             )
         key = (top.iteration, top.slug)
-        same = [each for each in survey(repo, name) if each.state and (each.number, each.state.slug) == key]
-        found = same[0] if same else find(repo, top.iteration)
+        same = [
+            each
+            for each in list_iterations(repo, name)
+            if each.state and (each.number, each.state.slug) == key
+        ]
+        found = same[0] if same else find_iteration(repo, top.iteration)
     elif which.isdigit():
-        found = find(repo, int(which))
-        top = record_of(repo, found)
+        found = find_iteration(repo, int(which))
+        top = iteration_record(repo, found)
     else:
         raise PlannerError(
             "E_USAGE", f"'{which[:80]}' is neither a number nor 'best'", hint="see 'git iterate list'"

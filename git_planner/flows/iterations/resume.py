@@ -10,10 +10,17 @@ from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.iterate import IterationResult, Options, carry_out, interruptible
-from git_planner.flows.iterations.list_iterations import WORDS, Iteration, find, of_task, survey
-from git_planner.flows.iterations.provenance import record_of
-from git_planner.flows.records.record import Recorded, record, record_failure
+from git_planner.flows.iterations.iterate import IterateOptions, IterationResult, interruptible, run_attempt
+from git_planner.flows.iterations.list_iterations import (
+    PHASE_TEXTS,
+    Iteration,
+    find_iteration,
+    is_task_iteration,
+    list_iterations,
+)
+from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.records.record import record_commit, record_failure
+from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -22,7 +29,7 @@ from git_planner.rules.records.record import REASONS, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class ResumeResult:
     """What became of an iteration: where it stood, what was done about it, and its record if there is one."""
 
     number: int
@@ -45,7 +52,9 @@ class Resumed:
         }
 
 
-def resume(repo: Repository, number: int | None, options: Options, tell: Tell) -> Resumed:
+def resume_iteration(
+    repo: Repository, number: int | None, options: IterateOptions, tell: Tell
+) -> ResumeResult:
     """Go on with one iteration.
 
     Args:
@@ -58,25 +67,25 @@ def resume(repo: Repository, number: int | None, options: Options, tell: Tell) -
         PlannerError: E_UNKNOWN_REF; E_USAGE when several could be meant; E_BUSY while a process works on it;
             E_CHECKED_OUT when its branch is checked out where a person works; what iterating raises.
     """
-    found = find(repo, number) if number is not None else _only(repo)
+    found = find_iteration(repo, number) if number is not None else _only(repo)
     if found is None:
-        return Resumed(0, None, "nothing", "there is no unfinished iteration")
-    owner = process_lock.busy(repo, found.number)
+        return ResumeResult(0, None, "nothing", "there is no unfinished iteration")
+    owner = process_lock.lock_holder(repo, found.number)
     if owner is not None:
         raise PlannerError(
             "E_BUSY",
             f"process {owner} works on iteration {found.number}",
             hint="wait for it, or end it with Ctrl-C where it runs",
         )
-    ended = process_lock.end_leftovers(repo, found.number)
+    ended = process_lock.end_leftover_agents(repo, found.number)
     if ended:
         tell(f"ended what was left of the agent: {', '.join(map(str, ended))}")
     state = found.state
     if state is None or found.phase == "recorded":
-        return Resumed(found.number, found.branch, found.phase, _nothing_to_do(repo, found))
+        return ResumeResult(found.number, found.branch, found.phase, _nothing_to_do(repo, found))
     with interruptible(state):
         if found.phase == "committed":
-            recorded = record(repo, state.branch, plan=state.plan, tell=tell, extra=_extra(state))
+            recorded = record_commit(repo, state.branch, plan=state.plan, tell=tell, extra=_extra(state))
             return _done(found, "recorded the commit", recorded)
         if found.phase == "refused":
             return _done(found, "recorded the refusal", _record_refusal(repo, found, tell))
@@ -86,17 +95,17 @@ def resume(repo: Repository, number: int | None, options: Options, tell: Tell) -
 def _only(repo: Repository) -> Iteration | None:
     open_ones = [
         each
-        for each in survey(repo)
+        for each in list_iterations(repo)
         if each.phase not in ("recorded", "reserved")
-        and not of_task(each)
-        and process_lock.busy(repo, each.number) is None
+        and not is_task_iteration(each)
+        and process_lock.lock_holder(repo, each.number) is None
     ]
     if len(open_ones) > 1:
         raise PlannerError(
             "E_USAGE",
             "several iterations are unfinished",
             hint="name one: 'git iterate resume N'",
-            details=[f"{each.number}: {each.branch} ({WORDS[each.phase]})" for each in open_ones],
+            details=[f"{each.number}: {each.branch} ({PHASE_TEXTS[each.phase]})" for each in open_ones],
         )
     return open_ones[0] if open_ones else None
 
@@ -104,16 +113,16 @@ def _only(repo: Repository) -> Iteration | None:
 def _nothing_to_do(repo: Repository, found: Iteration) -> str:
     if found.phase == "reserved":
         return "planning ended before there was a directive; 'git iterate' goes on with a new number"
-    done = record_of(repo, found)
+    done = iteration_record(repo, found)
     assert done is not None
     return f"it is done: {done.summary or done.verdict}"
 
 
-def _done(found: Iteration, did: str, recorded: Recorded) -> Resumed:
-    return Resumed(found.number, found.branch, found.phase, did, recorded.record, exit=recorded.exit)
+def _done(found: Iteration, did: str, recorded: RecordResult) -> ResumeResult:
+    return ResumeResult(found.number, found.branch, found.phase, did, recorded.record, exit=recorded.exit)
 
 
-def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> Recorded:
+def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> RecordResult:
     """Record what was set aside before its process died; the commit says why it was."""
     assert found.state is not None
     assert found.refused is not None
@@ -136,7 +145,7 @@ def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> Recorded:
     )
 
 
-def _again(repo: Repository, found: Iteration, options: Options, tell: Tell) -> Resumed:
+def _again(repo: Repository, found: Iteration, options: IterateOptions, tell: Tell) -> ResumeResult:
     """Clear what the interrupted attempt left, and let the implementer work once more."""
     assert found.state is not None
     if found.start is None:
@@ -153,9 +162,9 @@ def _again(repo: Repository, found: Iteration, options: Options, tell: Tell) -> 
             hint=f"switch it to another branch there, then 'git iterate resume {found.number}'",
         )
     _clear(repo, found, place, tell)
-    result = carry_out(repo, found.state, found.start, options, tell, resumed=True)
+    result = run_attempt(repo, found.state, found.start, options, tell, resumed=True)
     did = "carried out again"
-    return Resumed(found.number, found.branch, found.phase, did, result.record, result, result.exit)
+    return ResumeResult(found.number, found.branch, found.phase, did, result.record, result, result.exit)
 
 
 def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: Tell) -> None:
@@ -178,16 +187,16 @@ def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: T
     folder = read_settings(repo).worktrees
     for each in worktree.listing(repo):
         # One whose folder is gone would keep its branch from being checked out again.
-        if each.branch == ref and is_ours(folder, each.path) and not each.path.exists():
+        if each.branch == ref and is_managed_worktree(folder, each.path) and not each.path.exists():
             worktree.remove(repo, each.path)
     agent_worktree.put_branch(repo, ref, found.start)
 
 
 def _ours(repo: Repository, place: Repository) -> bool:
-    return place.top is not None and is_ours(read_settings(repo).worktrees, place.top)
+    return place.top is not None and is_managed_worktree(read_settings(repo).worktrees, place.top)
 
 
-def is_ours(folder: Path, path: Path) -> bool:
+def is_managed_worktree(folder: Path, path: Path) -> bool:
     """Whether a worktree lies directly in the folder that our worktrees are made in."""
     return path.resolve().parent == folder.resolve()
 

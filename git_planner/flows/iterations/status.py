@@ -9,12 +9,12 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import Iteration, survey
+from git_planner.flows.iterations.list_iterations import Iteration, list_iterations
 from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.list_plans import lenient
+from git_planner.flows.plans.list_plans import parse_leniently
 from git_planner.flows.plans.plan_document import read_plan
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.planning import packet as packets
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"(?:iter/)?0*([1-9]\d{0,8})")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class PlanStatus:
     """One plan in short. `current` is the checked-out iteration, else the newest; `record` is its result.
 
     `open` are the iterations without a result; `packets` the branches that wait for a pasted answer (short
@@ -68,7 +68,7 @@ class Status:
         return state.directive.document() if state else None
 
 
-def status(repo: Repository, plan: str | None) -> Status:
+def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     """Where a plan stands.
 
     Args:
@@ -78,13 +78,13 @@ def status(repo: Repository, plan: str | None) -> Status:
         PlannerError: E_NAME, E_JSON, E_SCHEMA.
     """
     name = current_plan(repo, plan)
-    rows = ledger(repo, name)
+    rows = read_ledger(repo, name)
     document = read_plan(repo, name)
-    found = survey(repo, name)
+    found = list_iterations(repo, name)
     head = repo.head_branch()
     current = next((each for each in found if each.branch == head), found[-1] if found else None)
     comparable = packets.comparable_records(rows)
-    return Status(
+    return PlanStatus(
         plan=name,
         goal=document["goal"] if document else "",
         current=current,
@@ -109,13 +109,13 @@ def _rule(repo: Repository, current: Iteration | None, rows: Sequence[Record]) -
     return packets.family_rule(rows, policy_at(repo, current.state.base).families)
 
 
-def show(repo: Repository, name: str | None) -> Iteration:
+def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
     """The iteration of a number, branch or commit; the checked-out one, else the newest, when None.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    found = [each for each in survey(repo) if each.state is not None]
+    found = [each for each in list_iterations(repo) if each.state is not None]
     if name is None:
         head = repo.head_branch()
         plan = current_plan(repo, None)
@@ -140,7 +140,7 @@ def _by_commit(repo: Repository, name: str, found: Sequence[Iteration]) -> Itera
         commit = repo.resolve(name)
         with repo.git.batch() as batch:
             raw = batch.read(f"{commit}:{refnames.STATE_FILE}")
-        state = lenient(raw)
+        state = parse_leniently(raw)
         for each in found:
             if (each.number, each.branch) == (state.get("iteration"), state.get("branch")):
                 return each

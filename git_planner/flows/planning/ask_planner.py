@@ -24,7 +24,7 @@ from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.flows.records import remeasure_best
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import export
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
@@ -112,7 +112,7 @@ def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: i
             guard over; E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.renew(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     settings = chosen(repo, campaign)
     planner = registry.planner(settings.planner, campaign.base.policy, settings)
@@ -120,7 +120,7 @@ def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: i
     iteration = refnames.Iteration(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
     wish = campaign.wish(number, iteration.branch, settings.planner_model)
-    packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
     answer = ask(repo, planner, Question("directive", campaign, settings, packet, folder), tell)
     state = new_state(repo, campaign, packet, answer, planner.name)
     commit = publish(repo, campaign, state, packet)
@@ -139,7 +139,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
     wish = campaign.wish(number, refnames.PLAN + campaign.plan, settings.planner_model)
-    packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
     answer = ask(repo, planner, Question("planning-plan", campaign, settings, packet, folder), tell)
     document = documents.complete_answer("planning-plan", dict(answer.document))
     digest = canonical_json.digest(document)

@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.planning.packet import Wish
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.plan_document import plan_in, read_plan
+from git_planner.flows.plans.plan_document import read_plan, read_plan_at
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules.planning import packet as packets
@@ -104,7 +104,7 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
 
 def plan_now(repo: Repository, seen: Snapshot, campaign: Campaign) -> dict[str, Any]:
     """The plan on a snapshot of its branch, with the goal that was asked for; a new one if there is none."""
-    document = plan_in(repo, seen, campaign.plan)
+    document = read_plan_at(repo, seen, campaign.plan)
     if document is None:
         return dict(campaign.document)
     text = campaign.options.goal_text

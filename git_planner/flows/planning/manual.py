@@ -23,10 +23,10 @@ from git_planner.flows.planning.ask_planner import (
 )
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
 from git_planner.flows.planning.packet import build_packet
-from git_planner.flows.plans.base_commit import Base, find_base, taken_numbers, tip_of
+from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, taken_numbers
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records import remeasure_best
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
@@ -109,13 +109,13 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
             E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.renew(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     store = Store(repo)
     number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
     wish = campaign.wish(number, branch, options.model)
-    packet = build_packet(repo, wish, ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
     schema = documents.schema("directive", **families(packet["strategy_family_constraints"]))
     prompt = render_manual_prompt(packet, schema)
     files = {
@@ -321,7 +321,7 @@ def _campaign(repo: Repository, packet: Mapping[str, Any], *, allow_stale_base: 
 
 def _base_now(repo: Repository, packet: Mapping[str, Any]) -> Base:
     """What a packet's base would be if it were made now."""
-    oid = tip_of(repo, packet["base_ref"])
+    oid = resolve_base(repo, packet["base_ref"])
     usual = find_base(repo, packet["plan"], None)
     best = refnames.best_ref(packet["plan"]).removeprefix(refnames.HEADS)
     # A packet from the policy's base is outdated as soon as there is a best.

@@ -95,7 +95,7 @@ def _check_trusted(repo: Repository, name: str, oid: str) -> None:
         )
 
 
-def tip_of(repo: Repository, ref: str) -> str | None:
+def resolve_base(repo: Repository, ref: str) -> str | None:
     """The commit a base's name stands for now; None when the name is gone."""
     for full in (refnames.HEADS + ref, f"refs/remotes/origin/{ref}"):
         found = repo.maybe(full)

@@ -19,7 +19,7 @@ from git_planner.rules.plans import plan as plans
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PlanSummary:
     """One plan in a list. `active` is when its branch last moved, in seconds since 1970."""
 
     name: str
@@ -35,7 +35,7 @@ class Listed:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
+def list_plans(repo: Repository) -> tuple[list[PlanSummary], list[str]]:
     """All plans with a branch here, and the packets' branches; three calls of git whatever their number.
 
     Only counts are taken from the ledgers: no record is read.
@@ -55,12 +55,12 @@ def listing(repo: Repository) -> tuple[list[Listed], list[str]]:
     wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{refnames.RECORDS}")]
     contents = read_objects(repo.git, wanted)
     for name in plans_here:
-        page_documents = [lenient(next(contents)) for _ in blobs[name]]
+        page_documents = [parse_leniently(next(contents)) for _ in blobs[name]]
         raw = next(contents)
         best = bests.get(refnames.best_ref(name))
         tasks = [task for page in page_documents for task in page.get("tasks", ())]
         found.append(
-            Listed(
+            PlanSummary(
                 name=name,
                 goal=str(page_documents[0].get("goal", "")),
                 tasks=plans.count_tasks({"tasks": tasks}),
@@ -107,7 +107,7 @@ def _value(tag: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def lenient(raw: bytes | None) -> dict[str, Any]:
+def parse_leniently(raw: bytes | None) -> dict[str, Any]:
     """A document for showing only: what cannot be read is empty."""
     try:
         document = canonical_json.loads_trusted(raw or b"{}", many=True)

@@ -30,7 +30,7 @@ from git_planner.rules.tasks.task import Task, TaskSummary, summarize_task, task
 _FEW = 4
 
 
-def check_single(page: Mapping[str, Any], plan: str) -> None:
+def check_unique_numbers(page: Mapping[str, Any], plan: str) -> None:
     """Refuse to write on tasks of which two have one number, as a merge that goes by lines may leave them.
 
     Raises:
@@ -144,7 +144,7 @@ class Pages:
         edits: dict[str, bytes | None] = {}
         for name, fresh in by_page.items():
             page = found.get(name) or {**found[pages.FIRST_PAGE], "tasks": []}
-            check_single(page, self.plan)
+            check_unique_numbers(page, self.plan)
             tasks = {**{each["id"]: each for each in page["tasks"]}, **fresh}
             in_order = sorted(tasks.values(), key=lambda each: task_number(each["id"]))
             edits[f"{self.folder}/{name}"] = self._text(name, {**page, "tasks": in_order}, fresh)
@@ -218,7 +218,7 @@ def _judge() -> str:
     return f"{state:08x}"
 
 
-def no_plan(plan: str) -> PlannerError:
+def missing_plan(plan: str) -> PlannerError:
     """The error for a plan that is not there."""
     return PlannerError(
         "E_NO_PLAN",

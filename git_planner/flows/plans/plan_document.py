@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from git_planner import documents, redact
-from git_planner.flows.plans.page_store import Pages, check_single
+from git_planner.flows.plans.page_store import Pages, check_unique_numbers
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import refnames
@@ -22,10 +22,10 @@ def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
         PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
     """
     with repo.git.batch() as batch:
-        return plan_in(repo, Store(repo).snapshot(refnames.plan_ref(plan), batch), plan)
+        return read_plan_at(repo, Store(repo).snapshot(refnames.plan_ref(plan), batch), plan)
 
 
-def plan_in(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
+def read_plan_at(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
     """A plan's document on a snapshot of its branch; None when it holds none."""
     found = Pages(repo, plan).read(seen)
     return plans.join_pages(found) if pages.FIRST_PAGE in found else None
@@ -37,7 +37,7 @@ def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None
     Raises:
         PlannerError: E_MERGE when two of its tasks have one number; E_SCHEMA.
     """
-    check_single(document, plan)
+    check_unique_numbers(document, plan)
     folder = refnames.plan_dir(plan)
     edits: dict[str, bytes | None] = {}
     for name, page in plans.split_plan(document).items():

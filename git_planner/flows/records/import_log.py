@@ -16,7 +16,7 @@ from git_planner.rules.records.legacy_log import record_from_row
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """What became of a log. `faults` has one sentence a line that could not be read."""
 
     plan: str
@@ -40,7 +40,7 @@ class Imported:
         }
 
 
-def import_log(repo: Repository, data: bytes, where: str, plan: str) -> Imported:
+def import_log(repo: Repository, data: bytes, where: str, plan: str) -> ImportResult:
     """Read a log's rows into a plan's ledger; lines that are no rows are told, not dropped.
 
     Args:
@@ -68,7 +68,7 @@ def import_log(repo: Repository, data: bytes, where: str, plan: str) -> Imported
         else:
             found[refnames.record_path(record.id)] = canonical_json.dumps(document)
     added = _write(repo, plan, found, where) if found else 0
-    return Imported(plan, added, len(found) - added, tuple(faults))
+    return ImportResult(plan, added, len(found) - added, tuple(faults))
 
 
 def _write(repo: Repository, plan: str, found: Mapping[str, bytes], where: str) -> int:

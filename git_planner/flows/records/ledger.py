@@ -25,13 +25,13 @@ from git_planner.rules.records.row import RecordRow, find_baseline, row_from
 if TYPE_CHECKING:
     from git_planner.rules.measuring.test_report import Proof
 
-TESTS = "experiments/tests"
+TESTS_FOLDER = "experiments/tests"
 # The cache is written anew only when so many records came that reading them costs more.
 _WORTH = 64
 _FIELDS = list(RecordRow._fields)
 
 
-def ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
+def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
     """All records of a plan, oldest first; empty when there is no such plan.
 
     Args:
@@ -47,7 +47,7 @@ def ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
     return [read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")]
 
 
-def plans(repo: Repository) -> list[str]:
+def plan_names(repo: Repository) -> list[str]:
     """The names of all plans with a branch here, sorted; proposals for the guard are none."""
     prefix = refnames.HEADS + refnames.PLAN
     found = [
@@ -70,7 +70,7 @@ def read_record(content: bytes, where: str) -> Record:
         raise _unreadable(where, error) from None
 
 
-def find(repo: Repository, plan: str, record_id: str) -> Record:
+def find_record(repo: Repository, plan: str, record_id: str) -> Record:
     """One record of a plan by its whole id.
 
     Raises:
@@ -87,13 +87,15 @@ def find(repo: Repository, plan: str, record_id: str) -> Record:
     return read_record(content, refnames.record_path(record_id))
 
 
-def baseline_proof(repo: Repository, plan: str, rows: Sequence[RecordRow], instrument: str) -> Proof | None:
+def read_baseline_proof(
+    repo: Repository, plan: str, rows: Sequence[RecordRow], instrument: str
+) -> Proof | None:
     """The tests that the baseline of an instrument collected; None when that is not known."""
     first = find_baseline(rows, instrument)
     if first is None or first.tests is None:
         return None
     with repo.git.batch() as batch:
-        content = batch.read(f"{refnames.plan_ref(plan)}:{TESTS}/{first.tests}.json")
+        content = batch.read(f"{refnames.plan_ref(plan)}:{TESTS_FOLDER}/{first.tests}.json")
     if not content:
         return None
     from git_planner.rules.measuring.test_report import proof_from
@@ -101,7 +103,7 @@ def baseline_proof(repo: Repository, plan: str, rows: Sequence[RecordRow], instr
     return proof_from(canonical_json.loads_trusted(content))
 
 
-class Rows:
+class LedgerReader:
     """Reads the rows of ledgers, from the cache where it has them.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.records.ledger import Rows, find, ledger
+from git_planner.flows.records.ledger import LedgerReader, find_record, read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RecordComparison:
     """Two records side by side. `difference` is the second's value minus the first's; None when unlike.
 
     `unlike` says why they cannot be compared; None when they can.
@@ -42,7 +42,7 @@ class Comparison:
         }
 
 
-def rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[RecordRow]:
+def read_rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[RecordRow]:
     """The short records of some plans, oldest first.
 
     Args:
@@ -50,25 +50,25 @@ def rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> lis
         plans: their names.
         last: only so many, the newest ones.
     """
-    found = Rows(repo).of(*plans)
+    found = LedgerReader(repo).of(*plans)
     return found if last is None else found[max(0, len(found) - last) :]
 
 
-def whole(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[Record]:
+def read_records(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[Record]:
     """The whole records of some plans, oldest first; parameters as for `rows`."""
-    found = sorted((record for plan in plans for record in ledger(repo, plan)), key=lambda each: each.id)
+    found = sorted((record for plan in plans for record in read_ledger(repo, plan)), key=lambda each: each.id)
     return found if last is None else found[max(0, len(found) - last) :]
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class RecordTexts:
     """Records as the JSON texts they are kept as, oldest first, and where the instrument changed."""
 
     texts: Sequence[bytes]
     turns: Sequence[InstrumentChange]
 
 
-def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Texts:
+def read_texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> RecordTexts:
     """The records of some plans as they are kept; order and parameters as for `rows`.
 
     Raises:
@@ -80,10 +80,10 @@ def texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> Te
         found = found[max(0, len(found) - last) :]
     documents = (canonical_json.loads_trusted(text, many=True) for _, text in found)
     seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
-    return Texts([text.strip() for _, text in found], instrument_changes(seen))
+    return RecordTexts([text.strip() for _, text in found], instrument_changes(seen))
 
 
-def instrument_now(repo: Repository) -> str | None:
+def current_instrument(repo: Repository) -> str | None:
     """The instrument of the base branch as it stands; None where there is no base branch or no policy.
 
     Raises:
@@ -107,17 +107,17 @@ def best_record(repo: Repository, plan: str) -> Record:
     Raises:
         PlannerError: E_NO_RECORD when nothing valid was measured yet.
     """
-    found = Rows(repo).of(plan)
+    found = LedgerReader(repo).of(plan)
     newest = next((each for each in reversed(found) if each.valid), None)
     top = pick_best(each for each in found if newest and each.instrument == newest.instrument)
     if top is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
         )
-    return find(repo, plan, top.id)
+    return find_record(repo, plan, top.id)
 
 
-def look_up(repo: Repository, plans: Sequence[str], name: str) -> Record:
+def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
     """One record by its id, the beginning of it or of its random part, or by any name of its commit.
 
     Args:
@@ -128,7 +128,7 @@ def look_up(repo: Repository, plans: Sequence[str], name: str) -> Record:
     Raises:
         PlannerError: E_NO_RECORD when there is none, or more than one.
     """
-    found = Rows(repo).of(*plans)
+    found = LedgerReader(repo).of(*plans)
     hits = find_named(found, name) if len(name) >= 4 else []
     if not hits:
         commit = repo.maybe(name)
@@ -136,7 +136,7 @@ def look_up(repo: Repository, plans: Sequence[str], name: str) -> Record:
         hits = [each for each in found if commit is not None and each.commit == commit]
         hits = sorted(hits, key=lambda each: (-plans.index(each.plan), each.id))[-1:]
     if len(hits) == 1:
-        return find(repo, hits[0].plan, hits[0].id)
+        return find_record(repo, hits[0].plan, hits[0].id)
     if hits:
         raise PlannerError(
             "E_NO_RECORD",
@@ -151,14 +151,14 @@ def look_up(repo: Repository, plans: Sequence[str], name: str) -> Record:
     )
 
 
-def compare(first: Record, second: Record) -> Comparison:
+def compare_records(first: Record, second: Record) -> RecordComparison:
     """Put two records side by side; values are compared only where one instrument measured both."""
     unlike = _unlike(first, second)
     if unlike is not None:
-        return Comparison(first, second, unlike, None)
+        return RecordComparison(first, second, unlike, None)
     assert first.value is not None
     assert second.value is not None
-    return Comparison(first, second, None, second.value - first.value)
+    return RecordComparison(first, second, None, second.value - first.value)
 
 
 def _unlike(first: Record, second: Record) -> str | None:

@@ -12,11 +12,10 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.guard import trusted_base
-from git_planner.flows.guard.trusted_base import Subject, find_state
+from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.records import remeasure_best
-from git_planner.flows.records.ledger import ledger
-from git_planner.flows.records.recorder import Recorded, Recorder, Tell
+from git_planner.flows.records.recorder import Recorder, RecordResult, Tell
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
@@ -24,7 +23,7 @@ from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS
 
 
-def record(
+def record_commit(
     repo: Repository,
     ref: str = "HEAD",
     *,
@@ -33,7 +32,7 @@ def record(
     advance: bool = True,
     tell: Tell,
     extra: Mapping[str, Any] | None = None,
-) -> Recorded:
+) -> RecordResult:
     """Measure a commit and keep the result in its plan's ledger.
 
     The trusted base is measured first when the plan has no valid record of the instrument yet; and before it
@@ -56,7 +55,7 @@ def record(
     subject = trusted_base.find_subject(repo, ref, plan)
     subject = replace(subject, notes=(*subject.notes, *_uncommitted(repo, ref)))
     if advance:
-        subject = remeasure_best.noted(repo, subject, tell)
+        subject = remeasure_best.with_current_best(repo, subject, tell)
     return Recorder(repo, subject, tell, extra or {}, force=force, advance=advance).record()
 
 
@@ -70,7 +69,7 @@ def record_failure(
     notes: Sequence[str] = (),
     extra: Mapping[str, Any] | None = None,
     tell: Tell,
-) -> Recorded:
+) -> RecordResult:
     """Keep an attempt that will not be measured, with the reason.
 
     Args:
@@ -103,6 +102,3 @@ def _uncommitted(repo: Repository, ref: str) -> tuple[str, ...]:
         return ()
     paths = worktree.dirty_paths(repo)
     return (f"the worktree had {len(paths)} uncommitted changes, which were not measured",) if paths else ()
-
-
-__all__ = ["Recorded", "find_state", "ledger", "record", "record_failure"]

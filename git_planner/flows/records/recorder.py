@@ -17,8 +17,8 @@ from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult, Site
 from git_planner.flows.records import write_record
-from git_planner.flows.records.ledger import Rows, baseline_proof, find
-from git_planner.flows.records.write_record import Finding
+from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
+from git_planner.flows.records.write_record import RecordDraft
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
@@ -33,7 +33,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordResult:
     """A record in the ledger.
 
     `cached`: nothing was measured for it now, it is an older record or rests on one. `advanced`: it moved the
@@ -85,10 +85,10 @@ class Recorder:
         self.kind: Literal["baseline", "attempt"] = (
             "baseline" if subject.commit == subject.base else "attempt"
         )
-        self.rows = Rows(repo)
+        self.rows = LedgerReader(repo)
         self.began = time.monotonic()
 
-    def record(self) -> Recorded:
+    def record(self) -> RecordResult:
         """Judge, measure and write."""
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
@@ -106,9 +106,9 @@ class Recorder:
         self._quiet_enough(candidate, site)
         return self._measured(candidate, site, rows)
 
-    def refuse(self, candidate: Candidate, *, said: str | None = None) -> Recorded:
+    def refuse(self, candidate: Candidate, *, said: str | None = None) -> RecordResult:
         """Keep a candidate that is not measured."""
-        return self._write(Finding(self._draft(candidate), candidate.refusal, said=said))
+        return self._write(RecordDraft(self._draft(candidate), candidate.refusal, said=said))
 
     def _baseline(self) -> None:
         self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
@@ -136,7 +136,7 @@ class Recorder:
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
 
-    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> Recorded:
+    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> RecordResult:
         plan, instrument = self.subject.plan, candidate.instrument
         first = rows_.find_baseline(rows, instrument) if self.kind == "attempt" else None
         draft = self._draft(candidate).with_(
@@ -149,7 +149,7 @@ class Recorder:
         )
         if source is not None and not self.force and self._serves(source, rows):
             return self._from_cache(draft, source.id)
-        before = baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
+        before = read_baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
         logs = self.repo.private("records", f"running-{random_token()}")
         try:
             outcome = run_benchmark.measure(
@@ -189,9 +189,9 @@ class Recorder:
         tree = restore_tree(self.repo, self.subject, top.tree, top.commit)
         return prepare_rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 
-    def _from_cache(self, draft: Record, record_id: str) -> Recorded:
+    def _from_cache(self, draft: Record, record_id: str) -> RecordResult:
         self.tell(f"the same tree was measured before: {record_id}")
-        old = find(self.repo, self.subject.plan, record_id)
+        old = find_record(self.repo, self.subject.plan, record_id)
         draft = draft.with_(
             cached_from=old.cached_from or old.id,
             metrics=old.metrics,
@@ -201,7 +201,7 @@ class Recorder:
             notes=(*draft.notes, f"not measured again: '{old.id}' has the same tree"),
         )
         refusal = Refusal(old.reason, old.summary) if old.reason else None
-        done = self._write(Finding(draft, refusal, said=old.summary if refusal else None))
+        done = self._write(RecordDraft(draft, refusal, said=old.summary if refusal else None))
         return replace(done, cached=True)
 
     def _draft(self, candidate: Candidate) -> Record:
@@ -230,10 +230,10 @@ class Recorder:
         )
         return plain if subject.state is None else _of_iteration(plain, subject.state)
 
-    def _write(self, finding: Finding) -> Recorded:
+    def _write(self, finding: RecordDraft) -> RecordResult:
         took = round(time.monotonic() - self.began, 3)
         draft = finding.draft.with_(seconds={**finding.draft.seconds, "record": took})
-        done = write_record.settle(
+        done = write_record.write_record(
             self.repo,
             self.rows,
             self.subject,
@@ -241,12 +241,14 @@ class Recorder:
             advance=self.advance,
             force=self.force,
         )
-        return Recorded(done.record, done.known, done.advanced, done.tag, self.subject.ref)
+        return RecordResult(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
-    def _stands(self, known: rows_.RecordRow) -> Recorded:
+    def _stands(self, known: rows_.RecordRow) -> RecordResult:
         self.tell(f"known already: {known.id}")
-        done = write_record.confirm(self.repo, self.rows, self.subject, known, advance=self.advance)
-        return Recorded(done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id))
+        done = write_record.confirm_record(self.repo, self.rows, self.subject, known, advance=self.advance)
+        return RecordResult(
+            done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id)
+        )
 
     def _place(self, record_id: str) -> Path:
         return self.repo.private("records", record_id)
@@ -256,10 +258,10 @@ class Recorder:
         return place if place.is_dir() else None
 
 
-def _finding(draft: Record, outcome: BenchmarkResult) -> Finding:
+def _finding(draft: Record, outcome: BenchmarkResult) -> RecordDraft:
     tests = outcome.proof.tests if outcome.proof else None
     held = draft.instrument_tests if draft.kind == "attempt" or tests is None else tests.ids
-    return Finding(
+    return RecordDraft(
         draft.with_(
             metrics=outcome.metrics,
             comparison=outcome.comparison,

@@ -20,7 +20,7 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
-from git_planner.flows.records.recorder import Recorded, Recorder, Tell
+from git_planner.flows.records.recorder import Recorder, RecordResult, Tell
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
@@ -32,7 +32,7 @@ _SETTLED_BY_HAND = ("E_MERGE", "E_STATE", "E_CHECKED_OUT")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class OutdatedBest:
     """A rolling best that another instrument measured, or that has an older policy.
 
     `base` is the base branch's commit to take over; `comparable`: the instrument is the same.
@@ -49,7 +49,7 @@ class Due:
         return refnames.best_ref(self.plan).removeprefix(refnames.HEADS)
 
 
-def due(repo: Repository, plan: str, base: str | None) -> Due | None:
+def find_outdated_best(repo: Repository, plan: str, base: str | None) -> OutdatedBest | None:
     """Whether a plan's rolling best has to be measured again.
 
     Args:
@@ -78,10 +78,10 @@ def due(repo: Repository, plan: str, base: str | None) -> Due | None:
     comparable = instrument_digest_at(repo, newer) == instrument_digest_at(repo, best)
     if comparable and checker.rule_at(newer).policy == checker.rule_at(best).policy:
         return None
-    return Due(plan, best, newer, comparable)
+    return OutdatedBest(plan, best, newer, comparable)
 
 
-def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded | None:
+def remeasure_best(repo: Repository, plan: str, base: str | None, tell: Tell) -> RecordResult | None:
     """Take the rolling best over to the base branch and measure it there, if that is due.
 
     Args:
@@ -96,7 +96,7 @@ def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded
     Raises:
         PlannerError: E_MERGE when it does not merge with the base; what measuring and writing raise.
     """
-    found = due(repo, plan, base)
+    found = find_outdated_best(repo, plan, base)
     if found is None:
         return None
     why = "has an older policy" if found.comparable else "was measured by another instrument"
@@ -118,7 +118,7 @@ def renew(repo: Repository, plan: str, base: str | None, tell: Tell) -> Recorded
     return done
 
 
-def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
+def with_current_best(repo: Repository, subject: Subject, tell: Tell) -> Subject:
     """Renew the best before a candidate is judged, and let the candidate's record say so.
 
     Args:
@@ -129,7 +129,7 @@ def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
     if repo.maybe(refnames.best_ref(subject.plan)) in (None, subject.base, subject.commit):
         return subject
     try:
-        done = renew(repo, subject.plan, subject.base, tell)
+        done = remeasure_best(repo, subject.plan, subject.base, tell)
     except PlannerError as error:
         if error.code not in _SETTLED_BY_HAND:
             raise
@@ -142,12 +142,12 @@ def noted(repo: Repository, subject: Subject, tell: Tell) -> Subject:
     return replace(subject, notes=(*subject.notes, note))
 
 
-def _base(repo: Repository, found: Due) -> Subject:
+def _base(repo: Repository, found: OutdatedBest) -> Subject:
     policy = policy_at(repo, found.base)
     return Subject(found.base, None, None, False, found.base, policy, found.plan, ("the trusted base",))
 
 
-def _merged(repo: Repository, found: Due) -> str:
+def _merged(repo: Repository, found: OutdatedBest) -> str:
     tree, conflicts = merge_trees(repo.git, found.best, found.base)
     if not conflicts and GuardChecker(repo).differences(found.base, tree):
         conflicts = ("guarded files would not be as the base branch has them",)
@@ -161,12 +161,12 @@ def _merged(repo: Repository, found: Due) -> str:
     return _commit(repo, found, tree, "the guard of the base branch is taken over")
 
 
-def _anew(repo: Repository, found: Due) -> str:
+def _anew(repo: Repository, found: OutdatedBest) -> str:
     """The base's content after the best's commits: what does not lead any more is not built on."""
     return _commit(repo, found, repo.resolve(found.base, "tree"), "begins again as the base branch has it")
 
 
-def _commit(repo: Repository, found: Due, tree: str, words: str) -> str:
+def _commit(repo: Repository, found: OutdatedBest, tree: str, words: str) -> str:
     # With the base's date, so that whoever takes it over at the same time makes the same commit.
     date = repo.git.line("log", "-1", "--no-show-signature", "--format=@%ct +0000", found.base)
     trailers = (("Planner-Op", "renew"), ("Planner-Args", f"{found.best} {found.base}"))
@@ -174,7 +174,7 @@ def _commit(repo: Repository, found: Due, tree: str, words: str) -> str:
     return commit_tree(repo.git, tree, (found.best, found.base), message.text(), date=date)
 
 
-def _move(repo: Repository, found: Due, commit: str, tell: Tell) -> None:
+def _move(repo: Repository, found: OutdatedBest, commit: str, tell: Tell) -> None:
     ref, moved = refnames.best_ref(found.plan), False
 
     def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:

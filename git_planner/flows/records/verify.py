@@ -14,7 +14,7 @@ from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
 from git_planner.flows.measuring.paired_runs import Rival, restore_tree
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
-from git_planner.flows.records.ledger import Rows, baseline_proof, find
+from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.gitio.repository import Repository
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
@@ -28,7 +28,7 @@ _NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifyResult:
     """Whether a record holds; None when it could not be measured now. `why` is one sentence."""
 
     record: Record
@@ -58,7 +58,9 @@ class Verified:
         }
 
 
-def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]) -> Verified:
+def verify_record(
+    repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]
+) -> VerifyResult:
     """Measure a recorded commit once more.
 
     Args:
@@ -72,7 +74,7 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
     """
     subject = trusted_base.find_subject(repo, ref, plan)
     candidate = build_candidate(repo, subject)
-    rows = Rows(repo).of(subject.plan)
+    rows = LedgerReader(repo).of(subject.plan)
     hits = [
         each
         for each in rows
@@ -86,13 +88,13 @@ def verify(repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str]
             f"plan '{subject.plan}' has no measurement of '{ref}' by the instrument of its base",
             hint=f"make one with 'git record {ref}'",
         )
-    record = find(repo, subject.plan, hits[-1].id)
+    record = find_record(repo, subject.plan, hits[-1].id)
     if candidate.refusal is not None:
         holds = record.reason == candidate.refusal.reason
-        return Verified(record, holds, f"refused again: {candidate.refusal.sentence}", ())
+        return VerifyResult(record, holds, f"refused again: {candidate.refusal.sentence}", ())
     before = None
     if record.kind != "baseline":
-        before = baseline_proof(repo, subject.plan, rows, candidate.instrument)
+        before = read_baseline_proof(repo, subject.plan, rows, candidate.instrument)
     logs = repo.private("records", f"verify-{random_token()}")
     try:
         outcome = run_benchmark.measure(
@@ -114,12 +116,12 @@ def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
     metric = subject.policy.metric
     if record.comparison is None or metric is None:
         return None
-    old = find(repo, record.plan, record.comparison.rival)
+    old = find_record(repo, record.plan, record.comparison.rival)
     plan = paired_design.plan_comparison(metric.pairs, record.comparison.number)
     return Rival(old.id, restore_tree(repo, subject, old.tree, old.commit), plan)
 
 
-def _judged(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> Verified:
+def _judged(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> VerifyResult:
     refusal = outcome.refusal
     if refusal is not None:
         return _refused(record, refusal)
@@ -132,30 +134,30 @@ def _judged(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> V
     elif tests != (record.tests.ids if record.tests else None):
         broken = "other tests ran, or with other outcomes"
     if broken is not None:
-        return Verified(record, False, broken, outcome.metrics)
+        return VerifyResult(record, False, broken, outcome.metrics)
     if not record.metrics or not outcome.metrics:
-        return Verified(record, True, "the tests passed again", outcome.metrics)
+        return VerifyResult(record, True, "the tests passed again", outcome.metrics)
     return _compared(candidate.subject.policy.metric, record, outcome)
 
 
-def _refused(record: Record, refusal: Refusal) -> Verified:
+def _refused(record: Record, refusal: Refusal) -> VerifyResult:
     if refusal.verdict == "unmeasured" and record.verdict != "unmeasured":
-        return Verified(record, None, refusal.sentence, (), refusal.reason == "timeout")
+        return VerifyResult(record, None, refusal.sentence, (), refusal.reason == "timeout")
     words = f"{REASONS[refusal.reason]}: {refusal.sentence}"
-    return Verified(record, refusal.reason == record.reason, words, ())
+    return VerifyResult(record, refusal.reason == record.reason, words, ())
 
 
-def _compared(metric: Metric | None, record: Record, outcome: BenchmarkResult) -> Verified:
+def _compared(metric: Metric | None, record: Record, outcome: BenchmarkResult) -> VerifyResult:
     then, now = record.metrics[0], outcome.metrics[0]
     if metric is not None and outcome.comparison is not None:
         again = comparison_verdict(outcome.comparison, metric)
         # What was no gain must be none; whether it is worse or within the noise may be a matter of luck.
         holds = (again == "improved") == (record.verdict == "improved")
         told = f"{again} now, {record.verdict} then: {describe_comparison(outcome.comparison, metric)}"
-        return Verified(record, holds, told, outcome.metrics)
+        return VerifyResult(record, holds, told, outcome.metrics)
     if metric is not None and metric.kind == "noisy":
         told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
-        return Verified(record, True, f"{told}, which proves nothing", outcome.metrics)
+        return VerifyResult(record, True, f"{told}, which proves nothing", outcome.metrics)
     holds = now.median == then.median
     told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
-    return Verified(record, holds, told, outcome.metrics)
+    return VerifyResult(record, holds, told, outcome.metrics)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from git_planner import redact
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.records.ledger import TESTS, Rows, read_record
+from git_planner.flows.records.ledger import TESTS_FOLDER, LedgerReader, read_record
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Tag, Write
@@ -23,7 +23,7 @@ _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "fil
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RecordDraft:
     """What is known of a candidate before it is compared: a record without verdict, and what it rests on.
 
     `refusal` says why it does not count, in which case `said` may replace its words. `proof` is written
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class WrittenRecord:
     """What stands in the ledger now. `known`: it stood there before."""
 
     record: Record
@@ -46,9 +46,15 @@ class Settled:
     tag: str | None
 
 
-def settle(
-    repo: Repository, rows: Rows, subject: Subject, finding: Finding, *, advance: bool, force: bool
-) -> Settled:
+def write_record(
+    repo: Repository,
+    rows: LedgerReader,
+    subject: Subject,
+    finding: RecordDraft,
+    *,
+    advance: bool,
+    force: bool,
+) -> WrittenRecord:
     """Decide about a candidate and write all that follows, or nothing.
 
     Args:
@@ -68,7 +74,9 @@ def settle(
     return work.settled
 
 
-def confirm(repo: Repository, rows: Rows, subject: Subject, known: RecordRow, *, advance: bool) -> Settled:
+def confirm_record(
+    repo: Repository, rows: LedgerReader, subject: Subject, known: RecordRow, *, advance: bool
+) -> WrittenRecord:
     """Take a record that stands in the ledger as the answer; advance the rolling best if that is due."""
     work = _Settlement(repo, rows, subject, None, advance=advance, force=False, known=known)
     Store(repo).transact(work.refs, work.decide)
@@ -82,9 +90,9 @@ class _Settlement:
     def __init__(
         self,
         repo: Repository,
-        rows: Rows,
+        rows: LedgerReader,
         subject: Subject,
-        finding: Finding | None,
+        finding: RecordDraft | None,
         *,
         advance: bool,
         force: bool,
@@ -92,7 +100,7 @@ class _Settlement:
     ) -> None:
         self.repo, self.rows, self.subject, self.finding = repo, rows, subject, finding
         self.advance, self.force, self.known = advance, force, known
-        self.settled: Settled | None = None
+        self.settled: WrittenRecord | None = None
         self.best_ref = refnames.best_ref(subject.plan)
         self.tag = self._tag()
         self.stamp = repo.now()
@@ -118,7 +126,7 @@ class _Settlement:
             (("Planner-Op", "record"), ("Planner-Args", record.commit), ("Planner-Record", record.id)),
         )
         advanced = any(isinstance(step, Move) and step.oid == record.commit for step in steps)
-        self.settled = Settled(record, False, advanced, tag)
+        self.settled = WrittenRecord(record, False, advanced, tag)
         return [Write(self.subject.ref, documents_, message, self.subject.base), *steps]
 
     def _known(self, rows: Sequence[RecordRow]) -> RecordRow | None:
@@ -143,10 +151,10 @@ class _Settlement:
         tag = None
         if top is not None and top.id == known.id:
             steps, _, tag = self._advance(record, seen)
-        self.settled = Settled(record, True, any(isinstance(step, Move) for step in steps), tag)
+        self.settled = WrittenRecord(record, True, any(isinstance(step, Move) for step in steps), tag)
         return steps
 
-    def _judged(self, rows: Sequence[RecordRow], finding: Finding) -> Record:
+    def _judged(self, rows: Sequence[RecordRow], finding: RecordDraft) -> Record:
         draft = finding.draft
         top = pick_best(rows, instrument=draft.instrument)
         before = top.value if top else None
@@ -222,7 +230,7 @@ class _Settlement:
         path = refnames.record_path(record.id)
         written = {path: canonical_json.dumps(document)}
         if proof is not None and record.tests is not None:
-            written[f"{TESTS}/{record.tests.ids}.json"] = canonical_json.dumps(proof.document())
+            written[f"{TESTS_FOLDER}/{record.tests.ids}.json"] = canonical_json.dumps(proof.document())
         return written
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from git_planner.flows.runs.store import Run, folder, write
+from git_planner.flows.runs.store import Run, run_folder, write_document
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.rules.timestamps import seconds_between
@@ -19,7 +19,7 @@ HEARTBEAT = "heartbeat.json"
 _MISSED = 4
 
 
-class Pulse:
+class HeartbeatWriter:
     """Writes the heartbeat of a run, every so many seconds, for as long as it is called often enough.
 
     Args:
@@ -49,24 +49,24 @@ class Pulse:
                 "task": self._run.task,
                 "pid": os.getpid(),
             }
-            write(self._place / HEARTBEAT, beat)
+            write_document(self._place / HEARTBEAT, beat)
 
 
-def verdict(repo: Repository, run: Run) -> str:
+def check_liveness(repo: Repository, run: Run) -> str:
     """'ended', 'alive', 'stalled' (its delegator lives, its heart does not beat) or 'dead'."""
     if run.ended_at is not None:
         return "ended"
     if not run.far and not run.delegated:
         return "dead"
-    beat = last_beat(repo, run)
+    beat = last_heartbeat(repo, run)
     old = beat is not None and seconds_between(beat, utc_now()) > max(_MISSED * run.interval, 5.0)
     return "stalled" if old else "alive"
 
 
-def last_beat(repo: Repository, run: Run) -> str | None:
+def last_heartbeat(repo: Repository, run: Run) -> str | None:
     """When a run's heart beat last."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        at = json.loads((folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
+        at = json.loads((run_folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
         seconds_between(at, at)
         return str(at)
     return None

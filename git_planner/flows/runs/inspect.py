@@ -11,9 +11,9 @@ from git_planner import redact
 from git_planner.agents.run_program import STDERR, STDOUT
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.runs import store
-from git_planner.flows.runs.heartbeat import last_beat, verdict
-from git_planner.flows.runs.stop import agent_of
-from git_planner.flows.runs.store import Run, folder
+from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat
+from git_planner.flows.runs.stop import agent_process
+from git_planner.flows.runs.store import Run, run_folder
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 
@@ -22,7 +22,7 @@ _HEAD = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RunReport:
     """What is known about one run. `agent` are the numbers of its agent's living processes."""
 
     run: Run
@@ -55,10 +55,10 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class RunReports:
     """All that was looked at. `ended` are processes that were, `again` the command that runs it again."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[RunReport, ...]
     ended: tuple[int, ...] = ()
     again: str | None = None
 
@@ -77,7 +77,7 @@ class Examined:
         }
 
 
-def examine(repo: Repository, plan: str | None, run_id: str | None, *, most: int = 20) -> Examined:
+def inspect_runs(repo: Repository, plan: str | None, run_id: str | None, *, most: int = 20) -> RunReports:
     """Look at runs: at one, or at all that have not ended and the last ones that have.
 
     Args:
@@ -90,20 +90,20 @@ def examine(repo: Repository, plan: str | None, run_id: str | None, *, most: int
         PlannerError: E_RESULT when there is no such run here.
     """
     if run_id is not None:
-        return Examined((finding(repo, find(repo, run_id)),))
-    every = store.listing(repo, plan)
+        return RunReports((inspect_run(repo, find_run(repo, run_id)),))
+    every = store.list_runs(repo, plan)
     late = [each for each in every if each.ended_at is not None][-most:]
     shown = [each for each in every if each.ended_at is None or each in late]
-    return Examined(tuple(finding(repo, each) for each in shown))
+    return RunReports(tuple(inspect_run(repo, each) for each in shown))
 
 
-def find(repo: Repository, run_id: str) -> Run:
+def find_run(repo: Repository, run_id: str) -> Run:
     """One run by its id.
 
     Raises:
         PlannerError: E_RESULT.
     """
-    run = store.load(store.folder(repo, run_id)) if store.is_run_id(run_id) else None
+    run = store.load_run(store.run_folder(repo, run_id)) if store.is_run_id(run_id) else None
     if run is None:
         raise PlannerError(
             "E_RESULT", f"there is no run '{run_id[:80]}' here", hint="list them with 'git plan doctor'"
@@ -111,40 +111,40 @@ def find(repo: Repository, run_id: str) -> Run:
     return run
 
 
-def finding(repo: Repository, run: Run) -> Finding:
+def inspect_run(repo: Repository, run: Run) -> RunReport:
     """Tell what is known of one run."""
-    who = agent_of(repo, run)
+    who = agent_process(repo, run)
     living = process_identity.left(who) if who is not None and not run.far else []
-    return Finding(
+    return RunReport(
         run=run,
-        verdict=verdict(repo, run),
-        beat=last_beat(repo, run),
+        verdict=check_liveness(repo, run),
+        beat=last_heartbeat(repo, run),
         agent=tuple(living),
-        words=tuple(last_words(repo, run)),
-        thread=thread_of(repo, run),
-        folder=os.fspath(folder(repo, run.run)),
+        words=tuple(output_tail(repo, run)),
+        thread=agent_thread(repo, run),
+        folder=os.fspath(run_folder(repo, run.run)),
     )
 
 
-def last_words(repo: Repository, run: Run, most: int = 10) -> list[str]:
+def output_tail(repo: Repository, run: Run, most: int = 10) -> list[str]:
     """The last lines that a run's agent has printed."""
     found: list[str] = []
     for name in (STDERR, STDOUT):
-        with suppress(OSError), open(folder(repo, run.run) / name, "rb") as file:
+        with suppress(OSError), open(run_folder(repo, run.run) / name, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             lines = redact.mask_text(file.read().decode(errors="replace")).splitlines()
             found = [*found, *[line[:500] for line in lines if line.strip()][-most:]]
     return found[-most:]
 
 
-def thread_of(repo: Repository, run: Run) -> str | None:
+def agent_thread(repo: Repository, run: Run) -> str | None:
     """The thread of a run's agent: kept at its end, and before that read off what codex prints."""
     if run.thread is not None:
         return run.thread
     from git_planner.agents.codex.events import Events
 
     events = Events()
-    with suppress(OSError), open(folder(repo, run.run) / STDOUT, "rb") as file:
+    with suppress(OSError), open(run_folder(repo, run.run) / STDOUT, "rb") as file:
         for line in file.read(_HEAD).splitlines():
             events.line(line)
     return events.thread

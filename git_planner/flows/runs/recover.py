@@ -10,21 +10,23 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 
 
-def abandoned(repo: Repository, plan: str) -> list[Run]:
+def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
     """Return the runs of a plan that have not ended although their owner, a process of this host, is gone."""
     return [
-        run for run in store.listing(repo, plan) if run.ended_at is None and not run.far and not run.delegated
+        run
+        for run in store.list_runs(repo, plan)
+        if run.ended_at is None and not run.far and not run.delegated
     ]
 
 
-def end_remains(repo: Repository, run: Run, tell: Tell) -> None:
+def end_leftover_agent(repo: Repository, run: Run, tell: Tell) -> None:
     """End what is left of the agent of an abandoned run, and say so."""
     ended = end_agent(repo, run)
     if ended:
         tell(f"{run.task}: ended what was left of the agent: {', '.join(map(str, ended))}")
 
 
-def cause(run: Run) -> str:
+def abandonment_cause(run: Run) -> str:
     """Return why a run was abandoned, as its task and its folder tell it."""
     if run.process is not None and run.process.boot != process_identity.boot():
         return "the machine was restarted during its run"

@@ -6,20 +6,20 @@ import json
 from contextlib import suppress
 
 from git_planner.agents.run_program import PROCESS
-from git_planner.flows.runs.store import Run, folder
+from git_planner.flows.runs.store import Run, run_folder
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.process_identity import Identity
 
 
-def agent_of(repo: Repository, run: Run) -> Identity | None:
+def agent_process(repo: Repository, run: Run) -> Identity | None:
     """The process of a run's agent, as it was noted when it was started; None when it has ended."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return process_identity.identity_from(json.loads((folder(repo, run.run) / PROCESS).read_bytes()))
+        return process_identity.identity_from(json.loads((run_folder(repo, run.run) / PROCESS).read_bytes()))
     return None
 
 
 def end_agent(repo: Repository, run: Run) -> list[int]:
     """End a run's agent and all that it started, after checking that they are; return their numbers."""
-    who = agent_of(repo, run)
+    who = agent_process(repo, run)
     return process_identity.end(who) if who is not None and not run.far else []

@@ -87,7 +87,7 @@ class Run:
         return self.host != host_name()
 
 
-def folder(repo: Repository, run_id: str) -> Path:
+def run_folder(repo: Repository, run_id: str) -> Path:
     """The folder of a run."""
     return repo.private("runs", run_id)
 
@@ -97,20 +97,20 @@ def is_run_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def save(repo: Repository, run: Run) -> Run:
+def save_run(repo: Repository, run: Run) -> Run:
     """Keep a run's `meta.json`, whole or not at all; return the run."""
-    place = folder(repo, run.run)
+    place = run_folder(repo, run.run)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write(place / META, redact.mask_document(run.document()))
+    write_document(place / META, redact.mask_document(run.document()))
     return run
 
 
-def write(path: Path, document: Mapping[str, Any]) -> None:
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Put a document in the place of another one."""
     atomic_file.write(path, canonical_json.dumps(dict(document)))
 
 
-def load(place: Path) -> Run | None:
+def load_run(place: Path) -> Run | None:
     """Read a run from its folder; None when there is nothing that could be one."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         document = json.loads((place / META).read_bytes())
@@ -122,7 +122,7 @@ def load(place: Path) -> Run | None:
     return None
 
 
-def listing(repo: Repository, plan: str | None = None) -> list[Run]:
+def list_runs(repo: Repository, plan: str | None = None) -> list[Run]:
     """All runs kept here, oldest first.
 
     Args:
@@ -130,10 +130,10 @@ def listing(repo: Repository, plan: str | None = None) -> list[Run]:
     """
     top = repo.private("runs")
     names = sorted(each for each in os.listdir(top) if is_run_id(each)) if top.is_dir() else []
-    found = filter(None, (load(top / name) for name in names))
+    found = filter(None, (load_run(top / name) for name in names))
     return [each for each in found if plan in (None, each.plan)]
 
 
-def ended(repo: Repository, run: Run, **how: Any) -> Run:
+def save_end(repo: Repository, run: Run, **how: Any) -> Run:
     """Keep how a run ended."""
-    return save(repo, replace(run, ended_at=utc_now(), **how))
+    return save_run(repo, replace(run, ended_at=utc_now(), **how))

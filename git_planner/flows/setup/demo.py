@@ -11,9 +11,9 @@ from typing import Any
 from git_planner.agents.contract import Tell
 from git_planner.agents.patches import listing
 from git_planner.errors import PlannerError
-from git_planner.flows.hooks.install import install
-from git_planner.flows.iterations.iterate import LoopOptions, Options, loop
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.hooks.install import install_hooks
+from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, loop
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.resources import resource_folder
@@ -61,13 +61,13 @@ def demo(folder: Path | None, tell: Tell) -> Demo:
     place = _fresh(folder)
     repo = make_repository(place / "kernel")
     tell(f"made '{repo.place}': a kernel, its tests and its policy")
-    install(repo)
+    install_hooks(repo)
     tell("installed the hooks that keep tests/ out of iterations")
     patches = listing(repo.place / "patches")
-    each = Options(planner="offline", implementer="patches", slug="next")
+    each = IterateOptions(planner="offline", implementer="patches", slug="next")
     ended = loop(repo, LoopOptions(each, count=len(patches)), tell)
     tried = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)
-    return Demo(place, repo.place, tuple(ledger(repo, ended.plan)), tried, ended.stopped)
+    return Demo(place, repo.place, tuple(read_ledger(repo, ended.plan)), tried, ended.stopped)
 
 
 def make_repository(place: Path) -> Repository:

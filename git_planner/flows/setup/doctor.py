@@ -20,7 +20,7 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
-from git_planner.flows.hooks.scripts import KEPT
+from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
 from git_planner.flows.setup import man_pages
 from git_planner.flows.sharing import merge_driver
@@ -357,7 +357,7 @@ def _framework_installed(patient: Patient) -> Iterator[Diagnostic]:
 
 
 def _runs_framework(hook: Path) -> bool:
-    for path in (hook, hook.with_name(hook.name + KEPT)):
+    for path in (hook, hook.with_name(hook.name + BACKUP_SUFFIX)):
         if scripts.is_hook(path) and re.search(rb"pre-commit|prek", path.read_bytes()):
             return True
     return False

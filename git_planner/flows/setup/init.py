@@ -10,7 +10,7 @@ from typing import Any
 
 from git_planner import atomic_file
 from git_planner.flows.hooks import install, uninstall
-from git_planner.flows.hooks.uninstall import Removed
+from git_planner.flows.hooks.uninstall import UninstallResult
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
 from git_planner.resources import resource_folder
@@ -23,7 +23,7 @@ class Initialised:
 
     policy: Path | None
     written: bool
-    hooks: install.Installed
+    hooks: install.InstallResult
     next: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
@@ -55,17 +55,17 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         atomic_file.write(policy, _template(repo.head_branch()))
     # Before the hooks, whose part of the configuration has to be the last one.
     merge_driver.install(repo)
-    installed = install.install(repo, ordinary=ordinary)
+    installed = install.install_hooks(repo, ordinary=ordinary)
     return Initialised(policy, written, installed, _next(repo, policy))
 
 
-def remove(repo: Repository) -> Removed:
+def remove(repo: Repository) -> UninstallResult:
     """Take out again what `initialise` has set up beside the policy file: the hooks and the merge driver.
 
     Raises:
         PlannerError: as `hooks.uninstall`.
     """
-    removed = uninstall.uninstall(repo)
+    removed = uninstall.uninstall_hooks(repo)
     changed = merge_driver.uninstall(repo)
     return replace(removed, changed=removed.changed or changed)
 

@@ -16,7 +16,7 @@ from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.page_store import Pages, no_plan
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.records import ledger
 from git_planner.flows.sharing.merge_tips import united
 from git_planner.gitio import history, remote
@@ -120,7 +120,7 @@ def push(
     here = _heads(repo, wanted)
     for name in wanted:
         if refnames.plan_ref(name) not in here:
-            raise no_plan(name)
+            raise missing_plan(name)
     done: dict[str, Taken] = {}
     for attempt in range(TRIES):
         there = remote.listing(repo, source, refnames.HEADS + "*")
@@ -226,7 +226,7 @@ def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[s
         seen = Store(repo).snapshot(refnames.plan_ref(plan), batch)
         tasks = [each for page in Pages(repo, plan).read(seen).values() for each in page["tasks"]]
     branches = {str(each["branch"]).removeprefix(refnames.HEADS) for each in tasks if each["branch"]}
-    branches |= {each.branch for each in ledger.ledger(repo, plan) if each.branch}
+    branches |= {each.branch for each in ledger.read_ledger(repo, plan) if each.branch}
     for ref in sorted(refnames.HEADS + branch for branch in branches):
         if ref not in here or _plan_of(ref):
             continue

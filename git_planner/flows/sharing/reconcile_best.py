@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
-from git_planner.flows.records.ledger import ledger
+from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.sharing.merge_tips import united
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
@@ -75,7 +75,7 @@ def with_remote(
     if ledger_ref in theirs:
         take(ledger_ref, partial(_united, repo, plan, theirs[ledger_ref], where))
     if best_ref in theirs:
-        records = {each.commit: each for each in ledger(repo, plan, tips.get(ledger_ref)) if each.valid}
+        records = {each.commit: each for each in read_ledger(repo, plan, tips.get(ledger_ref)) if each.valid}
         take(best_ref, partial(_settled, repo, best_ref, theirs[best_ref], where, records=records))
     return tips, notes
 

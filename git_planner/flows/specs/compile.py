@@ -10,8 +10,8 @@ from typing import Any
 from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import Base, find_base
-from git_planner.flows.plans.page_store import Pages, check_single
-from git_planner.flows.plans.plan_document import plan_in
+from git_planner.flows.plans.page_store import Pages, check_unique_numbers
+from git_planner.flows.plans.plan_document import read_plan_at
 from git_planner.flows.specs.source import Source, UnreadableError, opened
 from git_planner.flows.specs.validate import checked, read, slug_of
 from git_planner.gitio.repository import Repository
@@ -173,7 +173,7 @@ class _Made:
 
 def _made(repo: Repository, seen: Snapshot, given: _Given) -> _Made:
     """What to write on a snapshot of the plan's branch: nothing, when all is as it should be."""
-    before = plan_in(repo, seen, given.plan)
+    before = read_plan_at(repo, seen, given.plan)
     tasks = [task_from(each) for each in before["tasks"]] if before else []
     _check_overrides(given.wishes.overrides, tasks, given.change)
     result, effects = merge_change(tasks, given.change, given.wishes, given.stamp)
@@ -198,7 +198,7 @@ def _pages(
 ) -> dict[str, bytes | None]:
     """The pages that differ; only tasks that differ are judged by the schema."""
     if before:
-        check_single(before, before["name"])
+        check_unique_numbers(before, before["name"])
     known = {task["id"]: task for task in before["tasks"]} if before else {}
     old = plans.split_plan(before) if before else {}
     edits: dict[str, bytes | None] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.page_store import Pages, no_plan
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.tasks.claim_refs import busy, claim_on
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -99,7 +99,7 @@ def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSumma
     with repo.git.batch() as batch:
         found = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
     if found is None:
-        raise no_plan(name)
+        raise missing_plan(name)
     return name, found
 
 
@@ -107,7 +107,7 @@ def tasks_in(repo: Repository, seen: Snapshot, plan: str) -> Tasks:
     """The same on a snapshot of the plan's branch."""
     found = Pages(repo, plan).read(seen)
     if pages.FIRST_PAGE not in found or seen.tip is None:
-        raise no_plan(plan)
+        raise missing_plan(plan)
     about = {key: value for key, value in found[pages.FIRST_PAGE].items() if key != "tasks"}
     tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
     return Tasks(plan, seen.tip, about, tuple(sort_tasks(tasks)))
@@ -170,7 +170,7 @@ def task_of(found: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> 
         PlannerError: E_NO_PLAN, E_UNKNOWN_TASK.
     """
     if pages.FIRST_PAGE not in found:
-        raise no_plan(plan)
+        raise missing_plan(plan)
     number = task_number(task_id)
     for each in found.get(pages.page_name(number), {"tasks": ()})["tasks"]:
         if task_number(each["id"]) == number:

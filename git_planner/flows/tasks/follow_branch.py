@@ -137,9 +137,9 @@ def advance_plan(
         # The plan first: a commit that it lists by now is on the branches that are read after it.
         found = own.read(Store(repo).snapshot(ref, batch))
     if pages.FIRST_PAGE not in found:
-        from git_planner.flows.plans.page_store import no_plan
+        from git_planner.flows.plans.page_store import missing_plan
 
-        raise no_plan(plan)
+        raise missing_plan(plan)
     branches = read_branches(repo, found[pages.FIRST_PAGE])
     seen = read_history(repo, plan, found, branches)
     outcome = _Outcome()

@@ -9,10 +9,10 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import survey
+from git_planner.flows.iterations.list_iterations import list_iterations
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.list_plans import lenient
-from git_planner.flows.plans.page_store import no_plan
+from git_planner.flows.plans.list_plans import parse_leniently
+from git_planner.flows.plans.page_store import missing_plan
 from git_planner.gitio import history
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
@@ -89,7 +89,7 @@ def lint(repo: Repository, plan: str | None) -> Linted:
     files = Store(repo).read_all([refnames.plan_ref(name)], refnames.plan_dir(name))[refnames.plan_ref(name)]
     found = {each: files[each] for each in pages.sort_pages(files)}
     if pages.FIRST_PAGE not in found:
-        raise no_plan(name)
+        raise missing_plan(name)
     documents_, faults = _read(found, name)
     raw = [task for each in documents_.values() for task in each.get("tasks", ()) if isinstance(task, dict)]
     faults += [*_misplaced(documents_), *rules.lint_tasks(raw)]
@@ -158,7 +158,7 @@ def _plans(repo: Repository, plan: str) -> list[ScopedWork]:
     heads = [ref.removeprefix(prefix) for ref in history.refs(repo.git, prefix)]
     found: list[ScopedWork] = []
     for name, data in pages_of(repo, [each for each in heads if each != plan and plans.is_plan_name(each)]):
-        tasks = lenient(data).get("tasks", ())
+        tasks = parse_leniently(data).get("tasks", ())
         found += [
             ScopedWork("task", f"{name} {task['id']}", tuple(task["write_scope"]))
             for task in tasks
@@ -183,7 +183,7 @@ def pages_of(repo: Repository, plan_names: Sequence[str]) -> Iterator[tuple[str,
 def _iterations(repo: Repository, without: set[str | None]) -> list[ScopedWork]:
     """What open iterations have changed so far."""
     found = []
-    for each in survey(repo):
+    for each in list_iterations(repo):
         if each.state and each.tip and each.phase in ("planned", "committed") and each.branch not in without:
             base = each.start or each.state.base
             if repo.maybe(base) is not None:

@@ -16,7 +16,7 @@ from git_planner.errors import DEADLINE, DONE, NO, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.command_runner import CommandRunner
-from git_planner.flows.plans.page_store import Pages, no_plan
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.tasks.edit import change_task, task_of
 from git_planner.flows.tasks.follow_branch import read_branches, read_history
 from git_planner.gitio import export
@@ -99,7 +99,7 @@ def verify_task(
     with repo.git.batch() as batch:
         found = Pages(repo, plan).read(Store(repo).snapshot(refnames.plan_ref(plan), batch))
     if pages.FIRST_PAGE not in found:
-        raise no_plan(plan)
+        raise missing_plan(plan)
     task = task_of(found, plan, name)
     seen = read_history(repo, plan, found, read_branches(repo, found[pages.FIRST_PAGE]))
     at = _commit_of(repo, task, seen, commit)
