@@ -1,7 +1,7 @@
-"""The kernel: writes the program that mixes N words with a key of four.
+"""Write the program that mixes N words with a key of four words.
 
 `python3 kernel.py N` prints the program as JSON. The memory holds the key, then the N words, then room for the
-N results. This file is what the iterations change.
+N results. The iterations change this file.
 """
 
 import json
@@ -11,7 +11,7 @@ KEYS = 4
 
 
 def build(n):
-    """The program for n words: a list of bundles."""
+    """Return the program for n words: a list of bundles."""
     program = []
     for i in range(n):
         program += item(n, i)
@@ -19,7 +19,7 @@ def build(n):
 
 
 def item(n, i):
-    """The operations for one word, in the order of the formula, one a bundle."""
+    """Return the operations for one word in the order of the formula, one per bundle."""
     return [
         [["load", "k", i % KEYS]],
         [["load", "x", KEYS + i]],

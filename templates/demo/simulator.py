@@ -7,8 +7,8 @@ A program is a list of bundles; a bundle is a list of operations that start in t
     ["xor", "v", "x", "k"]    v = x ^ k      (also: mul, shr; a number may stand for a register)
 
 A bundle holds at most one load, one store and four arithmetic operations. All its operands are read before any
-of its results is written. What is loaded can be used LOAD_LATENCY cycles later; a bundle that needs it sooner
-waits, and so does everything behind it. Numbers have 32 bits.
+of its results is written. A loaded value can be used LOAD_LATENCY cycles later; a bundle that needs it sooner
+waits, and so do all bundles behind it. Numbers have 32 bits.
 """
 
 SLOTS = {"load": 1, "store": 1, "alu": 4}
@@ -21,7 +21,7 @@ ALU = {
 
 
 def run(program, memory):
-    """Run a program on a copy of the memory; return the memory after it and the cycles it took."""
+    """Run a program on a copy of the memory; return the resulting memory and the number of cycles."""
     memory = list(memory)
     registers, ready, cycle = {}, {}, 0
     for number, bundle in enumerate(program):
@@ -35,7 +35,7 @@ def run(program, memory):
             elif name == "store":
                 results.append((arguments[0], value(registers, arguments[1]), None))
             else:
-                a, b = (value(registers, each) for each in arguments[1:])
+                a, b = (value(registers, operand) for operand in arguments[1:])
                 results.append((arguments[0], ALU[name](a, b), 1))
         for target, result, latency in results:
             if latency is None:
@@ -48,12 +48,12 @@ def run(program, memory):
 
 
 def operands(bundle):
-    """The registers that a bundle reads or writes: none may have a load on its way."""
-    return [each for operation in bundle for each in operation[1:] if isinstance(each, str)]
+    """Return the registers that a bundle reads or writes: it waits for pending loads of any of them."""
+    return [operand for operation in bundle for operand in operation[1:] if isinstance(operand, str)]
 
 
 def value(registers, operand):
-    """What an operand stands for."""
+    """Return the value of an operand: a register's content or a number."""
     return registers[operand] if isinstance(operand, str) else operand
 
 

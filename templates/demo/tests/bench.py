@@ -1,4 +1,4 @@
-"""Prints the cycles that the kernel takes for 64 words: `python3 -m tests.bench`."""
+"""Print the cycles that the kernel takes for 64 words: `python3 -m tests.bench`."""
 
 from tests import machine
 

@@ -1,6 +1,6 @@
-"""Runs the kernel as a program of its own and simulates what it wrote.
+"""Run the kernel as a separate process and simulate the program it writes.
 
-The kernel's code never runs in the process that judges it: it can hand over a program and nothing else.
+The kernel's code never runs in the process that checks it: it can only pass a program.
 """
 
 import json
@@ -14,7 +14,7 @@ KEYS = 4
 
 
 def program(n):
-    """The program that kernel.py writes for n words."""
+    """Return the program that kernel.py writes for n words."""
     run = subprocess.run([sys.executable, "kernel.py", str(n)], capture_output=True, text=True, timeout=60)
     if run.returncode:
         raise RuntimeError(run.stderr)
@@ -22,19 +22,19 @@ def program(n):
 
 
 def inputs(n, seed):
-    """A key and n words, the same ones for the same seed."""
+    """Return a key and n words; the same seed gives the same ones."""
     numbers = random.Random(seed)
     return [numbers.getrandbits(32) for _ in range(KEYS + n)]
 
 
 def run(n, seed):
-    """Simulate the kernel on seeded input: the results and the cycles."""
+    """Simulate the kernel on seeded input; return the results and the number of cycles."""
     memory, cycles = simulator.run(program(n), inputs(n, seed) + [0] * n)
     return memory[KEYS + n :], cycles
 
 
 def reference(n, seed):
-    """The results as the formula gives them."""
+    """Return the results of the formula."""
     memory = inputs(n, seed)
     key, words = memory[:KEYS], memory[KEYS:]
     return [mix(word ^ key[i % KEYS]) for i, word in enumerate(words)]

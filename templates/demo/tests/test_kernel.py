@@ -1,4 +1,4 @@
-"""The kernel must compute what the formula says, for every size and seed that is tried."""
+"""Tests that the kernel's results follow the formula, for several sizes and seeds."""
 
 import unittest
 
