@@ -37,7 +37,7 @@ JUNK = st.recursive(
 )
 
 
-FAMILY_WORDS = "the strategy family, with its 'family:' prefix; one of those that the packet allows"
+FAMILY_WORDS = "the strategy family, with its 'family:' prefix; one of the families that the packet allows"
 
 
 def stored(document: Any) -> Any:

@@ -40,8 +40,8 @@ def read(text: str) -> Any:
 
 
 PATTERN_WORDS = "missing ), unterminated subpattern at position 0"
-POINTER_WORDS = "JSON pointer into what the command prints, read as JSON"
-BRANCH_WORDS = "the branch that iterations start from and are published to; 'main' unless told"
+POINTER_WORDS = "JSON pointer into the command's output, parsed as JSON"
+BRANCH_WORDS = "the branch that iterations start from and are published to (default: 'main')"
 METRIC = "metrics: [{{name: m, run: [a], better: lower, {more}}}]"
 
 
