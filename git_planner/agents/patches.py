@@ -42,7 +42,7 @@ class Patches:
             raise PlannerError(
                 "E_PATCHES_EXHAUSTED",
                 f"'{folder}' has {len(found)} patches and all have been used",
-                hint="add another patch there, or stop the loop with '--count'",
+                hint="add another patch there, or stop the loop with '--max-attempts'",
             )
         patch = found[brief.index]
         tell(f"applying {patch.name}")

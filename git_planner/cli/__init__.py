@@ -1,6 +1,6 @@
 """The four command lines. A command's module is imported only when that command runs.
 
-`COMMANDS` is the one list of commands: program -> name -> (module, attribute, short help).
+`COMMANDS` is the only list of commands: program -> name -> (module, attribute, short help).
 """
 
 from __future__ import annotations
@@ -28,23 +28,19 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
             "command_planner",
             "Ask the program that the policy names.",
         ),
-        "task": ("git_planner.cli.git_plan.task.commands", "task", "Add, claim, move and look at tasks."),
+        "task": ("git_planner.cli.git_plan.task.commands", "task", "Add, show, claim and change tasks."),
         "delegate": ("git_planner.cli.git_plan.delegate", "delegate", "Give ready tasks to agents."),
-        "doctor": (
-            "git_planner.cli.git_plan.runs",
-            "doctor",
-            "Say what agents do, and end or repeat it.",
-        ),
-        "sync": ("git_planner.cli.git_plan.sync", "sync", "Rebuild statuses from what git holds."),
-        "lint": ("git_planner.cli.git_plan.lint", "lint", "Look for what is wrong or overlaps in a plan."),
+        "runs": ("git_planner.cli.git_plan.runs", "runs", "Show delegated runs; stop or requeue one."),
+        "sync": ("git_planner.cli.git_plan.sync", "sync", "Recompute task statuses from the Git history."),
+        "lint": ("git_planner.cli.git_plan.lint", "lint", "Check a plan for faults, overlaps and drift."),
         "spec": (
             "git_planner.cli.git_plan.spec",
             "spec",
-            "Write a change down first, and compile it into tasks.",
+            "Describe a change first, then compile it into tasks.",
         ),
-        "research": ("git_planner.cli.git_plan.discovery", "research", "Have a researcher read the base."),
+        "research": ("git_planner.cli.git_plan.discovery", "research", "Ask a researcher to read the base."),
         "options": ("git_planner.cli.git_plan.discovery", "options", "Write the three options of a plan."),
-        "critique": ("git_planner.cli.git_plan.discovery", "critique", "Have a critic review the options."),
+        "critique": ("git_planner.cli.git_plan.discovery", "critique", "Ask a critic to review the options."),
         "choose": (
             "git_planner.cli.git_plan.discovery",
             "choose",
@@ -57,74 +53,82 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         ),
         "list": ("git_planner.cli.git_plan.inspect", "list_plans", "List all plans."),
         "show": ("git_planner.cli.git_plan.inspect", "show", "Show the directive of an iteration."),
-        "validate": ("git_planner.cli.git_plan.inspect", "validate", "Judge a document of any kind."),
-        "push": ("git_planner.cli.git_plan.push_pull", "push", "Publish a plan; merge with who was faster."),
-        "pull": ("git_planner.cli.git_plan.push_pull", "pull", "Take in what a remote has of a plan."),
+        "validate": (
+            "git_planner.cli.git_plan.inspect",
+            "validate",
+            "Validate a document against its schema.",
+        ),
+        "push": (
+            "git_planner.cli.git_plan.push_pull",
+            "push",
+            "Push a plan to a remote, merging concurrent updates first.",
+        ),
+        "pull": ("git_planner.cli.git_plan.push_pull", "pull", "Fetch a plan from a remote and merge it."),
     },
     "git-iterate": {
         "once": ("git_planner.cli.git_iterate.iterate", "once", ""),
-        "resume": ("git_planner.cli.git_iterate.iterate", "resume", "Go on with an interrupted iteration."),
+        "resume": ("git_planner.cli.git_iterate.iterate", "resume", "Resume an interrupted iteration."),
         "list": ("git_planner.cli.git_iterate.iterate", "list_", "List all iterations."),
         "show": ("git_planner.cli.git_iterate.iterate", "show", "Show one iteration."),
         "why": (
             "git_planner.cli.git_iterate.iterate",
             "why",
-            "Say which directive and record led to a commit.",
+            "Show which directive and record produced a commit.",
         ),
-        "publish": ("git_planner.cli.git_iterate.iterate", "publish", "Make a branch for a pull request."),
+        "publish": ("git_planner.cli.git_iterate.iterate", "publish", "Create a branch for a pull request."),
         "prune": ("git_planner.cli.git_iterate.iterate", "prune", "Remove worktrees of finished iterations."),
-        "best": ("git_planner.cli.git_iterate.iterate", "best", "The rolling best: ensure, tag, push."),
+        "best": ("git_planner.cli.git_iterate.iterate", "best", "Create, tag and push the rolling best."),
     },
     "git-record": {
         "measure": ("git_planner.cli.git_record.record", "measure", ""),
         "log": ("git_planner.cli.git_record.record", "log", "List the records of a plan."),
         "best": ("git_planner.cli.git_record.record", "best", "Show the best record of a plan."),
         "show": ("git_planner.cli.git_record.record", "show", "Show one record."),
-        "compare": ("git_planner.cli.git_record.record", "compare", "Put two records side by side."),
+        "compare": ("git_planner.cli.git_record.record", "compare", "Compare two records."),
         "verify": (
             "git_planner.cli.git_record.record",
             "verify",
-            "Measure again, and say whether the record holds.",
+            "Measure again, and check whether the record holds.",
         ),
-        "import": ("git_planner.cli.git_record.record", "import_", "Read an older log.jsonl."),
+        "import": ("git_planner.cli.git_record.record", "import_", "Import an older log.jsonl."),
         "noise": (
             "git_planner.cli.git_record.noise",
             "noise",
-            "Measure how much the base's numbers vary here.",
+            "Measure the noise of the base on this machine.",
         ),
         "simulate": (
             "git_planner.cli.git_record.noise",
             "simulate",
-            "Print what noisy comparisons are worth.",
+            "Estimate false-positive rate and power of noisy comparisons.",
         ),
     },
     "git-planner": {
         "init": (
             "git_planner.cli.git_planner.setup",
             "init",
-            "Write a policy to begin with, and install the hooks.",
+            "Create a starter policy and install the hooks.",
         ),
         "doctor": (
             "git_planner.cli.git_planner.setup",
             "doctor",
-            "Look at all that is needed, and say what to do.",
+            "Check the setup and suggest fixes.",
         ),
         "hooks": ("git_planner.cli.git_planner.setup", "hooks", "Install, remove and check the hooks."),
         "check": (
             "git_planner.cli.git_planner.guard",
             "check",
-            "Check what is staged, a range of commits, or a push.",
+            "Check staged changes, a range of commits, or a push.",
         ),
         "guard": (
             "git_planner.cli.git_planner.guard",
             "guard",
-            "Show what the guard covers, and propose changes to it.",
+            "Show the guard's coverage; propose changes to guarded files.",
         ),
-        "ci": ("git_planner.cli.git_planner.guard", "ci", "Print or write the templates for CI and servers."),
+        "ci": ("git_planner.cli.git_planner.guard", "ci", "Print or write a template for CI or a server."),
         "remote": (
             "git_planner.cli.git_planner.remote",
             "remote",
-            "Set up a remote that plans are shared through.",
+            "Configure the remote that plans are shared through.",
         ),
         "schema": ("git_planner.cli.git_planner.setup", "schema", "Print the JSON Schema of a document."),
         "demo": (
@@ -135,33 +139,33 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "plot": (
             "git_planner.cli.git_planner.demo",
             "plot",
-            "Draw the metric over the iterations of a plan.",
+            "Plot the primary metric over the iterations of a plan.",
         ),
         "completion": (
             "git_planner.cli.git_planner.completion",
             "completion",
-            "Print the completion for a shell.",
+            "Print the completion script for a shell.",
         ),
         "install-man-pages": (
             "git_planner.cli.git_planner.man_pages",
             "install",
-            "Put the manual where 'git help' finds it.",
+            "Install the manual pages for 'git help'.",
         ),
-        "plan": ("git_planner.cli.git_planner.long_forms", "plan", "The long form of 'git plan'."),
-        "iterate": ("git_planner.cli.git_planner.long_forms", "iterate", "The long form of 'git iterate'."),
-        "record": ("git_planner.cli.git_planner.long_forms", "record", "The long form of 'git record'."),
+        "plan": ("git_planner.cli.git_planner.long_forms", "plan", "Long form of 'git plan'."),
+        "iterate": ("git_planner.cli.git_planner.long_forms", "iterate", "Long form of 'git iterate'."),
+        "record": ("git_planner.cli.git_planner.long_forms", "record", "Long form of 'git record'."),
         "gate": ("git_planner.cli.git_planner.setup", "gate", ""),
     },
 }
 
 ABOUT = {
-    "git-plan": "Ask a planner for the next directive, and look at plans.",
+    "git-plan": "Ask a planner for the next directive, and manage plans and tasks.",
     "git-iterate": "Plan, implement and record one change, or a loop of them.",
-    "git-record": "Measure a commit the way its policy says, and keep the result.",
-    "git-planner": "Set up, check and look after git-planner in a repository.",
+    "git-record": "Measure a commit as its policy prescribes, and record the result.",
+    "git-planner": "Set up, check and maintain git-planner in a repository.",
 }
 
-# What runs when the first word is no command: 'git record HEAD~1' records, 'git iterate' iterates.
+# Command that runs when the first argument is not a command: 'git record HEAD~1' records.
 DEFAULTS = {"git-record": "measure", "git-iterate": "once"}
 
 
@@ -175,14 +179,16 @@ def main(program: str, argv: Sequence[str]) -> int:
     Returns:
         The exit status; see errors.EXIT_MEANING.
     """
-    # Thousands of records or tasks are read and all stay; to go through them again and again finds nothing.
+    # Thousands of records or tasks are read and stay alive; repeated collections would free nothing.
     gc.set_threshold(200_000, 20, 20)
     from git_planner.cli.boundary import guarded
 
     def run() -> int:
-        asked = complete_variable(program)
         result = group(program).main(
-            list(argv), prog_name=_shown(program), complete_var=asked, standalone_mode=False
+            list(argv),
+            prog_name=_spoken(program),
+            complete_var=complete_variable(program),
+            standalone_mode=False,
         )
         return result if isinstance(result, int) else 0
 
@@ -190,14 +196,14 @@ def main(program: str, argv: Sequence[str]) -> int:
 
 
 def group(program: str) -> click.Group:
-    """The click group of one program."""
+    """Return the click group of a program."""
     from git_planner.cli.lazy_group import LazyGroup
 
     return LazyGroup(program, ABOUT[program], COMMANDS[program], DEFAULTS.get(program))
 
 
 def complete_variable(program: str) -> str:
-    """The environment variable by which a shell asks what may stand at a place; see completion.py."""
+    """Return the environment variable through which a shell asks for completions."""
     return f"_{program.replace('-', '_').upper()}_COMPLETE"
 
 
@@ -221,5 +227,5 @@ def planner() -> None:
     sys.exit(main("git-planner", sys.argv[1:]))
 
 
-def _shown(program: str) -> str:
+def _spoken(program: str) -> str:
     return program.replace("git-", "git ", 1)

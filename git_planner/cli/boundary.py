@@ -1,4 +1,4 @@
-"""The one boundary at which an error of a command becomes a message and an exit status."""
+"""Error boundary of the command lines: turns exceptions into messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     pass
 from git_planner.cli.output import emit, tell
 
-_IN_THE_WAY = {
+_UNWRITABLE = {
     *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
     *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
 }
 
 
 def guarded(command: Callable[[], int], *, as_json: bool) -> int:
-    """The error boundary of every command line: errors become a message, a status and never a traceback.
+    """Run a command, turning every error into a message and an exit status, never a traceback.
 
     Args:
-        command: what to run; its result is the exit status.
-        as_json: whether the error goes to stdout as a JSON document, too.
+        command: function to run; its result is the exit status.
+        as_json: whether to print the error as a JSON document on stdout, too.
     """
     if sys.stdout is None:
         sys.stdout = _closed()
@@ -47,16 +47,16 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
         message = error.format_message().rstrip(".")
         return _report(PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint), as_json=as_json)
     except BrokenPipeError:
-        # Whoever read our output has gone.
-        _say_no_more(sys.stdout)
+        # The reader of the output has gone.
+        _discard(sys.stdout)
         return DONE
     except Exception as error:  # noqa: BLE001 - this is the boundary: a defect ends here, as a sentence
         return _report(_defect(error), as_json=as_json)
 
 
 def _closed() -> TextIO:
-    """What stands for a stdout that was closed: printing fails there, as it does for other programs."""
-    # Otherwise the next file that is opened would be stdout, for every program that we start.
+    """Return a stdout on which printing fails, in place of a closed one."""
+    # Otherwise the next file that is opened would become stdout of every child process.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
     return open(1, "w", encoding="utf-8", closefd=False)
 
@@ -65,23 +65,23 @@ def _report(error: PlannerError, *, as_json: bool) -> int:
     lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in error.details)]
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
         lines.append(f"hint: {error.hint}")
-    # Where nothing can be said, the exit status still tells how it ended.
+    # The exit status must be right even if nothing can be printed.
     try:
         for line in lines:
             tell(line)
     except OSError:
-        _say_no_more(sys.stderr)
+        _discard(sys.stderr)
     try:
         if as_json:
             emit(error.document())
         print(end="", flush=True)
     except OSError:
-        _say_no_more(sys.stdout)
+        _discard(sys.stdout)
     return error.exit
 
 
-def _say_no_more(stream: TextIO) -> None:
-    """Let what a stream still holds go nowhere, so that it does not fail at exit."""
+def _discard(stream: TextIO) -> None:
+    """Redirect a stream to /dev/null, so that its buffer does not fail at exit."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -104,21 +104,21 @@ def _defect(error: Exception) -> PlannerError:
     return PlannerError(
         "E_INTERNAL",
         f"{type(error).__name__} at {place}: {str(error)[:300]}",
-        hint="this is a defect; run again with GIT_PLANNER_TRACE=1 for the whole story",
+        hint="this is a defect; run again with GIT_PLANNER_TRACE=1 to see the traceback",
     )
 
 
 def _unwritable(error: OSError) -> PlannerError | None:
-    """The error for a file that is in the way or out of reach; None for what may be a defect."""
-    # Of a file that was to take another one's place, the name of that one says more.
+    """Return the error for a file that cannot be written or reached; None for a possible defect."""
+    # A failed rename is best described by its target.
     name = error.filename2 or error.filename
     if error.errno == errno.EBADF and name is None:
-        return PlannerError("E_UNWRITABLE", "the output cannot be written: stdout is closed", hint="open it")
-    if name is None or error.errno not in _IN_THE_WAY:
+        return PlannerError("E_UNWRITABLE", "the output cannot be written: stdout is closed")
+    if name is None or error.errno not in _UNWRITABLE:
         return None
     shown = name if isinstance(name, str) else os.fsdecode(name) if isinstance(name, bytes) else str(name)
     return PlannerError(
         "E_UNWRITABLE",
         f"'{shown}' cannot be written or reached: {error.strerror}",
-        hint="look at it and its folder with 'ls -ld', then run the same command again",
+        hint="check it and its folder with 'ls -ld', then run the same command again",
     )

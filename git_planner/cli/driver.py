@@ -1,4 +1,4 @@
-"""The merge driver's command line. git starts it for every file that both sides changed: it loads little."""
+"""Command line of the merge driver, which git starts for every file that both sides changed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ def main(argv: Sequence[str]) -> int:
     """Merge one file for git.
 
     Args:
-        argv: the files of the base, of our side (which gets the result) and of theirs, then the path.
+        argv: the files of the base, of our side (which receives the result) and of theirs, then the path.
 
     Returns:
-        0 when it is merged; 1 when a person has to settle it, with conflict markers in the file.
+        0 after a clean merge; 1 with conflict markers in the file.
     """
     from git_planner.flows.sharing.merge_driver import merge_file
 
     base, ours, theirs, path = argv
     done = merge_file(Path(base), Path(ours), Path(theirs), path)
     for line in done.told:
-        # What a document says is shown on a terminal, and not obeyed.
-        shown = "".join(each if each.isprintable() else "?" for each in line[:300])
+        # Documents may contain control characters, which a terminal would obey.
+        shown = "".join(character if character.isprintable() else "?" for character in line[:300])
         print(f"git-planner: {shown}", file=sys.stderr)
     return 0 if done.clean else 1

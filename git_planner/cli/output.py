@@ -1,4 +1,4 @@
-"""What the commands print and write: prose, progress, one JSON document, files."""
+"""Output of the commands: prose, progress, one JSON document, files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     pass
 
 
-# A terminal obeys control characters; those in names and in what agents and tests print are only shown. So
-# are those that turn the direction of writing: with them a line reads otherwise than it is.
+# A terminal obeys control characters, so those in names and in the output of agents are escaped. So are
+# bidirectional controls: they make a line read differently from its content.
 _CONTROL = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"},
     **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
@@ -27,7 +27,7 @@ _CONTROL = {
 
 
 def plain(text: str) -> str:
-    """A text as it can be printed on a terminal."""
+    """Escape control characters of a text for a terminal."""
     return text.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
 
 
@@ -53,7 +53,7 @@ def emit(document: Mapping[str, Any] | list[Any]) -> None:
 
 
 def check_place(path: str) -> None:
-    """Refuse a file that could not be written later on, before anything is done.
+    """Check early that a file can be written.
 
     Raises:
         PlannerError: E_USAGE.
@@ -75,7 +75,7 @@ def check_place(path: str) -> None:
 
 
 def put_text(path: str, text: str) -> None:
-    """Write a file that a person has named: whole or not at all, through links, and to devices as they are.
+    """Write a file atomically, following links; write to devices and pipes directly.
 
     Raises:
         OSError: it cannot be written.
@@ -91,7 +91,7 @@ def put_text(path: str, text: str) -> None:
 
 
 def _special(path: str) -> bool:
-    """Whether a name is that of a pipe or a device, which nothing can be put in the place of."""
+    """Return whether a path is a pipe or a device, which cannot be replaced."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 

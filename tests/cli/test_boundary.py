@@ -71,7 +71,7 @@ def test_a_closed_stdout_is_no_success(lab: Lab, argv: tuple[str, ...]) -> None:
         (("git-plan", "manual", "pack"), "--threshold"),
         (("git-plan", "delegate"), "--timeout"),
         (("git-iterate",), "--threshold"),
-        (("git-iterate", "--loop"), "--max-wall"),
+        (("git-iterate", "--loop"), "--timeout"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

@@ -100,7 +100,7 @@ def test_zsh_in_a_terminal(planned: Lab) -> None:
         terminal.expect("\t", "First thing")
         terminal.expect("\x15git planner plan task sho\t", "w ")
         terminal.expect("\x15git-record lo\t", "g ")
-        terminal.expect("\x15git re\t\t", "Measure a commit the way its policy says")
+        terminal.expect("\x15git re\t\t", "Measure a commit as its policy prescribes")
     finally:
         terminal.close()
 

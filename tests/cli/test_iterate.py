@@ -38,7 +38,7 @@ def test_one_iteration_is_told_in_a_few_lines(lab: Lab) -> None:
     assert lab.run("git-iterate", "show", "1").status == 0
     assert lab.run("git-iterate", "resume").out == "there is no unfinished iteration\n"
     assert lab.run("git-iterate", "best", "ensure").out.endswith(": unchanged\n")
-    assert lab.run("git-iterate", "best", "tag").out.endswith(": is there already\n")
+    assert lab.run("git-iterate", "best", "tag").out.endswith(": exists already\n")
     assert lab.run("git-iterate", "publish").out.startswith("pr/0001-lower ")
     assert lab.run("git-iterate", "prune").out.splitlines()[-1].endswith(" is free again")
 
@@ -63,7 +63,7 @@ def test_a_refused_attempt_ends_with_status_1(lab: Lab) -> None:
     agent(lab, "echo 1 >tests/test_it")
     ran = lab.run("git-iterate")
     assert ran.status == 1
-    assert ran.out.splitlines()[1] == "what was tried is kept as refs/planner/refused/0001"
+    assert ran.out.splitlines()[1] == "uncommitted changes are kept as refs/planner/refused/0001"
 
 
 def test_a_failed_agent_could_not_be_measured(lab: Lab) -> None:
@@ -86,7 +86,7 @@ def test_a_failed_agent_could_not_be_measured(lab: Lab) -> None:
         ("best", "ensure"),
         ("best", "tag"),
         ("publish",),
-        ("--loop", "--count", "1"),
+        ("--loop", "--max-attempts", "1"),
     ],
     ids=" ".join,
 )
@@ -103,7 +103,7 @@ def test_json_is_one_document(lab: Lab, argv: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("argv", "status", "code"),
     [
-        (("--count", "3"), 2, "E_USAGE"),
+        (("--max-attempts", "3"), 2, "E_USAGE"),
         (("--planner", "none"), 2, "E_USAGE"),
         (("--goal", "threshold"), 2, "E_USAGE"),
         (("--from", "nowhere"), 2, "E_UNKNOWN_REF"),
@@ -142,7 +142,18 @@ def test_two_loops_with_different_plans_at_once(lab: Lab) -> None:
     agent(lab, "sleep 0.1; echo $(($(cat value) - 3)) >value")
     loops = [
         subprocess.Popen(
-            [sys.executable, "-c", CODE, "git-iterate", "--plan", plan, "--loop", "--count", "3", "--json"],
+            [
+                sys.executable,
+                "-c",
+                CODE,
+                "git-iterate",
+                "--plan",
+                plan,
+                "--loop",
+                "--max-attempts",
+                "3",
+                "--json",
+            ],
             cwd=lab.path,
             env=lab.env,
             stdout=subprocess.PIPE,

@@ -158,7 +158,7 @@ def test_long_texts_are_cut_to_one_line(lab: Lab) -> None:
 
 def test_a_list(lab: Lab) -> None:
     base = workshop(lab).git("rev-parse", "HEAD")
-    assert plan(lab, "list") == ("", "no plans yet; make one with 'git plan offline' or 'git plan codex'\n")
+    assert plan(lab, "list") == ("", "no plans yet; start one with 'git plan offline' or 'git plan codex'\n")
     plan(lab, "offline")
     plan(lab, "offline", "--kind", "planning-plan", "--plan", "fast", "--goal-text", "be fast")
     plan(lab, "manual", "pack", "--slug", "hand")
@@ -169,7 +169,7 @@ def test_a_list(lab: Lab) -> None:
         "default  2023-11-14  0 records, best 90, no tasks  "
         "Make 'size' lower and keep every test passing.\n"
         "fast  2023-11-14  0 records, no best, 3 todo  be fast\n"
-        "plan/0002-hand  packet: git plan manual apply --from-ref plan/0002-hand\n"
+        "plan/0002-hand  packet: git plan manual apply --from plan/0002-hand\n"
     )
     found = one_document(plan(lab, "list", "--json")[0])
     assert [each["name"] for each in found["plans"]] == ["default", "fast"]
@@ -228,7 +228,7 @@ def test_validate(lab: Lab, tmp_path: Path, *, as_json: bool) -> None:
     else:
         assert first == f"{good}: valid (directive)\n"
         assert second == f"{bad}: not valid (directive)\n  {fault}\n"
-        assert third.startswith("stdin: not valid (no kind of ours)\n  /schema: must be one of ")
+        assert third.startswith("stdin: not valid (unknown kind)\n  /schema: must be one of ")
         assert fourth == "HEAD:.git-planner.yml: valid (policy)\n"
 
 

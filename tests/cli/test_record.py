@@ -135,7 +135,7 @@ def test_unmeasured_and_timeout_have_their_own_statuses(lab: Lab) -> None:
 def test_a_branch_that_is_called_like_a_command(lab: Lab) -> None:
     project(lab)
     lab.git("branch", "log", "main")
-    assert lab.run("git-record", "log").out == "plan 'default' has no records yet; 'git record' makes one\n"
+    assert lab.run("git-record", "log").out == "plan 'default' has no records yet; 'git record' adds one\n"
     done = lab.run("git-record", "--", "log")
     assert (done.status, plain(done.out).splitlines()[2]) == (0, "  commit  OID (log)")
 
@@ -328,7 +328,7 @@ def test_importing_an_older_log(lab: Lab) -> None:
     done = lab.run("git-record", "import", "log.jsonl", "--plan", "old")
     assert (done.status, done.out, done.err.splitlines()) == (
         1,
-        "plan 'old': 2 records imported, 0 were there already\n",
+        "plan 'old': 2 records imported, 0 known already\n",
         [
             "not imported: 'log.jsonl:3' is not JSON: expecting value (line 1, column 1)",
             "not imported: 'log.jsonl:4' has no number at 'cycles'",

@@ -157,7 +157,7 @@ def test_what_a_task_builds_on_is_its_base(lab: Lab) -> None:
     assert (refused(named), lab.refs()) == ("E_MERGE", before)
     lab.git("checkout", "-q", "-b", "both", str(task(lab, "task_001").branch))
     lab.git("merge", "-q", "-s", "ours", str(task(lab, "task_002").branch))
-    assert delegate(lab, "--task", "TASK-4", "--on", "both")[0] == 0
+    assert delegate(lab, "--task", "TASK-4", "--from", "both")[0] == 0
     assert task(lab, "task_004").base == lab.git("rev-parse", "both")
 
 

@@ -1,4 +1,4 @@
-"""Delegators that died: killed at any call of git, with agents that outlived them; and `git plan doctor`."""
+"""Delegators that died: killed at any call of git, with agents that outlived them; and `git plan runs`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONE = ("Make it smaller", "--write-scope", "src/**")
 
 
 def doctor(lab: Lab, *argv: str) -> tuple[int, dict[str, Any]]:
-    ran = lab.run("git-plan", "doctor", "--json", *argv)
+    ran = lab.run("git-plan", "runs", "--json", *argv)
     found: dict[str, Any] = json.loads(ran.out)
     return ran.status, found
 
@@ -143,10 +143,10 @@ def test_the_doctor_says_what_runs_and_ends_only_what_is_ours(lab: Lab) -> None:
     assert one["agent"] == [int((lab.root / "pid").read_text())]
     assert one["heartbeat"]
     run = one["run"]["run"]
-    shown = lab.run("git-plan", "doctor", "--run", run).out
+    shown = lab.run("git-plan", "runs", "--run", run).out
     assert "alive" in shown
     assert "| last words" in shown
-    assert refused(lab.run("git-plan", "doctor", "--run", run, "--rerun", "--json")) == "E_BUSY"
+    assert refused(lab.run("git-plan", "runs", "--run", run, "--rerun", "--json")) == "E_BUSY"
     _, ended = doctor(lab, "--run", run, "--end")
     assert ended["ended"] == one["agent"]
     assert process.wait(timeout=30) == 1
@@ -191,8 +191,8 @@ def test_a_heart_that_does_not_beat_is_told(lab: Lab) -> None:
     assert (status, found["runs"][0]["verdict"]) == (1, "stalled")
     (place.parent / "meta.json").write_text("[]")
     assert doctor(lab) == (0, {**found, "runs": []})
-    assert refused(lab.run("git-plan", "doctor", "--run", "../../x", "--json")) == "E_RESULT"
-    assert lab.run("git-plan", "doctor").out == "no agent has worked on a task here yet\n"
+    assert refused(lab.run("git-plan", "runs", "--run", "../../x", "--json")) == "E_RESULT"
+    assert lab.run("git-plan", "runs").out == "no agent has worked on a task here yet\n"
 
 
 def test_what_an_agent_left_without_the_link_of_its_worktree_is_kept_by_the_next(lab: Lab) -> None:

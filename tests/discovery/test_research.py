@@ -178,7 +178,7 @@ def test_killed_at_any_call_of_git_the_file_is_whole(lab: Lab) -> None:
 
 def test_the_command_says_what_comes_next(lab: Lab) -> None:
     workshop(lab)
-    ran = lab.run("git-plan", "research", "--goal", "small", "--researcher", "offline", "--plan", "tiny")
+    ran = lab.run("git-plan", "research", "--goal-text", "small", "--researcher", "offline", "--plan", "tiny")
     assert ran.status == 0
     assert ran.out.splitlines()[1:] == [
         "read: git show plan/tiny:.plans/tiny/research/RESEARCH.md",

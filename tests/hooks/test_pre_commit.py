@@ -426,7 +426,7 @@ def test_sha256(make_lab: Callable[..., Lab]) -> None:
 
 def test_command_line_check_says_the_same(lab: Lab) -> None:
     guarded_lab(lab)
-    assert lab.run("git-planner", "check").out == "what is staged breaks no rule\n"
+    assert lab.run("git-planner", "check").out == "staged changes are fine\n"
     change(lab)
     said = refusal("changed: tests/test_code.py")
     for argv in (("check",), ("check", "--staged"), ("gate", "guard")):

@@ -55,7 +55,7 @@ def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place)
     assert (run.sandbox, run.approval, run.danger) == ("workspace-write", "never", False)
     assert run.thread
     assert "--add-dir" in run.argv
-    assert f"codex exec resume {run.thread}" in lab.run("git-plan", "doctor", "--run", run.run).out
+    assert f"codex exec resume {run.thread}" in lab.run("git-plan", "runs", "--run", run.run).out
     assert "task_001" in server.script.prompts()[0]
     assert ready.processes() == []
 

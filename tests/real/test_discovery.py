@@ -67,7 +67,7 @@ def test_from_research_to_tasks(place: Place, codex: Path, gemini: Path) -> None
     cut = stub.says(review()[:-20], "MAX_TOKENS")
     with agents(place, codex, gemini, turns, cut, stub.says(review())) as server, lab.undisturbed():
         for words in (
-            ["research", "--goal", "make the number smaller", "--json"],
+            ["research", "--goal-text", "make the number smaller", "--json"],
             ["options", "--draft", "--json"],
             ["critique", "--json"],
             ["critique", "--critic", "codex", "--json"],

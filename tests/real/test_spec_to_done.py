@@ -229,7 +229,7 @@ def test_a_new_option_from_proposal_to_evidence(place: Place, library: Lab) -> N
     library.git("add", "openspec")
     library.git("commit", "-q", "-m", "propose strip-semicolon")
     plan("spec", "compile", PLAN)
-    plan("research", "--goal", "An option of format() that strips semicolons")
+    plan("research", "--goal-text", "An option of format() that strips semicolons")
     plan("options", "--draft")
     plan("critique")
     plan("choose", "B")

@@ -102,7 +102,9 @@ def play(told: Story) -> None:
     """The story itself."""
     iterate = ("iterate", "--impl", "codex", "--json")
     told.play("walk", *iterate, "--planner", "codex", "--slug", "walk")
-    told.play("loop", *iterate, "--planner", "codex", "--slug", "go-on", "--loop", "--count", "2", status=1)
+    told.play(
+        "loop", *iterate, "--planner", "codex", "--slug", "go-on", "--loop", "--max-attempts", "2", status=1
+    )
     told.play("search", *iterate, "--planner", "api", "--slug", "search", CODEX_API_KEY="of-the-person")
     told.play("pack", "plan", "manual", "pack", "--slug", "by-hand", "--json")
     pasted = told.place.folder / "pasted.txt"

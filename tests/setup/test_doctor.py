@@ -75,7 +75,7 @@ def test_all_is_well(healthy: Lab) -> None:
         "codex login: none",
         f"gemini: {shutil.which('gemini') or 'none'}",
         "hooks: include",
-        "all is well",
+        "no problems",
     ]
 
 

@@ -44,7 +44,7 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
         said = json.loads(done.out)
         assert [each["did"] for each in said["plans"]] == ["merged"]
         assert said["moved"] == {PLAN: there(lab, bare)}
-        assert share(lab, "pull").out == f"default: followed it ({there(lab, bare)[:12]})\n"
+        assert share(lab, "pull").out == f"default: fast-forwarded ({there(lab, bare)[:12]})\n"
     assert lab.refs()[PLAN] == other.refs()[PLAN] == there(lab, bare)
     tasks = {each["title"]: each for each in page(lab)["tasks"]}
     assert sorted(each["id"] for each in tasks.values()) == [f"task_00{number}" for number in range(1, 6)]
@@ -59,7 +59,7 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
     documents.check("plan", page(lab), "the merged plan")
     assert len(lab.git("rev-list", "--parents", "-1", PLAN).split()) == 3
     lab.fsck()
-    assert share(lab, "push").out == f"default: nothing new ({there(lab, bare)[:12]})\n"
+    assert share(lab, "push").out == f"default: up to date ({there(lab, bare)[:12]})\n"
 
 
 def test_two_clones_that_begin_the_same_plan_have_one(lab: Lab) -> None:

@@ -61,7 +61,7 @@ def test_from_nothing_to_tasks_and_to_the_archive(lab: Lab) -> None:
         "task_002  added      Look at the number\n"
         "task_002  done       Look at the number (its box is ticked)\n"
         "task_003  added      Say so in the readme\n",
-        "without a verify command: task_003; name it with 'verify:' below the task, or in the policy\n",
+        "no verify command: task_003; add 'verify:' below the task, or to the policy\n",
     )
     listed = lab.run("git-plan", "task", "list", "--plan", "shrink").out
     assert [line.split()[:2] for line in listed.splitlines()] == [

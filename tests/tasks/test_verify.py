@@ -153,7 +153,7 @@ def test_a_persons_word(lab: Lab) -> None:
     )
     assert one(lab)["status"] == "done"
     shown = plan(lab, "task", "show", "task_001").out
-    assert "a person's word (C O Mitter <committer@example.com>), speaks for it: device ok" in shown
+    assert "manual, by C O Mitter <committer@example.com>, passed: device ok" in shown
     # Also where there never was a commit.
     assert plan(lab, "task", "add", "on paper").status == 0
     assert plan(lab, "task", "verify", "task_002", "--note", "seen it").status == 0
@@ -223,7 +223,7 @@ def test_sync_says_what_and_why(lab: Lab) -> None:
     lab.commit("task_009: who is that", {"src/b.txt": "b\n"})
     ran = plan(lab, "sync")
     assert (ran.out, one(lab)["commits"]) == (line, [new])
-    assert ran.err == "'task_009' is named by commits, but the plan 'default' does not have it\n"
+    assert ran.err == "commits name 'task_009', but the plan 'default' has no such task\n"
     again = plan(lab, "sync")
     assert (again.out, "nothing to change" in again.err) == ("", True)
     assert plan(lab, "sync", "--plan", "nowhere").status == 1

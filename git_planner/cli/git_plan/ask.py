@@ -1,4 +1,4 @@
-"""`git plan`: ask a planner, plan by hand, look at plans."""
+"""`git plan codex`, `api`, `offline` and `command`: ask a planner for the next directive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from git_planner.cli.options import SECONDS, Number, json_option, plan_option
+from git_planner.cli import options
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -19,68 +19,59 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def asking(command: F) -> F:
-    """The options of every command that makes a packet."""
-    options = [
-        plan_option,
-        click.option("--goal", type=click.Choice(["best", "threshold"]), help="Improve, or reach a value."),
-        click.option("--threshold", type=Number(), metavar="N", help="The value to reach."),
-        click.option("--goal-text", metavar="TEXT", help="What the plan is for, in words."),
-        click.option("--slug", metavar="TEXT", help="Last part of the branch name."),
-        click.option(
-            "--from", "from_ref", metavar="REF", help="Start here; else at the best, else at the base."
-        ),
-        click.option("--model", metavar="NAME", help="The planner's model."),
-        click.option("--hint", metavar="TEXT", help="What else the planner should know."),
+def packet_options(command: F) -> F:
+    """Add the options of every command that builds a packet."""
+    added: list[Callable[[F], F]] = [
+        options.plan_option,
+        options.goal_option,
+        options.threshold_option,
+        options.goal_text_option,
+        options.slug_option("from the objective"),
+        options.from_option("the best, then the base branch"),
+        options.model_option,
+        options.hint_option,
         click.option(
             "--log-tail",
             type=click.IntRange(0, 1000),
             default=20,
             show_default=True,
             metavar="N",
-            help="Rows of the ledger in the packet.",
+            help="Number of ledger rows to put into the packet.",
         ),
-        json_option,
+        options.json_option,
     ]
-    for option in reversed(options):
+    for option in reversed(added):
         command = option(command)
     return command
 
 
-def planning(command: F) -> F:
-    """The options of every command that asks a planner."""
+def planner_options(command: F) -> F:
+    """Add the options of every command that asks a planner."""
     kind = click.option(
         "--kind",
         type=click.Choice(["directive", "planning-plan"]),
         default="directive",
         show_default=True,
-        help="One directive, or several steps that become tasks.",
+        help="Ask for one directive, or for several steps that become tasks.",
     )
-    timeout = click.option(
-        "--timeout",
-        "seconds",
-        type=SECONDS,
-        metavar="SECONDS",
-        help="The planner's deadline.",
-    )
-    return asking(kind(timeout(command)))
+    return packet_options(kind(options.timeout_option("the planner")(command)))
 
 
-def _ask(planner: str, kind: str, as_json: bool, asked: dict[str, Any]) -> int:
+def _ask_planner(planner: str, kind: str, as_json: bool, asked: dict[str, Any]) -> int:
     from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
 
-    options, repo = plan_options(planner=planner, **asked), open_repository()
+    request, repo = plan_options(planner=planner, **asked), open_repository()
     if kind == "directive":
-        planned = make_iteration(repo, options, tell)
+        planned = make_iteration(repo, request, tell)
         show_planned(planned, as_json)
     else:
-        steps = make_planning_plan(repo, options, tell)
+        steps = make_planning_plan(repo, request, tell)
         _show_steps(steps, as_json)
     return DONE
 
 
 def plan_options(**asked: Any) -> PlanOptions:
-    """Return the options of a flow from those of a command."""
+    """Return the flow's options from the options of a command."""
     from git_planner.flows.planning.campaign import PlanOptions
 
     return PlanOptions(**asked)
@@ -110,28 +101,28 @@ def _show_steps(steps: Steps, as_json: bool) -> None:
 
 
 @click.command()
-@planning
+@planner_options
 def codex(kind: str, as_json: bool, **asked: Any) -> int:
     """Ask codex, with a ChatGPT login, for the next directive."""
-    return _ask("codex", kind, as_json, asked)
+    return _ask_planner("codex", kind, as_json, asked)
 
 
 @click.command()
-@planning
+@planner_options
 def api(kind: str, as_json: bool, **asked: Any) -> int:
     """Ask codex, with an API key, for the next directive."""
-    return _ask("api", kind, as_json, asked)
+    return _ask_planner("api", kind, as_json, asked)
 
 
 @click.command()
-@planning
+@planner_options
 def offline(kind: str, as_json: bool, **asked: Any) -> int:
-    """Make the next directive without network or model."""
-    return _ask("offline", kind, as_json, asked)
+    """Write the next directive without network or model."""
+    return _ask_planner("offline", kind, as_json, asked)
 
 
 @click.command(name="command")
-@planning
+@planner_options
 def command_planner(kind: str, as_json: bool, **asked: Any) -> int:
     """Ask the program that the policy names for the next directive."""
-    return _ask("command", kind, as_json, asked)
+    return _ask_planner("command", kind, as_json, asked)

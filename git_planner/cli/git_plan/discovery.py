@@ -1,4 +1,4 @@
-"""`git plan research|options|critique|choose`: what comes before the tasks of a plan."""
+"""`git plan research`, `options`, `critique` and `choose`: the steps before a plan has tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.options import SECONDS, json_option, plan_option
+from git_planner.cli import options as shared
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
@@ -16,42 +16,38 @@ from git_planner.gitio.repository import open_repository
 if TYPE_CHECKING:
     from git_planner.flows.discovery.options import Offered
 
-timeout_option = click.option(
-    "--timeout",
-    "seconds",
-    type=SECONDS,
-    metavar="SECONDS",
-    help="One deadline for all of it.",
-)
-
 
 @click.command()
-@plan_option
-@click.option("--goal", metavar="TEXT", help="What the plan is for, in words; kept with the plan.")
-@click.option("--researcher", metavar="NAME", help="codex, command or offline; else the policy's.")
-@click.option("--model", metavar="NAME", help="The researcher's model.")
-@click.option("--hint", metavar="TEXT", help="What else the researcher should know.")
-@timeout_option
-@json_option
+@shared.plan_option
+@shared.goal_text_option
+@click.option(
+    "--researcher",
+    metavar="NAME",
+    help="Researcher to ask: codex, command or offline (default: planner.researcher, then the policy).",
+)
+@shared.model_option
+@shared.hint_option
+@shared.timeout_option("the researcher, all attempts together")
+@shared.json_option
 def research(
     *,
     plan: str | None,
-    goal: str | None,
+    goal_text: str | None,
     researcher: str | None,
     model: str | None,
     hint: str | None,
     seconds: float | None,
     as_json: bool,
 ) -> int:
-    """Have a researcher read the base and write down what a planner must know.
+    """Ask a researcher to read the base and report what a planner must know.
 
-    The result is research/RESEARCH.md on the plan's branch. A checkpoint is committed first; a researcher
-    that fails, or whose answer has no substance, leaves its failure there.
+    The report is research/RESEARCH.md on the plan's branch. A checkpoint is committed first; when the
+    researcher fails, or gives an empty answer, the failure is recorded there.
     """
     from git_planner.flows.discovery.research import ResearchOptions
     from git_planner.flows.discovery.research import research as run
 
-    done = run(open_repository(), ResearchOptions(plan, goal, researcher, model, hint, seconds), tell)
+    done = run(open_repository(), ResearchOptions(plan, goal_text, researcher, model, hint, seconds), tell)
     if as_json:
         emit(done.document())
         return DONE
@@ -64,22 +60,20 @@ def research(
 
 
 @click.command()
-@plan_option
-@click.option("--goal", metavar="TEXT", help="What the plan is for, in words; kept with the plan.")
-@click.option("--draft", is_flag=True, help="Have the planner write them.")
-@click.option(
-    "--planner", metavar="NAME", help="codex, api, command or offline; the same as --draft with it."
-)
-@click.option("--model", metavar="NAME", help="The planner's model.")
-@click.option("--hint", metavar="TEXT", help="What else the planner should know.")
-@timeout_option
-@click.option("--file", metavar="FILE", help="Take the options from a file, '-' for stdin.")
-@click.option("--again", is_flag=True, help="Write the template though there are options already.")
-@json_option
+@shared.plan_option
+@shared.goal_text_option
+@click.option("--draft", is_flag=True, help="Ask the planner to write them; implied by '--planner'.")
+@shared.planner_option
+@shared.model_option
+@shared.hint_option
+@shared.timeout_option("the planner")
+@shared.input_file_option
+@click.option("--again", is_flag=True, help="Write the template even though there are options already.")
+@shared.json_option
 def options(
     *,
     plan: str | None,
-    goal: str | None,
+    goal_text: str | None,
     draft: bool,
     planner: str | None,
     model: str | None,
@@ -91,30 +85,32 @@ def options(
 ) -> int:
     """Write the three options of a plan: a template to fill in, a draft by the planner, or a file of yours.
 
-    The result is preplan/PLAN_OPTIONS.md on the plan's branch. Its Markdown is what counts: edit it there, or
-    elsewhere and hand it in with --file.
+    The result is preplan/PLAN_OPTIONS.md on the plan's branch. Edit the Markdown there, or elsewhere and
+    submit it with --file.
     """
     from git_planner.flows.discovery import options as flow
     from git_planner.flows.planning.campaign import PlanOptions
 
-    wanted = [
+    modes = [
         name for name, given in (("--file", file), ("--draft", draft or planner), ("--again", again)) if given
     ]
-    if len(wanted) > 1:
-        raise PlannerError("E_USAGE", f"{' and '.join(wanted)} do not go together", hint="choose one of them")
+    if len(modes) > 1:
+        raise PlannerError("E_USAGE", f"{' and '.join(modes)} exclude each other", hint="give one of them")
     repo = open_repository()
-    asked = PlanOptions(planner=planner, plan=plan, goal_text=goal, model=model, hint=hint, seconds=seconds)
+    request = PlanOptions(
+        planner=planner, plan=plan, goal_text=goal_text, model=model, hint=hint, seconds=seconds
+    )
     if file is not None:
-        made = flow.take(repo, asked, _text(file))
+        made = flow.take(repo, request, _options_text(file))
     elif draft or planner:
-        made = flow.draft(repo, asked, tell)
+        made = flow.draft(repo, request, tell)
     else:
-        made = flow.write_template(repo, asked, again=again)
+        made = flow.write_template(repo, request, again=again)
     _show_options(made, as_json)
     return DONE
 
 
-def _text(file: str) -> str:
+def _options_text(file: str) -> str:
     from git_planner.flows.discovery.plan_folder import MOST_BYTES, decoded
 
     if file == "-":
@@ -126,7 +122,7 @@ def _text(file: str) -> str:
         raise PlannerError(
             "E_MISSING_INPUT",
             f"'{file}' cannot be read: {error.strerror}",
-            hint="name the file that has them",
+            hint="name the file that has the options",
         ) from None
 
 
@@ -135,11 +131,11 @@ def _show_options(made: Offered, as_json: bool) -> None:
         emit(made.document())
         return
     branch = made.ref.removeprefix("refs/heads/")
-    what = "options" if made.new else "options that were there already"
+    what = "options" if made.new else "existing options"
     say(f"{branch}: {what} in '{made.path}'")
     if made.answer is not None:
-        for each in made.answer.document["options"]:
-            say(f"option {each['name']}: {each['title']} ({len(each['steps'])} steps)")
+        for option in made.answer.document["options"]:
+            say(f"option {option['name']}: {option['title']} ({len(option['steps'])} steps)")
     for line in made.open[:10]:
         say(f"  {line}")
     if len(made.open) > 10:
@@ -152,17 +148,21 @@ def _show_options(made: Offered, as_json: bool) -> None:
 
 
 @click.command()
-@plan_option
-@click.option("--critic", metavar="NAME", help="gemini, codex or command; else the policy's.")
-@click.option("--model", metavar="NAME", help="The critic's model; it has to be one that the policy admits.")
+@shared.plan_option
+@click.option(
+    "--critic",
+    metavar="NAME",
+    help="Critic to ask: gemini, codex or command (default: planner.critic, then the policy).",
+)
+@shared.model_option
 @click.option(
     "--extra",
     metavar="FILE",
     multiple=True,
-    help="A further file for the critic: from the base commit, else or as ./FILE from the disk. Repeatable.",
+    help="Also send FILE of the base commit, or ./FILE from disk; may be repeated.",
 )
-@timeout_option
-@json_option
+@shared.timeout_option("the critic, all attempts together")
+@shared.json_option
 def critique(
     *,
     plan: str | None,
@@ -172,10 +172,10 @@ def critique(
     seconds: float | None,
     as_json: bool,
 ) -> int:
-    """Have a critic review the options of a plan.
+    """Ask a critic to review the options of a plan.
 
-    The result is preplan/GEMINI_PLAN_REVIEW.md on the plan's branch, or that of another critic's name. The
-    critic is given the options, the research and the context where they are there, and each --extra file.
+    The result is preplan/GEMINI_PLAN_REVIEW.md on the plan's branch; other critics have a file named after
+    them. The critic gets the options, the research and the context if present, and each --extra file.
     """
     from git_planner.flows.discovery.critique import CritiqueOptions
     from git_planner.flows.discovery.critique import critique as run
@@ -187,8 +187,8 @@ def critique(
     branch = done.ref.removeprefix("refs/heads/")
     by = f"{done.critic} ({done.written.model})" if done.written.model else done.critic
     say(f"{branch}: review by {by}")
-    for each in done.inputs:
-        say(f"  given: {each.label} ({each.source}, {each.size:,} bytes)")
+    for source in done.inputs:
+        say(f"  given: {source.label} ({source.source}, {source.size:,} bytes)")
     say(f"read: git show {branch}:{done.path}")
     say(f"next: git plan choose A, B or C, with --plan {done.plan}")
     return DONE
@@ -196,12 +196,12 @@ def critique(
 
 @click.command()
 @click.argument("option", type=click.Choice(["A", "B", "C"], case_sensitive=False))
-@plan_option
-@json_option
+@shared.plan_option
+@shared.json_option
 def choose(option: str, plan: str | None, as_json: bool) -> int:
-    """Choose one of the options of a plan, and make its steps the plan's tasks.
+    """Choose one of the options of a plan, and turn its steps into tasks.
 
-    Tasks of an earlier choice that nobody has begun are cancelled. The same choice again changes nothing.
+    Tasks of an earlier choice that have not been started are cancelled. Repeating a choice changes nothing.
     """
     from git_planner.flows.discovery.choose import choose as run
 

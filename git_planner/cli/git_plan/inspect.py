@@ -1,4 +1,4 @@
-"""`git plan status`, `list`, `show` and `validate`."""
+"""`git plan status`, `list`, `show` and `validate`: look at plans and documents."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from git_planner.flows.iterations.status import PlanStatus
     from git_planner.flows.plans.list_plans import PlanSummary
 
-# How many characters of each a line of the status shows.
+# Maximum length of each line of the status.
 ATTEMPT, HYPOTHESIS, CHANGE_SUMMARY, OUTCOME = (140, 80, 160, 200)
 
 
@@ -29,47 +29,49 @@ def status(plan: str | None, as_json: bool) -> int:
     """Show the current attempt of a plan and where the plan stands."""
     from git_planner.flows.iterations.status import plan_status as run
 
-    found = run(open_repository(), plan)
+    report = run(open_repository(), plan)
     if as_json:
-        emit(found.document())
+        emit(report.document())
         return DONE
-    for line in _status_lines(found):
+    for line in _status_lines(report):
         say(line)
     return DONE
 
 
-def _status_lines(found: PlanStatus) -> list[str]:
+def _status_lines(report: PlanStatus) -> list[str]:
     from git_planner.rules.refnames import number_text
 
     lines = [
-        f"PLAN: {_cut(found.plan + (': ' + found.goal if found.goal else ''), ATTEMPT)}",
-        *_attempt(found),
+        f"PLAN: {_cut(report.plan + (': ' + report.goal if report.goal else ''), ATTEMPT)}",
+        *_attempt_lines(report),
     ]
-    if found.best and found.best.value is not None:
-        unit = found.best.metrics[0].unit
+    if report.best and report.best.value is not None:
+        unit = report.best.metrics[0].unit
         lines.append(
-            f"BEST: {number_text(found.best.value)} {unit} ({found.best.branch or found.best.commit[:12]})"
+            f"BEST: {number_text(report.best.value)} {unit} ({report.best.branch or report.best.commit[:12]})"
         )
-        lines.append(f"PLATEAU: {found.plateau} valid attempts since")
-    if found.rule and found.rule.blocked:
-        lines.append(f"BLOCKED: {', '.join(found.rule.blocked)} ({found.rule.reason})")
-    if found.open:
-        lines.append("OPEN: " + ", ".join(f"{each.branch} ({each.phase})" for each in found.open[-10:]))
-    if found.packets:
-        lines.append(f"PACKETS: {', '.join(found.packets[:10])}")
-    if found.tasks:
-        lines.append("TASKS: " + ", ".join(f"{count} {name}" for name, count in found.tasks.items()))
+        lines.append(f"PLATEAU: {report.plateau} valid attempts since")
+    if report.rule and report.rule.blocked:
+        lines.append(f"BLOCKED: {', '.join(report.rule.blocked)} ({report.rule.reason})")
+    if report.open:
+        lines.append(
+            "OPEN: " + ", ".join(f"{iteration.branch} ({iteration.phase})" for iteration in report.open[-10:])
+        )
+    if report.packets:
+        lines.append(f"PACKETS: {', '.join(report.packets[:10])}")
+    if report.tasks:
+        lines.append("TASKS: " + ", ".join(f"{count} {name}" for name, count in report.tasks.items()))
     return lines
 
 
-def _attempt(found: PlanStatus) -> list[str]:
-    state = found.current.state if found.current else None
+def _attempt_lines(report: PlanStatus) -> list[str]:
+    state = report.current.state if report.current else None
     if state is None:
         return ["ATTEMPT: none yet"]
     directive = state.directive
     outcome = "(not recorded yet)"
-    if found.record is not None:
-        outcome = f"{found.record.verdict}: {found.record.summary}"
+    if report.record is not None:
+        outcome = f"{report.record.verdict}: {report.record.summary}"
     return [
         f"ATTEMPT: {_cut(f'{state.branch} from {state.base_ref} at {state.base[:12]}', ATTEMPT)}",
         f"HYPOTHESIS: {_cut(directive.primary_hypothesis, HYPOTHESIS)}",
@@ -94,21 +96,21 @@ def list_plans(as_json: bool) -> int:
         emit(
             {
                 "schema": "git-planner/plans@1",
-                "plans": [each.document() for each in plans],
+                "plans": [plan.document() for plan in plans],
                 "packets": list(packets),
             }
         )
         return DONE
     if not plans and not packets:
-        tell("no plans yet; make one with 'git plan offline' or 'git plan codex'")
-    for each in plans:
-        say(_row(each))
+        tell("no plans yet; start one with 'git plan offline' or 'git plan codex'")
+    for plan in plans:
+        say(_plan_row(plan))
     for name in packets:
-        say(f"{name}  packet: git plan manual apply --from-ref {name}")
+        say(f"{name}  packet: git plan manual apply --from {name}")
     return DONE
 
 
-def _row(plan: PlanSummary) -> str:
+def _plan_row(plan: PlanSummary) -> str:
     from git_planner.rules.refnames import number_text
 
     tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
@@ -121,16 +123,16 @@ def _row(plan: PlanSummary) -> str:
 @click.argument("ref", required=False, shell_complete=candidates("commits"))
 @json_option
 def show(ref: str | None, as_json: bool) -> int:
-    """Show the directive of an iteration: its number, branch or commit; else the current one's."""
+    """Show the directive of an iteration, by number, branch or commit (default: the current one)."""
     from git_planner.flows.iterations.status import look_up_iteration as run
 
-    found = run(open_repository(), ref)
-    assert found.state is not None
+    report = run(open_repository(), ref)
+    assert report.state is not None
     if as_json:
-        document = {"schema": "git-planner/directive-shown@1", "iteration": found.document()}
-        emit({**document, "state": found.state.document()})
+        document = {"schema": "git-planner/directive-shown@1", "iteration": report.document()}
+        emit({**document, "state": report.state.document()})
         return DONE
-    state, directive = found.state, found.state.directive
+    state, directive = report.state, report.state.directive
     say(f"{state.branch}: plan '{state.plan}', from '{state.base_ref}' at {state.base[:12]}")
     say(f"planner: {state.planner['name']} ({state.planner['model'] or 'its own model'})")
     say(f"objective: {directive.objective}")
@@ -143,7 +145,7 @@ def show(ref: str | None, as_json: bool) -> int:
         "steps": directive.step_plan,
         "commands": directive.commands,
         "pass criteria": directive.pass_criteria,
-        "wanted in the next packet": directive.next_packet_requests,
+        "requests for the next packet": directive.next_packet_requests,
     }
     for title, items in parts.items():
         if items:
@@ -157,9 +159,9 @@ def show(ref: str | None, as_json: bool) -> int:
 @click.argument("what")
 @json_option
 def validate(what: str, as_json: bool) -> int:
-    """Judge a document of any kind: a file, 'REF:PATH', a branch of ours, or '-' for stdin.
+    """Validate a document against its schema: a file, 'REF:PATH', a planner branch, or '-' for stdin.
 
-    Exit status 1 when it is not valid, with one line a fault: a JSON pointer and what is wrong there.
+    Exit with 1 when it is not valid, and print one line per fault: a JSON pointer and the reason.
     """
     from git_planner.flows.setup.validate_document import judge_document, load
     from git_planner.rules.documents.canonical_json import MAX_BYTES
@@ -175,7 +177,7 @@ def validate(what: str, as_json: bool) -> int:
         emit(judged.document())
     else:
         word = "valid" if not judged.faults else "not valid"
-        say(f"{judged.where}: {word} ({judged.kind or 'no kind of ours'})")
+        say(f"{judged.where}: {word} ({judged.kind or 'unknown kind'})")
         for fault in judged.faults:
             say(f"  {fault}")
     return NO if judged.faults else DONE

@@ -1,4 +1,4 @@
-"""`git plan lint`: faults, overlaps and drift of a plan."""
+"""`git plan lint`: check a plan for faults, overlaps and drift."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from git_planner.gitio.repository import open_repository
 @plan_option
 @json_option
 def lint(plan: str | None, as_json: bool) -> int:
-    """Look for what is wrong in a plan, for overlaps with other open work, and for drift of its base.
+    """Check a plan for faults, for overlaps with other open work, and for drift of its base.
 
-    Overlaps are write scopes that intersect: of open tasks, other plans, iterations and variants. Drift is
-    what the base branch changed in a task's scopes since the commit that its work starts from. Exit status 1
-    when something is wrong; overlaps, drift and warnings are only told.
+    Overlaps are write scopes that intersect: of open tasks, other plans, iterations and variants. Drift is a
+    change of the base branch in a task's scopes since the commit that its work starts from. Exit with 1 when
+    there is a fault; overlaps, drift and warnings do not change the exit status.
     """
     from git_planner.flows.tasks.lint import lint as run
 
-    found = run(open_repository(), plan)
+    report = run(open_repository(), plan)
     if as_json:
-        emit(found.document())
-        return DONE if found.ok else NO
-    for fault in found.faults:
-        say(f"{fault.severity}: {fault.task or found.plan}: {fault.words} [{fault.code}]")
-    for clash in found.clashes:
+        emit(report.document())
+        return DONE if report.ok else NO
+    for fault in report.faults:
+        say(f"{fault.severity}: {fault.task or report.plan}: {fault.words} [{fault.code}]")
+    for clash in report.clashes:
         say(f"overlap: {clash.one} and {clash.other}: '{clash.patterns[0]}' and '{clash.patterns[1]}'")
-    for drift in found.drifts:
+    for drift in report.drifts:
         more = f" and {len(drift.paths) - 3} more" if len(drift.paths) > 3 else ""
         say(f"drift: {drift.task}: changed since {drift.base[:12]}: {', '.join(drift.paths[:3])}{more}")
-    if not (found.faults or found.clashes or found.drifts):
-        say(f"{found.plan}: nothing to be found")
-    return DONE if found.ok else NO
+    if not (report.faults or report.clashes or report.drifts):
+        say(f"{report.plan}: no problems")
+    return DONE if report.ok else NO

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from git_planner.cli.git_plan.ask import asking, plan_options, show_planned
-from git_planner.cli.options import json_option
+from git_planner.cli.git_plan.ask import packet_options, plan_options, show_planned
+from git_planner.cli.options import from_option, input_file_option, json_option, slug_option
 from git_planner.cli.output import check_place, emit, put_text, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
@@ -17,13 +17,13 @@ from git_planner.gitio.repository import open_repository
 
 @click.group()
 def manual() -> None:
-    """Plan by hand: a prompt to paste into any chat window, and an iteration from its answer."""
+    """Plan by hand: paste a prompt into any chat window, and start an iteration from its answer."""
 
 
 @manual.command()
-@asking
+@packet_options
 def pack(as_json: bool, **asked: Any) -> int:
-    """Put packet, prompt, schema and an empty answer on a branch 'plan/NNNN-slug'."""
+    """Commit packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug'."""
     from git_planner.flows.planning.manual import DIRECTIVE, PROMPT
     from git_planner.flows.planning.manual import pack as run
 
@@ -40,13 +40,15 @@ def pack(as_json: bool, **asked: Any) -> int:
 
 @manual.command()
 @click.argument("answer", required=False)
-@click.option("--file", "file", metavar="FILE", help="The answer's file, '-' for stdin; same as ANSWER.")
+@input_file_option
+@from_option("the checked-out packet branch, then the newest one")
+@slug_option("the packet's")
 @click.option(
-    "--from-ref", metavar="REF", help="The packet's branch; else the one checked out, or the newest."
+    "--allow-stale-base", is_flag=True, help="Continue from the current base even though it has moved."
 )
-@click.option("--slug", metavar="TEXT", help="Last part of the branch name; else the packet's.")
-@click.option("--allow-stale-base", is_flag=True, help="Go on from the base as it is now, though it moved.")
-@click.option("--reply", metavar="FILE", help="Where the reply to a refused answer goes; else to stderr.")
+@click.option(
+    "--reply", metavar="FILE", help="Write the reply to a refused answer to FILE (default: stderr)."
+)
 @json_option
 def apply(
     *,
@@ -58,9 +60,9 @@ def apply(
     reply: str | None,
     as_json: bool,
 ) -> int:
-    """Turn the answer to a packet into an iteration.
+    """Start an iteration from the answer to a packet.
 
-    ANSWER is a file, '-' for stdin, or a packet's branch. Without it the answer is the one on the branch.
+    ANSWER is a file, '-' for stdin, or a packet's branch (default: the answer that is on the branch).
     """
     from git_planner.flows.planning.manual import AnswerRefused
     from git_planner.flows.planning.manual import apply as run
@@ -75,18 +77,18 @@ def apply(
             open_repository(),
             from_ref,
             tell,
-            pasted=_pasted(source) if source else None,
+            pasted=_read_answer(source) if source else None,
             slug=slug,
             allow_stale_base=allow_stale_base,
         )
     except AnswerRefused as refused:
-        _give(refused.reply, reply)
+        _put_reply(refused.reply, reply)
         raise
     show_planned(planned, as_json)
     return DONE
 
 
-def _pasted(source: str) -> tuple[str, bytes]:
+def _read_answer(source: str) -> tuple[str, bytes]:
     from git_planner.flows.planning.manual import PASTED_BYTES
 
     if source == "-":
@@ -102,7 +104,7 @@ def _pasted(source: str) -> tuple[str, bytes]:
         ) from None
 
 
-def _give(text: str, reply: str | None) -> None:
+def _put_reply(text: str, reply: str | None) -> None:
     if reply is None:
         tell(text)
         return

@@ -1,4 +1,4 @@
-"""`git plan spec`: write a change down first, then compile it into the tasks of a plan."""
+"""`git plan spec`: describe a change, then compile it into the tasks of a plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.options import json_option
+from git_planner.cli.options import force_option, from_option, json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
@@ -17,21 +17,19 @@ if TYPE_CHECKING:
     from git_planner.flows.specs.scaffold import Written
 
 _SHOWN = 40
-_from_option = click.option(
-    "--from", "ref", metavar="REF", help="Read the spec of this commit; else that of the working tree."
-)
+_spec_from_option = from_option("the working tree")
 
 
 @click.group()
 def spec() -> None:
-    """Write a change down first: what is wanted and why, and the tasks; then compile it into a plan."""
+    """Describe a change first (what and why, and its tasks), then compile it into a plan."""
 
 
 @spec.command()
-@click.option("--force", is_flag=True, help="Write the project's file again, over what is in it.")
+@force_option("Overwrite the project file.")
 @json_option
 def init(*, force: bool, as_json: bool) -> int:
-    """Make 'openspec/' with the project's file to fill in; what is there already stays."""
+    """Create 'openspec/' with a project file to fill in; existing files stay."""
     from git_planner.flows.specs.scaffold import initialise
 
     written = initialise(open_repository(), force=force)
@@ -43,10 +41,10 @@ def init(*, force: bool, as_json: bool) -> int:
 
 @spec.command()
 @click.argument("change")
-@click.option("--force", is_flag=True, help="Write the files again, over what is in them.")
+@force_option("Overwrite the change's files.")
 @json_option
 def propose(*, change: str, force: bool, as_json: bool) -> int:
-    """Make the proposal, the tasks and the design of CHANGE to fill in; what is there already stays."""
+    """Create proposal, tasks and design of CHANGE to fill in; existing files stay."""
     from git_planner.flows.specs.scaffold import propose as run
 
     written = run(open_repository(), change, force=force)
@@ -68,20 +66,23 @@ def _show_written(written: Written, as_json: bool) -> None:
 
 @spec.command()
 @click.argument("change", required=False)
-@_from_option
+@_spec_from_option
 @json_option
-def validate(*, change: str | None, ref: str | None, as_json: bool) -> int:
-    """Judge CHANGE, or all changes: one line a fault, with file and line; exit status 1 when there is one."""
+def validate(*, change: str | None, from_ref: str | None, as_json: bool) -> int:
+    """Validate CHANGE, or all changes.
+
+    Print one line per fault, with file and line, and exit with 1 when there is one.
+    """
     from git_planner.flows.specs.validate import judge
 
-    judged = judge(open_repository(), change, ref)
+    judged = judge(open_repository(), change, from_ref)
     if as_json:
         emit(judged.document())
         return NO if judged.faults else DONE
-    for each in judged.changes:
-        done = sum(item.ticked for item in each.items)
-        word = "not valid" if each.faults else f"valid, {len(each.items)} tasks, {done} of them ticked"
-        say(f"{each.slug}: {word}")
+    for one in judged.changes:
+        done = sum(item.ticked for item in one.items)
+        word = "not valid" if one.faults else f"valid, {len(one.items)} tasks, {done} of them ticked"
+        say(f"{one.slug}: {word}")
     for fault in judged.faults:
         say(f"  {fault}")
     return NO if judged.faults else DONE
@@ -89,23 +90,25 @@ def validate(*, change: str | None, ref: str | None, as_json: bool) -> int:
 
 @spec.command(name="compile")
 @click.argument("change")
-@click.option("--plan", metavar="NAME", help="The plan; else it has the change's name.")
-@_from_option
+@click.option("--plan", metavar="NAME", help="Plan to write (default: the change's name).")
+@_spec_from_option
 @click.option(
     "--verify-overrides",
     "overrides",
     metavar="FILE",
-    help="JSON with default_verify, by_task_id, by_title, by_key.",
+    help="Read verify commands from JSON: default_verify, by_task_id, by_title, by_key.",
 )
 @json_option
-def compile_(*, change: str, plan: str | None, ref: str | None, overrides: str | None, as_json: bool) -> int:
-    """Make the tasks of a plan from CHANGE, in one commit on 'plan/NAME'.
+def compile_(
+    *, change: str, plan: str | None, from_ref: str | None, overrides: str | None, as_json: bool
+) -> int:
+    """Compile CHANGE into the tasks of a plan, in one commit on 'plan/NAME'.
 
-    Compiled again, a task is known by its {#key}, or by its title, and keeps its status and evidence.
+    On recompilation a task is matched by its {#key} or its title, and keeps status and evidence.
     """
     from git_planner.flows.specs.compile import compile_change
 
-    compiled = compile_change(open_repository(), change, plan, ref=ref, overrides=overrides)
+    compiled = compile_change(open_repository(), change, plan, ref=from_ref, overrides=overrides)
     if as_json:
         emit(compiled.document())
     else:
@@ -124,19 +127,19 @@ def _show_compiled(compiled: Compiled) -> None:
     if len(compiled.effects) > _SHOWN:
         say(f"and {len(compiled.effects) - _SHOWN} more")
     if compiled.verify:
-        say(f"verify, where a task names nothing: {'; '.join(shlex.join(each) for each in compiled.verify)}")
+        say(f"default verify commands: {'; '.join(shlex.join(command) for command in compiled.verify)}")
         say(f"  (from {compiled.verify_from})")
     if compiled.unverified:
         some = ", ".join(compiled.unverified[:5]) + ("…" if len(compiled.unverified) > 5 else "")
-        tell(f"without a verify command: {some}; name it with 'verify:' below the task, or in the policy")
+        tell(f"no verify command: {some}; add 'verify:' below the task, or to the policy")
 
 
 @spec.command()
 @click.argument("change")
-@click.option("--force", is_flag=True, help="Move it though some of its tasks are still to be done.")
+@force_option("Archive the change even though some of its tasks are open.")
 @json_option
 def archive(*, change: str, force: bool, as_json: bool) -> int:
-    """Move CHANGE to 'openspec/archive/DATE-CHANGE', once all of its tasks are done."""
+    """Move CHANGE to 'openspec/archive/DATE-CHANGE' once all its tasks are done."""
     from git_planner.flows.specs.archive import archive as run
 
     archived = run(open_repository(), change, force=force)
@@ -145,6 +148,6 @@ def archive(*, change: str, force: bool, as_json: bool) -> int:
         return DONE
     say(f"{archived.after}: moved from {archived.before}")
     if archived.unfinished:
-        say(f"{len(archived.unfinished)} of its tasks are still to be done, such as {archived.unfinished[0]}")
+        say(f"{len(archived.unfinished)} of its tasks are open, such as {archived.unfinished[0]}")
     say("next: commit it" if archived.staged else "next: add and commit it")
     return DONE

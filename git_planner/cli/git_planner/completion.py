@@ -1,7 +1,7 @@
 """Completion for bash, zsh and fish, of `git-plan …` and of `git plan …`.
 
-click finds what may stand at a place; these scripts ask it. Each program has a script of its own, which git's
-completion, zsh and fish load by its name. Installed from a wheel they lie where bash and fish look, see
+click computes the candidates; the scripts here ask the program for them. Each program has its own script,
+which git's completion, zsh and fish load by name. A wheel installs them where bash and fish search, see
 `templates/completion`; `git planner completion SHELL` prints them.
 """
 
@@ -93,18 +93,18 @@ complete -c %(prog_name)s -f -a '(__%(name)s_fill)'
 complete -c git -f -n '__fish_git_using_command %(command)s' -a '(__%(name)s_fill)'
 """
 
-# Shell -> the script of a program, and how its file is called.
+# Shell -> script template, and file name template.
 SHELLS = {"bash": (_BASH, "{}"), "zsh": (_ZSH, "_{}"), "fish": (_FISH, "{}.fish")}
 
 
 def scripts(shell: str) -> dict[str, str]:
-    """The scripts for a shell: file name -> text, one a program.
+    """Return the scripts for a shell: file name -> text, one per program.
 
     Args:
         shell: 'bash', 'zsh' or 'fish'.
     """
     template, name = SHELLS[shell]
-    found = {}
+    texts = {}
     for program, about in ABOUT.items():
         words = {
             "prog_name": program,
@@ -113,14 +113,14 @@ def scripts(shell: str) -> dict[str, str]:
             "complete_var": complete_variable(program),
             "about": about.rstrip("."),
         }
-        found[name.format(program)] = template % words
-    return found
+        texts[name.format(program)] = template % words
+    return texts
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> int:
-    """Print the completion of all our commands for a shell.
+    """Print the completion script of all commands for a shell.
 
     \b
     bash: eval "$(git planner completion bash)"   in ~/.bashrc, after git's own completion

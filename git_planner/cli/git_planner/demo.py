@@ -25,10 +25,10 @@ HEADINGS = ("iteration", "what was tried", "verdict", "cycles", "delta", "reason
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @json_option
 def demo(folder: Path | None, as_json: bool) -> int:
-    """Make a repository with a small kernel and let the offline agents improve it.
+    """Create a repository with a small kernel and let the offline agents improve it.
 
-    It needs no network and no account, and stays for inspection. DIR must be new or empty; without it a fresh
-    temporary folder is made.
+    Needs no network and no account; the repository stays for inspection. DIR must be new or empty (default: a
+    new temporary folder).
     """
     from git_planner.flows.setup.demo import demo as run
 
@@ -63,10 +63,12 @@ LOOK_AROUND = (
 
 @click.command()
 @plan_option
-@click.option("--svg", metavar="FILE", type=click.Path(path_type=Path), help="Write an image, too.")
+@click.option(
+    "--svg", metavar="FILE", type=click.Path(path_type=Path), help="Also write an SVG image to FILE."
+)
 @json_option
 def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
-    """Draw the deciding metric over the iterations of a plan."""
+    """Plot the primary metric over the iterations of a plan."""
     from git_planner.config.settings import read_settings
     from git_planner.flows.records.ledger import read_ledger
     from git_planner.report import plot as draw
@@ -81,12 +83,12 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     elif drawn.points:
         click.echo(draw.terminal(drawn, width=_width()))
     else:
-        click.echo(f"plan '{name}' has no records yet; 'git record' makes one")
+        click.echo(f"plan '{name}' has no records yet; 'git record' adds one")
     return DONE
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay rows out in columns; the first row is the heading, columns of numbers are right-aligned."""
+    """Lay out rows in columns; the first row is the heading, numeric columns are right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     numeric = [
         all(row[column].lstrip("+-").isdigit() or row[column] in ("", "-") for row in rows[1:])
@@ -102,7 +104,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _row(record: Record, tried: Sequence[str]) -> tuple[str, ...]:
-    """One line of the demo's table."""
+    """Return one row of the demo's table."""
     why = REASONS.get(record.reason or "", "")
     first = f": {record.violations[0].removeprefix('changed: ')}" if record.violations else ""
     return (
@@ -116,10 +118,10 @@ def _row(record: Record, tried: Sequence[str]) -> tuple[str, ...]:
 
 
 def _off_path() -> Path | None:
-    """The folder of our programs when a person's shell does not look there: an environment not activated."""
+    """Return the folder of the programs if it is not on PATH: the environment is not activated."""
     programs = Path(sys.prefix, "bin")
-    found = shutil.which("git-planner")
-    within = found is None or Path(found).parent == programs
+    path = shutil.which("git-planner")
+    within = path is None or Path(path).parent == programs
     return programs if within and "VIRTUAL_ENV" not in os.environ else None
 
 
@@ -142,7 +144,7 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise PlannerError(
-            "E_USAGE", f"'{path}' can't be written: {error.strerror}", hint="name another file with '--svg'"
+            "E_USAGE", f"'{path}' cannot be written: {error.strerror}", hint="name another file with '--svg'"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""`git planner plan`, `iterate` and `record`: for whom `git plan` is another thing already."""
+"""`git planner plan`, `iterate` and `record`: long forms for users with aliases of the short names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`git planner remote`: set up a remote that plans are shared through."""
+"""`git planner remote`: configure the remote that plans are shared through."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from git_planner.gitio.repository import open_repository
 
 @click.group()
 def remote() -> None:
-    """Set up a remote that plans are shared through."""
+    """Configure the remote that plans are shared through."""
 
 
-@remote.command(short_help="Fetch what clones share, and merge plans by task and field.")
+@remote.command(short_help="Configure fetching of claims and plans, and the merge driver.")
 @click.argument("name", required=False)
-@click.option("--remove", is_flag=True, help="Take all of it out again, the merge driver of 'init', too.")
+@click.option(
+    "--remove", is_flag=True, help="Remove the configuration, including the merge driver of 'init'."
+)
 @json_option
 def setup(name: str | None, remove: bool, as_json: bool) -> int:
-    """Make 'git fetch NAME' bring claims, starts of iterations and our branches; merge plans by field.
+    """Configure 'git fetch NAME' to fetch claims and planner branches, and git to merge plans by field.
 
-    Without NAME it is the remote of 'planner.remote', else 'origin'. Nothing that is fetched goes over a ref
-    of this clone.
+    NAME defaults to 'planner.remote', then 'origin'. Fetching never overwrites a ref of this clone.
     """
     from git_planner.flows.sharing import remote_setup
 
@@ -36,7 +37,7 @@ def setup(name: str | None, remove: bool, as_json: bool) -> int:
         say("remote: " + ("removed what was set up" if done.changed else "nothing was set up"))
         return DONE
     say(f"remote: '{done.remote}' is {'set up' if done.changed else 'set up already'}")
-    for each in done.fetch:
-        say(f"  fetch: {each}")
+    for refspec in done.fetch:
+        say(f"  fetch: {refspec}")
     say("  merge: documents of git-planner by task and field")
     return DONE

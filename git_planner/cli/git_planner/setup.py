@@ -1,4 +1,4 @@
-"""`git planner`: setting up, checking, looking after."""
+"""`git planner init`, `hooks`, `doctor` and `schema`: set up and check a repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from git_planner.rules.diagnostic import Diagnostic
 ordinary_option = click.option(
     "--ordinary",
     is_flag=True,
-    help="Use the ordinary hooks folder, for tools that know no conditional includes.",
+    help="Use the default hooks folder, for tools without support for conditional includes.",
 )
 
 
@@ -23,9 +23,9 @@ ordinary_option = click.option(
 @ordinary_option
 @json_option
 def init(ordinary: bool, as_json: bool) -> int:
-    """Write a policy file to begin with, where there is none, install the hooks and the merge driver.
+    """Create a starter policy unless there is one, and install the hooks and the merge driver.
 
-    The hooks go with 'git planner hooks uninstall', the driver with 'git planner remote setup --remove'.
+    'git planner hooks uninstall' removes the hooks, 'git planner remote setup --remove' the driver.
     """
     from git_planner.flows.setup.init import initialise
 
@@ -35,7 +35,7 @@ def init(ordinary: bool, as_json: bool) -> int:
         return DONE
     if done.policy is not None:
         say(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
-    say(_installed(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
+    say(_installed_line(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
     say("merge: git merges documents of git-planner by task and field")
     for step in done.next:
         say(f"next: {step}")
@@ -46,62 +46,62 @@ def init(ordinary: bool, as_json: bool) -> int:
 def hooks() -> None:
     """Install, remove and check the hooks of this repository.
 
-    They run on branches of ours only (plan/, iter/, bo4/). Hooks that were there go on running everywhere.
+    They act on planner branches only (plan/, iter/, bo4/). Existing hooks keep running on all branches.
     """
 
 
-@hooks.command(short_help="Install them, or bring them up to date.")
+@hooks.command(short_help="Install or update the hooks.")
 @ordinary_option
 @json_option
 def install(ordinary: bool, as_json: bool) -> int:
-    """Install the hooks, or bring them up to date."""
+    """Install the hooks, or update them."""
     from git_planner.flows.hooks.install import install_hooks as run
 
     done = run(open_repository(), ordinary=ordinary)
     if as_json:
         emit(done.document())
     else:
-        say(_installed(done.place, str(done.folder), done.chained))
+        say(_installed_line(done.place, str(done.folder), done.chained))
     return DONE
 
 
-@hooks.command(short_help="Remove them without trace.")
+@hooks.command(short_help="Remove the hooks and the merge driver.")
 @json_option
 def uninstall(as_json: bool) -> int:
-    """Remove the hooks and the merge driver; hooks that were there before are as they were."""
+    """Remove the hooks and the merge driver, and restore the hooks that were there before."""
     from git_planner.flows.setup.init import remove
 
     done = remove(open_repository())
     if as_json:
         emit(done.document())
         return DONE
-    say("hooks: removed" if done.changed else "hooks: there were none of ours")
+    say("hooks: removed" if done.changed else "hooks: none were installed")
     for name in done.left:
-        tell(f"hooks: '{name}' was replaced by somebody else and stays")
+        tell(f"hooks: '{name}' was changed since its installation and stays")
     return DONE
 
 
-@hooks.command(short_help="Are they there, unchanged, in force?")
+@hooks.command(short_help="Check the hooks of this repository.")
 @json_option
 def status(as_json: bool) -> int:
-    """Look whether the hooks are there, unchanged and in force; exit status 1 when not."""
+    """Check that the hooks are installed, unchanged and active; exit with 1 when not."""
     from git_planner.flows.hooks.status import hook_status as run
 
-    seen = run(open_repository())
+    report = run(open_repository())
     if as_json:
-        emit(seen.document())
+        emit(report.document())
     else:
-        where = f"in '{seen.folder}' ({seen.place})" if seen.place else "not installed"
+        where = f"in '{report.folder}' ({report.place})" if report.place else "not installed"
         say(f"hooks: {where}")
-        say(f"the repository's own: in '{seen.theirs}'")
-        _show(seen.findings)
-    return NO if any(finding.severity == "error" for finding in seen.findings) else DONE
+        say(f"the repository's own: in '{report.theirs}'")
+        _print_findings(report.findings)
+    return NO if any(finding.severity == "error" for finding in report.findings) else DONE
 
 
 @click.command()
 @json_option
 def doctor(as_json: bool) -> int:
-    """Look at all that is needed, and say what to do; exit status 1 when something will not work."""
+    """Check the setup and suggest fixes; exit with 1 when there is an error."""
     from git_planner.flows.setup.doctor import examine
 
     report = examine(open_repository())
@@ -110,15 +110,15 @@ def doctor(as_json: bool) -> int:
         return DONE if report.ok else NO
     for name, value in report.facts.items():
         say(f"{name}: {value or 'none'}")
-    _show(report.findings)
+    _print_findings(report.findings)
     if not report.findings:
-        say("all is well")
+        say("no problems")
     return DONE if report.ok else NO
 
 
 @click.command()
 @click.argument("name")
-@click.option("--strict", is_flag=True, help="The form for OpenAI's strict mode.")
+@click.option("--strict", is_flag=True, help="Print the form for OpenAI's strict mode.")
 def schema(name: str, strict: bool) -> int:
     """Print the JSON Schema of a document, such as 'directive' or 'policy'."""
     from git_planner import documents
@@ -130,7 +130,7 @@ def schema(name: str, strict: bool) -> int:
 @click.command(hidden=True)
 @click.argument("what", type=click.Choice(["guard", "documents"]))
 def gate(what: str) -> int:
-    """Run one of the checks and say nothing when it passes; for the pre-commit framework and its like."""
+    """Run one of the checks, silently when it passes; for the pre-commit framework."""
     from git_planner.flows.guard.staged import check_documents, check_guard
 
     if what == "guard":
@@ -140,12 +140,12 @@ def gate(what: str) -> int:
     return DONE
 
 
-def _installed(place: str, folder: str, chained: Sequence[str]) -> str:
+def _installed_line(place: str, folder: str, chained: Sequence[str]) -> str:
     then = f", then the repository's own {', '.join(chained)}" if chained else ""
     return f"hooks: in '{folder}' ({place}){then}"
 
 
-def _show(findings: Sequence[Diagnostic]) -> None:
+def _print_findings(findings: Sequence[Diagnostic]) -> None:
     for finding in findings:
         say(f"{finding.severity}: {finding.message} [{finding.code}]")
         say(f"  about: {finding.target}")

@@ -1,4 +1,4 @@
-"""`git record noise` and `simulate`: how noisy metrics are, and what comparisons of them are worth."""
+"""`git record noise` and `simulate`: estimate noise, false-positive rate and power."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.git_record.render import in_columns
-from git_planner.cli.options import json_option, plan_option
+from git_planner.cli.options import force_option, json_option, plan_option
 from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--trials", type=click.IntRange(1, 1000), default=60, show_default=True, help="A campaign's length."
+    "--trials", type=click.IntRange(1, 1000), default=60, show_default=True, help="Candidates per campaign."
 )
 @click.option(
     "--campaigns",
     type=click.IntRange(1, 10_000),
     default=50,
     show_default=True,
-    help="How many to go through.",
+    help="Number of campaigns to simulate.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Where chance begins.")
-@click.option("--metric", metavar="NAME", help="Take the numbers of this metric of the policy at HEAD.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
+@click.option("--metric", metavar="NAME", help="Use the settings of this metric of the policy at HEAD.")
 @json_option
 def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json: bool) -> int:
-    """Print false keeps, power and cost in runs of noisy comparisons, found by simulation.
+    """Estimate false-positive rate, power and cost of noisy comparisons by simulation.
 
-    Campaigns of candidates that change nothing, and of candidates that are better by one or two standard
-    deviations of a single run, are gone through with noise of several kinds.
+    Simulate campaigns of candidates that change nothing, and of candidates that are better by one or two
+    standard deviations of a single run, under several kinds of noise.
     """
     from git_planner.flows.measuring.simulate import simulate as run
 
-    found = run(metric, trials, campaigns, Random(seed))
+    result = run(metric, trials, campaigns, Random(seed))
     if as_json:
-        emit(found.document())
+        emit(result.document())
     else:
-        say("\n".join(evidence(found)))
+        say("\n".join(evidence_lines(result)))
     return DONE
 
 
 @click.command()
 @plan_option
 @click.option(
-    "--runs", metavar="N", type=click.IntRange(3, 1000), default=20, show_default=True, help="How many runs."
+    "--runs", metavar="N", type=click.IntRange(3, 1000), default=20, show_default=True, help="Number of runs."
 )
-@click.option("--force", is_flag=True, help="Measure again even where the noise is known.")
+@force_option("Measure again even if the noise is known.")
 @json_option
 def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
-    """Measure the base N times, and keep how much its noisy metrics vary on this machine.
+    """Measure the base N times, and store how much its noisy metrics vary on this machine.
 
-    Done once for each instrument and environment. A 'min_gain' in the policy that is less than twice the
-    noise is refused, now and by 'git record'.
+    Needed once per instrument and environment. A 'min_gain' in the policy that is below twice the noise is
+    refused, now and by 'git record'.
     """
     from git_planner.flows.measuring.noise import report_noise as run
 
@@ -76,63 +76,63 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
             }
         )
     else:
-        say("\n".join(varied(done)))
+        say("\n".join(noise_lines(done)))
     return DONE
 
 
-def varied(done: NoiseReport) -> Iterator[str]:
-    """The noise in words."""
+def noise_lines(done: NoiseReport) -> Iterator[str]:
+    """Format a noise measurement as a table."""
     words = "known since" if done.known else "measured at"
     yield f"noise of base {done.noise.base[:12]}, {words} {done.noise.created_at}"
     rows = [("metric", "runs", "median", "deviation", "share", "autocorrelation", "smallest gain")]
-    for each in done.noise.metrics:
-        share = f"{100 * each.deviation / abs(each.median):.1f} %" if each.median else "-"
+    for metric in done.noise.metrics:
+        share = f"{100 * metric.deviation / abs(metric.median):.1f} %" if metric.median else "-"
         rows.append(
             (
-                f"{each.name} {each.unit}".strip(),
-                str(len(each.samples)),
-                f"{each.median:.6g}",
-                f"{each.deviation:.3g}",
+                f"{metric.name} {metric.unit}".strip(),
+                str(len(metric.samples)),
+                f"{metric.median:.6g}",
+                f"{metric.deviation:.3g}",
                 share,
-                f"{each.autocorrelation:+.2f}",
-                f"{each.smallest_gain:.3g}",
+                f"{metric.autocorrelation:+.2f}",
+                f"{metric.smallest_gain:.3g}",
             )
         )
-    yield from _shown(*rows)
+    yield from _indented(*rows)
 
 
-def evidence(found: SimulationReport) -> Iterator[str]:
-    """The evidence in two tables."""
+def evidence_lines(found: SimulationReport) -> Iterator[str]:
+    """Format the result of a simulation as two tables."""
     yield f"campaigns of {found.trials} candidates; the noise of a single run is 5 % (1 sigma)"
-    yield f"at most {found.bound:.3g} false keeps a campaign are to be expected"
+    yield f"at most {found.bound:.3g} false keeps a campaign are expected"
     yield ""
     yield f"candidates that change nothing, {found.campaigns} campaigns a row"
-    yield from _shown(
+    yield from _indented(
         ("noise", "false keeps a campaign", "runs a candidate", "most runs"),
         *(
-            (each.noise, f"{each.kept:.2f}", f"{each.runs:.0f}", str(each.most))
-            for each in found.outcomes
-            if each.gain == 0
+            (outcome.noise, f"{outcome.kept:.2f}", f"{outcome.runs:.0f}", str(outcome.most))
+            for outcome in found.outcomes
+            if outcome.gain == 0
         ),
     )
     yield ""
     yield f"candidates that are better, {found.better} campaigns a row"
-    yield from _shown(
+    yield from _indented(
         ("noise", "gain", "kept", "runs a candidate", "most runs"),
         *(
             (
-                each.noise,
-                f"{each.gain:g} sigma",
-                f"{100 * each.share:.1f} %",
-                f"{each.runs:.0f}",
-                str(each.most),
+                outcome.noise,
+                f"{outcome.gain:g} sigma",
+                f"{100 * outcome.share:.1f} %",
+                f"{outcome.runs:.0f}",
+                str(outcome.most),
             )
-            for each in found.outcomes
-            if each.gain > 0
+            for outcome in found.outcomes
+            if outcome.gain > 0
         ),
     )
 
 
-def _shown(*rows: tuple[str, ...]) -> Iterator[str]:
+def _indented(*rows: tuple[str, ...]) -> Iterator[str]:
     for line in in_columns(rows, right=rows[0][1:]):
         yield f"  {line}"

@@ -1,4 +1,4 @@
-"""`git record`: measure, and look at what was measured."""
+"""`git record`: measure commits, and show, compare and verify their records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.git_record import render as text
-from git_planner.cli.options import candidates, json_option, plan_option
+from git_planner.cli.options import all_option, candidates, force_option, json_option, plan_option
 from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
@@ -27,17 +27,17 @@ ref_argument = click.argument(
 @click.command()
 @ref_argument
 @plan_option
-@click.option("--force", is_flag=True, help="Measure again even where a result is known.")
-@click.option("--no-advance", is_flag=True, help="Leave the rolling best and the tags alone.")
-@click.option("--print-output", is_flag=True, help="Show on stderr what the commands printed.")
+@force_option("Measure again even if a cached result exists.")
+@click.option("--no-advance", is_flag=True, help="Do not advance the rolling best or create tags.")
+@click.option("--print-output", is_flag=True, help="Print the output of the commands on stderr.")
 @json_option
 def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     ref: str, plan: str | None, force: bool, no_advance: bool, print_output: bool, as_json: bool
 ) -> int:
-    """Measure REF (HEAD unless told) and keep the result in the plan's ledger.
+    """Measure REF (default: HEAD) and append the record to the plan's ledger.
 
-    Exits with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
-    deadline. A branch that is called like a command needs '--' before it: 'git record -- log'.
+    Exit with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
+    deadline. Put '--' before a branch that is named like a command: 'git record -- log'.
     """
     from git_planner.flows.records.record import record_commit
 
@@ -60,37 +60,37 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
 
 @click.command()
 @plan_option
-@click.option("--all", "everything", is_flag=True, help="The records of all plans.")
-@click.option("-n", "last", metavar="N", type=click.IntRange(min=0), help="Only the last N.")
-@click.option("--jsonl", is_flag=True, help="Print rows of the older log's form, one a line.")
+@all_option("List the records of all plans.")
+@click.option("-n", "last", metavar="N", type=click.IntRange(min=0), help="List only the last N records.")
+@click.option("--jsonl", is_flag=True, help="Print rows in the older log's format, one per line.")
 @json_option
-def log(plan: str | None, everything: bool, last: int | None, jsonl: bool, as_json: bool) -> int:
+def log(plan: str | None, every: bool, last: int | None, jsonl: bool, as_json: bool) -> int:
     """List the records of a plan, oldest first.
 
-    A line says where the instrument changed: what stands above it is not compared with what stands below.
+    A separator line marks a change of the instrument: records above and below it are not compared.
     """
     from git_planner.flows.records import query
 
     repo = open_repository()
-    plans = _plans(repo, plan, everything=everything)
+    plans = _plans(repo, plan, every=every)
     if jsonl:
         from git_planner.rules.records.legacy_log import row_from_record
 
-        for each in query.read_records(repo, plans, last):
-            click.echo(json.dumps(row_from_record(each), sort_keys=True, ensure_ascii=False))
+        for record in query.read_records(repo, plans, last):
+            click.echo(json.dumps(row_from_record(record), sort_keys=True, ensure_ascii=False))
     elif as_json:
         _emit_log(plans, query.read_texts(repo, plans, last), query.current_instrument(repo))
     else:
         rows = query.read_rows(repo, plans, last)
-        none = f"plan '{plans[0]}' has no records yet; 'git record' makes one" if plans else "no plans yet"
-        now = query.current_instrument(repo) if rows and not everything else None
-        say("\n".join(text.log_lines(rows, now, everything=everything)) if rows else none)
+        none = f"plan '{plans[0]}' has no records yet; 'git record' adds one" if plans else "no plans yet"
+        now = query.current_instrument(repo) if rows and not every else None
+        say("\n".join(text.log_lines(rows, now, everything=every)) if rows else none)
     return DONE
 
 
 def _emit_log(plans: Sequence[str], kept: RecordTexts, now: str | None) -> None:
-    """Print records as they are kept: thousands of them need not be taken apart to be put together again."""
-    turns = [each._asdict() for each in kept.turns]
+    """Print stored records as text, without parsing and re-serializing thousands of them."""
+    turns = [turn._asdict() for turn in kept.turns]
     head = {"plans": list(plans), "instrument_now": now, "instrument_changes": turns}
     start = json.dumps(head).removesuffix("}").encode() + b',\n"records": [\n'
     click.echo((start + b",\n".join(kept.texts) + b'\n],\n"schema": "git-planner/log@1"}').decode())
@@ -100,7 +100,7 @@ def _emit_log(plans: Sequence[str], kept: RecordTexts, now: str | None) -> None:
 @plan_option
 @json_option
 def best(plan: str | None, as_json: bool) -> int:
-    """Show the best record of a plan, by the instrument that measured last."""
+    """Show the best record of a plan among those of the latest instrument."""
     from git_planner.flows.records import query
 
     repo = open_repository()
@@ -117,7 +117,7 @@ def best(plan: str | None, as_json: bool) -> int:
 @plan_option
 @json_option
 def show(name: str, plan: str | None, as_json: bool) -> int:
-    """Show one record, by its id (or the beginning of it) or by its commit."""
+    """Show one record, by its id (or a prefix of it) or by its commit."""
     from git_planner.flows.records import query
 
     repo = open_repository()
@@ -135,9 +135,9 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
 @plan_option
 @json_option
 def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
-    """Put two records side by side, each by its id or its commit.
+    """Compare two records, each given by its id or its commit.
 
-    Exits with 1 when they cannot be compared, such as when different instruments measured them.
+    Exit with 1 when they cannot be compared, such as when different instruments measured them.
     """
     from git_planner.flows.records import query
 
@@ -158,9 +158,9 @@ def compare(first: str, second: str, plan: str | None, as_json: bool) -> int:
 @plan_option
 @json_option
 def verify(ref: str, plan: str | None, as_json: bool) -> int:
-    """Measure REF once more, keep nothing, and say whether its record holds.
+    """Measure REF again without storing the result, and report whether its record holds.
 
-    Exits with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
+    Exit with 0 when it holds, 1 when it does not, 4 or 124 when it could not be measured.
     """
     from git_planner.flows.records.verify import verify_record as run
 
@@ -178,10 +178,10 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
 @plan_option
 @json_option
 def import_(file: Path, plan: str | None, as_json: bool) -> int:
-    """Read the older loop runner's experiments/log.jsonl into a plan's ledger ('-' reads stdin).
+    """Import the older loop runner's experiments/log.jsonl into a plan's ledger ('-' reads stdin).
 
-    Rows that are there already are left alone, so the same file may be read again. Lines that are no rows are
-    listed, and make the exit status 1; all others are imported.
+    Rows that were imported earlier are skipped. Lines that are not rows are listed and make the exit status
+    1; all others are imported.
     """
     from git_planner.flows.records.import_log import import_log
 
@@ -194,23 +194,23 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
     else:
-        say(f"plan '{done.plan}': {done.added} records imported, {done.known} were there already")
+        say(f"plan '{done.plan}': {done.added} records imported, {done.known} known already")
     return done.exit
 
 
-def _plans(repo: Repository, plan: str | None, *, everything: bool = False) -> list[str]:
+def _plans(repo: Repository, plan: str | None, *, every: bool = False) -> list[str]:
     from git_planner.flows.plans.current_plan import current_plan
     from git_planner.flows.records.ledger import plan_names
 
-    return plan_names(repo) if everything and plan is None else [current_plan(repo, plan)]
+    return plan_names(repo) if every and plan is None else [current_plan(repo, plan)]
 
 
 def _searched(repo: Repository, plan: str | None) -> list[str]:
-    """The plans a name is looked up in: the one that is meant, then, unless one was named, all others."""
+    """Return the plans to search: the current one, then, unless one was named, all others."""
     from git_planner.flows.records.ledger import plan_names
 
     first = _plans(repo, plan)
-    return first if plan else [*first, *(each for each in plan_names(repo) if each not in first)]
+    return first if plan else [*first, *(name for name in plan_names(repo) if name not in first)]
 
 
 def _print_output(logs: Path) -> None:

@@ -101,7 +101,7 @@ def _run(repo: Repository, task_id: str, run_id: str) -> Run:
         )
     if run.ended_at is not None:
         raise PlannerError(
-            "E_RESULT", f"run '{run.run}' has ended", hint=f"see 'git plan doctor --run {run.run}'"
+            "E_RESULT", f"run '{run.run}' has ended", hint=f"see 'git plan runs --run {run.run}'"
         )
     if task_number(task_id) != task_number(run.task):
         raise PlannerError(

@@ -120,7 +120,7 @@ def base_of(repo: Repository, found: Tasks, task: Task, start: str | None) -> Ba
             raise PlannerError(
                 "E_NO_BASE",
                 f"'{task.id}' builds on '{other.id}', whose commit '{tip[:12]}' is not here",
-                hint="fetch it, or name a start with '--on REF'",
+                hint="fetch it, or name a start with '--from REF'",
             )
         if not history.is_ancestor(repo.git, tip, usual.oid):
             tips[tip] = other.id
@@ -131,7 +131,7 @@ def base_of(repo: Repository, found: Tasks, task: Task, start: str | None) -> Ba
         raise PlannerError(
             "E_MERGE",
             f"'{task.id}' builds on tasks whose branches have not been merged",
-            hint="merge them, and name the result with 'git plan delegate --on REF'",
+            hint="merge them, and name the result with 'git plan delegate --from REF'",
             details=[f"{name}: {tip[:12]}" for tip, name in tips.items()],
         )
     return find_base(repo, found.plan, newest[0])

@@ -29,7 +29,7 @@ def end(repo: Repository, run_id: str, tell: Tell) -> RunReports:
         raise PlannerError(
             "E_BUSY",
             f"run '{run.run}' is on '{run.host}', whose processes cannot be seen from here",
-            hint=f"run 'git plan doctor --end --run {run.run}' there",
+            hint=f"run 'git plan runs --end --run {run.run}' there",
         )
     ended = end_agent(repo, run)
     if not run.delegated:
@@ -48,7 +48,7 @@ def again(repo: Repository, run_id: str, tell: Tell) -> RunReports:
         raise PlannerError(
             "E_BUSY",
             f"run '{run.run}' goes on, by process {run.process.pid if run.process else '?'} on '{run.host}'",
-            hint=f"end it first with 'git plan doctor --end --run {run.run}'",
+            hint=f"end it first with 'git plan runs --end --run {run.run}'",
         )
     recover(repo, run.plan, tell)
     task = read_tasks(repo, run.plan).task(run.task)

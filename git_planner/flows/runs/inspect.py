@@ -106,7 +106,7 @@ def find_run(repo: Repository, run_id: str) -> Run:
     run = store.load_run(store.run_folder(repo, run_id)) if store.is_run_id(run_id) else None
     if run is None:
         raise PlannerError(
-            "E_RESULT", f"there is no run '{run_id[:80]}' here", hint="list them with 'git plan doctor'"
+            "E_RESULT", f"there is no run '{run_id[:80]}' here", hint="list them with 'git plan runs'"
         )
     return run
 

@@ -1,4 +1,4 @@
-"""`git plan task`: the tasks of a plan, one by one."""
+"""`git plan task`: add, edit, claim and verify the tasks of a plan."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.cli.options import (
-    SECONDS,
     Number,
     claim_remote_options,
+    force_option,
     json_option,
+    note_option,
+    owner_option,
     plan_option,
+    reason_option,
     shared_remote,
+    timeout_option,
 )
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
@@ -31,14 +35,14 @@ from git_planner.cli.git_plan.task.result import result
 
 @click.group()
 def task() -> None:
-    """Add, look at and move the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
+    """Add, show and change the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
 
 
 @task.command(short_help="Add a task.")
 @click.argument("title")
 @fields
 def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
-    """Add a task with the next number; the plan is made when it is not there yet."""
+    """Add a task with the next number, creating the plan if necessary."""
     from git_planner.flows.plans.current_plan import current_plan
     from git_planner.flows.tasks.edit import add_task
 
@@ -49,7 +53,13 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
 
 
 @task.command(name="list", short_help="List the tasks.")
-@click.option("--status", "statuses", multiple=True, metavar="STATUS", help="Only these; may be repeated.")
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="STATUS",
+    help="List only tasks with STATUS; may be repeated.",
+)
 @plan_option
 @json_option
 def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
@@ -61,11 +71,11 @@ def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
     return DONE
 
 
-@task.command(short_help="List the tasks that may be begun now.")
+@task.command(short_help="List the tasks that can be started now.")
 @plan_option
 @json_option
 def ready(plan: str | None, as_json: bool) -> int:
-    """List the tasks that may be begun now: dependencies done, not claimed, scopes free; by number."""
+    """List the tasks that can be started now: dependencies done, not claimed, scopes free."""
     from git_planner.flows.tasks.claim_refs import held
     from git_planner.rules.tasks import readiness
 
@@ -76,7 +86,7 @@ def ready(plan: str | None, as_json: bool) -> int:
 
 @task.command(short_help="Show a task.")
 @task_argument
-@click.option("--handoff", is_flag=True, help="Print its handoff instead.")
+@click.option("--handoff", is_flag=True, help="Print the task's handoff instead.")
 @plan_option
 @json_option
 def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
@@ -102,15 +112,15 @@ def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
 
 @task.command(short_help="Set fields of a task.")
 @task_argument
-@click.option("--title", metavar="TEXT", help="What it is, in a line.")
-@click.option("--status", metavar="STATUS", help="What it becomes, where that is allowed.")
-@click.option("--reason", metavar="TEXT", help="Why, such as what blocks it.")
-@click.option("--clear", multiple=True, metavar="FIELD", help="Empty this field first; may be repeated.")
+@click.option("--title", metavar="TEXT", help="Title in one line.")
+@click.option("--status", metavar="STATUS", help="New status, if the transition is allowed.")
+@reason_option()
+@click.option("--clear", multiple=True, metavar="FIELD", help="Empty FIELD first; may be repeated.")
 @fields
 def update(
     *, task_id: str, status: str | None, reason: str | None, plan: str | None, as_json: bool, **asked: Any
 ) -> int:
-    """Set fields of a task; lists are added to, unless they are cleared first.
+    """Set fields of a task; values are appended to lists unless '--clear' empties them first.
 
     FIELD is one of owner, reason, read_scope, write_scope, acceptance, actions, verify, dependencies.
     """
@@ -124,16 +134,16 @@ def update(
     return DONE
 
 
-@task.command(short_help="Claim a task and begin it.")
+@task.command(short_help="Claim a task and start it.")
 @task_argument
-@click.option("--owner", metavar="NAME", help="Who works on it; else who git says you are.")
+@owner_option
 @click.option(
     "--hours",
     type=Number(min=0, min_open=True, max=24 * 365),
     default=8.0,
     show_default=True,
     metavar="N",
-    help="How long the claim stands.",
+    help="Lifetime of the claim in hours.",
 )
 @claim_remote_options
 @plan_option
@@ -148,10 +158,10 @@ def claim(
     plan: str | None,
     as_json: bool,
 ) -> int:
-    """Claim a ready task, so that nobody else begins it; only one of several can.
+    """Claim a ready task exclusively and start it.
 
-    Of several clones only one can where 'planner.remote' or '--remote' names what they share: the claim is
-    made there first, and given back by the next 'git plan push' after it has ended here.
+    With 'planner.remote' or '--remote' the claim is exclusive among all clones of that remote: it is acquired
+    there first, and released by the next 'git plan push' after it has ended here.
     """
     from git_planner.flows.tasks.claims import Claimant, claim_task
     from git_planner.host.clock import utc_now
@@ -173,17 +183,17 @@ def claim(
     return DONE
 
 
-@task.command(short_help="Give a claim back.")
+@task.command(short_help="Release a claim.")
 @task_argument
-@click.option("--owner", metavar="NAME", help="Whose claim it is; else who git says you are.")
-@click.option("--force", is_flag=True, help="Also when it is somebody else's.")
-@click.option("--reason", metavar="TEXT", help="Why.")
+@owner_option
+@force_option("Release the claim of another holder, too.")
+@reason_option()
 @plan_option
 @json_option
 def release(
     *, task_id: str, owner: str | None, force: bool, reason: str | None, plan: str | None, as_json: bool
 ) -> int:
-    """Give a claim back: the task is todo again, as a new attempt."""
+    """Release a claim: the task is todo again, as a new attempt."""
     from git_planner.flows.tasks.claims import release_task
 
     repo, name = open_plan(plan)
@@ -192,74 +202,69 @@ def release(
     return DONE
 
 
-@task.command(short_help="Say that a task waits for a review.")
+@task.command(short_help="Mark a task as ready for review.")
 @task_argument
-@click.option("--note", metavar="TEXT", help="What the reviewer should know.")
+@note_option
 @plan_option
 @json_option
 def review(task_id: str, note: str | None, plan: str | None, as_json: bool) -> int:
-    """Say that the work on a task waits for a person's review."""
+    """Mark a task as ready for review."""
     return _move(task_id, "review_ready", note, plan, as_json)
 
 
-@task.command(short_help="Show that a task is done.")
+@task.command(short_help="Run a task's verify commands and record the result.")
 @task_argument
-@click.option("--commit", metavar="REF", help="The commit to look at; else the last one of the task.")
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    metavar="S",
-    help="Seconds that each command may take.",
-)
-@click.option("--note", metavar="TEXT", help="Your word that it is done; no command is run then.")
+@click.option("--commit", metavar="REF", help="Commit to verify (default: the task's last commit).")
+@timeout_option("each verify command")
+@click.option("--note", metavar="TEXT", help="Mark the task done by hand, with this note; runs no command.")
 @plan_option
 @json_option
 def verify(
     *,
     task_id: str,
     commit: str | None,
-    timeout: float | None,
+    seconds: float | None,
     note: str | None,
     plan: str | None,
     as_json: bool,
 ) -> int:
-    """Run the verify commands of a task on its commit, with the trusted guarded files, and keep the evidence.
+    """Run a task's verify commands on its commit, with the trusted guarded files, and record the result.
 
-    When they all succeed the task is done. Without them, or where no command can tell, '--note' keeps a
-    person's word; it shows as such.
+    The task is done when all commands succeed. With '--note' no command is run: the evidence is shown as a
+    manual sign-off.
     """
     from git_planner.flows.tasks.verify import verify_task, why
 
     repo, name = open_plan(plan)
-    done = verify_task(repo, name, task_id, commit=commit, seconds=timeout, note=note, tell=tell)
+    done = verify_task(repo, name, task_id, commit=commit, seconds=seconds, note=note, tell=tell)
     if as_json:
         emit(done.document())
         return done.exit
     say(row(done.task))
     if not done.evidence.ok:
-        tell(f"{why(done.evidence)}; what it printed is in '{done.logs}'")
+        tell(f"{why(done.evidence)}; its output is in '{done.logs}'")
     elif done.task.status != "done":
-        tell(f"the evidence is kept; {done.task.id} stays {done.task.status}")
+        tell(f"the evidence is recorded; {done.task.id} stays {done.task.status}")
     return done.exit
 
 
-@task.command(short_help="Put a task off.")
+@task.command(short_help="Defer a task.")
 @task_argument
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@reason_option(required=True)
 @plan_option
 @json_option
 def defer(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
-    """Put a task off; 'git plan task resume' brings it back."""
+    """Defer a task; 'git plan task resume' requeues it."""
     return _move(task_id, "deferred", reason, plan, as_json)
 
 
-@task.command(short_help="Give a task up.")
+@task.command(short_help="Cancel a task.")
 @task_argument
-@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@reason_option(required=True)
 @plan_option
 @json_option
 def cancel(task_id: str, reason: str, plan: str | None, as_json: bool) -> int:
-    """Give a task up; it stays in the plan with its reason."""
+    """Cancel a task; it stays in the plan, with its reason."""
     return _move(task_id, "cancelled", reason, plan, as_json)
 
 

@@ -1,4 +1,4 @@
-"""Options and arguments that the commands of `git plan task` share."""
+"""Options and arguments of the commands of `git plan task`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ F = TypeVar("F", bound=Callable[..., Any])
 task_argument = click.argument("task_id", metavar="TASK", shell_complete=candidates("tasks"))
 
 
-def many(name: str, into: str, metavar: str, text: str) -> Callable[[F], F]:
-    """An option that may be repeated."""
+def repeatable(name: str, into: str, metavar: str, text: str) -> Callable[[F], F]:
+    """Return an option that may be repeated."""
     return click.option(name, into, multiple=True, metavar=metavar, help=f"{text}; may be repeated.")
 
 
+notes_option = repeatable("--note", "notes", "TEXT", "Note to store with the task")
+
+
 def fields(command: F) -> F:
-    """The options that set fields of a task."""
-    options = [
-        click.option("--intent", metavar="TEXT", help="Why it is there, and what it is about."),
-        many("--write-scope", "write_scope", "PATTERN", "What it may change"),
-        many("--read-scope", "read_scope", "PATTERN", "What it may read"),
-        many("--acceptance", "acceptance", "TEXT", "How to tell that it is done"),
-        many("--action", "actions", "TEXT", "What to do"),
-        many("--verify", "verify", "COMMAND", "A command whose success is the evidence"),
-        many("--after", "dependencies", "TASK", "A task that must be done before"),
-        many("--note", "notes", "TEXT", "A remark"),
+    """Add the options that set fields of a task."""
+    options: list[Callable[[F], F]] = [
+        click.option("--intent", metavar="TEXT", help="Purpose of the task."),
+        repeatable("--write-scope", "write_scope", "PATTERN", "Path pattern that the task may change"),
+        repeatable("--read-scope", "read_scope", "PATTERN", "Path pattern that the task may read"),
+        repeatable("--acceptance", "acceptance", "TEXT", "Acceptance criterion"),
+        repeatable("--action", "actions", "TEXT", "Step to carry out"),
+        repeatable(
+            "--verify", "verify", "COMMAND", "Command that must succeed for the task to count as done"
+        ),
+        repeatable("--after", "dependencies", "TASK", "Task that must be done first"),
+        notes_option,
         plan_option,
         json_option,
     ]
@@ -40,7 +45,7 @@ def fields(command: F) -> F:
 
 
 def open_plan(plan: str | None) -> tuple[Repository, str]:
-    """Open the repository and find the plan: the named one, or the current one."""
+    """Open the repository and return it with the plan's name (default: the current plan)."""
     from git_planner.flows.plans.current_plan import current_plan
 
     repo = open_repository()

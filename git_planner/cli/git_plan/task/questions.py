@@ -6,21 +6,25 @@ from collections.abc import Sequence
 
 import click
 
-from git_planner.cli.git_plan.task.options import many, open_plan, task_argument
+from git_planner.cli.git_plan.task.options import notes_option, open_plan, task_argument
 from git_planner.cli.git_plan.task.render import tell_task
 from git_planner.cli.options import (
+    author_option,
+    details_option,
     json_option,
+    next_step_option,
     plan_option,
+    summary_option,
 )
 from git_planner.errors import DONE
 
 
 @click.command(name="input", short_help="Ask a question about a task.")
 @task_argument
-@click.option("--summary", required=True, metavar="TEXT", help="The question.")
-@many("--detail", "details", "TEXT", "More about it")
-@click.option("--recommended-next-step", "next_", metavar="TEXT", help="What you would do.")
-@click.option("--by", metavar="NAME", help="Who asks; else who git says you are.")
+@summary_option
+@details_option
+@next_step_option
+@author_option
 @plan_option
 @json_option
 def input_(
@@ -28,17 +32,17 @@ def input_(
     task_id: str,
     summary: str,
     details: Sequence[str],
-    next_: str | None,
+    next_step: str | None,
     by: str | None,
     plan: str | None,
     as_json: bool,
 ) -> int:
-    """Ask a question: the task waits for an answer, and the question stands in its handoff."""
+    """Ask a question about a task: it waits for an answer, and its handoff shows the question."""
     from git_planner.flows.tasks.edit import ask
     from git_planner.rules.tasks.task import TaskQuestion
 
     repo, name = open_plan(plan)
-    question = TaskQuestion(repo.now(), by or repo.ident(), summary, tuple(details), next_)
+    question = TaskQuestion(repo.now(), by or repo.ident(), summary, tuple(details), next_step)
     tell_task(name, ask(repo, name, task_id, question), as_json)
     return DONE
 
@@ -46,11 +50,11 @@ def input_(
 @click.command(short_help="Answer a task's open question.")
 @task_argument
 @click.argument("text")
-@click.option("--by", metavar="NAME", help="Who answers; else who git says you are.")
+@author_option
 @plan_option
 @json_option
 def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
-    """Answer the open question of a task. 'git plan task resume' then puts it back to work."""
+    """Answer the open question of a task; 'git plan task resume' then requeues it."""
     from git_planner.flows.tasks.edit import answer as run
     from git_planner.rules.tasks.task import QuestionAnswer
 
@@ -59,13 +63,13 @@ def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: b
     return DONE
 
 
-@click.command(short_help="Put a task back to work.")
+@click.command(short_help="Requeue a task as a new attempt.")
 @task_argument
-@many("--note", "notes", "TEXT", "What whoever takes it up should know")
+@notes_option
 @plan_option
 @json_option
 def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
-    """Put a task back to work as a new attempt; results of the earlier ones no longer count."""
+    """Requeue a task as a new attempt; results of earlier attempts no longer count."""
     from git_planner.flows.tasks.edit import resume as run
 
     repo, name = open_plan(plan)

@@ -1,4 +1,4 @@
-"""Print tasks: a row each, or one in full."""
+"""Print tasks: one per row, or one in full."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from git_planner.rules.tasks.readiness import TaskT
     from git_planner.rules.tasks.task import Task, TaskStatus, TaskSummary
 
-# From a plan's name and its tasks to those that are shown.
+# Function from a plan's name and its tasks to the tasks to show.
 Chosen = Callable[[str, Sequence[Any]], Sequence[Any]]
 
 
 def with_status(tasks: Sequence[TaskT], wanted: set[TaskStatus]) -> list[TaskT]:
-    """Return the tasks that have one of the wanted statuses, or all where none is wanted."""
-    return [each for each in tasks if not wanted or each.status in wanted]
+    """Return the tasks that have one of the wanted statuses; all tasks when none is given."""
+    return [task for task in tasks if not wanted or task.status in wanted]
 
 
 def list_chosen(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
-    """List what is chosen of a plan's tasks; they are read in short, unless a script wants them whole."""
+    """List the chosen tasks of a plan; only JSON output needs the complete tasks."""
     from git_planner.flows.tasks.edit import read_briefs, read_tasks
 
     if as_json:
-        found = read_tasks(repo, plan)
-        tasks = [each.document() for each in chosen(found.plan, found.tasks)]
-        emit({"schema": "git-planner/tasks@1", "plan": found.plan, "tasks": tasks})
+        listed = read_tasks(repo, plan)
+        tasks = [task.document() for task in chosen(listed.plan, listed.tasks)]
+        emit({"schema": "git-planner/tasks@1", "plan": listed.plan, "tasks": tasks})
         return
     name, briefs = read_briefs(repo, plan)
-    rows = [row(each) for each in chosen(name, briefs)]
+    rows = [row(brief) for brief in chosen(name, briefs)]
     if rows:
         say("\n".join(rows))
     else:
-        tell(f"no such tasks in the plan '{name}'")
+        tell(f"no matching tasks in the plan '{name}'")
 
 
 def tell_task(plan: str, task: Task, as_json: bool) -> None:
-    """Print a task: its row, or one JSON document."""
+    """Print a task as a row, or as one JSON document."""
     if as_json:
         emit_task(plan, task)
     else:
@@ -75,7 +75,7 @@ def lines(task: Task, claim: Claim | None) -> list[str]:
         ("may change", task.write_scope),
         ("may read", task.read_scope),
         ("done when", task.acceptance),
-        ("verified by", [" ".join(each) for each in task.verify]),
+        ("verified by", [" ".join(command) for command in task.verify]),
         ("risks", task.risks),
         ("references", task.references),
         ("commits", task.commits),
@@ -84,17 +84,17 @@ def lines(task: Task, claim: Claim | None) -> list[str]:
     for title, items in parts:
         if items:
             shown += [f"{title}:", *(f"  {item}" for item in items)]
-    for each in task.inputs:
-        shown.append(f"question, {each.at}, {each.by}: {each.summary}")
-        shown += [f"  {detail}" for detail in each.details]
-        reply = each.answer
+    for question in task.inputs:
+        shown.append(f"question, {question.at}, {question.by}: {question.summary}")
+        shown += [f"  {detail}" for detail in question.details]
+        reply = question.answer
         shown.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else "  not answered yet")
     for proof in task.evidence:
-        word = "speaks for it" if proof.ok else "speaks against it"
+        result = "passed" if proof.ok else "failed"
         stale = "" if proof.attempt == task.attempt else f", of attempt {proof.attempt}"
-        kind = "verified" if proof.kind == "verified" else f"a person's word ({proof.by})"
+        kind = "verified" if proof.kind == "verified" else f"manual, by {proof.by}"
         shown.append(
-            f"evidence, {proof.at}: {kind}, {word}{stale}" + (f": {proof.note}" if proof.note else "")
+            f"evidence, {proof.at}: {kind}, {result}{stale}" + (f": {proof.note}" if proof.note else "")
         )
         for run in proof.runs:
             ended = "did not end" if run.status is None else f"status {run.status}"
