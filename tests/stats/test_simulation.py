@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from git_planner.cli.git_record.noise import evidence
+from git_planner.cli.git_record.noise import evidence_lines
 from git_planner.rules.stats.pairs import Pairs
 from git_planner.rules.stats.simulation import (
     CASES,
@@ -70,5 +70,5 @@ def test_the_kinds_of_noise_are_what_they_say() -> None:
 
 
 def test_the_page_shows_what_the_command_prints(found: SimulationReport) -> None:
-    block = "\n".join(f"    {line}".rstrip() for line in evidence(found))
+    block = "\n".join(f"    {line}".rstrip() for line in evidence_lines(found))
     assert block in PAGE.read_text(encoding="utf-8")
