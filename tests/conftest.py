@@ -13,10 +13,15 @@ import pytest
 from hypothesis import settings
 
 from tests.support.lab import Lab
+from tests.support.memory import memory_folder
 
 # Speed is judged by 'make bench'; a busy machine must not fail a property.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
+
+# Git syncs refs to the disk, and a run makes half a million files. TMPDIR and --basetemp take precedence.
+if "TMPDIR" not in os.environ and (memory := memory_folder()):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 # Who starts the tests in the background (&, nohup) may have told them to ignore signals; programs inherit it.
