@@ -99,8 +99,12 @@ def template(root: Path) -> Lab:
         lab.git("checkout", "-q", "-f", "main")
         lab.git("branch", "harmless", start)
         install.install_hooks(lab.repo)
-        # What the shim knows after the first ordinary move.
-        lab.git("branch", "-f", ITERATION, start)
+        # What the hooks keep from the first ordinary commit on: their fast path decides all it can.
+        lab.git("checkout", "-q", ITERATION)
+        lab.git("commit", "-q", "--allow-empty", "-m", "ordinary")
+        assert (lab.path / ".git/planner/guards/refs/heads" / ITERATION).exists()
+        lab.git("reset", "-q", "--hard", start)
+        lab.git("checkout", "-q", "main")
     return lab
 
 
