@@ -46,7 +46,7 @@ test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.to
   $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m real $(ARGS)
 
-bench: $(VENV)/installed-test.toml
+bench: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/installed-lint.toml

@@ -12,7 +12,10 @@ from pathlib import Path
 from tests.bench.timing import Figure
 from tests.support.lab import sealed
 
-PARTS = ("startup", "hooks", "advance_plan", "store_edit", "lists", "records", "spec_compile", "tasks")
+PARTS = (
+    *("startup", "hooks", "advance_plan", "store_edit", "lists", "records", "spec_compile", "tasks"),
+    "noise_campaign",
+)
 
 
 def main() -> None:

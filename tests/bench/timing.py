@@ -89,7 +89,7 @@ def commands(
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure asked for, and what was measured. `unit` is 'ms', 'MiB' or 'x'."""
+    """One figure asked for, and what was measured. `unit` is 'ms', 'MiB', 'x' or 'keeps'."""
 
     what: str
     asked: float
