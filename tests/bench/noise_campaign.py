@@ -1,9 +1,9 @@
 """The promise about noise on a real library, by the real clock.
 
 sqlparse with its own tests, a benchmark of its CPU time, twenty changes that change nothing, and one that
-makes it a tenth faster. A busy machine can hide the gain, so this is a figure and no test; the test, with noise
-of its own from fixed seeds, is tests/measuring/test_noisy_campaign.py. Needs the sqlparse that `make bench`
-fetches.
+makes it a tenth faster. A busy machine can hide the gain, so this is a figure and no test; the test, with
+noise of its own from fixed seeds, is tests/measuring/test_noisy_campaign.py. Needs the sqlparse that
+`make bench` fetches.
 """
 
 from __future__ import annotations
