@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from git_planner.flows.measuring.noise import report_noise
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from git_planner.rules.records.record import Record
 from tests.bench.timing import Figure
 from tests.support.benchmark_project import iteration
@@ -121,7 +121,7 @@ def campaign(lab: Lab, tries: int) -> Iterator[Figure]:
     gain = attempt(lab, tries + 1, text.replace(WASTE, ""))
     comparisons = 1
     while gain.verdict != "improved" and comparisons <= AGAIN:
-        gain = record(lab.repo, "HEAD", force=True, tell=lambda _: None).record
+        gain = record_commit(lab.repo, "HEAD", force=True, tell=lambda _: None).record
         comparisons += 1
     measured = comparisons if gain.verdict == "improved" else float("inf")
     yield Figure("comparisons until a gain of a tenth is kept", 1 + AGAIN, measured, "x", gain.summary)
@@ -131,4 +131,4 @@ def attempt(lab: Lab, number: int, text: str) -> Record:
     """Record an iteration from main with one changed file."""
     iteration(lab, number, "main", slug=f"try-{number}")
     lab.commit(f"try {number}", {STACK: text})
-    return record(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record

@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 
 from git_planner.flows.measuring.noise import report_noise
-from git_planner.flows.records.record import record
+from git_planner.flows.records.record import record_commit
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
@@ -59,7 +59,7 @@ def attempt(lab: Lab, number: int, value: int) -> Record:
     """Record a candidate of its own noise with a value."""
     iteration(lab, number, "main", slug=f"try-{number}")
     lab.commit(f"try {number}", {"src/candidate": f"{number}\n", "src/value": f"{value}\n"})
-    return record(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
 
 
 def test_luck_is_never_kept_and_a_tenth_is(lab: Lab) -> None:
