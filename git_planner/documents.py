@@ -61,16 +61,16 @@ def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = 
     Raises:
         PlannerError: E_USAGE for an unknown kind.
     """
-    found = copy.deepcopy(_schema_file(kind))
+    full = copy.deepcopy(_schema_file(kind))
     for other in _EMBEDDED_KINDS.get(kind, ()):
         inner = copy.deepcopy(_schema_file(other))
-        found["$defs"] |= inner.pop("$defs")
-        found["$defs"][other] = {key: each for key, each in inner.items() if not key.startswith("$")}
+        full["$defs"] |= inner.pop("$defs")
+        full["$defs"][other] = {key: value for key, value in inner.items() if not key.startswith("$")}
     if kind == "directive" and families:
         from git_planner.rules.planning.directive import directive_schema
 
-        return directive_schema(found, families, blocked)
-    return found
+        return directive_schema(full, families, blocked)
+    return full
 
 
 def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
@@ -115,8 +115,10 @@ def validate(
         faults.add(fault)
         if len(faults) > MAX_PROBLEMS:
             break
-    told = [f"{messages.json_pointer(path)}: {words}" for path, words in sorted(faults, key=_place_key)]
-    return told if len(told) <= MAX_PROBLEMS else [*told[:MAX_PROBLEMS], "/: has more faults"]
+    problems = [
+        f"{messages.json_pointer(path)}: {message}" for path, message in sorted(faults, key=_place_key)
+    ]
+    return problems if len(problems) <= MAX_PROBLEMS else [*problems[:MAX_PROBLEMS], "/: has more faults"]
 
 
 def check(
@@ -180,11 +182,11 @@ def parse_directive(
     Raises:
         PlannerError: E_SCHEMA.
     """
-    whole = complete_answer("directive", document)
-    check("directive", whole, where, families=families, blocked=blocked)
+    answer = complete_answer("directive", document)
+    check("directive", answer, where, families=families, blocked=blocked)
     from git_planner.rules.planning.directive import directive_from
 
-    return directive_from(whole)
+    return directive_from(answer)
 
 
 @cache
@@ -196,17 +198,17 @@ def _schema_file(kind: str) -> dict[str, Any]:
             hint=f"kinds: {', '.join((*KINDS, *PARTS))}",
         )
     with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
-        found = canonical_json.loads_trusted(file.read())
-    assert isinstance(found, dict)
-    return found
+        document = canonical_json.loads_trusted(file.read())
+    assert isinstance(document, dict)
+    return document
 
 
 @cache
 def inlined_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind of document without references: looking each of them up takes most of the time."""
     full = schema(kind)
-    found: dict[str, Any] = _inline_references(full, full)
-    return found
+    inlined: dict[str, Any] = _inline_references(full, full)
+    return inlined
 
 
 def build_validator(full: Mapping[str, Any]) -> Validator:
@@ -226,8 +228,8 @@ def build_validator(full: Mapping[str, Any]) -> Validator:
         },
         type_checker=types,
     )
-    found: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
-    return found
+    validator: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
+    return validator
 
 
 def _is_integer(_checker: object, value: object) -> bool:
@@ -242,7 +244,7 @@ def _is_list(_checker: object, value: object) -> bool:
 def _inline_references(node: Any, root: Mapping[str, Any]) -> Any:
     """A schema without references: looking each of them up takes most of the time on a large document."""
     if isinstance(node, list):
-        return [_inline_references(each, root) for each in node]
+        return [_inline_references(item, root) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
@@ -250,7 +252,7 @@ def _inline_references(node: Any, root: Mapping[str, Any]) -> Any:
         # What is written beside a reference tells what the value is for; the target's words, what it must be.
         node = {**node, **target}
         del node["$ref"]
-    return {key: _inline_references(each, root) for key, each in node.items() if key != "$defs"}
+    return {key: _inline_references(value, root) for key, value in node.items() if key != "$defs"}
 
 
 def _properties(
@@ -280,18 +282,18 @@ def _items(
             yield from validator.descend(item, node, path=place)
 
 
-def _unique(_judge: object, wanted: bool, items: object, _node: object) -> Iterator[ValidationError]:
+def _unique(_judge: object, required: bool, items: object, _node: object) -> Iterator[ValidationError]:
     # All lists that want this hold texts; jsonschema's own compares mixed lists item by item, for hours.
     from jsonschema.exceptions import ValidationError
 
-    texts = [each for each in items if isinstance(each, str)] if isinstance(items, (list, tuple)) else []
-    if wanted and len(set(texts)) < len(texts):
+    texts = [item for item in items if isinstance(item, str)] if isinstance(items, (list, tuple)) else []
+    if required and len(set(texts)) < len(texts):
         yield ValidationError("not unique")
 
 
 def _place_key(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str]:
-    path, words = fault
-    return tuple(each.zfill(9) if each.isdigit() else each for each in path), words
+    path, message = fault
+    return tuple(step.zfill(9) if step.isdigit() else step for step in path), message
 
 
 def _error_problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -302,7 +304,7 @@ def _error_problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], s
             if inner.validator != "type" or inner.validator_value != "null":
                 yield from _error_problems(inner)
         return
-    path = tuple(str(each) for each in error.absolute_path)
+    path = tuple(str(step) for step in error.absolute_path)
     node = error.schema if isinstance(error.schema, Mapping) else {}
     wants_text = node.get("type") == "string" and not isinstance(error.instance, str)
     if wants_text and error.validator in ("enum", "const", "not"):

@@ -61,7 +61,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_GEMINI_QUOTA": (UNREACHED, "the account's quota is used up, or the service limits the request rate"),
     "E_GEMINI_REQUEST": (UNREACHED, "the service rejects gemini's request, or has no such model"),
     "E_GEMINI_SERVER": (UNREACHED, "the service behind gemini failed"),
-    "E_GEMINI_STREAM": (UNREACHED, "the connection broke while gemini was answering, or the answer was garbled"),
+    "E_GEMINI_STREAM": (UNREACHED, "the connection broke during the answer, or the answer was garbled"),
     "E_GIT": (UNREACHED, "git failed; its message follows"),
     "E_GUARD": (REFUSED, "a guarded path would change"),
     "E_HOOKS": (REFUSED, "the hooks cannot be installed, or cannot run"),

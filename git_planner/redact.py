@@ -47,8 +47,8 @@ def mask_text(value: str) -> str:
     return _mask_string(value, _known_secrets(tuple(sorted(_credentials(os.environ)))))
 
 
-def _mask_string(value: str, known: _KnownSecrets) -> str:
-    for secret, kind in known:
+def _mask_string(value: str, secrets: _KnownSecrets) -> str:
+    for secret, kind in secrets:
         if secret in value:
             value = value.replace(secret, f"[redacted:{kind}]")
     if not value or not (_has_match(_OWN_MARKS, value) or _has_match(_MARKS, value)):
@@ -85,17 +85,17 @@ def mask_file(path: Path) -> None:
         atomic_file.write(path, after, path.stat().st_mode & 0o777)
 
 
-def _mask_value(value: Any, name: str, known: _KnownSecrets) -> Any:
+def _mask_value(value: Any, name: str, secrets: _KnownSecrets) -> Any:
     if isinstance(value, str):
-        masked = _mask_string(value, known)
+        masked = _mask_string(value, secrets)
         named = (
             masked == value and name and _has_match(rf"(?i)(?:^|[\W_]|(?<=[a-z])(?=[A-Z])){_NAME}\Z", name)
         )
         return "[redacted:value]" if named and _looks_random(value) else masked
     if isinstance(value, Mapping):
-        return {_mask_string(key, known): _mask_value(each, key, known) for key, each in value.items()}
+        return {_mask_string(key, secrets): _mask_value(item, key, secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_mask_value(each, name, known) for each in value)
+        return type(value)(_mask_value(item, name, secrets) for item in value)
     return value
 
 
@@ -110,15 +110,15 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 @cache
 def _known_secrets(credentials: tuple[tuple[str, str], ...]) -> _KnownSecrets:
     """Values to look for, longest first, also as JSON writes them, with what to call them."""
-    found: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     for name, value in credentials:
         kind = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        found |= {
+        secrets |= {
             value: kind,
             json.dumps(value)[1:-1]: kind,
             json.dumps(value, ensure_ascii=False)[1:-1]: kind,
         }
-    return tuple(sorted(found.items(), key=lambda pair: -len(pair[0])))
+    return tuple(sorted(secrets.items(), key=lambda pair: -len(pair[0])))
 
 
 def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:
@@ -140,12 +140,12 @@ def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:
                 yield match.start(), done, kind
 
 
-def _is_plausible(kind: str, before: str, found: str) -> bool:
+def _is_plausible(kind: str, before: str, match: str) -> bool:
     """Forms that words, numbers and digests have, too, must stand alone and mix letters with digits."""
     if kind not in ("artifactory", "telegram-token", "twilio"):
         return True
-    return not re.match(r"\w\w", before + found[0]) and all(
-        re.search(each, found) for each in ("[0-9]", "[a-z]", "[A-Z]")
+    return not re.match(r"\w\w", before + match[0]) and all(
+        re.search(pattern, match) for pattern in ("[0-9]", "[a-z]", "[A-Z]")
     )
 
 
@@ -158,7 +158,7 @@ def _looks_random(value: str) -> bool:
     if re.fullmatch(_WORDS, value):
         return False
     counts = Counter(value).values()
-    return -sum(each / len(value) * math.log2(each / len(value)) for each in counts) >= 3.0
+    return -sum(count / len(value) * math.log2(count / len(value)) for count in counts) >= 3.0
 
 
 @cache
@@ -225,8 +225,8 @@ def _library_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
         telegram_token.TelegramBotTokenDetector,
         twilio.TwilioKeyDetector,
     )
-    kinds = {each: each.__module__.rpartition(".")[2].replace("_", "-") for each in detectors}
-    return tuple((kinds[each], form) for each in detectors for form in each.denylist)
+    kinds = {detector: detector.__module__.rpartition(".")[2].replace("_", "-") for detector in detectors}
+    return tuple((kinds[detector], form) for detector in detectors for form in detector.denylist)
 
 
 def _has_match(form: str, value: str) -> bool:

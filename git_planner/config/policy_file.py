@@ -65,19 +65,19 @@ def policy_at(repo: Repository, commit: str) -> Policy:
     """
     oid = commit if _OID.fullmatch(commit) else repo.resolve(commit)
     with repo.git.batch() as batch:
-        found = batch.info(f"{oid}:{refnames.POLICY_FILE}")
-        data = batch.read(found[0]) if found and found[1] == "blob" and found[2] <= MAX_POLICY_BYTES else None
+        entry = batch.info(f"{oid}:{refnames.POLICY_FILE}")
+        data = batch.read(entry[0]) if entry and entry[1] == "blob" and entry[2] <= MAX_POLICY_BYTES else None
     where = f"{oid[:12]}:{refnames.POLICY_FILE}"
-    if found is None:
+    if entry is None:
         raise PlannerError(
             "E_NO_POLICY",
             f"commit '{oid[:12]}' has no '{refnames.POLICY_FILE}'",
             hint="make one with 'git planner init' and commit it",
         )
-    if found[1] != "blob":
-        raise unusable_policy(where, f"is a {found[1]}, not a file")
+    if entry[1] != "blob":
+        raise unusable_policy(where, f"is a {entry[1]}, not a file")
     if data is None:
-        raise policy_too_large(where, found[2])
+        raise policy_too_large(where, entry[2])
     mark = _validated_marker(repo, data)
     policy = parse_policy(data, where, validated=mark.exists())
     # Only a convenience: without it the schema is asked again.
@@ -89,5 +89,5 @@ def policy_at(repo: Repository, commit: str) -> Policy:
 
 def _validated_marker(repo: Repository, data: bytes) -> Path:
     """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
-    judge = canonical_json.compact(documents.schema("policy"))
-    return repo.private("cache", "policies", hashlib.sha256(judge + b"\0" + data).hexdigest())
+    schema = canonical_json.compact(documents.schema("policy"))
+    return repo.private("cache", "policies", hashlib.sha256(schema + b"\0" + data).hexdigest())

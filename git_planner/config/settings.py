@@ -57,7 +57,7 @@ _SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "hea
 def config_key(setting: str) -> str:
     """The git config key of a setting: 'planner.codexHome'."""
     first, *rest = setting.split("_")
-    return f"planner.{first}{''.join(each.capitalize() for each in rest)}"
+    return f"planner.{first}{''.join(word.capitalize() for word in rest)}"
 
 
 def environment_variable(setting: str) -> str:
@@ -83,24 +83,24 @@ def read_settings(
     Raises:
         PlannerError: E_USAGE naming the place of a value that does not fit; E_NAME for a plan's name.
     """
-    unknown = sorted(set(flags) - {each.name for each in fields(Settings)})
+    unknown = sorted(set(flags) - {field.name for field in fields(Settings)})
     if unknown:
         raise TypeError(f"not settings: {', '.join(unknown)}")
     configured = _git_config(repo)
     low = {**_defaults(repo), **_policy_settings(repo, policy)}
-    found: dict[str, Any] = {}
-    for each in fields(Settings):
-        name, key = each.name, config_key(each.name)
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        name, key = field.name, config_key(field.name)
         if flags.get(name) is not None:
-            found[name] = _convert(name, flags[name], f"--{name.replace('_', '-')}")
+            values[name] = _convert(name, flags[name], f"--{name.replace('_', '-')}")
         elif environ.get(environment_variable(name)):
-            found[name] = _convert(name, environ[environment_variable(name)], environment_variable(name))
+            values[name] = _convert(name, environ[environment_variable(name)], environment_variable(name))
         elif configured.get(key.lower()):
-            found[name] = _convert(name, configured[key.lower()], key)
+            values[name] = _convert(name, configured[key.lower()], key)
         else:
-            found[name] = low.get(name)
-    refnames.check_plan_name(found["plan"])
-    return Settings(**found)
+            values[name] = low.get(name)
+    refnames.check_plan_name(values["plan"])
+    return Settings(**values)
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
@@ -118,12 +118,12 @@ def _convert(name: str, value: Any, source: str) -> Any:
                 raise ValueError
             return count
     except ValueError:
-        wanted = (
+        expected = (
             "a whole number from 1 to 20" if name == "attempts" else "seconds, more than 0, at most a week"
         )
         raise PlannerError(
             "E_USAGE",
-            f"'{source}' is '{str(value)[:60]}', which is not {wanted}",
+            f"'{source}' is '{str(value)[:60]}', which is not {expected}",
             hint=f"unset it or correct it, as with 'git config {config_key(name)} …'",
         ) from None
     return str(value)
@@ -132,12 +132,12 @@ def _convert(name: str, value: Any, source: str) -> Any:
 def _git_config(repo: Repository) -> dict[str, str]:
     """All planner.* keys, lower case; git lists them from global to worktree, so the last one counts."""
     result = repo.git.run("config", "--null", "--get-regexp", r"^planner\.")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     if result.status == 0:
         for entry in os.fsdecode(result.stdout).split("\0"):
             key, _, value = entry.partition("\n")
-            found[key.lower()] = value
-    return found
+            values[key.lower()] = value
+    return values
 
 
 def _defaults(repo: Repository) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
     if policy is None:
         return {}
     agents = policy.agents
-    said = {
+    values = {
         name: getattr(agents, name)
         for name in (
             "planner",
@@ -180,8 +180,8 @@ def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
         )
     }
     if agents.patches is not None and repo.top is not None:
-        said["patches"] = repo.top / agents.patches
-    return said
+        values["patches"] = repo.top / agents.patches
+    return values
 
 
 def _default_worktrees(repo: Repository) -> Path:

@@ -117,22 +117,22 @@ def _json_loader() -> Any:
 
 
 def _mapping(loader: Any, node: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise _yaml_error("a key is not text; write it in quotes", key_node)
-        if key in made:
+        if key in mapping:
             raise _yaml_error(f"the key '{key[:60]}' appears twice", key_node)
-        made[key] = loader.construct_object(value_node, deep=True)
-    return made
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
 
 
 def _number(_loader: Any, node: Any) -> int | float:
-    whole = node.tag.endswith(":int")
+    is_integer = node.tag.endswith(":int")
     # No more than 20 characters of a whole number are looked at: Python itself refuses thousands of digits.
-    value = int(node.value[:20]) if whole else float(node.value)
-    if not math.isfinite(value) or (whole and (len(node.value) > 20 or not -(2**63) <= value < 2**63)):
+    value = int(node.value[:20]) if is_integer else float(node.value)
+    if not math.isfinite(value) or (is_integer and (len(node.value) > 20 or not -(2**63) <= value < 2**63)):
         raise _yaml_error("a number is too large", node)
     return value
 

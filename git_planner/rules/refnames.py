@@ -96,8 +96,8 @@ class Iteration(NamedTuple):
 
 def parse_iteration(branch: str) -> Iteration | None:
     """Read 'iter/0007-next' (or its full ref, or a remote's) back; None for every other branch."""
-    found = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
-    return Iteration(int(found[1]), found[2]) if found else None
+    match = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
+    return Iteration(int(match[1]), match[2]) if match else None
 
 
 def claim_ref(plan: str, task: str) -> str:

@@ -211,12 +211,12 @@ def test_hostile_texts_of_four_megabytes_are_judged_in_bounded_time(text: str) -
 
 
 def test_deep_texts_are_refused_on_the_small_stack_of_a_thread() -> None:
-    told: list[str] = []
+    messages: list[str] = []
     before = threading.stack_size(256 * 1024)
     try:
-        thread = threading.Thread(target=lambda: told.append(said("[" * 100_000)))
+        thread = threading.Thread(target=lambda: messages.append(said("[" * 100_000)))
         thread.start()
         thread.join()
     finally:
         threading.stack_size(before)
-    assert told == ["'x.json' is nested deeper than 64 levels"]
+    assert messages == ["'x.json' is nested deeper than 64 levels"]

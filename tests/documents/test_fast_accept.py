@@ -53,7 +53,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     return [
         *([path] if path else []),
-        *(each for key, value in inner for each in places(value, (*path, key))),
+        *(place for key, value in inner for place in places(value, (*path, key))),
     ]
 
 

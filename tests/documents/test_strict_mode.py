@@ -28,15 +28,15 @@ def full(kind: str) -> dict[str, Any]:
 def reduced(node: Any) -> Any:
     """The full schema without the keywords that strict mode has no word for: the oracle."""
     if not isinstance(node, dict):
-        return [reduced(each) for each in node] if isinstance(node, list) else node
-    kept = {key: each for key, each in node.items() if key not in DROPPED_KEYWORDS}
+        return [reduced(item) for item in node] if isinstance(node, list) else node
+    keywords = {key: value for key, value in node.items() if key not in DROPPED_KEYWORDS}
     for key in ("properties", "$defs"):
-        if key in kept:
-            kept[key] = {name: reduced(each) for name, each in kept[key].items()}
+        if key in keywords:
+            keywords[key] = {name: reduced(value) for name, value in keywords[key].items()}
     for key in ("items", "anyOf"):
-        if key in kept:
-            kept[key] = reduced(kept[key])
-    return kept
+        if key in keywords:
+            keywords[key] = reduced(keywords[key])
+    return keywords
 
 
 @cache
@@ -79,7 +79,7 @@ def with_nulls(document: Any) -> Any:
     if isinstance(steps, list):
         document = {
             **document,
-            "steps": [{**parts, **each} if isinstance(each, dict) else each for each in steps],
+            "steps": [{**parts, **step} if isinstance(step, dict) else step for step in steps],
         }
     return {**optional, **document}
 
@@ -134,7 +134,7 @@ def test_the_strict_form_has_only_what_strict_mode_knows(kind: str) -> None:
 
 def test_nulls_that_mean_absent_are_taken_out_and_others_stay() -> None:
     document = with_nulls(
-        {key: each for key, each in samples.PLANNING_PLAN.document().items() if key != "handoff_notes"}
+        {key: value for key, value in samples.PLANNING_PLAN.document().items() if key != "handoff_notes"}
     )
     document["risks"] = None
     done = documents.complete_answer("planning-plan", document)

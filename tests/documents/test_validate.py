@@ -52,21 +52,21 @@ def directive(**changes: Any) -> Any:
 
 @pytest.mark.parametrize("kind", documents.KINDS)
 def test_every_schema_is_itself_valid_closed_and_explained(kind: str) -> None:
-    found = documents.schema(kind)
-    Draft202012Validator.check_schema(found)
-    assert (found["$schema"], found["$id"]) == (
+    schema = documents.schema(kind)
+    Draft202012Validator.check_schema(schema)
+    assert (schema["$schema"], schema["$id"]) == (
         "https://json-schema.org/draft/2020-12/schema",
         f"git-planner/{kind}@1",
     )
-    assert found["properties"]["schema"]["const"] == f"git-planner/{kind}@1"
-    assert found["title"]
-    for where, node in nodes(found):
+    assert schema["properties"]["schema"]["const"] == f"git-planner/{kind}@1"
+    assert schema["title"]
+    for where, node in nodes(schema):
         if node.get("type") == "object":
             assert "additionalProperties" in node, where
         if "properties" in node and "required" in node:
             assert set(node["required"]) <= set(node["properties"]), where
-    for name, node in found["properties"].items():
-        target = found["$defs"][node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else {}
+    for name, node in schema["properties"].items():
+        target = schema["$defs"][node["$ref"].removeprefix("#/$defs/")] if "$ref" in node else {}
         assert node.get("description") or target.get("description"), name
 
 
@@ -137,7 +137,7 @@ def test_state_and_record_survive_their_documents() -> None:
 def test_only_an_imported_record_may_not_know_its_commit() -> None:
     unknown = samples.RECORD.with_(commit="", tree="", base="")
     assert documents.validate("record", unknown.with_(kind="imported").document()) == []
-    assert [each.partition(":")[0] for each in documents.validate("record", unknown.document())] == [
+    assert [problem.partition(":")[0] for problem in documents.validate("record", unknown.document())] == [
         "/base",
         "/commit",
         "/tree",
@@ -235,8 +235,8 @@ def test_every_key_of_a_directive_is_needed(key: str) -> None:
 
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
 def test_what_is_not_an_object_is_told_at_the_root(document: Any) -> None:
-    (told,) = documents.validate("directive", document)
-    assert told.startswith("/: must be an object, not ")
+    (problem,) = documents.validate("directive", document)
+    assert problem.startswith("/: must be an object, not ")
     assert documents.complete_answer("directive", document) == document
     with pytest.raises(PlannerError):
         documents.parse_directive(document, "x")
@@ -287,7 +287,7 @@ def test_families_come_from_the_policy_and_blocked_ones_are_out() -> None:
 def test_paths_that_leave_the_repository_or_mislead_are_refused(path: str) -> None:
     step = {**samples.STEP.document(), "files": [path]}
     plan = {**samples.PLANNING_PLAN.document(), "steps": [step]}
-    assert [each.partition(":")[0] for each in documents.validate("planning-plan", plan)] == [
+    assert [problem.partition(":")[0] for problem in documents.validate("planning-plan", plan)] == [
         "/steps/0/files/0"
     ]
     for key, value in {
@@ -296,9 +296,9 @@ def test_paths_that_leave_the_repository_or_mislead_are_refused(path: str) -> No
         "scope": {"allow": [path]},
         "agents": {"patches": path},
     }.items():
-        (told,) = documents.validate("policy", {**samples.POLICY, key: value})
-        assert told.startswith(f"/{key}"), told
-        assert told.isprintable(), told
+        (problem,) = documents.validate("policy", {**samples.POLICY, key: value})
+        assert problem.startswith(f"/{key}"), problem
+        assert problem.isprintable(), problem
 
 
 @pytest.mark.parametrize(
@@ -335,8 +335,8 @@ def test_ordinary_paths_are_accepted(path: str) -> None:
     ],
 )
 def test_every_limit_of_a_planning_plan_is_enforced(key: str, value: Any, place: str) -> None:
-    told = documents.validate("planning-plan", {**samples.PLANNING_PLAN.document(), key: value})
-    assert [each.partition(":")[0] for each in told] == [place]
+    problems = documents.validate("planning-plan", {**samples.PLANNING_PLAN.document(), key: value})
+    assert [problem.partition(":")[0] for problem in problems] == [place]
 
 
 def test_check_and_read_refuse_with_one_detail_a_fault() -> None:
@@ -359,8 +359,8 @@ def test_check_and_read_refuse_with_one_detail_a_fault() -> None:
 
 def test_values_in_sentences_are_short_and_harmless() -> None:
     long = "\x1b[2J\u202e" + "x" * 10_000
-    told = documents.validate("directive", directive(risk=long, **{long: 1}))
-    assert told == [
+    problems = documents.validate("directive", directive(risk=long, **{long: 1}))
+    assert problems == [
         "/\\u001b[2J\\u202e" + "x" * 54 + "…: is not a known key",
         "/risk: must be one of 'Low', 'Medium', 'High', not '\\u001b[2J\\u202e" + "x" * 54 + "…'",
     ]
@@ -378,10 +378,10 @@ def test_values_in_sentences_are_short_and_harmless() -> None:
 )
 def test_hostile_documents_are_judged_in_bounded_time_and_words(document: Any) -> None:
     started = time.perf_counter()
-    told = documents.validate("policy", document)
+    problems = documents.validate("policy", document)
     assert time.perf_counter() - started < 5
-    assert 0 < len(told) <= documents.MAX_PROBLEMS + 1
-    assert sum(map(len, told)) < 20_000
+    assert 0 < len(problems) <= documents.MAX_PROBLEMS + 1
+    assert sum(map(len, problems)) < 20_000
 
 
 def test_jsonschema_is_imported_on_first_use_only() -> None:

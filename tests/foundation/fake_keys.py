@@ -26,7 +26,7 @@ def jwt() -> str:
     """A token of three parts."""
     head, body = ({"alg": "HS256", "typ": "JWT"}, {"sub": "1234567890", "exp": 1_700_000_000})
     parts = [
-        base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in (head, body)
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (head, body)
     ]
     return ".".join([*parts, drawn(LETTERS, 43)])
 

@@ -29,10 +29,10 @@ def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> No
     for _ in range(5):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(place)])
         try:
-            seen: set[int] = set()
-            while len(seen) < 100:
+            sizes: set[int] = set()
+            while len(sizes) < 100:
                 assert writer.poll() is None
-                seen.add(json.loads(place.read_bytes())["turn"])
+                sizes.add(json.loads(place.read_bytes())["turn"])
         finally:
             writer.send_signal(signal.SIGKILL)
             writer.wait()
@@ -44,7 +44,7 @@ def test_what_cannot_be_written_leaves_no_draft(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError):
         atomic_file.write(tmp_path / "taken", b"text")
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_a_masked_file_keeps_its_permissions(tmp_path: Path) -> None:

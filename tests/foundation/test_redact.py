@@ -123,8 +123,8 @@ def test_values_of_the_environment_are_masked_by_value(environ: os._Environ[str]
         "LANG": "C.UTF-8",
     }
     quoted, token = json.dumps(environ["GEMINI_API_KEY"]), environ["INTERNAL_TOKEN"]
-    said = f"plain words, {quoted}, short, {token}, production"
-    assert redact.mask_text(said) == (
+    text = f"plain words, {quoted}, short, {token}, production"
+    assert redact.mask_text(text) == (
         '[redacted:codex-api-key], "[redacted:gemini-api-key]", short, [redacted:internal-token], production'
     )
 
@@ -165,12 +165,12 @@ def test_the_library_is_not_loaded_for_ordinary_text() -> None:
 def test_a_big_text_takes_no_time_to_speak_of() -> None:
     package = Path(redact.__file__).parent
     code = "".join(path.read_text() for path in sorted(package.rglob("*.py")))[:100_000]
-    whole = code + KEYS[0][1]
-    redact.mask_text(whole)
+    text = code + KEYS[0][1]
+    redact.mask_text(text)
     took = []
     for _ in range(5):
         began = time.perf_counter()
-        redact.mask_text(whole)
+        redact.mask_text(text)
         took.append(time.perf_counter() - began)
     # 50 ms on a quiet machine; a form that goes back and forth would take seconds.
     assert min(took) < 0.5

@@ -134,7 +134,7 @@ def copy_of(lab: Lab, root: Path) -> Lab:
     shutil.copytree(lab.path / ".git/objects", other.path / ".git/objects", copy_function=os.link)
     old, new = os.fsencode(lab.path), os.fsencode(other.path)
     places = [other.path / ".git/hooks", other.path / ".git/planner"]
-    for path in [each for place in places for each in place.rglob("*")]:
+    for path in [*places[0].rglob("*"), *places[1].rglob("*")]:
         if path.is_symlink():
             target = os.readlink(path)
             path.unlink()

@@ -123,8 +123,8 @@ def test_main_may_say_that_another_branch_is_the_base(lab: Lab) -> None:
     workshop(lab)
     lab.commit("policy", {".git-planner.yml": POLICY.replace("base: main", "base: develop")})
     lab.git("branch", "develop")
-    found = GuardChecker(lab.repo).base_branch
-    assert found == ("develop", [lab.git("rev-parse", "develop")])
+    base = GuardChecker(lab.repo).base_branch
+    assert base == ("develop", [lab.git("rev-parse", "develop")])
 
 
 @pytest.mark.parametrize("value", ["nope", "refs/tags/v1", "v1"])
@@ -134,16 +134,16 @@ def test_a_base_that_is_no_branch_is_an_error(lab: Lab, value: str) -> None:
     lab.git("config", "planner.base", value)
     ran = lab.run("git-record", "--json")
     assert (ran.status, json.loads(ran.out)["code"]) == (2, "E_BASE")
-    found = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
-    assert ("error", "base-unclear") in [(each["severity"], each["code"]) for each in found]
+    findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
+    assert ("error", "base-unclear") in [(finding["severity"], finding["code"]) for finding in findings]
 
 
 def test_the_doctor_says_where_only_the_policy_knows_the_base(make_lab: Callable[..., Lab]) -> None:
     lab = renamed(make_lab(), "trunk")
     with lab.entered():
-        found = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
-        (finding,) = [each for each in found if each["code"] == "base-guessed"]
+        findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
+        (finding,) = [entry for entry in findings if entry["code"] == "base-guessed"]
         assert finding["fix"] == "git config planner.base trunk"
         lab.git("config", "planner.base", "trunk")
-        found = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
-        assert [each for each in found if each["code"].startswith("base-")] == []
+        findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
+        assert [finding for finding in findings if finding["code"].startswith("base-")] == []

@@ -26,13 +26,15 @@ def start(lab: Lab) -> Lab:
     return lab
 
 
-def verdict(lab: Lab, *words: str) -> tuple[int, list[tuple[str, str, str]]]:
+def verdict(lab: Lab, *arguments: str) -> tuple[int, list[tuple[str, str, str]]]:
     """Status and findings of a check."""
-    done = lab.run("git-planner", "check", *words, "--json")
+    done = lab.run("git-planner", "check", *arguments, "--json")
     document = json.loads(done.out)
     assert document["schema"] == "git-planner/check@1"
     assert document["ok"] == (done.status == 0)
-    return done.status, [(each["severity"], each["code"], each["message"]) for each in document["findings"]]
+    return done.status, [
+        (finding["severity"], finding["code"], finding["message"]) for finding in document["findings"]
+    ]
 
 
 def test_a_range(lab: Lab) -> None:
@@ -45,8 +47,8 @@ def test_a_range(lab: Lab) -> None:
     lab.git("revert", "--no-edit", "HEAD")
     assert verdict(lab, "--range", "main..HEAD") == (1, [("error", "guard", "changed: tests/test_code.py")])
     done = lab.run("git-planner", "check", "--range", "main..HEAD", "--json")
-    (found,) = json.loads(done.out)["findings"]
-    assert (found["commit"], found["path"]) == (evil, "tests/test_code.py")
+    (finding,) = json.loads(done.out)["findings"]
+    assert (finding["commit"], finding["path"]) == (evil, "tests/test_code.py")
     assert lab.run("git-planner", "check", "--range", "HEAD").status == 2
 
 
@@ -54,9 +56,9 @@ def test_a_proposal_is_for_people_to_review(lab: Lab) -> None:
     start(lab)
     lab.git("checkout", "-q", "-b", "plan/guard-more", "main")
     lab.commit("more", {"tests/test_more.py": "pass\n"})
-    words = ("--range", "main..HEAD")
-    assert verdict(lab, *words) == (0, [("warning", "guard", "added: tests/test_more.py")])
-    assert verdict(lab, *words, "--head", "feature")[0] == 1
+    arguments = ("--range", "main..HEAD")
+    assert verdict(lab, *arguments) == (0, [("warning", "guard", "added: tests/test_more.py")])
+    assert verdict(lab, *arguments, "--head", "feature")[0] == 1
 
 
 def test_state_and_documents(lab: Lab) -> None:
@@ -68,8 +70,8 @@ def test_state_and_documents(lab: Lab) -> None:
     )
     lab.git("checkout", "-q", "-b", "plan/p", "main")
     lab.commit("plan", {".plans/p/plan.json": "{}\n"})
-    status, found = verdict(lab, "--range", "main..HEAD")
-    assert (status, [each[1] for each in found]) == (1, ["document"])
+    status, findings = verdict(lab, "--range", "main..HEAD")
+    assert (status, [finding[1] for finding in findings]) == (1, ["document"])
 
 
 def test_staged_has_the_same_form(lab: Lab) -> None:
@@ -77,8 +79,8 @@ def test_staged_has_the_same_form(lab: Lab) -> None:
     assert verdict(lab) == (0, [])
     (lab.path / "tests/test_code.py").write_text("pass\n")
     lab.git("add", "tests")
-    words = f"guarded paths are staged on '{ITERATION}': changed: tests/test_code.py"
-    assert verdict(lab) == (1, [("error", "guard", words)])
+    message = f"guarded paths are staged on '{ITERATION}': changed: tests/test_code.py"
+    assert verdict(lab) == (1, [("error", "guard", message)])
 
 
 def test_a_server_refuses(lab: Lab, make_lab: Callable[..., Lab]) -> None:
@@ -121,10 +123,10 @@ def test_workflows_fit_their_schemas(lab: Lab, where: str, schema: str) -> None:
     file = lab.root / "workflow.yml"
     file.write_text(done.out)
     program = str(Path(sys.executable).with_name("check-jsonschema"))
-    words = [program, "--builtin-schema", schema, "--data-transform", "gitlab-ci", str(file)]
+    command = [program, "--builtin-schema", schema, "--data-transform", "gitlab-ci", str(file)]
     if where == "github":
-        del words[3:5]
-    checked = subprocess.run(words, env=lab.env, capture_output=True, text=True, check=False)
+        del command[3:5]
+    checked = subprocess.run(command, env=lab.env, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout.strip()) == (0, "ok -- validation done")
     assert lab.run("git-planner", "ci", where, "--write").status == 0
     assert lab.run("git-planner", "ci", where).out == done.out
@@ -134,5 +136,5 @@ def test_what_the_workflow_runs(lab: Lab) -> None:
     start(lab)
     base = lab.git("rev-parse", "main")
     lab.commit("evil", {"tests/test_code.py": "pass\n"})
-    words = ("--base", base, "--head", "anything", "--range", f"{base}..HEAD")
-    assert lab.run("git-planner", "check", *words).status == 1
+    arguments = ("--base", base, "--head", "anything", "--range", f"{base}..HEAD")
+    assert lab.run("git-planner", "check", *arguments).status == 1

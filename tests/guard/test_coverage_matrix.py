@@ -90,9 +90,9 @@ def wrong_cells(
     for kind in kinds:
         lab = fresh(prepared, place, kind)
         with lab.entered():
-            found = outcome(lab, way, kind)
-        if found != coverage(way, kind):
-            wrong.append((kind.key, found, coverage(way, kind)))
+            coverage = outcome(lab, way, kind)
+        if coverage != coverage(way, kind):
+            wrong.append((kind.key, coverage, coverage(way, kind)))
         shutil.rmtree(lab.root)
     return wrong
 
@@ -156,8 +156,8 @@ def test_check_finds_flags(prepared: Lab, place: Path, kind: ChangeKind) -> None
     lab = fresh(prepared, place, kind)
     with lab.entered():
         flag(lab, kind)
-        found = check_range(lab.repo).findings
-        assert [(each.code, each.message) for each in found] == [
+        findings = check_range(lab.repo).findings
+        assert [(finding.code, finding.message) for finding in findings] == [
             ("index-flags", f"{kind.key}: tests/test_code.py")
         ]
 

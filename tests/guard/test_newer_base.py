@@ -28,9 +28,9 @@ def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:
     return commit
 
 
-def agreed(lab: Lab, found: Record, base: str) -> None:
+def agreed(lab: Lab, record: Record, base: str) -> None:
     """Record and check say the same of HEAD."""
-    assert (found.valid, found.base, found.violations) == (True, base, ())
+    assert (record.valid, record.base, record.violations) == (True, base, ())
     assert check_range(lab.repo).ok
 
 
@@ -41,12 +41,12 @@ def test_merged(lab: Lab) -> None:
     # Newer tests, and a file that no iteration may change.
     new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER, "docs/news.md": "news\n"})
     lab.git("merge", "-q", "-m", "newer base", "main")
-    found = recorded(lab)
-    agreed(lab, found, new)
-    assert found.files == ("src/value.py",)
-    assert found.instrument != before.instrument
-    assert found.tests is not None
-    assert (found.tests.collected, found.iteration) == (3, 1)
+    record = recorded(lab)
+    agreed(lab, record, new)
+    assert record.files == ("src/value.py",)
+    assert record.instrument != before.instrument
+    assert record.tests is not None
+    assert (record.tests.collected, record.iteration) == (3, 1)
 
 
 def test_rebased(lab: Lab) -> None:
@@ -54,9 +54,9 @@ def test_rebased(lab: Lab) -> None:
     attempt(lab, 1, 90)
     new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
     lab.git("rebase", "-q", "main")
-    found = recorded(lab)
-    agreed(lab, found, new)
-    assert (found.iteration, found.files) == (1, ("src/value.py",))
+    record = recorded(lab)
+    agreed(lab, record, new)
+    assert (record.iteration, record.files) == (1, ("src/value.py",))
 
 
 def test_rebased_in_a_clone_that_has_no_copy_of_the_start(lab: Lab) -> None:
@@ -65,9 +65,9 @@ def test_rebased_in_a_clone_that_has_no_copy_of_the_start(lab: Lab) -> None:
     new = goes_on(lab, "newer", {"tests/test_value.py": STRICTER})
     lab.git("rebase", "-q", "main")
     lab.git("update-ref", "-d", "refs/planner/iterations/0001")
-    found = recorded(lab)
-    agreed(lab, found, new)
-    assert "could not be confirmed" in found.notes[0]
+    record = recorded(lab)
+    agreed(lab, record, new)
+    assert "could not be confirmed" in record.notes[0]
 
 
 def test_a_newer_policy_counts(lab: Lab) -> None:
@@ -78,8 +78,8 @@ def test_a_newer_policy_counts(lab: Lab) -> None:
     new = goes_on(lab, "policy", {".git-planner.yml": policy})
     assert recorded(lab).valid
     lab.git("merge", "-q", "-m", "newer base", "main")
-    found = recorded(lab)
-    assert (found.reason, found.violations, found.base) == ("scope", ("forbidden: src/other.py",), new)
+    record = recorded(lab)
+    assert (record.reason, record.violations, record.base) == ("scope", ("forbidden: src/other.py",), new)
 
 
 def test_a_merged_proposal_is_taken_in_whole_or_not_at_all(lab: Lab) -> None:
@@ -90,8 +90,8 @@ def test_a_merged_proposal_is_taken_in_whole_or_not_at_all(lab: Lab) -> None:
     lab.git("merge", "-q", "-m", "newer base", "main")
     assert recorded(lab).valid
     lab.commit("old test", {"tests/test_value.py": TEST})
-    found = recorded(lab)
-    assert (found.verdict, found.reason) == ("invalid", "guard")
+    record = recorded(lab)
+    assert (record.verdict, record.reason) == ("invalid", "guard")
     assert not check_range(lab.repo).ok
 
 
@@ -112,9 +112,9 @@ def test_an_older_base_is_none(lab: Lab) -> None:
     lab.git("reset", "-q", "--hard", tip)
     for commit in (rebased, merged, alone):
         lab.git("branch", "-q", "-f", "iter/0001-next-2", commit)
-        found = recorded(lab, commit)
-        assert (found.verdict, found.reason) == ("invalid", "guard"), commit
-        assert found.base == lab.git("rev-parse", "main")
+        record = recorded(lab, commit)
+        assert (record.verdict, record.reason) == ("invalid", "guard"), commit
+        assert record.base == lab.git("rev-parse", "main")
 
 
 def test_a_state_that_was_changed_on_the_way_is_no_start(lab: Lab) -> None:

@@ -57,8 +57,8 @@ def test_a_clock_of_the_candidate_s_own_is_never_run(lab: Lab) -> None:
     done = record_commit(lab.repo, "HEAD", tell=lambda _: None).record
     assert (done.verdict, done.reason) == ("invalid", "guard")
     assert done.violations == ("added under a standard module's name: random.py",)
-    found = check_range(lab.repo).findings
-    assert [(each.code, each.path) for each in found] == [("shadow", "random.py")]
+    findings = check_range(lab.repo).findings
+    assert [(finding.code, finding.path) for finding in findings] == [("shadow", "random.py")]
 
 
 def test_what_the_base_has_is_the_project_s_own(lab: Lab) -> None:

@@ -51,11 +51,11 @@ def missed(place: Lab, paths: set[str], pattern: str) -> set[str]:
     lines = "".join(f"100644 {oid}\t{path}\0" for path in sorted(paths))
     place.git("update-index", "-z", "--index-info", stdin=lines)
     specs = wide_pathspecs([pattern])
-    by_git = {each for each in place.run_git("ls-files", "-z", "--", *specs).out.split("\0") if each}
-    asked = "".join(f"{path}\n" for path in sorted(paths))
-    words = ["sh", "-c", SAYING, "sh", *wide_globs(ALWAYS), *guarded_globs([pattern])]
-    said = subprocess.run(words, input=asked, capture_output=True, text=True, check=True, timeout=60)
-    return by_git - set(said.stdout.splitlines())
+    by_git = {path for path in place.run_git("ls-files", "-z", "--", *specs).out.split("\0") if path}
+    stdin = "".join(f"{path}\n" for path in sorted(paths))
+    command = ["sh", "-c", SAYING, "sh", *wide_globs(ALWAYS), *guarded_globs([pattern])]
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, timeout=60)
+    return by_git - set(result.stdout.splitlines())
 
 
 def test_whatever_git_matches_sh_matches_too(place: Lab) -> None:
@@ -65,7 +65,7 @@ def test_whatever_git_matches_sh_matches_too(place: Lab) -> None:
 
 
 def _joined(letters: str) -> st.SearchStrategy[str]:
-    names = st.text(letters, min_size=1, max_size=4).filter(lambda each: each not in (".", "..", " "))
+    names = st.text(letters, min_size=1, max_size=4).filter(lambda name: name not in (".", "..", " "))
     return st.lists(names, min_size=1, max_size=3).map("/".join)
 
 

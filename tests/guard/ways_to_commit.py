@@ -25,11 +25,11 @@ def stage(lab: Lab, evil: str, cwd: Path | None = None) -> None:
     lab.git("read-tree", "-u", "-m", "HEAD", evil, cwd=cwd)
 
 
-def _committed(*words: str) -> Way:
+def _committed(*arguments: str) -> Way:
     def way(lab: Lab, evil: str) -> None:
         on(lab)
         stage(lab, evil)
-        lab.run_git("commit", *QUIET, *words)
+        lab.run_git("commit", *QUIET, *arguments)
 
     return way
 
@@ -41,18 +41,18 @@ def _amend(lab: Lab, evil: str) -> None:
     lab.run_git("commit", "-q", "--amend", "--no-edit")
 
 
-def _run(*words: str) -> Way:
+def _run(*arguments: str) -> Way:
     def way(lab: Lab, evil: str) -> None:
         on(lab)
-        lab.run_git(*(word.replace("EVIL", evil).replace("FIXED", _fixed(evil)) for word in words))
+        lab.run_git(*(word.replace("EVIL", evil).replace("FIXED", _fixed(evil)) for word in arguments))
 
     return way
 
 
-def _away(*words: str) -> Way:
+def _away(*arguments: str) -> Way:
     def way(lab: Lab, evil: str) -> None:
         lab.git("branch", "-q", "-f", "evil", evil)
-        lab.run_git(*words)
+        lab.run_git(*arguments)
 
     return way
 
@@ -110,8 +110,8 @@ def _stash(lab: Lab, evil: str) -> None:
 
 
 def _plumbing(lab: Lab, evil: str) -> None:
-    made = lab.git("commit-tree", f"{evil}^{{tree}}", "-p", ITERATION, "-m", "x")
-    lab.run_git("update-ref", f"refs/heads/{ITERATION}", made)
+    commit = lab.git("commit-tree", f"{evil}^{{tree}}", "-p", ITERATION, "-m", "x")
+    lab.run_git("update-ref", f"refs/heads/{ITERATION}", commit)
 
 
 def _fast_import(lab: Lab, evil: str) -> None:

@@ -36,10 +36,10 @@ def measured(lab: Lab) -> Record:
 @pytest.fixture
 def tool(lab: Lab) -> str:
     """What counts instructions here."""
-    found = instruction_counter.find(lab.env["PATH"])
-    if found is None:
+    counter = instruction_counter.find(lab.env["PATH"])
+    if counter is None:
         pytest.skip("neither perf nor valgrind counts instructions on this machine")
-    return found.tool
+    return counter.tool
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no CPU affinity")

@@ -189,7 +189,7 @@ def test_no_process_outlives_its_run(lab: Lab) -> None:
         "VALUE = 100\n"
     )
     assert judged(candidate(lab, code)) == ("within_noise", None, 100.0)
-    lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
     assert [line for line in lines if mark in line] == []
 
 
@@ -269,9 +269,9 @@ def test_a_jail_that_is_required_and_not_there(lab: Lab) -> None:
     folder = lab.root / "programs"
     folder.mkdir()
     for name in ("git", "python", "sh"):
-        found = shutil.which(name)
-        assert found
-        (folder / name).symlink_to(found)
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)
     lab.env["PATH"] = str(folder)
     with lab.entered():
         done = measured(lab, "main")

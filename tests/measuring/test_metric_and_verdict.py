@@ -114,7 +114,7 @@ def test_median_and_spread(samples: list[float]) -> None:
 
     middle = statistics.median(samples)
     assert math.isclose(middle, oracle.median(samples), rel_tol=1e-12, abs_tol=1e-30)
-    away = [abs(each - middle) for each in samples]
+    away = [abs(sample - middle) for sample in samples]
     assert math.isclose(statistics.spread(samples), oracle.median(away), rel_tol=1e-12, abs_tol=1e-30)
     assert min(samples) <= middle <= max(samples)
 
@@ -137,9 +137,9 @@ def test_repeats_of_a_deterministic_metric_must_agree() -> None:
 
 
 def measured(*samples: float, of: Metric = CYCLES) -> MeasuredMetric:
-    found = summarise_samples(of, samples)
-    assert isinstance(found, MeasuredMetric)
-    return found
+    metric_ = summarise_samples(of, samples)
+    assert isinstance(metric_, MeasuredMetric)
+    return metric_
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_values_in_words() -> None:
 
 
 def result(verdict: Any, value: float | None, *, kind: Any = "attempt", instrument: str = "a") -> Record:
-    found = () if value is None else (MeasuredMetric("cycles", "cycles", "lower", (value,), value, 0.0),)
+    metrics = () if value is None else (MeasuredMetric("cycles", "cycles", "lower", (value,), value, 0.0),)
     return Record(
         id=f"20261121T000000Z-{verdict}",
         plan="default",
@@ -209,7 +209,7 @@ def result(verdict: Any, value: float | None, *, kind: Any = "attempt", instrume
         slug=None,
         instrument=instrument,
         environment_digest=None,
-        metrics=found,
+        metrics=metrics,
     )
 
 
@@ -303,5 +303,5 @@ def test_the_scope() -> None:
     ],
 )
 def test_counts_of_instructions(tool: Any, said: bytes, expected: float | str) -> None:
-    found = metric.read_count("instructions", tool, said)
-    assert (found.reason if isinstance(found, Refusal) else found) == expected
+    count = metric.read_count("instructions", tool, said)
+    assert (count.reason if isinstance(count, Refusal) else count) == expected

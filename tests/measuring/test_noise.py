@@ -29,12 +29,12 @@ def asking(gain: float) -> str:
 def test_the_noise_is_measured_once_and_kept_on_the_plan_s_branch(lab: Lab) -> None:
     project(lab)
     done = quiet(lab)
-    kept = json.loads(lab.show(f"plan/default:{done.noise.path}"))
-    assert documents.validate("noise", kept) == []
-    assert noise_from(kept) == done.noise
+    document = json.loads(lab.show(f"plan/default:{done.noise.path}"))
+    assert documents.validate("noise", document) == []
+    assert noise_from(document) == done.noise
     (wall,) = done.noise.metrics
     assert (wall.name, len(wall.samples)) == ("wall", 12)
-    assert all(5000 <= each < 5256 for each in wall.samples)
+    assert all(5000 <= sample < 5256 for sample in wall.samples)
     assert 20 < wall.deviation < 130
     assert -1 < wall.autocorrelation < 1
     tip = lab.git("rev-parse", "plan/default")
@@ -55,15 +55,15 @@ def test_a_gain_below_twice_the_noise_is_refused(lab: Lab) -> None:
     with pytest.raises(PlannerError) as raised:
         measured(lab)
     assert raised.value.code == "E_MIN_GAIN"
-    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline"]
+    assert [row.kind for row in read_ledger(lab.repo, "default")] == ["baseline"]
 
 
 def test_a_record_finds_the_noise_out_when_it_needs_it(lab: Lab) -> None:
     project(lab, asking(600))
     attempt(lab, 1, 4000)
     assert measured(lab).record.verdict == "improved"
-    known = quiet(lab)
-    assert (known.known, len(known.noise.metrics[0].samples)) == (True, FEW_RUNS)
+    noise = quiet(lab)
+    assert (noise.known, len(noise.noise.metrics[0].samples)) == (True, FEW_RUNS)
     attempt(lab, 2, 3700, "iter/0001-next")
     small = measured(lab).record
     assert (small.verdict, small.comparison and small.comparison.ending) == ("within_noise", "improved")
@@ -104,9 +104,9 @@ def test_the_command_line(lab: Lab) -> None:
     assert first.status == 0
     document = json.loads(first.out)
     assert (document["known"], document["noise"]["metrics"][0]["deviation"]) == (False, 0)
-    said = lab.run("git-record", "noise").out.splitlines()
-    assert said[0].startswith(f"noise of base {lab.git('rev-parse', 'HEAD')[:12]}, known since ")
-    assert said[1:] == [
+    lines = lab.run("git-record", "noise").out.splitlines()
+    assert lines[0].startswith(f"noise of base {lab.git('rev-parse', 'HEAD')[:12]}, known since ")
+    assert lines[1:] == [
         "  metric   runs  median  deviation  share  autocorrelation  smallest gain",
         "  wall ms     3    5000          0  0.0 %            +0.00              0",
     ]

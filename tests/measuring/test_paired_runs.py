@@ -61,18 +61,23 @@ def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
     attempt(lab, 1, 4000)
     done = measured(lab)
     assert (done.record.verdict, done.advanced) == ("improved", True)
-    found = done.record.comparison
-    assert found is not None
+    comparison = done.record.comparison
+    assert comparison is not None
     base = read_ledger(lab.repo, "default")[0]
-    assert (base.kind, base.comparison, found.rival) == ("baseline", None, base.id)
-    assert (found.number, found.alpha, found.level, found.ending) == (1, 0.25, 0.125, "improved")
-    assert (found.orders, found.runs, found.p) == (found.orders[:4], 16, 1 / 16)
-    assert set(found.orders) <= {"ABBA", "BAAB"}
-    assert all(5000 <= each < 5256 for each in found.base)
-    assert all(4000 <= each < 4256 for each in found.candidate)
-    assert done.record.metrics[0].samples == found.candidate
-    assert -1256 < found.effect < -744
-    assert (done.record.delta, done.record.best_before) == (found.effect, found.base_median)
+    assert (base.kind, base.comparison, comparison.rival) == ("baseline", None, base.id)
+    assert (comparison.number, comparison.alpha, comparison.level, comparison.ending) == (
+        1,
+        0.25,
+        0.125,
+        "improved",
+    )
+    assert (comparison.orders, comparison.runs, comparison.p) == (comparison.orders[:4], 16, 1 / 16)
+    assert set(comparison.orders) <= {"ABBA", "BAAB"}
+    assert all(5000 <= value < 5256 for value in comparison.base)
+    assert all(4000 <= value < 4256 for value in comparison.candidate)
+    assert done.record.metrics[0].samples == comparison.candidate
+    assert -1256 < comparison.effect < -744
+    assert (done.record.delta, done.record.best_before) == (comparison.effect, comparison.base_median)
     assert numbers(lab) == [f"{refnames.COMPARISONS}default/0001"]
 
 
@@ -156,13 +161,13 @@ def test_a_comparison_is_verified_by_another_one(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 4000)
     done = measured(lab).record
-    taken = numbers(lab)
+    reserved = numbers(lab)
     again = verify_record(lab.repo, "HEAD", plan=None, tell=lambda _: None)
     assert (again.record.id, again.holds) == (done.id, True)
     assert again.why.startswith("improved now, improved then: -")
     base = verify_record(lab.repo, "main", plan=None, tell=lambda _: None)
     assert base.holds is True
-    assert numbers(lab) == taken
+    assert numbers(lab) == reserved
 
 
 def test_a_collected_tree_is_composed_again(lab: Lab) -> None:
@@ -172,8 +177,7 @@ def test_a_collected_tree_is_composed_again(lab: Lab) -> None:
     tree = read_ledger(lab.repo, "default")[0].tree
     attempt(lab, 1, 4000)
     loose = lab.path / ".git" / "objects" / tree[:2] / tree[2:]
-    kept = lab.git("rev-parse", "main^{tree}")
-    if tree != kept:
+    if tree != lab.git("rev-parse", "main^{tree}"):
         loose.unlink()
     assert measured(lab).record.verdict == "improved"
 

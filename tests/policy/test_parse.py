@@ -46,8 +46,8 @@ CRITICS = Critics(
 
 def test_a_full_policy_becomes_its_typed_value() -> None:
     policy = parse_policy(json.dumps(samples.POLICY).encode(), "p.yml")
-    found = policy._asdict()
-    assert found == {
+    fields = policy._asdict()
+    assert fields == {
         "base": "main",
         "guard": ("tests/**", "pytest.ini"),
         "allow": ("src/**",),

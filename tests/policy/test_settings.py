@@ -335,18 +335,18 @@ def test_each_place_wins_over_the_ones_below(lab: Lab) -> None:
     def model(environ: dict[str, str] | None = None, **flags: Any) -> str | None:
         return read_settings(lab.repo, policy=policy, environ=environ or {}, **flags).planner_model
 
-    found = [model()]
+    models = [model()]
     lab.git("config", "--global", "planner.plannerModel", "of-global")
-    found.append(model())
+    models.append(model())
     lab.git("config", "planner.plannerModel", "of-local")
-    found.append(model())
+    models.append(model())
     lab.git("config", "extensions.worktreeConfig", "true")
     lab.git("config", "--worktree", "planner.plannermodel", "of-worktree")
-    found.append(model())
+    models.append(model())
     environ = {"GIT_PLANNER_PLANNER_MODEL": "of-environment"}
-    found.append(model(environ))
-    found.append(model(environ, planner_model="of-flag"))
-    assert found == ["of-policy", "of-global", "of-local", "of-worktree", "of-environment", "of-flag"]
+    models.append(model(environ))
+    models.append(model(environ, planner_model="of-flag"))
+    assert models == ["of-policy", "of-global", "of-local", "of-worktree", "of-environment", "of-flag"]
     assert model({"GIT_PLANNER_PLANNER_MODEL": ""}, planner_model=None) == "of-worktree"
     assert read_settings(lab.repo, policy=policy, environ={}).planner == "manual"
 

@@ -25,22 +25,22 @@ NUMBERS = st.builds(
 
 def rounds(*gains: float, base: float = 100.0) -> list[Round]:
     """Rounds with these gains, in turns ABBA and BAAB, the base a little unsteady."""
-    found = []
+    result = []
     for place, gain in enumerate(gains):
         low, high = base - 30, base + 30
         values = (
             (low, low - gain, high - gain, high) if place % 2 == 0 else (low - gain, low, high, high - gain)
         )
-        found.append(Round(paired_design.round_order(coin=place % 2 == 0), values))
-    return found
+        result.append(Round(paired_design.round_order(coin=place % 2 == 0), values))
+    return result
 
 
 def ends(plan: Schedule, *gains: float) -> tuple[int, ComparisonState]:
     """After how many rounds a comparison ends, and how."""
     for count in range(1, len(gains) + 1):
-        found = paired_design.evaluate_rounds(plan, rounds(*gains[:count]), "lower")
-        if found.ending:
-            return count, found
+        state = paired_design.evaluate_rounds(plan, rounds(*gains[:count]), "lower")
+        if state.ending:
+            return count, state
     raise AssertionError("it never ends")
 
 
@@ -91,24 +91,24 @@ def test_a_steady_drift_cancels_out(order: paired_design.Order) -> None:
 
 def test_a_real_gain_is_found_at_the_first_look() -> None:
     plan = paired_design.plan_comparison(Pairs(), 1)
-    count, found = ends(plan, *[5.0 + place for place in range(24)])
-    assert (count, found) == (9, ComparisonState("improved", 2.0**-9, plan.looks[0]))
+    count, state = ends(plan, *[5.0 + place for place in range(24)])
+    assert (count, state) == (9, ComparisonState("improved", 2.0**-9, plan.looks[0]))
 
 
 def test_a_doubtful_gain_waits_for_a_later_look() -> None:
     plan = paired_design.plan_comparison(Pairs(), 1)
-    count, found = ends(plan, -1.0, *[5.0 + place for place in range(23)])
-    assert (count, found.ending) == (17, "improved")
+    count, state = ends(plan, -1.0, *[5.0 + place for place in range(23)])
+    assert (count, state.ending) == (17, "improved")
 
 
 def test_what_is_clearly_worse_is_dropped_after_the_screening() -> None:
-    count, found = ends(paired_design.plan_comparison(Pairs(), 1), *[-100.0] * 24)
-    assert (count, found.ending) == (3, "worse")
+    count, state = ends(paired_design.plan_comparison(Pairs(), 1), *[-100.0] * 24)
+    assert (count, state.ending) == (3, "worse")
 
 
 def test_what_does_not_look_like_a_gain_is_dropped_soon() -> None:
-    count, found = ends(paired_design.plan_comparison(Pairs(), 1), *[1.0, -1.5] * 12)
-    assert (count, found.ending) == (4, "futile")
+    count, state = ends(paired_design.plan_comparison(Pairs(), 1), *[1.0, -1.5] * 12)
+    assert (count, state.ending) == (4, "futile")
 
 
 def test_the_budget_of_pairs_is_kept() -> None:
@@ -116,8 +116,8 @@ def test_the_budget_of_pairs_is_kept() -> None:
     gains = [9.0 + place for place in range(24)]
     for lost in (5, 8, 11, 14, 17, 20, 23):
         gains[lost] *= -1
-    count, found = ends(plan, *gains)
-    assert (count, found.ending) == (24, "budget")
+    count, state = ends(plan, *gains)
+    assert (count, state.ending) == (24, "budget")
 
 
 def test_no_order_of_signs_keeps_more_often_than_its_share() -> None:

@@ -98,18 +98,18 @@ def test_the_effect_is_the_median_of_the_averages(gains: list[float]) -> None:
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_the_interval_is_what_the_test_does_not_reject(count: int, confidence: float) -> None:
     gains = distinct(count, count, 1.0)
-    found = signed_rank.confidence_interval(gains, confidence)
-    assert found.low is not None
-    assert found.high is not None
+    interval = signed_rank.confidence_interval(gains, confidence)
+    assert interval.low is not None
+    assert interval.high is not None
     half, bit = (1 - confidence) / 2, 1e-9
 
     def p(shift: float, way: str) -> float:
         moved = [gain - shift for gain in gains]
         return float(stats.wilcoxon(moved, alternative=way, method="exact").pvalue)
 
-    assert p(found.low - bit, "greater") <= half < p(found.low + bit, "greater")
-    assert p(found.high + bit, "less") <= half < p(found.high - bit, "less")
-    assert found.low < signed_rank.effect(gains) < found.high
+    assert p(interval.low - bit, "greater") <= half < p(interval.low + bit, "greater")
+    assert p(interval.high + bit, "less") <= half < p(interval.high - bit, "less")
+    assert interval.low < signed_rank.effect(gains) < interval.high
 
 
 def test_an_interval_of_too_few_gains_is_open() -> None:
@@ -119,10 +119,10 @@ def test_an_interval_of_too_few_gains_is_open() -> None:
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
     for seed in range(1000):
-        found = signed_rank.confidence_interval(distinct(12, seed, 3.0), 0.9)
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= 3.0 <= found.high
+        interval = signed_rank.confidence_interval(distinct(12, seed, 3.0), 0.9)
+        assert interval.low is not None
+        assert interval.high is not None
+        held += interval.low <= 3.0 <= interval.high
     assert held >= 880
 
 
@@ -134,7 +134,7 @@ def test_the_deviation_is_numpy_s(samples: list[float]) -> None:
 def test_autocorrelation() -> None:
     assert summary.autocorrelation([5.0]) == summary.autocorrelation([5.0, 5.0, 5.0]) == 0.0
     assert summary.autocorrelation([1.0, -1.0] * 50) == pytest.approx(-0.99)
-    rising = [float(each) for each in range(100)]
+    rising = [float(number) for number in range(100)]
     assert summary.autocorrelation(rising) == pytest.approx(0.97)
     with pytest.raises(ValueError, match="no deviation"):
         summary.deviation([1.0])

@@ -23,35 +23,35 @@ PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
 
 
 @pytest.fixture(scope="module")
-def found() -> SimulationReport:
+def report() -> SimulationReport:
     """What 'git record simulate' finds."""
     return simulate(Pairs(), 60, 50, Random(1))
 
 
-def outcome(found: SimulationReport, noise: str, gain: float) -> CaseResult:
+def outcome(report: SimulationReport, noise: str, gain: float) -> CaseResult:
     """One row."""
-    return next(each for each in found.outcomes if (each.noise, each.gain) == (noise, gain))
+    return next(result for result in report.outcomes if (result.noise, result.gain) == (noise, gain))
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_sixty_candidates_that_change_nothing_give_at_most_a_tenth_of_a_keep(
-    found: SimulationReport, noise: str
+    report: SimulationReport, noise: str
 ) -> None:
-    assert found.bound <= 0.1
-    assert outcome(found, noise, 0).kept <= 0.1
+    assert report.bound <= 0.1
+    assert outcome(report, noise, 0).kept <= 0.1
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(found: SimulationReport, noise: str) -> None:
-    row = outcome(found, noise, 2)
+def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(report: SimulationReport, noise: str) -> None:
+    row = outcome(report, noise, 2)
     assert row.share >= 0.79
     assert row.runs <= 60
     assert row.most <= 2 * Pairs().max
 
 
-def test_most_of_the_runs_are_spent_on_what_is_worth_them(found: SimulationReport) -> None:
-    assert outcome(found, "normal", 0).runs <= 24
-    assert outcome(found, "normal", 1).share >= 0.5
+def test_most_of_the_runs_are_spent_on_what_is_worth_them(report: SimulationReport) -> None:
+    assert outcome(report, "normal", 0).runs <= 24
+    assert outcome(report, "normal", 1).share >= 0.5
 
 
 def test_more_campaigns_stay_within_the_bound() -> None:
@@ -64,11 +64,11 @@ def test_the_kinds_of_noise_are_what_they_say() -> None:
         source = NOISES[noise](Random(3))
         values = [next(source) for _ in range(40_000)]
         middle = sum(values) / len(values)
-        deviation = (sum((each - middle) ** 2 for each in values) / len(values)) ** 0.5
+        deviation = (sum((value - middle) ** 2 for value in values) / len(values)) ** 0.5
         assert deviation == pytest.approx(SIGMA, rel=0.2), noise
     assert {case.noise for case in CASES} == set(NOISES)
 
 
-def test_the_page_shows_what_the_command_prints(found: SimulationReport) -> None:
-    block = "\n".join(f"    {line}".rstrip() for line in evidence_lines(found))
+def test_the_page_shows_what_the_command_prints(report: SimulationReport) -> None:
+    block = "\n".join(f"    {line}".rstrip() for line in evidence_lines(report))
     assert block in PAGE.read_text(encoding="utf-8")

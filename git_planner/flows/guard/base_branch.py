@@ -30,9 +30,9 @@ PolicyOf = Callable[[str], Policy | None]
 def find_branch_tip(repo: Repository, name: str) -> str | None:
     """The commit of a branch by its name, here or as last fetched; None when no branch is called so."""
     full = name.startswith((refnames.HEADS, _REMOTES))
-    wanted = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
-    found = history.refs(repo.git, *wanted)
-    return next((found[each] for each in wanted if each in found), None)
+    candidates = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
+    refs = history.refs(repo.git, *candidates)
+    return next((refs[ref] for ref in candidates if ref in refs), None)
 
 
 def branch_tips(repo: Repository, branch: str) -> list[str]:
@@ -43,9 +43,9 @@ def branch_tips(repo: Repository, branch: str) -> list[str]:
     if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)):
         return []
     shared = ("origin", repo.config("planner.remote"), repo.config(f"branch.{branch}.remote"))
-    wanted = [refnames.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
-    refs = history.refs(repo.git, *wanted)
-    return list(dict.fromkeys(refs[each] for each in wanted if each in refs))
+    candidates = [refnames.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
+    refs = history.refs(repo.git, *candidates)
+    return list(dict.fromkeys(refs[ref] for ref in candidates if ref in refs))
 
 
 def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:
@@ -72,12 +72,12 @@ def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[s
             )
         return _base_and_tips(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
     refs = history.refs(repo.git, *_USUAL)
-    found = {each: refs[each] for each in _USUAL if each in refs}
-    policies = {oid: policy_of(oid) for oid in dict.fromkeys(found.values())}
+    tips = {ref: refs[ref] for ref in _USUAL if ref in refs}
+    policies = {oid: policy_of(oid) for oid in dict.fromkeys(tips.values())}
     # A branch without a policy has no say where another one has one.
     says = {
         ref: policy.base if policy is not None else _short_branch(repo, ref)
-        for ref, oid in found.items()
+        for ref, oid in tips.items()
         if (policy := policies[oid]) is not None or not any(policies.values())
     }
     if len(set(says.values())) > 1:
@@ -85,7 +85,7 @@ def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[s
     if not says:
         return None
     ref, branch = next(iter(says.items()))
-    return _base_and_tips(repo, branch, found[ref], policies[found[ref]])
+    return _base_and_tips(repo, branch, tips[ref], policies[tips[ref]])
 
 
 def _base_and_tips(repo: Repository, branch: str, tip: str, policy: Policy | None) -> tuple[str, list[str]]:
@@ -95,8 +95,8 @@ def _base_and_tips(repo: Repository, branch: str, tip: str, policy: Policy | Non
 
 def _short_branch(repo: Repository, ref: str) -> str:
     if ref.endswith("/HEAD"):
-        said = repo.git.run("symbolic-ref", "--quiet", ref).stdout.decode(errors="surrogateescape").strip()
-        ref = said or ref
+        target = repo.git.run("symbolic-ref", "--quiet", ref).stdout.decode(errors="surrogateescape").strip()
+        ref = target or ref
     return ref.removeprefix(refnames.HEADS).removeprefix(f"{_REMOTES}origin/")
 
 

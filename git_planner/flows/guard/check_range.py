@@ -46,7 +46,7 @@ class CheckReport:
     @property
     def ok(self) -> bool:
         """Whether nothing was found that must not be."""
-        return not any(each.severity == "error" for each in self.findings)
+        return not any(finding.severity == "error" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:
         """The verdict as JSON."""
@@ -55,7 +55,7 @@ class CheckReport:
             "range": self.range,
             "base": self.base,
             "ok": self.ok,
-            "findings": [each.document() for each in self.findings],
+            "findings": [finding.document() for finding in self.findings],
         }
 
 
@@ -80,18 +80,20 @@ def check_range(
     commits = history.commits(repo.git, start, tip)
     anchor: str | None = None
     # From the end to the start, so that what stays in the end is told of the end.
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for commit in dict.fromkeys((tip, *reversed(commits))):
-        found, by = _check_commit(checker, commit)
+        commit_findings, by = _check_commit(checker, commit)
         anchor = anchor or by
-        findings += [each for each in found if (each.code, each.message) not in told]
-        told |= {(each.code, each.message) for each in found}
+        findings += [
+            finding for finding in commit_findings if (finding.code, finding.message) not in reported
+        ]
+        reported |= {(finding.code, finding.message) for finding in commit_findings}
     if anchor is not None:
         findings += _check_scope(checker, anchor, tip) if kind not in _WITHOUT_SCOPE else []
         findings += _check_documents(repo, anchor, tip)
         findings += _check_index_flags(checker, anchor)
     if kind == "proposal":
-        findings = [_review_warning(each) for each in findings]
+        findings = [_review_warning(finding) for finding in findings]
     return CheckReport(f"{start}..{tip}", anchor, tuple(findings))
 
 
@@ -113,8 +115,8 @@ def check_received(repo: Repository, lines: str) -> CheckReport:
         except PlannerError as error:
             findings += _error_findings(error, move.ref, move.new)
             continue
-        known = [f"^{oid}" for oid in history.refs(repo.git, refnames.HEADS).values()]
-        arrived = repo.git.line("rev-list", str(move.new), *known, "--not", "--all").split()
+        existing = [f"^{oid}" for oid in history.refs(repo.git, refnames.HEADS).values()]
+        arrived = repo.git.line("rev-list", str(move.new), *existing, "--not", "--all").split()
         anchor = next(checker.anchors(str(move.new)), None)
         for commit in arrived if kind != "start" else ():
             if commit != move.new:
@@ -160,13 +162,13 @@ def _check_commit(checker: GuardChecker, commit: str) -> tuple[list[CheckFinding
     anchor, differences = checker.find_anchor(commit)
     by = anchor or next(checker.anchors(commit), None)
     if by is None:
-        words = "it has no commit in common with the base branch"
-        return [CheckFinding("error", "trust", words, None, commit, "start it from the base branch")], None
+        message = "it has no commit in common with the base branch"
+        return [CheckFinding("error", "trust", message, None, commit, "start it from the base branch")], None
     if anchor is not None and _has_older_base(checker, commit, anchor):
-        words = "its guarded paths are those of an older base than its iteration began with"
-        return [CheckFinding("error", "trust", words, None, commit, "start it from the base branch")], by
+        message = "its guarded paths are those of an older base than its iteration began with"
+        return [CheckFinding("error", "trust", message, None, commit, "start it from the base branch")], by
     both = [*differences, *state_differences(checker, commit)]
-    return [_difference_finding(each, commit) for each in both], by
+    return [_difference_finding(difference, commit) for difference in both], by
 
 
 def _has_older_base(checker: GuardChecker, commit: str, anchor: str) -> bool:
@@ -178,9 +180,14 @@ def _has_older_base(checker: GuardChecker, commit: str, anchor: str) -> bool:
     return began is not None and began != anchor and anchor not in newer_base_commits(checker, start, commit)
 
 
-def _difference_finding(each: GuardDifference, commit: str | None) -> CheckFinding:
+def _difference_finding(difference: GuardDifference, commit: str | None) -> CheckFinding:
     return CheckFinding(
-        "error", each.code, each.message, printable_path(each.path), commit, _FIXES[each.code]
+        "error",
+        difference.code,
+        difference.message,
+        printable_path(difference.path),
+        commit,
+        _FIXES[difference.code],
     )
 
 
@@ -190,34 +197,36 @@ def _check_scope(checker: GuardChecker, base: str, tip: str) -> Iterator[CheckFi
         return
 
     def matching(patterns: tuple[str, ...]) -> set[str]:
-        return {printable_path(each.path) for each in history.changes(git, base, tip, pathspecs(patterns))}
+        return {
+            printable_path(change.path) for change in history.changes(git, base, tip, pathspecs(patterns))
+        }
 
     changed = [
-        printable_path(each.path)
-        for each in history.changes(git, base, tip)
-        if each.path != refnames.STATE_FILE
+        printable_path(change.path)
+        for change in history.changes(git, base, tip)
+        if change.path != refnames.STATE_FILE
     ]
     allowed = matching(policy.allow) if policy.allow else None
     forbidden = matching(policy.forbid) if policy.forbid else set()
-    judged = scope.check_scope(changed, allowed, forbidden)
-    for words in judged[1] if judged else ():
+    violation = scope.check_scope(changed, allowed, forbidden)
+    for message in violation[1] if violation else ():
         fix = "keep to the scope of the policy, or change it on the base branch"
-        yield CheckFinding("error", "scope", words, words.split(": ", 1)[1], tip, fix)
+        yield CheckFinding("error", "scope", message, message.split(": ", 1)[1], tip, fix)
 
 
 def _check_documents(repo: Repository, base: str, tip: str) -> Iterator[CheckFinding]:
     specs = pathspecs((*staged.DOCUMENTS, refnames.STATE_FILE, refnames.POLICY_FILE))
-    changed = [each for each in history.changes(repo.git, base, tip, specs) if each.status != "D"]
-    contents = read_objects(repo.git, (each.new for each in changed)) if changed else iter(())
-    for each, data in zip(changed, contents, strict=True):
+    changed = [change for change in history.changes(repo.git, base, tip, specs) if change.status != "D"]
+    contents = read_objects(repo.git, (change.new for change in changed)) if changed else iter(())
+    for change, data in zip(changed, contents, strict=True):
         try:
-            if each.new_mode not in ("100644", "100755") or data is None:
-                raise PlannerError("E_SCHEMA", f"'{printable_path(each.path)}' is not an ordinary file")
-            staged.check_document(each.path, data)
+            if change.new_mode not in ("100644", "100755") or data is None:
+                raise PlannerError("E_SCHEMA", f"'{printable_path(change.path)}' is not an ordinary file")
+            staged.check_document(change.path, data)
         except PlannerError as error:
-            words = "; ".join((error.message, *error.details))
+            message = "; ".join((error.message, *error.details))
             fix = error.hint or "see its form with 'git planner schema'"
-            yield CheckFinding("error", "document", words, printable_path(each.path), tip, fix)
+            yield CheckFinding("error", "document", message, printable_path(change.path), tip, fix)
 
 
 def _check_index_flags(checker: GuardChecker, base: str) -> Iterator[CheckFinding]:
@@ -236,12 +245,12 @@ def _check_index_flags(checker: GuardChecker, base: str) -> Iterator[CheckFindin
             )
 
 
-def _review_warning(each: CheckFinding) -> CheckFinding:
+def _review_warning(finding: CheckFinding) -> CheckFinding:
     """On a branch that proposes a change of the guard, that change is what a reviewer has to look at."""
-    if each.code not in ("guard", "start-up", "shadow", "runner", "attributes", "case"):
-        return each
+    if finding.code not in ("guard", "start-up", "shadow", "runner", "attributes", "case"):
+        return finding
     fix = "review it: once merged, results from before count as another instrument's"
-    return CheckFinding("warning", each.code, each.message, each.path, each.commit, fix)
+    return CheckFinding("warning", finding.code, finding.message, finding.path, finding.commit, fix)
 
 
 def _error_findings(error: PlannerError, ref: str | None, commit: str | None) -> Iterator[CheckFinding]:
@@ -251,6 +260,6 @@ def _error_findings(error: PlannerError, ref: str | None, commit: str | None) ->
     code, where = codes[error.code], f" ({ref})" if ref else ""
     details: Iterable[str] = [line for line in error.details if not line.startswith("guarded by ")] or [""]
     for line in details:
-        words = f"{error.message}: {line}" if line else error.message
+        message = f"{error.message}: {line}" if line else error.message
         path = line.split(": ", 1)[1] if ": " in line and code == "guard" else None
-        yield CheckFinding("error", code, words + where, path, commit, error.hint or "")
+        yield CheckFinding("error", code, message + where, path, commit, error.hint or "")

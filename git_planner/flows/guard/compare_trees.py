@@ -115,12 +115,13 @@ class GuardChecker:
             trusted: a commit; its own policy says what is guarded.
             tree: any name of a commit or tree.
         """
-        whole = self._whole(self.rule_at(trusted), trusted, tree)
-        taken = {each.path for each in whole}
-        added = [each for each in self.shadowing_changes(trusted, tree) if each.path not in taken]
-        words = "added under a standard module's name"
-        return whole + [
-            GuardDifference("shadow", each.path, f"{words}: {printable_path(each.path)}") for each in added
+        differences = self._whole(self.rule_at(trusted), trusted, tree)
+        paths = {difference.path for difference in differences}
+        added = [change for change in self.shadowing_changes(trusted, tree) if change.path not in paths]
+        message = "added under a standard module's name"
+        return differences + [
+            GuardDifference("shadow", change.path, f"{message}: {printable_path(change.path)}")
+            for change in added
         ]
 
     def shadowing_changes(self, trusted: str, tree: str) -> list[history.Change]:
@@ -128,10 +129,12 @@ class GuardChecker:
         policy = self.rule_at(trusted).policy
         free = policy.unguard if policy else ()
         return [
-            each
-            for each in history.changes(self.repo.git, trusted, tree, SHADOWING)
-            if each.status in ("A", "T") and is_shadowing(each.path, each.new_mode, STANDARD)
-            if not {each.path, f"{each.path}/**", f"{each.path.rpartition('/')[0]}/**"}.intersection(free)
+            change
+            for change in history.changes(self.repo.git, trusted, tree, SHADOWING)
+            if change.status in ("A", "T") and is_shadowing(change.path, change.new_mode, STANDARD)
+            if not {change.path, f"{change.path}/**", f"{change.path.rpartition('/')[0]}/**"}.intersection(
+                free
+            )
         ]
 
     def _whole(self, rule: GuardRule, trusted: str, tree: str) -> list[GuardDifference]:
@@ -140,24 +143,26 @@ class GuardChecker:
         if not wide:
             return []
         people = pathspecs(rule.listed_patterns)
-        named = {each.path for each in history.changes(git, trusted, tree, people)}
-        whole = history.changes(git, trusted, tree, pathspecs(rule.patterns))
-        found = [
-            GuardDifference("guard" if each.path in named else "start-up", each.path, _change_message(each))
-            for each in whole
+        named = {change.path for change in history.changes(git, trusted, tree, people)}
+        changes = history.changes(git, trusted, tree, pathspecs(rule.patterns))
+        differences = [
+            GuardDifference(
+                "guard" if change.path in named else "start-up", change.path, _change_message(change)
+            )
+            for change in changes
         ]
-        taken = {each.path for each in whole}
-        if taken.issuperset(each.path for each in wide):
-            return found
-        found += self._sections(rule, trusted, tree)
-        found += self._attributes(rule, trusted, tree)
-        parts = {each.path for each in self._partly(rule, trusted, tree)}
-        found += [
-            GuardDifference("case", each.path, f"added in another case: {printable_path(each.path)}")
-            for each in wide
-            if each.status == "A" and each.path not in taken and each.path not in parts
+        paths = {change.path for change in changes}
+        if paths.issuperset(change.path for change in wide):
+            return differences
+        differences += self._sections(rule, trusted, tree)
+        differences += self._attributes(rule, trusted, tree)
+        parts = {change.path for change in self._partly(rule, trusted, tree)}
+        differences += [
+            GuardDifference("case", change.path, f"added in another case: {printable_path(change.path)}")
+            for change in wide
+            if change.status == "A" and change.path not in paths and change.path not in parts
         ]
-        return found
+        return differences
 
     def base_tips(self, near: str | None = None) -> list[str]:
         """The tips of the trusted base branch, here and as last fetched; the named base when there is one.
@@ -190,13 +195,13 @@ class GuardChecker:
             commit: the commit in question.
             after: only those that this commit of the base's history comes before.
         """
-        seen = set()
+        yielded = set()
         for tip in self.base_tips(commit):
             for anchor in self.repo.git.run("merge-base", "--all", commit, tip).stdout.decode().split():
-                if anchor not in seen and (
+                if anchor not in yielded and (
                     after is None or history.is_ancestor(self.repo.git, after, anchor)
                 ):
-                    seen.add(anchor)
+                    yielded.add(anchor)
                     yield anchor
 
     def find_anchor(self, commit: str) -> tuple[str | None, list[GuardDifference]]:
@@ -207,10 +212,10 @@ class GuardChecker:
         """
         first: list[GuardDifference] | None = None
         for anchor in self.anchors(commit):
-            found = self.differences(anchor, commit)
-            if not found:
+            differences = self.differences(anchor, commit)
+            if not differences:
                 return anchor, []
-            first = found if first is None else first
+            first = differences if first is None else first
         return None, first or []
 
     @cached_property
@@ -230,14 +235,16 @@ class GuardChecker:
         if not rule.sectioned:
             return
         with self.repo.git.batch() as batch:
-            for each in history.changes(self.repo.git, trusted, tree, pathspecs(rule.sectioned)):
-                old = None if each.old_mode == _NOTHING else batch.read(each.old)
-                new = None if each.new_mode in (_NOTHING, _GITLINK) else batch.read(each.new)
-                linked = {each.old_mode, each.new_mode} & {_SYMLINK, _GITLINK}
-                before, after = runner_sections(each.path, old), runner_sections(each.path, new)
+            for change in history.changes(self.repo.git, trusted, tree, pathspecs(rule.sectioned)):
+                old = None if change.old_mode == _NOTHING else batch.read(change.old)
+                new = None if change.new_mode in (_NOTHING, _GITLINK) else batch.read(change.new)
+                linked = {change.old_mode, change.new_mode} & {_SYMLINK, _GITLINK}
+                before, after = runner_sections(change.path, old), runner_sections(change.path, new)
                 if linked or before != after:
-                    words = f"how tests are run: {printable_path(each.path)}"
-                    yield GuardDifference("runner", each.path, _change_message(each) if linked else words)
+                    message = f"how tests are run: {printable_path(change.path)}"
+                    yield GuardDifference(
+                        "runner", change.path, _change_message(change) if linked else message
+                    )
 
     def _attributes(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
         """Guarded paths whose attributes, by the files within the tree, are other than in the trusted one."""
@@ -246,13 +253,13 @@ class GuardChecker:
         if not changed:
             return
         guarded = export.entries(self.repo, trusted, pathspecs(rule.patterns))
-        before, after = (self._attributes_in(each, list(guarded)) for each in (trusted, tree))
+        before, after = (self._attributes_in(commit, list(guarded)) for commit in (trusted, tree))
         differing = [path for path in guarded if before.get(path) != after.get(path)]
         if differing:
             more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-            for each in changed:
-                words = f"attributes of {printable_path(differing[0])}{more}: {printable_path(each.path)}"
-                yield GuardDifference("attributes", each.path, words)
+            for change in changed:
+                message = f"attributes of {printable_path(differing[0])}{more}: {printable_path(change.path)}"
+                yield GuardDifference("attributes", change.path, message)
 
     def _attributes_in(self, tree: str, paths: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         with self._index_of(tree) as env:
@@ -265,10 +272,10 @@ class GuardChecker:
                 stdin=os.fsencode("\0".join(paths)),
                 env=env,
             )
-        found: dict[str, list[tuple[str, str]]] = {}
+        attributes: dict[str, list[tuple[str, str]]] = {}
         for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
-            found.setdefault(path, []).append((name, value))
-        return found
+            attributes.setdefault(path, []).append((name, value))
+        return attributes
 
     def _index_of(self, tree: str) -> _Index:
         return _Index(self.repo, tree)
@@ -295,10 +302,10 @@ def printable_path(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def _change_message(each: history.Change) -> str:
-    if each.old_mode == _NOTHING and each.new_mode in (_SYMLINK, _GITLINK):
-        kind = "added link" if each.new_mode == _SYMLINK else "added submodule"
-        return f"{kind}: {printable_path(each.path)}"
-    if each.old_mode == each.new_mode == _GITLINK:
-        return f"moved submodule: {printable_path(each.path)}"
-    return FileChange(printable_path(each.path), each.status, each.old_mode, each.new_mode).message
+def _change_message(change: history.Change) -> str:
+    if change.old_mode == _NOTHING and change.new_mode in (_SYMLINK, _GITLINK):
+        kind = "added link" if change.new_mode == _SYMLINK else "added submodule"
+        return f"{kind}: {printable_path(change.path)}"
+    if change.old_mode == change.new_mode == _GITLINK:
+        return f"moved submodule: {printable_path(change.path)}"
+    return FileChange(printable_path(change.path), change.status, change.old_mode, change.new_mode).message

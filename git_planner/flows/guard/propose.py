@@ -68,7 +68,7 @@ def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Prop
             "no guarded file is changed here",
             hint="change it in the worktree first; see what is guarded with 'git planner guard matrix -h'",
         )
-    moved = [each.path for each in history.changes(repo.git, head, tip, _literal_pathspecs(changed))]
+    moved = [change.path for change in history.changes(repo.git, head, tip, _literal_pathspecs(changed))]
     if moved:
         raise PlannerError(
             "E_MERGE",
@@ -85,9 +85,9 @@ def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> l
     specs = pathspecs((*rule.patterns, *rule.sectioned))
     git = repo.git
 
-    def both(*words: str) -> set[str]:
-        found = set(git.names(*words, "-z", "--", *specs))
-        return found & set(git.names(*words, "-z", "--", *paths)) if paths else found
+    def both(*arguments: str) -> set[str]:
+        matches = set(git.names(*arguments, "-z", "--", *specs))
+        return matches & set(git.names(*arguments, "-z", "--", *paths)) if paths else matches
 
     tracked = both("diff-index", "--name-only", "--no-renames", "--ignore-submodules=none", "HEAD")
     return sorted(tracked | both("ls-files", "--others", "--exclude-standard"))
@@ -106,10 +106,10 @@ def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
 def _create_branch(repo: Repository, message: str, commit: str) -> str:
     """Make the branch, under the first name that is free."""
     stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
-    taken = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
+    branches = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
     branch = stem
     for number in range(2, 1000):
-        if refnames.HEADS + branch not in taken:
+        if refnames.HEADS + branch not in branches:
             break
         branch = f"{stem}-{number}"
     Store(repo).transact([refnames.HEADS + branch], lambda _: [Move(refnames.HEADS + branch, commit)])

@@ -65,7 +65,7 @@ class RefUpdateGuard:
         current = history.refs(self.repo.git, *(move.ref for move in moves)) if moves else {}
         moving = [move for move in moves if move.new is None or current.get(move.ref) != move.new]
         # A branch may come in one transaction with the trusted copy of its start, which is judged first.
-        for move in sorted(moving, key=lambda each: ref_kind(each.ref) != "start"):
+        for move in sorted(moving, key=lambda update: ref_kind(update.ref) != "start"):
             self._check(move, current.get(move.ref))
 
     def _check(self, move: RefUpdate, current: str | None) -> None:
@@ -176,14 +176,14 @@ def parse_ref_updates(text: str) -> list[RefUpdate]:
     moves = []
     # Not 'splitlines': a ref may hold what Python takes for the end of a line.
     for line in filter(None, text.split("\n")):
-        found = _LINE.fullmatch(line)
-        if not found:
+        match = _LINE.fullmatch(line)
+        if not match:
             raise PlannerError(
                 "E_USAGE",
                 f"{line[:80]!r} is no move of a ref, which is 'OLD NEW REF' with whole object ids",
                 hint="give what git gives to a 'pre-receive' hook",
             )
-        old, new, ref = found.groups()
+        old, new, ref = match.groups()
         moves.append(RefUpdate(ref, old if old.strip("0") else None, new if new.strip("0") else None))
     return moves
 
@@ -196,7 +196,7 @@ def start_problem(checker: GuardChecker, commit: str) -> str | None:
     parents = history.parents(git, commit)
     if len(parents) != 1:
         return f"it has {len(parents)} parents"
-    if [each.path for each in history.changes(git, parents[0], commit)] != [refnames.STATE_FILE]:
+    if [change.path for change in history.changes(git, parents[0], commit)] != [refnames.STATE_FILE]:
         return f"it changes other files than '{refnames.STATE_FILE}'"
     if checker.find_anchor(parents[0])[0] is None:
         return f"what is guarded in '{parents[0][:12]}', which it follows, is not as on the base branch"
@@ -207,8 +207,8 @@ def state_changes(checker: GuardChecker, start: str, tip: str) -> list[GuardDiff
     """What of the state's folder is not as in the iteration's first commit."""
     changes = history.changes(checker.repo.git, start, tip, pathspecs(STATE))
     return [
-        GuardDifference("state", each.path, f"not as the iteration began: {printable_path(each.path)}")
-        for each in changes
+        GuardDifference("state", change.path, f"not as the iteration began: {printable_path(change.path)}")
+        for change in changes
     ]
 
 
@@ -220,10 +220,10 @@ def state_differences(checker: GuardChecker, tip: str) -> list[GuardDifference]:
         anchors = list(checker.anchors(tip))
         return state_changes(checker, anchors[0], tip) if anchors else []
     parents = history.parents(git, start)
-    own = [each.path for each in history.changes(git, parents[0], start)] if len(parents) == 1 else []
+    own = [change.path for change in history.changes(git, parents[0], start)] if len(parents) == 1 else []
     if own != [refnames.STATE_FILE]:
-        words = f"not written by the first commit of an iteration: {refnames.STATE_FILE}"
-        return [GuardDifference("state", refnames.STATE_FILE, words)]
+        message = f"not written by the first commit of an iteration: {refnames.STATE_FILE}"
+        return [GuardDifference("state", refnames.STATE_FILE, message)]
     return state_changes(checker, start, tip)
 
 
@@ -252,7 +252,7 @@ def vouching_base(checker: GuardChecker, start: str, tip: str) -> str | None:
         A commit whose guarded content is the tip's; None when it has taken in nothing, or not all of it.
     """
     return next(
-        (each for each in newer_base_commits(checker, start, tip) if not checker.differences(each, tip)), None
+        (base for base in newer_base_commits(checker, start, tip) if not checker.differences(base, tip)), None
     )
 
 
@@ -260,11 +260,11 @@ def difference_lines(
     checker: GuardChecker, differences: Sequence[GuardDifference], trusted: str | None
 ) -> list[str]:
     """Differences as lines of a message, with what guards them."""
-    lines = [each.message for each in differences[:MAX_LISTED]]
+    lines = [difference.message for difference in differences[:MAX_LISTED]]
     if len(differences) > MAX_LISTED:
         lines.append(f"and {len(differences) - MAX_LISTED} more")
     if trusted is not None:
         rule = checker.rule_at(trusted)
         whence = f"'{refnames.POLICY_FILE}' at {trusted[:12]}" if rule.policy else "the default"
-        lines.append(f"guarded by {whence}: " + " ".join(f"'{each}'" for each in rule.listed_patterns))
+        lines.append(f"guarded by {whence}: " + " ".join(f"'{pattern}'" for pattern in rule.listed_patterns))
     return lines

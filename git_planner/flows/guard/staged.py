@@ -56,7 +56,7 @@ def check_guard(planner: str | None = None) -> None:
     tree = _index_tree()
     differences = [*checker.differences(head, tree), *state_changes(checker, head, tree)]
     if differences and not any(
-        _matches_commit(checker, each, tree) for each in _trusted_commits(checker, branch)
+        _matches_commit(checker, commit, tree) for commit in _trusted_commits(checker, branch)
     ):
         lines = difference_lines(checker, differences, head)
         lines[-1] = (
@@ -94,7 +94,7 @@ def check_documents() -> None:
         raise errors[0]
     if errors:
         lines = [
-            line for error in errors for line in (error.message, *(f"  {each}" for each in error.details))
+            line for error in errors for line in (error.message, *(f"  {detail}" for detail in error.details))
         ]
         raise PlannerError(
             errors[0].code,
@@ -138,8 +138,8 @@ _KINDS = {"CHOICE.json": "choice", "packet.json": "packet", "state.json": "state
 
 def _answer_kind(answer: object) -> str:
     """A planner's answer is a directive, or a planning plan when it says so."""
-    said = answer.get("schema") if isinstance(answer, dict) else None
-    return "planning-plan" if str(said).startswith("git-planner/planning-plan@") else "directive"
+    schema = answer.get("schema") if isinstance(answer, dict) else None
+    return "planning-plan" if str(schema).startswith("git-planner/planning-plan@") else "directive"
 
 
 def _check_first_commit(branch: str) -> None:
@@ -204,9 +204,9 @@ def _planner_branch() -> str | None:
     from git_planner.rules import refnames
 
     # Status 1 is a HEAD on no branch; whatever else is wrong must not open the gate.
-    status, ref, words = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
+    status, ref, stderr = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
     if status > 1:
-        raise PlannerError("E_GIT", words.decode(errors="replace").strip().removeprefix("fatal: "))
+        raise PlannerError("E_GIT", stderr.decode(errors="replace").strip().removeprefix("fatal: "))
     branch = os.fsdecode(ref).strip().removeprefix(refnames.HEADS)
     return branch if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)) else None
 
@@ -237,13 +237,13 @@ def _matches_commit(checker: GuardChecker, commit: str, tree: str) -> bool:
 
     if checker.differences(commit, tree):
         return False
-    kept = "HEAD" if checker.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
-    return not state_changes(checker, kept, tree)
+    reference = "HEAD" if checker.repo.maybe(f"{commit}:{refnames.STATE_FILE}", "blob") is None else commit
+    return not state_changes(checker, reference, tree)
 
 
 def _staged_changes(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
     """What is staged against a commit or tree: old mode, new mode, new object id and path of each change."""
-    words = (
+    command = (
         "diff-index",
         "--cached",
         "--raw",
@@ -252,7 +252,7 @@ def _staged_changes(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str,
         "--no-ext-diff",
         "--ignore-submodules=none",
     )
-    fields = os.fsdecode(hook_git.output(*words, "--no-abbrev", base, "--", *specs)).split("\0")
+    fields = os.fsdecode(hook_git.output(*command, "--no-abbrev", base, "--", *specs)).split("\0")
     for meta, path in zip(fields[::2], fields[1::2], strict=False):
         old, new, _, oid, _ = meta.lstrip(":").split(" ")
         yield old, new, oid, path

@@ -68,8 +68,8 @@ def find_state(repo: Repository, ref: str) -> IterationState | None:
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN; E_STATE when the state is not the one the iteration began with.
     """
-    found = _commit_state(repo, repo.resolve(ref), _branch_name(repo, ref))
-    return found[0] if found else None
+    carried = _commit_state(repo, repo.resolve(ref), _branch_name(repo, ref))
+    return carried[0] if carried else None
 
 
 def find_subject(repo: Repository, ref: str, plan: str | None) -> Subject:
@@ -85,12 +85,12 @@ def find_subject(repo: Repository, ref: str, plan: str | None) -> Subject:
     """
     commit = repo.resolve(ref)
     branch = _branch_name(repo, ref)
-    found = _commit_state(repo, commit, branch)
-    if found is None:
+    carried = _commit_state(repo, commit, branch)
+    if carried is None:
         base, policy = _base_outside_iterations(repo, commit)
         name = read_settings(repo, policy=policy, plan=plan).plan
         return Subject(commit, branch, None, False, base, policy, name)
-    state, confirmed = found
+    state, confirmed = carried
     policy = policy_at(repo, state.base)
     newer = _newer_base(GuardChecker(repo).preload(state.base, policy), state.base, commit)
     base, policy = (newer, policy_at(repo, newer)) if newer else (state.base, policy)
@@ -110,23 +110,25 @@ def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:
     """Judge what a candidate changed since its base: guarded paths first, then scope. git matches paths."""
     git, policy = repo.git, subject.policy
     base, tip = subject.base, subject.commit
-    changed = [each for each in history.changes(git, base, tip) if each.path != refnames.STATE_FILE]
-    files = tuple(utf8_path(each.path) for each in changed)
+    changed = [change for change in history.changes(git, base, tip) if change.path != refnames.STATE_FILE]
+    files = tuple(utf8_path(change.path) for change in changed)
     differences = GuardChecker(repo).preload(base, policy).differences(base, tip)
-    judged = scope.check_differences([(utf8_path(each.path), each.message) for each in differences])
-    if judged is None and changed:
+    violation = scope.check_differences(
+        [(utf8_path(difference.path), difference.message) for difference in differences]
+    )
+    if violation is None and changed:
         allowed = None
         if policy.allow:
             allowed = {
-                utf8_path(each.path) for each in history.changes(git, base, tip, pathspecs(policy.allow))
+                utf8_path(change.path) for change in history.changes(git, base, tip, pathspecs(policy.allow))
             }
         forbidden = set()
         if policy.forbid:
             forbidden = {
-                utf8_path(each.path) for each in history.changes(git, base, tip, pathspecs(policy.forbid))
+                utf8_path(change.path) for change in history.changes(git, base, tip, pathspecs(policy.forbid))
             }
-        judged = scope.check_scope(files, allowed, forbidden)
-    return CandidateChanges(files, *judged) if judged else CandidateChanges(files, None, ())
+        violation = scope.check_scope(files, allowed, forbidden)
+    return CandidateChanges(files, *violation) if violation else CandidateChanges(files, None, ())
 
 
 def patch_id(repo: Repository, subject: Subject) -> str | None:
@@ -182,7 +184,7 @@ def _check_start(repo: Repository, state: IterationState, start: str) -> None:
             raise _forged_state_error(
                 state.branch, f"'{start[:12]}', which wrote its state, does not follow its base"
             )
-    elif [each.path for each in history.changes(repo.git, state.base, start)] != [refnames.STATE_FILE]:
+    elif [change.path for change in history.changes(repo.git, state.base, start)] != [refnames.STATE_FILE]:
         raise _forged_state_error(
             state.branch, f"'{start[:12]}', which wrote its state, changed other files too"
         )
@@ -191,33 +193,33 @@ def _check_start(repo: Repository, state: IterationState, start: str) -> None:
 def _newer_base(checker: GuardChecker, began: str, commit: str) -> str | None:
     """The newer base commit that an iteration's commit is to be judged by; None when it is its own."""
     try:
-        found = vouching_base(checker, began, commit)
+        newer = vouching_base(checker, began, commit)
     except PlannerError as error:
         # Where there is no base branch, nothing newer can vouch for anything.
         if error.code != "E_NO_BASE":
             raise
         return None
     # What was merged into the base branch is no base for itself.
-    return None if found == commit else found
+    return None if newer == commit else newer
 
 
 def _base_outside_iterations(repo: Repository, commit: str) -> tuple[str, Policy]:
     """Base and policy of a commit outside of iterations: where it left the base branch."""
-    known = GuardChecker(repo).base_branch
-    if known is None:
+    base_branch = GuardChecker(repo).base_branch
+    if base_branch is None:
         raise _no_base_error(repo, "there is no base branch such as 'main'")
-    for tip in known[1]:
+    for tip in base_branch[1]:
         base = history.merge_base(repo.git, commit, tip)
         if base is not None:
             return base, policy_at(repo, base)
-    raise _no_base_error(repo, f"'{commit[:12]}' has no commit in common with '{known[0]}'")
+    raise _no_base_error(repo, f"'{commit[:12]}' has no commit in common with '{base_branch[0]}'")
 
 
 def _branch_name(repo: Repository, ref: str) -> str | None:
     """The short name of the branch that a ref names, through HEAD too; None for all else."""
     # Without '--verify' older gits print '--end-of-options', too.
-    asked = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
-    result = repo.git.run("rev-parse", *asked)
+    arguments = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
+    result = repo.git.run("rev-parse", *arguments)
     full = result.stdout.decode(errors="surrogateescape").strip()
     return (
         full.removeprefix(refnames.HEADS) if result.status == 0 and full.startswith(refnames.HEADS) else None

@@ -71,11 +71,11 @@ class CommandRunner:
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return CommandResult(None, Refusal("no_jail", self.jail.why))
         try:
-            words, env = sandbox_paths.sandboxed_command(
+            command, env = sandbox_paths.sandboxed_command(
                 self.repo, self.jail, argv, _environment(self.policy, place), place
             )
             done = process.run(
-                (*words[: -len(argv)], *before, *words[-len(argv) :]),
+                (*command[: -len(argv)], *before, *command[-len(argv) :]),
                 cwd=place / "tree",
                 seconds=seconds,
                 env=env,
@@ -88,15 +88,15 @@ class CommandRunner:
             if error.code != "E_MISSING_TOOL":
                 raise
             return CommandResult(None, Refusal("missing_tool", error.message))
-        for kept in ("stdout", "stderr"):
-            redact.mask_file(self.logs / f"{name}.{kept}")
+        for stream in ("stdout", "stderr"):
+            redact.mask_file(self.logs / f"{name}.{stream}")
         if done.timed_out:
             return CommandResult(
                 done, Refusal("timeout", f"'{' '.join(argv)[:200]}' took more than {seconds:g} seconds")
             )
-        if said := jail.not_started(self.jail, done):
+        if reason := jail.not_started(self.jail, done):
             return CommandResult(
-                done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {said}")
+                done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {reason}")
             )
         return CommandResult(replace(done, status=jail.status(self.jail, done)))
 
@@ -104,7 +104,7 @@ class CommandRunner:
 def search_path() -> str:
     """Where programs are looked for: PATH without what is relative to the tree."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(each for each in entries if os.path.isabs(each))
+    return os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
 
 
 def _environment(policy: Policy, place: Path) -> dict[str, str]:

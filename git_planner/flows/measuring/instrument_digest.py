@@ -40,19 +40,19 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
             },
             "metrics": [
                 {
-                    "name": each.name,
-                    "run": list(each.run),
-                    "pattern": each.pattern,
-                    "pointer": each.pointer,
-                    "unit": each.unit,
-                    "better": each.better,
-                    "kind": each.kind,
-                    "repeats": each.repeats,
+                    "name": metric.name,
+                    "run": list(metric.run),
+                    "pattern": metric.pattern,
+                    "pointer": metric.pointer,
+                    "unit": metric.unit,
+                    "better": metric.better,
+                    "kind": metric.kind,
+                    "repeats": metric.repeats,
                     # Left out where it is as ever, so that instruments keep their names.
-                    **({"source": each.source} if each.source != "output" else {}),
-                    **({"pin": each.pin} if each.pin != (each.kind == "noisy") else {}),
+                    **({"source": metric.source} if metric.source != "output" else {}),
+                    **({"pin": metric.pin} if metric.pin != (metric.kind == "noisy") else {}),
                 }
-                for each in policy.metrics
+                for metric in policy.metrics
             ],
             "environment": sorted(policy.environment),
         }

@@ -54,9 +54,9 @@ def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, 
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
     candidate, site = build_candidate(repo, subject), run_benchmark.describe_site(repo, subject.policy)
-    found = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
+    noise = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
     done = NoiseReport(
-        found or measure_noise(repo, subject, candidate, site, runs, tell), found is not None, subject.ref
+        noise or measure_noise(repo, subject, candidate, site, runs, tell), noise is not None, subject.ref
     )
     check_min_gains(done.noise, subject.policy)
     return done
@@ -97,8 +97,10 @@ def measure_noise(  # noqa: PLR0917 - all of different types
         )
     if candidate.refusal is not None:
         raise _measure_error(candidate.refusal)
-    varied = tuple(_measure_metric_noise(repo, base, candidate.tree, each, runs, tell) for each in metrics)
-    found = Noise(
+    varied = tuple(
+        _measure_metric_noise(repo, base, candidate.tree, metric, runs, tell) for metric in metrics
+    )
+    noise = Noise(
         instrument=candidate.instrument,
         environment_digest=site.digest,
         environment=site.document(),
@@ -107,24 +109,20 @@ def measure_noise(  # noqa: PLR0917 - all of different types
         metrics=varied,
         created_at=repo.now(),
     )
-    message = Message(
-        f"noise: {', '.join(f'{each.name} {each.deviation:.3g} {each.unit}'.strip() for each in varied)}"[
-            :120
-        ],
-        (("Planner-Op", "noise"), ("Planner-Args", base.commit)),
-    )
-    content = canonical_json.dumps(found.document())
-    Store(repo).edit(base.ref, lambda _: {found.path: content}, message, base=base.base)
-    return found
+    results = ", ".join(f"{metric.name} {metric.deviation:.3g} {metric.unit}".strip() for metric in varied)
+    message = Message(f"noise: {results}"[:120], (("Planner-Op", "noise"), ("Planner-Args", base.commit)))
+    content = canonical_json.dumps(noise.document())
+    Store(repo).edit(base.ref, lambda _: {noise.path: content}, message, base=base.base)
+    return noise
 
 
-def check_min_gains(found: Noise, policy: Policy) -> None:
+def check_min_gains(noise: Noise, policy: Policy) -> None:
     """Refuse a smallest gain that the noise would hide.
 
     Raises:
         PlannerError: E_MIN_GAIN.
     """
-    faults = rules.min_gain_problems(found, policy.metrics)
+    faults = rules.min_gain_problems(noise, policy.metrics)
     if faults:
         raise PlannerError(
             "E_MIN_GAIN",
@@ -136,7 +134,7 @@ def check_min_gains(found: Noise, policy: Policy) -> None:
 
 def noisy_metrics(policy: Policy) -> list[Metric]:
     """The noisy metrics of a policy."""
-    return [each for each in policy.metrics if each.kind == "noisy"]
+    return [metric for metric in policy.metrics if metric.kind == "noisy"]
 
 
 def _measure_metric_noise(  # noqa: PLR0917 - all of different types

@@ -48,8 +48,8 @@ def prepare_rival(
         tree: its measured tree.
         rows: the plan's ledger.
     """
-    taken = [row.number for row in rows if row.number is not None]
-    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", taken)
+    numbers = [row.number for row in rows if row.number is not None]
+    number = Store(repo).reserve(f"{refnames.COMPARISONS}{plan}/", numbers)
     return Rival(top.id, tree, paired_design.plan_comparison(metric.pairs, number))
 
 

@@ -22,7 +22,8 @@ from git_planner.host import cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.measuring import metric, test_report, verdict
+from git_planner.rules.measuring import metric as metric_output
+from git_planner.rules.measuring import test_report, verdict
 from git_planner.rules.measuring.test_report import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Correctness, Metric, Policy
@@ -66,9 +67,12 @@ class BenchmarkResult:
 
 def describe_site(repo: Repository, policy: Policy) -> Site:
     """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
-    found = jail.find(policy.jail, search_path())
+    sandbox = jail.find(policy.jail, search_path())
     machine = os.uname()
-    runs = [*([policy.correctness.run] if policy.correctness else []), *(each.run for each in policy.metrics)]
+    runs = [
+        *([policy.correctness.run] if policy.correctness else []),
+        *(metric.run for metric in policy.metrics),
+    ]
     stable = {
         "host": machine.nodename,
         "kernel": f"{machine.sysname} {machine.release}",
@@ -78,22 +82,22 @@ def describe_site(repo: Repository, policy: Policy) -> Site:
         "git": repo.git.line("version").removeprefix("git version "),
         "tools": {name: _describe_tool(name) for name in sorted({run[0] for run in runs})},
     }
-    if any(each.source == "instructions" for each in policy.metrics):
+    if any(metric.source == "instructions" for metric in policy.metrics):
         counting = instruction_counter.find(search_path())
         stable["counter"] = counting.shown if counting else None
     # Why there is no jail is said, but two reasons for it make no two environments.
     held: dict[str, Any] = {"jail": "none"}
-    if isinstance(found, Jail):
+    if isinstance(sandbox, Jail):
         held = {
-            "jail": found.shown,
-            "jail_read": [str(each) for each in sandbox_paths.extra_readonly_paths(repo)],
+            "jail": sandbox.shown,
+            "jail_read": [str(path) for path in sandbox_paths.extra_readonly_paths(repo)],
         }
     # The values are in the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _utf8_text(value) for name, value in values.items()}
     digest = canonical_json.digest({**stable, **held, "variables": variables})
     now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
-    return Site({**stable, "jail": found.shown}, now, digest)
+    return Site({**stable, "jail": sandbox.shown}, now, digest)
 
 
 def measure(
@@ -128,7 +132,7 @@ def measure_samples(
     repo: Repository,
     policy: Policy,
     tree: str,
-    each: Metric,
+    metric: Metric,
     runs: int,
     *,
     logs: Path,
@@ -136,7 +140,7 @@ def measure_samples(
 ) -> list[float] | Refusal:
     """Measure one metric of a tree many times; parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
-    return _BenchmarkRun(repo, policy, tree, logs, tell).samples(each, runs)
+    return _BenchmarkRun(repo, policy, tree, logs, tell).samples(metric, runs)
 
 
 class _BenchmarkRun:
@@ -153,37 +157,37 @@ class _BenchmarkRun:
 
     def run_all(self, before: Proof | None, rival: Rival | None) -> BenchmarkResult:
         self.logs.mkdir(parents=True, exist_ok=True)
-        found: Proof | None = None
+        proof: Proof | None = None
         if self.policy.correctness is None:
             self.notes.append("the policy names no correctness command")
         else:
             proven = self._check_correctness(self.policy.correctness, before)
             if isinstance(proven, Refusal):
                 return self._outcome(proven, (), None)
-            found, refusal = proven
+            proof, refusal = proven
             if refusal is not None:
-                return self._outcome(refusal, (), found)
-        return self._measured(found, rival)
+                return self._outcome(refusal, (), proof)
+        return self._measured(proof, rival)
 
-    def _measured(self, found: Proof | None, rival: Rival | None) -> BenchmarkResult:
+    def _measured(self, proof: Proof | None, rival: Rival | None) -> BenchmarkResult:
         metrics: list[MeasuredMetric] = []
-        for place, each in enumerate(self.policy.metrics):
-            measured = self._paired(each, rival) if rival and place == 0 else self._metric(each)
+        for place, metric in enumerate(self.policy.metrics):
+            measured = self._paired(metric, rival) if rival and place == 0 else self._metric(metric)
             if isinstance(measured, MeasuredMetric):
                 metrics.append(measured)
             elif place == 0:
-                return self._outcome(measured, (), found)
+                return self._outcome(measured, (), proof)
             else:
                 self.notes.append(f"not reported: {measured.sentence}")
         if not self.policy.metrics:
             self.notes.append("the policy names no metric")
-        return self._outcome(None, tuple(metrics), found)
+        return self._outcome(None, tuple(metrics), proof)
 
     def _outcome(
-        self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], found: Proof | None
+        self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], proof: Proof | None
     ) -> BenchmarkResult:
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
-        return BenchmarkResult(refusal, metrics, found, seconds, tuple(self.notes), self.comparison)
+        return BenchmarkResult(refusal, metrics, proof, seconds, tuple(self.notes), self.comparison)
 
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
@@ -203,48 +207,58 @@ class _BenchmarkRun:
             read, status=done.status, require=correctness.require, before=before
         )
 
-    def _metric(self, each: Metric) -> MeasuredMetric | Refusal:
-        found = self.samples(each, each.repeats)
-        return found if isinstance(found, Refusal) else verdict.summarise_samples(each, found)
+    def _metric(self, metric: Metric) -> MeasuredMetric | Refusal:
+        values = self.samples(metric, metric.repeats)
+        return values if isinstance(values, Refusal) else verdict.summarise_samples(metric, values)
 
-    def _paired(self, each: Metric, rival: Rival) -> MeasuredMetric | Refusal:
+    def _paired(self, metric: Metric, rival: Rival) -> MeasuredMetric | Refusal:
         from git_planner.flows.measuring.paired_runs import compare_in_pairs
 
-        found = compare_in_pairs(each, rival, lambda tree, name: self._sample(each, tree, name), self.tell)
-        if isinstance(found, Refusal):
-            return found
-        self.comparison = found
-        return verdict.summarise_samples(each, found.candidate)
+        comparison = compare_in_pairs(
+            metric, rival, lambda tree, name: self._sample(metric, tree, name), self.tell
+        )
+        if isinstance(comparison, Refusal):
+            return comparison
+        self.comparison = comparison
+        return verdict.summarise_samples(metric, comparison.candidate)
 
-    def samples(self, each: Metric, runs: int) -> list[float] | Refusal:
+    def samples(self, metric: Metric, runs: int) -> list[float] | Refusal:
         """One metric's values, as often as told."""
-        found = []
+        values = []
         for turn in range(1, runs + 1):
-            self.tell(f"{each.name} ({turn} of {runs}): {' '.join(each.run)}")
-            value = self._sample(each, None, f"{each.name}-{turn}")
+            self.tell(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
+            value = self._sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value
-            found.append(value)
-        return found
+            values.append(value)
+        return values
 
-    def _sample(self, each: Metric, tree: str | None, name: str) -> float | Refusal:
+    def _sample(self, metric: Metric, tree: str | None, name: str) -> float | Refusal:
         """One run of a metric, on the tree to be measured or on another one."""
-        counting = instruction_counter.find(search_path()) if each.source == "instructions" else None
-        if each.source == "instructions" and counting is None:
+        counting = instruction_counter.find(search_path()) if metric.source == "instructions" else None
+        if metric.source == "instructions" and counting is None:
             return Refusal(
-                "missing_tool", f"'{each.name}': neither perf nor valgrind counts instructions here"
+                "missing_tool",
+                f"'{metric.name}': neither perf nor valgrind counts instructions here",
             )
         with exported(self.repo, tree or self.tree) as place:
-            done = self._start(name, each.run, each.timeout, place, metric_=each, counting=counting)
+            done = self._start(
+                name,
+                metric.run,
+                metric.timeout,
+                place,
+                metric=metric,
+                counting=counting,
+            )
         if isinstance(done, Refusal):
             return done
         if done.status != 0:
-            return Refusal("crash", f"'{each.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
+            return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
         if done.truncated:
-            return Refusal("no_metric", f"'{each.name}': more was printed than is read")
+            return Refusal("no_metric", f"'{metric.name}': more was printed than is read")
         if counting is not None:
-            return metric.read_count(each.name, counting.tool, done.stderr)
-        return metric.read_metric(each, done.stdout)
+            return metric_output.read_count(metric.name, counting.tool, done.stderr)
+        return metric_output.read_metric(metric, done.stdout)
 
     def _start(
         self,
@@ -253,11 +267,11 @@ class _BenchmarkRun:
         timeout: float,
         place: Path,
         *,
-        metric_: Metric | None = None,
+        metric: Metric | None = None,
         counting: Counter | None = None,
     ) -> process.Finished | Refusal:
-        nonce = secrets.token_hex(16) if metric_ and metric.is_sealed(metric_) else ""
-        with cpu_affinity.pinned(cpu_affinity.choose() if metric_ and metric_.pin else None) as free:
+        nonce = secrets.token_hex(16) if metric and metric_output.is_sealed(metric) else ""
+        with cpu_affinity.pinned(cpu_affinity.choose() if metric and metric.pin else None) as free:
             ran = self.runner.run(
                 name,
                 argv,
@@ -268,12 +282,12 @@ class _BenchmarkRun:
                 on_start=free,
             )
         if ran.done is not None:
-            step = metric_.name if metric_ else name
+            step = metric.name if metric else name
             self.seconds[step] = self.seconds.get(step, 0.0) + ran.done.seconds
         if ran.refusal is not None or ran.done is None:
             return ran.refusal or Refusal("crash", f"'{argv[0]}' was not started")
         done = ran.done
-        return replace(done, stdout=metric.replace_nonce(done.stdout, nonce)) if nonce else done
+        return replace(done, stdout=metric_output.replace_nonce(done.stdout, nonce)) if nonce else done
 
 
 def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
@@ -300,13 +314,13 @@ def _describe_tool(name: str) -> dict[str, Any] | None:
     """Which file a command's first word is, and enough of it to notice another one; None without one."""
     if "/" in name and not os.path.isabs(name):
         return {"path": name}
-    found = shutil.which(name, path=search_path())
-    if found is None:
+    program = shutil.which(name, path=search_path())
+    if program is None:
         return None
-    real = os.path.realpath(found)
+    real = os.path.realpath(program)
     stat = os.stat(real)
     return {
-        "path": _utf8_text(found),
+        "path": _utf8_text(program),
         "file": _utf8_text(real),
         "size": stat.st_size,
         "changed": int(stat.st_mtime),

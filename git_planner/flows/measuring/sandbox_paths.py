@@ -14,7 +14,7 @@ READ_VARIABLE = "GIT_PLANNER_JAIL_READ"
 
 
 def sandboxed_command(
-    repo: Repository, found: Jail | NoJail, argv: Sequence[str], env: Mapping[str, str], place: Path
+    repo: Repository, sandbox: Jail | NoJail, argv: Sequence[str], env: Mapping[str, str], place: Path
 ) -> tuple[Sequence[str], Mapping[str, str]]:
     """The command line and environment of a program: in the jail, when there is one.
 
@@ -27,15 +27,15 @@ def sandboxed_command(
     Raises:
         PlannerError: E_MISSING_TOOL.
     """
-    if isinstance(found, NoJail):
+    if isinstance(sandbox, NoJail):
         return argv, env
-    own = [each for each in (repo.top, repo.common) if each is not None]
+    own = [folder for folder in (repo.top, repo.common) if folder is not None]
     if repo.common.name == ".git":
         own.append(repo.common.parent)
-    return jail.confined(found, argv, env, place, hidden=own, shown=extra_readonly_paths(repo))
+    return jail.confined(sandbox, argv, env, place, hidden=own, shown=extra_readonly_paths(repo))
 
 
 def extra_readonly_paths(repo: Repository) -> list[Path]:
     """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
-    said = os.environ.get(READ_VARIABLE) or repo.config("planner.jailRead") or ""
-    return [Path(each) for each in said.split(os.pathsep) if os.path.isabs(each)]
+    paths = os.environ.get(READ_VARIABLE) or repo.config("planner.jailRead") or ""
+    return [Path(path) for path in paths.split(os.pathsep) if os.path.isabs(path)]

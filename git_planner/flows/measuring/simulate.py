@@ -33,5 +33,5 @@ def _pairs(name: str) -> Pairs:
     for metric in policy.metrics:
         if metric.name == name:
             return metric.pairs
-    known = ", ".join(metric.name for metric in policy.metrics) or "none"
-    raise PlannerError("E_USAGE", f"the policy names no metric '{name[:80]}'", hint=f"its metrics: {known}")
+    names = ", ".join(metric.name for metric in policy.metrics) or "none"
+    raise PlannerError("E_USAGE", f"the policy names no metric '{name[:80]}'", hint=f"its metrics: {names}")

@@ -215,15 +215,15 @@ def _check_surrogates(document: Any, where: str) -> None:
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    seen: set[str] = set()
+    mapping = dict(pairs)
+    if len(mapping) == len(pairs):
+        return mapping
+    keys: set[str] = set()
     for key, _ in pairs:
-        if key in seen:
+        if key in keys:
             raise ValueError(f"the key {key[:60]!r} appears twice in one object")
-        seen.add(key)
-    return found
+        keys.add(key)
+    return mapping
 
 
 def _refuse_constant(name: str) -> Any:

@@ -87,25 +87,25 @@ def extract_json(
         PlannerError: E_JSON: no object, several that could be meant, one that is cut off or does not parse.
     """
     text = canonical_json.read_text(data, where)
-    seen = _search_objects(text, where)
-    best = _best_candidates(seen.objects, keys)
+    search = _search_objects(text, where)
+    best = _best_candidates(search.objects, keys)
     if len(best) > 1:
         raise PlannerError(
             "E_JSON",
             f"'{where}' holds {len(best)} different JSON objects that could be meant",
             hint="leave only the one that is to be used",
         )
-    if not best or (_key_score(best[0], keys) == 0 and (seen.broken or seen.cut_off)):
-        raise _extraction_error(text, seen, where)
+    if not best or (_key_score(best[0], keys) == 0 and (search.broken or search.cut_off)):
+        raise _extraction_error(text, search, where)
     return best[0]
 
 
 def _best_candidates(
-    found: Sequence[tuple[dict[str, Any], bool]], keys: Sequence[Collection[str]]
+    objects: Sequence[tuple[dict[str, Any], bool]], keys: Sequence[Collection[str]]
 ) -> list[dict[str, Any]]:
     """The objects with most of the expected keys, each once; parts of a cut-off one only if whole."""
-    scored = [(_key_score(document, keys), document, part) for document, part in found]
-    scored = [each for each in scored if each[0] == 1 or not each[2]]
+    scored = [(_key_score(document, keys), document, part) for document, part in objects]
+    scored = [entry for entry in scored if entry[0] == 1 or not entry[2]]
     top = max((score for score, _, _ in scored), default=0.0)
     best: list[dict[str, Any]] = []
     for score, document, _ in scored:
@@ -115,11 +115,11 @@ def _best_candidates(
 
 
 def _key_score(document: dict[str, Any], keys: Sequence[Collection[str]]) -> float:
-    return max((sum(key in document for key in each) / len(each) for each in keys), default=0.0)
+    return max((sum(key in document for key in expected) / len(expected) for expected in keys), default=0.0)
 
 
 def _search_objects(text: str, where: str) -> _Search:
-    seen = _Search()
+    search = _Search()
     odd = _ODD.search(text) is not None
     place = looked_at = tries = 0
     while match := _START.search(text, place):
@@ -135,15 +135,15 @@ def _search_objects(text: str, where: str) -> _Search:
         for candidate, end in spans:
             document = _parse_object(candidate)
             if document is not None:
-                seen.objects.append((document, bool(seen.cut_off)))
+                search.objects.append((document, bool(search.cut_off)))
                 place = end
                 break
         else:
             if spans:
-                seen.broken.append((start, spans[-1][0]))
+                search.broken.append((start, spans[-1][0]))
             else:
-                seen.cut_off.append(start)
-    return seen
+                search.cut_off.append(start)
+    return search
 
 
 def _parse_object(candidate: str) -> dict[str, Any] | None:
@@ -169,24 +169,24 @@ def _balanced_span(text: str, start: int) -> tuple[str, int] | None:
 
 def _repaired_span(text: str, start: int) -> tuple[str, int] | None:
     """As `_plain`, with JSON's own quotes and spaces where odd ones stand for them."""
-    made: list[str] = []
+    parts: list[str] = []
     depth, place = 0, start
     while match := _LOOSE.search(text, place):
-        made.append(text[place : match.start()])
+        parts.append(text[place : match.start()])
         mark, place = match[0], match.end()
         if mark in _QUOTES:
             quoted = _quoted_string(text, place, mark)
             if quoted is None:
                 return None
-            made.append(quoted[0])
+            parts.append(quoted[0])
             place = quoted[1]
         elif mark in "[]{}":
-            made.append(mark)
+            parts.append(mark)
             depth += 1 if mark in "[{" else -1
             if depth == 0:
-                return "".join(made), place
+                return "".join(parts), place
         else:
-            made.append(" ")
+            parts.append(" ")
     return None
 
 
@@ -195,25 +195,25 @@ def _quoted_string(text: str, place: int, opening: str) -> tuple[str, int] | Non
     if opening == '"':
         match = _STRAIGHT_TEXT.match(text, place)
         return (f'"{match[0]}', match.end()) if match else None
-    made = ['"']
+    parts = ['"']
     for mark in _QUOTE.finditer(text, place):
-        made.append(text[place : mark.start()])
+        parts.append(text[place : mark.start()])
         place = mark.end()
         if mark[0].startswith("\\"):
-            made.append(mark[0])
+            parts.append(mark[0])
         elif mark[0] == '"' and not _QUOTE_ENDS.match(text, place):
-            made.append('\\"')
+            parts.append('\\"')
         else:
-            made.append('"')
-            return "".join(made), place
+            parts.append('"')
+            return "".join(parts), place
     return None
 
 
-def _extraction_error(text: str, seen: _Search, where: str) -> PlannerError:
+def _extraction_error(text: str, search: _Search, where: str) -> PlannerError:
     """Why there is no answer: the longest piece that looked like one speaks."""
-    broken = max(seen.broken, key=lambda each: len(each[1]), default=None)
-    if seen.cut_off and (broken is None or broken[0] > seen.cut_off[0]):
-        line = text.count("\n", 0, seen.cut_off[0]) + 1
+    broken = max(search.broken, key=lambda piece: len(piece[1]), default=None)
+    if search.cut_off and (broken is None or broken[0] > search.cut_off[0]):
+        line = text.count("\n", 0, search.cut_off[0]) + 1
         return PlannerError(
             "E_JSON",
             f"'{where}' ends in the middle of the JSON object that begins in line {line}",

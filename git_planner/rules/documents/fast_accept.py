@@ -25,9 +25,9 @@ def accepts(schema: Schema, value: Any) -> bool:
     Returns:
         True only for what the judge accepts; False says nothing.
     """
-    for keyword, wanted in schema.items():
+    for keyword, argument in schema.items():
         fits = _KEYWORDS.get(keyword)
-        if fits is None or not fits(wanted, value, schema):
+        if fits is None or not fits(argument, value, schema):
             return False
     return True
 
@@ -50,88 +50,92 @@ def _has_type(kind: str, value: Any) -> bool:
     return isinstance(value, _TYPES.get(kind, ())) and not (isinstance(value, float) and math.isnan(value))
 
 
-def _type(wanted: str | list[str], value: Any, _: Schema) -> bool:
-    return any(_has_type(kind, value) for kind in ([wanted] if isinstance(wanted, str) else wanted))
+def _type(argument: str | list[str], value: Any, _: Schema) -> bool:
+    return any(_has_type(kind, value) for kind in ([argument] if isinstance(argument, str) else argument))
 
 
-def _enum(wanted: list[Any], value: Any, _: Schema) -> bool:
+def _enum(argument: list[Any], value: Any, _: Schema) -> bool:
     # 1, 1.0 and true are three; lists and objects are left to the judge.
     return isinstance(value, (str, int, float, bool, type(None))) and any(
-        type(each) is type(value) and each == value for each in wanted
+        type(allowed) is type(value) and allowed == value for allowed in argument
     )
 
 
 def _text(fits: Callable[[Any, str], bool]) -> Callable[[Any, Any, Schema], bool]:
-    return lambda wanted, value, _: not isinstance(value, str) or fits(wanted, value)
+    return lambda argument, value, _: not isinstance(value, str) or fits(argument, value)
 
 
 def _list(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
-    return lambda wanted, value, _: not isinstance(value, (list, tuple)) or fits(wanted, value)
+    return lambda argument, value, _: not isinstance(value, (list, tuple)) or fits(argument, value)
 
 
 def _object(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
-    return lambda wanted, value, _: not isinstance(value, dict) or fits(wanted, value)
+    return lambda argument, value, _: not isinstance(value, dict) or fits(argument, value)
 
 
 def _number(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
-    return lambda wanted, value, _: (
-        not isinstance(value, (int, float)) or (not isinstance(value, bool) and fits(wanted, value))
+    return lambda argument, value, _: (
+        not isinstance(value, (int, float)) or (not isinstance(value, bool) and fits(argument, value))
     )
 
 
-def _unique(wanted: bool, value: Any) -> bool:
-    texts = [each for each in value if isinstance(each, str)]
-    return not wanted or (len(texts) == len(value) and len(set(texts)) == len(texts))
+def _unique(argument: bool, value: Any) -> bool:
+    texts = [item for item in value if isinstance(item, str)]
+    return not argument or (len(texts) == len(value) and len(set(texts)) == len(texts))
 
 
-def _properties(wanted: Mapping[str, Schema], value: Mapping[str, Any]) -> bool:
-    return all(accepts(each, value[name]) for name, each in wanted.items() if name in value)
+def _properties(argument: Mapping[str, Schema], value: Mapping[str, Any]) -> bool:
+    return all(accepts(schema, value[name]) for name, schema in argument.items() if name in value)
 
 
-def _items(wanted: Schema, value: Any, schema: Schema) -> bool:
+def _items(argument: Schema, value: Any, schema: Schema) -> bool:
     if not isinstance(value, (list, tuple)):
         return True
     # A million items too many are not looked at.
-    return len(value) <= schema.get("maxItems", len(value)) and all(accepts(wanted, each) for each in value)
+    return len(value) <= schema.get("maxItems", len(value)) and all(accepts(argument, item) for item in value)
 
 
-def _additional_properties(wanted: Any, value: Any, schema: Schema) -> bool:
-    if not isinstance(value, dict) or wanted is True:
+def _additional_properties(argument: Any, value: Any, schema: Schema) -> bool:
+    if not isinstance(value, dict) or argument is True:
         return True
-    more = [each for name, each in value.items() if name not in schema.get("properties", {})]
-    return not more if wanted is False else all(accepts(wanted, each) for each in more)
+    more = [item for name, item in value.items() if name not in schema.get("properties", {})]
+    return not more if argument is False else all(accepts(argument, item) for item in more)
 
 
-def _not(wanted: Schema, value: Any, _: Schema) -> bool:
+def _not(argument: Schema, value: Any, _: Schema) -> bool:
     # What does not surely fit may fit all the same, so only the one form that ours have is known.
-    return wanted.keys() == {"pattern"} and isinstance(value, str) and not re.search(wanted["pattern"], value)
+    return (
+        argument.keys() == {"pattern"}
+        and isinstance(value, str)
+        and not re.search(argument["pattern"], value)
+    )
 
 
 _KEYWORDS: Mapping[str, Callable[[Any, Any, Schema], bool]] = {
     **dict.fromkeys(("$schema", "$id", "title", "description"), lambda *_: True),
     "type": _type,
     "enum": _enum,
-    "const": lambda wanted, value, schema: _enum([wanted], value, schema),
-    "pattern": _text(lambda wanted, value: re.search(wanted, value) is not None),
-    "minLength": _text(lambda wanted, value: len(value) >= wanted),
-    "maxLength": _text(lambda wanted, value: len(value) <= wanted),
-    "minimum": _number(lambda wanted, value: value >= wanted),
-    "maximum": _number(lambda wanted, value: value <= wanted),
-    "exclusiveMinimum": _number(lambda wanted, value: value > wanted),
-    "exclusiveMaximum": _number(lambda wanted, value: value < wanted),
-    "minItems": _list(lambda wanted, value: len(value) >= wanted),
-    "maxItems": _list(lambda wanted, value: len(value) <= wanted),
+    "const": lambda argument, value, schema: _enum([argument], value, schema),
+    "pattern": _text(lambda argument, value: re.search(argument, value) is not None),
+    "minLength": _text(lambda argument, value: len(value) >= argument),
+    "maxLength": _text(lambda argument, value: len(value) <= argument),
+    "minimum": _number(lambda argument, value: value >= argument),
+    "maximum": _number(lambda argument, value: value <= argument),
+    "exclusiveMinimum": _number(lambda argument, value: value > argument),
+    "exclusiveMaximum": _number(lambda argument, value: value < argument),
+    "minItems": _list(lambda argument, value: len(value) >= argument),
+    "maxItems": _list(lambda argument, value: len(value) <= argument),
     "items": _items,
     "uniqueItems": _list(_unique),
-    "required": _object(lambda wanted, value: all(name in value for name in wanted)),
-    "maxProperties": _object(lambda wanted, value: len(value) <= wanted),
-    "propertyNames": _object(lambda wanted, value: all(accepts(wanted, name) for name in value)),
+    "required": _object(lambda argument, value: all(name in value for name in argument)),
+    "maxProperties": _object(lambda argument, value: len(value) <= argument),
+    "propertyNames": _object(lambda argument, value: all(accepts(argument, name) for name in value)),
     "properties": _object(_properties),
     "additionalProperties": _additional_properties,
-    "anyOf": lambda wanted, value, _: any(accepts(each, value) for each in wanted),
+    "anyOf": lambda argument, value, _: any(accepts(branch, value) for branch in argument),
     "not": _not,
     # Whichever of the two is asked for: what fits both fits.
     "if": lambda *_: True,
-    "then": lambda wanted, value, _: accepts(wanted, value),
-    "else": lambda wanted, value, _: accepts(wanted, value),
+    "then": lambda argument, value, _: accepts(argument, value),
+    "else": lambda argument, value, _: accepts(argument, value),
 }

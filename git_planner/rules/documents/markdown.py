@@ -94,17 +94,17 @@ def parse_outline(text: str) -> Outline:
 
 def split_sections(blocks: Sequence[Block]) -> list[MarkdownSection]:
     """The blocks of a text by the heading they stand below."""
-    found: list[tuple[Block | None, list[Block]]] = [(None, [])]
+    groups: list[tuple[Block | None, list[Block]]] = [(None, [])]
     for block in blocks:
         if block.kind == "heading":
-            found.append((block, []))
+            groups.append((block, []))
         else:
-            found[-1][1].append(block)
+            groups[-1][1].append(block)
     return [
         MarkdownSection(
             head.text if head else "", head.level if head else 0, head.line if head else 1, tuple(below)
         )
-        for head, below in found
+        for head, below in groups
         if head or below
     ]
 
@@ -119,12 +119,12 @@ def iter_blocks(blocks: Sequence[Block]) -> Iterator[Block]:
 def _list_item(parts: list[Block], line: int, number: str) -> Block:
     first = parts[0] if parts and parts[0].kind in ("text", "heading") else None
     text = first.text if first else ""
-    found = _BOX.match(text)
+    match = _BOX.match(text)
     return Block(
         "item",
-        text[found.end() :].strip() if found else text,
+        text[match.end() :].strip() if match else text,
         line,
-        box=found[1] in "xX" if found else None,
+        box=match[1] in "xX" if match else None,
         number=number,
         parts=tuple(parts[1:] if first else parts),
     )

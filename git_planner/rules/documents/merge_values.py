@@ -56,31 +56,31 @@ def merge_value(base: Any, one: Any, other: Any, path: tuple[str, ...], conflict
         pass
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         past: Mapping[str, Any] = base if isinstance(base, Mapping) else {}
-        found = {
+        merged = {
             key: merge_value(
                 past.get(key, ABSENT), one.get(key, ABSENT), other.get(key, ABSENT), (*path, key), conflicts
             )
             for key in all_keys(one, other)
         }
-        return {key: each for key, each in found.items() if each is not ABSENT}
+        return {key: item for key, item in merged.items() if item is not ABSENT}
     conflicts.append(json_pointer(path))
     return other if one is ABSENT else one
 
 
 def all_keys(*objects: Mapping[str, Any]) -> list[str]:
     """The keys of all the objects, sorted."""
-    return sorted({key for each in objects for key in each})
+    return sorted({key for mapping in objects for key in mapping})
 
 
 def items_by_identity(items: Iterable[Any], key: Key = compact) -> dict[object, Any]:
     """A list's items by identity; a second item of one identity is another one."""
-    found: dict[object, Any] = {}
-    seen: dict[object, int] = {}
+    items_by_key: dict[object, Any] = {}
+    counts: dict[object, int] = {}
     for item in items:
         name = key(item)
-        seen[name] = seen.get(name, 0) + 1
-        found[name, seen[name]] = item
-    return found
+        counts[name] = counts.get(name, 0) + 1
+        items_by_key[name, counts[name]] = item
+    return items_by_key
 
 
 def union(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:

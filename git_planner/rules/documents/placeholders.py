@@ -14,5 +14,5 @@ _PLACEHOLDER = re.compile(
 
 def find_placeholder(text: str) -> str | None:
     """The part of a text that only holds a place for what somebody still has to write, or None."""
-    found = _PLACEHOLDER.search(text)
-    return found[0].strip() if found else None
+    match = _PLACEHOLDER.search(text)
+    return match[0].strip() if match else None

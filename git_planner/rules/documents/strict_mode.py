@@ -57,7 +57,7 @@ def _strict_node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[s
     if unknown:
         raise ValueError(f"strict mode cannot say {', '.join(unknown)}")
     if "anyOf" in node:
-        branches = [_strict_node(each, root, seen) for each in node["anyOf"]]
+        branches = [_strict_node(branch, root, seen) for branch in node["anyOf"]]
         return {**({"description": node["description"]} if "description" in node else {}), "anyOf": branches}
     if "type" not in node:
         raise ValueError("strict mode wants a type everywhere")
@@ -86,7 +86,7 @@ def _strict_object(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple
 
 def _or_null(node: dict[str, Any]) -> dict[str, Any]:
     if "anyOf" in node:
-        has_null = any("null" in _types(each) for each in node["anyOf"])
+        has_null = any("null" in _types(branch) for branch in node["anyOf"])
         return node if has_null else {**node, "anyOf": [*node["anyOf"], {"type": "null"}]}
     if "null" in _types(node):
         return node
@@ -109,8 +109,8 @@ def _inlined(
 
 
 def _types(node: Mapping[str, Any]) -> list[str]:
-    found = node.get("type", [])
-    return [found] if isinstance(found, str) else list(found)
+    types = node.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
 
 
 def remove_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
@@ -128,22 +128,22 @@ def remove_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
 def _remove_nulls(value: Any, node: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     node, _ = _inlined(node, root, ())
     if "anyOf" in node:
-        fitting = [each for each in node["anyOf"] if _types(_inlined(each, root, ())[0]) != ["null"]]
+        fitting = [branch for branch in node["anyOf"] if _types(_inlined(branch, root, ())[0]) != ["null"]]
         return _remove_nulls(value, fitting[0], root) if len(fitting) == 1 and value is not None else value
     if isinstance(value, list) and isinstance(node.get("items"), Mapping):
-        return [_remove_nulls(each, node["items"], root) for each in value]
+        return [_remove_nulls(item, node["items"], root) for item in value]
     if not isinstance(value, dict) or "properties" not in node:
         return value
-    known, needed = node["properties"], node.get("required", ())
+    properties, needed = node["properties"], node.get("required", ())
     return {
-        key: _remove_nulls(each, known[key], root) if key in known else each
-        for key, each in value.items()
-        if each is not None or key not in known or key in needed or _takes_null(known[key], root)
+        key: _remove_nulls(item, properties[key], root) if key in properties else item
+        for key, item in value.items()
+        if item is not None or key not in properties or key in needed or _takes_null(properties[key], root)
     }
 
 
 def _takes_null(node: Mapping[str, Any], root: Mapping[str, Any]) -> bool:
     node, _ = _inlined(node, root, ())
     if "anyOf" in node:
-        return any(_takes_null(each, root) for each in node["anyOf"])
+        return any(_takes_null(branch, root) for branch in node["anyOf"])
     return "null" in _types(node) or "type" not in node

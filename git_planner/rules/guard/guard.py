@@ -127,19 +127,19 @@ def wide_globs(patterns: Iterable[str]) -> list[str]:
     They are for a `case`, by which a hook tells in no time that nothing of interest is changed: '*' crosses
     folders, what lies below a pattern is meant too, and the case of letters does not count.
     """
-    found = dict.fromkeys(_wide_glob(pattern) for pattern in patterns)
+    globs = dict.fromkeys(_wide_glob(pattern) for pattern in patterns)
     # What another one takes in anyway is left out.
-    ends = tuple(each[1:] for each in found if each.startswith("*"))
-    return [each for each in found if not each.endswith(ends) or each.startswith("*")]
+    ends = tuple(glob[1:] for glob in globs if glob.startswith("*"))
+    return [glob for glob in globs if not glob.endswith(ends) or glob.startswith("*")]
 
 
 def _wide_glob(pattern: str) -> str:
     parts = [part for part in pattern.removesuffix("/**").split("/") if part not in ("", ".")]
     # What git would resolve is left to Python, which is asked about whatever one of these takes in.
     pattern = "*" if ".." in parts or not parts else "/".join(parts)
-    found = re.sub(r"\*\*/|\\.|\[.*\]|[^\w\s/.,:;@%+=~#-]", "*", pattern)
-    found = re.sub(r"[A-Za-z]", lambda each: f"[{each[0].lower()}{each[0].upper()}]", found)
-    return re.sub(r"\*+", "*", found)
+    glob = re.sub(r"\*\*/|\\.|\[.*\]|[^\w\s/.,:;@%+=~#-]", "*", pattern)
+    glob = re.sub(r"[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", glob)
+    return re.sub(r"\*+", "*", glob)
 
 
 def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
@@ -152,11 +152,11 @@ def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
     """
     if mode in _LINKS and f"{path}/" in _IMPORT_ROOTS:
         return True
-    inner = path.removeprefix(next((each for each in _IMPORT_ROOTS if path.startswith(each)), ""))
+    inner = path.removeprefix(next((root for root in _IMPORT_ROOTS if path.startswith(root)), ""))
     if mode in _LINKS:
         return inner in standard
-    found = _MODULE.fullmatch(inner)
-    return found is not None and found[1] in standard
+    match = _MODULE.fullmatch(inner)
+    return match is not None and match[1] in standard
 
 
 def runner_sections(path: str, data: bytes | None) -> Any:
@@ -181,10 +181,12 @@ def runner_sections(path: str, data: bytes | None) -> Any:
 def _toml_sections(document: Mapping[str, Any]) -> dict[str, Any] | None:
     tool, project = document.get("tool", {}), document.get("project", {})
     points = project.get("entry-points", {}) if isinstance(project, dict) else {}
-    found = {name: tool[name] for name in ("pytest", "coverage") if isinstance(tool, dict) and name in tool}
+    sections = {
+        name: tool[name] for name in ("pytest", "coverage") if isinstance(tool, dict) and name in tool
+    }
     if isinstance(points, dict) and "pytest11" in points:
-        found["pytest11"] = points["pytest11"]
-    return found or None
+        sections["pytest11"] = points["pytest11"]
+    return sections or None
 
 
 def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
@@ -192,12 +194,12 @@ def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
 
     parser = configparser.RawConfigParser(strict=False, interpolation=None)
     parser.read_string(text)
-    found: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
     for name in parser.sections():
         plain = name.lower()
         ours = plain in ("pytest", "tool:pytest", "coverage:run", "tox") or plain.startswith("testenv")
         if ours and not (plain == "pytest" and path.lower().endswith("setup.cfg")):
-            found[name] = dict(parser.items(name))
+            sections[name] = dict(parser.items(name))
         elif plain == "options.entry_points" and parser.has_option(name, "pytest11"):
-            found[name] = parser.get(name, "pytest11")
-    return found or None
+            sections[name] = parser.get(name, "pytest11")
+    return sections or None

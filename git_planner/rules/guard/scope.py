@@ -20,7 +20,7 @@ def check_differences(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, 
     if not differences:
         return None
     return Refusal("guard", _path_list([path for path, _ in differences])), tuple(
-        each for _, each in differences
+        message for _, message in differences
     )
 
 
@@ -43,7 +43,9 @@ def check_scope(
         violations += [f"not allowed: {path}" for path in outside]
     if not violations:
         return None
-    return Refusal("scope", _path_list([each.split(": ", 1)[1] for each in violations])), tuple(violations)
+    return Refusal("scope", _path_list([violation.split(": ", 1)[1] for violation in violations])), tuple(
+        violations
+    )
 
 
 def _path_list(paths: Sequence[str]) -> str:

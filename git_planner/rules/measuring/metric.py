@@ -59,20 +59,20 @@ def read_count(name: str, tool: Tool, stderr: bytes) -> float | Refusal:
         tool: what counted.
         stderr: all that the command and the counter wrote to standard error.
     """
-    found = _COUNTS[tool].findall(stderr.decode("utf-8", "replace"))
-    if not found:
+    counts = _COUNTS[tool].findall(stderr.decode("utf-8", "replace"))
+    if not counts:
         return Refusal("no_metric", f"'{name}': {tool} counted no instructions")
-    if tool == "perf" and len(found) > 1:
-        return Refusal("ambiguous_metric", f"'{name}' was counted {len(found)} times")
-    return float(sum(int(each.replace(",", "")) for each in found))
+    if tool == "perf" and len(counts) > 1:
+        return Refusal("ambiguous_metric", f"'{name}' was counted {len(counts)} times")
+    return float(sum(int(count.replace(",", "")) for count in counts))
 
 
 def _by_pattern(name: str, pattern: str, text: str) -> float | Refusal:
-    found = [match[1] if match.re.groups else match[0] for match in re.finditer(pattern, text, re.MULTILINE)]
-    if not found:
+    texts = [match[1] if match.re.groups else match[0] for match in re.finditer(pattern, text, re.MULTILINE)]
+    if not texts:
         return Refusal("no_metric", f"'{name}' was not printed on stdout")
     values: dict[float, None] = {}
-    for written in found:
+    for written in texts:
         value = _finite_number(written)
         if value is None:
             return Refusal("no_metric", f"'{name}' is {_short_repr(written)}, which is not a finite number")
@@ -119,12 +119,12 @@ class _DuplicateKeyError(Exception):
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in mapping:
             raise _DuplicateKeyError(key)
-        found[key] = value
-    return found
+        mapping[key] = value
+    return mapping
 
 
 def _short_repr(text: str | None) -> str:

@@ -83,19 +83,19 @@ def noise_from(document: Mapping[str, Any]) -> Noise:
     """Read noise back from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
-        MetricNoise(**{**each, "samples": tuple(each["samples"])}) for each in document["metrics"]
+        MetricNoise(**{**metric, "samples": tuple(metric["samples"])}) for metric in document["metrics"]
     )
     return Noise(**fields)
 
 
 def min_gain_problems(noise: Noise, metrics: tuple[Metric, ...]) -> list[str]:
     """What the noise says against the smallest gains of a policy, one sentence a metric."""
-    found = []
+    problems = []
     for metric in metrics:
-        known = next((each for each in noise.metrics if each.name == metric.name), None)
-        if metric.min_gain is not None and known is not None and metric.min_gain < known.smallest_gain:
-            found.append(
+        measured = next((measured for measured in noise.metrics if measured.name == metric.name), None)
+        if metric.min_gain is not None and measured is not None and metric.min_gain < measured.smallest_gain:
+            problems.append(
                 f"'{metric.name}' asks for {number_text(metric.min_gain)}; "
-                f"twice its noise is {known.smallest_gain:.3g}"
+                f"twice its noise is {measured.smallest_gain:.3g}"
             )
-    return found
+    return problems

@@ -31,22 +31,22 @@ class Proof:
 
     def ids(self, outcome: TestOutcome) -> list[str]:
         """The sorted ids of the tests with one outcome."""
-        return sorted(each for each, was in self.outcomes.items() if was == outcome)
+        return sorted(test for test, was in self.outcomes.items() if was == outcome)
 
     def document(self) -> dict[str, Any]:
         """The ids by outcome as a JSON document."""
-        return {"schema": SCHEMA, **{each: self.ids(each) for each in _WORST}}
+        return {"schema": SCHEMA, **{outcome: self.ids(outcome) for outcome in _WORST}}
 
     @property
     def tests(self) -> TestCounts:
         """The counts, with the digest of the document."""
-        counts = {each: len(self.ids(each)) for each in _WORST}
+        counts = {outcome: len(self.ids(outcome)) for outcome in _WORST}
         return TestCounts(collected=len(self.outcomes), ids=canonical_json.digest(self.document()), **counts)
 
 
 def proof_from(document: Mapping[str, Any]) -> Proof:
     """Read a proof back from its document."""
-    return Proof({test: each for each in _WORST for test in document[each]})
+    return Proof({test: outcome for outcome in _WORST for test in document[outcome]})
 
 
 def read_junit(report: bytes | None) -> Proof | Refusal:
@@ -91,9 +91,9 @@ def read_unittest(stderr: bytes) -> Proof | Refusal:
     ran = int(totals[0])
     if ran == 0 or not outcomes:
         return _no_proof("no test ran")
-    whole = [test for test in outcomes if not test.endswith((".setUpClass", ".setUpModule"))]
-    if ran > len(whole):
-        return _no_proof(f"unittest ran {ran} tests but {len(whole)} can be read from its output")
+    tests = [test for test in outcomes if not test.endswith((".setUpClass", ".setUpModule"))]
+    if ran > len(tests):
+        return _no_proof(f"unittest ran {ran} tests but {len(tests)} can be read from its output")
     return Proof(outcomes)
 
 
@@ -188,25 +188,25 @@ def _unittest_id(header: tuple[str, str]) -> str | None:
 
 def _unittest_outcome(rest: str) -> TestOutcome | None:
     # Whatever the test itself printed stands between ' ... ' and the outcome.
-    found = re.search(
+    match = re.search(
         r" \.\.\. (?:.*?)(ok|FAIL|ERROR|expected failure|unexpected success|skipped (?:'.*'|\".*\"))\s*\Z",
         rest,
         re.DOTALL,
     )
-    if found is None:
+    if match is None:
         # Failing subtests are listed on lines of their own, and the test's own line has no outcome then.
         return "failed" if re.search(r"^ +.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE) else None
     if re.search(r"^ +\w+ \(.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE):
         return "failed"
-    word = found[1].split(" ")[0]
+    word = match[1].split(" ")[0]
     return {"ok": "passed", "expected": "skipped", "skipped": "skipped"}.get(word, "failed")  # type: ignore[return-value]
 
 
 def _unmet_requirements(proof: Proof, require: Iterable[str]) -> list[str]:
     by_name: dict[str, list[TestOutcome]] = {}
     for test, outcome in proof.outcomes.items():
-        whole = _normal_id(test)
-        for name in {whole, whole.split("[", 1)[0]}:
+        name_ = _normal_id(test)
+        for name in {name_, name_.split("[", 1)[0]}:
             by_name.setdefault(name, []).append(outcome)
     return [test for test in require if set(by_name.get(_normal_id(test), ["failed"])) != {"passed"}]
 

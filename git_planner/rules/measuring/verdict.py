@@ -51,8 +51,8 @@ def summarise_samples(metric: Metric, samples: Sequence[float]) -> MeasuredMetri
     if not samples:
         return Refusal("no_metric", f"'{metric.name}' has no samples")
     if metric.kind == "deterministic" and len(set(samples)) > 1:
-        shown = ", ".join(number_text(sample) for sample in samples[:5])
-        return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {shown}")
+        values = ", ".join(number_text(sample) for sample in samples[:5])
+        return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {values}")
     # The mean of two decimals may have a tail of digits that nobody measured.
     middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
     return MeasuredMetric(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
@@ -79,7 +79,12 @@ def decide(metric: Metric, candidate: MeasuredMetric, rival: MeasuredMetric | No
 
 
 def decide_noisy(
-    metric: Metric, candidate: MeasuredMetric, found: RecordedComparison | None, top: RecordRow, *, same: bool
+    metric: Metric,
+    candidate: MeasuredMetric,
+    comparison: RecordedComparison | None,
+    top: RecordRow,
+    *,
+    same: bool,
 ) -> Decision:
     """The decision of a noisy metric.
 
@@ -95,13 +100,15 @@ def decide_noisy(
         return Decision(
             "within_noise", None, before, None, f"{measured_text(candidate)}, the same tree as the best's"
         )
-    if found is None or found.rival != top.id:
+    if comparison is None or comparison.rival != top.id:
         why = f"not compared with the best, which '{top.id}' is since then; --force compares"
         return Decision("within_noise", None, before, None, f"{measured_text(candidate)}, {why}")
     from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
 
-    summary = f"{measured_text(candidate)}, {describe_comparison(found, metric)}"
-    return Decision(comparison_verdict(found, metric), None, found.base_median, found.effect, summary)
+    summary = f"{measured_text(candidate)}, {describe_comparison(comparison, metric)}"
+    return Decision(
+        comparison_verdict(comparison, metric), None, comparison.base_median, comparison.effect, summary
+    )
 
 
 def measured_text(measured: MeasuredMetric) -> str:

@@ -28,15 +28,15 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     Raises:
         PlannerError: E_USAGE for quotes that don't close, what only a shell could do, placeholders, nothing.
     """
-    shown = f"{where}: {text.strip()[:120]!r}"
-    found = find_placeholder(text)
-    if found is not None:
-        raise PlannerError("E_USAGE", f"{shown} is a placeholder", hint="write the command that is to be run")
+    label = f"{where}: {text.strip()[:120]!r}"
+    placeholder = find_placeholder(text)
+    if placeholder is not None:
+        raise PlannerError("E_USAGE", f"{label} is a placeholder", hint="write the command that is to be run")
     try:
         words = shlex.split(text)
     except ValueError as error:
         reason = str(error).lower()
-        raise PlannerError("E_USAGE", f"{shown} cannot be split: {reason}", hint="close the quote") from None
+        raise PlannerError("E_USAGE", f"{label} cannot be split: {reason}", hint="close the quote") from None
     if not words:
         raise PlannerError(
             "E_USAGE", f"{where}: there is no command", hint="write the command that is to be run"
@@ -47,7 +47,7 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     if shell is not None:
         raise PlannerError(
             "E_USAGE",
-            f"{shown} needs a shell for '{shell}', and none reads it",
+            f"{label} needs a shell for '{shell}', and none reads it",
             hint=f"write it as: sh -c {shlex.quote(text.strip())[:200]}",
         )
     return parse_command(words, where)
@@ -74,11 +74,11 @@ def parse_command(written: Any, where: str) -> tuple[str, ...]:
             "E_USAGE",
             f"{where}: has more than {MAX_WORDS} words, or one of over {MAX_WORD_LENGTH:,} characters",
         )
-    found = find_placeholder(" ".join(written)) or next(
+    placeholder = find_placeholder(" ".join(written)) or next(
         (word for word in written if word in _PLACEHOLDER_WORDS), None
     )
-    if found is not None:
-        raise PlannerError("E_USAGE", f"{where}: {found[:120]!r} is a placeholder")
+    if placeholder is not None:
+        raise PlannerError("E_USAGE", f"{where}: {placeholder[:120]!r} is a placeholder")
     return tuple(written)
 
 

@@ -63,13 +63,13 @@ def _names_overlap(one: str, other: str) -> bool:
 
 def _pattern_letters(name: str) -> list[str]:
     """The letters of a name; a set of characters is one letter, and stands for any."""
-    found: list[str] = []
+    letters: list[str] = []
     place = 0
     while place < len(name):
         close = name.find("]", place + 2) if name[place] == "[" else -1
-        found.append("?" if close > 0 else name[place])
+        letters.append("?" if close > 0 else name[place])
         place = close + 1 if close > 0 else place + 1
-    return found
+    return letters
 
 
 def _same_letter(one: str, other: str) -> bool:

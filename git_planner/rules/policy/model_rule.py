@@ -28,8 +28,8 @@ class ModelRule(NamedTuple):
     def words(self) -> str:
         """The rule in words."""
         parts = [f"'{self.family}' {self.min_version} or later"]
-        parts += [f"with '{each}'" for each in self.require]
-        parts += [f"without '{each}'" for each in self.refuse]
+        parts += [f"with '{word}'" for word in self.require]
+        parts += [f"without '{word}'" for word in self.refuse]
         return f"{', '.join(parts)} (as of {self.as_of})"
 
 
@@ -47,8 +47,8 @@ GEMINI = ModelRule("gemini", "3", ("pro",), ("flash",), "2026-11-28")
 
 def parse_model_name(name: str) -> ModelName | None:
     """Take a name apart, with or without a path before it; None when it names no version of a family."""
-    found = _NAME.fullmatch(name.lower()) if len(name) <= MAX_NAME_LENGTH and name.isascii() else None
-    parts = re.split(r"[_-]", found[1]) if found else []
+    match = _NAME.fullmatch(name.lower()) if len(name) <= MAX_NAME_LENGTH and name.isascii() else None
+    parts = re.split(r"[_-]", match[1]) if match else []
     if len(parts) < 2 or not _VERSION.fullmatch(parts[1]):
         return None
     return ModelName(parts[0], _version(parts[1]), frozenset(parts[2:]))
@@ -63,7 +63,7 @@ def refusal_reason(rule: ModelRule, name: str) -> str | None:
         return f"{show_value(name)} is not of the family '{rule.family}'"
     # A refused word counts wherever it stands, as in 'flashlite'; a required one must stand alone.
     for word in rule.refuse:
-        if any(word in each for each in model.words):
+        if any(word in part for part in model.words):
             return f"{show_value(name)} is a '{word}' model"
     if _padded(model.version) < _padded(_version(rule.min_version)):
         return f"{show_value(name)} is older than {rule.min_version}"
@@ -74,7 +74,7 @@ def refusal_reason(rule: ModelRule, name: str) -> str | None:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(each) for each in text.split("."))
+    return tuple(int(part) for part in text.split("."))
 
 
 def _padded(version: tuple[int, ...]) -> tuple[int, ...]:

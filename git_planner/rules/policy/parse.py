@@ -51,12 +51,12 @@ def _metric_problems(document: Mapping[str, Any]) -> Iterator[str]:
     metrics = document.get("metrics", [])
     if not metrics and "correctness" not in document:
         yield "/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"
-    seen: set[str] = set()
+    names: set[str] = set()
     for place, metric in enumerate(metrics):
         at = f"/metrics/{place}"
-        if metric["name"] in seen:
+        if metric["name"] in names:
             yield f"{at}/name: '{metric['name']}' is the name of an earlier metric"
-        seen.add(metric["name"])
+        names.add(metric["name"])
         yield from _source_problems(at, metric)
         if "pattern" in metric:
             yield from _pattern_problems(f"{at}/pattern", metric["pattern"])
@@ -129,7 +129,7 @@ def _critic_problems(document: Mapping[str, Any]) -> Iterator[str]:
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """Read a policy from a document that has passed its schema and `policy_problems`."""
     scope = document.get("scope", {})
-    metrics = tuple(_metric(each) for each in document.get("metrics", ()))
+    metrics = tuple(_metric(metric) for metric in document.get("metrics", ()))
     return Policy(
         base=document.get("base", "main"),
         guard=tuple(document.get("guard", ())),
@@ -151,7 +151,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         digest=canonical_json.digest(document),
         unguard=tuple(document.get("unguard", ())),
         jail=document.get("jail", "auto"),
-        verify=tuple(parse_command(each, "verify") for each in document.get("verify", ())),
+        verify=tuple(parse_command(command, "verify") for command in document.get("verify", ())),
         critics=critics_from(document.get("critics", {})),
     )
 

@@ -36,8 +36,8 @@ def pathspecs(patterns: Iterable[str]) -> list[str]:
 
     'tests/**' is 'tests' itself too: a folder may be replaced by a link, or be a submodule.
     """
-    whole = (each for pattern in patterns for each in (pattern, pattern.removesuffix("/**")))
-    return [f":(top,glob){pattern}" for pattern in dict.fromkeys(whole)]
+    variants = (variant for pattern in patterns for variant in (pattern, pattern.removesuffix("/**")))
+    return [f":(top,glob){pattern}" for pattern in dict.fromkeys(variants)]
 
 
 class Metric(NamedTuple):
@@ -136,8 +136,8 @@ class Critics(NamedTuple):
 
     def of(self, name: str) -> CriticSettings:
         """The settings of a critic by its name; a program of one's own has no model."""
-        known = {"gemini": self.gemini, "codex": self.codex}
-        return known.get(name, CriticSettings())
+        settings = {"gemini": self.gemini, "codex": self.codex}
+        return settings.get(name, CriticSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +193,10 @@ class Policy(NamedTuple):
     @property
     def protected(self) -> tuple[str, ...]:
         """All patterns whose paths must be as in the base: the guarded ones, and what is read at start-up."""
-        start_up = (each for each in START_UP if each not in self.unguard)
+        start_up = (pattern for pattern in START_UP if pattern not in self.unguard)
         return tuple(dict.fromkeys((*self.guarded, *start_up)))
 
     @property
     def sectioned(self) -> tuple[str, ...]:
         """Patterns of the files whose parts about tests are guarded."""
-        return tuple(each for each in SECTIONED if each not in self.unguard)
+        return tuple(pattern for pattern in SECTIONED if pattern not in self.unguard)

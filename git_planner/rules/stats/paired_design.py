@@ -123,7 +123,7 @@ def evaluate_rounds(
     done = len(rounds)
     if done < plan.screen:
         return ComparisonState("budget" if done >= plan.most else None, 1.0)
-    p = signed_rank.p_value([each.gain(better) for each in rounds])
+    p = signed_rank.p_value([round_.gain(better) for round_ in rounds])
     for look in plan.looks:
         if look.rounds == done and p <= look.alpha:
             return ComparisonState("improved", p, look)
@@ -136,7 +136,7 @@ def evaluate_rounds(
 
 def _is_separated(rounds: Sequence[Round], better: Literal["lower", "higher"]) -> bool:
     """Whether even the best run of the candidate is worse than the base's worst, unlikely by chance."""
-    base = [value for each in rounds for value in each.of("A")]
-    candidate = [value for each in rounds for value in each.of("B")]
+    base = [value for round_ in rounds for value in round_.of("A")]
+    candidate = [value for round_ in rounds for value in round_.of("B")]
     apart = min(candidate) > max(base) if better == "lower" else max(candidate) < min(base)
     return apart and 1 / math.comb(2 * len(base), len(base)) <= _SEPARATION_ALPHA

@@ -99,8 +99,8 @@ def _simulate_case(
         for plan in plans:
             won, took = _simulate_comparison(plan, NOISES[case.noise](random), case.gain * SIGMA, random)
             kept, runs, most = kept + won, runs + took, max(most, took)
-    whole = campaigns * trials
-    return CaseResult(case.noise, case.gain, kept / campaigns, kept / whole, runs / whole, most)
+    total = campaigns * trials
+    return CaseResult(case.noise, case.gain, kept / campaigns, kept / total, runs / total, most)
 
 
 def _simulate_comparison(

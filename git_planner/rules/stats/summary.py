@@ -52,5 +52,5 @@ def autocorrelation(samples: Sequence[float]) -> float:
         return 0.0
     mean = math.fsum(samples) / len(samples)
     off = [sample - mean for sample in samples]
-    whole = math.fsum(each * each for each in off)
-    return math.fsum(one * next_ for one, next_ in pairwise(off)) / whole if whole else 0.0
+    total = math.fsum(distance * distance for distance in off)
+    return math.fsum(one * next_ for one, next_ in pairwise(off)) / total if total else 0.0
