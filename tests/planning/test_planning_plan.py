@@ -31,9 +31,9 @@ def plan(*steps: tuple[str, list[str]]) -> dict[str, Any]:
         ),
         ([("a", ["a"])], ["/steps/0/dependencies/0: 'a' depends on itself"]),
         ([("a", []), ("b", ["a", "zz"])], ["/steps/1/dependencies/1: 'zz' is the id of no step"]),
-        ([("a", ["c"]), ("b", ["a"]), ("c", ["b"])], ["/steps: wait for each other: 'a' → 'c' → 'b' → 'a'"]),
-        ([("x", ["a"]), ("a", ["b"]), ("b", ["a"])], ["/steps: wait for each other: 'a' → 'b' → 'a'"]),
-        ([("a", ["b\x1b"]), ("b\x1b", ["a"])], ["/steps: wait for each other: 'a' → 'b\\u001b' → 'a'"]),
+        ([("a", ["c"]), ("b", ["a"]), ("c", ["b"])], ["/steps: dependency cycle: 'a' → 'c' → 'b' → 'a'"]),
+        ([("x", ["a"]), ("a", ["b"]), ("b", ["a"])], ["/steps: dependency cycle: 'a' → 'b' → 'a'"]),
+        ([("a", ["b\x1b"]), ("b\x1b", ["a"])], ["/steps: dependency cycle: 'a' → 'b\\u001b' → 'a'"]),
     ],
 )
 def test_steps_are_judged(steps: list[tuple[str, list[str]]], told: list[str]) -> None:

@@ -148,7 +148,7 @@ def test_amend(shop: Lab) -> None:
     (shop.path / "src/size.txt").write_text("80\n")
     shop.git("commit", "-q", "-a", "--amend", "--no-edit")
     assert stands(shop) == ("agent_done", [head(shop)])
-    assert "has another tree" in task(shop)["reason"]
+    assert "now have another tree" in task(shop)["reason"]
     # The same tree again is what was verified.
     (shop.path / "src/size.txt").write_text("90\n")
     shop.git("commit", "-q", "-a", "--amend", "--no-edit")
@@ -271,7 +271,7 @@ def test_reset_away(shop: Lab) -> None:
     assert stands(shop) == ("agent_done", [first])
     second = change(shop, "task_002: something else", "80\n")
     assert (stands(shop), stands(shop, 2)) == (("todo", []), ("agent_done", [second]))
-    assert task(shop)["reason"] == f"{first[:12]} is on no branch any more"
+    assert task(shop)["reason"] == f"{first[:12]} is no longer on any branch"
 
 
 def test_two_worktrees_at_once(shop: Lab) -> None:

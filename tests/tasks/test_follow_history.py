@@ -101,13 +101,13 @@ def test_reverts_and_reverts_of_reverts() -> None:
         found = seen(commits, local("x", tip))
         assert {int(each.oid, 16) for each in found.work.get(1, ())} == standing
     # On another branch it stands.
-    assert seen(commits, local("x", 2), local("y", 1)).undone == {}
-    assert seen(commits, local("main", 2, trunk=True), local("y", 1)).undone == {oid(1): oid(2)}
+    assert seen(commits, local("x", 2), local("y", 1)).reverted == {}
+    assert seen(commits, local("main", 2, trunk=True), local("y", 1)).reverted == {oid(1): oid(2)}
 
 
 def test_a_commit_cannot_take_back_what_comes_after_it() -> None:
     commits = line(work(1, tasks=(), reverts=(oid(2), oid(1), oid(99))), work(2))
-    assert seen(commits, local("x", 2)).undone == {}
+    assert seen(commits, local("x", 2)).reverted == {}
 
 
 def test_whose_a_commit_is() -> None:
@@ -126,7 +126,7 @@ def test_what_others_have_counts_where_nothing_is_here() -> None:
     assert [each.oid for each in seen(commits, remote).work[1]] == [oid(1)]
     both = seen(commits, remote, local("x", 2))
     assert [each.oid for each in both.work[1]] == [oid(2)]
-    assert both.stands(oid(1))
+    assert both.is_in_effect(oid(1))
 
 
 def test_evidence_is_for_the_last_of_the_work() -> None:
@@ -219,7 +219,7 @@ def test_asking_twice_is_asking_once(world: tuple[Task, History]) -> None:
     assert advance_task(after, found) == (after, None)
     assert len(set(after.commits)) == len(after.commits)
     if after.status not in ("deferred", "cancelled"):
-        assert all(found.stands(each) for each in after.commits)
+        assert all(found.is_in_effect(each) for each in after.commits)
     if after.status == "done" and before.status != "done":
         assert find_proof(after, found) is not None
     check_followed_task(before.document(), after.document())

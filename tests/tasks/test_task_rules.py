@@ -155,9 +155,9 @@ def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scop
     assert [each.number for each in readiness.ready_tasks(tasks, {"task_007"})] == [2, 6, 101, 1000]
     assert readiness.reasons_not_ready(tasks[4], tasks) == ["it depends on 'task_002', which is todo"]
     assert readiness.reasons_not_ready(tasks[6], tasks) == [
-        "'task_004' is in the middle of 'src/a/**', which 'src/*/x.py' overlaps"
+        "'task_004' is working on 'src/a/**', which 'src/*/x.py' overlaps"
     ]
-    assert readiness.reasons_not_ready(tasks[8], tasks, {"task_007"}) == ["somebody has claimed it"]
+    assert readiness.reasons_not_ready(tasks[8], tasks, {"task_007"}) == ["it is claimed"]
     assert readiness.reasons_not_ready(tasks[5], tasks) == ["it is in_progress"]
 
 

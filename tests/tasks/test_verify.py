@@ -218,7 +218,7 @@ def test_sync_says_what_and_why(lab: Lab) -> None:
     lab.git("commit", "-q", "--amend", "-m", "task_001: better said")
     dry = plan(lab, "sync", "--dry-run")
     new = lab.git("rev-parse", "HEAD")
-    line = f"task_001  agent_done: {new[:12]} works on it; {commit[:12]} is on no branch any more\n"
+    line = f"task_001  agent_done: {new[:12]} works on it; {commit[:12]} is no longer on any branch\n"
     assert (dry.out, one(lab)["commits"]) == (line, [commit])
     lab.commit("task_009: who is that", {"src/b.txt": "b\n"})
     ran = plan(lab, "sync")

@@ -78,7 +78,7 @@ def delegate(
 
 def _delegated_lines(done: Delegated, *, dry_run: bool) -> Iterator[str]:
     for fault in done.faults:
-        yield f"{fault.severity}: {fault.task or done.plan}: {fault.words}"
+        yield f"{fault.severity}: {fault.task or done.plan}: {fault.message}"
     for task in done.would:
         yield f"would start {task.id}: {task.title}"
     for run in done.recovered:

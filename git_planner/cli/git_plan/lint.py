@@ -27,7 +27,7 @@ def lint(plan: str | None, as_json: bool) -> int:
         emit(report.document())
         return DONE if report.ok else NO
     for fault in report.faults:
-        say(f"{fault.severity}: {fault.task or report.plan}: {fault.words} [{fault.code}]")
+        say(f"{fault.severity}: {fault.task or report.plan}: {fault.message} [{fault.code}]")
     for clash in report.clashes:
         say(f"overlap: {clash.one} and {clash.other}: '{clash.patterns[0]}' and '{clash.patterns[1]}'")
     for drift in report.drifts:

@@ -129,5 +129,5 @@ def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
         cycle = find_cycle(graph)
         if len(graph) < len(document["tasks"]):
             return ["/tasks: two tasks have one id"]
-        return [f"/tasks: wait for each other: {' → '.join(cycle)}"] if cycle else []
+        return [f"/tasks: dependency cycle: {' → '.join(cycle)}"] if cycle else []
     return []

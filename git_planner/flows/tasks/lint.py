@@ -146,7 +146,7 @@ def _others(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[ScopeCla
         if task.status not in CLOSED and task.write_scope
     ]
     branches = {task.branch for task in tasks}
-    ours = {each.shown for each in own}
+    ours = {each.label for each in own}
     works = [*own, *_plans(repo, plan), *_iterations(repo, branches), *_variants(repo)]
     found = readiness.find_clashes(works, 10 * MOST)
     return [each for each in found if (each.one in ours) != (each.other in ours)]

@@ -36,12 +36,12 @@ class TaskContext:
 
 def task_directive(task: Task) -> Directive:
     """The directive that a task stands for; its branch begins with it."""
-    steps = [_line(each) for each in task.actions[:_MOST_STEPS]] or [_line(task.title)]
+    steps = [_line(action) for action in task.actions[:_MOST_STEPS]] or [_line(task.title)]
     if len(task.actions) > _MOST_STEPS:
         steps.append(f"do the other {len(task.actions) - _MOST_STEPS} actions of the task")
     while len(steps) < 3:
         steps.append("look at what has changed" if len(steps) == 1 else "say how it ended")
-    commands = [_line(shlex.join(each)) for each in task.verify[:_MOST_COMMANDS]]
+    commands = [_line(shlex.join(command)) for command in task.verify[:_MOST_COMMANDS]]
     return Directive(
         objective=_line(task.title),
         primary_hypothesis=_line(task.intent) if task.intent.strip() else "The plan asks for it",
@@ -52,7 +52,7 @@ def task_directive(task: Task) -> Directive:
         change_summary=(_line(task.title),),
         step_plan=tuple(steps[:12]),
         commands=tuple(commands or ["git diff --stat"]),
-        pass_criteria=tuple([_line(each) for each in task.acceptance[:6]] or ["the task is done"]),
+        pass_criteria=tuple([_line(criterion) for criterion in task.acceptance[:6]] or ["the task is done"]),
         next_packet_requests=(),
         did_web_search=False,
     )
@@ -69,11 +69,11 @@ def render_task_prompt(fixed: str, task: Task, setting: TaskContext, budget: int
     """
     rules = [fixed.rstrip(), *(_ending(task, setting) if setting.reports else [])]
     facts = "\n\n".join(_facts(task, setting))
-    room = max(1000, budget - sum(len(each) + 2 for each in rules))
+    room = max(1000, budget - sum(len(rule) + 2 for rule in rules))
     talk = "\n\n".join(_talk(task, setting))
     talk = _end(talk, max(int(room * _TALK), room - len(facts)))
     facts = _start(facts, room - len(talk) - 2)
-    return "\n\n".join(each for each in (rules[0], facts, talk, *rules[1:]) if each) + "\n"
+    return "\n\n".join(part for part in (rules[0], facts, talk, *rules[1:]) if part) + "\n"
 
 
 def _facts(task: Task, setting: TaskContext) -> Iterator[str]:
@@ -86,21 +86,22 @@ def _facts(task: Task, setting: TaskContext) -> Iterator[str]:
         ("May read", task.read_scope),
         ("Rules of the repository", setting.policy),
         ("Done when", task.acceptance),
-        ("Verified by", [shlex.join(each) for each in task.verify]),
+        ("Verified by", [shlex.join(command) for command in task.verify]),
         ("Risks", task.risks),
         ("References", task.references),
-        ("What it builds on", [_before(each) for each in setting.before]),
+        ("What it builds on", [_before(other) for other in setting.before]),
     ):
         if items:
-            yield "\n".join([f"### {title}", "", *(f"- {each}" for each in items)])
+            yield "\n".join([f"### {title}", "", *(f"- {item}" for item in items)])
 
 
 def _talk(task: Task, setting: TaskContext) -> Iterator[str]:
     if task.notes:
-        yield "\n".join(["### Notes", "", *(f"- {each}" for each in task.notes)])
-    for each in task.inputs:
-        if each.answer is not None:
-            yield f"### Asked before: {each.summary}\n\nAnswer of {each.answer.by}: {each.answer.text}"
+        yield "\n".join(["### Notes", "", *(f"- {note}" for note in task.notes)])
+    for question in task.inputs:
+        if question.answer is not None:
+            answer = f"Answer of {question.answer.by}: {question.answer.text}"
+            yield f"### Asked before: {question.summary}\n\n{answer}"
     if setting.handoff:
         yield f"### Handoff\n\n{setting.handoff.strip()}"
 

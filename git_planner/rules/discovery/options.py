@@ -52,7 +52,7 @@ def render_template(text: str, *, plan: str, goal: str, inputs: Sequence[str]) -
         goal: what it is for.
         inputs: what there is to read, one line each.
     """
-    listed = "\n".join(f"- {each}" for each in inputs)
+    listed = "\n".join(f"- {line}" for line in inputs)
     return Template(text).safe_substitute(plan=plan, goal=" ".join(goal.split()), inputs=listed)
 
 
@@ -81,8 +81,8 @@ def render_options(document: Mapping[str, Any], *, plan: str, inputs: Sequence[s
         "## Inputs",
         "",
     ]
-    lines += [f"- {each}" for each in inputs]
-    for option in sorted(document["options"], key=lambda each: str(each["name"])):
+    lines += [f"- {line}" for line in inputs]
+    for option in sorted(document["options"], key=lambda item: str(item["name"])):
         title = _line(option["title"])
         # A '#' at the end of a heading would be taken for its closing marks.
         closing = " ##" if title.endswith("#") else ""
@@ -98,19 +98,19 @@ def _part(option: Mapping[str, Any], part: str) -> list[str]:
     if part == "effort":
         return [_named("Effort", option["effort"])]
     if part != "steps":
-        return [f"- {_named('Item', each)}" for each in option.get(part, ())]
+        return [f"- {_named('Item', item)}" for item in option.get(part, ())]
     places = {step["id"]: str(place) for place, step in enumerate(option["steps"], 1)}
     lines = []
     for place, step in enumerate(option["steps"], 1):
         lines.append(f"{place}. {_named('Title', step['title'])}")
         lines.append(f"   - Intent: {_line(step['intent'])}")
-        lines += [f"   - Do: {_line(each)}" for each in step["actions"]]
-        lines += [f"   - Files: {each}" for each in step.get("files", ())]
-        after = [places[each] for each in step.get("dependencies", ())]
+        lines += [f"   - Do: {_line(action)}" for action in step["actions"]]
+        lines += [f"   - Files: {file}" for file in step.get("files", ())]
+        after = [places[step_id] for step_id in step.get("dependencies", ())]
         lines += [f"   - After: {', '.join(after)}"] if after else []
-        lines += [f"   - Check: {_line(each)}" for each in step["validation"]]
-        lines += [f"   - Risk: {_line(each)}" for each in step.get("risks", ())]
-        lines += [f"   - See: {_line(each)}" for each in step.get("references", ())]
+        lines += [f"   - Check: {_line(check)}" for check in step["validation"]]
+        lines += [f"   - Risk: {_line(risk)}" for risk in step.get("risks", ())]
+        lines += [f"   - See: {_line(reference)}" for reference in step.get("references", ())]
     return lines
 
 
@@ -146,7 +146,7 @@ def parse_options(text: str) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "goal": _unnamed("goal", " ".join(goal)),
-        "options": [_completed(each) for each in options],
+        "options": [_completed(option) for option in options],
     }
 
 
@@ -154,8 +154,8 @@ def _read_part(letter: str, part: str, blocks: Sequence[markdown.Block]) -> Any:
     if part == "effort":
         return _unnamed("effort", " ".join(_texts(blocks)))
     if part != "steps":
-        return [_unnamed("item", each) for each in _texts(blocks)]
-    items = [each for each in blocks if each.kind == "item"]
+        return [_unnamed("item", text) for text in _texts(blocks)]
+    items = [block for block in blocks if block.kind == "item"]
     places = {item.number or str(at): at for at, item in enumerate(items, 1)}
     return [_step(letter, at, item, places) for at, item in enumerate(items, 1)]
 
@@ -167,7 +167,7 @@ def _step(letter: str, place: int, item: markdown.Block, places: Mapping[str, in
         key = _KEYS[keyed[1].lower()] if keyed else "intent" if block.kind == "text" else "actions"
         below = _texts(block.parts)
         found.setdefault(key, []).extend(
-            each for each in (_line(keyed[2] if keyed else block.text), *below) if each
+            text for text in (_line(keyed[2] if keyed else block.text), *below) if text
         )
     step: dict[str, Any] = {
         "id": f"{letter.lower()}{place}",
@@ -175,12 +175,12 @@ def _step(letter: str, place: int, item: markdown.Block, places: Mapping[str, in
         "intent": " ".join(found.pop("intent", [])),
     }
     if "files" in found:
-        found["files"] = [name for each in found["files"] for name in _files(each)]
+        found["files"] = [name for text in found["files"] for name in _files(text)]
     if "dependencies" in found:
         found["dependencies"] = [
             f"{letter.lower()}{places.get(name, name)}"
-            for each in found["dependencies"]
-            for name in re.findall(r"\w+", each)
+            for text in found["dependencies"]
+            for name in re.findall(r"\w+", text)
             if name.lower() not in ("step", "steps", "and", "none")
         ]
     return {**step, **found}
@@ -198,7 +198,7 @@ def _completed(option: dict[str, Any]) -> dict[str, Any]:
 
 def _texts(blocks: Sequence[markdown.Block]) -> list[str]:
     """The texts of blocks, those within items too, each in one line."""
-    return [line for each in markdown.iter_blocks(blocks) if (line := _line(each.text))]
+    return [line for block in markdown.iter_blocks(blocks) if (line := _line(block.text))]
 
 
 def _named(key: str, text: str) -> str:
@@ -212,10 +212,10 @@ def _unnamed(key: str, text: str) -> str:
 
 def _files(text: str) -> list[str]:
     """The paths in the text of an item; a list of several stands in backquotes or has commas."""
-    quoted = [each.strip() for each in _QUOTED.findall(text)]
+    quoted = [path.strip() for path in _QUOTED.findall(text)]
     if quoted:
         return quoted
-    return [each.strip() for each in text.split(",") if each.strip()]
+    return [path.strip() for path in text.split(",") if path.strip()]
 
 
 def _line(text: str) -> str:
@@ -236,7 +236,7 @@ def find_option_faults(document: Mapping[str, Any]) -> list[str]:
     if sorted(names) != sorted(LETTERS):
         found.append(f"/options: are {', '.join(names)}; there must be one each of {', '.join(LETTERS)}")
     for place, option in enumerate(document["options"]):
-        found += [f"/options/{place}{each}" for each in _step_faults(option)]
+        found += [f"/options/{place}{fault}" for fault in _step_faults(option)]
     return found
 
 
@@ -294,7 +294,7 @@ def join_texts(document: Mapping[str, Any]) -> str:
 
 def find_option(document: Mapping[str, Any], letter: str) -> Mapping[str, Any] | None:
     """The option of a letter."""
-    return next((each for each in document["options"] if each["name"] == letter), None)
+    return next((option for option in document["options"] if option["name"] == letter), None)
 
 
 def add_verify_commands(
@@ -311,7 +311,7 @@ def add_verify_commands(
     found = []
     for task in tasks:
         step = None if task["id"] in known else by_id.get(task["step"])
-        checks = [parse_verify_command(each) for each in step["validation"]] if step else []
-        verify = [list(each) for each in checks if each]
+        checks = [parse_verify_command(check) for check in step["validation"]] if step else []
+        verify = [list(check) for check in checks if check]
         found.append({**task, "verify": verify} if verify else dict(task))
     return found

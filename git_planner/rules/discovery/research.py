@@ -84,7 +84,7 @@ def find_answer_faults(answer: str, paths: Collection[str]) -> list[str]:
     if not wrong and len(findings) < MIN_CHARACTERS:
         wrong.append(f"the findings have {len(findings)} characters, which is no more than a checkpoint")
     known = set(paths)
-    if not wrong and known and not any(_path(each) in known for each in _CITED.findall(findings)):
+    if not wrong and known and not any(_path(path) in known for path in _CITED.findall(findings)):
         wrong.append("the findings name no file of the repository, by its path from the top")
     return wrong
 
@@ -92,10 +92,10 @@ def find_answer_faults(answer: str, paths: Collection[str]) -> list[str]:
 def text_by_heading(text: str) -> dict[str, str]:
     """What stands below each heading of a text, by the heading in lower case, deeper headings included."""
     lines = re.split(r"\r\n|\r|\n", text)
-    heads = [each for each in markdown.parse_outline(text).blocks if each.kind == "heading"]
+    heads = [block for block in markdown.parse_outline(text).blocks if block.kind == "heading"]
     found: dict[str, str] = {}
     for place, head in enumerate(heads):
-        end = next((each.line for each in heads[place + 1 :] if each.level <= head.level), len(lines) + 1)
+        end = next((later.line for later in heads[place + 1 :] if later.level <= head.level), len(lines) + 1)
         name = re.sub(r"^[\d.\s]*|[*_:`]", "", head.text).strip().lower()
         found.setdefault(name, "\n".join(lines[head.line : end - 1]).strip())
     return found
@@ -138,8 +138,8 @@ def _with(text: str | None, plan: str, run: ResearchRun, body: str) -> str:
         f"- Begun: {run.at}",
     ]
     section = "\n".join([*facts, "", body.rstrip(), "", ""])
-    others = [each for each in runs if each[0] != run.id]
-    place = next((at for at, each in enumerate(runs) if each[0] == run.id), len(others))
+    others = [entry for entry in runs if entry[0] != run.id]
+    place = next((at for at, entry in enumerate(runs) if entry[0] == run.id), len(others))
     kept = [*others[:place], (run.id, section), *others[place:]]
     while len(kept) > 1 and (len(kept) > MAX_RUNS or _size(head, kept) > MAX_BYTES):
         kept.pop(0 if kept[0][0] != run.id else 1)

@@ -38,7 +38,7 @@ class CriticInput:
         return len(self.text.encode("utf-8", "replace"))
 
 
-def render_request(template: str, goal: str, materials: Sequence[CriticInput], budget: int) -> str:
+def render_request(template: str, goal: str, inputs: Sequence[CriticInput], budget: int) -> str:
     """The whole prompt of a critic; nothing is cut silently.
 
     Args:
@@ -52,11 +52,11 @@ def render_request(template: str, goal: str, materials: Sequence[CriticInput], b
     """
     text = Template(template).safe_substitute(
         goal=goal,
-        inputs="\n".join(f"- {each.label} ({each.source}, {each.size:,} bytes)" for each in materials),
+        inputs="\n".join(f"- {item.label} ({item.source}, {item.size:,} bytes)" for item in inputs),
         materials="\n\n".join(
-            f"### {each.label} ({each.source})\n\n{fence(each.text, '')}" for each in materials
+            f"### {item.label} ({item.source})\n\n{fence(item.text, '')}" for item in inputs
         ),
-        headings="\n".join(f"## {each}" for each in HEADINGS),
+        headings="\n".join(f"## {heading}" for heading in HEADINGS),
         end=END,
     )
     size = len(text.encode("utf-8", "replace"))
@@ -65,7 +65,7 @@ def render_request(template: str, goal: str, materials: Sequence[CriticInput], b
             "E_TOO_LARGE",
             f"the critic would be sent {size:,} bytes; at most {budget:,} are allowed",
             hint="shorten what is large, or raise 'critics: budget:' in '.git-planner.yml'",
-            details=[f"{each.size:,} bytes: {each.label} ({each.source})" for each in materials],
+            details=[f"{item.size:,} bytes: {item.label} ({item.source})" for item in inputs],
         )
     return text
 
@@ -111,7 +111,7 @@ def render_review(
         f"- Critic: {critic}" + (f", model `{model}`" if model else ""),
         f"- At: {at}",
         f"- Options: `{inputs[0].label}`, sha256 `{options}`",
-        f"- Read: {', '.join(f'`{each.label}` ({each.source})' for each in inputs)}",
+        f"- Read: {', '.join(f'`{item.label}` ({item.source})' for item in inputs)}",
         "",
     ]
     return "\n".join([*lines, answer.rstrip().removesuffix(END).rstrip(), ""])

@@ -38,7 +38,7 @@ def render_body(state: IterationState, record: Record, ledger: Sequence[Record])
 
 def _directive(state: IterationState) -> str:
     directive = state.directive
-    changes = "\n".join(f"- {escape_line(each)}" for each in directive.change_summary)
+    changes = "\n".join(f"- {escape_line(line)}" for line in directive.change_summary)
     objective, hypothesis = map(escape_line, (directive.objective, directive.primary_hypothesis))
     return (
         f"## Directive\n\n**{objective}**\n\n{hypothesis}\n\n"
@@ -49,9 +49,9 @@ def _directive(state: IterationState) -> str:
 def _metric(record: Record, ledger: Sequence[Record]) -> str:
     first = _baseline(record, ledger)
     rows = ["| metric | before | after | change |", "| --- | ---: | ---: | ---: |"]
-    for each in record.metrics:
-        before = next((old for old in (first.metrics if first else ()) if old.name == each.name), None)
-        rows.append(_row(each, before))
+    for metric in record.metrics:
+        before = next((old for old in (first.metrics if first else ()) if old.name == metric.name), None)
+        rows.append(_row(metric, before))
     return "## Result\n\n" + "\n".join(rows) + f"\n\nVerdict: {record.verdict}. {escape_line(record.summary)}"
 
 
@@ -71,8 +71,8 @@ def _row(now: MeasuredMetric, before: MeasuredMetric | None) -> str:
 
 
 def _baseline(record: Record, ledger: Sequence[Record]) -> Record | None:
-    same = [each for each in ledger if each.valid and each.instrument == record.instrument]
-    return next((each for each in same if each.kind == "baseline"), same[0] if same else None)
+    same = [old for old in ledger if old.valid and old.instrument == record.instrument]
+    return next((old for old in same if old.kind == "baseline"), same[0] if same else None)
 
 
 def _tests(record: Record) -> str:
@@ -86,11 +86,11 @@ def _tests(record: Record) -> str:
 
 
 def _attempts(record: Record, ledger: Sequence[Record]) -> str:
-    others = [each for each in ledger if each.kind == "attempt" and each.id != record.id]
+    others = [other for other in ledger if other.kind == "attempt" and other.id != record.id]
     if not others:
         return ""
     shown = others[-_MOST:]
-    lines = [f"- {_attempt(each)}" for each in shown]
+    lines = [f"- {_attempt(other)}" for other in shown]
     rest = [f"- and {len(others) - len(shown)} before these"] if len(others) > len(shown) else []
     return "## Other attempts\n\n" + "\n".join(lines + rest)
 

@@ -39,13 +39,13 @@ def commit_from(document: Mapping[str, Any]) -> CommitPlanningContext:
         evaluation_summary=document.get("evaluation_summary"),
         metrics=tuple(
             CommitMetric(
-                name=each["name"],
-                value=each["value"],
-                unit=each.get("unit"),
-                higher_is_better={"higher": True, "lower": False}.get(each.get("better") or ""),
-                summary=each.get("summary"),
+                name=metric["name"],
+                value=metric["value"],
+                unit=metric.get("unit"),
+                higher_is_better={"higher": True, "lower": False}.get(metric.get("better") or ""),
+                summary=metric.get("summary"),
             )
-            for each in document.get("metrics", ())
+            for metric in document.get("metrics", ())
         ),
         extra_context=dict(document.get("extra_context", {})),
     )

@@ -103,9 +103,9 @@ def allowed_families(names: Sequence[str], blocked: Iterable[str] = ()) -> tuple
         names: the policy's families, with or without prefix.
         blocked: those that may not be chosen now.
     """
-    shut = {prefix_family(each) for each in blocked}
-    every = tuple(prefix_family(each) for each in names)
-    return tuple(each for each in every if each not in shut) or every
+    shut = {prefix_family(name) for name in blocked}
+    every = tuple(prefix_family(name) for name in names)
+    return tuple(family for family in every if family not in shut) or every
 
 
 def directive_schema(

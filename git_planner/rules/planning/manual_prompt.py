@@ -112,7 +112,7 @@ def _hard_rules(packet: Mapping[str, Any]) -> str:
         "- You plan. Somebody else edits, so every step must be doable by reading it.",
     ]
     lines += [f"- {note}" for note in limits["notes"]]
-    lines += [f"- Accepted only if: {each}" for each in packet["acceptance_criteria"]]
+    lines += [f"- Accepted only if: {criterion}" for criterion in packet["acceptance_criteria"]]
     return "\n".join(lines)
 
 
@@ -132,8 +132,8 @@ def _families(rule: Mapping[str, Any]) -> str:
 
 def _novelty(packet: Mapping[str, Any]) -> str:
     tried = [
-        f"- {', '.join(each['strategy_tags'])}: {_outcome(each)}"
-        for each in packet["experiment_summary"]["recent_strategy_combos"]
+        f"- {', '.join(combo['strategy_tags'])}: {_outcome(combo)}"
+        for combo in packet["experiment_summary"]["recent_strategy_combos"]
     ]
     lines = ["## Novelty check", ""]
     if not tried:

@@ -59,13 +59,13 @@ class FamilyRule:
 
 def attempts(ledger: Sequence[Record]) -> list[Record]:
     """The records that are attempts at something: everything but baselines."""
-    return [each for each in ledger if each.kind != "baseline"]
+    return [record for record in ledger if record.kind != "baseline"]
 
 
 def comparable_records(ledger: Sequence[Record]) -> list[Record]:
     """The records that may be compared with the next one: those of the newest valid record's instrument."""
-    newest = next((each for each in reversed(ledger) if each.valid), None)
-    return [each for each in ledger if newest is not None and each.instrument == newest.instrument]
+    newest = next((record for record in reversed(ledger) if record.valid), None)
+    return [record for record in ledger if newest is not None and record.instrument == newest.instrument]
 
 
 def family_rule(ledger: Sequence[Record], families: Families) -> FamilyRule:
@@ -106,7 +106,7 @@ def _gained(run: Sequence[Record], least: float) -> bool:
     if not run or not run[-1].valid or run[-1].value is None:
         return False
     last = run[-1]
-    best = _extreme([each for each in run[:-1] if each.instrument == last.instrument])
+    best = _extreme([record for record in run[:-1] if record.instrument == last.instrument])
     if best is None:
         return False
     gain = best - run[-1].value if last.metrics[0].better == "lower" else run[-1].value - best
@@ -115,11 +115,11 @@ def _gained(run: Sequence[Record], least: float) -> bool:
 
 def _extreme(rows: Sequence[Record]) -> float | None:
     """The best value of comparable valid rows, whatever their verdicts."""
-    valid = [each for each in rows if each.valid and each.value is not None]
+    valid = [record for record in rows if record.valid and record.value is not None]
     if not valid:
         return None
     pick = min if valid[0].metrics[0].better == "lower" else max
-    return pick(each.value for each in valid if each.value is not None)
+    return pick(record.value for record in valid if record.value is not None)
 
 
 def family_of(record: Record) -> str:
@@ -170,7 +170,7 @@ def log_row(record: Record) -> dict[str, Any]:
 
 def log_tail(ledger: Sequence[Record], length: int = LOG_TAIL) -> list[dict[str, Any]]:
     """The last rows of the ledger, oldest first; `length` 0 gives none."""
-    return [log_row(each) for each in ledger[max(len(ledger) - length, 0) :]] if length > 0 else []
+    return [log_row(record) for record in ledger[max(len(ledger) - length, 0) :]] if length > 0 else []
 
 
 def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
@@ -180,23 +180,23 @@ def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
     """
     rows = attempts(ledger)
     top = records.pick_best(comparable_records(ledger))
-    valid = [each for each in rows if each.valid]
-    tagged = [each for each in rows if each.strategy]
+    valid = [record for record in rows if record.valid]
+    tagged = [record for record in rows if record.strategy]
     return {
         "best_value": top.value if top else None,
         "best_by_family": _best_by_family(comparable_records(rows)),
         "last_attempt": summarize_attempt(rows[-1]) if rows else None,
         "last_valid_attempt": summarize_attempt(valid[-1]) if valid else None,
-        "recent_attempts": [summarize_attempt(each) for each in rows[-RECENT_ATTEMPTS:]],
-        "recent_strategy_combos": [_combo(each) for each in tagged[-RECENT_STRATEGIES:]],
+        "recent_attempts": [summarize_attempt(record) for record in rows[-RECENT_ATTEMPTS:]],
+        "recent_strategy_combos": [_combo(record) for record in tagged[-RECENT_STRATEGIES:]],
         "invalid_counts": invalid_counts(rows),
     }
 
 
 def _best_by_family(rows: Sequence[Record]) -> dict[str, float]:
     found: dict[str, float] = {}
-    for family in dict.fromkeys(family_of(each) for each in rows):
-        top = _extreme([each for each in rows if family_of(each) == family])
+    for family in dict.fromkeys(family_of(record) for record in rows):
+        top = _extreme([record for record in rows if family_of(record) == family])
         if top is not None:
             found[family] = top
     return found
@@ -214,10 +214,10 @@ def _combo(record: Record) -> dict[str, Any]:
 
 def invalid_counts(rows: Sequence[Record]) -> dict[str, int]:
     """How many attempts gave no result, in all and by the field's reason codes."""
-    failed = [each for each in rows if not each.valid]
+    failed = [record for record in rows if not record.valid]
     by_reason: dict[str, int] = {}
-    for each in failed:
-        code = each.reason or UNKNOWN_FAMILY
+    for record in failed:
+        code = record.reason or UNKNOWN_FAMILY
         by_reason[code] = by_reason.get(code, 0) + 1
     return {"total": len(failed), **dict(sorted(by_reason.items()))}
 
@@ -231,18 +231,18 @@ def compute_aspiration(best: float | None, metric: Metric | None, goal: str) -> 
 
 def is_cold_start(ledger: Sequence[Record]) -> bool:
     """Whether no attempt has given a valid result yet."""
-    return not any(each.valid for each in attempts(ledger))
+    return not any(record.valid for record in attempts(ledger))
 
 
 def pick_inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
     """The best and the most recent valid attempts, best first, each once, at most `most` of either kind."""
     rows = comparable_records(attempts(ledger))
-    valid = [each for each in rows if each.valid and each.value is not None and each.commit]
+    valid = [record for record in rows if record.valid and record.value is not None and record.commit]
     if not valid:
         return []
     sign = 1 if valid[0].metrics[0].better == "lower" else -1
-    ranked = sorted(valid, key=lambda each: sign * (each.value or 0.0))
-    chosen = {each.id: each for each in (*ranked[:most], *reversed(valid[-most:]))}
+    ranked = sorted(valid, key=lambda record: sign * (record.value or 0.0))
+    chosen = {record.id: record for record in (*ranked[:most], *reversed(valid[-most:]))}
     return list(chosen.values())
 
 
@@ -267,13 +267,13 @@ def commit_context(commit: str, summary: str, record: Record | None) -> dict[str
         "evaluation_summary": record.summary if record else None,
         "metrics": [
             {
-                "name": each.name,
-                "value": each.median,
-                "unit": each.unit,
-                "better": each.better,
-                "summary": f"median of {len(each.samples)}" if len(each.samples) > 1 else None,
+                "name": metric.name,
+                "value": metric.median,
+                "unit": metric.unit,
+                "better": metric.better,
+                "summary": f"median of {len(metric.samples)}" if len(metric.samples) > 1 else None,
             }
-            for each in (record.metrics if record else ())
+            for metric in (record.metrics if record else ())
         ],
         "extra_context": extra,
     }
@@ -298,7 +298,7 @@ def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
         parts.append(f"{since} valid attempt(s) since the last improvement.")
     failed = _trailing_failures(rows)
     if failed:
-        words = "; ".join(dict.fromkeys(reason_text(each) or "" for each in failed))
+        words = "; ".join(dict.fromkeys(reason_text(record) or "" for record in failed))
         parts.append(f"The last {len(failed)} attempt(s) gave no valid result: {words}.")
     return " ".join(parts)
 

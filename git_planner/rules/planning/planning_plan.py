@@ -56,7 +56,7 @@ class PlanningPlan:
             "schema": SCHEMA,
             "plan_summary": fields.pop("summary"),
             **fields,
-            "steps": [each.document() for each in self.steps],
+            "steps": [step.document() for step in self.steps],
         }
 
 
@@ -69,7 +69,7 @@ def planning_plan_from(document: Mapping[str, Any]) -> PlanningPlan:
             "fallback_plan": None,
             **fields,
             "summary": document["plan_summary"],
-            "steps": tuple(_step(each) for each in document["steps"]),
+            "steps": tuple(_step(step) for step in document["steps"]),
         }
     )
 
@@ -100,11 +100,11 @@ def find_step_faults(document: Mapping[str, Any]) -> list[str]:
     steps = document["steps"]
     found = [*_repeated(steps), *_unknown(steps)]
     graph = {
-        each["id"]: [name for name in each.get("dependencies", ()) if name != each["id"]] for each in steps
+        step["id"]: [name for name in step.get("dependencies", ()) if name != step["id"]] for step in steps
     }
     cycle = find_cycle(graph)
     if cycle:
-        found.append(f"/steps: wait for each other: {' → '.join(show_value(each) for each in cycle)}")
+        found.append(f"/steps: dependency cycle: {' → '.join(show_value(step_id) for step_id in cycle)}")
     return found
 
 
@@ -117,7 +117,7 @@ def _repeated(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _unknown(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    known = {each["id"] for each in steps}
+    known = {other["id"] for other in steps}
     for place, step in enumerate(steps):
         for at, name in enumerate(step.get("dependencies", ())):
             if name == step["id"]:

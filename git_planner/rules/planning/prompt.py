@@ -72,7 +72,7 @@ def _forms(schema: Mapping[str, Any]) -> list[str]:
 def _without_words(node: Any) -> Any:
     """A schema without its descriptions."""
     if isinstance(node, list):
-        return [_without_words(each) for each in node]
+        return [_without_words(item) for item in node]
     if not isinstance(node, dict):
         return node
     return {
@@ -91,7 +91,7 @@ def render_retry(template: str, prompt: str, answer: str, faults: Sequence[str])
         answer: what was answered.
         faults: one sentence each.
     """
-    shown = [f"- {each[:500]}" for each in faults[:MAX_FAULTS]]
+    shown = [f"- {fault[:500]}" for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         shown.append(f"- and {len(faults) - MAX_FAULTS} more")
     told = fence(cut_text(answer, MAX_ANSWER), "")
@@ -108,7 +108,7 @@ def join_sections(parts: Sequence[PromptSection], room: int) -> str:
     whole = sum(len(part.title) + len(part.body) + 7 for part in parts)
     left = room if whole <= room else room - _LEFT_OUT
     out: list[str] = []
-    for part in sorted(parts, key=lambda each: each.rank):
+    for part in sorted(parts, key=lambda section: section.rank):
         frame = len(part.title) + 7
         body = cut_text(part.body, left - frame, tail=part.tail)
         if body:
@@ -174,7 +174,7 @@ def packet_sections(packet: Packet) -> list[PromptSection]:
         PromptSection(f"Code: {label}", fence(text, ""), 7 if place == 0 else 70 + place)
         for place, (label, text) in enumerate(packet["code_context"].items())
     ]
-    return [each for each in made if each.body]
+    return [section for section in made if section.body]
 
 
 def _goal(packet: Packet) -> str:
@@ -233,7 +233,7 @@ def _commit(document: Mapping[str, Any] | None) -> str:
 def render_commit(commit: CommitPlanningContext) -> str:
     """A commit as lines of a prompt, each field bounded."""
     lines = [f"Commit {commit.commit_hash}: {cut_text(commit.summary, MAX_TEXT)}"]
-    lines += [f"- {cut_text(each, MAX_TEXT)}" for each in commit.highlights[:MAX_HIGHLIGHTS]]
+    lines += [f"- {cut_text(highlight, MAX_TEXT)}" for highlight in commit.highlights[:MAX_HIGHLIGHTS]]
     lines += _more(len(commit.highlights), MAX_HIGHLIGHTS, "highlights")
     if commit.evaluation_summary:
         lines.append(f"Result: {cut_text(commit.evaluation_summary, MAX_TEXT)}")
@@ -255,7 +255,7 @@ def _summary(summary: Mapping[str, Any]) -> str:
     counts = {name: count for name, count in summary["invalid_counts"].items() if count}
     if counts:
         lines.append("Without a valid result: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
-    attempts = [_row(each) for each in summary["recent_attempts"]]
+    attempts = [_row(attempt) for attempt in summary["recent_attempts"]]
     return "\n".join([*lines, *(["The last attempts, oldest first:", *attempts] if attempts else [])])
 
 

@@ -66,13 +66,13 @@ def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -
         return MergeResult(other)
     if is_same_json(base, other):
         return MergeResult(one)
-    if all(isinstance(each, dict) and each.get("schema") == SCHEMA for each in (one, other)):
+    if all(isinstance(side, dict) and side.get("schema") == SCHEMA for side in (one, other)):
         return _plans(base if isinstance(base, dict) else {}, one, other, whole=whole)
-    if all(isinstance(each, dict) and each.get("schema") == _ANSWER for each in (one, other)):
+    if all(isinstance(side, dict) and side.get("schema") == _ANSWER for side in (one, other)):
         # The same one that the plan says its tasks came from; those of the other are there as well.
         return MergeResult(min(one, other, key=digest))
-    if all(isinstance(each, dict) and each.get("schema") == _NOISE for each in (one, other)):
-        return MergeResult(max(one, other, key=lambda each: str(each.get("created_at"))))
+    if all(isinstance(side, dict) and side.get("schema") == _NOISE for side in (one, other)):
+        return MergeResult(max(one, other, key=lambda side: str(side.get("created_at"))))
     conflicts: list[str] = []
     document = merge_value(ABSENT if base is None else base, one, other, (), conflicts)
     return MergeResult(document, (), tuple(conflicts))
@@ -88,16 +88,16 @@ def merge_duplicates(plan: Document) -> MergeResult:
         return MergeResult(plan)
     told: list[str] = []
     found: dict[str, Any] = {}
-    for each in sorted(plan["tasks"], key=compact):
-        known = found.get(_identity(each))
+    for other in sorted(plan["tasks"], key=compact):
+        known = found.get(_identity(other))
         if known is None:
-            found[_identity(each)] = each
+            found[_identity(other)] = other
             continue
-        task, lost = merge_task(None, known, each)
-        found[_identity(each)] = {**task, "id": min(known["id"], each["id"], key=task_number)}
-        told += [f"{each['id']}: was there twice", *(f"{each['id']}: {note}" for note in lost)]
+        task, lost = merge_task(None, known, other)
+        found[_identity(other)] = {**task, "id": min(known["id"], other["id"], key=task_number)}
+        told += [f"{other['id']}: was there twice", *(f"{other['id']}: {note}" for note in lost)]
     tasks = _referring(found.values())
-    before = {key: dict(each) for key, each in tasks.items()}
+    before = {key: dict(other) for key, other in tasks.items()}
     _numbered(tasks, {}, told, [], whole=True)
     return MergeResult({**plan, "tasks": _with_ids(tasks, [before])}, tuple(told))
 
@@ -106,7 +106,7 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
     conflicts: list[str] = []
     found = _origin(past, one, other, conflicts)
     for key in all_keys(one, other):
-        was, left, right = (each.get(key, ABSENT) for each in (past, one, other))
+        was, left, right = (side.get(key, ABSENT) for side in (past, one, other))
         if key == "tasks" or key in _ORIGIN:
             continue
         if key in _SETS and isinstance(left, list) and isinstance(right, list):
@@ -116,12 +116,12 @@ def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> Me
         else:
             found[key] = merge_value(was, left, right, (key,), conflicts)
     told: list[str] = []
-    sides = [_referring(each.get("tasks", [])) for each in (past, one, other)]
+    sides = [_referring(side.get("tasks", [])) for side in (past, one, other)]
     tasks = _tasks(sides[0], sides[1], sides[2], told)
     _numbered(tasks, sides[0], told, conflicts, whole=whole)
     found["tasks"] = _with_ids(tasks, sides)
     return MergeResult(
-        {key: each for key, each in found.items() if each is not ABSENT}, tuple(told), tuple(conflicts)
+        {key: item for key, item in found.items() if item is not ABSENT}, tuple(told), tuple(conflicts)
     )
 
 
@@ -137,12 +137,12 @@ def _answer(was: Any, left: Any, right: Any) -> Any:
     try:
         return pick_changed(was, left, right)
     except LookupError:
-        return min(each for each in (left, right) if isinstance(each, str))
+        return min(item for item in (left, right) if isinstance(item, str))
 
 
 def _origin(past: Document, one: Document, other: Document, conflicts: list[str]) -> dict[str, Any]:
     """Where the plan began: what was made first, when both sides made it."""
-    was, left, right = ({key: each.get(key) for key in _ORIGIN} for each in (past, one, other))
+    was, left, right = ({key: side.get(key) for key in _ORIGIN} for side in (past, one, other))
     try:
         return dict(pick_changed(was, left, right))
     except LookupError:
@@ -159,7 +159,7 @@ def _tasks(
 ) -> dict[_Key, dict[str, Any]]:
     """The tasks of both sides, by identity, with the numbers they would like to have."""
     found: dict[_Key, dict[str, Any]] = {}
-    for key in [*left, *(each for each in right if each not in left)]:
+    for key in [*left, *(item for item in right if item not in left)]:
         was, one, other = past.get(key), left.get(key), right.get(key)
         if one is None or other is None:
             there = one or other
@@ -221,11 +221,11 @@ def _numbered(
 def _free(number: int, used: Iterable[int], *, whole: bool) -> int | None:
     """The next free number on the page of a number; when there is none, one beyond all pages or None."""
     first = (number - 1) // PAGE_SIZE * PAGE_SIZE + 1
-    page = {each for each in used if first <= each < first + PAGE_SIZE}
+    page = {item for item in used if first <= item < first + PAGE_SIZE}
     after = max(page) + 1
     if after < first + PAGE_SIZE:
         return after
-    gaps = (each for each in range(first, first + PAGE_SIZE) if each not in page)
+    gaps = (gap for gap in range(first, first + PAGE_SIZE) if gap not in page)
     return next(gaps, max(used) + 1 if whole else None)
 
 
@@ -238,7 +238,7 @@ def _referring(tasks: Iterable[Document]) -> dict[_Key, dict[str, Any]]:
     named = {number: _reference(keys_[0]) for number, keys_ in owners.items() if len(keys_) == 1}
     for task in found.values():
         if isinstance(task.get("dependencies"), list):
-            task["dependencies"] = [named.get(each, each) for each in task["dependencies"]]
+            task["dependencies"] = [named.get(name, name) for name in task["dependencies"]]
     return found
 
 
@@ -249,10 +249,10 @@ def _with_ids(
     ids = {_reference(key): task["id"] for side in sides for key, task in side.items()}
     ids |= {_reference(key): task["id"] for key, task in tasks.items()}
     found = []
-    for key in sorted(tasks, key=lambda each: (task_number(tasks[each]["id"]), repr(each))):
+    for key in sorted(tasks, key=lambda item: (task_number(tasks[item]["id"]), repr(item))):
         task = dict(tasks[key])
         if isinstance(task.get("dependencies"), list):
-            task["dependencies"] = list(dict.fromkeys(ids.get(each, each) for each in task["dependencies"]))
+            task["dependencies"] = list(dict.fromkeys(ids.get(name, name) for name in task["dependencies"]))
         found.append(task)
     return found
 

@@ -66,7 +66,7 @@ def merge_task(
     lost: list[str] = []
     found: dict[str, Any] = {}
     for field in all_keys(one, other):
-        was, left, right = (each.get(field, ABSENT) for each in (past, one, other))
+        was, left, right = (side.get(field, ABSENT) for side in (past, one, other))
         if isinstance(left, list) and isinstance(right, list):
             found[field] = _list(field, was if isinstance(was, list) else [], left, right, lost)
         elif field not in LIFE:
@@ -131,18 +131,18 @@ def _life(
     past: TaskDocument, one: TaskDocument, other: TaskDocument, evidence: Any, lost: list[str]
 ) -> dict[str, Any]:
     """The fields that tell who works on a task and how far it is."""
-    numbers = [each.get("attempt", 1) for each in (one, other)]
+    numbers = [side.get("attempt", 1) for side in (one, other)]
     if numbers[0] != numbers[1]:
         later, earlier = (one, other) if numbers[0] > numbers[1] else (other, one)
         if any(not is_same_json(past.get(field), earlier.get(field)) for field in LIFE):
             lost.append(f"merged: attempt {earlier.get('attempt', 1)} had come to {_stand(earlier)}")
         return {field: later[field] for field in LIFE if field in later}
     ahead, behind = _ahead(past, one, other, evidence)
-    if not any(is_same_json(_status(behind), _status(each)) for each in (ahead, past)):
+    if not any(is_same_json(_status(behind), _status(side)) for side in (ahead, past)):
         lost.append(f"merged: status was also {_stand(behind)}")
     found = {field: ahead[field] for field in ("attempt", "status", "reason") if field in ahead}
     for field in ("owner", "run", "base", "branch"):
-        was, left, right = (each.get(field, ABSENT) for each in (past, ahead, behind))
+        was, left, right = (side.get(field, ABSENT) for side in (past, ahead, behind))
         try:
             merged = pick_changed(was, left, right)
         except LookupError:
@@ -182,7 +182,7 @@ def _proven(evidence: Any, attempt: int) -> bool:
     """Whether the last evidence of an attempt speaks for it; true where tasks carry none at all."""
     if evidence is None:
         return True
-    own = [each for each in evidence if each.get("attempt") == attempt]
+    own = [item for item in evidence if item.get("attempt") == attempt]
     return bool(own) and own[-1].get("ok") is True
 
 

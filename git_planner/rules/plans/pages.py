@@ -70,6 +70,6 @@ def find_repeated(tasks: Iterable[Mapping[str, Any]]) -> str | None:
 def split_tasks(tasks: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Tasks by the page they belong to, each in the order of its number."""
     found: dict[str, list[Mapping[str, Any]]] = {FIRST_PAGE: []}
-    for task in sorted(tasks, key=lambda each: task_number(each["id"])):
+    for task in sorted(tasks, key=lambda item: task_number(item["id"])):
         found.setdefault(page_name(task_number(task["id"])), []).append(task)
     return found

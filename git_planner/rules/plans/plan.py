@@ -138,7 +138,7 @@ def _task(step: Mapping[str, Any], ids: Mapping[str, str], digest: str) -> Task:
         intent=step["intent"],
         actions=tuple(step["actions"]),
         write_scope=tuple(step.get("files", ())),
-        dependencies=tuple(sorted({ids[each] for each in step.get("dependencies", ())}, key=task_number)),
+        dependencies=tuple(sorted({ids[name] for name in step.get("dependencies", ())}, key=task_number)),
         acceptance=tuple(step["validation"]),
         risks=tuple(step.get("risks", ())),
         references=tuple(step.get("references", ())),

@@ -69,7 +69,7 @@ def summarize_comparison(
         standing: how they ended; its `ending` is not None.
     """
     assert standing.ending is not None
-    gains = [each.gain(metric.better) for each in rounds]
+    gains = [pair.gain(metric.better) for pair in rounds]
     sign = -1.0 if metric.better == "lower" else 1.0
     found = signed_rank.confidence_interval(gains, CONFIDENCE)
     ends = [None if end is None else sign * end for end in (found.low, found.high)]
@@ -83,9 +83,9 @@ def summarize_comparison(
         alpha=plan.alpha,
         level=standing.look.alpha if standing.look else None,
         ending=ending,
-        orders=tuple(each.order for each in rounds),
-        base=tuple(value for each in rounds for value in each.of("A")),
-        candidate=tuple(value for each in rounds for value in each.of("B")),
+        orders=tuple(pair.order for pair in rounds),
+        base=tuple(value for pair in rounds for value in pair.of("A")),
+        candidate=tuple(value for pair in rounds for value in pair.of("B")),
         p=standing.p if len(rounds) >= plan.screen else signed_rank.p_value(gains),
         effect=sign * signed_rank.effect(gains) + 0.0,
         low=low,

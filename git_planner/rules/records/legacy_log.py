@@ -162,11 +162,11 @@ def _text(row: Mapping[str, Any], key: str) -> str:
 
 def _texts(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = row.get(key)
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def _paths(record: Record, mark: str) -> list[str]:
-    return [each.removeprefix(mark) for each in record.violations if each.startswith(mark)]
+    return [violation.removeprefix(mark) for violation in record.violations if violation.startswith(mark)]
 
 
 def _whole(value: float | None) -> float | int | None:

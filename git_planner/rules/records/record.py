@@ -143,7 +143,7 @@ def record_from(document: Mapping[str, Any]) -> Record:
     """Read a record back from a document that has passed its schema (or that we wrote)."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
-        MeasuredMetric(**{**each, "samples": tuple(each["samples"])}) for each in fields["metrics"]
+        MeasuredMetric(**{**metric, "samples": tuple(metric["samples"])}) for metric in fields["metrics"]
     )
     if fields.get("comparison"):
         from git_planner.rules.records.comparison import RecordedComparison

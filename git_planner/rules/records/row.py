@@ -81,10 +81,10 @@ def find_same_commit(
         environment: digest of the environment; None looks for a candidate refused for `reason` unmeasured.
     """
     found = None
-    for each in rows:
-        if each.commit == commit and each.instrument == instrument and each.verdict != "unmeasured":
-            fits = each.environment_digest == environment if environment else each.reason == reason
-            found = each if fits else found
+    for row in rows:
+        if row.commit == commit and row.instrument == instrument and row.verdict != "unmeasured":
+            fits = row.environment_digest == environment if environment else row.reason == reason
+            found = row if fits else found
     return found
 
 
@@ -93,16 +93,16 @@ def find_same_tree(
 ) -> RecordRow | None:
     """The newest result for the same measured tree, instrument and environment; never an unmeasured one."""
     found = None
-    for each in rows:
-        if each.tree == tree and each.instrument == instrument and each.environment_digest == environment:
-            found = each if each.verdict != "unmeasured" else found
+    for row in rows:
+        if row.tree == tree and row.instrument == instrument and row.environment_digest == environment:
+            found = row if row.verdict != "unmeasured" else found
     return found
 
 
 def find_baseline(rows: Iterable[RecordRow], instrument: str) -> RecordRow | None:
     """What the collected tests are held against: an instrument's baseline, else its first valid record."""
-    valid = [each for each in rows if each.valid and each.instrument == instrument]
-    return next((each for each in valid if each.kind == "baseline"), valid[0] if valid else None)
+    valid = [row for row in rows if row.valid and row.instrument == instrument]
+    return next((row for row in valid if row.kind == "baseline"), valid[0] if valid else None)
 
 
 def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
@@ -112,7 +112,7 @@ def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
         rows: the ledger, sorted.
         stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
     """
-    last = max((each.id[:16] for each in rows), default="")
+    last = max((row.id[:16] for row in rows), default="")
     if stamp.replace("-", "").replace(":", "") <= last:
         after = datetime.strptime(last, "%Y%m%dT%H%M%SZ") + timedelta(seconds=1)
         stamp = after.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -147,5 +147,5 @@ def instrument_changes(rows: Iterable[tuple[str, str, str | None]]) -> list[Inst
 
 def find_named(rows: Sequence[RecordRow], name: str) -> list[RecordRow]:
     """The records whose id is a name or begins with it, or whose random part does."""
-    exact = [each for each in rows if each.id == name]
-    return exact or [each for each in rows if each.id.startswith(name) or each.id[17:].startswith(name)]
+    exact = [row for row in rows if row.id == name]
+    return exact or [row for row in rows if row.id.startswith(name) or row.id[17:].startswith(name)]

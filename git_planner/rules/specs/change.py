@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from git_planner.rules import refnames
@@ -151,11 +151,12 @@ def _goal(read: Outline) -> Block:
 
 def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[SpecFault]) -> Iterator[str]:
     """The items of the sections with such a title."""
-    chosen: Sequence[MarkdownSection] = [
-        each for each in split_sections(read.blocks) if wanted.match(each.title)
-    ]
+    chosen: list[MarkdownSection] = []
     lines: dict[str, int] = {}
-    for section in chosen:
+    for section in split_sections(read.blocks):
+        if not wanted.match(section.title):
+            continue
+        chosen.append(section)
         for block in iter_blocks(section.blocks):
             if block.kind == "item" and block.text:
                 lines.setdefault(" ".join(block.text.split()), block.line)

@@ -79,8 +79,8 @@ def merge_change(
     effects: list[CompileEffect] = []
     for item in change.items:
         before = known.get(item.key)
-        others = {each for each in (before.dependencies if before else ()) if each not in own}
-        after = {*(ids[key] for key in item.after), *others}
+        kept = set(before.dependencies if before else ()) - own
+        after = {*(ids[key] for key in item.after), *kept}
         fields = _defined(before, item, ids[item.key], after, wishes)
         if before is None:
             spec, uid = SpecOrigin(change.slug, item.key), derive_uid("spec", change.slug, item.key)
@@ -165,8 +165,8 @@ def _unticked(task: Task, slug: str, note: str, effects: list[CompileEffect]) ->
 
     The evidence stays where it is, for an attempt that is over.
     """
-    spoke = [each for each in task.evidence if each.attempt == task.attempt and each.ok]
-    if task.status != "done" or not spoke or any(each.note != note for each in spoke):
+    spoke = [evidence for evidence in task.evidence if evidence.attempt == task.attempt and evidence.ok]
+    if task.status != "done" or not spoke or any(evidence.note != note for evidence in spoke):
         return task
     effects.append(CompileEffect("reopened", task.id, task.title, "its box is no longer ticked"))
     return requeue_task(task, f"its box is no longer ticked in {change_folder(slug)}/{TASKS}")

@@ -100,7 +100,7 @@ def resolve_dependencies(
     cycle = find_cycle({item.key: item.after for item in found})
     if cycle:
         titles = " → ".join(show_value(by_key[key].title) for key in cycle)
-        faults.append(SpecFault(path, by_key[cycle[0]].line, f"wait for each other: {titles}"))
+        faults.append(SpecFault(path, by_key[cycle[0]].line, f"dependency cycle: {titles}"))
     return tuple(found), faults
 
 

@@ -55,8 +55,8 @@ class Overrides:
             (self.by_key or {}).get(item.key),
         )
         fields: dict[str, Any] = {}
-        for each in said:
-            fields |= each.fields() if each else {}
+        for override in said:
+            fields |= override.fields() if override else {}
         return replace(item, **fields) if fields else item
 
     def unused(self, items: Mapping[str, SpecItem]) -> list[str]:

@@ -1,1 +1,1 @@
-"""Tasks: their form, their transitions, and how they follow the history."""
+"""Tasks: documents, transitions, and how their statuses follow the Git history."""

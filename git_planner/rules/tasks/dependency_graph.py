@@ -1,4 +1,4 @@
-"""Cycles in a graph of dependencies. Pure."""
+"""Find cycles in a dependency graph. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 
 
 def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
-    """One cycle of a graph, its first name again at the end; empty when there is none.
+    """Return one cycle of a graph, with its first name repeated at the end; empty if the graph is acyclic.
 
-    Names that are no key of the graph are left out. Iterative, so that a long chain is no danger.
+    Dependencies that are not keys of the graph are ignored. Iterative, so that chains may be long.
 
     Args:
         graph: name -> the names it depends on.
     """
-    done: set[str] = set()
+    finished: set[str] = set()
     for start in graph:
         path: list[str] = []
-        waiting = {start: iter(graph[start])} if start not in done else {}
+        waiting = {start: iter(graph[start])} if start not in finished else {}
         path.extend(waiting)
         while path:
-            here = path[-1]
-            onward = next((name for name in waiting[here] if name in graph and name not in done), None)
-            if onward is None:
-                done.add(here)
+            node = path[-1]
+            successor = next((name for name in waiting[node] if name in graph and name not in finished), None)
+            if successor is None:
+                finished.add(node)
                 del waiting[path.pop()]
-            elif onward in waiting:
-                return [*path[path.index(onward) :], onward]
+            elif successor in waiting:
+                return [*path[path.index(successor) :], successor]
             else:
-                waiting[onward] = iter(graph[onward])
-                path.append(onward)
+                waiting[successor] = iter(graph[successor])
+                path.append(successor)
     return []

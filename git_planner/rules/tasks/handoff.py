@@ -1,6 +1,6 @@
-"""The handoff of a task: the Markdown file through which planner and worker talk. Pure.
+"""The handoff of a task: the Markdown file through which planner and worker exchange messages. Pure.
 
-Entries are only ever added at the end, so two writers merge line by line.
+Entries are only appended, so concurrent edits merge line by line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from git_planner.rules.tasks.task import Task
 
 
 def new_handoff(task: Task) -> str:
-    """What a handoff begins with: what the task is."""
+    """Return the initial text of a handoff, which describes the task."""
     lines = [f"# {task.id}: {task.title}", ""]
     if task.intent:
         lines += [task.intent, ""]
@@ -19,21 +19,21 @@ def new_handoff(task: Task) -> str:
         ("May change", task.write_scope),
         ("May read", task.read_scope),
         ("Done when", task.acceptance),
-        ("Verified by", [" ".join(each) for each in task.verify]),
+        ("Verified by", [" ".join(command) for command in task.verify]),
     ):
         if items:
-            lines += [f"{title}:", "", *(f"- {each}" for each in items), ""]
+            lines += [f"{title}:", "", *(f"- {item}" for item in items), ""]
     return "\n".join(lines)
 
 
 def render_entry(kind: str, at: str, by: str, lines: Sequence[str]) -> str:
-    """One entry.
+    """Render one entry.
 
     Args:
-        kind: what it is, such as 'Question'.
-        at: UTC time.
-        by: who writes.
-        lines: its text. Headings in it are indented, so that they do not look like entries.
+        kind: the kind of entry, such as 'Question'.
+        at: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
+        by: the author.
+        lines: the text. Headings in it are indented, so that they are not mistaken for entries.
     """
     body = [
         line if not line.startswith("#") else f"    {line}" for text in lines for line in text.splitlines()
@@ -41,6 +41,6 @@ def render_entry(kind: str, at: str, by: str, lines: Sequence[str]) -> str:
     return "\n".join([f"## {kind}, {at}, {by}", "", *body, ""])
 
 
-def append_entry(text: str, added: str) -> str:
-    """A handoff with one more entry."""
-    return f"{text.rstrip()}\n\n{added.rstrip()}\n"
+def append_entry(text: str, entry: str) -> str:
+    """Append an entry to a handoff."""
+    return f"{text.rstrip()}\n\n{entry.rstrip()}\n"

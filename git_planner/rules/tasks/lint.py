@@ -1,6 +1,6 @@
-"""What is wrong with the tasks of a plan beyond what a schema can say. Pure.
+"""Lint the tasks of a plan for faults that a schema cannot express. Pure.
 
-Works on documents, not on typed tasks, because a plan that was edited by hand must be told all its faults.
+Works on documents instead of typed tasks, so that all faults of a plan edited by hand are reported at once.
 """
 
 from __future__ import annotations
@@ -23,126 +23,129 @@ _LISTS = ("actions", "acceptance")
 
 @dataclass(frozen=True, slots=True)
 class LintFault:
-    """One thing that is wrong. `task` is the task's id, '' for the plan as a whole."""
+    """One fault. `task` is the task's id, or '' for the plan itself."""
 
     code: str
     severity: Literal["error", "warning"]
     task: str
-    words: str
+    message: str
 
     def document(self) -> dict[str, str]:
-        """The fault as JSON."""
-        return {"code": self.code, "severity": self.severity, "task": self.task, "message": self.words}
+        """Return the fault as a JSON document."""
+        return {"code": self.code, "severity": self.severity, "task": self.task, "message": self.message}
 
 
 def lint_tasks(tasks: Sequence[Mapping[str, Any]]) -> list[LintFault]:
-    """Judge the tasks of a plan.
+    """Check the tasks of a plan.
 
     Args:
-        tasks: documents of tasks, which need not have passed the schema.
+        tasks: task documents, not necessarily valid.
 
     Returns:
         The faults in the order of the tasks.
     """
-    found = [*_repeated(tasks)]
-    known = {str(task.get("id")): task for task in tasks}
+    faults = [*_duplicate_faults(tasks)]
+    by_id = {str(task.get("id")): task for task in tasks}
     for task in tasks:
-        found += [
-            *_dependencies(task, known),
-            *_commands(task),
-            *_scopes(task),
-            *_texts(task),
-            *_status(task),
+        faults += [
+            *_dependency_faults(task, by_id),
+            *_command_faults(task),
+            *_scope_faults(task),
+            *_text_faults(task),
+            *_status_faults(task),
         ]
     graph = {
-        name: [each for each in _strings(task, "dependencies") if each != name]
-        for name, task in known.items()
+        name: [dependency for dependency in _strings(task, "dependencies") if dependency != name]
+        for name, task in by_id.items()
     }
     from git_planner.rules.tasks.dependency_graph import find_cycle
 
     cycle = find_cycle(graph)
     if cycle:
-        found.append(LintFault("cycle", "error", cycle[0], f"wait for each other: {' → '.join(cycle)}"))
-    return found
+        faults.append(LintFault("cycle", "error", cycle[0], f"dependency cycle: {' → '.join(cycle)}"))
+    return faults
 
 
-def _repeated(tasks: Sequence[Mapping[str, Any]]) -> Iterator[LintFault]:
+def _duplicate_faults(tasks: Sequence[Mapping[str, Any]]) -> Iterator[LintFault]:
     for key in ("id", "uid"):
         seen: set[str] = set()
         for task in tasks:
             name = str(task.get(key))
             if name in seen:
-                words = f"two tasks have the {key} '{name}'; 'git plan sync' gives one of them another number"
-                yield LintFault(f"same-{key}", "error", str(task.get("id")), words)
+                message = f"two tasks have the {key} '{name}'; 'git plan sync' renumbers one of them"
+                yield LintFault(f"same-{key}", "error", str(task.get("id")), message)
             seen.add(name)
 
 
-def _dependencies(task: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Iterator[LintFault]:
+def _dependency_faults(
+    task: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]
+) -> Iterator[LintFault]:
     own = str(task.get("id"))
     for name in _strings(task, "dependencies"):
-        other = known.get(name)
+        other = by_id.get(name)
         if name == own:
             yield LintFault("self-dependency", "error", own, "depends on itself")
         elif other is None:
             yield LintFault(
-                "unknown-dependency", "error", own, f"depends on {show_value(name)}, which is no task of it"
+                "unknown-dependency",
+                "error",
+                own,
+                f"depends on {show_value(name)}, which is not in this plan",
             )
         elif other.get("status") in ("cancelled", "deferred") and task.get("status") == "todo":
-            words = f"waits for '{name}', which is {other['status']}"
-            yield LintFault("dependency-never-done", "warning", own, words)
+            message = f"depends on '{name}', which is {other['status']} and will not be done"
+            yield LintFault("dependency-never-done", "warning", own, message)
 
 
-def _commands(task: Mapping[str, Any]) -> Iterator[LintFault]:
+def _command_faults(task: Mapping[str, Any]) -> Iterator[LintFault]:
     own, verify = str(task.get("id")), task.get("verify")
     if not isinstance(verify, list):
-        yield LintFault("verify", "error", own, "its verify commands are no list")
+        yield LintFault("verify", "error", own, "its verify commands are not a list")
         return
     if not verify and task.get("status") not in ("done", "deferred", "cancelled"):
-        yield LintFault(
-            "no-verify", "warning", own, "has no verify command, so only a person's word can close it"
-        )
+        yield LintFault("no-verify", "warning", own, "has no verify command, so it needs a manual sign-off")
     for place, command in enumerate(verify, 1):
         if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-            yield LintFault("verify", "error", own, f"verify command {place} is no list of texts")
+            yield LintFault("verify", "error", own, f"verify command {place} is not a list of strings")
             continue
-        found = find_placeholder(" ".join(command))
-        if found:
+        hole = find_placeholder(" ".join(command))
+        if hole:
             yield LintFault(
-                "placeholder", "error", own, f"verify command {place} is a placeholder: {show_value(found)}"
+                "placeholder", "error", own, f"verify command {place} is a placeholder: {show_value(hole)}"
             )
 
 
-def _scopes(task: Mapping[str, Any]) -> Iterator[LintFault]:
+def _scope_faults(task: Mapping[str, Any]) -> Iterator[LintFault]:
     for key in ("read_scope", "write_scope"):
         for pattern in _strings(task, key):
             if not _SAFE_PATH.fullmatch(pattern):
-                words = f"its {key.replace('_', ' ')} leaves the repository: {show_value(pattern)}"
-                yield LintFault("scope", "error", str(task.get("id")), words)
+                message = f"its {key.replace('_', ' ')} leaves the repository: {show_value(pattern)}"
+                yield LintFault("scope", "error", str(task.get("id")), message)
 
 
-def _texts(task: Mapping[str, Any]) -> Iterator[LintFault]:
+def _text_faults(task: Mapping[str, Any]) -> Iterator[LintFault]:
     own = str(task.get("id"))
     for key in _TEXTS:
-        found = find_placeholder(str(task.get(key) or ""))
-        if found:
-            yield LintFault("placeholder", "error", own, f"its {key} is a placeholder: {show_value(found)}")
+        hole = find_placeholder(str(task.get(key) or ""))
+        if hole:
+            yield LintFault("placeholder", "error", own, f"its {key} is a placeholder: {show_value(hole)}")
     for key in _LISTS:
         for text in _strings(task, key):
-            found = find_placeholder(text)
-            if found:
+            hole = find_placeholder(text)
+            if hole:
                 yield LintFault(
-                    "placeholder", "error", own, f"its {key} hold a placeholder: {show_value(found)}"
+                    "placeholder", "error", own, f"its {key} contain a placeholder: {show_value(hole)}"
                 )
     if not str(task.get("title") or "").strip():
         yield LintFault("no-title", "error", own, "has no title")
 
 
-def _status(task: Mapping[str, Any]) -> Iterator[LintFault]:
+def _status_faults(task: Mapping[str, Any]) -> Iterator[LintFault]:
     if task.get("status") not in STATUSES:
-        words = f"{show_value(str(task.get('status')))} is no status of a task"
-        yield LintFault("status", "error", str(task.get("id")), words)
+        message = f"{show_value(str(task.get('status')))} is not a task status"
+        yield LintFault("status", "error", str(task.get("id")), message)
 
 
 def _strings(task: Mapping[str, Any], key: str) -> list[str]:
     values = task.get(key)
-    return [each for each in values if isinstance(each, str)] if isinstance(values, list) else []
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

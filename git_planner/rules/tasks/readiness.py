@@ -1,4 +1,4 @@
-"""Which tasks may be begun now, and whose scopes get into each other's way. Pure."""
+"""Find the tasks that are ready to start, and write scopes that overlap. Pure."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Protocol, TypeVar
 from git_planner.rules.policy.globs import find_overlap
 from git_planner.rules.tasks.task import CLOSED, Task, TaskStatus, sort_tasks
 
-# Somebody is in the middle of these.
+# Statuses of tasks that are being worked on.
 _BUSY = frozenset(("in_progress", "needs_input"))
 
 
 class SchedulableTask(Protocol):
-    """What of a task decides whether it may be begun; a Task or a Brief."""
+    """The fields that decide whether a task is ready; implemented by Task and TaskSummary."""
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The task's id, such as 'task_007'."""
         ...
 
     @property
     def number(self) -> int:
-        """The number in it."""
+        """The number in the id."""
         ...
 
     @property
     def status(self) -> TaskStatus:
-        """Where it stands."""
+        """The task's status."""
         ...
 
     @property
     def dependencies(self) -> Sequence[str]:
-        """Ids of what must be done before."""
+        """Ids of the tasks that must be done first."""
         ...
 
     @property
     def write_scope(self) -> Sequence[str]:
-        """What it may change."""
+        """Patterns of the paths the task may change."""
         ...
 
 
@@ -47,7 +47,7 @@ TaskT = TypeVar("TaskT", bound=SchedulableTask)
 
 @dataclass(frozen=True, slots=True)
 class ScopeClash:
-    """Two pieces of work whose write scopes overlap, by their names, and the patterns that do."""
+    """Two pieces of work with overlapping write scopes, by label, and the overlapping patterns."""
 
     one: str
     other: str
@@ -56,36 +56,36 @@ class ScopeClash:
 
 @dataclass(frozen=True, slots=True)
 class ScopedWork:
-    """A piece of work that writes: a task, an iteration, a variant. `kind` and `name` for people."""
+    """A task, iteration or variant with the patterns it may write; `kind` and `name` are for display."""
 
     kind: str
     name: str
     writes: tuple[str, ...]
 
     @property
-    def shown(self) -> str:
-        """Its kind and name."""
+    def label(self) -> str:
+        """The kind and name."""
         return f"{self.kind} {self.name}"
 
 
 def ready_tasks(tasks: Sequence[TaskT], claimed: Collection[str] = ()) -> list[TaskT]:
-    """The tasks that may be begun now, by number.
+    """Return the tasks that are ready to start, by number.
 
-    A task is ready when it is todo, all that it depends on is done, nobody has claimed it, and its write
-    scope is free of what others are in the middle of. Tasks that are ready together may still overlap.
+    A task is ready if it is todo and unclaimed, all its dependencies are done, and its write scope does not
+    overlap that of a task in progress. Two ready tasks may still overlap each other.
 
     Args:
         tasks: all tasks of the plan.
-        claimed: ids of the tasks that somebody holds a claim on.
+        claimed: ids of the claimed tasks.
     """
     done = {task.id for task in tasks if task.status == "done"}
     busy = [task for task in tasks if task.write_scope and (task.status in _BUSY or task.id in claimed)]
     return [
         task
-        for task in sorted(tasks, key=lambda each: each.number)
+        for task in sorted(tasks, key=lambda item: item.number)
         if task.status == "todo"
         and task.id not in claimed
-        and all(each in done for each in task.dependencies)
+        and all(dependency in done for dependency in task.dependencies)
         and not any(find_overlap(task.write_scope, other.write_scope) for other in busy)
     ]
 
@@ -93,27 +93,27 @@ def ready_tasks(tasks: Sequence[TaskT], claimed: Collection[str] = ()) -> list[T
 def reasons_not_ready(
     task: SchedulableTask, tasks: Sequence[SchedulableTask], claimed: Collection[str] = ()
 ) -> list[str]:
-    """What keeps a task from being begun, one sentence each; none when it is ready."""
-    known = {each.id: each for each in tasks}
+    """Return why a task is not ready, one sentence per reason; empty if it is ready."""
+    by_id = {item.id: item for item in tasks}
     reasons = [] if task.status == "todo" else [f"it is {task.status}"]
     if task.id in claimed:
-        reasons.append("somebody has claimed it")
+        reasons.append("it is claimed")
     for name in task.dependencies:
-        other = known.get(name)
+        other = by_id.get(name)
         if other is None:
-            reasons.append(f"it depends on '{name}', which is not there")
+            reasons.append(f"it depends on '{name}', which does not exist")
         elif other.status != "done":
             reasons.append(f"it depends on '{name}', which is {other.status}")
     for other in tasks:
         if other.id != task.id and (other.status in _BUSY or other.id in claimed):
-            found = find_overlap(task.write_scope, other.write_scope)
-            if found:
-                reasons.append(f"'{other.id}' is in the middle of '{found[1]}', which '{found[0]}' overlaps")
+            patterns = find_overlap(task.write_scope, other.write_scope)
+            if patterns:
+                reasons.append(f"'{other.id}' is working on '{patterns[1]}', which '{patterns[0]}' overlaps")
     return reasons
 
 
 def pick_parallel(tasks: Sequence[TaskT], most: int) -> list[TaskT]:
-    """The first of some ready tasks that can be worked on at the same time: their scopes do not overlap."""
+    """Return up to `most` ready tasks whose write scopes do not overlap, the first ones first."""
     chosen: list[TaskT] = []
     for task in tasks:
         if len(chosen) == most:
@@ -124,26 +124,26 @@ def pick_parallel(tasks: Sequence[TaskT], most: int) -> list[TaskT]:
 
 
 def find_clashes(works: Sequence[ScopedWork], most: int) -> list[ScopeClash]:
-    """Pairs of pieces of work that write to the same place.
+    """Find pairs of open work whose write scopes overlap.
 
     Args:
-        works: what is open.
-        most: how many pairs are looked for.
+        works: the open work.
+        most: the largest number of pairs to return.
     """
-    found: list[ScopeClash] = []
+    clashes: list[ScopeClash] = []
     for one, other in _candidates(works):
         patterns = find_overlap(one.writes, other.writes)
         if patterns:
-            found.append(ScopeClash(one.shown, other.shown, patterns))
-            if len(found) >= most:
+            clashes.append(ScopeClash(one.label, other.label, patterns))
+            if len(clashes) >= most:
                 break
-    return found
+    return clashes
 
 
 def find_task_clashes(tasks: Sequence[Task], most: int) -> list[ScopeClash]:
-    """Open tasks of one plan that write to the same place, and of which neither waits for the other."""
-    waits = {task.id: task.dependencies for task in tasks}
-    found: list[ScopeClash] = []
+    """Find open tasks of a plan with overlapping write scopes where neither depends on the other."""
+    dependencies = {task.id: task.dependencies for task in tasks}
+    clashes: list[ScopeClash] = []
     works = [
         ScopedWork("task", task.id, task.write_scope)
         for task in sort_tasks(tasks)
@@ -151,15 +151,18 @@ def find_task_clashes(tasks: Sequence[Task], most: int) -> list[ScopeClash]:
     ]
     for one, other in _candidates(works):
         patterns = find_overlap(one.writes, other.writes)
-        if patterns and not (_after(one.name, other.name, waits) or _after(other.name, one.name, waits)):
-            found.append(ScopeClash(one.shown, other.shown, patterns))
-            if len(found) >= most:
+        ordered = _depends_on(one.name, other.name, dependencies) or _depends_on(
+            other.name, one.name, dependencies
+        )
+        if patterns and not ordered:
+            clashes.append(ScopeClash(one.label, other.label, patterns))
+            if len(clashes) >= most:
                 break
-    return found
+    return clashes
 
 
 def _candidates(works: Sequence[ScopedWork]) -> Iterator[tuple[ScopedWork, ScopedWork]]:
-    """Pairs that may overlap, each once: their patterns begin with the same folder, or with a wild one."""
+    """Yield each pair that may overlap: patterns that start with the same folder or with a wildcard."""
     wild, by_head = set[int](), dict[str, set[int]]()
     writing = {place for place, work in enumerate(works) if work.writes}
     for place in writing:
@@ -175,18 +178,18 @@ def _candidates(works: Sequence[ScopedWork]) -> Iterator[tuple[ScopedWork, Scope
 
 
 def _heads(writes: Iterable[str]) -> set[str]:
-    """The first folder or file name of each pattern."""
+    """Return the first folder or file name of each pattern."""
     return {pattern.split("/", 1)[0] for pattern in writes}
 
 
-def _after(task: str, earlier: str, waits: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a task waits for another, be it through further ones."""
-    seen, todo = set[str](), [task]
-    while todo:
-        here = todo.pop()
-        if here == earlier:
+def _depends_on(task: str, earlier: str, dependencies: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a task depends on another, directly or indirectly."""
+    visited, pending = set[str](), [task]
+    while pending:
+        name = pending.pop()
+        if name == earlier:
             return True
-        if here not in seen:
-            seen.add(here)
-            todo.extend(waits.get(here, ()))
+        if name not in visited:
+            visited.add(name)
+            pending.extend(dependencies.get(name, ()))
     return False

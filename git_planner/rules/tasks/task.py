@@ -1,10 +1,10 @@
-"""Tasks: the bounded pieces of a plan, as typed values and as documents. Pure.
+"""Tasks as typed values and as documents. Pure.
 
-A task is the same thing whether it came from a planning plan's step, from a spec, or from a person; what may
-become of it is in rules/tasks/transitions.py.
+A task has the same form whether it comes from a planning plan's step, a spec or a person; its transitions
+are in rules/tasks/transitions.py.
 """
 
-# No postponed annotations here: NamedTuple compiles each of them, and hooks wait for seventy.
+# No postponed annotations: NamedTuple would compile each of some seventy at import, on the path of the hooks.
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,14 +23,14 @@ TaskStatus = Literal[
     "cancelled",
 ]
 STATUSES: tuple[TaskStatus, ...] = get_args(TaskStatus)
-# Nothing more is to be done for these, now or ever.
+# Statuses of tasks that need no more work.
 CLOSED: frozenset[TaskStatus] = frozenset(("done", "deferred", "cancelled"))
 _ID = re.compile(r"task[_-]([0-9]{1,9})", re.IGNORECASE)
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
 class SpecOrigin(NamedTuple):
-    """The item of a spec that a task came from: the change's name and the item's key in it."""
+    """The spec item that a task was compiled from: the change's name and the item's key."""
 
     change: str
     key: str
@@ -45,7 +45,7 @@ class QuestionAnswer(NamedTuple):
 
 
 class TaskQuestion(NamedTuple):
-    """What an agent has to ask. `next` is what it would do; `answer` is None while the question is open."""
+    """An agent's question. `next` is what it would do next; `answer` is None while the question is open."""
 
     at: str
     by: str
@@ -56,8 +56,8 @@ class TaskQuestion(NamedTuple):
 
 
 class VerifyRun(NamedTuple):
-    """One verify command: its exit status (None: it did not end in time, or could not be started), how many
-    seconds it took, and the SHA-256 of what it printed.
+    """One run of a verify command: exit status (None: timed out or not started), duration in seconds, and
+    the SHA-256 of its output.
     """
 
     run: tuple[str, ...]
@@ -67,10 +67,10 @@ class VerifyRun(NamedTuple):
 
 
 class TaskEvidence(NamedTuple):
-    """What shows that a task is done, or that it is not.
+    """Evidence that a task is done, or that it is not.
 
-    `kind` 'verified' is from commands that were run on `commit`, 'manual' is somebody's word. It counts for
-    the attempt it is about, and for no later one.
+    `kind` is 'verified' for verify commands that were run on `commit`, 'manual' for a manual sign-off. It
+    counts for its own attempt only.
     """
 
     kind: Literal["verified", "manual"]
@@ -85,10 +85,10 @@ class TaskEvidence(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One task, field for field as in its document; times are UTC, 'YYYY-MM-DDTHH:MM:SSZ'.
+    """One task with the fields of its document; times are UTC, 'YYYY-MM-DDTHH:MM:SSZ'.
 
-    `uid` identifies it across clones, `id` is the number shown to people. `attempt` is raised when the task
-    is put back to work. `base` is the commit its work starts from, `branch` where that work is.
+    `uid` identifies it across clones, `id` has the number shown to people. `attempt` is incremented when the
+    task is requeued. `base` is the commit its work starts from, `branch` the branch of that work.
     """
 
     id: str
@@ -120,31 +120,31 @@ class Task(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The number in its id."""
+        """The number in the id."""
         return int(self.id[5:])
 
     @property
     def proven(self) -> bool:
-        """Whether the last evidence of this attempt speaks for it."""
-        own = [each for each in self.evidence if each.attempt == self.attempt]
+        """Whether the last evidence of this attempt has passed."""
+        own = [evidence for evidence in self.evidence if evidence.attempt == self.attempt]
         return bool(own) and own[-1].ok
 
     @property
     def open_question(self) -> TaskQuestion | None:
-        """The question that waits for an answer."""
-        return next((each for each in reversed(self.inputs) if each.answer is None), None)
+        """The last unanswered question."""
+        return next((question for question in reversed(self.inputs) if question.answer is None), None)
 
     def document(self) -> dict[str, Any]:
-        """The task as JSON."""
-        found: dict[str, Any] = {}
+        """Return the task as a JSON document."""
+        document: dict[str, Any] = {}
         for name in FIELDS:
             value = getattr(self, name)
-            found[name] = list(value) if isinstance(value, tuple) else value
-        found["verify"] = [list(each) for each in self.verify]
-        found["spec"] = self.spec and {"change": self.spec.change, "key": self.spec.key}
-        found["inputs"] = [_question_document(each) for each in self.inputs]
-        found["evidence"] = [_evidence_document(each) for each in self.evidence]
-        return found
+            document[name] = list(value) if isinstance(value, tuple) else value
+        document["verify"] = [list(command) for command in self.verify]
+        document["spec"] = self.spec and {"change": self.spec.change, "key": self.spec.key}
+        document["inputs"] = [_question_document(question) for question in self.inputs]
+        document["evidence"] = [_evidence_document(evidence) for evidence in self.evidence]
+        return document
 
 
 FIELDS = Task._fields
@@ -152,23 +152,23 @@ _LISTS = tuple(name for name, default in Task._field_defaults.items() if default
 
 
 def task_from(document: Mapping[str, Any]) -> Task:
-    """Read a task from a document that has passed its schema."""
+    """Build a task from a valid document."""
     fields = dict(document)
     for name in _LISTS:
         fields[name] = tuple(fields[name])
     if fields["verify"]:
-        fields["verify"] = tuple(tuple(each) for each in fields["verify"])
+        fields["verify"] = tuple(tuple(command) for command in fields["verify"])
     if fields["spec"]:
         fields["spec"] = SpecOrigin(**fields["spec"])
     if fields["inputs"]:
-        fields["inputs"] = tuple(_question(each) for each in fields["inputs"])
+        fields["inputs"] = tuple(_question(question) for question in fields["inputs"])
     if fields["evidence"]:
-        fields["evidence"] = tuple(_evidence(each) for each in fields["evidence"])
+        fields["evidence"] = tuple(_evidence(evidence) for evidence in fields["evidence"])
     return Task(**fields)
 
 
 class TaskSummary(NamedTuple):
-    """A task in short: what lists and the choice of the next task need, of thousands of tasks at once."""
+    """The fields of a task that lists and the choice of the next task need; cheap for thousands of tasks."""
 
     id: str
     status: TaskStatus
@@ -179,20 +179,20 @@ class TaskSummary(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The number in its id."""
+        """The number in the id."""
         return int(self.id[5:])
 
 
 def summarize_task(document: Mapping[str, Any]) -> TaskSummary:
-    """A task in short, from its document."""
+    """Build the summary of a task from its document."""
     return TaskSummary(*(document[name] for name in TaskSummary._fields))
 
 
 def derive_uid(*parts: str) -> str:
-    """An identity that two clones make alike from the same source: 16 letters and digits.
+    """Derive a uid of 16 letters and digits that is the same in every clone.
 
     Args:
-        parts: what names the source, such as a planning plan's digest and a step's id.
+        parts: names of the source, such as a planning plan's digest and a step's id.
     """
     from hashlib import sha256
 
@@ -202,13 +202,13 @@ def derive_uid(*parts: str) -> str:
 
 
 def add_notes(task: Task, *notes: str) -> Task:
-    """The task with further notes; one that it has already is not added again at once."""
+    """Add notes to a task, except for a repetition of its last note."""
     fresh = [note for note in notes if note and note not in task.notes[-1:]]
     return task._replace(notes=(*task.notes, *fresh))
 
 
 def sort_tasks(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks by number: task_101 comes before task_1000."""
+    """Sort tasks by number: task_101 comes before task_1000."""
     return sorted(tasks, key=lambda task: task.number)
 
 
@@ -235,7 +235,7 @@ def _question_document(question: TaskQuestion) -> dict[str, Any]:
 
 
 def _evidence(document: Mapping[str, Any]) -> TaskEvidence:
-    runs = tuple(VerifyRun(**{**each, "run": tuple(each["run"])}) for each in document["runs"])
+    runs = tuple(VerifyRun(**{**run, "run": tuple(run["run"])}) for run in document["runs"])
     return TaskEvidence(**{**document, "runs": runs})
 
 
@@ -249,27 +249,27 @@ def _evidence_document(evidence: TaskEvidence) -> dict[str, Any]:
         "tree": evidence.tree,
         "ok": evidence.ok,
         "runs": [
-            {"run": list(each.run), "status": each.status, "seconds": each.seconds, "output": each.output}
-            for each in evidence.runs
+            {"run": list(run.run), "status": run.status, "seconds": run.seconds, "output": run.output}
+            for run in evidence.runs
         ],
         "note": evidence.note,
     }
 
 
 def task_number(task: str) -> int:
-    """The number in a task's id: 7 of 'task_007', 'TASK-007' or 'task_7'.
+    """Parse the number in a task's id: 7 of 'task_007', 'TASK-007' or 'task_7'.
 
     Raises:
         PlannerError: E_NAME.
     """
-    found = _ID.fullmatch(task)
-    if not found or int(found[1]) == 0:
+    match = _ID.fullmatch(task)
+    if not match or int(match[1]) == 0:
         raise PlannerError(
-            "E_NAME", f"{task[:80]!r} is not a task: 'task_' and a number", hint="try 'task_001'"
+            "E_NAME", f"{task[:80]!r} is not a task id: 'task_' and a number", hint="try 'task_001'"
         )
-    return int(found[1])
+    return int(match[1])
 
 
 def task_id_for(number: int) -> str:
-    """The id of the task with a number: 'task_007'."""
+    """Return the id of the task with a number: 'task_007'."""
     return f"task_{number:03d}"
