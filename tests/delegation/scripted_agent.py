@@ -24,14 +24,14 @@ agents:
   implementer: command
   command: {{implementer: {{run: [sh, "{agent}"], timeout: {timeout}}}}}
 """
-# How an agent calls the handshake: in the tests, git-planner is the one that is tested.
-SAY = 'git-plan task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN"'
-DONE = f"{SAY} --status done --summary 'did it'"
-# Who was begun, one line an agent, in a file that all agents share.
-NOTE = 'echo "$GIT_PLANNER_TASK $GIT_PLANNER_RUN" >>"{begun}"'
+# The handshake command of an agent; in the tests, git-planner is the program under test.
+RESULT_COMMAND = 'git-plan task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN"'
+DONE = f"{RESULT_COMMAND} --status done --summary 'did it'"
+# Append a line per started agent to a shared file.
+LOG_START = 'echo "$GIT_PLANNER_TASK $GIT_PLANNER_RUN" >>"{log}"'
 
 
-def bench(lab: Lab, *tasks: Sequence[str], timeout: float = 20) -> None:
+def set_up_lab(lab: Lab, *tasks: Sequence[str], timeout: float = 20) -> None:
     """Give a laboratory a policy, an agent and tasks: each the arguments of 'git plan task add'."""
     files = {
         ".git-planner.yml": POLICY.format(agent=agent_file(lab), timeout=timeout),
@@ -39,44 +39,44 @@ def bench(lab: Lab, *tasks: Sequence[str], timeout: float = 20) -> None:
         "tests/test_it": "guarded\n",
     }
     lab.commit("the bench", files)
-    works(lab, "echo 90 >src/value", DONE)
-    for words in tasks:
-        ran = lab.run("git-plan", "task", "add", *words)
+    set_agent_script(lab, "echo 90 >src/value", DONE)
+    for argv in tasks:
+        ran = lab.run("git-plan", "task", "add", *argv)
         assert ran.status == 0, ran.err
 
 
-def works(lab: Lab, *script: str) -> None:
-    """Say what the agent does next time; it notes that it was begun."""
-    agent(lab, "\n".join(["set -e", NOTE.format(begun=lab.root / "begun"), *script]))
+def set_agent_script(lab: Lab, *script: str) -> None:
+    """Set the script of the next agents; each appends its start to the log."""
+    agent(lab, "\n".join(["set -e", LOG_START.format(log=lab.root / "begun"), *script]))
 
 
-def begun(lab: Lab) -> list[str]:
-    """The tasks whose agents were begun, each time they were."""
-    place = lab.root / "begun"
-    return [line.split()[0] for line in place.read_text().splitlines()] if place.exists() else []
+def started_tasks(lab: Lab) -> list[str]:
+    """Return the task of every started agent, in order."""
+    path = lab.root / "begun"
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def delegate(lab: Lab, *argv: str) -> tuple[int, dict[str, Any]]:
     """Run 'git plan delegate --json' and return its status and document."""
     ran = lab.run("git-plan", "delegate", "--json", *argv)
     assert ran.out, ran.err
-    found: dict[str, Any] = json.loads(ran.out)
-    return ran.status, found
+    document: dict[str, Any] = json.loads(ran.out)
+    return ran.status, document
 
 
-def refused(ran: Ran) -> str:
-    """The code of the error that a command ended with."""
+def error_code(ran: Ran) -> str:
+    """Return the error code of a failed command."""
     assert ran.status != 0, ran.out
     return str(json.loads(ran.out)["code"])
 
 
 def task(lab: Lab, name: str = "task_001") -> Task:
-    """A task as it stands."""
+    """Read a task of the default plan."""
     with lab.entered():
         return read_tasks(lab.repo, "default").task(name)
 
 
-def kept(lab: Lab) -> list[Run]:
-    """The runs that are kept, oldest first."""
+def saved_runs(lab: Lab) -> list[Run]:
+    """Return the saved runs, oldest first."""
     with lab.entered():
         return list_runs(lab.repo)

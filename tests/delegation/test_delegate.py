@@ -1,4 +1,4 @@
-"""`git plan delegate`: what becomes of a task, by how its agent ended. The agents are shell scripts."""
+"""`git plan delegate`: the outcome of a task for every end of its agent. The agents are shell scripts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import json
 import pytest
 
 from git_planner.rules.delegation.outcome import OUTCOMES
-from tests.delegation.scripted_agent import DONE, SAY, begun, bench, delegate, kept, refused, task, works
+from tests.delegation.scripted_agent import (
+    DONE,
+    RESULT_COMMAND,
+    delegate,
+    error_code,
+    saved_runs,
+    set_agent_script,
+    set_up_lab,
+    started_tasks,
+    task,
+)
 from tests.support.lab import Lab
 
 WHO = "command for C O Mitter <committer@example.com>"
@@ -16,55 +26,59 @@ ONE = ("Make it smaller", "--write-scope", "src/**", "--action", "write 90")
 
 
 def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> None:
-    bench(lab, ONE)
+    set_up_lab(lab, ONE)
     with lab.undisturbed():
-        status, done = delegate(lab)
-    assert (status, [each["outcome"] for each in done["runs"]]) == (0, ["done"])
-    one = task(lab)
-    assert (one.status, one.owner, one.attempt) == (
+        status, document = delegate(lab)
+    assert (status, [run["outcome"] for run in document["runs"]]) == (0, ["done"])
+    done_task = task(lab)
+    assert (done_task.status, done_task.owner, done_task.attempt) == (
         "agent_done",
         WHO,
         1,
     )
-    assert one.branch == "iter/0001-task-001-make-it-smaller"
-    assert one.commits == (lab.git("rev-parse", one.branch),)
-    assert lab.show(f"{one.branch}:src/value") == "90\n"
-    subject, _, rest = lab.git("log", "-1", "--format=%B", one.branch).partition("\n")
+    assert done_task.branch == "iter/0001-task-001-make-it-smaller"
+    assert done_task.commits == (lab.git("rev-parse", done_task.branch),)
+    assert lab.show(f"{done_task.branch}:src/value") == "90\n"
+    subject, _, body = lab.git("log", "-1", "--format=%B", done_task.branch).partition("\n")
     assert subject == "task_001: Make it smaller"
-    assert "- write 90" in rest
-    trailers = dict(line.split(": ", 1) for line in rest.strip().splitlines()[-4:])
+    assert "- write 90" in body
+    trailers = dict(line.split(": ", 1) for line in body.strip().splitlines()[-4:])
     assert trailers == {
         "Planner-Task": "task_001",
         "Planner-Directive": trailers["Planner-Directive"],
-        "Planner-Run": one.run,
+        "Planner-Run": done_task.run,
         "Assisted-by": "command:default",
     }
-    assert lab.git("rev-parse", f"{one.branch}~2") == lab.git("rev-parse", "main") == one.base
-    state = json.loads(lab.show(f"{one.branch}:.advisor/state.json"))
+    assert lab.git("rev-parse", f"{done_task.branch}~2") == lab.git("rev-parse", "main") == done_task.base
+    state = json.loads(lab.show(f"{done_task.branch}:.advisor/state.json"))
     assert state["directive"]["step_plan"][0] == "write 90"
-    assert [each for each in lab.refs() if each.startswith("refs/planner/claims/")] == []
+    assert [ref for ref in lab.refs() if ref.startswith("refs/planner/claims/")] == []
     assert [line for line in lab.git("worktree", "list").splitlines() if "iter/" in line] == []
-    run = kept(lab)[0]
+    run = saved_runs(lab)[0]
     assert (run.outcome, run.plan, run.task, run.attempt) == ("done", "default", "task_001", 1)
     folder = lab.path / ".git" / "planner" / "runs" / run.run
     assert {"meta.json", "heartbeat.json", "prompt.md", "command.json", "stdout", "stderr", "out"} <= {
-        each.name for each in folder.iterdir()
+        path.name for path in folder.iterdir()
     }
     prompt = (folder / "prompt.md").read_text()
     assert prompt.startswith("You carry out one task")
     assert f"/git-plan task result task_001 --run {run.run} --status done" in prompt
     assert "- src/**" in prompt
-    assert delegate(lab) == (0, {**done, "runs": [], "recovered": []})
-    assert begun(lab) == ["task_001"]
+    assert delegate(lab) == (0, {**document, "runs": [], "recovered": []})
+    assert started_tasks(lab) == ["task_001"]
     lab.fsck()
 
 
 @pytest.mark.parametrize(
     ("script", "outcome", "reason"),
     [
-        (f"echo 95 >src/value; {SAY} --status partial --summary half", "partial", "partial: half"),
-        (f"{SAY} --status failed --summary 'no way'", "failed", "failed: no way"),
-        (f"{SAY} --status blocked --summary 'no compiler'; exit 3", "blocked", "blocked: no compiler"),
+        (f"echo 95 >src/value; {RESULT_COMMAND} --status partial --summary half", "partial", "partial: half"),
+        (f"{RESULT_COMMAND} --status failed --summary 'no way'", "failed", "failed: no way"),
+        (
+            f"{RESULT_COMMAND} --status blocked --summary 'no compiler'; exit 3",
+            "blocked",
+            "blocked: no compiler",
+        ),
         ("echo 90 >src/value", "no_result", "it ended without a result"),
         ("echo 90 >src/value; echo last words >&2; exit 7", "agent_failed", "ended with status 7"),
         (f"echo 90 >src/value; {DONE}; exit 7", "agent_failed", "ended with status 7"),
@@ -88,7 +102,7 @@ def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> No
         (
             f'{DONE}; sed -i s/\\"attempt\\":.*/\\"attempt\\":2,/ "$GIT_PLANNER_RESULT"',
             "bad_result",
-            "of attempt '2'",
+            "the attempt '2'",
         ),
         (f'{DONE}; sed -i s/\\"done\\"/\\"finished\\"/ "$GIT_PLANNER_RESULT"', "bad_result", "/status"),
     ],
@@ -96,56 +110,57 @@ def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> No
 def test_an_agent_that_does_not_finish_blocks_its_task(
     lab: Lab, script: str, outcome: str, reason: str
 ) -> None:
-    bench(lab, ONE)
-    works(lab, script)
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, script)
     with lab.undisturbed(allow=["0001-task-001-make-it-smaller"]):
-        status, done = delegate(lab)
-    assert (status, [each["outcome"] for each in done["runs"]]) == (1, [outcome])
-    one = task(lab)
-    assert (one.status, one.commits) == ("blocked", ()) == (OUTCOMES[outcome][0], ())
-    assert reason in (one.reason or "")
-    assert lab.git("rev-parse", f"{one.branch}~1") == lab.git("rev-parse", "main")
-    kept_ref = done["runs"][0]["kept"]
-    changed = any(word in script for word in ("echo 9", "echo changed", "echo x", "rm ", "checkout"))
-    assert (kept_ref is not None) == changed
+        status, document = delegate(lab)
+    assert (status, [run["outcome"] for run in document["runs"]]) == (1, [outcome])
+    blocked = task(lab)
+    assert (blocked.status, blocked.commits) == ("blocked", ()) == (OUTCOMES[outcome][0], ())
+    assert reason in (blocked.reason or "")
+    assert lab.git("rev-parse", f"{blocked.branch}~1") == lab.git("rev-parse", "main")
+    kept_ref = document["runs"][0]["kept"]
+    has_changes = any(word in script for word in ("echo 9", "echo changed", "echo x", "rm ", "checkout"))
+    assert (kept_ref is not None) == has_changes
     if kept_ref:
-        assert f"kept as '{kept_ref}'" in one.notes[-1]
+        assert f"kept as '{kept_ref}'" in blocked.notes[-1]
         assert "Planner-Task" not in lab.git("log", "-1", "--format=%B", kept_ref)
     lab.fsck()
 
 
-def test_a_question_waits_for_its_answer_which_the_next_agent_is_told(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(
+def test_the_answer_to_a_question_is_in_the_next_prompt(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(
         lab,
-        f"{SAY} --status needs_input --summary 'not sure' --question 'How small?' --detail '9 or 8'",
+        f"{RESULT_COMMAND} --status needs_input --summary 'not sure' "
+        "--question 'How small?' --detail '9 or 8'",
     )
-    status, done = delegate(lab)
-    assert (status, done["runs"][0]["outcome"]) == (1, "needs_input")
-    one = task(lab)
-    assert one.status == "needs_input"
-    assert one.open_question is not None
-    assert (one.open_question.summary, one.open_question.by) == ("How small?", "command")
+    status, document = delegate(lab)
+    assert (status, document["runs"][0]["outcome"]) == (1, "needs_input")
+    asked = task(lab)
+    assert asked.status == "needs_input"
+    assert asked.open_question is not None
+    assert (asked.open_question.summary, asked.open_question.by) == ("How small?", "command")
     handoff = lab.run("git-plan", "task", "show", "task_001", "--handoff").out
     assert "- 9 or 8" in handoff
     lab.run("git-plan", "task", "answer", "task_001", "Eight it is")
     lab.run("git-plan", "task", "resume", "task_001", "--note", "take your time")
-    works(lab, "echo 8 >src/value", DONE)
+    set_agent_script(lab, "echo 8 >src/value", DONE)
     assert delegate(lab)[0] == 0
-    again = task(lab)
-    assert (again.status, again.attempt, again.branch) == (
+    answered = task(lab)
+    assert (answered.status, answered.attempt, answered.branch) == (
         "agent_done",
         2,
         "iter/0002-task-001-2-make-it-smaller",
     )
-    prompt = (lab.path / ".git/planner/runs" / str(again.run) / "prompt.md").read_text()
-    for words in ("How small?", "Eight it is", "take your time", "9 or 8"):
-        assert words in prompt
+    prompt = (lab.path / ".git/planner/runs" / str(answered.run) / "prompt.md").read_text()
+    for text in ("How small?", "Eight it is", "take your time", "9 or 8"):
+        assert text in prompt
 
 
 def test_the_deadline_ends_all_that_the_agent_started(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, f'echo 90 >src/value; setsid sleep 77 & echo $! >"{lab.root}/pid"; exec sleep 77')
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, f'echo 90 >src/value; setsid sleep 77 & echo $! >"{lab.root}/pid"; exec sleep 77')
     status, done = delegate(lab, "--timeout", "1")
     assert (status, done["runs"][0]["outcome"]) == (1, "deadline")
     assert "was ended after 1 s" in (task(lab).reason or "")
@@ -158,25 +173,25 @@ def test_the_deadline_ends_all_that_the_agent_started(lab: Lab) -> None:
     )
 
 
-def test_the_result_command_is_bound_to_its_run_and_says_one_thing(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(
+def test_the_result_command_reports_one_result_for_its_own_run(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(
         lab,
-        'exec 2>>"$HOME/said"',
+        'exec 2>>"$HOME/errors"',
         'git-plan task result task_002 --run "$GIT_PLANNER_RUN" --status done --summary x || true',
         "git-plan task result task_001 --run 20261128T000000Z-abcdefgh --status done --summary x || true",
         "git-plan task result task_001 --run ../../x --status done --summary x || true",
-        f"{SAY} --status needs_input --summary x || true",
-        f"{SAY} --status done --summary x --question y || true",
-        f"{SAY} --status finished --summary x || true",
+        f"{RESULT_COMMAND} --status needs_input --summary x || true",
+        f"{RESULT_COMMAND} --status done --summary x --question y || true",
+        f"{RESULT_COMMAND} --status finished --summary x || true",
         DONE,
         DONE,
-        f"{SAY} --status failed --summary x || true",
+        f"{RESULT_COMMAND} --status failed --summary x || true",
         "echo 90 >src/value",
     )
     assert delegate(lab)[0] == 0
-    said = (lab.home / "said").read_text()
-    for words in (
+    errors = (lab.home / "errors").read_text()
+    for message in (
         "is about 'task_001'",
         "there is no run '20261128T000000Z-abcdefgh'",
         "there is no run '../../x'",
@@ -184,35 +199,37 @@ def test_the_result_command_is_bound_to_its_run_and_says_one_thing(lab: Lab) -> 
         "is not one of",
         "has another result already",
     ):
-        assert words in said
-    run = kept(lab)[0].run
+        assert message in errors
+    run = saved_runs(lab)[0].run
     late = lab.run(
         "git-plan", "task", "result", "task_001", "--run", run, "--status", "done", "--summary", "x", "--json"
     )
-    assert refused(late) == "E_RESULT"
+    assert error_code(late) == "E_RESULT"
 
 
 def test_an_earlier_attempts_result_never_counts(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, f"{SAY} --status failed --summary no")
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, f"{RESULT_COMMAND} --status failed --summary no")
     delegate(lab)
     lab.run("git-plan", "task", "resume", "task_001")
     assert delegate(lab, "--dry-run")[1]["would"] == ["task_001"]
     assert task(lab).status == "todo"
-    works(
+    set_agent_script(
         lab,
         f'cp "$(ls -d "{lab.path}"/.git/planner/runs/2*/out/result.json | head -1)" "$GIT_PLANNER_RESULT"',
     )
     assert delegate(lab)[1]["runs"][0]["outcome"] == "bad_result"
     lab.run("git-plan", "task", "resume", "task_001")
-    works(lab, "echo 90 >src/value", DONE)
+    set_agent_script(lab, "echo 90 >src/value", DONE)
     assert delegate(lab)[0] == 0
-    assert (task(lab).status, task(lab).attempt, begun(lab)) == ("agent_done", 3, ["task_001"] * 3)
+    assert (task(lab).status, task(lab).attempt, started_tasks(lab)) == ("agent_done", 3, ["task_001"] * 3)
 
 
 def test_a_task_that_was_put_back_meanwhile_is_left_alone(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, "echo 90 >src/value", "git-plan task release task_001 --force --reason 'not now'", DONE)
+    set_up_lab(lab, ONE)
+    set_agent_script(
+        lab, "echo 90 >src/value", "git-plan task release task_001 --force --reason 'not now'", DONE
+    )
     status, done = delegate(lab)
     assert (status, done["runs"][0]["outcome"]) == (1, "stale")
     assert lab.show(f"{done['runs'][0]['kept']}:src/value") == "90\n"
@@ -221,16 +238,16 @@ def test_a_task_that_was_put_back_meanwhile_is_left_alone(lab: Lab) -> None:
 
 
 def test_an_agent_that_cannot_be_started_blocks_no_task(lab: Lab) -> None:
-    bench(lab, ONE)
+    set_up_lab(lab, ONE)
     lab.env["GIT_PLANNER_CODEX"] = "/there/is/no/codex"
     ran = lab.run("git-plan", "delegate", "--impl", "codex", "--json")
-    assert refused(ran) in ("E_MISSING_TOOL", "E_CODEX_AUTH")
+    assert error_code(ran) in ("E_MISSING_TOOL", "E_CODEX_AUTH")
     assert (task(lab).status, task(lab).attempt) == ("todo", 2)
-    assert kept(lab)[0].outcome == "not_started"
+    assert saved_runs(lab)[0].outcome == "not_started"
 
 
 def test_patches_need_no_result(lab: Lab) -> None:
-    bench(lab, ONE)
+    set_up_lab(lab, ONE)
     diff = "--- a/src/value\n+++ b/src/value\n@@ -1 +1 @@\n-100\n+90\n"
     lab.commit("patches", {"patches/1.patch": diff})
     lab.env["GIT_PLANNER_PATCHES"] = str(lab.path / "patches")
@@ -239,7 +256,7 @@ def test_patches_need_no_result(lab: Lab) -> None:
 
 
 def test_a_hook_that_refuses_the_commit_blocks_the_task(lab: Lab) -> None:
-    bench(lab, ONE)
+    set_up_lab(lab, ONE)
     hook = lab.path / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'too small' >&2\nexit 1\n")
@@ -250,44 +267,44 @@ def test_a_hook_that_refuses_the_commit_blocks_the_task(lab: Lab) -> None:
     assert lab.show(f"{done['runs'][0]['kept']}:src/value") == "90\n"
 
 
-def test_with_hooks_in_place_the_end_of_a_run_is_told_once(lab: Lab) -> None:
-    bench(lab, ONE, ("two", "--write-scope", "docs/**"))
+def test_with_hooks_installed_the_end_of_a_run_is_recorded_once(lab: Lab) -> None:
+    set_up_lab(lab, ONE, ("two", "--write-scope", "docs/**"))
     installed = lab.run("git-planner", "hooks", "install")
     assert installed.status == 0, installed.err
-    status, done = delegate(lab)
-    assert (status, done["runs"][0]["outcome"]) == (0, "done"), done
-    one = task(lab)
-    assert (one.status, len(one.commits), one.reason) == ("agent_done", 1, None)
-    works(lab, f"echo x >tests/test_it; {DONE}")
+    status, document = delegate(lab)
+    assert (status, document["runs"][0]["outcome"]) == (0, "done"), document
+    done_task = task(lab)
+    assert (done_task.status, len(done_task.commits), done_task.reason) == ("agent_done", 1, None)
+    set_agent_script(lab, f"echo x >tests/test_it; {DONE}")
     assert delegate(lab)[1]["runs"][0]["outcome"] == "refused"
     assert task(lab, "task_002").status == "blocked"
     before = lab.git("rev-parse", "plan/default")
     assert lab.run("git-plan", "sync").status == 0
-    assert (task(lab), task(lab, "task_002").status) == (one, "blocked"), lab.git("log", "-3", before)
+    assert (task(lab), task(lab, "task_002").status) == (done_task, "blocked"), lab.git("log", "-3", before)
 
 
-def test_worktrees_of_tasks_are_pruned_and_their_iterations_are_not_resumed_by_chance(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, "echo 90 >src/value", f"{SAY} --status partial --summary half")
+def test_task_worktrees_are_pruned_and_their_iterations_not_resumed(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, "echo 90 >src/value", f"{RESULT_COMMAND} --status partial --summary half")
     delegate(lab)
     nothing = lab.run("git-iterate", "resume", "--json")
     assert json.loads(nothing.out)["found"] == "nothing", nothing.err
     pruned = json.loads(lab.run("git-iterate", "prune", "--json").out)
-    assert [each["removed"] for each in pruned["places"]] == [True], pruned
+    assert [place["removed"] for place in pruned["places"]] == [True], pruned
 
 
-def test_what_may_count_is_committed_though_the_agent_has_deleted_the_link_of_its_worktree(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, "echo 90 >src/value", DONE, "rm .git")
+def test_changes_are_committed_although_the_agent_deleted_the_git_file_of_its_worktree(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, "echo 90 >src/value", DONE, "rm .git")
     status, done = delegate(lab)
     assert (status, done["runs"][0]["outcome"]) == (0, "done"), done
     assert lab.show(f"{task(lab).commits[0]}:src/value") == "90\n"
     assert [path.name for path in (lab.root / "repo.iter").iterdir()] == []
 
 
-def test_prune_names_a_folder_that_git_has_forgotten(lab: Lab) -> None:
-    bench(lab, ONE)
-    works(lab, "echo 90 >src/value", f"{SAY} --status partial --summary half")
+def test_prune_names_a_folder_that_is_no_registered_worktree(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, "echo 90 >src/value", f"{RESULT_COMMAND} --status partial --summary half")
     delegate(lab)
     (place,) = (lab.root / "repo.iter").iterdir()
     (place / ".git").rename(place / "link")

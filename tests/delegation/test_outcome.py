@@ -1,4 +1,4 @@
-"""What becomes of a task when its run has ended; and the page for people says the same."""
+"""The outcome of a task at the end of its run; docs/delegation.md lists the same outcomes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,20 @@ PAGE = (Path(__file__).parents[2] / "docs" / "delegation.md").read_text(encoding
 
 
 def result(status: ResultStatus) -> TaskResult:
-    asked = "which?" if status == "needs_input" else None
+    question = "which?" if status == "needs_input" else None
     at = "2026-11-28T12:00:00Z"
     return TaskResult(
-        "default", "task_001", "k3v9x2ab", 1, "20261128T120000Z-k3v9x2ab", status, "so", (), None, asked, at
+        "default",
+        "task_001",
+        "k3v9x2ab",
+        1,
+        "20261128T120000Z-k3v9x2ab",
+        status,
+        "so",
+        (),
+        None,
+        question,
+        at,
     )
 
 
@@ -59,18 +69,20 @@ def result(status: ResultStatus) -> TaskResult:
 def test_each_way_to_end_has_one_outcome(
     how: RunEnd, said: ResultStatus | None, reports: bool, outcome: str
 ) -> None:
-    found = decide_outcome(how, "words", result(said) if said else None, None, reports=reports)
-    assert found.outcome == outcome
-    assert found.take == (outcome == "done")
+    decision = decide_outcome(how, "words", result(said) if said else None, None, reports=reports)
+    assert decision.outcome == outcome
+    assert decision.take == (outcome == "done")
 
 
-def test_every_combination_has_an_outcome_of_the_table_that_a_task_in_progress_may_take() -> None:
-    ways = itertools.product(get_args(RunEnd), (None, *RESULT_STATUSES), (None, "broken"), (True, False))
-    for how, said, unusable, reports in ways:
-        found = decide_outcome(how, "words", result(said) if said else None, unusable, reports=reports)
-        assert found.status in TRANSITIONS["in_progress"]
-        assert (found.outcome == "bad_result") == (unusable is not None)
-        assert found.take <= (found.outcome == "done")
+def test_every_combination_has_a_known_outcome_and_an_allowed_status() -> None:
+    combinations = itertools.product(
+        get_args(RunEnd), (None, *RESULT_STATUSES), (None, "broken"), (True, False)
+    )
+    for how, said, unusable, reports in combinations:
+        decision = decide_outcome(how, "words", result(said) if said else None, unusable, reports=reports)
+        assert decision.status in TRANSITIONS["in_progress"]
+        assert (decision.outcome == "bad_result") == (unusable is not None)
+        assert decision.take <= (decision.outcome == "done")
 
 
 def test_a_result_comes_back_from_its_document() -> None:
@@ -80,7 +92,7 @@ def test_a_result_comes_back_from_its_document() -> None:
 
 def test_the_page_lists_every_outcome() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, re.MULTILINE)
-    assert {name: (status, words) for name, status, words in rows} == OUTCOMES
+    assert {name: (status, meaning) for name, status, meaning in rows} == OUTCOMES
 
 
 TASK = Task(
@@ -104,15 +116,15 @@ TASK = Task(
 )
 
 
-def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -> None:
+def test_a_prompt_is_complete_and_a_truncated_one_keeps_its_rules() -> None:
     setting = task_prompt.TaskContext(
         "default", "less", "RUN", policy=["never: tests/**"], handoff="x" * 50_000
     )
-    whole = task_prompt.render_task_prompt("FIXED", TASK, setting, 100_000)
-    for words in ("FIXED", "task_007", "It is large", "write 90", "src/**", "it is smaller", "mind the gap"):
-        assert words in whole
-    for words in ("How small?", "90", "never: tests/**", "task result task_007 --run RUN --status done"):
-        assert words in whole
+    complete = task_prompt.render_task_prompt("FIXED", TASK, setting, 100_000)
+    for text in ("FIXED", "task_007", "It is large", "write 90", "src/**", "it is smaller", "mind the gap"):
+        assert text in complete
+    for text in ("How small?", "90", "never: tests/**", "task result task_007 --run RUN --status done"):
+        assert text in complete
     cut = task_prompt.render_task_prompt("FIXED", TASK, setting, 4000)
     assert len(cut) <= 4000
     assert "FIXED" in cut
@@ -121,9 +133,9 @@ def test_a_prompt_holds_all_that_is_known_and_keeps_its_rules_when_it_is_cut() -
 
 
 @pytest.mark.parametrize("actions", [(), ("one",), tuple(f"step {number}" for number in range(30))])
-def test_a_directive_fits_its_schema_whatever_the_task(actions: tuple[str, ...]) -> None:
+def test_a_directive_fits_its_schema(actions: tuple[str, ...]) -> None:
     from git_planner import documents
 
-    made = task_prompt.task_directive(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
-    assert isinstance(made, Directive)
-    assert documents.validate("directive", made.document()) == []
+    directive = task_prompt.task_directive(Task("task_001", "k3v9x2ab", "t" * 200, actions=actions))
+    assert isinstance(directive, Directive)
+    assert documents.validate("directive", directive.document()) == []

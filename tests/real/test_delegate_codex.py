@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.delegation.scripted_agent import bench, delegate, kept, task
+from tests.delegation.scripted_agent import delegate, saved_runs, set_up_lab, task
 from tests.real.conftest import Place
 from tests.support.servers import openai_responses
 from tests.support.servers.openai_responses import codex_home, serving
@@ -31,7 +31,7 @@ def ready(place: Place, codex: Path) -> Place:
     }
     if not (lab.path / "src").exists():
         scopes = ("src/value", "docs/**", "src/other")
-        bench(lab, *[(f"write {scope}", "--write-scope", scope) for scope in scopes])
+        set_up_lab(lab, *[(f"write {scope}", "--write-scope", scope) for scope in scopes])
     return place
 
 
@@ -51,7 +51,7 @@ def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place)
     assert (one.status, lab.show(f"{one.branch}:src/value")) == ("agent_done", "90\n")
     assert not outside.exists()
     assert not (lab.path / "stray").exists()
-    run = kept(lab)[0]
+    run = saved_runs(lab)[0]
     assert (run.sandbox, run.approval, run.danger) == ("workspace-write", "never", False)
     assert run.thread
     assert "--add-dir" in run.argv

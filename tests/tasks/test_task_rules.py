@@ -1,4 +1,4 @@
-"""Tasks: documents, the table of transitions, what is ready, what overlaps, what is wrong."""
+"""Rules of tasks: documents, transitions, readiness, overlaps and lint."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from git_planner.rules.tasks.task import (
 from git_planner.rules.tasks.transitions import TRANSITIONS
 
 AT = "2026-11-28T12:00:00Z"
-PROOF = TaskEvidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")
+EVIDENCE = TaskEvidence("manual", AT, "A U Thor", 1, None, None, ok=True, note="looked at it")
 
 
 def task(number: int = 1, **changes: Any) -> Task:
-    """A task that its schema accepts."""
+    """Return a task that is valid by its schema."""
     return Task(f"task_{number:03d}", f"uid{number:05d}", f"do {number}")._replace(**changes)
 
 
@@ -62,7 +62,7 @@ FULL = task(
     inputs=(TaskQuestion(AT, "agent", "which way?", ("a", "b"), "a", QuestionAnswer(AT, "me", "b")),),
     commits=("b" * 40,),
     evidence=(
-        PROOF,
+        EVIDENCE,
         TaskEvidence(
             "verified",
             AT,
@@ -78,18 +78,18 @@ FULL = task(
 )
 
 
-@pytest.mark.parametrize("each", [task(), FULL])
-def test_a_task_survives_its_document(each: Task) -> None:
-    document = each.document()
+@pytest.mark.parametrize("original", [task(), FULL])
+def test_a_task_survives_its_document(original: Task) -> None:
+    document = original.document()
     assert documents.validate("task", document) == []
-    assert task_from(document) == each
+    assert task_from(document) == original
     assert task_from(document).document() == document
 
 
 @pytest.mark.parametrize("old", STATUSES)
 @pytest.mark.parametrize("new", STATUSES)
-def test_only_what_the_table_has_is_a_transition(old: Any, new: Any) -> None:
-    before = task(status=old, owner="me", evidence=(PROOF,))
+def test_only_transitions_of_the_table_are_allowed(old: Any, new: Any) -> None:
+    before = task(status=old, owner="me", evidence=(EVIDENCE,))
     if old == new:
         assert transitions.move_task(before, new) == before
     elif new in TRANSITIONS[old]:
@@ -102,23 +102,23 @@ def test_only_what_the_table_has_is_a_transition(old: Any, new: Any) -> None:
         assert caught.value.code == "E_TRANSITION"
 
 
-def test_every_open_status_leads_to_an_end_and_back() -> None:
+def test_every_status_can_return_to_todo() -> None:
     assert tuple(TRANSITIONS) == STATUSES
     for status, onward in TRANSITIONS.items():
         assert set(onward) <= set(STATUSES) - {status}
         assert "todo" in onward or status == "todo"
 
 
-def test_done_needs_evidence_of_this_attempt_and_the_last_word_counts() -> None:
-    begun = task(status="agent_done")
-    for evidence in ((), (PROOF._replace(ok=False),), (PROOF, PROOF._replace(ok=False))):
+def test_done_needs_evidence_of_this_attempt_and_the_latest_counts() -> None:
+    finished = task(status="agent_done")
+    for evidence in ((), (EVIDENCE._replace(ok=False),), (EVIDENCE, EVIDENCE._replace(ok=False))):
         with pytest.raises(PlannerError) as caught:
-            transitions.move_task(begun._replace(evidence=evidence), "done")
+            transitions.move_task(finished._replace(evidence=evidence), "done")
         assert caught.value.code == "E_EVIDENCE"
-    done = transitions.move_task(transitions.add_evidence(begun, PROOF), "done")
+    done = transitions.move_task(transitions.add_evidence(finished, EVIDENCE), "done")
     assert done.status == "done"
-    again = transitions.requeue_task(done, "it was reverted")
-    assert (again.status, again.attempt, again.proven) == ("todo", 2, False)
+    put_back = transitions.requeue_task(done, "it was reverted")
+    assert (put_back.status, put_back.attempt, put_back.proven) == ("todo", 2, False)
 
 
 def test_a_question_is_asked_answered_and_resumed() -> None:
@@ -140,7 +140,7 @@ def test_a_status_by_name() -> None:
         assert caught.value.code == "E_USAGE"
 
 
-def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scopes() -> None:
+def test_ready_tasks_are_ordered_and_respect_dependencies_claims_and_scopes() -> None:
     tasks = [
         task(1000),
         task(101),
@@ -152,7 +152,7 @@ def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scop
         task(6, write_scope=("src/b/x.py",)),
         task(7),
     ]
-    assert [each.number for each in readiness.ready_tasks(tasks, {"task_007"})] == [2, 6, 101, 1000]
+    assert [task.number for task in readiness.ready_tasks(tasks, {"task_007"})] == [2, 6, 101, 1000]
     assert readiness.reasons_not_ready(tasks[4], tasks) == ["it depends on 'task_002', which is todo"]
     assert readiness.reasons_not_ready(tasks[6], tasks) == [
         "'task_004' is working on 'src/a/**', which 'src/*/x.py' overlaps"
@@ -161,13 +161,13 @@ def test_ready_is_in_the_order_of_numbers_and_knows_dependencies_claims_and_scop
     assert readiness.reasons_not_ready(tasks[5], tasks) == ["it is in_progress"]
 
 
-def test_tasks_for_several_agents_do_not_overlap() -> None:
+def test_parallel_tasks_do_not_overlap() -> None:
     tasks = [task(1, write_scope=("src",)), task(2, write_scope=("src/a.py",)), task(3), task(4)]
-    assert [each.number for each in readiness.pick_parallel(tasks, 3)] == [1, 3, 4]
+    assert [task.number for task in readiness.pick_parallel(tasks, 3)] == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "meet"),
+    ("one", "other", "is_overlap"),
     [
         ("src/**", "src/a/b.py", True),
         ("src", "src/a/b.py", True),
@@ -175,18 +175,18 @@ def test_tasks_for_several_agents_do_not_overlap() -> None:
         ("src/*.py", "src/a/b.py", False),
         ("src/*.py", "src/b.*", True),
         ("**/x.py", "docs/**", True),
-        ("**/x.py", "docs/*.md", True),  # a folder may be called so
+        ("**/x.py", "docs/*.md", True),  # a folder may have such a name
         ("a/**/z", "a/z", True),
         ("a/?.c", "a/bb.c", False),
-        ("a/[bc].c", "a/d.c", True),  # sets are taken for anything
+        ("a/[bc].c", "a/d.c", True),  # a set counts as any character
         ("a*b", "ab", True),
         ("a*b", "acd", False),
         ("docs/", "docs/x", True),
         ("**", "anything", True),
     ],
 )
-def test_patterns_that_meet(one: str, other: str, *, meet: bool) -> None:
-    assert (globs.is_overlapping(one, other), globs.is_overlapping(other, one)) == (meet, meet)
+def test_overlapping_patterns(one: str, other: str, *, is_overlap: bool) -> None:
+    assert (globs.is_overlapping(one, other), globs.is_overlapping(other, one)) == (is_overlap, is_overlap)
 
 
 PARTS = st.sampled_from(["a", "b", "ab", "*", "a*", "?", "**"])
@@ -197,27 +197,27 @@ PARTS = st.sampled_from(["a", "b", "ab", "*", "a*", "?", "**"])
     st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4),
 )
 def test_overlap_never_misses_a_path_that_a_pattern_matches(pattern: list[str], path: list[str]) -> None:
-    """Held against a plain matcher by recursion."""
+    """Compare with a plain recursive matcher."""
 
-    def name(wild: str, text: str) -> bool:
+    def name_matches(wild: str, text: str) -> bool:
         if not wild:
             return not text
         if wild[0] == "*":
-            return name(wild[1:], text) or (bool(text) and name(wild, text[1:]))
-        return bool(text) and wild[0] in ("?", text[0]) and name(wild[1:], text[1:])
+            return name_matches(wild[1:], text) or (bool(text) and name_matches(wild, text[1:]))
+        return bool(text) and wild[0] in ("?", text[0]) and name_matches(wild[1:], text[1:])
 
     def matches(wild: list[str], parts: list[str]) -> bool:
         if not wild:
-            return True  # a folder holds all that is in it
+            return True  # a folder pattern matches everything below it
         if wild[0] == "**":
             return matches(wild[1:], parts) or (bool(parts) and matches(wild, parts[1:]))
-        return bool(parts) and name(wild[0], parts[0]) and matches(wild[1:], parts[1:])
+        return bool(parts) and name_matches(wild[0], parts[0]) and matches(wild[1:], parts[1:])
 
     if matches(pattern, path):
         assert globs.is_overlapping("/".join(pattern), "/".join(path))
 
 
-def test_clashes_are_told_once_and_not_between_tasks_that_wait_for_each_other() -> None:
+def test_clashes_are_reported_once_and_not_between_dependent_tasks() -> None:
     tasks = [
         task(1, write_scope=("src/a.py",)),
         task(2, write_scope=("src/**",), dependencies=("task_001",)),
@@ -225,19 +225,19 @@ def test_clashes_are_told_once_and_not_between_tasks_that_wait_for_each_other() 
         task(4, write_scope=("docs/**",)),
         task(5, write_scope=("src/a.py",), status="done"),
     ]
-    found = [(each.one, each.other) for each in readiness.find_task_clashes(tasks, 10)]
-    assert found == [
+    clashes = [(clash.one, clash.other) for clash in readiness.find_task_clashes(tasks, 10)]
+    assert clashes == [
         ("task task_001", "task task_003"),
         ("task task_002", "task task_003"),
         ("task task_003", "task task_004"),
     ]
-    works = [ScopedWork("task", str(each.number), each.write_scope) for each in tasks]
+    works = [ScopedWork("task", str(task.number), task.write_scope) for task in tasks]
     assert len(readiness.find_clashes(works, 100)) == len(readiness.find_clashes(works[::-1], 100)) == 7
     assert len(readiness.find_clashes(works, 2)) == 2
 
 
 def codes(*tasks: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(each.code, each.task) for each in lint_tasks(tasks)]
+    return [(fault.code, fault.task) for fault in lint_tasks(tasks)]
 
 
 def test_lint_finds_each_fault() -> None:
@@ -265,7 +265,7 @@ def test_lint_finds_each_fault() -> None:
         st.none() | st.integers() | st.text() | st.lists(st.text() | st.integers()),
     )
 )
-def test_lint_takes_whatever_a_hand_wrote(changes: dict[str, Any]) -> None:
+def test_lint_accepts_any_document(changes: dict[str, Any]) -> None:
     assert isinstance(lint_tasks([{**task().document(), **changes}, {}]), list)
 
 
@@ -275,7 +275,7 @@ def test_placeholders(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["pytest -q", "sort < in", "a <b> c", "x > y", "what is todo", ""])
-def test_what_is_no_placeholder(text: str) -> None:
+def test_texts_without_placeholders(text: str) -> None:
     assert find_placeholder(text) is None
 
 
@@ -285,7 +285,7 @@ def test_commands_are_split_without_a_shell() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a && b", "a | b", "a; b", "a > b", "'a", "X=1 make", "<fill>"])
-def test_commands_that_need_a_shell_or_a_person(text: str) -> None:
+def test_commands_that_need_a_shell_or_are_unfinished(text: str) -> None:
     with pytest.raises(PlannerError) as caught:
         split_command(text, "--verify")
     assert caught.value.code == "E_USAGE"

@@ -1,4 +1,4 @@
-"""`git plan task` and `git plan lint`: the life of tasks, claims that one of many gets, and kills."""
+"""`git plan task` and `git plan lint`: the life of tasks, races for claims, and kills."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.tasks.claims import Claimant, claim_task, claims, release_task
+from git_planner.flows.tasks.claims import Claimant, claim_task, read_claims, release_task
 from git_planner.flows.tasks.edit import read_tasks
 from git_planner.host.clock import utc_now
 from git_planner.host.process_identity import Identity, identity
@@ -28,11 +28,11 @@ def plan(lab: Lab, *argv: str) -> Ran:
 
 
 def task(lab: Lab, *argv: str) -> dict[str, Any]:
-    """The answer of 'git plan task …' as JSON."""
+    """Return the JSON output of 'git plan task …'."""
     ran = plan(lab, "task", *argv, "--json")
     assert ran.status == 0, ran.out + ran.err
-    found: dict[str, Any] = json.loads(ran.out)
-    return found
+    document: dict[str, Any] = json.loads(ran.out)
+    return document
 
 
 def error(lab: Lab, *argv: str) -> str:
@@ -41,12 +41,12 @@ def error(lab: Lab, *argv: str) -> str:
     return str(json.loads(ran.out)["code"])
 
 
-def who(owner: str, **more: Any) -> Claimant:
+def claimant(owner: str, **more: Any) -> Claimant:
     return Claimant(owner, NOW, add_seconds(utc_now(), 3600), **more)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "two\nlines", "a\rb", "a\x1b[31m", "a\u2028b", "caf\udce9"])
-def test_a_title_is_a_line_of_text(lab: Lab, title: str) -> None:
+def test_a_title_is_one_line_of_text(lab: Lab, title: str) -> None:
     workshop(lab)
     task(lab, "add", "one")
     before = lab.refs()
@@ -57,21 +57,21 @@ def test_a_title_is_a_line_of_text(lab: Lab, title: str) -> None:
     assert plan(lab, "task", "add", "one", "--note", "caf\udce9").status == 2
 
 
-def test_a_text_cannot_turn_the_direction_of_a_line(lab: Lab) -> None:
+def test_direction_controls_in_titles_are_escaped(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "see \u202egnp.exe\u2069, \u05d0\u05d1")
     row = "task_001  todo          see \\u202egnp.exe\\u2069, \u05d0\u05d1\n"
     assert plan(lab, "task", "list").out == row
 
 
-def test_no_task_waits_for_itself(lab: Lab) -> None:
+def test_dependency_cycles_are_refused(lab: Lab) -> None:
     workshop(lab)
     for number in range(4):
         task(lab, "add", "one more", *(("--after", f"task_{number}") if number else ()))
     before = lab.refs()
-    for one, after in (("task_001", "task_001"), ("task_001", "task_004"), ("TASK-2", "task_3")):
-        ran = plan(lab, "task", "update", one, "--after", after)
-        assert (ran.status, " would wait for itself: " in ran.err) == (2, True), ran.err
+    for name, after in (("task_001", "task_001"), ("task_001", "task_004"), ("TASK-2", "task_3")):
+        ran = plan(lab, "task", "update", name, "--after", after)
+        assert (ran.status, " would depend on itself: " in ran.err) == (2, True), ran.err
     assert "task_002 -> task_003 -> task_002" in ran.err
     assert lab.refs() == before
     task(lab, "update", "task_003", "--clear", "dependencies")
@@ -87,7 +87,7 @@ def test_the_life_of_a_task(lab: Lab) -> None:
         first = plan(lab, "task", "add", "Make it shorter", "--write-scope", "src/**", "--verify", "true")
         assert (first.status, first.out) == (0, "task_001  todo          Make it shorter\n"), first.err
         task(lab, "add", "Say so", "--after", "TASK-1", "--write-scope", "docs/**")
-        assert [each["id"] for each in task(lab, "ready")["tasks"]] == ["task_001"]
+        assert [ready["id"] for ready in task(lab, "ready")["tasks"]] == ["task_001"]
         assert error(lab, "task", "claim", "task_002") == "E_TRANSITION"
         claimed = task(lab, "claim", "task_1", "--owner", "me")
         assert (claimed["task"]["status"], claimed["task"]["owner"]) == ("in_progress", "me")
@@ -121,7 +121,7 @@ def test_the_life_of_a_task(lab: Lab) -> None:
     lab.fsck()
 
 
-def test_lists_are_added_to_and_cleared(lab: Lab) -> None:
+def test_lists_are_appended_to_and_cleared(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "x", "--acceptance", "a", "--acceptance", "b")
     changed = task(lab, "update", "task_1", "--title", "y")
@@ -158,7 +158,7 @@ def test_lists_are_added_to_and_cleared(lab: Lab) -> None:
         ("list", "--plan", "nowhere"),
     ],
 )
-def test_what_is_refused_changes_nothing(lab: Lab, argv: tuple[str, ...]) -> None:
+def test_refused_commands_change_nothing(lab: Lab, argv: tuple[str, ...]) -> None:
     workshop(lab)
     task(lab, "add", "the first")
     before = lab.refs()
@@ -168,7 +168,7 @@ def test_what_is_refused_changes_nothing(lab: Lab, argv: tuple[str, ...]) -> Non
     assert lab.refs() == before
 
 
-def test_lint_tells_faults_overlaps_and_drift(lab: Lab) -> None:
+def test_lint_reports_overlaps_and_drift(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one", "--write-scope", "src/**", "--verify", "true")
     task(lab, "add", "two", "--write-scope", "src/size.txt", "--verify", "true")
@@ -187,44 +187,49 @@ def test_lint_tells_faults_overlaps_and_drift(lab: Lab) -> None:
     )
 
 
-def test_lint_reads_what_a_hand_broke(lab: Lab) -> None:
+def test_lint_reads_a_plan_broken_by_hand(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one", "--verify", "true")
     page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
     page["tasks"][0] |= {"status": "delegated", "verify": ["pytest"], "dependencies": ["task_002"]}
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", json.dumps(page))
-    found = json.loads(plan(lab, "lint", "--json").out)
-    assert not found["ok"]
-    assert {each["code"] for each in found["faults"]} == {"schema", "status", "verify", "unknown-dependency"}
+    result = json.loads(plan(lab, "lint", "--json").out)
+    assert not result["ok"]
+    assert {fault["code"] for fault in result["faults"]} == {
+        "schema",
+        "status",
+        "verify",
+        "unknown-dependency",
+    }
     assert error(lab, "task", "list") == "E_SCHEMA"
     page["tasks"] = [{"id": "task_201"}, {"id": 7}, None, "x"]
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", json.dumps(page))
-    assert "page" in {each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]}
+    assert "page" in {fault["code"] for fault in json.loads(plan(lab, "lint", "--json").out)["faults"]}
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
-    assert [each["code"] for each in json.loads(plan(lab, "lint", "--json").out)["faults"]] == ["json"]
+    assert [fault["code"] for fault in json.loads(plan(lab, "lint", "--json").out)["faults"]] == ["json"]
     assert error(lab, "task", "add", "more") == "E_JSON"
 
 
-def test_a_claim_of_a_dead_process_is_taken_over_and_that_of_a_live_one_is_not(lab: Lab) -> None:
+def test_the_claim_of_a_dead_process_is_replaced_and_of_a_live_one_is_kept(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
     program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     alive = identity(program.pid)
-    claim_task(lab.repo, "default", "task_001", who("first", process=alive))
-    late = who("second")
+    claim_task(lab.repo, "default", "task_001", claimant("first", process=alive))
+    latecomer = claimant("second")
     with pytest.raises(PlannerError, match="claimed by 'first'"):
-        claim_task(lab.repo, "default", "task_001", late)
+        claim_task(lab.repo, "default", "task_001", latecomer)
     program.communicate(b"\n")
-    done, claim = claim_task(lab.repo, "default", "task_001", late)
-    assert (done.owner, done.attempt, claim.owner) == ("second", 2, "second")
-    assert claims(lab.repo, "default")["task_001"] == claim
+    claimed, claim = claim_task(lab.repo, "default", "task_001", latecomer)
+    assert (claimed.owner, claimed.attempt, claim.owner) == ("second", 2, "second")
+    assert read_claims(lab.repo, "default")["task_001"] == claim
 
 
-def test_a_task_that_a_live_process_works_on_is_moved_by_nobody_else(lab: Lab) -> None:
+def test_a_task_claimed_by_a_live_process_cannot_be_moved(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
     program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    claim_task(lab.repo, "default", "task_001", who("agent", process=identity(program.pid)))
+    claim_task(lab.repo, "default", "task_001", claimant("agent", process=identity(program.pid)))
     for argv in (
         ("resume", "task_001"),
         ("update", "task_001", "--status", "blocked"),
@@ -234,7 +239,7 @@ def test_a_task_that_a_live_process_works_on_is_moved_by_nobody_else(lab: Lab) -
     assert task(lab, "update", "task_001", "--note", "seen")["task"]["status"] == "in_progress"
     program.communicate(b"\n")
     assert task(lab, "resume", "task_001")["task"]["attempt"] == 2
-    assert claims(lab.repo, "default") == {}
+    assert read_claims(lab.repo, "default") == {}
 
 
 def test_a_persons_claim_ends_with_the_status(lab: Lab) -> None:
@@ -242,24 +247,24 @@ def test_a_persons_claim_ends_with_the_status(lab: Lab) -> None:
     task(lab, "add", "one")
     task(lab, "claim", "task_001")
     task(lab, "input", "task_001", "--summary", "which?")
-    assert claims(lab.repo, "default") == {}
+    assert read_claims(lab.repo, "default") == {}
 
 
-def test_a_claim_from_elsewhere_stands_until_it_expires(lab: Lab) -> None:
+def test_a_claim_from_another_machine_is_in_force_until_it_expires(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
-    gone = Identity(4_000_000, 1.0, "another boot", "x")
-    _, made = claim_task(lab.repo, "default", "task_001", who("far", process=gone))
+    dead_process = Identity(4_000_000, 1.0, "another boot", "x")
+    _, claim = claim_task(lab.repo, "default", "task_001", claimant("far", process=dead_process))
     ref = refnames.claim_ref("default", "task_001")
-    far = canonical_json.dumps({**made.document(), "host": "elsewhere"}).decode()
-    lab.rival(ref, "claim.json", far)
+    foreign_claim = canonical_json.dumps({**claim.document(), "host": "elsewhere"}).decode()
+    lab.rival(ref, "claim.json", foreign_claim)
     with pytest.raises(PlannerError, match="on 'elsewhere'"):
-        claim_task(lab.repo, "default", "task_001", who("near"))
-    lab.rival(ref, "claim.json", far.replace(made.uid, "another0"))
+        claim_task(lab.repo, "default", "task_001", claimant("near"))
+    lab.rival(ref, "claim.json", foreign_claim.replace(claim.uid, "another0"))
     release_task(lab.repo, "default", "task_001", owner=None)
-    claim_task(lab.repo, "default", "task_001", who("near"))
-    lab.rival(ref, "claim.json", far.replace(made.expires_at, "2020-01-01T00:00:00Z"))
-    assert claim_task(lab.repo, "default", "task_001", who("near"))[0].owner == "near"
+    claim_task(lab.repo, "default", "task_001", claimant("near"))
+    lab.rival(ref, "claim.json", foreign_claim.replace(claim.expires_at, "2020-01-01T00:00:00Z"))
+    assert claim_task(lab.repo, "default", "task_001", claimant("near"))[0].owner == "near"
     lab.rival(ref, "claim.json", "no claim at all")
     release_task(lab.repo, "default", "task_001", owner="anybody")
     assert read_tasks(lab.repo, "default").task("task_1").status == "todo"
@@ -275,7 +280,7 @@ def test_git_s_date_neither_ends_a_claim_nor_prolongs_it(lab: Lab, date: str) ->
     assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
     lab.env.update(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
     assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
-    (made,) = claims(lab.repo, "default").values()
+    (made,) = read_claims(lab.repo, "default").values()
     assert made.expires_at < add_seconds(utc_now(), 366 * 86400)
     expired = canonical_json.dumps({**made.document(), "expires_at": "2020-01-01T00:00:00Z"}).decode()
     lab.rival(refnames.claim_ref("default", "task_001"), "claim.json", expired)
@@ -299,7 +304,7 @@ print(*got)
 """
 
 
-def test_of_many_claimants_each_task_gets_one(lab: Lab) -> None:
+def test_many_claimants_share_the_tasks_without_overlap(lab: Lab) -> None:
     workshop(lab)
     for number in range(10):
         task(lab, "add", f"task {number}")
@@ -309,23 +314,25 @@ def test_of_many_claimants_each_task_gets_one(lab: Lab) -> None:
         )
         for number in range(8)
     ]
-    got = {each.args[-1]: [int(word) for word in each.communicate()[0].split()] for each in racers}  # type: ignore[index]
-    assert all(each.returncode == 0 for each in racers)
-    assert sorted(number for numbers in got.values() for number in numbers) == list(range(1, 11))
-    owners = {each.number: each.owner for each in read_tasks(lab.repo, "default").tasks}
-    assert owners == {number: racer for racer, numbers in got.items() for number in numbers}
+    numbers_by_racer = {
+        racer.args[-1]: [int(word) for word in racer.communicate()[0].split()] for racer in racers
+    }  # type: ignore[index]
+    assert all(racer.returncode == 0 for racer in racers)
+    assert sorted(number for numbers in numbers_by_racer.values() for number in numbers) == list(range(1, 11))
+    owners = {task.number: task.owner for task in read_tasks(lab.repo, "default").tasks}
+    assert owners == {number: racer for racer, numbers in numbers_by_racer.items() for number in numbers}
 
 
-def test_a_kill_at_any_call_of_git_leaves_task_and_claim_together(lab: Lab) -> None:
+def test_a_kill_at_any_call_of_git_keeps_task_and_claim_consistent(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
     for call in range(1, 60):
         env = lab.crash_after(call, after=call % 2 == 0)
         ran = lab.spawn("git-plan", "task", "claim", "task_001", "--owner", "me", **env)
-        held = claims(lab.repo, "default")
+        claims = read_claims(lab.repo, "default")
         status = read_tasks(lab.repo, "default").task("task_001").status
-        assert (status == "in_progress") == ("task_001" in held)
-        if held:
+        assert (status == "in_progress") == ("task_001" in claims)
+        if claims:
             assert task(lab, "release", "task_001", "--owner", "me")["task"]["status"] == "todo"
         if ran.status == 0:
             break
@@ -337,14 +344,14 @@ def test_five_hundred_tasks_over_several_pages(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "the first")
     page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
-    one = page["tasks"][0]
+    first = page["tasks"][0]
     edits = {}
     for name, numbers in (
         ("plan.json", range(1, 201)),
         ("plan-0002.json", range(201, 401)),
         ("plan-0003.json", range(401, 501)),
     ):
-        tasks = [{**one, "id": f"task_{n:03d}", "uid": f"uid{n:05d}"} for n in numbers]
+        tasks = [{**first, "id": f"task_{n:03d}", "uid": f"uid{n:05d}"} for n in numbers]
         edits[f".plans/default/{name}"] = canonical_json.dumps({**page, "tasks": tasks})
     from git_planner.gitio.store import Message
 

@@ -13,7 +13,7 @@ from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.delegation.delegate import Delegated
+    from git_planner.flows.delegation.delegate import DelegationResult
 
 APPROVALS = ("never", "untrusted", "on-failure", "on-request")
 
@@ -66,7 +66,7 @@ def delegate(
 
     repo = open_repository()
     where = None if no_remote else remote or options.shared_remote(repo)
-    request = flow.Options(remote=where, most=max_tasks, start=from_ref, **given)
+    request = flow.DelegateOptions(remote=where, max_tasks=max_tasks, start=from_ref, **given)
     done = flow.delegate(repo, request, tell)
     if as_json:
         emit(done.document())
@@ -76,7 +76,7 @@ def delegate(
     return done.exit
 
 
-def _delegated_lines(done: Delegated, *, dry_run: bool) -> Iterator[str]:
+def _delegated_lines(done: DelegationResult, *, dry_run: bool) -> Iterator[str]:
     for fault in done.faults:
         yield f"{fault.severity}: {fault.task or done.plan}: {fault.message}"
     for task in done.would:

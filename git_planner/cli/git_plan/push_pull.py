@@ -38,7 +38,7 @@ def push(where: str | None, plan: str | None, every: bool, work: bool, as_json: 
     repo, note = open_repository(), hush if as_json else tell
     done = run(repo, where, plan, note, every=every, work=work)
     for shared in done.plans:
-        for task in RemoteClaims(repo, shared.plan, done.remote, note).give_back_ended():
+        for task in RemoteClaims(repo, shared.plan, done.remote, note).release_ended():
             note(f"{task}: its claim on '{done.remote}' is released")
     return _print_shared(done, as_json)
 

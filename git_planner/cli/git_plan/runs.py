@@ -33,10 +33,10 @@ def runs(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, as_
     if (is_end or rerun) and run_id is None:
         raise click.UsageError("'--end' and '--rerun' need '--run'")
     if run_id is not None and is_end:
-        examined = stop_run.end(repo, run_id, tell)
-        examined = stop_run.again(repo, run_id, tell) if rerun else examined
+        examined = stop_run.stop_run(repo, run_id, tell)
+        examined = stop_run.requeue_run(repo, run_id, tell) if rerun else examined
     elif run_id is not None and rerun:
-        examined = stop_run.again(repo, run_id, tell)
+        examined = stop_run.requeue_run(repo, run_id, tell)
     else:
         examined = inspect_runs(repo, plan, run_id)
     if as_json:

@@ -1,1 +1,1 @@
-"""Delegation: give tasks to agents, and take their results."""
+"""Delegation: give tasks to agents and collect their results."""

@@ -1,7 +1,7 @@
 """The handshake between an agent and its delegator: one small file in the run's folder.
 
-`git plan task result` writes it from within the agent's sandbox, where nothing else can be written. What is
-read is judged in any case, since an agent may as well write the file itself.
+`git plan task result` writes it from within the agent's sandbox, where nothing else is writable. It is
+validated when it is read, since an agent can write the file itself.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from git_planner.rules.delegation.outcome import ResultStatus, TaskResult, resul
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
 
-VARIABLE = "GIT_PLANNER_RESULT"
-MOST_BYTES = 256 * 1024
+RESULT_VARIABLE = "GIT_PLANNER_RESULT"
+MAX_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What an agent has to say; see Result."""
+class AgentReport:
+    """The result as an agent reports it: the fields of Result that the agent chooses."""
 
     status: ResultStatus
     summary: str
@@ -36,49 +36,52 @@ class Words:
     question: str | None = None
 
 
-def give(repo: Repository, task_id: str, run_id: str, words: Words) -> TaskResult:
-    """Say how the work of a run ended. Once; the same words may be said again.
+def submit_result(repo: Repository, task_id: str, run_id: str, report: AgentReport) -> TaskResult:
+    """Report how the work of a run ended. The first result counts; an identical one may be reported again.
 
     Args:
-        repo: the repository, which is only asked where it is.
+        repo: the repository; only its location is used.
         task_id: the task, by any spelling of its id.
         run_id: the run.
-        words: how the work ended.
+        report: how the work ended.
 
     Raises:
-        PlannerError: E_RESULT for another run, task or a second, different result; E_SCHEMA; E_USAGE.
+        PlannerError: E_RESULT for an unknown or ended run, another task, or a second, different result;
+            E_SCHEMA; E_USAGE.
     """
-    if (words.question is not None) != (words.status == "needs_input"):
+    if (report.question is not None) != (report.status == "needs_input"):
         raise PlannerError(
             "E_USAGE",
             "a question goes with the status 'needs_input', and only with it",
             hint="give both '--status needs_input' and '--question TEXT', or neither",
         )
-    run = _run(repo, task_id, run_id)
+    run = _active_run(repo, task_id, run_id)
     result = TaskResult(
         plan=run.plan,
         task=run.task,
         uid=run.uid,
         attempt=run.attempt,
         run=run.run,
-        status=words.status,
-        summary=words.summary,
-        details=words.details,
-        next=words.next,
-        question=words.question,
+        status=report.status,
+        summary=report.summary,
+        details=report.details,
+        next=report.next,
+        question=report.question,
         at=repo.now(),
     )
     document = redact.mask_document(result.document())
     documents.check("result", document, "result")
-    _place(store.run_folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run)
+    _write_once(
+        store.run_folder(repo, run.run) / OUT, canonical_json.dumps(document), result_from(document), run
+    )
     return result
 
 
-def read(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
-    """What a run's agent left: its result, or why that is none; both None when it left nothing."""
-    place = store.run_folder(repo, run.run) / OUT
+def read_result(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
+    """Read the result of a run's agent: the result, or why it is invalid; both None without a file."""
+    out_folder = store.run_folder(repo, run.run) / OUT
     try:
-        data = _bytes(place / RESULT)
+        data = _read_plain_file(out_folder / RESULT)
         if data is None:
             return None, None
         result = result_from(documents.read("result", data, RESULT))
@@ -86,14 +89,14 @@ def read(repo: Repository, run: Run) -> tuple[TaskResult | None, str | None]:
         return None, error.message
     for name in ("plan", "task", "uid", "attempt", "run"):
         if getattr(result, name) != getattr(run, name):
-            said, own = getattr(result, name), getattr(run, name)
-            return None, f"it is of {name} '{str(said)[:80]}', not '{own}'"
+            reported, expected = getattr(result, name), getattr(run, name)
+            return None, f"it names the {name} '{str(reported)[:80]}', not '{expected}'"
     if (result.question is not None) != (result.status == "needs_input"):
         return None, "a question goes with the status 'needs_input', and only with it"
     return result, None
 
 
-def _run(repo: Repository, task_id: str, run_id: str) -> Run:
+def _active_run(repo: Repository, task_id: str, run_id: str) -> Run:
     run = store.load_run(store.run_folder(repo, run_id)) if store.is_run_id(run_id) else None
     if run is None:
         raise PlannerError(
@@ -110,19 +113,19 @@ def _run(repo: Repository, task_id: str, run_id: str) -> Run:
     return run
 
 
-def _place(folder: Path, data: bytes, result: TaskResult, run: Run) -> None:
-    """Put the file where it belongs, whole, and only where there is none."""
-    draft = folder / f".{RESULT}.{secrets.token_hex(8)}"
+def _write_once(folder: Path, data: bytes, result: TaskResult, run: Run) -> None:
+    """Write the result file atomically; an existing one is never replaced."""
+    draft_path = folder / f".{RESULT}.{secrets.token_hex(8)}"
     try:
-        draft.write_bytes(data)
-        os.link(draft, folder / RESULT)
+        draft_path.write_bytes(data)
+        os.link(draft_path, folder / RESULT)
     except FileExistsError:
-        earlier = _bytes(folder / RESULT) or b""
+        earlier_data = _read_plain_file(folder / RESULT) or b""
         try:
-            same = result_from(documents.read("result", earlier, RESULT)).words == result.words
+            is_same = result_from(documents.read("result", earlier_data, RESULT)).words == result.words
         except PlannerError:
-            same = False
-        if not same:
+            is_same = False
+        if not is_same:
             raise PlannerError(
                 "E_RESULT",
                 f"run '{run.run}' has another result already",
@@ -135,14 +138,14 @@ def _place(folder: Path, data: bytes, result: TaskResult, run: Run) -> None:
             hint="the sandbox must let the agent write there; see docs/delegation.md",
         ) from None
     finally:
-        draft.unlink(missing_ok=True)
+        draft_path.unlink(missing_ok=True)
 
 
-def _bytes(path: Path) -> bytes | None:
-    """The content of a plain file of bearable size; None when there is none.
+def _read_plain_file(path: Path) -> bytes | None:
+    """Read a plain file of at most MAX_BYTES; None without a file.
 
     Raises:
-        PlannerError: E_RESULT for anything else, such as a link that leads out.
+        PlannerError: E_RESULT for anything else, such as a symlink that leads out of the folder.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -151,11 +154,11 @@ def _bytes(path: Path) -> bytes | None:
     except OSError as error:
         raise PlannerError("E_RESULT", f"it cannot be read ({error.strerror})") from None
     try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
+        file_stat = os.fstat(handle)
+        if not stat.S_ISREG(file_stat.st_mode):
             raise PlannerError("E_RESULT", "it is not a plain file")
-        if about.st_size > MOST_BYTES:
-            raise PlannerError("E_RESULT", f"it has more than {MOST_BYTES:,} bytes")
-        return os.read(handle, MOST_BYTES)
+        if file_stat.st_size > MAX_BYTES:
+            raise PlannerError("E_RESULT", f"it has more than {MAX_BYTES:,} bytes")
+        return os.read(handle, MAX_BYTES)
     finally:
         os.close(handle)

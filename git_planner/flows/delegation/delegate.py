@@ -1,4 +1,4 @@
-"""`git plan delegate`: give ready tasks to agents, each in its own worktree, and take in what they say."""
+"""`git plan delegate`: give ready tasks to agents, each in its own worktree, and collect their results."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from git_planner.agents import registry
 from git_planner.agents.contract import Implementer, Sandbox, Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.flows.delegation.recover import put_back, recover
+from git_planner.flows.delegation.recover import recover_runs, requeue_task
 from git_planner.flows.delegation.remote_claims import RemoteClaims
-from git_planner.flows.delegation.start_run import Begun, Terms, begin, intent
-from git_planner.flows.delegation.worker import Carrier
+from git_planner.flows.delegation.start_run import AgentSetup, StartedRun, prepare_run, start_run
+from git_planner.flows.delegation.worker import Worker
 from git_planner.flows.planning.ask_planner import reserve_number
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.claims import check_free, held
-from git_planner.flows.tasks.edit import Tasks, read_tasks
+from git_planner.flows.tasks.claim_refs import claimed_tasks
+from git_planner.flows.tasks.claims import check_claimable
+from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tasks import lint, readiness
 from git_planner.rules.tasks.lint import LintFault
 from git_planner.rules.tasks.task import Task
 
-# Somebody else was faster, or has just made it impossible: look again.
-_RACED = ("E_BUSY", "E_CONFLICT", "E_TRANSITION")
-# A task that cannot be begun for reasons of its own; others can.
-_UNFIT = ("E_MERGE", "E_NO_BASE", "E_GUARD")
+# Another process won the race for the task, or has just made it unready: choose again.
+_RACE_CODES = ("E_BUSY", "E_CONFLICT", "E_TRANSITION")
+# This task cannot be started; others may be.
+_SKIP_CODES = ("E_MERGE", "E_NO_BASE", "E_GUARD")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What is asked of a delegator; None means the settings' or the policy's own.
+class DelegateOptions:
+    """Options of one `git plan delegate`; None means the default of the settings or the policy.
 
-    `start` is where tasks start from. `remote` is one that several clones share; None for none. `seconds` is
-    one deadline for an agent's launch, work and result.
+    `start` names the commit that tasks start from. `remote` is a remote shared by several clones; None for
+    none. `seconds` is one deadline for an agent's launch, work and result.
     """
 
     plan: str | None = None
     task: str | None = None
-    most: int = 1
+    max_tasks: int = 1
     parallel: int = 1
     start: str | None = None
     remote: str | None = None
@@ -63,11 +64,11 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Delegated:
-    """What a delegator did.
+class DelegationResult:
+    """Result of one `git plan delegate`.
 
-    `skipped` are tasks that could not be begun, with the reason; `would` those that a dry run would begin,
-    `waiting` how many would be left; `faults` what is wrong with the plan, so that nothing was begun.
+    `skipped` are tasks that could not be started, with the reason; `would` those that a dry run would start,
+    `waiting` the number of ready tasks left; `faults` errors in the plan, which keep all tasks from starting.
     """
 
     plan: str
@@ -80,85 +81,88 @@ class Delegated:
 
     @property
     def exit(self) -> int:
-        """0 when all that was begun is done, or nothing was ready; 1 otherwise, and for a broken plan."""
-        bad = any(each.outcome != "done" for each in self.runs)
-        return NO if self.faults or self.skipped or bad else DONE
+        """Exit status: 0 when every started task is done, or none was ready; 1 otherwise."""
+        has_failures = any(run.outcome != "done" for run in self.runs)
+        return NO if self.faults or self.skipped or has_failures else DONE
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
         return {
             "schema": "git-planner/delegated@1",
             "plan": self.plan,
-            "runs": [each.document() for each in self.runs],
-            "recovered": [each.document() for each in self.recovered],
+            "runs": [run.document() for run in self.runs],
+            "recovered": [run.document() for run in self.recovered],
             "skipped": [{"task": task, "reason": reason} for task, reason in self.skipped],
-            "would": [each.id for each in self.would],
-            "faults": [each.document() for each in self.faults],
+            "would": [task.id for task in self.would],
+            "faults": [fault.document() for fault in self.faults],
             "waiting": self.waiting,
         }
 
 
-def delegate(repo: Repository, options: Options, tell: Tell) -> Delegated:
-    """Give ready tasks to agents until enough were begun, or none is ready any more.
+def delegate(repo: Repository, options: DelegateOptions, tell: Tell) -> DelegationResult:
+    """Give ready tasks to agents until the limit is reached, or none is ready.
 
     Args:
-        repo: the repository; no worktree of a person is touched.
-        options: what is asked for.
+        repo: the repository; no worktree of a person is changed.
+        options: the options.
         tell: progress.
 
     Raises:
-        PlannerError: E_USAGE for a sandbox that the agent cannot be held in; E_TRANSITION, E_BUSY, E_MERGE
-            for a named task that cannot be begun; E_INTERRUPTED; what an agent raises that no task is to
-            blame for, with all tasks put back.
+        PlannerError: E_USAGE for a sandbox that the agent does not support; E_TRANSITION, E_BUSY, E_MERGE
+            for a named task that cannot be started; E_INTERRUPTED; what an agent raises that no task
+            caused, with all tasks put back.
     """
     repo.ident()
     plan = current_plan(repo, options.plan)
     base = find_base(repo, plan, options.start)
-    terms = _terms(repo, options, base.policy)
-    afar = RemoteClaims(repo, plan, options.remote, tell) if options.remote else None
+    setup = _read_settings(repo, options, base.policy)
+    remote_claims = RemoteClaims(repo, plan, options.remote, tell) if options.remote else None
     if options.dry_run:
-        return _rehearsed(repo, plan, options)
-    if afar is not None:
-        afar.share()
-    recovered = [*recover(repo, plan, tell), *(_from_afar(repo, afar) if afar else [])]
-    found = read_tasks(repo, plan)
-    faults = _faults(found)
+        return _dry_run(repo, plan, options)
+    if remote_claims is not None:
+        remote_claims.sync_plan()
+    recovered = [
+        *recover_runs(repo, plan, tell),
+        *(_recover_remote(repo, remote_claims) if remote_claims else []),
+    ]
+    plan_tasks = read_tasks(repo, plan)
+    faults = _plan_errors(plan_tasks)
     if faults:
-        return Delegated(plan, recovered=tuple(recovered), faults=faults)
-    done = _Delegation(Carrier(repo, terms, tell), options, plan, afar).run()
-    return replace(done, recovered=tuple(recovered))
+        return DelegationResult(plan, recovered=tuple(recovered), faults=faults)
+    result = _Delegator(Worker(repo, setup, tell), options, plan, remote_claims).run()
+    return replace(result, recovered=tuple(recovered))
 
 
-def confined(implementer: Implementer, options: Options) -> Sandbox | None:
-    """The sandbox that an agent will be held in; None when it is not ours to confine.
+def choose_sandbox(implementer: Implementer, options: DelegateOptions) -> Sandbox | None:
+    """Choose the sandbox of an agent; None when the agent has no sandbox that can be chosen.
 
     Raises:
-        PlannerError: E_USAGE for what the agent cannot honour, and for danger that nobody has allowed.
+        PlannerError: E_USAGE for options that the agent does not support, and without '--allow-danger'.
     """
-    name, wanted = implementer.name, options.sandbox
+    name, requested = implementer.name, options.sandbox
     if options.approval != "never":
         raise PlannerError(
             "E_USAGE",
-            f"'{name}' cannot ask for approval ('{options.approval}'): nobody is there to give it",
+            f"'{name}' cannot ask for approval ('{options.approval}'): it runs unattended",
             hint="leave '--approval' out, or give '--approval never'",
         )
-    if wanted is not None and wanted not in implementer.sandboxes:
-        known = ", ".join(implementer.sandboxes) or "none: it is not ours to confine"
+    if requested is not None and requested not in implementer.sandboxes:
+        supported = ", ".join(implementer.sandboxes) or "none"
         raise PlannerError(
             "E_USAGE",
-            f"'{name}' cannot be held in the sandbox '{wanted}'",
-            hint=f"leave '--sandbox' out; sandboxes of '{name}': {known}",
+            f"'{name}' does not support the sandbox '{requested}'",
+            hint=f"leave '--sandbox' out; sandboxes of '{name}': {supported}",
         )
-    if (wanted == "danger-full-access") != options.allow_danger:
+    if (requested == "danger-full-access") != options.allow_danger:
         raise PlannerError(
             "E_USAGE",
-            "'--sandbox danger-full-access' and '--allow-danger' go together, each time",
+            "'--sandbox danger-full-access' and '--allow-danger' require each other on every call",
             hint="leave both out to keep the agent in its sandbox",
         )
-    return wanted or next(iter(implementer.sandboxes), None)
+    return requested or next(iter(implementer.sandboxes), None)
 
 
-def _terms(repo: Repository, options: Options, policy: Policy) -> Terms:
+def _read_settings(repo: Repository, options: DelegateOptions, policy: Policy) -> AgentSetup:
     settings = read_settings(
         repo,
         policy=policy,
@@ -169,10 +173,10 @@ def _terms(repo: Repository, options: Options, policy: Policy) -> Terms:
         implementer_timeout=options.seconds,
     )
     implementer = registry.implementer(settings.implementer, policy, settings)
-    return Terms(
+    return AgentSetup(
         settings=settings,
         implementer=implementer,
-        sandbox=confined(implementer, options),
+        sandbox=choose_sandbox(implementer, options),
         approval=options.approval,
         seconds=settings.implementer_timeout,
         start=options.start,
@@ -180,177 +184,185 @@ def _terms(repo: Repository, options: Options, policy: Policy) -> Terms:
     )
 
 
-def _faults(found: Tasks) -> tuple[LintFault, ...]:
-    faults = lint.lint_tasks([each.document() for each in found.tasks])
-    return tuple(each for each in faults if each.severity == "error")
+def _plan_errors(plan_tasks: PlanTasks) -> tuple[LintFault, ...]:
+    faults = lint.lint_tasks([task.document() for task in plan_tasks.tasks])
+    return tuple(fault for fault in faults if fault.severity == "error")
 
 
-def _rehearsed(repo: Repository, plan: str, options: Options) -> Delegated:
-    found = read_tasks(repo, plan)
-    free = readiness.ready_tasks(found.tasks, held(repo, plan))
+def _dry_run(repo: Repository, plan: str, options: DelegateOptions) -> DelegationResult:
+    plan_tasks = read_tasks(repo, plan)
+    free = readiness.ready_tasks(plan_tasks.tasks, claimed_tasks(repo, plan))
     if options.task is not None:
-        wanted = found.task(options.task)
-        free = [each for each in free if each.id == wanted.id]
-    chosen = readiness.pick_parallel(free, options.most)
-    return Delegated(plan, would=tuple(chosen), faults=_faults(found), waiting=len(free) - len(chosen))
+        named = plan_tasks.task(options.task)
+        free = [task for task in free if task.id == named.id]
+    chosen = readiness.pick_parallel(free, options.max_tasks)
+    return DelegationResult(
+        plan, would=tuple(chosen), faults=_plan_errors(plan_tasks), waiting=len(free) - len(chosen)
+    )
 
 
-def _from_afar(repo: Repository, afar: RemoteClaims) -> list[Run]:
-    """Put back what delegators elsewhere will not finish; tell the remote what is not known there yet."""
-    found = read_tasks(repo, afar.plan)
-    for task, run in afar.lapsed(found):
-        put_back(repo, afar.plan, task, run, "its delegator, on another machine, is no more")
-    open_ones = [each for each in store.list_runs(repo, afar.plan) if each.claim and each.ended_at]
-    return [afar.finish(each) for each in open_ones if each.remote == afar.where]
+def _recover_remote(repo: Repository, remote_claims: RemoteClaims) -> list[Run]:
+    """Put back tasks of dead delegators on other machines; publish runs that the remote lacks."""
+    plan_tasks = read_tasks(repo, remote_claims.plan)
+    for task, run in remote_claims.lapsed_runs(plan_tasks):
+        requeue_task(repo, remote_claims.plan, task, run, "its delegator, on another machine, died")
+    unpublished = [run for run in store.list_runs(repo, remote_claims.plan) if run.claim and run.ended_at]
+    return [remote_claims.publish_run(run) for run in unpublished if run.remote == remote_claims.remote_name]
 
 
-class _Delegation:
-    """One delegator at work. Only the agents run side by side; all else is done by one thread at a time."""
+class _Delegator:
+    """One delegator at work. Only the agents run in parallel; one thread at a time does everything else."""
 
-    def __init__(self, carrier: Carrier, options: Options, plan: str, afar: RemoteClaims | None) -> None:
-        self.repo, self.terms, self.tell = carrier.repo, carrier.terms, carrier.tell
-        self.stop, self.lock = carrier.stop, carrier.lock
-        self.carrier, self.options, self.plan, self.afar = carrier, options, plan, afar
-        self.number: int | None = None
-        self.begun = 0
-        self.done: list[Run] = []
+    def __init__(
+        self, worker: Worker, options: DelegateOptions, plan: str, remote_claims: RemoteClaims | None
+    ) -> None:
+        self.repo, self.setup, self.tell = worker.repo, worker.setup, worker.tell
+        self.stop, self.lock = worker.stop, worker.lock
+        self.worker, self.options, self.plan, self.remote_claims = worker, options, plan, remote_claims
+        self.reserved_number: int | None = None
+        self.started_count = 0
+        self.finished: list[Run] = []
         self.skipped: dict[str, str] = {}
         self.failure: PlannerError | None = None
-        self.interrupted = self.raced = False
+        self.is_interrupted = self.has_raced = False
 
-    def run(self) -> Delegated:
-        """Begin, wait, begin more, until nothing is left to begin."""
+    def run(self) -> DelegationResult:
+        """Start tasks as agents become free, until none is left to start."""
         agents: set[Future[Run]] = set()
-        with _listening(self.stop), ThreadPoolExecutor(self.options.parallel) as pool:
+        with _stop_on_signals(self.stop), ThreadPoolExecutor(self.options.parallel) as pool:
             try:
-                while self._more(pool, agents) or agents:
-                    ready, agents = wait(agents, timeout=0.2, return_when=FIRST_COMPLETED)
-                    for each in ready:
-                        self._take(each)
+                while self._start_more(pool, agents) or agents:
+                    ended, agents = wait(agents, timeout=0.2, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        self._collect(future)
             finally:
-                # Whatever went wrong, no agent is left without its delegator.
+                # After an error, too, no agent outlives its delegator.
                 self.stop.set()
         if self.failure is not None:
             raise self.failure
-        if self.interrupted or any(each.outcome == "interrupted" for each in self.done):
+        if self.is_interrupted or any(run.outcome == "interrupted" for run in self.finished):
             raise PlannerError(
                 "E_INTERRUPTED",
-                "interrupted; the agents were ended, and what they had not finished was put back",
+                "interrupted; the agents were stopped, and unfinished tasks were put back",
                 hint="git plan delegate",
             )
-        return Delegated(self.plan, tuple(self.done), skipped=tuple(self.skipped.items()))
+        return DelegationResult(self.plan, tuple(self.finished), skipped=tuple(self.skipped.items()))
 
-    def _more(self, pool: ThreadPoolExecutor, agents: set[Future[Run]]) -> bool:
-        """Begin as many tasks as there is room for; False when nothing more is to be begun."""
-        most = 1 if self.options.task is not None else self.options.most
+    def _start_more(self, pool: ThreadPoolExecutor, agents: set[Future[Run]]) -> bool:
+        """Start as many tasks as there is room for; False when no more are to be started."""
+        limit = 1 if self.options.task is not None else self.options.max_tasks
         while len(agents) < self.options.parallel:
             if self.stop.is_set():
-                self.interrupted = True
+                self.is_interrupted = True
                 return False
-            if self.begun >= most or self.failure is not None:
+            if self.started_count >= limit or self.failure is not None:
                 return False
             with self.lock:
-                begun = self._begin()
-            if begun is None:
+                started = self._start_next()
+            if started is None:
                 return False
-            self.begun += 1
-            agents.add(pool.submit(self._carry, begun))
+            self.started_count += 1
+            agents.add(pool.submit(self._run_task, started))
         return True
 
-    def _carry(self, begun: Begun) -> Run:
-        run = self.carrier.carry(begun)
+    def _run_task(self, started: StartedRun) -> Run:
+        run = self.worker.run_task(started)
         with self.lock:
-            return self.afar.finish(run) if self.afar else run
+            return self.remote_claims.publish_run(run) if self.remote_claims else run
 
-    def _take(self, ended: Future[Run]) -> None:
+    def _collect(self, ended: Future[Run]) -> None:
         try:
             run = ended.result()
         except PlannerError as error:
             self.failure = self.failure or error
             self.stop.set()
         else:
-            self.done.append(run)
+            self.finished.append(run)
             self.tell(f"{run.task}: {run.outcome}{f', {run.reason}' if run.reason else ''}")
 
-    def _begin(self) -> Begun | None:
-        """Begin the first task that can be; None when none can."""
+    def _start_next(self) -> StartedRun | None:
+        """Start the next task that can be started; None when none can."""
         while not self.stop.is_set():
-            found = read_tasks(self.repo, self.plan)
-            task = self._next(found)
+            plan_tasks = read_tasks(self.repo, self.plan)
+            task = self._next_task(plan_tasks)
             if task is None:
                 return None
             try:
-                begun = self._claimed(found, task)
+                started = self._start_task(plan_tasks, task)
             except PlannerError as error:
                 if self.options.task is not None:
                     raise
-                if error.code in _UNFIT:
+                if error.code in _SKIP_CODES:
                     self.skipped[task.id] = error.message
                     self.tell(f"{task.id}: skipped, {error.message}")
                     continue
-                if error.code not in _RACED:
+                if error.code not in _RACE_CODES:
                     raise
-                begun = None
-            if begun is not None:
-                self.number = None
-                return begun
-            self.raced = True
+                started = None
+            if started is not None:
+                self.reserved_number = None
+                return started
+            self.has_raced = True
         return None
 
-    def _next(self, found: Tasks) -> Task | None:
+    def _next_task(self, plan_tasks: PlanTasks) -> Task | None:
         if self.options.task is not None:
-            return found.task(self.options.task)
-        claimed = held(self.repo, self.plan) | (self.afar.held() if self.afar else frozenset())
-        free = readiness.ready_tasks(found.tasks, claimed)
-        left = [each for each in free if each.id not in self.skipped]
-        if not left:
+            return plan_tasks.task(self.options.task)
+        claimed_ids = claimed_tasks(self.repo, self.plan) | (
+            self.remote_claims.held_tasks() if self.remote_claims else frozenset()
+        )
+        free = readiness.ready_tasks(plan_tasks.tasks, claimed_ids)
+        candidates = [task for task in free if task.id not in self.skipped]
+        if not candidates:
             return None
-        # Many delegators that all want the first task get in each other's way once for each task there is.
-        return random.choice(left) if self.raced else left[0]
+        # Delegators that all choose the first task would collide once for every task.
+        return random.choice(candidates) if self.has_raced else candidates[0]
 
-    def _claimed(self, found: Tasks, task: Task) -> Begun | None:
-        named = self.options.task is not None
-        if named:
-            # What is not chosen from the ready ones may be anything, and a refusal takes no number.
-            check_free(self.repo, found, task)
-            if self.afar is not None and task.id in self.afar.held():
-                raise _claimed_afar(task, self.afar)
-        wish = intent(self.repo, found, task, self.terms, self._reserved)
-        if self.afar is None:
-            return begin(self.repo, wish, self.terms)
-        won = self.afar.win(wish.claim())
-        if won is None:
-            if named:
-                raise _claimed_afar(task, self.afar)
+    def _start_task(self, plan_tasks: PlanTasks, task: Task) -> StartedRun | None:
+        is_named = self.options.task is not None
+        if is_named:
+            # A named task need not be ready, and a refused task must not use up a number.
+            check_claimable(self.repo, plan_tasks, task)
+            if self.remote_claims is not None and task.id in self.remote_claims.held_tasks():
+                raise _claimed_remotely(task, self.remote_claims)
+        request = prepare_run(self.repo, plan_tasks, task, self.setup, self._reserve_number)
+        if self.remote_claims is None:
+            return start_run(self.repo, request, self.setup)
+        acquired = self.remote_claims.acquire(request.claim())
+        if acquired is None:
+            if is_named:
+                raise _claimed_remotely(task, self.remote_claims)
             return None
         try:
-            return begin(self.repo, wish, self.terms, won)
+            return start_run(self.repo, request, self.setup, acquired)
         except PlannerError:
-            self.afar.give_back(task.id, won[1])
+            self.remote_claims.release(task.id, acquired[1])
             raise
 
-    def _reserved(self) -> int:
-        """A number for the next iteration; one that was not needed is used by the next task."""
-        if self.number is None:
-            self.number = reserve_number(self.repo)
-        return self.number
+    def _reserve_number(self) -> int:
+        """Return a number for the next iteration; an unused one goes to the next task."""
+        if self.reserved_number is None:
+            self.reserved_number = reserve_number(self.repo)
+        return self.reserved_number
 
 
-def _claimed_afar(task: Task, afar: RemoteClaims) -> PlannerError:
-    return PlannerError("E_BUSY", f"'{task.id}' is claimed on '{afar.where}'", hint="git plan task ready")
+def _claimed_remotely(task: Task, remote_claims: RemoteClaims) -> PlannerError:
+    return PlannerError(
+        "E_BUSY", f"'{task.id}' is claimed on '{remote_claims.remote_name}'", hint="git plan task ready"
+    )
 
 
 @contextmanager
-def _listening(stop: threading.Event) -> Iterator[None]:
-    """While open, Ctrl-C and its like ask the delegator to stop instead of breaking into it at any line."""
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Turn SIGINT, SIGTERM and SIGHUP into a request to stop, instead of an exception at any line."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    wanted = [each for each in numbers if signal.getsignal(each) not in (signal.SIG_IGN, None)]
-    old = {each: signal.signal(each, lambda *_: stop.set()) for each in wanted}
+    handled = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    earlier_handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in handled}
     try:
         yield
     finally:
-        for number, handler in old.items():
+        for number, handler in earlier_handlers.items():
             signal.signal(number, handler)

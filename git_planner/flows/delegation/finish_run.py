@@ -1,6 +1,6 @@
-"""The end of a run: what the agent left is committed or set aside; its task moves on, its claim ends.
+"""Finish a run: commit or quarantine the agent's changes, update the task and delete its claim.
 
-The same for a run that ends now and for one whose delegator died: all of it can be done again.
+A run whose delegator died is finished in the same way: every step can be repeated.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
 from git_planner.flows.runs.inspect import agent_thread
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.claim_refs import claim_on
-from git_planner.flows.tasks.edit import message, read_tasks, task_of
+from git_planner.flows.tasks.claim_refs import read_claim
+from git_planner.flows.tasks.edit import read_tasks, task_message, task_of
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -42,182 +42,185 @@ _NOTES = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a run ended: see rules.result. `said` are the agent's last words, or what happened, in a line."""
+class RunEnding:
+    """The end of a run, see rules.delegation.outcome. `message` is the agent's stderr tail, or the cause."""
 
     how: RunEnd
-    said: str = ""
+    message: str = ""
     error: str | None = None
     thread: str | None = None
     argv: tuple[str, ...] = ()
     summary: str = ""
 
 
-def conclude(repo: Repository, run: Run, task: Task, ending: Ending) -> Run:
-    """Do what has to be done at the end of a run, in an order in which it can be done again after a kill.
+def finish_run(repo: Repository, run: Run, task: Task, ending: RunEnding) -> Run:
+    """Finish a run, in an order that can be repeated after a kill.
 
     Args:
         repo: the repository.
-        run: the run; nothing of its agent runs any more.
+        run: the run; all processes of its agent have ended.
         task: its task as it was claimed.
         ending: how it ended.
 
     Returns:
-        The run as it is kept; its outcome 'stale' says that the task has been moved by somebody else.
+        The run as saved; the outcome 'stale' means that the task was moved by another process or person.
 
     Raises:
         PlannerError: E_NO_SPACE, E_GIT and what Store.transact raises.
     """
-    end = _End(repo, run, task, ending)
-    end.keep()
-    counted = end.settle()
-    end.tidy()
-    found = end.found
+    finisher = _RunFinisher(repo, run, task, ending)
+    finisher.save_changes()
+    is_counted = finisher.update_task()
+    finisher.remove_worktree()
+    decision = finisher.decision
     return store.save_end(
         repo,
         run,
-        outcome=found.outcome if counted else "stale",
-        reason=found.reason,
-        commit=end.commit,
-        kept=end.kept,
+        outcome=decision.outcome if is_counted else "stale",
+        reason=decision.reason,
+        commit=finisher.commit,
+        kept=finisher.kept,
         error=ending.error,
         thread=ending.thread or agent_thread(repo, run),
         argv=ending.argv,
     )
 
 
-class _End:
-    """The end of one run: `found` is what becomes of its task, `commit` what goes to the branch, `kept` the
-    ref of what does not.
+class _RunFinisher:
+    """Finish one run: `decision` is the outcome for its task, `commit` the commit on its branch, `kept` the
+    ref of quarantined changes.
     """
 
-    def __init__(self, repo: Repository, run: Run, task: Task, ending: Ending) -> None:
+    def __init__(self, repo: Repository, run: Run, task: Task, ending: RunEnding) -> None:
         self.repo, self.run, self.task = repo, run, task
-        self.result, unusable = agent_result.read(repo, run)
-        self.words = self.result.summary if self.result is not None else ending.summary
-        self.found = decide_outcome(ending.how, ending.said, self.result, unusable, reports=run.reports)
+        self.result, unusable = agent_result.read_result(repo, run)
+        self.summary = self.result.summary if self.result is not None else ending.summary
+        self.decision = decide_outcome(ending.how, ending.message, self.result, unusable, reports=run.reports)
         if (
             ending.error is not None
-            and self.found.outcome == "agent_failed"
+            and self.decision.outcome == "agent_failed"
             and not is_transient_code(ending.error)
         ):
-            self.found = TaskOutcome("not_started", ending.said)
+            self.decision = TaskOutcome("not_started", ending.message)
         self.place = agent_worktree.left_at(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
 
-    def keep(self) -> None:
-        """Commit or set aside what lies in the worktree."""
-        now = read_tasks(self.repo, self.run.plan).task(self.run.task)
-        if not self._mine(now):
-            # A commit that names the task would count for the attempt that others have begun since.
-            self.found = TaskOutcome("stale", "somebody has moved the task meanwhile")
+    def save_changes(self) -> None:
+        """Commit or quarantine the changes in the worktree."""
+        task = read_tasks(self.repo, self.run.plan).task(self.run.task)
+        if not self._is_current_attempt(task):
+            # A commit that names the task would count for the attempt that has started since.
+            self.decision = TaskOutcome("stale", "the task was moved during the run")
         ref = f"{refnames.REFUSED}{self.run.iteration:04d}"
-        earlier = self.repo.maybe(ref)
-        self.kept = ref if earlier else None
-        if earlier is not None and self.found.take:
-            # A delegator before us got as far as that, and no farther.
-            said = history.trailers(self.repo.git, earlier, "Planner-Reason")
-            body = history.message(self.repo.git, earlier).split("\n\n")[1:-1]
-            outcome = "commit_refused" if said == ["commit_refused"] else "refused"
-            self.found = TaskOutcome(outcome, shorten("\n\n".join(body)))
+        quarantined = self.repo.maybe(ref)
+        self.kept = ref if quarantined else None
+        if quarantined is not None and self.decision.take:
+            # An earlier delegator died after this step.
+            reasons = history.trailers(self.repo.git, quarantined, "Planner-Reason")
+            body = history.message(self.repo.git, quarantined).split("\n\n")[1:-1]
+            outcome = "commit_refused" if reasons == ["commit_refused"] else "refused"
+            self.decision = TaskOutcome(outcome, shorten("\n\n".join(body)))
         elif self.place is not None:
-            self._keep(self.place)
-        elif self.found.take:
+            self._save_worktree(self.place)
+        elif self.decision.take:
             tip = self.repo.maybe(refnames.HEADS + self.run.branch)
             self.commit = tip if tip != self.run.start else None
 
-    def settle(self) -> bool:
-        """Move the task on and end the claim, in one transaction; False when this run counts no more."""
+    def update_task(self) -> bool:
+        """Update the task and delete the claim in one transaction; False when the run is stale."""
         run = self.run
         ref, claim_ref = refnames.plan_ref(run.plan), refnames.claim_ref(run.plan, run.task)
-        own, number = Pages(self.repo, run.plan), task_number(run.task)
-        op = message(run.plan, run.task, self.found.outcome.replace("_", "-"))
+        page_store, number = Pages(self.repo, run.plan), task_number(run.task)
+        commit_message = task_message(run.plan, run.task, self.decision.outcome.replace("_", "-"))
         edits: dict[str, bytes | None] = {}
         counted: list[bool] = []
 
-        def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+        def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
             edits.clear()
-            read = own.read(seen[ref], pages.page_name(number))
-            before = task_of(read, run.plan, run.task)
-            counted[:] = [self._mine(before) and before.status in ("in_progress", "agent_done")]
+            plan_pages = page_store.read(snapshots[ref], pages.page_name(number))
+            before = task_of(plan_pages, run.plan, run.task)
+            counted[:] = [self._is_current_attempt(before) and before.status in ("in_progress", "agent_done")]
             if counted[0]:
-                after, more = self._talked(seen[ref], self._moved(before))
-                edits.update({**own.with_tasks(read, [after]), **more})
-            claim = claim_on(seen[claim_ref])
-            steps: list[Step] = [Write(ref, edits, op)]
+                after, handoff_files = self._with_handoff(snapshots[ref], self._task_after(before))
+                edits.update({**page_store.with_tasks(plan_pages, [after]), **handoff_files})
+            claim = read_claim(snapshots[claim_ref])
+            steps: list[Step] = [Write(ref, edits, commit_message)]
             return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run.run else steps
 
         Store(self.repo).transact([ref, claim_ref], decide)
-        own.accepted(edits)
+        page_store.accepted(edits)
         return counted[0]
 
-    def tidy(self) -> None:
-        """Take a worktree away whose content is committed, or in which nobody worked."""
+    def remove_worktree(self) -> None:
+        """Remove the worktree when its content is committed, or its agent did not start."""
         if self.place is None or self.place.top is None:
             return
-        if self.found.take or self.found.outcome == "not_started":
+        if self.decision.take or self.decision.outcome == "not_started":
             with suppress(PlannerError):
                 if not worktree.dirty_paths(self.place):
                     worktree.remove(self.repo, self.place.top)
 
-    def _mine(self, task: Task) -> bool:
-        """Whether a task is still at the attempt of this run."""
+    def _is_current_attempt(self, task: Task) -> bool:
+        """Return whether a task is still at the attempt of this run."""
         return (task.uid, task.run, task.attempt) == (self.run.uid, self.run.run, self.run.attempt)
 
-    def _keep(self, place: Repository) -> None:
-        run, found = self.run, self.found
+    def _save_worktree(self, place: Repository) -> None:
+        run, decision = self.run, self.decision
         with self.repo.git.batch() as batch:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
         state = state_from(canonical_json.loads_trusted(data))
         work = AttemptSite(self.repo, place, state, run.start, policy_at(self.repo, run.base))
-        left = AgentChanges(work)
+        leavings = AgentChanges(work)
         try:
-            violations = left.look()
+            violations = leavings.look()
         except PlannerError as error:
             if error.code not in UNREADABLE:
                 raise
-            if found.take:
-                self.found = TaskOutcome("refused", f"what the agent left cannot be read: {error.message}")
+            if decision.take:
+                self.decision = TaskOutcome("refused", f"what the agent left cannot be read: {error.message}")
             return
-        if found.take and not violations:
+        if decision.take and not violations:
             policy = work.policy
-            outside = (*left.outside(policy.allow, policy.forbid), *left.outside(self.task.write_scope))
+            outside = (
+                *leavings.outside(policy.allow, policy.forbid),
+                *leavings.outside(self.task.write_scope),
+            )
             violations = tuple(dict.fromkeys(outside))
-        if found.take and not violations:
-            self._commit(left)
-        elif found.take:
-            words = shorten("changed what it may not change: " + ", ".join(violations))
-            self._set_aside(left, TaskOutcome("refused", words), violations)
-        elif left.changed or violations:
-            self._set_aside(left, found, violations or [found.reason or found.outcome])
+        if decision.take and not violations:
+            self._commit(leavings)
+        elif decision.take:
+            reason = shorten("changed what it may not change: " + ", ".join(violations))
+            self._quarantine(leavings, TaskOutcome("refused", reason), violations)
+        elif leavings.changed or violations:
+            self._quarantine(leavings, decision, violations or [decision.reason or decision.outcome])
 
-    def _commit(self, left: AgentChanges) -> None:
-        if not left.changed:
-            left.put_on()
-        elif self._carries(left):
-            self.commit = left.tip
+    def _commit(self, leavings: AgentChanges) -> None:
+        if not leavings.changed:
+            leavings.put_on()
+        elif self._has_own_commit(leavings):
+            self.commit = leavings.tip
         else:
-            result = left.commit(*self._message(left.work))
-            if result.status == 0:
-                self.commit = self.repo.resolve(left.work.ref)
+            git_result = leavings.commit(*self._commit_message(leavings.work))
+            if git_result.status == 0:
+                self.commit = self.repo.resolve(leavings.work.ref)
                 return
-            said = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
-            self._set_aside(left, TaskOutcome("commit_refused", shorten(said)), [said])
+            output = (git_result.stdout + b"\n" + git_result.stderr).decode(errors="replace").strip()
+            self._quarantine(leavings, TaskOutcome("commit_refused", shorten(output)), [output])
 
-    def _set_aside(self, left: AgentChanges, found: TaskOutcome, said: Sequence[str]) -> None:
-        self.found = found
-        self.kept, _ = left.set_aside(self._message(left.work, found.outcome)[0], said)
+    def _quarantine(self, leavings: AgentChanges, decision: TaskOutcome, reasons: Sequence[str]) -> None:
+        self.decision = decision
+        self.kept, _ = leavings.set_aside(self._commit_message(leavings.work, decision.outcome)[0], reasons)
 
-    def _carries(self, left: AgentChanges) -> bool:
-        """Whether the tip is our own commit of what lies there, made by a delegator that died then."""
-        tip = left.tip
-        if tip is None or tip == left.work.start or left.tree != self.repo.resolve(tip, "tree"):
+    def _has_own_commit(self, leavings: AgentChanges) -> bool:
+        """Return whether the tip is already the commit of this run, made by a delegator that died then."""
+        tip = leavings.tip
+        if tip is None or tip == leavings.work.start or leavings.tree != self.repo.resolve(tip, "tree"):
             return False
         return history.trailers(self.repo.git, tip, "Planner-Run") == [self.run.run]
 
-    def _message(self, work: AttemptSite, reason: str | None = None) -> tuple[Message, str]:
-        """The message of the commit. Only one that may count names the task as hooks look for it."""
+    def _commit_message(self, work: AttemptSite, reason: str | None = None) -> tuple[Message, str]:
+        """Return the commit message. Only one of accepted changes has the task trailer that hooks read."""
         run, task = self.run, self.task
         trailers = [("Planner-Directive", work.state.directive_digest), ("Planner-Run", run.run)]
         if reason is None:
@@ -228,37 +231,39 @@ class _End:
             trailers.append(("Planner-Sandbox", str(run.sandbox)))
         trailers.append(("Assisted-by", f"{run.agent}:{run.model or 'default'}"))
         title = f"{task.id}: {task.title}" if reason is None else f"set aside, {reason}: {task.title}"
-        return Message(subject_line(title), tuple(trailers)), "\n".join("- " + each for each in task.actions)
+        return Message(subject_line(title), tuple(trailers)), "\n".join(
+            "- " + action for action in task.actions
+        )
 
-    def _moved(self, task: Task) -> Task:
-        found, name = self.found, f"run {self.run.run}"
-        notes = [f"{name}: {found.outcome}{f', {self.words}' if self.words else ''}"]
-        notes += [f"{name}: what it left is kept as '{self.kept}'"] if self.kept else []
+    def _task_after(self, task: Task) -> Task:
+        decision, run_name = self.decision, f"run {self.run.run}"
+        notes = [f"{run_name}: {decision.outcome}{f', {self.summary}' if self.summary else ''}"]
+        notes += [f"{run_name}: what it left is kept as '{self.kept}'"] if self.kept else []
         task = add_notes(task._replace(notes=task.notes[-_NOTES:]), *notes)
-        if found.status == "todo":
-            return transitions.requeue_task(task, found.reason)
-        if found.status == "needs_input":
-            said = self.result
-            assert said is not None
-            question = said.question or said.summary
+        if decision.status == "todo":
+            return transitions.requeue_task(task, decision.reason)
+        if decision.status == "needs_input":
+            result = self.result
+            assert result is not None
+            question = result.question or result.summary
             return transitions.ask_question(
-                task, TaskQuestion(said.at, self.run.agent, question, said.details, said.next)
+                task, TaskQuestion(result.at, self.run.agent, question, result.details, result.next)
             )
-        reason = shorten(found.reason) if found.reason else None
-        task = transitions.move_task(task, found.status, reason=reason)._replace(reason=reason)
+        reason = shorten(decision.reason) if decision.reason else None
+        task = transitions.move_task(task, decision.status, reason=reason)._replace(reason=reason)
         return task._replace(commits=(*task.commits, self.commit)) if self.commit else task
 
-    def _talked(self, seen: Snapshot, task: Task) -> tuple[Task, Edits]:
-        """What an agent has to say, beyond a line, stands in the task's handoff, too."""
-        said = self.result
-        if said is None or not (said.details or said.question or said.next):
+    def _with_handoff(self, snapshot: Snapshot, task: Task) -> tuple[Task, Edits]:
+        """Add the result to the task's handoff when it is more than a summary."""
+        result = self.result
+        if result is None or not (result.details or result.question or result.next):
             return task, {}
         path = task.handoff or f"{refnames.plan_dir(self.run.plan)}/handoffs/{task.id}.md"
-        lines = [said.summary, *(f"- {each}" for each in said.details)]
-        lines += [f"Question: {said.question}"] if said.question else []
-        lines += [f"Recommended: {said.next}"] if said.next else []
-        kind = f"Result '{said.status}' of attempt {self.run.attempt}"
-        earlier = seen.read(path)
-        text = handoff.new_handoff(task) if earlier is None else earlier.decode("utf-8", "replace")
-        text = handoff.append_entry(text, handoff.render_entry(kind, said.at, self.run.agent, lines))
+        lines = [result.summary, *(f"- {detail}" for detail in result.details)]
+        lines += [f"Question: {result.question}"] if result.question else []
+        lines += [f"Recommended: {result.next}"] if result.next else []
+        kind = f"Result '{result.status}' of attempt {self.run.attempt}"
+        data = snapshot.read(path)
+        text = handoff.new_handoff(task) if data is None else data.decode("utf-8", "replace")
+        text = handoff.append_entry(text, handoff.render_entry(kind, result.at, self.run.agent, lines))
         return task._replace(handoff=path), {path: text.encode()}

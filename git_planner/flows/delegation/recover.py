@@ -1,6 +1,6 @@
-"""What dead delegators left: their agents are ended, results that still count are applied, tasks put back.
+"""Recover the runs of dead delegators: end their agents, apply valid results, put tasks back.
 
-Only claims of runs are looked at, and only those that are not in force; a person's claim is a person's.
+Only lapsed claims of runs are considered, never claims of people.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
-from git_planner.flows.delegation.finish_run import Ending, conclude
+from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
 from git_planner.flows.runs.recover import abandoned_runs, abandonment_cause, end_leftover_agent
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.claim_refs import Claim, claim_on, claims
-from git_planner.flows.tasks.edit import message, read_tasks, task_of
+from git_planner.flows.tasks.claim_refs import Claim, read_claim, read_claims
+from git_planner.flows.tasks.edit import read_tasks, task_message, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
@@ -25,8 +25,8 @@ from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import task_number
 
 
-def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
-    """Bring the tasks of dead delegators to an end. Can be interrupted anywhere, and done again.
+def recover_runs(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
+    """Finish the runs of dead delegators. Can be interrupted anywhere and repeated.
 
     Args:
         repo: the repository.
@@ -34,77 +34,77 @@ def recover(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
         tell: progress.
 
     Returns:
-        The runs that were brought to an end.
+        The finished runs.
 
     Raises:
-        PlannerError: what `conclude` raises.
+        PlannerError: what `finish_run` raises.
     """
-    done: list[Run] = []
-    for claim in claims(repo, plan).values():
+    recovered_runs: list[Run] = []
+    for claim in read_claims(repo, plan).values():
         if claim.run is None or claim.in_force():
             continue
         run = store.load_run(store.run_folder(repo, claim.run)) if store.is_run_id(claim.run) else None
         if run is None:
-            if put_back(repo, plan, claim.task, claim.run, "its delegator died before it began"):
-                tell(f"{claim.task}: put back, its delegator died before it began")
+            if requeue_task(repo, plan, claim.task, claim.run, "its delegator died before the run started"):
+                tell(f"{claim.task}: put back, its delegator died before the run started")
             continue
-        done += _recovered(repo, claim, run, tell)
+        recovered_runs += _recover_claimed(repo, claim, run, tell)
     for run in abandoned_runs(repo, plan):
-        done += _forgotten(repo, run, tell)
-    return tuple(done)
+        recovered_runs += _recover_unclaimed(repo, run, tell)
+    return tuple(recovered_runs)
 
 
-def put_back(repo: Repository, plan: str, task_id: str, run_id: str, reason: str) -> bool:
-    """Put a task back that a run which is no more has begun, and end its claim.
+def requeue_task(repo: Repository, plan: str, task_id: str, run_id: str, reason: str) -> bool:
+    """Put back the task of a run that no longer exists, and delete its claim.
 
     Returns:
-        Whether it was; False when the task has been moved since.
+        True if the task was put back; False if it has been moved since.
     """
-    ref, claim_ref, own = refnames.plan_ref(plan), refnames.claim_ref(plan, task_id), Pages(repo, plan)
+    ref, claim_ref, page_store = refnames.plan_ref(plan), refnames.claim_ref(plan, task_id), Pages(repo, plan)
     edits: dict[str, bytes | None] = {}
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         edits.clear()
-        found = own.read(seen[ref], pages.page_name(task_number(task_id)))
-        task = task_of(found, plan, task_id)
+        plan_pages = page_store.read(snapshots[ref], pages.page_name(task_number(task_id)))
+        task = task_of(plan_pages, plan, task_id)
         if task.run == run_id and task.status == "in_progress":
-            edits.update(own.with_tasks(found, [transitions.requeue_task(task, reason)]))
-        claim = claim_on(seen[claim_ref])
-        steps: list[Step] = [Write(ref, edits, message(plan, task_id, "recover"))]
+            edits.update(page_store.with_tasks(plan_pages, [transitions.requeue_task(task, reason)]))
+        claim = read_claim(snapshots[claim_ref])
+        steps: list[Step] = [Write(ref, edits, task_message(plan, task_id, "recover"))]
         return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run_id else steps
 
     Store(repo).transact([ref, claim_ref], decide)
-    own.accepted(edits)
+    page_store.accepted(edits)
     return bool(edits)
 
 
-def _recovered(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run]:
+def _recover_claimed(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run]:
     try:
         with process_lock.lock_iteration(repo, run.iteration):
-            now = store.load_run(store.run_folder(repo, run.run))
-            if now is None or now.ended_at is not None:
+            current = store.load_run(store.run_folder(repo, run.run))
+            if current is None or current.ended_at is not None:
                 return []
-            end_leftover_agent(repo, now, tell)
+            end_leftover_agent(repo, current, tell)
             task = read_tasks(repo, run.plan).task(run.task)
-            done = conclude(repo, now, task, Ending("lost", abandonment_cause(now)))
+            finished = finish_run(repo, current, task, RunEnding("lost", abandonment_cause(current)))
     except PlannerError as error:
         if error.code != "E_BUSY":
             raise
         return []
-    tell(f"{claim.task}: {done.outcome}, from run {run.run} of a delegator that is no more")
-    return [done]
+    tell(f"{claim.task}: {finished.outcome}, from run {run.run} of a dead delegator")
+    return [finished]
 
 
-def _forgotten(repo: Repository, run: Run, tell: Tell) -> list[Run]:
-    """A run without a claim: it was brought to its end but for its own folder, or the task was moved on."""
+def _recover_unclaimed(repo: Repository, run: Run, tell: Tell) -> list[Run]:
+    """Save the end of a run without a claim: only its folder was left to update, or its task was moved."""
     try:
         with process_lock.lock_iteration(repo, run.iteration):
             end_leftover_agent(repo, run, tell)
             task = read_tasks(repo, run.plan).task(run.task)
-            own = (task.run, task.attempt) == (run.run, run.attempt)
+            is_own = (task.run, task.attempt) == (run.run, run.attempt)
             return [
                 store.save_end(
-                    repo, run, outcome=task.status if own else "stale", reason=abandonment_cause(run)
+                    repo, run, outcome=task.status if is_own else "stale", reason=abandonment_cause(run)
                 )
             ]
     except PlannerError as error:

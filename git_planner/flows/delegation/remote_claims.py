@@ -1,7 +1,7 @@
-"""Claims on a remote that several clones share: won there first, given back when the plan has told the end.
+"""Task claims on a remote shared by several clones: acquired there first, released after the push.
 
-The order is what makes each task start once: win the claim, take in the plan, begin here only what still
-waits; at the end push the branch and the plan, and only then give the claim back.
+The order makes every task start only once: acquire the claim, fetch and merge the plan, start the task if it
+is still ready; at the end push the branch and the plan, and only then release the claim.
 """
 
 from __future__ import annotations
@@ -19,16 +19,9 @@ from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
 from git_planner.flows.sharing import push_pull
-from git_planner.flows.tasks.claims import (
-    Begin,
-    Claim,
-    Claimant,
-    claim_commit,
-    claim_of,
-    claim_on,
-    claim_task,
-)
-from git_planner.flows.tasks.edit import Tasks, read_tasks
+from git_planner.flows.tasks.claim_refs import Claim, read_claim
+from git_planner.flows.tasks.claims import Claimant, ClaimExtension, claim_commit, claim_task, new_claim
+from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.gitio import remote
 from git_planner.gitio.remote import Update
 from git_planner.gitio.repository import Repository
@@ -37,169 +30,172 @@ from git_planner.rules import refnames
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
 
-_PATIENCE = {"E_CONFLICT": 10, "E_REMOTE": 4}
-_TRIES = 1 + max(_PATIENCE.values())
+_RETRIES = {"E_CONFLICT": 10, "E_REMOTE": 4}
+_MAX_TRIES = 1 + max(_RETRIES.values())
 
 
 class RemoteClaims:
-    """The claims on the tasks of one plan, on one remote.
+    """Claims on the tasks of one plan, on one remote.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        where: the remote's name.
+        remote_name: the remote's name.
         tell: progress.
     """
 
-    def __init__(self, repo: Repository, plan: str, where: str, tell: Tell) -> None:
-        self.repo, self.plan, self.where, self._tell = repo, plan, where, tell
+    def __init__(self, repo: Repository, plan: str, remote_name: str, tell: Tell) -> None:
+        self.repo, self.plan, self.remote_name, self._tell = repo, plan, remote_name, tell
 
-    def share(self) -> None:
-        """Bring the plan here and there to the same state.
+    def sync_plan(self) -> None:
+        """Merge and push the plan, so that clone and remote agree.
 
         Raises:
-            PlannerError: E_REMOTE, E_MERGE; E_CONFLICT when others kept being faster.
+            PlannerError: E_REMOTE, E_MERGE; E_CONFLICT when every retry lost a race.
         """
-        self._patiently(lambda: push_pull.push(self.repo, self.where, self.plan, lambda _: None))
+        self._retry(lambda: push_pull.push(self.repo, self.remote_name, self.plan, lambda _: None))
 
-    def all(self) -> dict[str, tuple[str, Claim | None]]:
-        """The claims there, by task: commit and claim; None for one that cannot be read at the moment."""
+    def read_claims(self) -> dict[str, tuple[str, Claim | None]]:
+        """Read the remote claims by task: commit and claim; None for an unreadable claim."""
         prefix = f"{refnames.CLAIMS}{self.plan}/"
-        there = remote.listing(self.repo, self.where, prefix + "*")
-        missing = [ref for ref, oid in there.items() if self.repo.maybe(oid) is None]
+        remote_refs = remote.listing(self.repo, self.remote_name, prefix + "*")
+        missing = [ref for ref, oid in remote_refs.items() if self.repo.maybe(oid) is None]
         if missing:
             try:
-                remote.fetch_commits(self.repo, self.where, missing, lambda _: None)
+                remote.fetch_commits(self.repo, self.remote_name, missing, lambda _: None)
             except PlannerError as error:
-                # One of them was given back meanwhile; what is not known counts as held.
+                # One of them was released meanwhile; an unreadable claim counts as held.
                 if error.code != "E_REMOTE":
                     raise
-        return {ref.removeprefix(prefix): (oid, self._read(ref, oid)) for ref, oid in there.items()}
+        return {ref.removeprefix(prefix): (oid, self._read(ref, oid)) for ref, oid in remote_refs.items()}
 
-    def held(self) -> frozenset[str]:
-        """The ids of the tasks that somebody holds there."""
-        found = self.all().items()
-        return frozenset(task for task, (_, claim) in found if claim is None or claim.in_force())
+    def held_tasks(self) -> frozenset[str]:
+        """Return the ids of the tasks that are claimed on the remote."""
+        claims = self.read_claims().items()
+        return frozenset(task for task, (_, claim) in claims if claim is None or claim.in_force())
 
-    def lapsed(self, found: Tasks) -> list[tuple[str, str]]:
-        """Tasks, with their runs, that somebody elsewhere has begun and who is no more."""
-        begun = [each for each in found.tasks if each.status == "in_progress" and each.run is not None]
-        begun = [each for each in begun if not store.run_folder(self.repo, str(each.run)).is_dir()]
-        there = self.all() if begun else {}
+    def lapsed_runs(self, plan_tasks: PlanTasks) -> list[tuple[str, str]]:
+        """Return the tasks, with their runs, whose delegators on other machines died."""
+        running = [task for task in plan_tasks.tasks if task.status == "in_progress" and task.run is not None]
+        running = [task for task in running if not store.run_folder(self.repo, str(task.run)).is_dir()]
+        remote_claims = self.read_claims() if running else {}
         return [
             (task.id, str(task.run))
-            for task in begun
-            if (claim := there.get(task.id, ("", None))[1]) is not None
+            for task in running
+            if (claim := remote_claims.get(task.id, ("", None))[1]) is not None
             and claim.run == task.run
             and not claim.in_force()
         ]
 
-    def win(self, claim: Claim, note: Callable[[str], object] = str) -> tuple[Claim, str] | None:
-        """Win the claim on a task, and take in the plan as it is there; None when somebody else has it.
+    def acquire(self, claim: Claim, remember: Callable[[str], object] = str) -> tuple[Claim, str] | None:
+        """Acquire the claim on a task, then fetch and merge the plan; None when the task is claimed.
 
         Args:
             claim: the claim.
-            note: called with its commit before it is made there.
+            remember: called with the claim's commit before it is pushed.
 
         Raises:
-            PlannerError: E_REMOTE, and what taking in the plan raises.
+            PlannerError: E_REMOTE, and what merging the plan raises.
         """
         ref = refnames.claim_ref(self.plan, claim.task)
-        earlier, held = self.all().get(claim.task, (None, None))
-        if earlier is not None and (held is None or held.in_force()):
+        earlier_oid, earlier_claim = self.read_claims().get(claim.task, (None, None))
+        if earlier_oid is not None and (earlier_claim is None or earlier_claim.in_force()):
             return None
-        oid = claim_commit(self.repo, claim, earlier)
-        note(oid)
-        if not remote.claim_on(self.repo, self.where, ref, oid, earlier):
+        oid = claim_commit(self.repo, claim, earlier_oid)
+        remember(oid)
+        if not remote.claim_on(self.repo, self.remote_name, ref, oid, earlier_oid):
             return None
         try:
-            push_pull.pull(self.repo, self.where, self.plan, lambda _: None)
+            push_pull.pull(self.repo, self.remote_name, self.plan, lambda _: None)
         except PlannerError:
-            self.give_back(claim.task, oid)
+            self.release(claim.task, oid)
             raise
         return claim, oid
 
-    def claim_task(self, task_id: str, who: Claimant) -> tuple[Task, Claim]:
-        """Claim a task for a person: there first, then here. The plan is the same here and there afterwards.
+    def claim_task(self, task_id: str, claimant: Claimant) -> tuple[Task, Claim]:
+        """Claim a task for a person: on the remote first, then in this clone; then push the plan.
 
         Raises:
-            PlannerError: E_BUSY when somebody has it, here or there; else as `claims.claim_task`, E_REMOTE.
+            PlannerError: E_BUSY when it is claimed, here or on the remote; E_REMOTE; as `claims.claim_task`.
         """
-        self.share()
-        found = read_tasks(self.repo, self.plan).task(task_id)
-        waiting = transitions.requeue_task(found) if found.status == "in_progress" else found
-        # Noted first, so that after a kill the next push gives it back.
-        won = self.win(
-            claim_of(waiting, self.plan, who, refnames.random_token(20)), partial(self._note, found.id)
+        self.sync_plan()
+        task = read_tasks(self.repo, self.plan).task(task_id)
+        free_task = transitions.requeue_task(task) if task.status == "in_progress" else task
+        # Remembered first, so that after a kill the next push releases it.
+        acquired = self.acquire(
+            new_claim(free_task, self.plan, claimant, refnames.random_token(20)),
+            partial(self._remember, task.id),
         )
-        if won is None:
+        if acquired is None:
             raise PlannerError(
-                "E_BUSY", f"'{found.id}' is claimed on '{self.where}'", hint="git plan task ready"
+                "E_BUSY", f"'{task.id}' is claimed on '{self.remote_name}'", hint="git plan task ready"
             )
         try:
-            done = claim_task(self.repo, self.plan, found.id, who, Begin((), lambda _seen, _task: (), won))
+            claimed = claim_task(
+                self.repo, self.plan, task.id, claimant, ClaimExtension((), lambda _seen, _task: (), acquired)
+            )
         except PlannerError:
-            self.give_back(found.id, won[1])
+            self.release(task.id, acquired[1])
             raise
-        self.share()
-        return done
+        self.sync_plan()
+        return claimed
 
-    def give_back_ended(self) -> list[str]:
-        """Give back what people of this clone have claimed and hold no more; return the tasks.
-
-        Raises:
-            PlannerError: E_REMOTE.
-        """
-        given = []
-        for place in sorted(self._won("").glob("task_*")):
-            oid = place.read_text(encoding="utf-8")
-            if self.repo.maybe(refnames.claim_ref(self.plan, place.name)) != oid:
-                self.give_back(place.name, oid)
-                place.unlink(missing_ok=True)
-                given.append(place.name)
-        return given
-
-    def _note(self, task: str, oid: str) -> None:
-        place = self._won(task)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        atomic_file.write(place, oid.encode())
-
-    def _won(self, task: str) -> Path:
-        return self.repo.private("claimed", self.where.replace("/", "%"), self.plan, task)
-
-    def give_back(self, task: str, oid: str) -> None:
-        """Give a claim of ours back.
+    def release_ended(self) -> list[str]:
+        """Release the remote claims of people whose claims in this clone have ended; return the tasks.
 
         Raises:
             PlannerError: E_REMOTE.
         """
-        remote.give_back(self.repo, self.where, refnames.claim_ref(self.plan, task), oid)
+        released = []
+        for path in sorted(self._acquired_path("").glob("task_*")):
+            oid = path.read_text(encoding="utf-8")
+            if self.repo.maybe(refnames.claim_ref(self.plan, path.name)) != oid:
+                self.release(path.name, oid)
+                path.unlink(missing_ok=True)
+                released.append(path.name)
+        return released
 
-    def finish(self, run: Run) -> Run:
-        """Publish what a run has led to, then give its claim back.
+    def _remember(self, task: str, oid: str) -> None:
+        path = self._acquired_path(task)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_file.write(path, oid.encode())
 
-        What cannot be reached is tried again by the next delegator; until then the claim stands.
+    def _acquired_path(self, task: str) -> Path:
+        return self.repo.private("claimed", self.remote_name.replace("/", "%"), self.plan, task)
+
+    def release(self, task: str, oid: str) -> None:
+        """Release a claim of this clone.
+
+        Raises:
+            PlannerError: E_REMOTE.
+        """
+        remote.give_back(self.repo, self.remote_name, refnames.claim_ref(self.plan, task), oid)
+
+    def publish_run(self, run: Run) -> Run:
+        """Push the branch and the plan of a run, then release its claim.
+
+        If the remote cannot be reached, the next delegator retries; until then the claim stays in force.
         """
         if run.claim is None:
             return run
         try:
-            self._patiently(lambda: self._publish_branch(run))
-            self.share()
-            self._patiently(lambda: self.give_back(run.task, str(run.claim)))
+            self._retry(lambda: self._publish_branch(run))
+            self.sync_plan()
+            self._retry(lambda: self.release(run.task, str(run.claim)))
         except PlannerError as error:
             if error.code not in ("E_REMOTE", "E_CONFLICT", "E_MERGE"):
                 raise
-            self._tell(f"{run.task}: '{self.where}' does not know yet: {error.message}")
+            self._tell(f"{run.task}: not yet published to '{self.remote_name}': {error.message}")
             return run
         return store.save_run(self.repo, replace(run, claim=None))
 
-    def _patiently(self, do: Callable[[], object]) -> None:
-        """Do something over there once more when others were in the way: they hold its locks for a moment."""
-        for attempt in range(_TRIES):
+    def _retry(self, operation: Callable[[], object]) -> None:
+        """Retry a remote operation that lost a race or met a lock."""
+        for attempt in range(_MAX_TRIES):
             try:
-                do()
+                operation()
             except PlannerError as error:
-                if attempt >= _PATIENCE.get(error.code, 0):
+                if attempt >= _RETRIES.get(error.code, 0):
                     raise
                 time.sleep(random.uniform(0.0, 0.1 * 2 ** min(attempt, 3)))
             else:
@@ -208,10 +204,10 @@ class RemoteClaims:
     def _publish_branch(self, run: Run) -> None:
         if run.commit is not None:
             update = Update(refnames.HEADS + run.branch, run.commit, None)
-            remote.push(self.repo, self.where, [update], lambda _: None)
+            remote.push(self.repo, self.remote_name, [update], lambda _: None)
 
     def _read(self, ref: str, oid: str) -> Claim | None:
         if self.repo.maybe(oid) is None:
             return None
         with self.repo.git.batch() as batch:
-            return claim_on(Snapshot(ref, oid, batch))
+            return read_claim(Snapshot(ref, oid, batch))

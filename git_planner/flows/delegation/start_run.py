@@ -1,4 +1,4 @@
-"""Beginning a delegated task: its base, and its claim, branch and run in one transaction."""
+"""Start a delegated task: choose its base, then create its claim, branch and run in one transaction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from git_planner.flows.planning.ask_planner import state_commit
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tasks.claims import Begin, Claim, Claimant, claim_of, claim_task
-from git_planner.flows.tasks.edit import Tasks
+from git_planner.flows.tasks.claim_refs import Claim
+from git_planner.flows.tasks.claims import Claimant, ClaimExtension, claim_task, new_claim
+from git_planner.flows.tasks.edit import PlanTasks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step
@@ -31,15 +32,16 @@ from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
 from git_planner.rules.timestamps import add_seconds
 
-# Seconds that a claim outlives its run's deadline, for whoever can only see the time.
-SLACK = 3600.0
+# Seconds that a claim outlives its run's deadline; other machines can check the time only.
+CLAIM_GRACE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms tasks are delegated: the same for all runs of one `delegate`.
+class AgentSetup:
+    """Agent, sandbox and limits that all runs of one `delegate` share.
 
-    `start` names where they start from, None for the usual base. `sandbox` None: not ours to confine.
+    `start` names the commit that tasks start from, None for the default base. `sandbox` is None when the
+    agent has no sandbox that can be chosen.
     """
 
     settings: Settings
@@ -52,42 +54,42 @@ class Terms:
 
     @property
     def danger(self) -> bool:
-        """Whether nothing confines the agent, because somebody said so."""
+        """Whether the agent runs without a sandbox, as requested."""
         return self.sandbox == "danger-full-access"
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """What is about to be begun: a task as it was read, its base, its number and its claimant."""
+class RunRequest:
+    """A run about to start: its task as read, base, iteration number and claimant."""
 
     plan: str
     task: Task
     base: Base
     number: int
-    who: Claimant
+    claimant: Claimant
 
     @property
     def iteration(self) -> refnames.Iteration:
-        """The name of its branch: unlike that of every other attempt at every other task."""
+        """The iteration, with a branch name unique to this attempt at this task."""
         again = f" {self.attempt}" if self.attempt > 1 else ""
         return refnames.Iteration(self.number, refnames.slug(f"{self.task.id}{again} {self.task.title}"))
 
     @property
     def attempt(self) -> int:
-        """The attempt that begins: that of a lapsed claim is over."""
+        """The number of the attempt that starts: the attempt of a lapsed claim is over."""
         return self.task.attempt + (self.task.status == "in_progress")
 
     def claim(self) -> Claim:
-        """Its claim, before it is won."""
+        """Return the claim that the run needs."""
         task = self.task
         if task.status == "in_progress":
             task = transitions.requeue_task(task)
-        return claim_of(task, self.plan, self.who, refnames.random_token(20))
+        return new_claim(task, self.plan, self.claimant, refnames.random_token(20))
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A task that is ours now: as it was claimed, its run, its iteration's state, and its base."""
+class StartedRun:
+    """A started run: its task as claimed, its run, its iteration's state and its base."""
 
     task: Task
     run: Run
@@ -95,128 +97,135 @@ class Begun:
     base: Base
 
 
-def base_of(repo: Repository, found: Tasks, task: Task, start: str | None) -> Base:
-    """The commit that a task's work starts from.
+def find_task_base(repo: Repository, plan_tasks: PlanTasks, task: Task, start: str | None) -> Base:
+    """Find the commit that a task's work starts from.
 
     Args:
         repo: the repository.
-        found: the plan.
+        plan_tasks: the plan.
         task: the task.
-        start: a branch, tag or commit; else the newest of what it depends on, else the usual base.
+        start: a branch, tag or commit (default: the newest commit of its dependencies, else the base branch).
 
     Raises:
-        PlannerError: E_MERGE when what it depends on went different ways; E_NO_BASE when a commit of that is
-            not here; what `find_base` raises.
+        PlannerError: E_MERGE when the dependencies are on diverged branches; E_NO_BASE when a commit of
+            theirs is missing; what `find_base` raises.
     """
     if start is not None:
-        return find_base(repo, found.plan, start)
-    usual = find_base(repo, found.plan, None)
+        return find_base(repo, plan_tasks.plan, start)
+    default_base = find_base(repo, plan_tasks.plan, None)
     tips: dict[str, str] = {}
-    for other in map(found.task, task.dependencies):
-        if not other.commits:
+    for dependency in map(plan_tasks.task, task.dependencies):
+        if not dependency.commits:
             continue
-        tip = other.commits[-1]
+        tip = dependency.commits[-1]
         if not history.whole(repo.git, tip):
             raise PlannerError(
                 "E_NO_BASE",
-                f"'{task.id}' builds on '{other.id}', whose commit '{tip[:12]}' is not here",
+                f"'{task.id}' depends on '{dependency.id}', whose commit '{tip[:12]}' is missing",
                 hint="fetch it, or name a start with '--from REF'",
             )
-        if not history.is_ancestor(repo.git, tip, usual.oid):
-            tips[tip] = other.id
+        if not history.is_ancestor(repo.git, tip, default_base.oid):
+            tips[tip] = dependency.id
     if not tips:
-        return usual
-    newest = [tip for tip in tips if all(history.is_ancestor(repo.git, each, tip) for each in tips)]
+        return default_base
+    newest = [tip for tip in tips if all(history.is_ancestor(repo.git, other_tip, tip) for other_tip in tips)]
     if not newest:
         raise PlannerError(
             "E_MERGE",
-            f"'{task.id}' builds on tasks whose branches have not been merged",
+            f"'{task.id}' depends on tasks on diverged branches",
             hint="merge them, and name the result with 'git plan delegate --from REF'",
             details=[f"{name}: {tip[:12]}" for tip, name in tips.items()],
         )
-    return find_base(repo, found.plan, newest[0])
+    return find_base(repo, plan_tasks.plan, newest[0])
 
 
-def intent(repo: Repository, found: Tasks, task: Task, terms: Terms, number: Callable[[], int]) -> Intent:
-    """What it takes to begin a task.
+def prepare_run(
+    repo: Repository, plan_tasks: PlanTasks, task: Task, setup: AgentSetup, reserve: Callable[[], int]
+) -> RunRequest:
+    """Prepare the run of a task.
 
     Args:
-        number: reserves a number for its iteration; asked last, since no number is free again.
+        reserve: reserves a number for its iteration; called last, since numbers are never reused.
 
     Raises:
-        PlannerError: as `base_of`.
+        PlannerError: as `find_task_base`.
     """
-    base, now = base_of(repo, found, task, terms.start), repo.now()
-    who = Claimant(
-        owner=f"{terms.implementer.name} for {repo.ident()}"[:200],
+    base, now = find_task_base(repo, plan_tasks, task, setup.start), repo.now()
+    claimant = Claimant(
+        owner=f"{setup.implementer.name} for {repo.ident()}"[:200],
         claimed_at=now,
-        expires_at=add_seconds(utc_now(), terms.seconds + SLACK),
+        expires_at=add_seconds(utc_now(), setup.seconds + CLAIM_GRACE_SECONDS),
         process=process_identity.identity(os.getpid()),
         run=refnames.new_id(now),
         base=base.oid,
     )
-    return Intent(found.plan, task, base, number(), who)
+    return RunRequest(plan_tasks.plan, task, base, reserve(), claimant)
 
 
-def begin(repo: Repository, wish: Intent, terms: Terms, won: tuple[Claim, str] | None = None) -> Begun:
-    """Claim a task, and make the branch of its work, in one transaction; then the folder of its run.
+def start_run(
+    repo: Repository, request: RunRequest, setup: AgentSetup, remote_claim: tuple[Claim, str] | None = None
+) -> StartedRun:
+    """Claim a task and create its branch in one transaction; then create the folder of its run.
 
     Args:
         repo: the repository.
-        wish: what is to be begun.
-        terms: how.
-        won: the claim as it was won on a remote, with its commit.
+        request: the run to start.
+        setup: agent, sandbox and limits.
+        remote_claim: the claim acquired on a remote, with its commit.
 
     Raises:
-        PlannerError: E_BUSY, E_TRANSITION, E_CONFLICT when somebody was faster; then nothing was changed.
+        PlannerError: E_BUSY, E_TRANSITION, E_CONFLICT when another process was faster; then nothing is
+            changed.
     """
-    iteration, who = wish.iteration, replace(wish.who, branch=wish.iteration.branch)
-    trusted = f"{refnames.ITERATIONS}{wish.number:04d}"
-    made: list[tuple[IterationState, str]] = []
+    iteration, claimant = request.iteration, replace(request.claimant, branch=request.iteration.branch)
+    trusted_ref = f"{refnames.ITERATIONS}{request.number:04d}"
+    states: list[tuple[IterationState, str]] = []
 
-    def steps(seen: Mapping[str, Snapshot], task: Task) -> Sequence[Step]:
-        for ref in (iteration.ref, trusted):
-            if seen[ref].tip is not None:
+    def steps(snapshots: Mapping[str, Snapshot], task: Task) -> Sequence[Step]:
+        for ref in (iteration.ref, trusted_ref):
+            if snapshots[ref].tip is not None:
                 raise PlannerError("E_CONFLICT", f"'{ref}' exists already", hint="run the command again")
-        state = _state(wish, task)
+        state = _new_state(request, task)
         documents.check("state", state.document(), refnames.STATE_FILE)
         commit = state_commit(repo, state)
-        made[:] = [(state, commit)]
-        return [Move(iteration.ref, commit), Move(trusted, commit)]
+        states[:] = [(state, commit)]
+        return [Move(iteration.ref, commit), Move(trusted_ref, commit)]
 
-    more = Begin((iteration.ref, trusted), steps, won)
-    task, _ = claim_task(repo, wish.plan, wish.task.id, who, more)
-    state, commit = made[0]
-    run = _run(wish, task, terms, state)
-    remote = terms.remote if won else None
-    kept = store.save_run(repo, replace(run, start=commit, remote=remote, claim=won[1] if won else None))
-    return Begun(task, kept, state, wish.base)
+    extension = ClaimExtension((iteration.ref, trusted_ref), steps, remote_claim)
+    task, _ = claim_task(repo, request.plan, request.task.id, claimant, extension)
+    state, commit = states[0]
+    run = _new_run(request, task, setup, state)
+    remote = setup.remote if remote_claim else None
+    saved_run = store.save_run(
+        repo, replace(run, start=commit, remote=remote, claim=remote_claim[1] if remote_claim else None)
+    )
+    return StartedRun(task, saved_run, state, request.base)
 
 
-def _state(wish: Intent, task: Task) -> IterationState:
+def _new_state(request: RunRequest, task: Task) -> IterationState:
     directive = task_directive(task)
     return IterationState(
-        plan=wish.plan,
-        iteration=wish.number,
-        slug=wish.iteration.slug,
-        branch=wish.iteration.branch,
-        base=wish.base.oid,
-        base_ref=wish.base.ref,
+        plan=request.plan,
+        iteration=request.number,
+        slug=request.iteration.slug,
+        branch=request.iteration.branch,
+        base=request.base.oid,
+        base_ref=request.base.ref,
         goal="best",
         threshold=None,
         packet=canonical_json.digest(task.document()),
         directive=directive,
         directive_digest=canonical_json.digest(directive.document()),
         planner={"name": TASK_PLANNER, "model": None, "attempts": 0, "seconds": 0},
-        created_at=wish.who.claimed_at,
+        created_at=request.claimant.claimed_at,
     )
 
 
-def _run(wish: Intent, task: Task, terms: Terms, state: IterationState) -> Run:
-    assert wish.who.run is not None
+def _new_run(request: RunRequest, task: Task, setup: AgentSetup, state: IterationState) -> Run:
+    assert request.claimant.run is not None
     return Run(
-        run=wish.who.run,
-        plan=wish.plan,
+        run=request.claimant.run,
+        plan=request.plan,
         task=task.id,
         uid=task.uid,
         attempt=task.attempt,
@@ -225,14 +234,14 @@ def _run(wish: Intent, task: Task, terms: Terms, state: IterationState) -> Run:
         branch=state.branch,
         start=state.base,
         host=host_name(),
-        process=wish.who.process,
-        agent=terms.implementer.name,
-        model=terms.settings.implementer_model,
-        sandbox=terms.sandbox,
-        approval=terms.approval,
-        danger=terms.danger,
-        reports=terms.implementer.reports and terms.sandbox != "read-only",
-        interval=terms.settings.heartbeat,
-        seconds=terms.seconds,
-        started_at=wish.who.claimed_at,
+        process=request.claimant.process,
+        agent=setup.implementer.name,
+        model=setup.settings.implementer_model,
+        sandbox=setup.sandbox,
+        approval=setup.approval,
+        danger=setup.danger,
+        reports=setup.implementer.reports and setup.sandbox != "read-only",
+        interval=setup.settings.heartbeat,
+        seconds=setup.seconds,
+        started_at=request.claimant.claimed_at,
     )

@@ -1,25 +1,25 @@
-"""Stop the run of a delegated task, or put its task back to work."""
+"""Stop the run of a delegated task, or requeue its task."""
 
 from __future__ import annotations
 
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
-from git_planner.flows.delegation.recover import recover
+from git_planner.flows.delegation.recover import recover_runs
 from git_planner.flows.runs.heartbeat import check_liveness
 from git_planner.flows.runs.inspect import RunReports, find_run, inspect_run
 from git_planner.flows.runs.stop import end_agent
 from git_planner.flows.tasks.edit import read_tasks
-from git_planner.flows.tasks.edit import resume as put_back
+from git_planner.flows.tasks.edit import resume_task as put_back
 from git_planner.gitio.repository import Repository
 
-# Statuses in which a task waits for somebody, so that it can be delegated again.
-_STOPPED = ("blocked", "needs_input", "agent_done", "review_ready")
+# Statuses of a task that waits for a person, and can be delegated again.
+_REQUEUEABLE = ("blocked", "needs_input", "agent_done", "review_ready")
 
 
-def end(repo: Repository, run_id: str, tell: Tell) -> RunReports:
-    """End the agent of a run, after checking that its processes are the ones that were started.
+def stop_run(repo: Repository, run_id: str, tell: Tell) -> RunReports:
+    """Stop the agent of a run, after checking that its processes are the ones that were started.
 
-    A delegator that lives sees its agent end, and blocks the task; what a dead one left is brought to an end.
+    A live delegator notices the end of its agent and blocks the task; the run of a dead one is recovered.
 
     Raises:
         PlannerError: E_RESULT; E_BUSY when the run is on another machine.
@@ -31,28 +31,28 @@ def end(repo: Repository, run_id: str, tell: Tell) -> RunReports:
             f"run '{run.run}' is on '{run.host}', whose processes cannot be seen from here",
             hint=f"run 'git plan runs --end --run {run.run}' there",
         )
-    ended = end_agent(repo, run)
+    ended_pids = end_agent(repo, run)
     if not run.delegated:
-        recover(repo, run.plan, tell)
-    return RunReports((inspect_run(repo, find_run(repo, run_id)),), tuple(ended))
+        recover_runs(repo, run.plan, tell)
+    return RunReports((inspect_run(repo, find_run(repo, run_id)),), tuple(ended_pids))
 
 
-def again(repo: Repository, run_id: str, tell: Tell) -> RunReports:
-    """Put the task of a run back to work, so that it can be delegated again; the agent is not started here.
+def requeue_run(repo: Repository, run_id: str, tell: Tell) -> RunReports:
+    """Requeue the task of a run, so that it can be delegated again; no agent is started.
 
     Raises:
-        PlannerError: E_RESULT; E_BUSY while the run goes on; E_TRANSITION when the task cannot be put back.
+        PlannerError: E_RESULT; E_BUSY while the run is active; E_TRANSITION when the task cannot be requeued.
     """
     run = find_run(repo, run_id)
     if check_liveness(repo, run) in ("alive", "stalled"):
         raise PlannerError(
             "E_BUSY",
-            f"run '{run.run}' goes on, by process {run.process.pid if run.process else '?'} on '{run.host}'",
+            f"run '{run.run}' is active: process {run.process.pid if run.process else '?'} on '{run.host}'",
             hint=f"end it first with 'git plan runs --end --run {run.run}'",
         )
-    recover(repo, run.plan, tell)
+    recover_runs(repo, run.plan, tell)
     task = read_tasks(repo, run.plan).task(run.task)
-    if task.status in _STOPPED:
+    if task.status in _REQUEUEABLE:
         put_back(repo, run.plan, task.id, (), at=repo.now(), by=repo.ident())
     elif task.status != "todo":
         raise PlannerError(

@@ -1,4 +1,4 @@
-"""`git plan sync`: tasks as commits, trailers, records and runs say, however often it is asked."""
+"""`git plan sync`: recompute task statuses from commits, trailers, records and runs. Idempotent."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
-from git_planner.flows.delegation.recover import recover
+from git_planner.flows.delegation.recover import recover_runs
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.plan_document import plan_edits, read_plan_at
 from git_planner.flows.records.ledger import LedgerReader, find_record
-from git_planner.flows.tasks.edit import message
-from git_planner.flows.tasks.follow_branch import Advanced, Prove, advance_plan
+from git_planner.flows.tasks.edit import task_message
+from git_planner.flows.tasks.follow_branch import AdvanceResult, EvidenceSource, advance_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Snapshot, Store
 from git_planner.rules import refnames
@@ -22,10 +22,10 @@ from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
-    """What changed, or would change, and why. `settled`: what became of tasks that a merge had left twice."""
+class SyncResult:
+    """Task changes, made or planned, and their reasons. `settled` describes renumbered duplicate tasks."""
 
-    advanced: Advanced
+    advanced: AdvanceResult
     dry_run: bool
     settled: tuple[str, ...] = ()
 
@@ -38,83 +38,87 @@ class Synced:
             "settled": list(self.settled),
             "changes": [
                 {
-                    "task": each.after.id,
-                    "before": each.before.status,
-                    "after": each.after.status,
-                    "attempt": each.after.attempt,
-                    "commits": list(each.after.commits),
-                    "why": each.why,
+                    "task": change.after.id,
+                    "before": change.before.status,
+                    "after": change.after.status,
+                    "attempt": change.after.attempt,
+                    "commits": list(change.after.commits),
+                    "why": change.why,
                 }
-                for each in self.advanced.changes
+                for change in self.advanced.changes
             ],
             "unknown": list(self.advanced.unknown),
             "held": list(self.advanced.held),
         }
 
 
-def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> Synced:
-    """Rebuild the statuses of a plan's tasks: what dead runs left first, then what commits and records say.
+def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> SyncResult:
+    """Recompute the statuses of a plan's tasks: recover dead runs, then read commits and records.
 
-    Before that, tasks of one number, as a merge that goes by lines leaves them, get numbers of their own.
+    Before that, tasks that share a number after a line-based merge get numbers of their own.
 
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
         tell: progress.
-        dry_run: only say what commits and records would change.
+        dry_run: only report the changes.
 
     Raises:
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
     """
     name = current_plan(repo, plan)
-    told = _settle(repo, name, dry_run=dry_run)
-    if dry_run and told:
-        # What would come after that is not known before it.
-        return Synced(Advanced(name), dry_run, told)
+    renumberings = _renumber_duplicates(repo, name, dry_run=dry_run)
+    if dry_run and renumberings:
+        # Later changes depend on the renumbering.
+        return SyncResult(AdvanceResult(name), dry_run, renumberings)
     if not dry_run:
-        # What a dead delegator left is brought to its end first: it says which attempt a commit is of.
-        recover(repo, name, tell)
-    return Synced(advance_plan(repo, name, prove=_records(repo, name), dry_run=dry_run), dry_run, told)
+        # Dead runs are recovered first: they determine the attempt of a commit.
+        recover_runs(repo, name, tell)
+    return SyncResult(
+        advance_plan(repo, name, prove=_record_evidence(repo, name), dry_run=dry_run), dry_run, renumberings
+    )
 
 
-def _settle(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
-    told: list[str] = []
+def _renumber_duplicates(repo: Repository, plan: str, *, dry_run: bool) -> tuple[str, ...]:
+    renumberings: list[str] = []
 
-    def change(seen: Snapshot) -> Edits:
-        document = read_plan_at(repo, seen, plan)
-        found = merge_duplicates(document) if document is not None else None
-        told[:] = found.told if found is not None else ()
-        return plan_edits(found.document, plan) if found is not None and told and not dry_run else {}
+    def change(snapshot: Snapshot) -> Edits:
+        document = read_plan_at(repo, snapshot, plan)
+        result = merge_duplicates(document) if document is not None else None
+        renumberings[:] = result.told if result is not None else ()
+        return (
+            plan_edits(result.document, plan) if result is not None and renumberings and not dry_run else {}
+        )
 
-    Store(repo).edit(refnames.plan_ref(plan), change, message(plan, "tasks", "settle"))
-    return tuple(told)
+    Store(repo).edit(refnames.plan_ref(plan), change, task_message(plan, "tasks", "settle"))
+    return tuple(renumberings)
 
 
-def _records(repo: Repository, plan: str) -> Prove:
-    """What a plan's records show of its tasks.
+def _record_evidence(repo: Repository, plan: str) -> EvidenceSource:
+    """Return a function that adds a plan's records to its tasks as evidence.
 
-    A valid record shows that the policy's correctness command passed on that commit, with the guarded files
-    of the trusted base, and no more. So it is evidence for tasks that are verified by exactly that command.
+    A valid record proves only that the policy's correctness command passed on that commit, with the guarded
+    files of the trusted base. So it is evidence for tasks that are verified by exactly that command.
     """
     valid = {
         row.commit: row.id for row in LedgerReader(repo).of(plan) if row.valid and row.kind != "imported"
     }
 
-    def prove(task: Task, seen: History) -> tuple[Task, str | None]:
+    def prove(task: Task, history: History) -> tuple[Task, str | None]:
         commit = task.commits[-1] if task.commits else ""
-        known = seen.commits.get(commit)
-        if task.status != "agent_done" or known is None or commit not in valid or not task.verify:
+        recorded_commit = history.commits.get(commit)
+        if task.status != "agent_done" or recorded_commit is None or commit not in valid or not task.verify:
             return task, None
         note = f"record {valid[commit]}"
-        if any(each.attempt == task.attempt and each.commit == commit for each in task.evidence):
+        if any(evidence.attempt == task.attempt and evidence.commit == commit for evidence in task.evidence):
             return task, None
         record = find_record(repo, plan, valid[commit])
         correctness = policy_at(repo, record.base).correctness
-        if correctness is None or any(each != correctness.run for each in task.verify):
+        if correctness is None or any(command != correctness.run for command in task.verify):
             return task, None
         seconds = record.seconds.get("correctness", 0.0)
         run = VerifyRun(correctness.run, 0, seconds, None)
-        by, at, tree = "git record", record.created_at, known.tree
+        by, at, tree = "git record", record.created_at, recorded_commit.tree
         proof = TaskEvidence("verified", at, by, task.attempt, commit, tree, ok=True, runs=(run,), note=note)
         return task._replace(evidence=(*task.evidence, proof)), f"{note} shows it"
 

@@ -1,4 +1,4 @@
-"""One delegated task in the hands of an agent: its worktree, its prompt, its heartbeat, and its end."""
+"""Run one delegated task: worktree, prompt, agent process, heartbeat and end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from git_planner.agents.contract import Brief, Tell
 from git_planner.agents.prompts import text
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
-from git_planner.flows.delegation.finish_run import Ending, conclude
-from git_planner.flows.delegation.start_run import Begun, Terms
+from git_planner.flows.delegation.finish_run import RunEnding, finish_run
+from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.iterate import worktree_path
 from git_planner.flows.runs import store
@@ -28,68 +28,72 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.policy.policy import Policy
 
-_LAST = 5
+_MAX_DETAILS = 5
 
 
-class Carrier:
-    """Carries tasks out, several at once. Only the agents run side by side.
+class Worker:
+    """Run delegated tasks, several at once. Only the agents run in parallel.
 
-    `stop` makes every agent end; `lock` is held by whoever of the threads reads or changes the repository.
+    `stop` ends every agent; a thread holds `lock` while it reads or changes the repository.
 
     Args:
         repo: the repository.
-        terms: how tasks are delegated.
+        setup: agent, sandbox and limits.
         tell: progress.
     """
 
-    def __init__(self, repo: Repository, terms: Terms, tell: Tell) -> None:
-        self.repo, self.terms, self.tell = repo, terms, tell
+    def __init__(self, repo: Repository, setup: AgentSetup, tell: Tell) -> None:
+        self.repo, self.setup, self.tell = repo, setup, tell
         self.stop, self.lock = threading.Event(), threading.Lock()
 
-    def carry(self, begun: Begun) -> Run:
-        """Have an agent work on a task that was begun, and bring its run to an end.
+    def run_task(self, started: StartedRun) -> Run:
+        """Let an agent work on a started task, and finish its run.
 
         Raises:
-            PlannerError: what the agent raised, when no other task would fare better; what the end raises.
+            PlannerError: what the agent raised, when every other task would fail, too; as `finish_run`.
         """
-        until, repo = time.monotonic() + begun.run.seconds, self.repo
-        with process_lock.lock_iteration(repo, begun.run.iteration):
+        deadline, repo = time.monotonic() + started.run.seconds, self.repo
+        with process_lock.lock_iteration(repo, started.run.iteration):
             with self.lock:
-                path = worktree_path(self.terms.settings, repo, begun.state)
-                # Noted before it is made, so that it is found after a kill.
-                run = store.save_run(repo, replace(begun.run, worktree=str(path)))
+                path = worktree_path(self.setup.settings, repo, started.state)
+                # Saved before the worktree is created, so that it is found after a kill.
+                run = store.save_run(repo, replace(started.run, worktree=str(path)))
                 worktree.add(repo, path, run.branch)
-                brief = self._brief(begun, run, path, until)
-            ending, error = self._worked(run, brief)
+                brief = self._brief(started, run, path, deadline)
+            ending, error = self._run_agent(run, brief)
             with self.lock:
-                done = conclude(repo, run, begun.task, ending)
-        if error is not None and done.outcome == "not_started":
+                finished = finish_run(repo, run, started.task, ending)
+        if error is not None and finished.outcome == "not_started":
             raise error
-        return done
+        return finished
 
-    def _worked(self, run: Run, brief: Brief) -> tuple[Ending, PlannerError | None]:
+    def _run_agent(self, run: Run, brief: Brief) -> tuple[RunEnding, PlannerError | None]:
         self.tell(f"{run.task}: {run.agent} works in '{brief.worktree}', run {run.run}")
         try:
-            done = self.terms.implementer.implement(brief, lambda said: self.tell(f"{run.task}: {said}"))
+            implementation = self.setup.implementer.implement(
+                brief, lambda message: self.tell(f"{run.task}: {message}")
+            )
         except KeyboardInterrupt:
-            return Ending("interrupted", "the delegator was interrupted"), None
+            return RunEnding("interrupted", "the delegator was interrupted"), None
         except PlannerError as error:
-            said = "\n".join([error.message, *error.details[-_LAST:]])
-            late = error.code == "E_DEADLINE"
-            return Ending("deadline" if late else "failed", said, error.code), error
-        return Ending("ended", thread=done.thread, argv=done.command, summary=done.summary), None
+            message = "\n".join([error.message, *error.details[-_MAX_DETAILS:]])
+            is_late = error.code == "E_DEADLINE"
+            return RunEnding("deadline" if is_late else "failed", message, error.code), error
+        return RunEnding(
+            "ended", thread=implementation.thread, argv=implementation.command, summary=implementation.summary
+        ), None
 
-    def _brief(self, begun: Begun, run: Run, path: Path, until: float) -> Brief:
-        folder, settings = store.run_folder(self.repo, run.run), self.terms.settings
-        out = folder / OUT
-        out.mkdir(mode=0o700, exist_ok=True)
+    def _brief(self, started: StartedRun, run: Run, path: Path, deadline: float) -> Brief:
+        folder, settings = store.run_folder(self.repo, run.run), self.setup.settings
+        out_folder = folder / OUT
+        out_folder.mkdir(mode=0o700, exist_ok=True)
         return Brief(
-            directive=begun.state.directive,
-            prompt=self._prompt(begun, run),
+            directive=started.state.directive,
+            prompt=self._prompt(started, run),
             worktree=path,
             folder=folder,
-            index=begun.task.number - 1,
-            seconds=max(0.5, until - time.monotonic()),
+            index=started.task.number - 1,
+            seconds=max(0.5, deadline - time.monotonic()),
             model=settings.implementer_model,
             effort=settings.implementer_effort,
             patches=settings.patches,
@@ -97,36 +101,36 @@ class Carrier:
                 "GIT_PLANNER_PLAN": run.plan,
                 "GIT_PLANNER_TASK": run.task,
                 "GIT_PLANNER_RUN": run.run,
-                "GIT_PLANNER_PROGRAM": _program(),
-                agent_result.VARIABLE: str(out / RESULT),
+                "GIT_PLANNER_PROGRAM": _git_plan_program(),
+                agent_result.RESULT_VARIABLE: str(out_folder / RESULT),
             },
-            writable=(out,),
-            sandbox=self.terms.sandbox,
+            writable=(out_folder,),
+            sandbox=self.setup.sandbox,
             on_tick=HeartbeatWriter(folder, run, self.stop.is_set),
         )
 
-    def _prompt(self, begun: Begun, run: Run) -> str:
-        found, task, policy = read_tasks(self.repo, run.plan), begun.task, begun.base.policy
+    def _prompt(self, started: StartedRun, run: Run) -> str:
+        plan_tasks, task, policy = read_tasks(self.repo, run.plan), started.task, started.base.policy
         setting = task_prompt.TaskContext(
             plan=run.plan,
-            goal=str(found.about.get("goal", "")),
+            goal=str(plan_tasks.about.get("goal", "")),
             run=run.run,
-            policy=_limits(policy),
-            before=[found.task(each) for each in task.dependencies],
+            policy=_policy_limits(policy),
+            before=[plan_tasks.task(task_id) for task_id in task.dependencies],
             handoff=read_handoff(self.repo, run.plan, task) if task.handoff else "",
             reports=run.reports,
-            program=shlex.quote(_program()),
+            program=shlex.quote(_git_plan_program()),
         )
         return task_prompt.render_task_prompt(text("task"), task, setting, policy.prompt_budget)
 
 
-def _program() -> str:
-    """Our own `git-plan` by its path: the shell that an agent gets need not have our PATH."""
-    beside = Path(sys.executable).with_name("git-plan")
-    return str(beside) if beside.exists() else shutil.which("git-plan") or "git-plan"
+def _git_plan_program() -> str:
+    """Return the path of `git-plan`: an agent's shell may have another PATH."""
+    sibling = Path(sys.executable).with_name("git-plan")
+    return str(sibling) if sibling.exists() else shutil.which("git-plan") or "git-plan"
 
 
-def _limits(policy: Policy) -> Sequence[str]:
+def _policy_limits(policy: Policy) -> Sequence[str]:
     limits = (
         ("Only these may change", policy.allow),
         ("These must not change", policy.forbid),

@@ -1,7 +1,7 @@
-"""Who holds what: claims on tasks as they stand on their refs. Reads only.
+"""Read task claims (refs/planner/claims/…).
 
 A claim is a commit of its own on 'refs/planner/claims/<plan>/<task>', so the earlier claims on a task are its
-history. It is in force while its process lives; where that cannot be seen, until it expires.
+history. It is in force while its process lives; on other machines, until it expires.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from git_planner.rules import refnames
 if TYPE_CHECKING:
     from git_planner.host.process_identity import Identity
 
-FILE = "claim.json"
+CLAIM_FILE = "claim.json"
 
 
 class Claim(NamedTuple):
-    """One claim, field for field as in its document. `process` is None for a person."""
+    """One claim, with the fields of its document. `process` is None for a person."""
 
     plan: str
     task: str
@@ -47,53 +47,53 @@ class Claim(NamedTuple):
         """Return whether the claim still keeps others out: by the wall clock, never by git's date."""
         if self.process is None or self.host != host_name():
             return utc_now() < self.expires_at
-        # On this machine the process can be looked at: neither a pause of the machine nor a slow agent loses
-        # the claim, and a restart of the machine does.
+        # On this machine the process itself is checked: a suspended machine or a slow agent keeps the claim,
+        # a reboot loses it.
         from git_planner.host import process_identity
 
         return process_identity.alive(self.process)
 
 
-def claims(repo: Repository, plan: str) -> dict[str, Claim]:
-    """All claims on tasks of a plan, in force or not, by the task's id."""
+def read_claims(repo: Repository, plan: str) -> dict[str, Claim]:
+    """Read all claims on the tasks of a plan, in force or lapsed, by task id."""
     prefix = f"{refnames.CLAIMS}{plan}/"
-    found = {}
+    claims_by_task = {}
     refs = [prefix + name for name in Store(repo).numbers(prefix)]
     if not refs:
         return {}
     for ref, files in Store(repo).read_all(refs, "").items():
-        claim = _read(files.get(FILE))
+        claim = _parse_claim(files.get(CLAIM_FILE))
         if claim is not None:
-            found[ref.removeprefix(prefix)] = claim
-    return found
+            claims_by_task[ref.removeprefix(prefix)] = claim
+    return claims_by_task
 
 
-def held(repo: Repository, plan: str) -> frozenset[str]:
+def claimed_tasks(repo: Repository, plan: str) -> frozenset[str]:
     """Return the ids of a plan's tasks whose claims are in force."""
-    return frozenset(name for name, claim in claims(repo, plan).items() if claim.in_force())
+    return frozenset(name for name, claim in read_claims(repo, plan).items() if claim.in_force())
 
 
-def claim_on(seen: Snapshot) -> Claim | None:
-    """The claim on a snapshot of its ref; None when there is none, or nothing that could be one."""
-    return _read(seen.read(FILE))
+def read_claim(snapshot: Snapshot) -> Claim | None:
+    """Read a claim from a snapshot of its ref; None without a valid claim."""
+    return _parse_claim(snapshot.read(CLAIM_FILE))
 
 
-def busy(claim: Claim) -> PlannerError:
-    """The error for a task that somebody else holds."""
-    who = f", process {claim.process.pid}" if claim.process else ""
+def claimed_task_error(claim: Claim) -> PlannerError:
+    """Return the error for a task that another holds."""
+    process = f", process {claim.process.pid}" if claim.process else ""
     return PlannerError(
         "E_BUSY",
-        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{who} since {claim.claimed_at}",
-        hint=f"wait for it, or take another: 'git plan task ready --plan {claim.plan}'",
+        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{process} since {claim.claimed_at}",
+        hint=f"wait, or choose another task: 'git plan task ready --plan {claim.plan}'",
     )
 
 
-def _read(data: bytes | None) -> Claim | None:
-    """Whatever is no claim holds nobody up."""
+def _parse_claim(data: bytes | None) -> Claim | None:
+    """Parse a claim; an invalid one blocks no one and counts as None."""
     if data is None:
         return None
     try:
-        document = documents.read("claim", data, FILE)
+        document = documents.read("claim", data, CLAIM_FILE)
     except PlannerError:
         return None
     del document["schema"]

@@ -1,4 +1,4 @@
-"""The tasks that a commit message names, looked up before the commit is made."""
+"""Check the task ids of a commit message before the commit is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
-from git_planner.flows.tasks.follow_branch import iteration_of, plan_setting
+from git_planner.flows.tasks.follow_branch import configured_plan, iteration_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
@@ -16,15 +16,13 @@ from git_planner.rules.tasks.follow_history import named_tasks
 from git_planner.rules.tasks.task import CLOSED, task_from, task_id_for, task_number
 
 _SCISSORS = re.compile(rb"^# -+ >8 -+$", re.MULTILINE)
-_TRAILERS = re.compile(rb"^planner-(?:task|plan):", re.IGNORECASE | re.MULTILINE)
-# A commit that is made in the middle of one of these brings work that is there already.
-_BRINGING = ("SQUASH_MSG", "MERGE_HEAD")
+_TRAILER_LINE = re.compile(rb"^planner-(?:task|plan):", re.IGNORECASE | re.MULTILINE)
+# During a squash or a merge, a commit brings in work that exists already.
+_IMPORT_FILES = ("SQUASH_MSG", "MERGE_HEAD")
 
 
 def check_message(repo: Repository, path: str) -> None:
-    """Refuse a message that names a task which is not there or is not to be worked on.
-
-    Without a plan there is nothing to look up.
+    """Refuse a message that names a missing or closed task; accept every message without a plan.
 
     Args:
         repo: the repository.
@@ -36,65 +34,69 @@ def check_message(repo: Repository, path: str) -> None:
     text = _SCISSORS.split(Path(path).read_bytes(), maxsplit=1)[0]
     lines = (line for line in text.splitlines() if line.strip() and not line.startswith(b"#"))
     subject = next(lines, b"").decode("utf-8", "surrogateescape").strip()
-    trailers = _trailers(repo, text)
+    trailers = _parse_trailers(repo, text)
     tasks = named_tasks(subject, trailers.get("planner-task", ()))
     plan = next(reversed(trailers.get("planner-plan", [])), None)
     if not tasks:
         return
     with repo.git.batch() as batch:
         state = iteration_of(batch.read(f"HEAD:{refnames.STATE_FILE}"))
-        plan = plan or (state[0] if state else plan_setting(repo))
-        seen = Store(repo).snapshot(refnames.plan_ref(plan), batch)
-        if seen.tip is None:
+        plan = plan or (state[0] if state else configured_plan(repo))
+        snapshot = Store(repo).snapshot(refnames.plan_ref(plan), batch)
+        if snapshot.tip is None:
             return
         head = batch.info("HEAD")
         for name in tasks:
-            number = _number(plan, name)
-            found = Pages(repo, plan).read(seen, pages.page_name(number))
-            _check(repo, plan, number, found, head[0] if head else None)
+            number = _parse_number(plan, name)
+            plan_pages = Pages(repo, plan).read(snapshot, pages.page_name(number))
+            _check_task(repo, plan, number, plan_pages, head[0] if head else None)
 
 
-def _check(
-    repo: Repository, plan: str, number: int, found: dict[str, dict[str, object]], head: str | None
+def _check_task(
+    repo: Repository, plan: str, number: int, plan_pages: dict[str, dict[str, object]], head: str | None
 ) -> None:
-    tasks = found.get(pages.page_name(number), {}).get("tasks", [])
+    tasks = plan_pages.get(pages.page_name(number), {}).get("tasks", [])
     assert isinstance(tasks, list)
-    document = next((each for each in tasks if task_number(each["id"]) == number), None)
+    document = next((task for task in tasks if task_number(task["id"]) == number), None)
     if document is None:
-        raise _unknown(plan, task_id_for(number))
+        raise _unknown_task(plan, task_id_for(number))
     task = task_from(document)
     if task.status not in CLOSED:
         return
-    # An amended commit, or one more step on top of it, can be told from new work on a closed task by HEAD.
-    again = task.status == "done" and head in task.commits
-    if again or (task.status == "done" and any((repo.git_dir / each).exists() for each in _BRINGING)):
+    # HEAD among the task's commits: an amended or follow-up commit, not new work on a closed task.
+    is_recommit = task.status == "done" and head in task.commits
+    if is_recommit or (
+        task.status == "done" and any((repo.git_dir / name).exists() for name in _IMPORT_FILES)
+    ):
         return
     raise PlannerError(
         "E_TRANSITION",
-        f"'{task.id}' of the plan '{plan}' is {task.status}, and the commit says that it works on it",
+        f"the commit names '{task.id}' of the plan '{plan}', which is {task.status}",
         hint=f"put it back to work with 'git plan task resume {task.id}', or name another task",
     )
 
 
-def _number(plan: str, name: str) -> int:
+def _parse_number(plan: str, name: str) -> int:
     try:
         return task_number(name)
     except PlannerError:
-        raise _unknown(plan, name) from None
+        raise _unknown_task(plan, name) from None
 
 
-def _unknown(plan: str, name: str) -> PlannerError:
-    from git_planner.flows.tasks.edit import unknown
+def _unknown_task(plan: str, name: str) -> PlannerError:
+    from git_planner.flows.tasks.edit import unknown_task_error
 
-    return unknown(plan, name)
+    return unknown_task_error(plan, name)
 
 
-def _trailers(repo: Repository, text: bytes) -> dict[str, list[str]]:
-    """The trailers of a message by their names in lower case; git itself reads them."""
-    found: dict[str, list[str]] = {}
-    if _TRAILERS.search(text):
-        said = repo.git.bytes("interpret-trailers", "--parse", stdin=text).decode("utf-8", "surrogateescape")
-        for line in said.splitlines():
+def _parse_trailers(repo: Repository, text: bytes) -> dict[str, list[str]]:
+    """Parse the trailers of a message with git, by lower-case name."""
+    trailers: dict[str, list[str]] = {}
+    if _TRAILER_LINE.search(text):
+        output = repo.git.bytes("interpret-trailers", "--parse", stdin=text).decode(
+            "utf-8", "surrogateescape"
+        )
+        for line in output.splitlines():
             key, _, value = line.partition(":")
-            found.setdefault(key.strip().lower(), []).append(value.strip())
-    return found
+            trailers.setdefault(key.strip().lower(), []).append(value.strip())
+    return trailers

@@ -1,4 +1,4 @@
-"""Single tasks of a plan: reading them, and changing one of thousands without touching the others."""
+"""Read the tasks of a plan; change one of them without rewriting the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.page_store import Pages, missing_plan
-from git_planner.flows.tasks.claim_refs import busy, claim_on
+from git_planner.flows.tasks.claim_refs import claimed_task_error, read_claim
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
@@ -30,14 +30,14 @@ from git_planner.rules.tasks.task import (
     task_number,
 )
 
-Alter = Callable[[Task], Task]
-# From the branch as it is, the task as it was and as it becomes, to further files of the same commit.
-Also = Callable[[Snapshot, Task, Task], Edits]
+TaskEdit = Callable[[Task], Task]
+# From the plan branch and the task before and after, to further files of the same commit.
+ExtraFiles = Callable[[Snapshot, Task, Task], Edits]
 
 
 @dataclass(frozen=True, slots=True)
-class Tasks:
-    """A plan as it stands: its name, the tip of its branch, its first page without tasks, and its tasks by
+class PlanTasks:
+    """A plan as read: its name, the tip of its branch, its first page without tasks, and its tasks by
     number.
     """
 
@@ -47,21 +47,21 @@ class Tasks:
     tasks: tuple[Task, ...]
 
     def task(self, task_id: str) -> Task:
-        """One of them, by any spelling of its id.
+        """Return a task by any spelling of its id.
 
         Raises:
             PlannerError: E_NAME, E_UNKNOWN_TASK.
         """
-        wanted = task_number(task_id)
+        number = task_number(task_id)
         for task in self.tasks:
-            if task.number == wanted:
+            if task.number == number:
                 return task
-        raise unknown(self.plan, task_id)
+        raise unknown_task_error(self.plan, task_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What `add` and `update` may set; None leaves a field as it is, and lists are added to what is there.
+class TaskFields:
+    """Fields for `add` and `update`; None leaves a field unchanged, lists are appended to the present ones.
 
     `clear` names fields that are emptied first.
     """
@@ -78,7 +78,7 @@ class Wanted:
     clear: Sequence[str] = ()
 
 
-def read_tasks(repo: Repository, plan: str | None) -> Tasks:
+def read_tasks(repo: Repository, plan: str | None) -> PlanTasks:
     """Read a plan with all its tasks.
 
     Args:
@@ -94,237 +94,244 @@ def read_tasks(repo: Repository, plan: str | None) -> Tasks:
 
 
 def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSummary]]:
-    """The name of a plan and all its tasks in short, by number; parameters and errors as for `read_tasks`."""
+    """Read the name of a plan and the briefs of its tasks, by number; see `read_tasks`."""
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
-        found = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
-    if found is None:
+        briefs = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
+    if briefs is None:
         raise missing_plan(name)
-    return name, found
+    return name, briefs
 
 
-def tasks_in(repo: Repository, seen: Snapshot, plan: str) -> Tasks:
-    """The same on a snapshot of the plan's branch."""
-    found = Pages(repo, plan).read(seen)
-    if pages.FIRST_PAGE not in found or seen.tip is None:
+def tasks_in(repo: Repository, snapshot: Snapshot, plan: str) -> PlanTasks:
+    """Read a plan with all its tasks from a snapshot of its branch."""
+    plan_pages = Pages(repo, plan).read(snapshot)
+    if pages.FIRST_PAGE not in plan_pages or snapshot.tip is None:
         raise missing_plan(plan)
-    about = {key: value for key, value in found[pages.FIRST_PAGE].items() if key != "tasks"}
-    tasks = [task_from(each) for page in found.values() for each in page["tasks"]]
-    return Tasks(plan, seen.tip, about, tuple(sort_tasks(tasks)))
+    about = {key: value for key, value in plan_pages[pages.FIRST_PAGE].items() if key != "tasks"}
+    tasks = [task_from(document) for page in plan_pages.values() for document in page["tasks"]]
+    return PlanTasks(plan, snapshot.tip, about, tuple(sort_tasks(tasks)))
 
 
 def change_task(
-    repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, also: Also | None = None
+    repo: Repository,
+    plan: str,
+    task_id: str,
+    alter: TaskEdit,
+    *,
+    op: str,
+    extra_files: ExtraFiles | None = None,
 ) -> Task:
-    """Change one task of a plan in one commit; nothing is written when nothing changes.
+    """Change one task of a plan in one commit; write nothing when nothing changes.
 
-    When that puts the task into another status, a person's claim on it ends. That of a process which still
-    works on it keeps everybody else from moving it.
+    A new status ends a person's claim on the task. The claim of a live process prevents a new status.
 
     Args:
         repo: the repository.
         plan: the plan's name.
         task_id: the task, by any spelling of its id.
-        alter: from the task as it is to what it becomes; called again on every lost compare.
-        op: what is done, in a word, for the history of the branch.
-        also: further files of the same commit.
+        alter: returns the changed task; called again after every lost race.
+        op: the operation, in one word, for the commit message.
+        extra_files: returns further files of the same commit.
 
     Returns:
-        The task as it is now.
+        The changed task.
 
     Raises:
         PlannerError: E_BUSY, E_NO_PLAN, E_UNKNOWN_TASK, what `alter` raises, and what Store.edit raises.
     """
-    own, number = Pages(repo, plan), task_number(task_id)
+    page_store, number = Pages(repo, plan), task_number(task_id)
     name = task_id_for(number)
     ref, claim_ref = refnames.plan_ref(plan), refnames.claim_ref(plan, name)
     result: list[Task] = []
     edits: dict[str, bytes | None] = {}
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        found = own.read(seen[ref], pages.page_name(number))
-        before = task_of(found, plan, task_id)
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        plan_pages = page_store.read(snapshots[ref], pages.page_name(number))
+        before = task_of(plan_pages, plan, task_id)
         after = alter(before)
         edits.clear()
         result[:] = [after]
         if after != before:
-            edits.update(own.with_tasks(found, [after]))
-        edits.update(also(seen[ref], before, after) if also else {})
-        steps: list[Step] = [Write(ref, edits, message(plan, name, op))]
-        if after.status == before.status or seen[claim_ref].tip is None:
+            edits.update(page_store.with_tasks(plan_pages, [after]))
+        edits.update(extra_files(snapshots[ref], before, after) if extra_files else {})
+        steps: list[Step] = [Write(ref, edits, task_message(plan, name, op))]
+        if after.status == before.status or snapshots[claim_ref].tip is None:
             return steps
-        claim = claim_on(seen[claim_ref])
+        claim = read_claim(snapshots[claim_ref])
         if claim is not None and claim.process is not None and claim.in_force():
-            raise busy(claim)
+            raise claimed_task_error(claim)
         return [*steps, Delete(claim_ref)]
 
     Store(repo).transact([ref, claim_ref], decide)
-    own.accepted(edits)
+    page_store.accepted(edits)
     return result[0]
 
 
-def task_of(found: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> Task:
-    """One task on the pages that `Pages.read` gave.
+def task_of(plan_pages: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> Task:
+    """Return a task from the pages that `Pages.read` returned.
 
     Raises:
         PlannerError: E_NO_PLAN, E_UNKNOWN_TASK.
     """
-    if pages.FIRST_PAGE not in found:
+    if pages.FIRST_PAGE not in plan_pages:
         raise missing_plan(plan)
     number = task_number(task_id)
-    for each in found.get(pages.page_name(number), {"tasks": ()})["tasks"]:
-        if task_number(each["id"]) == number:
-            return task_from(each)
-    raise unknown(plan, task_id)
+    for document in plan_pages.get(pages.page_name(number), {"tasks": ()})["tasks"]:
+        if task_number(document["id"]) == number:
+            return task_from(document)
+    raise unknown_task_error(plan, task_id)
 
 
-def add_task(repo: Repository, plan: str | None, wanted: Wanted, uid: str) -> Task:
-    """Add a task with the next number; the plan is made when it is not there yet.
+def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -> Task:
+    """Add a task with the next number; create the plan if it does not exist.
 
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
-        wanted: its fields; a title at least.
-        uid: its identity, see names.token.
+        fields: its fields; a title at least.
+        uid: its identity, see refnames.token.
 
     Raises:
-        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, E_USAGE for one that goes in a circle or a
-            title that is none, and what Store.edit raises.
+        PlannerError: E_SCHEMA, E_UNKNOWN_TASK for a dependency, E_USAGE for a cycle of dependencies or an
+            invalid title, and what Store.edit raises.
     """
-    _check_texts(wanted)
+    _check_texts(fields)
     # Only a new plan needs a base and its policy.
     from git_planner.flows.planning.campaign import PlanOptions, open_campaign
 
     campaign = open_campaign(repo, PlanOptions(plan=plan))
-    own = Pages(repo, campaign.plan)
-    made: list[Task] = []
+    page_store = Pages(repo, campaign.plan)
+    added: list[Task] = []
     edits: dict[str, bytes | None] = {}
 
-    def change(seen: Snapshot) -> Edits:
-        found: dict[str, Any] = dict(own.read(seen))
-        if pages.FIRST_PAGE not in found:
-            found[pages.FIRST_PAGE] = plans.split_plan(campaign.document)[pages.FIRST_PAGE]
-        known = [task_number(each["id"]) for page in found.values() for each in page["tasks"]]
-        number = max(known, default=0) + 1
+    def change(snapshot: Snapshot) -> Edits:
+        plan_pages: dict[str, Any] = dict(page_store.read(snapshot))
+        if pages.FIRST_PAGE not in plan_pages:
+            plan_pages[pages.FIRST_PAGE] = plans.split_plan(campaign.document)[pages.FIRST_PAGE]
+        numbers = [task_number(document["id"]) for page in plan_pages.values() for document in page["tasks"]]
+        number = max(numbers, default=0) + 1
         empty = Task(id=task_id_for(number), uid=uid, title="")
-        task = _with(empty, wanted, campaign.plan, known)
-        _check_order(found, task)
-        made[:] = [task]
+        task = _with_fields(empty, fields, campaign.plan, numbers)
+        _check_no_cycle(plan_pages, task)
+        added[:] = [task]
         edits.clear()
-        edits.update(own.with_tasks(found, [task]))
+        edits.update(page_store.with_tasks(plan_pages, [task]))
         return edits
 
     Store(repo).edit(
         refnames.plan_ref(campaign.plan),
         change,
-        message(campaign.plan, "a task", "add"),
+        task_message(campaign.plan, "a task", "add"),
         base=campaign.base.oid,
     )
-    own.accepted(edits)
-    return made[0]
+    page_store.accepted(edits)
+    return added[0]
 
 
 def update_task(
     repo: Repository,
     plan: str,
     task_id: str,
-    wanted: Wanted,
+    fields: TaskFields,
     *,
     status: TaskStatus | None = None,
     reason: str | None = None,
 ) -> Task:
-    """Set fields of a task, and its status where the table of transitions allows it.
+    """Set fields of a task, and its status if the transition is allowed.
 
     Raises:
-        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE; E_USAGE when it would wait for itself, or
-            for a title that is none.
+        PlannerError: as `change_task`; E_TRANSITION, E_EVIDENCE; E_USAGE for a cycle of dependencies or
+            an invalid title.
     """
-    _check_texts(wanted)
-    known = (
-        [task.number for task in read_tasks(repo, plan).tasks] if wanted.dependencies or wanted.clear else []
+    _check_texts(fields)
+    numbers = (
+        [task.number for task in read_tasks(repo, plan).tasks] if fields.dependencies or fields.clear else []
     )
 
     def alter(task: Task) -> Task:
-        after = _with(task, wanted, plan, known)
+        after = _with_fields(task, fields, plan, numbers)
         if status is not None:
             after = transitions.move_task(after, status, reason=reason)
         elif reason is not None:
             after = after._replace(reason=reason)
         return after
 
-    def checked(seen: Snapshot, _: Task, after: Task) -> Edits:
-        if wanted.dependencies:
-            _check_order(Pages(repo, plan).read(seen), after)
+    def check_cycle(snapshot: Snapshot, _: Task, after: Task) -> Edits:
+        if fields.dependencies:
+            _check_no_cycle(Pages(repo, plan).read(snapshot), after)
         return {}
 
-    return change_task(repo, plan, task_id, alter, op="update", also=checked)
+    return change_task(repo, plan, task_id, alter, op="update", extra_files=check_cycle)
 
 
-def ask(repo: Repository, plan: str, task_id: str, question: TaskQuestion) -> Task:
-    """A task's agent needs an answer: the task waits, and the question stands in its handoff."""
-    lines = [question.summary, *(f"- {each}" for each in question.details)]
+def ask_question(repo: Repository, plan: str, task_id: str, question: TaskQuestion) -> Task:
+    """Put a task into needs_input, with its agent's question on the task and in its handoff."""
+    lines = [question.summary, *(f"- {detail}" for detail in question.details)]
     if question.next:
         lines.append(f"Recommended: {question.next}")
     entry = handoff.render_entry("Question", question.at, question.by, lines)
-    return _talk(
+    return _change_with_handoff(
         repo, plan, task_id, lambda task: transitions.ask_question(task, question), op="input", entry=entry
     )
 
 
-def answer(repo: Repository, plan: str, task_id: str, reply: QuestionAnswer) -> Task:
-    """The answer to a task's open question, on the task and in its handoff."""
+def answer_question(repo: Repository, plan: str, task_id: str, reply: QuestionAnswer) -> Task:
+    """Answer a task's open question, on the task and in its handoff."""
     entry = handoff.render_entry("Answer", reply.at, reply.by, [reply.text])
-    return _talk(
+    return _change_with_handoff(
         repo, plan, task_id, lambda task: transitions.answer_question(task, reply), op="answer", entry=entry
     )
 
 
-def resume(repo: Repository, plan: str, task_id: str, notes: Sequence[str], *, at: str, by: str) -> Task:
-    """Put a task back to work as a new attempt, with notes for whoever takes it up."""
+def resume_task(repo: Repository, plan: str, task_id: str, notes: Sequence[str], *, at: str, by: str) -> Task:
+    """Put a task back to work as a new attempt, with notes for it."""
 
     def alter(task: Task) -> Task:
         return add_notes(transitions.requeue_task(task), *notes)
 
     if not notes:
         return change_task(repo, plan, task_id, alter, op="resume")
-    return _talk(
+    return _change_with_handoff(
         repo, plan, task_id, alter, op="resume", entry=handoff.render_entry("Note", at, by, list(notes))
     )
 
 
-def _talk(repo: Repository, plan: str, task_id: str, alter: Alter, *, op: str, entry: str) -> Task:
+def _change_with_handoff(
+    repo: Repository, plan: str, task_id: str, alter: TaskEdit, *, op: str, entry: str
+) -> Task:
     """Change a task and add an entry to its handoff."""
     path = f"{refnames.plan_dir(plan)}/handoffs/{task_id_for(task_number(task_id))}.md"
 
-    def named(task: Task) -> Task:
+    def edit_with_path(task: Task) -> Task:
         after = alter(task)
         return after._replace(handoff=after.handoff or path)
 
-    def also(seen: Snapshot, before: Task, after: Task) -> Edits:
-        earlier = seen.read(after.handoff or path)
-        text = handoff.new_handoff(before) if earlier is None else earlier.decode("utf-8", "replace")
+    def extra_files(snapshot: Snapshot, before: Task, after: Task) -> Edits:
+        data = snapshot.read(after.handoff or path)
+        text = handoff.new_handoff(before) if data is None else data.decode("utf-8", "replace")
         return {after.handoff or path: handoff.append_entry(text, entry).encode()}
 
-    return change_task(repo, plan, task_id, named, op=op, also=also)
+    return change_task(repo, plan, task_id, edit_with_path, op=op, extra_files=extra_files)
 
 
 def read_handoff(repo: Repository, plan: str, task: Task) -> str:
-    """A task's handoff; what it would begin with when nobody has written into it."""
+    """Read a task's handoff, or return the start of a new one."""
     if task.handoff is not None:
         with repo.git.batch() as batch:
-            found = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(task.handoff)
-        if found is not None:
-            return found.decode("utf-8", "replace")
+            data = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(task.handoff)
+        if data is not None:
+            return data.decode("utf-8", "replace")
     return handoff.new_handoff(task)
 
 
-def message(plan: str, what: str, op: str) -> Message:
-    """The message of a commit that changes a task."""
-    return Message(f"plan {plan}: {op} {what}", (("Planner-Op", f"task-{op}"), ("Planner-Args", what)))
+def task_message(plan: str, subject: str, op: str) -> Message:
+    """Return the message of a commit that changes a task."""
+    return Message(f"plan {plan}: {op} {subject}", (("Planner-Op", f"task-{op}"), ("Planner-Args", subject)))
 
 
-def unknown(plan: str, task_id: str) -> PlannerError:
-    """The error for a task that a plan does not have."""
+def unknown_task_error(plan: str, task_id: str) -> PlannerError:
+    """Return the error for a task id that a plan does not contain."""
     return PlannerError(
         "E_UNKNOWN_TASK",
         f"the plan '{plan}' has no task '{task_id[:80]}'",
@@ -332,91 +339,93 @@ def unknown(plan: str, task_id: str) -> PlannerError:
     )
 
 
-_EMPTIED: Mapping[str, Any] = {
+_EMPTY_VALUES: Mapping[str, Any] = {
     "owner": None,
     "reason": None,
     **dict.fromkeys(("read_scope", "write_scope", "acceptance", "actions", "verify", "dependencies"), ()),
 }
-CLEARABLE = tuple(_EMPTIED)
-# Control characters, and whatever else ends a line somewhere.
+CLEARABLE = tuple(_EMPTY_VALUES)
+# Control characters and Unicode line separators.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-def _with(task: Task, wanted: Wanted, plan: str, known: Sequence[int]) -> Task:
-    task = task._replace(**{name: _EMPTIED[name] for name in wanted.clear})
-    title = task.title if wanted.title is None else wanted.title
-    intent = task.intent if wanted.intent is None else wanted.intent
-    after = [task_id_for(task_number(each)) for each in wanted.dependencies]
-    for each in after:
-        if task_number(each) not in known:
-            raise unknown(plan, each)
+def _with_fields(task: Task, fields: TaskFields, plan: str, numbers: Sequence[int]) -> Task:
+    task = task._replace(**{name: _EMPTY_VALUES[name] for name in fields.clear})
+    title = task.title if fields.title is None else fields.title
+    intent = task.intent if fields.intent is None else fields.intent
+    dependencies = [task_id_for(task_number(name)) for name in fields.dependencies]
+    for name in dependencies:
+        if task_number(name) not in numbers:
+            raise unknown_task_error(plan, name)
     return add_notes(
         task._replace(
             title=title,
             intent=intent,
-            read_scope=_joined(task.read_scope, wanted.read_scope),
-            write_scope=_joined(task.write_scope, wanted.write_scope),
-            acceptance=_joined(task.acceptance, wanted.acceptance),
-            actions=_joined(task.actions, wanted.actions),
-            verify=_joined(task.verify, [tuple(each) for each in wanted.verify]),
-            dependencies=_joined(task.dependencies, after),
+            read_scope=_without_repeats(task.read_scope, fields.read_scope),
+            write_scope=_without_repeats(task.write_scope, fields.write_scope),
+            acceptance=_without_repeats(task.acceptance, fields.acceptance),
+            actions=_without_repeats(task.actions, fields.actions),
+            verify=_without_repeats(task.verify, [tuple(argv) for argv in fields.verify]),
+            dependencies=_without_repeats(task.dependencies, dependencies),
         ),
-        *wanted.notes,
+        *fields.notes,
     )
 
 
-def _check_texts(wanted: Wanted) -> None:
-    """Refuse what cannot be one line of a list, and what is no text at all."""
-    if wanted.title is not None and not wanted.title.strip():
-        raise PlannerError("E_USAGE", "a task needs a title", hint="say in a line what it is")
-    if wanted.title is not None and _CONTROL.search(wanted.title):
+def _check_texts(fields: TaskFields) -> None:
+    """Refuse a title that is empty or has several lines, and text that is not UTF-8."""
+    if fields.title is not None and not fields.title.strip():
+        raise PlannerError("E_USAGE", "a task needs a title", hint="describe the task in one line")
+    if fields.title is not None and _CONTROL.search(fields.title):
         raise PlannerError(
             "E_USAGE",
-            f"the title {wanted.title[:80]!r} is no single line of text",
-            hint="say more in '--intent', '--action' and '--note'",
+            f"the title {fields.title[:80]!r} is not a single line of text",
+            hint="put details into '--intent', '--action' and '--note'",
         )
-    lists = (wanted.read_scope, wanted.write_scope, wanted.acceptance, wanted.actions, wanted.notes)
-    words = [wanted.title, wanted.intent, *(each for texts in (*lists, *wanted.verify) for each in texts)]
-    for each in words:
-        # Bytes of a command line that are no UTF-8 reach Python as halves of surrogate pairs.
-        if each is not None and _SURROGATE.search(each):
-            raise PlannerError("E_USAGE", f"{each[:80]!r} is not UTF-8", hint="write it in UTF-8")
+    lists = (fields.read_scope, fields.write_scope, fields.acceptance, fields.actions, fields.notes)
+    lines = [fields.title, fields.intent, *(line for texts in (*lists, *fields.verify) for line in texts)]
+    for line in lines:
+        # Python decodes invalid UTF-8 in arguments to lone surrogates.
+        if line is not None and _SURROGATE.search(line):
+            raise PlannerError("E_USAGE", f"{line[:80]!r} is not UTF-8", hint="write it in UTF-8")
 
 
-def _check_order(found: Mapping[str, Mapping[str, Any]], task: Task) -> None:
-    """Refuse a task that would wait for itself: neither it nor what is on the way could ever be begun."""
+def _check_no_cycle(plan_pages: Mapping[str, Mapping[str, Any]], task: Task) -> None:
+    """Refuse a task in a cycle of dependencies: no task of the cycle could ever start."""
     from git_planner.rules.tasks.dependency_graph import find_cycle
 
-    graph = {each["id"]: each["dependencies"] for page in found.values() for each in page["tasks"]}
+    graph = {
+        document["id"]: document["dependencies"] for page in plan_pages.values() for document in page["tasks"]
+    }
     cycle = find_cycle({task.id: (), **graph, task.id: task.dependencies})
     if task.id in cycle:
         raise PlannerError(
             "E_USAGE",
-            f"'{task.id}' would wait for itself: {' -> '.join(cycle)}",
-            hint="a task's list is begun anew with '--clear dependencies'",
+            f"'{task.id}' would depend on itself: {' -> '.join(cycle)}",
+            hint="replace the list with '--clear dependencies' and '--after TASK'",
         )
 
 
-def _joined(have: tuple[Any, ...], more: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys((*have, *more)))
+def _without_repeats(present: tuple[Any, ...], added: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*present, *added)))
 
 
 __all__ = [
     "CLEARABLE",
-    "Tasks",
-    "Wanted",
+    "PlanTasks",
+    "TaskFields",
     "add_task",
-    "answer",
-    "ask",
+    "answer_question",
+    "ask_question",
     "change_task",
-    "message",
     "read_briefs",
     "read_handoff",
     "read_tasks",
-    "resume",
+    "resume_task",
+    "task_message",
     "task_of",
     "tasks_in",
-    "unknown",
+    "unknown_task_error",
     "update_task",
 ]

@@ -1,8 +1,8 @@
-"""Advancing a plan by what git holds: quickly for a branch that has just moved, or by all branches.
+"""Advance a plan from the Git history: incrementally for one moved branch, or from all branches.
 
-Hooks come here at every commit that names a task, so little is loaded. What a hook misses, be it killed,
-skipped or not there, the next one or `git plan sync` makes up for: the quick way knows up to where each
-branch has been looked at, and takes the whole way wherever more than a few new commits came on top of that.
+Hooks call this at every commit that names a task, so few modules are loaded. A commit that a hook missed is
+picked up by the next hook or by `git plan sync`: the incremental path remembers the last tip read of each
+branch, and reads all branches when more than a few new commits are on top of it.
 """
 
 from __future__ import annotations
@@ -32,64 +32,64 @@ from git_planner.rules.tasks.follow_history import (
 )
 from git_planner.rules.tasks.task import Task, task_from, task_id_for, task_number
 
-# From a task and what stands of it to the task with what else is known, and that in words.
-Prove = Callable[[Task, History], tuple[Task, str | None]]
-# More new commits at once than this are not looked at quickly.
-_FEW = 50
-_USUAL_TRUNKS = ("main", "master")
+# From a task and its history to the task with further evidence, and the reason; None without any.
+EvidenceSource = Callable[[Task, History], tuple[Task, str | None]]
+# With more new commits than this, all branches are read.
+_MAX_QUICK_COMMITS = 50
+_DEFAULT_TRUNKS = ("main", "master")
 
 
-class Change(NamedTuple):
-    """One task that moved: as it was, as it is, and why in words."""
+class TaskChange(NamedTuple):
+    """A changed task: before, after, and the reason."""
 
     before: Task
     after: Task
     why: str
 
 
-class Advanced(NamedTuple):
-    """What came of a plan: the tasks that changed, and the ids that commits name and the plan lacks.
+class AdvanceResult(NamedTuple):
+    """Result of advancing a plan: the changed tasks, and ids that commits name but the plan lacks.
 
-    `held` are tasks that a run has claimed, or a living process; what becomes of them is theirs to say.
+    `held` are tasks claimed by a run or a live process, which alone may move them.
     """
 
     plan: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TaskChange, ...] = ()
     unknown: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
 
 
-class _Outcome:
-    """What a decision came to; the store may ask for it several times."""
+class _AdvanceState:
+    """Result of the latest decision; the store may decide again after a lost race."""
 
     def __init__(self) -> None:
         self.edits: dict[str, bytes | None] = {}
-        self.changes: list[Change] = []
+        self.changes: list[TaskChange] = []
         self.unknown: list[str] = []
         self.held: list[str] = []
-        self.unsure = False
+        self.is_unsure = False
 
-    def result(self, plan: str) -> Advanced:
-        return Advanced(plan, tuple(self.changes), tuple(self.unknown), tuple(self.held))
+    def result(self, plan: str) -> AdvanceResult:
+        return AdvanceResult(plan, tuple(self.changes), tuple(self.unknown), tuple(self.held))
 
 
-def plan_setting(repo: Repository) -> str:
-    """The plan that a person works on: config.settings without the rest, which takes longer than a commit."""
+def configured_plan(repo: Repository) -> str:
+    """Return the configured plan name, without reading all settings, which would slow down every commit."""
     return os.environ.get("GIT_PLANNER_PLAN") or repo.config("planner.plan") or "default"
 
 
-def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
-    """Advance the plans that a branch which has just moved is about.
+def advance_branch(repo: Repository, ref: str) -> list[AdvanceResult]:
+    """Advance the plans that a moved branch concerns.
 
     Args:
         repo: the repository.
         ref: its full name.
 
     Returns:
-        What came of each plan; unknown are only those ids that the branch's new commits name.
+        One result for each plan; `unknown` has only ids that the branch's new commits name.
 
     Raises:
-        PlannerError: E_CHECKED_OUT when the plan is checked out with changes of its own; E_CONFLICT, E_JSON,
+        PlannerError: E_CHECKED_OUT when the plan is checked out with local changes; E_CONFLICT, E_JSON,
             E_SCHEMA, E_GIT.
     """
     with repo.git.batch() as batch:
@@ -98,77 +98,81 @@ def advance_branch(repo: Repository, ref: str) -> list[Advanced]:
             return []
         state = batch.read(f"{tip[0]}:{refnames.STATE_FILE}")
         iteration = iteration_of(state) if refnames.parse_iteration(ref) else None
-        plan = iteration[0] if iteration else plan_setting(repo)
+        plan = iteration[0] if iteration else configured_plan(repo)
         if batch.info(refnames.plan_ref(plan)) is None:
             return []
-        fresh = _fresh(repo, plan, ref, tip[0])
-        if fresh is None or (state is not None and iteration is None):
-            newest = [_commit(each) for each in log(repo.git, [f"{tip[0]}^!"])]
-            return [_as_named(advance_plan(repo, plan), newest)]
-        quick = _quickly(Pages(repo, plan), [each for each in fresh if each.plan in (None, plan)], batch)
-    others = sorted({each.plan for each in fresh if each.tasks and each.plan not in (None, plan)})
-    found = [
-        _as_named(advance_plan(repo, each), fresh)
-        for each in others
-        if each is not None and _is_plan(each) and repo.maybe(refnames.plan_ref(each)) is not None
+        new_commits = _new_commits(repo, plan, ref, tip[0])
+        if new_commits is None or (state is not None and iteration is None):
+            newest = [_parse_commit(commit) for commit in log(repo.git, [f"{tip[0]}^!"])]
+            return [_without_old_unknowns(advance_plan(repo, plan), newest)]
+        result = _advance_quickly(
+            Pages(repo, plan), [commit for commit in new_commits if commit.plan in (None, plan)], batch
+        )
+    others = sorted(
+        {commit.plan for commit in new_commits if commit.tasks and commit.plan not in (None, plan)}
+    )
+    results = [
+        _without_old_unknowns(advance_plan(repo, name), new_commits)
+        for name in others
+        if name is not None and _is_plan_name(name) and repo.maybe(refnames.plan_ref(name)) is not None
     ]
-    if quick is None:
-        return [*found, _as_named(advance_plan(repo, plan), fresh)]
-    _keep_tips(repo, plan, {**_tips(repo, plan), ref: tip[0]})
-    return [*found, quick]
+    if result is None:
+        return [*results, _without_old_unknowns(advance_plan(repo, plan), new_commits)]
+    _write_tips(repo, plan, {**_read_tips(repo, plan), ref: tip[0]})
+    return [*results, result]
 
 
 def advance_plan(
-    repo: Repository, plan: str, *, prove: Prove | None = None, dry_run: bool = False
-) -> Advanced:
-    """Advance a plan by all branches of the repository.
+    repo: Repository, plan: str, *, prove: EvidenceSource | None = None, dry_run: bool = False
+) -> AdvanceResult:
+    """Advance a plan from all branches of the repository.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        prove: adds to a task what is known besides, such as evidence from records.
-        dry_run: only say what would change.
+        prove: adds further evidence to a task, such as records.
+        dry_run: only report the changes.
 
     Raises:
         PlannerError: E_NO_PLAN, and as `advance_branch`.
     """
-    ref, own = refnames.plan_ref(plan), Pages(repo, plan)
+    ref, page_store = refnames.plan_ref(plan), Pages(repo, plan)
     with repo.git.batch() as batch:
-        # The plan first: a commit that it lists by now is on the branches that are read after it.
-        found = own.read(Store(repo).snapshot(ref, batch))
-    if pages.FIRST_PAGE not in found:
+        # Read the plan before the branches, so that every commit it lists is on one of them.
+        plan_pages = page_store.read(Store(repo).snapshot(ref, batch))
+    if pages.FIRST_PAGE not in plan_pages:
         from git_planner.flows.plans.page_store import missing_plan
 
         raise missing_plan(plan)
-    branches = read_branches(repo, found[pages.FIRST_PAGE])
-    seen = read_history(repo, plan, found, branches)
-    outcome = _Outcome()
-    deciding = _Deciding(own, seen, outcome, prove)
+    branches = read_branches(repo, plan_pages[pages.FIRST_PAGE])
+    work_history = read_history(repo, plan, plan_pages, branches)
+    outcome = _AdvanceState()
+    decision = _AdvanceDecision(page_store, work_history, outcome, prove)
 
-    def decide(at: Mapping[str, Snapshot]) -> list[Step]:
-        fresh = own.read(at[ref])
-        return deciding.steps(fresh, _concerned(fresh, seen), at)
+    def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
+        current_pages = page_store.read(snapshots[ref])
+        return decision.steps(current_pages, _affected_numbers(current_pages, work_history), snapshots)
 
     if dry_run:
-        deciding.steps(found, _concerned(found, seen), {})
+        decision.steps(plan_pages, _affected_numbers(plan_pages, work_history), {})
     else:
-        Store(repo).transact([ref, *_claims(repo, plan)], decide)
-        own.accepted(outcome.edits)
-        _keep_tips(repo, plan, {each.ref: each.tip for each in branches if not each.remote})
+        Store(repo).transact([ref, *_claim_refs(repo, plan)], decide)
+        page_store.accepted(outcome.edits)
+        _write_tips(repo, plan, {branch.ref: branch.tip for branch in branches if not branch.remote})
     return outcome.result(plan)
 
 
 def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[HistoryBranch]:
-    """The branches that work can be on: all but those of plans and tournaments, others' as last seen, too.
+    """Read local and remote-tracking branches, except those of plans and tournaments.
 
     Args:
         repo: the repository.
         about: the plan's first page.
     """
-    form = ("--format=%(objectname) %(objecttype) %(refname)", refnames.HEADS, "refs/remotes/")
-    # A listing may miss a branch that another process replaces at that moment, and its work would count as
-    # gone; two in a row do not.
-    lines = [line for _ in range(2) for line in repo.git.line("for-each-ref", *form).splitlines()]
+    arguments = ("--format=%(objectname) %(objecttype) %(refname)", refnames.HEADS, "refs/remotes/")
+    # One listing may miss a branch that another process is just replacing, and its work would count as gone;
+    # two listings in a row do not.
+    lines = [line for _ in range(2) for line in repo.git.line("for-each-ref", *arguments).splitlines()]
     tips: dict[str, str] = {}
     for line in lines:
         oid, kind, ref = line.split(" ", 2)
@@ -181,179 +185,207 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[HistoryBra
             tips[ref] = oid
     iterations = [ref for ref in tips if refnames.parse_iteration(ref)]
     states = Store(repo).read_all(iterations, ".advisor") if iterations else {}
-    trunk = _trunk(repo, about, tips)
-    found = []
+    trunk = _find_trunk(repo, about, tips)
+    branches = []
     for ref, oid in tips.items():
         plan, base = iteration_of(states.get(ref, {}).get("state.json")) or (None, None)
         remote = not ref.startswith(refnames.HEADS)
-        found.append(HistoryBranch(ref, oid, plan, base, trunk=ref == trunk, remote=remote))
-    return found
+        branches.append(HistoryBranch(ref, oid, plan, base, trunk=ref == trunk, remote=remote))
+    return branches
 
 
 def read_history(
-    repo: Repository, plan: str, found: Mapping[str, Mapping[str, Any]], branches: Sequence[HistoryBranch]
+    repo: Repository,
+    plan: str,
+    plan_pages: Mapping[str, Mapping[str, Any]],
+    branches: Sequence[HistoryBranch],
 ) -> History:
-    """What the branches hold of a plan's work.
+    """Read the commits of a plan's tasks from the branches.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        found: all its pages.
-        branches: what `read_branches` gave afterwards.
+        plan_pages: all its pages.
+        branches: the branches, read after the pages.
     """
-    base = repo.maybe(found[pages.FIRST_PAGE]["base"])
-    before = [f"^{base}"] if base else []
-    commits = [_commit(each) for each in log(repo.git, [*(each.tip for each in branches), *before])]
-    known = {each.oid for each in commits}
-    listed = {oid for page in found.values() for task in page["tasks"] for oid in task["commits"]}
-    lost = _lost(repo, sorted(listed - known), before)
-    return build_history(commits, branches, plan, plan_setting(repo), lost)
+    base = repo.maybe(plan_pages[pages.FIRST_PAGE]["base"])
+    exclusions = [f"^{base}"] if base else []
+    commits = [
+        _parse_commit(entry) for entry in log(repo.git, [*(branch.tip for branch in branches), *exclusions])
+    ]
+    known_oids = {commit.oid for commit in commits}
+    listed = {oid for page in plan_pages.values() for task in page["tasks"] for oid in task["commits"]}
+    off_branch = _find_off_branch(repo, sorted(listed - known_oids), exclusions)
+    return build_history(commits, branches, plan, configured_plan(repo), off_branch)
 
 
 def iteration_of(state: bytes | None) -> tuple[str, str] | None:
-    """The plan and the base that an iteration's state names; None when that is no state."""
+    """Return the plan and the base of an iteration's state; None for an invalid state."""
     with suppress(PlannerError, KeyError, TypeError):
         document = canonical_json.loads_trusted(state or b"")
         plan, base = document["plan"], document["base"]
-        if isinstance(plan, str) and isinstance(base, str) and _is_plan(plan):
+        if isinstance(plan, str) and isinstance(base, str) and _is_plan_name(plan):
             return plan, base
     return None
 
 
-def _fresh(repo: Repository, plan: str, ref: str, tip: str) -> list[HistoryCommit] | None:
-    """The new commits of a branch, oldest first; None when it takes more than them to know what is."""
-    old = _tips(repo, plan).get(ref)
+def _new_commits(repo: Repository, plan: str, ref: str, tip: str) -> list[HistoryCommit] | None:
+    """Read the new commits of a branch, oldest first; None when all branches have to be read."""
+    old = _read_tips(repo, plan).get(ref)
     if old is None:
         return None
     with suppress(PlannerError):
-        found = log(repo.git, [f"{old}...{tip}"], sides=True)
-        commits = [_commit(each) for each in reversed(found)]
-        odd = any(each.side != ">" for each in found) or len(found) > _FEW
-        if not odd and not any(each.reverts or len(each.parents) > 1 for each in commits):
+        logged = log(repo.git, [f"{old}...{tip}"], sides=True)
+        commits = [_parse_commit(entry) for entry in reversed(logged)]
+        is_rewritten = any(entry.side != ">" for entry in logged) or len(logged) > _MAX_QUICK_COMMITS
+        if not is_rewritten and not any(commit.reverts or len(commit.parents) > 1 for commit in commits):
             return commits
     return None
 
 
-def _as_named(found: Advanced, commits: Sequence[HistoryCommit]) -> Advanced:
-    """What came of a plan, without the ids that only commits of long ago name."""
-    mine = {task_id_for(one) for each in commits if each.plan in (None, found.plan) for one in each.tasks}
-    return found._replace(unknown=tuple(each for each in found.unknown if each in mine))
+def _without_old_unknowns(result: AdvanceResult, commits: Sequence[HistoryCommit]) -> AdvanceResult:
+    """Drop unknown ids that none of these commits names."""
+    named = {
+        task_id_for(number)
+        for commit in commits
+        if commit.plan in (None, result.plan)
+        for number in commit.tasks
+    }
+    return result._replace(unknown=tuple(name for name in result.unknown if name in named))
 
 
-def _quickly(own: Pages, fresh: Sequence[HistoryCommit], batch: Batch) -> Advanced | None:
-    """Add new commits to the tasks that they name; None when that does not tell what becomes of them."""
+def _advance_quickly(
+    page_store: Pages, new_commits: Sequence[HistoryCommit], batch: Batch
+) -> AdvanceResult | None:
+    """Add new commits to the tasks that they name; None when all branches have to be read."""
     work: dict[int, tuple[HistoryCommit, ...]] = {}
-    for each in fresh:
-        for number in each.tasks:
-            work[number] = (*work.get(number, ()), each)
+    for commit in new_commits:
+        for number in commit.tasks:
+            work[number] = (*work.get(number, ()), commit)
     if not work:
-        return Advanced(own.plan)
-    seen, outcome = History(work, {each.oid: each for each in fresh}), _Outcome()
-    ref = refnames.plan_ref(own.plan)
-    deciding = _Deciding(own, seen, outcome, quick=True)
+        return AdvanceResult(page_store.plan)
+    work_history, outcome = History(work, {commit.oid: commit for commit in new_commits}), _AdvanceState()
+    ref = refnames.plan_ref(page_store.plan)
+    decision = _AdvanceDecision(page_store, work_history, outcome, quick=True)
 
-    def decide(at: Mapping[str, Snapshot]) -> list[Step]:
-        found: dict[str, dict[str, Any]] = {}
+    def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
+        plan_pages: dict[str, dict[str, Any]] = {}
         for page in sorted({pages.page_name(number) for number in work}):
-            found |= own.read(at[ref], page)
-        return deciding.steps(found, work.keys(), at)
+            plan_pages |= page_store.read(snapshots[ref], page)
+        return decision.steps(plan_pages, work.keys(), snapshots)
 
-    claims = (refnames.claim_ref(own.plan, task_id_for(number)) for number in work)
-    moved = Store(own.repo, batch=batch).transact([ref, *claims], decide)
-    own.accepted(outcome.edits, Snapshot(ref, moved[ref], batch))
-    return None if outcome.unsure else outcome.result(own.plan)
+    claim_refs = (refnames.claim_ref(page_store.plan, task_id_for(number)) for number in work)
+    tips = Store(page_store.repo, batch=batch).transact([ref, *claim_refs], decide)
+    page_store.accepted(outcome.edits, Snapshot(ref, tips[ref], batch))
+    return None if outcome.is_unsure else outcome.result(page_store.plan)
 
 
-class _Deciding(NamedTuple):
-    """What becomes of tasks by a history, written into an outcome."""
+class _AdvanceDecision(NamedTuple):
+    """Decide task changes from a history, and write them into `outcome`."""
 
-    own: Pages
-    seen: History
-    outcome: _Outcome
-    prove: Prove | None = None
+    page_store: Pages
+    work_history: History
+    outcome: _AdvanceState
+    prove: EvidenceSource | None = None
     quick: bool = False
 
     def steps(
-        self, found: Mapping[str, Mapping[str, Any]], numbers: Iterable[int], at: Mapping[str, Snapshot]
+        self,
+        plan_pages: Mapping[str, Mapping[str, Any]],
+        numbers: Iterable[int],
+        snapshots: Mapping[str, Snapshot],
     ) -> list[Step]:
-        """The steps for some tasks, by their numbers, on snapshots of the plan and of claims."""
-        own, outcome, ended = self.own, self.outcome, list[Step]()
-        outcome.changes, outcome.unknown, outcome.held, outcome.unsure = [], [], [], False
-        known = {task_number(each["id"]): each for page in found.values() for each in page["tasks"]}
+        """Return the steps for the tasks of some numbers, on snapshots of the plan and of claims."""
+        page_store, outcome, deletions = self.page_store, self.outcome, list[Step]()
+        outcome.changes, outcome.unknown, outcome.held, outcome.is_unsure = [], [], [], False
+        documents = {
+            task_number(document["id"]): document
+            for page in plan_pages.values()
+            for document in page["tasks"]
+        }
         for number in sorted(numbers):
-            if number not in known:
+            if number not in documents:
                 outcome.unknown.append(task_id_for(number))
                 continue
-            change = self._change(task_from(known[number]))
+            change = self._change(task_from(documents[number]))
             if change is None:
                 continue
-            ref = refnames.claim_ref(own.plan, change.after.id)
-            claim = at.get(ref)
+            ref = refnames.claim_ref(page_store.plan, change.after.id)
+            claim = snapshots.get(ref)
             if change.after.status != change.before.status and claim is not None and claim.tip is not None:
-                if _by_process(claim):
+                if _is_claimed_by_run(claim):
                     outcome.held.append(change.after.id)
                     continue
-                ended.append(Delete(ref))
+                deletions.append(Delete(ref))
             outcome.changes.append(change)
-        outcome.edits = self._edits(found)
-        return [Write(refnames.plan_ref(own.plan), outcome.edits, _message(own.plan, outcome)), *ended]
+        outcome.edits = self._edits(plan_pages)
+        return [
+            Write(
+                refnames.plan_ref(page_store.plan), outcome.edits, _advance_message(page_store.plan, outcome)
+            ),
+            *deletions,
+        ]
 
-    def _edits(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | None]:
+    def _edits(self, plan_pages: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | None]:
         changes = self.outcome.changes
         if self.prove is not None:
-            return self.own.with_tasks(found, [each.after for each in changes])
-        return self.own.with_followed(found, [(each.before, each.after) for each in changes])
+            return self.page_store.with_tasks(plan_pages, [change.after for change in changes])
+        return self.page_store.with_followed(
+            plan_pages, [(change.before, change.after) for change in changes]
+        )
 
-    def _change(self, before: Task) -> Change | None:
+    def _change(self, before: Task) -> TaskChange | None:
         if self.quick and before.proven:
-            # Whether the evidence still fits takes all of its commits.
-            self.outcome.unsure = True
+            # Checking the evidence needs all commits of the task.
+            self.outcome.is_unsure = True
             return None
-        after, why = advance_task(before, self.seen)
-        told = [why] if why else []
+        after, why = advance_task(before, self.work_history)
+        reasons = [why] if why else []
         if self.prove is not None:
-            proven, how = self.prove(after, self.seen)
-            if how is not None:
-                after, why = advance_task(proven, self.seen)
-                told += [how, *([why] if why else [])]
-        return Change(before, after, "; ".join(told)) if told else None
+            proven, source = self.prove(after, self.work_history)
+            if source is not None:
+                after, why = advance_task(proven, self.work_history)
+                reasons += [source, *([why] if why else [])]
+        return TaskChange(before, after, "; ".join(reasons)) if reasons else None
 
 
-def _by_process(seen: Snapshot) -> bool:
-    """Whether a claim is that of a run, be its process dead: what it left has to be looked at first."""
-    from git_planner.flows.tasks.claim_refs import claim_on
+def _is_claimed_by_run(snapshot: Snapshot) -> bool:
+    """Return whether a run or a live process holds a claim; a dead run has to be recovered first."""
+    from git_planner.flows.tasks.claim_refs import read_claim
 
-    claim = claim_on(seen)
+    claim = read_claim(snapshot)
     if claim is None:
         return False
     return claim.run is not None or (claim.process is not None and claim.in_force())
 
 
-def _claims(repo: Repository, plan: str) -> list[str]:
+def _claim_refs(repo: Repository, plan: str) -> list[str]:
     prefix = f"{refnames.CLAIMS}{plan}/"
     return [prefix + name for name in Store(repo).numbers(prefix)]
 
 
-def _concerned(found: Mapping[str, Mapping[str, Any]], seen: History) -> set[int]:
-    """The numbers of the tasks that commits are known of."""
-    listed = {task_number(task["id"]) for page in found.values() for task in page["tasks"] if task["commits"]}
-    return listed | seen.work.keys()
+def _affected_numbers(plan_pages: Mapping[str, Mapping[str, Any]], work_history: History) -> set[int]:
+    """Return the numbers of the tasks with commits, listed or new."""
+    listed = {
+        task_number(task["id"]) for page in plan_pages.values() for task in page["tasks"] if task["commits"]
+    }
+    return listed | work_history.work.keys()
 
 
-def _lost(repo: Repository, oids: Sequence[str], before: Sequence[str]) -> list[str]:
-    """Commits that are here, on no branch, and no older than the plan."""
+def _find_off_branch(repo: Repository, oids: Sequence[str], exclusions: Sequence[str]) -> list[str]:
+    """Return the commits that exist, are on no branch, and are newer than the plan's base."""
     with repo.git.batch() as batch:
-        here = [oid for oid in oids if batch.info(oid) is not None]
-    if not here:
+        present = [oid for oid in oids if batch.info(oid) is not None]
+    if not present:
         return []
-    asked = "".join(f"{each}\n" for each in (*here, *before)).encode()
-    later = set(repo.git.line("rev-list", "--stdin", stdin=asked).split())
-    return [oid for oid in here if oid in later]
+    revisions = "".join(f"{revision}\n" for revision in (*present, *exclusions)).encode()
+    later = set(repo.git.line("rev-list", "--stdin", stdin=revisions).split())
+    return [oid for oid in present if oid in later]
 
 
-def _trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, str]) -> str | None:
-    """The ref of the base branch: what the configuration says, what the plan began from, the usual names."""
-    for name in (repo.config("planner.base"), about["base_ref"], *_USUAL_TRUNKS):
+def _find_trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, str]) -> str | None:
+    """Return the ref of the base branch: from the configuration, the plan, or the default names."""
+    for name in (repo.config("planner.base"), about["base_ref"], *_DEFAULT_TRUNKS):
         if name and not name.startswith(refnames.ITER):
             for ref in (refnames.HEADS + name, f"refs/remotes/origin/{name}"):
                 if ref in tips:
@@ -361,45 +393,45 @@ def _trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, str]) 
     return None
 
 
-def _commit(each: Logged) -> HistoryCommit:
+def _parse_commit(entry: Logged) -> HistoryCommit:
     return read_commit(
-        each.oid,
-        each.tree,
-        each.parents,
-        subject=each.subject,
-        tasks=each.tasks,
-        plan=each.plan,
-        body=each.body,
+        entry.oid,
+        entry.tree,
+        entry.parents,
+        subject=entry.subject,
+        tasks=entry.tasks,
+        plan=entry.plan,
+        body=entry.body,
     )
 
 
-def _is_plan(name: str) -> bool:
+def _is_plan_name(name: str) -> bool:
     with suppress(PlannerError):
         return bool(refnames.check_plan_name(name))
     return False
 
 
-def _message(plan: str, outcome: _Outcome) -> Message:
-    moves = [f"{each.after.id} {each.after.status}" for each in outcome.changes]
-    more = f" and {len(moves) - 3} more" if len(moves) > 3 else ""
-    said = ", ".join(each.after.id for each in outcome.changes[:50])
+def _advance_message(plan: str, outcome: _AdvanceState) -> Message:
+    statuses = [f"{change.after.id} {change.after.status}" for change in outcome.changes]
+    more = f" and {len(statuses) - 3} more" if len(statuses) > 3 else ""
+    task_ids = ", ".join(change.after.id for change in outcome.changes[:50])
     return Message(
-        f"plan {plan}: advance {', '.join(moves[:3])}{more}",
-        (("Planner-Op", "task-advance"), ("Planner-Args", said)),
+        f"plan {plan}: advance {', '.join(statuses[:3])}{more}",
+        (("Planner-Op", "task-advance"), ("Planner-Args", task_ids)),
     )
 
 
-def _tips(repo: Repository, plan: str) -> dict[str, str]:
-    """Up to where each branch has been looked at for a plan. Without it all of them are looked at again."""
+def _read_tips(repo: Repository, plan: str) -> dict[str, str]:
+    """Read the last tip read of each branch for a plan; empty when the cache is missing."""
     with suppress(OSError, ValueError):
         text = repo.private("cache", "advance", plan).read_text("utf-8", "surrogateescape")
         return {ref: oid for oid, ref in (line.split(" ", 1) for line in text.splitlines())}
     return {}
 
 
-def _keep_tips(repo: Repository, plan: str, tips: Mapping[str, str]) -> None:
+def _write_tips(repo: Repository, plan: str, tips: Mapping[str, str]) -> None:
     path = repo.private("cache", "advance", plan)
-    # A convenience: on a full or read-only disk the next hook looks at all branches.
+    # Only a cache: without it the next hook reads all branches.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"{oid} {ref}\n" for ref, oid in tips.items())

@@ -1,4 +1,4 @@
-"""`git plan lint`: what is wrong with a plan, whose write scopes overlap, and what moved under them."""
+"""`git plan lint`: faults in a plan, overlapping write scopes, and drift of the base branch."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from git_planner.rules.tasks.lint import LintFault
 from git_planner.rules.tasks.readiness import ScopeClash, ScopedWork
 from git_planner.rules.tasks.task import CLOSED, Task, task_from, task_number
 
-# So many overlaps are told; a plan with more of them is not read to the end by anybody.
-MOST = 200
+# Longer lists of overlaps are cut.
+MAX_OVERLAPS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What changed on the base branch, since a task's work starts from an older commit of it."""
+    """Changes on the base branch since the base of a task, within the scopes of the task."""
 
     task: str
     base: str
@@ -47,8 +47,8 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Linted:
-    """All that was found in a plan."""
+class LintResult:
+    """Result of linting a plan."""
 
     plan: str
     faults: tuple[LintFault, ...]
@@ -57,26 +57,26 @@ class Linted:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong; overlaps, drift and warnings are no faults."""
-        return not any(each.severity == "error" for each in self.faults)
+        """Whether the plan has no errors; overlaps, drift and warnings do not count."""
+        return not any(fault.severity == "error" for fault in self.faults)
 
     def document(self) -> dict[str, Any]:
-        """All of it as one JSON object."""
+        """Return the result as one JSON object."""
         return {
             "schema": "git-planner/linted@1",
             "plan": self.plan,
             "ok": self.ok,
-            "faults": [each.document() for each in self.faults],
+            "faults": [fault.document() for fault in self.faults],
             "overlaps": [
-                {"one": each.one, "other": each.other, "patterns": list(each.patterns)}
-                for each in self.clashes
+                {"one": clash.one, "other": clash.other, "patterns": list(clash.patterns)}
+                for clash in self.clashes
             ],
-            "drift": [each.document() for each in self.drifts],
+            "drift": [drift.document() for drift in self.drifts],
         }
 
 
-def lint(repo: Repository, plan: str | None) -> Linted:
-    """Look at a plan as it stands on its branch, however it was written.
+def lint(repo: Repository, plan: str | None) -> LintResult:
+    """Lint a plan on its branch, valid or not.
 
     Args:
         repo: the repository.
@@ -87,115 +87,137 @@ def lint(repo: Repository, plan: str | None) -> Linted:
     """
     name = current_plan(repo, plan)
     files = Store(repo).read_all([refnames.plan_ref(name)], refnames.plan_dir(name))[refnames.plan_ref(name)]
-    found = {each: files[each] for each in pages.sort_pages(files)}
-    if pages.FIRST_PAGE not in found:
+    contents = {name: files[name] for name in pages.sort_pages(files)}
+    if pages.FIRST_PAGE not in contents:
         raise missing_plan(name)
-    documents_, faults = _read(found, name)
-    raw = [task for each in documents_.values() for task in each.get("tasks", ()) if isinstance(task, dict)]
-    faults += [*_misplaced(documents_), *rules.lint_tasks(raw)]
+    plan_pages, faults = _parse_pages(contents, name)
+    task_documents = [
+        task for page in plan_pages.values() for task in page.get("tasks", ()) if isinstance(task, dict)
+    ]
+    faults += [*_find_misplaced(plan_pages), *rules.lint_tasks(task_documents)]
     tasks = (
-        [task_from(each) for each in raw if not documents.validate("task", each)] if _sound(faults) else []
+        [task_from(document) for document in task_documents if not documents.validate("task", document)]
+        if _are_parsed(faults)
+        else []
     )
-    about = documents_.get(pages.FIRST_PAGE, {})
-    return Linted(
+    about = plan_pages.get(pages.FIRST_PAGE, {})
+    return LintResult(
         name,
         tuple(faults),
-        tuple([*readiness.find_task_clashes(tasks, MOST), *_others(repo, name, tasks)][:MOST]),
-        tuple(_drifts(repo, tasks, about)),
+        tuple(
+            [*readiness.find_task_clashes(tasks, MAX_OVERLAPS), *_overlaps_elsewhere(repo, name, tasks)][
+                :MAX_OVERLAPS
+            ]
+        ),
+        tuple(_find_drifts(repo, tasks, about)),
     )
 
 
-def _sound(faults: Sequence[LintFault]) -> bool:
-    return not any(each.code in ("json", "schema") for each in faults)
+def _are_parsed(faults: Sequence[LintFault]) -> bool:
+    return not any(fault.code in ("json", "schema") for fault in faults)
 
 
-def _misplaced(read: Mapping[str, Mapping[str, Any]]) -> Iterator[LintFault]:
-    """Tasks on another page than their number says, where nothing looks for them."""
-    for name, page in read.items():
+def _find_misplaced(plan_pages: Mapping[str, Mapping[str, Any]]) -> Iterator[LintFault]:
+    """Find tasks on the wrong page for their number, where they are never read."""
+    for name, page in plan_pages.items():
         for task in page.get("tasks", ()):
             with suppress(PlannerError, AttributeError, TypeError):
-                own = pages.page_name(task_number(task.get("id")))
-                if own != name:
+                expected = pages.page_name(task_number(task.get("id")))
+                if expected != name:
                     yield LintFault(
-                        "page", "error", task["id"], f"stands in '{name}' and belongs into '{own}'"
+                        "page", "error", task["id"], f"is in '{name}' and belongs in '{expected}'"
                     )
 
 
-def _read(found: Mapping[str, bytes], plan: str) -> tuple[dict[str, dict[str, Any]], list[LintFault]]:
-    read: dict[str, dict[str, Any]] = {}
+def _parse_pages(
+    contents: Mapping[str, bytes], plan: str
+) -> tuple[dict[str, dict[str, Any]], list[LintFault]]:
+    plan_pages: dict[str, dict[str, Any]] = {}
     faults: list[LintFault] = []
-    for name, data in found.items():
+    for name, data in contents.items():
         where = f"{refnames.PLAN}{plan}:{refnames.plan_dir(plan)}/{name}"
         try:
             document = canonical_json.loads(data, where)
         except PlannerError as error:
             faults.append(LintFault("json", "error", "", error.message))
             continue
-        wrong = documents.validate("plan", document)
-        faults += [LintFault("schema", "error", "", f"{name}{each}") for each in wrong]
+        errors = documents.validate("plan", document)
+        faults += [LintFault("schema", "error", "", f"{name}{error}") for error in errors]
         if isinstance(document, dict):
-            read[name] = document
-    return read, faults
+            plan_pages[name] = document
+    return plan_pages, faults
 
 
-def _others(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[ScopeClash]:
-    """Overlaps of this plan's open tasks with what is open elsewhere."""
-    own = [
+def _overlaps_elsewhere(repo: Repository, plan: str, tasks: Sequence[Task]) -> list[ScopeClash]:
+    """Return the overlaps of this plan's open tasks with other plans, iterations and tournament variants."""
+    own_works = [
         ScopedWork("task", task.id, task.write_scope)
         for task in tasks
         if task.status not in CLOSED and task.write_scope
     ]
     branches = {task.branch for task in tasks}
-    ours = {each.label for each in own}
-    works = [*own, *_plans(repo, plan), *_iterations(repo, branches), *_variants(repo)]
-    found = readiness.find_clashes(works, 10 * MOST)
-    return [each for each in found if (each.one in ours) != (each.other in ours)]
+    own_names = {work.label for work in own_works}
+    works = [
+        *own_works,
+        *_other_plan_works(repo, plan),
+        *_iteration_works(repo, branches),
+        *_variant_works(repo),
+    ]
+    clashes = readiness.find_clashes(works, 10 * MAX_OVERLAPS)
+    return [clash for clash in clashes if (clash.one in own_names) != (clash.other in own_names)]
 
 
-def _plans(repo: Repository, plan: str) -> list[ScopedWork]:
-    """The open tasks of all other plans."""
+def _other_plan_works(repo: Repository, plan: str) -> list[ScopedWork]:
+    """Return the write scopes of the open tasks of all other plans."""
     prefix = refnames.HEADS + refnames.PLAN
     heads = [ref.removeprefix(prefix) for ref in history.refs(repo.git, prefix)]
-    found: list[ScopedWork] = []
-    for name, data in pages_of(repo, [each for each in heads if each != plan and plans.is_plan_name(each)]):
+    works: list[ScopedWork] = []
+    for name, data in read_pages_of_plans(
+        repo, [name for name in heads if name != plan and plans.is_plan_name(name)]
+    ):
         tasks = parse_leniently(data).get("tasks", ())
-        found += [
+        works += [
             ScopedWork("task", f"{name} {task['id']}", tuple(task["write_scope"]))
             for task in tasks
             if not documents.validate("task", task) and task["status"] not in CLOSED
         ]
-    return found
+    return works
 
 
-def pages_of(repo: Repository, plan_names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """The pages of many plans as they lie on their branches: the plan's name and the page's content."""
+def read_pages_of_plans(repo: Repository, plan_names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Read the pages of several plans from their branches, as pairs of plan name and content."""
     folders = (f"{refnames.plan_ref(name)}:{refnames.plan_dir(name)}" for name in plan_names)
     id_bytes = 32 if repo.object_format == "sha256" else 20
-    wanted: list[tuple[str, str]] = []
+    page_ids: list[tuple[str, str]] = []
     for name, raw in zip(plan_names, read_objects(repo.git, folders), strict=True):
         tree = parse_tree(raw, id_bytes) if raw else {}
-        wanted += [(name, tree[page].oid) for page in pages.sort_pages(tree)]
-    contents = read_objects(repo.git, (oid for _, oid in wanted)) if wanted else iter(())
-    for (name, _), data in zip(wanted, contents, strict=True):
+        page_ids += [(name, tree[page].oid) for page in pages.sort_pages(tree)]
+    contents = read_objects(repo.git, (oid for _, oid in page_ids)) if page_ids else iter(())
+    for (name, _), data in zip(page_ids, contents, strict=True):
         yield name, data or b""
 
 
-def _iterations(repo: Repository, without: set[str | None]) -> list[ScopedWork]:
-    """What open iterations have changed so far."""
-    found = []
-    for each in list_iterations(repo):
-        if each.state and each.tip and each.phase in ("planned", "committed") and each.branch not in without:
-            base = each.start or each.state.base
+def _iteration_works(repo: Repository, excluded_branches: set[str | None]) -> list[ScopedWork]:
+    """Return the changed paths of open iterations."""
+    works = []
+    for iteration in list_iterations(repo):
+        if (
+            iteration.state
+            and iteration.tip
+            and iteration.phase in ("planned", "committed")
+            and iteration.branch not in excluded_branches
+        ):
+            base = iteration.start or iteration.state.base
             if repo.maybe(base) is not None:
-                changed = history.changes(repo.git, base, each.tip)
+                changed = history.changes(repo.git, base, iteration.tip)
                 paths = tuple(change.path for change in changed if change.path != refnames.STATE_FILE)
-                found.append(ScopedWork("iteration", f"{each.number:04d}", paths))
-    return found
+                works.append(ScopedWork("iteration", f"{iteration.number:04d}", paths))
+    return works
 
 
-def _variants(repo: Repository) -> list[ScopedWork]:
-    """What the variants of tournaments have changed."""
-    found = []
+def _variant_works(repo: Repository) -> list[ScopedWork]:
+    """Return the changed paths of tournament variants."""
+    works = []
     for ref, tip in history.refs(repo.git, refnames.HEADS + refnames.TOURNAMENT).items():
         run, _, variant = ref.removeprefix(refnames.HEADS + refnames.TOURNAMENT).rpartition("/")
         if variant.startswith("v") and variant[1:].isdigit():
@@ -203,23 +225,23 @@ def _variants(repo: Repository) -> list[ScopedWork]:
             base = history.merge_base(repo.git, root, tip) if root else None
             if base is not None:
                 paths = tuple(change.path for change in history.changes(repo.git, base, tip))
-                found.append(ScopedWork("variant", f"{run}/{variant}", paths))
-    return found
+                works.append(ScopedWork("variant", f"{run}/{variant}", paths))
+    return works
 
 
-def _drifts(repo: Repository, tasks: Sequence[Task], about: Mapping[str, Any]) -> list[Drift]:
-    """For each open task: what its scopes hold that the base branch changed since the task's base."""
+def _find_drifts(repo: Repository, tasks: Sequence[Task], about: Mapping[str, Any]) -> list[Drift]:
+    """Find paths in the scopes of open tasks that the base branch changed since their bases."""
     tip = repo.maybe(f"{refnames.HEADS}{about.get('base_ref')}")
-    found: list[Drift] = []
+    drifts: list[Drift] = []
     changed: dict[str, list[str]] = {}
     for task in tasks:
         base = task.base or str(about.get("base"))
         if tip is None or task.status in CLOSED or repo.maybe(base) is None:
             continue
         if base not in changed:
-            changed[base] = [each.path for each in history.changes(repo.git, base, tip)]
+            changed[base] = [change.path for change in history.changes(repo.git, base, tip)]
         scopes = (*task.write_scope, *task.read_scope)
         paths = [path for path in changed[base] if any(is_overlapping(pattern, path) for pattern in scopes)]
         if paths:
-            found.append(Drift(task.id, base, tuple(paths[:MOST])))
-    return found
+            drifts.append(Drift(task.id, base, tuple(paths[:MAX_OVERLAPS])))
+    return drifts

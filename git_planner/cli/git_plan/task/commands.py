@@ -25,7 +25,7 @@ from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
-    from git_planner.flows.tasks.edit import Wanted
+    from git_planner.flows.tasks.edit import TaskFields
     from git_planner.rules.tasks.task import TaskStatus
 from git_planner.cli.git_plan.task import questions
 from git_planner.cli.git_plan.task.options import fields, open_plan, task_argument
@@ -76,11 +76,13 @@ def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
 @json_option
 def ready(plan: str | None, as_json: bool) -> int:
     """List the tasks that can be started now: dependencies done, not claimed, scopes free."""
-    from git_planner.flows.tasks.claim_refs import held
+    from git_planner.flows.tasks.claim_refs import claimed_tasks
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
-    list_chosen(repo, plan, as_json, lambda name, tasks: readiness.ready_tasks(tasks, held(repo, name)))
+    list_chosen(
+        repo, plan, as_json, lambda name, tasks: readiness.ready_tasks(tasks, claimed_tasks(repo, name))
+    )
     return DONE
 
 
@@ -91,13 +93,13 @@ def ready(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     """Show a task with its questions, evidence and claim."""
-    from git_planner.flows.tasks.claim_refs import claims
+    from git_planner.flows.tasks.claim_refs import read_claims
     from git_planner.flows.tasks.edit import read_handoff, read_tasks
 
     repo = open_repository()
     found = read_tasks(repo, plan)
     one = found.task(task_id)
-    claim = claims(repo, found.plan).get(one.id)
+    claim = read_claims(repo, found.plan).get(one.id)
     text = read_handoff(repo, found.plan, one) if handoff else None
     if as_json:
         emit_task(found.plan, one, claim=claim and claim.document(), text=text)
@@ -233,7 +235,7 @@ def verify(
     The task is done when all commands succeed. With '--note' no command is run: the evidence is shown as a
     manual sign-off.
     """
-    from git_planner.flows.tasks.verify import verify_task, why
+    from git_planner.flows.tasks.verify import failure_reason, verify_task
 
     repo, name = open_plan(plan)
     done = verify_task(repo, name, task_id, commit=commit, seconds=seconds, note=note, tell=tell)
@@ -242,7 +244,7 @@ def verify(
         return done.exit
     say(row(done.task))
     if not done.evidence.ok:
-        tell(f"{why(done.evidence)}; its output is in '{done.logs}'")
+        tell(f"{failure_reason(done.evidence)}; its output is in '{done.logs}'")
     elif done.task.status != "done":
         tell(f"the evidence is recorded; {done.task.id} stays {done.task.status}")
     return done.exit
@@ -277,9 +279,9 @@ def _move(task_id: str, status: TaskStatus, reason: str | None, plan: str | None
     return DONE
 
 
-def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
+def _wanted(*, verify: Sequence[str], **asked: Any) -> TaskFields:
     from git_planner.errors import PlannerError
-    from git_planner.flows.tasks.edit import CLEARABLE, Wanted
+    from git_planner.flows.tasks.edit import CLEARABLE, TaskFields
     from git_planner.rules.policy.command_line import split_command
 
     for name in asked.get("clear", ()):
@@ -287,7 +289,7 @@ def _wanted(*, verify: Sequence[str], **asked: Any) -> Wanted:
             raise PlannerError(
                 "E_USAGE", f"{name[:80]!r} cannot be cleared", hint=f"fields: {', '.join(CLEARABLE)}"
             )
-    return Wanted(verify=[split_command(text, "--verify") for text in verify], **asked)
+    return TaskFields(verify=[split_command(text, "--verify") for text in verify], **asked)
 
 
 for _command in (questions.input_, questions.answer, questions.resume, result):

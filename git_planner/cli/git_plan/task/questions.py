@@ -38,12 +38,12 @@ def input_(
     as_json: bool,
 ) -> int:
     """Ask a question about a task: it waits for an answer, and its handoff shows the question."""
-    from git_planner.flows.tasks.edit import ask
+    from git_planner.flows.tasks.edit import ask_question
     from git_planner.rules.tasks.task import TaskQuestion
 
     repo, name = open_plan(plan)
     question = TaskQuestion(repo.now(), by or repo.ident(), summary, tuple(details), next_step)
-    tell_task(name, ask(repo, name, task_id, question), as_json)
+    tell_task(name, ask_question(repo, name, task_id, question), as_json)
     return DONE
 
 
@@ -55,7 +55,7 @@ def input_(
 @json_option
 def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: bool) -> int:
     """Answer the open question of a task; 'git plan task resume' then requeues it."""
-    from git_planner.flows.tasks.edit import answer as run
+    from git_planner.flows.tasks.edit import answer_question as run
     from git_planner.rules.tasks.task import QuestionAnswer
 
     repo, name = open_plan(plan)
@@ -70,7 +70,7 @@ def answer(task_id: str, text: str, by: str | None, plan: str | None, as_json: b
 @json_option
 def resume(task_id: str, notes: Sequence[str], plan: str | None, as_json: bool) -> int:
     """Requeue a task as a new attempt; results of earlier attempts no longer count."""
-    from git_planner.flows.tasks.edit import resume as run
+    from git_planner.flows.tasks.edit import resume_task as run
 
     repo, name = open_plan(plan)
     tell_task(name, run(repo, name, task_id, notes, at=repo.now(), by=repo.ident()), as_json)

@@ -37,10 +37,10 @@ def result(
     as_json: bool,
 ) -> int:
     """Report how the work of a run ended; called by the agent, read once its process has ended."""
-    from git_planner.flows.delegation.agent_result import Words, give
+    from git_planner.flows.delegation.agent_result import AgentReport, submit_result
 
-    words = Words(status, summary, tuple(details), next_step, question)
-    given = give(open_repository(), task_id, run_id, words)
+    words = AgentReport(status, summary, tuple(details), next_step, question)
+    given = submit_result(open_repository(), task_id, run_id, words)
     if as_json:
         emit(given.document())
     else:
