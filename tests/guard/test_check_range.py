@@ -66,7 +66,7 @@ def test_state_and_documents(lab: Lab) -> None:
     lab.commit("state", {".advisor/notes": "x"})
     assert verdict(lab, "--range", "main..HEAD") == (
         1,
-        [("error", "state", "not as the iteration began: .advisor/notes")],
+        [("error", "state", "changed since the iteration started: .advisor/notes")],
     )
     lab.git("checkout", "-q", "-b", "plan/p", "main")
     lab.commit("plan", {".plans/p/plan.json": "{}\n"})

@@ -17,11 +17,11 @@ ITERATION = "iter/0001-next"
 GUARDED = "  guarded by '.git-planner.yml' at HEAD: 'tests/**' '*.lock' '.git-planner.yml'\n"
 UNSTAGE = (
     "hint: take them out of the commit with 'git restore --staged -- PATH'; "
-    "what the guard protects is changed on the base branch: 'git planner guard propose'\n"
+    "change guarded files on the base branch: 'git planner guard propose'\n"
 )
 ONLY = (
     "hint: name the other paths only: 'git commit -- PATH'; "
-    "what the guard protects is changed on the base branch: 'git planner guard propose'\n"
+    "change guarded files on the base branch: 'git planner guard propose'\n"
 )
 
 

@@ -110,7 +110,7 @@ CASES: list[tuple[Change, tuple[str, ...]]] = [
     (submodule, ("added submodule: tests/module",)),
     (ignored_submodule, ("added submodule: tests/module",)),
     (policy, ("changed: .git-planner.yml",)),
-    (state, ("not as the iteration began: .advisor/state.json",)),
+    (state, ("changed since the iteration started: .advisor/state.json",)),
     (odd_name, (r"added: 'tests/a\nb'",)),
     (case_of_pathspecs, ("changed: tests/test_code.py",)),
 ]

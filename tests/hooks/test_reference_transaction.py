@@ -66,13 +66,16 @@ def test_the_state_is_as_the_iteration_began(lab: Lab) -> None:
     begun(guarded_lab(lab))
     lab.git("rm", "-q", "--cached", ".advisor/state.json")
     done = lab.run_git("commit", "-q", "--no-verify", "-m", "no state")
-    assert (done.status, "not as the iteration began: .advisor/state.json" in done.err) == (128, True)
+    assert (done.status, "changed since the iteration started: .advisor/state.json" in done.err) == (
+        128,
+        True,
+    )
 
 
 def test_trusted_copies_are_written_once(lab: Lab) -> None:
     begun(guarded_lab(lab))
     ref, start = "refs/planner/iterations/0001", lab.git("rev-parse", ITERATION)
-    once = f"error: '{ref}' is written once: it says how its iteration began (E_GUARD)\n"
+    once = f"error: '{ref}' is immutable: it records how the iteration started (E_GUARD)\n"
     for words in ((ref, "main"), ("-d", ref), ("-d", ref, start)):
         done = lab.run_git("update-ref", *words)
         assert (done.status != 0, done.err.startswith(once)) == (True, True)

@@ -91,7 +91,7 @@ def test_several_at_once(plan: Lab) -> None:
     stage(plan, ".plans/a/plan.json", "{")
     stage(plan, ".plans/b/plan.json", '{"schema": "git-planner/plan@1", "surplus": 1}')
     lines = refused(plan).splitlines()
-    assert lines[0] == "error: 2 staged documents cannot be taken as they are (E_JSON)"
+    assert lines[0] == "error: 2 staged documents are not valid (E_JSON)"
     assert [line[2:].split("'")[1] for line in lines if line.startswith("  '")] == [
         ".plans/a/plan.json",
         ".plans/b/plan.json",

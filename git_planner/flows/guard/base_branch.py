@@ -1,8 +1,8 @@
-"""Which branch is the base, by what no candidate can write; everything that trusts one asks here.
+"""Find the trusted base branch, from sources that no candidate can write.
 
-Only branches count: a tag called like the base means nothing, though git would prefer it. Where nobody has
-named the base, the usual names say which one it is, each by the policy that stands there. They have to agree:
-a branch that somebody makes under another usual name takes no trust away from the real one.
+Only branches count: a tag of the same name is ignored, though git would prefer it. Unless 'planner.base' is
+set, the policies of the branches with usual names tell the base, and they must agree: a new branch with
+another usual name cannot replace the real one.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _USUAL = (
     f"{_REMOTES}origin/main",
     f"{_REMOTES}origin/master",
 )
-# From a commit to its policy; None where it has none.
+# Returns the policy of a commit, or None if it has none.
 PolicyOf = Callable[[str], Policy | None]
 
 
 def find_branch_tip(repo: Repository, name: str) -> str | None:
-    """The commit of a branch by its name, here or as last fetched; None when no branch is called so."""
+    """Return the commit of a branch by its name, local or as last fetched; None if it does not exist."""
     full = name.startswith((refnames.HEADS, _REMOTES))
     candidates = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
     refs = history.refs(repo.git, *candidates)
@@ -36,9 +36,9 @@ def find_branch_tip(repo: Repository, name: str) -> str | None:
 
 
 def branch_tips(repo: Repository, branch: str) -> list[str]:
-    """Where a branch is, here and as last fetched from where it is shared; none for branches of ours.
+    """Return the tips of a branch, local and as last fetched; none for the planner's own branches.
 
-    Another remote has no say, nor has a ref that looks like one's: anybody can make those.
+    Only the remotes that share the branch count: a candidate could make refs of any other remote.
     """
     if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)):
         return []
@@ -49,17 +49,17 @@ def branch_tips(repo: Repository, branch: str) -> list[str]:
 
 
 def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[str]] | None:
-    """The base branch and its tips, here and as last fetched.
+    """Find the base branch and its tips, local and as last fetched.
 
     Args:
         repo: the repository.
-        policy_of: tells the policy of a commit.
+        policy_of: returns the policy of a commit.
 
     Returns:
-        None when nothing is configured and no branch has a usual name.
+        The short name and the tips; None if nothing is configured and no branch has a usual name.
 
     Raises:
-        PlannerError: E_BASE when 'planner.base' names no branch, or when the usual names do not agree.
+        PlannerError: E_BASE if 'planner.base' names no branch, or if the candidates disagree.
     """
     own = repo.config("planner.base")
     if own is not None:
@@ -67,14 +67,14 @@ def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[s
         if tip is None:
             raise PlannerError(
                 "E_BASE",
-                f"'planner.base' is '{own}', and there is no such branch here",
+                f"'planner.base' is '{own}', which is no branch of this repository",
                 hint="fetch it, or name another one with 'git config planner.base BRANCH'",
             )
         return _base_and_tips(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
     refs = history.refs(repo.git, *_USUAL)
     tips = {ref: refs[ref] for ref in _USUAL if ref in refs}
     policies = {oid: policy_of(oid) for oid in dict.fromkeys(tips.values())}
-    # A branch without a policy has no say where another one has one.
+    # Branches without a policy count only if none has one.
     says = {
         ref: policy.base if policy is not None else _short_branch(repo, ref)
         for ref, oid in tips.items()
@@ -104,7 +104,7 @@ def _ambiguous_base_error(says: dict[str, str]) -> PlannerError:
     lines: Sequence[str] = [f"'{ref.split('/', 2)[2]}' says '{branch}'" for ref, branch in says.items()]
     return PlannerError(
         "E_BASE",
-        "several branches could be the base, and do not say the same",
-        hint="say which one it is with 'git config planner.base BRANCH'",
+        "ambiguous base branch: the candidates' policies name different bases",
+        hint="set it with 'git config planner.base BRANCH'",
         details=lines,
     )

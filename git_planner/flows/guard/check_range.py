@@ -1,4 +1,4 @@
-"""Guard, scope and documents over a range of commits, as CI and servers ask; the same verdict everywhere."""
+"""Check guard, scope and documents over a range of commits, for CI and servers."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from git_planner.rules.guard.guard import CHECK_SCHEMA, CheckFinding, ref_kind
 from git_planner.rules.policy.policy import pathspecs
 
 _FIXES = {
-    "guard": "take the change back, or propose it to the base branch with 'git planner guard propose'",
-    "start-up": "take it back; a policy can let it go with 'unguard'",
-    "shadow": "give it a name that no standard module has, or let it go in the policy with 'unguard'",
-    "runner": "keep the parts about tests as the base branch has them",
-    "attributes": "take the line of '.gitattributes' that matches guarded paths back",
+    "guard": "revert the change, or propose it to the base branch with 'git planner guard propose'",
+    "start-up": "revert the change, or allow it in the policy with 'unguard'",
+    "shadow": "rename it, so that it shadows no standard module, or allow it in the policy with 'unguard'",
+    "runner": "restore the test configuration of the base branch",
+    "attributes": "remove the line of '.gitattributes' that matches guarded paths",
     "case": "give the file a name that differs in more than its case",
-    "state": "start anew with 'git iterate'; the first commit of an iteration is written once",
+    "state": "start anew with 'git iterate'; the first commit of an iteration is immutable",
 }
 _WITHOUT_SCOPE = ("plan", "tournament", "proposal")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found. `base` is the trusted commit, None where each ref had its own."""
+    """The result of a check. `base` is the trusted commit, None if each ref had its own."""
 
     range: str
     base: str | None
@@ -45,11 +45,11 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that must not be."""
+        """Whether there is no finding of severity 'error'."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:
-        """The verdict as JSON."""
+        """Return the report as a JSON document."""
         return {
             "schema": CHECK_SCHEMA,
             "range": self.range,
@@ -66,9 +66,9 @@ def check_range(
 
     Args:
         repo: the repository.
-        range_: 'A..B'; what HEAD has beyond the base branch when None.
-        base: what is trusted: a branch or commit; else the base branch that the policy there names.
-        head: the name of the branch that B is of, which says what may be on it; else it is asked of git.
+        range_: 'A..B'; None for the commits of HEAD that are not on the base branch.
+        base: the trusted branch or commit (default: the base branch).
+        head: the name of the branch of B, which decides what it may hold (default: as git resolves B).
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_USAGE, E_NO_BASE, E_POLICY.
@@ -79,7 +79,7 @@ def check_range(
     findings: list[CheckFinding] = []
     commits = history.commits(repo.git, start, tip)
     anchor: str | None = None
-    # From the end to the start, so that what stays in the end is told of the end.
+    # Newest first, so that a finding that persists is reported for the tip.
     reported: set[tuple[str, str]] = set()
     for commit in dict.fromkeys((tip, *reversed(commits))):
         commit_findings, by = _check_commit(checker, commit)
@@ -98,11 +98,11 @@ def check_range(
 
 
 def check_received(repo: Repository, lines: str) -> CheckReport:
-    """Check the moves of refs that a push asks for, as a server's pre-receive hook is told them.
+    """Check the ref updates of a push, as a server's pre-receive hook reads them.
 
     Args:
-        repo: the repository that receives.
-        lines: 'old new ref', one a line.
+        repo: the receiving repository.
+        lines: 'old new ref', one per line.
     """
     checker = GuardChecker(repo)
     findings: list[CheckFinding] = []
@@ -127,7 +127,7 @@ def check_received(repo: Repository, lines: str) -> CheckReport:
 
 
 def check_staged(repo: Repository) -> CheckReport:
-    """The hooks' checks on what is staged, as a verdict."""
+    """Run the pre-commit checks on the staged changes and return their report."""
     findings: list[CheckFinding] = []
     for check in (staged.check_guard, staged.check_documents):
         try:
@@ -158,21 +158,21 @@ def _branch_name(repo: Repository, range_: str | None) -> str | None:
 
 
 def _check_commit(checker: GuardChecker, commit: str) -> tuple[list[CheckFinding], str | None]:
-    """What is wrong with one commit, and the commit of the base that it is held against."""
+    """Return the findings of one commit, and the base commit it was compared with."""
     anchor, differences = checker.find_anchor(commit)
     by = anchor or next(checker.anchors(commit), None)
     if by is None:
         message = "it has no commit in common with the base branch"
         return [CheckFinding("error", "trust", message, None, commit, "start it from the base branch")], None
     if anchor is not None and _has_older_base(checker, commit, anchor):
-        message = "its guarded paths are those of an older base than its iteration began with"
+        message = "its guarded paths are those of an older base than its iteration started from"
         return [CheckFinding("error", "trust", message, None, commit, "start it from the base branch")], by
     both = [*differences, *state_differences(checker, commit)]
     return [_difference_finding(difference, commit) for difference in both], by
 
 
 def _has_older_base(checker: GuardChecker, commit: str, anchor: str) -> bool:
-    """Whether a commit of a known iteration left the base branch before its iteration did."""
+    """Return whether a commit branched off the base before its iteration did."""
     start = checker.repo.git.line("rev-list", "-1", commit, "--", f":(top,literal){refnames.STATE_FILE}")
     if not start:
         return False
@@ -225,12 +225,12 @@ def _check_documents(repo: Repository, base: str, tip: str) -> Iterator[CheckFin
             staged.check_document(change.path, data)
         except PlannerError as error:
             message = "; ".join((error.message, *error.details))
-            fix = error.hint or "see its form with 'git planner schema'"
+            fix = error.hint or "see its schema with 'git planner schema'"
             yield CheckFinding("error", "document", message, printable_path(change.path), tip, fix)
 
 
 def _check_index_flags(checker: GuardChecker, base: str) -> Iterator[CheckFinding]:
-    """Guarded files that git was told not to look at, so that what lies on the disk may be another thing."""
+    """Yield guarded files whose index flags make git ignore changes in the working tree."""
     repo = checker.repo
     if repo.bare:
         return
@@ -246,10 +246,10 @@ def _check_index_flags(checker: GuardChecker, base: str) -> Iterator[CheckFindin
 
 
 def _review_warning(finding: CheckFinding) -> CheckFinding:
-    """On a branch that proposes a change of the guard, that change is what a reviewer has to look at."""
+    """Return a guard finding as a warning for the reviewer of a proposal branch."""
     if finding.code not in ("guard", "start-up", "shadow", "runner", "attributes", "case"):
         return finding
-    fix = "review it: once merged, results from before count as another instrument's"
+    fix = "review it: after the merge, earlier results count as measured by another instrument"
     return CheckFinding("warning", finding.code, finding.message, finding.path, finding.commit, fix)
 
 

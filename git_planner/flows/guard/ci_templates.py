@@ -1,4 +1,4 @@
-"""Templates that check the guard in CI and on a server."""
+"""Install the templates that check the guard in CI and on a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.resources import resource_folder
 
-# what -> (file of ours, where it belongs in a work tree or, for a server, in the git directory)
+# name -> (template file, target path in the work tree or, for a server, in the git directory)
 TEMPLATES = {
     "github": ("ci/github-actions.yml", ".github/workflows/git-planner.yml"),
     "gitlab": ("ci/gitlab-ci.yml", ".gitlab-ci.yml"),
@@ -21,14 +21,14 @@ TEMPLATES = {
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template: its text, where it belongs, and whether it was written there now."""
+    """A template: its text, its target path, and whether it was written there now."""
 
     text: str
     path: str
     written: bool
 
     def document(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the template as a JSON document."""
         return {
             "schema": "git-planner/template@1",
             "text": self.text,
@@ -38,14 +38,14 @@ class Template:
 
 
 def install_template(repo: Repository | None, what: str) -> Template:
-    """Read a template, and write it where it belongs when a repository is given.
+    """Read a template, and write it to its target path if a repository is given.
 
     Args:
-        repo: where to write; None only reads.
+        repo: the repository to write to; None only reads.
         what: a key of TEMPLATES.
 
     Raises:
-        PlannerError: E_DIRTY when something else is there already; E_USAGE in a repository of the wrong kind.
+        PlannerError: E_DIRTY if another file is there already; E_USAGE if the repository is bare.
     """
     source, place = TEMPLATES[what]
     text = resource_folder("templates").joinpath(*source.split("/")).read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def install_template(repo: Repository | None, what: str) -> Template:
     target = Path(repo.common if what == "server" else repo.top or "") / place
     if target.exists() and target.read_text(encoding="utf-8", errors="replace") != text:
         raise PlannerError(
-            "E_DIRTY", f"'{target}' is there already", hint=f"print ours with 'git planner ci {what}'"
+            "E_DIRTY", f"'{target}' already exists", hint=f"print the template with 'git planner ci {what}'"
         )
     written = not target.exists()
     if written:

@@ -1,7 +1,7 @@
-"""Judging commits by the guard: what differs from a trusted commit, and which commits are trusted.
+"""Compare commits and trees with a trusted commit by its guard, and find the trusted commits.
 
-Hooks, `git planner check`, the server's hook and the flows all ask here. The policy that counts is the
-trusted commit's own, git matches the paths, and nothing is read from a working tree.
+Used by the hooks, `git planner check`, the server's hook and the flows. The policy is the trusted commit's
+own, git matches the paths, and nothing is read from a working tree.
 """
 
 from __future__ import annotations
@@ -34,40 +34,40 @@ from git_planner.rules.guard.guard import (
 )
 from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
-# The modules that a candidate must not take the place of.
+# Modules that a candidate must not shadow.
 STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
 _NOTHING, _SYMLINK, _GITLINK = "000000", "120000", "160000"
 
 
 @dataclass(frozen=True, slots=True)
 class GuardRule:
-    """The guard as one commit has it. `policy` is None where that commit has no policy file."""
+    """The guard of one commit. `policy` is None if that commit has no policy file."""
 
     commit: str
     policy: Policy | None
 
     @property
     def listed_patterns(self) -> tuple[str, ...]:
-        """The patterns that people are shown."""
+        """The patterns that messages list."""
         return self.policy.guarded if self.policy else (*DEFAULT_GUARD, *ALWAYS_GUARDED)
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """All patterns of whole files."""
+        """All patterns of completely guarded files."""
         return self.policy.protected if self.policy else (*self.listed_patterns, *START_UP)
 
     @property
     def sectioned(self) -> tuple[str, ...]:
-        """Patterns of files of which parts are guarded."""
+        """Patterns of files that are guarded in part."""
         return self.policy.sectioned if self.policy else SECTIONED
 
 
 @dataclass(frozen=True, slots=True)
 class GuardDifference:
-    """One guarded thing that is not as in the trusted commit.
+    """One guarded path that differs from the trusted commit.
 
-    `code` is 'guard', 'start-up', 'shadow', 'runner', 'attributes' or 'case'; `words` is what happened, with
-    the path.
+    `code` is 'guard', 'start-up', 'shadow', 'runner', 'attributes', 'case' or 'state'; `message` tells the
+    change and the path.
     """
 
     code: str
@@ -76,11 +76,11 @@ class GuardDifference:
 
 
 class GuardChecker:
-    """The guard of one repository.
+    """Checker of commits and trees of one repository against the guard of trusted commits.
 
     Args:
         repo: the repository.
-        base: a branch or commit that is trusted instead of the base branch that the policy names.
+        base: a branch or commit to trust instead of the policy's base branch.
     """
 
     def __init__(self, repo: Repository, base: str | None = None) -> None:
@@ -90,18 +90,18 @@ class GuardChecker:
         self._policies: dict[str, Policy | None] = {}
 
     def preload(self, commit: str, policy: Policy) -> GuardChecker:
-        """Take a policy that was read already as the commit's; return itself."""
+        """Store the policy of a commit that was read already; return the checker itself."""
         self._rules[commit] = GuardRule(commit, policy)
         return self
 
     def rule_at(self, commit: str) -> GuardRule:
-        """The guard as a commit has it.
+        """Return the guard of a commit.
 
         Raises:
-            PlannerError: E_POLICY when its policy cannot be used.
+            PlannerError: E_POLICY if its policy cannot be used.
         """
         if commit not in self._rules:
-            # Commits that follow each other mostly have the same policy, and reading one takes a while.
+            # Successive commits mostly share one policy blob, and parsing it is slow.
             entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
             if entry not in self._policies:
                 self._policies[entry] = policy_at(self.repo, commit) if entry else None
@@ -109,13 +109,13 @@ class GuardChecker:
         return self._rules[commit]
 
     def differences(self, trusted: str, tree: str) -> list[GuardDifference]:
-        """What of a commit or tree is not as the trusted commit's guard wants it; empty when all is.
+        """List the guarded paths of a commit or tree that differ from the trusted commit.
 
         Args:
-            trusted: a commit; its own policy says what is guarded.
+            trusted: a commit; its own policy defines what is guarded.
             tree: any name of a commit or tree.
         """
-        differences = self._whole(self.rule_at(trusted), trusted, tree)
+        differences = self._guarded_differences(self.rule_at(trusted), trusted, tree)
         paths = {difference.path for difference in differences}
         added = [change for change in self.shadowing_changes(trusted, tree) if change.path not in paths]
         message = "added under a standard module's name"
@@ -125,7 +125,7 @@ class GuardChecker:
         ]
 
     def shadowing_changes(self, trusted: str, tree: str) -> list[history.Change]:
-        """What is added that would be imported in the place of a standard module; see rules.guard.guard."""
+        """List added files that Python would import instead of a standard module; see `is_shadowing`."""
         policy = self.rule_at(trusted).policy
         free = policy.unguard if policy else ()
         return [
@@ -137,7 +137,7 @@ class GuardChecker:
             )
         ]
 
-    def _whole(self, rule: GuardRule, trusted: str, tree: str) -> list[GuardDifference]:
+    def _guarded_differences(self, rule: GuardRule, trusted: str, tree: str) -> list[GuardDifference]:
         git = self.repo.git
         wide = history.changes(git, trusted, tree, wide_pathspecs(rule.patterns))
         if not wide:
@@ -156,7 +156,7 @@ class GuardChecker:
             return differences
         differences += self._sections(rule, trusted, tree)
         differences += self._attributes(rule, trusted, tree)
-        parts = {change.path for change in self._partly(rule, trusted, tree)}
+        parts = {change.path for change in self._sectioned_changes(rule, trusted, tree)}
         differences += [
             GuardDifference("case", change.path, f"added in another case: {printable_path(change.path)}")
             for change in wide
@@ -165,13 +165,13 @@ class GuardChecker:
         return differences
 
     def base_tips(self, near: str | None = None) -> list[str]:
-        """The tips of the trusted base branch, here and as last fetched; the named base when there is one.
+        """Return the tips of the trusted base branch, local and as last fetched, or the given base.
 
         Args:
-            near: a commit whose policy is asked for the branch's name where nothing else says it.
+            near: a commit whose policy names the base branch if nothing else does.
 
         Raises:
-            PlannerError: E_NO_BASE; E_BASE when it is not clear which branch it is.
+            PlannerError: E_NO_BASE; E_BASE if the base branch is ambiguous.
         """
         if self._base is not None:
             return [find_branch_tip(self.repo, self._base) or self.repo.resolve(self._base)]
@@ -189,11 +189,11 @@ class GuardChecker:
         )
 
     def anchors(self, commit: str, after: str | None = None) -> Iterator[str]:
-        """Commits of the base branch's own history that a commit has taken in, newest first of each tip.
+        """Yield the merge bases of a commit with each tip of the base branch.
 
         Args:
-            commit: the commit in question.
-            after: only those that this commit of the base's history comes before.
+            commit: the commit.
+            after: yield only descendants of this commit of the base branch.
         """
         yielded = set()
         for tip in self.base_tips(commit):
@@ -205,10 +205,10 @@ class GuardChecker:
                     yield anchor
 
     def find_anchor(self, commit: str) -> tuple[str | None, list[GuardDifference]]:
-        """The commit of the base's history that vouches for a commit's guarded content.
+        """Find the commit of the base branch whose guarded content a commit has.
 
         Returns:
-            That commit; or None and what differs from the first one that was asked.
+            That commit and no differences; or None and the differences from the first merge base.
         """
         first: list[GuardDifference] | None = None
         for anchor in self.anchors(commit):
@@ -220,14 +220,14 @@ class GuardChecker:
 
     @cached_property
     def base_branch(self) -> tuple[str, list[str]] | None:
-        """The base branch and its tips by what no candidate can write; None when there is none.
+        """The base branch and its tips, by sources that no candidate can write; None if there is none.
 
         Raises:
-            PlannerError: E_BASE when it is not clear which one it is; E_POLICY.
+            PlannerError: E_BASE if it is ambiguous; E_POLICY.
         """
         return find_base_branch(self.repo, lambda commit: self.rule_at(commit).policy)
 
-    def _partly(self, rule: GuardRule, trusted: str, tree: str) -> list[history.Change]:
+    def _sectioned_changes(self, rule: GuardRule, trusted: str, tree: str) -> list[history.Change]:
         specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))
         return history.changes(self.repo.git, trusted, tree, specs)
 
@@ -247,7 +247,7 @@ class GuardChecker:
                     )
 
     def _attributes(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
-        """Guarded paths whose attributes, by the files within the tree, are other than in the trusted one."""
+        """Yield the `.gitattributes` changes that change the attributes of guarded paths."""
         git = self.repo.git
         changed = history.changes(git, trusted, tree, pathspecs([ATTRIBUTES_FILE]))
         if not changed:
@@ -282,7 +282,7 @@ class GuardChecker:
 
 
 class _Index:
-    """An index of its own that holds one tree; its environment while it is open."""
+    """A temporary git index that holds one tree; a context manager that returns its environment."""
 
     def __init__(self, repo: Repository, tree: str) -> None:
         self._repo, self._tree = repo, tree
@@ -298,7 +298,7 @@ class _Index:
 
 
 def printable_path(path: str) -> str:
-    """A path as it can be printed, and as documents can hold it."""
+    """Return a path with unprintable characters escaped, for messages and documents."""
     return path if path.isprintable() else ascii(path)
 
 

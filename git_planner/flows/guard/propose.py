@@ -1,4 +1,4 @@
-"""The guard's paperwork: templates for CI and servers, and branches that propose a change of the guard."""
+"""Propose a change of guarded files on a branch of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUBJECT = "Change what the guard protects"
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A branch with a change of guarded files. `paths` are those; `base` is the branch it is meant for."""
+    """A branch that changes the guarded files `paths`, to be merged into the branch `base`."""
 
     branch: str
     commit: str
@@ -31,7 +31,7 @@ class Proposal:
     paths: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the proposal as a JSON document."""
         return {
             "schema": "git-planner/guard-proposal@1",
             "branch": self.branch,
@@ -42,18 +42,18 @@ class Proposal:
 
 
 def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Proposal:
-    """Put the guarded files as they lie in the worktree on a branch of its own, cut from the base branch.
+    """Commit the changed guarded files of the worktree to a new branch on top of the base branch.
 
-    Such a branch is not held to the guard, and nothing trusts it before it is merged: no iteration starts
-    from it, and its name can be no plan's.
+    The guard does not check such a branch, and nothing trusts it before it is merged: no iteration starts
+    from it, and no plan can have its name.
 
     Args:
         repo: the repository, with a worktree.
         message: the commit's message.
-        paths: only guarded files that git matches with one of these; all that are changed when empty.
+        paths: pathspecs that select guarded files; empty for all that changed.
 
     Raises:
-        PlannerError: E_USAGE, E_UNBORN, E_NO_BASE; E_NO_CHANGE when no guarded file is changed; E_MERGE when
+        PlannerError: E_USAGE, E_UNBORN, E_NO_BASE; E_NO_CHANGE if no guarded file was changed; E_MERGE if
             the base branch has changed the same file since; E_CONFLICT.
     """
     if repo.top is None:
@@ -81,7 +81,7 @@ def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Prop
 
 
 def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> list[str]:
-    """The guarded files that are not as in HEAD, and new ones that git does not ignore."""
+    """List the guarded files that differ from HEAD, and untracked ones that git does not ignore."""
     specs = pathspecs((*rule.patterns, *rule.sectioned))
     git = repo.git
 
@@ -94,7 +94,7 @@ def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> l
 
 
 def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
-    """The tree of the base with files of the worktree, made in an index of its own."""
+    """Write the tree of the base with the changed files of the worktree, using a temporary index."""
     with TemporaryDirectory(prefix="git-planner-") as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
         repo.git.bytes("read-tree", tip, env=env)
@@ -104,7 +104,7 @@ def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
 
 
 def _create_branch(repo: Repository, message: str, commit: str) -> str:
-    """Make the branch, under the first name that is free."""
+    """Create the branch under the first free name."""
     stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
     branches = history.refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
     branch = stem

@@ -1,8 +1,8 @@
-"""Judging the moves of refs: what `reference-transaction` and a server's `pre-receive` are asked about.
+"""Check ref updates, for the hooks `reference-transaction` and `pre-receive`.
 
-A branch of ours may move where its guarded content is that of its trusted start or of the base branch's own
-history. The first commit of an iteration gets its trusted copy by proof: it follows a trusted commit and
-writes the state and nothing else. No switch and no variable opens another way.
+A branch of the planner may move if its guarded content is that of its trusted start or of a commit of the
+base branch. A trusted start is one that follows a trusted commit and changes only the state file. There is
+no switch or variable that bypasses this.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from git_planner.rules.guard.guard import STATE, guarded_globs, ref_kind
 from git_planner.rules.policy.policy import pathspecs
 
 MAX_LISTED = 20
-PROPOSE_HINT = "what the guard protects is changed on the base branch: 'git planner guard propose'"
+PROPOSE_HINT = "change guarded files on the base branch: 'git planner guard propose'"
 _MARK = "git-planner guard 3"
-# What is not an object id is a symbolic ref's target.
+# An object id or the target of a symbolic ref.
 _VALUE = r"([0-9a-f]{40}|[0-9a-f]{64}|ref:[^ ]+)"
 _LINE = re.compile(rf"{_VALUE} {_VALUE} (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class RefUpdate:
-    """One ref's move, as git tells hooks; None is 'nothing', and for `old` also 'whatever it is'."""
+    """One ref update as git passes it to hooks; `new` None deletes, `old` None creates or is unspecified."""
 
     ref: str
     old: str | None
@@ -40,11 +40,11 @@ class RefUpdate:
 
 @dataclass(slots=True)
 class RefUpdateGuard:
-    """Moves of one transaction, judged one by one with the repository as it is before them.
+    """Checker of the ref updates of one transaction, against the repository before the transaction.
 
     Args:
-        checker: the guard.
-        folder: where patterns are kept for the shim; None when no shim reads them.
+        checker: the guard of the repository.
+        folder: the folder of the pattern files for the shim; None if no shim reads them.
     """
 
     checker: GuardChecker
@@ -56,49 +56,51 @@ class RefUpdateGuard:
         """The repository."""
         return self.checker.repo
 
-    def check(self, moves: Sequence[RefUpdate]) -> None:
-        """Judge all moves of a transaction.
+    def check(self, updates: Sequence[RefUpdate]) -> None:
+        """Check all ref updates of a transaction.
 
         Raises:
-            PlannerError: E_GUARD for the first one that is refused; E_NO_BASE, E_POLICY, E_GIT.
+            PlannerError: E_GUARD for the first update that is refused; E_NO_BASE, E_POLICY, E_GIT.
         """
-        current = history.refs(self.repo.git, *(move.ref for move in moves)) if moves else {}
-        moving = [move for move in moves if move.new is None or current.get(move.ref) != move.new]
-        # A branch may come in one transaction with the trusted copy of its start, which is judged first.
-        for move in sorted(moving, key=lambda update: ref_kind(update.ref) != "start"):
-            self._check(move, current.get(move.ref))
+        current = history.refs(self.repo.git, *(update.ref for update in updates)) if updates else {}
+        pending = [
+            update for update in updates if update.new is None or current.get(update.ref) != update.new
+        ]
+        # One transaction may hold a branch and the trusted copy of its start, which must be checked first.
+        for update in sorted(pending, key=lambda update: ref_kind(update.ref) != "start"):
+            self._check(update, current.get(update.ref))
 
-    def _check(self, move: RefUpdate, current: str | None) -> None:
-        kind = ref_kind(move.ref)
+    def _check(self, update: RefUpdate, current: str | None) -> None:
+        kind = ref_kind(update.ref)
         if kind == "start":
-            self._start(move, current)
-        elif move.new is None or kind in ("free", "proposal"):
+            self._check_start(update, current)
+        elif update.new is None or kind in ("free", "proposal"):
             return
         elif kind == "iteration":
-            self._iteration(move.ref, move.new)
+            self._check_iteration(update.ref, update.new)
         else:
-            anchor, differences = self.checker.find_anchor(move.new)
+            anchor, differences = self.checker.find_anchor(update.new)
             if anchor is None:
-                raise self._refused(move.ref, differences, None)
-            self._keep(move.ref, move.ref, self.checker.rule_at(move.new).patterns)
+                raise self._refusal(update.ref, differences, None)
+            self._write_patterns(update.ref, update.ref, self.checker.rule_at(update.new).patterns)
 
-    def _start(self, move: RefUpdate, current: str | None) -> None:
-        if move.new is None:
-            if move.old is not None and self._only_pruned(move.ref, move.old):
+    def _check_start(self, update: RefUpdate, current: str | None) -> None:
+        if update.new is None:
+            if update.old is not None and self._is_only_packed(update.ref, update.old):
                 return
-            raise _immutable_start_error(move.ref)
+            raise _immutable_start_error(update.ref)
         if current is not None:
-            raise _immutable_start_error(move.ref)
-        why = start_problem(self.checker, move.new)
+            raise _immutable_start_error(update.ref)
+        why = start_problem(self.checker, update.new)
         if why is not None:
             raise PlannerError(
                 "E_GUARD",
-                f"'{move.ref}' cannot be the start of an iteration: {why}",
-                hint="begin an iteration with 'git iterate' or 'git plan'",
+                f"'{update.ref}' cannot be the start of an iteration: {why}",
+                hint="start an iteration with 'git iterate'",
             )
-        self._starts[move.ref] = move.new
+        self._starts[update.ref] = update.new
 
-    def _iteration(self, ref: str, new: str) -> None:
+    def _check_iteration(self, ref: str, new: str) -> None:
         iteration = refnames.parse_iteration(ref)
         copy = f"{refnames.ITERATIONS}{iteration.number:04d}" if iteration else None
         start = (self._starts.get(copy) or self.repo.maybe(copy)) if copy else None
@@ -106,18 +108,18 @@ class RefUpdateGuard:
             anchor, differences = self.checker.find_anchor(new)
             differences += state_differences(self.checker, new)
             if anchor is None or differences:
-                raise self._refused(ref, differences, anchor)
+                raise self._refusal(ref, differences, anchor)
             began = state_commit(self.checker, new) or anchor
-            self._keep(ref, began, self.checker.rule_at(anchor).patterns)
+            self._write_patterns(ref, began, self.checker.rule_at(anchor).patterns)
             return
         state = state_changes(self.checker, start, new)
         differences = [*self.checker.differences(start, new), *state]
         if not differences:
-            self._keep(ref, copy, self.checker.rule_at(start).patterns)
+            self._write_patterns(ref, copy, self.checker.rule_at(start).patterns)
         elif state or vouching_base(self.checker, start, new) is None:
-            raise self._refused(ref, differences, start)
+            raise self._refusal(ref, differences, start)
 
-    def _refused(self, ref: str, differences: Sequence[GuardDifference], trusted: str | None) -> PlannerError:
+    def _refusal(self, ref: str, differences: Sequence[GuardDifference], trusted: str | None) -> PlannerError:
         branch = ref.removeprefix(refnames.HEADS)
         if not differences:
             return PlannerError(
@@ -132,10 +134,10 @@ class RefUpdateGuard:
             details=difference_lines(self.checker, differences, trusted),
         )
 
-    def _only_pruned(self, ref: str, oid: str) -> bool:
-        """Whether git only takes away a ref's own file after packing it, which is what `git gc` does.
+    def _is_only_packed(self, ref: str, oid: str) -> bool:
+        """Return whether git only removes a loose ref after packing it, as `git gc` does.
 
-        A real removal holds the lock of the packed refs meanwhile; the other has let go of it.
+        A real deletion holds the lock of packed-refs meanwhile; packing has released it.
         """
         packed = self.repo.common / "packed-refs"
         if packed.with_name("packed-refs.lock").exists():
@@ -145,8 +147,8 @@ class RefUpdateGuard:
         except OSError:
             return False
 
-    def _keep(self, ref: str, against: str, patterns: Iterable[str]) -> None:
-        """Write the file by which the shim answers the next time without us; whole or not at all."""
+    def _write_patterns(self, ref: str, against: str, patterns: Iterable[str]) -> None:
+        """Write the pattern file by which the shim answers the next time without Python, atomically."""
         lines = [f"{_MARK} {ref}", against, *guarded_globs(patterns), "end"]
         if self.folder is None or any("\n" in line for line in lines):
             return
@@ -155,41 +157,41 @@ class RefUpdateGuard:
             place.parent.mkdir(parents=True, exist_ok=True)
             atomic_file.write(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
         except OSError:
-            # A full or read-only disk makes the next move slower, not less guarded.
+            # The file is only a cache: without it the next ref update starts Python.
             return
 
 
 def _immutable_start_error(ref: str) -> PlannerError:
     return PlannerError(
         "E_GUARD",
-        f"'{ref}' is written once: it says how its iteration began",
-        hint="begin another iteration with 'git iterate'; how to clear old ones away is in docs/guard.md",
+        f"'{ref}' is immutable: it records how the iteration started",
+        hint="start another iteration with 'git iterate'; docs/guard.md tells how to remove old ones",
     )
 
 
 def parse_ref_updates(text: str) -> list[RefUpdate]:
-    """Read the lines 'old new ref' that git gives to hooks.
+    """Parse the lines 'old new ref' that git passes to hooks.
 
     Raises:
-        PlannerError: E_USAGE for a line of another form.
+        PlannerError: E_USAGE for a malformed line.
     """
-    moves = []
-    # Not 'splitlines': a ref may hold what Python takes for the end of a line.
+    updates = []
+    # Not 'splitlines': a ref name may hold Unicode line separators.
     for line in filter(None, text.split("\n")):
         match = _LINE.fullmatch(line)
         if not match:
             raise PlannerError(
                 "E_USAGE",
-                f"{line[:80]!r} is no move of a ref, which is 'OLD NEW REF' with whole object ids",
-                hint="give what git gives to a 'pre-receive' hook",
+                f"{line[:80]!r} is not a ref update, which is 'OLD NEW REF' with full object ids",
+                hint="pass the input of a 'pre-receive' hook",
             )
         old, new, ref = match.groups()
-        moves.append(RefUpdate(ref, old if old.strip("0") else None, new if new.strip("0") else None))
-    return moves
+        updates.append(RefUpdate(ref, old if old.strip("0") else None, new if new.strip("0") else None))
+    return updates
 
 
 def start_problem(checker: GuardChecker, commit: str) -> str | None:
-    """Why a commit is no trusted start of an iteration; None when it is one."""
+    """Return the reason why a commit is no trusted start of an iteration; None if it is one."""
     git = checker.repo.git
     if checker.repo.maybe(commit) != commit:
         return "it is no commit"
@@ -204,19 +206,24 @@ def start_problem(checker: GuardChecker, commit: str) -> str | None:
 
 
 def state_changes(checker: GuardChecker, start: str, tip: str) -> list[GuardDifference]:
-    """What of the state's folder is not as in the iteration's first commit."""
+    """List the files of the state folder that differ from the iteration's first commit."""
     changes = history.changes(checker.repo.git, start, tip, pathspecs(STATE))
     return [
-        GuardDifference("state", change.path, f"not as the iteration began: {printable_path(change.path)}")
+        GuardDifference(
+            "state", change.path, f"changed since the iteration started: {printable_path(change.path)}"
+        )
         for change in changes
     ]
 
 
 def state_differences(checker: GuardChecker, tip: str) -> list[GuardDifference]:
-    """The same where this repository has no copy of the start: the state must at least be written by one."""
+    """List the differences of the state folder if this repository has no trusted copy of the start.
+
+    The state must then have been written by a commit that looks like a start.
+    """
     git, start = checker.repo.git, state_commit(checker, tip)
     if start is None:
-        # No state is fine; other files in its place are not.
+        # A missing state is fine; other files in its folder are not.
         anchors = list(checker.anchors(tip))
         return state_changes(checker, anchors[0], tip) if anchors else []
     parents = history.parents(git, start)
@@ -228,28 +235,28 @@ def state_differences(checker: GuardChecker, tip: str) -> list[GuardDifference]:
 
 
 def state_commit(checker: GuardChecker, tip: str) -> str | None:
-    """The commit that wrote the state that a commit has; None when there never was one."""
+    """Return the commit that last changed the state file of a commit; None if there was none."""
     spec = f":(top,literal){refnames.STATE_FILE}"
     return checker.repo.git.line("rev-list", "-1", tip, "--", spec) or None
 
 
 def newer_base_commits(checker: GuardChecker, start: str, tip: str) -> Iterator[str]:
-    """Commits of the base branch that an iteration has taken in since it began, from the base's history."""
+    """Yield the commits of the base branch that an iteration has merged since it started."""
     began = next(checker.anchors(start), None)
     if began is not None:
         yield from (anchor for anchor in checker.anchors(tip, after=began) if anchor != began)
 
 
 def vouching_base(checker: GuardChecker, start: str, tip: str) -> str | None:
-    """The commit of the base branch that vouches for what an iteration has taken in since it began.
+    """Find a newer commit of the base branch whose guarded content an iteration has.
 
     Args:
         checker: the guard.
-        start: the commit that the iteration began with, or the one it follows.
-        tip: a commit of the iteration, or what is to be one.
+        start: the first commit of the iteration, or its parent.
+        tip: a commit of the iteration, or its new tip.
 
     Returns:
-        A commit whose guarded content is the tip's; None when it has taken in nothing, or not all of it.
+        A commit with the guarded content of the tip; None if the iteration has merged none, or only in part.
     """
     return next(
         (base for base in newer_base_commits(checker, start, tip) if not checker.differences(base, tip)), None
@@ -259,7 +266,7 @@ def vouching_base(checker: GuardChecker, start: str, tip: str) -> str | None:
 def difference_lines(
     checker: GuardChecker, differences: Sequence[GuardDifference], trusted: str | None
 ) -> list[str]:
-    """Differences as lines of a message, with what guards them."""
+    """Return differences as the detail lines of an error, with the patterns that guard them."""
     lines = [difference.message for difference in differences[:MAX_LISTED]]
     if len(differences) > MAX_LISTED:
         lines.append(f"and {len(differences) - MAX_LISTED} more")

@@ -1,6 +1,6 @@
-"""Check what is staged: guarded paths on our branches, and documents against their schemas.
+"""Check staged changes: guarded paths on the planner's branches, and documents against their schemas.
 
-It reads the index that git gave the hook, never the working tree.
+Reads the index that git gave the hook, never the working tree.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _GITLINK, _SYMLINK, _NOTHING = "160000", "120000", "000000"
 
 
 def check_guard(planner: str | None = None) -> None:
-    """Refuse staged changes of guarded paths, on our branches.
+    """Refuse staged changes of guarded paths on the planner's branches.
 
     Args:
-        planner: our folder in the common git directory; the policy's patterns are kept there for the shim.
+        planner: the folder `planner` of the common git directory, which caches the patterns for the shim.
 
     Raises:
-        PlannerError: E_GUARD naming each path; E_POLICY when the policy at HEAD cannot be used; E_GIT.
+        PlannerError: E_GUARD naming each path; E_POLICY if the policy at HEAD cannot be used; E_GIT.
     """
     branch = _planner_branch()
     if branch is None:
@@ -70,7 +70,7 @@ def check_guard(planner: str | None = None) -> None:
 
 
 def check_documents() -> None:
-    """Judge the staged documents of ours against their schemas, on whatever branch.
+    """Validate the staged documents against their schemas, on any branch.
 
     Raises:
         PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
@@ -98,14 +98,14 @@ def check_documents() -> None:
         ]
         raise PlannerError(
             errors[0].code,
-            f"{len(errors)} staged documents cannot be taken as they are",
-            hint="see the form of a document with 'git planner schema NAME'",
+            f"{len(errors)} staged documents are not valid",
+            hint="see a schema with 'git planner schema NAME'",
             details=lines,
         )
 
 
 def check_document(path: str, data: bytes) -> None:
-    """Judge one document by its place in the repository.
+    """Validate one document by the schema that its path implies.
 
     Raises:
         PlannerError: E_SCHEMA, E_JSON or E_POLICY with path and JSON pointer.
@@ -120,9 +120,9 @@ def check_document(path: str, data: bytes) -> None:
     if path == POLICY_FILE:
         parse_policy(data, where)
     elif name == "directive.json":
-        # An empty one lies in the pack that a person takes to a chat window.
+        # The pack for a chat window starts with an empty directive.
         if data.strip() != b"{}":
-            answer = extract_json(data, where)  # as tolerant as what reads it from here
+            answer = extract_json(data, where)  # as tolerant as `git iterate`, which reads it later
             kind = _answer_kind(answer)
             documents.check(kind, documents.complete_answer(kind, answer), where)
     elif path.startswith(".plans/") and is_page(name):
@@ -137,13 +137,13 @@ _KINDS = {"CHOICE.json": "choice", "packet.json": "packet", "state.json": "state
 
 
 def _answer_kind(answer: object) -> str:
-    """A planner's answer is a directive, or a planning plan when it says so."""
+    """Return the kind of a planner's answer: 'directive' unless its schema is that of a planning plan."""
     schema = answer.get("schema") if isinstance(answer, dict) else None
     return "planning-plan" if str(schema).startswith("git-planner/planning-plan@") else "directive"
 
 
 def _check_first_commit(branch: str) -> None:
-    """The first commit of a repository, or of a branch without history: nothing guarded may be in it."""
+    """Refuse guarded paths in the first commit of a repository or of an orphan branch."""
     from git_planner.flows.guard.ref_updates import PROPOSE_HINT
     from git_planner.rules.guard.guard import DEFAULT_GUARD, STATE
     from git_planner.rules.policy.policy import ALWAYS_GUARDED, pathspecs
@@ -159,7 +159,7 @@ def _check_first_commit(branch: str) -> None:
 
 
 def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
-    """Write the file that the shim reads, so that the next commit need not start Python; whole or not."""
+    """Write the pattern file by which the shim handles the next commit without Python, atomically."""
     from git_planner import atomic_file
     from git_planner.rules.guard.guard import guarded_globs
     from git_planner.rules.refnames import POLICY_FILE
@@ -179,14 +179,14 @@ def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
             os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
         )
     except OSError:
-        # A full or read-only disk makes the next commit slower, not less guarded.
+        # The file is only a cache: without it the next commit starts Python.
         return
 
 
 def _index_tree() -> str:
-    """The tree that the given index would be committed as.
+    """Write the tree of the given index and return its id.
 
-    It is written from a copy: git holds the index itself, and a partial commit's is its lock.
+    It is written from a copy, because git holds a lock on the index itself.
     """
     import shutil
     import tempfile
@@ -200,10 +200,10 @@ def _index_tree() -> str:
 
 
 def _planner_branch() -> str | None:
-    """The branch HEAD is on when it is one of ours, short; None else."""
+    """Return the short name of the branch of HEAD if it is one of the planner's, else None."""
     from git_planner.rules import refnames
 
-    # Status 1 is a HEAD on no branch; whatever else is wrong must not open the gate.
+    # Status 1 is a detached HEAD; any other failure must refuse the commit.
     status, ref, stderr = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
     if status > 1:
         raise PlannerError("E_GIT", stderr.decode(errors="replace").strip().removeprefix("fatal: "))
@@ -212,10 +212,10 @@ def _planner_branch() -> str | None:
 
 
 def _trusted_commits(checker: GuardChecker, branch: str) -> Iterator[str]:
-    """Commits whose guarded content may be taken over, because who answers for the guard has made them.
+    """Yield the commits whose guarded content may be staged.
 
-    On an iteration that is its own first commit: a change that got by the guard can be taken back. On every
-    branch it is what it has, or is just merging, of the base branch.
+    These are the iteration's first commit, so that a change that bypassed the guard can be reverted, and the
+    commits of the base branch that HEAD contains or that are being merged.
     """
     from git_planner.flows.guard.ref_updates import newer_base_commits
     from git_planner.rules import refnames
@@ -231,7 +231,7 @@ def _trusted_commits(checker: GuardChecker, branch: str) -> Iterator[str]:
 
 
 def _matches_commit(checker: GuardChecker, commit: str, tree: str) -> bool:
-    """Whether a tree has the guarded content of a commit, and the state that HEAD has."""
+    """Return whether a tree has the guarded content of a commit, and the state file of HEAD."""
     from git_planner.flows.guard.ref_updates import state_changes
     from git_planner.rules import refnames
 
@@ -242,7 +242,7 @@ def _matches_commit(checker: GuardChecker, commit: str, tree: str) -> bool:
 
 
 def _staged_changes(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
-    """What is staged against a commit or tree: old mode, new mode, new object id and path of each change."""
+    """Yield each staged change against a commit or tree: old mode, new mode, new object id, path."""
     command = (
         "diff-index",
         "--cached",
@@ -271,12 +271,12 @@ def _has_commit() -> bool:
 
 
 def _comparison_tree() -> str:
-    """What is staged is compared with this: HEAD, or the empty tree where there is no commit yet."""
+    """Return what staged changes are compared with: HEAD, or the empty tree if there is no commit yet."""
     return (
         "HEAD" if _has_commit() else hook_git.output("hash-object", "-t", "tree", "--stdin").decode().strip()
     )
 
 
 def _printable_path(path: str) -> str:
-    """A path as it can be printed."""
+    """Return a path with unprintable characters escaped."""
     return path if path.isprintable() else ascii(path)

@@ -1,8 +1,8 @@
-"""Whom to believe: the commit to be measured, the iteration it belongs to, the base and policy that count.
+"""Find the trusted base, policy and iteration state by which a commit is checked.
 
-Nothing that decides is read from the candidate: its state must be the one its iteration began with, and the
-policy is that of the trusted base commit: the one the iteration began with, or a newer one of the base branch
-whose guarded files it has taken over.
+Nothing decisive is read from the candidate: its state must be the one its iteration started with, and the
+policy is that of the trusted base commit, which is the iteration's own base or a newer commit of the base
+branch whose guarded files the candidate has.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ _WITHOUT_STATE_FOLDER = ":(top,exclude,literal).advisor"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A commit to be judged, and what it is judged by.
+    """A commit to be checked and measured, with its trusted base.
 
-    `branch` is the short name it was given by, if it was one; `confirmed` says that this repository's own
-    copy of the iteration's start agrees; `policy` is that of `base`; `notes` is what a reader of the record
-    should know.
+    `branch` is the short branch name it was given by, if any; `confirmed` tells that this repository's own
+    copy of the iteration's start agrees; `policy` is that of `base`; `notes` are remarks for the record.
     """
 
     commit: str
@@ -49,13 +48,13 @@ class Subject:
 
     @property
     def ref(self) -> str:
-        """The branch of the plan's ledger."""
+        """The ref of the plan branch, which holds the ledger."""
         return refnames.plan_ref(self.plan)
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateChanges:
-    """What a candidate changed: its paths, as shown to people, and why that is refused, if it is."""
+    """The paths that a candidate changed, as messages show them, and the refusal, if any."""
 
     files: tuple[str, ...]
     refusal: Refusal | None
@@ -63,22 +62,22 @@ class CandidateChanges:
 
 
 def find_state(repo: Repository, ref: str) -> IterationState | None:
-    """The state of the iteration that a commit belongs to; None outside of iterations.
+    """Return the state of the iteration that a commit belongs to; None outside iterations.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF, E_UNBORN; E_STATE when the state is not the one the iteration began with.
+        PlannerError: E_UNKNOWN_REF, E_UNBORN; E_STATE if the state is not the one the iteration started with.
     """
     carried = _commit_state(repo, repo.resolve(ref), _branch_name(repo, ref))
     return carried[0] if carried else None
 
 
 def find_subject(repo: Repository, ref: str, plan: str | None) -> Subject:
-    """Find out what a commit is to be judged by.
+    """Find the base, policy and iteration of a commit.
 
     Args:
         repo: the repository.
         ref: any name of the commit.
-        plan: the plan whose ledger is meant; the iteration's own, or the current one, when None.
+        plan: the plan of the ledger (default: the iteration's own, then the current plan).
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_NAME.
@@ -100,14 +99,14 @@ def find_subject(repo: Repository, ref: str, plan: str | None) -> Subject:
 
 
 def base_subject(subject: Subject) -> Subject:
-    """The subject's base as a subject of its own."""
+    """Return the base of a subject as a subject itself."""
     return Subject(
         subject.base, None, None, False, subject.base, subject.policy, subject.plan, ("the trusted base",)
     )
 
 
 def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:
-    """Judge what a candidate changed since its base: guarded paths first, then scope. git matches paths."""
+    """Check the changes of a candidate since its base: guarded paths first, then the scope."""
     git, policy = repo.git, subject.policy
     base, tip = subject.base, subject.commit
     changed = [change for change in history.changes(git, base, tip) if change.path != refnames.STATE_FILE]
@@ -132,17 +131,17 @@ def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:
 
 
 def patch_id(repo: Repository, subject: Subject) -> str | None:
-    """git's patch id of what the candidate changed, our own state left out."""
+    """Return git's patch id of the candidate's changes without the state folder."""
     return history.patch_id(repo.git, subject.base, subject.commit, (_WITHOUT_STATE_FOLDER,))
 
 
 def utf8_path(path: str) -> str:
-    """A path as documents can hold it: bytes that are not UTF-8 become '\\xNN'."""
+    """Return a path with bytes that are not UTF-8 written as '\\xNN', for documents."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[IterationState, bool] | None:
-    """The state a commit carries, and whether our own copy of the iteration's start confirms it."""
+    """Return the state of a commit, and whether this repository's copy of the start confirms it."""
     iteration = refnames.parse_iteration(refnames.HEADS + branch) if branch else None
     expected = repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
     start = repo.git.line("rev-list", "-1", commit, "--", STATE_SPEC)
@@ -164,7 +163,7 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
     if own is None:
         _check_start(repo, state, start)
         return state, False
-    # A rebase writes the first commit anew; what it says must be what it said.
+    # A rebase rewrites the first commit, but must not change the state.
     if own != start and state_changes(GuardChecker(repo), own, commit):
         raise _forged_state_error(
             branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'"
@@ -173,7 +172,7 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
 
 
 def _check_start(repo: Repository, state: IterationState, start: str) -> None:
-    """A start that this repository has no copy of must at least look like one."""
+    """Refuse a start that is not recorded in this repository and does not look like one."""
     parents = history.parents(repo.git, start)
     if parents != [state.base]:
         # It may have been rebased onto a newer base.
@@ -191,20 +190,20 @@ def _check_start(repo: Repository, state: IterationState, start: str) -> None:
 
 
 def _newer_base(checker: GuardChecker, began: str, commit: str) -> str | None:
-    """The newer base commit that an iteration's commit is to be judged by; None when it is its own."""
+    """Return the newer base commit by which an iteration's commit is checked; None for its own base."""
     try:
         newer = vouching_base(checker, began, commit)
     except PlannerError as error:
-        # Where there is no base branch, nothing newer can vouch for anything.
+        # Without a base branch there is no newer base.
         if error.code != "E_NO_BASE":
             raise
         return None
-    # What was merged into the base branch is no base for itself.
+    # A commit that was merged into the base branch is not its own base.
     return None if newer == commit else newer
 
 
 def _base_outside_iterations(repo: Repository, commit: str) -> tuple[str, Policy]:
-    """Base and policy of a commit outside of iterations: where it left the base branch."""
+    """Return base and policy of a commit outside iterations: its merge base with the base branch."""
     base_branch = GuardChecker(repo).base_branch
     if base_branch is None:
         raise _no_base_error(repo, "there is no base branch such as 'main'")
@@ -216,8 +215,8 @@ def _base_outside_iterations(repo: Repository, commit: str) -> tuple[str, Policy
 
 
 def _branch_name(repo: Repository, ref: str) -> str | None:
-    """The short name of the branch that a ref names, through HEAD too; None for all else."""
-    # Without '--verify' older gits print '--end-of-options', too.
+    """Return the short name of the branch that a ref names, also through HEAD; None for other refs."""
+    # Without '--verify', older versions of git also print '--end-of-options'.
     arguments = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
     result = repo.git.run("rev-parse", *arguments)
     full = result.stdout.decode(errors="surrogateescape").strip()
@@ -239,6 +238,6 @@ def _no_base_error(repo: Repository, what: str) -> PlannerError:
 def _forged_state_error(what: str, why: str) -> PlannerError:
     return PlannerError(
         "E_STATE",
-        f"'{what}' is not as its iteration began: {why}",
-        hint="see what happened with 'git log -p -- .advisor', and begin anew with 'git iterate'",
+        f"'{what}' does not have the state its iteration started with: {why}",
+        hint="see what happened with 'git log -p -- .advisor', and start anew with 'git iterate'",
     )
