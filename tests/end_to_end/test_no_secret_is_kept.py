@@ -121,7 +121,7 @@ def test_a_measured_program_that_prints_keys(lab: Lab) -> None:
     with lab.entered():
         done = record_commit(lab.repo, "main", tell=hush)
     assert done.record.summary == (
-        "the benchmark crashed: 'cycles' ended with status 1; it said: [redacted:openai] [redacted:aws]"
+        "the benchmark crashed: 'cycles' ended with status 1; stderr: [redacted:openai] [redacted:aws]"
     )
     assert holders(lab, OPENAI, AWS) == []
 

@@ -72,7 +72,7 @@ def test_a_new_branch_of_a_usual_name_is_not_trusted(lab: Lab, name: str) -> Non
     commit = forged(lab, name, real)
     lab.git("branch", name, commit)
     for ask in (lambda: trusts(lab, commit), lambda: find_base(lab.repo, "default", None)):
-        with pytest.raises(PlannerError, match="several branches") as caught:
+        with pytest.raises(PlannerError, match="ambiguous base branch") as caught:
             ask()
         assert caught.value.code == "E_BASE"
         assert sorted(caught.value.details) == ["'main' says 'main'", "'master' says 'master'"]

@@ -78,7 +78,7 @@ def test_a_record_says_that_the_noise_is_not_known(lab: Lab) -> None:
     )
     quiet(lab, 3)
     attempt(lab, 2, 3000, "iter/0001-next")
-    assert measured(lab).record.notes == ("the policy names no correctness command",)
+    assert measured(lab).record.notes == ("the policy has no correctness command",)
 
 
 def test_what_cannot_be_measured_is_an_error(lab: Lab) -> None:
@@ -90,7 +90,7 @@ def test_what_cannot_be_measured_is_an_error(lab: Lab) -> None:
     )
     with pytest.raises(PlannerError) as raised:
         quiet(lab)
-    assert (raised.value.code, raised.value.message) == ("E_USAGE", "the policy names no noisy metric")
+    assert (raised.value.code, raised.value.message) == ("E_USAGE", "the policy has no noisy metric")
     project(lab, **{"src/value": "many\n"})
     with pytest.raises(PlannerError) as raised:
         quiet(lab)

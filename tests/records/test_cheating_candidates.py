@@ -382,5 +382,5 @@ def test_a_crash_says_what_it_said(lab: Lab) -> None:
     done = measured(lab)
     assert (done.verdict, done.reason) == ("unmeasured", "crash")
     assert done.summary == (
-        "the benchmark crashed: 'cycles' ended with status 1; it said: ZeroDivisionError: division by zero"
+        "the benchmark crashed: 'cycles' ended with status 1; stderr: ZeroDivisionError: division by zero"
     )

@@ -1,1 +1,1 @@
-"""Measuring: build the tree to measure, and run its commands."""
+"""Measuring: build the tree to measure, and run the policy's commands on it."""

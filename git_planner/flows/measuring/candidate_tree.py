@@ -1,4 +1,4 @@
-"""A commit weighed before anything is run: what it changed, if that is refused, what would be measured."""
+"""Check a candidate's changes and build the tree to measure, before running anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from git_planner.rules.policy.policy import pathspecs
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`tree` is the composed tree, or the commit's own when `refusal` says that it is not measured."""
+    """A checked commit. `tree` is the composed tree, or the commit's own tree if there is a `refusal`."""
 
     subject: Subject
     files: tuple[str, ...]
@@ -26,12 +26,12 @@ class Candidate:
 
 
 def build_candidate(repo: Repository, subject: Subject, refusal: Refusal | None = None) -> Candidate:
-    """Judge the changes of a commit and compose the tree to measure.
+    """Check the changes of a commit and compose the tree to measure.
 
     Args:
         repo: the repository.
-        subject: the commit and what it is judged by.
-        refusal: why it is refused whatever it changed, if it is.
+        subject: the commit with its trusted base.
+        refusal: a refusal that applies regardless of the changes.
     """
     guard = pathspecs(subject.policy.protected)
     changes = trusted_base.check_changes(repo, subject)

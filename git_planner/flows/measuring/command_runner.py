@@ -1,7 +1,7 @@
-"""Running one of a policy's commands on a tree that was written out: in the jail where there is one, told
-nothing of the person's own, with a deadline, and with what it prints kept and masked.
+"""Run a policy's commands on an exported tree: sandboxed if possible, with a clean environment, a deadline,
+and masked logs.
 
-What measures and what verifies tasks is run in this one way.
+Measurements and task verification both use it.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from git_planner.host.process import Finished
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
 
-# Reproducible builds' convention: archives and byte code get this date, the first one that zip can hold.
+# SOURCE_DATE_EPOCH for archives and byte code: the first date that zip can hold.
 _EPOCH = "315532800"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended, if it was started at all, and why that is no answer, if it is none."""
+    """The end of a command, None if it was not started, and the refusal if it gave no usable result."""
 
     done: Finished | None
     refusal: Refusal | None = None
 
 
 class CommandRunner:
-    """Runs commands of one policy.
+    """Runner of the commands of one policy.
 
     Args:
-        repo: the repository, which the commands don't see.
+        repo: the repository, which is hidden from the commands.
         policy: the trusted policy.
-        logs: the folder for what the commands print.
+        logs: the folder for the commands' output.
     """
 
     def __init__(self, repo: Repository, policy: Policy, logs: Path) -> None:
@@ -60,13 +60,13 @@ class CommandRunner:
         """Run a command in an exported tree.
 
         Args:
-            name: of its logs, '<name>.stdout' and '<name>.stderr'.
+            name: the stem of its log files, '<name>.stdout' and '<name>.stderr'.
             argv: the program and its arguments.
-            place: the folder that `export.exported` gave.
-            seconds: its deadline.
-            stdin: what it may read.
-            before: a program of ours, with arguments, that starts it, such as one that counts.
-            on_start: called once it has been started.
+            place: the folder from `export.exported`.
+            seconds: the time limit.
+            stdin: the standard input.
+            before: a wrapper program with its arguments, such as an instruction counter.
+            on_start: called after the command has been started.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
             return CommandResult(None, Refusal("no_jail", self.jail.why))
@@ -102,13 +102,13 @@ class CommandRunner:
 
 
 def search_path() -> str:
-    """Where programs are looked for: PATH without what is relative to the tree."""
+    """Return PATH without its relative entries, which would be resolved in the tree."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
 
 
 def _environment(policy: Policy, place: Path) -> dict[str, str]:
-    """All that a command is told: nothing of the person's own but PATH and what the policy names."""
+    """Return the environment of a command: fixed values, PATH, and the variables that the policy names."""
     named = {name: os.environ[name] for name in policy.environment if name in os.environ}
     return {
         **named,

@@ -1,4 +1,4 @@
-"""The instrument: all that measures, named by a digest. What one measured is not held against another's."""
+"""Digest of the instrument, which is everything that measures. Only results of one instrument are compared."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from git_planner.rules.refnames import POLICY_FILE
 
 
 def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) -> str:
-    """The digest that names the instrument: all that measures.
+    """Return the digest of the instrument.
 
-    The guarded files of the trusted base, the commands with their rules, and the names of the variables they
-    are given. The policy file itself is left out: what of it measures is in there anyhow, and a new goal or a
-    longer timeout makes no other instrument.
+    It covers the guarded files of the trusted base, the commands with their rules, and the names of their
+    environment variables. Of the policy file only the parts that measure count, so that a new goal or a
+    longer timeout does not change the instrument.
 
     Args:
         policy: the trusted policy.
-        guarded: the trusted base's guarded files, path -> (mode, object id).
+        guarded: the guarded files of the trusted base, path -> (mode, object id).
     """
     files = {
         path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"): list(entry)
@@ -48,7 +48,7 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
                     "better": metric.better,
                     "kind": metric.kind,
                     "repeats": metric.repeats,
-                    # Left out where it is as ever, so that instruments keep their names.
+                    # Defaults are left out, so that existing digests stay the same.
                     **({"source": metric.source} if metric.source != "output" else {}),
                     **({"pin": metric.pin} if metric.pin != (metric.kind == "noisy") else {}),
                 }
@@ -60,7 +60,7 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
 
 
 def instrument_digest_at(repo: Repository, commit: str) -> str:
-    """The digest of the instrument that a commit would be measured with if it were a trusted base.
+    """Return the digest of the instrument of a commit, taken as a trusted base.
 
     Raises:
         PlannerError: E_NO_POLICY, E_POLICY.

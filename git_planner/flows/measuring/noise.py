@@ -1,4 +1,4 @@
-"""`git record noise`: how much the base's noisy metrics vary here, once per instrument and environment."""
+"""Measure how much the noisy metrics of the base vary, once per instrument and environment."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from git_planner.rules.policy.policy import Metric, Policy
 from git_planner.rules.refnames import random_token
 
 RUNS = 20
-# When a record needs to know the noise and nobody has measured it yet.
+# Runs if a record needs the noise and it has not been measured yet.
 FEW_RUNS = 10
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseReport:
-    """The noise, and whether it was known before. `ledger` is the plan's branch."""
+    """The noise, whether it was known before, and the ref of the plan branch (`ledger`)."""
 
     noise: Noise
     known: bool
@@ -39,18 +39,18 @@ class NoiseReport:
 
 
 def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: Tell) -> NoiseReport:
-    """Measure the noise of the trusted base of HEAD, unless it is known, and keep it on the plan's branch.
+    """Measure the noise of the trusted base of HEAD, unless it is known, and store it on the plan branch.
 
     Args:
         repo: the repository.
-        plan: the plan; the iteration's own, or the current one, when None.
-        runs: how often each noisy metric is measured; at least two.
-        force: measure again even where the noise is known.
-        tell: progress.
+        plan: the plan (default: the iteration's own, then the current plan).
+        runs: the number of runs of each noisy metric; at least two.
+        force: measure again even if the noise is known.
+        tell: receives progress messages.
 
     Raises:
-        PlannerError: E_USAGE when no metric is noisy, E_MEASURE, E_MIN_GAIN when the policy asks for a gain
-            below twice the noise (what was measured is kept all the same), and what finding the base raises.
+        PlannerError: E_USAGE if no metric is noisy, E_MEASURE, E_MIN_GAIN if the policy's 'min_gain' is below
+            twice the noise (which is stored nevertheless), and the errors of `find_subject`.
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
     candidate, site = build_candidate(repo, subject), run_benchmark.describe_site(repo, subject.policy)
@@ -63,10 +63,10 @@ def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, 
 
 
 def read_noise(repo: Repository, subject: Subject, instrument: str, environment: str) -> Noise | None:
-    """The noise that is known of an instrument in an environment.
+    """Read the stored noise of an instrument in an environment; None if it has not been measured.
 
     Raises:
-        PlannerError: E_JSON, E_SCHEMA when the file is no such document.
+        PlannerError: E_JSON, E_SCHEMA if the file is not valid.
     """
     where = f"{subject.ref}:{rules.noise_path(instrument, environment)}"
     with repo.git.batch() as batch:
@@ -77,23 +77,23 @@ def read_noise(repo: Repository, subject: Subject, instrument: str, environment:
 def measure_noise(  # noqa: PLR0917 - all of different types
     repo: Repository, base: Subject, candidate: Candidate, site: Site, runs: int, tell: Tell
 ) -> Noise:
-    """Measure the noisy metrics of a base and keep what was found.
+    """Measure the noisy metrics of a base and store their noise.
 
     Args:
         repo: the repository.
-        base: the trusted base as a subject of its own.
-        candidate: the base, weighed.
-        site: where it is measured.
-        runs: how often.
-        tell: progress.
+        base: the trusted base as a subject.
+        candidate: the base as a candidate.
+        site: the measuring environment.
+        runs: the number of runs of each metric.
+        tell: receives progress messages.
 
     Raises:
-        PlannerError: E_USAGE, E_MEASURE, and what writing raises.
+        PlannerError: E_USAGE, E_MEASURE, and the errors of writing to the plan branch.
     """
     metrics = noisy_metrics(base.policy)
     if not metrics:
         raise PlannerError(
-            "E_USAGE", "the policy names no noisy metric", hint="'kind: noisy' in the policy makes one"
+            "E_USAGE", "the policy has no noisy metric", hint="add 'kind: noisy' to a metric in the policy"
         )
     if candidate.refusal is not None:
         raise _measure_error(candidate.refusal)
@@ -117,7 +117,7 @@ def measure_noise(  # noqa: PLR0917 - all of different types
 
 
 def check_min_gains(noise: Noise, policy: Policy) -> None:
-    """Refuse a smallest gain that the noise would hide.
+    """Refuse a 'min_gain' that the noise would hide.
 
     Raises:
         PlannerError: E_MIN_GAIN.
@@ -126,14 +126,14 @@ def check_min_gains(noise: Noise, policy: Policy) -> None:
     if faults:
         raise PlannerError(
             "E_MIN_GAIN",
-            f"'min_gain' in '{refnames.POLICY_FILE}' is less than twice the noise of this machine",
-            hint="raise it, quieten the benchmark, or measure the noise anew with 'git record noise --force'",
+            f"'min_gain' in '{refnames.POLICY_FILE}' is below twice the measured noise on this machine",
+            hint="raise it, make the benchmark quieter, or run 'git record noise --force' to measure again",
             details=faults,
         )
 
 
 def noisy_metrics(policy: Policy) -> list[Metric]:
-    """The noisy metrics of a policy."""
+    """Return the noisy metrics of a policy."""
     return [metric for metric in policy.metrics if metric.kind == "noisy"]
 
 
@@ -154,5 +154,5 @@ def _measure_error(refusal: Refusal) -> PlannerError:
     return PlannerError(
         "E_MEASURE",
         f"the base cannot be measured: {refusal.sentence}",
-        hint="try its command by hand, or record the base with 'git record'",
+        hint="run its command by hand, or record the base with 'git record'",
     )

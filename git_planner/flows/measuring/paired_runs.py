@@ -1,4 +1,4 @@
-"""Interleaved runs of base and candidate, for a noisy metric: round by round in a coin's order, to an end."""
+"""Measure base and candidate of a noisy metric in interleaved rounds of random order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from git_planner.rules.records.comparison import RecordedComparison
 from git_planner.rules.records.row import RecordRow
 from git_planner.rules.stats import paired_design
 
-# Measures one run: the tree (None for the candidate's own) and the name of the run -> the metric's value.
+# Measures one run: tree id (None for the candidate's tree) and name of the run -> value of the metric.
 Sample = Callable[[str | None, str], float | Refusal]
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """What a candidate is compared with: the best record, its tree, and how the comparison goes."""
+    """The best record that a candidate is compared with, its tree, and the schedule of the comparison."""
 
     record: str
     tree: str
@@ -35,14 +35,14 @@ class Rival:
 def prepare_rival(
     repo: Repository, plan: str, metric: Metric, *, top: RecordRow, tree: str, rows: Sequence[RecordRow]
 ) -> Rival:
-    """Prepare a comparison. Its number in the campaign is taken before anything is measured.
+    """Prepare a comparison and reserve its number in the campaign before anything is measured.
 
-    So a comparison that is broken off has spent its share of the error budget, and two that run at the same
-    time never share one.
+    An interrupted comparison has therefore spent its share of the error budget, and concurrent ones never
+    use the same share.
 
     Args:
         repo: the repository.
-        plan: the plan, whose campaign it is.
+        plan: the plan of the campaign.
         metric: the deciding metric.
         top: the best record.
         tree: its measured tree.
@@ -54,13 +54,13 @@ def prepare_rival(
 
 
 def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> str:
-    """A measured tree that can be measured again: git may have collected it, since nothing refers to it.
+    """Return a measured tree, composed again if git has garbage-collected it.
 
     Args:
         repo: the repository.
-        subject: the candidate that is compared with it, of the same instrument.
-        tree: its id.
-        commit: what it was composed of.
+        subject: the candidate to compare with it, of the same instrument.
+        tree: the tree's id.
+        commit: the commit it was composed from.
     """
     if repo.maybe(tree, "tree") is not None:
         return tree
@@ -71,16 +71,16 @@ def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> 
 def compare_in_pairs(
     metric: Metric, against: Rival, sample: Sample, tell: Callable[[str], None]
 ) -> RecordedComparison | Refusal:
-    """Measure base and candidate in turns until the comparison is over.
+    """Measure base and candidate alternately until the comparison is decided.
 
     Args:
         metric: the deciding metric.
-        against: what the candidate is compared with.
+        against: the rival of the candidate.
         sample: measures one run.
-        tell: progress.
+        tell: receives progress messages.
 
     Returns:
-        The comparison, or why a run gave no value.
+        The comparison, or the refusal of a run without a value.
     """
     plan, rounds = against.plan, list[paired_design.Round]()
     while True:
@@ -100,6 +100,6 @@ def compare_in_pairs(
 
 
 def _base_refusal(refusal: Refusal) -> Refusal:
-    """The candidate is not to blame for a run of the base, so it counts as not measured."""
+    """Return the refusal for a failed run of the base: the candidate counts as not measured."""
     reason = refusal.reason if refusal.verdict == "unmeasured" else "crash"
     return Refusal(reason, f"the base it is compared with: {refusal.sentence}")

@@ -1,7 +1,6 @@
-"""Running the instrument: the correctness command and the metrics of a policy, on a tree written out afresh
-for each of their runs.
+"""Run the instrument: the correctness command and the metrics of a policy.
 
-Nothing that one run leaves behind, in its files, its home or its processes, is there for the next one.
+Each run gets a fresh export of the tree, a fresh home folder and no processes of earlier runs.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ _PROOF = "proof.xml"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where it is measured.
+    """The measuring environment.
 
-    `stable` is what results depend on; `now` is how it was at the start: the one-minute load, the niceness,
-    and the CPU that noisy metrics were kept on.
+    `stable` is the part that results depend on; `now` is the state at the start: the one-minute load, the
+    niceness, and the CPU that noisy metrics are pinned to.
     """
 
     stable: Mapping[str, Any]
@@ -49,13 +48,13 @@ class Site:
     digest: str
 
     def document(self) -> dict[str, Any]:
-        """What the record says about it."""
+        """Return the environment as it is stored in a record."""
         return {**self.stable, **self.now}
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkResult:
-    """What came of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
+    """The result of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
 
     refusal: Refusal | None
     metrics: tuple[MeasuredMetric, ...] = ()
@@ -66,7 +65,7 @@ class BenchmarkResult:
 
 
 def describe_site(repo: Repository, policy: Policy) -> Site:
-    """Describe the machine, its jail, the tools that the policy's commands name, and what these are given."""
+    """Describe the machine, its jail, the tools of the policy's commands, and their environment variables."""
     sandbox = jail.find(policy.jail, search_path())
     machine = os.uname()
     runs = [
@@ -85,14 +84,14 @@ def describe_site(repo: Repository, policy: Policy) -> Site:
     if any(metric.source == "instructions" for metric in policy.metrics):
         counting = instruction_counter.find(search_path())
         stable["counter"] = counting.shown if counting else None
-    # Why there is no jail is said, but two reasons for it make no two environments.
+    # The reason for a missing jail is recorded, but does not change the digest.
     held: dict[str, Any] = {"jail": "none"}
     if isinstance(sandbox, Jail):
         held = {
             "jail": sandbox.shown,
             "jail_read": [str(path) for path in sandbox_paths.extra_readonly_paths(repo)],
         }
-    # The values are in the digest only: they may be private, and the record is committed.
+    # The values go into the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
     variables = {name: _utf8_text(value) for name, value in values.items()}
     digest = canonical_json.digest({**stable, **held, "variables": variables})
@@ -110,17 +109,16 @@ def measure(
     tell: Callable[[str], None],
     rival: Rival | None = None,
 ) -> BenchmarkResult:
-    """Run the whole instrument on a tree.
+    """Run the complete instrument on a tree.
 
     Args:
-        repo: where the tree is.
+        repo: the repository of the tree.
         policy: the trusted policy.
         tree: id of the composed tree.
-        before: the proof of the instrument's baseline, which the collected tests are held against.
-        logs: a folder for what the commands print; made when missing.
-        tell: progress.
-        rival: compare the deciding metric by pairs with this one; repeat it as often as the policy says when
-            None.
+        before: the proof of the instrument's baseline, whose tests must not be lost.
+        logs: the folder for the commands' output; created if missing.
+        tell: receives progress messages.
+        rival: compare the deciding metric with this one by pairs; None repeats it as the policy says.
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
@@ -138,13 +136,13 @@ def measure_samples(
     logs: Path,
     tell: Callable[[str], None],
 ) -> list[float] | Refusal:
-    """Measure one metric of a tree many times; parameters as for `measure`."""
+    """Measure one metric of a tree `runs` times; other parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
     return _BenchmarkRun(repo, policy, tree, logs, tell).samples(metric, runs)
 
 
 class _BenchmarkRun:
-    """One run of the instrument; collects durations and notes on its way."""
+    """One run of the instrument, which collects durations and notes."""
 
     def __init__(
         self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
@@ -159,7 +157,7 @@ class _BenchmarkRun:
         self.logs.mkdir(parents=True, exist_ok=True)
         proof: Proof | None = None
         if self.policy.correctness is None:
-            self.notes.append("the policy names no correctness command")
+            self.notes.append("the policy has no correctness command")
         else:
             proven = self._check_correctness(self.policy.correctness, before)
             if isinstance(proven, Refusal):
@@ -180,7 +178,7 @@ class _BenchmarkRun:
             else:
                 self.notes.append(f"not reported: {measured.sentence}")
         if not self.policy.metrics:
-            self.notes.append("the policy names no metric")
+            self.notes.append("the policy has no metric")
         return self._outcome(None, tuple(metrics), proof)
 
     def _outcome(
@@ -223,7 +221,7 @@ class _BenchmarkRun:
         return verdict.summarise_samples(metric, comparison.candidate)
 
     def samples(self, metric: Metric, runs: int) -> list[float] | Refusal:
-        """One metric's values, as often as told."""
+        """Measure one metric `runs` times and return its values."""
         values = []
         for turn in range(1, runs + 1):
             self.tell(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
@@ -234,7 +232,7 @@ class _BenchmarkRun:
         return values
 
     def _sample(self, metric: Metric, tree: str | None, name: str) -> float | Refusal:
-        """One run of a metric, on the tree to be measured or on another one."""
+        """Measure one run of a metric, on the measured tree or on another one."""
         counting = instruction_counter.find(search_path()) if metric.source == "instructions" else None
         if metric.source == "instructions" and counting is None:
             return Refusal(
@@ -303,7 +301,7 @@ def _read_proof(correctness: Correctness, done: process.Finished, report: Path) 
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
         return test_report.read_unittest(done.stderr)
-    # A link, a pipe or a folder in the report's place is no report, and reading one could take forever.
+    # A link, a pipe or a folder is no report, and reading one could block forever.
     if report.is_symlink() or not report.is_file():
         return test_report.read_junit(None)
     with report.open("rb") as file:
@@ -311,7 +309,7 @@ def _read_proof(correctness: Correctness, done: process.Finished, report: Path) 
 
 
 def _describe_tool(name: str) -> dict[str, Any] | None:
-    """Which file a command's first word is, and enough of it to notice another one; None without one."""
+    """Return path, size and time of a command's program, to notice a replacement; None if there is none."""
     if "/" in name and not os.path.isabs(name):
         return {"path": name}
     program = shutil.which(name, path=search_path())
@@ -344,7 +342,7 @@ def _exit_message(status: int) -> str:
 
 def _stderr_tail(done: process.Finished) -> str:
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return f"; it said: {lines[-1].strip()[:300]}" if lines else ""
+    return f"; stderr: {lines[-1].strip()[:300]}" if lines else ""
 
 
 def _utf8_text(value: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Running a program in the jail of a repository: what is hidden from it, and what a person shows it."""
+"""Build sandboxed command lines: which paths of a repository are hidden, and which extra ones are readable."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def sandboxed_command(
 
     Args:
         repo: the repository, which is hidden.
-        found: the jail of this machine.
-        argv, env: what to run.
-        place: a throw-away folder with 'tree', 'home' and 'tmp'.
+        sandbox: the jail of this machine.
+        argv: the program and its arguments.
+        env: its environment.
+        place: a temporary folder with 'tree', 'home' and 'tmp'.
 
     Raises:
         PlannerError: E_MISSING_TOOL.
@@ -36,6 +37,6 @@ def sandboxed_command(
 
 
 def extra_readonly_paths(repo: Repository) -> list[Path]:
-    """Further folders that a person wants to be seen in the jail, such as where a tool keeps its parts."""
+    """Return the extra folders that are readable in the jail, such as the files of a tool."""
     paths = os.environ.get(READ_VARIABLE) or repo.config("planner.jailRead") or ""
     return [Path(path) for path in paths.split(os.pathsep) if os.path.isabs(path)]

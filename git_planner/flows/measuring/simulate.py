@@ -1,4 +1,4 @@
-"""`git record simulate`: false keeps, power and cost of noisy comparisons, with the numbers of a policy."""
+"""Simulate noisy comparisons: false keeps, power and cost, with the parameters of a policy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from git_planner.rules.stats.simulation import simulate as run
 
 
 def simulate(metric: str | None, trials: int, campaigns: int, random: Random) -> SimulationReport:
-    """Find out what comparisons are worth.
+    """Simulate campaigns of noisy comparisons.
 
     Args:
-        metric: a metric of the policy at HEAD whose numbers count; the default ones when None.
-        trials: candidates in a campaign.
-        campaigns: how often each campaign is gone through.
-        random: the only source of chance.
+        metric: a metric of the policy at HEAD, whose parameters apply (default: the default parameters).
+        trials: the number of candidates in a campaign.
+        campaigns: the number of simulated campaigns.
+        random: the only source of randomness.
 
     Raises:
-        PlannerError: E_USAGE for a metric that the policy does not name, and what reading the policy raises.
+        PlannerError: E_USAGE if the policy has no such metric, and the errors of reading the policy.
     """
     return run(Pairs() if metric is None else _pairs(metric), trials, campaigns, random)
 
@@ -34,4 +34,4 @@ def _pairs(name: str) -> Pairs:
         if metric.name == name:
             return metric.pairs
     names = ", ".join(metric.name for metric in policy.metrics) or "none"
-    raise PlannerError("E_USAGE", f"the policy names no metric '{name[:80]}'", hint=f"its metrics: {names}")
+    raise PlannerError("E_USAGE", f"the policy has no metric '{name[:80]}'", hint=f"its metrics: {names}")
