@@ -1,4 +1,4 @@
-"""Files that are seen whole or not at all, whenever their writer is killed. Imports next to nothing."""
+"""Atomic file replacement: write a temporary file, then rename it. Imports little, for the hooks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
-    """Put a file in the place of another one, which a reader or a kill finds as it was until then.
+    """Replace a file atomically: readers see the old or the new content, even if the writer is killed.
 
     Args:
-        path: the file; its folder is there.
-        data: what it shall hold.
-        mode: its permissions, less the umask.
+        path: the file; its folder exists.
+        data: the new content.
+        mode: its permissions, reduced by the umask.
 
     Raises:
-        OSError: it cannot be written; the file is as it was, and no draft is left.
+        OSError: the file cannot be written; it is unchanged, and no temporary file is left.
     """
     folder, name = os.path.split(path)
-    # A thread has a draft of its own, and the next process of this number takes over what a killed one left.
+    # One draft per thread; a later process of the same id overwrites the draft of a killed one.
     draft = os.path.join(folder, f".{name}.{os.getpid()}-{get_ident()}")
     try:
         with open(draft, "wb", opener=lambda place, flags: os.open(place, flags, mode)) as file:

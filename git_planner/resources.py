@@ -1,4 +1,4 @@
-"""Where the folders are that ship besides the code: 'hooks' and 'templates'. Imports only errors."""
+"""Folders of the installation besides the code: 'hooks' and 'templates'. Imports only errors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from git_planner.errors import PlannerError
 
 
 def resource_folder(name: str) -> Path:
-    """The folder, in an installed package or in a checkout.
+    """Return a resource folder of the installed package or of the checkout.
 
     Args:
         name: 'hooks' or 'templates'.
 
     Raises:
-        PlannerError: E_MISSING_FOLDER when the installation is damaged.
+        PlannerError: E_MISSING_FOLDER if the installation is damaged.
     """
     package = Path(__file__).parent
     for place in (package / name, package.parent / name):
@@ -22,6 +22,6 @@ def resource_folder(name: str) -> Path:
             return place
     raise PlannerError(
         "E_MISSING_FOLDER",
-        f"'{package / name}' is gone: this installation is damaged",
+        f"'{package / name}' does not exist: the installation is damaged",
         hint="pip install --force-reinstall git-planner",
     )

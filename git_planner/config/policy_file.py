@@ -33,17 +33,17 @@ def parse_policy(data: bytes, where: str, *, validated: bool = False) -> Policy:
 
     Args:
         data: its content.
-        where: what to call it in an error, such as 'HEAD:.git-planner.yml'.
-        validated: the schema is known to accept these very bytes.
+        where: its name in errors, such as 'HEAD:.git-planner.yml'.
+        validated: these bytes are known to be valid by the schema.
 
     Raises:
-        PlannerError: E_POLICY with line and column for YAML, one detail a fault for the rest.
+        PlannerError: E_POLICY with line and column for YAML errors, else with one detail per problem.
     """
     from git_planner.rules.policy.parse import policy_from, policy_problems
 
     document = read_yaml(data, where, validated=validated)
     if not isinstance(document, dict):
-        raise unusable_policy(where, "holds no keys and values", hint="make one with 'git planner init'")
+        raise unusable_policy(where, "is not a mapping", hint="create one with 'git planner init'")
     faults = [] if validated else documents.validate("policy", document)
     faults = faults or policy_problems(document)
     if faults:
@@ -54,14 +54,14 @@ def parse_policy(data: bytes, where: str, *, validated: bool = False) -> Policy:
 
 
 def policy_at(repo: Repository, commit: str) -> Policy:
-    """The policy that a commit holds.
+    """Read the policy of a commit.
 
     Args:
         repo: the repository.
         commit: an object id, or any name of a commit.
 
     Raises:
-        PlannerError: E_NO_POLICY when there is none; E_POLICY when it cannot be used.
+        PlannerError: E_NO_POLICY if there is none; E_POLICY if it is not valid.
     """
     oid = commit if _OID.fullmatch(commit) else repo.resolve(commit)
     with repo.git.batch() as batch:
@@ -72,7 +72,7 @@ def policy_at(repo: Repository, commit: str) -> Policy:
         raise PlannerError(
             "E_NO_POLICY",
             f"commit '{oid[:12]}' has no '{refnames.POLICY_FILE}'",
-            hint="make one with 'git planner init' and commit it",
+            hint="create one with 'git planner init' and commit it",
         )
     if entry[1] != "blob":
         raise unusable_policy(where, f"is a {entry[1]}, not a file")
@@ -80,7 +80,7 @@ def policy_at(repo: Repository, commit: str) -> Policy:
         raise policy_too_large(where, entry[2])
     mark = _validated_marker(repo, data)
     policy = parse_policy(data, where, validated=mark.exists())
-    # Only a convenience: without it the schema is asked again.
+    # The marker is only a cache: without it the schema is validated again.
     with suppress(OSError):
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
@@ -88,6 +88,6 @@ def policy_at(repo: Repository, commit: str) -> Policy:
 
 
 def _validated_marker(repo: Repository, data: bytes) -> Path:
-    """The file that says that this version's schema accepts a policy; loading jsonschema takes 70 ms."""
+    """Return the marker of a policy that this version's schema accepts; loading jsonschema takes 70 ms."""
     schema = canonical_json.compact(documents.schema("policy"))
     return repo.private("cache", "policies", hashlib.sha256(schema + b"\0" + data).hexdigest())

@@ -1,4 +1,4 @@
-"""A person's settings: flag, environment, git configuration, policy, default."""
+"""User settings, from flags, environment, git configuration, policy and defaults."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A person's settings for one repository, each from the first place that has it.
+    """The settings of a user for one repository.
 
     `worktrees` is the folder for the worktrees of iterations. `codex` is the program, by name or path;
     `codex_home` its CODEX_HOME for planning and implementing, `codex_home_api` the one for planning by API
-    key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the time between two
-    signs of life of a run. `patches` is the folder of diffs behind the 'patches' implementer. None: not set.
+    key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the interval between
+    two heartbeats of a run. `patches` is the folder of diffs of the 'patches' implementer. None: not set.
     """
 
     plan: str
@@ -55,13 +55,13 @@ _SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "hea
 
 
 def config_key(setting: str) -> str:
-    """The git config key of a setting: 'planner.codexHome'."""
+    """Return the git config key of a setting, such as 'planner.codexHome'."""
     first, *rest = setting.split("_")
     return f"planner.{first}{''.join(word.capitalize() for word in rest)}"
 
 
 def environment_variable(setting: str) -> str:
-    """The environment variable of a setting: 'GIT_PLANNER_CODEX_HOME'."""
+    """Return the environment variable of a setting, such as 'GIT_PLANNER_CODEX_HOME'."""
     return f"GIT_PLANNER_{setting.upper()}"
 
 
@@ -72,16 +72,16 @@ def read_settings(
     environ: Mapping[str, str] = os.environ,
     **flags: Any,
 ) -> Settings:
-    """A person's settings: flag, environment, git config (worktree, local, global), policy, default.
+    """Read the settings, each from the first of: flag, environment, git config, policy, default.
 
     Args:
         repo: the repository.
-        policy: the trusted policy, when the caller has one.
-        environ: the environment to look into.
-        flags: what the command line says; None is the same as not said.
+        policy: the trusted policy, if the caller has one.
+        environ: the environment.
+        flags: the values of the command line; None means not given.
 
     Raises:
-        PlannerError: E_USAGE naming the place of a value that does not fit; E_NAME for a plan's name.
+        PlannerError: E_USAGE naming the source of an invalid value; E_NAME for the plan's name.
     """
     unknown = sorted(set(flags) - {field.name for field in fields(Settings)})
     if unknown:
@@ -130,7 +130,7 @@ def _convert(name: str, value: Any, source: str) -> Any:
 
 
 def _git_config(repo: Repository) -> dict[str, str]:
-    """All planner.* keys, lower case; git lists them from global to worktree, so the last one counts."""
+    """Read all planner.* keys, in lower case; git lists them from global to worktree, and the last wins."""
     result = repo.git.run("config", "--null", "--get-regexp", r"^planner\.")
     values: dict[str, str] = {}
     if result.status == 0:
@@ -185,7 +185,7 @@ def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
 
 
 def _default_worktrees(repo: Repository) -> Path:
-    """The folder beside the repository where its iterations' worktrees go by default."""
+    """Return the default folder for the worktrees of iterations, beside the repository."""
     if repo.top is not None and repo.git_dir == repo.common:
         home = repo.top
     else:

@@ -1,6 +1,6 @@
-"""Read YAML as JSON would be read. The only door to PyYAML.
+"""Read the subset of YAML that corresponds to JSON. The only module that imports PyYAML.
 
-No tags, anchors or aliases, no dates, no 'yes' for true, no key twice.
+No tags, anchors or aliases, no dates, no 'yes' for true, no duplicate keys.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SCHEMA_HINT = "see the schema with 'git planner schema policy'"
 
 
 def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
-    """Read YAML as the JSON document it stands for.
+    """Parse YAML into the corresponding JSON document.
 
     Args:
         data: its bytes.
-        where: what to call it in an error.
-        validated: these very bytes are known to be read.
+        where: its name in errors.
+        validated: these bytes are known to be valid.
 
     Raises:
         PlannerError: E_POLICY with the reason, line and column.
@@ -54,7 +54,7 @@ def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
     if validated:
         return document
     try:
-        # What JSON cannot carry has no digest: halves of surrogate pairs, for one.
+        # Values that JSON cannot hold, such as lone surrogates, have no digest.
         canonical_json.compact(document)
     except (PlannerError, ValueError) as error:
         raise unusable_policy(where, f"cannot be written as JSON: {error}") from None
@@ -62,15 +62,15 @@ def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
 
 
 def _check_events(text: str, where: str) -> None:
-    """Refuse what could blow up or surprise, before anything is built. Streams; never recurses."""
+    """Refuse aliases, tags, several documents and deep nesting before building anything."""
     import yaml
 
     depth = documents_seen = 0
     for event in yaml.parse(text, Loader=_base_loader()):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise unusable_policy(where, "uses anchors and aliases, which are not read", event.start_mark)
+            raise unusable_policy(where, "uses anchors and aliases, which are not allowed", event.start_mark)
         if tag := getattr(event, "tag", None):
-            raise unusable_policy(where, f"uses the tag '{tag[:60]}', which is not read", event.start_mark)
+            raise unusable_policy(where, f"uses the tag '{tag[:60]}', which is not allowed", event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             documents_seen += 1
             if documents_seen > 1:
@@ -89,7 +89,7 @@ def _base_loader() -> Any:
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-# The scalars of JSON, by the characters they may start with; all else is text.
+# The scalars of JSON with their possible first characters; everything else is a string.
 _DIGITS = "-+.0123456789"
 _WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
 _POWER = r"[eE][-+]?[0-9]+"
@@ -103,7 +103,7 @@ _SCALARS = {
 
 @cache
 def _json_loader() -> Any:
-    """A loader that makes what JSON knows, and nothing else."""
+    """Return a loader class that builds only JSON values."""
 
     class JsonLoader(_base_loader()):  # type: ignore[misc]
         yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
@@ -130,7 +130,7 @@ def _mapping(loader: Any, node: Any) -> dict[str, Any]:
 
 def _number(_loader: Any, node: Any) -> int | float:
     is_integer = node.tag.endswith(":int")
-    # No more than 20 characters of a whole number are looked at: Python itself refuses thousands of digits.
+    # Only 20 characters of an integer are parsed: Python itself refuses thousands of digits.
     value = int(node.value[:20]) if is_integer else float(node.value)
     if not math.isfinite(value) or (is_integer and (len(node.value) > 20 or not -(2**63) <= value < 2**63)):
         raise _yaml_error("a number is too large", node)

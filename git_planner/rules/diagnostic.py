@@ -1,4 +1,4 @@
-"""One thing that was found to be wrong, and what to do about it."""
+"""Diagnostics of `git planner doctor` and `git plan lint`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A finding.
+    """One problem and its fix.
 
-    `severity` 'error' means that something will not work or is not guarded; 'warning' that it may surprise;
-    'info' that it is good to know. `code` is stable. `target` is what it is about; `fix` what to do.
+    `severity` is 'error' if something will not work or is not guarded, 'warning' if it may surprise, 'info'
+    if it is good to know. `code` is stable. `target` is the affected object.
     """
 
     severity: Literal["error", "warning", "info"]
@@ -21,5 +21,5 @@ class Diagnostic:
     fix: str
 
     def document(self) -> dict[str, str]:
-        """The finding as JSON."""
+        """Return the diagnostic as a JSON document."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Names: slugs, plans, iterations, branches and tags. The branch prefixes are spelled here and nowhere else.
+"""Names of plans, iterations, branches, tags and other refs; the only place that spells the prefixes.
 
 Pure; imports only errors.
 """
@@ -42,7 +42,7 @@ def slug(text: str, fallback: str = "auto") -> str:
 
 
 def check_plan_name(name: str) -> str:
-    """Return a plan's name as it is, or refuse it with the name it might have been.
+    """Return a plan's name unchanged, or refuse it with a suggestion.
 
     Raises:
         PlannerError: E_NAME.
@@ -50,7 +50,7 @@ def check_plan_name(name: str) -> str:
     if name.startswith("guard-"):
         raise PlannerError(
             "E_NAME",
-            f"'{name}' cannot be a plan: branches 'plan/guard-…' propose changes of the guard",
+            f"'{name}' is reserved: branches 'plan/guard-…' propose changes of the guard",
             hint=f"try '{name.removeprefix('guard-')}'",
         )
     if len(name) > 80 or not _NAME.fullmatch(name) or name.endswith(".lock"):
@@ -63,17 +63,17 @@ def check_plan_name(name: str) -> str:
 
 
 def plan_ref(name: str) -> str:
-    """The full ref of a plan's branch."""
+    """Return the full ref of a plan's branch."""
     return HEADS + PLAN + check_plan_name(name)
 
 
 def plan_dir(name: str) -> str:
-    """The folder of a plan's documents on its branch."""
+    """Return the folder of a plan's documents on its branch."""
     return f".plans/{check_plan_name(name)}"
 
 
 def best_ref(plan: str) -> str:
-    """The full ref of a plan's rolling best."""
+    """Return the full ref of a plan's rolling best."""
     return HEADS + ITER + ("best" if plan == "default" else f"best-{check_plan_name(plan)}")
 
 
@@ -95,23 +95,23 @@ class Iteration(NamedTuple):
 
 
 def parse_iteration(branch: str) -> Iteration | None:
-    """Read 'iter/0007-next' (or its full ref, or a remote's) back; None for every other branch."""
+    """Parse 'iter/0007-next', its full ref or a remote's; None for every other branch."""
     match = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
     return Iteration(int(match[1]), match[2]) if match else None
 
 
 def claim_ref(plan: str, task: str) -> str:
-    """The full ref of the claim on a task."""
+    """Return the full ref of the claim on a task."""
     return f"{CLAIMS}{check_plan_name(plan)}/{task}"
 
 
 def record_path(record_id: str) -> str:
-    """The path of one record on its plan's branch."""
+    """Return the path of a record on its plan's branch."""
     return f"{RECORDS}/{record_id}.json"
 
 
 def new_id(stamp: str) -> str:
-    """An id that sorts by time and is unique across clones: '20261121T114055Z-k3v9x2ab'.
+    """Return an id that sorts by time and is unique across clones, such as '20261121T114055Z-k3v9x2ab'.
 
     Args:
         stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
@@ -120,17 +120,17 @@ def new_id(stamp: str) -> str:
 
 
 def random_token(length: int = 8) -> str:
-    """Random characters of a 32-letter alphabet without look-alikes."""
+    """Return random characters of a 32-letter alphabet without look-alikes."""
     import secrets
 
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def best_tag(value: float, iteration: Iteration) -> str:
-    """The full ref of the tag of a best: 'refs/tags/best/<value>-<slug>-i<n>'."""
+    """Return the full ref of the tag of a best: 'refs/tags/best/<value>-<slug>-i<n>'."""
     return f"{BEST_TAG}{number_text(value)}-{iteration.slug}-i{iteration.number}"
 
 
 def number_text(value: float) -> str:
-    """A number as people write it: '1363' and not '1363.0', all digits that it has."""
+    """Return a number with all its digits, without a trailing '.0': '1363', not '1363.0'."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

@@ -1,4 +1,4 @@
-"""Reckoning with times written as 'YYYY-MM-DDTHH:MM:SSZ'. Pure: what time it is comes from outside."""
+"""Arithmetic on timestamps of the form 'YYYY-MM-DDTHH:MM:SSZ'. Pure: callers pass the current time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def add_seconds(stamp: str, seconds: float) -> str:
-    """The time so many seconds after another one; the year 9999 at the latest."""
+    """Return the timestamp `seconds` after another one, at most in the year 9999."""
     try:
         return (datetime.strptime(stamp, _FORM) + timedelta(seconds=seconds)).strftime(_FORM)
     except OverflowError:
         return "9999-12-31T23:59:59Z"
 
 
-def seconds_between(earlier: str, later_: str) -> float:
-    """Seconds from one time to another."""
-    return (datetime.strptime(later_, _FORM) - datetime.strptime(earlier, _FORM)).total_seconds()
+def seconds_between(earlier: str, later: str) -> float:
+    """Return the seconds from one timestamp to another."""
+    return (datetime.strptime(later, _FORM) - datetime.strptime(earlier, _FORM)).total_seconds()
 
 
 def format_time(seconds: float) -> str:
-    """A time in seconds since 1970 as it is written here."""
+    """Return the timestamp of a time in seconds since 1970."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime(_FORM)

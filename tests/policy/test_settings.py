@@ -72,8 +72,8 @@ def test_the_template_is_a_policy_and_so_is_it_with_its_examples_on() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no keys and values"),
-        ("- a", "holds no keys and values"),
+        ("", "is not a mapping"),
+        ("- a", "is not a mapping"),
         ("a: [", "cannot be read: did not find expected node content (line 2, column 1)"),
         (
             "a: 1\n\tb: 2",
@@ -84,13 +84,13 @@ def test_the_template_is_a_policy_and_so_is_it_with_its_examples_on() -> None:
         ("1: 2", "cannot be read: a key is not text; write it in quotes (line 1, column 1)"),
         ("true: 2", "cannot be read: a key is not text; write it in quotes (line 1, column 1)"),
         ("? [a]\n: 1", "cannot be read: a key is not text; write it in quotes (line 1, column 3)"),
-        ("a: &x 1\nb: *x", "uses anchors and aliases, which are not read (line 1, column 4)"),
-        ("a: *x", "uses anchors and aliases, which are not read (line 1, column 4)"),
-        ("a: !!set {b}", "uses the tag 'tag:yaml.org,2002:set', which is not read (line 1, column 4)"),
-        ("a: !x b", "uses the tag '!x', which is not read (line 1, column 4)"),
+        ("a: &x 1\nb: *x", "uses anchors and aliases, which are not allowed (line 1, column 4)"),
+        ("a: *x", "uses anchors and aliases, which are not allowed (line 1, column 4)"),
+        ("a: !!set {b}", "uses the tag 'tag:yaml.org,2002:set', which is not allowed (line 1, column 4)"),
+        ("a: !x b", "uses the tag '!x', which is not allowed (line 1, column 4)"),
         (
             "a: !!python/object/apply:os.system [x]",
-            f"uses the tag '{SYSTEM}', which is not read (line 1, column 4)",
+            f"uses the tag '{SYSTEM}', which is not allowed (line 1, column 4)",
         ),
         ("a: 1\n---\nb: 1", "holds more than one document (line 2, column 1)"),
         ("[" * 500, "is nested deeper than 20 levels (line 1, column 21)"),
@@ -124,10 +124,10 @@ def test_the_billion_laughs_end_at_the_first() -> None:
 @pytest.mark.parametrize(
     ("text", "details"),
     [
-        (HEAD, ["/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"]),
+        (HEAD, ["/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be checked"]),
         (
             HEAD + "metrics: []",
-            ["/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"],
+            ["/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be checked"],
         ),
         ("correctness: {run: [a]}", ["/schema: is missing"]),
         (
@@ -275,7 +275,7 @@ def test_the_policy_is_the_commit_s_and_not_the_working_tree_s(lab: Lab) -> None
     assert (raised.value.code, raised.value.message, raised.value.hint) == (
         "E_NO_POLICY",
         f"commit '{without[:12]}' has no '.git-planner.yml'",
-        "make one with 'git planner init' and commit it",
+        "create one with 'git planner init' and commit it",
     )
     with pytest.raises(PlannerError) as raised:
         policy_at(repo, "nowhere")

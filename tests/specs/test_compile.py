@@ -258,11 +258,11 @@ def test_overrides_for_what_is_not_there_are_found() -> None:
         ({"by_key": {"k": 1}}, "/by_key/k: must be an object"),
         ({"by_key": {"k": {"status": "done"}}}, "/by_key/k/status: is not known here"),
         ({"default_verify": "make"}, "/default_verify: must be a list of at most 50 commands"),
-        ({"default_verify": [1]}, "/default_verify/0: is neither a text nor a list of texts"),
+        ({"default_verify": [1]}, "/default_verify/0: is neither a string nor a list of strings"),
         ({"default_verify": ["<fill: x>"]}, "/default_verify/0: '<fill: x>' is a placeholder"),
         (
             {"by_key": {"k": {"verify": ["a | b"]}}},
-            "/by_key/k/verify/0: 'a | b' needs a shell for '|', and none reads it",
+            "/by_key/k/verify/0: 'a | b' uses shell syntax ('|'), but commands run without a shell",
         ),
         (
             {"by_key": {"k": {"expected_files": ["../x"]}}},

@@ -124,7 +124,7 @@ def test_several_commands_in_back_quotes_are_several() -> None:
     assert item("- [ ] a\n  - verify: ``echo 'a`'``").verify == (("echo", "a`"),)
     # A line with words around a code span is one command, as it was written.
     assert faults("- [ ] a\n  - verify: run `make` twice")[0].endswith(
-        "needs a shell for '`', and none reads it"
+        "uses shell syntax ('`'), but commands run without a shell"
     )
 
 
@@ -216,9 +216,18 @@ WRONG = [
     ("- [ ] a\n  - verify: pytest <fill: x>\n", "2: verify: 'pytest <fill: x>' is a placeholder"),
     ("- [ ] a\n  - verify: pytest TBD\n", "2: verify: 'TBD' is a placeholder"),
     ("- [ ] a\n  - verify: 'b\n", '2: verify: "\'b" cannot be split: no closing quotation'),
-    ("- [ ] a\n  - verify: b|c\n", "2: verify: 'b|c' needs a shell for '|', and none reads it"),
-    ("- [ ] a\n  - verify: b $HOME\n", "2: verify: 'b $HOME' needs a shell for '$HOME', and none reads it"),
-    ("- [ ] a\n  - verify: B=1 c\n", "2: verify: 'B=1 c' needs a shell for 'B=1', and none reads it"),
+    (
+        "- [ ] a\n  - verify: b|c\n",
+        "2: verify: 'b|c' uses shell syntax ('|'), but commands run without a shell",
+    ),
+    (
+        "- [ ] a\n  - verify: b $HOME\n",
+        "2: verify: 'b $HOME' uses shell syntax ('$HOME'), but commands run without a shell",
+    ),
+    (
+        "- [ ] a\n  - verify: B=1 c\n",
+        "2: verify: 'B=1 c' uses shell syntax ('B=1'), but commands run without a shell",
+    ),
     ("- [ ] a\n  - files: ../b\n", "2: '../b' is no path within the repository"),
     ("- [ ] a\n  - files: /etc/passwd\n", "2: '/etc/passwd' is no path within the repository"),
     ("- [ ] a\n  - files: a/../../b\n", "2: 'a/../../b' is no path within the repository"),

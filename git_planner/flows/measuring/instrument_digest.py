@@ -1,4 +1,4 @@
-"""Digest of the instrument, which is everything that measures. Only results of one instrument are compared."""
+"""Digest of the instrument: everything that measures. Only results of one instrument are compared."""
 
 from __future__ import annotations
 

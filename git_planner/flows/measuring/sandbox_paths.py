@@ -1,4 +1,4 @@
-"""Build sandboxed command lines: which paths of a repository are hidden, and which extra ones are readable."""
+"""Build sandboxed command lines: the hidden paths of a repository, and the extra readable ones."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The guard: which paths no iteration may change, and which a scope allows."""
+"""The guard: paths that no iteration may change, and paths that a scope allows."""

@@ -1,6 +1,6 @@
-"""The guard's coverage: every way to make or move a commit, every kind of change, and what catches it. Data.
+"""Coverage of the guard: every way to make or move a commit, every kind of change, and what catches it.
 
-tests/guard/test_coverage_matrix.py does every cell for real; docs/guard.md shows the same table.
+tests/guard/test_coverage_matrix.py tests every cell against git; docs/guard.md shows the same table.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MEANING = {
 
 @dataclass(frozen=True, slots=True)
 class CommitRoute:
-    """A way to make or move a commit. `seen` says that git asks `reference-transaction` about it."""
+    """A way to make or move a commit. `reported`: git runs the hook `reference-transaction` for it."""
 
     key: str
     title: str
@@ -28,7 +28,7 @@ class CommitRoute:
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A kind of change. `committed` says that it gets into a commit at all."""
+    """A kind of change. `committed`: it gets into a commit at all."""
 
     key: str
     title: str
@@ -97,14 +97,14 @@ CHANGE_KINDS = (
 
 
 def coverage(way: CommitRoute, kind: ChangeKind) -> Coverage:
-    """What catches one kind of change made in one way."""
+    """Return what catches one kind of change made in one way."""
     if not kind.committed:
         return "harmless"
     return "prevented" if way.reported else "detected"
 
 
 def markdown_table() -> str:
-    """The matrix as a Markdown table, kinds of change down and ways across in groups of the same answer."""
+    """Return the matrix as a Markdown table: one row per way, one column per kind of change."""
     groups: dict[tuple[Coverage, ...], list[str]] = {}
     for way in COMMIT_ROUTES:
         groups.setdefault(tuple(coverage(way, kind) for kind in CHANGE_KINDS), []).append(way.title)
@@ -117,7 +117,7 @@ def markdown_table() -> str:
 
 
 def document() -> dict[str, Any]:
-    """The matrix as JSON: way -> kind -> what catches it."""
+    """Return the matrix as a JSON document: way -> kind -> what catches it."""
     return {
         "schema": "git-planner/guard-matrix@1",
         "meaning": dict(MEANING),

@@ -1,6 +1,6 @@
-"""What is guarded besides the policy's own patterns, which refs the guard knows, and how findings are said.
+"""Guarded patterns besides the policy's own, kinds of refs, and the findings of a check. Pure.
 
-One definition for hooks, `git planner check`, `git record` and the server. Pure.
+Shared by the hooks, `git planner check`, `git record` and the server.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, Literal
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, pathspecs
 
-# Guarded where a commit has no policy that would say more.
+# Guarded in commits without a policy.
 DEFAULT_GUARD = ("tests/**",)
-# The state of an iteration is written once; nobody commits it by hand.
+# The state of an iteration is immutable.
 STATE = (".advisor/**",)
 ATTRIBUTES_FILE = "**/.gitattributes"
-# Attributes that change what git writes out, packs up or merges.
+# Attributes that change what git checks out, archives or merges.
 ATTRIBUTES = (
     "filter",
     "working-tree-encoding",
@@ -31,11 +31,11 @@ ATTRIBUTES = (
     "merge",
 )
 
-# Folders that are usual on sys.path: a module added there comes before the one it is called like.
+# Folders that are usually on sys.path: a module added there shadows the standard one of its name.
 _IMPORT_ROOTS = ("src/", "lib/")
-# What pytest is made of; the standard library's modules are the interpreter's to tell.
+# The packages of pytest; `sys.stdlib_module_names` lists the standard library.
 TEST_TOOLS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging")
-# Where such modules could be added. That is all git is asked; the names are looked up in its answer.
+# Pathspecs of files that could shadow a module; their names are checked in Python.
 SHADOWING = tuple(
     f":(top,glob){place}{name}" for place in ("", *_IMPORT_ROOTS) for name in ("*", "*/__init__.*")
 )
@@ -50,7 +50,7 @@ CHECK_SCHEMA = "git-planner/check@1"
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """One changed path. `status` is git's letter; modes are octal texts, '000000' where there is no file."""
+    """One changed path. `status` is git's letter; modes are octal strings, '000000' if there is no file."""
 
     path: str
     status: str
@@ -59,7 +59,7 @@ class FileChange:
 
     @property
     def message(self) -> str:
-        """What happened, as in 'added: tests/x.py'."""
+        """The change in words, such as 'added: tests/x.py'."""
         what = _STATUS.get(self.status, "changed")
         if "000000" not in (self.old_mode, self.new_mode) and self.old_mode != self.new_mode:
             what = f"mode {self.old_mode} to {self.new_mode}"
@@ -68,7 +68,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """One thing that a check found.
+    """One finding of a check.
 
     `severity` 'error' fails the check. `code` is stable: 'guard', 'start-up', 'shadow', 'runner',
     'attributes', 'case', 'state', 'scope', 'document', 'trust', 'index-flags'. `path` and `commit` may be
@@ -83,12 +83,12 @@ class CheckFinding:
     fix: str
 
     def document(self) -> dict[str, Any]:
-        """The finding as JSON."""
+        """Return the finding as a JSON document."""
         return asdict(self)
 
 
 def ref_kind(ref: str) -> RefKind:
-    """What the guard asks of a ref, by its full name."""
+    """Return the kind of a ref by its full name, which decides how the guard checks it."""
     if ref.startswith(refnames.ITERATIONS):
         return "start"
     branch = ref.removeprefix(refnames.HEADS) if ref.startswith(refnames.HEADS) else ""
@@ -104,38 +104,38 @@ def ref_kind(ref: str) -> RefKind:
 
 
 def wide_pathspecs(patterns: Iterable[str]) -> list[str]:
-    """Pathspecs of everything that could matter to the guard, whatever the case of its letters.
+    """Return case-insensitive pathspecs of everything that the guard could protect.
 
-    What differs in none of these differs in nothing guarded; what differs in one of them has to be judged.
+    A commit without a change in them needs no further check.
     """
     specs = pathspecs((*patterns, *SECTIONED, ATTRIBUTES_FILE))
     return [spec.replace(":(top,glob)", ":(top,icase,glob)", 1) for spec in specs]
 
 
-# What may matter whatever a policy says. Hooks have it in their text, which a shell reads faster than a file.
+# Patterns that count under every policy. The hook scripts contain them, which is faster than reading a file.
 ALWAYS = (*START_UP, *ALWAYS_GUARDED, *SECTIONED, ATTRIBUTES_FILE, *STATE)
 
 
 def guarded_globs(patterns: Iterable[str]) -> list[str]:
-    """Patterns of sh that take in what is guarded beyond ALWAYS, see `wide_globs`."""
+    """Return shell patterns for the guarded patterns beyond ALWAYS; see `wide_globs`."""
     return wide_globs(pattern for pattern in patterns if pattern not in ALWAYS)
 
 
 def wide_globs(patterns: Iterable[str]) -> list[str]:
-    """Patterns of sh that take in whatever git matches with some of ours, and more.
+    """Return shell patterns that match at least everything that git matches with the given patterns.
 
-    They are for a `case`, by which a hook tells in no time that nothing of interest is changed: '*' crosses
-    folders, what lies below a pattern is meant too, and the case of letters does not count.
+    A hook uses them in a `case` statement to recognise quickly that no guarded path changes: '*' crosses
+    folders, everything below a pattern matches too, and case is ignored.
     """
     globs = dict.fromkeys(_wide_glob(pattern) for pattern in patterns)
-    # What another one takes in anyway is left out.
+    # Leave out globs that another one covers.
     ends = tuple(glob[1:] for glob in globs if glob.startswith("*"))
     return [glob for glob in globs if not glob.endswith(ends) or glob.startswith("*")]
 
 
 def _wide_glob(pattern: str) -> str:
     parts = [part for part in pattern.removesuffix("/**").split("/") if part not in ("", ".")]
-    # What git would resolve is left to Python, which is asked about whatever one of these takes in.
+    # Patterns that git would normalise match everything here, so that Python decides.
     pattern = "*" if ".." in parts or not parts else "/".join(parts)
     glob = re.sub(r"\*\*/|\\.|\[.*\]|[^\w\s/.,:;@%+=~#-]", "*", pattern)
     glob = re.sub(r"[A-Za-z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", glob)
@@ -143,12 +143,12 @@ def _wide_glob(pattern: str) -> str:
 
 
 def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
-    """Whether a file that is added would be imported in the place of a standard module, or of a test tool's.
+    """Return whether Python would import an added file instead of a standard module or a test tool's.
 
     Args:
-        path: its path.
-        mode: its mode, in octal; a link or a submodule may hold anything, so its name is enough.
-        standard: the names of those modules.
+        path: the path of the file.
+        mode: its octal mode; a link or a submodule may hold anything, so its name is enough.
+        standard: the names of the modules that must not be shadowed.
     """
     if mode in _LINKS and f"{path}/" in _IMPORT_ROOTS:
         return True
@@ -160,13 +160,13 @@ def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
 
 
 def runner_sections(path: str, data: bytes | None) -> Any:
-    """The parts of a configuration file that say how tests are run; None when there are none.
+    """Return the sections of a configuration file that configure the tests; None if there are none.
 
-    A file that cannot be read stands for itself, so that any change of it counts.
+    A file that cannot be parsed is returned as its bytes, so that every change of it counts.
     """
     if data is None:
         return None
-    # Both are heavy for a hook, and rarely needed.
+    # Slow to import, and rarely needed in a hook.
     import configparser
     import tomllib
 

@@ -1,4 +1,4 @@
-"""What a candidate may change. Pure: which path matches a pattern is asked of git, the answer judged here."""
+"""Check the changes of a candidate against guard and scope. Pure: git has matched the paths already."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _MAX_PATHS = 5
 
 
 def check_guarded_changes(changes: Sequence[FileChange]) -> tuple[Refusal, tuple[str, ...]] | None:
-    """Judge the changes of guarded paths between the trusted base and the candidate: there must be none."""
+    """Refuse changes of guarded paths between the trusted base and the candidate."""
     return check_differences([(change.path, change.message) for change in changes])
 
 
 def check_differences(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, tuple[str, ...]] | None:
-    """The same for whatever differs: pairs of a path and what is wrong with it."""
+    """Refuse differences of guarded paths, given as pairs of path and message."""
     if not differences:
         return None
     return Refusal("guard", _path_list([path for path, _ in differences])), tuple(
@@ -27,15 +27,15 @@ def check_differences(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, 
 def check_scope(
     changed: Sequence[str], allowed: Collection[str] | None, forbidden: Collection[str]
 ) -> tuple[Refusal, tuple[str, ...]] | None:
-    """Judge the changed paths of a candidate.
+    """Check the changed paths of a candidate against the policy's scope.
 
     Args:
-        changed: every changed path, without our own state file.
-        allowed: those of them that match an allowed pattern; None when the policy allows everything.
-        forbidden: those of them that match a forbidden pattern.
+        changed: every changed path except the state file.
+        allowed: the changed paths that match an allowed pattern; None if the policy allows everything.
+        forbidden: the changed paths that match a forbidden pattern.
 
     Returns:
-        The refusal and one violation a path, or None when all is inside the scope.
+        The refusal and one violation per path, or None if all paths are inside the scope.
     """
     violations = [f"forbidden: {path}" for path in changed if path in forbidden]
     if allowed is not None:

@@ -1,4 +1,4 @@
-"""Commands that people write as one line of text, as the argument vectors that are run. Pure; no shell."""
+"""Split command lines into argument vectors, without a shell. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules.documents.placeholders import find_placeholder
 
 MAX_WORDS, MAX_WORD_LENGTH = 200, 8000
-# Outside of quotes these mean something to a shell, and would be plain text to a program.
+# Shell operators, which a program would get as plain text.
 _OPERATORS = "|&;<>()\n"
 _PLACEHOLDER_WORDS = frozenset(("TBD", "TODO", "FIXME", "???"))
 _VARIABLE = re.compile(r"\$[\w{(]")
@@ -22,51 +22,49 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     """Split a command line into the program and its arguments.
 
     Args:
-        text: one line, with quotes as a shell has them.
-        where: what to call it in an error.
+        text: one line, quoted as for a shell.
+        where: its name in errors.
 
     Raises:
-        PlannerError: E_USAGE for quotes that don't close, what only a shell could do, placeholders, nothing.
+        PlannerError: E_USAGE for unclosed quotes, shell syntax, placeholders and empty lines.
     """
     label = f"{where}: {text.strip()[:120]!r}"
     placeholder = find_placeholder(text)
     if placeholder is not None:
-        raise PlannerError("E_USAGE", f"{label} is a placeholder", hint="write the command that is to be run")
+        raise PlannerError("E_USAGE", f"{label} is a placeholder", hint="write the command to run")
     try:
         words = shlex.split(text)
     except ValueError as error:
         reason = str(error).lower()
         raise PlannerError("E_USAGE", f"{label} cannot be split: {reason}", hint="close the quote") from None
     if not words:
-        raise PlannerError(
-            "E_USAGE", f"{where}: there is no command", hint="write the command that is to be run"
-        )
+        raise PlannerError("E_USAGE", f"{where}: there is no command", hint="write the command to run")
     shell = next(_shell_syntax(text.strip()), None)
     if shell is None and _ASSIGNMENT.match(words[0]):
         shell = words[0]
     if shell is not None:
         raise PlannerError(
             "E_USAGE",
-            f"{label} needs a shell for '{shell}', and none reads it",
+            f"{label} uses shell syntax ('{shell}'), but commands run without a shell",
             hint=f"write it as: sh -c {shlex.quote(text.strip())[:200]}",
         )
     return parse_command(words, where)
 
 
 def parse_command(written: Any, where: str) -> tuple[str, ...]:
-    """The argument vector of a command in a file: a line as `command` takes it, or such a vector itself.
+    """Return the argument vector of a command in a document: a line as for `split_command`, or a list.
 
     Args:
-        written: what stands there.
-        where: what to call it in an error.
+        written: the JSON value.
+        where: its name in errors.
 
     Raises:
-        PlannerError: E_USAGE, as `command`, or because it is no list of texts.
+        PlannerError: E_USAGE as from `split_command`, or if it is not a list of strings.
     """
     if isinstance(written, str):
         return split_command(written, where)
     if not isinstance(written, list | tuple) or not all(isinstance(word, str) for word in written):
-        raise PlannerError("E_USAGE", f"{where}: is neither a text nor a list of texts")
+        raise PlannerError("E_USAGE", f"{where}: is neither a string nor a list of strings")
     if not written or not written[0].strip() or any("\0" in word for word in written):
         raise PlannerError("E_USAGE", f"{where}: names no program, or holds a NUL character")
     if len(written) > MAX_WORDS or max(map(len, written)) > MAX_WORD_LENGTH:
@@ -83,7 +81,7 @@ def parse_command(written: Any, where: str) -> tuple[str, ...]:
 
 
 def _shell_syntax(text: str) -> Iterator[str]:
-    """What only a shell would understand, where no quotes take its meaning away."""
+    """Yield the unquoted pieces that only a shell would interpret."""
     quote = ""
     place = 0
     while place < len(text):

@@ -1,7 +1,7 @@
-"""Whether two patterns of paths can mean the same path. Pure.
+"""Find overlapping path patterns. Pure.
 
-Patterns are those of a scope: '*', '?' and '[…]' within a folder, '**' across folders, and a pattern without
-any of them is a file or a folder with all that is in it.
+The patterns are those of a scope: '*', '?' and '[…]' within a folder, '**' across folders; a pattern without
+any of them names a file, or a folder with everything in it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _ANY = "**"
 
 
 def is_overlapping(one: str, other: str) -> bool:
-    """Whether some path lies in both patterns. Sure of a 'no'; of sets of characters it takes any for all."""
-    # Most patterns part ways at a plain name.
+    """Return whether a path can match both patterns. False is exact; '[…]' counts as any character."""
+    # Most patterns already differ in a literal name.
     return all(map(eq, _literal_prefix(one), _literal_prefix(other))) and _parts_overlap(
         _pattern_parts(one), _pattern_parts(other)
     )
 
 
 def find_overlap(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
-    """The first two patterns of two scopes that overlap, or None. An empty scope overlaps with nothing."""
+    """Return the first overlapping patterns of two scopes, or None. An empty scope overlaps with nothing."""
     for one in ones:
         for other in others:
             if is_overlapping(one, other):
@@ -35,13 +35,13 @@ def find_overlap(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] 
 @lru_cache(maxsize=4096)
 def _pattern_parts(pattern: str) -> tuple[str, ...]:
     parts = [part for part in pattern.split("/") if part]
-    # A name is a folder, too: 'src' is all of 'src/**'.
+    # A name may be a folder: 'src' includes 'src/**'.
     return tuple(parts if parts[-1:] == [_ANY] else [*parts, _ANY])
 
 
 @lru_cache(maxsize=4096)
 def _literal_prefix(pattern: str) -> tuple[str, ...]:
-    """The names that a pattern begins with, up to the first that may mean several."""
+    """Return the leading names of a pattern up to the first with a wildcard."""
     return tuple(takewhile(lambda part: not _MAGIC & set(part), _pattern_parts(pattern)))
 
 
@@ -62,7 +62,7 @@ def _names_overlap(one: str, other: str) -> bool:
 
 
 def _pattern_letters(name: str) -> list[str]:
-    """The letters of a name; a set of characters is one letter, and stands for any."""
+    """Return the letters of a name, with '?' for a set of characters."""
     letters: list[str] = []
     place = 0
     while place < len(name):
@@ -79,7 +79,7 @@ def _same_letter(one: str, other: str) -> bool:
 def _sequences_overlap(
     one: Sequence[str], other: Sequence[str], wild: str, same: Callable[[str, str], bool]
 ) -> bool:
-    """Whether two sequences, in which `wild` stands for any number of items, have one in common."""
+    """Return whether two sequences, in which `wild` stands for any number of items, can be equal."""
     reached = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
     reached[0][0] = True
     for left in range(len(one) + 1):

@@ -1,4 +1,4 @@
-"""Which models may be asked: a rule that is data, and names of models taken apart. Pure."""
+"""Rules for admitted models, and the parser of model names. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_NAME_LENGTH = 200
 
 
 class ModelRule(NamedTuple):
-    """Which models of a family are good enough.
+    """Rule that admits models of a family.
 
     `min_version` such as '3' or '3.1'; a name must have all words of `require` and none of `refuse`. `as_of`
-    is the day on which somebody last thought about it.
+    is the day of the last review.
     """
 
     family: str
@@ -26,7 +26,7 @@ class ModelRule(NamedTuple):
     as_of: str
 
     def words(self) -> str:
-        """The rule in words."""
+        """Return the rule in words."""
         parts = [f"'{self.family}' {self.min_version} or later"]
         parts += [f"with '{word}'" for word in self.require]
         parts += [f"without '{word}'" for word in self.refuse]
@@ -34,7 +34,7 @@ class ModelRule(NamedTuple):
 
 
 class ModelName(NamedTuple):
-    """A model's name taken apart: 'gemini-3.1-pro-preview' is 'gemini', 3.1, and 'pro' and 'preview'."""
+    """A parsed model name: 'gemini-3.1-pro-preview' is 'gemini', 3.1, and 'pro' and 'preview'."""
 
     family: str
     version: tuple[int, ...]
@@ -46,7 +46,7 @@ GEMINI = ModelRule("gemini", "3", ("pro",), ("flash",), "2026-11-28")
 
 
 def parse_model_name(name: str) -> ModelName | None:
-    """Take a name apart, with or without a path before it; None when it names no version of a family."""
+    """Parse a model name, with or without a path before it; None if it has no family and version."""
     match = _NAME.fullmatch(name.lower()) if len(name) <= MAX_NAME_LENGTH and name.isascii() else None
     parts = re.split(r"[_-]", match[1]) if match else []
     if len(parts) < 2 or not _VERSION.fullmatch(parts[1]):
@@ -55,13 +55,13 @@ def parse_model_name(name: str) -> ModelName | None:
 
 
 def refusal_reason(rule: ModelRule, name: str) -> str | None:
-    """Why a rule does not admit a model, in a few words; None when it does."""
+    """Return the reason why a rule does not admit a model; None if it does."""
     model = parse_model_name(name)
     if model is None:
         return f"{show_value(name)} names no version of a model"
     if model.family != rule.family:
         return f"{show_value(name)} is not of the family '{rule.family}'"
-    # A refused word counts wherever it stands, as in 'flashlite'; a required one must stand alone.
+    # A refused word counts also inside a word, as in 'flashlite'; a required one must be a word.
     for word in rule.refuse:
         if any(word in part for part in model.words):
             return f"{show_value(name)} is a '{word}' model"

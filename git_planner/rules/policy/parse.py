@@ -1,4 +1,4 @@
-"""From a policy's document to its typed value: defaults, and the rules that a schema cannot say. Pure."""
+"""Build a typed policy from its document: defaults, and checks beyond the schema. Pure."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ PROMPT_BUDGET = 60_000
 
 
 def policy_problems(document: Mapping[str, Any]) -> list[str]:
-    """Judge what the schema of a policy cannot say.
+    """Check the rules of a policy that its schema cannot express.
 
     Args:
-        document: a policy document that its schema accepts.
+        document: a policy document that is valid by its schema.
 
     Returns:
-        One sentence a fault, '<json pointer>: what is wrong'.
+        One sentence per problem, '<json pointer>: what is wrong'.
     """
     return [
         *_metric_problems(document),
@@ -50,7 +50,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
 def _metric_problems(document: Mapping[str, Any]) -> Iterator[str]:
     metrics = document.get("metrics", [])
     if not metrics and "correctness" not in document:
-        yield "/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be judged"
+        yield "/metrics: is missing; with neither 'metrics' nor 'correctness' nothing would be checked"
     names: set[str] = set()
     for place, metric in enumerate(metrics):
         at = f"/metrics/{place}"
@@ -127,7 +127,7 @@ def _critic_problems(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def policy_from(document: Mapping[str, Any]) -> Policy:
-    """Read a policy from a document that has passed its schema and `policy_problems`."""
+    """Build a policy from a document without schema errors and `policy_problems`."""
     scope = document.get("scope", {})
     metrics = tuple(_metric(metric) for metric in document.get("metrics", ()))
     return Policy(
@@ -157,9 +157,9 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
 
 
 def families_from(document: Mapping[str, Any]) -> Families:
-    """The families' part of a policy document, with its defaults.
+    """Build the families of a policy document, with their defaults.
 
-    With `streak` alone raised, the bonus grows along, so that a gain never shortens what is allowed.
+    If only `streak` is set, `bonus_streak` grows with it, so that a gain never shortens the streak.
     """
     streak = document.get("streak", 2)
     return Families(
@@ -240,7 +240,7 @@ def _agent_settings(document: Mapping[str, Any]) -> AgentSettings:
 
 
 def critics_from(document: Mapping[str, Any]) -> Critics:
-    """The critics' part of a policy document, with its defaults."""
+    """Build the critics of a policy document, with their defaults."""
     default = Critics()
     return Critics(
         budget=document.get("budget", default.budget),

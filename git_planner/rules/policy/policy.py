@@ -1,4 +1,4 @@
-"""The policy of a repository as typed values. Pure; reading and checking the file is config's work."""
+"""The policy of a repository as typed values. Pure; `config/policy_file.py` reads the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from git_planner.rules.policy import model_rule
 from git_planner.rules.stats.pairs import Pairs
 
 ALWAYS_GUARDED = (".git-planner.yml",)
-# What Python or pytest reads at its start, wherever it lies. A policy may take single ones out ('unguard').
+# Files that Python or pytest reads at start-up. A policy may exempt single patterns with 'unguard'.
 START_UP = (
     "**/conftest.py",
     "**/pytest.ini",
@@ -27,26 +27,26 @@ START_UP = (
     "unittest.py",
     "unittest/**",
 )
-# Of these only the parts that say how tests are run are guarded; see rules/guard/guard.py.
+# Guarded only in their sections that configure the tests; see rules/guard/guard.py.
 SECTIONED = ("**/pyproject.toml", "**/setup.cfg", "**/tox.ini")
 
 
 def pathspecs(patterns: Iterable[str]) -> list[str]:
-    """Patterns of a policy as git takes them: from the top, '*' within one folder, '**' across folders.
+    """Return policy patterns as git pathspecs: from the top, '*' within one folder, '**' across folders.
 
-    'tests/**' is 'tests' itself too: a folder may be replaced by a link, or be a submodule.
+    'tests/**' includes 'tests' itself: a folder may be replaced by a link or a submodule.
     """
     variants = (variant for pattern in patterns for variant in (pattern, pattern.removesuffix("/**")))
     return [f":(top,glob){pattern}" for pattern in dict.fromkeys(variants)]
 
 
 class Metric(NamedTuple):
-    """One number to be measured. The first metric of a policy decides; the others are reported.
+    """One measured number. The first metric of a policy decides; the others are reported.
 
     `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
-    stdout read as JSON; exactly one of them is set, or neither when `source` is 'instructions': then the
-    number is that of the instructions which the run took. `timeout` in seconds. `pin`: it runs on one CPU.
-    `min_gain` is the smallest gain to be kept, in the metric's unit; it and `pairs` are for noisy ones.
+    stdout parsed as JSON. Exactly one of them is set, unless `source` is 'instructions': then the number is
+    the instruction count of the run. `timeout` in seconds. `pin`: run on one CPU. `min_gain` is the smallest
+    gain to keep, in the metric's unit; it and `pairs` are for noisy metrics.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Metric(NamedTuple):
 
 
 class Correctness(NamedTuple):
-    """The command that judges correctness and the proof it must leave. `timeout` in seconds.
+    """The command that runs the tests, and the proof it must leave. `timeout` in seconds.
 
     `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
-    `proof` 'unittest': the verbose output of unittest on stderr is read. `require`: test ids that must have
-    passed.
+    `proof` 'unittest': the verbose output of unittest on stderr is parsed. `require`: ids of tests that must
+    have passed.
     """
 
     run: tuple[str, ...]
@@ -88,14 +88,14 @@ class Families(NamedTuple):
 
 
 class Program(NamedTuple):
-    """An outside program by its argument vector. `timeout` in seconds."""
+    """An external program as its argument vector. `timeout` in seconds."""
 
     run: tuple[str, ...]
     timeout: float
 
 
 class AgentSettings(NamedTuple):
-    """What the policy says about the roles.
+    """The agents, models and time limits of the roles.
 
     `command_planner` and the like are the programs behind the 'command' agents; `patches` is the folder
     (repository-relative or absolute) behind the 'patches' implementer.
@@ -120,7 +120,7 @@ class AgentSettings(NamedTuple):
 
 
 class CriticSettings(NamedTuple):
-    """How one critic is asked: the model, None for its own default; the deadline; and which models may be."""
+    """The model (None: the critic's default), the time limit and the rule for admitted models of a critic."""
 
     model: str | None = None
     timeout: float = 900.0
@@ -128,21 +128,21 @@ class CriticSettings(NamedTuple):
 
 
 class Critics(NamedTuple):
-    """How the critics of plans are asked. `budget` is the most one is sent, in bytes."""
+    """The critics of plans. `budget` is the largest prompt, in bytes."""
 
     budget: int = 400_000
     gemini: CriticSettings = CriticSettings("gemini-3-pro-preview", models=model_rule.GEMINI)
     codex: CriticSettings = CriticSettings()
 
     def of(self, name: str) -> CriticSettings:
-        """The settings of a critic by its name; a program of one's own has no model."""
+        """Return the settings of a critic by its name; a custom program has no model."""
         settings = {"gemini": self.gemini, "codex": self.codex}
         return settings.get(name, CriticSettings())
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """When a loop ends. None means no limit; `wall` in seconds, `tokens` input plus output."""
+    """The limits of a loop; None means no limit. `wall` in seconds, `tokens` input plus output."""
 
     count: int | None = None
     wall: float | None = None
@@ -152,9 +152,9 @@ class Stop:
 
 
 class Policy(NamedTuple):
-    """The committed policy of a base commit. `document` is the checked file, `digest` its digest.
+    """The committed policy of a base commit. `document` is the validated file, `digest` its digest.
 
-    `verify` are the commands for tasks that are given none of their own.
+    `verify` are the default verify commands for tasks that define none.
     """
 
     base: str
@@ -182,21 +182,21 @@ class Policy(NamedTuple):
 
     @property
     def metric(self) -> Metric | None:
-        """The metric that decides, if there is one."""
+        """The deciding metric, if there is one."""
         return self.metrics[0] if self.metrics else None
 
     @property
     def guarded(self) -> tuple[str, ...]:
-        """The guarded patterns that people wrote, always with the policy file itself."""
+        """The guarded patterns of the file, always with the policy file itself."""
         return tuple(dict.fromkeys((*self.guard, *ALWAYS_GUARDED)))
 
     @property
     def protected(self) -> tuple[str, ...]:
-        """All patterns whose paths must be as in the base: the guarded ones, and what is read at start-up."""
+        """All patterns whose paths must be as in the base: the guarded ones and start-up files."""
         start_up = (pattern for pattern in START_UP if pattern not in self.unguard)
         return tuple(dict.fromkeys((*self.guarded, *start_up)))
 
     @property
     def sectioned(self) -> tuple[str, ...]:
-        """Patterns of the files whose parts about tests are guarded."""
+        """Patterns of the files whose test sections are guarded."""
         return tuple(pattern for pattern in SECTIONED if pattern not in self.unguard)
