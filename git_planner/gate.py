@@ -1,8 +1,7 @@
-"""What every hook runs once the shell has found something to do: the guard, the documents, plans that follow.
+"""Entry point of the hooks: check the guard, validate staged documents, update plans.
 
-The shims in hooks/, the pre-commit framework and `git planner check` all come here. It reads the index that
-git gave it, never the working tree. At import it takes little of the standard library; what judging needs is
-imported when there is something to judge.
+The scripts in hooks/, the pre-commit framework and `git planner check` all call `main`. It reads the index
+that git passes, never the working tree. It imports little: a check imports its modules when it runs.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from git_planner.errors import PlannerError
 
 STAGES = ("pre-commit", "pre-merge-commit")
 TRANSACTION = "reference-transaction"
-# Conveniences: whatever goes wrong there is said, and git goes on.
+# These stages fail open: an error becomes a warning, and git continues.
 MESSAGE = "commit-msg"
 FOLLOWING = ("moved", "post-merge", "post-rewrite")
-# What a message is refused for.
+# Error codes for which a commit message is refused.
 _REFUSED = ("E_UNKNOWN_TASK", "E_TRANSITION")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Do what a hook is there for; the boundary at which errors become a message and a status.
+    """Run one hook; turn errors into a message on stderr and an exit status.
 
     Args:
-        argv: a stage, our folder in the common git directory, and for MESSAGE the file with the message, for
-            FOLLOWING the full name of the branch that moved. The moves of a TRANSACTION are read from stdin,
-            as git gives them.
+        argv: the stage; the 'planner' folder in the common git directory; then the message file for MESSAGE,
+            or the full ref name of the updated branch for FOLLOWING. The ref updates of a TRANSACTION are
+            read from stdin, in git's format.
 
     Returns:
-        0 to let the commit pass; any other status makes git stop.
+        0 to let git continue; any other status stops it.
     """
     stage, planner, *more = argv
     try:
@@ -41,36 +40,36 @@ def main(argv: Sequence[str]) -> int:
             check_ref_updates(planner, sys.stdin.buffer.read())
             return 0
         if stage not in STAGES:
-            raise PlannerError(
-                "E_USAGE", f"'{stage}' is not a hook of ours", hint="see 'git planner hooks -h'"
-            )
+            raise PlannerError("E_USAGE", f"'{stage}' is not a hook stage", hint="see 'git planner hooks -h'")
         from git_planner.flows.guard.staged import check_documents, check_guard
 
         check_guard(planner)
         check_documents()
     except PlannerError as error:
         return _warn(error) if stage in (MESSAGE, *FOLLOWING) else _report(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the guard fails closed, and the rest open
-        said = f"{type(error).__name__}: {str(error)[:300]}"
+    except Exception as error:  # noqa: BLE001 - the guard fails closed, the other stages fail open
+        description = f"{type(error).__name__}: {str(error)[:300]}"
         if stage in (MESSAGE, *FOLLOWING):
-            return _warn(PlannerError("E_INTERNAL", said))
-        hint = "this is a defect; 'git planner check' shows the whole story with GIT_PLANNER_TRACE=1"
-        return _report(PlannerError("E_INTERNAL", f"the guard cannot judge this: {said}", hint=hint))
+            return _warn(PlannerError("E_INTERNAL", description))
+        hint = "this is a defect; run 'GIT_PLANNER_TRACE=1 git planner check' for the traceback"
+        return _report(
+            PlannerError("E_INTERNAL", f"the guard could not check this change: {description}", hint=hint)
+        )
     return 0
 
 
-def run_plan_hook(stage: str, what: str) -> int:
-    """Let plans follow a branch that has moved, or look up the tasks that a message names.
+def run_plan_hook(stage: str, target: str) -> int:
+    """Update plans after a branch has moved, or check the task ids in a commit message.
 
     Args:
         stage: MESSAGE or one of FOLLOWING.
-        what: the file with the message, or the full name of the branch.
+        target: the message file, or the full ref name of the branch.
 
     Returns:
-        0, or for a message that is refused the status of the error.
+        0, or the error's exit status if the message is refused.
 
     Raises:
-        PlannerError: what keeps a plan from following.
+        PlannerError: the plan cannot be updated.
     """
     from git_planner.gitio.repository import open_repository
 
@@ -78,7 +77,7 @@ def run_plan_hook(stage: str, what: str) -> int:
         from git_planner.flows.tasks.commit_message import check_message
 
         try:
-            check_message(open_repository(), what)
+            check_message(open_repository(), target)
         except PlannerError as error:
             if error.code in _REFUSED:
                 return _report(error)
@@ -86,11 +85,11 @@ def run_plan_hook(stage: str, what: str) -> int:
         return 0
     from git_planner.flows.tasks.follow_branch import advance_branch
 
-    for found in advance_branch(open_repository(), what):
-        for name in found.unknown:
-            # Where no commit-msg of ours looks at messages, this is the first that is heard of it.
+    for follow_result in advance_branch(open_repository(), target):
+        for name in follow_result.unknown:
+            # Ordinary branches run no commit-msg hook of this program, so the typo is reported here.
             print(
-                f"warning: a commit names '{name}', and the plan '{found.plan}' has no such task "
+                f"warning: a commit names '{name}', and the plan '{follow_result.plan}' has no such task "
                 "(E_UNKNOWN_TASK)",
                 file=sys.stderr,
             )
@@ -98,14 +97,14 @@ def run_plan_hook(stage: str, what: str) -> int:
 
 
 def check_ref_updates(planner: str, lines: bytes) -> None:
-    """Refuse moves of our refs that would change what is guarded.
+    """Refuse updates of managed refs that would change guarded files.
 
     Args:
-        planner: our folder in the common git directory.
-        lines: 'old new ref', one a line, as git gives them to reference-transaction.
+        planner: the 'planner' folder in the common git directory.
+        lines: the ref updates that git passes to reference-transaction: 'old new ref', one per line.
 
     Raises:
-        PlannerError: E_GUARD for the first move that is refused; E_NO_BASE, E_POLICY, E_GIT.
+        PlannerError: E_GUARD for the first update that is refused; E_NO_BASE, E_POLICY, E_GIT.
     """
     from pathlib import Path
 
@@ -118,16 +117,16 @@ def check_ref_updates(planner: str, lines: bytes) -> None:
 
 
 def _warn(error: PlannerError) -> int:
-    """Say that a plan does not follow; what git did stands."""
+    """Print a warning that the plan was not updated; the commit stands."""
     print(
-        f"warning: the plan does not follow: {error.message} ({error.code}); 'git plan sync' catches up",
+        f"warning: plan not updated: {error.message} ({error.code}); run 'git plan sync'",
         file=sys.stderr,
     )
     return 0
 
 
 def _report(error: PlannerError) -> int:
-    """Show an error the way the command lines do."""
+    """Print an error in the format of the command-line programs; return its exit status."""
     lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in error.details)]
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
         lines.append(f"hint: {error.hint}")

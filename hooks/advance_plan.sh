@@ -1,14 +1,14 @@
-# Advancing plans. All of this is a convenience: whatever goes wrong here is said, and the commit stands. What is
-# missed is made up for by the next hook, or by 'git plan sync'.
+# Update plans. These hooks fail open: an error becomes a warning, and the commit stands. The next hook, or
+# 'git plan sync', catches up.
 
-# Read a message from stdin up to where the diff begins that a person was shown: which line names a task first, how
-# many do (a dot each), and whether it takes a commit back. Python looks closely. No program reads that fast.
+# Read a message from stdin, up to the diff of 'git commit -v'. Set 'naming' to the first line that names a task,
+# 'named' to one dot per such line, 'reverts' to 'yes' for a revert. Python parses exactly; this saves a process.
 read_message() {
 	naming='' named='' reverts='' lines=''
 	while IFS= read -r line || [ -n "$line" ]; do
 		lines=.$lines
 		case $line in '# -'*' >8 -'*) break ;; esac
-		# Of long lines and long messages nothing is known: some shells take a minute for a megabyte.
+		# Leave long lines and messages to Python: some shells take a minute for a megabyte.
 		[ ${#lines} -lt 500 ] && [ ${#line} -lt 2000 ] || {
 			named=..
 			break
@@ -25,16 +25,16 @@ read_message() {
 	done
 }
 
-# Whether a commit names a task or takes another one back.
+# Return 0 if a commit names a task or reverts a commit.
 names_task() {
-	ask log --no-walk --format=%B --no-show-signature "$1" -- 2>/dev/null | {
+	run_git log --no-walk --format=%B --no-show-signature "$1" -- 2>/dev/null | {
 		read_message
 		[ -n "$named$reverts" ]
 	}
 }
 
-# The same for a commit that was made where HEAD is. The message of an ordinary one was written after the index,
-# and reading its file takes a third of asking git.
+# The same for a commit that was just made on HEAD: if its message file is newer than the index, read that, which
+# takes a third of the time of 'git log'.
 head_names_task() {
 	own=${GIT_DIR:-.git}
 	if [ "$own/COMMIT_EDITMSG" -nt "$own/index" ]; then
@@ -45,10 +45,10 @@ head_names_task() {
 	fi
 }
 
-# Python's part: the stage, then what is special about it.
-follow() {
+# Run a plan hook in Python: the stage, then its argument.
+run_plan_hook() {
 	if [ ! -x "$python" ]; then
-		echo "warning: the plan does not follow: the Python of its hooks is gone, '$python' (E_HOOKS)" >&2
+		echo "warning: plan not updated: the hooks' Python does not exist, '$python' (E_HOOKS)" >&2
 		return 0
 	fi
 	"$python" -I -S -c '
@@ -58,7 +58,7 @@ sys.path += sys.argv.pop(1).splitlines()
 try:
     from git_planner.gate import main
 except ImportError as error:
-    sys.stderr.write(f"warning: the plan does not follow: {error} (E_HOOKS)\n")
+    sys.stderr.write(f"warning: plan not updated: {error} (E_HOOKS)\n")
     os._exit(0)
 status = main(sys.argv[1:])
 sys.stdout.flush()

@@ -1,23 +1,22 @@
-# Part of every installed hook. The lines before this one were baked in by `git planner hooks install`:
-#   hook     the name git calls this hook by
-#   theirs   the hook that the repository had under that name, there or not
-#   planner  our folder in the common git directory
-#   common   that directory as a pattern for git's `gitdir:` condition
-#   place    'include' or 'ordinary': whether git starts this only on our branches, or everywhere
+# Part of every installed hook. `git planner hooks install` wrote the lines before this one:
+#   hook     git's name of this hook
+#   theirs   the path of the repository's own hook of that name, which may not exist
+#   planner  the 'planner' folder in the common git directory
+#   common   the common git directory, as a pattern for git's `gitdir:` condition
+#   place    'include' or 'ordinary': whether git starts this on managed branches only, or on every branch
 
 has_theirs() {
 	[ -f "$theirs" ] && [ -x "$theirs" ]
 }
 
-# Whether anybody has looked at a plan here yet; without one there is nothing to follow, and git is not even asked.
+# Return 0 if a command has read a plan in this repository; otherwise there is nothing to update.
 has_plans() {
 	[ -d "$planner/cache/pages" ]
 }
 
-# To the repository's own hooks core.hooksPath is what it would be without us: lefthook, for one, rewrites the
-# hooks where core.hooksPath points whenever its settings have changed. Bound to this repository by `gitdir:`,
-# because a hook may go on to another one.
-as_they_know_it() {
+# Show the repository's own hooks the core.hooksPath they would see without this program: lefthook rewrites the
+# hooks there after a change of its settings. `gitdir:` limits that to this repository, as a hook may enter another.
+restore_hooks_path() {
 	[ "$place" = include ] || return 0
 	n=${GIT_CONFIG_COUNT:-0}
 	for where in "$common" "$common/worktrees/"; do

@@ -1,13 +1,13 @@
 
-# Whether what changes is surely nothing that the guard would judge. One question to git; everything else is done by
-# the shell, and whatever is not sure is judged by Python.
+# Fast path: succeed only if no changed path can match a guarded pattern. It costs one git call; Python checks every
+# doubtful case.
 # Also baked in:
-#   always    patterns of what may matter whatever the policy
-#   standard  the names of modules that must not be added where they would be imported before the true ones
+#   always_guarded  patterns that are guarded under every policy
+#   stdlib          module names that must not be added where they would shadow the standard ones
 
-# Read what is kept under a name: its first line, what to compare with, patterns that take in at least what is
-# guarded there, 'end'. They are data, never run.
-kept() {
+# Read the cached patterns of a name: header, commit to compare with, patterns that match at least every guarded
+# path, 'end'. They are data and never executed.
+read_patterns() {
 	[ -r "$planner/guards/$1" ] || return 1
 	globs=''
 	{
@@ -21,41 +21,41 @@ kept() {
 	[ "$line" = end ]
 }
 
-# The rest of git's question is in the arguments: which kind of comparison, and what with.
-harmless() {
-	changed=$(answer -c core.quotePath=false "$@" --name-status --no-renames --no-ext-diff --ignore-submodules=none \
+# Arguments: the git diff command and the commits to compare.
+no_guarded_change() {
+	changed=$(query_git -c core.quotePath=false "$@" --name-status --no-renames --no-ext-diff --ignore-submodules=none \
 		2>/dev/null) || return 1
 	set -f
 	IFS='
 '
-	all_harmless
-	sure=$?
+	all_unguarded
+	status=$?
 	unset IFS
 	set +f
-	return $sure
+	return $status
 }
 
-# Of many changes Python is the faster judge, and git puts unusual names in quotes.
-all_harmless() {
+# Leave many changes to Python, which is faster then, and unusual names, which git quotes.
+all_unguarded() {
 	count=''
 	for line in $changed; do
 		count=.$count path=${line#??}
 		[ ${#count} -lt 64 ] || return 1
-		for glob in '"*' $always $globs; do
+		for glob in '"*' $always_guarded $globs; do
 			# shellcheck disable=SC2254
 			case $path in $glob | $glob/*) return 1 ;; esac
 		done
-		case $line in [AT]*) no_shadow "$path" || return 1 ;; esac
+		case $line in [AT]*) shadows_no_module "$path" || return 1 ;; esac
 	done
 }
 
-# Only a file or a package at the top, in src/ or in lib/ can come before a standard module.
-no_shadow() {
+# Only a file or package at the top, in src/ or in lib/ can shadow a standard module.
+shadows_no_module() {
 	inner=${1#src/}
 	inner=${inner#lib/}
 	case $inner in
 	src | lib) return 1 ;;
 	*/__init__.*) inner=${inner%/*} ;;
 	esac
-	case $standard in *" ${inner%%.*} "*) return 1 ;; esac
+	case $stdlib in *" ${inner%%.*} "*) return 1 ;; esac
 }

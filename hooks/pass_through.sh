@@ -1,4 +1,4 @@
 
 has_theirs || exit 0
-as_they_know_it
+restore_hooks_path
 exec "$theirs" "$@"

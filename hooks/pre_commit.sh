@@ -1,11 +1,11 @@
 
-# The guard before a commit: it speaks early and says what to do. Python starts only when something governed is staged.
+# The guard before a commit, for an early error with a hint. Python starts only if a governed path is staged.
 # Also baked in:
-#   prefixes   the beginnings of the names of our branches
-#   documents  patterns of the documents that are judged by their schemas
-# The guard fails closed: whatever can't be answered here is judged by Python, and without Python it is refused.
+#   prefixes   the name prefixes of managed branches
+#   documents  patterns of the documents that are validated against their schemas
+# The guard fails closed: Python checks every doubtful case, and without Python the commit is refused.
 
-on_our_branch() {
+on_managed_branch() {
 	[ "$place" = ordinary ] || return 0
 	branch=$(git symbolic-ref -q HEAD) || return 1
 	for prefix in $prefixes; do
@@ -14,26 +14,26 @@ on_our_branch() {
 	return 1
 }
 
-# Whether something governed is staged, or can't be told to be not. Patterns are kept for each branch, by the hook
-# that judges its moves, and for each policy, in a file named by the policy's object id.
-governed() {
-	on_our_branch || return 1
+# Succeed if a governed path is staged, or in doubt. Patterns are cached per branch, by reference-transaction, and
+# per policy, in a file named after the policy's object id.
+has_governed_change() {
+	on_managed_branch || return 1
 	own=${GIT_DIR:-.git}
-	[ -r "$own/HEAD" ] && read -r head <"$own/HEAD" && kept "${head#ref: }" || {
-		policy=$(answer rev-parse -q --verify HEAD:.git-planner.yml) || policy=none
-		kept "$policy" || return 0
+	[ -r "$own/HEAD" ] && read -r head <"$own/HEAD" && read_patterns "${head#ref: }" || {
+		policy=$(query_git rev-parse -q --verify HEAD:.git-planner.yml) || policy=none
+		read_patterns "$policy" || return 0
 	}
 	globs="$globs$documents"
-	! harmless diff-index --cached "$against"
+	! no_guarded_change diff-index --cached "$against"
 }
 
 guard() {
-	! governed || judge
+	! has_governed_change || check_with_python
 }
 
 guard || exit
 has_theirs || exit 0
-as_they_know_it
+restore_hooks_path
 "$theirs" "$@" || exit
-# Their hook may have staged something.
+# The repository's own hook may have staged a file.
 guard

@@ -1,27 +1,27 @@
 
-# The guard's backbone: no branch of ours moves but through this. What is not surely harmless is judged by Python, and
-# without Python it is refused.
+# The guard's backbone: every update of a managed branch passes here. Python checks every doubtful update, and
+# without Python the update is refused.
 
 [ "$1" = prepared ] || {
-	[ ${#many} -gt 2 ] || ! "$look" "$tip" || follow moved "$moved"
-	theirs_next "$1"
+	[ ${#many} -gt 2 ] || ! "$look" "$tip" || run_plan_hook moved "$moved"
+	run_theirs "$1"
 }
 
-unsure='' many=.
+doubtful='' many=.
 while read -r old new ref; do
 	case $ref in
 	'') continue ;;
 	refs/heads/*)
-		# A branch may go.
+		# A branch may be deleted.
 		case $new in *[!0]*) ;; *) continue ;; esac
 		many=$many.
-		[ ${#many} -lt 8 ] && kept "$ref" && harmless diff-tree -r "$against" "$new" && continue
+		[ ${#many} -lt 8 ] && read_patterns "$ref" && no_guarded_change diff-tree -r "$against" "$new" && continue
 		;;
 	esac
-	unsure="$unsure$old $new $ref
+	doubtful="$doubtful$old $new $ref
 "
 done <<END
-$ours
+$managed
 END
-[ -z "$unsure" ] || printf %s "$unsure" | judge || exit
-theirs_next "$1"
+[ -z "$doubtful" ] || printf %s "$doubtful" | check_with_python || exit
+run_theirs "$1"

@@ -84,7 +84,7 @@ def test_the_hook_asks_python_for_such_names_only(lab: Lab) -> None:
         (lab.path / path).write_text("")
         lab.git("add", path)
         done = lab.run_git("commit", "-q", "-m", "shadow")
-        assert (done.status != 0, "its Python is gone" in done.err) == (True, True), path
+        assert (done.status != 0, "its Python does not exist" in done.err) == (True, True), path
         lab.git("rm", "-q", "-f", path)
     assert lab.git("rev-parse", ITERATION) == before
 

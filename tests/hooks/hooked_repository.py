@@ -54,7 +54,7 @@ def begun(lab: Lab) -> Lab:
 
 def refusal(*what: str, branch: str = ITERATION, hint: str = UNSTAGE, guarded: str = GUARDED) -> str:
     """What the guard says."""
-    lines = "".join(f"  {each}\n" for each in what)
+    lines = "".join(f"  {line}\n" for line in what)
     return f"error: guarded paths are staged on '{branch}' (E_GUARD)\n{lines}{guarded}{hint}"
 
 

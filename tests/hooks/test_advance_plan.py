@@ -82,7 +82,7 @@ def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
         line = next(line for line in text.splitlines() if line.startswith("python="))
         path.write_text(text.replace(line, "python='/there/is/none'"))
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_007: x")
-    said = "warning: the plan does not follow: the Python of its hooks is gone, '/there/is/none' (E_HOOKS)\n"
+    said = "warning: plan not updated: the hooks' Python does not exist, '/there/is/none' (E_HOOKS)\n"
     assert (done.status, done.err) == (0, said * (1 if branch == "main" else 2))
     assert stands(lab) == ("todo", [])
 
@@ -94,10 +94,10 @@ def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
     started = lab.root / "started"
     program = hook(lab.root / "python", f'echo "$@" >>"{started}"')
     for path in (lab.path / ".git/hooks", lab.path / ".git/planner/hooks"):
-        for each in path.iterdir():
-            if each.is_file() and b"python=" in each.read_bytes():
-                lines = each.read_text().splitlines()
-                each.write_text(
+        for script in path.iterdir():
+            if script.is_file() and b"python=" in script.read_bytes():
+                lines = script.read_text().splitlines()
+                script.write_text(
                     "\n".join(f"python='{program}'" if x.startswith("python=") else x for x in lines) + "\n"
                 )
     for branch in ("iter/0001-x", "main"):
@@ -136,7 +136,7 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
     assert done.status == 0
     assert len(done.err.splitlines()) == 2
-    assert all(line.startswith("warning: the plan does not follow: ") for line in done.err.splitlines())
+    assert all(line.startswith("warning: plan not updated: ") for line in done.err.splitlines())
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox sh"])

@@ -114,7 +114,7 @@ def test_husky(lab: Lab) -> None:
     guarded_lab(lab, install=False)
     lab.git("config", "core.hooksPath", ".husky/_")
     install.install_hooks(lab.repo)
-    assert [each.code for each in hook_status(lab.repo).findings] == ["hooks-partly"]
+    assert [finding.code for finding in hook_status(lab.repo).findings] == ["hooks-partly"]
     place = _worktree_with_husky(lab)
     for branch, where in (("main", lab.path), (ITERATION, lab.path), ("iter/0002-b", place)):
         if where == lab.path:

@@ -49,9 +49,9 @@ def test_a_hooks_path_that_is_no_folder(lab: Lab, kind: str) -> None:
     assert codes(lab) == [("warning", "hooks-partly")]
     lab.run("git-planner", "hooks", "uninstall")
     after = tree_bytes(lab.path / ".git")
-    for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD", "HEAD", "info/attributes"):
-        before.pop(each, None)
-        after.pop(each, None)
+    for name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD", "HEAD", "info/attributes"):
+        before.pop(name, None)
+        after.pop(name, None)
     assert after == before
 
 
@@ -91,11 +91,11 @@ def test_one_hooks_folder_for_two_repositories_is_left_alone(lab: Lab) -> None:
     hook(shared / "reference-transaction", "exit 0")
     before = tree_bytes(shared)
     other = lab.clone("other")
-    for each in (lab, other):
-        each.git("config", "core.hooksPath", str(shared))
-        with each.entered():
-            guarded_lab(each)
-            assert codes(each) == [("warning", "hooks-partly")]
+    for clone in (lab, other):
+        clone.git("config", "core.hooksPath", str(shared))
+        with clone.entered():
+            guarded_lab(clone)
+            assert codes(clone) == [("warning", "hooks-partly")]
     assert codes(lab) == [("warning", "hooks-partly")]
     with pytest.raises(PlannerError) as caught:
         install.install_hooks(lab.repo, ordinary=True)

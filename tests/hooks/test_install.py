@@ -68,9 +68,9 @@ def test_no_trace_after_use(lab: Lab) -> None:
     lab.git("rm", "-q", "-f", "tests/new")
     uninstall.uninstall_hooks(lab.repo)
     after = tree_bytes(lab.path / ".git")
-    for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
-        before.pop(each, None)
-        after.pop(each, None)
+    for name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
+        before.pop(name, None)
+        after.pop(name, None)
     assert after == before
 
 
@@ -328,9 +328,9 @@ def test_from_one_place_to_the_other(lab: Lab) -> None:
     assert codes(lab) == []
     uninstall.uninstall_hooks(lab.repo)
     after = tree_bytes(lab.path / ".git")
-    for each in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
-        before.pop(each, None)
-        after.pop(each, None)
+    for name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD"):
+        before.pop(name, None)
+        after.pop(name, None)
     assert after == before
 
 

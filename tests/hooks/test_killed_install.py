@@ -43,7 +43,7 @@ def killed_after(steps: int) -> Iterator[None]:
 
 def without_drafts(folder: Path) -> dict[str, tuple[int, bytes]]:
     """The hooks folder, without what the next process of the same number takes over."""
-    return {name: each for name, each in tree_bytes(folder).items() if not name.startswith(".")}
+    return {name: content for name, content in tree_bytes(folder).items() if not name.startswith(".")}
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -67,7 +67,7 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
             break
         if again:
             install.install_hooks(lab.repo, ordinary=ordinary)
-            assert [each.code for each in hook_status(lab.repo).findings] == []
+            assert [finding.code for finding in hook_status(lab.repo).findings] == []
         assert uninstall.uninstall_hooks(lab.repo) == UninstallResult(True, ()) or steps == 0
         assert without_drafts(folder) == before, steps
 

@@ -324,7 +324,7 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     guarded_lab(lab)
     change(lab)
     assert lab.run_git("commit", "-m", "no").status == 1
-    wide = "".join(f"{each}\n" for each in guarded_globs(("tests/**", "*.lock")))
+    wide = "".join(f"{glob}\n" for glob in guarded_globs(("tests/**", "*.lock")))
     kept = lab.path / ".git/planner/guards" / lab.git("rev-parse", "HEAD:.git-planner.yml")
     against = lab.git("rev-parse", "HEAD")
     branch = kept.parent / "refs/heads" / ITERATION
@@ -350,8 +350,9 @@ def test_without_its_python_the_guard_refuses(lab: Lab) -> None:
     assert (done.status, done.err) == (
         1,
         (
-            "error: the guard cannot judge this: its Python is gone, '/nowhere/python' (E_HOOKS)\n"
-            "hint: run 'git planner hooks install' with the git-planner that you have now\n"
+            "error: the guard could not check this change: its Python does not exist, "
+            "'/nowhere/python' (E_HOOKS)\n"
+            "hint: run 'git planner hooks install' with the current git-planner\n"
         ),
     )
     lab.git("restore", "--staged", "tests")
@@ -369,8 +370,8 @@ def test_without_its_package_the_guard_refuses(lab: Lab, tmp_path: Path) -> None
     assert (done.status, done.err) == (
         1,
         (
-            "error: the guard cannot judge this: No module named 'git_planner' (E_HOOKS)\n"
-            'hint: run "git planner hooks install" with the git-planner that you have now\n'
+            "error: the guard could not check this change: No module named 'git_planner' (E_HOOKS)\n"
+            'hint: run "git planner hooks install" with the current git-planner\n'
         ),
     )
 
@@ -392,8 +393,8 @@ def test_a_defect_refuses(lab: Lab) -> None:
     assert (done.returncode, done.stderr) == (
         4,
         (
-            "error: the guard cannot judge this: ValueError: broken (E_INTERNAL)\n"
-            "hint: this is a defect; 'git planner check' shows the whole story with GIT_PLANNER_TRACE=1\n"
+            "error: the guard could not check this change: ValueError: broken (E_INTERNAL)\n"
+            "hint: this is a defect; run 'GIT_PLANNER_TRACE=1 git planner check' for the traceback\n"
         ),
     )
 

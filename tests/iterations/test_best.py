@@ -152,13 +152,13 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
     assert tags <= there(bare, lab).keys()
-    ids = sorted([*(each.id for each in read_ledger(lab.repo, "default"))])
+    ids = sorted([*(record.id for record in read_ledger(lab.repo, "default"))])
     assert len(ids) == 4
     assert there(bare, lab)[PLAN] == lab.refs()[PLAN]
     assert len(lab.git("rev-list", "--parents", "-1", "plan/default").split()) == 3
     with other.entered():
         best.push_best(other.repo, None, hush)
-        assert sorted(each.id for each in read_ledger(other.repo, "default")) == ids
+        assert sorted(record.id for record in read_ledger(other.repo, "default")) == ids
         assert other.git("rev-parse", "iter/best") == top.record.commit
     lab.fsck()
 

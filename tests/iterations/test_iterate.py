@@ -36,7 +36,7 @@ def test_an_improvement_becomes_the_best(lab: Lab) -> None:
         "notes/a",
         "value",
     ]
-    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline", "attempt"]
+    assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt"]
     assert done.record.agents == {
         "planner": {"name": "offline", "model": "offline"},
         "implementer": {"name": "command", "model": None},
@@ -110,7 +110,7 @@ def test_an_attempt_that_came_to_nothing_is_recorded(lab: Lab, script: str, reas
     assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
     if "echo 1" in script:
         assert lab.show("refs/planner/refused/0001:value") == "1\n"
-    assert [each.phase for each in list_iterations(lab.repo)] == ["recorded"]
+    assert [iteration.phase for iteration in list_iterations(lab.repo)] == ["recorded"]
     sound(lab)
 
 
@@ -186,7 +186,9 @@ def test_an_error_that_would_come_again_is_told_and_can_be_resumed(lab: Lab) -> 
     with pytest.raises(PlannerError) as caught:
         iterate(lab.repo, IterateOptions(), hush)
     assert caught.value.code == "E_MISSING_TOOL"
-    assert [(each.number, each.phase) for each in list_iterations(lab.repo)] == [(1, "planned")]
+    assert [(iteration.number, iteration.phase) for iteration in list_iterations(lab.repo)] == [
+        (1, "planned")
+    ]
 
 
 def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) -> None:
@@ -198,21 +200,27 @@ def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) ->
         "case $n in 1) echo 90 >value;; 2) echo 1 >tests/test_it;; 3) exit 1;; *) echo 8$n >value;; esac",
     )
     done = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), hush)
-    assert [(each.record.verdict, each.record.value) for each in done.attempts] == [
+    assert [(result.record.verdict, result.record.value) for result in done.attempts] == [
         ("improved", 90.0),
         ("invalid", None),
         ("unmeasured", None),
         ("improved", 84.0),
         ("worse", 85.0),
     ]
-    assert [each.record.reason for each in done.attempts] == [None, "guard", "implementer_failed", None, None]
+    assert [result.record.reason for result in done.attempts] == [
+        None,
+        "guard",
+        "implementer_failed",
+        None,
+        None,
+    ]
     assert (done.best_before, done.best_after, done.stopped, done.exit) == (
         None,
         84.0,
         "5 of 5 attempts are done",
         0,
     )
-    assert [each.worktree is not None for each in done.attempts] == [False, False, False, False, True]
+    assert [result.worktree is not None for result in done.attempts] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -301,5 +309,7 @@ def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
         other.git("branch", name, f"origin/{name}")
     other.rival("refs/heads/iter/0007-broken", ".advisor/state.json", "{}")
     with other.entered():
-        found = [(each.number, each.phase, each.start) for each in list_iterations(other.repo)]
+        found = [
+            (iteration.number, iteration.phase, iteration.start) for iteration in list_iterations(other.repo)
+        ]
     assert found == [(1, "recorded", None)]

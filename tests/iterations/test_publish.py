@@ -216,7 +216,7 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
     other = lab.worktree("elsewhere", "plan/default")
     foreign = lab.root / "repo.iter" / "folder"
     foreign.mkdir()
-    why_kept = {each.path.name: each.why for each in prune_worktrees(lab.repo, hush, dry_run=True).places}
+    why_kept = {place.path.name: place.why for place in prune_worktrees(lab.repo, hush, dry_run=True).places}
     assert why_kept == {
         "0001-a": None,
         "0002-b": None,
@@ -232,7 +232,9 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
     assert (lab.root / "repo.iter" / "0004-d").is_dir()
     subprocess.run(["rm", "-r", str(places["c"])], check=True)
     assert [
-        each.path.name for each in prune_worktrees(lab.repo, hush, dry_run=False).places if each.why is None
+        place.path.name
+        for place in prune_worktrees(lab.repo, hush, dry_run=False).places
+        if place.why is None
     ] == ["0003-c"]
     agent(lab, "echo 70 >value")
     with pytest.raises(PlannerError):

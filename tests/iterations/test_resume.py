@@ -81,13 +81,21 @@ def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path) -> None:
 
 
 def _goes_on(lab: Lab, call: int) -> None:
-    open_ones = [each for each in list_iterations(lab.repo) if each.phase not in ("reserved", "recorded")]
+    open_ones = [
+        iteration
+        for iteration in list_iterations(lab.repo)
+        if iteration.phase not in ("reserved", "recorded")
+    ]
     done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert bool(open_ones) == (done.number != 0), call
-    assert [each for each in list_iterations(lab.repo) if each.phase not in ("reserved", "recorded")] == []
+    assert [
+        iteration
+        for iteration in list_iterations(lab.repo)
+        if iteration.phase not in ("reserved", "recorded")
+    ] == []
     after = iterate(lab.repo, IterateOptions(), hush)
     assert after.record.verdict == "improved", (call, after.record)
-    values = [each.value for each in read_ledger(lab.repo, "default") if each.kind == "attempt"]
+    values = [record.value for record in read_ledger(lab.repo, "default") if record.kind == "attempt"]
     assert values == [90.0, 80.0][: len(values)], call
     assert lab.show("iter/best:value") == f"{values[-1]:.0f}\n"
     sound(lab)

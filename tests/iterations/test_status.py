@@ -44,7 +44,7 @@ def test_the_current_iteration_is_the_checked_out_one_or_the_newest(lab: Lab) ->
     found = plan_status(lab.repo, None)
     assert found.current is not None
     assert found.current.branch == second.state.branch
-    assert [(each.branch, each.phase) for each in found.open] == [
+    assert [(iteration.branch, iteration.phase) for iteration in found.open] == [
         ("iter/0001-next", "planned"),
         ("iter/0002-next", "planned"),
     ]
@@ -113,7 +113,7 @@ def test_a_list_survives_what_somebody_wrote_there(lab: Lab) -> None:
     workshop(lab)
     lab.rival("refs/heads/plan/odd", ".plans/odd/plan.json", "not json")
     lab.rival("refs/heads/plan/list", ".plans/list/plan.json", "[1]")
-    assert [(each.name, each.goal, each.tasks) for each in list_plans(lab.repo)[0]] == [
+    assert [(plan.name, plan.goal, plan.tasks) for plan in list_plans(lab.repo)[0]] == [
         ("list", "", {}),
         ("odd", "", {}),
     ]
@@ -168,7 +168,7 @@ def test_faults_have_pointers() -> None:
     assert judged(directive(schema=None)) == ("directive", [])
     kind, faults = judged(directive(risk="Huge", step_plan=["a", "b", " "]))
     assert kind == "directive"
-    assert [each.split(":")[0] for each in faults] == ["/risk", "/step_plan/2"]
+    assert [fault.split(":")[0] for fault in faults] == ["/risk", "/step_plan/2"]
     assert judged(planning_plan(dependencies=["nowhere"]))[1][0].startswith("/steps/0/dependencies/0:")
     assert judged(b"{")[1] == ["/: 'x.json' is not JSON: " + judged(b"{")[1][0].partition("JSON: ")[2]]
     assert judged([1]) == (None, ["/: is not an object"])

@@ -153,7 +153,7 @@ def test_guarded_paths(lab: Lab, files: dict[str, str | bytes | None], violation
     assert (done.verdict, done.reason, done.violations) == ("invalid", "guard", (violation,))
     assert (done.metrics, done.tests, done.environment_digest) == ((), None, None)
     # It was refused without running anything, so not even the base was measured.
-    assert [each.reason for each in read_ledger(lab.repo, "default")] == ["guard"]
+    assert [record.reason for record in read_ledger(lab.repo, "default")] == ["guard"]
     assert measured(lab) == done
 
 
@@ -277,7 +277,11 @@ def test_a_grandchild_that_was_left_behind_is_ended(lab: Lab) -> None:
     )
     candidate(lab, {"src/value.py": forking})
     assert judged(lab) == ("within_noise", None, 100.0)
-    left = [each.pid for each in psutil.process_iter(["cmdline"]) if length in (each.info["cmdline"] or [])]
+    left = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if length in (process.info["cmdline"] or [])
+    ]
     assert left == []
 
 

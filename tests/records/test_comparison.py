@@ -110,7 +110,7 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
     second = record("20261121T000001Z-bbbbbbbb", "improved", 94.0, won)
     stale = record("20261121T000002Z-cccccccc", "improved", 10.0, won)
     assert pick_best([first, second, stale]) == second
-    assert pick_best(row.row_from(each.document()) for each in (first, second, stale)) == row.row_from(
+    assert pick_best(row.row_from(record.document()) for record in (first, second, stale)) == row.row_from(
         second.document()
     )
 

@@ -24,7 +24,7 @@ def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
     """What matters of some records."""
-    return [(each.kind, each.verdict, each.reason, each.value, each.delta) for each in rows]
+    return [(record.kind, record.verdict, record.reason, record.value, record.delta) for record in rows]
 
 
 def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) -> None:
@@ -52,7 +52,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
         "record improved: cycles 90 (-10 against 100)\nrecord within_noise: cycles 100, the baseline"
     )
     assert lab.git("diff", "--name-status", base, "plan/default").splitlines() == [
-        *(f"A\texperiments/records/{each.id}.json" for each in read_ledger(lab.repo, "default")),
+        *(f"A\texperiments/records/{record.id}.json" for record in read_ledger(lab.repo, "default")),
         f"A\texperiments/tests/{done.record.tests.ids if done.record.tests else ''}.json",
     ]
     lab.fsck()
@@ -265,7 +265,7 @@ def test_a_broken_base_is_told_and_the_fix_is_the_first_valid_result(lab: Lab) -
     assert (done.advanced, done.record.summary) == (True, "cycles 50, the first valid result")
     attempt(lab, 2, 60)
     measured(lab)
-    assert [each.kind for each in read_ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
+    assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
 
 
 def test_a_threshold(lab: Lab) -> None:
@@ -309,7 +309,7 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
         ("kept",),
     )
     assert fail("timeout").exit == 124
-    assert [each.reason for each in read_ledger(lab.repo, "default")] == ["no_change", "guard", "timeout"]
+    assert [record.reason for record in read_ledger(lab.repo, "default")] == ["no_change", "guard", "timeout"]
 
 
 def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:

@@ -25,7 +25,7 @@ def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
     """What matters of some records."""
-    return [(each.kind, each.verdict, each.reason, each.value, each.delta) for each in rows]
+    return [(record.kind, record.verdict, record.reason, record.value, record.delta) for record in rows]
 
 
 def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
@@ -44,15 +44,15 @@ def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
     for thread in threads:
         thread.join()
     rows = read_ledger(lab.repo, "default")
-    assert sorted(each.value or 0 for each in rows) == [70, 80, 90, 95, 100]
+    assert sorted(record.value or 0 for record in rows) == [70, 80, 90, 95, 100]
     mark = 100.0
-    for each in rows[1:]:
-        assert (each.best_before, each.verdict) == (
+    for record in rows[1:]:
+        assert (record.best_before, record.verdict) == (
             mark,
-            "improved" if (each.value or 0) < mark else "worse",
+            "improved" if (record.value or 0) < mark else "worse",
         )
-        mark = min(mark, each.value or 0)
-    moved = [number for number, each in done.items() if each.advanced]
+        mark = min(mark, record.value or 0)
+    moved = [number for number, result in done.items() if result.advanced]
     assert [lab.git("rev-parse", "iter/best")] == [tips[number] for number in moved]
     lab.fsck()
 
@@ -82,7 +82,7 @@ def test_one_recorder_of_many_writes_the_same_commit(lab: Lab) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({each.record.id for each in done}) == 1
+    assert len({result.record.id for result in done}) == 1
     assert len(read_ledger(lab.repo, "default")) == 2
 
 

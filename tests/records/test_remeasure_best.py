@@ -65,7 +65,7 @@ def test_the_best_is_measured_before_the_candidate(lab: Lab) -> None:
     assert "it is measured again" in done.err
     first, second, baseline, again, candidate = rows(lab)
     assert first.instrument == second.instrument != baseline.instrument
-    assert {each.instrument for each in (baseline, again, candidate)} == {baseline.instrument}
+    assert {record.instrument for record in (baseline, again, candidate)} == {baseline.instrument}
     assert (baseline.kind, baseline.commit, baseline.value) == ("baseline", base, 1100.0)
     assert (again.verdict, again.value, again.best_before, again.base) == ("improved", 1060.0, 1100.0, base)
     assert (candidate.verdict, candidate.best_before, candidate.delta) == ("worse", 1060.0, 10.0)
@@ -111,7 +111,7 @@ def test_an_iteration_starts_from_the_renewed_best(lab: Lab) -> None:
     assert (done.record.verdict, done.record.best_before, done.advanced) == ("improved", 60.0, True)
     assert lab.show(f"{done.state.base}:tests/test_it") == "guarded more\n"
     assert lab.show(f"{done.state.base}:value") == "60\n"
-    kinds = [(each.kind, each.value) for each in rows(lab)]
+    kinds = [(record.kind, record.value) for record in rows(lab)]
     assert kinds == [("baseline", 100), ("attempt", 60), ("baseline", 100), ("attempt", 60), ("attempt", 50)]
 
 
@@ -163,7 +163,7 @@ def test_older_bases_and_equal_instruments_renew_nothing(lab: Lab) -> None:
     assert find_outdated_best(lab.repo, "default", None) is not None
     attempted(lab, 2, 70, first)
     assert record_commit(lab.repo, "HEAD", tell=hush).record.best_before == 60.0
-    assert len({each.instrument for each in rows(lab)}) == 1
+    assert len({record.instrument for record in rows(lab)}) == 1
 
 
 def changed_policy(lab: Lab, old: str, new: str) -> str:
@@ -183,7 +183,7 @@ def test_a_new_policy_counts_for_the_next_iteration(lab: Lab) -> None:
     assert "stop: {count: 1}" in lab.show(f"{done.state.base}:.git-planner.yml")
     assert lab.show(f"{done.state.base}:value") == "60\n"
     assert find_outdated_best(lab.repo, "default", None) is None
-    assert [each.value for each in rows(lab)] == [100, 60, 60, 50]
+    assert [record.value for record in rows(lab)] == [100, 60, 60, 50]
 
 
 def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:
@@ -240,11 +240,11 @@ def test_two_who_measure_it_again_at_once_make_the_same_commit(lab: Lab) -> None
     with ThreadPoolExecutor(2) as pool:
         branches = ("iter/0002-next", "iter/0003-next")
         ran = list(pool.map(lambda branch: lab.spawn("git-record", branch), branches))
-    assert [each.status for each in ran] == [0, 0], [each.err for each in ran]
+    assert [process.status for process in ran] == [0, 0], [process.err for process in ran]
     best = lab.git("rev-parse", "iter/best")
     assert history.parents(lab.repo.git, best) == [old, base]
-    assert {each.commit for each in rows(lab) if each.iteration == 1} == {old, best}
-    last = {each.branch: (each.verdict, each.best_before) for each in rows(lab)[-2:]}
+    assert {record.commit for record in rows(lab) if record.iteration == 1} == {old, best}
+    last = {record.branch: (record.verdict, record.best_before) for record in rows(lab)[-2:]}
     assert last == dict.fromkeys(branches, ("worse", 1060.0))
 
 
@@ -258,7 +258,7 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
         lab.fsck()
     assert record_commit(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
     found = rows(lab)[2:]
-    assert [(each.kind, each.iteration, each.verdict) for each in found] == [
+    assert [(record.kind, record.iteration, record.verdict) for record in found] == [
         ("baseline", None, "within_noise"),
         ("attempt", 1, "invalid"),
         ("attempt", 2, "improved"),

@@ -88,8 +88,8 @@ def test_one_json_document(healthy: Lab) -> None:
         {
             "severity": "warning",
             "code": "hooks-stale",
-            "message": "the hooks no longer fit: the repository's own hooks (now in "
-            f"'{healthy.path}/.git/hooks') or git-planner are other than when they were installed",
+            "message": "the hooks are out of date: the repository's own hooks (now in "
+            f"'{healthy.path}/.git/hooks') or git-planner changed after the installation",
             "target": str(healthy.path / ".git"),
             "fix": "git planner hooks install",
         }

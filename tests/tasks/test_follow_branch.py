@@ -309,8 +309,8 @@ def test_the_plan_is_checked_out_elsewhere(shop: Lab) -> None:
     second = head(shop)
     result = shop.run_git("commit", "-q", "--allow-empty", "-m", "task_002: more")
     assert (result.status, len(result.err.splitlines())) == (0, 1)
-    assert result.err.startswith("warning: the plan does not follow: 'plan/default' is checked out in '")
-    assert "'git plan sync' catches up" in result.err
+    assert result.err.startswith("warning: plan not updated: 'plan/default' is checked out in '")
+    assert "run 'git plan sync'" in result.err
     assert (page.read_text(), status_and_commits(shop, 2)) == (edited, ("todo", []))
     shop.git("checkout", "-q", "--", ".", cwd=checkout)
     third = head(shop)

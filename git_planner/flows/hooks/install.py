@@ -1,4 +1,4 @@
-"""Installing, removing and looking after the hooks of a repository."""
+"""Install the hooks of a repository, or update them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from git_planner.gitio.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """What an installation did. `theirs` is the folder of the repository's own hooks, `chained` are those."""
+    """Result of an installation. `theirs` is the folder of the repository's hooks, `chained` names them."""
 
     place: str
     folder: Path
@@ -54,29 +54,31 @@ class InstallResult:
 
 
 def install_hooks(repo: Repository, *, ordinary: bool = False) -> InstallResult:
-    """Install the hooks, or bring them up to date. Doing it twice is doing it once.
+    """Install the hooks, or update them. Idempotent.
 
     Args:
         repo: the repository; its linked worktrees share the hooks.
-        ordinary: put them into the ordinary hooks folder, for tools that do not know conditional includes.
+        ordinary: install into the ordinary hooks folder, for tools that ignore conditional includes.
 
     Raises:
-        PlannerError: E_HOOKS when that folder is not ours to write into; E_BUSY.
+        PlannerError: E_HOOKS when that folder is shared or lies outside the git directory; E_BUSY.
     """
     ordinary = ordinary or git_version(repo) < (2, 23)
-    before, setting = installed_manifest(repo), current_setting(repo, ordinary=ordinary)
+    manifest, setting = installed_manifest(repo), current_setting(repo, ordinary=ordinary)
     if ordinary:
         _check_ordinary(repo, setting.folder)
-    if before is not None and (
-        before["place"] != setting.place
-        or before["outside"] not in (None, setting.theirs if setting.outside else None)
+    if manifest is not None and (
+        manifest["place"] != setting.place
+        or manifest["outside"] not in (None, setting.theirs if setting.outside else None)
     ):
-        # What stands where hooks were looked for until then would be forgotten there.
+        # Otherwise the hooks in the previous folder would be left behind.
         uninstall_hooks(repo)
-        before = None
+        manifest = None
     contents = _ordinary_files(setting) if ordinary else scripts.hook_files(setting)
     everywhere = _everywhere_files(setting)
-    made = before["made"] if before else not Path(setting.theirs if everywhere else setting.folder).exists()
+    made = (
+        manifest["made"] if manifest else not Path(setting.theirs if everywhere else setting.folder).exists()
+    )
     setting.planner.mkdir(parents=True, exist_ok=True)
     changed = _write_files(setting, contents)
     if everywhere:
@@ -96,37 +98,37 @@ def _has_theirs(setting: HookSetting, name: str) -> bool:
 
 def _check_ordinary(repo: Repository, folder: Path) -> None:
     if not is_ours_alone(repo, folder):
-        what = "is no folder" if is_not_a_folder(folder) else f"does not lie in '{repo.common}'"
+        fault = "is no folder" if is_not_a_folder(folder) else f"does not lie in '{repo.common}'"
         raise PlannerError(
             "E_HOOKS",
-            f"the hooks folder '{folder}' {what}",
+            f"the hooks folder '{folder}' {fault}",
             hint=f"run '{INSTALL}' without --ordinary; that leaves it alone",
         )
 
 
 def _ordinary_files(setting: HookSetting) -> dict[str, Content]:
-    """Our hooks for the ordinary folder, with what was there put aside under another name."""
-    return {name: _apart(setting, setting.folder, name) for name in scripts.OURS}
+    """Return the scripts for the ordinary folder; each runs the hook it replaces, kept under another name."""
+    return {name: _chained_script(setting, setting.folder, name) for name in scripts.OURS}
 
 
 def _everywhere_files(setting: HookSetting) -> dict[str, Content]:
-    """What stands in the ordinary folder though our hooks have one of their own."""
+    """Return the hook that goes into the ordinary folder even when the others have a folder of their own."""
     if setting.place == "ordinary" or not setting.outside:
         return {}
-    return {OUTSIDE + EVERYWHERE: _apart(setting, Path(setting.theirs), EVERYWHERE)}
+    return {OUTSIDE + EVERYWHERE: _chained_script(setting, Path(setting.theirs), EVERYWHERE)}
 
 
-def _apart(setting: HookSetting, folder: Path, name: str) -> bytes:
-    """The text of a hook in the ordinary folder, which goes on to the one that was put aside there."""
-    hook, kept = folder / name, folder / (name + BACKUP_SUFFIX)
+def _chained_script(setting: HookSetting, folder: Path, name: str) -> bytes:
+    """Return the script of a hook in the ordinary folder, which runs the backup of the one it replaces."""
+    hook, backup = folder / name, folder / (name + BACKUP_SUFFIX)
     theirs = os.path.lexists(hook) and not scripts.is_ours(hook)
-    if theirs and os.path.lexists(kept) and not is_same_file(hook, kept):
+    if theirs and os.path.lexists(backup) and not is_same_file(hook, backup):
         raise PlannerError(
             "E_HOOKS",
-            f"'{hook}' was replaced after '{kept.name}' had been put aside",
+            f"'{hook}' was replaced after it had been saved as '{backup.name}'",
             hint="keep one of the two under the hook's name, remove the other, then install again",
         )
-    return setting.script(name, str(kept), place="ordinary")
+    return setting.script(name, str(backup), place="ordinary")
 
 
 def _write_files(setting: HookSetting, contents: dict[str, Content]) -> bool:
@@ -147,21 +149,21 @@ def _write_files(setting: HookSetting, contents: dict[str, Content]) -> bool:
 
 
 def _write_hooks(folder: Path, contents: dict[str, Content]) -> bool:
-    """Write hooks into the ordinary folder; those that are there are put aside."""
+    """Write hooks into the ordinary folder; keep existing ones as backups."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = False
-    for where, content in contents.items():
-        name = where.removeprefix(OUTSIDE)
+    for entry, content in contents.items():
+        name = entry.removeprefix(OUTSIDE)
         path = folder / name
-        kept = folder / (name + BACKUP_SUFFIX)
-        if os.path.lexists(path) and not scripts.is_ours(path) and not is_same_file(path, kept):
-            # Under both names until ours takes its place: a kill in between switches nothing off.
-            os.link(path, kept, follow_symlinks=False)
+        backup = folder / (name + BACKUP_SUFFIX)
+        if os.path.lexists(path) and not scripts.is_ours(path) and not is_same_file(path, backup):
+            # The hook keeps both names until it is replaced, so a kill in between disables nothing.
+            os.link(path, backup, follow_symlinks=False)
         changed |= scripts.write_hook(path, content)
     return changed
 
 
 def _write_include(path: Path, hooks_path: str) -> bool:
-    """A configuration file that sets core.hooksPath and nothing else."""
+    """Write a configuration file that only sets core.hooksPath; return whether it changed."""
     escaped = hooks_path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return write_text(path, f'[core]\n\thooksPath = "{escaped}"\n')

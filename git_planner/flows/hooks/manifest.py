@@ -1,4 +1,4 @@
-"""What an installation has written: the manifest, and the setting that it was made with."""
+"""Manifest of an installation: the files it wrote and the values baked into them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from git_planner.gitio.repository import Repository
 
 INSTALL = "git planner hooks install"
 _KEYS = {"schema", "place", "folder", "made", "outside", "python", "code", "files"}
-# Before the name of a hook that stands in the ordinary folder, in the list of what was written.
+# Prefix in the manifest for a hook that was written into the ordinary folder.
 OUTSIDE = "outside/"
 INCLUDE = "planner/hooks.inc"
 
 
 def current_setting(repo: Repository, *, ordinary: bool) -> HookSetting:
-    """What is to be baked in, as things are now."""
+    """Return the values that an installation would bake into the hooks now."""
     ours = str(repo.private("hooks"))
     values = [
-        each for each in conditional_include.hooks_paths(repo) if each.scope not in ("worktree", "command")
+        value for value in conditional_include.hooks_paths(repo) if value.scope not in ("worktree", "command")
     ]
-    values = [each for each in values if each.value != ours and not each.origin.endswith("/" + INCLUDE)]
+    values = [value for value in values if value.value != ours and not value.origin.endswith("/" + INCLUDE)]
     if ordinary and values and values[-1].scope != "local":
         raise PlannerError(
             "E_HOOKS",
@@ -51,7 +51,7 @@ def current_setting(repo: Repository, *, ordinary: bool) -> HookSetting:
 
 
 def write_manifest(setting: HookSetting, contents: dict[str, Content], *, made: bool) -> bool:
-    """What was written, so that a later look can tell a change by others from one of our own."""
+    """Write the manifest, so that a later check can tell whether others changed the hooks."""
     document = {
         "schema": "git-planner/hooks@1",
         "place": setting.place,
@@ -71,7 +71,7 @@ def installed_manifest(repo: Repository) -> dict[str, Any] | None:
 
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:
-    """What an installation wrote; None when there is none that could be read."""
+    """Read a manifest; return None if it is missing or unreadable."""
     try:
         document = json.loads(os.fsdecode(path.read_bytes()))
         return document if document.keys() == _KEYS else None

@@ -1,4 +1,4 @@
-"""Folders and files of hooks: whose they are, and writing them."""
+"""Check hooks folders and write files in them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from git_planner.gitio.repository import Repository
 
 
 def is_ours_alone(repo: Repository, folder: Path) -> bool:
-    """Whether a hooks folder is the repository's alone: no other program's, and no other repository's."""
+    """Return whether a hooks folder lies in this repository's git directory, so that nothing else uses it."""
     real = folder.resolve()
     return folder.is_absolute() and real.is_relative_to(repo.common.resolve()) and not is_not_a_folder(folder)
 
 
 def is_not_a_folder(path: Path) -> bool:
-    """Whether something else is there, such as the /dev/null of those who want no hooks."""
+    """Return whether the path exists and is no folder, such as /dev/null, which disables hooks."""
     return os.path.lexists(path) and not path.is_dir()
 
 
 def is_same_file(first: Path, second: Path) -> bool:
-    """Whether two names are of one file, as an installation leaves them that was killed."""
+    """Return whether two names are hard links of one file, as a killed installation leaves them."""
     return os.path.lexists(second) and os.path.samestat(os.lstat(first), os.lstat(second))
 
 
@@ -37,5 +37,5 @@ def write_text(path: Path, text: str) -> bool:
 
 def git_version(repo: Repository) -> tuple[int, ...]:
     """Return the version of the installed git, such as (2, 39, 5)."""
-    found = re.search(r"(\d+)\.(\d+)", repo.git.line("version"))
-    return tuple(int(number) for number in found.groups()) if found else (0, 0)
+    match = re.search(r"(\d+)\.(\d+)", repo.git.line("version"))
+    return tuple(int(number) for number in match.groups()) if match else (0, 0)

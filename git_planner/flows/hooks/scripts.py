@@ -1,4 +1,4 @@
-"""What an installation of our hooks consists of: which files, and what is in them. Writes nothing."""
+"""Hook scripts: the files of an installation and their content."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from git_planner.rules.guard.guard import ALWAYS, wide_globs
 
 Place = Literal["include", "ordinary"]
 
-# Beside a hook of ours in the ordinary place: the hook that was there.
+# Suffix of the hook that an installed one replaced in the ordinary folder.
 BACKUP_SUFFIX = ".before-planner"
 PREFIXES = (refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)
 MARK = b"#!/bin/sh\n# git-planner hook"
 
-# hook -> its shell texts in hooks/. A hook of ours runs, then the one that the repository had.
+# hook -> its parts in hooks/. An installed hook runs first, then the repository's own.
 OURS = {
     "pre-commit": ("chain", "run_git_and_python", "guard_fast_path", "pre_commit"),
     "pre-merge-commit": ("chain", "run_git_and_python", "guard_fast_path", "pre_commit"),
@@ -41,9 +41,9 @@ OURS = {
         "reference_transaction",
     ),
 }
-# What the pre-commit framework has to be installed for.
+# Stages that the pre-commit framework must be installed for.
 FRAMEWORK = ("pre-commit", "pre-merge-commit")
-# Stands in the ordinary folder, too: in a rebase HEAD is on no branch, and branches move that are not HEAD's.
+# Also installed in the ordinary folder: a rebase detaches HEAD, and other branches than HEAD's can move.
 EVERYWHERE = "reference-transaction"
 OTHERS = (
     "applypatch-msg",
@@ -74,7 +74,7 @@ _NOT_IN_ADVANCE = {"post-index-change", "proc-receive", "push-to-checkout"}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link to be made."""
+    """A symbolic link to create."""
 
     target: str
 
@@ -84,17 +84,17 @@ Content = bytes | Link
 
 @dataclass(frozen=True, slots=True)
 class HookSetting:
-    """What is baked into the hooks.
+    """Values baked into the hooks.
 
     Args:
-        place: 'include' (a folder of ours, on our branches only) or 'ordinary' (the ordinary hooks folder).
+        place: 'include' (a separate folder, on managed branches only) or 'ordinary' (the ordinary hooks folder).
         common: the common git directory.
-        theirs: the folder of the repository's own hooks, as core.hooksPath has it without us. A relative one
-            is meant from the top of each worktree, which is where git runs hooks.
-        top: what a relative one is looked up from now.
+        theirs: the folder of the repository's own hooks, the core.hooksPath without this program. A relative
+            path starts at the top of the worktree, where git runs hooks.
+        top: where a relative path starts now.
         python: the interpreter.
-        code: the folders that hold the package and what it needs, one a line.
-        outside: whether EVERYWHERE stands in the folder of the repository's own hooks, too.
+        code: the folders that hold the package and its dependencies, one per line.
+        outside: whether EVERYWHERE is also installed in the folder of the repository's own hooks.
     """
 
     place: Place
@@ -107,16 +107,16 @@ class HookSetting:
 
     @property
     def planner(self) -> Path:
-        """Our folder in the common git directory."""
+        """Return the 'planner' folder in the common git directory."""
         return self.common / "planner"
 
     @property
     def folder(self) -> Path:
-        """Where the hooks go."""
+        """Return the folder to install into."""
         return self.planner / "hooks" if self.place == "include" else Path(self.theirs)
 
     def script(self, name: str, theirs: str, *, place: Place | None = None) -> bytes:
-        """The text of one hook: baked values, what all hooks share, then what this one does."""
+        """Return the text of one hook: baked values, then its parts from hooks/."""
         baked = {
             "hook": name,
             "theirs": theirs,
@@ -129,16 +129,16 @@ class HookSetting:
                 "python": self.python,
                 "code": self.code,
                 "prefixes": " ".join(PREFIXES),
-                "always": "\n".join(wide_globs(ALWAYS)),
+                "always_guarded": "\n".join(wide_globs(ALWAYS)),
                 "documents": "\n".join(wide_globs(DOCUMENTS)),
-                "standard": f" {' '.join(sorted(STANDARD))} ",
+                "stdlib": f" {' '.join(sorted(STANDARD))} ",
             }
         lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in baked.items())
         texts = resource_folder("hooks")
-        how = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"
+        origin = "written by 'git planner hooks install', removed by 'git planner hooks uninstall'"
         return b"".join(
             (
-                MARK + f" '{name}', {how}\n".encode(),
+                MARK + f" '{name}', {origin}\n".encode(),
                 os.fsencode(lines),
                 *(
                     texts.joinpath(f"{part}.sh").read_bytes()
@@ -149,34 +149,34 @@ class HookSetting:
 
 
 def hook_files(setting: HookSetting) -> dict[str, Content]:
-    """The files of our own folder; name -> content.
+    """Return the files of the separate hooks folder by name.
 
-    A hook that the repository has is started by a script, so that it finds itself where it lies ($0). One
-    that it has not is a link that leads nowhere yet: git sees no hook and starts nothing, until somebody puts
-    one there. Such a newcomer sees our folder in its $0 until the next install.
+    An existing hook is started by a script, so that its $0 names its own path. A missing one becomes a
+    dangling link: git starts nothing until a hook is created there. That hook sees the link in $0 until the
+    next installation.
     """
-    found: dict[str, Content] = {}
+    contents: dict[str, Content] = {}
     for name in (*OURS, *OTHERS):
         theirs = f"{setting.theirs}/{name}"
         if name == EVERYWHERE and setting.outside:
             theirs += BACKUP_SUFFIX
         if name in OURS or is_hook(setting.top / theirs):
-            found[name] = setting.script(name, theirs)
+            contents[name] = setting.script(name, theirs)
         elif os.path.isabs(setting.theirs):
-            found[name] = Link(theirs)
+            contents[name] = Link(theirs)
         elif name not in _NOT_IN_ADVANCE:
-            # A link cannot lead to "below the top of whatever worktree this is"; a script can.
-            found[name] = setting.script(name, theirs)
-    return found
+            # A link cannot be relative to the top of the current worktree; a script can.
+            contents[name] = setting.script(name, theirs)
+    return contents
 
 
 def is_hook(path: Path) -> bool:
-    """Whether git would run that file."""
+    """Return whether git would run the file."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is a hook that we wrote."""
+    """Return whether a file is a hook written by an installation."""
     if path.is_symlink() or not path.is_file():
         return False
     with open(path, "rb") as file:
@@ -184,12 +184,12 @@ def is_ours(path: Path) -> bool:
 
 
 def content_digest(content: Content) -> str:
-    """What the content is, in short."""
+    """Return a digest of a hook's content."""
     return f"-> {content.target}" if isinstance(content, Link) else hashlib.sha256(content).hexdigest()
 
 
 def file_digest(path: Path) -> str | None:
-    """The same for what lies on the disk; None when there is nothing, '' when git would not run it."""
+    """Return the digest of a file; None if it is missing, '' if git would not run it."""
     if path.is_symlink():
         return content_digest(Link(os.readlink(path)))
     if not path.is_file():
@@ -198,7 +198,7 @@ def file_digest(path: Path) -> str | None:
 
 
 def write_hook(path: Path, content: Content) -> bool:
-    """Write one hook, whole or not at all; return whether anything changed."""
+    """Write one hook atomically; return whether anything changed."""
     if file_digest(path) == content_digest(content):
         return False
     if not isinstance(content, Link):

@@ -20,7 +20,7 @@ _PROBES = tuple(f"{prefix}0000-probe" for prefix in scripts.PREFIXES)
 
 @dataclass(frozen=True, slots=True)
 class HookStatus:
-    """How the hooks are. `place` is None when none are installed."""
+    """State of the installed hooks. `place` is None when none are installed."""
 
     place: str | None
     folder: Path | None
@@ -40,7 +40,7 @@ class HookStatus:
 
 
 def hook_status(repo: Repository) -> HookStatus:
-    """Look whether the hooks are there, unchanged, up to date and in force."""
+    """Check that the hooks are installed, unchanged, up to date and used by git."""
     manifest = installed_manifest(repo)
     if manifest is None:
         theirs = current_setting(repo, ordinary=False).theirs
@@ -48,19 +48,19 @@ def hook_status(repo: Repository) -> HookStatus:
             "error", "hooks-absent", "no hooks of git-planner are installed", str(repo.common), INSTALL
         )
         return HookStatus(None, None, theirs, (absent,))
-    partly: list[Diagnostic] = []
-    # Whoever looks may run another Python than the one the hooks were installed with; that is no defect.
+    partial: list[Diagnostic] = []
+    # The checking Python may differ from the one that installed the hooks.
     setting = replace(
         current_setting(repo, ordinary=manifest["place"] == "ordinary"),
         python=manifest["python"],
         code=manifest["code"],
     )
     if setting.place == "include" and not setting.outside:
-        partly.append(_partly(setting))
+        partial.append(_partial_finding(setting))
     findings = [*_file_findings(repo, setting, manifest), *_interpreter_findings(manifest)]
     if setting.place == "include":
         findings += [*_everywhere_findings(setting, manifest), *_include_findings(repo, setting)]
-    return HookStatus(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partly))
+    return HookStatus(manifest["place"], Path(manifest["folder"]), setting.theirs, (*findings, *partial))
 
 
 def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
@@ -75,13 +75,13 @@ def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, A
         )
         return
     outside = Path(manifest["outside"] or folder)
-    found = {
+    digests = {
         name: scripts.file_digest(
             outside / name.removeprefix(OUTSIDE) if name.startswith(OUTSIDE) else folder / name
         )
         for name in manifest["files"]
     }
-    changed = sorted(name for name, digest in manifest["files"].items() if found[name] != digest)
+    changed = sorted(name for name, digest in manifest["files"].items() if digests[name] != digest)
     if changed:
         names = ", ".join(f"'{name}'" for name in changed)
         yield Diagnostic(
@@ -91,49 +91,51 @@ def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, A
             str(folder),
             INSTALL,
         )
-    wanted = _wanted(setting)
-    if manifest["files"] != {name: scripts.content_digest(content) for name, content in wanted.items()}:
+    expected = _expected_files(setting)
+    if manifest["files"] != {name: scripts.content_digest(content) for name, content in expected.items()}:
         yield Diagnostic(
             "warning",
             "hooks-stale",
-            f"the hooks no longer fit: the repository's own hooks (now in '{setting.theirs}') or git-planner "
-            "are other than when they were installed",
+            f"the hooks are out of date: the repository's own hooks (now in '{setting.theirs}') or git-planner "
+            "changed after the installation",
             str(repo.common),
             INSTALL,
         )
 
 
-def _wanted(setting: HookSetting) -> dict[str, Content]:
-    """What an installation would write now, whatever lies there."""
+def _expected_files(setting: HookSetting) -> dict[str, Content]:
+    """Return the files that an installation would write now."""
 
-    def apart(name: str) -> bytes:
+    def script_with_backup(name: str) -> bytes:
         return setting.script(name, f"{setting.theirs}/{name}{BACKUP_SUFFIX}", place="ordinary")
 
     if setting.place == "ordinary":
-        return {name: apart(name) for name in scripts.OURS}
-    everywhere: dict[str, Content] = {OUTSIDE + EVERYWHERE: apart(EVERYWHERE)} if setting.outside else {}
+        return {name: script_with_backup(name) for name in scripts.OURS}
+    everywhere: dict[str, Content] = (
+        {OUTSIDE + EVERYWHERE: script_with_backup(EVERYWHERE)} if setting.outside else {}
+    )
     return scripts.hook_files(setting) | everywhere
 
 
-def _partly(setting: HookSetting) -> Diagnostic:
+def _partial_finding(setting: HookSetting) -> Diagnostic:
     return Diagnostic(
         "warning",
         "hooks-partly",
-        f"'{setting.theirs}' is not ours to write into, so our branches are guarded while they are "
-        "checked out, and not when they are moved from elsewhere",
+        f"'{setting.theirs}' is shared or lies outside the git directory, so managed branches are guarded "
+        "only while they are checked out",
         setting.theirs,
         "let CI run 'git planner check --range', which sees what hooks do not",
     )
 
 
 def _everywhere_findings(setting: HookSetting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
-    """Whether git still looks where the hook was put that judges branches which are not checked out."""
+    """Check that git still uses the folder whose hook guards branches not checked out."""
     if manifest["outside"] not in (None, setting.theirs):
         yield Diagnostic(
             "error",
             "hooks-overridden",
-            f"core.hooksPath, now '{setting.theirs}', takes '{EVERYWHERE}' out of force: our branches are "
-            "not guarded when they are moved from elsewhere",
+            f"core.hooksPath, now '{setting.theirs}', disables '{EVERYWHERE}': managed branches are "
+            "guarded only while they are checked out",
             manifest["outside"],
             f"unset core.hooksPath, or run '{INSTALL}' to guard them at least while they are checked out",
         )
@@ -143,24 +145,24 @@ def _interpreter_findings(manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     python = manifest["python"]
     if not os.access(python, os.X_OK):
         yield Diagnostic(
-            "error", "hooks-interpreter", "the Python that the hooks start is gone", python, INSTALL
+            "error", "hooks-interpreter", "the Python that the hooks start does not exist", python, INSTALL
         )
 
 
 def _include_findings(repo: Repository, setting: HookSetting) -> Iterator[Diagnostic]:
-    """Whether git really takes our folder on our branches."""
-    # Where refs are kept in another way, a made-up HEAD cannot be asked about.
+    """Check that git uses the installed folder on managed branches."""
+    # A probe HEAD needs the 'files' ref backend.
     files = repo.config("extensions.refStorage") in (None, "files")
     for branch in _PROBES if files else ():
         values = conditional_include.hooks_paths(repo, branch)
         last = values[-1] if values else None
         if last is None or last.value != str(setting.folder):
-            why = f"'{last.value}' from '{last.origin}' wins" if last else "the include is gone"
+            cause = f"'{last.value}' from '{last.origin}' wins" if last else "the include is missing"
             pattern = branch.split("/", maxsplit=1)[0] + "/**"
             yield Diagnostic(
                 "error",
                 "hooks-overridden",
-                f"git does not use our hooks on '{pattern}': {why}",
+                f"git does not use the installed hooks on '{pattern}': {cause}",
                 pattern,
                 INSTALL,
             )
@@ -168,7 +170,7 @@ def _include_findings(repo: Repository, setting: HookSetting) -> Iterator[Diagno
         yield Diagnostic(
             "error",
             "hooks-overridden",
-            f"core.hooksPath of this worktree's own configuration wins over our hooks: '{value}'",
+            f"core.hooksPath in this worktree's configuration overrides the installed hooks: '{value}'",
             str(place),
             f"set core.hooksPath with --local instead of --worktree, then run '{INSTALL}'",
         )

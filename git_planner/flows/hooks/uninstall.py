@@ -1,4 +1,4 @@
-"""Remove our hooks, and put back those that were there before."""
+"""Remove the installed hooks and restore those they replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from git_planner.gitio.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class UninstallResult:
-    """What an uninstallation did. `left` are hooks that somebody put where ours had been; they stay."""
+    """Result of an uninstallation. `left` are hooks that another program put in place of ours; they stay."""
 
     changed: bool
     left: tuple[str, ...]
@@ -33,7 +33,7 @@ class UninstallResult:
 
 
 def uninstall_hooks(repo: Repository) -> UninstallResult:
-    """Remove the hooks and every trace of them; the repository's own are as they were, to the byte.
+    """Remove the hooks and everything the installation wrote; restore the repository's own byte for byte.
 
     Raises:
         PlannerError: E_BUSY.
@@ -41,9 +41,9 @@ def uninstall_hooks(repo: Repository) -> UninstallResult:
     manifest = installed_manifest(repo)
     changed = conditional_include.cut(repo, scripts.PREFIXES, INCLUDE)
     left: list[str] = []
-    folder = _taken(repo, manifest)
-    if folder is not None:
-        restored, left = _restore(folder, made=bool(manifest and manifest["made"]))
+    hooks_folder = _ordinary_folder(repo, manifest)
+    if hooks_folder is not None:
+        restored, left = _restore(hooks_folder, made=bool(manifest and manifest["made"]))
         changed |= restored
     for name in ("hooks", "guards", "cache"):
         changed |= repo.private(name).exists()
@@ -56,36 +56,36 @@ def uninstall_hooks(repo: Repository) -> UninstallResult:
     return UninstallResult(changed, tuple(left))
 
 
-def _taken(repo: Repository, manifest: dict[str, Any] | None) -> Path | None:
-    """The ordinary folder that an installation wrote into; None when it wrote into none."""
+def _ordinary_folder(repo: Repository, manifest: dict[str, Any] | None) -> Path | None:
+    """Return the ordinary folder that the installation wrote into; None if it wrote into none."""
     if manifest is not None:
-        where = manifest["folder"] if manifest["place"] == "ordinary" else manifest["outside"]
-        return Path(where) if where else None
-    # Without what it wrote down, ours are looked for where they would be now.
+        folder = manifest["folder"] if manifest["place"] == "ordinary" else manifest["outside"]
+        return Path(folder) if folder else None
+    # Without a manifest, look in the folder that would be used now.
     setting = current_setting(repo, ordinary=False)
     return Path(setting.theirs) if setting.outside else None
 
 
 def _restore(folder: Path, *, made: bool) -> tuple[bool, list[str]]:
-    """Put the hooks of the ordinary folder back.
+    """Restore the hooks of the ordinary folder.
 
     Returns:
-        Whether anything changed, and the names of hooks whose place somebody else's hook has taken.
+        Whether anything changed, and the names of hooks that another program has replaced.
     """
     changed, left = False, []
     for name in scripts.OURS:
-        kept = folder / (name + BACKUP_SUFFIX)
-        # pre-commit and lefthook put what they find aside under these names when they are installed later.
+        backup = folder / (name + BACKUP_SUFFIX)
+        # pre-commit and lefthook rename existing hooks to these names.
         for hook in (folder / name, folder / f"{name}.legacy", folder / f"{name}.old"):
             if scripts.is_ours(hook):
                 changed = True
-                os.replace(kept, hook) if os.path.lexists(kept) else hook.unlink()
-        if os.path.lexists(kept):
+                os.replace(backup, hook) if os.path.lexists(backup) else hook.unlink()
+        if os.path.lexists(backup):
             hook = folder / name
-            if not os.path.lexists(hook) or is_same_file(hook, kept):
+            if not os.path.lexists(hook) or is_same_file(hook, backup):
                 changed = True
-                # Renaming a file to another name of its own does nothing, so that is taken away.
-                kept.unlink() if os.path.lexists(hook) else os.replace(kept, hook)
+                # rename(2) between two hard links of one file does nothing, so unlink one.
+                backup.unlink() if os.path.lexists(hook) else os.replace(backup, hook)
             else:
                 left.append(name)
     if made and folder.is_dir() and not any(folder.iterdir()):

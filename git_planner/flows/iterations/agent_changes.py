@@ -106,7 +106,7 @@ class AgentChanges:
         git, start = self.work.repo.git, self.work.start
 
         def paths(specs: Sequence[str]) -> list[str]:
-            return [utf8_path(each.path) for each in history.changes(git, start, self.tree, specs)]
+            return [utf8_path(change.path) for change in history.changes(git, start, self.tree, specs)]
 
         allowed = paths(pathspecs(allow)) if allow else None
         forbidden = paths(pathspecs(forbid)) if forbid else []
@@ -158,15 +158,15 @@ class AgentChanges:
         git, start = self.work.repo.git, self.work.start
         specs = [*pathspecs(self.work.policy.protected), STATE_PATHSPEC]
         changed = [
-            FileChange(utf8_path(each.path), each.status, each.old_mode, each.new_mode)
-            for each in (*history.changes(git, start, self.tree, specs), *self._shadowing())
+            FileChange(utf8_path(change.path), change.status, change.old_mode, change.new_mode)
+            for change in (*history.changes(git, start, self.tree, specs), *self._shadowing())
         ]
         judged = scope.check_guarded_changes(changed)
         found = list(judged[1]) if judged else []
         if tip != start:
             words = ("log", "--format=", "-z", "-m", "--full-history", "--no-renames", "--name-only")
             on_the_way = git.names(*words, f"{start}..{tip}", "--", *specs)
-            seen = {each.path for each in changed}
+            seen = {change.path for change in changed}
             paths = dict.fromkeys(utf8_path(path) for path in on_the_way)
             found += [f"changed on the way: {path}" for path in paths if path not in seen]
         return tuple(found)

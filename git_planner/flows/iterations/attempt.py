@@ -179,7 +179,7 @@ def attempt_message(work: AttemptSite, assisted_by: str, reason: str | None = No
     if reason is not None:
         trailers.append(("Planner-Reason", reason))
     trailers.append(("Assisted-by", assisted_by))
-    body = "\n".join("- " + " ".join(each.split()) for each in state.directive.change_summary)
+    body = "\n".join("- " + " ".join(line.split()) for line in state.directive.change_summary)
     return Message(subject_line(f"{state.slug}: {state.directive.objective}"), tuple(trailers)), body
 
 

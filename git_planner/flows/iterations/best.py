@@ -194,8 +194,12 @@ def push_best(
 
 def best_iteration_record(repo: Repository, plan: str) -> Record | None:
     """The best record of an iteration, among those of the instrument that is in use now; None without one."""
-    rows = [each for each in read_ledger(repo, plan) if each.kind == "attempt" and each.iteration is not None]
-    valid = [each for each in rows if each.valid]
+    rows = [
+        record
+        for record in read_ledger(repo, plan)
+        if record.kind == "attempt" and record.iteration is not None
+    ]
+    valid = [record for record in rows if record.valid]
     return pick_best(rows, instrument=valid[-1].instrument) if valid else None
 
 
@@ -270,7 +274,7 @@ def _branches(
 
     A lease on what was listed a moment ago keeps nobody's commit: what is not ours to move is not pushed.
     """
-    own = {refnames.HEADS + each.branch for each in read_ledger(repo, plan) if each.branch}
+    own = {refnames.HEADS + record.branch for record in read_ledger(repo, plan) if record.branch}
     here = {
         ref: oid
         for ref, oid in history.refs(repo.git, refnames.HEADS + refnames.ITER).items()

@@ -118,14 +118,14 @@ class LoopResult:
     def exit(self) -> int:
         """0 when at least one attempt gave a valid result, or none was made; 1 otherwise."""
         tried = bool(self.attempts or self.failures)
-        return NO if tried and not any(each.record.valid for each in self.attempts) else DONE
+        return NO if tried and not any(result.record.valid for result in self.attempts) else DONE
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
         return {
             "schema": "git-planner/loop@1",
             "plan": self.plan,
-            "attempts": [each.document() for each in self.attempts],
+            "attempts": [result.document() for result in self.attempts],
             "failures": list(self.failures),
             "best_before": self.best_before,
             "best_after": self.best_after,
@@ -204,7 +204,7 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
             threshold_met=result is not None and result.record.threshold_met,
         )
         if result is not None:
-            results[-1:] = [_tidied(repo, each) for each in results[-1:]]
+            results[-1:] = [_tidied(repo, result) for result in results[-1:]]
             results.append(result)
     tell(f"stopped: {stopped}")
     after = _best(repo, campaign.plan)
@@ -324,7 +324,9 @@ def _brief(repo: Repository, work: AttemptSite, settings: Settings) -> Brief:
 def _index(repo: Repository, state: IterationState) -> int:
     """How many earlier iterations of the plan have a record: the same when an iteration is resumed."""
     rows = read_ledger(repo, state.plan)
-    earlier = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
+    earlier = {
+        record.iteration for record in rows if record.kind == "attempt" and record.iteration is not None
+    }
     return sum(1 for number in earlier if number < state.iteration)
 
 
@@ -392,7 +394,7 @@ def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
         return
     folder = repo.place / settings.patches
     rows = read_ledger(repo, plan)
-    tried = {each.iteration for each in rows if each.kind == "attempt" and each.iteration is not None}
+    tried = {record.iteration for record in rows if record.kind == "attempt" and record.iteration is not None}
     if folder.is_dir() and len(tried) >= len(patches.listing(folder)):
         raise PlannerError(
             "E_PATCHES_EXHAUSTED",

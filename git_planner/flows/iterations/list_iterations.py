@@ -82,7 +82,7 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
     trailers = _branches(repo)
     states = _states(repo, refs, trailers)
     reader = LedgerReader(repo)
-    ledgers = {each: reader.of(each) for each in {state.plan for state, _ in states.values()}}
+    ledgers = {name: reader.of(name) for name in {state.plan for state, _ in states.values()}}
     records = {
         (name, record.iteration, _slug(record)): record
         for name, rows in ledgers.items()
@@ -90,10 +90,10 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
         if record.kind == "attempt"
     }
     places = {
-        each.branch: each.path
-        for each in worktree.listing(repo)
+        place.branch: place.path
+        for place in worktree.listing(repo)
         # An agent may have deleted the link of one; what lies there is still its own.
-        if each.branch and (not each.prunable or each.path.is_dir())
+        if place.branch and (not place.prunable or place.path.is_dir())
     }
     found = []
     for (number, _), (state, start) in states.items():
@@ -104,11 +104,15 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
         record = records.get((*key, state.slug)) or records.get((*key, None))
         phase = _phase(record, refused, run == state.branch)
         found.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
-    known = {each.number for each in found}
+    known = {iteration.number for iteration in found}
     numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(refnames.NUMBERS)}
     found += [Iteration(number, "reserved") for number in numbers - known]
-    wanted = (each for each in found if plan is None or (each.state is not None and each.state.plan == plan))
-    return sorted(wanted, key=lambda each: (each.number, each.branch or ""))
+    wanted = (
+        iteration
+        for iteration in found
+        if plan is None or (iteration.state is not None and iteration.state.plan == plan)
+    )
+    return sorted(wanted, key=lambda iteration: (iteration.number, iteration.branch or ""))
 
 
 def is_task_iteration(iteration: Iteration) -> bool:
@@ -122,9 +126,9 @@ def find_iteration(repo: Repository, number: int) -> Iteration:
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    for each in list_iterations(repo):
-        if each.number == number:
-            return each
+    for iteration in list_iterations(repo):
+        if iteration.number == number:
+            return iteration
     raise PlannerError(
         "E_UNKNOWN_REF", f"there is no iteration {number} here", hint="list them with 'git iterate list'"
     )

@@ -85,7 +85,7 @@ def show_iteration(repo: Repository, number: int) -> IterationDetails:
     """
     found = find_iteration(repo, number)
     folder = process_lock.log_folder(repo, number)
-    files = sorted(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     return IterationDetails(found, iteration_record(repo, found), str(folder), tuple(files))
 
 
@@ -94,7 +94,7 @@ def iteration_record(repo: Repository, iteration: Iteration) -> Record | None:
     if iteration.record is None or iteration.state is None:
         return None
     rows = read_ledger(repo, iteration.state.plan)
-    return next((each for each in rows if iteration.record.id == each.id), None)
+    return next((record for record in rows if iteration.record.id == record.id), None)
 
 
 def find_provenance(repo: Repository, name: str) -> Provenance:
@@ -108,7 +108,11 @@ def find_provenance(repo: Repository, name: str) -> Provenance:
         PlannerError: E_UNKNOWN_REF when it is neither.
     """
     iterations = list_iterations(repo)
-    own = [each for each in iterations if name.isdigit() and each.number == int(name) and each.state]
+    own = [
+        iteration
+        for iteration in iterations
+        if name.isdigit() and iteration.number == int(name) and iteration.state
+    ]
     if own:
         record = iteration_record(repo, own[0])
         commit = record.commit if record else own[0].tip or own[0].start
@@ -129,18 +133,28 @@ def _candidates(
 ) -> Iterator[tuple[Match, Iteration | None]]:
     yield "trailer", _by_trailer(repo, commit, iterations)
     yield "state", _by_state(repo, commit, iterations)
-    records = {each.id: each for plan in all_plans(repo) for each in read_ledger(repo, plan)}
-    recorded = [(each, records[each.record.id]) for each in iterations if each.record is not None]
+    records = {record.id: record for plan in all_plans(repo) for record in read_ledger(repo, plan)}
+    recorded = [
+        (iteration, records[iteration.record.id]) for iteration in iterations if iteration.record is not None
+    ]
     parents = history.parents(repo.git, commit)
     patch = history.patch_id(repo.git, parents[0], commit) if parents else None
-    yield "patch", next((each for each, record in recorded if patch and record.patch_id == patch), None)
-    improved = [(each, record) for each, record in reversed(recorded) if record.verdict == "improved"]
+    yield (
+        "patch",
+        next((iteration for iteration, record in recorded if patch and record.patch_id == patch), None),
+    )
+    improved = [
+        (iteration, record) for iteration, record in reversed(recorded) if record.verdict == "improved"
+    ]
     yield (
         "range",
-        next((each for each, record in improved if patch and _whole(repo, commit, record) == patch), None),
+        next(
+            (iteration for iteration, record in improved if patch and _whole(repo, commit, record) == patch),
+            None,
+        ),
     )
     tree = repo.resolve(commit, "tree")
-    yield "tree", next((each for each, record in recorded if record.tree == tree), None)
+    yield "tree", next((iteration for iteration, record in recorded if record.tree == tree), None)
 
 
 def _whole(repo: Repository, commit: str, record: Record) -> str | None:
@@ -152,9 +166,9 @@ def _whole(repo: Repository, commit: str, record: Record) -> str | None:
 def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
     runs = history.trailers(repo.git, commit, "Planner-Run")
     digests = history.trailers(repo.git, commit, "Planner-Directive")
-    for each in iterations:
-        if each.state and each.branch in runs and each.state.directive_digest in digests:
-            return each
+    for iteration in iterations:
+        if iteration.state and iteration.branch in runs and iteration.state.directive_digest in digests:
+            return iteration
     return None
 
 
@@ -162,7 +176,7 @@ def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Ite
     """The iteration whose state commit is the last one before a commit."""
     spec = f":(top,literal){refnames.STATE_FILE}"
     start = repo.git.line("rev-list", "-1", commit, "--", spec)
-    return next((each for each in iterations if start and each.start == start), None)
+    return next((iteration for iteration in iterations if start and iteration.start == start), None)
 
 
 def _last_change(repo: Repository, path: str) -> str:

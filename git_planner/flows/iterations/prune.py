@@ -57,7 +57,7 @@ class PruneResult:
     @property
     def freed(self) -> int:
         """Bytes of the worktrees that were (or would be) removed."""
-        return sum(each.size for each in self.places if each.why is None)
+        return sum(place.size for place in self.places if place.why is None)
 
     def document(self) -> dict[str, Any]:
         """The result as one JSON document."""
@@ -65,7 +65,7 @@ class PruneResult:
             "schema": "git-planner/pruned@1",
             "folder": str(self.folder),
             "dry_run": self.dry_run,
-            "places": [each.document() for each in self.places],
+            "places": [place.document() for place in self.places],
             "freed": self.freed,
         }
 
@@ -79,24 +79,24 @@ def prune_worktrees(repo: Repository, tell: Tell, *, dry_run: bool) -> PruneResu
         dry_run: only say what would be removed.
     """
     folder = read_settings(repo).worktrees
-    by_branch = {each.branch: each for each in list_iterations(repo) if each.branch}
+    by_branch = {iteration.branch: iteration for iteration in list_iterations(repo) if iteration.branch}
     places = []
     known = worktree.listing(repo)
-    for each in known:
-        branch = (each.branch or "").removeprefix(refnames.HEADS) or None
+    for place in known:
+        branch = (place.branch or "").removeprefix(refnames.HEADS) or None
         named = refnames.parse_iteration(branch) if branch else None
-        if not is_managed_worktree(folder, each.path):
+        if not is_managed_worktree(folder, place.path):
             continue
-        why = _why_kept(repo, each, by_branch.get(branch or ""))
-        size = process_lock.disk_use(each.path)
+        why = _why_kept(repo, place, by_branch.get(branch or ""))
+        size = process_lock.disk_use(place.path)
         if why is None and not dry_run:
-            tell(f"removing '{each.path}'")
+            tell(f"removing '{place.path}'")
             try:
-                worktree.remove(repo, each.path)
+                worktree.remove(repo, place.path)
             except PlannerError as error:
                 why = error.message
-        places.append(PrunedWorktree(each.path, branch, named.number if named else None, size, why))
-    places += _unknown(repo, folder, {each.path.resolve() for each in known})
+        places.append(PrunedWorktree(place.path, branch, named.number if named else None, size, why))
+    places += _unknown(repo, folder, {place.path.resolve() for place in known})
     if not dry_run and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     return PruneResult(folder, tuple(places), dry_run)

@@ -126,9 +126,9 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
             )
         key = (top.iteration, top.slug)
         same = [
-            each
-            for each in list_iterations(repo, name)
-            if each.state and (each.number, each.state.slug) == key
+            iteration
+            for iteration in list_iterations(repo, name)
+            if iteration.state and (iteration.number, iteration.state.slug) == key
         ]
         found = same[0] if same else find_iteration(repo, top.iteration)
     elif which.isdigit():
@@ -190,11 +190,11 @@ def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
     trailers = (
         ("Planner-Directive", state.directive_digest),
         ("Planner-Run", state.branch),
-        *(("Planner-Task", each) for each in tasks),
-        *(("Assisted-by", each) for each in helped),
+        *(("Planner-Task", task) for task in tasks),
+        *(("Assisted-by", agent) for agent in helped),
     )
-    changes = "\n".join("- " + " ".join(each.split()) for each in record.change_summary)
-    earlier = [each for each in reversed(runs) if each != state.branch]
+    changes = "\n".join("- " + " ".join(line.split()) for line in record.change_summary)
+    earlier = [run for run in reversed(runs) if run != state.branch]
     if earlier:
         changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
     subject, _, rest = Message(title, trailers).text().partition("\n")

@@ -94,18 +94,21 @@ def resume_iteration(
 
 def _only(repo: Repository) -> Iteration | None:
     open_ones = [
-        each
-        for each in list_iterations(repo)
-        if each.phase not in ("recorded", "reserved")
-        and not is_task_iteration(each)
-        and process_lock.lock_holder(repo, each.number) is None
+        iteration
+        for iteration in list_iterations(repo)
+        if iteration.phase not in ("recorded", "reserved")
+        and not is_task_iteration(iteration)
+        and process_lock.lock_holder(repo, iteration.number) is None
     ]
     if len(open_ones) > 1:
         raise PlannerError(
             "E_USAGE",
             "several iterations are unfinished",
             hint="name one: 'git iterate resume N'",
-            details=[f"{each.number}: {each.branch} ({PHASE_TEXTS[each.phase]})" for each in open_ones],
+            details=[
+                f"{iteration.number}: {iteration.branch} ({PHASE_TEXTS[iteration.phase]})"
+                for iteration in open_ones
+            ],
         )
     return open_ones[0] if open_ones else None
 
@@ -185,10 +188,10 @@ def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: T
     if place is not None and place.top is not None:
         worktree.remove(repo, place.top)
     folder = read_settings(repo).worktrees
-    for each in worktree.listing(repo):
+    for linked in worktree.listing(repo):
         # One whose folder is gone would keep its branch from being checked out again.
-        if each.branch == ref and is_managed_worktree(folder, each.path) and not each.path.exists():
-            worktree.remove(repo, each.path)
+        if linked.branch == ref and is_managed_worktree(folder, linked.path) and not linked.path.exists():
+            worktree.remove(repo, linked.path)
     agent_worktree.put_branch(repo, ref, found.start)
 
 

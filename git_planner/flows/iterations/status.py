@@ -56,7 +56,7 @@ class PlanStatus:
             "best": packets.summarize_attempt(self.best) if self.best else None,
             "plateau_valid_iters_since_best": self.plateau,
             "strategy_family_constraints": self.rule.document() if self.rule else None,
-            "open": [each.document() for each in self.open],
+            "open": [iteration.document() for iteration in self.open],
             "packets": list(self.packets),
             "tasks": dict(self.tasks),
         }
@@ -82,7 +82,9 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     document = read_plan(repo, name)
     found = list_iterations(repo, name)
     head = repo.head_branch()
-    current = next((each for each in found if each.branch == head), found[-1] if found else None)
+    current = next(
+        (iteration for iteration in found if iteration.branch == head), found[-1] if found else None
+    )
     comparable = packets.comparable_records(rows)
     return PlanStatus(
         plan=name,
@@ -92,7 +94,7 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
         best=records.pick_best(comparable),
         plateau=records.attempts_since_best(comparable),
         rule=_rule(repo, current, rows),
-        open=tuple(each for each in found if each.phase != "recorded"),
+        open=tuple(iteration for iteration in found if iteration.phase != "recorded"),
         packets=tuple(packet_branches(repo)),
         tasks=plans.count_tasks(document) if document else {},
     )
@@ -100,7 +102,7 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
 
 def _record(current: Iteration | None, rows: Sequence[Record]) -> Record | None:
     wanted = current.record.id if current and current.record else None
-    return next((each for each in rows if each.id == wanted), None)
+    return next((record for record in rows if record.id == wanted), None)
 
 
 def _rule(repo: Repository, current: Iteration | None, rows: Sequence[Record]) -> packets.FamilyRule | None:
@@ -115,12 +117,14 @@ def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    found = [each for each in list_iterations(repo) if each.state is not None]
+    found = [iteration for iteration in list_iterations(repo) if iteration.state is not None]
     if name is None:
         head = repo.head_branch()
         plan = current_plan(repo, None)
-        own = [each for each in found if each.state and each.state.plan == plan]
-        chosen = next((each for each in found if each.branch == head), own[-1] if own else None)
+        own = [iteration for iteration in found if iteration.state and iteration.state.plan == plan]
+        chosen = next(
+            (iteration for iteration in found if iteration.branch == head), own[-1] if own else None
+        )
         if chosen is None:
             raise PlannerError(
                 "E_UNKNOWN_REF",
@@ -129,9 +133,11 @@ def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
             )
         return chosen
     number = _NUMBER.fullmatch(name)
-    for each in found:
-        if each.branch == name.removeprefix(refnames.HEADS) or (number and each.number == int(number[1])):
-            return each
+    for iteration in found:
+        if iteration.branch == name.removeprefix(refnames.HEADS) or (
+            number and iteration.number == int(number[1])
+        ):
+            return iteration
     return _by_commit(repo, name, found)
 
 
@@ -141,9 +147,9 @@ def _by_commit(repo: Repository, name: str, found: Sequence[Iteration]) -> Itera
         with repo.git.batch() as batch:
             raw = batch.read(f"{commit}:{refnames.STATE_FILE}")
         state = parse_leniently(raw)
-        for each in found:
-            if (each.number, each.branch) == (state.get("iteration"), state.get("branch")):
-                return each
+        for iteration in found:
+            if (iteration.number, iteration.branch) == (state.get("iteration"), state.get("branch")):
+                return iteration
     raise PlannerError(
         "E_UNKNOWN_REF", f"'{name}' names no iteration here", hint="list them with 'git iterate list'"
     )

@@ -1,4 +1,4 @@
-"""Which commit an iteration starts from."""
+"""Base commit of an iteration: the commit it starts from and is checked against."""
 
 from __future__ import annotations
 
@@ -24,32 +24,31 @@ class Base:
 
 
 def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
-    """The commit that the next iteration of a plan starts from.
+    """Return the commit that the next iteration of a plan starts from.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        from_ref: a branch, tag or commit to start from; else the plan's rolling best, else that of the remote
-            as last fetched, else the policy's base.
+        from_ref: a branch, tag or commit to start from (default: the plan's rolling best, then the remote's
+            as last fetched, then the policy's base).
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base branch
-            does not vouch for the guarded files of the named one, or of the remote's best.
+            does not contain the guarded files of the named commit, or of the remote's best.
     """
     if from_ref is not None:
-        return _named(repo, plan, from_ref)
+        return _named_base(repo, plan, from_ref)
     best = refnames.best_ref(plan)
-    oid_or_none = repo.maybe(best) or _shared(repo, best)
+    oid_or_none = repo.maybe(best) or _remote_best(repo, best)
     if oid_or_none is not None:
         return Base(oid_or_none, best.removeprefix(refnames.HEADS), policy_at(repo, oid_or_none))
-    # What is checked out may be a candidate, and no candidate may say what it is measured against; HEAD is
-    # asked only where there is nothing else.
-    known = GuardChecker(repo).base_branch
-    branch = known[0] if known is not None else policy_at(repo, repo.resolve("HEAD")).base
+    # HEAD may be a candidate, and a candidate must not choose its own base, so HEAD is the last resort.
+    base_branch = GuardChecker(repo).base_branch
+    branch = base_branch[0] if base_branch is not None else policy_at(repo, repo.resolve("HEAD")).base
     for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
-        found = repo.maybe(ref)
-        if found is not None:
-            return Base(found, branch, policy_at(repo, found))
+        oid = repo.maybe(ref)
+        if oid is not None:
+            return Base(oid, branch, policy_at(repo, oid))
     raise PlannerError(
         "E_UNKNOWN_REF",
         f"the base branch '{branch}' that '{refnames.POLICY_FILE}' names does not exist",
@@ -57,32 +56,32 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     )
 
 
-def _shared(repo: Repository, best: str) -> str | None:
-    """The remote's rolling best as it was last fetched; a fresh clone has no other."""
+def _remote_best(repo: Repository, best: str) -> str | None:
+    """Return the remote's rolling best as last fetched, the only one in a fresh clone."""
     name = f"{read_settings(repo).remote}/{best.removeprefix(refnames.HEADS)}"
     oid = repo.maybe(f"refs/remotes/{name}")
     if oid is not None:
-        _check_trusted(repo, name, oid)
+        _check_vouched(repo, name, oid)
     return oid
 
 
-def _named(repo: Repository, plan: str, from_ref: str) -> Base:
+def _named_base(repo: Repository, plan: str, from_ref: str) -> Base:
     oid = repo.resolve(from_ref)
-    _check_trusted(repo, from_ref, oid)
-    ref, policy = _short(repo, from_ref, oid), policy_at(repo, oid)
+    _check_vouched(repo, from_ref, oid)
+    ref, policy = _short_name(repo, from_ref, oid), policy_at(repo, oid)
     if ref == policy.base and repo.maybe(refnames.best_ref(plan)) is not None:
-        # Chosen though there is a best: 'heads/main' is the same to git, and tells it from what is usual.
+        # 'heads/main' means the same to git, and records that the base was chosen although a best exists.
         ref = f"heads/{ref}"
     return Base(oid, ref, policy)
 
 
-def _check_trusted(repo: Repository, name: str, oid: str) -> None:
-    """What an iteration starts from is what judges it, so the base branch has to vouch for it."""
+def _check_vouched(repo: Repository, name: str, oid: str) -> None:
+    """Refuse a start whose guarded files are not the base branch's: they would check the iteration."""
     checker = GuardChecker(repo)
     try:
         anchor, differences = checker.find_anchor(oid)
     except PlannerError as error:
-        # Without a base branch there is nobody else to ask than who named the commit.
+        # Without a base branch there is nothing to compare with.
         if error.code == "E_NO_BASE":
             return
         raise
@@ -91,21 +90,21 @@ def _check_trusted(repo: Repository, name: str, oid: str) -> None:
             "E_GUARD",
             f"'{name}' has other guarded files than the base branch",
             hint="merge it into the base branch first; 'git planner guard propose' makes a branch for that",
-            details=[each.message for each in differences],
+            details=[change.message for change in differences],
         )
 
 
 def resolve_base(repo: Repository, ref: str) -> str | None:
-    """The commit a base's name stands for now; None when the name is gone."""
+    """Return the commit that a base's name resolves to now; None if it does not exist."""
     for full in (refnames.HEADS + ref, f"refs/remotes/origin/{ref}"):
-        found = repo.maybe(full)
-        if found is not None:
-            return found
+        oid = repo.maybe(full)
+        if oid is not None:
+            return oid
     return repo.maybe(ref)
 
 
 def taken_numbers(repo: Repository, prefix: str) -> set[int]:
-    """The numbers that local and remote branches 'iter/NNNN-…' or 'plan/NNNN-…' use.
+    """Return the numbers in use by local and remote branches 'iter/NNNN-…' or 'plan/NNNN-…'.
 
     Args:
         prefix: 'iter/' or 'plan/'.
@@ -113,11 +112,11 @@ def taken_numbers(repo: Repository, prefix: str) -> set[int]:
     lines = repo.git.line(
         "for-each-ref", "--format=%(refname)", refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**"
     )
-    found = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
-    return {int(each[1]) for each in found if each}
+    matches = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
+    return {int(match[1]) for match in matches if match}
 
 
-def _short(repo: Repository, name: str, oid: str) -> str:
+def _short_name(repo: Repository, name: str, oid: str) -> str:
     result = repo.git.run(
         "rev-parse", "--verify", "--quiet", "--symbolic-full-name", "--end-of-options", name
     )

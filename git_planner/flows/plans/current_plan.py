@@ -1,4 +1,4 @@
-"""Which plan a command is about, when none is named."""
+"""Default plan of a command."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from git_planner.rules import refnames
 
 
 def current_plan(repo: Repository, flag: str | None) -> str:
-    """The plan that is meant: the one named, the checked-out iteration's own, or the settings' one."""
+    """Return the named plan, else the checked-out iteration's, else the one in the settings."""
     if flag is not None:
         return refnames.check_plan_name(flag)
     head = repo.head_branch()
     if head is not None and refnames.parse_iteration(refnames.HEADS + head):
-        # Judging states takes imports that no other branch needs.
+        # Reading a state needs imports that other branches do not.
         from git_planner.flows.guard.trusted_base import find_state
 
-        # A state that was tampered with says nothing; it is not what is asked here.
+        # Ignore a forged state: other commands report it.
         with suppress(PlannerError):
             state = find_state(repo, "HEAD")
             if state is not None:

@@ -1,4 +1,4 @@
-"""All plans at a glance, however many: few calls of git, no record read. Imports little, to be quick."""
+"""List all plans quickly: few git calls, no record read, few imports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from git_planner.rules.plans import plan as plans
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """One plan in a list. `active` is when its branch last moved, in seconds since 1970."""
+    """One plan in a list. `active` is the time of its branch's last commit, in seconds since 1970."""
 
     name: str
     goal: str
@@ -31,20 +31,20 @@ class PlanSummary:
     active: int
 
     def document(self) -> dict[str, Any]:
-        """The plan as one JSON object."""
+        """Return the plan as one JSON object."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def list_plans(repo: Repository) -> tuple[list[PlanSummary], list[str]]:
-    """All plans with a branch here, and the packets' branches; three calls of git whatever their number.
+    """Return all plans with a local branch, and the packet branches, with three git calls in total.
 
-    Only counts are taken from the ledgers: no record is read.
+    Records are only counted, not read.
 
     Raises:
         PlannerError: E_GIT.
     """
-    tips, bests, packet_names = _refs(repo)
-    found = []
+    tips, bests, packet_names = _read_refs(repo)
+    summaries = []
     folders = read_objects(repo.git, (f"{oid}:{refnames.plan_dir(name)}" for name, (oid, _) in tips.items()))
     id_bytes = 32 if repo.object_format == "sha256" else 20
     blobs: dict[str, list[str]] = {}
@@ -52,31 +52,31 @@ def list_plans(repo: Repository) -> tuple[list[PlanSummary], list[str]]:
         tree = parse_tree(raw, id_bytes) if raw else {}
         blobs[name] = [tree[page].oid for page in pages.sort_pages(tree)] if pages.FIRST_PAGE in tree else []
     plans_here = [name for name in tips if blobs[name]]
-    wanted = [each for name in plans_here for each in (*blobs[name], f"{tips[name][0]}:{refnames.RECORDS}")]
-    contents = read_objects(repo.git, wanted)
+    names = [name for name in plans_here for name in (*blobs[name], f"{tips[name][0]}:{refnames.RECORDS}")]
+    contents = read_objects(repo.git, names)
     for name in plans_here:
         page_documents = [parse_leniently(next(contents)) for _ in blobs[name]]
         raw = next(contents)
         best = bests.get(refnames.best_ref(name))
         tasks = [task for page in page_documents for task in page.get("tasks", ())]
-        found.append(
+        summaries.append(
             PlanSummary(
                 name=name,
                 goal=str(page_documents[0].get("goal", "")),
                 tasks=plans.count_tasks({"tasks": tasks}),
-                records=sum(each.endswith(".json") for each in parse_tree(raw, id_bytes)) if raw else 0,
+                records=sum(file.endswith(".json") for file in parse_tree(raw, id_bytes)) if raw else 0,
                 best=best[0] if best else None,
                 best_tag=best[1] if best else None,
                 active=tips[name][1],
             )
         )
-    return found, packet_names
+    return summaries, packet_names
 
 
-def _refs(
+def _read_refs(
     repo: Repository,
 ) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[float | None, str | None]], list[str]]:
-    """Plan branches with tip and time, rolling bests with the value that their tag says, packet branches."""
+    """Read plan branches with tip and time, rolling bests with value and tag, and packet branches."""
     form = "%(refname)%00%(objectname)%00%(*objectname)%00%(committerdate:unix)%00"
     prefixes = (refnames.HEADS + refnames.PLAN, f"{refnames.HEADS}{refnames.ITER}best*", refnames.BEST_TAG)
     parts = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", *prefixes)).split("\0")
@@ -90,7 +90,7 @@ def _refs(
         name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
         if ref.startswith(refnames.BEST_TAG):
             tags[peeled or oid] = (
-                _value(ref.removeprefix(refnames.BEST_TAG)),
+                _tag_value(ref.removeprefix(refnames.BEST_TAG)),
                 ref.removeprefix("refs/tags/"),
             )
         elif name == ref:
@@ -102,13 +102,13 @@ def _refs(
     return tips, {ref: tags.get(oid, (None, None)) for ref, oid in heads.items()}, packet_names
 
 
-def _value(tag: str) -> float | None:
-    found = re.match(r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)-", tag)
-    return float(found[1]) if found else None
+def _tag_value(tag: str) -> float | None:
+    match = re.match(r"(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)-", tag)
+    return float(match[1]) if match else None
 
 
 def parse_leniently(raw: bytes | None) -> dict[str, Any]:
-    """A document for showing only: what cannot be read is empty."""
+    """Parse a document for display only; return an empty one if it is unreadable."""
     try:
         document = canonical_json.loads_trusted(raw or b"{}", many=True)
     except PlannerError:

@@ -1,4 +1,4 @@
-"""Read a plan as one document from its pages, and write it back."""
+"""Read a plan's pages as one document, and split it into pages again."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from git_planner.rules.plans import plan as plans
 
 
 def read_plan(repo: Repository, plan: str) -> dict[str, Any] | None:
-    """A plan's document with all its tasks; None when there is no such plan yet.
+    """Return a plan's document with all its tasks; None when there is no such plan.
 
     Raises:
-        PlannerError: E_JSON, E_SCHEMA when somebody wrote something else there.
+        PlannerError: E_JSON, E_SCHEMA when a file there is no page.
     """
     with repo.git.batch() as batch:
         return read_plan_at(repo, Store(repo).snapshot(refnames.plan_ref(plan), batch), plan)
 
 
-def read_plan_at(repo: Repository, seen: Snapshot, plan: str) -> dict[str, Any] | None:
-    """A plan's document on a snapshot of its branch; None when it holds none."""
-    found = Pages(repo, plan).read(seen)
-    return plans.join_pages(found) if pages.FIRST_PAGE in found else None
+def read_plan_at(repo: Repository, snapshot: Snapshot, plan: str) -> dict[str, Any] | None:
+    """Return a plan's document on a snapshot of its branch; None when it holds none."""
+    page_documents = Pages(repo, plan).read(snapshot)
+    return plans.join_pages(page_documents) if pages.FIRST_PAGE in page_documents else None
 
 
 def plan_edits(document: Mapping[str, Any], plan: str) -> dict[str, bytes | None]:
-    """The files of a plan's document.
+    """Return the files of a plan's document.
 
     Raises:
-        PlannerError: E_MERGE when two of its tasks have one number; E_SCHEMA.
+        PlannerError: E_MERGE when two of its tasks share a number; E_SCHEMA.
     """
     check_unique_numbers(document, plan)
     folder = refnames.plan_dir(plan)

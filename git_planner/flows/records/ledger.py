@@ -160,7 +160,7 @@ def _save(path: Path, rows: Mapping[str, RecordRow]) -> None:
     # The cache is a convenience: a full or read-only disk must not fail a command that only reads.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        document = {"fields": _FIELDS, "rows": {oid: list(each) for oid, each in rows.items()}}
+        document = {"fields": _FIELDS, "rows": {oid: list(row) for oid, row in rows.items()}}
         atomic_file.write(path, canonical_json.dumps_cache(document))
 
 

@@ -56,7 +56,9 @@ def read_rows(repo: Repository, plans: Sequence[str], last: int | None = None) -
 
 def read_records(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[Record]:
     """The whole records of some plans, oldest first; parameters as for `rows`."""
-    found = sorted((record for plan in plans for record in read_ledger(repo, plan)), key=lambda each: each.id)
+    found = sorted(
+        (record for plan in plans for record in read_ledger(repo, plan)), key=lambda record: record.id
+    )
     return found if last is None else found[max(0, len(found) - last) :]
 
 
@@ -79,7 +81,7 @@ def read_texts(repo: Repository, plans: Sequence[str], last: int | None = None) 
     if last is not None:
         found = found[max(0, len(found) - last) :]
     documents = (canonical_json.loads_trusted(text, many=True) for _, text in found)
-    seen = ((each["id"], each["plan"], each["instrument"]) for each in documents)
+    seen = ((document["id"], document["plan"], document["instrument"]) for document in documents)
     return RecordTexts([text.strip() for _, text in found], instrument_changes(seen))
 
 
@@ -108,8 +110,8 @@ def best_record(repo: Repository, plan: str) -> Record:
         PlannerError: E_NO_RECORD when nothing valid was measured yet.
     """
     found = LedgerReader(repo).of(plan)
-    newest = next((each for each in reversed(found) if each.valid), None)
-    top = pick_best(each for each in found if newest and each.instrument == newest.instrument)
+    newest = next((row for row in reversed(found) if row.valid), None)
+    top = pick_best(row for row in found if newest and row.instrument == newest.instrument)
     if top is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
@@ -133,8 +135,8 @@ def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
     if not hits:
         commit = repo.maybe(name)
         # The newest word on a commit is the last one, in the first plan that has one.
-        hits = [each for each in found if commit is not None and each.commit == commit]
-        hits = sorted(hits, key=lambda each: (-plans.index(each.plan), each.id))[-1:]
+        hits = [row for row in found if commit is not None and row.commit == commit]
+        hits = sorted(hits, key=lambda row: (-plans.index(row.plan), row.id))[-1:]
     if len(hits) == 1:
         return find_record(repo, hits[0].plan, hits[0].id)
     if hits:
@@ -142,7 +144,7 @@ def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
             "E_NO_RECORD",
             f"'{name}' could be any of {len(hits)} records",
             hint="give more of its id; 'git record log' lists them",
-            details=[each.id for each in hits[:_SHOWN]],
+            details=[row.id for row in hits[:_SHOWN]],
         )
     raise PlannerError(
         "E_NO_RECORD",
@@ -162,9 +164,9 @@ def compare_records(first: Record, second: Record) -> RecordComparison:
 
 
 def _unlike(first: Record, second: Record) -> str | None:
-    for each in (first, second):
-        if not each.valid or each.value is None:
-            return f"'{each.id}' has no valid measurement ({each.reason or 'no metric'})"
+    for record in (first, second):
+        if not record.valid or record.value is None:
+            return f"'{record.id}' has no valid measurement ({record.reason or 'no metric'})"
     if first.instrument is None or second.instrument is None:
         return "an imported record does not say which instrument measured it"
     if first.instrument != second.instrument:

@@ -87,7 +87,7 @@ def record_failure(
     """
     policy = policy_at(repo, state.base)
     subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
-    said = ", ".join(f"'{each.split(': ', 1)[-1]}'" for each in violations[:3]) or next(
+    said = ", ".join(f"'{violation.split(': ', 1)[-1]}'" for violation in violations[:3]) or next(
         (note.splitlines()[0] for note in notes if note), ""
     )
     tell(f"{state.branch}: {REASONS[reason]}")

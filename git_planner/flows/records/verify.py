@@ -52,8 +52,8 @@ class VerifyResult:
             "holds": self.holds,
             "why": self.why,
             "metrics": [
-                {"name": each.name, "samples": list(each.samples), "median": each.median}
-                for each in self.metrics
+                {"name": metric.name, "samples": list(metric.samples), "median": metric.median}
+                for metric in self.metrics
             ],
         }
 
@@ -76,11 +76,11 @@ def verify_record(
     candidate = build_candidate(repo, subject)
     rows = LedgerReader(repo).of(subject.plan)
     hits = [
-        each
-        for each in rows
-        if each.commit == subject.commit
-        and each.instrument == candidate.instrument
-        and each.reason not in _NEVER_MEASURED
+        row
+        for row in rows
+        if row.commit == subject.commit
+        and row.instrument == candidate.instrument
+        and row.reason not in _NEVER_MEASURED
     ]
     if not hits:
         raise PlannerError(

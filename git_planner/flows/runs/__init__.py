@@ -1,1 +1,1 @@
-"""Runs: what is known of an agent at work, on this host."""
+"""Runs: the local record of one agent process at work on a task."""

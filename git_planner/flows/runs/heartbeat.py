@@ -1,4 +1,4 @@
-"""The heartbeat of a run, and what it tells: alive, stalled or dead."""
+"""Heartbeat of a run: write it, and read from it whether the run is alive, stalled or dead."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MISSED = 4
 
 
 class HeartbeatWriter:
-    """Writes the heartbeat of a run, every so many seconds, for as long as it is called often enough.
+    """Writer of a run's heartbeat; writes once per interval as long as it is called often enough.
 
     Args:
         place: the run's folder.
         run: the run.
-        stop: whether somebody wants the agent to end.
+        stop: returns whether the agent has been asked to end.
     """
 
     def __init__(self, place: Path, run: Run, stop: Callable[[], bool]) -> None:
@@ -33,38 +33,38 @@ class HeartbeatWriter:
         self._due = time.monotonic()
 
     def __call__(self) -> None:
-        """Beat when it is time to.
+        """Write the heartbeat if one is due.
 
         Raises:
-            KeyboardInterrupt: the agent has to end.
+            KeyboardInterrupt: the agent has been asked to end.
         """
         if self._stop():
             raise KeyboardInterrupt
         if time.monotonic() >= self._due:
             self._due = time.monotonic() + self._run.interval
-            beat = {
+            document = {
                 "schema": "git-planner/heartbeat@1",
                 "at": utc_now(),
                 "run": self._run.run,
                 "task": self._run.task,
                 "pid": os.getpid(),
             }
-            write_document(self._place / HEARTBEAT, beat)
+            write_document(self._place / HEARTBEAT, document)
 
 
 def check_liveness(repo: Repository, run: Run) -> str:
-    """'ended', 'alive', 'stalled' (its delegator lives, its heart does not beat) or 'dead'."""
+    """Return 'ended', 'alive', 'stalled' (the delegator lives, heartbeats are missing) or 'dead'."""
     if run.ended_at is not None:
         return "ended"
     if not run.far and not run.delegated:
         return "dead"
-    beat = last_heartbeat(repo, run)
-    old = beat is not None and seconds_between(beat, utc_now()) > max(_MISSED * run.interval, 5.0)
-    return "stalled" if old else "alive"
+    last = last_heartbeat(repo, run)
+    is_late = last is not None and seconds_between(last, utc_now()) > max(_MISSED * run.interval, 5.0)
+    return "stalled" if is_late else "alive"
 
 
 def last_heartbeat(repo: Repository, run: Run) -> str | None:
-    """When a run's heart beat last."""
+    """Return the time of a run's last heartbeat; None without a readable one."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         at = json.loads((run_folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
         seconds_between(at, at)

@@ -1,4 +1,4 @@
-"""Tell what is known of runs: what runs, since when, its last lines, and whether it is alive."""
+"""Inspect runs: state, start, stderr tail and living agent processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEAD = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What is known about one run. `agent` are the numbers of its agent's living processes."""
+    """State of one run. `agent` holds the process ids of its agent that are alive."""
 
     run: Run
     verdict: str
@@ -35,13 +35,13 @@ class RunReport:
 
     @property
     def resume(self) -> str | None:
-        """How to go on with the agent's thread by hand."""
+        """Return the command that resumes the agent's thread by hand."""
         if self.thread is None or self.run.agent != "codex":
             return None
         return f"codex exec resume {self.thread}"
 
     def document(self) -> dict[str, Any]:
-        """The finding as JSON."""
+        """Return the report as JSON."""
         return {
             "run": self.run.document(),
             "verdict": self.verdict,
@@ -56,7 +56,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReports:
-    """All that was looked at. `ended` are processes that were, `again` the command that runs it again."""
+    """Reports of runs. `ended` are the ids of ended processes, `again` the command that runs it again."""
 
     findings: tuple[RunReport, ...]
     ended: tuple[int, ...] = ()
@@ -64,41 +64,41 @@ class RunReports:
 
     @property
     def exit(self) -> int:
-        """1 when a run is stalled or dead."""
-        return NO if any(each.verdict in ("stalled", "dead") for each in self.findings) else DONE
+        """Return exit status 1 when a run is stalled or dead."""
+        return NO if any(report.verdict in ("stalled", "dead") for report in self.findings) else DONE
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the reports as one JSON document."""
         return {
             "schema": "git-planner/runs@1",
-            "runs": [each.document() for each in self.findings],
+            "runs": [report.document() for report in self.findings],
             "ended": list(self.ended),
             "again": self.again,
         }
 
 
 def inspect_runs(repo: Repository, plan: str | None, run_id: str | None, *, most: int = 20) -> RunReports:
-    """Look at runs: at one, or at all that have not ended and the last ones that have.
+    """Report on one run, or on all unfinished runs and the last finished ones.
 
     Args:
         repo: the repository.
         plan: only those of one plan; all when None.
         run_id: only this one.
-        most: how many of those that have ended are told.
+        most: maximum number of finished runs.
 
     Raises:
         PlannerError: E_RESULT when there is no such run here.
     """
     if run_id is not None:
         return RunReports((inspect_run(repo, find_run(repo, run_id)),))
-    every = store.list_runs(repo, plan)
-    late = [each for each in every if each.ended_at is not None][-most:]
-    shown = [each for each in every if each.ended_at is None or each in late]
-    return RunReports(tuple(inspect_run(repo, each) for each in shown))
+    runs = store.list_runs(repo, plan)
+    ended = [run for run in runs if run.ended_at is not None][-most:]
+    shown = [run for run in runs if run.ended_at is None or run in ended]
+    return RunReports(tuple(inspect_run(repo, run) for run in shown))
 
 
 def find_run(repo: Repository, run_id: str) -> Run:
-    """One run by its id.
+    """Return one run by its id.
 
     Raises:
         PlannerError: E_RESULT.
@@ -112,9 +112,9 @@ def find_run(repo: Repository, run_id: str) -> Run:
 
 
 def inspect_run(repo: Repository, run: Run) -> RunReport:
-    """Tell what is known of one run."""
-    who = agent_process(repo, run)
-    living = process_identity.left(who) if who is not None and not run.far else []
+    """Report on one run."""
+    agent = agent_process(repo, run)
+    living = process_identity.left(agent) if agent is not None and not run.far else []
     return RunReport(
         run=run,
         verdict=check_liveness(repo, run),
@@ -127,18 +127,18 @@ def inspect_run(repo: Repository, run: Run) -> RunReport:
 
 
 def output_tail(repo: Repository, run: Run, most: int = 10) -> list[str]:
-    """The last lines that a run's agent has printed."""
-    found: list[str] = []
+    """Return the last lines that a run's agent printed on stderr and stdout."""
+    tail: list[str] = []
     for name in (STDERR, STDOUT):
         with suppress(OSError), open(run_folder(repo, run.run) / name, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             lines = redact.mask_text(file.read().decode(errors="replace")).splitlines()
-            found = [*found, *[line[:500] for line in lines if line.strip()][-most:]]
-    return found[-most:]
+            tail = [*tail, *[line[:500] for line in lines if line.strip()][-most:]]
+    return tail[-most:]
 
 
 def agent_thread(repo: Repository, run: Run) -> str | None:
-    """The thread of a run's agent: kept at its end, and before that read off what codex prints."""
+    """Return the thread id of a run's agent: as stored at its end, before that from codex's output."""
     if run.thread is not None:
         return run.thread
     from git_planner.agents.codex.events import Events

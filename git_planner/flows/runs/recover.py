@@ -1,4 +1,4 @@
-"""Find runs whose owner is gone, and end what is left of their agents. Knows no task, claim or variant."""
+"""Find runs whose delegator has died, and end the leftover processes of their agents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from git_planner.host import process_identity
 
 
 def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
-    """Return the runs of a plan that have not ended although their owner, a process of this host, is gone."""
+    """Return the unfinished runs of a plan whose delegator, a process on this host, has died."""
     return [
         run
         for run in store.list_runs(repo, plan)
@@ -20,14 +20,14 @@ def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
 
 
 def end_leftover_agent(repo: Repository, run: Run, tell: Tell) -> None:
-    """End what is left of the agent of an abandoned run, and say so."""
+    """End the leftover agent processes of an abandoned run."""
     ended = end_agent(repo, run)
     if ended:
-        tell(f"{run.task}: ended what was left of the agent: {', '.join(map(str, ended))}")
+        tell(f"{run.task}: ended leftover processes of the agent: {', '.join(map(str, ended))}")
 
 
 def abandonment_cause(run: Run) -> str:
-    """Return why a run was abandoned, as its task and its folder tell it."""
+    """Return the cause to store for an abandoned run."""
     if run.process is not None and run.process.boot != process_identity.boot():
         return "the machine was restarted during its run"
     return "its delegator died during its run"

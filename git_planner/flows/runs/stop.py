@@ -1,4 +1,4 @@
-"""End the agent of a run: only after its process has been recognised."""
+"""End the agent of a run, after verifying the identity of its process."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from git_planner.host.process_identity import Identity
 
 
 def agent_process(repo: Repository, run: Run) -> Identity | None:
-    """The process of a run's agent, as it was noted when it was started; None when it has ended."""
+    """Return the agent process of a run as stored at its start; None when it has ended."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         return process_identity.identity_from(json.loads((run_folder(repo, run.run) / PROCESS).read_bytes()))
     return None
 
 
 def end_agent(repo: Repository, run: Run) -> list[int]:
-    """End a run's agent and all that it started, after checking that they are; return their numbers."""
-    who = agent_process(repo, run)
-    return process_identity.end(who) if who is not None and not run.far else []
+    """End a run's agent and its descendants if their identity matches; return their process ids."""
+    agent = agent_process(repo, run)
+    return process_identity.end(agent) if agent is not None and not run.far else []

@@ -1,8 +1,8 @@
-"""The folders of runs: what is kept of each agent that worked on a task. Local, and never state.
+"""Folders of runs: the local files of each agent that worked on a task. Never the source of a plan's state.
 
 A run is `planner/runs/<run id>/` in the common git directory: `meta.json`, `heartbeat.json`, `prompt.md`,
-`command.json`, `stdout`, `stderr`, `process.json` while its agent runs, and `out/`, the only folder in which
-the agent may write, for `result.json`.
+`command.json`, `stdout`, `stderr`, `process.json` while its agent runs, and `out/`, the only folder that
+the agent may write to, for `result.json`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Run:
 
     `process` is its delegator on `host`, `start` the state commit of its branch, `interval` the seconds
     between two heartbeats. `claim` is the commit of its claim on `remote`; None when it holds none there.
-    `outcome` and what follows are of its end.
+    `outcome` and later fields describe its end.
     """
 
     run: str
@@ -71,34 +71,34 @@ class Run:
     argv: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """The run as JSON."""
+        """Return the run as JSON."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         process = self.process.document() if self.process else None
         return {"schema": "git-planner/run@1", **fields, "process": process, "argv": list(self.argv)}
 
     @property
     def delegated(self) -> bool:
-        """Whether its delegator, a process of this machine, still runs."""
+        """Return whether its delegator, a process of this machine, still runs."""
         return self.host == host_name() and self.process is not None and process_identity.alive(self.process)
 
     @property
     def far(self) -> bool:
-        """Whether its processes cannot be seen from here."""
+        """Return whether it belongs to another host."""
         return self.host != host_name()
 
 
 def run_folder(repo: Repository, run_id: str) -> Path:
-    """The folder of a run."""
+    """Return the folder of a run."""
     return repo.private("runs", run_id)
 
 
 def is_run_id(text: str) -> bool:
-    """Whether a text is the id of a run, and nothing that leads elsewhere."""
+    """Return whether a text is a run id, which is safe as a folder name."""
     return _ID.fullmatch(text) is not None
 
 
 def save_run(repo: Repository, run: Run) -> Run:
-    """Keep a run's `meta.json`, whole or not at all; return the run."""
+    """Write a run's `meta.json` atomically; return the run."""
     place = run_folder(repo, run.run)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_document(place / META, redact.mask_document(run.document()))
@@ -106,12 +106,12 @@ def save_run(repo: Repository, run: Run) -> Run:
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
-    """Put a document in the place of another one."""
+    """Write a JSON document atomically, replacing the old one."""
     atomic_file.write(path, canonical_json.dumps(dict(document)))
 
 
 def load_run(place: Path) -> Run | None:
-    """Read a run from its folder; None when there is nothing that could be one."""
+    """Read a run from its folder; return None if it is missing or unreadable."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         document = json.loads((place / META).read_bytes())
         fields = {name: document[name] for name in Run.__dataclass_fields__}
@@ -123,17 +123,17 @@ def load_run(place: Path) -> Run | None:
 
 
 def list_runs(repo: Repository, plan: str | None = None) -> list[Run]:
-    """All runs kept here, oldest first.
+    """Return the stored runs, oldest first.
 
     Args:
         plan: only those of one plan.
     """
     top = repo.private("runs")
-    names = sorted(each for each in os.listdir(top) if is_run_id(each)) if top.is_dir() else []
-    found = filter(None, (load_run(top / name) for name in names))
-    return [each for each in found if plan in (None, each.plan)]
+    names = sorted(name for name in os.listdir(top) if is_run_id(name)) if top.is_dir() else []
+    runs = filter(None, (load_run(top / name) for name in names))
+    return [run for run in runs if plan in (None, run.plan)]
 
 
 def save_end(repo: Repository, run: Run, **how: Any) -> Run:
-    """Keep how a run ended."""
+    """Store the end of a run: outcome, reason and so on."""
     return save_run(repo, replace(run, ended_at=utc_now(), **how))
