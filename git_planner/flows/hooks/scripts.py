@@ -87,7 +87,7 @@ class HookSetting:
     """Values baked into the hooks.
 
     Args:
-        place: 'include' (a separate folder, on managed branches only) or 'ordinary' (the ordinary hooks folder).
+        place: 'include' (a separate folder, for managed branches) or 'ordinary' (the ordinary folder).
         common: the common git directory.
         theirs: the folder of the repository's own hooks, the core.hooksPath without this program. A relative
             path starts at the top of the worktree, where git runs hooks.

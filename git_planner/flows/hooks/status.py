@@ -96,8 +96,8 @@ def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, A
         yield Diagnostic(
             "warning",
             "hooks-stale",
-            f"the hooks are out of date: the repository's own hooks (now in '{setting.theirs}') or git-planner "
-            "changed after the installation",
+            f"the hooks are out of date: the repository's own hooks (now in '{setting.theirs}') or "
+            "git-planner changed after the installation",
             str(repo.common),
             INSTALL,
         )
