@@ -192,10 +192,12 @@ def parse_directive(
 @cache
 def _schema_file(kind: str) -> dict[str, Any]:
     if kind not in (*KINDS, *PARTS):
+        from git_planner.rules.suggest import close_names, did_you_mean
+
         raise PlannerError(
             "E_USAGE",
             f"{kind[:80]!r} is not a kind of document",
-            hint=f"kinds: {', '.join((*KINDS, *PARTS))}",
+            hint=did_you_mean(close_names(kind, (*KINDS, *PARTS)), f"kinds: {', '.join((*KINDS, *PARTS))}"),
         )
     with open(os.path.join(os.path.dirname(__file__), "schemas", f"{kind}.json"), "rb") as file:
         document = canonical_json.loads_trusted(file.read())

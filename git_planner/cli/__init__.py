@@ -1,6 +1,7 @@
 """The four command lines. A command's module is imported only when that command runs.
 
-`COMMANDS` is the only list of commands: program -> name -> (module, attribute, short help).
+`COMMANDS` is the only list of commands: program -> name -> row. Help shows them in
+this order, under the heading of their group.
 """
 
 from __future__ import annotations
@@ -10,151 +11,190 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from git_planner.cli.command_row import Row
+
 if TYPE_CHECKING:
     import click
 
-COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
+COMMANDS: dict[str, dict[str, Row]] = {
     "git-plan": {
-        "codex": ("git_planner.cli.git_plan.ask", "codex", "Ask codex, with a ChatGPT login."),
-        "api": ("git_planner.cli.git_plan.ask", "api", "Ask codex, with an API key."),
-        "manual": (
-            "git_planner.cli.git_plan.manual",
-            "manual",
-            "Plan by hand: pack a prompt, apply its answer.",
-        ),
-        "offline": ("git_planner.cli.git_plan.ask", "offline", "Plan without network or model."),
-        "command": (
-            "git_planner.cli.git_plan.ask",
+        "codex": Row("git_plan.ask", "codex", "plan the next change", "Ask codex, with a ChatGPT login."),
+        "api": Row("git_plan.ask", "api", "plan the next change", "Ask codex, with an API key."),
+        "command": Row(
+            "git_plan.ask",
             "command_planner",
+            "plan the next change",
             "Ask the program that the policy names.",
         ),
-        "task": ("git_planner.cli.git_plan.task.commands", "task", "Add, show, claim and change tasks."),
-        "delegate": ("git_planner.cli.git_plan.delegate", "delegate", "Give ready tasks to agents."),
-        "runs": ("git_planner.cli.git_plan.runs", "runs", "Show delegated runs; stop or requeue one."),
-        "sync": ("git_planner.cli.git_plan.sync", "sync", "Recompute task statuses from the Git history."),
-        "lint": ("git_planner.cli.git_plan.lint", "lint", "Check a plan for faults, overlaps and drift."),
-        "spec": (
-            "git_planner.cli.git_plan.spec",
-            "spec",
-            "Describe a change first, then compile it into tasks.",
+        "offline": Row("git_plan.ask", "offline", "plan the next change", "Plan without network or model."),
+        "manual": Row(
+            "git_plan.manual",
+            "manual",
+            "plan the next change",
+            "Plan by hand: pack a prompt, apply its answer.",
         ),
-        "research": ("git_planner.cli.git_plan.discovery", "research", "Ask a researcher to read the base."),
-        "options": ("git_planner.cli.git_plan.discovery", "options", "Write the three options of a plan."),
-        "critique": ("git_planner.cli.git_plan.discovery", "critique", "Ask a critic to review the options."),
-        "choose": (
-            "git_planner.cli.git_plan.discovery",
-            "choose",
-            "Choose an option; its steps become tasks.",
+        "research": Row(
+            "git_plan.discovery", "research", "prepare a plan", "Ask a researcher to read the base."
         ),
-        "status": (
-            "git_planner.cli.git_plan.inspect",
+        "options": Row(
+            "git_plan.discovery", "options", "prepare a plan", "Write the three options of a plan."
+        ),
+        "critique": Row(
+            "git_plan.discovery", "critique", "prepare a plan", "Ask a critic to review the options."
+        ),
+        "choose": Row(
+            "git_plan.discovery", "choose", "prepare a plan", "Choose an option; its steps become tasks."
+        ),
+        "spec": Row(
+            "git_plan.spec", "spec", "prepare a plan", "Describe a change first, then compile it into tasks."
+        ),
+        "task": Row("git_plan.task.commands", "task", "work on tasks", "Add, show, claim and change tasks."),
+        "delegate": Row("git_plan.delegate", "delegate", "work on tasks", "Give ready tasks to agents."),
+        "runs": Row("git_plan.runs", "runs", "work on tasks", "Show delegated runs; stop or requeue one."),
+        "sync": Row(
+            "git_plan.sync", "sync", "work on tasks", "Recompute task statuses from the Git history."
+        ),
+        "lint": Row("git_plan.lint", "lint", "work on tasks", "Check a plan for faults, overlaps and drift."),
+        "status": Row(
+            "git_plan.inspect",
             "status",
+            "look at plans",
             "Show the current attempt and where its plan stands.",
         ),
-        "list": ("git_planner.cli.git_plan.inspect", "list_plans", "List all plans."),
-        "show": ("git_planner.cli.git_plan.inspect", "show", "Show the directive of an iteration."),
-        "validate": (
-            "git_planner.cli.git_plan.inspect",
-            "validate",
-            "Validate a document against its schema.",
+        "list": Row("git_plan.inspect", "list_plans", "look at plans", "List all plans."),
+        "show": Row("git_plan.inspect", "show", "look at plans", "Show the directive of an iteration."),
+        "validate": Row(
+            "git_plan.inspect", "validate", "look at plans", "Validate a document against its schema."
         ),
-        "push": (
-            "git_planner.cli.git_plan.push_pull",
+        "push": Row(
+            "git_plan.push_pull",
             "push",
+            "share plans",
             "Push a plan to a remote, merging concurrent updates first.",
         ),
-        "pull": ("git_planner.cli.git_plan.push_pull", "pull", "Fetch a plan from a remote and merge it."),
+        "pull": Row("git_plan.push_pull", "pull", "share plans", "Fetch a plan from a remote and merge it."),
     },
     "git-iterate": {
-        "once": ("git_planner.cli.git_iterate.iterate", "once", ""),
-        "resume": ("git_planner.cli.git_iterate.iterate", "resume", "Resume an interrupted iteration."),
-        "list": ("git_planner.cli.git_iterate.iterate", "list_", "List all iterations."),
-        "show": ("git_planner.cli.git_iterate.iterate", "show", "Show one iteration."),
-        "why": (
-            "git_planner.cli.git_iterate.iterate",
+        "once": Row("git_iterate.iterate", "once", "run iterations", ""),
+        "resume": Row("git_iterate.iterate", "resume", "run iterations", "Resume an interrupted iteration."),
+        "list": Row("git_iterate.iterate", "list_", "look at iterations", "List all iterations."),
+        "show": Row("git_iterate.iterate", "show", "look at iterations", "Show one iteration."),
+        "why": Row(
+            "git_iterate.iterate",
             "why",
+            "look at iterations",
             "Show which directive and record produced a commit.",
         ),
-        "publish": ("git_planner.cli.git_iterate.iterate", "publish", "Create a branch for a pull request."),
-        "prune": ("git_planner.cli.git_iterate.iterate", "prune", "Remove worktrees of finished iterations."),
-        "best": ("git_planner.cli.git_iterate.iterate", "best", "Create, tag and push the rolling best."),
+        "publish": Row(
+            "git_iterate.iterate", "publish", "publish and clean up", "Create a branch for a pull request."
+        ),
+        "best": Row(
+            "git_iterate.iterate", "best", "publish and clean up", "Create, tag and push the rolling best."
+        ),
+        "prune": Row(
+            "git_iterate.iterate", "prune", "publish and clean up", "Remove worktrees of finished iterations."
+        ),
     },
     "git-record": {
-        "measure": ("git_planner.cli.git_record.record", "measure", ""),
-        "log": ("git_planner.cli.git_record.record", "log", "List the records of a plan."),
-        "best": ("git_planner.cli.git_record.record", "best", "Show the best record of a plan."),
-        "show": ("git_planner.cli.git_record.record", "show", "Show one record."),
-        "compare": ("git_planner.cli.git_record.record", "compare", "Compare two records."),
-        "verify": (
-            "git_planner.cli.git_record.record",
-            "verify",
-            "Measure again, and check whether the record holds.",
+        "measure": Row("git_record.record", "measure", "measure", ""),
+        "verify": Row(
+            "git_record.record", "verify", "measure", "Measure again, and check whether the record holds."
         ),
-        "import": ("git_planner.cli.git_record.record", "import_", "Import an older log.jsonl."),
-        "noise": (
-            "git_planner.cli.git_record.noise",
-            "noise",
-            "Measure the noise of the base on this machine.",
+        "noise": Row(
+            "git_record.noise", "noise", "measure", "Measure the noise of the base on this machine."
         ),
-        "simulate": (
-            "git_planner.cli.git_record.noise",
+        "log": Row("git_record.record", "log", "look at records", "List the records of a plan."),
+        "best": Row("git_record.record", "best", "look at records", "Show the best record of a plan."),
+        "show": Row("git_record.record", "show", "look at records", "Show one record."),
+        "compare": Row("git_record.record", "compare", "look at records", "Compare two records."),
+        "import": Row("git_record.record", "import_", "import and simulate", "Import an older log.jsonl."),
+        "simulate": Row(
+            "git_record.noise",
             "simulate",
+            "import and simulate",
             "Estimate false-positive rate and power of noisy comparisons.",
         ),
     },
     "git-planner": {
-        "init": (
-            "git_planner.cli.git_planner.setup",
+        "init": Row(
+            "git_planner.setup",
             "init",
+            "set up a repository",
             "Create a starter policy and install the hooks.",
         ),
-        "doctor": (
-            "git_planner.cli.git_planner.setup",
-            "doctor",
-            "Check the setup and suggest fixes.",
+        "hooks": Row(
+            "git_planner.setup", "hooks", "set up a repository", "Install, remove and check the hooks."
         ),
-        "hooks": ("git_planner.cli.git_planner.setup", "hooks", "Install, remove and check the hooks."),
-        "check": (
-            "git_planner.cli.git_planner.guard",
-            "check",
-            "Check staged changes, a range of commits, or a push.",
-        ),
-        "guard": (
-            "git_planner.cli.git_planner.guard",
-            "guard",
-            "Show the guard's coverage; propose changes to guarded files.",
-        ),
-        "ci": ("git_planner.cli.git_planner.guard", "ci", "Print or write a template for CI or a server."),
-        "remote": (
-            "git_planner.cli.git_planner.remote",
+        "remote": Row(
+            "git_planner.remote",
             "remote",
+            "set up a repository",
             "Configure the remote that plans are shared through.",
         ),
-        "schema": ("git_planner.cli.git_planner.setup", "schema", "Print the JSON Schema of a document."),
-        "demo": (
-            "git_planner.cli.git_planner.demo",
-            "demo",
-            "Let the offline agents improve a small kernel.",
-        ),
-        "plot": (
-            "git_planner.cli.git_planner.demo",
-            "plot",
-            "Plot the primary metric over the iterations of a plan.",
-        ),
-        "completion": (
-            "git_planner.cli.git_planner.completion",
+        "completion": Row(
+            "git_planner.completion",
             "completion",
+            "set up a repository",
             "Print the completion script for a shell.",
         ),
-        "install-man-pages": (
-            "git_planner.cli.git_planner.man_pages",
+        "install-man-pages": Row(
+            "git_planner.man_pages",
             "install",
+            "set up a repository",
             "Install the manual pages for 'git help'.",
         ),
-        "plan": ("git_planner.cli.git_planner.long_forms", "plan", "Long form of 'git plan'."),
-        "iterate": ("git_planner.cli.git_planner.long_forms", "iterate", "Long form of 'git iterate'."),
-        "record": ("git_planner.cli.git_planner.long_forms", "record", "Long form of 'git record'."),
-        "gate": ("git_planner.cli.git_planner.setup", "gate", ""),
+        "doctor": Row(
+            "git_planner.setup", "doctor", "check a repository", "Check the setup and suggest fixes."
+        ),
+        "check": Row(
+            "git_planner.guard",
+            "check",
+            "check a repository",
+            "Check staged changes, a range of commits, or a push.",
+        ),
+        "guard": Row(
+            "git_planner.guard",
+            "guard",
+            "check a repository",
+            "Show the guard's coverage; propose changes to guarded files.",
+        ),
+        "ci": Row(
+            "git_planner.guard", "ci", "check a repository", "Print or write a template for CI or a server."
+        ),
+        "plot": Row(
+            "git_planner.demo",
+            "plot",
+            "look at plans and documents",
+            "Plot the primary metric over the iterations of a plan.",
+        ),
+        "schema": Row(
+            "git_planner.setup",
+            "schema",
+            "look at plans and documents",
+            "Print the JSON Schema of a document.",
+        ),
+        "demo": Row(
+            "git_planner.demo",
+            "demo",
+            "look at plans and documents",
+            "Let the offline agents improve a small kernel.",
+        ),
+        "plan": Row(
+            "git_planner.long_forms", "plan", "long forms of the other programs", "Long form of 'git plan'."
+        ),
+        "iterate": Row(
+            "git_planner.long_forms",
+            "iterate",
+            "long forms of the other programs",
+            "Long form of 'git iterate'.",
+        ),
+        "record": Row(
+            "git_planner.long_forms",
+            "record",
+            "long forms of the other programs",
+            "Long form of 'git record'.",
+        ),
+        "gate": Row("git_planner.setup", "gate", "", ""),
     },
 }
 

@@ -7,15 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
-from git_planner.errors import DONE, PlannerError
-
-if TYPE_CHECKING:
-    pass
+from git_planner.cli.lazy_group import LazyGroup, NoSuchName
 from git_planner.cli.output import emit, tell
+from git_planner.errors import DONE, PlannerError
+from git_planner.rules.suggest import close_names, did_you_mean
 
 _UNWRITABLE = {
     *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
@@ -39,19 +38,43 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _report(PlannerError("E_INTERRUPTED", "interrupted"), as_json=as_json)
     except click.ClickException as error:
-        hint = (
-            f"see '{error.ctx.command_path} -h'"
-            if isinstance(error, click.UsageError) and error.ctx
-            else None
-        )
-        message = error.format_message().rstrip(".")
-        return _report(PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint), as_json=as_json)
+        return _report(_usage_error(error), as_json=as_json)
     except BrokenPipeError:
         # The reader of the output has gone.
         _discard(sys.stdout)
         return DONE
     except Exception as error:  # noqa: BLE001 - this is the boundary: a defect ends here, as a sentence
         return _report(_defect(error), as_json=as_json)
+
+
+def _usage_error(error: click.ClickException) -> PlannerError:
+    """Return the error for a command line that click refuses, with suggestions for a mistyped name."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message().rstrip(".")
+    if context is None:
+        return PlannerError("E_USAGE", message[:1].lower() + message[1:])
+    near: list[str] = []
+    if isinstance(error, click.NoSuchOption):
+        # click appends suggestions of its own to the message.
+        message = f"no such option: '{error.option_name}'"
+        options = [param for param in context.command.get_params(context) if isinstance(param, click.Option)]
+        near = close_names(error.option_name, (name for option in options for name in option.opts))
+    elif isinstance(error, NoSuchName):
+        near = [f"{context.command_path} {name}" for name in close_names(error.name, error.known)]
+    hint = did_you_mean(near, f"see '{_help_path(context)} -h'")
+    return PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint)
+
+
+def _help_path(context: click.Context) -> str:
+    """Return the command whose help lists the options; a default command has no help of its own."""
+    parent = context.parent
+    if (
+        parent is not None
+        and isinstance(parent.command, LazyGroup)
+        and parent.command.default == context.info_name
+    ):
+        return parent.command_path
+    return context.command_path
 
 
 def _closed() -> TextIO:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from git_planner.cli import options
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import candidates, dry_run_option, force_option, json_option, plan_option
 from git_planner.cli.output import check_place, emit, hush, put_text, say, tell
 from git_planner.errors import DONE
@@ -205,7 +206,7 @@ def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
     return DONE
 
 
-@click.group("best")
+@click.group("best", cls=CommandGroup)
 def best() -> None:
     """Create, tag and push the rolling best of a plan."""
 

@@ -9,13 +9,14 @@ from typing import Any
 import click
 
 from git_planner.cli.git_plan.ask import packet_options, plan_options, show_planned
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import from_option, input_file_option, json_option, slug_option
 from git_planner.cli.output import check_place, emit, put_text, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def manual() -> None:
     """Plan by hand: paste a prompt into any chat window, and start an iteration from its answer."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import force_option, from_option, json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
@@ -20,7 +21,7 @@ _SHOWN = 40
 _spec_from_option = from_option("the working tree")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def spec() -> None:
     """Describe a change first (what and why, and its tasks), then compile it into a plan."""
 

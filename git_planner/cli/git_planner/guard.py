@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
 from git_planner.errors import DONE, NO, PlannerError
@@ -59,7 +60,7 @@ def check(
     return DONE if checked.ok else NO
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def guard() -> None:
     """Show the coverage of the guard, and propose changes to guarded files."""
 

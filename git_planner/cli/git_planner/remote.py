@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def remote() -> None:
     """Configure the remote that plans are shared through."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
@@ -42,7 +43,7 @@ def init(ordinary: bool, as_json: bool) -> int:
     return DONE
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def hooks() -> None:
     """Install, remove and check the hooks of this repository.
 

@@ -13,7 +13,7 @@ import click
 from git_planner.cli.git_record import render as text
 from git_planner.cli.options import all_option, candidates, force_option, json_option, plan_option
 from git_planner.cli.output import emit, hush, say, tell
-from git_planner.errors import DONE, NO
+from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -41,14 +41,17 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     """
     from git_planner.flows.records.record import record_commit
 
-    done = record_commit(
-        open_repository(),
-        ref,
-        plan=plan,
-        force=force,
-        advance=not no_advance,
-        tell=hush if as_json else tell,
-    )
+    try:
+        done = record_commit(
+            open_repository(),
+            ref,
+            plan=plan,
+            force=force,
+            advance=not no_advance,
+            tell=hush if as_json else tell,
+        )
+    except PlannerError as error:
+        raise _suggest_command(error, ref) from None
     if print_output and done.logs:
         _print_output(done.logs)
     if as_json:
@@ -196,6 +199,17 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     else:
         say(f"plan '{done.plan}': {done.added} records imported, {done.known} known already")
     return done.exit
+
+
+def _suggest_command(error: PlannerError, name: str) -> PlannerError:
+    """Return the error with a hint that suggests a command, if a mistyped one was read as a commit."""
+    from git_planner.cli import COMMANDS
+    from git_planner.rules.suggest import close_names
+
+    near = close_names(name, COMMANDS["git-record"]) if error.code == "E_UNKNOWN_REF" else []
+    if near:
+        error.hint = f"did you mean 'git record {near[0]}'?"
+    return error
 
 
 def _plans(repo: Repository, plan: str | None, *, every: bool = False) -> list[str]:

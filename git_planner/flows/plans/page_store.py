@@ -228,10 +228,17 @@ def _schema_checksum() -> str:
     return f"{state:08x}"
 
 
-def missing_plan(plan: str) -> PlannerError:
-    """Return the error for a plan that does not exist."""
+def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
+    """Return the error for a plan that does not exist, suggesting plans with similar names."""
+    from git_planner.rules.suggest import close_names, did_you_mean
+
+    prefix = refnames.HEADS + refnames.PLAN
+    refs = repo.git.line("for-each-ref", "--format=%(refname)", prefix).split() if repo is not None else []
+    near = close_names(plan, (ref.removeprefix(prefix) for ref in refs))
     return PlannerError(
         "E_NO_PLAN",
         f"there is no plan '{plan}' here",
-        hint="list them with 'git plan list', or start one with 'git plan task add TITLE'",
+        hint=did_you_mean(
+            near, "list them with 'git plan list', or start one with 'git plan task add TITLE'"
+        ),
     )

@@ -120,7 +120,7 @@ def push(
     here = _heads(repo, wanted)
     for name in wanted:
         if refnames.plan_ref(name) not in here:
-            raise missing_plan(name)
+            raise missing_plan(name, repo)
     done: dict[str, Taken] = {}
     for attempt in range(TRIES):
         there = remote.listing(repo, source, refnames.HEADS + "*")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ class PlanTasks:
         for task in self.tasks:
             if task.number == number:
                 return task
-        raise unknown_task_error(self.plan, task_id)
+        raise unknown_task_error(self.plan, task_id, (task.number for task in self.tasks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSumma
     with repo.git.batch() as batch:
         briefs = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
     if briefs is None:
-        raise missing_plan(name)
+        raise missing_plan(name, repo)
     return name, briefs
 
 
@@ -107,7 +107,7 @@ def tasks_in(repo: Repository, snapshot: Snapshot, plan: str) -> PlanTasks:
     """Read a plan with all its tasks from a snapshot of its branch."""
     plan_pages = Pages(repo, plan).read(snapshot)
     if pages.FIRST_PAGE not in plan_pages or snapshot.tip is None:
-        raise missing_plan(plan)
+        raise missing_plan(plan, repo)
     about = {key: value for key, value in plan_pages[pages.FIRST_PAGE].items() if key != "tasks"}
     tasks = [task_from(document) for page in plan_pages.values() for document in page["tasks"]]
     return PlanTasks(plan, snapshot.tip, about, tuple(sort_tasks(tasks)))
@@ -180,7 +180,8 @@ def task_of(plan_pages: Mapping[str, Mapping[str, Any]], plan: str, task_id: str
     for document in plan_pages.get(pages.page_name(number), {"tasks": ()})["tasks"]:
         if task_number(document["id"]) == number:
             return task_from(document)
-    raise unknown_task_error(plan, task_id)
+    known = (task_number(task["id"]) for page in plan_pages.values() for task in page.get("tasks", ()))
+    raise unknown_task_error(plan, task_id, known)
 
 
 def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -> Task:
@@ -330,12 +331,16 @@ def task_message(plan: str, subject: str, op: str) -> Message:
     return Message(f"plan {plan}: {op} {subject}", (("Planner-Op", f"task-{op}"), ("Planner-Args", subject)))
 
 
-def unknown_task_error(plan: str, task_id: str) -> PlannerError:
-    """Return the error for a task id that a plan does not contain."""
+def unknown_task_error(plan: str, task_id: str, known: Iterable[int] = ()) -> PlannerError:
+    """Return the error for a task id that a plan does not contain, suggesting similar ones."""
+    from git_planner.rules.suggest import close_names, did_you_mean
+
+    numbers = close_names(str(task_number(task_id)), map(str, known))
+    near = [task_id_for(int(number)) for number in sorted(numbers)]
     return PlannerError(
         "E_UNKNOWN_TASK",
         f"the plan '{plan}' has no task '{task_id[:80]}'",
-        hint=f"see 'git plan task list --plan {plan}'",
+        hint=did_you_mean(near, f"see 'git plan task list --plan {plan}'"),
     )
 
 

@@ -143,7 +143,7 @@ def advance_plan(
     if pages.FIRST_PAGE not in plan_pages:
         from git_planner.flows.plans.page_store import missing_plan
 
-        raise missing_plan(plan)
+        raise missing_plan(plan, repo)
     branches = read_branches(repo, plan_pages[pages.FIRST_PAGE])
     work_history = read_history(repo, plan, plan_pages, branches)
     outcome = _AdvanceState()

@@ -89,7 +89,7 @@ def lint(repo: Repository, plan: str | None) -> LintResult:
     files = Store(repo).read_all([refnames.plan_ref(name)], refnames.plan_dir(name))[refnames.plan_ref(name)]
     contents = {name: files[name] for name in pages.sort_pages(files)}
     if pages.FIRST_PAGE not in contents:
-        raise missing_plan(name)
+        raise missing_plan(name, repo)
     plan_pages, faults = _parse_pages(contents, name)
     task_documents = [
         task for page in plan_pages.values() for task in page.get("tasks", ()) if isinstance(task, dict)

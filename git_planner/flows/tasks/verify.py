@@ -98,7 +98,7 @@ def verify_task(
     with repo.git.batch() as batch:
         plan_pages = Pages(repo, plan).read(Store(repo).snapshot(refnames.plan_ref(plan), batch))
     if pages.FIRST_PAGE not in plan_pages:
-        raise missing_plan(plan)
+        raise missing_plan(plan, repo)
     task = task_of(plan_pages, plan, name)
     work_history = read_history(repo, plan, plan_pages, read_branches(repo, plan_pages[pages.FIRST_PAGE]))
     oid = _commit_to_verify(repo, task, work_history, commit)

@@ -264,9 +264,9 @@ def task_number(task: str) -> int:
     """
     match = _ID.fullmatch(task)
     if not match or int(match[1]) == 0:
-        raise PlannerError(
-            "E_NAME", f"{task[:80]!r} is not a task id: 'task_' and a number", hint="try 'task_001'"
-        )
+        digits = re.search(r"(?a:[1-9]\d{0,5})", task)
+        hint = f"did you mean '{task_id_for(int(digits[0]))}'?" if digits else "try 'task_001'"
+        raise PlannerError("E_NAME", f"{task[:80]!r} is not a task id: 'task_' and a number", hint=hint)
     return int(match[1])
 
 

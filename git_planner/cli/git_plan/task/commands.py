@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import (
     Number,
     claim_remote_options,
@@ -33,7 +34,7 @@ from git_planner.cli.git_plan.task.render import emit_task, lines, list_chosen, 
 from git_planner.cli.git_plan.task.result import result
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def task() -> None:
     """Add, show and change the tasks of a plan. TASK is 'task_007', 'TASK-007' or 'task_7'."""
 
