@@ -1,1 +1,1 @@
-"""Planners and implementers: outside programs in a role."""
+"""Agents: external programs as planner, implementer, researcher or critic."""

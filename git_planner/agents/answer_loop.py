@@ -1,7 +1,7 @@
-"""The engine under every planner: attempts within one deadline, errors fed back, everything kept.
+"""Attempt loop of every planner: one deadline for all attempts, faults sent back to the model, output kept.
 
-A transport asks once. What an attempt was given and gave lies in `attempt-N` in the request's folder:
-prompt.md, command.json, stdout, stderr and outcome.json. Nothing is made up: an answer passes the request's
+A transport asks once. Input and output of an attempt are in `attempt-N` in the request's folder: prompt.md,
+command.json, stdout, stderr and outcome.json. Answers are never repaired: an answer passes the request's
 check or is refused.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from git_planner import documents, redact
-from git_planner.agents.contract import Answer, AnswerKind, Request, Tell, Usage
+from git_planner.agents.contract import Answer, AnswerKind, PlanningRequest, Tell, Usage
 from git_planner.agents.prompts import retry_prompt
-from git_planner.agents.run_program import PROMPT, keep
+from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
 from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,
@@ -35,7 +35,7 @@ _LEAST_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One attempt, as a transport sees it. `folder` is the attempt's own; `seconds` is what is left."""
+    """Input of a transport for one attempt. `folder` belongs to the attempt; `seconds` is the time left."""
 
     kind: AnswerKind
     prompt: str
@@ -51,7 +51,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back from one attempt: text with an answer in it, not judged yet."""
+    """Output of one attempt: text that contains an answer, not validated yet."""
 
     text: str
     model: str | None = None
@@ -61,21 +61,21 @@ class Reply:
 
 
 class Transport(Protocol):
-    """Asks a model, or whatever answers, once."""
+    """A way to ask a model or another program once."""
 
     name: str
 
     def ask(self, turn: Turn) -> Reply:
-        """Ask once within the turn's seconds; PlannerError when no text came back."""
+        """Ask once within the turn's seconds; raise PlannerError if there is no text."""
         ...
 
 
 class PlanningAgent:
-    """A planner made of a transport.
+    """A planner that asks through a transport.
 
     Args:
-        transport: what is asked.
-        backoff: seconds before the second attempt after a passing failure; doubled for each further one.
+        transport: how to ask.
+        backoff: seconds before the second attempt after a transient failure; doubled for each further one.
     """
 
     def __init__(self, transport: Transport, backoff: float = 1.0) -> None:
@@ -83,31 +83,31 @@ class PlanningAgent:
         self._transport = transport
         self._backoff = backoff
 
-    def plan(self, request: Request, tell: Tell) -> Answer:
-        """Ask until an answer passes, the attempts or the time are used up, or no attempt could help.
+    def plan(self, request: PlanningRequest, tell: Tell) -> Answer:
+        """Ask until an answer passes, attempts or time are used up, or the failure is permanent.
 
         Raises:
-            PlannerError: E_ANSWER when the last answer was refused (its faults in the details), E_DEADLINE,
-                else what the transport raised.
+            PlannerError: E_ANSWER if the last answer was refused (its faults in the details), E_DEADLINE,
+                or the error of the transport.
         """
-        campaign = _Campaign(self._transport, request, tell)
+        attempts = _Attempts(self._transport, request)
         failure = PlannerError("E_USAGE", "at least one attempt is needed")
         faults: Sequence[str] = ()
         for number in range(1, max(1, request.attempts) + 1):
-            if number > 1 and not self._wait(number, campaign.left(), faults):
+            if number > 1 and not self._wait(number, attempts.seconds_left(), faults):
                 break
             tell(f"asking the planner '{self.name}', attempt {number} of {max(1, request.attempts)}")
             try:
-                return campaign.attempt(number)
+                return attempts.ask(number)
             except PlannerError as error:
-                failure, faults = error, campaign.faults
+                failure, faults = error, attempts.faults
                 if error.code not in TRANSIENT_AGENT_CODES and error.code != "E_ANSWER":
                     break
                 tell(f"attempt {number} gave no plan: {error.message}")
-        raise final(failure, campaign.made)
+        raise final_failure(failure, attempts.count)
 
     def _wait(self, number: int, left: float, faults: Sequence[str]) -> bool:
-        """Wait before another attempt, not after a refused answer; False when no time is left for one."""
+        """Wait before another attempt, except after a refused answer; return False if no time is left."""
         if faults:
             return left > _LEAST_SECONDS
         pause = min(_LONGEST_WAIT, self._backoff * 2 ** (number - 2)) * random.uniform(0.75, 1.25)
@@ -117,17 +117,16 @@ class PlanningAgent:
         return True
 
 
-class _Campaign:
+class _Attempts:
     """The attempts at one request."""
 
-    def __init__(self, transport: Transport, request: Request, tell: Tell) -> None:
+    def __init__(self, transport: Transport, request: PlanningRequest) -> None:
         self._transport = transport
         self._request = request
-        self._tell = tell
         self._began = time.monotonic()
         self._prompt = request.prompt
         self._usage = Usage()
-        self.made = 0
+        self.count = 0
         self.faults: list[str] = []
         request.folder.mkdir(parents=True, exist_ok=True)
         for name, document in (
@@ -135,26 +134,26 @@ class _Campaign:
             (SCHEMA, request.schema),
             (STRICT_SCHEMA, request.strict_schema),
         ):
-            keep(request.folder / name, document)
+            write_masked(request.folder / name, document)
 
-    def left(self) -> float:
-        """Seconds until the deadline."""
+    def seconds_left(self) -> float:
+        """Return the seconds until the deadline."""
         return self._began + self._request.seconds - time.monotonic()
 
-    def attempt(self, number: int) -> Answer:
-        """Ask once, judge the answer and keep the outcome, whatever it is."""
-        self.made, self.faults = number, []
-        folder = fresh_folder(self._request.folder)
-        keep(folder / PROMPT, self._prompt)
+    def ask(self, number: int) -> Answer:
+        """Ask once, validate the answer and keep the outcome, also of a failure."""
+        self.count, self.faults = number, []
+        folder = create_attempt_folder(self._request.folder)
+        write_masked(folder / PROMPT, self._prompt)
         began = time.monotonic()
         outcome: dict[str, Any] = {"result": "interrupted", "attempt": number}
         try:
             reply = self._transport.ask(self._turn(folder))
-            outcome |= {"model": reply.model, "thread": reply.thread, "usage": tokens(reply.usage)}
+            outcome |= {"model": reply.model, "thread": reply.thread, "usage": usage_document(reply.usage)}
             self._usage = Usage(
                 self._usage.input + reply.usage.input, self._usage.output + reply.usage.output
             )
-            document = self._judged(reply.text)
+            document = self._validate(reply.text)
             outcome["result"] = "accepted"
             return self._answer(document, reply)
         except PlannerError as error:
@@ -162,9 +161,10 @@ class _Campaign:
             raise
         finally:
             outcome.pop("schema", None)
-            keep(folder / OUTCOME, {**outcome, "seconds": round(time.monotonic() - began, 3)})
+            write_masked(folder / OUTCOME, {**outcome, "seconds": round(time.monotonic() - began, 3)})
 
-    def _judged(self, text: str) -> Mapping[str, Any]:
+    def _validate(self, text: str) -> Mapping[str, Any]:
+        """Return the document in an answer; raise E_ANSWER and prepare the retry prompt if it has faults."""
         try:
             answer = redact.mask_document(extract_json(text, keys=(_KEYS[self._request.kind],)))
             document = documents.complete_answer(self._request.kind, answer)
@@ -190,7 +190,7 @@ class _Campaign:
             strict_schema_file=request.folder / STRICT_SCHEMA,
             working_dir=request.working_dir,
             folder=folder,
-            seconds=max(_LEAST_SECONDS, self.left()),
+            seconds=max(_LEAST_SECONDS, self.seconds_left()),
             model=request.model,
         )
 
@@ -199,35 +199,35 @@ class _Campaign:
             document=document,
             raw=reply.text,
             model=reply.model or self._request.model,
-            attempts=self.made,
+            attempts=self.count,
             seconds=time.monotonic() - self._began,
             usage=self._usage,
             command=reply.command,
         )
 
 
-def fresh_folder(folder: Path) -> Path:
-    """The next free `attempt-N`: earlier ones, of a run that was interrupted, stay."""
+def create_attempt_folder(folder: Path) -> Path:
+    """Create the next free `attempt-N` folder; those of an interrupted run stay."""
     number = 1
     while (folder / f"attempt-{number}").exists():
         number += 1
-    made = folder / f"attempt-{number}"
-    made.mkdir(mode=0o700)
-    return made
+    attempt = folder / f"attempt-{number}"
+    attempt.mkdir(mode=0o700)
+    return attempt
 
 
-def tokens(usage: Usage) -> dict[str, int]:
-    """Usage as a document."""
+def usage_document(usage: Usage) -> dict[str, int]:
+    """Return the usage as a JSON document."""
     return {"input": usage.input, "output": usage.output}
 
 
-def final(failure: PlannerError, made: int) -> PlannerError:
-    """The last failure, saying how many attempts there were when there were several."""
-    if made < 2:
+def final_failure(failure: PlannerError, attempts: int) -> PlannerError:
+    """Return the last failure; its message names the number of attempts if there were several."""
+    if attempts < 2:
         return failure
     return PlannerError(
         failure.code,
-        f"{failure.message} (after {made} attempts)",
+        f"{failure.message} (after {attempts} attempts)",
         hint=failure.hint,
         details=failure.details,
     )

@@ -1,16 +1,16 @@
-"""Agents that are any program, named in the policy. How other agents are plugged in.
+"""Agents that run a program named in the policy, for agents that git-planner does not support itself.
 
-A planner gets the prompt on stdin and prints its answer, JSON somewhere in text, on stdout. In its
-environment GIT_PLANNER_PACKET and GIT_PLANNER_SCHEMA are the paths of the packet and of the answer's JSON
-Schema, GIT_PLANNER_KIND is the kind of answer, GIT_PLANNER_MODEL the wanted model where one was named.
+A planner gets the prompt on stdin and prints its answer on stdout: JSON, with or without text around it. In
+its environment GIT_PLANNER_PACKET and GIT_PLANNER_SCHEMA are the paths of the packet and of the answer's
+JSON Schema, GIT_PLANNER_KIND is the kind of answer, GIT_PLANNER_MODEL the requested model, if any.
 
 An implementer gets the apply prompt on stdin and edits files in its working directory; the directive is in
-'.advisor/state.json' there. GIT_PLANNER_MODEL and GIT_PLANNER_EFFORT are set where they were named.
+'.advisor/state.json' there. GIT_PLANNER_MODEL and GIT_PLANNER_EFFORT are set if requested.
 
 A researcher and a critic get their prompt on stdin and print Markdown on stdout; GIT_PLANNER_KIND is
 'research' or 'review'. A researcher is started in a copy of the base's files.
 
-All succeed with exit status 0.
+Exit status 0 means success.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
@@ -31,14 +31,14 @@ NAME = "command"
 
 
 class CommandTransport:
-    """Asks a program for an answer."""
+    """A transport that asks a program for an answer."""
 
     name = NAME
 
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def ask(self, turn: Turn | Sheet) -> Reply:
+    def ask(self, turn: Turn | WritingRequest) -> Reply:
         """Run the program once.
 
         Raises:
@@ -59,7 +59,7 @@ class CommandTransport:
             stdin=turn.prompt,
             env=env,
         )
-        _judge(done, self._program, seconds)
+        _check_exit(done, self._program, seconds)
         text = done.stdout.decode(errors="replace")
         if not text.strip():
             raise PlannerError("E_AGENT_EMPTY", f"'{self._program.run[0]}' printed no answer")
@@ -67,7 +67,7 @@ class CommandTransport:
 
 
 class CommandImplementer:
-    """Has a program edit the worktree."""
+    """An implementer that runs a program in the worktree."""
 
     name = NAME
     sandboxes: tuple[Sandbox, ...] = ()
@@ -94,10 +94,10 @@ class CommandImplementer:
             env={"GIT_PLANNER_MODEL": brief.model, "GIT_PLANNER_EFFORT": brief.effort, **brief.env},
             on_tick=brief.on_tick,
         )
-        _judge(done, self._program, seconds)
-        said = done.stdout.decode(errors="replace").strip().splitlines()
+        _check_exit(done, self._program, seconds)
+        lines = done.stdout.decode(errors="replace").strip().splitlines()
         return Implementation(
-            summary=said[-1][:500] if said else "",
+            summary=lines[-1][:500] if lines else "",
             model=brief.model,
             seconds=time.monotonic() - began,
             command=self._program.run,
@@ -105,26 +105,26 @@ class CommandImplementer:
 
 
 def command_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
-    """The planner behind the policy's 'agents: command: planner:'."""
-    return PlanningAgent(CommandTransport(_program(policy.agents.command_planner, "planner")))
+    """Return the planner of the policy's 'agents: command: planner:'."""
+    return PlanningAgent(CommandTransport(_require_program(policy.agents.command_planner, "planner")))
 
 
 def command_implementer(policy: Policy, settings: Settings) -> CommandImplementer:  # noqa: ARG001
-    """The implementer behind the policy's 'agents: command: implementer:'."""
-    return CommandImplementer(_program(policy.agents.command_implementer, "implementer"))
+    """Return the implementer of the policy's 'agents: command: implementer:'."""
+    return CommandImplementer(_require_program(policy.agents.command_implementer, "implementer"))
 
 
 def command_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
-    """The researcher behind the policy's 'agents: command: researcher:'."""
-    return WritingAgent(CommandTransport(_program(policy.agents.command_researcher, "researcher")))
+    """Return the researcher of the policy's 'agents: command: researcher:'."""
+    return WritingAgent(CommandTransport(_require_program(policy.agents.command_researcher, "researcher")))
 
 
 def command_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
-    """The critic behind the policy's 'agents: command: critic:'."""
-    return WritingAgent(CommandTransport(_program(policy.agents.command_critic, "critic")))
+    """Return the critic of the policy's 'agents: command: critic:'."""
+    return WritingAgent(CommandTransport(_require_program(policy.agents.command_critic, "critic")))
 
 
-def _program(program: Program | None, role: str) -> Program:
+def _require_program(program: Program | None, role: str) -> Program:
     if program is None:
         raise PlannerError(
             "E_POLICY",
@@ -134,10 +134,11 @@ def _program(program: Program | None, role: str) -> Program:
     return program
 
 
-def _judge(done: Finished, program: Program, seconds: float) -> None:
+def _check_exit(done: Finished, program: Program, seconds: float) -> None:
+    """Raise an error if the program timed out or failed, with the tail of its stderr."""
     name = program.run[0]
-    last = done.stderr.decode(errors="replace").strip().splitlines()[-20:]
+    tail = done.stderr.decode(errors="replace").strip().splitlines()[-20:]
     if done.timed_out:
-        raise PlannerError("E_DEADLINE", f"'{name}' was ended after {seconds:.0f} s", details=last)
+        raise PlannerError("E_DEADLINE", f"'{name}' was ended after {seconds:.0f} s", details=tail)
     if done.status != 0:
-        raise PlannerError("E_AGENT_FAILED", f"'{name}' ended with status {done.status}", details=last)
+        raise PlannerError("E_AGENT_FAILED", f"'{name}' ended with status {done.status}", details=tail)

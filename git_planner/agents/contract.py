@@ -1,4 +1,4 @@
-"""What planners, implementers, researchers and critics are: small protocols and the values they exchange.
+"""Protocols of planners, implementers, researchers and critics, and the values they exchange.
 
 `planner` in a State and in a Record is `{"name", "model", "attempts", "seconds"}`.
 """
@@ -21,25 +21,26 @@ SANDBOXES: tuple[Sandbox, ...] = get_args(Sandbox)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one or more turns."""
+    """Number of tokens of one or more turns."""
 
     input: int = 0
     output: int = 0
 
     @property
     def total(self) -> int:
-        """Input plus output."""
+        """Input plus output tokens."""
         return self.input + self.output
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a planner is asked.
+class PlanningRequest:
+    """Input of a planner.
 
-    `packet` is a checked packet document; `prompt` the rendered, bounded prompt for text models; `schema` the
-    full JSON Schema of the answer, `strict_schema` the form for OpenAI's strict mode. `check` judges an
-    answer's document: it returns the errors, one sentence each, empty when it is accepted. `folder` is where
-    every attempt's prompt, command, stdout, stderr and duration are kept. `seconds`: one deadline for all.
+    `packet` is a validated packet document; `prompt` the rendered, bounded prompt for text models; `schema`
+    the full JSON Schema of the answer, `strict_schema` its form for OpenAI's strict mode. `check` validates
+    an answer's document and returns the faults, one sentence each; an empty list accepts it. Prompt,
+    command, stdout, stderr and duration of every attempt are kept in `folder`. `seconds` is one deadline
+    for all attempts.
     """
 
     kind: AnswerKind
@@ -57,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A planner's accepted answer: a document that has passed `Request.check`."""
+    """A planner's accepted answer: a document that passed `PlanningRequest.check`."""
 
     document: Mapping[str, Any]
     raw: str
@@ -69,22 +70,22 @@ class Answer:
 
 
 class Planner(Protocol):
-    """Turns a request into a schema-valid document, or raises PlannerError."""
+    """An agent that turns a request into a schema-valid document, or raises PlannerError."""
 
     name: str
 
-    def plan(self, request: Request, tell: Tell) -> Answer:
+    def plan(self, request: PlanningRequest, tell: Tell) -> Answer:
         """Answer a request within its deadline."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What an implementer is given. `index` counts a plan's iterations from 0; `seconds` is its deadline.
+    """Input of an implementer. `index` counts a plan's iterations from 0; `seconds` is its deadline.
 
-    `env` are further variables for its program, `writable` folders beside the worktree that its sandbox lets
-    it write to. `sandbox` None means the implementer's own. `on_tick` is called often while its program runs;
-    what it raises ends that program.
+    `env` are further variables for its program, `writable` are folders outside the worktree that its
+    sandbox makes writable. `sandbox` None means the implementer's default. `on_tick` is called often while
+    its program runs; an exception from it ends that program.
     """
 
     directive: Directive
@@ -104,7 +105,7 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """How an implementer ended. The change itself is what lies in the worktree."""
+    """Result of an implementer that succeeded. The change itself is in the worktree."""
 
     summary: str
     model: str | None
@@ -115,10 +116,10 @@ class Implementation:
 
 
 class Implementer(Protocol):
-    """Carries a brief out by editing files in its worktree, never committing; or raises PlannerError.
+    """An agent that carries out a brief by editing files in its worktree, without committing.
 
-    `sandboxes` are those it can be held in, the usual one first; none when it is not ours to confine.
-    `reports` says whether it can say how its work ended; else that it ended well must do.
+    `sandboxes` are the supported ones, the default first; empty if git-planner does not confine its program.
+    `reports` is true if it can report a result; otherwise exit status 0 counts as success.
     """
 
     name: str
@@ -126,17 +127,18 @@ class Implementer(Protocol):
     reports: bool
 
     def implement(self, brief: Brief, tell: Tell) -> Implementation:
-        """Edit the worktree within the deadline."""
+        """Edit the worktree within the deadline, or raise PlannerError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """What a researcher or a critic is asked to write.
+class WritingRequest:
+    """Input of a researcher or a critic.
 
-    `prompt` is all that it is told; in `working_dir` it may look around, and nothing it does there counts.
-    `check` judges its Markdown: it returns the errors, one sentence each, empty when it is accepted. `folder`
-    is where every attempt's prompt, command, stdout, stderr and duration are kept. `seconds`: one deadline.
+    `prompt` is its complete input; it may read files in `working_dir`, and changes there are discarded.
+    `check` validates its Markdown and returns the faults, one sentence each; an empty list accepts it.
+    Prompt, command, stdout, stderr and duration of every attempt are kept in `folder`. `seconds` is one
+    deadline for all.
     """
 
     kind: WritingKind
@@ -149,8 +151,8 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A text that has passed `Sheet.check`. `model` is the one that answered, where that is known."""
+class WrittenText:
+    """A text that passed `WritingRequest.check`. `model` is the model that answered, if known."""
 
     text: str
     model: str | None
@@ -160,20 +162,20 @@ class Written:
 
 
 class Researcher(Protocol):
-    """Reads the files of a working directory and writes down what it found; or raises PlannerError."""
+    """An agent that reads a working directory and writes its findings, or raises PlannerError."""
 
     name: str
 
-    def write(self, sheet: Sheet, tell: Tell) -> Written:
+    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
         """Write the findings within the deadline."""
         ...
 
 
 class Critic(Protocol):
-    """Writes a review of what stands in its prompt; or raises PlannerError."""
+    """An agent that reviews the texts in its prompt, or raises PlannerError."""
 
     name: str
 
-    def write(self, sheet: Sheet, tell: Tell) -> Written:
+    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
         """Write the review within the deadline."""
         ...

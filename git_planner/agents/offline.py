@@ -1,7 +1,6 @@
-"""Planner and researcher that need no network and no model: a planner's answer follows from the packet alone.
+"""Planner and researcher without network and model: the planner's answer depends only on the packet.
 
-They are stubs with valid answers, good for a demo, for tests and for checking a set-up before a model is
-paid.
+They are stubs with valid answers, for the demo, for tests and for checking a setup before paying for a model.
 """
 
 from __future__ import annotations
@@ -12,100 +11,100 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.contract import Sheet, Usage
+from git_planner.agents.contract import Usage, WritingRequest
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.refnames import number_text
 
 NAME = "offline"
-_MOST = 2.0**53 - 1
-_MOST_FILES = 40
-_PART = re.compile(r"[\w-][\w.+-]*|\.[\w-][\w.+-]*")
+_MAX_INTEGER = 2.0**53 - 1
+_MAX_FILES = 40
+_PATH_PART = re.compile(r"[\w-][\w.+-]*|\.[\w-][\w.+-]*")
 
 
-class Offline:
-    """Answers with a directive, options or a planning plan made from the packet."""
+class OfflineTransport:
+    """A transport that makes a directive, options or a planning plan from the packet."""
 
     name = NAME
 
     def ask(self, turn: Turn) -> Reply:
-        """Answer; the same packet gives the same answer."""
-        made = _MAKERS[turn.kind](turn.packet)
-        return Reply(json.dumps(made, indent=2, ensure_ascii=False), model=NAME, usage=Usage())
+        """Answer the turn; the same packet gives the same answer."""
+        answer = _MAKERS[turn.kind](turn.packet)
+        return Reply(json.dumps(answer, indent=2, ensure_ascii=False), model=NAME, usage=Usage())
 
 
 def offline_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
-    """The offline planner."""
-    return PlanningAgent(Offline())
+    """Return the offline planner."""
+    return PlanningAgent(OfflineTransport())
 
 
-class OfflineResearch:
-    """Writes down which files there are."""
+class OfflineResearchTransport:
+    """A transport that lists the files of the working directory."""
 
     name = NAME
 
-    def ask(self, sheet: Sheet) -> Reply:
-        """Look at the folder; the same files give the same text."""
-        top = sheet.working_dir
+    def ask(self, request: WritingRequest) -> Reply:
+        """List the files; the same files give the same text."""
+        top = request.working_dir
         files = sorted(path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file())
-        listed = [f"- `{name}`: {(top / name).stat().st_size:,} bytes" for name in files[:_MOST_FILES]]
-        more = [f"- and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
-        said = "This was written without a model: it says what there is, and nothing about what it means."
-        lines = ["## Findings", "", f"{len(files)} files. {said}", "", *listed, *more, ""]
-        lines += ["## Risks", "", "Nobody has read the files.", ""]
-        lines += ["## Open questions", "", "- Which of the files matter for the goal, and how they work.", ""]
+        listed = [f"- `{name}`: {(top / name).stat().st_size:,} bytes" for name in files[:_MAX_FILES]]
+        more = [f"- and {len(files) - _MAX_FILES} more"] if len(files) > _MAX_FILES else []
+        notice = "This was written without a model: it lists the files without reading them."
+        lines = ["## Findings", "", f"{len(files)} files. {notice}", "", *listed, *more, ""]
+        lines += ["## Risks", "", "The files have not been read.", ""]
+        lines += ["## Open questions", "", "- Which files matter for the goal, and how do they work?", ""]
         return Reply("\n".join(lines), model=NAME)
 
 
 def offline_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
-    """The offline researcher."""
-    return WritingAgent(OfflineResearch())
+    """Return the offline researcher."""
+    return WritingAgent(OfflineResearchTransport())
 
 
 def _options(packet: Mapping[str, Any]) -> dict[str, Any]:
-    steps, wish = _plan(packet)["steps"], _wish(packet)
-    made = []
+    steps, target = _plan(packet)["steps"], _target_text(packet)
+    options = []
     for name, title, count in (("A", "minimal", 1), ("B", "balanced", 2), ("C", "max", 3)):
-        own = [
-            {**each, "dependencies": [before["id"] for before in steps[3 - count : place]][-1:]}
-            for place, each in enumerate(steps)
+        own_steps = [
+            {**step, "dependencies": [before["id"] for before in steps[3 - count : place]][-1:]}
+            for place, step in enumerate(steps)
             if place >= 3 - count
         ]
-        made.append(
+        options.append(
             {
                 "name": name,
                 "title": title,
-                "summary": _cut(f"Offline option with {count} of 3 steps: {wish}", 500),
-                "scope": [f"Changes {_places(packet)}."],
-                "steps": own,
-                "verification": ["The tests pass.", _cut(wish, 400)],
+                "summary": _cut(f"Offline option with {count} of 3 steps: {target}", 500),
+                "scope": [f"Changes {_scope_text(packet)}."],
+                "steps": own_steps,
+                "verification": ["The tests pass.", _cut(target, 400)],
                 "risks": ["The change has no effect."],
                 "effort": f"{count} steps",
             }
         )
-    return {"goal": _cut(packet["goal_text"] or wish, 2000), "options": made}
+    return {"goal": _cut(packet["goal_text"] or target, 2000), "options": options}
 
 
 def _directive(packet: Mapping[str, Any]) -> dict[str, Any]:
     family = _family(packet)
-    stand, places = _stand(packet), _places(packet)
+    best, places = _best_text(packet), _scope_text(packet)
     return {
-        "objective": f"Offline directive: {_wish(packet)}",
-        "primary_hypothesis": f"A small change of {family} in {places} helps. {stand}",
+        "objective": f"Offline directive: {_target_text(packet)}",
+        "primary_hypothesis": f"A small change of {family} in {places} helps. {best}",
         "strategy_family": family,
         "strategy_modifiers": [NAME],
         "risk": "Low",
-        "expected_effect_cycles": _effect(packet),
+        "expected_effect_cycles": _expected_effect(packet),
         "change_summary": [f"One small change of {family} in {places}."],
         "step_plan": [
-            f"Read {places} and the last results. {stand}",
+            f"Read {places} and the last results. {best}",
             f"Make one small change of {family}, within the allowed paths.",
             "Run the validation commands and leave the change in the worktree.",
         ],
         "validation": {
             "commands": ["git diff --stat", "git status --short"],
-            "pass_criteria": ["Only allowed paths changed.", _wish(packet)],
+            "pass_criteria": ["Only allowed paths changed.", _target_text(packet)],
         },
         "next_packet_requests": [],
         "did_web_search": False,
@@ -113,18 +112,20 @@ def _directive(packet: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plan(packet: Mapping[str, Any]) -> dict[str, Any]:
-    family, places = _family(packet), _places(packet)
+    family, places = _family(packet), _scope_text(packet)
     criteria = [*packet.get("acceptance_criteria", ())][:12] or ["The tests pass."]
     metric = (packet.get("metric") or {}).get("name", "correctness")
-    names = [path for each in packet.get("code_context", {}) if (path := _path(each))]
+    names = [path for label in packet.get("code_context", {}) if (path := _label_path(label))]
     return {
-        "plan_summary": _cut(f"Offline plan: {_wish(packet)}", 512),
-        "rationale": _cut(f"A small change of {family} in {places} is tried first. {_stand(packet)}", 2048),
+        "plan_summary": _cut(f"Offline plan: {_target_text(packet)}", 512),
+        "rationale": _cut(
+            f"A small change of {family} in {places} is tried first. {_best_text(packet)}", 2048
+        ),
         "focus_metrics": [metric],
-        "guardrails": [_cut(each, 400) for each in packet["constraints"]["notes"][:20]]
+        "guardrails": [_cut(note, 400) for note in packet["constraints"]["notes"][:20]]
         or ["Guarded paths stay as they are."],
         "risks": ["The change has no effect."],
-        "validation": [_cut(each, 400) for each in criteria],
+        "validation": [_cut(criterion, 400) for criterion in criteria],
         "steps": [
             _step("read", "Read the code", [f"Read {places}."], files=names),
             _step("change", "Make one change", [f"Try {family}."], after=["read"], files=names),
@@ -142,7 +143,7 @@ def _step(
         "id": name,
         "title": title,
         "intent": f"{title}, so that one small change can be judged.",
-        "actions": [_cut(each, 200) for each in actions],
+        "actions": [_cut(action, 200) for action in actions],
         "files": list(dict.fromkeys(files))[:30],
         "dependencies": list(after),
         "validation": ["The tests pass."],
@@ -153,11 +154,11 @@ def _step(
 
 def _family(packet: Mapping[str, Any]) -> str:
     rule = packet["strategy_family_constraints"]
-    allowed = [each for each in rule["allowed_families"] if each not in rule["blocked_families"]]
+    allowed = [family for family in rule["allowed_families"] if family not in rule["blocked_families"]]
     return allowed[(packet["iteration"] - 1) % len(allowed)] if allowed else f"family:{NAME}"
 
 
-def _wish(packet: Mapping[str, Any]) -> str:
+def _target_text(packet: Mapping[str, Any]) -> str:
     metric, target = packet.get("metric"), packet.get("threshold") or packet.get("aspiration")
     if metric is None:
         return "the tests pass."
@@ -167,33 +168,35 @@ def _wish(packet: Mapping[str, Any]) -> str:
     return f"a {metric['better']} {metric['name']}."
 
 
-def _stand(packet: Mapping[str, Any]) -> str:
+def _best_text(packet: Mapping[str, Any]) -> str:
     best = packet.get("best")
     return (
         "Nothing has been measured yet." if best is None else f"The best value so far is {number_text(best)}."
     )
 
 
-def _places(packet: Mapping[str, Any]) -> str:
+def _scope_text(packet: Mapping[str, Any]) -> str:
     labels = list(packet.get("code_context", {}))
     allowed = packet["constraints"]["allow"]
     return _cut(", ".join(labels[:8] or allowed[:8]) or "the code", 120)
 
 
-def _effect(packet: Mapping[str, Any]) -> int:
+def _expected_effect(packet: Mapping[str, Any]) -> int:
     best, target = packet.get("best"), packet.get("threshold") or packet.get("aspiration")
-    return 0 if best is None or target is None else round(max(-_MOST, min(_MOST, target - best)))
+    return (
+        0 if best is None or target is None else round(max(-_MAX_INTEGER, min(_MAX_INTEGER, target - best)))
+    )
 
 
-def _path(label: str) -> str | None:
-    """The path in a label such as 'src/kernel.py#Builder'; None where it is no plain path."""
+def _label_path(label: str) -> str | None:
+    """Return the path in a label such as 'src/kernel.py#Builder'; None if it is no plain path."""
     path = label.partition("#")[0]
-    plain = len(path) <= 256 and all(_PART.fullmatch(part) for part in path.split("/"))
+    plain = len(path) <= 256 and all(_PATH_PART.fullmatch(part) for part in path.split("/"))
     return path if plain and ".git" not in path.lower().split("/") else None
 
 
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 _MAKERS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""The implementer that applies the next diff of a folder: scripted, hermetic, the same every time."""
+"""Implementer that applies the next diff of a folder: scripted, without network, reproducible."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from git_planner.rules.policy.policy import Policy
 SUFFIXES = (".patch", ".diff")
 
 
-class Patches:
-    """Applies the patch that stands at the iteration's place in a folder sorted by name.
+class PatchesImplementer:
+    """An implementer that applies the n-th patch of a folder, sorted by name, in the n-th iteration.
 
     Args:
-        folder: where the patches are, absolute or relative to the worktree; `Brief.patches` goes before it.
+        folder: the folder of patches, absolute or relative to the worktree; `Brief.patches` overrides it.
     """
 
     name = "patches"
@@ -30,21 +30,21 @@ class Patches:
         self._folder = folder
 
     def implement(self, brief: Brief, tell: Tell) -> Implementation:
-        """Apply one patch to the worktree, as a whole or not at all.
+        """Apply one patch to the worktree atomically.
 
         Raises:
             PlannerError: E_PATCHES_EXHAUSTED, E_PATCH (it does not apply), E_MISSING_FOLDER, E_POLICY.
         """
         began = time.monotonic()
-        folder = self._place(brief)
-        found = listing(folder)
-        if brief.index >= len(found):
+        folder = self._patch_folder(brief)
+        patches = list_patches(folder)
+        if brief.index >= len(patches):
             raise PlannerError(
                 "E_PATCHES_EXHAUSTED",
-                f"'{folder}' has {len(found)} patches and all have been used",
+                f"'{folder}' has {len(patches)} patches and all have been used",
                 hint="add another patch there, or stop the loop with '--max-attempts'",
             )
-        patch = found[brief.index]
+        patch = patches[brief.index]
         tell(f"applying {patch.name}")
         command = ("apply", "--whitespace=nowarn", "--allow-empty", "--", str(patch))
         result = open_repository(brief.worktree).git.run(*command)
@@ -54,7 +54,7 @@ class Patches:
             raise PlannerError(
                 "E_PATCH",
                 f"the patch '{patch.name}' does not apply to this base",
-                hint="make it again against the best so far; 'git iterate show' names the base",
+                hint="rebase it onto the best so far; 'git iterate show' names the base",
                 details=result.words.splitlines()[:20],
             )
         return Implementation(
@@ -64,30 +64,30 @@ class Patches:
             command=("git", *command),
         )
 
-    def _place(self, brief: Brief) -> Path:
+    def _patch_folder(self, brief: Brief) -> Path:
         folder = brief.patches or self._folder
         if folder is None:
             raise PlannerError(
                 "E_POLICY",
-                "the implementer 'patches' has no folder to take patches from",
+                "the implementer 'patches' has no folder of patches",
                 hint="set 'agents: patches:' in '.git-planner.yml'",
             )
         return brief.worktree / folder
 
 
-def patches_implementer(policy: Policy, settings: Settings) -> Patches:
-    """The implementer with the folder that the settings or the policy name."""
-    named = settings.patches or policy.agents.patches
-    return Patches(Path(named) if named else None)
+def patches_implementer(policy: Policy, settings: Settings) -> PatchesImplementer:
+    """Return the implementer for the folder named by the settings or the policy."""
+    folder = settings.patches or policy.agents.patches
+    return PatchesImplementer(Path(folder) if folder else None)
 
 
-def listing(folder: Path) -> list[Path]:
-    """The patches of a folder in the order of their names.
+def list_patches(folder: Path) -> list[Path]:
+    """List the patches of a folder in the order of their names.
 
     Raises:
         PlannerError: E_MISSING_FOLDER.
     """
     if not folder.is_dir():
         raise PlannerError("E_MISSING_FOLDER", f"the folder of patches '{folder}' does not exist")
-    found = [each for each in folder.iterdir() if each.suffix in SUFFIXES and each.is_file()]
-    return sorted(found, key=lambda each: os.fsencode(each.name))
+    patches = [path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file()]
+    return sorted(patches, key=lambda path: os.fsencode(path.name))

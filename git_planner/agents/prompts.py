@@ -1,4 +1,4 @@
-"""The prompts of planners and implementers: fixed texts from the templates, facts from the documents."""
+"""Prompts of planners and implementers: fixed texts from the templates, facts from the documents."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ _TEMPLATES: Mapping[AnswerKind, str] = {
 }
 
 
-def prompt(packet: Mapping[str, Any], kind: AnswerKind, schema: Mapping[str, Any], budget: int) -> str:
-    """The prompt that asks a planner for an answer to a packet.
+def planner_prompt(
+    packet: Mapping[str, Any], kind: AnswerKind, schema: Mapping[str, Any], budget: int
+) -> str:
+    """Return the prompt that asks a planner for an answer to a packet.
 
     Args:
-        packet: a checked packet.
-        kind: what to ask for.
+        packet: a validated packet.
+        kind: the kind of answer.
         schema: the JSON Schema of the answer.
-        budget: the largest prompt, in characters.
+        budget: maximum length of the prompt, in characters.
     """
-    return rules.render_prompt(text(_TEMPLATES[kind]), packet, schema, budget)
+    return rules.render_prompt(read_template(_TEMPLATES[kind]), packet, schema, budget)
 
 
 def retry_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
-    """The prompt after an answer that was refused for its faults."""
-    return rules.render_retry(text("retry"), first, answer, faults)
+    """Return the prompt for another attempt after an answer was refused for its faults."""
+    return rules.render_retry(read_template("retry"), first, answer, faults)
 
 
 def again_prompt(first: str, answer: str, faults: Sequence[str]) -> str:
-    """The prompt after a text that was refused for its faults."""
-    return rules.render_retry(text("again"), first, answer, faults)
+    """Return the prompt for another attempt after a text was refused for its faults."""
+    return rules.render_retry(read_template("again"), first, answer, faults)
 
 
 def apply_prompt(
     directive: Directive, *, allow: Sequence[str] = (), forbid: Sequence[str] = (), guard: Sequence[str] = ()
 ) -> str:
-    """The prompt that has an implementer carry out a directive.
+    """Return the prompt that asks an implementer to carry out a directive.
 
     Args:
-        directive: what to do.
-        allow: patterns of the only paths that may change; none means all.
+        directive: the directive to carry out.
+        allow: patterns of paths that may change; empty means all.
         forbid: patterns of paths that may not change.
         guard: patterns of guarded paths.
     """
@@ -56,19 +58,19 @@ def apply_prompt(
         ("These are guarded; any change of them makes the result invalid", guard),
     )
     lines = [f"- {title}: {', '.join(paths)}" for title, paths in limits if paths]
-    steps = [f"{place}. {step}" for place, step in enumerate(directive.step_plan, 1)]
-    short = "\n".join(
+    steps = [f"{number}. {step}" for number, step in enumerate(directive.step_plan, 1)]
+    summary = "\n".join(
         [f"Objective: {directive.objective}", f"Hypothesis: {directive.primary_hypothesis}", *steps]
     )
     parts = [
-        text("apply").rstrip(),
+        read_template("apply").rstrip(),
         *(["## Paths", "\n".join(lines)] if lines else []),
         "## Directive",
-        short,
+        summary,
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def text(name: str) -> str:
-    """The fixed text of a name, such as 'apply'."""
+def read_template(name: str) -> str:
+    """Return the prompt template of a name, such as 'apply'."""
     return (resource_folder("templates") / "prompts" / f"{name}.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The agents by name. Nothing of an agent is imported before it is asked for."""
+"""Registry of agents by role and name. The module of an agent is imported only when the agent is made."""
 
 from __future__ import annotations
 
@@ -11,78 +11,84 @@ from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy.policy import Policy
 
-# name -> (module, function taking policy and options, what it is in a line)
-Row = tuple[str, str, str]
+# name -> (module, function of policy and settings, description in one line)
+AgentRow = tuple[str, str, str]
 
-PLANNERS: Mapping[str, Row] = {
+PLANNERS: Mapping[str, AgentRow] = {
     "api": ("codex.agents", "api_planner", "codex with an API key"),
     "codex": ("codex.agents", "codex_planner", "codex with a ChatGPT login"),
     "command": ("command", "command_planner", "any program, named in the policy"),
-    "offline": ("offline", "offline_planner", "a stub without network, the same for the same packet"),
+    "offline": (
+        "offline",
+        "offline_planner",
+        "a stub without network; the same packet gives the same answer",
+    ),
 }
-IMPLEMENTERS: Mapping[str, Row] = {
+IMPLEMENTERS: Mapping[str, AgentRow] = {
     "codex": ("codex.agents", "codex_implementer", "codex in its sandbox, writing to the worktree"),
     "command": ("command", "command_implementer", "any program, named in the policy"),
     "patches": ("patches", "patches_implementer", "the next diff of a folder"),
 }
-RESEARCHERS: Mapping[str, Row] = {
+RESEARCHERS: Mapping[str, AgentRow] = {
     "codex": ("codex.agents", "codex_researcher", "codex, reading a copy of the base"),
     "command": ("command", "command_researcher", "any program, named in the policy"),
-    "offline": ("offline", "offline_researcher", "a stub that lists the files it sees"),
+    "offline": ("offline", "offline_researcher", "a stub that lists the files of the base"),
 }
-CRITICS: Mapping[str, Row] = {
-    "codex": ("codex.agents", "codex_critic", "codex, reading nothing but what it is sent"),
+CRITICS: Mapping[str, AgentRow] = {
+    "codex": ("codex.agents", "codex_critic", "codex, reading only its prompt"),
     "command": ("command", "command_critic", "any program, named in the policy"),
     "gemini": ("gemini", "gemini_critic", "the gemini CLI with a Pro model"),
 }
 
 
-def planner(name: str, policy: Policy, settings: Settings) -> Planner:
+def make_planner(name: str, policy: Policy, settings: Settings) -> Planner:
     """Make the planner of a name.
 
     Raises:
-        PlannerError: E_AGENT for a name that is not known; E_POLICY when the policy says too little about it.
+        PlannerError: E_AGENT if the name is unknown; E_POLICY if the policy does not configure the agent.
     """
-    made: Planner = _made("planner", PLANNERS, name, policy, settings)
-    return made
+    agent: Planner = _make_agent("planner", PLANNERS, name, policy, settings)
+    return agent
 
 
-def implementer(name: str, policy: Policy, settings: Settings) -> Implementer:
+def make_implementer(name: str, policy: Policy, settings: Settings) -> Implementer:
     """Make the implementer of a name.
 
     Raises:
-        PlannerError: as for `planner`.
+        PlannerError: as for `make_planner`.
     """
-    made: Implementer = _made("implementer", IMPLEMENTERS, name, policy, settings)
-    return made
+    agent: Implementer = _make_agent("implementer", IMPLEMENTERS, name, policy, settings)
+    return agent
 
 
-def researcher(name: str, policy: Policy, settings: Settings) -> Researcher:
+def make_researcher(name: str, policy: Policy, settings: Settings) -> Researcher:
     """Make the researcher of a name.
 
     Raises:
-        PlannerError: as for `planner`.
+        PlannerError: as for `make_planner`.
     """
-    made: Researcher = _made("researcher", RESEARCHERS, name, policy, settings)
-    return made
+    agent: Researcher = _make_agent("researcher", RESEARCHERS, name, policy, settings)
+    return agent
 
 
-def critic(name: str, policy: Policy, settings: Settings) -> Critic:
+def make_critic(name: str, policy: Policy, settings: Settings) -> Critic:
     """Make the critic of a name.
 
     Raises:
-        PlannerError: as for `planner`.
+        PlannerError: as for `make_planner`.
     """
-    made: Critic = _made("critic", CRITICS, name, policy, settings)
-    return made
+    agent: Critic = _make_agent("critic", CRITICS, name, policy, settings)
+    return agent
 
 
-def _made(role: str, known: Mapping[str, Row], name: str, policy: Policy, settings: Settings) -> Any:
-    if name not in known:
+def _make_agent(
+    role: str, agents: Mapping[str, AgentRow], name: str, policy: Policy, settings: Settings
+) -> Any:
+    if name not in agents:
         raise PlannerError(
             "E_AGENT",
             f"{name[:80]!r} is not a known {role}",
-            hint=f"known: {', '.join(known)}",
+            hint=f"known: {', '.join(agents)}",
         )
-    module, function, _ = known[name]
+    module, function, _ = agents[name]
     return getattr(import_module(f"git_planner.agents.{module}"), function)(policy, settings)

@@ -1,4 +1,4 @@
-"""Running an agent's program: what it is given, and what is kept of it for later."""
+"""Run an agent's program, and keep its input and output."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ def run_agent(
     on_line: Callable[[bytes], None] | None = None,
     on_tick: Callable[[], None] | None = None,
 ) -> Finished:
-    """Run a program and keep its prompt, command, stdout and stderr in a folder, also when it fails.
+    """Run a program and keep its prompt, command, stdout and stderr in a folder, even if it fails.
 
     Args:
         argv: the program and its arguments.
-        cwd: the folder it works in.
-        folder: where things are kept; made when missing.
+        cwd: its working directory.
+        folder: where to keep the files; created if missing.
         seconds: its deadline.
         stdin: the prompt.
-        env: variables to set; None leaves one as it is.
-        drop: variables to take away. Those that point git elsewhere are taken away in any case.
+        env: variables to set; None leaves a variable unchanged.
+        drop: variables to remove. Variables that redirect git (such as GIT_DIR) are always removed.
         on_line: called with each line of stdout.
-        on_tick: called often while it runs; what it raises ends it.
+        on_tick: called often while it runs; an exception from it ends the program.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
     settings = {name: value for name, value in environment(added).items() if name not in drop}
-    keep(folder / PROMPT, stdin)
-    keep(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)})
+    write_masked(folder / PROMPT, stdin)
+    write_masked(
+        folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)}
+    )
 
     mark = process.new_mark()
-    # Noted before the start: who is killed right after it leaves a program that can be found.
-    keep(folder / PROCESS, expected(argv[0], mark).document())
+    # Written before the start, so that the program can be found if this process is killed right after it.
+    write_masked(folder / PROCESS, expected(argv[0], mark).document())
 
     def started(child: Started) -> None:
-        who = identity(child.pid, child.mark)
-        if who is not None:
-            keep(folder / PROCESS, who.document())
+        process_identity = identity(child.pid, child.mark)
+        if process_identity is not None:
+            write_masked(folder / PROCESS, process_identity.document())
 
     try:
         return process.run(
@@ -76,8 +78,8 @@ def run_agent(
             redact.mask_file(folder / name)
 
 
-def keep(path: Path, content: str | Mapping[str, Any]) -> None:
-    """Write a text, or a JSON document, with its secrets masked; readable by its owner only all the same."""
+def write_masked(path: Path, content: str | Mapping[str, Any]) -> None:
+    """Write a text or a JSON document with its secrets masked, readable by its owner only."""
     if isinstance(content, str):
         data = redact.mask_text(content).encode("utf-8", "replace")
     else:

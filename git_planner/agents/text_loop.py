@@ -1,8 +1,8 @@
-"""The engine under researchers and critics: a text that is asked for, judged, and asked for once more.
+"""Attempt loop of researchers and critics: ask for a text, validate it, and ask once more if it has faults.
 
-A transport asks once. What an attempt was given and gave lies in `attempt-N` in the sheet's folder, as with
-planners. A text that is refused is asked for again once, with its faults; an agent that fails is not, because
-the clients try again by themselves.
+A transport asks once. Input and output of an attempt are in `attempt-N` in the request's folder, as with
+planners. A refused text is requested once more, with its faults; a failed agent is not retried, because the
+clients retry on their own.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from git_planner import redact
-from git_planner.agents.answer_loop import OUTCOME, Reply, final, fresh_folder, tokens
-from git_planner.agents.contract import Sheet, Tell, Usage, Written
+from git_planner.agents.answer_loop import (
+    OUTCOME,
+    Reply,
+    create_attempt_folder,
+    final_failure,
+    usage_document,
+)
+from git_planner.agents.contract import Tell, Usage, WritingRequest, WrittenText
 from git_planner.agents.prompts import again_prompt
-from git_planner.agents.run_program import PROMPT, keep
+from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
 
 ATTEMPTS = 2
@@ -23,57 +29,57 @@ LEAST_SECONDS = 0.5
 
 
 class WritingTransport(Protocol):
-    """Asks a model, or whatever answers, once."""
+    """A way to ask a model or another program for a text once."""
 
     name: str
 
-    def ask(self, sheet: Sheet) -> Reply:
-        """Ask once within the sheet's seconds; PlannerError when no text came back."""
+    def ask(self, request: WritingRequest) -> Reply:
+        """Ask once within the request's seconds; raise PlannerError if there is no text."""
         ...
 
 
 class WritingAgent:
-    """A researcher or a critic made of a transport."""
+    """A researcher or critic that asks through a transport."""
 
     def __init__(self, transport: WritingTransport) -> None:
         self.name = transport.name
         self._transport = transport
 
-    def write(self, sheet: Sheet, tell: Tell) -> Written:
+    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
         """Ask until a text passes or the two attempts or the time are used up.
 
         Raises:
-            PlannerError: E_ANSWER when the last text was refused (its faults in the details), else what the
-                transport raised.
+            PlannerError: E_ANSWER if the last text was refused (its faults in the details), or the
+                transport's error.
         """
-        began, prompt, usage = time.monotonic(), sheet.prompt, Usage()
+        began, prompt, usage = time.monotonic(), request.prompt, Usage()
         refused = PlannerError("E_USAGE", "at least one attempt is needed")
-        sheet.folder.mkdir(parents=True, exist_ok=True)
+        request.folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, ATTEMPTS + 1):
-            left = began + sheet.seconds - time.monotonic()
+            left = began + request.seconds - time.monotonic()
             if number > 1 and left < LEAST_SECONDS:
                 break
-            tell(f"asking '{self.name}' for the {sheet.kind}, attempt {number} of {ATTEMPTS}")
-            turn = replace(sheet, prompt=prompt, folder=fresh_folder(sheet.folder), seconds=left)
+            tell(f"asking '{self.name}' for the {request.kind}, attempt {number} of {ATTEMPTS}")
+            turn = replace(request, prompt=prompt, folder=create_attempt_folder(request.folder), seconds=left)
             reply, faults = self._attempt(turn, number)
             usage = Usage(usage.input + reply.usage.input, usage.output + reply.usage.output)
             if not faults:
                 seconds = time.monotonic() - began
-                return Written(redact.mask_text(reply.text), reply.model, number, seconds, usage)
-            refused = PlannerError("E_ANSWER", f"the {sheet.kind} was refused: {faults[0]}", details=faults)
+                return WrittenText(redact.mask_text(reply.text), reply.model, number, seconds, usage)
+            refused = PlannerError("E_ANSWER", f"the {request.kind} was refused: {faults[0]}", details=faults)
             tell(f"attempt {number}: {refused.message}")
-            prompt = redact.mask_text(again_prompt(sheet.prompt, reply.text, faults))
-        raise final(refused, number)
+            prompt = redact.mask_text(again_prompt(request.prompt, reply.text, faults))
+        raise final_failure(refused, number)
 
-    def _attempt(self, turn: Sheet, number: int) -> tuple[Reply, list[str]]:
-        """Ask once, judge the text and keep the outcome, whatever it is."""
-        keep(turn.folder / PROMPT, turn.prompt)
+    def _attempt(self, turn: WritingRequest, number: int) -> tuple[Reply, list[str]]:
+        """Ask once, validate the text and keep the outcome, also of a failure."""
+        write_masked(turn.folder / PROMPT, turn.prompt)
         began = time.monotonic()
         outcome: dict[str, Any] = {"result": "interrupted", "attempt": number}
         try:
             reply = self._transport.ask(turn)
             faults = turn.check(reply.text)
-            outcome |= {"model": reply.model, "thread": reply.thread, "usage": tokens(reply.usage)}
+            outcome |= {"model": reply.model, "thread": reply.thread, "usage": usage_document(reply.usage)}
             outcome |= {"result": "refused", "details": faults} if faults else {"result": "accepted"}
             return reply, faults
         except PlannerError as error:
@@ -81,4 +87,4 @@ class WritingAgent:
             raise
         finally:
             outcome.pop("schema", None)
-            keep(turn.folder / OUTCOME, {**outcome, "seconds": round(time.monotonic() - began, 3)})
+            write_masked(turn.folder / OUTCOME, {**outcome, "seconds": round(time.monotonic() - began, 3)})

@@ -1,1 +1,1 @@
-"""Plots and tables for people."""
+"""Plots of a plan's metric."""

@@ -25,8 +25,8 @@ LOOKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One record in a plot: where it stands, its value (None when it has none), and how it was judged."""
+class PlotPoint:
+    """One record in a plot: its iteration, its value (None if it has none), and its look by verdict."""
 
     x: int
     value: float | None
@@ -35,33 +35,33 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is plotted: the points, and the best value after each of them (None before the first)."""
+    """Values of one metric: the points, and the best value after each of them (None before the first)."""
 
     name: str
     unit: str
-    points: tuple[Point, ...]
+    points: tuple[PlotPoint, ...]
     best: tuple[float | None, ...]
 
     def document(self) -> dict[str, Any]:
-        """The series as JSON."""
+        """Return the series as a JSON document."""
         return {"schema": "git-planner/plot@1", **asdict(self)}
 
 
-def series(records: Sequence[Record]) -> Series:
-    """Arrange records in the order in which they were made.
+def make_series(records: Sequence[Record]) -> Series:
+    """Return the series of the deciding metric in a plan's records.
 
     Args:
-        records: the records of one plan, oldest first; those of an iteration stand at its number, others at
-            the place after the one before.
+        records: the records of one plan, oldest first. A record without an iteration is placed one after the
+            record before it.
     """
     measured = next((record.metrics[0] for record in records if record.metrics), None)
     points, best = [], []
     top: float | None = None
-    place = -1
+    x = -1
     for record in records:
-        place = record.iteration if record.iteration is not None else place + 1
+        x = record.iteration if record.iteration is not None else x + 1
         look = "baseline" if record.kind == "baseline" else record.verdict
-        points.append(Point(place, record.value, look))
+        points.append(PlotPoint(x, record.value, look))
         if record.valid and record.value is not None:
             direction = record.metrics[0].better
             top = record.value if top is None or is_better(record.value, top, direction) else top
@@ -70,11 +70,11 @@ def series(records: Sequence[Record]) -> Series:
     return Series(name, unit, tuple(points), tuple(best))
 
 
-def terminal(drawn: Series, *, width: int = 78, height: int = 18) -> str:
-    """Draw a series with characters only, without colour.
+def draw_terminal(series: Series, *, width: int = 78, height: int = 18) -> str:
+    """Draw a series as text, without colour.
 
     Args:
-        drawn: what to draw.
+        series: the series to draw.
         width, height: the size in columns and lines.
 
     Raises:
@@ -83,27 +83,27 @@ def terminal(drawn: Series, *, width: int = 78, height: int = 18) -> str:
     try:
         import plotext as plot
     except ImportError:
-        raise _missing("plotext") from None
+        raise _missing_extra("plotext") from None
     plot.clear_figure()
     plot.theme("clear")
     plot.plotsize(width, height)
-    steps = _steps(drawn)
+    steps = _best_steps(series)
     if steps:
         plot.plot([x for x, _ in steps], [y for _, y in steps], marker=".")
     legend = [". best so far"] if steps else []
-    for look, xs, ys in _groups(drawn):
+    for look, xs, ys in _points_by_look(series):
         plot.scatter(xs, ys, marker=LOOKS[look][0])
-        legend.append(f"{LOOKS[look][0]} {_name(look)}")
-    plot.title(_title(drawn))
+        legend.append(f"{LOOKS[look][0]} {_label(look)}")
+    plot.title(_title(series))
     plot.xlabel("iteration")
-    plot.xticks(sorted({point.x for point in drawn.points}))
-    plot.yticks(*_ticks(drawn))
+    plot.xticks(sorted({point.x for point in series.points}))
+    plot.yticks(*_ticks(series))
     text = str(plot.uncolorize(plot.build()))
     plot.clear_figure()
     return "\n".join(line.rstrip() for line in [*text.splitlines(), "   ".join(legend)])
 
 
-def svg(drawn: Series) -> bytes:
+def draw_svg(series: Series) -> bytes:
     """Draw a series as an SVG image; the same series gives the same bytes.
 
     Raises:
@@ -114,20 +114,20 @@ def svg(drawn: Series) -> bytes:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
     except ImportError:
-        raise _missing("matplotlib") from None
+        raise _missing_extra("matplotlib") from None
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas: Any = FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    steps = _steps(drawn)
+    steps = _best_steps(series)
     if steps:
         axes.plot([x for x, _ in steps], [y for _, y in steps], color="#0969da", lw=1.2, label="best so far")
-    for look, xs, ys in _groups(drawn):
+    for look, xs, ys in _points_by_look(series):
         _, marker, colour = LOOKS[look]
-        axes.scatter(xs, ys, marker=marker, color=colour, zorder=3, label=_name(look))
-    axes.set_title(_title(drawn))
+        axes.scatter(xs, ys, marker=marker, color=colour, zorder=3, label=_label(look))
+    axes.set_title(_title(series))
     axes.set_xlabel("iteration")
-    axes.set_ylabel(drawn.unit or drawn.name)
-    axes.set_xticks(sorted({point.x for point in drawn.points}))
+    axes.set_ylabel(series.unit or series.name)
+    axes.set_xticks(sorted({point.x for point in series.points}))
     axes.grid(visible=True, alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
@@ -137,13 +137,13 @@ def svg(drawn: Series) -> bytes:
     return out.getvalue()
 
 
-def _title(drawn: Series) -> str:
-    return f"{drawn.name} over the iterations"
+def _title(series: Series) -> str:
+    return f"{series.name} over the iterations"
 
 
-def _ticks(drawn: Series, count: int = 6) -> tuple[list[float], list[str]]:
-    """Evenly spaced values with their labels; whole numbers where all that is drawn is whole."""
-    values = [point.value for point in drawn.points if point.value is not None]
+def _ticks(series: Series, count: int = 6) -> tuple[list[float], list[str]]:
+    """Return evenly spaced values with their labels; integers if all values are integers."""
+    values = [point.value for point in series.points if point.value is not None]
     if not values:
         return [], []
     low, high = min(values), max(values)
@@ -153,13 +153,13 @@ def _ticks(drawn: Series, count: int = 6) -> tuple[list[float], list[str]]:
     return ticks, [f"{tick:.6g}" for tick in ticks]
 
 
-def _name(look: str) -> str:
+def _label(look: str) -> str:
     return look.replace("_", " ")
 
 
-def _steps(drawn: Series) -> list[tuple[int, float]]:
+def _best_steps(series: Series) -> list[tuple[int, float]]:
     steps: list[tuple[int, float]] = []
-    for point, best in zip(drawn.points, drawn.best, strict=True):
+    for point, best in zip(series.points, series.best, strict=True):
         if best is None:
             continue
         if steps and steps[-1][1] != best:
@@ -168,11 +168,11 @@ def _steps(drawn: Series) -> list[tuple[int, float]]:
     return steps
 
 
-def _groups(drawn: Series) -> Iterable[tuple[str, list[int], list[float]]]:
-    """Points by look. What has no value is drawn at the best value of its time, or not at all before that."""
+def _points_by_look(series: Series) -> Iterable[tuple[str, list[int], list[float]]]:
+    """Group the points by look. A point without a value is placed at the best value so far."""
     for look in LOOKS:
         xs, ys = [], []
-        for point, best in zip(drawn.points, drawn.best, strict=True):
+        for point, best in zip(series.points, series.best, strict=True):
             value = point.value if point.value is not None else best
             if point.look == look and value is not None:
                 xs.append(point.x)
@@ -181,9 +181,9 @@ def _groups(drawn: Series) -> Iterable[tuple[str, list[int], list[float]]]:
             yield look, xs, ys
 
 
-def _missing(name: str) -> PlannerError:
+def _missing_extra(name: str) -> PlannerError:
     return PlannerError(
         "E_MISSING_EXTRA",
-        f"'{name}' is not installed, which draws the plots",
+        f"'{name}', which draws plots, is not installed",
         hint="pip install 'git-planner[plot]'",
     )

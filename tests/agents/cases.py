@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import documents
-from git_planner.agents.contract import AnswerKind, Brief, Request
-from git_planner.agents.prompts import prompt
+from git_planner.agents.contract import AnswerKind, Brief, PlanningRequest
+from git_planner.agents.prompts import planner_prompt
 from git_planner.config.policy_file import parse_policy
 from git_planner.rules.planning import planning_plan
 from git_planner.rules.planning.directive import directive_from
@@ -141,7 +141,7 @@ def row(number: int) -> dict[str, Any]:
 
 def request(
     folder: Path, kind: AnswerKind = "directive", *, seconds: float = 20, attempts: int = 3, **changes: Any
-) -> Request:
+) -> PlanningRequest:
     """A request as the flows make one."""
     given = packet()
     choice: dict[str, Sequence[str]] = (
@@ -151,10 +151,10 @@ def request(
         given["strategy_family_constraints"]["allowed_families"] = ["family:schedule"]
         given["strategy_family_constraints"]["blocked_families"] = ["family:reduce_loads"]
     schema = documents.schema(kind, **choice)
-    made = Request(
+    made = PlanningRequest(
         kind=kind,
         packet=given,
-        prompt=prompt(given, kind, schema, 30_000),
+        prompt=planner_prompt(given, kind, schema, 30_000),
         schema=schema,
         strict_schema=documents.strict_schema(kind, **choice),
         check=partial(_judge, kind, choice),

@@ -15,7 +15,7 @@ import pytest
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
-from git_planner.agents.prompts import text
+from git_planner.agents.prompts import read_template
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program
@@ -197,5 +197,5 @@ def test_an_interrupted_attempt_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_retry_text_has_its_places() -> None:
-    assert "$answer" in text("retry")
-    assert "$faults" in text("retry")
+    assert "$answer" in read_template("retry")
+    assert "$faults" in read_template("retry")

@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from git_planner.agents.codex.events import FAILURES, HINTS, Events, classify, judge
+from git_planner.agents.codex.events import FAILURES, HINTS, CodexEvents, check_outcome, classify_failure
 from git_planner.agents.contract import Usage
 from git_planner.errors import CODES, PlannerError
 from git_planner.host.process import Finished
 
 
-def events(*lines: object) -> Events:
-    made = Events()
+def events(*lines: object) -> CodexEvents:
+    made = CodexEvents()
     for line in lines:
-        made.line(line if isinstance(line, bytes) else json.dumps(line).encode())
+        made.read_line(line if isinstance(line, bytes) else json.dumps(line).encode())
     return made
 
 
@@ -23,9 +23,9 @@ def finished(status: int = 0, stderr: str = "", *, timed_out: bool = False) -> F
     return Finished(("codex",), status, b"", stderr.encode(), 3.2, timed_out, truncated=False)
 
 
-def failure(made: Events, done: Finished) -> PlannerError:
+def failure(made: CodexEvents, done: Finished) -> PlannerError:
     with pytest.raises(PlannerError) as caught:
-        judge(done, made)
+        check_outcome(done, made)
     return caught.value
 
 
@@ -44,7 +44,7 @@ def test_a_turn_that_ended_well() -> None:
         {"type": "item.completed", "item": {"type": "agent_message", "text": "last"}},
         COMPLETED,
     )
-    judge(finished(), made)
+    check_outcome(finished(), made)
     assert (made.thread, made.message, made.usage, made.completed) == ("t-1", "last", Usage(100, 20), True)
 
 
@@ -55,7 +55,7 @@ def test_the_last_usage_counts_not_the_sum() -> None:
 
 def test_actions_are_told() -> None:
     told: list[str] = []
-    made = Events(on_action=told.append)
+    made = CodexEvents(on_action=told.append)
     for item in (
         {"type": "item.started", "item": {"type": "command_execution", "command": "ls\n  -l"}},
         {"type": "item.completed", "item": {"type": "command_execution", "command": "ls\n  -l"}},
@@ -64,7 +64,7 @@ def test_actions_are_told() -> None:
             "item": {"type": "file_change", "changes": [{"path": "a.py", "kind": "update"}, None]},
         },
     ):
-        made.line(json.dumps(item).encode())
+        made.read_line(json.dumps(item).encode())
     assert told == ["ls -l", "update a.py"]
 
 
@@ -83,8 +83,8 @@ def test_actions_are_told() -> None:
     ],
 )
 def test_a_line_that_is_no_event_does_no_harm(line: bytes) -> None:
-    made = Events(on_action=lambda _: None)
-    made.line(line)
+    made = CodexEvents(on_action=lambda _: None)
+    made.read_line(line)
     assert (made.thread, made.message, made.usage, made.failure) == (None, "", Usage(), None)
 
 
@@ -139,7 +139,7 @@ def test_a_failed_turn_is_named(said: str, code: str) -> None:
     ],
 )
 def test_an_end_before_the_beginning_is_its_configuration(stderr: str, code: str, message: str) -> None:
-    error = failure(Events(), finished(2, stderr))
+    error = failure(CodexEvents(), finished(2, stderr))
     assert (error.code, error.message) == (code, message)
 
 
@@ -164,4 +164,4 @@ def test_every_code_has_a_hint_and_a_meaning() -> None:
     codes = {code for code, _ in FAILURES} | {"E_CODEX_FAILED"}
     assert codes == HINTS.keys()
     assert codes <= CODES.keys()
-    assert classify("who knows") == "E_CODEX_FAILED"
+    assert classify_failure("who knows") == "E_CODEX_FAILED"

@@ -8,10 +8,10 @@ import pytest
 
 from git_planner.agents.codex.login import (
     LoginKind,
-    api_login,
-    implementing_home,
-    own_provider,
-    planning_home,
+    custom_provider,
+    find_api_login,
+    implementer_home,
+    planner_home,
     read_env_file,
 )
 from git_planner.config.settings import read_settings
@@ -57,28 +57,28 @@ def test_an_env_file_that_is_none(tmp_path: Path) -> None:
 def test_the_home_for_implementing(lab: Lab) -> None:
     with variables(**NONE):
         own = read_settings(lab.repo)
-        assert implementing_home(own, lab.path) is None
+        assert implementer_home(own, lab.path) is None
         (lab.path / ".codex_home").mkdir()
-        assert implementing_home(own, lab.path) == lab.path / ".codex_home"
-        assert implementing_home(own, lab.repo.common / "objects") == lab.path / ".codex_home"
+        assert implementer_home(own, lab.path) == lab.path / ".codex_home"
+        assert implementer_home(own, lab.repo.common / "objects") == lab.path / ".codex_home"
         lab.git("branch", "other")
-        assert implementing_home(own, lab.worktree("linked", "other")) == lab.path / ".codex_home"
+        assert implementer_home(own, lab.worktree("linked", "other")) == lab.path / ".codex_home"
         with variables(CODEX_HOME="/some/home"):
-            assert implementing_home(own, lab.path) == Path("/some/home")
-            assert implementing_home(read_settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
-    assert implementing_home(own, lab.root) is None
+            assert implementer_home(own, lab.path) == Path("/some/home")
+            assert implementer_home(read_settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
+    assert implementer_home(own, lab.root) is None
 
 
 def test_the_home_for_planning(lab: Lab) -> None:
     with variables(**NONE):
         own = read_settings(lab.repo)
         (lab.path / ".codex_home").mkdir()
-        assert planning_home(own, lab.path) == lab.path / ".codex_home"
+        assert planner_home(own, lab.path) == lab.path / ".codex_home"
         (lab.path / ".codex_home_api").mkdir()
-        assert planning_home(own, lab.path) == lab.path / ".codex_home_api"
+        assert planner_home(own, lab.path) == lab.path / ".codex_home_api"
         with variables(CODEX_HOME_PLANNER="/planner"):
-            assert planning_home(own, lab.path) == Path("/planner")
-            assert planning_home(read_settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
+            assert planner_home(own, lab.path) == Path("/planner")
+            assert planner_home(read_settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
 
 
 def test_keys_in_their_order(lab: Lab) -> None:
@@ -86,13 +86,13 @@ def test_keys_in_their_order(lab: Lab) -> None:
         own = read_settings(lab.repo)
         found = []
         (lab.path / ".env").write_text("OPENAI_API_KEY=four\n")
-        found.append(api_login(own, lab.path))
+        found.append(find_api_login(own, lab.path))
         (lab.path / ".env").write_text("OPENAI_API_KEY=four\nCODEX_API_KEY=three\n")
-        found.append(api_login(own, lab.path))
+        found.append(find_api_login(own, lab.path))
         with variables(OPENAI_API_KEY="two"):
-            found.append(api_login(own, lab.path))
+            found.append(find_api_login(own, lab.path))
             with variables(CODEX_API_KEY="one"):
-                found.append(api_login(own, lab.path))
+                found.append(find_api_login(own, lab.path))
     assert [(each.env["CODEX_API_KEY"], each.source) for each in found] == [
         ("four", "API key of OPENAI_API_KEY in '.env'"),
         ("three", "API key of CODEX_API_KEY in '.env'"),
@@ -105,7 +105,7 @@ def test_keys_in_their_order(lab: Lab) -> None:
 def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
     home = lab.root / "home-of-codex"
     home.mkdir()
-    assert own_provider(home) is None
+    assert custom_provider(home) is None
     for text, name in (
         ('model_provider = "stub"', "stub"),
         ('model_provider = "openai"', None),
@@ -113,16 +113,16 @@ def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
         ("broken =", None),
     ):
         (home / "config.toml").write_text(text)
-        assert own_provider(home) == name
+        assert custom_provider(home) == name
     (home / "config.toml").write_text('model_provider = "stub"')
     with variables(**NONE):
-        login = api_login(read_settings(lab.repo, codex_home_api=str(home)), lab.path)
+        login = find_api_login(read_settings(lab.repo, codex_home_api=str(home)), lab.path)
     assert (login.home, login.kind, login.env) == (home, LoginKind.PROVIDER, {"CODEX_HOME": str(home)})
 
 
 def test_no_codex_is_told(lab: Lab) -> None:
     with variables(**NONE), pytest.raises(PlannerError) as caught:
-        api_login(read_settings(lab.repo, codex="/no/codex"), lab.path)
+        find_api_login(read_settings(lab.repo, codex="/no/codex"), lab.path)
     assert (caught.value.code, caught.value.message) == ("E_MISSING_TOOL", "'/no/codex' does not exist")
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("npm install --global @openai/codex")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from git_planner.agents.gemini import read_answer
+from git_planner.agents.gemini import parse_answer
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
 
@@ -37,12 +37,12 @@ def failure(status: int, message: str, code: int | str, before: str = TRACE) -> 
 
 def refused(done: Finished) -> PlannerError:
     with pytest.raises(PlannerError) as caught:
-        read_answer(done, ["gemini"])
+        parse_answer(done, ["gemini"])
     return caught.value
 
 
 def test_an_answer() -> None:
-    reply = read_answer(finished(0, answer("## Summary")), ["gemini", "-p"])
+    reply = parse_answer(finished(0, answer("## Summary")), ["gemini", "-p"])
     assert (reply.text, reply.model) == ("## Summary", "gemini-3.1-pro-preview")
     assert (reply.usage.input, reply.usage.output) == (100, 20)
     assert reply.command == ("gemini", "-p")
@@ -52,9 +52,9 @@ def test_models_that_only_helped_did_not_answer() -> None:
     document = answer("## Summary")
     helper = {"api": {}, "tokens": {"prompt": 5, "candidates": 5}, "roles": {"utility_router": {}}}
     document["stats"]["models"]["gemini-3.5-flash-lite"] = helper
-    assert read_answer(finished(0, document), []).model == "gemini-3.1-pro-preview"
+    assert parse_answer(finished(0, document), []).model == "gemini-3.1-pro-preview"
     document["stats"]["models"]["gemini-3.5-flash-lite"] = {**helper, "roles": {"main": {}}}
-    found = read_answer(finished(0, document), []).model
+    found = parse_answer(finished(0, document), []).model
     assert found == "gemini-3.1-pro-preview and gemini-3.5-flash-lite"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from git_planner import documents
 from git_planner.agents.answer_loop import PlanningAgent, Turn
 from git_planner.agents.contract import AnswerKind
-from git_planner.agents.offline import Offline
+from git_planner.agents.offline import OfflineTransport
 from git_planner.rules.planning import planning_plan
 from tests.agents.cases import Told, packet, request
 
@@ -22,14 +22,14 @@ from tests.agents.cases import Told, packet, request
 def answer(kind: AnswerKind, given_packet: dict[str, Any]) -> dict[str, Any]:
     nowhere = Path("/nonexistent")
     turn = Turn(kind, "", given_packet, nowhere, nowhere, nowhere, nowhere, nowhere, 1, None)
-    document = documents.complete_answer(kind, json.loads(Offline().ask(turn).text))
+    document = documents.complete_answer(kind, json.loads(OfflineTransport().ask(turn).text))
     assert isinstance(document, dict)
     return document
 
 
 @pytest.mark.parametrize("kind", ["directive", "planning-plan"])
 def test_answers_a_request(tmp_path: Path, kind: AnswerKind) -> None:
-    agent, told = PlanningAgent(Offline()), Told()
+    agent, told = PlanningAgent(OfflineTransport()), Told()
     first = agent.plan(request(tmp_path, kind), told.tell)
     again = agent.plan(request(tmp_path / "again", kind), told.tell)
     assert first.document == again.document
@@ -109,7 +109,7 @@ def test_any_packet_gets_a_valid_answer(
 
 def test_keeps_what_it_was_asked(tmp_path: Path) -> None:
     asked = replace(request(tmp_path), prompt="the prompt")
-    PlanningAgent(Offline()).plan(asked, Told().tell)
+    PlanningAgent(OfflineTransport()).plan(asked, Told().tell)
     kept = asked.folder / "attempt-1"
     assert (kept / "prompt.md").read_text() == "the prompt"
     assert json.loads((kept / "outcome.json").read_text())["result"] == "accepted"

@@ -18,19 +18,21 @@ COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
 
 def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
     rules, own = policy(COMMANDS), read_settings(lab.repo)
-    assert [registry.planner(name, rules, own).name for name in registry.PLANNERS] == [*registry.PLANNERS]
-    made = [registry.implementer(name, rules, own).name for name in registry.IMPLEMENTERS]
+    assert [registry.make_planner(name, rules, own).name for name in registry.PLANNERS] == [
+        *registry.PLANNERS
+    ]
+    made = [registry.make_implementer(name, rules, own).name for name in registry.IMPLEMENTERS]
     assert made == [*registry.IMPLEMENTERS] == ["codex", "command", "patches"]
 
 
 def test_an_unknown_name_lists_the_known_ones(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
-        registry.planner("clod", policy(), read_settings(lab.repo))
+        registry.make_planner("clod", policy(), read_settings(lab.repo))
     assert caught.value.code == "E_AGENT"
     assert caught.value.message == "'clod' is not a known planner"
     assert caught.value.hint == "known: api, codex, command, offline"
     with pytest.raises(PlannerError, match="'offline' is not a known implementer"):
-        registry.implementer("offline", policy(), read_settings(lab.repo))
+        registry.make_implementer("offline", policy(), read_settings(lab.repo))
 
 
 @pytest.mark.parametrize("role", ["planner", "implementer"])

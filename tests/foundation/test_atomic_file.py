@@ -19,13 +19,13 @@ import itertools, sys
 from pathlib import Path
 from git_planner.agents import run_program
 for turn in itertools.count():
-    run_program.keep(Path(sys.argv[1]), {"turn": turn, "more": "x" * 20000})
+    run_program.write_masked(Path(sys.argv[1]), {"turn": turn, "more": "x" * 20000})
 """
 
 
 def test_who_is_killed_while_he_writes_leaves_a_whole_file(tmp_path: Path) -> None:
     place = tmp_path / "process.json"
-    run_program.keep(place, {"turn": -1})
+    run_program.write_masked(place, {"turn": -1})
     for _ in range(5):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(place)])
         try:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner import documents
-from git_planner.agents.prompts import text
+from git_planner.agents.prompts import read_template
 from git_planner.rules.planning import prompt
 from git_planner.rules.planning.commit_context import CommitMetric, CommitPlanningContext, commit_from
 from git_planner.rules.planning.prompt import (
@@ -106,7 +106,7 @@ def test_a_log_that_is_cut_keeps_its_end() -> None:
 
 def test_a_schema_is_shortened_before_the_packet_suffers() -> None:
     directive = documents.schema("directive")
-    template = text("planner-directive")
+    template = read_template("planner-directive")
     full = render_prompt(template, packet(), directive, 60_000)
     assert '\n "title": "Directive"' in full
     compact = render_prompt(template, packet(), directive, len(full) - 1)
@@ -157,9 +157,9 @@ def test_no_packet_exceeds_the_budget(budget: int, sizes: list[int], goal: str, 
     given_packet["goal_text"] = goal
     given_packet["code_context"] = {f"f{n}": (seed * size)[:size] for n, size in enumerate(sizes)}
     schema = documents.schema("directive")
-    rendered = render_prompt(text("planner-directive"), given_packet, schema, budget)
+    rendered = render_prompt(read_template("planner-directive"), given_packet, schema, budget)
     assert len(rendered) <= budget
-    assert rendered == render_prompt(text("planner-directive"), given_packet, schema, budget)
+    assert rendered == render_prompt(read_template("planner-directive"), given_packet, schema, budget)
 
 
 @given(
@@ -185,4 +185,4 @@ def test_a_commit_of_a_packet_has_tuples_and_its_metric() -> None:
 
 @pytest.mark.parametrize("name", ["planner-directive", "planner-plan", "retry", "apply"])
 def test_the_fixed_texts_are_there(name: str) -> None:
-    assert len(text(name)) > 100
+    assert len(read_template(name)) > 100

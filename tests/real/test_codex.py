@@ -24,8 +24,8 @@ import pytest
 
 from git_planner.agents.answer_loop import PlanningAgent
 from git_planner.agents.codex.agents import CodexImplementer, CodexTransport, api_planner, codex_planner
-from git_planner.agents.codex.login import LoginKind, chatgpt_login, login_kind
-from git_planner.agents.contract import Answer, Request, Usage
+from git_planner.agents.codex.login import LoginKind, find_chatgpt_login, read_login_kind
+from git_planner.agents.contract import Answer, PlanningRequest, Usage
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import alive
@@ -77,10 +77,10 @@ def own(lab: Lab, home: Path, **flags: Any) -> Settings:
 
 
 def planner(lab: Lab, home: Path) -> PlanningAgent:
-    return PlanningAgent(CodexTransport("codex", own(lab, home), chatgpt_login), backoff=0.05)
+    return PlanningAgent(CodexTransport("codex", own(lab, home), find_chatgpt_login), backoff=0.05)
 
 
-def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, Request]:
+def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, PlanningRequest]:
     asked = request(lab.root, working_dir=lab.path, **changes)
     return planner(lab, home).plan(asked, Told().tell), asked
 
@@ -354,17 +354,17 @@ def login(home: Path, key: str | None = None) -> None:
 
 
 def test_kinds_of_login(home: Path) -> None:
-    assert login_kind(home, str(CODEX)) is LoginKind.NONE
+    assert read_login_kind(home, str(CODEX)) is LoginKind.NONE
     login(home)
-    assert login_kind(home, str(CODEX)) is LoginKind.CHATGPT
+    assert read_login_kind(home, str(CODEX)) is LoginKind.CHATGPT
     (home / "auth.json").write_text("broken")
-    assert login_kind(home, str(CODEX)) is LoginKind.BROKEN
+    assert read_login_kind(home, str(CODEX)) is LoginKind.BROKEN
     (home / "auth.json").unlink()
     login(home, "sk-stub-0123456789abcdef")
     with variables(OPENAI_API_KEY="sk-other", CODEX_API_KEY="sk-other"):
-        assert login_kind(home, str(CODEX)) is LoginKind.API_KEY
+        assert read_login_kind(home, str(CODEX)) is LoginKind.API_KEY
     codex_home(home, 1)
-    assert login_kind(home, str(CODEX)) is LoginKind.PROVIDER
+    assert read_login_kind(home, str(CODEX)) is LoginKind.PROVIDER
 
 
 def test_keys_in_the_environment_are_no_login_for_codex(lab: Lab, home: Path) -> None:
@@ -372,7 +372,7 @@ def test_keys_in_the_environment_are_no_login_for_codex(lab: Lab, home: Path) ->
         variables(OPENAI_API_KEY="sk-other", CODEX_API_KEY="sk-other"),
         pytest.raises(PlannerError) as caught,
     ):
-        chatgpt_login(own(lab, home), lab.path)
+        find_chatgpt_login(own(lab, home), lab.path)
     assert caught.value.code == "E_CODEX_AUTH"
     assert caught.value.message == f"codex is not logged in: '{home}' has no login"
     assert caught.value.hint == f"run: CODEX_HOME='{home}' codex login"

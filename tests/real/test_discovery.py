@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.agents.answer_loop import Reply
-from git_planner.agents.contract import Sheet
+from git_planner.agents.contract import WritingRequest
 from git_planner.agents.gemini import GeminiTransport
 from git_planner.errors import PlannerError
 from tests.agents.cases import variables
@@ -102,7 +102,9 @@ def ours(place: Place) -> list[str]:
 def ask(place: Place, gemini: Path, reply: stub.Reply, seconds: float = 30) -> Reply:
     """One run of the real gemini against a reply."""
     folder = place.folder / "asked"
-    sheet = Sheet("review", "Review this.", lambda _: [], folder, folder, seconds, "gemini-3-pro-preview")
+    sheet = WritingRequest(
+        "review", "Review this.", lambda _: [], folder, folder, seconds, "gemini-3-pro-preview"
+    )
     with stub.serving(reply) as server:
         env = {**place.lab.env, **gemini_home(place.lab.home, server.port)}
         with variables(**env):

@@ -45,7 +45,7 @@ RECORDS = [
 
 
 def test_series_knows_the_best_of_each_time() -> None:
-    drawn = plot.series(RECORDS)
+    drawn = plot.make_series(RECORDS)
     assert (drawn.name, drawn.unit) == ("cycles", "cycles")
     assert drawn.best == (768, 708, 708, 456, 456)
     assert [(point.x, point.value, point.look) for point in drawn.points] == [
@@ -59,12 +59,12 @@ def test_series_knows_the_best_of_each_time() -> None:
 
 def test_terminal_plot() -> None:
     expected = (Path(__file__).parent / "terminal-plot.txt").read_text(encoding="utf-8")
-    assert plot.terminal(plot.series(RECORDS), width=60, height=14) + "\n" == expected
+    assert plot.draw_terminal(plot.make_series(RECORDS), width=60, height=14) + "\n" == expected
 
 
 def test_svg_is_an_image_and_always_the_same() -> None:
-    drawn = plot.series(RECORDS)
-    image = plot.svg(drawn)
+    drawn = plot.make_series(RECORDS)
+    image = plot.draw_svg(drawn)
     texts = {node.text for node in ET.fromstring(image).iter("{http://www.w3.org/2000/svg}text")}
     assert {
         "cycles over the iterations",
@@ -74,27 +74,27 @@ def test_svg_is_an_image_and_always_the_same() -> None:
         "improved",
         "invalid",
     } <= texts
-    assert plot.svg(drawn) == image
+    assert plot.draw_svg(drawn) == image
 
 
 def test_nothing_measured_can_be_drawn() -> None:
-    drawn = plot.series([record(1, "unmeasured", None)])
-    assert "metric over the iterations" in plot.terminal(drawn, width=60, height=10)
-    assert plot.svg(drawn).startswith(b"<?xml")
+    drawn = plot.make_series([record(1, "unmeasured", None)])
+    assert "metric over the iterations" in plot.draw_terminal(drawn, width=60, height=10)
+    assert plot.draw_svg(drawn).startswith(b"<?xml")
 
 
 def test_without_the_extra_an_error_says_what_to_install(lab: Lab) -> None:
-    for module, call in (("plotext", "terminal"), ("matplotlib", "svg")):
+    for module, call in (("plotext", "draw_terminal"), ("matplotlib", "draw_svg")):
         code = (
             "import sys\n"
             f"sys.modules[{module!r}] = None\n"
             "from git_planner.errors import PlannerError\n"
             "from git_planner.report import plot\n"
             "try:\n"
-            f"    plot.{call}(plot.series([]))\n"
+            f"    plot.{call}(plot.make_series([]))\n"
             "except PlannerError as error:\n"
             "    print(error.code, error.message, error.hint, sep='|')\n"
         )
         ran = lab.run_program(sys.executable, "-c", code, env={"PYTHONPATH": str(Path(__file__).parents[2])})
-        message = f"'{module}' is not installed, which draws the plots"
+        message = f"'{module}', which draws plots, is not installed"
         assert ran.out == f"E_MISSING_EXTRA|{message}|pip install 'git-planner[plot]'\n", ran.err

@@ -1,4 +1,4 @@
-"""Agents by the real `codex exec`: planner, researcher and critic read-only, implementer in its sandbox."""
+"""Agents that run `codex exec`: planner, researcher and critic read-only, implementer in codex's sandbox."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from git_planner import redact
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.codex.events import Events, judge
-from git_planner.agents.codex.login import Login, api_login, chatgpt_login, told_how_to_install
-from git_planner.agents.contract import Brief, Implementation, Sandbox, Sheet, Tell
+from git_planner.agents.codex.events import CodexEvents, check_outcome
+from git_planner.agents.codex.login import Login, find_api_login, find_chatgpt_login, install_hint
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
@@ -20,7 +20,7 @@ from git_planner.rules.policy.policy import Policy
 
 API_MODEL = "gpt-5.2-pro"
 LAST_MESSAGE = "last_message"
-# Without the second line a refused connection is waited for without end; without the first codex would ask.
+# The first line keeps codex from asking for approval; the second limits its retries of a refused connection.
 _ALWAYS = (
     *("-c", 'approval_policy="never"'),
     *("-c", "features.unbounded_connection_retries=false"),
@@ -31,13 +31,13 @@ FindLogin = Callable[[Settings, Path], Login]
 
 
 class CodexTransport:
-    """Asks codex in a sandbox that cannot write: for an answer of a schema, or for a text.
+    """A transport that asks codex in a read-only sandbox, for an answer of a schema or for a text.
 
     Args:
-        name: what the agent is called.
-        settings: a person's settings: the program, its homes and profile.
-        find_login: finds the login and raises when there is none.
-        model: the model to ask when none was named; codex's own configuration decides when None.
+        name: name of the agent.
+        settings: personal settings: the program, its homes and profile.
+        find_login: finds the login, or raises PlannerError.
+        model: the default model; None leaves the choice to codex's configuration.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class CodexTransport:
         self._model = model
         self._login: Login | None = None
 
-    def ask(self, turn: Turn | Sheet) -> Reply:
+    def ask(self, turn: Turn | WritingRequest) -> Reply:
         """Run one turn of codex.
 
         Raises:
@@ -63,16 +63,16 @@ class CodexTransport:
             *(self._settings.codex, "exec"),
             *(("-p", self._settings.codex_profile) if self._settings.codex_profile else ()),
             *("-s", "read-only", *_ALWAYS),
-            # The folder is a copy to look at and to throw away, without a repository of its own.
+            # The folder is a temporary copy without a repository.
             "--skip-git-repo-check",
             *(("--output-schema", str(turn.strict_schema_file)) if isinstance(turn, Turn) else ()),
             *("-o", str(last)),
             *(("-m", model) if model else ()),
             "-",
         ]
-        events = Events()
+        events = CodexEvents()
         seconds = turn.seconds - (time.monotonic() - began)
-        with told_how_to_install():
+        with install_hint():
             done = run_agent(
                 argv,
                 cwd=turn.working_dir,
@@ -81,10 +81,10 @@ class CodexTransport:
                 stdin=turn.prompt,
                 env={**self._login.env, **_QUIET},
                 drop=self._login.drop,
-                on_line=events.line,
+                on_line=events.read_line,
             )
         redact.mask_file(last)
-        judge(done, events)
+        check_outcome(done, events)
         text = last.read_text(encoding="utf-8", errors="replace") if last.is_file() else events.message
         if not text.strip():
             raise PlannerError("E_CODEX_EMPTY", "codex ended its turn without an answer")
@@ -92,7 +92,7 @@ class CodexTransport:
 
 
 class CodexImplementer:
-    """Has codex edit a worktree, in a sandbox that can write there and where the brief says."""
+    """An implementer that runs codex in a sandbox that can write to the worktree and the brief's folders."""
 
     name = "codex"
     sandboxes: tuple[Sandbox, ...] = ("workspace-write", "read-only", "danger-full-access")
@@ -108,20 +108,20 @@ class CodexImplementer:
             PlannerError: E_MISSING_TOOL, E_DEADLINE, the E_CODEX_ codes.
         """
         began = time.monotonic()
-        login = chatgpt_login(self._settings, brief.worktree)
+        login = find_chatgpt_login(self._settings, brief.worktree)
         tell(f"codex works with its {login.source}")
         argv = [
             *(self._settings.codex, "exec"),
             *(("-p", self._settings.codex_profile) if self._settings.codex_profile else ()),
             *("-s", brief.sandbox or self.sandboxes[0], *_ALWAYS),
-            *(word for folder in brief.writable for word in ("--add-dir", str(folder))),
+            *(argument for folder in brief.writable for argument in ("--add-dir", str(folder))),
             *(("-m", brief.model) if brief.model else ()),
             *(("-c", f"model_reasoning_effort={json.dumps(brief.effort)}") if brief.effort else ()),
             "-",
         ]
-        events = Events(on_action=tell)
+        events = CodexEvents(on_action=tell)
         seconds = brief.seconds - (time.monotonic() - began)
-        with told_how_to_install():
+        with install_hint():
             done = run_agent(
                 argv,
                 cwd=brief.worktree,
@@ -130,10 +130,10 @@ class CodexImplementer:
                 stdin=brief.prompt,
                 env={**login.env, **_QUIET, **brief.env},
                 drop=login.drop,
-                on_line=events.line,
+                on_line=events.read_line,
                 on_tick=brief.on_tick,
             )
-        judge(done, events)
+        check_outcome(done, events)
         return Implementation(
             summary=events.message.strip()[:2000],
             model=brief.model,
@@ -145,25 +145,25 @@ class CodexImplementer:
 
 
 def codex_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
-    """The planner that uses codex with its ChatGPT login."""
-    return PlanningAgent(CodexTransport("codex", settings, chatgpt_login))
+    """Return the planner that uses codex with its ChatGPT login."""
+    return PlanningAgent(CodexTransport("codex", settings, find_chatgpt_login))
 
 
 def api_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
-    """The planner that uses codex with an API key."""
-    return PlanningAgent(CodexTransport("api", settings, api_login, API_MODEL))
+    """Return the planner that uses codex with an API key."""
+    return PlanningAgent(CodexTransport("api", settings, find_api_login, API_MODEL))
 
 
 def codex_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
-    """The researcher that uses codex."""
-    return WritingAgent(CodexTransport("codex", settings, chatgpt_login))
+    """Return the researcher that uses codex."""
+    return WritingAgent(CodexTransport("codex", settings, find_chatgpt_login))
 
 
 def codex_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
-    """The critic that uses codex."""
-    return WritingAgent(CodexTransport("codex", settings, chatgpt_login))
+    """Return the critic that uses codex."""
+    return WritingAgent(CodexTransport("codex", settings, find_chatgpt_login))
 
 
 def codex_implementer(policy: Policy, settings: Settings) -> CodexImplementer:  # noqa: ARG001 - as all agents
-    """The implementer that uses codex."""
+    """Return the implementer that uses codex."""
     return CodexImplementer(settings)

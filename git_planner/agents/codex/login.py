@@ -1,6 +1,6 @@
-"""Where codex finds its login: homes, keys, and what `codex login status` says.
+"""Find the login of codex: homes, API keys, and the output of `codex login status`.
 
-A home is a CODEX_HOME: its folder for configuration and login. None is codex's own default.
+A home is a CODEX_HOME: the folder of codex's configuration and login. None is codex's default.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from git_planner.host import process
 
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 HOME, API_HOME = ".codex_home", ".codex_home_api"
-_SECONDS = 30.0
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*")
+_STATUS_SECONDS = 30.0
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*")
 
 
 class LoginKind(Enum):
-    """What a home is logged in with."""
+    """Kind of login of a home."""
 
     CHATGPT = "ChatGPT login"
     API_KEY = "API key"
@@ -38,7 +38,7 @@ class LoginKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How a codex will be run: its home, its variables, and what it logs in with, in words for a person."""
+    """Login for a run of codex: its home, its environment variables, and a description of the login."""
 
     home: Path | None
     env: Mapping[str, str]
@@ -47,36 +47,36 @@ class Login:
     source: str
 
 
-def login_kind(home: Path | None, binary: str = "codex") -> LoginKind:
-    """Ask codex itself what a home is logged in with; no key is checked and no network is used.
+def read_login_kind(home: Path | None, binary: str = "codex") -> LoginKind:
+    """Ask codex for the kind of login of a home; this checks no key and uses no network.
 
     Args:
-        home: the CODEX_HOME, or None for codex's own default.
+        home: the CODEX_HOME, or None for codex's default.
         binary: the program, by name or path.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_DEADLINE.
     """
-    if own_provider(home):
+    if custom_provider(home):
         return LoginKind.PROVIDER
-    with told_how_to_install():
+    with install_hint():
         done = process.run(
-            [binary, "login", "status"], cwd=Path.cwd(), env=_without_keys(home), seconds=_SECONDS
+            [binary, "login", "status"], cwd=Path.cwd(), env=_without_keys(home), seconds=_STATUS_SECONDS
         )
     if done.timed_out:
-        raise PlannerError("E_DEADLINE", f"'codex login status' took more than {_SECONDS:.0f} s")
-    # All of it is on stderr; older versions say "Logged in using an API key".
-    said = (done.stderr + done.stdout).decode(errors="replace")
-    if done.status == 0 and "ChatGPT" in said:
+        raise PlannerError("E_DEADLINE", f"'codex login status' took more than {_STATUS_SECONDS:.0f} s")
+    # The status is on stderr; older versions print "Logged in using an API key".
+    status = (done.stderr + done.stdout).decode(errors="replace")
+    if done.status == 0 and "ChatGPT" in status:
         return LoginKind.CHATGPT
-    if done.status == 0 and "API key" in said:
+    if done.status == 0 and "API key" in status:
         return LoginKind.API_KEY
-    return LoginKind.NONE if "not logged in" in said.lower() else LoginKind.BROKEN
+    return LoginKind.NONE if "not logged in" in status.lower() else LoginKind.BROKEN
 
 
 @contextmanager
-def told_how_to_install() -> Iterator[None]:
-    """Say where codex comes from when it is missing."""
+def install_hint() -> Iterator[None]:
+    """Add a hint on how to install codex to the error that it is missing."""
     try:
         yield
     except PlannerError as error:
@@ -86,113 +86,114 @@ def told_how_to_install() -> Iterator[None]:
         raise PlannerError(error.code, error.message, hint=hint) from None
 
 
-def own_provider(home: Path | None) -> str | None:
-    """The name of the model provider of a home when it is not the built-in one; it brings its own key."""
+def custom_provider(home: Path | None) -> str | None:
+    """Return the name of a home's model provider if it is not the built-in one; it has its own key."""
     folder = home or Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
     try:
         settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # codex itself says what is wrong with it
+        return None  # codex reports the fault itself
     name = settings.get("model_provider")
     return name if isinstance(name, str) and name != "openai" else None
 
 
-def implementing_home(settings: Settings, folder: Path) -> Path | None:
-    """The home for implementing and for planning with a ChatGPT login.
+def implementer_home(settings: Settings, folder: Path) -> Path | None:
+    """Return the home of the implementer and of planners with a ChatGPT login.
 
-    The settings' own, else CODEX_HOME, else '.codex_home' beside the repository's files when it exists.
+    It is that of the settings, else CODEX_HOME, else '.codex_home' at the top of the repository if it exists.
 
     Args:
-        settings: a person's settings.
+        settings: personal settings.
         folder: any folder in the repository or in its git directory.
     """
     if settings.codex_home is not None:
         return settings.codex_home
     if os.environ.get("CODEX_HOME"):
         return Path(os.environ["CODEX_HOME"]).absolute()
-    return _existing(folder, HOME)
+    return _existing_home(folder, HOME)
 
 
-def planning_home(settings: Settings, folder: Path) -> Path | None:
-    """The home for planning with an API key; its own one where there is one, so that logins do not mix."""
+def planner_home(settings: Settings, folder: Path) -> Path | None:
+    """Return the home of planners with an API key: a separate one, if it exists, keeps logins apart."""
     if settings.codex_home_api is not None:
         return settings.codex_home_api
     if os.environ.get("CODEX_HOME_PLANNER"):
         return Path(os.environ["CODEX_HOME_PLANNER"]).absolute()
-    return _existing(folder, API_HOME) or implementing_home(settings, folder)
+    return _existing_home(folder, API_HOME) or implementer_home(settings, folder)
 
 
-def chatgpt_login(settings: Settings, folder: Path) -> Login:
-    """The login of the modes that use codex as it is: ChatGPT, else a stored API key, else a provider's own.
+def find_chatgpt_login(settings: Settings, folder: Path) -> Login:
+    """Find the stored login of codex: ChatGPT, else a stored API key, else that of a custom provider.
 
-    Key variables are taken away, so that a stored login is what counts.
+    Key variables are removed from the environment, so that codex uses the stored login.
 
     Raises:
         PlannerError: E_CODEX_AUTH, E_MISSING_TOOL, E_DEADLINE.
     """
-    home = implementing_home(settings, folder)
-    kind = login_kind(home, settings.codex)
+    home = implementer_home(settings, folder)
+    kind = read_login_kind(home, settings.codex)
     if kind in (LoginKind.NONE, LoginKind.BROKEN):
         raise _no_login(home, kind, "codex login")
     drop = () if kind is LoginKind.PROVIDER else KEYS
     return Login(home, _variables(home), drop, kind, kind.value)
 
 
-def api_login(settings: Settings, folder: Path) -> Login:
-    """The login of the 'api' mode: CODEX_API_KEY, OPENAI_API_KEY, '.env', then a stored API key.
+def find_api_login(settings: Settings, folder: Path) -> Login:
+    """Find the login of the planner 'api': CODEX_API_KEY, OPENAI_API_KEY, '.env', then a stored API key.
 
     Raises:
         PlannerError: E_CODEX_AUTH, E_MISSING_TOOL, E_DEADLINE.
     """
-    home = planning_home(settings, folder)
-    for source, key in _keys(folder):
+    home = planner_home(settings, folder)
+    for source, key in _find_keys(folder):
         env = {**_variables(home), "CODEX_API_KEY": key}
         return Login(home, env, (), LoginKind.API_KEY, f"API key of {source}")
-    kind = login_kind(home, settings.codex)
+    kind = read_login_kind(home, settings.codex)
     if kind in (LoginKind.API_KEY, LoginKind.PROVIDER):
         return Login(home, _variables(home), (), kind, kind.value)
     raise _no_login(home, kind, "codex login --with-api-key")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The two keys that count from a '.env' file. Nothing in it is run or expanded."""
+    """Return the API keys in a '.env' file. Nothing in it is executed or expanded."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
-    found = {}
+    keys = {}
     for line in text.splitlines():
-        match = _LINE.fullmatch(line)
-        if match and match[1] in KEYS and (value := _value(match[2])):
-            found[match[1]] = value
-    return found
+        match = _ASSIGNMENT.fullmatch(line)
+        if match and match[1] in KEYS and (value := _unquote(match[2])):
+            keys[match[1]] = value
+    return keys
 
 
-def _keys(folder: Path) -> list[tuple[str, str]]:
-    top = _top(folder)
+def _find_keys(folder: Path) -> list[tuple[str, str]]:
+    """Return the API keys with their sources, the preferred one first."""
+    top = _main_worktree(folder)
     stored = read_env_file(top / ".env") if top else {}
-    places = [(f"the variable {name}", os.environ.get(name, "").strip()) for name in KEYS]
-    places += [(f"{name} in '.env'", stored.get(name, "")) for name in KEYS]
-    return [(source, key) for source, key in places if key]
+    keys = [(f"the variable {name}", os.environ.get(name, "").strip()) for name in KEYS]
+    keys += [(f"{name} in '.env'", stored.get(name, "")) for name in KEYS]
+    return [(source, key) for source, key in keys if key]
 
 
-def _value(text: str) -> str:
+def _unquote(text: str) -> str:
     if len(text) >= 2 and text[0] in "\"'" and (end := text.find(text[0], 1)) > 0:
         return text[1:end]
     return text.partition(" #")[0].strip()
 
 
 def _no_login(home: Path | None, kind: LoginKind, command: str) -> PlannerError:
-    place = f"'{home}'" if home else "codex's own home"
+    place = f"'{home}'" if home else "codex's default home"
     prefix = f"CODEX_HOME='{home}' " if home else ""
     wanted = "an API key" if "api-key" in command else "a login"
     if kind is LoginKind.CHATGPT:
-        said = f"{place} has a ChatGPT login, and {wanted} is needed"
+        message = f"{place} has a ChatGPT login, and {wanted} is needed"
     elif kind is LoginKind.BROKEN:
-        said = f"the login in {place} cannot be read"
+        message = f"the login in {place} cannot be read"
     else:
-        said = f"codex is not logged in: {place} has no login"
-    return PlannerError("E_CODEX_AUTH", said, hint=f"run: {prefix}{command}")
+        message = f"codex is not logged in: {place} has no login"
+    return PlannerError("E_CODEX_AUTH", message, hint=f"run: {prefix}{command}")
 
 
 def _variables(home: Path | None) -> dict[str, str]:
@@ -203,13 +204,13 @@ def _without_keys(home: Path | None) -> dict[str, str]:
     return {name: value for name, value in environment(_variables(home)).items() if name not in KEYS}
 
 
-def _existing(folder: Path, name: str) -> Path | None:
-    top = _top(folder)
+def _existing_home(folder: Path, name: str) -> Path | None:
+    top = _main_worktree(folder)
     return top / name if top and (top / name).is_dir() else None
 
 
-def _top(folder: Path) -> Path | None:
-    """The folder of the main worktree, where a person keeps '.env' and homes that git ignores."""
+def _main_worktree(folder: Path) -> Path | None:
+    """Return the folder of the main worktree, where '.env' and ignored homes are kept."""
     try:
         repo = open_repository(folder)
     except PlannerError:

@@ -75,13 +75,13 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
 
     repo = open_repository()
     name = read_settings(repo, plan=plan).plan
-    drawn = draw.series(read_ledger(repo, name))
+    drawn = draw.make_series(read_ledger(repo, name))
     if svg is not None:
-        _write(svg, draw.svg(drawn))
+        _write(svg, draw.draw_svg(drawn))
     if as_json:
         emit({**drawn.document(), "plan": name, "svg": None if svg is None else str(svg)})
     elif drawn.points:
-        click.echo(draw.terminal(drawn, width=_width()))
+        click.echo(draw.draw_terminal(drawn, width=_width()))
     else:
         click.echo(f"plan '{name}' has no records yet; 'git record' adds one")
     return DONE
@@ -128,10 +128,10 @@ def _off_path() -> Path | None:
 def _draw(records: Sequence[Record], picture: Path) -> None:
     from git_planner.report import plot as draw
 
-    drawn = draw.series(records)
+    drawn = draw.make_series(records)
     try:
-        click.echo(draw.terminal(drawn, width=_width()))
-        _write(picture, draw.svg(drawn))
+        click.echo(draw.draw_terminal(drawn, width=_width()))
+        _write(picture, draw.draw_svg(drawn))
         click.echo(f"\nthe same as an image: {picture}")
     except PlannerError as error:
         if error.code != "E_MISSING_EXTRA":

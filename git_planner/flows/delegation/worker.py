@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from git_planner.agents.contract import Brief, Tell
-from git_planner.agents.prompts import text
+from git_planner.agents.prompts import read_template
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
@@ -121,7 +121,7 @@ class Worker:
             reports=run.reports,
             program=shlex.quote(_git_plan_program()),
         )
-        return task_prompt.render_task_prompt(text("task"), task, setting, policy.prompt_budget)
+        return task_prompt.render_task_prompt(read_template("task"), task, setting, policy.prompt_budget)
 
 
 def _git_plan_program() -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.agents import registry
-from git_planner.agents.contract import Critic, Sheet, Tell, Written
-from git_planner.agents.prompts import text as fixed
+from git_planner.agents.contract import Critic, Tell, WritingRequest, WrittenText
+from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.options import read_options
@@ -64,7 +64,7 @@ class Reviewed:
     commit: str
     critic: str
     inputs: tuple[rules.CriticInput, ...]
-    written: Written
+    written: WrittenText
     folder: Path
 
     def document(self) -> dict[str, Any]:
@@ -98,19 +98,19 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> Reviewed
     desk = open_desk(repo, PlanOptions(plan=options.plan))
     policy = desk.campaign.base.policy
     settings = read_settings(repo, policy=policy, critic=options.critic)
-    agent = registry.critic(settings.critic, policy, settings)
+    agent = registry.make_critic(settings.critic, policy, settings)
     own = policy.critics.of(agent.name)
     model = options.model or own.model
     _admitted(agent, own, model)
     found = desk.now(OPTIONS, RESEARCH, CONTEXT)
     read_options(found[OPTIONS], desk.plan)
     inputs = _inputs(desk, found, options.extra)
-    prompt = rules.render_request(fixed("critique"), _goal(desk), inputs, policy.critics.budget)
+    prompt = rules.render_request(read_template("critique"), _goal(desk), inputs, policy.critics.budget)
     given = ", ".join(each.label for each in inputs)
     tell(f"{agent.name} is given {given}: {len(prompt.encode()):,} bytes in all")
     folder = repo.private("runs", f"review-{refnames.new_id(repo.now())}")
     with tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
-        sheet = Sheet(
+        sheet = WritingRequest(
             kind="review",
             prompt=prompt,
             check=rules.find_review_faults,
@@ -189,7 +189,7 @@ def _not_there(name: str, why: str) -> PlannerError:
 
 
 def _keep(
-    desk: Desk, agent: Critic, options: str, inputs: Sequence[rules.CriticInput], written: Written
+    desk: Desk, agent: Critic, options: str, inputs: Sequence[rules.CriticInput], written: WrittenText
 ) -> str:
     name, at = review_name(agent.name), desk.repo.now()
     text = rules.render_review(

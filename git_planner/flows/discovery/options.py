@@ -99,7 +99,7 @@ def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
     desk = open_desk(repo, options)
     campaign = desk.campaign
     settings = chosen(repo, campaign)
-    planner = registry.planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     wish = campaign.wish(number, refnames.PLAN + desk.plan, settings.planner_model)
     packet = _with_documents(desk, build_packet(repo, wish, read_ledger(repo, desk.plan), tell=tell))

@@ -12,8 +12,8 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.agents import registry
-from git_planner.agents.contract import Researcher, Sheet, Tell, Written
-from git_planner.agents.prompts import text as fixed
+from git_planner.agents.contract import Researcher, Tell, WritingRequest, WrittenText
+from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.plan_folder import RESEARCH, Desk, open_desk
@@ -48,7 +48,7 @@ class Researched:
     path: str
     commit: str
     run: rules.ResearchRun
-    written: Written
+    written: WrittenText
     folder: Path
 
     def document(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
         researcher_model=options.model,
         researcher_timeout=options.seconds,
     )
-    agent = registry.researcher(settings.researcher, base.policy, settings)
+    agent = registry.make_researcher(settings.researcher, base.policy, settings)
     now = repo.now()
     goal = redact.mask_text(desk.campaign.document["goal"])
     run = rules.ResearchRun(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
@@ -103,7 +103,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     folder = repo.private("runs", f"research-{run.id}")
     _write(desk, run, "checkpoint", lambda text: rules.write_checkpoint(text, desk.plan, run))
     tell(f"{refnames.PLAN}{desk.plan}: checkpoint of {run.id} in '{RESEARCH}'")
-    sheet = Sheet(
+    sheet = WritingRequest(
         kind="research",
         prompt=_prompt(desk, options.hint, earlier),
         check=partial(
@@ -128,7 +128,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     return Researched(desk.plan, desk.ref, desk.path(RESEARCH), commit, run, written, folder)
 
 
-def _asked(repo: Repository, agent: Researcher, sheet: Sheet, base: str, tell: Tell) -> Written:
+def _asked(repo: Repository, agent: Researcher, sheet: WritingRequest, base: str, tell: Tell) -> WrittenText:
     with export.exported(repo, base) as place:
         return agent.write(replace(sheet, working_dir=place / "tree"), tell)
 
@@ -138,7 +138,7 @@ def _prompt(desk: Desk, hint: str | None, earlier: str | None) -> str:
     asked = [*document["constraints"], *document["acceptance"]]
     kept = earlier[-MOST_EARLIER:] if earlier and rules.has_findings(earlier) else ""
     return redact.mask_text(
-        Template(fixed("research")).safe_substitute(
+        Template(read_template("research")).safe_substitute(
             goal=document["goal"],
             most=f"{rules.MAX_ANSWER:,}",
             constraints="\n".join(f"- {each}" for each in asked) or "- Nothing beyond the goal.",

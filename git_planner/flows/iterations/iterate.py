@@ -155,7 +155,7 @@ def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationR
     campaign = open_campaign(repo, _asked(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
-    implementer = registry.implementer(settings.implementer, policy, settings)
+    implementer = registry.make_implementer(settings.implementer, policy, settings)
     _check_patches(repo, settings, campaign.plan)
     if settings.planner == MANUAL:
         planned = manual.apply(repo, options.from_ref, tell, slug=options.slug)
@@ -234,7 +234,7 @@ def run_attempt(
     began = time.monotonic()
     policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
-    implementer = implementer or registry.implementer(settings.implementer, policy, settings)
+    implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)
     with (
         process_lock.lock_iteration(repo, state.iteration),
         _worktree(repo, state, settings, options, tell) as place,
@@ -395,7 +395,7 @@ def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
     folder = repo.place / settings.patches
     rows = read_ledger(repo, plan)
     tried = {record.iteration for record in rows if record.kind == "attempt" and record.iteration is not None}
-    if folder.is_dir() and len(tried) >= len(patches.listing(folder)):
+    if folder.is_dir() and len(tried) >= len(patches.list_patches(folder)):
         raise PlannerError(
             "E_PATCHES_EXHAUSTED",
             f"all patches in '{folder}' have been tried",

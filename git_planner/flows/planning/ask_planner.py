@@ -14,8 +14,8 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.agents import registry
-from git_planner.agents.contract import Answer, AnswerKind, Planner, Request, Tell
-from git_planner.agents.prompts import prompt
+from git_planner.agents.contract import Answer, AnswerKind, Planner, PlanningRequest, Tell
+from git_planner.agents.prompts import planner_prompt
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.campaign import Campaign, Goal, PlanOptions, chosen, open_campaign, plan_now
@@ -115,7 +115,7 @@ def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: i
         remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
     settings = chosen(repo, campaign)
-    planner = registry.planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = reserve_number(repo) if number is None else number
     iteration = refnames.Iteration(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
@@ -135,7 +135,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     """
     campaign = open_campaign(repo, options)
     settings = chosen(repo, campaign)
-    planner = registry.planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
     wish = campaign.wish(number, refnames.PLAN + campaign.plan, settings.planner_model)
@@ -187,10 +187,10 @@ def ask(repo: Repository, planner: Planner, question: Question, tell: Tell) -> A
     question.folder.mkdir(parents=True, exist_ok=True)
     with _working_dir(repo, planner, base.oid, question.folder) as place:
         return planner.plan(
-            Request(
+            PlanningRequest(
                 kind=kind,
                 packet=packet,
-                prompt=prompt(packet, kind, schema, base.policy.prompt_budget),
+                prompt=planner_prompt(packet, kind, schema, base.policy.prompt_budget),
                 schema=schema,
                 strict_schema=documents.strict_schema(kind, **choice),
                 check=partial(judge, kind, **choice),

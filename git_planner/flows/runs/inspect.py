@@ -141,10 +141,10 @@ def agent_thread(repo: Repository, run: Run) -> str | None:
     """Return the thread id of a run's agent: as stored at its end, before that from codex's output."""
     if run.thread is not None:
         return run.thread
-    from git_planner.agents.codex.events import Events
+    from git_planner.agents.codex.events import CodexEvents
 
-    events = Events()
+    events = CodexEvents()
     with suppress(OSError), open(run_folder(repo, run.run) / STDOUT, "rb") as file:
         for line in file.read(_HEAD).splitlines():
-            events.line(line)
+            events.read_line(line)
     return events.thread

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner.agents.contract import Tell
-from git_planner.agents.patches import listing
+from git_planner.agents.patches import list_patches
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks.install import install_hooks
 from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, loop
@@ -63,7 +63,7 @@ def demo(folder: Path | None, tell: Tell) -> Demo:
     tell(f"made '{repo.place}': a kernel, its tests and its policy")
     install_hooks(repo)
     tell("installed the hooks that keep tests/ out of iterations")
-    patches = listing(repo.place / "patches")
+    patches = list_patches(repo.place / "patches")
     each = IterateOptions(planner="offline", implementer="patches", slug="next")
     ended = loop(repo, LoopOptions(each, count=len(patches)), tell)
     tried = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)

@@ -264,9 +264,9 @@ def _codex(patient: Patient, settings: Settings) -> Iterator[Diagnostic]:
     version = process.run([settings.codex, "--version"], cwd=patient.repo.place, seconds=30.0)
     patient.facts["codex"] = version.stdout.decode(errors="replace").strip() or None
     place = patient.repo.place
-    home = login.implementing_home(settings, place)
-    patient.facts["codex login"] = login.login_kind(home, settings.codex).value
-    asked = {"codex": login.chatgpt_login, "api": login.api_login}
+    home = login.implementer_home(settings, place)
+    patient.facts["codex login"] = login.read_login_kind(home, settings.codex).value
+    asked = {"codex": login.find_chatgpt_login, "api": login.find_api_login}
     for agent in sorted(used):
         try:
             asked[agent](settings, place)
