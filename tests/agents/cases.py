@@ -1,10 +1,10 @@
-"""A packet, a policy, settings, a request and a brief, for the tests of agents."""
+"""Packets, policies, requests and briefs for the tests of agents."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -37,9 +37,9 @@ DIRECTIVE: Mapping[str, Any] = {
 
 
 def packet(**changes: Any) -> dict[str, Any]:
-    """A checked packet: iteration 3, best 1441 cycles, two families of which one is blocked."""
+    """Return a valid packet: iteration 3, best 1441 cycles, two families of which one is blocked."""
     oid = "1" * 40
-    made: dict[str, Any] = {
+    document: dict[str, Any] = {
         "schema": "git-planner/packet@1",
         "iteration": 3,
         "timestamp": "2026-11-21T12:00:00Z",
@@ -91,12 +91,12 @@ def packet(**changes: Any) -> dict[str, Any]:
         "planner_model": None,
         **changes,
     }
-    documents.check("packet", made, "the packet of the tests")
-    return made
+    documents.check("packet", document, "the packet of the tests")
+    return document
 
 
 def commit(oid: str, summary: str) -> dict[str, Any]:
-    """A commit of a packet."""
+    """Return a commit of a packet."""
     metric = {"name": "cycles", "value": 1441.0, "unit": "cycles", "better": "lower", "summary": None}
     return {
         "commit": oid,
@@ -109,7 +109,7 @@ def commit(oid: str, summary: str) -> dict[str, Any]:
 
 
 def attempt(number: int) -> dict[str, Any]:
-    """An attempt of a packet."""
+    """Return an attempt of a packet."""
     return {
         "record": f"20261121T1200{number:02d}Z-abcdefgh",
         "iteration": number,
@@ -126,7 +126,7 @@ def attempt(number: int) -> dict[str, Any]:
 
 
 def row(number: int) -> dict[str, Any]:
-    """A row of the experiment log."""
+    """Return a row of the experiment log."""
     return {
         **attempt(number),
         "created_at": "2026-11-21T12:00:00Z",
@@ -142,38 +142,38 @@ def row(number: int) -> dict[str, Any]:
 def request(
     folder: Path, kind: AnswerKind = "directive", *, seconds: float = 20, attempts: int = 3, **changes: Any
 ) -> PlanningRequest:
-    """A request as the flows make one."""
-    given = packet()
+    """Return a planning request as the flows make it."""
+    request_packet = packet()
     choice: dict[str, Sequence[str]] = (
         {"families": FAMILIES, "blocked": ("family:reduce_loads",)} if kind == "directive" else {}
     )
     if kind == "directive":
-        given["strategy_family_constraints"]["allowed_families"] = ["family:schedule"]
-        given["strategy_family_constraints"]["blocked_families"] = ["family:reduce_loads"]
+        request_packet["strategy_family_constraints"]["allowed_families"] = ["family:schedule"]
+        request_packet["strategy_family_constraints"]["blocked_families"] = ["family:reduce_loads"]
     schema = documents.schema(kind, **choice)
-    made = PlanningRequest(
+    planning_request = PlanningRequest(
         kind=kind,
-        packet=given,
-        prompt=planner_prompt(given, kind, schema, 30_000),
+        packet=request_packet,
+        prompt=planner_prompt(request_packet, kind, schema, 30_000),
         schema=schema,
         strict_schema=documents.strict_schema(kind, **choice),
-        check=partial(_judge, kind, choice),
+        check=partial(_faults, kind, choice),
         working_dir=folder,
         folder=folder / "run",
         seconds=seconds,
         attempts=attempts,
     )
-    return replace(made, **changes)
+    return replace(planning_request, **changes)
 
 
-def _judge(kind: AnswerKind, choice: Mapping[str, Sequence[str]], document: Any) -> list[str]:
+def _faults(kind: AnswerKind, choice: Mapping[str, Sequence[str]], document: Any) -> list[str]:
     faults = documents.validate(kind, document, **choice)
     return faults or (planning_plan.find_step_faults(document) if kind == "planning-plan" else [])
 
 
 def brief(worktree: Path, folder: Path, **changes: Any) -> Brief:
-    """A brief as the flows make one."""
-    made = Brief(
+    """Return a brief as the flows make it."""
+    implementer_brief = Brief(
         directive=directive_from(DIRECTIVE),
         prompt="Carry it out: ümlaut.",
         worktree=worktree,
@@ -181,11 +181,11 @@ def brief(worktree: Path, folder: Path, **changes: Any) -> Brief:
         index=0,
         seconds=20,
     )
-    return replace(made, **changes)
+    return replace(implementer_brief, **changes)
 
 
 def policy(agents: str = "{}") -> Policy:
-    """A policy with the given 'agents' part, in YAML's flow style."""
+    """Return a policy with an 'agents' part in YAML flow style."""
     text = (
         "schema: git-planner/policy@1\nguard: ['tests/**']\n"
         "metrics: [{name: cycles, run: ['true'], pattern: '(\\d+)', better: lower}]\n"
@@ -195,15 +195,15 @@ def policy(agents: str = "{}") -> Policy:
 
 
 def outcome(folder: Path, number: int) -> dict[str, Any]:
-    """The outcome of one attempt, without what differs from run to run."""
-    kept: dict[str, Any] = json.loads((folder / f"attempt-{number}" / "outcome.json").read_text())
-    kept.pop("seconds")
-    return kept
+    """Return the outcome of one attempt without its duration."""
+    document: dict[str, Any] = json.loads((folder / f"attempt-{number}" / "outcome.json").read_text())
+    document.pop("seconds")
+    return document
 
 
 @contextmanager
 def variables(**values: str | None) -> Iterator[None]:
-    """Set, or with None unset, variables of our own environment for a while."""
+    """Set environment variables of this process temporarily; None unsets one."""
     before = {name: os.environ.get(name) for name in values}
     try:
         _set(values)
@@ -220,10 +220,5 @@ def _set(values: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-class Told(list[str]):
-    """Progress, kept."""
-
-    @property
-    def tell(self) -> Callable[[str], None]:
-        """What to give as `tell`."""
-        return self.append
+class Progress(list[str]):
+    """Progress messages of an agent; its `append` is passed as `tell`."""

@@ -1,4 +1,4 @@
-"""The planning engine: attempts, what is fed back, when it gives up, and what is kept."""
+"""Attempt loop of planners: retries, faults sent back, giving up, and kept files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from git_planner.agents.prompts import read_template
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program
-from tests.agents.cases import DIRECTIVE, Told, outcome, request
+from tests.agents.cases import DIRECTIVE, Progress, outcome, request
 
 GOOD = json.dumps(DIRECTIVE)
 BAD = json.dumps({**DIRECTIVE, "risk": "low", "step_plan": ["one", " "]})
 
 
 class Scripted:
-    """A transport whose answers, or errors, are written down beforehand."""
+    """A transport with scripted answers and errors."""
 
     name = "scripted"
 
@@ -40,10 +40,10 @@ class Scripted:
         self.turns.append(turn)
         self.times.append(time.monotonic())
         time.sleep(self._pause)
-        given = self.script[len(self.turns) - 1]
-        if isinstance(given, PlannerError):
-            raise given
-        return Reply(given, model="m", usage=Usage(100, 10), command=("ask",), thread="t")
+        answer = self.script[len(self.turns) - 1]
+        if isinstance(answer, PlannerError):
+            raise answer
+        return Reply(answer, model="m", usage=Usage(100, 10), command=("ask",), thread="t")
 
 
 def failure(code: str) -> PlannerError:
@@ -52,13 +52,13 @@ def failure(code: str) -> PlannerError:
 
 def test_an_accepted_answer(tmp_path: Path) -> None:
     transport = Scripted("I thought about it.\n```json\n" + GOOD + "\n```")
-    asked = request(tmp_path)
-    done = PlanningAgent(transport).plan(asked, Told().tell)
+    planning_request = request(tmp_path)
+    done = PlanningAgent(transport).plan(planning_request, Progress().append)
     assert done.document == DIRECTIVE
     assert (done.model, done.attempts, done.usage, done.command) == ("m", 1, Usage(100, 10), ("ask",))
-    assert transport.turns[0].prompt == asked.prompt
-    assert 0 < transport.turns[0].seconds <= asked.seconds
-    assert outcome(asked.folder, 1) == {
+    assert transport.turns[0].prompt == planning_request.prompt
+    assert 0 < transport.turns[0].seconds <= planning_request.seconds
+    assert outcome(planning_request.folder, 1) == {
         "result": "accepted",
         "attempt": 1,
         "model": "m",
@@ -70,23 +70,24 @@ def test_an_accepted_answer(tmp_path: Path) -> None:
 def test_a_missing_schema_key_is_added_and_nothing_else(tmp_path: Path) -> None:
     bare = {name: value for name, value in DIRECTIVE.items() if name != "schema"}
     assert (
-        PlanningAgent(Scripted(json.dumps(bare))).plan(request(tmp_path), Told().tell).document == DIRECTIVE
+        PlanningAgent(Scripted(json.dumps(bare))).plan(request(tmp_path), Progress().append).document
+        == DIRECTIVE
     )
 
 
 def test_faults_are_fed_back_with_the_answer(tmp_path: Path) -> None:
-    transport, asked, told = Scripted(BAD, GOOD), request(tmp_path), Told()
-    done = PlanningAgent(transport, backoff=60).plan(asked, told.tell)
+    transport, planning_request, progress = Scripted(BAD, GOOD), request(tmp_path), Progress()
+    done = PlanningAgent(transport, backoff=60).plan(planning_request, progress.append)
     assert (done.attempts, done.usage) == (2, Usage(200, 20))
     second = transport.turns[1].prompt
-    assert second.startswith(asked.prompt.rstrip() + "\n\n## Your last answer was refused\n")
+    assert second.startswith(planning_request.prompt.rstrip() + "\n\n## Your last answer was refused\n")
     assert f"```\n{BAD}\n```" in second
     assert "- /risk: must be one of" in second
     assert "- /step_plan: " in second
-    assert outcome(asked.folder, 1)["result"] == "refused"
-    assert outcome(asked.folder, 1)["code"] == "E_ANSWER"
-    assert (asked.folder / "attempt-2" / "prompt.md").read_text() == second
-    assert told[1].startswith("attempt 1 gave no plan: the planner's answer was refused: /risk: ")
+    assert outcome(planning_request.folder, 1)["result"] == "refused"
+    assert outcome(planning_request.folder, 1)["code"] == "E_ANSWER"
+    assert (planning_request.folder / "attempt-2" / "prompt.md").read_text() == second
+    assert progress[1].startswith("attempt 1 gave no plan: the planner's answer was refused: /risk: ")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +106,9 @@ def test_faults_are_fed_back_with_the_answer(tmp_path: Path) -> None:
     ],
     ids=["prose", "nothing", "empty", "list", "cut", "nan", "twice", "blocked", "bool", "extra"],
 )
-def test_nothing_is_made_up(tmp_path: Path, answer: str) -> None:
+def test_an_invalid_answer_is_refused(tmp_path: Path, answer: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        PlanningAgent(Scripted(answer)).plan(request(tmp_path, attempts=1), Told().tell)
+        PlanningAgent(Scripted(answer)).plan(request(tmp_path, attempts=1), Progress().append)
     assert caught.value.code == "E_ANSWER"
     assert caught.value.details
     assert caught.value.message == f"the planner's answer was refused: {caught.value.details[0]}"
@@ -116,7 +117,7 @@ def test_nothing_is_made_up(tmp_path: Path, answer: str) -> None:
 def test_gives_up_after_the_attempts_and_says_why(tmp_path: Path) -> None:
     transport = Scripted(*[BAD] * 3)
     with pytest.raises(PlannerError, match=r"/risk.*\(after 3 attempts\)$") as caught:
-        PlanningAgent(transport).plan(request(tmp_path), Told().tell)
+        PlanningAgent(transport).plan(request(tmp_path), Progress().append)
     assert caught.value.code == "E_ANSWER"
     assert len(caught.value.details) == 3
     assert len(transport.turns) == 3
@@ -125,9 +126,9 @@ def test_gives_up_after_the_attempts_and_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(TRANSIENT_AGENT_CODES))
-def test_what_may_pass_is_tried_again(tmp_path: Path, code: str) -> None:
+def test_a_transient_failure_is_retried(tmp_path: Path, code: str) -> None:
     transport = Scripted(failure(code), GOOD)
-    assert PlanningAgent(transport, backoff=0.01).plan(request(tmp_path), Told().tell).attempts == 2
+    assert PlanningAgent(transport, backoff=0.01).plan(request(tmp_path), Progress().append).attempts == 2
     assert transport.turns[0].prompt == transport.turns[1].prompt
 
 
@@ -143,10 +144,10 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, code: str) -> None:
         "E_DEADLINE",
     ],
 )
-def test_what_cannot_succeed_is_tried_once(tmp_path: Path, code: str) -> None:
+def test_a_permanent_failure_is_not_retried(tmp_path: Path, code: str) -> None:
     transport = Scripted(failure(code), GOOD)
     with pytest.raises(PlannerError) as caught:
-        PlanningAgent(transport).plan(request(tmp_path), Told().tell)
+        PlanningAgent(transport).plan(request(tmp_path), Progress().append)
     assert (caught.value.code, caught.value.message, caught.value.hint) == (code, "it failed", "try 'again'")
     assert len(transport.turns) == 1
     assert set(TRANSIENT_AGENT_CODES) <= set(CODES)
@@ -154,7 +155,7 @@ def test_what_cannot_succeed_is_tried_once(tmp_path: Path, code: str) -> None:
 
 def test_waits_longer_each_time(tmp_path: Path) -> None:
     transport = Scripted(*[failure("E_CODEX_RATE")] * 3, GOOD)
-    PlanningAgent(transport, backoff=0.1).plan(request(tmp_path, attempts=4), Told().tell)
+    PlanningAgent(transport, backoff=0.1).plan(request(tmp_path, attempts=4), Progress().append)
     gaps = [late - early for early, late in zip(transport.times, transport.times[1:], strict=False)]
     # No upper bounds: a busy machine takes its own time.
     assert all(gap >= least for gap, least in zip(gaps, (0.075, 0.15, 0.3), strict=True))
@@ -164,38 +165,41 @@ def test_never_waits_past_the_deadline(tmp_path: Path) -> None:
     transport = Scripted(*[failure("E_CODEX_SERVER")] * 3)
     began = time.monotonic()
     with pytest.raises(PlannerError, match="it failed"):
-        PlanningAgent(transport, backoff=25).plan(request(tmp_path, seconds=15), Told().tell)
+        PlanningAgent(transport, backoff=25).plan(request(tmp_path, seconds=15), Progress().append)
     assert time.monotonic() - began < 12
     assert len(transport.turns) == 1
 
 
 def test_one_deadline_for_all_attempts(tmp_path: Path) -> None:
-    transport = Scripted(BAD, BAD, BAD, pause=0.4)
+    transport = Scripted(BAD, BAD, BAD, pause=0.8)
     with pytest.raises(PlannerError):
-        PlanningAgent(transport).plan(request(tmp_path, seconds=1.0), Told().tell)
+        PlanningAgent(transport).plan(request(tmp_path, seconds=2.0), Progress().append)
     assert len(transport.turns) == 2
     assert transport.turns[0].seconds > transport.turns[1].seconds > 0.4
 
 
 def test_earlier_attempts_stay(tmp_path: Path) -> None:
-    asked = request(tmp_path)
+    planning_request = request(tmp_path)
     for _ in range(2):
-        PlanningAgent(Scripted(GOOD)).plan(asked, Told().tell)
-    assert [outcome(asked.folder, number)["result"] for number in (1, 2)] == ["accepted", "accepted"]
+        PlanningAgent(Scripted(GOOD)).plan(planning_request, Progress().append)
+    assert [outcome(planning_request.folder, number)["result"] for number in (1, 2)] == [
+        "accepted",
+        "accepted",
+    ]
 
 
 def test_an_interrupted_attempt_is_kept(tmp_path: Path) -> None:
-    asked = request(tmp_path)
+    planning_request = request(tmp_path)
     agent = PlanningAgent(CommandTransport(Program(("sh", "-c", "echo begun; exec sleep 60"), 60)))
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        agent.plan(asked, Told().tell)
+        agent.plan(planning_request, Progress().append)
     timer.join()
-    assert outcome(asked.folder, 1) == {"result": "interrupted", "attempt": 1}
-    assert (asked.folder / "attempt-1" / "stdout").read_text() == "begun\n"
+    assert outcome(planning_request.folder, 1) == {"result": "interrupted", "attempt": 1}
+    assert (planning_request.folder / "attempt-1" / "stdout").read_text() == "begun\n"
 
 
-def test_the_retry_text_has_its_places() -> None:
+def test_the_retry_template_has_its_placeholders() -> None:
     assert "$answer" in read_template("retry")
     assert "$faults" in read_template("retry")

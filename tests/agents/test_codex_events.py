@@ -1,4 +1,4 @@
-"""What codex says, read from lines that the real one printed, and what its failures are called."""
+"""Event stream of codex, with lines as codex prints them, and the error codes of its failures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from git_planner.host.process import Finished
 
 
 def events(*lines: object) -> CodexEvents:
-    made = CodexEvents()
+    stream = CodexEvents()
     for line in lines:
-        made.read_line(line if isinstance(line, bytes) else json.dumps(line).encode())
-    return made
+        stream.read_line(line if isinstance(line, bytes) else json.dumps(line).encode())
+    return stream
 
 
 def finished(status: int = 0, stderr: str = "", *, timed_out: bool = False) -> Finished:
     return Finished(("codex",), status, b"", stderr.encode(), 3.2, timed_out, truncated=False)
 
 
-def failure(made: CodexEvents, done: Finished) -> PlannerError:
+def failure(stream: CodexEvents, done: Finished) -> PlannerError:
     with pytest.raises(PlannerError) as caught:
-        check_outcome(done, made)
+        check_outcome(done, stream)
     return caught.value
 
 
@@ -34,8 +34,8 @@ USAGE = {"input_tokens": 100, "cached_input_tokens": 10, "output_tokens": 20, "r
 COMPLETED = {"type": "turn.completed", "usage": USAGE}
 
 
-def test_a_turn_that_ended_well() -> None:
-    made = events(
+def test_a_completed_turn() -> None:
+    stream = events(
         STARTED,
         {"type": "turn.started"},
         {"type": "item.completed", "item": {"type": "agent_message", "text": "first"}},
@@ -44,8 +44,13 @@ def test_a_turn_that_ended_well() -> None:
         {"type": "item.completed", "item": {"type": "agent_message", "text": "last"}},
         COMPLETED,
     )
-    check_outcome(finished(), made)
-    assert (made.thread, made.message, made.usage, made.completed) == ("t-1", "last", Usage(100, 20), True)
+    check_outcome(finished(), stream)
+    assert (stream.thread, stream.message, stream.usage, stream.completed) == (
+        "t-1",
+        "last",
+        Usage(100, 20),
+        True,
+    )
 
 
 def test_the_last_usage_counts_not_the_sum() -> None:
@@ -53,9 +58,9 @@ def test_the_last_usage_counts_not_the_sum() -> None:
     assert events(COMPLETED, later).usage == Usage(250, 20)
 
 
-def test_actions_are_told() -> None:
-    told: list[str] = []
-    made = CodexEvents(on_action=told.append)
+def test_actions_are_reported() -> None:
+    actions: list[str] = []
+    stream = CodexEvents(on_action=actions.append)
     for item in (
         {"type": "item.started", "item": {"type": "command_execution", "command": "ls\n  -l"}},
         {"type": "item.completed", "item": {"type": "command_execution", "command": "ls\n  -l"}},
@@ -64,8 +69,8 @@ def test_actions_are_told() -> None:
             "item": {"type": "file_change", "changes": [{"path": "a.py", "kind": "update"}, None]},
         },
     ):
-        made.read_line(json.dumps(item).encode())
-    assert told == ["ls -l", "update a.py"]
+        stream.read_line(json.dumps(item).encode())
+    assert actions == ["ls -l", "update a.py"]
 
 
 @pytest.mark.parametrize(
@@ -82,14 +87,14 @@ def test_actions_are_told() -> None:
         b'{"type": "item.completed", "item": {"type": "file_change"}}',
     ],
 )
-def test_a_line_that_is_no_event_does_no_harm(line: bytes) -> None:
-    made = CodexEvents(on_action=lambda _: None)
-    made.read_line(line)
-    assert (made.thread, made.message, made.usage, made.failure) == (None, "", Usage(), None)
+def test_lines_that_are_not_events_are_ignored(line: bytes) -> None:
+    stream = CodexEvents(on_action=lambda _: None)
+    stream.read_line(line)
+    assert (stream.thread, stream.message, stream.usage, stream.failure) == (None, "", Usage(), None)
 
 
-# Message of codex 0.169.0 for what a service did -> code.
-SAID = {
+# Failure message of codex 0.169.0 -> error code.
+FAILURE_MESSAGES = {
     "unexpected status 401 Unauthorized: no, url: http://127.0.0.1:1/v1/responses": "E_CODEX_AUTH",
     "unexpected status 403 Forbidden: no, url: http://127.0.0.1:42900/v1/responses": "E_CODEX_AUTH",
     "Missing environment variable: `STUB_API_KEY`.": "E_CODEX_AUTH",
@@ -112,14 +117,16 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("said", "code"), SAID.items())
-def test_a_failed_turn_is_named(said: str, code: str) -> None:
-    made = events(
-        STARTED, {"type": "error", "message": said}, {"type": "turn.failed", "error": {"message": said}}
+@pytest.mark.parametrize(("message", "code"), FAILURE_MESSAGES.items())
+def test_a_failed_turn_has_its_code(message: str, code: str) -> None:
+    stream = events(
+        STARTED,
+        {"type": "error", "message": message},
+        {"type": "turn.failed", "error": {"message": message}},
     )
-    error = failure(made, finished(1))
-    words = "Invalid schema for response_format" if said.startswith("{") else said
-    assert (error.code, error.message, error.hint) == (code, f"codex failed: {words}", HINTS[code])
+    error = failure(stream, finished(1))
+    reason = "Invalid schema for response_format" if message.startswith("{") else message
+    assert (error.code, error.message, error.hint) == (code, f"codex failed: {reason}", HINTS[code])
 
 
 @pytest.mark.parametrize(
@@ -135,10 +142,10 @@ def test_a_failed_turn_is_named(said: str, code: str) -> None:
             "E_CODEX_CONFIG",
             "codex failed: Error: failed to parse",
         ),
-        ("", "E_CODEX_CONFIG", "codex failed: it ended with status 2 and said nothing"),
+        ("", "E_CODEX_CONFIG", "codex failed: it exited with status 2 without a message"),
     ],
 )
-def test_an_end_before_the_beginning_is_its_configuration(stderr: str, code: str, message: str) -> None:
+def test_an_exit_before_the_first_turn_is_a_configuration_error(stderr: str, code: str, message: str) -> None:
     error = failure(CodexEvents(), finished(2, stderr))
     assert (error.code, error.message) == (code, message)
 
@@ -147,17 +154,17 @@ def test_an_end_without_a_completed_turn_is_a_failure() -> None:
     error = failure(events(STARTED), finished())
     assert (error.code, error.message) == (
         "E_CODEX_FAILED",
-        "codex failed: it ended with status 0 and said nothing",
+        "codex failed: it exited with status 0 without a message",
     )
 
 
-def test_the_deadline_goes_before_everything() -> None:
-    made = events(STARTED, {"type": "error", "message": "Reconnecting... 2/5"})
-    error = failure(made, finished(-15, timed_out=True))
+def test_the_deadline_takes_precedence() -> None:
+    stream = events(STARTED, {"type": "error", "message": "Reconnecting... 2/5"})
+    error = failure(stream, finished(-15, timed_out=True))
     assert (error.code, error.details) == ("E_DEADLINE", ("Reconnecting... 2/5",))
-    assert error.message == "codex was ended after 3 s, when its time ran out"
+    assert error.message == "codex reached its deadline and was ended after 3 s"
     silent = failure(events(STARTED), finished(-15, timed_out=True))
-    assert silent.details == ("codex had nothing to say: the service never answered",)
+    assert silent.details == ("codex printed no error: the service never answered",)
 
 
 def test_every_code_has_a_hint_and_a_meaning() -> None:

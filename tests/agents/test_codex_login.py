@@ -1,4 +1,4 @@
-"""Where logins are looked for. What codex itself says of them is asked in tests/real."""
+"""Places where logins are searched. tests/real tests the status that codex reports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_only_two_keys_of_an_env_file_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "keys"),
     [
         ("CODEX_API_KEY=", {}),
         ("CODEX_API_KEY=''", {}),
@@ -42,67 +42,67 @@ def test_only_two_keys_of_an_env_file_are_read(tmp_path: Path) -> None:
         ("#CODEX_API_KEY=a", {}),
     ],
 )
-def test_odd_lines_of_an_env_file(tmp_path: Path, text: str, found: dict[str, str]) -> None:
+def test_odd_lines_of_an_env_file(tmp_path: Path, text: str, keys: dict[str, str]) -> None:
     (tmp_path / ".env").write_text(text)
-    assert read_env_file(tmp_path / ".env") == found
+    assert read_env_file(tmp_path / ".env") == keys
 
 
-def test_an_env_file_that_is_none(tmp_path: Path) -> None:
+def test_an_unreadable_env_file(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"CODEX_API_KEY=\xff\xfe")
     assert (
         read_env_file(tmp_path / "gone") == read_env_file(tmp_path) == read_env_file(tmp_path / "bytes") == {}
     )
 
 
-def test_the_home_for_implementing(lab: Lab) -> None:
+def test_the_home_of_the_implementer(lab: Lab) -> None:
     with variables(**NONE):
-        own = read_settings(lab.repo)
-        assert implementer_home(own, lab.path) is None
+        settings = read_settings(lab.repo)
+        assert implementer_home(settings, lab.path) is None
         (lab.path / ".codex_home").mkdir()
-        assert implementer_home(own, lab.path) == lab.path / ".codex_home"
-        assert implementer_home(own, lab.repo.common / "objects") == lab.path / ".codex_home"
+        assert implementer_home(settings, lab.path) == lab.path / ".codex_home"
+        assert implementer_home(settings, lab.repo.common / "objects") == lab.path / ".codex_home"
         lab.git("branch", "other")
-        assert implementer_home(own, lab.worktree("linked", "other")) == lab.path / ".codex_home"
+        assert implementer_home(settings, lab.worktree("linked", "other")) == lab.path / ".codex_home"
         with variables(CODEX_HOME="/some/home"):
-            assert implementer_home(own, lab.path) == Path("/some/home")
+            assert implementer_home(settings, lab.path) == Path("/some/home")
             assert implementer_home(read_settings(lab.repo, codex_home="/mine"), lab.path) == Path("/mine")
-    assert implementer_home(own, lab.root) is None
+    assert implementer_home(settings, lab.root) is None
 
 
-def test_the_home_for_planning(lab: Lab) -> None:
+def test_the_home_of_the_planner(lab: Lab) -> None:
     with variables(**NONE):
-        own = read_settings(lab.repo)
+        settings = read_settings(lab.repo)
         (lab.path / ".codex_home").mkdir()
-        assert planner_home(own, lab.path) == lab.path / ".codex_home"
+        assert planner_home(settings, lab.path) == lab.path / ".codex_home"
         (lab.path / ".codex_home_api").mkdir()
-        assert planner_home(own, lab.path) == lab.path / ".codex_home_api"
+        assert planner_home(settings, lab.path) == lab.path / ".codex_home_api"
         with variables(CODEX_HOME_PLANNER="/planner"):
-            assert planner_home(own, lab.path) == Path("/planner")
+            assert planner_home(settings, lab.path) == Path("/planner")
             assert planner_home(read_settings(lab.repo, codex_home_api="/mine"), lab.path) == Path("/mine")
 
 
-def test_keys_in_their_order(lab: Lab) -> None:
+def test_precedence_of_keys(lab: Lab) -> None:
     with variables(**NONE):
-        own = read_settings(lab.repo)
-        found = []
+        settings = read_settings(lab.repo)
+        logins = []
         (lab.path / ".env").write_text("OPENAI_API_KEY=four\n")
-        found.append(find_api_login(own, lab.path))
+        logins.append(find_api_login(settings, lab.path))
         (lab.path / ".env").write_text("OPENAI_API_KEY=four\nCODEX_API_KEY=three\n")
-        found.append(find_api_login(own, lab.path))
+        logins.append(find_api_login(settings, lab.path))
         with variables(OPENAI_API_KEY="two"):
-            found.append(find_api_login(own, lab.path))
+            logins.append(find_api_login(settings, lab.path))
             with variables(CODEX_API_KEY="one"):
-                found.append(find_api_login(own, lab.path))
-    assert [(each.env["CODEX_API_KEY"], each.source) for each in found] == [
+                logins.append(find_api_login(settings, lab.path))
+    assert [(login.env["CODEX_API_KEY"], login.source) for login in logins] == [
         ("four", "API key of OPENAI_API_KEY in '.env'"),
         ("three", "API key of CODEX_API_KEY in '.env'"),
         ("two", "API key of the variable OPENAI_API_KEY"),
         ("one", "API key of the variable CODEX_API_KEY"),
     ]
-    assert {each.kind for each in found} == {LoginKind.API_KEY}
+    assert {login.kind for login in logins} == {LoginKind.API_KEY}
 
 
-def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
+def test_a_custom_provider_counts_as_a_login(lab: Lab) -> None:
     home = lab.root / "home-of-codex"
     home.mkdir()
     assert custom_provider(home) is None
@@ -120,7 +120,7 @@ def test_a_provider_of_ones_own_counts_as_a_login(lab: Lab) -> None:
     assert (login.home, login.kind, login.env) == (home, LoginKind.PROVIDER, {"CODEX_HOME": str(home)})
 
 
-def test_no_codex_is_told(lab: Lab) -> None:
+def test_a_missing_codex_has_an_install_hint(lab: Lab) -> None:
     with variables(**NONE), pytest.raises(PlannerError) as caught:
         find_api_login(read_settings(lab.repo, codex="/no/codex"), lab.path)
     assert (caught.value.code, caught.value.message) == ("E_MISSING_TOOL", "'/no/codex' does not exist")

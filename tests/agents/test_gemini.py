@@ -1,4 +1,4 @@
-"""What a run of gemini means: the forms of its answers and failures, as version 0.61.0 prints them."""
+"""Answers and failures of gemini, as version 0.61.0 prints them."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_an_answer() -> None:
     assert reply.command == ("gemini", "-p")
 
 
-def test_models_that_only_helped_did_not_answer() -> None:
+def test_helper_models_are_not_the_answering_model() -> None:
     document = answer("## Summary")
     helper = {"api": {}, "tokens": {"prompt": 5, "candidates": 5}, "roles": {"utility_router": {}}}
     document["stats"]["models"]["gemini-3.5-flash-lite"] = helper
     assert parse_answer(finished(0, document), []).model == "gemini-3.1-pro-preview"
     document["stats"]["models"]["gemini-3.5-flash-lite"] = {**helper, "roles": {"main": {}}}
-    found = parse_answer(finished(0, document), []).model
-    assert found == "gemini-3.1-pro-preview and gemini-3.5-flash-lite"
+    model = parse_answer(finished(0, document), []).model
+    assert model == "gemini-3.1-pro-preview and gemini-3.5-flash-lite"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_each_failure_has_its_code(done: Finished, code: str) -> None:
     assert not any(line.startswith(("at ", "Warning")) for line in error.details)
 
 
-def test_the_services_own_words_are_told() -> None:
+def test_the_message_of_the_service_is_shown() -> None:
     body = json.dumps({"error": {"code": 401, "status": "UNAUTHENTICATED", "message": "API key not valid"}})
     assert refused(failure(145, body, 401)).message == "gemini failed: API key not valid"
     assert "(SAFETY_BLOCKED)" in refused(finished(0, answer("", reasons=("SAFETY_BLOCKED",)))).message

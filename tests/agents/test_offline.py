@@ -1,4 +1,4 @@
-"""The offline planner: valid for any packet, and the same each time."""
+"""The offline planner: a valid answer for any packet, and always the same one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from git_planner.agents.answer_loop import PlanningAgent, Turn
 from git_planner.agents.contract import AnswerKind
 from git_planner.agents.offline import OfflineTransport
 from git_planner.rules.planning import planning_plan
-from tests.agents.cases import Told, packet, request
+from tests.agents.cases import Progress, packet, request
 
 
 def answer(kind: AnswerKind, given_packet: dict[str, Any]) -> dict[str, Any]:
@@ -29,17 +29,17 @@ def answer(kind: AnswerKind, given_packet: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["directive", "planning-plan"])
 def test_answers_a_request(tmp_path: Path, kind: AnswerKind) -> None:
-    agent, told = PlanningAgent(OfflineTransport()), Told()
-    first = agent.plan(request(tmp_path, kind), told.tell)
-    again = agent.plan(request(tmp_path / "again", kind), told.tell)
+    agent, progress = PlanningAgent(OfflineTransport()), Progress()
+    first = agent.plan(request(tmp_path, kind), progress.append)
+    again = agent.plan(request(tmp_path / "again", kind), progress.append)
     assert first.document == again.document
     assert (first.model, first.attempts, first.usage.total) == ("offline", 1, 0)
-    assert told == ["asking the planner 'offline', attempt 1 of 3"] * 2
+    assert progress == ["asking the planner 'offline', attempt 1 of 3"] * 2
 
 
-def test_a_directive_says_what_the_packet_says() -> None:
-    made = answer("directive", packet())
-    assert made == {
+def test_a_directive_follows_the_packet() -> None:
+    directive = answer("directive", packet())
+    assert directive == {
         "schema": "git-planner/directive@1",
         "objective": "Offline directive: cycles of at most 1440 cycles.",
         "primary_hypothesis": "A small change of family:reduce_loads in src/kernel.py helps."
@@ -66,11 +66,11 @@ def test_a_directive_says_what_the_packet_says() -> None:
 def test_families_take_turns_and_blocked_ones_are_never_used() -> None:
     rule = packet()["strategy_family_constraints"]
     rule |= {"allowed_families": ["family:a", "family:b", "family:c"], "blocked_families": ["family:b"]}
-    used = [
+    families = [
         answer("directive", packet(iteration=number, strategy_family_constraints=rule))["strategy_family"]
         for number in (1, 2, 3)
     ]
-    assert used == ["family:a", "family:c", "family:a"]
+    assert families == ["family:a", "family:c", "family:a"]
 
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -107,9 +107,9 @@ def test_any_packet_gets_a_valid_answer(
     assert planning_plan.find_step_faults(plan) == []
 
 
-def test_keeps_what_it_was_asked(tmp_path: Path) -> None:
-    asked = replace(request(tmp_path), prompt="the prompt")
-    PlanningAgent(OfflineTransport()).plan(asked, Told().tell)
-    kept = asked.folder / "attempt-1"
+def test_keeps_the_prompt(tmp_path: Path) -> None:
+    planning_request = replace(request(tmp_path), prompt="the prompt")
+    PlanningAgent(OfflineTransport()).plan(planning_request, Progress().append)
+    kept = planning_request.folder / "attempt-1"
     assert (kept / "prompt.md").read_text() == "the prompt"
     assert json.loads((kept / "outcome.json").read_text())["result"] == "accepted"

@@ -1,4 +1,4 @@
-"""Agents by name."""
+"""Registry of agents by role and name."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
 
 
 def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
-    rules, own = policy(COMMANDS), read_settings(lab.repo)
-    assert [registry.make_planner(name, rules, own).name for name in registry.PLANNERS] == [
+    rules, settings = policy(COMMANDS), read_settings(lab.repo)
+    assert [registry.make_planner(name, rules, settings).name for name in registry.PLANNERS] == [
         *registry.PLANNERS
     ]
-    made = [registry.make_implementer(name, rules, own).name for name in registry.IMPLEMENTERS]
-    assert made == [*registry.IMPLEMENTERS] == ["codex", "command", "patches"]
+    implementers = [registry.make_implementer(name, rules, settings).name for name in registry.IMPLEMENTERS]
+    assert implementers == [*registry.IMPLEMENTERS] == ["codex", "command", "patches"]
 
 
-def test_an_unknown_name_lists_the_known_ones(lab: Lab) -> None:
+def test_an_unknown_name_has_the_known_ones_as_hint(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         registry.make_planner("clod", policy(), read_settings(lab.repo))
     assert caught.value.code == "E_AGENT"
@@ -38,13 +38,13 @@ def test_an_unknown_name_lists_the_known_ones(lab: Lab) -> None:
 @pytest.mark.parametrize("role", ["planner", "implementer"])
 def test_a_command_without_a_program_names_the_key(lab: Lab, role: str) -> None:
     with pytest.raises(PlannerError) as caught:
-        getattr(registry, role)("command", policy(), read_settings(lab.repo))
+        getattr(registry, f"make_{role}")("command", policy(), read_settings(lab.repo))
     assert caught.value.code == "E_POLICY"
     assert caught.value.message == f"the policy names no program for the {role} 'command'"
     assert caught.value.hint == f"set 'agents: command: {role}:' in '.git-planner.yml'"
 
 
-def test_no_agent_is_imported_before_it_is_asked_for() -> None:
+def test_an_agent_is_imported_only_when_it_is_made() -> None:
     code = "import sys, git_planner.agents.registry; print([m for m in sys.modules if 'agents.' in m])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "['git_planner.agents.contract', 'git_planner.agents.registry']\n"

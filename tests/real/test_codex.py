@@ -30,7 +30,7 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import alive
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
-from tests.agents.cases import DIRECTIVE, Told, brief, outcome, policy, request, variables
+from tests.agents.cases import DIRECTIVE, Progress, brief, outcome, policy, request, variables
 from tests.support.lab import Lab
 from tests.support.servers import openai_responses
 from tests.support.servers.openai_responses import Server, Turn, codex_home, serving
@@ -82,7 +82,7 @@ def planner(lab: Lab, home: Path) -> PlanningAgent:
 
 def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, PlanningRequest]:
     asked = request(lab.root, working_dir=lab.path, **changes)
-    return planner(lab, home).plan(asked, Told().tell), asked
+    return planner(lab, home).plan(asked, Progress().append), asked
 
 
 def test_a_planner_turn_with_a_schema(lab: Lab, home: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_planner_needs_no_repository(lab: Lab, home: Path) -> None:
     with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         asked = request(lab.root, working_dir=bare)
-        assert planner(lab, home).plan(asked, Told().tell).document == DIRECTIVE
+        assert planner(lab, home).plan(asked, Progress().append).document == DIRECTIVE
 
 
 def test_a_planning_plan(lab: Lab, home: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
 
 
 def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
-    told = Told()
+    told = Progress()
     turns = (
         openai_responses.runs("cat README.md"),
         openai_responses.edits("README.md", "hello", "hello, faster"),
@@ -183,7 +183,7 @@ def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
     with serving(*turns) as server:
         codex_home(home, server.port)
         agent = CodexImplementer(own(lab, home))
-        done = agent.implement(brief(worktree, lab.root / "log", effort="high"), told.tell)
+        done = agent.implement(brief(worktree, lab.root / "log", effort="high"), progress.append)
     assert (worktree / "README.md").read_text() == "hello, faster\n"
     assert (worktree / "made.txt").read_text() == "made\n"
     assert (done.summary, done.usage) == ("I made it faster.", Usage(400, 80))
@@ -201,7 +201,9 @@ def test_an_implementer_cannot_write_elsewhere(lab: Lab, home: Path) -> None:
     outside.mkdir()
     with serving(openai_responses.runs(f"echo x > {outside}/x"), openai_responses.says("done")) as server:
         codex_home(home / "home", server.port)
-        CodexImplementer(own(lab, home / "home")).implement(brief(lab.path, lab.root / "log"), Told().tell)
+        CodexImplementer(own(lab, home / "home")).implement(
+            brief(lab.path, lab.root / "log"), Progress().append
+        )
     assert list(outside.iterdir()) == []
 
 
@@ -210,7 +212,7 @@ def test_a_failed_implementer_is_told(lab: Lab, home: Path) -> None:
         codex_home(home, server.port)
         agent = CodexImplementer(own(lab, home))
         with pytest.raises(PlannerError) as caught:
-            agent.implement(brief(lab.path, lab.root / "log"), Told().tell)
+            agent.implement(brief(lab.path, lab.root / "log"), Progress().append)
     assert caught.value.code == "E_CODEX_AUTH"
     assert (lab.root / "log" / "stdout").stat().st_size > 0
 
@@ -309,7 +311,7 @@ def test_a_running_command_ends_with_the_deadline(lab: Lab, home: Path) -> None:
         codex_home(home, server.port)
         agent = CodexImplementer(own(lab, home))
         with pytest.raises(PlannerError) as caught:
-            agent.implement(brief(lab.path, lab.root / "log", seconds=3), Told().tell)
+            agent.implement(brief(lab.path, lab.root / "log", seconds=3), Progress().append)
     assert caught.value.code == "E_DEADLINE"
     assert [
         each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]
@@ -331,7 +333,7 @@ def test_a_configuration_that_codex_refuses(lab: Lab, home: Path, text: str) -> 
     (home / "config.toml").write_text(text)
     (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-stub"}))
     with variables(CODEX_API_KEY="sk"), pytest.raises(PlannerError) as caught:
-        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Told().tell)
+        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Progress().append)
     assert caught.value.code == "E_CODEX_CONFIG"
 
 
@@ -381,7 +383,7 @@ def test_keys_in_the_environment_are_no_login_for_codex(lab: Lab, home: Path) ->
 def test_api_wants_a_key(lab: Lab, home: Path) -> None:
     login(home)
     with pytest.raises(PlannerError) as caught:
-        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Told().tell)
+        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Progress().append)
     assert caught.value.code == "E_CODEX_AUTH"
     assert caught.value.message == f"'{home}' has a ChatGPT login, and an API key is needed"
     assert outcome(lab.root / "run", 1)["result"] == "failed"
@@ -410,7 +412,7 @@ def test_the_api_planner_uses_the_right_key(lab: Lab, home: Path, source: str) -
         given = {keys[source]: f"sk-{source}"} if source in keys else {}
         with variables(**given):
             asked = replace(request(lab.root, working_dir=lab.path), folder=lab.repo.private("runs", "0001"))
-            done = api_planner(policy(), own(lab, home)).plan(asked, Told().tell)
+            done = api_planner(policy(), own(lab, home)).plan(asked, Progress().append)
     assert server.script.keys == [f"sk-{source}"]
     assert (done.model, server.script.requests[0]["model"]) == ("gpt-5.2-pro", "gpt-5.2-pro")
     logs = b"".join(path.read_bytes() for path in asked.folder.rglob("*") if path.is_file())
@@ -421,10 +423,10 @@ def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home
     with serving(openai_responses.says("done")) as server:
         built_in(home, server)
         login(home, "sk-stored")
-        told = Told()
+        told = Progress()
         with variables(CODEX_API_KEY="sk-variable", OPENAI_API_KEY="sk-variable"):
             agent = CodexImplementer(own(lab, home))
-            agent.implement(brief(lab.path, lab.root / "log", model="gpt-5.5"), told.tell)
+            agent.implement(brief(lab.path, lab.root / "log", model="gpt-5.5"), progress.append)
     assert server.script.keys == ["sk-stored"]
     assert told == ["codex works with its API key"]
 
@@ -434,7 +436,7 @@ def test_a_profile_is_used(lab: Lab, home: Path) -> None:
         codex_home(home, server.port)
         (home / "deep.config.toml").write_text('model = "gpt-5.5-deep"\n')
         mine = replace(own(lab, home), codex_profile="deep")
-        codex_planner(policy(), mine).plan(request(lab.root, working_dir=lab.path), Told().tell)
+        codex_planner(policy(), mine).plan(request(lab.root, working_dir=lab.path), Progress().append)
     assert server.script.requests[0]["model"] == "gpt-5.5-deep"
 
 

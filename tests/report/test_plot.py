@@ -1,4 +1,4 @@
-"""Plots: the same records give the same picture, byte for byte."""
+"""Plots of a metric: the same records give the same bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.lab import Lab
 
 
 def record(number: int, verdict: Verdict, cycles: float | None) -> Record:
-    """A record as a loop leaves it; number 0 is the baseline."""
+    """Return a record as a loop writes it; number 0 is the baseline."""
     metrics = (
         (MeasuredMetric("cycles", "cycles", "lower", (cycles,), cycles, 0.0),) if cycles is not None else ()
     )
@@ -44,11 +44,11 @@ RECORDS = [
 ]
 
 
-def test_series_knows_the_best_of_each_time() -> None:
-    drawn = plot.make_series(RECORDS)
-    assert (drawn.name, drawn.unit) == ("cycles", "cycles")
-    assert drawn.best == (768, 708, 708, 456, 456)
-    assert [(point.x, point.value, point.look) for point in drawn.points] == [
+def test_a_series_has_the_best_value_at_each_point() -> None:
+    series = plot.make_series(RECORDS)
+    assert (series.name, series.unit) == ("cycles", "cycles")
+    assert series.best == (768, 708, 708, 456, 456)
+    assert [(point.x, point.value, point.look) for point in series.points] == [
         (0, 768, "baseline"),
         (1, 708, "improved"),
         (2, None, "invalid"),
@@ -62,9 +62,9 @@ def test_terminal_plot() -> None:
     assert plot.draw_terminal(plot.make_series(RECORDS), width=60, height=14) + "\n" == expected
 
 
-def test_svg_is_an_image_and_always_the_same() -> None:
-    drawn = plot.make_series(RECORDS)
-    image = plot.draw_svg(drawn)
+def test_svg_is_an_image_and_reproducible() -> None:
+    series = plot.make_series(RECORDS)
+    image = plot.draw_svg(series)
     texts = {node.text for node in ET.fromstring(image).iter("{http://www.w3.org/2000/svg}text")}
     assert {
         "cycles over the iterations",
@@ -74,16 +74,16 @@ def test_svg_is_an_image_and_always_the_same() -> None:
         "improved",
         "invalid",
     } <= texts
-    assert plot.draw_svg(drawn) == image
+    assert plot.draw_svg(series) == image
 
 
-def test_nothing_measured_can_be_drawn() -> None:
-    drawn = plot.make_series([record(1, "unmeasured", None)])
-    assert "metric over the iterations" in plot.draw_terminal(drawn, width=60, height=10)
-    assert plot.draw_svg(drawn).startswith(b"<?xml")
+def test_a_series_without_values_can_be_drawn() -> None:
+    series = plot.make_series([record(1, "unmeasured", None)])
+    assert "metric over the iterations" in plot.draw_terminal(series, width=60, height=10)
+    assert plot.draw_svg(series).startswith(b"<?xml")
 
 
-def test_without_the_extra_an_error_says_what_to_install(lab: Lab) -> None:
+def test_a_missing_extra_has_an_install_hint(lab: Lab) -> None:
     for module, call in (("plotext", "draw_terminal"), ("matplotlib", "draw_svg")):
         code = (
             "import sys\n"
