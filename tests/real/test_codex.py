@@ -171,7 +171,7 @@ def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
 
 
 def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
-    told = Progress()
+    progress = Progress()
     turns = (
         openai_responses.runs("cat README.md"),
         openai_responses.edits("README.md", "hello", "hello, faster"),
@@ -188,9 +188,9 @@ def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
     assert (worktree / "made.txt").read_text() == "made\n"
     assert (done.summary, done.usage) == ("I made it faster.", Usage(400, 80))
     assert done.thread
-    assert told[0] == "codex works with its own model provider"
-    assert f"update {worktree / 'README.md'}" in told
-    assert any("cat README.md" in each for each in told)
+    assert progress[0] == "codex works with its own model provider"
+    assert f"update {worktree / 'README.md'}" in progress
+    assert any("cat README.md" in message for message in progress)
     assert server.script.requests[0]["reasoning"]["effort"] == "high"
     assert server.script.prompts()[0].endswith("Carry it out: ümlaut.")
 
@@ -423,12 +423,12 @@ def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home
     with serving(openai_responses.says("done")) as server:
         built_in(home, server)
         login(home, "sk-stored")
-        told = Progress()
+        progress = Progress()
         with variables(CODEX_API_KEY="sk-variable", OPENAI_API_KEY="sk-variable"):
             agent = CodexImplementer(own(lab, home))
             agent.implement(brief(lab.path, lab.root / "log", model="gpt-5.5"), progress.append)
     assert server.script.keys == ["sk-stored"]
-    assert told == ["codex works with its API key"]
+    assert progress == ["codex works with its API key"]
 
 
 def test_a_profile_is_used(lab: Lab, home: Path) -> None:
