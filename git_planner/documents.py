@@ -100,6 +100,7 @@ def validate(
         One sentence a fault, '<json pointer>: what is wrong', sorted by place; at most MOST_SENTENCES, and a
         last one when there are more. Empty when the document is fine.
     """
+    document = _with_current_keys(kind, document)
     if kind == "directive" and families:
         own = schema(kind, families=families, blocked=blocked)
         full = _inline_references(own, own)
@@ -119,6 +120,23 @@ def validate(
         f"{messages.json_pointer(path)}: {message}" for path, message in sorted(faults, key=_place_key)
     ]
     return problems if len(problems) <= MAX_PROBLEMS else [*problems[:MAX_PROBLEMS], "/: has more faults"]
+
+
+def _with_current_keys(kind: str, document: Any) -> Any:
+    """Return a document with the current key names of the directive that it is or holds."""
+    directive = document if kind == "directive" else _directive_of(kind, document)
+    if not isinstance(directive, Mapping):
+        return document
+    from git_planner.rules.planning.directive import rename_old_keys
+
+    renamed = rename_old_keys(directive)
+    if renamed is directive:
+        return document
+    return renamed if kind == "directive" else {**document, "directive": renamed}
+
+
+def _directive_of(kind: str, document: Any) -> Any:
+    return document.get("directive") if kind == "state" and isinstance(document, Mapping) else None
 
 
 def check(
@@ -170,7 +188,7 @@ def complete_answer(kind: str, document: Any) -> Any:
         return document
     from git_planner.rules.documents.strict_mode import remove_nulls
 
-    filled = remove_nulls(document, _schema_file(kind))
+    filled = remove_nulls(_with_current_keys(kind, document), _schema_file(kind))
     return {"schema": _schema_file(kind)["$id"], **filled}
 
 

@@ -95,7 +95,7 @@ def _directive(packet: Mapping[str, Any]) -> dict[str, Any]:
         "strategy_family": family,
         "strategy_modifiers": [NAME],
         "risk": "Low",
-        "expected_effect_cycles": _expected_effect(packet),
+        "expected_effect": _expected_effect(packet),
         "change_summary": [f"One small change of {family} in {places}."],
         "step_plan": [
             f"Read {places} and the last results. {best}",

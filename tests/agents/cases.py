@@ -27,7 +27,7 @@ DIRECTIVE: Mapping[str, Any] = {
     "strategy_family": "family:schedule",
     "strategy_modifiers": [],
     "risk": "Low",
-    "expected_effect_cycles": -5,
+    "expected_effect": -5,
     "change_summary": ["Loads come first."],
     "step_plan": ["Read.", "Move the loads.", "Check."],
     "validation": {"commands": ["make test"], "pass_criteria": ["Tests pass."]},

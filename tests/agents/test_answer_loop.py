@@ -101,7 +101,7 @@ def test_faults_are_fed_back_with_the_answer(tmp_path: Path) -> None:
         GOOD.replace('"Low"', "NaN"),
         GOOD.replace('"risk": "Low"', '"risk": "Low", "risk": "High"'),
         json.dumps({**DIRECTIVE, "strategy_family": "family:reduce_loads"}),
-        json.dumps({**DIRECTIVE, "expected_effect_cycles": True}),
+        json.dumps({**DIRECTIVE, "expected_effect": True}),
         json.dumps({**DIRECTIVE, "extra": 1}),
     ],
     ids=["prose", "nothing", "empty", "list", "cut", "nan", "twice", "blocked", "bool", "extra"],

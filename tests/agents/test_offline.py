@@ -47,7 +47,7 @@ def test_a_directive_follows_the_packet() -> None:
         "strategy_family": "family:reduce_loads",
         "strategy_modifiers": ["offline"],
         "risk": "Low",
-        "expected_effect_cycles": -1,
+        "expected_effect": -1,
         "change_summary": ["One small change of family:reduce_loads in src/kernel.py."],
         "step_plan": [
             "Read src/kernel.py and the last results. The best value so far is 1441.",

@@ -180,7 +180,7 @@ def test_a_pasted_answer_is_carried_out(lab: Lab) -> None:
         "primary_hypothesis": "It helps",
         "strategy_modifiers": [],
         "risk": "Low",
-        "expected_effect_cycles": -5,
+        "expected_effect": -5,
         "change_summary": ["one"],
         "step_plan": ["a", "b", "c"],
         "validation": {"commands": ["x"], "pass_criteria": ["y"]},

@@ -22,7 +22,7 @@ ANSWER: dict[str, Any] = {
     "strategy_family": "family:reduce_loads",
     "strategy_modifiers": [],
     "risk": "Low",
-    "expected_effect_cycles": -12,
+    "expected_effect": -12,
     "change_summary": ["one"],
     "step_plan": ["a, b", "c: d", "e}"],
     "validation": {"commands": ["printf '{\"a\": 1}'"], "pass_criteria": ["less\u00a0cycles"]},

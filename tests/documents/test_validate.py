@@ -170,12 +170,12 @@ def test_plan_policy_tests_and_error_documents_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"expected_effect_cycles": True}, ["/expected_effect_cycles: must be a whole number, not true"]),
-        ({"expected_effect_cycles": 1.0}, ["/expected_effect_cycles: must be a whole number, not 1.0"]),
-        ({"expected_effect_cycles": "1"}, ["/expected_effect_cycles: must be a whole number, not '1'"]),
+        ({"expected_effect": True}, ["/expected_effect: must be a whole number, not true"]),
+        ({"expected_effect": 1.0}, ["/expected_effect: must be a whole number, not 1.0"]),
+        ({"expected_effect": "1"}, ["/expected_effect: must be a whole number, not '1'"]),
         (
-            {"expected_effect_cycles": 2**53},
-            ["/expected_effect_cycles: must be at most 9007199254740991, not 9007199254740992"],
+            {"expected_effect": 2**53},
+            ["/expected_effect: must be at most 9007199254740991, not 9007199254740992"],
         ),
         ({"did_web_search": 1}, ["/did_web_search: must be true or false, not 1"]),
         ({"risk": "low"}, ["/risk: must be one of 'Low', 'Medium', 'High', not 'low'"]),

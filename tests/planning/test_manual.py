@@ -148,7 +148,7 @@ def test_answers_as_chats_give_them(text: str) -> None:
         (ANSWER + " " * 10_000_000, "bytes"),
         (ANSWER.replace('"risk"', '"risk": "Low", "risk"', 1), "appears twice"),
         (ANSWER.replace("-10", "NaN"), "NaN is not a JSON number"),
-        (ANSWER.replace("-10", "true"), "/expected_effect_cycles"),
+        (ANSWER.replace("-10", "true"), "/expected_effect"),
         (json.dumps(directive(step_plan=["one", "  ", "three"])), "/step_plan/1"),
         (json.dumps(directive(strategy_family="family:magic")), "/strategy_family"),
         (json.dumps(directive(extra=1)), "/extra"),

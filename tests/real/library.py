@@ -130,7 +130,7 @@ class Change:
             "strategy_family": f"family:{self.family}",
             "strategy_modifiers": [],
             "risk": "Low",
-            "expected_effect_cycles": self.effect,
+            "expected_effect": self.effect,
             "change_summary": [f"{self.objective} in {self.path}"],
             "step_plan": [f"Read {self.path}", "Make the change", "Look at the result once more"],
             "validation": {

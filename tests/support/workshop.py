@@ -68,7 +68,7 @@ def directive(**changes: Any) -> dict[str, Any]:
         "strategy_family": "family:shrink",
         "strategy_modifiers": [],
         "risk": "Low",
-        "expected_effect_cycles": -10,
+        "expected_effect": -10,
         "change_summary": ["the number becomes smaller"],
         "step_plan": ["read it", "make it smaller", "look again"],
         "validation": {"commands": ["python tests/size.py"], "pass_criteria": ["it is smaller"]},

@@ -139,7 +139,7 @@ def show(ref: str | None, as_json: bool) -> int:
     say(f"hypothesis: {directive.primary_hypothesis}")
     modifiers = f" ({', '.join(directive.strategy_modifiers)})" if directive.strategy_modifiers else ""
     say(f"family: {directive.strategy_family}{modifiers}, risk: {directive.risk}")
-    say(f"expected effect: {directive.expected_effect_cycles:+d}")
+    say(f"expected effect: {directive.expected_effect:+d}")
     parts = {
         "changes": directive.change_summary,
         "steps": directive.step_plan,

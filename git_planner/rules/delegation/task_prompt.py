@@ -48,7 +48,7 @@ def task_directive(task: Task) -> Directive:
         strategy_family=FAMILY,
         strategy_modifiers=(),
         risk="Medium",
-        expected_effect_cycles=0,
+        expected_effect=0,
         change_summary=(_line(task.title),),
         step_plan=tuple(steps[:12]),
         commands=tuple(commands or ["git diff --stat"]),

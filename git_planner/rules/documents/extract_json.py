@@ -22,7 +22,7 @@ DIRECTIVE_KEYS = (
     "strategy_family",
     "strategy_modifiers",
     "risk",
-    "expected_effect_cycles",
+    "expected_effect",
     "change_summary",
     "step_plan",
     "validation",

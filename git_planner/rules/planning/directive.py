@@ -10,6 +10,8 @@ from typing import Any, Literal
 DIRECTIVE_SCHEMA = "git-planner/directive@1"
 STATE_SCHEMA = "git-planner/state@1"
 FAMILY_PREFIX = "family:"
+# Key of earlier versions -> current key.
+OLD_KEYS = {"expected_effect_cycles": "expected_effect"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Directive:
     strategy_family: str
     strategy_modifiers: tuple[str, ...]
     risk: Literal["Low", "Medium", "High"]
-    expected_effect_cycles: int
+    expected_effect: int
     change_summary: tuple[str, ...]
     step_plan: tuple[str, ...]
     commands: tuple[str, ...]
@@ -44,9 +46,21 @@ class Directive:
         return (self.strategy_family, *self.strategy_modifiers)[:4]
 
 
+def rename_old_keys(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a directive with current key names.
+
+    Directives of earlier versions are in the history of iterations, and old prompts still get answers, so old
+    names are accepted for ever. The digest of a directive is that of the document as written.
+    """
+    if not any(old in document and new not in document for old, new in OLD_KEYS.items()):
+        return document
+    return {OLD_KEYS.get(key, key): value for key, value in document.items()}
+
+
 def directive_from(document: Mapping[str, Any]) -> Directive:
     """Read a directive from a document that has passed its schema."""
-    fields = {key: value for key, value in document.items() if key not in ("schema", "validation")}
+    named = rename_old_keys(document)
+    fields = {key: value for key, value in named.items() if key not in ("schema", "validation")}
     for name in ("strategy_modifiers", "change_summary", "step_plan", "next_packet_requests"):
         fields[name] = tuple(fields[name])
     return Directive(

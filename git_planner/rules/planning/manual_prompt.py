@@ -156,7 +156,7 @@ def _output(packet: Mapping[str, Any]) -> str:
             "",
             "- Answer with one JSON object and nothing else: no prose, no code fence, no comments.",
             "- It must satisfy the schema below; every key is required and no other key is allowed.",
-            f"- 'expected_effect_cycles' is candidate minus best, a whole number of {unit}.",
+            f"- 'expected_effect' is candidate minus best, a whole number of {unit}.",
         ]
     )
 
