@@ -1,7 +1,7 @@
-"""Where JSON documents enter: each is judged by the schema of its kind. The only door to jsonschema.
+"""Validate JSON documents against the schemas of their kinds. The only module that imports jsonschema.
 
-The schemas are package data, one file a kind. Hooks import this module, so it takes little at import:
-jsonschema comes with the first judgement.
+The schemas are package data, one file per kind. Hooks import this module, so it imports little: jsonschema
+is loaded only if the fast path of validation is not certain.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ KINDS = (
     "state",
     "tests",
 )
-# Pieces of documents that have a form of their own.
+# Parts of documents that have schemas of their own.
 PARTS = ("task",)
 STRICT_KINDS = ("directive", "plan-options", "planning-plan")
 MAX_PROBLEMS = 50
 
-# What an array's schema may say without asking anything of an empty one.
+# Array keywords that an empty list always satisfies.
 _EMPTY_LIST_KEYWORDS = {"type", "description", "items", "maxItems", "uniqueItems"}
 
-# Kinds that hold a document of another kind, as '#/$defs/<the other kind>'.
+# Kinds that embed documents of other kinds, as '#/$defs/<the other kind>'.
 _EMBEDDED_KINDS = {"state": ("directive",), "plan": ("task",)}
 
 
 def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a kind of document, complete in itself.
+    """Return the self-contained JSON Schema (2020-12) of a kind of document.
 
     Args:
         kind: one of KINDS or PARTS.
         families: for 'directive', the strategy families to choose from, with or without their 'family:'
-            prefix; any family goes when there are none.
-        blocked: those of them that may not be chosen now; when that is all of them, none is blocked.
+            prefix; empty allows any family.
+        blocked: the families that may not be chosen now; ignored if it is all of them.
 
     Raises:
         PlannerError: E_USAGE for an unknown kind.
@@ -74,17 +74,17 @@ def schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = 
 
 
 def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()) -> dict[str, Any]:
-    """The form of a schema for OpenAI's strict mode; parameters as for `schema`.
+    """Return the form of a schema for OpenAI's strict mode; parameters as for `schema`.
 
     Raises:
-        PlannerError: E_USAGE for a kind that no model is asked to write.
+        PlannerError: E_USAGE for a kind that no model writes.
     """
     full = schema(kind, families=families, blocked=blocked)
     if kind not in STRICT_KINDS:
         raise PlannerError(
             "E_USAGE",
-            f"'{kind}' has no form for strict mode: planners do not write it",
-            hint=f"kinds that have one: {', '.join(STRICT_KINDS)}",
+            f"'{kind}' has no strict form, because planners do not write it",
+            hint=f"kinds with a strict form: {', '.join(STRICT_KINDS)}",
         )
     from git_planner.rules.documents.strict_mode import strict_form
 
@@ -94,11 +94,11 @@ def strict_schema(kind: str, *, families: Sequence[str] = (), blocked: Iterable[
 def validate(
     kind: str, document: Any, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
 ) -> list[str]:
-    """Judge a document by its schema.
+    """Validate a document against the schema of its kind.
 
     Returns:
-        One sentence a fault, '<json pointer>: what is wrong', sorted by place; at most MOST_SENTENCES, and a
-        last one when there are more. Empty when the document is fine.
+        One sentence per problem, '<json pointer>: what is wrong', sorted by place; at most MAX_PROBLEMS and a
+        last one if there are more. Empty if the document is valid.
     """
     document = _with_current_keys(kind, document)
     if kind == "directive" and families:
@@ -108,18 +108,18 @@ def validate(
         full = inlined_schema(kind)
     if fast_accept.accepts(full, document):
         return []
-    # A hostile document may have a million faults: no more are made than are told.
-    faults: set[tuple[tuple[str, ...], str]] = set()
+    # A hostile document may have a million problems: stop at the limit.
+    located: set[tuple[tuple[str, ...], str]] = set()
     for fault in (
         fault for error in build_validator(full).iter_errors(document) for fault in _error_problems(error)
     ):
-        faults.add(fault)
-        if len(faults) > MAX_PROBLEMS:
+        located.add(fault)
+        if len(located) > MAX_PROBLEMS:
             break
     problems = [
-        f"{messages.json_pointer(path)}: {message}" for path, message in sorted(faults, key=_place_key)
+        f"{messages.json_pointer(path)}: {message}" for path, message in sorted(located, key=_place_key)
     ]
-    return problems if len(problems) <= MAX_PROBLEMS else [*problems[:MAX_PROBLEMS], "/: has more faults"]
+    return problems if len(problems) <= MAX_PROBLEMS else [*problems[:MAX_PROBLEMS], "/: has more problems"]
 
 
 def _with_current_keys(kind: str, document: Any) -> Any:
@@ -142,15 +142,15 @@ def _directive_of(kind: str, document: Any) -> Any:
 def check(
     kind: str, document: Any, where: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
 ) -> None:
-    """Refuse a document that its schema does not accept.
+    """Refuse a document that is not valid by the schema of its kind.
 
     Args:
         kind: one of KINDS or PARTS.
         document: the parsed document.
-        where: what to call it in an error, such as a path.
+        where: its name in errors, such as a path.
 
     Raises:
-        PlannerError: E_SCHEMA, one detail a fault.
+        PlannerError: E_SCHEMA, with one detail per problem.
     """
     faults = validate(kind, document, families=families, blocked=blocked)
     if faults:
@@ -158,7 +158,7 @@ def check(
 
 
 def invalid_document_error(kind: str, faults: Sequence[str], where: str) -> PlannerError:
-    """The error for a document with faults."""
+    """Return the error for a document with problems."""
     return PlannerError(
         "E_SCHEMA",
         f"'{where}' is not a valid {kind.replace('-', ' ')}: {faults[0]}",
@@ -168,7 +168,7 @@ def invalid_document_error(kind: str, faults: Sequence[str], where: str) -> Plan
 
 
 def read(kind: str, data: bytes | str, where: str) -> dict[str, Any]:
-    """Read a document of ours from bytes or text and check it.
+    """Parse a document from bytes or text and validate it.
 
     Raises:
         PlannerError: E_JSON, E_SCHEMA.
@@ -180,9 +180,9 @@ def read(kind: str, data: bytes | str, where: str) -> dict[str, Any]:
 
 
 def complete_answer(kind: str, document: Any) -> Any:
-    """A copy of a planner's answer as it is stored: with `schema`, without the nulls that mean 'absent'.
+    """Return a planner's answer in its stored form: with `schema`, without the nulls that mean 'absent'.
 
-    What is not an object is returned as it is, for `check` to refuse.
+    A value that is not an object is returned unchanged, for `check` to refuse.
     """
     if not isinstance(document, dict):
         return document
@@ -195,7 +195,7 @@ def complete_answer(kind: str, document: Any) -> Any:
 def parse_directive(
     document: Any, where: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
 ) -> Directive:
-    """Read a directive from a planner's or a person's parsed answer; a missing `schema` key is added.
+    """Validate a parsed answer of a planner as a directive; a missing `schema` key is added.
 
     Raises:
         PlannerError: E_SCHEMA.
@@ -225,18 +225,18 @@ def _schema_file(kind: str) -> dict[str, Any]:
 
 @cache
 def inlined_schema(kind: str) -> dict[str, Any]:
-    """The schema of a kind of document without references: looking each of them up takes most of the time."""
+    """Return the schema of a kind with all references inlined, because resolving them is slow."""
     full = schema(kind)
     inlined: dict[str, Any] = _inline_references(full, full)
     return inlined
 
 
 def build_validator(full: Mapping[str, Any]) -> Validator:
-    """The judge by a schema without references: jsonschema, but for a few keywords."""
+    """Return a jsonschema validator for a schema without references, with a few own keyword checks."""
     from jsonschema import Draft202012Validator, validators
     from referencing import Registry
 
-    # JSON Schema takes 1.0 for an integer; we do not, nor does Python's bool count.
+    # JSON Schema accepts 1.0 as an integer; here neither 1.0 nor Python's bool is one.
     types = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "array": _is_list})
     strict = validators.create(
         Draft202012Validator.META_SCHEMA,
@@ -248,7 +248,7 @@ def build_validator(full: Mapping[str, Any]) -> Validator:
         },
         type_checker=types,
     )
-    validator: Validator = strict(full, registry=Registry())  # an own registry: nothing is fetched
+    validator: Validator = strict(full, registry=Registry())  # an empty registry: nothing is fetched
     return validator
 
 
@@ -257,19 +257,19 @@ def _is_integer(_checker: object, value: object) -> bool:
 
 
 def _is_list(_checker: object, value: object) -> bool:
-    # Typed values keep their lists as tuples; as JSON both are arrays.
+    # Typed values hold tuples, which are arrays in JSON too.
     return isinstance(value, (list, tuple))
 
 
 def _inline_references(node: Any, root: Mapping[str, Any]) -> Any:
-    """A schema without references: looking each of them up takes most of the time on a large document."""
+    """Return a schema node with its references inlined."""
     if isinstance(node, list):
         return [_inline_references(item, root) for item in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         target = root["$defs"][node["$ref"].removeprefix("#/$defs/")]
-        # What is written beside a reference tells what the value is for; the target's words, what it must be.
+        # The description of the target replaces the one beside the reference: it tells the required form.
         node = {**node, **target}
         del node["$ref"]
     return {key: _inline_references(value, root) for key, value in node.items() if key != "$defs"}
@@ -278,7 +278,7 @@ def _inline_references(node: Any, root: Mapping[str, Any]) -> Any:
 def _properties(
     validator: Any, properties: Mapping[str, Any], instance: object, _node: object
 ) -> Iterator[Any]:
-    # Most fields of most tasks are empty, and jsonschema takes as long for these as for all others.
+    # Most fields of most tasks are empty, and jsonschema spends as much time on these as on all others.
     if isinstance(instance, Mapping):
         for name, node in properties.items():
             if name in instance and not _is_empty_by_schema(instance[name], node):
@@ -286,7 +286,7 @@ def _properties(
 
 
 def _is_empty_by_schema(value: object, node: Mapping[str, Any]) -> bool:
-    """Whether a value is a null or an empty list where the schema says in so many words that it may be."""
+    """Return whether a value is a null or an empty list that the schema plainly allows."""
     if value is None:
         return node.keys() <= {"anyOf", "description"} and {"type": "null"} in node.get("anyOf", ())
     is_list = isinstance(value, (list, tuple)) and not value
@@ -296,14 +296,14 @@ def _is_empty_by_schema(value: object, node: Mapping[str, Any]) -> bool:
 def _items(
     validator: Any, node: Mapping[str, Any], items: object, around: Mapping[str, Any]
 ) -> Iterator[Any]:
-    # No further than 'maxItems' goes: a million items too many are one fault, not a long wait.
+    # Stop at 'maxItems': a million items too many are one problem.
     if isinstance(items, (list, tuple)):
         for place, item in enumerate(items[: around.get("maxItems")]):
             yield from validator.descend(item, node, path=place)
 
 
-def _unique(_judge: object, required: bool, items: object, _node: object) -> Iterator[ValidationError]:
-    # All lists that want this hold texts; jsonschema's own compares mixed lists item by item, for hours.
+def _unique(_validator: object, required: bool, items: object, _node: object) -> Iterator[ValidationError]:
+    # All lists with this keyword hold strings; jsonschema's own check compares mixed lists pairwise.
     from jsonschema.exceptions import ValidationError
 
     texts = [item for item in items if isinstance(item, str)] if isinstance(items, (list, tuple)) else []
@@ -317,9 +317,9 @@ def _place_key(fault: tuple[tuple[str, ...], str]) -> tuple[tuple[str, ...], str
 
 
 def _error_problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Turn one error of jsonschema into places and words."""
+    """Yield the problems of one error of jsonschema, as path and message."""
     if error.validator == "anyOf":
-        # Ours are 'this or null': the faults of 'this' say more than 'neither of both'.
+        # All of them mean 'this or null': the problems of 'this' tell more than 'neither of both'.
         for inner in error.context or ():
             if inner.validator != "type" or inner.validator_value != "null":
                 yield from _error_problems(inner)
@@ -328,7 +328,7 @@ def _error_problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], s
     node = error.schema if isinstance(error.schema, Mapping) else {}
     wants_text = node.get("type") == "string" and not isinstance(error.instance, str)
     if wants_text and error.validator in ("enum", "const", "not"):
-        return  # its type is wrong, which is said already
+        return  # the wrong type is reported already
     yield from messages.keyword_problems(
         path, str(error.validator), error.validator_value, error.instance, node
     )

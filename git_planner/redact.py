@@ -1,8 +1,8 @@
-"""Secrets in texts that are kept or committed: found by their form or by their value, and masked.
+"""Mask secrets in texts that are stored or committed, recognised by their form or by their value.
 
-The one door to detect-secrets, whose patterns are read when a text holds one of their marks. What it lacks is
-here: newer forms of the services that agents use, values of named settings, whole blocks instead of marks.
-Nothing is taken for a secret because it looks random alone: digests and object ids do.
+The only module that imports detect-secrets, whose patterns are loaded if a text holds one of their marks. Own
+patterns add newer token formats, values of named settings, and complete key blocks. Randomness alone does not
+make a secret, because digests and object ids look random too.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from git_planner import atomic_file
 T = TypeVar("T")
 _KnownSecrets = tuple[tuple[str, str], ...]
 
-# Variables of the services that agents use; their values are masked wherever they appear.
+# Variables of the services that agents use; their values are always masked.
 SERVICES = frozenset(
     (
         *("ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY", "CODEX_API_KEY", "GEMINI_API_KEY", "GH_TOKEN"),
         *("GITHUB_TOKEN", "GITLAB_TOKEN", "GOOGLE_API_KEY", "HF_TOKEN", "OPENAI_API_KEY"),
     )
 )
-# Names and paths that a program writes, such as 'settings.access_token_v2'.
+# Identifiers and paths, such as 'settings.access_token_v2'.
 _WORDS = r"[A-Za-z]*[0-9]{0,2}(?:[._/:~=+-][A-Za-z]*[0-9]{0,2})*"
 _NAME = r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|password|passwd|credential)s?"
 _MARKS = (
@@ -38,12 +38,12 @@ _MARKS = (
     r"|(?:AC|SK)[a-z0-9]{32}|AKC[a-zA-Z0-9]{10}|PuTTY-User-Key"
 )
 _OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PRIVATE KEY|://|eyJ|_authToken|(?i:{_NAME})"
-# A pattern may end before the secret does; the rest of the word belongs to it.
+# A pattern may match only the start of a secret; the rest of the word belongs to it.
 _REST = re.compile(r"[\w+/=.-]*[\w+/=-]|")
 
 
 def mask_text(value: str) -> str:
-    """The text with every secret replaced by '[redacted:<kind>]'; JSON stays JSON. Masking twice is once."""
+    """Replace every secret of a text by '[redacted:<kind>]'. JSON stays JSON; the operation is idempotent."""
     return _mask_string(value, _known_secrets(tuple(sorted(_credentials(os.environ)))))
 
 
@@ -63,20 +63,20 @@ def _mask_string(value: str, secrets: _KnownSecrets) -> str:
 
 
 def mask_document(value: T) -> T:
-    """A JSON document with every secret in its texts masked; the same object when there is none."""
+    """Mask every secret in the strings of a JSON document; return the same object if there is none."""
     masked = _mask_value(value, "", _known_secrets(tuple(sorted(_credentials(os.environ)))))
     return value if masked == value else masked
 
 
 def mask_bytes(value: bytes) -> bytes:
-    """Bytes, such as a log, with every secret masked; what is not UTF-8 stays as it is."""
+    """Mask every secret in bytes, such as a log; bytes that are not UTF-8 stay unchanged."""
     before = value.decode("utf-8", "surrogateescape")
     after = mask_text(before)
     return value if after == before else after.encode("utf-8", "surrogateescape")
 
 
 def mask_file(path: Path) -> None:
-    """Mask the secrets in a file that has been written; what is no file is left alone."""
+    """Mask the secrets in a file; a missing path or one that is no regular file is ignored."""
     if path.is_symlink() or not path.is_file():
         return
     before = path.read_bytes()
@@ -100,7 +100,7 @@ def _mask_value(value: Any, name: str, secrets: _KnownSecrets) -> Any:
 
 
 def _credentials(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Variables that hold a credential: those of the services, and what is called and looks like one."""
+    """Yield the variables that hold a credential: those of the services, and others by name and value."""
     for name, value in environ.items():
         of_service = name in SERVICES and len(value) >= 8
         if of_service or (_has_match(rf"(?i)(?:^|_){_NAME}\Z", name) and _looks_random(value)):
@@ -109,7 +109,7 @@ def _credentials(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 @cache
 def _known_secrets(credentials: tuple[tuple[str, str], ...]) -> _KnownSecrets:
-    """Values to look for, longest first, also as JSON writes them, with what to call them."""
+    """Return the known values, longest first and also in JSON notation, with their kinds."""
     secrets: dict[str, str] = {}
     for name, value in credentials:
         kind = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -122,7 +122,7 @@ def _known_secrets(credentials: tuple[tuple[str, str], ...]) -> _KnownSecrets:
 
 
 def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:
-    """Where secrets are, and of what kind."""
+    """Yield start, end and kind of each secret."""
     for kind, pattern in _own_patterns():
         for match in pattern.finditer(value):
             place = match.lastindex or 0
@@ -141,7 +141,7 @@ def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _is_plausible(kind: str, before: str, match: str) -> bool:
-    """Forms that words, numbers and digests have, too, must stand alone and mix letters with digits."""
+    """Return whether a match is a secret: ambiguous forms must stand alone and mix letters with digits."""
     if kind not in ("artifactory", "telegram-token", "twilio"):
         return True
     return not re.match(r"\w\w", before + match[0]) and all(
@@ -150,7 +150,7 @@ def _is_plausible(kind: str, before: str, match: str) -> bool:
 
 
 def _looks_random(value: str) -> bool:
-    """Whether a value could have been made by a generator: long, of letters and digits, hardly repetitive."""
+    """Return whether a value looks generated: long, of letters and digits, and of high entropy."""
     if len(value) < 16 or not re.fullmatch(r"[\w+/=.~:-]+", value, re.ASCII):
         return False
     if not (re.search("[0-9]", value) and re.search("[A-Za-z]", value)):
@@ -163,7 +163,7 @@ def _looks_random(value: str) -> bool:
 
 @cache
 def _own_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Forms that the library does not know, or not whole. A group is the secret, when there is one."""
+    """Return the patterns that the library lacks or knows only in part; a group, if any, is the secret."""
     mixed = r"(?=[\w-]*[0-9])(?=[\w-]*[A-Z])"
     begin = r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
     body = r"(?:\s|\\[nr]|[A-Za-z0-9+/=]{16}|[\w.-]+: ?[^\n\\]*(?:\n|\\n))[\s\S]*?"
@@ -189,10 +189,10 @@ def _own_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 @cache
 def _library_patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The library's patterns of one service's own form each; read late, for it takes a tenth of a second.
+    """Return the library's service-specific patterns; loaded late, because that takes a tenth of a second.
 
-    Its detectors for settings in general, for entropy and for marks alone would mask digests and code; those
-    for JWT, npm and OpenAI go back and forth over a text that is made for that.
+    Its detectors for generic settings, entropy and bare marks would mask digests and code; those for JWT, npm
+    and OpenAI backtrack badly on hostile texts.
     """
     from detect_secrets.plugins import (
         artifactory,

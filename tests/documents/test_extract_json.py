@@ -126,8 +126,8 @@ ALL = "paste the whole answer, from its first '{' to its last '}'"
         ("x" * 70, f"'the answer' holds no JSON object: '{'x' * 59}…'", ALL),
         (
             f"{WRITTEN} {WRITTEN.replace('Low', 'High')}",
-            "'the answer' holds 2 different JSON objects that could be meant",
-            "leave only the one that is to be used",
+            "'the answer' holds 2 different JSON objects that could be the answer",
+            "leave only the answer",
         ),
         (
             "Here:\n```json\n" + WRITTEN[:-30],

@@ -26,7 +26,7 @@ def full(kind: str) -> dict[str, Any]:
 
 
 def reduced(node: Any) -> Any:
-    """The full schema without the keywords that strict mode has no word for: the oracle."""
+    """The full schema without the keywords that strict mode lacks: the oracle."""
     if not isinstance(node, dict):
         return [reduced(item) for item in node] if isinstance(node, list) else node
     keywords = {key: value for key, value in node.items() if key not in DROPPED_KEYWORDS}
@@ -72,7 +72,7 @@ def changed(document: Any, data: st.DataObject) -> Any:
 
 
 def with_nulls(document: Any) -> Any:
-    """A planning plan as strict mode spells it: null for what is absent."""
+    """A planning plan as strict mode expresses it: absent keys are null."""
     optional = {"handoff_notes": None, "fallback_plan": None}
     parts = {"files": None, "dependencies": None, "risks": None, "references": None}
     steps = document.get("steps")
@@ -148,8 +148,8 @@ def test_nulls_that_mean_absent_are_taken_out_and_others_stay() -> None:
     [
         ({"type": "object", "additionalProperties": {"type": "string"}}, "an object with free keys"),
         ({"type": "object", "properties": {}}, "an object with free keys"),
-        ({}, "wants a type everywhere"),
-        ({"type": "string", "if": {}}, "cannot say if"),
+        ({}, "requires a type everywhere"),
+        ({"type": "string", "if": {}}, "cannot express if"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "the reference #/$defs/a"),
         ({"$ref": "other.json"}, "the reference other.json"),
     ],

@@ -89,7 +89,7 @@ def test_an_unknown_kind_is_an_error_that_lists_the_kinds() -> None:
     assert (raised.value.code, raised.value.message) == ("E_USAGE", "'../policy' is not a kind of document")
     with pytest.raises(PlannerError) as raised:
         documents.strict_schema("record")
-    assert raised.value.hint == "kinds that have one: directive, plan-options, planning-plan"
+    assert raised.value.hint == "kinds with a strict form: directive, plan-options, planning-plan"
 
 
 @given(samples.DIRECTIVES)

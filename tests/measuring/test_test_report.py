@@ -68,18 +68,21 @@ def test_junit_outcomes_and_counts() -> None:
     ("report", "sentence"),
     [
         (None, "the tests left no report"),
-        (b"", "the report is not whole XML (no element found: line 1, column 0)"),
-        (JUNIT[:-20], "the report is not whole XML (unclosed token: line 8, column 0)"),
-        (b"<testsuite/>", "the report names no test"),
-        (b"<html/>", "the report is not whole XML (it starts with 'html')"),
-        (b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>', "the report has a document type, which is not read"),
+        (b"", "the report is not complete XML (no element found: line 1, column 0)"),
+        (JUNIT[:-20], "the report is not complete XML (unclosed token: line 8, column 0)"),
+        (b"<testsuite/>", "the report has no test"),
+        (b"<html/>", "the report is not complete XML (it starts with 'html')"),
+        (
+            b'<!DOCTYPE x [<!ENTITY a "b">]><testsuite/>',
+            "the report has a document type, which is not allowed",
+        ),
         (
             '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x><testsuite/>'.encode("utf-16"),
-            "the report has a document type, which is not read",
+            "the report has a document type, which is not allowed",
         ),
         (
             b'<?xml version="1.0" encoding="nonsense"?><testsuite/>',
-            "the report is not whole XML (unknown encoding: nonsense)",
+            "the report is not complete XML (unknown encoding: nonsense)",
         ),
         (
             b"<testsuite>" + b"x" * (64 * 1024 * 1024),
@@ -105,7 +108,7 @@ def test_every_truncation_is_no_proof(end: int) -> None:
 def test_an_entity_is_not_expanded() -> None:
     report = b'<testsuite><testcase classname="&a;" name="x"/></testsuite>'
     assert read_junit(report) == Refusal(
-        "no_proof", "the report is not whole XML (undefined entity: line 1, column 11)"
+        "no_proof", "the report is not complete XML (undefined entity: line 1, column 11)"
     )
 
 
@@ -169,7 +172,7 @@ def test_a_failing_class_setup_is_a_failure() -> None:
         ),
         (
             "test_a (m.C.test_a) ... \nRan 1 test in 0.000s\n",
-            "the outcome of 'test_a (m.C.test_a)' cannot be told",
+            "the outcome of 'test_a (m.C.test_a)' is unclear",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""Documents: read JSON and Markdown from untrusted text, write them canonically, merge their values."""
+"""Documents: parse JSON and Markdown from untrusted text, write canonical JSON, merge values."""

@@ -1,8 +1,8 @@
-"""The one reading, writing and digest of JSON documents. Pure; imports the standard library and orjson only.
+"""Read, write and digest JSON documents. Pure; imports the standard library and orjson only.
 
-Reading is strict where the json module is lenient: duplicate keys, NaN, numbers beyond what every reader
-keeps, lone surrogates, wrong encodings, deep nesting and oversized texts are refused with a sentence that
-says where. Writing refuses what reading would refuse, so that what was written can always be read back.
+Reading is stricter than the json module: duplicate keys, NaN, numbers of more than 64 bits, lone surrogates,
+wrong encodings, deep nesting and oversized texts are refused with their place. Writing refuses everything
+that reading would refuse, so that every written document can be read back.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ MAX_DEPTH = 64
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 _DEEP_INDENT = b"\n" + b"  " * MAX_DEPTH
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# A line that ends in such a number, which no text does, is the only one that two writers put differently.
+# A line that ends in such a number is the only one that json and orjson write differently.
 _EXPONENT = re.compile(r"[0-9]e[-+]?[0-9]+,?$", re.MULTILINE)
-# What is longer than this is worth loading a faster reader for, which takes 20 ms.
+# Documents of at least this size are parsed with orjson, which takes 20 ms to load.
 _ORJSON_THRESHOLD = 500_000
 _CLOSING = re.compile(r"\s*[\]}]")
 
 
 def dumps(document: Any) -> bytes:
-    """Write a document the way every file of ours is written: sorted, two-space indented, final newline.
+    """Write a document in the stored form: sorted keys, two-space indented, final newline.
 
     Raises:
-        PlannerError: E_JSON for what JSON cannot carry: NaN, infinity, whole numbers of more than 64 bits,
-            halves of surrogate pairs, keys that are not text, values of other types, deep nesting.
+        PlannerError: E_JSON for values that JSON cannot hold: NaN, infinity, integers of more than 64 bits,
+            lone surrogates, keys that are not strings, values of other types, deep nesting.
     """
     import orjson
 
@@ -50,13 +50,13 @@ def dumps(document: Any) -> bytes:
     if _DEEP_INDENT in written:
         _check_depth(document, "a document to be written")
     if b"null" in written:
-        # orjson writes NaN and infinity as null without a word; the canonical form refuses them.
+        # orjson silently writes NaN and infinity as null; the canonical form refuses them.
         compact(document)
     return written
 
 
 def dumps_small(document: Any) -> bytes:
-    """The same for a small document that was checked before: hooks don't wait for orjson to be loaded.
+    """Write a small, validated document in the stored form without loading orjson, for the hooks.
 
     Raises:
         PlannerError: E_JSON.
@@ -66,23 +66,23 @@ def dumps_small(document: Any) -> bytes:
         if not _EXPONENT.search(text):
             return f"{text}\n".encode()
     except (TypeError, ValueError, RecursionError):
-        # The other one says what is wrong.
+        # `dumps` raises the error with its reason.
         pass
     return dumps(document)
 
 
 def compact(document: Any) -> bytes:
-    """The canonical form: sorted keys, no spaces, UTF-8. What digests are made of.
+    """Return the canonical form for digests: sorted keys, no spaces, UTF-8.
 
     Raises:
-        PlannerError: E_JSON as for `dumps`, except for what the json module turns into text by itself.
+        PlannerError: E_JSON as for `dumps`, except for values that the json module converts to strings.
     """
     try:
         return json.dumps(
             document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
     except UnicodeEncodeError:
-        reason = "it holds half of a surrogate pair"
+        reason = "it holds a lone surrogate"
     except RecursionError:
         reason = "it is nested too deeply"
     except (TypeError, ValueError) as error:
@@ -91,47 +91,47 @@ def compact(document: Any) -> bytes:
 
 
 def digest(document: Any) -> str:
-    """SHA-256 of the canonical form, 64 hex digits."""
-    # Hooks need none, and it takes 3 ms to load.
+    """Return the SHA-256 of the canonical form, 64 hex digits."""
+    # hashlib takes 3 ms to load, and hooks do not need it.
     from hashlib import sha256
 
     return sha256(compact(document)).hexdigest()
 
 
 def dumps_cache(document: Any) -> bytes:
-    """Write what only this program reads again, such as a cache: fast and compact."""
+    """Write a document that only this program reads, such as a cache: fast and compact."""
     import orjson
 
     return orjson.dumps(document)
 
 
 def loads_trusted(data: bytes, *, many: bool = False) -> Any:
-    """Read a document that this program wrote and checked before: fast, without the strict checks.
+    """Parse a document that this program wrote and validated: fast, without the strict checks.
 
     Args:
         data: the document.
-        many: more of them are to be read.
+        many: the caller parses many documents, so that loading orjson pays off.
 
     Raises:
-        PlannerError: E_JSON when it is not JSON after all.
+        PlannerError: E_JSON if it is not JSON.
     """
     try:
-        # Of halves of surrogate pairs only orjson knows; whoever writes them has to escape them.
+        # Only orjson refuses lone surrogates, which can occur only in escapes.
         if not many and len(data) < _ORJSON_THRESHOLD and b"\\u" not in data:
             return _TRUSTED_READER.decode(data.decode())
         import orjson
 
         return orjson.loads(data)
     except (ValueError, RecursionError) as error:
-        raise PlannerError("E_JSON", f"a document of ours is damaged: {error}") from None
+        raise PlannerError("E_JSON", f"a stored document is damaged: {error}") from None
 
 
 def loads(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> Any:
-    """Read a JSON document from outside, strictly.
+    """Parse an untrusted JSON document strictly.
 
     Args:
         data: the text or its bytes.
-        where: what to call it in an error, such as a path.
+        where: its name in errors, such as a path.
         limit: the largest size allowed, in bytes.
 
     Raises:
@@ -154,12 +154,12 @@ def loads(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> Any:
 
 
 def read_text(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> str:
-    """The text of bytes from outside: UTF-8, of bounded size, without a byte order mark.
+    """Decode untrusted bytes: UTF-8, of bounded size, without a byte order mark.
 
     Raises:
         PlannerError: E_JSON.
     """
-    # A character has at least one byte, so an endless text is not even encoded.
+    # A character has at least one byte, so an oversized text need not be encoded.
     size = len(data)
     if isinstance(data, str) and size <= limit:
         data = data.encode("utf-8", "surrogatepass")
@@ -178,7 +178,7 @@ def read_text(data: bytes | str, where: str, *, limit: int = MAX_BYTES) -> str:
 def _syntax_reason(error: json.JSONDecodeError) -> str:
     place = f"(line {error.lineno}, column {error.colno})"
     before = error.doc[: error.pos].rstrip(" \t\r\n")
-    # Python's words for this differ between versions and do not help: it is the usual slip.
+    # Python's messages for a trailing comma differ between versions.
     comma = before.endswith(",") or error.doc[error.pos : error.pos + 1] == ","
     after = error.doc[error.pos + (not before.endswith(",")) :] if comma else ""
     if comma and _CLOSING.match(after):
@@ -211,7 +211,7 @@ def _check_surrogates(document: Any, where: str) -> None:
     try:
         compact(document)
     except PlannerError:
-        raise PlannerError("E_JSON", f"'{where}' holds half of a surrogate pair") from None
+        raise PlannerError("E_JSON", f"'{where}' holds a lone surrogate") from None
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _parse_integer(digits: str) -> int:
-    # At most 64 bits: more than that other readers turn into another number.
+    # At most 64 bits: other readers round larger integers.
     value = int(digits) if len(digits) <= 20 else _MAX_INTEGER + 1
     if not _MIN_INTEGER <= value <= _MAX_INTEGER:
         raise ValueError(f"the number {digits[:30]}{'…' * (len(digits) > 30)} has more than 64 bits")

@@ -1,8 +1,8 @@
-"""Finding the one JSON object in a text that was pasted from a chat. Pure.
+"""Extract the one JSON object from a text that was pasted from a chat. Pure.
 
-Chats put code fences and prose around an answer, and word processors turn its quotes into typographic ones.
-What parses is taken as it is; only what does not is repaired, and only where JSON's own quotes and spaces
-should be. Nothing is ever made up: a broken, truncated or ambiguous answer is refused with the reason.
+Chats put code fences and prose around an answer, and word processors replace its quotes by typographic ones.
+An object that parses is taken unchanged; otherwise only quotes and spaces outside strings are repaired. A
+broken, truncated or ambiguous answer is refused with the reason.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _ODD = re.compile(rf"[{_QUOTES[1:]}{_ODD_SPACES}]")
 _LOOSE = re.compile(rf"[{_QUOTES}{_ODD_SPACES}\[\]{{}}]")
 _STRAIGHT_TEXT = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-# A quote ends a text only where JSON could go on: quotes may stand inside of what was quoted oddly.
+# A quote ends a string only if valid JSON could follow: a string in odd quotes may hold quotes.
 _VALUE = rf"{_GAP}(?:[{_QUOTES}\[{{0-9-]|true|false|null)"
 _ENDS = rf"(?={_GAP}(?:[}}\]]|[,:]{_VALUE}|,{_GAP}[}}\]]|\Z))"
 _QUOTE = re.compile(rf'\\.|[{_QUOTES}]{_ENDS}|"', re.DOTALL)
 _QUOTE_ENDS = re.compile(_ENDS)
-# A text of many opening braces must not be looked through once for each of them.
+# Limits for texts with many opening braces, which would be scanned once per brace.
 _MAX_SCANNED = 3 * canonical_json.MAX_BYTES
 _MAX_TRIES = 2000
 
 
 @dataclass(slots=True)
 class _Search:
-    """Objects, each with whether it lies in one that is cut off; places and texts of what does not parse."""
+    """State of a scan: objects, each with a mark if part of a truncated one; broken and truncated pieces."""
 
     objects: list[tuple[dict[str, Any], bool]] = field(default_factory=list)
     broken: list[tuple[int, str]] = field(default_factory=list)
@@ -73,18 +73,18 @@ def extract_json(
     *,
     keys: Sequence[Collection[str]] = (DIRECTIVE_KEYS, PLANNING_PLAN_KEYS),
 ) -> dict[str, Any]:
-    """Find the answer in a pasted text.
+    """Extract the answer from a pasted text.
 
     Args:
         data: the text, or its bytes in UTF-8.
-        where: what to call it in an error.
-        keys: the sets of keys that tell an answer from other objects in the text; one set a kind of answer.
+        where: its name in errors.
+        keys: the expected keys of each kind of answer, which tell it from other objects in the text.
 
     Returns:
-        The object, parsed as strictly as a file would be, but not yet judged by a schema.
+        The object, parsed as strictly as a file, but not yet validated against a schema.
 
     Raises:
-        PlannerError: E_JSON: no object, several that could be meant, one that is cut off or does not parse.
+        PlannerError: E_JSON if there is no object, several candidates, or a truncated or broken one.
     """
     text = canonical_json.read_text(data, where)
     search = _search_objects(text, where)
@@ -92,8 +92,8 @@ def extract_json(
     if len(best) > 1:
         raise PlannerError(
             "E_JSON",
-            f"'{where}' holds {len(best)} different JSON objects that could be meant",
-            hint="leave only the one that is to be used",
+            f"'{where}' holds {len(best)} different JSON objects that could be the answer",
+            hint="leave only the answer",
         )
     if not best or (_key_score(best[0], keys) == 0 and (search.broken or search.cut_off)):
         raise _extraction_error(text, search, where)
@@ -103,7 +103,7 @@ def extract_json(
 def _best_candidates(
     objects: Sequence[tuple[dict[str, Any], bool]], keys: Sequence[Collection[str]]
 ) -> list[dict[str, Any]]:
-    """The objects with most of the expected keys, each once; parts of a cut-off one only if whole."""
+    """Return the objects with most of the expected keys; parts of a truncated one only if they have all."""
     scored = [(_key_score(document, keys), document, part) for document, part in objects]
     scored = [entry for entry in scored if entry[0] == 1 or not entry[2]]
     top = max((score for score, _, _ in scored), default=0.0)
@@ -126,7 +126,7 @@ def _search_objects(text: str, where: str) -> _Search:
         start, tries = match.start(), tries + 1
         if looked_at > _MAX_SCANNED or tries > _MAX_TRIES:
             raise PlannerError("E_JSON", f"'{where}' has too many opening braces to find the answer")
-        # Where the first quote is an odd one, the brackets mean nothing until it is repaired.
+        # If the first quote is an odd one, only the repaired text can be scanned for brackets.
         ways = [_balanced_span] if match[0][-1] in '"}' else []
         tried = [way(text, start) for way in (*ways, *((_repaired_span,) if odd else ()))]
         spans = [span for span in tried if span is not None]
@@ -168,7 +168,7 @@ def _balanced_span(text: str, start: int) -> tuple[str, int] | None:
 
 
 def _repaired_span(text: str, start: int) -> tuple[str, int] | None:
-    """As `_plain`, with JSON's own quotes and spaces where odd ones stand for them."""
+    """Return the balanced span like `_balanced_span`, with odd quotes and spaces replaced by JSON's own."""
     parts: list[str] = []
     depth, place = 0, start
     while match := _LOOSE.search(text, place):
@@ -191,7 +191,7 @@ def _repaired_span(text: str, start: int) -> tuple[str, int] | None:
 
 
 def _quoted_string(text: str, place: int, opening: str) -> tuple[str, int] | None:
-    """A text in JSON's quotes that began with any quote, and where it ends; None when it never does."""
+    """Return a string of any quotes in JSON's quotes, and its end; None if it is not terminated."""
     if opening == '"':
         match = _STRAIGHT_TEXT.match(text, place)
         return (f'"{match[0]}', match.end()) if match else None
@@ -210,7 +210,7 @@ def _quoted_string(text: str, place: int, opening: str) -> tuple[str, int] | Non
 
 
 def _extraction_error(text: str, search: _Search, where: str) -> PlannerError:
-    """Why there is no answer: the longest piece that looked like one speaks."""
+    """Return the error for a text without an answer, by its longest piece that looks like one."""
     broken = max(search.broken, key=lambda piece: len(piece[1]), default=None)
     if search.cut_off and (broken is None or broken[0] > search.cut_off[0]):
         line = text.count("\n", 0, search.cut_off[0]) + 1
@@ -220,7 +220,7 @@ def _extraction_error(text: str, search: _Search, where: str) -> PlannerError:
             hint="paste the whole answer, to its last '}'",
         )
     if broken is not None:
-        # Empty lines and columns before it make the parser count as a person does.
+        # Leading empty lines and spaces make the parser report the line and column of the full text.
         start, candidate = broken
         line_start = text.rfind("\n", 0, start) + 1
         before = "\n" * text.count("\n", 0, start) + " " * (start - line_start)

@@ -1,8 +1,7 @@
-"""Accepting at a glance: whether a value surely fits its schema. Pure.
+"""Fast path of schema validation: accept a value only if it is certainly valid. Pure.
 
-The judge is jsonschema; it takes a tenth of a second to load, and a millisecond for a task. What surely fits
-need not go there. All else does, such as what has a keyword that is not known here, and only the judge says
-what is wrong with it.
+Otherwise the caller asks jsonschema, which takes a tenth of a second to load and a millisecond per task, and
+which reports the problems. Unknown keywords are never accepted here.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ Schema = Mapping[str, Any]
 
 
 def accepts(schema: Schema, value: Any) -> bool:
-    """Whether a value fits a schema, as far as can be told here.
+    """Return whether a value is certainly valid by a schema.
 
     Args:
-        schema: a schema without references, of the keywords that ours have.
+        schema: a schema without references.
         value: a JSON value; lists may be tuples.
 
     Returns:
-        True only for what the judge accepts; False says nothing.
+        True only for values that jsonschema accepts; False means unknown.
     """
     for keyword, argument in schema.items():
         fits = _KEYWORDS.get(keyword)
@@ -46,7 +45,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 def _has_type(kind: str, value: Any) -> bool:
     if isinstance(value, bool) or kind == "boolean":
         return isinstance(value, bool) and kind == "boolean"
-    # Of what is no number nothing is sure.
+    # NaN is not accepted here.
     return isinstance(value, _TYPES.get(kind, ())) and not (isinstance(value, float) and math.isnan(value))
 
 
@@ -55,7 +54,7 @@ def _type(argument: str | list[str], value: Any, _: Schema) -> bool:
 
 
 def _enum(argument: list[Any], value: Any, _: Schema) -> bool:
-    # 1, 1.0 and true are three; lists and objects are left to the judge.
+    # 1, 1.0 and true are different values; lists and objects are left to jsonschema.
     return isinstance(value, (str, int, float, bool, type(None))) and any(
         type(allowed) is type(value) and allowed == value for allowed in argument
     )
@@ -91,7 +90,7 @@ def _properties(argument: Mapping[str, Schema], value: Mapping[str, Any]) -> boo
 def _items(argument: Schema, value: Any, schema: Schema) -> bool:
     if not isinstance(value, (list, tuple)):
         return True
-    # A million items too many are not looked at.
+    # Do not look at more items than allowed.
     return len(value) <= schema.get("maxItems", len(value)) and all(accepts(argument, item) for item in value)
 
 
@@ -103,7 +102,7 @@ def _additional_properties(argument: Any, value: Any, schema: Schema) -> bool:
 
 
 def _not(argument: Schema, value: Any, _: Schema) -> bool:
-    # What does not surely fit may fit all the same, so only the one form that ours have is known.
+    # False from `accepts` proves nothing, so only the one form that the schemas use is handled.
     return (
         argument.keys() == {"pattern"}
         and isinstance(value, str)
@@ -134,7 +133,7 @@ _KEYWORDS: Mapping[str, Callable[[Any, Any, Schema], bool]] = {
     "additionalProperties": _additional_properties,
     "anyOf": lambda argument, value, _: any(accepts(branch, value) for branch in argument),
     "not": _not,
-    # Whichever of the two is asked for: what fits both fits.
+    # A value that is valid by both branches is valid by either.
     "if": lambda *_: True,
     "then": lambda argument, value, _: accepts(argument, value),
     "else": lambda argument, value, _: accepts(argument, value),

@@ -1,7 +1,7 @@
-"""Markdown as the blocks that a spec is made of. Pure; the only door to markdown-it-py.
+"""Parse Markdown into the blocks of a spec. Pure; the only module that imports markdown-it-py.
 
-The text is read as CommonMark has it, but for links that are defined elsewhere: '[x]: done' is an item with a
-box, not a definition. Quotes, HTML and comments are left out: what stands in them is said to nobody.
+The text is CommonMark without link reference definitions: '[x]: done' is an item with a box. Quotes, HTML and
+comments are ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-# Levels of lists and quotes in each other; what is deeper is not read, and `Outline.deep` says so.
+# Nesting levels of lists and quotes; deeper blocks are ignored, and `Outline.deep` tells their line.
 MAX_LEVEL = 100
 _BOX = re.compile(r"\[([ \txX])\](?:\s+|$)")
 _HEADING_LEVELS = {f"h{level}": level for level in range(1, 7)}
@@ -23,11 +23,11 @@ _HEADING_LEVELS = {f"h{level}": level for level in range(1, 7)}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of a text, with the line it begins on, from 1.
+    """A block of a text, with its first line, from 1.
 
-    A 'heading' has a `level`. An 'item' has its first paragraph as `text`, what else is in it as `parts`, the
-    state of its `box` (None when it has none) and, in a numbered list, its `number`. `text` is Markdown as it
-    was written; 'code' is that of a fence or of an indented block.
+    A 'heading' has a `level`. An 'item' has its first paragraph as `text`, its other blocks as `parts`, the
+    state of its `box` (None without one) and, in a numbered list, its `number`. `text` is the Markdown
+    source; 'code' is the content of a fence or an indented block.
     """
 
     kind: Literal["heading", "text", "item", "code"]
@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The blocks of a text in their order. `deep` is the first line of what was too deep to be read."""
+    """The blocks of a text in order. `deep` is the first line that was nested too deeply to be parsed."""
 
     blocks: tuple[Block, ...]
     deep: int | None = None
@@ -49,7 +49,7 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class MarkdownSection:
-    """A heading and the blocks up to the next one; what stands before any heading has the level 0."""
+    """A heading and the blocks up to the next one; blocks before the first heading have level 0."""
 
     title: str
     level: int
@@ -58,7 +58,7 @@ class MarkdownSection:
 
 
 def parse_outline(text: str) -> Outline:
-    """Read a text; any text is Markdown."""
+    """Parse a Markdown text; any text is valid."""
     tokens = _parser().parse(text)
     root: list[Block] = []
     open_parts = [root]
@@ -93,7 +93,7 @@ def parse_outline(text: str) -> Outline:
 
 
 def split_sections(blocks: Sequence[Block]) -> list[MarkdownSection]:
-    """The blocks of a text by the heading they stand below."""
+    """Group the blocks of a text by their headings."""
     groups: list[tuple[Block | None, list[Block]]] = [(None, [])]
     for block in blocks:
         if block.kind == "heading":
@@ -110,7 +110,7 @@ def split_sections(blocks: Sequence[Block]) -> list[MarkdownSection]:
 
 
 def iter_blocks(blocks: Sequence[Block]) -> Iterator[Block]:
-    """All blocks, those within items too, in the order of the text."""
+    """Yield all blocks, also those within items, in the order of the text."""
     for block in blocks:
         yield block
         yield from iter_blocks(block.parts)
@@ -135,5 +135,5 @@ def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     options: dict[str, Any] = {"maxNesting": MAX_LEVEL}
-    # What is within a paragraph is not asked for, and reading it takes most of the time.
+    # Inline markup is not needed, and parsing it takes most of the time.
     return MarkdownIt("commonmark", options).disable(["inline", "text_join", "reference"])

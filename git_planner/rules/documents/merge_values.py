@@ -1,6 +1,6 @@
 """Three-way merge of plain JSON values and lists. Pure; knows no document.
 
-Whoever calls puts the two sides into an order that does not depend on who merges; nothing here does it.
+Callers order the two sides independently of which one is local.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from git_planner.rules.documents.messages import json_pointer
 
 
 class _Absent:
-    """No such key; there is one of it."""
+    """Type of ABSENT, the value of a missing key."""
 
 
 ABSENT: Any = _Absent()
@@ -22,17 +22,17 @@ Key = Callable[[Any], object]
 
 
 def is_same_json(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON; 1, 1.0 and true are three."""
+    """Return whether two values are the same JSON; 1, 1.0 and true differ."""
     if one is ABSENT or other is ABSENT:
         return one is other
     return bool(one == other) and compact(one) == compact(other)
 
 
 def pick_changed(base: Any, one: Any, other: Any) -> Any:
-    """The value where at most one side changed it, or both alike; ABSENT can be such a value.
+    """Return the value that at most one side changed, or both to the same value; it may be ABSENT.
 
     Raises:
-        LookupError: both sides changed it to something else.
+        LookupError: both sides changed it differently.
     """
     if is_same_json(one, other) or is_same_json(base, one):
         return other
@@ -46,9 +46,9 @@ def merge_value(base: Any, one: Any, other: Any, path: tuple[str, ...], conflict
 
     Args:
         base, one, other: JSON values, or ABSENT.
-        path: where they stand.
-        conflicts: gets a JSON pointer for each place that both sides changed to something else; the value of
-            `one`, or the one that is there, is taken.
+        path: their place in the document.
+        conflicts: receives a JSON pointer for each place that both sides changed differently; the result has
+            the value of `one` there, or that of `other` if `one` deleted it.
     """
     try:
         return pick_changed(base, one, other)
@@ -68,12 +68,12 @@ def merge_value(base: Any, one: Any, other: Any, path: tuple[str, ...], conflict
 
 
 def all_keys(*objects: Mapping[str, Any]) -> list[str]:
-    """The keys of all the objects, sorted."""
+    """Return the sorted keys of all objects."""
     return sorted({key for mapping in objects for key in mapping})
 
 
 def items_by_identity(items: Iterable[Any], key: Key = compact) -> dict[object, Any]:
-    """A list's items by identity; a second item of one identity is another one."""
+    """Return a list's items by identity and by the number of their occurrence."""
     items_by_key: dict[object, Any] = {}
     counts: dict[object, int] = {}
     for item in items:
@@ -84,7 +84,7 @@ def items_by_identity(items: Iterable[Any], key: Key = compact) -> dict[object, 
 
 
 def union(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
-    """All items: what both have, then what only `one` has, then what only `other` has."""
+    """Return all items: the common ones, then those of `one` only, then those of `other` only."""
     left, right = items_by_identity(one), items_by_identity(other)
     both = [item for name, item in left.items() if name in right]
     fresh = [item for name, item in left.items() if name not in right]
@@ -92,7 +92,7 @@ def union(one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
 
 
 def merge_list(base: Sequence[Any], one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
-    """What both sides kept of a list, then what each of them added; what one side took out is out."""
+    """Return the items that both sides kept, then the items that each side added."""
     past, left, right = items_by_identity(base), items_by_identity(one), items_by_identity(other)
     kept = [item for name, item in past.items() if name in left and name in right]
     added = [item for name, item in left.items() if name not in past]
@@ -100,5 +100,5 @@ def merge_list(base: Sequence[Any], one: Sequence[Any], other: Sequence[Any]) ->
 
 
 def sorted_by_time(items: Iterable[Any]) -> list[Any]:
-    """Items that say when they were made, oldest first."""
+    """Return items sorted by their key 'at', oldest first."""
     return sorted(items, key=lambda item: str(item.get("at", "")) if isinstance(item, Mapping) else "")

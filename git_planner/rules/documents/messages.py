@@ -1,4 +1,4 @@
-"""What is wrong with a document, in sentences: places as JSON pointers, values cut short. Pure."""
+"""Validation messages: places as JSON pointers, values shortened. Pure."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def json_pointer(path: Sequence[str]) -> str:
-    """A place as a JSON pointer; '/' alone is the whole document."""
+    """Return a place as a JSON pointer; '/' alone is the document itself."""
     steps = [shorten(step).replace("~", "~0").replace("/", "~1") for step in path]
     return "/" + "/".join(steps)
 
 
 def shorten(text: str) -> str:
-    """A text of at most MOST_SHOWN characters, with nothing that a terminal would act on."""
+    """Return a text cut to MAX_SHOWN characters, with unprintable characters escaped."""
     head = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in head)
 
 
 def control_problem(text: str) -> str | None:
-    """What is wrong with a text that holds a control character other than a tab or a line break."""
+    """Return the message for a text with a control character other than tab and newline, or None."""
     match = _CONTROL.search(text)
     return f"has the control character U+{ord(match[0]):04X}" if match else None
 
 
 def show_value(value: Any) -> str:
-    """A value as a sentence shows it, cut at MOST_SHOWN characters."""
+    """Return a value as messages show it, cut to MAX_SHOWN characters."""
     if isinstance(value, str):
         return f"'{shorten(value)}'"
     if isinstance(value, dict):
@@ -56,14 +56,14 @@ def show_value(value: Any) -> str:
 def keyword_problems(
     path: tuple[str, ...], keyword: str, argument: Any, value: Any, schema: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Say in which places and how a value breaks one keyword of its schema.
+    """Yield the places and messages of a value that violates one keyword of its schema.
 
     Args:
         path: the place of the value.
-        keyword: the keyword that is broken, such as 'maxItems'.
-        wanted: what the keyword says.
+        keyword: the violated keyword, such as 'maxItems'.
+        argument: the argument of the keyword.
         value: the value.
-        schema: the schema node that the keyword is in.
+        schema: the schema node of the keyword.
     """
     if keyword == "required":
         for name in argument:
@@ -80,7 +80,7 @@ def keyword_problems(
 
 
 def suggestion(name: str, names: Iterator[str] | Sequence[str] | Mapping[str, Any]) -> str:
-    """'; did you mean 'x'?' when a known name is close; else nothing."""
+    """Return '; did you mean 'x'?' if a known name is similar, else an empty string."""
     import difflib
 
     near = difflib.get_close_matches(name, list(names), 1) if len(name) <= 80 else []

@@ -1,10 +1,10 @@
-"""Find placeholders: text that only marks where something still has to be written. Pure."""
+"""Find placeholders: text that stands for content still to be written. Pure."""
 
 from __future__ import annotations
 
 import re
 
-# '<fill: …>', '<your command>', 'tbd', '???', '…' standing alone: nobody has thought about it yet.
+# '<fill: …>', '<your command>', 'tbd', '???', a lone '…'.
 _PLACEHOLDER = re.compile(
     r"<\s*(?:fill|your|insert|replace|describe|add|todo|tbd|command|text|title|…|\.\.\.)\b[^>]{0,400}>"
     r"|<(?=[^<>]*>)[^<>]*?(?:…|\.\.\.)[^<>]*>|^\W*(?:TO-?DO|TBD|FIX-?ME)\b|^\s*(?:\?{2,}|…|\.{3})\s*$",
@@ -13,6 +13,6 @@ _PLACEHOLDER = re.compile(
 
 
 def find_placeholder(text: str) -> str | None:
-    """The part of a text that only holds a place for what somebody still has to write, or None."""
+    """Return the first placeholder of a text, or None."""
     match = _PLACEHOLDER.search(text)
     return match[0].strip() if match else None

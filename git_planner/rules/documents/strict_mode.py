@@ -1,8 +1,8 @@
-"""The form of a JSON Schema that OpenAI's strict mode takes, derived from the full one. Pure.
+"""Derive the JSON Schema for OpenAI's strict mode from a full schema. Pure.
 
-Strict mode wants every object closed with all keys required and every node typed, and knows few keywords.
-What it cannot say is dropped here; the full schema judges the answer afterwards, once `without_nulls` has
-put back what strict mode spells as null: an optional key that is absent.
+Strict mode requires closed objects, all keys required and a type everywhere, and knows few keywords. Other
+keywords are dropped; the answer is validated against the full schema after `remove_nulls` has removed the
+nulls by which strict mode expresses absent optional keys.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 KEPT_KEYWORDS = ("type", "description", "enum", "minItems", "maxItems", "minimum", "maximum")
-# Full schemas may use these; strict mode has no word for them.
+# Keywords of full schemas that strict mode does not support.
 DROPPED_KEYWORDS = (
     "pattern",
     "not",
@@ -45,8 +45,8 @@ def strict_form(schema: Mapping[str, Any]) -> dict[str, Any]:
         schema: a full schema whose references all point into its own '$defs'.
 
     Raises:
-        ValueError: the schema has something that strict mode cannot say and that must not be dropped, such as
-            an object with free keys.
+        ValueError: strict mode cannot express a part that must not be dropped, such as an object with free
+            keys.
     """
     return _strict_node(schema, schema, ())
 
@@ -55,12 +55,12 @@ def _strict_node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[s
     node, seen = _inlined(node, root, seen)
     unknown = sorted(set(node) - set(_KNOWN_KEYWORDS))
     if unknown:
-        raise ValueError(f"strict mode cannot say {', '.join(unknown)}")
+        raise ValueError(f"strict mode cannot express {', '.join(unknown)}")
     if "anyOf" in node:
         branches = [_strict_node(branch, root, seen) for branch in node["anyOf"]]
         return {**({"description": node["description"]} if "description" in node else {}), "anyOf": branches}
     if "type" not in node:
-        raise ValueError("strict mode wants a type everywhere")
+        raise ValueError("strict mode requires a type everywhere")
     kept = {key: node[key] for key in KEPT_KEYWORDS if key in node}
     if "const" in node:
         kept["enum"] = [node["const"]]
@@ -69,13 +69,13 @@ def _strict_node(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[s
     if kept["type"] == "array":
         return {**kept, "items": _strict_node(node["items"], root, seen)}
     if not set(_types(kept)) <= {"string", "integer", "number", "boolean", "null"}:
-        raise ValueError("strict mode cannot say free values")
+        raise ValueError("strict mode cannot express free values")
     return kept
 
 
 def _strict_object(node: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
     if node.get("additionalProperties") is not False:
-        raise ValueError("strict mode cannot say an object with free keys")
+        raise ValueError("strict mode cannot express an object with free keys")
     needed = node.get("required", ())
     properties = {}
     for key, value in node["properties"].items():
@@ -101,7 +101,7 @@ def _inlined(
     while "$ref" in node:
         name = node["$ref"]
         if name in seen or not name.startswith("#/$defs/"):
-            raise ValueError(f"strict mode cannot say the reference {name}")
+            raise ValueError(f"strict mode cannot express the reference {name}")
         seen = (*seen, name)
         beside = {key: value for key, value in node.items() if key != "$ref"}
         node = {**root["$defs"][name.removeprefix("#/$defs/")], **beside}
@@ -114,12 +114,12 @@ def _types(node: Mapping[str, Any]) -> list[str]:
 
 
 def remove_nulls(document: Any, schema: Mapping[str, Any]) -> Any:
-    """Put back what strict mode spells as null: a copy of a document without the nulls of optional keys.
+    """Return a copy of a document without the nulls by which strict mode expresses absent optional keys.
 
-    A null that the full schema allows, and all that the schema does not describe, is left as it is.
+    Nulls that the full schema allows, and keys that it does not describe, stay unchanged.
 
     Args:
-        document: what a model answered, not yet judged.
+        document: a model's answer, not yet validated.
         schema: the full schema of the document.
     """
     return _remove_nulls(document, schema, schema)

@@ -1,7 +1,7 @@
-"""Reading one number from what a metric's command printed on stdout. Pure.
+"""Read the value of a metric from its command's stdout. Pure.
 
-The number must be the same wherever the output gives it: a candidate that prints a second, better value makes
-the reading ambiguous, whichever of the two comes last. Stderr is read only for a count of instructions.
+All matches must have the same value: a candidate that prints a second, better value makes the result
+ambiguous. Stderr is read only for instruction counts.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _COUNTS: dict[Tool, re.Pattern[str]] = {
     "perf": re.compile(r"^(\d+),[^,]*,instructions(?::u)?,", re.MULTILINE),
     "valgrind": re.compile(r"^==\d+== I\s+refs:\s+([\d,]+)\s*$", re.MULTILINE),
 }
-# In a pattern: a secret of the one run, which its command reads as the first line of its standard input.
+# In a pattern: the secret of a run, which its command reads as the first line of its standard input.
 NONCE = "{nonce}"
 
 
 def is_sealed(metric: Metric) -> bool:
-    """Whether the metric counts only beside the secret of its run."""
+    """Return whether the metric's value counts only beside the secret of its run."""
     return NONCE in (metric.pattern or "")
 
 
 def replace_nonce(stdout: bytes, nonce: str) -> bytes:
-    """What a run printed with NONCE for its secret, and with nothing else for NONCE; patterns read that."""
+    """Return stdout with the secret replaced by NONCE, and any literal NONCE replaced first."""
     return stdout.replace(NONCE.encode(), b"{forged}").replace(nonce.encode(), NONCE.encode())
 
 
 def read_metric(metric: Metric, stdout: bytes) -> float | Refusal:
-    """The metric's value, or why there is none.
+    """Return the metric's value, or the refusal if there is none.
 
     Args:
-        metric: says where the number stands: a pattern with one group, or a JSON pointer.
-        stdout: all that the command wrote to its standard output.
+        metric: the metric, with a pattern of one group or a JSON pointer.
+        stdout: the complete standard output of the command.
     """
     text = stdout.decode("utf-8", "replace")
     if metric.pointer is not None:
@@ -49,15 +49,15 @@ def read_metric(metric: Metric, stdout: bytes) -> float | Refusal:
 
 
 def read_count(name: str, tool: Tool, stderr: bytes) -> float | Refusal:
-    """How many instructions a run took.
+    """Return the instruction count of a run.
 
-    valgrind tells it of every process, and the sum counts, so that a forged line can only add. perf tells it
-    once, for all of them; a second line makes the reading ambiguous.
+    valgrind reports every process, and the counts are added, so that a forged line can only increase the sum.
+    perf reports all processes in one line; a second line makes the result ambiguous.
 
     Args:
         name: the metric's name.
-        tool: what counted.
-        stderr: all that the command and the counter wrote to standard error.
+        tool: the counting tool.
+        stderr: the complete standard error of the command and the tool.
     """
     counts = _COUNTS[tool].findall(stderr.decode("utf-8", "replace"))
     if not counts:

@@ -1,4 +1,4 @@
-"""How much a noisy metric varies on one machine with one instrument, when nothing changes. Pure."""
+"""Noise of metrics: their variation on one machine with one instrument if nothing changes. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SCHEMA = "git-planner/noise@1"
 
 @dataclass(frozen=True, slots=True)
 class MetricNoise:
-    """One metric's samples in the order they were taken, in its unit, and what they tell.
+    """The samples of one metric in order, in its unit, and their statistics.
 
     `deviation` is their standard deviation, `spread` their median absolute deviation, `autocorrelation` that
-    of each with the one before, from -1 to 1 (0 when they are all alike).
+    of lag 1, from -1 to 1 (0 if they are all equal).
     """
 
     name: str
@@ -32,15 +32,15 @@ class MetricNoise:
 
     @property
     def smallest_gain(self) -> float:
-        """The smallest gain that a policy may ask for: twice the deviation."""
+        """The smallest 'min_gain' that a policy may have: twice the deviation."""
         return 2 * self.deviation
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """The noise of an instrument in an environment, as it stands in experiments/noise/<name>.json.
+    """The noise of an instrument in an environment, stored in experiments/noise/<name>.json.
 
-    `tree` is the measured tree of the base commit `base`; the rest is as in a record.
+    `tree` is the measured tree of the base commit `base`; the other fields are as in a record.
     """
 
     instrument: str
@@ -53,21 +53,21 @@ class Noise:
 
     @property
     def path(self) -> str:
-        """Its file on the plan's branch."""
+        """The path of the noise on the plan's branch."""
         return noise_path(self.instrument, self.environment_digest)
 
     def document(self) -> dict[str, Any]:
-        """The noise as a JSON document."""
+        """Return the noise as a JSON document."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
 def noise_path(instrument: str, environment: str) -> str:
-    """Where the noise of an instrument in an environment stands; both are given by their digests."""
+    """Return the path of the noise of an instrument in an environment, given by their digests."""
     return f"{NOISE}/{canonical_json.digest({'instrument': instrument, 'environment': environment})}.json"
 
 
 def summarise_noise(metric: Metric, samples: list[float]) -> MetricNoise:
-    """Sum the samples of one metric up; at least two of them."""
+    """Summarise at least two samples of one metric."""
     return MetricNoise(
         metric.name,
         metric.unit,
@@ -80,7 +80,7 @@ def summarise_noise(metric: Metric, samples: list[float]) -> MetricNoise:
 
 
 def noise_from(document: Mapping[str, Any]) -> Noise:
-    """Read noise back from a document that has passed its schema."""
+    """Build noise from its validated document."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
         MetricNoise(**{**metric, "samples": tuple(metric["samples"])}) for metric in document["metrics"]
@@ -89,7 +89,7 @@ def noise_from(document: Mapping[str, Any]) -> Noise:
 
 
 def min_gain_problems(noise: Noise, metrics: tuple[Metric, ...]) -> list[str]:
-    """What the noise says against the smallest gains of a policy, one sentence a metric."""
+    """List the metrics of a policy whose 'min_gain' is below twice the noise, one sentence each."""
     problems = []
     for metric in metrics:
         measured = next((measured for measured in noise.metrics if measured.name == metric.name), None)

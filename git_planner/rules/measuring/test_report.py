@@ -1,7 +1,7 @@
-"""Proof that the tests ran: a JUnit report or unittest's verbose output, read strictly. Pure.
+"""Parse and check the proof that the tests ran: a JUnit report or unittest's verbose output. Pure.
 
-Correctness is never assumed. A report that is missing, cut off, empty, contradicts itself or carries a
-document type (and with it entities) is no proof; nor is one in which a required test did not pass.
+A report that is missing, truncated, empty, inconsistent or has a document type (and with it entities) is no
+proof; nor is one in which a required test did not pass.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _MAX_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Every collected test by id with its outcome."""
+    """The outcomes of all collected tests by id."""
 
     outcomes: Mapping[str, TestOutcome]
 
     def ids(self, outcome: TestOutcome) -> list[str]:
-        """The sorted ids of the tests with one outcome."""
+        """Return the sorted ids of the tests with one outcome."""
         return sorted(test for test, was in self.outcomes.items() if was == outcome)
 
     def document(self) -> dict[str, Any]:
-        """The ids by outcome as a JSON document."""
+        """Return the ids by outcome as a JSON document."""
         return {"schema": SCHEMA, **{outcome: self.ids(outcome) for outcome in _WORST}}
 
     @property
@@ -45,18 +45,18 @@ class Proof:
 
 
 def proof_from(document: Mapping[str, Any]) -> Proof:
-    """Read a proof back from its document."""
+    """Build a proof from its document."""
     return Proof({test: outcome for outcome in _WORST for test in document[outcome]})
 
 
 def read_junit(report: bytes | None) -> Proof | Refusal:
-    """Read a JUnit XML report.
+    """Parse a JUnit XML report.
 
     Args:
-        report: the file's content; None when the command left no file.
+        report: the file's content; None if the command left no file.
 
     Returns:
-        The proof; its ids are 'classname::name'. Or a refusal with the reason 'no_proof'.
+        The proof, with ids 'classname::name', or a refusal with the reason 'no_proof'.
     """
     if report is None:
         return _no_proof("the tests left no report")
@@ -66,16 +66,16 @@ def read_junit(report: bytes | None) -> Proof | Refusal:
     try:
         reader.parser.Parse(report, True)
     except _DoctypeError:
-        return _no_proof("the report has a document type, which is not read")
+        return _no_proof("the report has a document type, which is not allowed")
     except (expat.ExpatError, LookupError, ValueError) as error:
-        return _no_proof(f"the report is not whole XML ({error})")
+        return _no_proof(f"the report is not complete XML ({error})")
     if not reader.outcomes:
-        return _no_proof("the report names no test")
+        return _no_proof("the report has no test")
     return Proof(reader.outcomes)
 
 
 def read_unittest(stderr: bytes) -> Proof | Refusal:
-    """Read what 'python -m unittest -v' wrote to stderr; ids are 'package.module.Class.test'."""
+    """Parse the stderr of 'python -m unittest -v'; ids are 'package.module.Class.test'."""
     text = stderr.decode("utf-8", "replace").replace("\r\n", "\n")
     totals = re.findall(r"^Ran (\d+) tests? in \d", text, re.MULTILINE)
     if len(totals) != 1:
@@ -86,7 +86,7 @@ def read_unittest(stderr: bytes) -> Proof | Refusal:
         test = _unittest_id(header)
         outcome = _unittest_outcome(rest)
         if test is None or outcome is None:
-            return _no_proof(f"the outcome of '{header[0]} ({header[1]})' cannot be told")
+            return _no_proof(f"the outcome of '{header[0]} ({header[1]})' is unclear")
         outcomes[test] = _worse_outcome(outcomes.get(test), outcome)
     ran = int(totals[0])
     if ran == 0 or not outcomes:
@@ -104,11 +104,11 @@ def check_proof(
     require: Iterable[str],
     before: Proof | None = None,
 ) -> Refusal | None:
-    """Judge a proof: all passed, all required are there, none was lost against the baseline.
+    """Check a proof: no test failed, all required tests passed, and none of the baseline's tests was lost.
 
     Args:
-        proof: what the report says.
-        status: exit status of the command; a report of success with a failing status is no success.
+        proof: the proof from the report.
+        status: exit status of the command; a failing status refutes a report of success.
         require: test ids that must have passed, as pytest ('tests/test_x.py::Test::test_y') or unittest
             ('tests.test_x.Test.test_y') writes them; without '[…]' an id stands for all its parameters.
         before: the proof of the baseline of the same instrument, if there is one.
@@ -170,7 +170,7 @@ class _JunitReader:
         self._path.append(tag)
 
     def _end(self, _name: str) -> None:
-        # A test may stand there twice, such as once for its call and once for a failing teardown.
+        # A test may occur twice, such as for its call and for a failing teardown.
         if self._path.pop() == "testcase":
             self.outcomes[self._test] = _worse_outcome(self.outcomes.get(self._test), self._outcome)
 
@@ -187,14 +187,14 @@ def _unittest_id(header: tuple[str, str]) -> str | None:
 
 
 def _unittest_outcome(rest: str) -> TestOutcome | None:
-    # Whatever the test itself printed stands between ' ... ' and the outcome.
+    # Output of the test itself comes between ' ... ' and the outcome.
     match = re.search(
         r" \.\.\. (?:.*?)(ok|FAIL|ERROR|expected failure|unexpected success|skipped (?:'.*'|\".*\"))\s*\Z",
         rest,
         re.DOTALL,
     )
     if match is None:
-        # Failing subtests are listed on lines of their own, and the test's own line has no outcome then.
+        # Failing subtests have lines of their own, and the test's own line has no outcome then.
         return "failed" if re.search(r"^ +.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE) else None
     if re.search(r"^ +\w+ \(.* \.\.\. (?:FAIL|ERROR)$", rest, re.MULTILINE):
         return "failed"
@@ -212,7 +212,7 @@ def _unmet_requirements(proof: Proof, require: Iterable[str]) -> list[str]:
 
 
 def _normal_id(test: str) -> str:
-    """One spelling of an id: dots between module, class and test, parameters as they are."""
+    """Return the normal form of an id: dots between module, class and test, parameters unchanged."""
     name, bracket, parameters = test.partition("[")
     file, colons, inside = name.partition("::")
     if colons and (file.endswith(".py") or "/" in file):

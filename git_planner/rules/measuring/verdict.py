@@ -1,7 +1,7 @@
-"""The decision about one candidate: improved, within noise or worse, or why it does not count. Pure.
+"""Decide about one candidate: improved, within noise, worse, or refused. Pure.
 
-A deterministic metric is decided by comparing two numbers; its repeats must agree exactly. A noisy one is
-decided by interleaved pairs with the best (see pairs and comparison), and by nothing else.
+A deterministic metric is decided by comparing two numbers; its repeats must agree exactly. A noisy metric is
+decided only by interleaved pairs with the best (see stats/paired_design.py and records/comparison.py).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "imple
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a candidate does not count: a key of record.REASONS and one sentence for people."""
+    """The refusal of a candidate: a key of record.REASONS and one sentence."""
 
     reason: str
     sentence: str
 
     @property
     def verdict(self) -> Literal["invalid", "unmeasured"]:
-        """Whether the candidate was judged and refused, or could not be judged at all."""
+        """'unmeasured' if the candidate could not be measured, 'invalid' if it was refused."""
         return "unmeasured" if self.reason in UNMEASURED else "invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict with what it rests on. `delta` is candidate minus best before, in the metric's unit."""
+    """A verdict with its grounds. `delta` is candidate minus previous best, in the metric's unit."""
 
     verdict: Verdict
     reason: str | None
@@ -47,13 +47,13 @@ class Decision:
 
 
 def summarise_samples(metric: Metric, samples: Sequence[float]) -> MeasuredMetric | Refusal:
-    """Samples in the order they were taken, with median and spread; refused where they break the policy."""
+    """Summarise samples by median and spread; refuse none, and unequal ones of a deterministic metric."""
     if not samples:
         return Refusal("no_metric", f"'{metric.name}' has no samples")
     if metric.kind == "deterministic" and len(set(samples)) > 1:
         values = ", ".join(number_text(sample) for sample in samples[:5])
         return Refusal("unsteady_metric", f"'{metric.name}' changed between repeats: {values}")
-    # The mean of two decimals may have a tail of digits that nobody measured.
+    # The mean of two decimals may have digits beyond the measured precision.
     middle, off = (float(f"{value:.12g}") for value in (median(samples), spread(samples)))
     return MeasuredMetric(metric.name, metric.unit, metric.better, tuple(samples), middle, off)
 
@@ -62,9 +62,9 @@ def decide(metric: Metric, candidate: MeasuredMetric, rival: MeasuredMetric | No
     """Compare a candidate with the best so far, measured by the same instrument, by a deterministic metric.
 
     Args:
-        metric: the deciding metric of the policy; a noisy one only when there is no rival.
-        candidate: what was measured now.
-        rival: the best before; None when nothing valid was measured yet, which makes the candidate the best.
+        metric: the deciding metric of the policy; a noisy one only if there is no rival.
+        candidate: the new measurement.
+        rival: the previous best; None if there is no valid result yet, which makes the candidate the best.
     """
     if rival is None:
         return Decision("improved", None, None, None, f"{measured_text(candidate)}, the first valid result")
@@ -86,14 +86,14 @@ def decide_noisy(
     *,
     same: bool,
 ) -> Decision:
-    """The decision of a noisy metric.
+    """Compare a candidate with the best so far by a noisy metric.
 
     Args:
         metric: the deciding metric of the policy.
-        candidate: what was measured now.
-        found: the comparison by pairs, if there was one.
-        top: the best record as the ledger stands now.
-        same: the candidate is the best's own tree.
+        candidate: the new measurement.
+        comparison: the comparison by pairs, if there was one.
+        top: the current best record of the ledger.
+        same: the candidate has the tree of the best.
     """
     before = top.value
     if same:
@@ -112,18 +112,18 @@ def decide_noisy(
 
 
 def measured_text(measured: MeasuredMetric) -> str:
-    """A result in words: 'cycles 1363', 'wall 12.5 ms'."""
+    """Return a result in words, such as 'cycles 1363' or 'wall 12.5 ms'."""
     unit = "" if measured.unit == measured.name else measured.unit
     return f"{measured.name} {number_text(measured.median)} {unit}".strip()
 
 
 def refused_decision(refusal: Refusal, best_before: float | None) -> Decision:
-    """The decision about a candidate that does not count."""
+    """Return the decision about a refused candidate."""
     return Decision(
         refusal.verdict, refusal.reason, best_before, None, f"{REASONS[refusal.reason]}: {refusal.sentence}"
     )
 
 
 def is_reached(value: float, threshold: float | None, direction: Literal["lower", "higher"]) -> bool:
-    """Whether a value is at a threshold or beyond it; False without a threshold."""
+    """Return whether a value is at or beyond a threshold; False without one."""
     return threshold is not None and not is_better(threshold, value, direction)

@@ -1,4 +1,4 @@
-"""The numbers that a comparison by pairs goes by. Pure."""
+"""Parameters of comparisons by pairs. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 
 class Pairs(NamedTuple):
-    """How a noisy metric is compared: by pairs of a run of the base and one of the candidate.
+    """Parameters for comparing a noisy metric by pairs of a run of the base and one of the candidate.
 
-    What is clearly worse is dropped after `screen` pairs, what does not look like a gain after twice as many,
-    when its one-sided p is above `futility`. A gain is found between `min` and `max` pairs. `alpha` is the
-    number of false keeps to expect in a whole campaign, at most; half of it is spent after `horizon`
-    comparisons.
+    A clearly worse candidate is dropped after `screen` pairs, and one whose one-sided p is above `futility`
+    after twice as many. A gain is found between `min` and `max` pairs. `alpha` is the largest expected number
+    of false keeps in a campaign; half of it is spent after `horizon` comparisons.
     """
 
     screen: int = 4

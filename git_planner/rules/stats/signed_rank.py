@@ -1,9 +1,9 @@
 """The exact paired sign-flip permutation test on ranks, its effect size and confidence interval. Pure.
 
-The test is Wilcoxon's signed-rank test in its permutation form: given the sizes of the differences, every
-pattern of signs is equally likely when nothing has changed, and the distribution of the sum of the ranks of
-the positive ones is counted out, in whole numbers, for any number of differences and with ties. Ranks instead
-of the differences themselves, because a single disturbed run must not drown all others.
+This is Wilcoxon's signed-rank test in its permutation form: given the sizes of the differences, every pattern
+of signs is equally likely if nothing has changed, and the distribution of the sum of the positive ranks is
+counted exactly, for any number of differences and with ties. Ranks limit the influence of a single disturbed
+run.
 
 Sources: F. Wilcoxon, 'Individual comparisons by ranking methods', Biometrics Bulletin 1 (1945); J. W. Pratt,
 'Remarks on zeros and ties', JASA 54 (1959); J. L. Hodges and E. L. Lehmann, 'Estimates of location based on
@@ -22,7 +22,7 @@ from git_planner.rules.stats.summary import median
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval in the unit of the differences; None is an end that so few of them leave open."""
+    """A confidence interval in the unit of the differences; None is an end that too few leave open."""
 
     low: float | None
     high: float | None
@@ -30,10 +30,10 @@ class Interval:
 
 
 def p_value(gains: Sequence[float]) -> float:
-    """How likely gains at least as large as these are when every sign is a fair coin; one-sided.
+    """Return the one-sided p-value of gains: the probability of a rank sum as large under random signs.
 
-    Exact for every number of gains. Gains of zero keep their rank and count for neither side (Pratt), so they
-    weaken the evidence, and no gains at all give 1.
+    Exact for every number of gains. Gains of zero keep their rank but count for neither side (Pratt), so they
+    weaken the evidence; without gains the result is 1.
 
     Args:
         gains: paired differences in one unit, positive where the candidate is better.
@@ -51,12 +51,12 @@ def p_value(gains: Sequence[float]) -> float:
 
 
 def min_gains(alpha: float) -> int:
-    """The smallest number of gains with which `p_value` can be as small as alpha at all."""
+    """Return the smallest number of gains with which `p_value` can reach alpha."""
     return max(1, math.ceil(-math.log2(alpha)))
 
 
 def effect(gains: Sequence[float]) -> float:
-    """The Hodges-Lehmann estimate: the median of all averages of two gains (each with itself, too).
+    """Return the Hodges-Lehmann estimate: the median of all averages of two gains, each also with itself.
 
     Raises:
         ValueError: there are no gains.
@@ -65,19 +65,19 @@ def effect(gains: Sequence[float]) -> float:
 
 
 def confidence_interval(gains: Sequence[float], confidence: float) -> Interval:
-    """All effects that the two-sided test does not reject: its exact inversion, by ordered averages of two.
+    """Return the interval of effects that the two-sided test does not reject, by its exact inversion.
 
-    With tied gains it is not narrower than it may be.
+    With tied gains it is conservative.
 
     Args:
         gains: paired differences in one unit.
-        confidence: how often the interval holds the true effect, such as 0.95.
+        confidence: the probability that the interval holds the true effect, such as 0.95.
     """
     count = len(gains)
     tails = _tails(tuple(range(2, 2 * count + 1, 2)))
     allowed = (1.0 - confidence) / 2 * (1 << count)
     averages = sorted(_walsh_averages(gains))
-    # `place`: so many averages lie outside on each side; P(W <= place) equals P(W >= all - place).
+    # `place`: number of averages outside on each side; P(W <= place) equals P(W >= all - place).
     place = -1
     while place + 1 < len(averages) and tails[2 * (len(averages) - place - 1)] <= allowed:
         place += 1
@@ -91,7 +91,7 @@ def _walsh_averages(gains: Sequence[float]) -> list[float]:
 
 
 def _double_ranks(sizes: Sequence[float]) -> list[int]:
-    """Ranks from 1, those of equal sizes averaged, and all doubled, so that they are whole."""
+    """Return twice the ranks from 1, averaged for equal sizes, so that they are integers."""
     ordered = sorted(sizes)
     first: dict[float, int] = {}
     last: dict[float, int] = {}
@@ -103,7 +103,7 @@ def _double_ranks(sizes: Sequence[float]) -> list[int]:
 
 @lru_cache(maxsize=512)
 def _tails(weights: tuple[int, ...]) -> tuple[int, ...]:
-    """How many sign patterns give at least each sum, by the sum from 0 to that of all weights."""
+    """Return the number of sign patterns with at least each sum, from 0 to the sum of all weights."""
     counts = [1]
     for weight in weights:
         counts += [0] * weight

@@ -1,9 +1,8 @@
-"""What comparisons by pairs are worth, found by trying them on noise that is known. Pure: the generator of
-random numbers is passed in.
+"""Simulate comparisons by pairs on known noise. Pure: the random number generator is passed in.
 
-A campaign is a series of comparisons, each with its own share of the error budget; it is gone through many
-times with candidates that change nothing, and with candidates that are really better. The noise is a relative
-one with a standard deviation of 5 % for a single run, in several shapes.
+A campaign is a series of comparisons, each with its own share of the error budget; it is simulated many times
+with candidates that change nothing, and with better candidates. The noise is relative, with a standard
+deviation of 5 % for a single run, in several shapes.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ class SimulationCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of one case.
+    """The result of one case.
 
-    `kept` is the mean number of keeps in a campaign, `share` the part of all candidates that were kept,
-    `runs` the mean number of runs (of base and candidate together) that one took, `most` the largest.
+    `kept` is the mean number of keeps in a campaign, `share` the kept part of all candidates, `runs` the mean
+    number of runs (of base and candidate together) per candidate, `most` the largest number.
     """
 
     noise: str
@@ -52,8 +51,8 @@ class CaseResult:
 class SimulationReport:
     """All outcomes.
 
-    `trials` is the length of a campaign, `bound` the false keeps in it that are allowed for, `campaigns` how
-    many were gone through with candidates that change nothing, and `better` with those that are better.
+    `trials` is the length of a campaign, `bound` its largest expected number of false keeps, `campaigns` the
+    number of campaigns with candidates that change nothing, `better` the number with better candidates.
     """
 
     pairs: Pairs
@@ -64,22 +63,21 @@ class SimulationReport:
     outcomes: tuple[CaseResult, ...]
 
     def document(self) -> dict[str, Any]:
-        """The evidence as a JSON document."""
+        """Return the report as a JSON document."""
         return {"schema": SCHEMA, **asdict(self), "pairs": self.pairs._asdict()}
 
 
 def simulate(
     numbers: Pairs, trials: int, campaigns: int, random: Random, cases: Sequence[SimulationCase] | None = None
 ) -> SimulationReport:
-    """Go through many campaigns.
+    """Simulate many campaigns.
 
     Args:
-        numbers: how comparisons are made.
-        trials: candidates in a campaign.
-        campaigns: how often a campaign is gone through with candidates that change nothing; with better ones,
-            of which less has to be known, a fifth of that.
-        random: the only source of chance.
-        cases: what is tried; CASES when None.
+        numbers: the parameters of the comparisons.
+        trials: the number of candidates in a campaign.
+        campaigns: the number of campaigns with candidates that change nothing; a fifth as many have better ones.
+        random: the only source of randomness.
+        cases: the simulated cases (default: CASES).
     """
     better = max(1, campaigns // 5)
     outcomes = tuple(
@@ -129,7 +127,7 @@ def _heavy(random: Random) -> Iterator[float]:
 
 
 def _spikes(random: Random) -> Iterator[float]:
-    """Quiet, but one run in ten is disturbed, and then only ever slower."""
+    """Quiet, but one run in ten is disturbed, and always slower."""
     while True:
         yield random.gauss(0, SIGMA / 5) + (
             random.expovariate(1 / (2 * SIGMA)) if random.random() < 0.1 else 0
@@ -137,7 +135,7 @@ def _spikes(random: Random) -> Iterator[float]:
 
 
 def _correlated(random: Random) -> Iterator[float]:
-    """Each run is much like the one before (autocorrelation 0.9)."""
+    """Successive runs are correlated (autocorrelation 0.9)."""
     now = random.gauss(0, SIGMA)
     while True:
         yield now
@@ -153,7 +151,7 @@ def _drift(random: Random) -> Iterator[float]:
 
 
 def _periodic(random: Random) -> Iterator[float]:
-    """A disturbance that comes back every fourth run, which is the length of a round."""
+    """A disturbance with a period of four runs, the length of a round."""
     place = random.randrange(4)
     while True:
         yield SIGMA * math.sqrt(2) * math.sin(math.pi / 4 + place * math.pi / 2) + random.gauss(0, SIGMA / 5)

@@ -1,4 +1,4 @@
-"""Median, spread and what else describes a few samples, exactly defined. Pure."""
+"""Summary statistics of a few samples, exactly defined. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 
 def median(samples: Sequence[float]) -> float:
-    """The middle of the sorted samples; the mean of the two middle ones when their number is even.
+    """Return the middle of the sorted samples, or the mean of the two middle ones.
 
     Raises:
         ValueError: there are no samples.
@@ -23,7 +23,7 @@ def median(samples: Sequence[float]) -> float:
 
 
 def spread(samples: Sequence[float]) -> float:
-    """The median absolute deviation: the median of the distances from the median, in the samples' unit.
+    """Return the median absolute deviation: the median distance from the median, in the samples' unit.
 
     Not scaled to a standard deviation. One sample, or equal samples, have a spread of 0.
 
@@ -35,7 +35,7 @@ def spread(samples: Sequence[float]) -> float:
 
 
 def deviation(samples: Sequence[float]) -> float:
-    """The standard deviation of the population that the samples are from (n - 1), in their unit.
+    """Return the sample standard deviation (n - 1), in the samples' unit.
 
     Raises:
         ValueError: there are fewer than two samples.
@@ -47,7 +47,7 @@ def deviation(samples: Sequence[float]) -> float:
 
 
 def autocorrelation(samples: Sequence[float]) -> float:
-    """How much each sample is like the one before (lag 1), from -1 to 1; 0 when all are alike."""
+    """Return the autocorrelation of lag 1, from -1 to 1; 0 if all samples are equal."""
     if len(samples) < 2:
         return 0.0
     mean = math.fsum(samples) / len(samples)
