@@ -75,7 +75,7 @@ def simulate(
     Args:
         numbers: the parameters of the comparisons.
         trials: the number of candidates in a campaign.
-        campaigns: the number of campaigns with candidates that change nothing; a fifth as many have better ones.
+        campaigns: the number of campaigns without real gains; a fifth as many are simulated with gains.
         random: the only source of randomness.
         cases: the simulated cases (default: CASES).
     """
