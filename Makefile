@@ -17,7 +17,7 @@ CODEX := 0.169.0
 HUSKY := 9.1.7
 GEMINI := 0.61.0
 DEMO ?=
-SLOTS ?= 2
+SLOTS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 ARGS ?=
 
 .PHONY: help demo test test-real bench lint format docs clean
@@ -40,11 +40,11 @@ demo: $(VENV)/installed-plot.toml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/git-planner demo $(DEMO)
 
 test: $(VENV)/installed-test.toml
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not real" -n $(SLOTS) $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m "not real" -n $(SLOTS) --dist worksteal $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
   $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m real $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m real -o timeout=3600 $(ARGS)
 
 bench: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)
