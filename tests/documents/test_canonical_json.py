@@ -204,10 +204,10 @@ def test_a_damaged_document_of_ours_is_an_error_not_a_traceback() -> None:
     ids=["quotes", "wide", "deep", "deep objects", "objects", "duplicates"],
 )
 def test_hostile_texts_of_four_megabytes_are_judged_in_bounded_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with contextlib.suppress(PlannerError):
         canonical_json.loads(text, "x")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_deep_texts_are_refused_on_the_small_stack_of_a_thread() -> None:

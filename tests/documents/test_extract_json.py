@@ -197,10 +197,10 @@ def test_other_encodings_and_endless_texts_are_refused() -> None:
     ids=["open", "deep", "odd", "broken", "mixed", "many", "braces", "quotes", "spaces"],
 )
 def test_hostile_texts_are_judged_in_bounded_time(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PlannerError):
         extract_json(text)
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_the_expected_keys_are_those_of_the_schemas() -> None:

@@ -377,9 +377,9 @@ def test_values_in_sentences_are_short_and_harmless() -> None:
     ids=["mixed", "keys", "paths", "items"],
 )
 def test_hostile_documents_are_judged_in_bounded_time_and_words(document: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     problems = documents.validate("policy", document)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert 0 < len(problems) <= documents.MAX_PROBLEMS + 1
     assert sum(map(len, problems)) < 20_000
 

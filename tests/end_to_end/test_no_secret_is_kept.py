@@ -47,7 +47,7 @@ def holders(lab: Lab, *secrets: str) -> list[str]:
 
 @pytest.mark.parametrize("ending", ["exit 1", "exit 0", "echo x > tests/test_it", "sleep 60"])
 def test_an_implementer_that_prints_keys(lab: Lab, ending: str) -> None:
-    campaign(lab, timeout=3)
+    campaign(lab, timeout=3 if ending == "sleep 60" else 60)
     lab.env |= {"OPENAI_API_KEY": OWN}
     script = f"echo 90 > value; echo '{OPENAI} {GITHUB}'; echo \"$OPENAI_API_KEY {AWS}\" >&2; {ending}"
     with lab.entered():

@@ -169,9 +169,9 @@ def test_a_big_text_takes_no_time_to_speak_of() -> None:
     redact.mask_text(text)
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         redact.mask_text(text)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     # 50 ms on a quiet machine; a form that goes back and forth would take seconds.
     assert min(took) < 0.5
 

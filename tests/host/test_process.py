@@ -101,14 +101,14 @@ def test_the_deadline_ends_all_politely_first(tmp_path: Path) -> None:
     done = sh("trap 'echo bye; exit 3' TERM; echo $$; sleep 60 & wait", tmp_path, seconds=0.4)
     pid, bye = done.stdout.split()
     assert (bye, done.status, done.timed_out) == (b"bye", 3, True)
-    assert done.seconds < 2
+    assert done.seconds < 30
     assert gone(int(pid))
 
 
 def test_a_deaf_program_is_killed_after_the_grace(tmp_path: Path) -> None:
     done = sh("trap '' TERM; sleep 60 & sleep 60; sleep 60", tmp_path, seconds=0.3, grace=0.3)
     assert (done.status, done.timed_out) == (-signal.SIGKILL, True)
-    assert done.seconds < 2
+    assert done.seconds < 30
 
 
 ESCAPES = {
@@ -121,14 +121,16 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("escape", ESCAPES.values(), ids=ESCAPES.keys())
-@pytest.mark.parametrize("end", ["sleep 60", "sleep 0.4; exit 5"], ids=["deadline", "normal end"])
+@pytest.mark.parametrize(
+    "end", ["sleep 60", "until [ -s pids ]; do sleep 0.02; done; exit 5"], ids=["deadline", "normal end"]
+)
 def test_nothing_that_it_started_is_left(tmp_path: Path, escape: str, end: str) -> None:
-    deadline = 0.8 if end == "sleep 60" else 20
+    deadline = 1.5 if end == "sleep 60" else 60
     began = time.monotonic()
     done = sh(f"{escape} {end}", tmp_path, seconds=deadline, grace=0.5)
     assert done.timed_out == (end == "sleep 60")
     assert done.status == (5 if "exit" in end else -signal.SIGTERM)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     left = pids(tmp_path / "pids")
     assert left
     assert [pid for pid in left if not gone(pid)] == []
@@ -138,7 +140,7 @@ def test_a_grandchild_that_holds_the_pipe_does_not_hold_us(tmp_path: Path) -> No
     began = time.monotonic()
     done = sh("setsid sh -c 'while :; do echo noise; done' & echo mine; sleep 0.2", tmp_path, limit=10_000)
     assert done.status == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_missing_things_are_named(tmp_path: Path) -> None:
@@ -194,28 +196,41 @@ def test_an_error_in_the_reader_ends_the_program(tmp_path: Path) -> None:
     assert gone(started[0].pid)
 
 
+def signals(path: Path, lines: int, *numbers: signal.Signals) -> threading.Thread:
+    """Send signals to this process, half a second apart, once a program has written some lines."""
+
+    def send() -> None:
+        while not path.exists() or path.read_text().count("\n") < lines:
+            time.sleep(0.02)
+        for place, number in enumerate(numbers):
+            time.sleep(0.5 if place else 0)
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    return thread
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    timer = threading.Timer(0.4, os.kill, (os.getpid(), number))
-    timer.start()
+    timer = signals(tmp_path / "pids", 2, number)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         sh("echo $$ > pids; sleep 60 & echo $! >> pids; wait", tmp_path)
     timer.join()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert [pid for pid in pids(tmp_path / "pids") if not gone(pid)] == []
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 def test_a_second_signal_cuts_the_grace_short(tmp_path: Path) -> None:
-    timers = [threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)) for after in (0.3, 0.8)]
-    for timer in timers:
-        timer.start()
+    timer = signals(tmp_path / "pids", 1, signal.SIGINT, signal.SIGINT)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        sh("trap '' TERM; sleep 60 & sleep 60; sleep 60", tmp_path, grace=30)
-    assert time.monotonic() - began < 5
+        sh("trap '' TERM; echo $$ > pids; sleep 60 & sleep 60; sleep 60", tmp_path, grace=50)
+    timer.join()
+    assert time.monotonic() - began < 45
 
 
 def test_works_outside_the_main_thread(tmp_path: Path) -> None:
@@ -243,7 +258,8 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     )
     assert ours.stdout is not None
     mark = ours.stdout.readline().decode().strip()
-    time.sleep(0.3)
+    while len(process.related(mark)) < 3:
+        time.sleep(0.02)
     ours.kill()
     ours.wait()
     ours.stdout.close()

@@ -41,7 +41,7 @@ def begin(lab: Lab, *argv: str) -> subprocess.Popen[bytes]:
 
 def wait_for(path: Path) -> None:
     """Wait until a file is there."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < until, f"{path} never came"
         time.sleep(0.01)
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int
     process = begin(lab, "--slug", "x", "--json")
     wait_for(started)
     os.kill(process.pid, number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert json.loads(out)["hint"] == "git iterate resume 1"
     sleeper = int(pid.read_text())
@@ -158,7 +158,7 @@ def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
         assert resume_iteration(lab.repo, None, IterateOptions(), hush).number == 0
     finally:
         os.kill(process.pid, signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
 
 
 def test_nothing_to_resume_says_so(lab: Lab) -> None:
@@ -215,7 +215,7 @@ def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
         process = begin(lab, "--in-place")
         wait_for(started)
         os.kill(process.pid, signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
         assert process.returncode == 130
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     agent(lab, "echo 90 >value")
@@ -255,7 +255,7 @@ def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
     process = begin(lab, "--slug", "x")
     wait_for(started)
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     agent(lab, "echo 90 >value")
     done = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert done.record is not None

@@ -116,9 +116,9 @@ def test_the_billion_laughs_end_at_the_first() -> None:
     bomb = "a: &a [x,x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(9)
     )
-    started = time.perf_counter()
+    started = time.process_time()
     assert "anchors and aliases" in refused(bomb).message
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
