@@ -1,1 +1,1 @@
-"""Figures: what the commands and hooks cost, in interleaved runs beside peers. Run by `make bench`."""
+"""Benchmarks of commands and hooks, in interleaved runs with other tools. Run by `make bench`."""

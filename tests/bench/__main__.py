@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--only NAME]`: measure everything and print the table of figures."""
+"""Run the benchmarks and print their figures: `python -m tests.bench [--quick] [--only NAME]`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = (
 
 
 def main() -> None:
-    """Run the parts one after the other; figures that are not reached are printed as such."""
+    """Run the parts one after the other and print each figure, with a mark if it misses its limit."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fifth of the rounds")
     parser.add_argument("--only", choices=PARTS, action="append")

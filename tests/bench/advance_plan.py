@@ -1,4 +1,4 @@
-"""A commit that names a task, over a bare one: on iter/*, and on an ordinary branch."""
+"""Time of a commit that names a task, over a bare commit: on iter/*, and on an ordinary branch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASKS = 10
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time commits with and without a task's id, in turn with a bare one."""
+    """Time commits with and without a task id, interleaved with bare commits."""
     places = {name: _repository(root / name, env) for name in ("bare", "iter", "main")}
     for name in ("iter", "main"):
         _run(["git", "planner", "init"], places[name], env)
@@ -32,7 +32,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
     }
     taken = in_turn(actions, 60 // fewer, 5)
     bare = taken["bare"].median
-    over = {name: each.median - bare for name, each in taken.items()}
+    over = {name: series.median - bare for name, series in taken.items()}
     yield Figure(
         "git commit on iter/* with a task's id: over bare", 100, over["iter"], "ms", f"bare {bare:.1f} ms"
     )

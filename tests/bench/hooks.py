@@ -1,4 +1,4 @@
-"""Hooks: what they add to `git commit`, on branches that are not ours and on iter/*, beside prek."""
+"""Time that hooks add to `git commit`, on ordinary branches and on iter/*, compared with prek."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ repos:
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time commits in equal repositories: bare, ours off our branches, ours on iter/*, prek with one hook."""
+    """Time commits in equal repositories: bare, with git-planner on main and iter/*, with one prek hook."""
     places = {name: _repository(root / name, env) for name in ("bare", "ours", "iter", "prek")}
     for name in ("ours", "iter"):
         _run(["git", "planner", "init"], places[name], env)

@@ -1,4 +1,4 @@
-"""Lists: `git plan list` and `git record log` with 2,000 branches and 10,000 records."""
+"""Time of `git plan list` and `git record log` with 2,000 branches and 10,000 records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMORY = 150
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time both lists in one large repository; the first run, without a cache, is told in the remark."""
+    """Time both lists in one large repository; the remark has the first run, without a cache."""
     repo = root / "large"
     fill(repo, env)
     named = {
@@ -36,7 +36,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 
 
 def fill(path: Path, env: Mapping[str, str]) -> None:
-    """Make the repository: one plan with all the records, the rest of the branches around it."""
+    """Create the repository: one plan with all records, and the other branches."""
     subprocess.run(["git", "init", "-q", "-b", "main", str(path)], env=dict(env), check=True)
     who = b"committer C <c@example.com> 1700000000 +0000\n"
     stream = bytearray(
@@ -69,7 +69,7 @@ def fill(path: Path, env: Mapping[str, str]) -> None:
 
 
 def record_like(index: int) -> Record:
-    """A record as the real ones are, with all their fields."""
+    """Return a realistic record with all fields."""
     seconds, days = index % 86400, index // 86400
     stamp = f"2026-11-{1 + days:02d}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}Z"
     value = 200_000.0 - index + (index * 7919) % 500

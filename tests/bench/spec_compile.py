@@ -1,4 +1,4 @@
-"""Specs: `git plan spec compile` with 5,000 lines of tasks, into a new plan and once more into the same."""
+"""Time of `git plan spec compile` with 5,000 lines of tasks, into a new plan and again into the same plan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ASKED = 2000
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time both; each new plan has a name of its own."""
+    """Time both; every run into a new plan uses a new name."""
     path = root / "spec"
     fill(path, env)
     compiling = f"git -C {path} plan spec compile many --json >{root}/compiled.json"
@@ -29,7 +29,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 
 
 def fill(path: Path, env: Mapping[str, str]) -> None:
-    """A repository with a change of many tasks in its working tree."""
+    """Create a repository with a change of many tasks in its working tree."""
     subprocess.run(["git", "init", "-q", "-b", "main", str(path)], env=dict(env), check=True)
     (path / ".git-planner.yml").write_text(POLICY)
     subprocess.run(["git", "add", "--all"], cwd=path, env=dict(env), check=True)

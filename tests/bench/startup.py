@@ -1,4 +1,4 @@
-"""Start-up: `git plan -h`."""
+"""Startup time of `git plan -h`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time the help of `git plan` through git itself, beside a Python that does nothing."""
+    """Time the help of `git plan`, started by git, and a bare Python interpreter."""
     named = {"help": ["git", "plan", "-h"], "python": [sys.executable, "-c", "pass"]}
     taken = commands(30 // fewer, root, env, named)
     remark = f"a bare interpreter in the same run: {taken['python'].median:.1f} ms"

@@ -1,4 +1,4 @@
-"""The store: one edit of a plan of 10 and of 5,000 tasks."""
+"""Time of one store edit in a plan of 10 and of 5,000 tasks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _editor(path: Path, size: int) -> Callable[[], float]:
         number = next(turn) * 37 % size + 1
         path = FOLDER + pages.page_name(number)
         page = canonical_json.loads_trusted(seen.read(path) or b"{}")
-        task = next(each for each in page["tasks"] if each["id"] == task_id_for(number))
+        task = next(task for task in page["tasks"] if task["id"] == task_id_for(number))
         task["status"] = f"turn {time.perf_counter()}"
         return {path: canonical_json.dumps(page)}
 

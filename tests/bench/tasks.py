@@ -1,4 +1,4 @@
-"""Tasks: `git plan task list`, `ready` and `update` with 5,000 tasks, and beside them with 10."""
+"""Time of `git plan task list`, `ready` and `update` with 5,000 tasks, compared with 10."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKED = 250
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time the commands in two repositories, in turn."""
+    """Time the commands in two repositories, interleaved."""
     places = {count: root / str(count) for count in (FEW, MANY)}
     named: dict[str, list[str]] = {}
     for count, path in places.items():
@@ -44,7 +44,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 
 
 def task_like(number: int) -> Task:
-    """A task as the real ones are, most of them done."""
+    """Return a realistic task; most are done."""
     status = STATUSES[number % len(STATUSES)] if number % 7 == 0 else "done"
     proof = TaskEvidence(
         "manual", "2026-11-28T12:00:00Z", "A U Thor", 1, "a" * 40, "b" * 40, ok=True, note="seen"
@@ -57,7 +57,7 @@ def task_like(number: int) -> Task:
         status=status,
         actions=("read it", "change it", "look again"),
         write_scope=(f"src/part_{number}/**",),
-        dependencies=tuple(task_id_for(each) for each in (number - 1, number - 2) if each > 0),
+        dependencies=tuple(task_id_for(earlier) for earlier in (number - 1, number - 2) if earlier > 0),
         acceptance=("its tests pass", "it is not slower"),
         verify=(("python", "-m", "pytest", "-q", f"tests/test_part_{number}.py"),),
         commits=("a" * 40,),
@@ -66,7 +66,7 @@ def task_like(number: int) -> Task:
 
 
 def fill(path: Path, env: Mapping[str, str], count: int) -> None:
-    """A repository with one plan of so many tasks."""
+    """Create a repository with one plan of `count` tasks."""
     subprocess.run(["git", "init", "-q", "-b", "main", str(path)], env=dict(env), check=True)
     files = {".git-planner.yml": POLICY.encode()}
     plan = new_plan("default", "faster", base="0" * 40, base_ref="main", created_at="2026-11-28T12:00:00Z")
@@ -75,9 +75,12 @@ def fill(path: Path, env: Mapping[str, str], count: int) -> None:
     for name, page in split_plan({**plan, "tasks": [*tasks, last]}).items():
         files[f"{refnames.plan_dir('default')}/{name}"] = canonical_json.dumps(page)
     stream = bytearray()
-    for ref, held in (("refs/heads/main", [".git-planner.yml"]), (refnames.plan_ref("default"), list(files))):
+    for ref, names in (
+        ("refs/heads/main", [".git-planner.yml"]),
+        (refnames.plan_ref("default"), list(files)),
+    ):
         stream += b"commit %s\ncommitter C <c@example.com> 1700000000 +0000\ndata 4\nfill\n" % ref.encode()
-        for name in held:
+        for name in names:
             stream += b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(files[name]), files[name])
     subprocess.run(
         ["git", "fast-import", "--quiet"], cwd=path, env=dict(env), input=bytes(stream), check=True

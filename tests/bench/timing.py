@@ -1,4 +1,4 @@
-"""Whole processes timed from outside, in turn, with medians and ratios; and their peak memory."""
+"""Timing of processes in interleaved runs: medians, ratios and peak memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print((time.perf_counter() - started) * 1000, usage.ru_maxrss / 1024, os.waitsta
 
 
 def run_once(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
-    """Run a command to its end.
+    """Run a command until it exits.
 
     Returns:
         Wall milliseconds and peak memory in MiB (of the largest process in its tree).
@@ -53,11 +53,11 @@ def run_once(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[fl
 
 
 def in_turn(actions: Mapping[str, Callable[[], float]], rounds: int, warmup: int = 2) -> dict[str, Series]:
-    """Take the actions' own times in turn, A B C A B C, so that a drifting machine hits all alike.
+    """Time the actions interleaved, A B C A B C, so that a drifting machine affects all alike.
 
     Args:
-        actions: name -> something that does the work and returns its milliseconds.
-        rounds: how often each is counted.
+        actions: name -> a function that does the work and returns its milliseconds.
+        rounds: number of counted rounds.
         warmup: rounds not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in actions}
@@ -66,13 +66,13 @@ def in_turn(actions: Mapping[str, Callable[[], float]], rounds: int, warmup: int
             took = action()
             if number >= warmup:
                 times[name].append(took)
-    return {name: Series(tuple(each)) for name, each in times.items()}
+    return {name: Series(tuple(runs)) for name, runs in times.items()}
 
 
 def commands(
     rounds: int, cwd: Path, env: Mapping[str, str], named: Mapping[str, Sequence[str]]
 ) -> dict[str, Series]:
-    """Time command lines in turn, with their peak memory."""
+    """Time command lines in interleaved runs, with their peak memory."""
     peaks: dict[str, float] = dict.fromkeys(named, 0.0)
 
     def action(name: str, argv: Sequence[str]) -> Callable[[], float]:
@@ -84,12 +84,12 @@ def commands(
         return run
 
     series = in_turn({name: action(name, argv) for name, argv in named.items()}, rounds)
-    return {name: Series(each.milliseconds, peaks[name]) for name, each in series.items()}
+    return {name: Series(runs.milliseconds, peaks[name]) for name, runs in series.items()}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure asked for, and what was measured. `unit` is 'ms', 'MiB', 'x' or 'keeps'."""
+    """A measured figure and its limit. `unit` is 'ms', 'MiB', 'x' or 'keeps'."""
 
     what: str
     asked: float
@@ -99,11 +99,11 @@ class Figure:
 
     @property
     def reached(self) -> bool:
-        """Whether the figure is as good as asked."""
+        """Whether the figure is within its limit."""
         return self.measured <= self.asked
 
     def line(self) -> str:
-        """The figure as one line of the table."""
+        """Return the figure as one line of the table."""
         mark = "reached" if self.reached else "NOT REACHED"
         asked, measured = f"{self.asked:g} {self.unit}", f"{self.measured:.2f} {self.unit}"
         return f"{self.what:<58} {asked:>9} {measured:>12}  {mark:<11} {self.remark}".rstrip()

@@ -1,4 +1,4 @@
-"""The table for users of the older systems: every command in it is run, on a small campaign."""
+"""docs/migrate.md: every command of its tables is run on a small campaign."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.docs.test_readme import OURS, read
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
 
-# What stands for something of the reader's own.
+# Values for the placeholders of the page.
 GIVEN = {"REF": "main", "M": "some-model", "N": "1", "NAME": "default", "PATH": "tests", "[REF]": "main"}
 COMMANDS = sorted(
     {
-        re.sub(r"\s+", " ", found[0]).strip()
+        re.sub(r"\s+", " ", match[0]).strip()
         for text in re.findall(r"`([^`]+)`", read("docs/migrate.md"))
-        if (found := OURS.fullmatch(text)) and not text.endswith((".yml", "-"))
+        if (match := OURS.fullmatch(text)) and not text.endswith((".yml", "-"))
     }
 )
 

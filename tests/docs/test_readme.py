@@ -1,9 +1,9 @@
-"""The documents keep their word: their commands run, and name nothing that does not exist.
+"""Documentation pages: their commands run, and every named command and option exists.
 
-A fenced block marked `sh` is run, line by line, in the demo's repository, where the offline agents stand in
-for codex; one document goes on where the one before has ended. Each line must end with status 0, or with the
-status that its comment begins with ("# exits with 1"). A block that is not run has a comment just before it
-that says so, and why: <!-- not run: reason -->
+A fenced block marked `sh` is run, line by line, in the demo repository, where offline agents replace codex.
+The documents are run one after the other in the same repository. Each line must exit with status 0, or with
+the status in its comment ("# exits with 1"). A block that is not run has a comment with the reason before
+it: <!-- not run: reason -->
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|planner)(?![\w./@-])[^`|\n;&
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its kind, its text, and why it is not run (None when it is)."""
+    """A fenced block: its kind, its text, and the reason why it is not run (None if it is run)."""
 
     kind: str
     text: str
@@ -40,17 +40,17 @@ class Block:
 
 
 def read(document: str) -> str:
-    """A document's text."""
+    """Return the text of a document."""
     return (ROOT / document).read_text(encoding="utf-8")
 
 
 def blocks(document: str) -> list[Block]:
-    """The fenced blocks of a document."""
-    return [Block(found["kind"], found["text"], found["reason"]) for found in BLOCK.finditer(read(document))]
+    """Return the fenced blocks of a document."""
+    return [Block(match["kind"], match["text"], match["reason"]) for match in BLOCK.finditer(read(document))]
 
 
 def lines(block: Block) -> Iterator[tuple[str, int]]:
-    """Command lines and the status each must end with."""
+    """Yield the command lines of a block with their expected exit status."""
     for line in block.text.splitlines():
         command, _, comment = line.partition(" #")
         expected = re.match(r" exits with (\d+)", comment)
@@ -93,14 +93,14 @@ def test_named_commands_and_options_exist(document: str) -> None:
 
 
 def without_foreign(text: str) -> str:
-    """A document without its prose, where 'git record' may be followed by any word."""
-    fenced = [found["text"] for found in BLOCK.finditer(text)]
+    """Return the code of a document without its prose, where 'git record' may be followed by any word."""
+    fenced = [match["text"] for match in BLOCK.finditer(text)]
     spans = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
     return "\n".join([*fenced, *spans])
 
 
 def complaints(words: list[str]) -> Iterator[str]:
-    """What does not exist of a command line such as ['plan', 'list', '--json']."""
+    """Yield the commands and options of ['plan', 'list', '--json'] or the like that do not exist."""
     if words[0] == "planner" and len(words) > 1 and words[1] in ("plan", "iterate", "record"):
         words = words[1:]
     program = f"git-{words[0]}"
@@ -108,13 +108,13 @@ def complaints(words: list[str]) -> Iterator[str]:
     command: click.Command = top
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        found = command.get_command(click.Context(command), rest[0])
-        if found is None:
+        child = command.get_command(click.Context(command), rest[0])
+        if child is None:
             if command is not top or program not in DEFAULTS:
                 yield f"no command '{rest[0]}'"
                 return
             break
-        command, rest = found, rest[1:]
+        command, rest = child, rest[1:]
     if command is top and program in DEFAULTS:
         command = top.get_command(click.Context(top), DEFAULTS[program]) or top
     known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
@@ -135,16 +135,16 @@ def test_exit_statuses_in_the_readme_are_those_of_the_program() -> None:
     assert rows == {str(status): meaning for status, meaning in EXIT_MEANING.items()}
 
 
-def test_pages_that_are_made_are_up_to_date() -> None:
+def test_generated_pages_are_up_to_date() -> None:
     made = pages(ROOT)
     assert len(made) == 2 + 6 + 12
     for name, text in made.items():
         assert read(name) == text, f"'{name}': run 'make docs'"
     shipped = {*ROOT.glob("templates/man/*/*"), *ROOT.glob("templates/completion/*/*")}
-    assert {str(each.relative_to(ROOT)) for each in shipped} <= made.keys()
+    assert {str(path.relative_to(ROOT)) for path in shipped} <= made.keys()
 
 
-def test_links_lead_somewhere() -> None:
+def test_link_targets_exist() -> None:
     documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
     links = [
         (document, target)
@@ -152,7 +152,7 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text(encoding="utf-8"))
         if not target.startswith("https://")
     ]
-    assert [(each.name, target) for each, target in links if not (each.parent / target).exists()] == []
+    assert [(page.name, target) for page, target in links if not (page.parent / target).exists()] == []
     assert len(links) > 5
 
 
@@ -166,7 +166,7 @@ def test_every_command_takes_json() -> None:
     without = [
         path
         for path, command in leaves()
-        if "--json" not in {name for each in command.params for name in each.opts}
+        if "--json" not in {name for option in command.params for name in option.opts}
     ]
     assert set(without) == {"git-planner schema", "git-planner completion"}
 
@@ -188,8 +188,8 @@ def test_every_command_has_a_help_and_every_option_a_meaning() -> None:
 
 
 def leaves() -> list[tuple[str, click.Command]]:
-    """Every command that can be run and is shown, with its path, such as 'git-plan manual pack'."""
-    found = []
+    """Return every visible command with its path, such as 'git-plan manual pack'."""
+    commands = []
     for program, names in COMMANDS.items():
         top = group(program)
         pending = [(f"{program} {name}", top.get_command(click.Context(top), name)) for name in names]
@@ -198,5 +198,5 @@ def leaves() -> list[tuple[str, click.Command]]:
             if isinstance(command, click.Group):
                 pending += [(f"{path} {name}", child) for name, child in command.commands.items()]
             elif command is not None and not command.hidden:
-                found.append((path, command))
-    return found
+                commands.append((path, command))
+    return commands

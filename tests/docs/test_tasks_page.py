@@ -1,4 +1,4 @@
-"""docs/tasks.md says what the table of transitions says."""
+"""docs/tasks.md has the table of transitions of the code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.docs.test_readme import read
 
 def test_the_table_of_transitions() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", read("docs/tasks.md"), re.MULTILINE)
-    told = {status: tuple(re.findall(r"\w+", others)) for status, others in rows}
+    documented = {status: tuple(re.findall(r"\w+", others)) for status, others in rows}
     order = {status: place for place, status in enumerate(TRANSITIONS)}
-    assert {status: sorted(others, key=order.__getitem__) for status, others in told.items()} == {
+    assert {status: sorted(others, key=order.__getitem__) for status, others in documented.items()} == {
         status: sorted(others, key=order.__getitem__) for status, others in TRANSITIONS.items()
     }
-    assert list(told) == list(TRANSITIONS)
+    assert list(documented) == list(TRANSITIONS)

@@ -1,4 +1,4 @@
-"""Hostile and broken input through the real commands: a clear error, nothing half-written, nothing lost."""
+"""Hostile and broken input to the commands: a clear error, nothing written in part, nothing lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import POLICY, directive, one_document, planning_plan, workshop
 
-# What no message may hold: a trace, or a command that destroys when it is pasted as it stands.
+# Texts that no message may contain: a traceback, or a destructive command.
 TRACE = "Traceback (most recent call last)"
 DESTRUCTIVE = re.compile(
     r"rm -rf|reset --hard|clean -[a-z]*f|branch -D|update-ref -d|checkout -- |checkout -f|push (?:-f|--force)"
@@ -21,7 +21,7 @@ DESTRUCTIVE = re.compile(
 
 
 def text(**changes: object) -> bytes:
-    """A directive as it would lie in a file."""
+    """Return a directive as the content of a file."""
     return json.dumps(directive(**changes)).encode()
 
 
@@ -79,43 +79,43 @@ BAD_NAMES = (
 
 @pytest.fixture
 def shop(lab: Lab) -> Iterator[Lab]:
-    """A workshop; whatever the test does, its worktree and its objects are sound afterwards."""
+    """Provide a workshop, and check its object store after the test."""
     workshop(lab)
     yield lab
     lab.fsck()
 
 
 def refused(ran: Ran, *codes: str) -> None:
-    """A command ended in one of the errors named, and said so as it should."""
+    """Assert that a command failed with one of these error codes."""
     assert not ran.status < 0, ran.err
-    found = re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)
-    assert found, (ran.status, ran.out[:500], ran.err[:2000])
-    assert found[-1] in codes, ran.err[:2000]
-    well_said(ran)
+    reported = re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)
+    assert reported, (ran.status, ran.out[:500], ran.err[:2000])
+    assert reported[-1] in codes, ran.err[:2000]
+    check_output(ran)
 
 
 def not_valid(ran: Ran) -> list[str]:
-    """The lines in which a document was found not to be valid."""
+    """Return the lines of a report that a document is not valid."""
     assert (ran.status, ran.err) == (1, "")
-    well_said(ran)
+    check_output(ran)
     lines = ran.out.splitlines()
     assert "not valid" in lines[0]
     assert len(ran.out) < 20_000
     return lines
 
 
-def well_said(ran: Ran) -> None:
-    """No trace, no defect, no destructive command, no control characters in what a command says."""
-    said = ran.out + ran.err
-    assert TRACE not in said
-    assert "E_INTERNAL" not in said, said[:2000]
-    assert not DESTRUCTIVE.search(said), said[:2000]
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", said), repr(said[:2000])
+def check_output(ran: Ran) -> None:
+    """Assert that the output has no traceback, internal error, destructive command or control character."""
+    output = ran.out + ran.err
+    assert TRACE not in output
+    assert "E_INTERNAL" not in output, output[:2000]
+    assert not DESTRUCTIVE.search(output), output[:2000]
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", output), repr(output[:2000])
     assert len(ran.err) < 20_000
 
 
 @pytest.mark.parametrize("name", BAD_DIRECTIVES)
-def test_validate_says_no(shop: Lab, name: str) -> None:
+def test_validate_reports_faults(shop: Lab, name: str) -> None:
     file = shop.root / "answer.json"
     file.write_bytes(BAD_DIRECTIVES[name])
     before = shop.refs()
@@ -128,16 +128,16 @@ def test_validate_says_no(shop: Lab, name: str) -> None:
             refused(ran, "E_JSON")
             assert document["code"] == "E_JSON"
             return
-        judged = not_valid(ran)
-        assert judged[0].startswith(f"{file}: ")
-        assert judged[1:]
-        assert len(document["faults"]) == len(judged) - 1
+        lines = not_valid(ran)
+        assert lines[0].startswith(f"{file}: ")
+        assert lines[1:]
+        assert len(document["faults"]) == len(lines) - 1
     assert shop.refs() == before
 
 
-# A person may paste more than was asked for: an answer that stands in a list is found.
+# A pasted answer may have text around it: an answer within a list is accepted.
 @pytest.mark.parametrize("name", [name for name in BAD_DIRECTIVES if name != "a list"])
-def test_apply_refuses_what_was_pasted(shop: Lab, name: str) -> None:
+def test_apply_refuses_a_bad_answer(shop: Lab, name: str) -> None:
     assert shop.run("git-plan", "manual", "pack", "--slug", "try").status == 0
     file = shop.root / "answer.json"
     file.write_bytes(BAD_DIRECTIVES[name])
@@ -177,7 +177,7 @@ def test_bad_answers_are_refused_at_commit(shop: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", BAD_PATHS)
-def test_a_planning_plan_names_paths_inside_only(shop: Lab, path: str) -> None:
+def test_a_planning_plan_may_only_name_paths_in_the_repository(shop: Lab, path: str) -> None:
     file = shop.root / "answer.json"
     file.write_text(json.dumps(planning_plan(files=[path])))
     (_, fault) = not_valid(shop.run("git-plan", "validate", str(file)))
@@ -203,7 +203,7 @@ def test_names_that_would_be_misread(shop: Lab, name: str) -> None:
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_any_slug_becomes_a_plain_one(shop: Lab, name: str) -> None:
     ran = shop.run("git-plan", "offline", f"--slug={name}")
-    well_said(ran)
+    check_output(ran)
     assert ran.status == 0
     (branch,) = [ref for ref in shop.refs() if ref.startswith("refs/heads/iter/")]
     assert re.fullmatch(r"refs/heads/iter/0001-[a-z0-9]+(?:-[a-z0-9]+)*", branch)
@@ -233,7 +233,7 @@ BAD_POLICIES = {
 
 
 @pytest.mark.parametrize("name", BAD_POLICIES)
-def test_policy_that_cannot_be_used(shop: Lab, name: str) -> None:
+def test_an_unusable_policy_is_refused(shop: Lab, name: str) -> None:
     shop.commit("a policy", {".git-planner.yml": BAD_POLICIES[name]})
     before = shop.refs()
     with shop.undisturbed():
@@ -246,14 +246,14 @@ def test_policy_that_cannot_be_used(shop: Lab, name: str) -> None:
     assert not list(shop.root.rglob("gone"))
 
 
-def test_the_policy_that_counts_is_the_committed_one(shop: Lab) -> None:
+def test_the_policy_is_read_from_the_commit(shop: Lab) -> None:
     (shop.path / ".git-planner.yml").write_text("gaurd: []\n")
     ran = shop.run("git-plan", "offline")
     assert ran.status == 0, ran.err
 
 
 def answers() -> Iterator[tuple[str, Callable[[str], str]]]:
-    """Ways in which people paste an answer that is good all the same."""
+    """Yield formats in which a valid answer may be pasted, by name."""
     yield "plain", lambda document: document
     yield "fenced", lambda document: f"Here you are:\n\n```json\n{document}\n```\n\nGood luck!\n"
     yield "byte order mark", lambda document: "\ufeff" + document
@@ -263,7 +263,7 @@ def answers() -> Iterator[tuple[str, Callable[[str], str]]]:
 
 
 @pytest.mark.parametrize(("name", "pasted"), list(answers()))
-def test_good_answers_in_bad_clothes(shop: Lab, name: str, pasted: Callable[[str], str]) -> None:
+def test_valid_answers_in_odd_formats(shop: Lab, name: str, pasted: Callable[[str], str]) -> None:
     assert shop.run("git-plan", "manual", "pack", "--slug", "try").status == 0
     file = Path(shop.root / "answer.txt")
     file.write_bytes(pasted(json.dumps(directive(), indent=2)).encode())
@@ -273,14 +273,14 @@ def test_good_answers_in_bad_clothes(shop: Lab, name: str, pasted: Callable[[str
     assert state["directive"] == directive()
 
 
-def test_what_programs_print_does_not_reach_the_terminal_raw(shop: Lab) -> None:
+def test_output_of_programs_is_escaped_for_the_terminal(shop: Lab) -> None:
     shop.commit(
         "tests that print what they are given",
         {"tests/prove.py": "import sys; sys.exit(open('src/size.txt').read())\n"},
     )
     shop.commit("a nasty number", {"src/size.txt": "9 \x1b]0;owned\x07\x1b[2J\n"})
     ran = shop.run("git-record", "HEAD", "--no-advance")
-    well_said(ran)
+    check_output(ran)
     assert ran.status == 1
     (record,) = json.loads(shop.run("git-record", "log", "--json").out)["records"]
     for words in (
@@ -290,5 +290,5 @@ def test_what_programs_print_does_not_reach_the_terminal_raw(shop: Lab) -> None:
         ["log", "--jsonl"],
     ):
         ran = shop.run("git-record", *words)
-        well_said(ran)
+        check_output(ran)
         assert ran.out

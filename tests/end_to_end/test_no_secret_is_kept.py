@@ -1,4 +1,4 @@
-"""Keys that reach us from agents, people, files and measured programs: none is found here later."""
+"""Keys from agents, people, files and measured programs are not kept in the repository."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ OPENAI, AWS, GITHUB = KEY["openai"], KEY["aws"], KEY["github-token"]
 OWN = "a value without any form"
 
 
-def kept(lab: Lab) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every object of the repository, reachable or not, and of every file beside them."""
+def stored_files(lab: Lab) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every object, reachable or not, and of every other file in .git."""
     names = "cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)"
     for line in lab.git(*names).splitlines():
         oid, kind = line.split(" ")
@@ -40,9 +40,9 @@ def kept(lab: Lab) -> Iterator[tuple[str, bytes]]:
 
 
 def holders(lab: Lab, *secrets: str) -> list[str]:
-    """Where one of these stands, whole or in good part."""
+    """Return the names of objects and files that contain one of the secrets or a large part of one."""
     parts = [part.encode() for secret in secrets for part in (secret, secret[-30:], secret[8:38])]
-    return [name for name, content in kept(lab) if any(part in content for part in parts)]
+    return [name for name, content in stored_files(lab) if any(part in content for part in parts)]
 
 
 @pytest.mark.parametrize("ending", ["exit 1", "exit 0", "echo x > tests/test_it", "sleep 60"])
@@ -54,13 +54,13 @@ def test_an_implementer_that_prints_keys(lab: Lab, ending: str) -> None:
         attempt(lab, script)
     agent_file(lab).unlink()
     assert holders(lab, OPENAI, AWS, GITHUB, OWN) == []
-    logs = b"".join(content for name, content in kept(lab) if name.endswith(("/stdout", "/stderr")))
+    logs = b"".join(content for name, content in stored_files(lab) if name.endswith(("/stdout", "/stderr")))
     assert b"[redacted:openai] [redacted:github-token]" in logs
     assert b"[redacted:openai-api-key] [redacted:aws]" in logs
 
 
 def planner_script(lab: Lab, answer: str) -> Path:
-    """A planner that prints this."""
+    """Write the answer of a scripted planner to a file."""
     text = lab.root / "answer"
     text.write_text(answer)
     return text
@@ -89,11 +89,11 @@ def test_a_planner_that_answers_with_keys(lab: Lab, accepted: bool) -> None:
 
 
 def test_a_context_file_that_holds_a_key(lab: Lab) -> None:
-    held = f"KEY = '{OPENAI}'\nBLOCK = '''{private_key()}'''\n"
+    content = f"KEY = '{OPENAI}'\nBLOCK = '''{private_key()}'''\n"
     policy = POLICY + 'context: ["src/**"]\nagents: {planner: offline}\n'
-    # In a long file the cut goes through a key.
+    # In the long file the size limit cuts through a key.
     long = "x" * 47_980 + f" '{GITHUB}'"
-    project(lab, policy, **{"src/keys.py": held, "src/long.py": long})
+    project(lab, policy, **{"src/keys.py": content, "src/long.py": long})
     planned = make_iteration(lab.repo, PlanOptions(hint=f"ask with {AWS}"), hush)
     assert planned.packet["code_context"]["src/keys.py"] == (
         "KEY = '[redacted:openai]'\nBLOCK = '''[redacted:private-key]'''\n"
@@ -114,8 +114,8 @@ def test_an_answer_that_was_pasted(lab: Lab) -> None:
 
 
 def test_a_measured_program_that_prints_keys(lab: Lab) -> None:
-    said = f"os.environ['API'] + ' {AWS[:9]}' '{AWS[9:]}'"
-    bench = f"{BENCH}import os\nprint(os.environ['API'])\nsys.exit({said})\n"
+    expression = f"os.environ['API'] + ' {AWS[:9]}' '{AWS[9:]}'"
+    bench = f"{BENCH}import os\nprint(os.environ['API'])\nsys.exit({expression})\n"
     project(lab, POLICY + "environment: [API]\n", **{"tests/bench.py": bench})
     lab.env["API"] = OPENAI
     with lab.entered():
@@ -127,7 +127,7 @@ def test_a_measured_program_that_prints_keys(lab: Lab) -> None:
 
 
 def test_the_text_of_a_pull_request(lab: Lab) -> None:
-    """What was kept before anything was masked is masked when it goes out."""
+    """Secrets in older texts are masked when they are published."""
     campaign(lab)
     state = iteration(lab, 1, "main", directive=replace(SAMPLE, objective=f"use {OPENAI}"))
     lab.commit("lower", {"value": "90\n"})

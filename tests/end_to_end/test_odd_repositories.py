@@ -1,7 +1,7 @@
-"""Repositories in odd states: every command works there or ends in a documented error, and answers a script.
+"""Repositories in odd states: every command works there or ends in a documented error.
 
-Every command of the one list is run in every kind of repository with --json: one document on stdout whatever
-happens, a status that means something, no trace, no worktree disturbed, every object sound.
+Every command is run in every kind of repository with --json. It must print one document on stdout and exit
+with a documented status, without a traceback, without disturbing a worktree, and with a sound object store.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pytest
 from git_planner.cli import COMMANDS, DEFAULTS, group
 from git_planner.cli.lazy_group import LazyGroup
 from git_planner.errors import CODES, EXIT_MEANING
-from tests.end_to_end.test_hostile_input import well_said
+from tests.end_to_end.test_hostile_input import check_output
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import FILES, directive, one_document, workshop
 
 MakeLab = Callable[..., Lab]
 
-# What is given to commands that need something, or that would take long without it.
+# Arguments of commands that require some, or that would take long without them.
 ARGUMENTS = {
     "git-plan manual apply": ["{answer}"],
     "git-plan validate": ["{answer}"],
@@ -61,12 +61,12 @@ ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
     *("git-planner completion", "git-planner install-man-pages"),
 )
-# It names every way to move a branch, so also those that no message may propose.
+# It names every way to move a branch, including those that no message may suggest.
 NAMES_ALL = "git-planner guard matrix"
 
 
 def commands() -> Iterator[str]:
-    """Every command of every program, in the order of the one list."""
+    """Return every command of every program, in the order of COMMANDS."""
     for program, names in COMMANDS.items():
         top = group(program)
         for name in names:
@@ -80,8 +80,8 @@ def _below(parent: click.Group, path: str, name: str) -> Iterator[str]:
         # The long form of another program.
         return
     if isinstance(command, click.Group):
-        for each in command.list_commands(context):
-            yield from _below(command, f"{path} {each}", each)
+        for child in command.list_commands(context):
+            yield from _below(command, f"{path} {child}", child)
     else:
         yield path
 
@@ -161,7 +161,7 @@ def no_repository(make_lab: MakeLab) -> Lab:
 
 
 def nested(make_lab: MakeLab) -> Lab:
-    """A path that a shell, git's quoting and UTF-8 all have an opinion about."""
+    """Return a repository at a path that needs quoting in a shell and in git, and is not UTF-8."""
     lab = clean(make_lab)
     odd = lab.root / 'it\'s "odd" $HOME\n\udcff'
     lab.path.rename(odd)
@@ -170,8 +170,8 @@ def nested(make_lab: MakeLab) -> Lab:
 
 
 KINDS = {
-    each.__name__: each
-    for each in (
+    make.__name__: make
+    for make in (
         clean,
         dirty,
         detached,
@@ -188,13 +188,13 @@ KINDS = {
 SPECS = [command for command in EVERY if command.startswith("git-plan spec ")]
 TASKS = [command for command in EVERY if command.startswith("git-plan task ")]
 MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-record measure")
-# kind -> command -> how it ends; what is not named is done.
+# kind -> command -> its outcome; other commands are done.
 EXPECTED: dict[str, dict[str, str]] = {
     **{kind: {} for kind in KINDS},
     "with_submodule": {"git-iterate once": "unmeasured", "git-record measure": "unmeasured"},
     "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
 }
-# What these have written before they fail is kept: the failure stands in it.
+# These commands keep a commit that describes the failure.
 CHECKPOINTS = {"git-plan research"}
 ANYWHERE = {
     "git-plan research": "E_MISSING_TOOL",
@@ -206,9 +206,9 @@ ANYWHERE = {
     "git-planner demo": "E_USAGE",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
-    # In the order of the list they come before 'init' and 'propose'.
+    # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
-    # In the order of the list the one task is cancelled early, and put back by 'release'.
+    # In the order of COMMANDS the only task is cancelled early, and put back by 'release'.
     **dict.fromkeys(
         (f"git-plan task {name}" for name in ("answer", "claim", "defer", "input", "resume")), "E_TRANSITION"
     ),
@@ -252,21 +252,21 @@ CODES_OF = {
 }
 
 
-def words(lab: Lab, command: str) -> list[str]:
-    """A command with its arguments, as its words."""
+def argv_of(lab: Lab, command: str) -> list[str]:
+    """Return a command with its arguments as argv."""
     answer = lab.root / "answer.json"
     answer.write_text(json.dumps(directive()))
-    given = [word.format(answer=answer, full=lab.root) for word in ARGUMENTS.get(command, ())]
+    arguments = [word.format(answer=answer, full=lab.root) for word in ARGUMENTS.get(command, ())]
     program, *names = command.split(" ")
-    return [program, *(names if names != [DEFAULTS.get(program)] else ()), *given]
+    return [program, *(names if names != [DEFAULTS.get(program)] else ()), *arguments]
 
 
 def run(lab: Lab, command: str) -> Ran:
-    """Run a command with --json, as it would be typed."""
+    """Run a command with --json."""
     lab.env["GIT_PLANNER_CODEX"] = "/there/is/no/codex"
-    ran = lab.run(*words(lab, command), *(() if command in NO_JSON else ("--json",)))
+    ran = lab.run(*argv_of(lab, command), *(() if command in NO_JSON else ("--json",)))
     if command != NAMES_ALL:
-        well_said(ran)
+        check_output(ran)
     assert ran.status in EXIT_MEANING, (command, ran)
     return ran
 
@@ -275,29 +275,29 @@ def run(lab: Lab, command: str) -> Ran:
 def test_every_command_answers_in_one_document(make_lab: MakeLab, kind: str) -> None:
     lab = KINDS[kind](make_lab)
     sound = kind != "no_repository"
-    found = {}
+    outcomes = {}
     for command in EVERY:
         before = lab.refs() if sound else {}
         ran = run(lab, command)
         if command == "git-planner gate":
             assert ran.out == ""
-            found[command] = "".join(re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)) or "done"
+            outcomes[command] = "".join(re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)) or "done"
             continue
-        found[command] = "done"
+        outcomes[command] = "done"
         if command == "git-planner completion":
             assert (ran.status, ran.out[:1]) == (0, "#")
             continue
         document = one_document(ran.out)
         if document.get("schema") == "git-planner/error@1":
-            found[command] = document["code"]
+            outcomes[command] = document["code"]
             assert ran.status == document["exit"] == CODES[document["code"]][0]
             assert f"({document['code']})" in ran.err
             after = lab.refs() if sound else {}
-            new = {ref for ref in before.keys() ^ after.keys() if "/numbers/" not in ref}
-            assert not new, command
+            changed = {ref for ref in before.keys() ^ after.keys() if "/numbers/" not in ref}
+            assert not changed, command
             moved = [ref for ref, oid in before.items() if after[ref] != oid]
             assert not moved or command in CHECKPOINTS, command
-    assert found == {**dict.fromkeys(EVERY, "done"), **CODES_OF[kind]}
+    assert outcomes == {**dict.fromkeys(EVERY, "done"), **CODES_OF[kind]}
     if sound:
         lab.fsck()
 
@@ -305,30 +305,30 @@ def test_every_command_answers_in_one_document(make_lab: MakeLab, kind: str) -> 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "no_repository"])
 def test_the_main_commands_work_or_say_why_not(make_lab: MakeLab, kind: str) -> None:
     lab = KINDS[kind](make_lab)
-    found = {}
+    outcomes = {}
     with lab.undisturbed(allow=["0001-auto", "0002-auto", "0003-auto"]):
         for command in MAIN:
-            ran = lab.run(*words(lab, command))
-            well_said(ran)
+            ran = lab.run(*argv_of(lab, command))
+            check_output(ran)
             codes = re.findall(r"\((E_[A-Z_]+)\)$", ran.err, re.MULTILINE)
             if ran.status != 0:
-                found[command] = codes[-1] if codes else {4: "unmeasured", 1: "invalid"}[ran.status]
-    assert found == EXPECTED[kind]
+                outcomes[command] = codes[-1] if codes else {4: "unmeasured", 1: "invalid"}[ran.status]
+    assert outcomes == EXPECTED[kind]
 
 
 def test_a_wrong_option_is_answered_in_one_document_too(make_lab: MakeLab) -> None:
     lab = make_lab()
     for command in EVERY:
-        ran = lab.run(*words(lab, command), "--no-such-option", "--json")
-        well_said(ran)
+        ran = lab.run(*argv_of(lab, command), "--no-such-option", "--json")
+        check_output(ran)
         assert (ran.status, one_document(ran.out)["code"]) == (2, "E_USAGE"), command
         assert "hint: see 'git " in ran.err
 
 
 @pytest.mark.parametrize("command", ["git-planner init", "git-planner hooks status", "git-planner doctor"])
-def test_a_path_that_is_no_utf_8_can_be_printed(make_lab: MakeLab, command: str) -> None:
+def test_a_path_that_is_not_utf_8_can_be_printed(make_lab: MakeLab, command: str) -> None:
     lab = nested(make_lab)
-    ran = lab.spawn(*words(lab, command), PYTHONIOENCODING="utf-8:strict", GIT_PLANNER_CODEX="/no/codex")
-    well_said(ran)
+    ran = lab.spawn(*argv_of(lab, command), PYTHONIOENCODING="utf-8:strict", GIT_PLANNER_CODEX="/no/codex")
+    check_output(ran)
     assert ran.status in (0, 1)
     assert ran.out

@@ -1,6 +1,6 @@
-"""What the real tests stand on: packages that 'make test-real' fetched, and a place outside of /tmp.
+"""Fixtures of the real tests: packages downloaded by 'make test-real', and a folder outside /tmp.
 
-codex makes no helper programs below the system's folder for temporary files, so its home must lie elsewhere.
+codex creates no helper programs below the system's temporary folder, so its home must be elsewhere.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ FETCHED = ROOT / ".real"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A laboratory with its own folder for temporary files, and room for agents' homes beside them."""
+    """A laboratory with its own temporary folder, and space for agents' homes."""
 
     folder: Path
     lab: Lab
 
     def leftovers(self) -> list[str]:
-        """Names of what lies in the folder for temporary files."""
+        """Return the names of the files in the temporary folder."""
         return sorted(path.name for path in (self.folder / "tmp").iterdir())
 
     def processes(self) -> list[str]:
-        """Command lines of running processes that were started from the laboratory, by whomever."""
-        found = []
+        """Return the command lines of running processes whose HOME is in the laboratory."""
+        command_lines = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("HOME", "").startswith(str(self.folder)):
-                    found.append(" ".join(process.cmdline()))
+                    command_lines.append(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
-        return found
+        return command_lines
 
 
 def fetched(name: str) -> Path:
-    """A package that 'make test-real' fetched."""
+    """Return the path of a package that 'make test-real' downloaded."""
     path = FETCHED / name
-    assert path.exists(), f"'{path}' is missing; run 'make test-real', which fetches it"
+    assert path.exists(), f"'{path}' is missing; run 'make test-real', which downloads it"
     return path
 
 
 @pytest.fixture(scope="session")
 def codex() -> Path:
-    """The real codex."""
+    """Return the path of codex."""
     return fetched("codex/node_modules/.bin/codex")
 
 
 @pytest.fixture(scope="session")
 def gemini() -> Path:
-    """The real gemini."""
+    """Return the path of gemini."""
     return fetched("gemini/node_modules/.bin/gemini")
 
 
 @pytest.fixture(scope="session")
 def sqlparse() -> Path:
-    """The source distribution of sqlparse, unpacked."""
+    """Return the unpacked source distribution of sqlparse."""
     return fetched("sqlparse-0.6.1")
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
-    """A place for one story; everything in it is removed afterwards."""
+    """Provide a folder for the tests of a module; it is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="git-planner-real-", dir="/var/tmp"))
     for name in ("lab", "tmp"):
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""The real library that the loop works on: sqlparse as released, its policy, and what is tried on it."""
+"""The library of the real loop: sqlparse as released, its policy, and the attempted changes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ if __name__ == '__main__':
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One replacement in one file, and what a planner would say about it."""
+    """One replacement in one file, and the fields of its directive."""
 
     path: str
     old: str
@@ -106,14 +106,14 @@ class Change:
 
     @property
     def patch(self) -> str:
-        """The change in the form of codex's own patch tool."""
+        """Return the change in the format of codex's patch tool."""
         removed = "".join(f"-{line}\n" for line in self.old.splitlines())
         added = "".join(f"+{line}\n" for line in self.new.splitlines())
         return f"*** Begin Patch\n*** Update File: {self.path}\n@@\n{removed}{added}*** End Patch\n"
 
     @property
     def command(self) -> str:
-        """The change as a shell command."""
+        """Return the change as a shell command."""
         code = (
             f"import pathlib; p = pathlib.Path({self.path!r}); t = p.read_text(); "
             f"assert {self.old!r} in t; p.write_text(t.replace({self.old!r}, {self.new!r}))"
@@ -122,7 +122,7 @@ class Change:
 
     @property
     def directive(self) -> dict[str, Any]:
-        """A directive that asks for it."""
+        """Return a directive that asks for the change."""
         return {
             "schema": "git-planner/directive@1",
             "objective": self.objective,
@@ -142,7 +142,7 @@ class Change:
         }
 
 
-# A true gain: the usual walk to the next token makes no call for each token that it passes over.
+# A true gain: the usual walk to the next token makes no call per skipped token.
 WALK = Change(
     "sqlparse/sql.py",
     """\
@@ -166,7 +166,7 @@ WALK = Change(
     "inline",
     -4000,
 )
-# A larger gain, and wrong: keywords that the caller writes in lower case no longer match.
+# A larger gain, but wrong: lower-case keywords of the caller no longer match.
 UPPER = Change(
     "sqlparse/sql.py",
     """\
@@ -182,7 +182,7 @@ UPPER = Change(
     "cache",
     -10000,
 )
-# The gain of a cheat: the test that would notice is taken out, along with the work.
+# A cheat: removes the test that would fail, along with the work.
 CHEAT = Change(
     "tests/test_regressions.py",
     """\
@@ -197,7 +197,7 @@ def test_issue34(value):
     "cache",
     -10000,
 )
-# Another true gain: a search for one token type asks the type itself.
+# Another true gain: a search for one token type compares the type directly.
 SEARCH = Change(
     "sqlparse/sql.py",
     """\
@@ -215,7 +215,7 @@ SEARCH = Change(
     "inline",
     -11000,
 )
-# And one that a person brings back from a chat window.
+# A gain that is pasted from a chat window.
 ROOT = Change(
     "sqlparse/sql.py",
     """\
@@ -232,7 +232,7 @@ ROOT = Change(
 
 
 def unpack(lab: Lab, fetched: Path) -> None:
-    """Put the library into a laboratory: its files, then benchmark and policy, in two commits on main."""
+    """Commit the library to main of a laboratory: its files, then benchmark and policy."""
     shutil.copytree(fetched, lab.path, dirs_exist_ok=True)
     lab.git("add", "--all")
     lab.git("commit", "-q", "-m", "sqlparse 0.6.1 as it was released")

@@ -1,6 +1,7 @@
-"""The real codex against a loopback server: planning, implementing, logging in, and every way it can fail.
+"""The real codex with a loopback server: planning, implementing, logging in, and every failure.
 
-Each failure ends in its documented error within the deadline, keeps the attempt's files, leaves no process.
+Each failure ends in its documented error within the deadline, keeps the attempt's files and leaves no
+process.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ KEPT = ["command.json", "outcome.json", "prompt.md", "stderr", "stdout"]
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder for a CODEX_HOME; codex refuses to put its tools below the system's temporary folder."""
-    made = Path(tempfile.mkdtemp(prefix="git-planner-codex-", dir="/var/tmp"))
-    yield made
-    shutil.rmtree(made)
+    """Provide a folder for a CODEX_HOME; codex does not put its tools below the system's temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="git-planner-codex-", dir="/var/tmp"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -59,25 +60,25 @@ def _sealed(lab: Lab, home: Path) -> Iterator[None]:
     assert CODEX.exists(), f"no codex at {CODEX}: run 'make test-real', or set GIT_PLANNER_TEST_CODEX"
     with variables(STUB_API_KEY="stub-key", **NO_KEYS):
         yield
-    assert running(home) == [], "something of codex was left running"
+    assert running(home) == [], "a process of codex was left running"
 
 
 def running(home: Path) -> list[psutil.Process]:
-    """The living processes of a codex with this home: they all have it in their environment."""
-    found = []
+    """Return the live processes of a codex with this home, which is in their environment."""
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if str(home) in process.environ().get("CODEX_HOME", "") and alive(process):
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
-def own(lab: Lab, home: Path, **flags: Any) -> Settings:
+def settings_of(lab: Lab, home: Path, **flags: Any) -> Settings:
     return read_settings(lab.repo, codex=str(CODEX), codex_home=home, codex_home_api=home, **flags)
 
 
 def planner(lab: Lab, home: Path) -> PlanningAgent:
-    return PlanningAgent(CodexTransport("codex", own(lab, home), find_chatgpt_login), backoff=0.05)
+    return PlanningAgent(CodexTransport("codex", settings_of(lab, home), find_chatgpt_login), backoff=0.05)
 
 
 def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, PlanningRequest]:
@@ -149,7 +150,7 @@ def test_a_planning_plan(lab: Lab, home: Path) -> None:
     assert "handoff_notes" not in done.document
 
 
-def test_a_refused_answer_is_mended(lab: Lab, home: Path) -> None:
+def test_a_refused_answer_is_corrected(lab: Lab, home: Path) -> None:
     wrong = {**DIRECTIVE, "step_plan": ["only one"]}
     with serving(openai_responses.answers(wrong), openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
@@ -160,7 +161,7 @@ def test_a_refused_answer_is_mended(lab: Lab, home: Path) -> None:
     assert [outcome(asked.folder, number)["result"] for number in (1, 2)] == ["refused", "accepted"]
 
 
-def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
+def test_gives_up_on_an_answer_that_stays_wrong(lab: Lab, home: Path) -> None:
     with serving(openai_responses.says("I would rather talk."), again=True) as server:
         codex_home(home, server.port)
         with pytest.raises(PlannerError) as caught:
@@ -170,7 +171,7 @@ def test_an_answer_that_stays_wrong_is_given_up(lab: Lab, home: Path) -> None:
     assert len(server.script.requests) == 3
 
 
-def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
+def test_an_implementer_turn_edits_the_worktree(lab: Lab, home: Path) -> None:
     progress = Progress()
     turns = (
         openai_responses.runs("cat README.md"),
@@ -182,7 +183,7 @@ def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
     worktree = lab.worktree("worktree", "iter/0001-next")
     with serving(*turns) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(own(lab, home))
+        agent = CodexImplementer(settings_of(lab, home))
         done = agent.implement(brief(worktree, lab.root / "log", effort="high"), progress.append)
     assert (worktree / "README.md").read_text() == "hello, faster\n"
     assert (worktree / "made.txt").read_text() == "made\n"
@@ -196,21 +197,21 @@ def test_an_implementer_turn_really_edits(lab: Lab, home: Path) -> None:
 
 
 def test_an_implementer_cannot_write_elsewhere(lab: Lab, home: Path) -> None:
-    # Below the sandbox's own temporary folders it may write; the repository beside the worktree is not there.
+    # It may write to the sandbox's own temporary folders, so the forbidden folder is beside the home.
     outside = home / "outside"
     outside.mkdir()
     with serving(openai_responses.runs(f"echo x > {outside}/x"), openai_responses.says("done")) as server:
         codex_home(home / "home", server.port)
-        CodexImplementer(own(lab, home / "home")).implement(
+        CodexImplementer(settings_of(lab, home / "home")).implement(
             brief(lab.path, lab.root / "log"), Progress().append
         )
     assert list(outside.iterdir()) == []
 
 
-def test_a_failed_implementer_is_told(lab: Lab, home: Path) -> None:
+def test_a_failed_implementer_raises_its_error(lab: Lab, home: Path) -> None:
     with serving(openai_responses.edits("README.md", "hello", "half"), openai_responses.fails(401)) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(own(lab, home))
+        agent = CodexImplementer(settings_of(lab, home))
         with pytest.raises(PlannerError) as caught:
             agent.implement(brief(lab.path, lab.root / "log"), Progress().append)
     assert caught.value.code == "E_CODEX_AUTH"
@@ -219,11 +220,11 @@ def test_a_failed_implementer_is_told(lab: Lab, home: Path) -> None:
 
 @dataclass(frozen=True)
 class Failure:
-    """What the service does, and how that has to end."""
+    """A behaviour of the service, and the expected error."""
 
     turns: tuple[Turn, ...]
     code: str
-    says: str
+    message: str
     requests: int
     seconds: float = 15
 
@@ -264,7 +265,7 @@ def test_each_failure_ends_as_documented(lab: Lab, home: Path, name: str) -> Non
         with pytest.raises(PlannerError) as caught:
             ask(lab, home, seconds=case.seconds, attempts=2)
     assert caught.value.code == case.code
-    assert case.says in caught.value.message
+    assert case.message in caught.value.message
     assert len(server.script.requests) == case.requests
     assert time.monotonic() - began < case.seconds + 3
     assert case.requests == 1 or case.code in TRANSIENT_AGENT_CODES
@@ -309,16 +310,16 @@ def test_a_service_that_recovers_is_used(lab: Lab, home: Path) -> None:
 def test_a_running_command_ends_with_the_deadline(lab: Lab, home: Path) -> None:
     with serving(openai_responses.runs("sleep 61"), again=True) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(own(lab, home))
+        agent = CodexImplementer(settings_of(lab, home))
         with pytest.raises(PlannerError) as caught:
             agent.implement(brief(lab.path, lab.root / "log", seconds=3), Progress().append)
     assert caught.value.code == "E_DEADLINE"
     assert [
-        each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]
+        process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "61"]
     ] == []
 
 
-def test_a_missing_key_of_a_provider_is_told(lab: Lab, home: Path) -> None:
+def test_a_missing_key_of_a_provider_is_an_error(lab: Lab, home: Path) -> None:
     codex_home(home, openai_responses.closed_port())
     with variables(STUB_API_KEY=None), pytest.raises(PlannerError) as caught:
         ask(lab, home)
@@ -333,12 +334,14 @@ def test_a_configuration_that_codex_refuses(lab: Lab, home: Path, text: str) -> 
     (home / "config.toml").write_text(text)
     (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-stub"}))
     with variables(CODEX_API_KEY="sk"), pytest.raises(PlannerError) as caught:
-        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Progress().append)
+        api_planner(policy(), settings_of(lab, home)).plan(
+            request(lab.root, working_dir=lab.path), Progress().append
+        )
     assert caught.value.code == "E_CODEX_CONFIG"
 
 
 def login(home: Path, key: str | None = None) -> None:
-    """Log a home in: with an API key through codex itself, else with a made-up ChatGPT login."""
+    """Log a home in: with an API key by codex itself, or with a fake ChatGPT login."""
     home.mkdir(parents=True, exist_ok=True)
     if key is not None:
         env = {**os.environ, "CODEX_HOME": str(home)}
@@ -374,16 +377,18 @@ def test_keys_in_the_environment_are_no_login_for_codex(lab: Lab, home: Path) ->
         variables(OPENAI_API_KEY="sk-other", CODEX_API_KEY="sk-other"),
         pytest.raises(PlannerError) as caught,
     ):
-        find_chatgpt_login(own(lab, home), lab.path)
+        find_chatgpt_login(settings_of(lab, home), lab.path)
     assert caught.value.code == "E_CODEX_AUTH"
     assert caught.value.message == f"codex is not logged in: '{home}' has no login"
     assert caught.value.hint == f"run: CODEX_HOME='{home}' codex login"
 
 
-def test_api_wants_a_key(lab: Lab, home: Path) -> None:
+def test_the_api_planner_needs_a_key(lab: Lab, home: Path) -> None:
     login(home)
     with pytest.raises(PlannerError) as caught:
-        api_planner(policy(), own(lab, home)).plan(request(lab.root, working_dir=lab.path), Progress().append)
+        api_planner(policy(), settings_of(lab, home)).plan(
+            request(lab.root, working_dir=lab.path), Progress().append
+        )
     assert caught.value.code == "E_CODEX_AUTH"
     assert caught.value.message == f"'{home}' has a ChatGPT login, and an API key is needed"
     assert outcome(lab.root / "run", 1)["result"] == "failed"
@@ -407,12 +412,12 @@ def test_the_api_planner_uses_the_right_key(lab: Lab, home: Path, source: str) -
         elif source == "file":
             (lab.path / ".env").write_text("CODEX_API_KEY=sk-file\n")
         else:
-            login(home)  # a ChatGPT login of the same home does not win over a key
+            login(home)  # a key has precedence over a ChatGPT login of the same home
         keys = {"variable": "CODEX_API_KEY", "alias": "OPENAI_API_KEY"}
-        given = {keys[source]: f"sk-{source}"} if source in keys else {}
-        with variables(**given):
+        env = {keys[source]: f"sk-{source}"} if source in keys else {}
+        with variables(**env):
             asked = replace(request(lab.root, working_dir=lab.path), folder=lab.repo.private("runs", "0001"))
-            done = api_planner(policy(), own(lab, home)).plan(asked, Progress().append)
+            done = api_planner(policy(), settings_of(lab, home)).plan(asked, Progress().append)
     assert server.script.keys == [f"sk-{source}"]
     assert (done.model, server.script.requests[0]["model"]) == ("gpt-5.2-pro", "gpt-5.2-pro")
     logs = b"".join(path.read_bytes() for path in asked.folder.rglob("*") if path.is_file())
@@ -425,7 +430,7 @@ def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home
         login(home, "sk-stored")
         progress = Progress()
         with variables(CODEX_API_KEY="sk-variable", OPENAI_API_KEY="sk-variable"):
-            agent = CodexImplementer(own(lab, home))
+            agent = CodexImplementer(settings_of(lab, home))
             agent.implement(brief(lab.path, lab.root / "log", model="gpt-5.5"), progress.append)
     assert server.script.keys == ["sk-stored"]
     assert progress == ["codex works with its API key"]
@@ -435,7 +440,7 @@ def test_a_profile_is_used(lab: Lab, home: Path) -> None:
     with serving(openai_responses.answers(DIRECTIVE)) as server:
         codex_home(home, server.port)
         (home / "deep.config.toml").write_text('model = "gpt-5.5-deep"\n')
-        mine = replace(own(lab, home), codex_profile="deep")
+        mine = replace(settings_of(lab, home), codex_profile="deep")
         codex_planner(policy(), mine).plan(request(lab.root, working_dir=lab.path), Progress().append)
     assert server.script.requests[0]["model"] == "gpt-5.5-deep"
 

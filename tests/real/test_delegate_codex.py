@@ -1,4 +1,4 @@
-"""The real codex works on a task: it edits in its sandbox, and says so through its own tools."""
+"""The real codex works on a task: it edits in its sandbox, and reports the result with its shell tool."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.support.servers.openai_responses import codex_home, serving
 
 pytestmark = pytest.mark.real
 
-# The shell that codex starts has a PATH of its own.
-SAY = '"$GIT_PLANNER_PROGRAM" task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN"'
-DONE = f"{SAY} --status done --summary 'did it'"
+# The shell that codex starts has its own PATH.
+REPORT = '"$GIT_PLANNER_PROGRAM" task result "$GIT_PLANNER_TASK" --run "$GIT_PLANNER_RUN"'
+DONE = f"{REPORT} --status done --summary 'did it'"
 
 
 @pytest.fixture
 def ready(place: Place, codex: Path) -> Place:
-    """A place with tasks, and codex as the one that they are delegated to."""
+    """Provide a repository with tasks, and codex as implementer."""
     lab = place.lab
     lab.env |= {
         "GIT_PLANNER_CODEX": str(codex),
@@ -35,7 +35,7 @@ def ready(place: Place, codex: Path) -> Place:
     return place
 
 
-def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place) -> None:
+def test_codex_edits_and_reports_from_within_its_sandbox(ready: Place) -> None:
     lab = ready.lab
     outside = ready.folder / "outside"
     turns = (
@@ -60,10 +60,10 @@ def test_codex_edits_and_says_how_it_ended_from_within_its_sandbox(ready: Place)
     assert ready.processes() == []
 
 
-def test_codex_asks_and_ends_without_a_word(ready: Place) -> None:
+def test_codex_asks_a_question_and_ends_without_a_result(ready: Place) -> None:
     lab = ready.lab
     with serving(
-        openai_responses.runs(f"{SAY} --status needs_input --summary unsure --question 'Which?'"),
+        openai_responses.runs(f"{REPORT} --status needs_input --summary unsure --question 'Which?'"),
         openai_responses.says("I asked."),
         openai_responses.says("I have done nothing at all."),
     ) as server:
@@ -76,7 +76,7 @@ def test_codex_asks_and_ends_without_a_word(ready: Place) -> None:
     assert question.summary == "Which?"
 
 
-def test_codex_is_left_unconfined_only_when_somebody_says_so_each_time(ready: Place) -> None:
+def test_codex_runs_without_a_sandbox_only_with_allow_danger(ready: Place) -> None:
     lab = ready.lab
     assert lab.run("git-plan", "task", "resume", "task_003").status == 0
     outside = ready.folder / "outside"

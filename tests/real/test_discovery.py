@@ -1,6 +1,6 @@
-"""The real codex and the real gemini before a plan: research, options, reviews, a choice; gemini's failures.
+"""The real codex and gemini before a plan: research, options, reviews, a choice; gemini's failures.
 
-gemini takes about four seconds a run, so each of these runs shows something that no recorded form can.
+A run of gemini takes about four seconds, so these tests cover only what recorded output cannot.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AGENTS = "agents: {planner: codex, researcher: codex, models: {planner: gpt-5.5,
 def agents(
     place: Place, codex: Path, gemini: Path, turns: list[openai_responses.Turn], *replies: stub.Reply
 ) -> Iterator[stub.Server]:
-    """Both clients, each with a loopback server of its own, for the commands run within."""
+    """Provide both clients, each with its own loopback server, to the commands of the block."""
     lab = place.lab
     with openai_responses.serving(*turns) as service, stub.serving(*replies) as server:
         codex_home(place.folder / "codex", service.port)
@@ -66,14 +66,14 @@ def test_from_research_to_tasks(place: Place, codex: Path, gemini: Path) -> None
     ]
     cut = stub.says(review()[:-20], "MAX_TOKENS")
     with agents(place, codex, gemini, turns, cut, stub.says(review())) as server, lab.undisturbed():
-        for words in (
+        for argv in (
             ["research", "--goal-text", "make the number smaller", "--json"],
             ["options", "--draft", "--json"],
             ["critique", "--json"],
             ["critique", "--critic", "codex", "--json"],
             ["choose", "B", "--json"],
         ):
-            ran = lab.spawn("git-plan", *words)
+            ran = lab.spawn("git-plan", *argv)
             assert ran.status == 0, ran.err
             done = json.loads(ran.out)
     assert FINDINGS.strip() in shown(lab, "research/RESEARCH.md")
@@ -87,28 +87,28 @@ def test_from_research_to_tasks(place: Place, codex: Path, gemini: Path) -> None
     assert "- Critic: gemini, model `gemini-3.1-pro-preview`" in kept
     assert "This is about option c review." in kept
     assert "- Critic: codex" in shown(lab, "preplan/CODEX_PLAN_REVIEW.md")
-    assert [each["title"] for each in done["tasks"]] == ["Shrink it once more, 1", "Shrink it once more, 2"]
-    assert [each["current"] for each in done["choice"]["reviews"]] == [True, True]
-    assert ours(place) == []
+    assert [task["title"] for task in done["tasks"]] == ["Shrink it once more, 1", "Shrink it once more, 2"]
+    assert [critique["current"] for critique in done["choice"]["reviews"]] == [True, True]
+    assert leftovers(place) == []
     assert place.processes() == []
     lab.fsck()
 
 
-def ours(place: Place) -> list[str]:
-    """What lies in the folder for temporary files, without what codex's sandbox keeps there."""
+def leftovers(place: Place) -> list[str]:
+    """Return the files left in the temporary folder, except those of codex's sandbox."""
     return [name for name in place.leftovers() if not name.startswith("codex-")]
 
 
 def ask(place: Place, gemini: Path, reply: stub.Reply, seconds: float = 30) -> Reply:
-    """One run of the real gemini against a reply."""
+    """Run gemini once with a scripted reply."""
     folder = place.folder / "asked"
-    sheet = WritingRequest(
+    writing_request = WritingRequest(
         "review", "Review this.", lambda _: [], folder, folder, seconds, "gemini-3-pro-preview"
     )
     with stub.serving(reply) as server:
         env = {**place.lab.env, **gemini_home(place.lab.home, server.port)}
         with variables(**env):
-            return GeminiTransport(str(gemini)).ask(sheet)
+            return GeminiTransport(str(gemini)).ask(writing_request)
 
 
 FAILURES = {
@@ -127,12 +127,12 @@ FAILURES = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_each_failure_of_gemini_ends_as_documented(place: Place, gemini: Path, name: str) -> None:
-    reply, code, says = FAILURES[name]
+    reply, code, message = FAILURES[name]
     with pytest.raises(PlannerError) as caught:
         ask(place, gemini, reply)
     assert caught.value.code == code, caught.value.message
-    assert says in caught.value.message
-    assert ours(place) == []
+    assert message in caught.value.message
+    assert leftovers(place) == []
 
 
 def test_a_service_that_never_answers_ends_with_the_deadline(place: Place, gemini: Path) -> None:

@@ -1,4 +1,4 @@
-"""The real husky: its hooks go on running, on our branches and elsewhere, and the guard comes before them."""
+"""The real husky: its hooks still run on all branches, and the guard runs before them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.lab import Lab
 pytestmark = pytest.mark.real
 
 
-def test_husky_runs_beside_ours(lab: Lab) -> None:
+def test_husky_and_the_guard_both_run(lab: Lab) -> None:
     package = fetched("husky/node_modules/husky")
     script = Path(".husky/pre-commit")
     lab.commit("husky's script", {str(script): 'echo "husky on $(git symbolic-ref --short HEAD)"\n'})
-    made = lab.run_program("node", str(package / "bin.js"))
-    assert (made.status, lab.git("config", "core.hooksPath")) == (0, ".husky/_"), made.err
+    ran = lab.run_program("node", str(package / "bin.js"))
+    assert (ran.status, lab.git("config", "core.hooksPath")) == (0, ".husky/_"), ran.err
     guarded_lab(lab, install=False)
     install.install_hooks(lab.repo)
     for branch in ("main", ITERATION):

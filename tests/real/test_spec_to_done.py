@@ -1,7 +1,7 @@
-"""A change to a real library, from its proposal to three tasks done by evidence, by the real clients.
+"""A change to a real library with the real clients, from its proposal to three verified tasks.
 
-sqlparse gets a formatting option, its tests and its page of documentation: proposed as a spec, researched,
-drafted in three options, criticised, chosen, carried out by three agents in worktrees of their own, verified.
+sqlparse gets a formatting option with tests and documentation: proposed as a spec, researched, drafted as
+three options, reviewed, chosen, carried out by three agents in separate worktrees, and verified.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def step(name: str, title: str, files: list[str], checks: list[str], after: list
         "actions": [title],
         "files": files,
         "dependencies": after,
-        "validation": [f"`{each}`" for each in checks],
+        "validation": [f"`{check}`" for check in checks],
         "risks": [],
         "references": [],
     }
@@ -188,7 +188,7 @@ TURNS = (
 
 @pytest.fixture
 def library(place: Place, sqlparse: Path, codex: Path, gemini: Path) -> Iterator[Lab]:
-    """The library with a policy on main, and both clients, each with a service on the loopback interface."""
+    """Provide the library with a policy on main, and both clients, each with its loopback server."""
     lab = place.lab
     shutil.copytree(sqlparse, lab.path, dirs_exist_ok=True)
     lab.git("add", "--all")
@@ -209,14 +209,14 @@ def test_a_new_option_from_proposal_to_evidence(place: Place, library: Lab) -> N
     def git(*words: str) -> dict[str, Any]:
         ran = library.run_program("git", *words, "--json")
         assert ran.status == 0, (words, ran.out[-3000:], ran.err[-6000:])
-        found: dict[str, Any] = json.loads(ran.out)
-        return found
+        document: dict[str, Any] = json.loads(ran.out)
+        return document
 
     def plan(*words: str) -> dict[str, Any]:
         return git("plan", *words, "--plan", PLAN)
 
     def tasks() -> dict[str, str]:
-        return {each["id"]: each["status"] for each in plan("task", "list")["tasks"]}
+        return {task["id"]: task["status"] for task in plan("task", "list")["tasks"]}
 
     git("planner", "init")
     git("plan", "spec", "init")
@@ -236,14 +236,14 @@ def test_a_new_option_from_proposal_to_evidence(place: Place, library: Lab) -> N
     first, code, tests, docs = (f"task_{number:03d}" for number in range(1, 5))
     assert tasks() == {first: "done", code: "todo", tests: "todo", docs: "todo"}
     for number, ready in enumerate(([code], [tests, docs])):
-        assert [each["id"] for each in plan("task", "ready")["tasks"]] == ready
+        assert [task["id"] for task in plan("task", "ready")["tasks"]] == ready
         plan("delegate", "--max-tasks", "3")
-        assert [tasks()[each] for each in ready] == ["agent_done"] * len(ready), number
-        for each in ready:
-            plan("task", "verify", each)
+        assert [tasks()[task] for task in ready] == ["agent_done"] * len(ready), number
+        for task in ready:
+            plan("task", "verify", task)
     assert set(tasks().values()) == {"done"}
     shown = plan("task", "show", tests)["task"]
-    assert [(each["kind"], each["ok"]) for each in shown["evidence"]] == [("verified", True)]
+    assert [(evidence["kind"], evidence["ok"]) for evidence in shown["evidence"]] == [("verified", True)]
     assert library.git("show", f"{shown['branch']}:tests/test_strip_semicolon.py").startswith("import pytest")
     assert plan("sync")["changes"] == []
     assert place.processes() == []

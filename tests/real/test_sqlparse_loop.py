@@ -1,7 +1,7 @@
-"""The whole loop on a real library with the real codex: plan, edit, measure, refuse, take up, publish.
+"""The complete loop on a real library with the real codex: plan, edit, measure, refuse, advance, publish.
 
-One story is played once, in processes, against a scripted service on the loopback interface; each test looks
-at one side of what it left.
+A fixture runs all commands once, as processes, with a scripted service on the loopback interface; each test
+checks one aspect of the result.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ TURNS = (
     *(answers(SEARCH.directive), patches(SEARCH.patch), says("The search asks the type.")),
     *(patches(ROOT.patch), says("Parents are assigned.")),
 )
-PLANNING = (0, 3, 6, 9)  # which requests are planners' turns
+PLANNING = (0, 3, 6, 9)  # indexes of the planners' requests
 NAMES = ("0001-walk", "0002-go-on", "0003-go-on", "0004-search", "0005-by-hand")
 LOOPED = ("upper", "cheat")  # the attempts of the loop
 
 
 @dataclass
 class Story:
-    """What was played: the place, the service, and how each command ended, by name."""
+    """A finished run of all commands: the place, the service, and the result of each command by name."""
 
     place: Place
     server: Server
@@ -50,34 +50,34 @@ class Story:
 
     @property
     def lab(self) -> Lab:
-        """The laboratory."""
+        """Return the laboratory."""
         return self.place.lab
 
     def git(self, *words: str, **env: str) -> Ran:
-        """Run one of our commands the way a person does: 'git iterate …', found on PATH by git itself."""
+        """Run a git-planner command as a user does: 'git iterate …', found on PATH by git."""
         return self.lab.run_program("git", *words, env={**self.env, **env})
 
     def play(self, name: str, *words: str, status: int = 0, **env: str) -> None:
-        """Run a command of the story and keep how it ended."""
+        """Run a command of the story and keep its result."""
         ran = self.git(*words, **env)
         assert ran.status == status, (name, ran.status, ran.out[-3000:], ran.err[-6000:])
         self.ran[name] = ran
 
     def document(self, name: str) -> Any:
-        """What a command printed, which is one JSON document; of an attempt in the loop, its part of that."""
+        """Return the JSON document that a command printed; for an attempt of the loop, its part."""
         if name in LOOPED:
             return self.document("loop")["attempts"][LOOPED.index(name)]
         return json.loads(self.ran[name].out)
 
     def record(self, name: str) -> dict[str, Any]:
-        """The record that an iteration of the story printed."""
-        found: dict[str, Any] = self.document(name)["record"]
-        return found
+        """Return the record that an iteration of the story printed."""
+        record: dict[str, Any] = self.document(name)["record"]
+        return record
 
 
 @pytest.fixture(scope="module")
 def story(place: Place, sqlparse: Path, codex: Path) -> Iterator[Story]:
-    """Play the story."""
+    """Run all commands of the story."""
     lab = place.lab
     library.unpack(lab, sqlparse)
     main = lab.git("rev-parse", "main")
@@ -91,31 +91,31 @@ def story(place: Place, sqlparse: Path, codex: Path) -> Iterator[Story]:
             "GIT_PLANNER_CODEX_HOME_API": str(keyed.parent),
             "STUB_API_KEY": "of-the-stub",
         }
-        told = Story(place, server, env, main)
-        told.play("init", "planner", "init", "--json")
+        story = Story(place, server, env, main)
+        story.play("init", "planner", "init", "--json")
         with lab.undisturbed(allow=NAMES):
-            play(told)
-        yield told
+            play(story)
+        yield story
 
 
-def play(told: Story) -> None:
-    """The story itself."""
+def play(story: Story) -> None:
+    """Run the commands of the story."""
     iterate = ("iterate", "--impl", "codex", "--json")
-    told.play("walk", *iterate, "--planner", "codex", "--slug", "walk")
-    told.play(
+    story.play("walk", *iterate, "--planner", "codex", "--slug", "walk")
+    story.play(
         "loop", *iterate, "--planner", "codex", "--slug", "go-on", "--loop", "--max-attempts", "2", status=1
     )
-    told.play("search", *iterate, "--planner", "api", "--slug", "search", CODEX_API_KEY="of-the-person")
-    told.play("pack", "plan", "manual", "pack", "--slug", "by-hand", "--json")
-    pasted = told.place.folder / "pasted.txt"
+    story.play("search", *iterate, "--planner", "api", "--slug", "search", CODEX_API_KEY="of-the-person")
+    story.play("pack", "plan", "manual", "pack", "--slug", "by-hand", "--json")
+    pasted = story.place.folder / "pasted.txt"
     pasted.write_text(f"Certainly!\n\n```json\n{json.dumps(ROOT.directive, indent=2)}\n```\n")
-    told.play("apply", "plan", "manual", "apply", "--file", str(pasted), "--json")
-    told.play("by-hand", "iterate", "resume", "5", "--impl", "codex", "--json")
+    story.play("apply", "plan", "manual", "apply", "--file", str(pasted), "--json")
+    story.play("by-hand", "iterate", "resume", "5", "--impl", "codex", "--json")
 
 
 def test_the_planner_was_asked_for_a_strict_directive(story: Story) -> None:
-    asked = [story.server.script.requests[place] for place in PLANNING]
-    for request in asked:
+    requests = [story.server.script.requests[place] for place in PLANNING]
+    for request in requests:
         form = request["text"]["format"]
         assert (form["type"], form["strict"]) == ("json_schema", True)
         families = form["schema"]["properties"]["strategy_family"]["enum"]
@@ -125,7 +125,7 @@ def test_the_planner_was_asked_for_a_strict_directive(story: Story) -> None:
         strict["properties"]["strategy_family"]["enum"] = families
         assert form["schema"] == strict
     assert len(story.server.script.requests) == len(TURNS)
-    assert not [each for each in story.server.script.requests if each["model"] != "gpt-5.5"]
+    assert all(request["model"] == "gpt-5.5" for request in story.server.script.requests)
     keys = story.server.script.keys
     assert keys == [*["of-the-stub"] * 9, "of-the-person", *["of-the-stub"] * 4]
 
@@ -158,17 +158,17 @@ def test_second_attempt_breaks_a_test_and_the_next_packet_says_so(story: Story) 
     assert "test_issue34" in record["summary"]
     assert story.document("upper")["advanced"] is False
     assert UPPER.new.strip() in story.lab.show("iter/0002-go-on:sqlparse/sql.py")
-    told = story.server.script.prompts()[PLANNING[2]]
-    assert "test_issue34" in told
-    assert "incorrect" in told
-    assert UPPER.objective in told
+    prompt = story.server.script.prompts()[PLANNING[2]]
+    assert "test_issue34" in prompt
+    assert "incorrect" in prompt
+    assert UPPER.objective in prompt
     packet = json.loads(story.lab.show("plan/default:planner_packets/0003/packet.json"))
     assert packet["base"] == story.record("walk")["commit"]
 
 
 def test_an_invalid_attempt_does_not_end_the_loop(story: Story) -> None:
     looped = story.document("loop")
-    assert [each["iteration"] for each in looped["attempts"]] == [2, 3]
+    assert [attempt["iteration"] for attempt in looped["attempts"]] == [2, 3]
     assert looped["stopped"] == "2 of 2 attempts are done"
     assert looped["failures"] == []
     assert looped["best_before"] == looped["best_after"] == story.record("walk")["metrics"][0]["median"]
@@ -178,7 +178,7 @@ def test_an_invalid_attempt_does_not_end_the_loop(story: Story) -> None:
 def test_third_attempt_edits_tests_and_is_refused(story: Story) -> None:
     lab, record = story.lab, story.record("cheat")
     assert (record["verdict"], record["reason"]) == ("invalid", "guard")
-    assert any(CHEAT.path in each for each in record["violations"])
+    assert any(CHEAT.path in violation for violation in record["violations"])
     kept = lab.git("rev-parse", "refs/planner/refused/0003")
     assert record["commit"] == kept
     assert lab.git("diff", "--name-only", f"{kept}~1", kept) == CHEAT.path
@@ -187,7 +187,7 @@ def test_third_attempt_edits_tests_and_is_refused(story: Story) -> None:
     assert lab.git("diff", "--name-only", f"{start}~1", start) == ".advisor/state.json"
 
 
-def test_an_api_key_plans_the_fourth_and_it_is_taken_up(story: Story) -> None:
+def test_fourth_attempt_is_planned_with_an_api_key_and_becomes_the_best(story: Story) -> None:
     lab, record = story.lab, story.record("search")
     assert record["verdict"] == "improved"
     assert record["agents"]["planner"]["name"] == "api"
@@ -212,8 +212,8 @@ def test_the_ledger_has_every_attempt(story: Story) -> None:
     assert len(rows) == 6
     story_rows = json.loads(story.git("record", "log", "--json").out)
     assert len(story_rows["records"]) == 6
-    attempts = [each for each in story_rows["records"] if each["kind"] == "attempt"]
-    verdicts = [(each["iteration"], each["verdict"], each["reason"]) for each in attempts]
+    attempts = [row for row in story_rows["records"] if row["kind"] == "attempt"]
+    verdicts = [(attempt["iteration"], attempt["verdict"], attempt["reason"]) for attempt in attempts]
     assert verdicts == [
         (1, "improved", None),
         (2, "invalid", "incorrect"),
@@ -224,13 +224,17 @@ def test_the_ledger_has_every_attempt(story: Story) -> None:
     best = json.loads(story.git("record", "best", "--json").out)
     assert story.record("by-hand")["id"] in json.dumps(best)
     tags = lab.git("for-each-ref", "--format=%(refname:short) %(objecttype)", "refs/tags").splitlines()
-    values = {each["iteration"]: int(each["metrics"][0]["median"]) for each in attempts if each["metrics"]}
+    values = {
+        attempt["iteration"]: int(attempt["metrics"][0]["median"])
+        for attempt in attempts
+        if attempt["metrics"]
+    }
     named = {1: "walk", 4: "search", 5: "by-hand"}
     assert sorted(tags) == sorted(f"best/{values[n]}-{slug}-i{n} tag" for n, slug in named.items())
     assert values[5] < values[4] < values[1]
 
 
-def test_commits_say_where_they_come_from(story: Story) -> None:
+def test_commits_have_trailers_of_their_origin(story: Story) -> None:
     for name, branch in (("walk", "iter/0001-walk"), ("upper", "iter/0002-go-on")):
         body = story.lab.git("log", "-1", "--format=%(trailers:only,unfold)", branch)
         trailers = dict(line.split(": ", 1) for line in body.splitlines() if line)
@@ -239,7 +243,7 @@ def test_commits_say_where_they_come_from(story: Story) -> None:
         assert trailers["Assisted-by"] == "codex:gpt-5.5"
 
 
-def test_looking_around(story: Story) -> None:
+def test_commands_that_inspect(story: Story) -> None:
     walk, search = story.record("walk"), story.record("search")
     shown = json.loads(story.git("record", "show", walk["id"], "--json").out)
     assert walk["commit"] in json.dumps(shown)
@@ -247,13 +251,13 @@ def test_looking_around(story: Story) -> None:
     gain = search["metrics"][0]["median"] - walk["metrics"][0]["median"]
     assert gain in list(numbers(compared))
     listed = json.loads(story.git("iterate", "list", "--json").out)
-    assert [each["phase"] for each in listed["iterations"]] == ["recorded"] * 5
+    assert [entry["phase"] for entry in listed["iterations"]] == ["recorded"] * 5
     why = json.loads(story.git("iterate", "why", "iter/0003-go-on", "--json").out)
     assert why["record"]["reason"] == "guard"
     why = json.loads(story.git("iterate", "why", "sqlparse/sql.py", "--json").out)
     assert why["iteration"] is None
-    for words in (["record", "log"], ["iterate", "list"], ["iterate", "show", "2"], ["plan", "status"]):
-        ran = story.git(*words)
+    for argv in (["record", "log"], ["iterate", "list"], ["iterate", "show", "2"], ["plan", "status"]):
+        ran = story.git(*argv)
         assert (ran.status, bool(ran.out.strip())) == (0, True), ran.err
 
 
@@ -270,8 +274,7 @@ def test_publish_makes_one_clean_commit(story: Story) -> None:
     lab = story.lab
     ran = story.git("iterate", "publish", "best", "--json")
     assert ran.status == 0, ran.err
-    made = json.loads(ran.out)
-    branch = made["branch"]
+    branch = json.loads(ran.out)["branch"]
     assert lab.git("rev-parse", f"{branch}~1") == story.main
     assert lab.git("diff", "--name-only", f"{branch}~1", branch).splitlines() == ["sqlparse/sql.py"]
     code = lab.show("main:sqlparse/sql.py")
@@ -289,9 +292,9 @@ def test_gitpython_reads_the_same(story: Story) -> None:
     assert heads["main"].commit.hexsha == story.main
     ledger = heads["plan/default"].commit.tree / "experiments" / "records"
     records = [json.loads(blob.data_stream.read()) for blob in ledger.blobs]
-    assert {each["schema"] for each in records} == {"git-planner/record@1"}
-    assert all(documents.validate("record", each) == [] for each in records)
-    by_iteration = {each["iteration"]: each for each in records if each["kind"] == "attempt"}
+    assert {record["schema"] for record in records} == {"git-planner/record@1"}
+    assert all(documents.validate("record", record) == [] for record in records)
+    by_iteration = {record["iteration"]: record for record in records if record["kind"] == "attempt"}
     assert sorted(by_iteration) == [1, 2, 3, 4, 5]
     for number, name in enumerate(("walk", "upper", "cheat", "search", "by-hand"), 1):
         assert by_iteration[number] == story.record(name)
@@ -309,11 +312,11 @@ def test_gitpython_reads_the_same(story: Story) -> None:
 
 
 def test_nothing_is_left_behind(story: Story) -> None:
-    # codex keeps its own list of mounts there, one for each person, and never removes it.
+    # codex keeps its list of mounts there, one per user, and never removes it.
     assert [name for name in story.place.leftovers() if not name.startswith("codex-bwrap-")] == []
-    with subprocess.Popen(["sleep", "60"], env=story.lab.env) as seen:
+    with subprocess.Popen(["sleep", "60"], env=story.lab.env) as process:
         assert story.place.processes() == ["sleep 60"]
-        seen.kill()
+        process.kill()
     story.lab.fsck()
     assert story.lab.git("status", "--porcelain") == ""
     assert story.lab.git("rev-parse", "HEAD") == story.main
@@ -324,11 +327,11 @@ def test_nothing_is_left_behind(story: Story) -> None:
 
 
 def numbers(value: Any) -> Iterator[float]:
-    """Every number in a document."""
+    """Yield every number in a document."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        for each in value:
-            yield from numbers(each)
+        for item in value:
+            yield from numbers(item)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield value

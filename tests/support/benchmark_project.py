@@ -1,4 +1,4 @@
-"""A small project to be measured: a value, a test that reads it and a benchmark that prints it."""
+"""A small project to measure: a value, a test that reads it and a benchmark that prints it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def project(lab: Lab, policy: str = POLICY, **files: str) -> str:
 def iteration(
     lab: Lab, number: int, base: str, *, slug: str = "next", trusted: bool = True, **fields: Any
 ) -> IterationState:
-    """Begin an iteration the way planning does: a branch at the base with the state commit."""
+    """Start an iteration as planning does: a branch at the base with the state commit."""
     state = IterationState(
         plan="default",
         iteration=number,
@@ -92,7 +92,7 @@ def iteration(
     )
     for name, value in fields.items():
         state = IterationState(
-            **{**{each: getattr(state, each) for each in state.__dataclass_fields__}, name: value}
+            **{**{field: getattr(state, field) for field in state.__dataclass_fields__}, name: value}
         )
     lab.git("checkout", "-q", "-b", state.branch, state.base)
     start = lab.commit("state", {".advisor/state.json": canonical_json.dumps(state.document())})

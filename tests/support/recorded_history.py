@@ -40,7 +40,7 @@ def record(number: int, commit: str, value: float | None, family: str, **more: A
 
 
 def keep(lab: Lab, *rows: Record) -> None:
-    """Put records on the default plan's ledger."""
+    """Commit records to the default plan's ledger."""
     for row in rows:
         path = refnames.record_path(row.id)
         lab.rival("refs/heads/plan/default", path, canonical_json.dumps(row.document()).decode())

@@ -1,4 +1,4 @@
-"""Documents and typed values that are valid, and hypothesis strategies for many more of them."""
+"""Valid documents and typed values, and hypothesis strategies that generate more."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ TEXTS = st.text(
 
 
 def texts(least: int, most: int) -> st.SearchStrategy[tuple[str, ...]]:
-    """Tuples of texts."""
+    """Return a strategy of tuples of texts."""
     return st.lists(TEXTS, min_size=least, max_size=most).map(tuple)
 
 
@@ -170,7 +170,7 @@ DIRECTIVES = st.builds(
     objective=TEXTS,
     primary_hypothesis=TEXTS,
     strategy_family=st.from_regex(r"family:[a-z0-9]+([_.-][a-z0-9]+)*", fullmatch=True).filter(
-        lambda each: len(each) <= 80
+        lambda family: len(family) <= 80
     ),
     strategy_modifiers=texts(0, 3),
     risk=st.sampled_from(["Low", "Medium", "High"]),

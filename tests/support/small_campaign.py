@@ -1,4 +1,4 @@
-"""A small campaign for tests: a number in a file, guarded tests beside it, and a shell script as agent."""
+"""A small campaign for tests: a number in a file, guarded tests, and a shell script as agent."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STATES = "refs/planner/iterations/"
 
 
 def hush(_: str) -> None:
-    """No progress wanted."""
+    """Ignore a progress message."""
 
 
 def campaign(lab: Lab, *, timeout: float = 20, start: str = "100") -> None:
-    """Give a laboratory a policy, a value to lower, guarded tests, and worktrees beside it."""
+    """Commit a policy, a value to lower and guarded tests to a laboratory."""
     policy = POLICY.format(agent=agent_file(lab), timeout=timeout)
     files = {".git-planner.yml": policy, "value": f"{start}\n", "tests/test_it": "guarded\n"}
     lab.commit("the campaign", files)
@@ -36,23 +36,23 @@ def campaign(lab: Lab, *, timeout: float = 20, start: str = "100") -> None:
 
 
 def agent_file(lab: Lab) -> Path:
-    """Where the agent's script lies."""
+    """Return the path of the agent's script."""
     return lab.root / "agent.sh"
 
 
 def agent(lab: Lab, script: str) -> None:
-    """Say what the agent does next time."""
+    """Write the script that the agent runs next."""
     agent_file(lab).write_text(script + "\n")
 
 
 def attempt(lab: Lab, script: str, **options: object) -> IterationResult:
-    """Do one iteration with an agent that runs a script in its worktree."""
+    """Run one iteration with an agent that runs a script in its worktree."""
     agent(lab, script)
     return iterate(lab.repo, IterateOptions(**options), hush)  # type: ignore[arg-type]
 
 
 def sound(lab: Lab) -> None:
-    """Fail unless git finds the repository sound and no half-made state is left."""
+    """Assert that `git fsck` passes and every iteration ref has a complete state commit."""
     lab.fsck()
     for ref, oid in lab.refs().items():
         if ref.startswith(STATES):

@@ -1,4 +1,4 @@
-"""Two clones of one bare repository, with a plan of two tasks that both of them have."""
+"""Two clones of one bare repository, both with a plan of two tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = f"{FOLDER}/plan.json"
 
 
 def two_clones(lab: Lab) -> tuple[Lab, Lab, Path]:
-    """The laboratory as a clone, another one, and the bare repository that both call 'origin'."""
+    """Return the laboratory as a clone, another clone, and the bare repository that is 'origin' of both."""
     workshop(lab)
     bare = lab.root / "origin.git"
     lab.git("init", "-q", "--bare", "-b", "main", f"--object-format={lab.repo.object_format}", str(bare))
@@ -48,11 +48,11 @@ def update(lab: Lab, task: str, *argv: str) -> None:
 
 
 def page(lab: Lab, name: str = "plan/default") -> dict[str, Any]:
-    """The first page of the plan on a branch."""
-    found: dict[str, Any] = json.loads(lab.show(f"{name}:{PAGE}"))
-    return found
+    """Return the first page of the plan on a branch."""
+    document: dict[str, Any] = json.loads(lab.show(f"{name}:{PAGE}"))
+    return document
 
 
 def titles(lab: Lab, name: str = "plan/default") -> list[tuple[str, str]]:
-    """Number and title of every task on a branch."""
-    return [(each["id"], each["title"]) for each in page(lab, name)["tasks"]]
+    """Return id and title of every task on a branch."""
+    return [(task["id"], task["title"]) for task in page(lab, name)["tasks"]]

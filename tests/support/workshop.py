@@ -1,4 +1,4 @@
-"""A small laboratory for whole commands: a number in a file, an instant instrument, patches to change it."""
+"""A small repository for end-to-end commands: a number in a file, a fast benchmark, patches to change it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SIZE = 'print("SIZE: " + open("src/size.txt").read().strip())\n'
 
 
 def patch(before: int, after: int) -> str:
-    """A diff that changes the number."""
+    """Return a diff that changes the number."""
     name = "src/size.txt"
     return f"--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{before}\n+{after}\n"
 
@@ -60,7 +60,7 @@ def workshop(lab: Lab) -> Lab:
 
 
 def directive(**changes: Any) -> dict[str, Any]:
-    """A directive that its schema accepts, with some fields changed; None leaves one out."""
+    """Return a valid directive with some fields changed; None omits a field."""
     document = {
         "schema": "git-planner/directive@1",
         "objective": "Make the number smaller",
@@ -80,7 +80,7 @@ def directive(**changes: Any) -> dict[str, Any]:
 
 
 def planning_plan(**step: Any) -> dict[str, Any]:
-    """A planning plan of one step that its schema accepts, with some fields of the step changed."""
+    """Return a valid planning plan of one step, with some fields of the step changed."""
     return {
         "schema": "git-planner/planning-plan@1",
         "plan_summary": "Make the number smaller",
@@ -105,5 +105,5 @@ def planning_plan(**step: Any) -> dict[str, Any]:
 
 
 def one_document(out: str) -> Any:
-    """What stdout holds, when that is exactly one JSON document."""
+    """Parse stdout, which must be exactly one JSON document."""
     return json.loads(out)

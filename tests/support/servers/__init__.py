@@ -1,1 +1,1 @@
-"""Loopback servers and scripted programs that speak the real protocols."""
+"""Loopback servers with scripted replies that speak the real protocols."""

@@ -1,7 +1,7 @@
-"""A loopback server that speaks enough of the Gemini API for the real gemini CLI to run whole turns.
+"""Loopback server for the gemini CLI: the part of the Gemini API that complete turns need.
 
-A script is a list of replies, one for each request of `streamGenerateContent`; the last one is played again.
-Requests are kept. It listens on 127.0.0.1 only.
+A script is a list of replies, one for each request of `streamGenerateContent`; the last one is repeated.
+Requests are recorded. It listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MODEL = "gemini-3.1-pro-preview"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer of the service. `play` writes it to the connection."""
+    """One reply of the service. `play` writes it to the connection."""
 
     play: Callable[[Handler], None]
 
 
 def says(text: str, finish: str = "STOP", model: str = MODEL) -> Reply:
-    """The model answers with a text, and ends for a reason: STOP, MAX_TOKENS, SAFETY."""
+    """Return a reply with a text and a finish reason: STOP, MAX_TOKENS, SAFETY."""
     content = {"role": "model", "parts": [{"text": text}]}
     return chunk(
         {
@@ -40,17 +40,17 @@ def says(text: str, finish: str = "STOP", model: str = MODEL) -> Reply:
 
 
 def ends(finish: str) -> Reply:
-    """The model says nothing and ends for a reason."""
+    """Return a reply without text and with a finish reason."""
     return chunk({"candidates": [{"finishReason": finish}], "usageMetadata": USAGE, "modelVersion": MODEL})
 
 
 def blocks() -> Reply:
-    """The service refuses the prompt."""
+    """Return a reply that blocks the prompt."""
     return chunk({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": USAGE})
 
 
 def chunk(document: object) -> Reply:
-    """A stream of one event; what is no text is sent as JSON."""
+    """Return a stream of one event; a document that is not a text is sent as JSON."""
     data = document if isinstance(document, str) else json.dumps(document)
 
     def play(handler: Handler) -> None:
@@ -61,7 +61,7 @@ def chunk(document: object) -> Reply:
 
 
 def cuts(text: str = "## Summary\n\nThe first") -> Reply:
-    """The stream breaks off in the middle."""
+    """Return a stream that breaks off in the middle."""
 
     def play(handler: Handler) -> None:
         handler.open_stream({"content-length": "100000"})
@@ -72,24 +72,24 @@ def cuts(text: str = "## Summary\n\nThe first") -> Reply:
 
 
 def never_answers() -> Reply:
-    """The service takes the request and says nothing."""
+    """Return a reply that never comes."""
     return Reply(lambda handler: void(handler.server.over.wait(120)))
 
 
 def void(_: object) -> None:
-    """Nothing."""
+    """Ignore a value."""
 
 
 def fails(
     status: int, state: str = "FAILED", message: str | None = None, details: Sequence[object] = ()
 ) -> Reply:
-    """An HTTP error as the service words it."""
+    """Return an HTTP error in the form of the service."""
     error = {"code": status, "status": state, "message": message or f"stub says {status}", "details": details}
     return Reply(lambda handler: handler.reply(status, {"error": error}))
 
 
 def spent() -> Reply:
-    """The day's quota is used up."""
+    """Return the error of an exhausted daily quota."""
     metric = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
     violation = {
         "quotaMetric": metric,
@@ -103,7 +103,7 @@ def spent() -> Reply:
 
 @dataclass
 class Script:
-    """The replies to play and the requests that came."""
+    """Replies to play, and the requests received."""
 
     replies: Sequence[Reply]
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Script:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self, model: str, request: dict[str, Any], key: str) -> Reply:
-        """Note a request and give the reply to it."""
+        """Record a request and return its reply."""
         with self._lock:
             place = min(len(self.requests), len(self.replies) - 1)
             self.requests.append(request)
@@ -121,7 +121,7 @@ class Script:
         return self.replies[place]
 
     def prompts(self) -> list[str]:
-        """The texts of the user in each request."""
+        """Return the texts of the user in each request."""
         return [
             "\n".join(
                 part.get("text", "")
@@ -134,7 +134,7 @@ class Script:
 
 
 class Handler(loopback.Handler):
-    """One connection."""
+    """A connection from gemini."""
 
     server: Server
 
@@ -154,16 +154,16 @@ Server = loopback.Server[Script]
 
 @contextmanager
 def serving(*replies: Reply) -> Iterator[Server]:
-    """A server that plays these replies, the last one again and again."""
+    """Run a server that plays these replies; the last one is repeated."""
     with loopback.running(Script(replies), Handler) as server:
         yield server
 
 
 def gemini_home(home: Path, port: int) -> dict[str, str]:
-    """Make a home in which gemini uses an API key, tries once, and asks the server on a port.
+    """Create a home in which gemini uses an API key, tries once, and contacts the server on a port.
 
     Returns:
-        The variables that gemini needs with it.
+        The environment variables for that home.
     """
     settings = {
         "security": {"auth": {"selectedType": "gemini-api-key"}},

@@ -1,4 +1,4 @@
-"""What loopback servers have in common: a port of 127.0.0.1, a script to play, answers, streams of events."""
+"""Base of the loopback servers: a port of 127.0.0.1, a script to play, replies, event streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Script = TypeVar("Script")
 
 
 class Server(ThreadingHTTPServer, Generic[Script]):
-    """Plays a script on a port of the loopback interface."""
+    """A server that plays a script on a port of the loopback interface."""
 
     daemon_threads = True
 
@@ -24,11 +24,11 @@ class Server(ThreadingHTTPServer, Generic[Script]):
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that it listens on."""
         return int(self.server_address[1])
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is what the tests are about."""
+        """Ignore clients that close the connection; tests provoke this."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,12 +38,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def body(self) -> Any:
-        """The request's document; nothing else comes on this connection."""
+        """Return the document of the only request on this connection."""
         self.close_connection = True
         return json.loads(self.rfile.read(int(self.headers["content-length"])))
 
     def open_stream(self, headers: Mapping[str, str] | None = None) -> None:
-        """Begin a stream of events."""
+        """Start an event stream."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         for name, value in (headers or {"connection": "close"}).items():
@@ -51,27 +51,27 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def event(self, text: str) -> None:
-        """Send one event, as it is to be in the stream."""
+        """Send the text of one event."""
         self.wfile.write(text.encode())
         self.wfile.flush()
 
     def reply(self, status: int, body: object, headers: Mapping[str, str] | None = None) -> None:
-        """Send a whole response."""
+        """Send a complete response."""
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        given = {"content-type": "application/json", "connection": "close", **(headers or {})}
+        fields = {"content-type": "application/json", "connection": "close", **(headers or {})}
         self.send_response(status)
-        for name, value in {**given, "content-length": str(len(data))}.items():
+        for name, value in {**fields, "content-length": str(len(data))}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing on stderr."""
+        """Log nothing to stderr."""
 
 
 @contextmanager
 def running(script: Script, handler: type[Handler]) -> Iterator[Server[Script]]:
-    """A server that plays a script, until the end of the block."""
+    """Run a server that plays a script until the end of the block."""
     server = Server(script, handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
-"""A loopback server that speaks enough of the Responses API for the real codex to run whole turns.
+"""Loopback server for codex: the part of the Responses API that complete turns need.
 
-A script is a list of turns, one for each request: what the model says, which tool it calls, or how the
-service fails. Requests are kept. It listens on 127.0.0.1 only.
+A script is a list of turns, one for each request: a text of the model, a tool call, or a failure of the
+service. Requests are recorded. It listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ USAGE = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer of the service. `play` writes it to the connection."""
+    """One reply of the service. `play` writes it to the connection."""
 
     play: Callable[[Handler], None]
 
 
 def says(text: str) -> Turn:
-    """The model answers with a text."""
+    """Return a turn in which the model answers with a text."""
     content = [{"type": "output_text", "text": text, "annotations": []}]
     return items({"type": "message", "role": "assistant", "id": "msg_1", "content": content})
 
 
 def answers(document: object) -> Turn:
-    """The model answers with a JSON document."""
+    """Return a turn in which the model answers with a JSON document."""
     return says(json.dumps(document))
 
 
 def runs(command: str) -> Turn:
-    """The model calls codex's shell tool."""
+    """Return a turn in which the model calls codex's shell tool."""
     arguments = json.dumps({"cmd": command})
     return items(
         {
@@ -61,27 +61,27 @@ def runs(command: str) -> Turn:
 
 
 def patches(patch: str) -> Turn:
-    """The model calls codex's own apply_patch tool ('*** Begin Patch' …)."""
+    """Return a turn in which the model calls codex's apply_patch tool ('*** Begin Patch' …)."""
     return items(
         {"type": "custom_tool_call", "id": "ct_1", "name": "apply_patch", "input": patch, "call_id": "c2"}
     )
 
 
 def edits(path: str, old: str, new: str) -> Turn:
-    """The model changes some lines of a file through apply_patch."""
+    """Return a turn in which the model changes lines of a file with apply_patch."""
     lines = [f"*** Update File: {path}", "@@", *(f"-{x}" for x in old.splitlines())]
     return patches(
         "\n".join(["*** Begin Patch", *lines, *(f"+{x}" for x in new.splitlines()), "*** End Patch"])
     )
 
 
-def items(*given: Item) -> Turn:
-    """A whole response of these items."""
+def items(*output: Item) -> Turn:
+    """Return a turn with a complete response of these items."""
 
     def play(handler: Handler) -> None:
         handler.open_stream()
         handler.says("response.created", response={"id": "resp_1"})
-        for item in given:
+        for item in output:
             handler.says("response.output_item.done", output_index=0, item=item)
         handler.says("response.completed", response={"id": "resp_1", "usage": USAGE})
 
@@ -89,13 +89,13 @@ def items(*given: Item) -> Turn:
 
 
 def fails(status: int, body: object = None, headers: Mapping[str, str] | None = None) -> Turn:
-    """An HTTP error."""
-    given = {"error": {"message": f"stub says {status}"}} if body is None else body
-    return Turn(lambda handler: handler.reply(status, given, headers))
+    """Return a turn with an HTTP error."""
+    document = {"error": {"message": f"stub says {status}"}} if body is None else body
+    return Turn(lambda handler: handler.reply(status, document, headers))
 
 
 def failed(code: str, message: str) -> Turn:
-    """A response that ends as failed with a code of the API."""
+    """Return a turn whose response fails with a code of the API."""
 
     def play(handler: Handler) -> None:
         handler.open_stream()
@@ -107,7 +107,7 @@ def failed(code: str, message: str) -> Turn:
 
 
 def stops_short(reason: str = "max_output_tokens") -> Turn:
-    """A response that ends as incomplete."""
+    """Return a turn whose response ends as incomplete."""
 
     def play(handler: Handler) -> None:
         handler.open_stream()
@@ -118,7 +118,7 @@ def stops_short(reason: str = "max_output_tokens") -> Turn:
 
 
 def cuts() -> Turn:
-    """The stream begins and breaks off."""
+    """Return a turn whose stream starts and breaks off."""
 
     def play(handler: Handler) -> None:
         handler.open_stream()
@@ -128,7 +128,7 @@ def cuts() -> Turn:
 
 
 def falls_silent() -> Turn:
-    """The stream begins, and then nothing comes for as long as the server runs."""
+    """Return a turn whose stream starts and then stays silent."""
 
     def play(handler: Handler) -> None:
         handler.open_stream()
@@ -139,13 +139,13 @@ def falls_silent() -> Turn:
 
 
 def never_answers() -> Turn:
-    """The request is taken, and nothing comes for as long as the server runs."""
+    """Return a turn without any reply."""
     return Turn(lambda handler: (handler.server.over.wait(), None)[1])
 
 
 @dataclass
 class Script:
-    """The turns to play and the requests that came. The last turn is played again when `again` is set."""
+    """Turns to play, and the requests received. The last turn is repeated if `again` is set."""
 
     turns: Sequence[Turn]
     again: bool = False
@@ -155,7 +155,7 @@ class Script:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self, request: dict[str, Any], key: str) -> Turn:
-        """Note a request and give the turn that answers it."""
+        """Record a request and return its turn."""
         with self._lock:
             place = len(self.requests)
             self.requests.append(request)
@@ -166,12 +166,12 @@ class Script:
         return self.turns[-1] if self.again else fails(400, {"error": {"message": "the script is over"}})
 
     def prompts(self) -> list[str]:
-        """The texts of the user's messages in each request."""
+        """Return the texts of the user's messages in each request."""
         return ["\n".join(_user_texts(request)) for request in self.requests]
 
 
 class Handler(loopback.Handler):
-    """One connection."""
+    """A connection from codex."""
 
     server: Server
 
@@ -185,7 +185,7 @@ class Handler(loopback.Handler):
             self.reply(404, {"error": {"message": "not here"}})
 
     def do_GET(self) -> None:
-        """Refuse the WebSocket, so that the client falls back to plain requests at once."""
+        """Refuse the WebSocket, so that the client immediately falls back to plain requests."""
         self.close_connection = True
         self.reply(426 if self.path.endswith("/responses") else 404, {})
 
@@ -199,26 +199,26 @@ Server = loopback.Server[Script]
 
 @contextmanager
 def serving(*turns: Turn, again: bool = False) -> Iterator[Server]:
-    """A server that plays these turns."""
+    """Run a server that plays these turns."""
     with loopback.running(Script(turns, again), Handler) as server:
         yield server
 
 
 def closed_port() -> int:
-    """A port that refuses connections."""
+    """Return a port that refuses connections."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def codex_home(path: Path, port: int, *, retries: int = 0, idle: float = 300, model: str = "gpt-5.5") -> Path:
-    """Make a CODEX_HOME whose only provider is the server on a port; its key is in STUB_API_KEY.
+    """Create a CODEX_HOME whose only provider is the server on a port; its key is in STUB_API_KEY.
 
     Args:
-        path: a folder that is not below the system's folder for temporary files.
-        port: where the server listens.
-        retries: how often codex itself tries again.
-        idle: seconds of silence in a stream after which codex gives up.
+        path: a folder outside the system's temporary folder.
+        port: the port of the server.
+        retries: number of retries by codex itself.
+        idle: seconds of silence in a stream before codex gives up.
         model: the model's name; codex's tools depend on it.
     """
     path.mkdir(parents=True, exist_ok=True)
