@@ -142,7 +142,7 @@ def _step(
     return {
         "id": name,
         "title": title,
-        "intent": f"{title}, so that one small change can be judged.",
+        "intent": f"{title}, so that one small change can be measured.",
         "actions": [_cut(action, 200) for action in actions],
         "files": list(dict.fromkeys(files))[:30],
         "dependencies": list(after),

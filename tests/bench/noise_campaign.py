@@ -1,9 +1,8 @@
-"""The promise about noise on a real library, by the real clock.
+"""Comparison of noisy benchmarks on a real library, by CPU time.
 
-sqlparse with its own tests, a benchmark of its CPU time, twenty changes that change nothing, and one that
-makes it a tenth faster. A busy machine can hide the gain, so this is a figure and no test; the test, with
-noise of its own from fixed seeds, is tests/measuring/test_noisy_campaign.py. Needs the sqlparse that
-`make bench` fetches.
+sqlparse with its own tests, a benchmark of its CPU time, twenty changes without effect, and one that makes
+it a tenth faster. A busy machine can hide the gain, so this is a benchmark; the test, with simulated noise
+from fixed seeds, is tests/measuring/test_noisy_campaign.py. Needs the sqlparse that `make bench` downloads.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from tests.support.lab import Lab
 
 SQLPARSE = Path(__file__).parents[2] / ".real" / "sqlparse-0.6.1"
 TRIES = 20
-# A gain that is not found at first is measured again: each time spends its own share of the error budget,
-# so the promise about false keeps holds, and a machine in bursts of noise gets more than one chance.
+# A gain that is not found is measured again. Every comparison spends its own share of the error budget, so
+# the limit on false keeps still holds.
 AGAIN = 5
 POLICY = """\
 schema: git-planner/policy@1
@@ -75,7 +74,7 @@ if __name__ == '__main__':
     work(5)
     print(f'CPU: {1000 * min(work(12) for _ in range(5)):.3f}')
 '''
-# The library as it is on main does a tenth of its work for nothing.
+# On main the library does a tenth of its work without effect.
 STACK = "sqlparse/engine/filter_stack.py"
 LEAN = "            stream = lexer.tokenize(sql, encoding)\n"
 WASTE = """\
@@ -88,7 +87,7 @@ WASTE = """\
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
     """Count the false keeps, and the comparisons until the true gain is kept."""
     if not SQLPARSE.exists():
-        raise SystemExit(f"'{SQLPARSE}' is missing; run 'make bench', which fetches it")
+        raise SystemExit(f"'{SQLPARSE}' is missing; run 'make bench', which downloads it")
     (root / "campaign").mkdir()
     lab = Lab(root / "campaign", first=False)
     prepare(lab)
@@ -117,7 +116,7 @@ def campaign(lab: Lab, tries: int) -> Iterator[Figure]:
         for number in range(1, tries + 1)
     ]
     kept = [record for record in records if record.verdict == "improved"]
-    yield Figure(f"false keeps among {tries} changes of nothing", 0, len(kept), "keeps", share)
+    yield Figure(f"false keeps among {tries} changes without effect", 0, len(kept), "keeps", share)
     gain = attempt(lab, tries + 1, text.replace(WASTE, ""))
     comparisons = 1
     while gain.verdict != "improved" and comparisons <= AGAIN:

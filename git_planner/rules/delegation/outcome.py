@@ -16,22 +16,25 @@ ResultStatus = Literal["done", "partial", "failed", "blocked", "needs_input"]
 RESULT_STATUSES: tuple[ResultStatus, ...] = get_args(ResultStatus)
 # How a run can end: by itself, badly, at its deadline, by Ctrl-C, or with its delegator gone.
 RunEnd = Literal["ended", "failed", "deadline", "interrupted", "lost"]
-# outcome -> what the task becomes, and when that is.
+# outcome -> (status of the task, condition)
 OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
-    "done": ("agent_done", "it said 'done' and did not fail; or it cannot say anything and ended well"),
-    "partial": ("blocked", "it said that a part is done"),
-    "failed": ("blocked", "it said that it failed"),
-    "blocked": ("blocked", "it said what keeps it from going on"),
-    "needs_input": ("needs_input", "it asked a question"),
-    "no_result": ("blocked", "it ended well without saying how"),
-    "bad_result": ("blocked", "what it left as its result cannot be used"),
-    "agent_failed": ("blocked", "it ended with a failure, and with no result or with 'done'"),
-    "deadline": ("blocked", "its time ran out, with no result or with 'done'; all its processes were ended"),
-    "refused": ("blocked", "it said 'done' and had changed guarded paths, or what is out of its scope"),
-    "commit_refused": ("blocked", "it said 'done' and a hook of the repository refused the commit"),
-    "interrupted": ("todo", "a person interrupted the delegator before there was a result"),
-    "lost": ("todo", "the delegator died, or the machine was restarted, before there was a result"),
-    "not_started": ("todo", "it cannot work here at all: no such program, no login, nothing left to spend"),
+    "done": ("agent_done", "the agent reported 'done' and did not fail; or it cannot report, and succeeded"),
+    "partial": ("blocked", "the agent reported that a part is done"),
+    "failed": ("blocked", "the agent reported a failure"),
+    "blocked": ("blocked", "the agent reported an obstacle"),
+    "needs_input": ("needs_input", "the agent asked a question"),
+    "no_result": ("blocked", "the agent succeeded without reporting a result"),
+    "bad_result": ("blocked", "the result of the agent is invalid"),
+    "agent_failed": ("blocked", "the agent failed, without a result or after reporting 'done'"),
+    "deadline": ("blocked", "the deadline passed, without a result or with 'done'; all processes were ended"),
+    "refused": ("blocked", "the agent reported 'done' but changed guarded paths or paths out of scope"),
+    "commit_refused": (
+        "blocked",
+        "the agent reported 'done' but a hook of the repository refused the commit",
+    ),
+    "interrupted": ("todo", "a user interrupted the delegator before there was a result"),
+    "lost": ("todo", "the delegator died, or the machine restarted, before there was a result"),
+    "not_started": ("todo", "the agent cannot run here: no such program, no login, or no quota left"),
 }
 
 
