@@ -27,7 +27,7 @@ read_message() {
 
 # Return 0 if a commit names a task or reverts a commit.
 names_task() {
-	run_git log --no-walk --format=%B --no-show-signature "$1" -- 2>/dev/null | {
+	query_git log --no-walk --format=%B --no-show-signature "$1" -- 2>/dev/null | {
 		read_message
 		[ -n "$named$reverts" ]
 	}

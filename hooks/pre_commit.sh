@@ -7,7 +7,7 @@
 
 on_managed_branch() {
 	[ "$place" = ordinary ] || return 0
-	branch=$(git symbolic-ref -q HEAD) || return 1
+	branch=$(query_git symbolic-ref -q HEAD) || return 1
 	for prefix in $prefixes; do
 		case $branch in "refs/heads/$prefix"*) return 0 ;; esac
 	done

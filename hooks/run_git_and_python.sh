@@ -1,13 +1,12 @@
-# Run git unaffected by the caller's pathspec and replace-object settings.
-run_git() {
-	GIT_LITERAL_PATHSPECS=0 GIT_GLOB_PATHSPECS=0 GIT_NOGLOB_PATHSPECS=0 GIT_ICASE_PATHSPECS=0 \
-		GIT_NO_REPLACE_OBJECTS=1 git "$@" </dev/null
-}
+# Also baked in, from gitio/git.py:
+#   dropped   variables that no git gets
+#   fixed     variables that every git gets, with their values
 
-# The same for $(query_git …): exec replaces the subshell, which saves a process.
+# Run git in that environment; exec replaces the subshell, so only for $(query_git …) and in pipes.
+# shellcheck disable=SC2086
 query_git() {
-	export GIT_LITERAL_PATHSPECS=0 GIT_GLOB_PATHSPECS=0 GIT_NOGLOB_PATHSPECS=0 GIT_ICASE_PATHSPECS=0 \
-		GIT_NO_REPLACE_OBJECTS=1
+	unset $dropped
+	export $fixed
 	exec git "$@" </dev/null
 }
 

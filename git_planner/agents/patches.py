@@ -55,7 +55,7 @@ class PatchesImplementer:
                 "E_PATCH",
                 f"the patch '{patch.name}' does not apply to this base",
                 hint="rebase it onto the best so far; 'git iterate show' names the base",
-                details=result.words.splitlines()[:20],
+                details=result.message.splitlines()[:20],
             )
         return Implementation(
             summary=f"applied {patch.name}",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file, redact
-from git_planner.gitio.git import environment
+from git_planner.gitio.git import program_environment
 from git_planner.host import process
 from git_planner.host.process import Finished, Started
 from git_planner.host.process_identity import expected, identity
@@ -43,7 +43,7 @@ def run_agent(
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
-    settings = {name: value for name, value in environment(added).items() if name not in drop}
+    settings = {name: value for name, value in program_environment(added).items() if name not in drop}
     write_masked(folder / PROMPT, stdin)
     write_masked(
         folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)}

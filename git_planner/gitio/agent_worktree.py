@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git, Result
+from git_planner.gitio.git import Git
+from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
@@ -105,7 +106,7 @@ def put_branch(repo: Repository, ref: str, commit: str) -> None:
         repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
-def commit(place: Repository, tree: str, message: str) -> Result:
+def commit(place: Repository, tree: str, message: str) -> GitResult:
     """Commit a tree in a worktree as a person would, with all hooks.
 
     Args:

@@ -1,27 +1,25 @@
 """The single place that starts git, in a few verbs named by the shape of the answer.
 
-Every call names its repository explicitly and gets an environment without the variables that could point git
-elsewhere or change how it reads paths and objects. `GIT_PLANNER_TRACE=1` prints each call with its time.
+Every call names its repository explicitly and gets the one environment that is made here.
+`GIT_PLANNER_TRACE=1` prints each call with its time.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, TypeVar
 
 from git_planner.errors import PlannerError
+from git_planner.gitio.git_failure import GitResult, cannot_start, failure, is_transient, retry_transient
 
-# Set by git for its children (a hook, `git -C`), or by whoever wants git to read paths and objects otherwise.
-# Configuration given with `git -c` stays: it is meant for the same repository.
-_DROPPED = (
+# Git sets these for its children (a hook, `git -C`): they point to a repository, an index or a namespace.
+_REPOSITORY = (
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_IMPLICIT_WORK_TREE",
@@ -30,6 +28,10 @@ _DROPPED = (
     "GIT_PREFIX",
     "GIT_INTERNAL_SUPER_PREFIX",
     "GIT_NAMESPACE",
+)
+# With these git reads paths and objects, or shows changes, otherwise than by default. Configuration given by
+# `git -c` stays: it is meant for the same repository.
+_READING = (
     "GIT_LITERAL_PATHSPECS",
     "GIT_GLOB_PATHSPECS",
     "GIT_NOGLOB_PATHSPECS",
@@ -38,59 +40,40 @@ _DROPPED = (
     "GIT_DIFF_OPTS",
     "GIT_REPLACE_REF_BASE",
 )
-# Replaced objects and grafts would let a candidate show us another history than the one it ships.
-_FIXED = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none", "GIT_OPTIONAL_LOCKS": "0"}
+# Replaced objects and grafts would let a candidate show another history than the one it ships.
+_SAFE = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none", "GIT_OPTIONAL_LOCKS": "0"}
+
+# What no git gets, and what every git gets. Failures are told from each other by git's messages, which are
+# translated elsewhere; the character set stays UTF-8 for the hooks and filters that git starts.
+DROPPED = (*_READING, "LANGUAGE")
+FIXED = {**_SAFE, "LC_ALL": "C.UTF-8"}
 
 # Inside Git, 'bytes' is a verb.
 Bytes = bytes
-Ended = TypeVar("Ended")
-
-# A git that lists worktrees dies of one that another git is just making: a file of it is there and empty yet.
-_HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
-# What git says of a repository that it may only read.
-_UNWRITABLE = re.compile(
-    rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
-    rb" (Permission denied|Read-only file system|Operation not permitted)"
-    rb"|insufficient permission for adding an object"
-)
-# Seconds to wait before each further try; two in all.
-_PAUSES = tuple(0.002 * 2**place for place in range(10))
 
 spawned = 0
 
 
-def is_passing(status: int, words: bytes) -> bool:
-    """Whether a git failed, before it did anything, by something that is over in a moment."""
-    return status != 0 and _HALF_MADE.search(words) is not None
+def git_environment(
+    extra: Mapping[str, str] | None = None, *, keep_repository: bool = False
+) -> dict[str, str]:
+    """Return the environment of a git.
+
+    Args:
+        extra: variables that are set besides.
+        keep_repository: whether git has named repository and index in the environment, as it does for hooks.
+    """
+    dropped = DROPPED if keep_repository else (*DROPPED, *_REPOSITORY)
+    return {**_without(dropped), **FIXED, **(extra or {})}
 
 
-def patiently(once: Callable[[], Ended], passing: Callable[[Ended], bool]) -> Ended:
-    """Do something until it does not end in a way that is over in a moment, or for two seconds."""
-    for pause in _PAUSES:
-        ended = once()
-        if not passing(ended):
-            return ended
-        time.sleep(pause)
-    return once()
+def program_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a program that may run git itself: the same, but in the person's language."""
+    return {**_without((*_READING, *_REPOSITORY)), **_SAFE, **(extra or {})}
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment every git of ours runs in."""
-    kept = {name: value for name, value in os.environ.items() if name not in _DROPPED}
-    return {**kept, **_FIXED, **(extra or {})}
-
-
-class Result(NamedTuple):
-    """How one git ended."""
-
-    status: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def words(self) -> str:
-        """What git said about a failure, in its own words."""
-        return self.stderr.decode(errors="replace").strip()
+def _without(names: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in names}
 
 
 class Git:
@@ -99,23 +82,25 @@ class Git:
     Args:
         prefix: arguments before every subcommand, such as '--git-dir=…'.
         cwd: the folder git runs in: the top of the worktree, or the git directory.
+        keep_repository: whether the environment names the repository and the index, as it does in a hook.
     """
 
-    def __init__(self, prefix: tuple[str, ...], cwd: Path) -> None:
+    def __init__(self, prefix: tuple[str, ...], cwd: Path, *, keep_repository: bool = False) -> None:
         self.prefix = prefix
         self.cwd = cwd
+        self.keep_repository = keep_repository
 
-    def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Result:
+    def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> GitResult:
         """Run git and return how it ended, whatever the status."""
 
-        def once() -> Result:
+        def run_once() -> GitResult:
             started = time.perf_counter()
             process = self._start(args, env, None if stdin is None else subprocess.PIPE)
             stdout, stderr = process.communicate(stdin)
             _trace(args, started)
-            return Result(process.returncode, stdout, stderr)
+            return GitResult(process.returncode, stdout, stderr)
 
-        return patiently(once, lambda ended: is_passing(ended.status, ended.stderr))
+        return retry_transient(run_once, lambda ended: is_transient(ended.status, ended.stderr))
 
     def bytes(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> Bytes:
         """Run git and return its output.
@@ -145,6 +130,11 @@ class Git:
             raise failure(args, result, self.cwd)
         return result.status == 0
 
+    def answer(self, *args: str) -> Bytes | None:
+        """Run git and return its output; None when it failed."""
+        result = self.run(*args)
+        return result.stdout if result.status == 0 else None
+
     def batch(self) -> Batch:
         """Open a reader of many objects; use it as a context manager."""
         return Batch(self)
@@ -162,13 +152,18 @@ class Git:
             return subprocess.Popen(
                 ["git", *self.prefix, *args],
                 cwd=self.cwd,
-                env=environment(env),
+                env=git_environment(env, keep_repository=self.keep_repository),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
         except FileNotFoundError:
-            raise _cannot_start(self.cwd) from None
+            raise cannot_start(self.cwd) from None
+
+
+def hook_git() -> Git:
+    """Return git on the repository and the index that a hook was given: the environment names them."""
+    return Git((), Path.cwd(), keep_repository=True)
 
 
 class Conversation:
@@ -213,7 +208,7 @@ class Conversation:
         with suppress(BrokenPipeError):
             self._stdin.close()
         words = self._process.stderr.read() if self._process.stderr else b""
-        return failure(self._args, Result(self._process.wait(), b"", words), self._cwd)
+        return failure(self._args, GitResult(self._process.wait(), b"", words), self._cwd)
 
 
 class Batch:
@@ -278,39 +273,6 @@ def read_objects(git: Git, names: Iterable[str]) -> Iterator[bytes | None]:
             position += size + 1
         else:
             yield None
-
-
-def failure(args: tuple[str, ...], result: Result, cwd: Path) -> PlannerError:
-    """The error for a git that failed."""
-    if _full(cwd):
-        return PlannerError(
-            "E_NO_SPACE",
-            f"no space left on the disk of '{cwd}' while running 'git {args[0]}'",
-            hint="make room, then run the same command again; nothing was half written",
-        )
-    if _UNWRITABLE.search(result.stderr):
-        return PlannerError(
-            "E_UNWRITABLE",
-            f"the repository of '{cwd}' cannot be written by 'git {args[0]}'",
-            hint="look at its git directory with 'ls -ld', then run the same command again",
-            details=result.words.splitlines()[:5],
-        )
-    words = result.words or f"'git {args[0]}' ended with status {result.status} and said nothing"
-    return PlannerError("E_GIT", words.removeprefix("fatal: ").removeprefix("error: "))
-
-
-def _cannot_start(cwd: Path) -> PlannerError:
-    if not cwd.is_dir():
-        return PlannerError("E_NOT_A_REPOSITORY", f"the folder '{cwd}' is gone")
-    return PlannerError("E_MISSING_TOOL", "'git' is not on PATH", hint="install git 2.38 or later")
-
-
-def _full(cwd: Path) -> bool:
-    try:
-        free = os.statvfs(cwd)
-    except OSError:
-        return False
-    return free.f_bavail * free.f_frsize < 64 * 1024 or free.f_favail == 0 < free.f_files
 
 
 def _trace(args: tuple[str, ...], started: float) -> None:

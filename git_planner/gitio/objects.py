@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from git_planner.gitio.git import Batch, Conversation, Git, failure
-from git_planner.gitio.repository import unknown_identity
+from git_planner.gitio.git import Batch, Conversation, Git
+from git_planner.gitio.git_failure import failure, unknown_identity
 
 # Above this many blobs one fast-import is cheaper than a process for each.
 _FEW = 4

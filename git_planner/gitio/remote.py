@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git, environment, is_passing, patiently
+from git_planner.gitio.git import DROPPED, Git, git_environment
+from git_planner.gitio.git_failure import (
+    GitResult,
+    is_transient,
+    local_failure,
+    retry_transient,
+    without_label,
+)
 from git_planner.gitio.repository import Repository
 
 if TYPE_CHECKING:
@@ -121,7 +128,8 @@ def fetch(
     words += ["--no-recurse-submodules", "--atomic", "--", remote]
     ended = _run(repo, [*words, *refspecs], tell, deadline)
     if ended.status != 0:
-        raise _failed(remote, "fetched from", ended)
+        result = GitResult(ended.status, b"", os.fsencode(ended.stderr))
+        raise local_failure(("fetch",), result, repo.git.cwd) or _failed(remote, "fetched from", ended)
 
 
 def fetch_commits(
@@ -227,9 +235,9 @@ def masked(text: str) -> str:
 
 
 def _run(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
-    return patiently(
+    return retry_transient(
         lambda: _once(repo, words, tell, deadline),
-        lambda ended: is_passing(ended.status, os.fsencode(ended.stderr)),
+        lambda ended: is_transient(ended.status, os.fsencode(ended.stderr)),
     )
 
 
@@ -238,9 +246,10 @@ def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: f
     from git.cmd import handle_process_output
     from git.exc import GitCommandNotFound
 
-    wanted = {**environment(), **_quiet(repo)}
-    # GitPython adds to the inherited environment and cannot take away, so `env` does.
-    gone = [word for name in sorted(os.environ.keys() - wanted.keys()) for word in ("-u", name)]
+    wanted = {**git_environment(), **_quiet(repo)}
+    # GitPython adds to the inherited environment, LANGUAGE for one, and cannot take away, so `env` does.
+    dropped = {*os.environ, *DROPPED} - wanted.keys()
+    gone = [word for name in sorted(dropped) for word in ("-u", name)]
     out: list[str] = []
     err: list[str] = []
     progress = _Progress(tell, err)
@@ -249,7 +258,9 @@ def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: f
             ["env", *gone, "git", *repo.git.prefix, *words], as_process=True, env=wanted, shell=False
         )
     except GitCommandNotFound:
-        raise PlannerError("E_MISSING_TOOL", "'env' is not on PATH", hint="mend PATH") from None
+        raise PlannerError(
+            "E_MISSING_TOOL", "'env' is not on PATH", hint="add the directory of 'env' to PATH"
+        ) from None
     program = process.proc
     assert program is not None
     started = time.monotonic()
@@ -281,7 +292,7 @@ def _wrapper(git: Git) -> Wrapper:
 
 def _quiet(repo: Repository) -> dict[str, str]:
     """What keeps git and ssh from asking a person anything."""
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", ""), "LC_ALL": "C"}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "")}
     chosen = {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys() or repo.config("core.sshCommand")
     if not chosen:
         quiet["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
@@ -313,7 +324,7 @@ def _failed(remote: str, verb: str, ended: _Ended) -> PlannerError:
     if ended.late:
         words = ["it did not answer in time", *words]
     first = next((line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "")
-    plain = first.removeprefix("fatal: ").removeprefix("error: ").rstrip(".")
+    plain = without_label(first).rstrip(".")
     return PlannerError(
         "E_REMOTE",
         f"the remote '{remote}' could not be {verb}: {plain or f'git ended with status {ended.status}'}",

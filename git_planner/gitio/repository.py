@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git, Result
+from git_planner.gitio.git import Git
+from git_planner.gitio.git_failure import unknown_identity
 
 PRIVATE = "planner"
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
@@ -97,16 +98,6 @@ class Repository(NamedTuple):
         return os.fsdecode(result.stdout).strip()
 
 
-def unknown_identity(result: Result) -> PlannerError:
-    """The error for a git that does not know who commits."""
-    last = result.words.splitlines()[-1:] or ["no words"]
-    return PlannerError(
-        "E_IDENTITY",
-        f"git does not know who you are ({last[0].removeprefix('fatal: ')})",
-        hint="set 'git config user.name' and 'git config user.email'",
-    )
-
-
 def open_repository(cwd: Path | None = None) -> Repository:
     """Find the repository around a folder.
 
@@ -133,7 +124,7 @@ def open_repository(cwd: Path | None = None) -> Repository:
     if found is None or (found["inside"] == "true" and result.status != 0):
         raise PlannerError(
             "E_NOT_A_REPOSITORY",
-            result.words.removeprefix("fatal: ") or f"'{start}' is not a git repository",
+            result.message or f"'{start}' is not a git repository",
             hint="go to a repository, or make one with 'git init'",
         )
     git_dir, common = _halves(found["paths"])

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Batch, Result, failure, read_objects
+from git_planner.gitio.git import Batch, read_objects
+from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
 from git_planner.gitio.repository import Repository, open_repository
 
@@ -304,7 +305,7 @@ class Store:
         text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{step.message}\n"
         return self.repo.git.line("mktag", stdin=text.encode())
 
-    def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> Result | None:
+    def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> GitResult | None:
         held: list[Lockstep] = []
         try:
             for swap in swaps:
@@ -324,7 +325,7 @@ class Store:
             for step in held:
                 step.release()
 
-    def _update(self, commands: str) -> Result | None:
+    def _update(self, commands: str) -> GitResult | None:
         """Move refs in one transaction; None when it went through."""
         text = f"start\0{commands}prepare\0commit\0"
         args = ("-c", "core.filesRefLockTimeout=1000", "update-ref", "-m", "planner", "--stdin", "-z")

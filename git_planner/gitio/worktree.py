@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git, failure
+from git_planner.gitio.git import Git
+from git_planner.gitio.git_failure import failure
 from git_planner.gitio.repository import Repository, open_repository
 
 
@@ -126,7 +127,7 @@ class Lockstep:
             if not fits:
                 self.release()
         if not fits:
-            raise self._refusal(trial.words.removeprefix("error: "))
+            raise self._refusal(trial.message)
 
     def follow(self) -> None:
         """Bring the worktree to the new commit; call once the ref has moved."""

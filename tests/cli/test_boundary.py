@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.cli.boundary import guarded
-from git_planner.gitio.git import Result, failure
+from git_planner.gitio.git_failure import GitResult, failure
 from tests.support.lab import Lab
 from tests.support.small_campaign import campaign
 
@@ -47,9 +47,9 @@ def test_a_file_in_the_place_of_a_folder_is_named(lab: Lab) -> None:
     ],
 )
 def test_a_repository_that_can_only_be_read_is_told_from_other_failures(words: str, tmp_path: Path) -> None:
-    error = failure(("hash-object",), Result(128, b"", words.encode()), tmp_path)
+    error = failure(("hash-object",), GitResult(128, b"", words.encode()), tmp_path)
     assert (error.code, error.details) == ("E_UNWRITABLE", tuple(words.splitlines()))
-    other = failure(("push",), Result(128, b"", b"Permission denied (publickey)."), tmp_path)
+    other = failure(("push",), GitResult(128, b"", b"Permission denied (publickey)."), tmp_path)
     assert other.code == "E_GIT"
 
 

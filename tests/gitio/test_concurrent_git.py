@@ -11,7 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import history, remote
-from git_planner.gitio.git import is_passing
+from git_planner.gitio.git_failure import is_transient
 from tests.support.lab import Lab
 from tests.support.two_clones import PLAN, add, page, share, two_clones
 
@@ -26,7 +26,11 @@ def half_made(lab: Lab) -> Path:
     return place / "commondir"
 
 
-def test_a_listing_waits_for_a_worktree_that_is_being_made(lab: Lab) -> None:
+@pytest.mark.parametrize("language", ["", "de"])
+def test_a_listing_waits_for_a_worktree_that_is_being_made(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("LANGUAGE", language)
     empty = half_made(lab)
     assert lab.run_git("for-each-ref", "--format=%(worktreepath)").status == 128
     lab.git("remote", "add", "here", str(lab.path))
@@ -46,8 +50,12 @@ def test_it_is_known_by_git_s_words_here_and_over_there() -> None:
         b"fatal: failed to read /a/.git/worktrees/x y/commondir: Success\n",
         b"remote: fatal: failed to read worktrees/x/commondir: Success        \n",
     ):
-        assert (is_passing(128, words), is_passing(1, words), is_passing(0, words)) == (True, True, False)
-    assert not is_passing(128, b"fatal: failed to read object\n")
+        assert (is_transient(128, words), is_transient(1, words), is_transient(0, words)) == (
+            True,
+            True,
+            False,
+        )
+    assert not is_transient(128, b"fatal: failed to read object\n")
 
 
 def test_one_that_stays_so_is_an_error_in_git_s_words(lab: Lab) -> None:

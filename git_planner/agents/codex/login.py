@@ -16,7 +16,7 @@ from pathlib import Path
 
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import environment
+from git_planner.gitio.git import program_environment
 from git_planner.gitio.repository import open_repository
 from git_planner.host import process
 
@@ -201,7 +201,7 @@ def _variables(home: Path | None) -> dict[str, str]:
 
 
 def _without_keys(home: Path | None) -> dict[str, str]:
-    return {name: value for name, value in environment(_variables(home)).items() if name not in KEYS}
+    return {name: value for name, value in program_environment(_variables(home)).items() if name not in KEYS}
 
 
 def _existing_home(folder: Path, name: str) -> Path | None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from git_planner.errors import PlannerError
-from git_planner.gitio import hook_git
+from git_planner.gitio.git import hook_git
+from git_planner.gitio.git_failure import failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def check_documents() -> None:
         try:
             if mode in (_SYMLINK, _GITLINK):
                 raise PlannerError("E_SCHEMA", f"'{_printable_path(path)}' is not an ordinary file")
-            check_document(path, hook_git.output("cat-file", "blob", oid))
+            check_document(path, hook_git().bytes("cat-file", "blob", oid))
         except PlannerError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -165,7 +167,7 @@ def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
     from git_planner.rules.refnames import POLICY_FILE
 
     oid = (
-        (hook_git.answer("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none")
+        (hook_git().answer("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none")
         .decode()
         .strip()
     )
@@ -191,12 +193,12 @@ def _index_tree() -> str:
     import shutil
     import tempfile
 
-    index = os.fsdecode(hook_git.output("rev-parse", "--git-path", "index")).removesuffix("\n")
+    index = os.fsdecode(hook_git().bytes("rev-parse", "--git-path", "index")).removesuffix("\n")
     with tempfile.TemporaryDirectory(prefix="git-planner-") as folder:
         copy = os.path.join(folder, "index")
         if os.path.exists(index):
             shutil.copyfile(index, copy)
-        return hook_git.output("write-tree", index=copy).decode().strip()
+        return hook_git().bytes("write-tree", env={"GIT_INDEX_FILE": copy}).decode().strip()
 
 
 def _planner_branch() -> str | None:
@@ -204,10 +206,11 @@ def _planner_branch() -> str | None:
     from git_planner.rules import refnames
 
     # Status 1 is a detached HEAD; any other failure must refuse the commit.
-    status, ref, stderr = hook_git.run(("symbolic-ref", "--quiet", "HEAD"))
-    if status > 1:
-        raise PlannerError("E_GIT", stderr.decode(errors="replace").strip().removeprefix("fatal: "))
-    branch = os.fsdecode(ref).strip().removeprefix(refnames.HEADS)
+    args = ("symbolic-ref", "--quiet", "HEAD")
+    result = hook_git().run(*args)
+    if result.status > 1:
+        raise failure(args, result, Path.cwd())
+    branch = os.fsdecode(result.stdout).strip().removeprefix(refnames.HEADS)
     return branch if branch.startswith((refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)) else None
 
 
@@ -225,7 +228,9 @@ def _trusted_commits(checker: GuardChecker, branch: str) -> Iterator[str]:
     if start is not None:
         yield start
     merged = {name.removeprefix("GITHEAD_") for name in os.environ if name.startswith("GITHEAD_")}
-    merged.update((hook_git.answer("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split())
+    merged.update(
+        (hook_git().answer("rev-parse", "--quiet", "--verify", "MERGE_HEAD") or b"").decode().split()
+    )
     for head in (*sorted(merged), "HEAD"):
         yield from newer_base_commits(checker, start, head) if start else checker.anchors(head)
 
@@ -252,7 +257,7 @@ def _staged_changes(base: str, specs: Sequence[str]) -> Iterator[tuple[str, str,
         "--no-ext-diff",
         "--ignore-submodules=none",
     )
-    fields = os.fsdecode(hook_git.output(*command, "--no-abbrev", base, "--", *specs)).split("\0")
+    fields = os.fsdecode(hook_git().bytes(*command, "--no-abbrev", base, "--", *specs)).split("\0")
     for meta, path in zip(fields[::2], fields[1::2], strict=False):
         old, new, _, oid, _ = meta.lstrip(":").split(" ")
         yield old, new, oid, path
@@ -267,13 +272,13 @@ def _unstage_hint() -> str:
 
 
 def _has_commit() -> bool:
-    return hook_git.answer("rev-parse", "--quiet", "--verify", "HEAD^{commit}") is not None
+    return hook_git().answer("rev-parse", "--quiet", "--verify", "HEAD^{commit}") is not None
 
 
 def _comparison_tree() -> str:
     """Return what staged changes are compared with: HEAD, or the empty tree if there is no commit yet."""
     return (
-        "HEAD" if _has_commit() else hook_git.output("hash-object", "-t", "tree", "--stdin").decode().strip()
+        "HEAD" if _has_commit() else hook_git().bytes("hash-object", "-t", "tree", "--stdin").decode().strip()
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from git_planner import atomic_file
 from git_planner.flows.guard.compare_trees import STANDARD
 from git_planner.flows.guard.staged import DOCUMENTS
+from git_planner.gitio import git
 from git_planner.resources import resource_folder
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import ALWAYS, wide_globs
@@ -132,6 +133,8 @@ class HookSetting:
                 "always_guarded": "\n".join(wide_globs(ALWAYS)),
                 "documents": "\n".join(wide_globs(DOCUMENTS)),
                 "stdlib": f" {' '.join(sorted(STANDARD))} ",
+                "dropped": " ".join(git.DROPPED),
+                "fixed": " ".join(f"{name}={value}" for name, value in git.FIXED.items()),
             }
         lines = "".join(f"{key}={shlex.quote(value)}\n" for key, value in baked.items())
         texts = resource_folder("hooks")

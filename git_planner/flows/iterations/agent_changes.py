@@ -15,7 +15,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import utf8_path
 from git_planner.gitio import agent_worktree, history
-from git_planner.gitio.git import Result, failure
+from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.rules import refnames
@@ -118,7 +118,7 @@ class AgentChanges:
         assert self.tip is not None
         agent_worktree.put_on(self.work.place, self.work.ref, self.tip)
 
-    def commit(self, message: Message, body: str) -> Result:
+    def commit(self, message: Message, body: str) -> GitResult:
         """Commit what lies there, with all hooks.
 
         Returns:

@@ -18,7 +18,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio import history
-from git_planner.gitio.git import Batch, failure
+from git_planner.gitio.git import Batch
+from git_planner.gitio.git_failure import failure
 from git_planner.gitio.history import Change
 from git_planner.gitio.objects import read_tree, splice
 from git_planner.gitio.repository import Repository

@@ -1,0 +1,112 @@
+"""The result of a git, and which failure it is: the one place that reads git's messages."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from git_planner.errors import PlannerError
+
+Ended = TypeVar("Ended")
+
+# `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
+_HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
+_UNWRITABLE = re.compile(
+    rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
+    rb" (Permission denied|Read-only file system|Operation not permitted)"
+    rb"|insufficient permission for adding an object"
+)
+# Lines that another repository's git has written, about its own disk.
+_REMOTE_LINE = re.compile(rb"(?m)^remote:.*$")
+# Seconds to wait before each further try; two in all.
+_PAUSES = tuple(0.002 * 2**attempt for attempt in range(10))
+
+
+class GitResult(NamedTuple):
+    """Status and output of one git that has ended."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def message(self) -> str:
+        """Git's stderr as text, without the label of its first line."""
+        return without_label(self.stderr.decode(errors="replace").strip())
+
+
+def without_label(message: str) -> str:
+    """Return a message of git without 'fatal:' or 'error:' before it."""
+    return message.removeprefix("fatal: ").removeprefix("error: ")
+
+
+def is_transient(status: int, stderr: bytes) -> bool:
+    """Return whether git failed for a transient reason, before doing anything."""
+    return status != 0 and _HALF_MADE.search(stderr) is not None
+
+
+def retry_transient(run_once: Callable[[], Ended], is_failed: Callable[[Ended], bool]) -> Ended:
+    """Run something until it ends without a transient failure, or for two seconds."""
+    for pause in _PAUSES:
+        ended = run_once()
+        if not is_failed(ended):
+            return ended
+        time.sleep(pause)
+    return run_once()
+
+
+def failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> PlannerError:
+    """Return the error for a git that failed."""
+    local = local_failure(args, result, cwd)
+    if local is not None:
+        return local
+    return PlannerError(
+        "E_GIT", result.message or f"'git {args[0]}' ended with status {result.status} and no message"
+    )
+
+
+def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> PlannerError | None:
+    """Return the error for a git that failed because of this machine's disk; None for all other causes."""
+    if _is_full(cwd):
+        return PlannerError(
+            "E_NO_SPACE",
+            f"no space left on the disk of '{cwd}' while running 'git {args[0]}'",
+            hint="make room, then run the same command again; nothing was half written",
+        )
+    if _UNWRITABLE.search(_REMOTE_LINE.sub(b"", result.stderr)):
+        return PlannerError(
+            "E_UNWRITABLE",
+            f"the repository of '{cwd}' cannot be written by 'git {args[0]}'",
+            hint="look at its git directory with 'ls -ld', then run the same command again",
+            details=result.stderr.decode(errors="replace").strip().splitlines()[:5],
+        )
+    return None
+
+
+def unknown_identity(result: GitResult) -> PlannerError:
+    """Return the error for a git that does not know who commits."""
+    last = result.message.splitlines()[-1:] or ["no message"]
+    return PlannerError(
+        "E_IDENTITY",
+        f"git does not know who you are ({without_label(last[0])})",
+        hint="set 'git config user.name' and 'git config user.email'",
+    )
+
+
+def cannot_start(cwd: Path) -> PlannerError:
+    """Return the error for a git that could not be started in a folder."""
+    if not cwd.is_dir():
+        return PlannerError("E_NOT_A_REPOSITORY", f"the folder '{cwd}' is gone")
+    return PlannerError("E_MISSING_TOOL", "'git' is not on PATH", hint="install git 2.38 or later")
+
+
+def _is_full(cwd: Path) -> bool:
+    try:
+        free = os.statvfs(cwd)
+    except OSError:
+        return False
+    return free.f_bavail * free.f_frsize < 64 * 1024 or free.f_favail == 0 < free.f_files
