@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, Progress, outcome, request
+from tests.support.signalling import signal_once_written
 
 GOOD = json.dumps(DIRECTIVE)
 BAD = json.dumps({**DIRECTIVE, "risk": "low", "step_plan": ["one", " "]})
@@ -190,9 +189,10 @@ def test_earlier_attempts_stay(tmp_path: Path) -> None:
 
 def test_an_interrupted_attempt_is_kept(tmp_path: Path) -> None:
     planning_request = request(tmp_path)
-    agent = PlanningAgent(CommandTransport(Program(("sh", "-c", "echo begun; exec sleep 60"), 60)))
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    ready = tmp_path / "ready"
+    script = f"echo begun; echo >'{ready}'; exec sleep 60"
+    agent = PlanningAgent(CommandTransport(Program(("sh", "-c", script), 60)))
+    timer = signal_once_written(ready, 1, signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         agent.plan(planning_request, Progress().append)
     timer.join()

@@ -16,6 +16,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.host import process
 from git_planner.host.process import Finished, Started, run
+from tests.support.signalling import signal_once_written
 
 
 def sh(text: str, cwd: Path, seconds: float = 20, **more: object) -> Finished:
@@ -196,25 +197,10 @@ def test_an_error_in_the_reader_ends_the_program(tmp_path: Path) -> None:
     assert gone(started[0].pid)
 
 
-def signals(path: Path, lines: int, *numbers: signal.Signals) -> threading.Thread:
-    """Send signals to this process, half a second apart, once a program has written some lines."""
-
-    def send() -> None:
-        while not path.exists() or path.read_text().count("\n") < lines:
-            time.sleep(0.02)
-        for place, number in enumerate(numbers):
-            time.sleep(0.5 if place else 0)
-            os.kill(os.getpid(), number)
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    timer = signals(tmp_path / "pids", 2, number)
+    timer = signal_once_written(tmp_path / "pids", 2, number)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         sh("echo $$ > pids; sleep 60 & echo $! >> pids; wait", tmp_path)
@@ -225,7 +211,7 @@ def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: sig
 
 
 def test_a_second_signal_cuts_the_grace_short(tmp_path: Path) -> None:
-    timer = signals(tmp_path / "pids", 1, signal.SIGINT, signal.SIGINT)
+    timer = signal_once_written(tmp_path / "pids", 1, signal.SIGINT, signal.SIGINT)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         sh("trap '' TERM; echo $$ > pids; sleep 60 & sleep 60; sleep 60", tmp_path, grace=50)

@@ -424,7 +424,8 @@ def test_a_kill_at_any_call_of_git_keeps_the_plan_valid(shop: Lab) -> None:
 
 def test_hostile_messages(shop: Lab) -> None:
     many = "".join(f"Planner-Task: task_00{number % 3 + 1}\n" for number in range(2000))
-    large = "task_001: large\n\n" + "x" * 10_000_000
+    # The hook's shell reads a line byte by byte: ten times as much takes ten seconds.
+    large = "task_001: large\n\n" + "x" * 1_000_000
     for message in (large, f"many\n\n{many}", "task_002: \x1b[2J\x07", "task_003:"):
         path = shop.root / "message"
         path.write_bytes(message.encode())
