@@ -243,7 +243,7 @@ def test_comparing(recorded: Lab) -> None:
             "record ID ID\n"
             "commit OID OID\n"
             "branch - iter/0002-next\n"
-            "verdict within_noise worse\n"
+            "verdict baseline worse\n"
             "value cycles 100 cycles 95\n"
             "tests 2 of 2 passed 2 of 2 passed\n"
             "instrument OID OID\n"

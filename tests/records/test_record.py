@@ -40,7 +40,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
         0,
     )
     assert brief(read_ledger(lab.repo, "default")) == [
-        ("baseline", "within_noise", None, 100.0, None),
+        ("baseline", "baseline", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
     ]
     assert read_ledger(lab.repo, "default")[1] == done.record
@@ -49,7 +49,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
     assert lab.git("rev-parse", "best/90-next-i1^{commit}") == tip
     assert lab.git("cat-file", "-t", "best/90-next-i1") == "tag"
     assert lab.git("log", "--format=%s", f"{base}..plan/default") == (
-        "record improved: cycles 90 (-10 against 100)\nrecord within_noise: cycles 100, the baseline"
+        "record improved: cycles 90 (-10 against 100)\nrecord baseline: cycles 100, the baseline"
     )
     assert lab.git("diff", "--name-status", base, "plan/default").splitlines() == [
         *(f"A\texperiments/records/{record.id}.json" for record in read_ledger(lab.repo, "default")),
@@ -239,7 +239,7 @@ def test_a_changed_base_is_another_instrument(lab: Lab) -> None:
     done = measured(lab).record
     assert (done.verdict, done.delta) == ("worse", 5.0)
     assert brief(read_ledger(lab.repo, "default"))[2:] == [
-        ("baseline", "within_noise", None, 100.0, None),
+        ("baseline", "baseline", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
         ("attempt", "worse", None, 95.0, 5.0),
     ]

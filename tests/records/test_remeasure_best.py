@@ -259,7 +259,7 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
     assert record_commit(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
     found = rows(lab)[2:]
     assert [(record.kind, record.iteration, record.verdict) for record in found] == [
-        ("baseline", None, "within_noise"),
+        ("baseline", None, "baseline"),
         ("attempt", 1, "invalid"),
         ("attempt", 2, "improved"),
     ]

@@ -16,7 +16,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
 from git_planner.rules.measuring.test_report import Proof
 from git_planner.rules.measuring.verdict import Decision, Refusal
-from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, truncate_texts
+from git_planner.rules.records.record import MeasuredMetric, Record, Verdict, pick_best, truncate_texts
 from git_planner.rules.records.row import RecordRow, find_same_commit, next_id
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
@@ -179,10 +179,11 @@ class _Settlement:
     def _compared(self, draft: Record, top: RecordRow | None) -> Decision:
         metric = self.subject.policy.metric
         if metric is None or not draft.metrics:
-            return Decision("within_noise", None, None, None, "the tests passed; the policy names no metric")
+            unmoved: Verdict = "baseline" if draft.kind == "baseline" else "within_noise"
+            return Decision(unmoved, None, None, None, "the tests passed; the policy names no metric")
         own = draft.metrics[0]
         if draft.kind == "baseline":
-            return Decision("within_noise", None, None, None, f"{verdict.measured_text(own)}, the baseline")
+            return Decision("baseline", None, None, None, f"{verdict.measured_text(own)}, the baseline")
         if top is None or metric.kind == "deterministic":
             return verdict.decide(metric, own, _measured(top) if top else None)
         return verdict.decide_noisy(metric, own, draft.comparison, top, same=draft.tree == top.tree)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 if TYPE_CHECKING:
     from git_planner.rules.records.comparison import RecordedComparison
 
-Verdict = Literal["improved", "within_noise", "worse", "invalid", "unmeasured"]
+Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
 MAX_TEXT = 20_000
 MAX_NOTES = 1_000
@@ -118,7 +118,7 @@ class Record:
     @property
     def valid(self) -> bool:
         """Whether the result counts as a measurement at all."""
-        return self.verdict in ("improved", "within_noise", "worse")
+        return self.verdict not in ("invalid", "unmeasured")
 
     @property
     def value(self) -> float | None:

@@ -45,7 +45,7 @@ class RecordRow(NamedTuple):
     @property
     def valid(self) -> bool:
         """Whether the result counts as a measurement at all."""
-        return self.verdict in ("improved", "within_noise", "worse")
+        return self.verdict not in ("invalid", "unmeasured")
 
 
 def row_from(document: Mapping[str, Any]) -> RecordRow:
