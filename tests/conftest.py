@@ -1,4 +1,4 @@
-"""Fixtures: laboratories, and a watchdog over the real home of whoever runs the tests."""
+"""Fixtures: laboratories, and a check that tests do not touch the user's real home."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if threading.current_thread() is threading.main_thread():
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A repository with one commit on main; the test runs inside it with the sealed environment."""
+    """Provide a repository with one commit on main; the test runs in it with the sealed environment."""
     laboratory = Lab(tmp_path)
     with laboratory.entered():
         yield laboratory
@@ -40,7 +40,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 @pytest.fixture
 def make_lab(tmp_path: Path) -> Callable[..., Lab]:
-    """Make laboratories of other kinds: make_lab('--bare'), make_lab(first=False)."""
+    """Provide a factory of other laboratories: make_lab('--bare'), make_lab(first=False)."""
     made: list[Lab] = []
 
     def make(*init: str, first: bool = True) -> Lab:

@@ -19,7 +19,7 @@ class Series:
 
     @property
     def median(self) -> float:
-        """The median wall time in milliseconds."""
+        """Return the median wall time in milliseconds."""
         return statistics.median(self.milliseconds)
 
 
@@ -99,7 +99,7 @@ class Figure:
 
     @property
     def reached(self) -> bool:
-        """Whether the figure is within its limit."""
+        """Return whether the figure is within its limit."""
         return self.measured <= self.asked
 
     def line(self) -> str:

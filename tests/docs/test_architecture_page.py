@@ -1,4 +1,4 @@
-"""The pages for contributors: every file they name exists, and the floors are those that are tested."""
+"""Pages for contributors: every named file exists, and the floors are the tested ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A laboratory: one real repository in a sealed environment, with a clock that ticks a minute a commit."""
+"""A laboratory: one git repository in a sealed environment, with a clock that ticks one minute per commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIT = shutil.which("git") or "git"
 
 
 def sealed(home: Path) -> dict[str, str]:
-    """An environment in which nothing of the machine's own git, shell or agents' settings counts."""
+    """Return an environment without the machine's own settings of git, shell and agents."""
     home.mkdir(parents=True, exist_ok=True)
     return {
         "HOME": str(home),
@@ -50,7 +50,7 @@ def sealed(home: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ran:
-    """How one command line ended."""
+    """Result of one command line."""
 
     status: int
     out: str
@@ -58,7 +58,7 @@ class Ran:
 
 
 class Lab:
-    """One repository to experiment on.
+    """A repository for tests.
 
     Args:
         root: an empty folder; the repository is made in `root/repo`.
@@ -91,14 +91,14 @@ class Lab:
 
     # -- git ------------------------------------------------------------------------------------------------
     def git(self, *args: str, cwd: Path | None = None, stdin: str | None = None, check: bool = True) -> str:
-        """Run the real git and return its stripped stdout."""
+        """Run git and return its stripped stdout."""
         done = self.run_git(*args, cwd=cwd, stdin=stdin)
         if check and done.status != 0:
             raise AssertionError(f"git {' '.join(args)}: {done.status}\n{done.out}{done.err}")
         return done.out.strip()
 
     def run_git(self, *args: str, cwd: Path | None = None, stdin: str | None = None) -> Ran:
-        """Run the real git and return how it ended."""
+        """Run git and return its result."""
         return self.run_program(GIT, *args, cwd=cwd, stdin=stdin)
 
     def commit(
@@ -119,11 +119,11 @@ class Lab:
         return _loose_head(place) or self.git("rev-parse", "HEAD", cwd=place)
 
     def show(self, name: str) -> str:
-        """The content of an object, such as 'main:README.md'."""
+        """Return the content of an object, such as 'main:README.md'."""
         return self.run_git("cat-file", "-p", name).out
 
     def refs(self) -> dict[str, str]:
-        """Every ref with the object it names."""
+        """Return every ref with its object id."""
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
         return dict(line.split(" ") for line in lines)
 
@@ -134,7 +134,7 @@ class Lab:
         return path
 
     def clone(self, name: str, *args: str) -> Lab:
-        """A clone of this repository as a laboratory of its own."""
+        """Clone this repository into another laboratory."""
         other = Lab.__new__(Lab)
         other.root, other.home, other.env = self.root / name, self.home, dict(self.env)
         other.path, other.ticks = other.root / "repo", self.ticks
@@ -143,23 +143,23 @@ class Lab:
         return other
 
     def fsck(self) -> None:
-        """Fail unless git finds every object and ref sound."""
+        """Fail if `git fsck` finds a broken object or ref."""
         done = self.run_git("fsck", "--no-dangling", "--strict")
         assert (done.status, done.out) == (0, ""), done.out + done.err
 
     # -- ours -----------------------------------------------------------------------------------------------
     @property
     def repo(self) -> Repository:
-        """The repository as our code sees it; call within `entered`, or pass the environment to a process."""
+        """Return the opened repository; call within `entered`, or pass the environment to a process."""
         return open_repository(self.path)
 
     @property
     def store(self) -> Store:
-        """A store on the repository."""
+        """Return a store on the repository."""
         return Store(self.repo)
 
     def rival(self, ref: str, path: str, content: str) -> str:
-        """Move a branch as another writer would: plain git, no store."""
+        """Move a branch as another writer would: with plain git, without the store."""
         data = content.encode()
         tip = self.run_git("rev-parse", "-q", "--verify", ref).out
         name, email, date = (self.env[f"GIT_COMMITTER_{part}"] for part in ("NAME", "EMAIL", "DATE"))
@@ -172,7 +172,7 @@ class Lab:
         return self.git("fast-import", "--quiet", "--cat-blob-fd=1", stdin=stream)
 
     def run(self, *argv: str, cwd: Path | None = None, stdin: str = "") -> Ran:
-        """Run one of our command lines in this process: run('git-plan', 'list', '--json')."""
+        """Run a git-planner command line in this process: run('git-plan', 'list', '--json')."""
         from git_planner import cli
 
         out, err = io.StringIO(), io.StringIO()
@@ -186,7 +186,7 @@ class Lab:
         return Ran(status, out.getvalue(), err.getvalue())
 
     def spawn(self, *argv: str, cwd: Path | None = None, stdin: str | None = None, **env: str) -> Ran:
-        """Run one of our command lines as a process of its own: spawn('git-plan', 'list')."""
+        """Run a git-planner command line as a separate process: spawn('git-plan', 'list')."""
         code = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
         return self.run_program(sys.executable, "-c", code, *argv, cwd=cwd, stdin=stdin, env=env)
 
@@ -212,7 +212,7 @@ class Lab:
 
     @contextlib.contextmanager
     def entered(self, cwd: Path | None = None) -> Iterator[Path]:
-        """Be in the repository with the sealed environment, in this process."""
+        """Enter the repository with the sealed environment, in this process."""
         before, place = dict(os.environ), Path.cwd()
         try:
             os.environ.clear()
@@ -226,7 +226,7 @@ class Lab:
 
     @contextlib.contextmanager
     def undisturbed(self, *, allow: Sequence[str] = ()) -> Iterator[None]:
-        """Fail unless HEAD, index entries and files of every worktree are the same afterwards.
+        """Fail if HEAD, index entries or files of a worktree are changed by the block.
 
         Args:
             allow: names of worktree folders that may come, go or change.
@@ -236,7 +236,7 @@ class Lab:
         assert self._picture(allow) == before
 
     def crash_after(self, calls: int, *, after: bool = False) -> dict[str, str]:
-        """Environment for `spawn` with a git on PATH that kills its caller at its Nth call.
+        """Return an environment for `spawn` whose git kills its caller at its n-th call.
 
         Args:
             calls: the call, from 1, at which the caller is killed with SIGKILL before git does its work.
