@@ -20,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
 
     base, ours, theirs, path = argv
     done = merge_file(Path(base), Path(ours), Path(theirs), path)
-    for line in done.told:
+    for line in done.notes:
         # Documents may contain control characters, which a terminal would obey.
         shown = "".join(character if character.isprintable() else "?" for character in line[:300])
         print(f"git-planner: {shown}", file=sys.stderr)

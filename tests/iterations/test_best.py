@@ -147,7 +147,7 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     done = best.push_best(lab.repo, None, hush)
     assert (dry.moved.keys(), dry.notes) == (done.moved.keys(), done.notes)
     assert dry.moved.get(BEST) == done.moved.get(BEST)
-    assert "the ledgers of 'plan/default' are united" in done.notes
+    assert "the ledgers of 'plan/default' were merged" in done.notes
     top = mine if winner == "ours" else lost
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
@@ -183,7 +183,7 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
     told: list[str] = []
     done = best.push_best(lab.repo, None, told.append)
     assert "somebody was faster on 'origin' (attempt 1 of 5)" in told
-    assert "our 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
+    assert "the local 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
     assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
     assert len(read_ledger(lab.repo, "default")) == 4
 

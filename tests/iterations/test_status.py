@@ -13,7 +13,7 @@ from git_planner.flows.planning.ask_planner import make_iteration, make_planning
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.flows.planning.manual import pack
 from git_planner.flows.plans.list_plans import PlanSummary, list_plans
-from git_planner.flows.setup.validate_document import judge_document, load
+from git_planner.flows.setup.validate_document import check_document, load_document
 from git_planner.gitio import git
 from git_planner.rules.documents import canonical_json
 from tests.support.lab import Lab
@@ -139,7 +139,7 @@ def test_no_iteration_to_show(lab: Lab) -> None:
 
 def judged(document: Any, where: str = "x.json") -> tuple[str | None, list[str]]:
     data = document if isinstance(document, bytes) else canonical_json.dumps(document)
-    found = judge_document(data, where)
+    found = check_document(data, where)
     return found.kind, list(found.faults)
 
 
@@ -159,7 +159,7 @@ def test_documents_of_every_kind_are_judged(lab: Lab) -> None:
         planned.commit: "state",
     }
     for name, kind in names.items():
-        found = judge_document(*load(lab.repo, name))
+        found = check_document(*load_document(lab.repo, name))
         assert (found.kind, found.faults) == (kind, ()), name
 
 
@@ -190,11 +190,11 @@ def test_what_a_schema_cannot_say(lab: Lab) -> None:
     kind, faults = judged(plan)
     assert (kind, faults[0].startswith("/tasks: dependency cycle: ")) == ("plan", True)
     plan["tasks"][1]["id"] = "task_001"
-    assert judged(plan)[1] == ["/tasks: two tasks have one id"]
+    assert judged(plan)[1] == ["/tasks: two tasks have the same id"]
 
 
 def test_what_is_not_there(lab: Lab) -> None:
     for name in ("nowhere", "HEAD", "HEAD:nowhere", "plan/x", "a\nb"):
         with pytest.raises(PlannerError) as caught:
-            load(lab.repo, name)
+            load_document(lab.repo, name)
         assert caught.value.code in ("E_UNKNOWN_REF", "E_NAME")

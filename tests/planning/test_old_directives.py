@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from git_planner import documents
-from git_planner.flows.setup.validate_document import judge_document
+from git_planner.flows.setup.validate_document import check_document
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import directive_from, state_from
 from tests.support import samples
@@ -48,7 +48,7 @@ def test_an_old_state_is_read_and_its_digest_is_that_of_the_text() -> None:
     assert state_from(documents.read("state", data, "state")) == state_from(state)
     assert state_from(state).directive == samples.STATE.directive
     assert state_from(state).directive_digest == state["directive_digest"]
-    assert judge_document(data, "state").faults == ()
+    assert check_document(data, "state").faults == ()
 
 
 def test_an_old_answer_is_stored_under_the_new_name(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""The doctor: a healthy repository, and each thing that can be wrong with it."""
+"""The doctor: a healthy repository, and every fault it reports."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ agents: {planner: offline, implementer: patches, patches: patches}
 
 @pytest.fixture
 def healthy(lab: Lab) -> Lab:
-    """A repository in which all is well."""
+    """Make a repository without faults."""
     lab.commit("policy", {".git-planner.yml": POLICY})
     merge_driver.install(lab.repo)
     install.install_hooks(lab.repo)
-    manual(lab, found=True)
+    set_man(lab, is_found=True)
     return lab
 
 
-def manual(lab: Lab, *, found: bool) -> None:
-    """A man that finds our pages, or none."""
-    program = hook(lab.root / "bin/man", f"exit {0 if found else 16}")
+def set_man(lab: Lab, *, is_found: bool) -> None:
+    """Install a man program that finds the man pages, or not."""
+    program = hook(lab.root / "bin/man", f"exit {0 if is_found else 16}")
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def found(lab: Lab) -> list[tuple[str, str, str]]:
-    """Severity, code and target of every finding; each must say what to do."""
-    report = doctor.examine(lab.repo)
+def doctor_findings(lab: Lab) -> list[tuple[str, str, str]]:
+    """Return severity, code and target of every finding; check that each has a message and a fix."""
+    report = doctor.run_checks(lab.repo)
     for finding in report.findings:
         assert finding.message
         assert finding.fix
     return [(finding.severity, finding.code, finding.target) for finding in report.findings]
 
 
-def codex(lab: Lab, login: str, status: int = 0) -> None:
-    """A program of the name that answers the two questions the doctor has."""
+def set_codex(lab: Lab, login: str, status: int = 0) -> None:
+    """Install a codex program that answers the two queries of the doctor."""
     text = f'case $1 in --version) echo codex-cli 0.169.0;; *) echo "{login}" >&2; exit {status};; esac'
     program = hook(lab.root / "bin/codex", text)
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def test_all_is_well(healthy: Lab) -> None:
+def test_a_healthy_repository(healthy: Lab) -> None:
     done = healthy.run("git-planner", "doctor")
     version = re.search(r"[\d.]+", healthy.git("version"))
     assert version
@@ -96,16 +96,16 @@ def test_one_json_document(healthy: Lab) -> None:
     ]
 
 
-def test_before_anything_is_set_up(make_lab: Callable[..., Lab]) -> None:
+def test_before_the_setup(make_lab: Callable[..., Lab]) -> None:
     lab = make_lab(first=False)
     with lab.entered():
-        assert found(lab) == [
+        assert doctor_findings(lab) == [
             ("error", "unborn", str(lab.path)),
             ("error", "codex-missing", "codex"),
             ("error", "hooks-absent", str(lab.path / ".git")),
         ]
         lab.commit("first", {"a": ""})
-        assert ("error", "policy-missing", ".git-planner.yml") in found(lab)
+        assert ("error", "policy-missing", ".git-planner.yml") in doctor_findings(lab)
         done = lab.run("git-planner", "doctor")
         assert done.status == 1
         assert "error: there is no '.git-planner.yml' [policy-missing]\n" in done.out
@@ -115,19 +115,19 @@ def test_before_anything_is_set_up(make_lab: Callable[..., Lab]) -> None:
 def test_a_policy_that_is_not_committed_or_not_valid(healthy: Lab) -> None:
     healthy.git("rm", "-q", "--cached", ".git-planner.yml")
     healthy.git("commit", "-q", "-m", "no policy")
-    report = doctor.examine(healthy.repo)
-    assert [each.message for each in report.findings if each.code == "policy-missing"] == [
+    report = doctor.run_checks(healthy.repo)
+    assert [finding.message for finding in report.findings if finding.code == "policy-missing"] == [
         "'.git-planner.yml' is not committed"
     ]
     healthy.commit("broken", {".git-planner.yml": "surplus: 1\n"})
-    assert ("error", "policy-invalid", ".git-planner.yml") in found(healthy)
+    assert ("error", "policy-invalid", ".git-planner.yml") in doctor_findings(healthy)
 
 
 def test_the_base_branch(healthy: Lab) -> None:
     healthy.git("branch", "-m", "main", "trunk")
-    assert found(healthy) == [("error", "base-missing", "main")]
+    assert doctor_findings(healthy) == [("error", "base-missing", "main")]
     healthy.git("branch", "main", "HEAD~1")
-    assert found(healthy) == [("error", "policy-base", "main")]
+    assert doctor_findings(healthy) == [("error", "policy-base", "main")]
 
 
 def test_programs_of_the_policy(healthy: Lab) -> None:
@@ -137,13 +137,13 @@ def test_programs_of_the_policy(healthy: Lab) -> None:
         "profile: {run: [/no/such/profiler]}\n"
     )
     healthy.commit("policy", {".git-planner.yml": policy})
-    assert found(healthy) == [
+    assert doctor_findings(healthy) == [
         ("error", "program-missing", "tools/measure"),
         ("error", "program-missing", "no-such-program"),
         ("error", "program-missing", "/no/such/profiler"),
     ]
     healthy.commit("tool", {"tools/measure": "#!/bin/sh\n"})
-    assert ("error", "program-missing", "tools/measure") not in found(healthy)
+    assert ("error", "program-missing", "tools/measure") not in doctor_findings(healthy)
 
 
 @pytest.mark.parametrize(
@@ -156,81 +156,83 @@ def test_programs_of_the_policy(healthy: Lab) -> None:
     ],
 )
 def test_codex_login(healthy: Lab, login: str, status: int, kind: str, codes: list[str]) -> None:
-    codex(healthy, login, status)
-    # Not used here, so it is a fact and no more.
-    report = doctor.examine(healthy.repo)
+    set_codex(healthy, login, status)
+    # Not used here, so it is only a fact.
+    report = doctor.run_checks(healthy.repo)
     assert report.findings == ()
     assert (report.facts["codex"], report.facts["codex login"]) == ("codex-cli 0.169.0", kind)
     healthy.git("config", "planner.implementer", "codex")
-    assert [finding.code for finding in doctor.examine(healthy.repo).findings] == codes
+    assert [finding.code for finding in doctor.run_checks(healthy.repo).findings] == codes
 
 
-def test_gemini_is_missed_where_it_is_chosen(healthy: Lab) -> None:
+def test_a_missing_gemini_is_reported_where_it_is_chosen(healthy: Lab) -> None:
     healthy.git("config", "planner.gemini", "/no/such/gemini")
-    assert found(healthy) == []
-    for key, missed in (("planner.critic", "gemini"), ("planner.critic", "codex")):
-        healthy.git("config", key, missed)
-        expected = [("warning", "gemini-missing", "/no/such/gemini")] if missed == "gemini" else []
-        assert found(healthy) == expected
+    assert doctor_findings(healthy) == []
+    for key, critic in (("planner.critic", "gemini"), ("planner.critic", "codex")):
+        healthy.git("config", key, critic)
+        expected = [("warning", "gemini-missing", "/no/such/gemini")] if critic == "gemini" else []
+        assert doctor_findings(healthy) == expected
     program = hook(healthy.root / "bin/gemini", "exit 1")
     healthy.git("config", "planner.critic", "gemini")
     healthy.git("config", "planner.gemini", str(program))
-    assert doctor.examine(healthy.repo).facts["gemini"] == str(program)
-    assert found(healthy) == []
+    assert doctor.run_checks(healthy.repo).facts["gemini"] == str(program)
+    assert doctor_findings(healthy) == []
 
 
-def test_the_manual_is_missed_where_man_does_not_find_it(healthy: Lab) -> None:
-    manual(healthy, found=False)
-    assert found(healthy) == [("info", "no-manual", "git-plan(1)")]
+def test_missing_man_pages_are_reported(healthy: Lab) -> None:
+    set_man(healthy, is_found=False)
+    assert doctor_findings(healthy) == [("info", "no-manual", "git-plan(1)")]
 
 
 def test_codex_is_missing(healthy: Lab) -> None:
     healthy.git("config", "planner.planner", "codex")
     healthy.git("config", "planner.codex", "/no/such/codex")
-    assert found(healthy) == [("error", "codex-missing", "/no/such/codex")]
+    assert doctor_findings(healthy) == [("error", "codex-missing", "/no/such/codex")]
 
 
 def test_no_identity(healthy: Lab) -> None:
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
         os.environ.pop(name)
     healthy.git("config", "user.useConfigOnly", "true")
-    assert found(healthy) == [("error", "identity", "user.name, user.email")]
+    assert doctor_findings(healthy) == [("error", "identity", "user.name, user.email")]
 
 
 def test_hooks_that_were_changed(healthy: Lab) -> None:
     folder = healthy.path / ".git/planner/hooks"
     (folder / "pre-commit").unlink()
-    assert found(healthy) == [("error", "hooks-changed", str(folder))]
+    assert doctor_findings(healthy) == [("error", "hooks-changed", str(folder))]
     uninstall.uninstall_hooks(healthy.repo)
-    assert found(healthy) == [("error", "hooks-absent", str(healthy.path / ".git"))]
+    assert doctor_findings(healthy) == [("error", "hooks-absent", str(healthy.path / ".git"))]
 
 
 def test_the_framework_instead_of_native_hooks(healthy: Lab) -> None:
     uninstall.uninstall_hooks(healthy.repo)
     config = healthy.path / ".pre-commit-config.yaml"
     config.write_text("repos: [{repo: x, rev: v1, hooks: [{id: planner-guard}]}]\n")
-    assert found(healthy) == [
+    assert doctor_findings(healthy) == [
         ("info", "hooks-absent", str(healthy.path / ".git")),
         ("warning", "framework-not-installed", ".pre-commit-config.yaml"),
     ]
-    (finding,) = [each for each in doctor.examine(healthy.repo).findings if each.severity == "warning"]
+    (finding,) = [
+        warning for warning in doctor.run_checks(healthy.repo).findings if warning.severity == "warning"
+    ]
     healthy.env["PRE_COMMIT_HOME"] = str(healthy.root / "cache")
     healthy.git("add", config.name)
     done = healthy.run_program(*finding.fix.split())
     assert done.status == 0, done.err
-    assert found(healthy) == [("info", "hooks-absent", str(healthy.path / ".git"))]
+    assert doctor_findings(healthy) == [("info", "hooks-absent", str(healthy.path / ".git"))]
 
 
-def test_what_a_killed_git_left(healthy: Lab) -> None:
+def test_stale_locks_and_missing_worktrees(healthy: Lab) -> None:
     lock = healthy.path / ".git/index.lock"
     lock.write_text("")
-    # A lock of just now is somebody's work.
-    assert found(healthy) == []
+    # A fresh lock belongs to a running process.
+    assert doctor_findings(healthy) == []
     old = time.time() - 3600
     os.utime(lock, (old, old))
     healthy.git("worktree", "add", "-q", "--detach", "../gone")
     (healthy.root / "gone").rename(healthy.root / "elsewhere")
-    assert found(healthy) == [
+    assert doctor_findings(healthy) == [
         ("warning", "lock-left", str(lock)),
         ("warning", "worktree-gone", str(healthy.root / "gone")),
     ]
@@ -240,16 +242,16 @@ def test_a_shallow_clone(healthy: Lab) -> None:
     other = healthy.root / "shallow"
     healthy.git("clone", "-q", "--depth=1", f"file://{healthy.path}", str(other))
     done = healthy.run("git-planner", "doctor", "--json", cwd=other)
-    codes = [(each["severity"], each["code"]) for each in json.loads(done.out)["findings"]]
+    codes = [(finding["severity"], finding["code"]) for finding in json.loads(done.out)["findings"]]
     assert codes == [("error", "hooks-absent"), ("warning", "shallow")]
 
 
 def test_nothing_is_changed(healthy: Lab) -> None:
-    # The first look leaves a mark that the policy fits its schema.
-    doctor.examine(healthy.repo)
+    # The first run caches that the policy is valid.
+    doctor.run_checks(healthy.repo)
     before = sorted(path for path in healthy.path.rglob("*"))
     with healthy.undisturbed():
-        doctor.examine(healthy.repo)
+        doctor.run_checks(healthy.repo)
     assert sorted(path for path in healthy.path.rglob("*")) == before
 
 
@@ -258,12 +260,12 @@ def test_a_bare_repository(healthy: Lab) -> None:
     with bare.entered():
         merge_driver.install(bare.repo)
         install.install_hooks(bare.repo)
-        assert found(bare) == []
+        assert doctor_findings(bare) == []
 
 
 def test_a_setting_that_cannot_be_read_is_a_finding(healthy: Lab) -> None:
     healthy.git("config", "planner.attempts", "many")
-    assert found(healthy) == [("error", "check-failed", "E_USAGE")]
+    assert doctor_findings(healthy) == [("error", "check-failed", "E_USAGE")]
 
 
 def test_place_of_the_repository(healthy: Lab, tmp_path: Path) -> None:
@@ -278,27 +280,31 @@ def test_place_of_the_repository(healthy: Lab, tmp_path: Path) -> None:
 def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, severity: str | None) -> None:
     folder = healthy.root / "programs"
     for name in ("git", "sh"):
-        found_ = shutil.which(name)
-        assert found_
+        program_path = shutil.which(name)
+        assert program_path
         folder.mkdir(exist_ok=True)
-        (folder / name).symlink_to(found_)
+        (folder / name).symlink_to(program_path)
     if program:
         hook(folder / "bwrap", "echo 'bwrap: no permissions to make a namespace' >&2; exit 1")
     os.environ["PATH"] = str(folder)
     healthy.commit("policy", {".git-planner.yml": POLICY.replace("jail: off", f"jail: {mode}")})
-    told = [each for each in doctor.examine(healthy.repo).findings if each.code == "no-jail"]
-    why = (
+    jail_findings = [
+        finding for finding in doctor.run_checks(healthy.repo).findings if finding.code == "no-jail"
+    ]
+    reason = (
         "bubblewrap does not work here: no permissions to make a namespace"
         if program
         else "bubblewrap is not installed"
     )
-    message = f"measured commands run without a jail: {why}"
-    assert [(each.severity, each.message) for each in told] == ([(severity, message)] if severity else [])
+    message = f"measured commands run without a jail: {reason}"
+    assert [(finding.severity, finding.message) for finding in jail_findings] == (
+        [(severity, message)] if severity else []
+    )
 
 
-def test_documents_that_git_merges_line_by_line(healthy: Lab) -> None:
+def test_a_missing_merge_driver(healthy: Lab) -> None:
     merge_driver.uninstall(healthy.repo)
-    found = doctor.examine(healthy.repo).findings
-    assert [(each.severity, each.code, each.fix) for each in found] == [
+    findings = doctor.run_checks(healthy.repo).findings
+    assert [(finding.severity, finding.code, finding.fix) for finding in findings] == [
         ("warning", "merge-driver", "git planner init")
     ]

@@ -1,4 +1,4 @@
-"""Setting a repository up."""
+"""Set up a repository with `git planner init`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.hooks.hooked_repository import tree_bytes
 from tests.support.lab import Lab
 
 
-def test_twice_is_once(lab: Lab) -> None:
+def test_init_is_idempotent(lab: Lab) -> None:
     done = lab.run("git-planner", "init")
     assert (done.status, done.err) == (0, "")
     assert done.out == (
@@ -24,17 +24,17 @@ def test_twice_is_once(lab: Lab) -> None:
         "merge: git merges documents of git-planner by task and field\n"
         "next: edit '.git-planner.yml': what is guarded, what judges, what is measured\n"
         "next: commit it on the base branch: git add .git-planner.yml && git commit\n"
-        "next: look at what is left to do: git planner doctor\n"
+        "next: check the setup: git planner doctor\n"
     )
     before = tree_bytes(lab.path)
     assert lab.run("git-planner", "init").out == done.out.replace("wrote", "kept")
     assert tree_bytes(lab.path) == before
     lab.git("add", ".git-planner.yml")
     lab.git("commit", "-q", "-m", "policy")
-    assert initialise(lab.repo).next == ("look at what is left to do: git planner doctor",)
+    assert initialise(lab.repo).next == ("check the setup: git planner doctor",)
 
 
-def test_what_was_set_up_goes_without_trace(lab: Lab) -> None:
+def test_the_setup_is_removed_without_trace(lab: Lab) -> None:
     places = [lab.path / ".git" / name for name in ("config", "info/attributes")]
     places[1].parent.mkdir(exist_ok=True)
     places[1].write_text("*.bin -diff\n")
@@ -53,37 +53,37 @@ def test_the_policy_is_the_template_and_valid(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("branch", ["trunk", "release/1.x", "null", "1.0", "it's", "ümlaut"])
-def test_the_base_is_the_branch_one_is_on(lab: Lab, branch: str) -> None:
+def test_the_base_is_the_current_branch(lab: Lab, branch: str) -> None:
     lab.git("checkout", "-q", "-b", branch)
     initialise(lab.repo)
     assert parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == branch
 
 
-def test_a_branch_of_ours_is_no_base(lab: Lab) -> None:
+def test_a_generated_branch_is_not_the_base(lab: Lab) -> None:
     lab.git("checkout", "-q", "-b", "iter/0001-x")
     initialise(lab.repo)
     assert parse_policy((lab.path / ".git-planner.yml").read_bytes(), "policy").base == "main"
 
 
-def test_a_policy_that_is_there_stays(lab: Lab) -> None:
+def test_an_existing_policy_is_kept(lab: Lab) -> None:
     (lab.path / ".git-planner.yml").write_text("mine\n")
     assert not initialise(lab.repo).written
     assert (lab.path / ".git-planner.yml").read_text() == "mine\n"
 
 
-def test_a_policy_is_written_whole_or_not_at_all(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(draft: str, place: str) -> None:
+def test_a_policy_is_written_atomically(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace_on_full_disk(draft: str, place: str) -> None:
         raise OSError(28, "No space left on device")
 
     initialise(lab.repo)
     (lab.path / ".git-planner.yml").unlink()
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", replace_on_full_disk)
     with pytest.raises(OSError, match="No space"):
         initialise(lab.repo)
     assert not (lab.path / ".git-planner.yml").exists()
 
 
-def test_a_link_that_leads_nowhere_stays(lab: Lab) -> None:
+def test_a_dangling_symlink_is_kept(lab: Lab) -> None:
     (lab.path / ".git-planner.yml").symlink_to("elsewhere.yml")
     assert not initialise(lab.repo).written
     assert not (lab.path / "elsewhere.yml").exists()
@@ -97,8 +97,8 @@ def test_before_the_first_commit(make_lab: Callable[..., Lab]) -> None:
     assert document["next"] == [
         "edit '.git-planner.yml': what is guarded, what judges, what is measured",
         "commit it on the base branch: git add .git-planner.yml && git commit",
-        "this repository has no commit yet; that one will be the first",
-        "look at what is left to do: git planner doctor",
+        "this repository has no commit yet; it will be the first",
+        "check the setup: git planner doctor",
     ]
 
 

@@ -1,4 +1,4 @@
-"""git's own merge, pull, rebase and merge-tree, with our driver and, as on a hosting site, without it."""
+"""merge, pull, rebase and merge-tree of git, with the merge driver and, as on a hosting site, without it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.support.two_clones import FOLDER, PAGE, PLAN, add, page, share, title
 MERGE_TREE = ("merge-tree", "--write-tree", "--name-only", "--no-messages")
 
 
-def fork(lab: Lab, *, driver: bool) -> tuple[Lab, Lab]:
-    """Two clones that went different ways; the second one has fetched the first one's."""
+def forked_clones(lab: Lab, *, driver: bool) -> tuple[Lab, Lab]:
+    """Make two diverged clones; the second has fetched the plan of the first."""
     lab, other, _ = two_clones(lab)
     if driver:
         assert other.run("git-planner", "init").status == 0
@@ -39,14 +39,14 @@ def fork(lab: Lab, *, driver: bool) -> tuple[Lab, Lab]:
 
 
 def check_both(lab: Lab, name: str) -> None:
-    """Fail unless a tip has all that both sides did."""
+    """Fail unless a tip has the changes of both sides."""
     assert sorted(title for _, title in titles(lab, name)) == [
         "From here",
         "From there",
         "Make it shorter",
         "Say so",
     ]
-    assert [number for number, _ in titles(lab, name)] == [f"task_00{each}" for each in range(1, 5)]
+    assert [number for number, _ in titles(lab, name)] == [f"task_00{number}" for number in range(1, 5)]
     first = page(lab, name)["tasks"][0]
     assert (first["status"], first["write_scope"]) == ("in_progress", ["src/**"])
     documents.check("plan", page(lab, name), name)
@@ -54,7 +54,7 @@ def check_both(lab: Lab, name: str) -> None:
 
 @pytest.mark.parametrize("how", ["--no-rebase", "--rebase"])
 def test_pull_by_git_itself(lab: Lab, how: str) -> None:
-    _, other = fork(lab, driver=True)
+    _, other = forked_clones(lab, driver=True)
     other.git("checkout", "-q", "plan/default")
     done = other.run_git("pull", "-q", how, "origin", "plan/default")
     assert done.status == 0, done.err
@@ -64,7 +64,7 @@ def test_pull_by_git_itself(lab: Lab, how: str) -> None:
 
 
 def test_pull_in_a_linked_worktree_and_push_by_git_itself(lab: Lab) -> None:
-    lab, other = fork(lab, driver=True)
+    lab, other = forked_clones(lab, driver=True)
     place = other.worktree("plan", "plan/default")
     other.git("pull", "-q", "--rebase", "origin", "plan/default", cwd=place)
     check_both(other, "plan/default")
@@ -73,10 +73,10 @@ def test_pull_in_a_linked_worktree_and_push_by_git_itself(lab: Lab) -> None:
     check_both(lab, "plan/default")
 
 
-def test_merge_tree_with_the_driver_is_what_our_pull_makes(lab: Lab) -> None:
-    _, other = fork(lab, driver=True)
-    words = (*MERGE_TREE, "plan/default", "origin/plan/default")
-    done = other.run_git(*words)
+def test_merge_tree_with_the_driver_equals_git_plan_pull(lab: Lab) -> None:
+    _, other = forked_clones(lab, driver=True)
+    arguments = (*MERGE_TREE, "plan/default", "origin/plan/default")
+    done = other.run_git(*arguments)
     assert done.status == 0, done.out
     check_both(other, done.out.strip())
     swapped = other.run_git(*MERGE_TREE, "origin/plan/default", "plan/default")
@@ -86,7 +86,7 @@ def test_merge_tree_with_the_driver_is_what_our_pull_makes(lab: Lab) -> None:
 
 
 def test_without_the_driver_two_new_tasks_conflict(lab: Lab) -> None:
-    _, other = fork(lab, driver=False)
+    _, other = forked_clones(lab, driver=False)
     done = other.run_git(*MERGE_TREE, "plan/default", "origin/plan/default")
     assert (done.status, done.out.splitlines()[1:]) == (1, [PAGE])
 
@@ -99,16 +99,16 @@ def test_without_the_driver_different_tasks_merge(lab: Lab) -> None:
     other.git("fetch", "-q", "origin")
     done = other.run_git(*MERGE_TREE, "plan/default", "origin/plan/default")
     assert done.status == 0
-    found = page(other, done.out.strip())
-    documents.check("plan", found, "merged")
-    assert [(each["status"], each["notes"]) for each in found["tasks"]] == [
+    merged = page(other, done.out.strip())
+    documents.check("plan", merged, "merged")
+    assert [(task["status"], task["notes"]) for task in merged["tasks"]] == [
         ("in_progress", ["a"]),
         ("in_progress", ["b"]),
     ]
 
 
-def slid(lab: Lab) -> Lab:
-    """A plan on which a merge by line has put two new tasks of one number, without a conflict."""
+def duplicate_tasks(lab: Lab) -> Lab:
+    """Make a plan where a line-based merge left two new tasks of one number, without a conflict."""
     lab, other, _ = two_clones(lab)
     add(lab, "From here", "--note", "here")
     update(other, "task_002", "--write-scope", "src/**")
@@ -134,24 +134,24 @@ def slid(lab: Lab) -> Lab:
         ("offline", "--kind", "planning-plan"),
     ],
 )
-def test_what_a_merge_by_line_left_twice_is_not_written_on(lab: Lab, argv: tuple[str, ...]) -> None:
-    other = slid(lab)
+def test_a_plan_with_duplicate_ids_is_read_only(lab: Lab, argv: tuple[str, ...]) -> None:
+    other = duplicate_tasks(lab)
     before = page(other, PLAN)
     done = other.run("git-plan", *argv, "--json")
     assert (done.status, json.loads(done.out)["code"]) == (3, "E_MERGE")
     assert "git plan sync" in done.err
     assert page(other, PLAN) == before
-    assert [each["code"] for each in lint(other) if each["severity"] == "error"] == ["same-id"]
+    assert [fault["code"] for fault in lint(other) if fault["severity"] == "error"] == ["same-id"]
 
 
 def lint(lab: Lab) -> list[dict[str, str]]:
-    """What `git plan lint` finds."""
-    found: dict[str, list[dict[str, str]]] = json.loads(lab.run("git-plan", "lint", "--json").out)
-    return found["faults"]
+    """Return the faults that `git plan lint` reports."""
+    document: dict[str, list[dict[str, str]]] = json.loads(lab.run("git-plan", "lint", "--json").out)
+    return document["faults"]
 
 
-def test_a_commit_passes_while_a_task_is_there_twice(lab: Lab) -> None:
-    other = slid(lab)
+def test_a_commit_passes_with_duplicate_task_ids(lab: Lab) -> None:
+    other = duplicate_tasks(lab)
     assert other.run("git-planner", "init").status == 0
     before = page(other, PLAN)
     other.git("checkout", "-q", "-b", "work")
@@ -161,22 +161,22 @@ def test_a_commit_passes_while_a_task_is_there_twice(lab: Lab) -> None:
     assert page(other, PLAN) == before
 
 
-def test_sync_keeps_both_of_two_tasks_of_one_number(lab: Lab) -> None:
-    other = slid(lab)
-    tried = other.run("git-plan", "sync", "--dry-run", "--json")
-    assert len(json.loads(tried.out)["settled"]) == 1
+def test_sync_keeps_both_tasks_of_one_number(lab: Lab) -> None:
+    other = duplicate_tasks(lab)
+    dry_run = other.run("git-plan", "sync", "--dry-run", "--json")
+    assert len(json.loads(dry_run.out)["settled"]) == 1
     assert len({name for name, _ in titles(other, PLAN)}) == 3
     done = other.run("git-plan", "sync", "--json")
-    assert (done.status, json.loads(done.out)["settled"]) == (0, json.loads(tried.out)["settled"])
+    assert (done.status, json.loads(done.out)["settled"]) == (0, json.loads(dry_run.out)["settled"])
     check_all(other)
-    again = other.run("git-plan", "sync", "--json")
-    assert json.loads(again.out)["settled"] == []
+    repeated = other.run("git-plan", "sync", "--json")
+    assert json.loads(repeated.out)["settled"] == []
     update(other, "task_004", "--note", "x")
     check_all(other)
 
 
-def test_pull_keeps_both_of_two_tasks_of_one_number(lab: Lab) -> None:
-    other = slid(lab)
+def test_pull_keeps_both_tasks_of_one_number(lab: Lab) -> None:
+    other = duplicate_tasks(lab)
     update(lab, "task_001", "--note", "meanwhile")
     assert share(lab, "push").status == 0
     assert share(other, "pull").status == 0
@@ -187,50 +187,56 @@ def test_pull_keeps_both_of_two_tasks_of_one_number(lab: Lab) -> None:
 
 
 def check_all(lab: Lab) -> None:
-    """Fail unless all four tasks are there, with all that was said of them and numbers of their own."""
-    found = {each["title"]: each for each in page(lab, PLAN)["tasks"]}
-    assert [each["id"] for each in page(lab, PLAN)["tasks"]] == [f"task_00{each}" for each in range(1, 5)]
-    assert found.keys() == {"Make it shorter", "Say so", "From here", "From there"}
-    assert found["From here"]["notes"][0] == "here"
-    assert found["From there"]["dependencies"] == ["task_001"]
-    assert found["Say so"]["write_scope"] == ["src/**"]
+    """Fail unless all four tasks exist, with all their fields and numbers of their own."""
+    tasks = {task["title"]: task for task in page(lab, PLAN)["tasks"]}
+    assert [task["id"] for task in page(lab, PLAN)["tasks"]] == [f"task_00{number}" for number in range(1, 5)]
+    assert tasks.keys() == {"Make it shorter", "Say so", "From here", "From there"}
+    assert tasks["From here"]["notes"][0] == "here"
+    assert tasks["From there"]["dependencies"] == ["task_001"]
+    assert tasks["Say so"]["write_scope"] == ["src/**"]
     documents.check("plan", page(lab, PLAN), "plan")
 
 
-def by_line(folder: Path, documents_: Forks) -> bytes | None:
-    """A merge as a hosting site makes it; None when it conflicts."""
+def merge_by_line(folder: Path, documents_: Forks) -> bytes | None:
+    """Merge line by line, as a hosting site does; None on a conflict."""
     for name, document in zip(("base", "ours", "theirs"), documents_, strict=True):
         (folder / name).write_bytes(canonical_json.dumps(document))
-    words = (GIT, "merge-file", "-p", "--quiet", "ours", "base", "theirs")
-    done = subprocess.run(words, cwd=folder, capture_output=True, check=False)
+    arguments = (GIT, "merge-file", "-p", "--quiet", "ours", "base", "theirs")
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
 @given(forks())
 @settings(max_examples=150)
 def test_a_merge_by_line_is_a_conflict_or_loses_nothing(
-    tmp_path_factory: pytest.TempPathFactory, fork: Forks
+    tmp_path_factory: pytest.TempPathFactory, versions: Forks
 ) -> None:
-    merged = by_line(tmp_path_factory.getbasetemp(), fork)
+    merged = merge_by_line(tmp_path_factory.getbasetemp(), versions)
     if merged is None:
         return
-    # Read strictly: no key twice, no comma too many. Tasks may be there twice, which nobody writes on.
-    found = merge_duplicates(canonical_json.loads(merged, "merged")).document
-    tasks = {each["uid"]: each for each in found["tasks"]}
-    assert len(tasks) == len({each["id"] for each in tasks.values()}) == len(found["tasks"])
-    for side in fork[1:]:
-        for each in side["tasks"]:
-            kept = tasks[each["uid"]]
+    # The strict parser refuses duplicate keys and stray commas. Duplicate tasks may exist; such a plan is
+    # read-only.
+    document = merge_duplicates(canonical_json.loads(merged, "merged")).document
+    tasks = {document_task["uid"]: document_task for document_task in document["tasks"]}
+    assert (
+        len(tasks) == len({document_task["id"] for document_task in tasks.values()}) == len(document["tasks"])
+    )
+    for side in versions[1:]:
+        for document_task in side["tasks"]:
+            kept = tasks[document_task["uid"]]
             for field in ("notes", "evidence", "inputs"):
-                assert [item for item in each[field] if item not in kept[field]] == []
-    for each in fork[0]["tasks"]:
-        sides = [next(one for one in side["tasks"] if one["uid"] == each["uid"]) for side in fork[1:]]
-        for field in each:
-            said = [side[field] for side in sides if side[field] != each[field]]
-            assert len(said) != 1 or tasks[each["uid"]][field] == said[0]
+                assert [item for item in document_task[field] if item not in kept[field]] == []
+    for document_task in versions[0]["tasks"]:
+        sides = [
+            next(side_task for side_task in side["tasks"] if side_task["uid"] == document_task["uid"])
+            for side in versions[1:]
+        ]
+        for field in document_task:
+            changed_values = [side[field] for side in sides if side[field] != document_task[field]]
+            assert len(changed_values) != 1 or tasks[document_task["uid"]][field] == changed_values[0]
 
 
-def test_what_both_changed_is_marked_for_a_person(lab: Lab) -> None:
+def test_a_conflict_is_marked_in_the_file(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     assert other.run("git-planner", "init").status == 0
     for clone, goal in ((lab, "left"), (other, "right")):
@@ -239,7 +245,7 @@ def test_what_both_changed_is_marked_for_a_person(lab: Lab) -> None:
     other.git("checkout", "-q", "plan/default")
     done = other.run_git("pull", "-q", "--no-rebase", "origin", "plan/default")
     assert done.status == 1
-    assert f"git-planner: '{PAGE}': both sides changed /goal" in done.err
+    assert f"git-planner: conflict in '{PAGE}': both sides changed /goal" in done.err
     text = (other.path / PAGE).read_text()
     assert '<<<<<<< ours\n  "goal": "right",\n' in text
     assert '  "goal": "left",\n>>>>>>> theirs\n' in text
@@ -248,8 +254,8 @@ def test_what_both_changed_is_marked_for_a_person(lab: Lab) -> None:
 # -- the driver, file by file -------------------------------------------------------------------------------
 
 
-def drive(lab: Lab, base: str, ours: str, theirs: str, path: str = PAGE) -> tuple[int, str, str]:
-    """Run the driver's command as git does; status, what the file holds then, and what was said."""
+def run_driver(lab: Lab, base: str, ours: str, theirs: str, path: str = PAGE) -> tuple[int, str, str]:
+    """Run the driver's command as git does; return its status, the merged file and stderr."""
     for name, text in (("O", base), ("A", ours), ("B", theirs)):
         (lab.path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     command = lab.git("config", "merge.planner.driver").replace("%%", "%")
@@ -264,16 +270,16 @@ def text(*tasks: object, **fields: object) -> str:
     return canonical_json.dumps(plan(*tasks, **fields)).decode()  # type: ignore[arg-type]
 
 
-def test_the_driver_merges_and_says_what_gave_way(lab: Lab) -> None:
+def test_the_driver_merges_and_reports_dropped_values(lab: Lab) -> None:
     merge_driver.install(lab.repo)
-    one = text(task(1, intent="left\x1b[2J"), task(2, "aaaaaaaa"))
-    other = text(task(1, intent="right\x1b[2J"), task(2, "bbbbbbbb"))
-    status, result, said = drive(lab, text(task(1)), one, other)
+    ours = text(task(1, intent="left\x1b[2J"), task(2, "aaaaaaaa"))
+    theirs = text(task(1, intent="right\x1b[2J"), task(2, "bbbbbbbb"))
+    status, result, stderr = run_driver(lab, text(task(1)), ours, theirs)
     assert status == 0
     assert len(json.loads(result)["tasks"]) == 3
-    assert "merged: was also task_002" in said
-    assert "task_001: merged: intent was also '" in said
-    assert "\x1b" not in said
+    assert "merged: was also task_002" in stderr
+    assert "task_001: merged: intent was also '" in stderr
+    assert "\x1b" not in stderr
 
 
 @pytest.mark.parametrize(
@@ -294,28 +300,30 @@ def test_the_driver_merges_and_says_what_gave_way(lab: Lab) -> None:
         ("<<<<<<<\n", text(task(1)), text(task(1), task(2)), 0),
     ],
 )
-def test_the_driver_meets_what_is_not_ours(lab: Lab, base: str, ours: str, theirs: str, status: int) -> None:
+def test_the_driver_merges_foreign_files_by_line(
+    lab: Lab, base: str, ours: str, theirs: str, status: int
+) -> None:
     merge_driver.install(lab.repo)
-    done = drive(lab, base, ours, theirs)
+    done = run_driver(lab, base, ours, theirs)
     assert done[0] == status
     if status == 1:
         assert "<<<<<<<" in done[1]
         assert ours.splitlines()[0] in done[1]
 
 
-def test_with_the_python_gone_files_merge_by_line(lab: Lab) -> None:
+def test_without_its_python_files_merge_by_line(lab: Lab) -> None:
     merge_driver.install(lab.repo)
     driver = lab.git("config", "merge.planner.driver")
     python = driver.split("test -x ")[1].split(";")[0]
     lab.git("config", "merge.planner.driver", driver.replace(python, "/gone"))
-    assert drive(lab, "1\n", "1\n2\n", "1\n")[:2] == (0, "1\n2\n")
-    status, result, _ = drive(lab, "1\n", "2\n", "3\n")
+    assert run_driver(lab, "1\n", "1\n2\n", "1\n")[:2] == (0, "1\n2\n")
+    status, result, _ = run_driver(lab, "1\n", "2\n", "3\n")
     assert (status, "<<<<<<<" in result) == (1, True)
 
 
-def test_it_is_installed_once_and_removed_without_trace(make_lab: Callable[..., Lab]) -> None:
-    for words in ((), ("--bare",)):
-        lab = make_lab(*words)
+def test_the_driver_is_installed_once_and_removed_without_trace(make_lab: Callable[..., Lab]) -> None:
+    for arguments in ((), ("--bare",)):
+        lab = make_lab(*arguments)
         with lab.entered():
             git = lab.repo.common
             (git / "info" / "attributes").write_text("*.png binary")
@@ -336,7 +344,7 @@ def test_a_locked_configuration_is_left_alone(lab: Lab) -> None:
         merge_driver.install(lab.repo)
 
 
-def test_records_and_reviews_of_one_name_are_no_business_of_union(lab: Lab) -> None:
+def test_other_documents_are_not_merged_by_union(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     assert other.run("git-planner", "init").status == 0
     for clone, word in ((lab, "a"), (other, "b")):

@@ -1,4 +1,4 @@
-"""Two clones of one plan and a bare remote: push, pull, races, kills, and remotes that nobody can trust."""
+"""Two clones of one plan and a bare remote: push, pull, races, kills, and hostile remotes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.support.lab import Lab
 from tests.support.two_clones import FOLDER, PAGE, PLAN, add, page, share, titles, two_clones, update
 
 
-def there(lab: Lab, bare: Path, ref: str = PLAN) -> str:
+def remote_oid(lab: Lab, bare: Path, ref: str = PLAN) -> str:
     return lab.git(f"--git-dir={bare}", "rev-parse", ref)
 
 
-def write(lab: Lab, path: str, content: str) -> str:
-    """Commit a file to the plan's branch behind our back."""
+def commit_to_plan(lab: Lab, path: str, content: str) -> str:
+    """Commit a file to the plan branch without git-planner."""
     return lab.rival(PLAN, path, content)
 
 
@@ -39,15 +39,15 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
         add(other, "From there")
         add(other, "And more", "--after", "task_003")
         assert share(lab, "push").status == 0
-        done = share(other, "push", "--json")
-        assert done.status == 0, done.err
-        said = json.loads(done.out)
-        assert [each["did"] for each in said["plans"]] == ["merged"]
-        assert said["moved"] == {PLAN: there(lab, bare)}
-        assert share(lab, "pull").out == f"default: fast-forwarded ({there(lab, bare)[:12]})\n"
-    assert lab.refs()[PLAN] == other.refs()[PLAN] == there(lab, bare)
-    tasks = {each["title"]: each for each in page(lab)["tasks"]}
-    assert sorted(each["id"] for each in tasks.values()) == [f"task_00{number}" for number in range(1, 6)]
+        pushed = share(other, "push", "--json")
+        assert pushed.status == 0, pushed.err
+        document = json.loads(pushed.out)
+        assert [plan["did"] for plan in document["plans"]] == ["merged"]
+        assert document["moved"] == {PLAN: remote_oid(lab, bare)}
+        assert share(lab, "pull").out == f"default: fast-forwarded ({remote_oid(lab, bare)[:12]})\n"
+    assert lab.refs()[PLAN] == other.refs()[PLAN] == remote_oid(lab, bare)
+    tasks = {task["title"]: task for task in page(lab)["tasks"]}
+    assert sorted(task["id"] for task in tasks.values()) == [f"task_00{number}" for number in range(1, 6)]
     assert list(tasks)[:2] == ["Make it shorter", "Say it"]
     assert (tasks["Make it shorter"]["status"], tasks["Make it shorter"]["notes"]) == (
         "in_progress",
@@ -59,10 +59,10 @@ def test_two_clones_advance_one_plan(lab: Lab) -> None:
     documents.check("plan", page(lab), "the merged plan")
     assert len(lab.git("rev-list", "--parents", "-1", PLAN).split()) == 3
     lab.fsck()
-    assert share(lab, "push").out == f"default: up to date ({there(lab, bare)[:12]})\n"
+    assert share(lab, "push").out == f"default: up to date ({remote_oid(lab, bare)[:12]})\n"
 
 
-def test_two_clones_that_begin_the_same_plan_have_one(lab: Lab) -> None:
+def test_two_clones_that_start_the_same_plan_merge_it(lab: Lab) -> None:
     lab, other, bare = two_clones(lab)
     lab.git(f"--git-dir={bare}", "update-ref", "-d", PLAN)
     for clone in (lab, other):
@@ -71,7 +71,7 @@ def test_two_clones_that_begin_the_same_plan_have_one(lab: Lab) -> None:
         add(clone, f"task of {clone.root.name}")
     assert page(lab)["base"] != page(other)["base"]
     assert share(lab, "push").status == share(other, "push").status == share(lab, "pull").status == 0
-    assert lab.refs()[PLAN] == other.refs()[PLAN] == there(lab, bare)
+    assert lab.refs()[PLAN] == other.refs()[PLAN] == remote_oid(lab, bare)
     assert sorted(title for _, title in titles(lab)) == ["task of other", f"task of {lab.root.name}"]
     assert {number for number, _ in titles(lab)} == {"task_001", "task_002"}
 
@@ -84,40 +84,40 @@ def test_under_sha256(make_lab: Callable[..., Lab]) -> None:
         add(other, "there")
         assert share(lab, "push").status == share(other, "push").status == 0
         assert len(titles(other)) == 4
-        assert len(there(lab, bare)) == 64
+        assert len(remote_oid(lab, bare)) == 64
 
 
-def test_a_plan_of_many_pages_finds_numbers_beyond_its_page(lab: Lab) -> None:
+def test_a_plan_of_many_pages_renumbers_tasks_beyond_a_page(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
-    whole = page(lab)
-    first = whole["tasks"][0]
-    more = [{**first, "id": f"task_{each:03d}", "uid": f"uid{each:08d}"} for each in range(3, 200)]
-    write(lab, PAGE, canonical_json.dumps({**whole, "tasks": whole["tasks"] + more}).decode())
+    document = page(lab)
+    first = document["tasks"][0]
+    more = [{**first, "id": f"task_{number:03d}", "uid": f"uid{number:08d}"} for number in range(3, 200)]
+    commit_to_plan(lab, PAGE, canonical_json.dumps({**document, "tasks": document["tasks"] + more}).decode())
     assert share(lab, "push").status == share(other, "pull").status == 0
     for clone in (lab, other):
         add(clone, f"last of {clone.root.name}")
     add(lab, "on the next page", "--after", "task_200")
     assert share(lab, "push").status == share(other, "push").status == 0
     second = json.loads(other.show(f"{PLAN}:{FOLDER}/plan-0002.json"))["tasks"]
-    found = {each["title"]: each for each in [*page(other)["tasks"], *second]}
+    tasks = {task["title"]: task for task in [*page(other)["tasks"], *second]}
     assert len(page(other)["tasks"]) == 200
-    names = sorted(name for name in found if name.startswith("last of"))
-    assert sorted(found[name]["id"] for name in names) in (["task_200", "task_201"], ["task_200", "task_202"])
-    mine = found[f"last of {lab.root.name}"]["id"]
-    assert found["on the next page"]["dependencies"] == [mine]
+    names = sorted(name for name in tasks if name.startswith("last of"))
+    assert sorted(tasks[name]["id"] for name in names) in (["task_200", "task_201"], ["task_200", "task_202"])
+    task_id = tasks[f"last of {lab.root.name}"]["id"]
+    assert tasks["on the next page"]["dependencies"] == [task_id]
     for name in ("plan.json", "plan-0002.json"):
         documents.check("plan", json.loads(other.show(f"{PLAN}:{FOLDER}/{name}")), name)
 
 
-def test_what_only_grows_and_what_was_asked_at_once_is_kept_from_both_sides(lab: Lab) -> None:
+def test_append_only_texts_and_concurrent_packets_are_kept_from_both_sides(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
-    write(lab, f"{FOLDER}/MASTER.md", "start\n")
+    commit_to_plan(lab, f"{FOLDER}/MASTER.md", "start\n")
     assert share(lab, "push").status == share(other, "pull").status == 0
     for clone, name in ((lab, "here"), (other, "there")):
-        write(clone, f"{FOLDER}/MASTER.md", f"start\n{name}\n")
-        write(clone, "planner_packets/0001/packet.json", f'"{name}"\n')
-        write(clone, "planner_packets/0001/directive.json", f'"{name}"\n')
-        write(clone, f"experiments/records/{name}.json", f'"{name}"\n')
+        commit_to_plan(clone, f"{FOLDER}/MASTER.md", f"start\n{name}\n")
+        commit_to_plan(clone, "planner_packets/0001/packet.json", f'"{name}"\n')
+        commit_to_plan(clone, "planner_packets/0001/directive.json", f'"{name}"\n')
+        commit_to_plan(clone, f"experiments/records/{name}.json", f'"{name}"\n')
         assert share(clone, "push").status == 0
     assert sorted(other.show(f"{PLAN}:{FOLDER}/MASTER.md").splitlines()) == ["here", "start", "there"]
     paths = other.git("ls-tree", "-r", "--name-only", PLAN, "planner_packets", "experiments").splitlines()
@@ -128,29 +128,29 @@ def test_what_only_grows_and_what_was_asked_at_once_is_kept_from_both_sides(lab:
     folders = sorted({path.split("/")[1] for path in paths if path.startswith("planner_packets/")})
     assert folders[0] == "0001"
     assert folders[1].startswith("0001-")
-    found = [
+    contents = [
         {other.show(f"{PLAN}:planner_packets/{folder}/{name}.json") for name in ("packet", "directive")}
         for folder in folders
     ]
-    assert sorted(found, key=str) == [{'"here"\n'}, {'"there"\n'}]
+    assert sorted(contents, key=str) == [{'"here"\n'}, {'"there"\n'}]
 
 
-def test_a_goal_that_both_changed_is_left_to_a_person(lab: Lab) -> None:
+def test_a_goal_changed_on_both_sides_is_a_conflict(lab: Lab) -> None:
     lab, other, bare = two_clones(lab)
     for clone in (lab, other):
-        write(clone, PAGE, canonical_json.dumps({**page(clone), "goal": str(clone.root)}).decode())
+        commit_to_plan(clone, PAGE, canonical_json.dumps({**page(clone), "goal": str(clone.root)}).decode())
     assert share(lab, "push").status == 0
     before = other.refs()[PLAN]
     for verb in ("pull", "push"):
         ran = share(other, verb, "--json")
         assert (json.loads(ran.out)["code"], "/goal" in ran.err) == ("E_MERGE", True), ran.err
-    assert (other.refs()[PLAN], there(lab, bare)) == (before, lab.refs()[PLAN])
+    assert (other.refs()[PLAN], remote_oid(lab, bare)) == (before, lab.refs()[PLAN])
 
 
-def test_a_file_of_the_project_that_does_not_merge_is_named(lab: Lab) -> None:
+def test_a_project_file_with_a_conflict_is_named(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     for clone, text in ((lab, "a"), (other, "b")):
-        write(clone, "src/size.txt", text)
+        commit_to_plan(clone, "src/size.txt", text)
     assert share(lab, "push").status == 0
     ran = share(other, "pull", "--json")
     assert (json.loads(ran.out)["code"], json.loads(ran.out)["details"]) == ("E_MERGE", ["src/size.txt"])
@@ -169,25 +169,25 @@ def test_a_file_of_the_project_that_does_not_merge_is_named(lab: Lab) -> None:
     ids=["no-json", "markers", "no-plan", "no-list", "deep", "huge"],
 )
 @pytest.mark.parametrize("ahead", [False, True], ids=["behind", "forked"])
-def test_a_broken_plan_over_there_changes_nothing_here(
+def test_an_invalid_remote_plan_changes_nothing_locally(
     lab: Lab, content: str, code: str, *, ahead: bool
 ) -> None:
     lab, other, bare = two_clones(lab)
-    write(lab, PAGE, content)
+    commit_to_plan(lab, PAGE, content)
     lab.git("push", "-q", "origin", PLAN)
     if ahead:
         add(other, "mine")
-    before, theirs = other.refs(), there(lab, bare)
+    before, theirs = other.refs(), remote_oid(lab, bare)
     for verb in ("pull", "push"):
         ran = share(other, verb, "--json")
         error = json.loads(ran.out)
         assert (error["code"], ran.status) == (code, 1)
         assert error["message"].startswith(
-            "what 'origin' has is broken: 'plan/default:.plans/default/plan.json'"
+            "the plan on 'origin' is invalid: 'plan/default:.plans/default/plan.json'"
         )
         assert "Traceback" not in ran.err
         assert len(ran.err) < 2000
-    assert (other.refs(), there(lab, bare)) == (before, theirs)
+    assert (other.refs(), remote_oid(lab, bare)) == (before, theirs)
 
 
 def test_a_checked_out_plan_moves_along_unless_it_is_dirty(lab: Lab) -> None:
@@ -208,7 +208,7 @@ def test_a_checked_out_plan_moves_along_unless_it_is_dirty(lab: Lab) -> None:
     assert len(titles(other)) == 4
 
 
-def test_nothing_is_pushed_that_was_not_asked_for(lab: Lab) -> None:
+def test_only_requested_branches_are_pushed(lab: Lab) -> None:
     lab, other, bare = two_clones(lab)
     for branch in ("iter/0001-x", "plan/guard-x", "plan/0001-packet", "work", "plan/second"):
         lab.git("branch", branch, "main" if branch != "plan/second" else "plan/default")
@@ -227,15 +227,15 @@ def test_nothing_is_pushed_that_was_not_asked_for(lab: Lab) -> None:
     assert other.refs()["refs/heads/plan/second"] == lab.refs()["refs/heads/plan/second"]
 
 
-def test_work_goes_along_when_asked(lab: Lab) -> None:
+def test_work_branches_are_pushed_on_request(lab: Lab) -> None:
     lab, _, _ = two_clones(lab)
     for branch in ("iter/0001-x", "iter/0002-y"):
         lab.git("branch", branch, "main")
-    whole = page(lab)
-    whole["tasks"][0]["branch"] = "iter/0001-x"
-    write(lab, PAGE, canonical_json.dumps(whole).decode())
-    done = share(lab, "push", "--work", "--json")
-    assert sorted(json.loads(done.out)["moved"]) == ["refs/heads/iter/0001-x", PLAN], done.err
+    document = page(lab)
+    document["tasks"][0]["branch"] = "iter/0001-x"
+    commit_to_plan(lab, PAGE, canonical_json.dumps(document).decode())
+    pushed = share(lab, "push", "--work", "--json")
+    assert sorted(json.loads(pushed.out)["moved"]) == ["refs/heads/iter/0001-x", PLAN], pushed.err
     assert share(lab, "push", "--work", "--json").status == 0
 
 
@@ -251,13 +251,13 @@ def test_work_goes_along_when_asked(lab: Lab) -> None:
         (("pull", "--", "--upload-pack=touch x"), "E_REMOTE"),
     ],
 )
-def test_what_is_not_there_is_said(lab: Lab, argv: tuple[str, ...], code: str) -> None:
+def test_missing_plans_and_remotes_are_errors(lab: Lab, argv: tuple[str, ...], code: str) -> None:
     lab, _, _ = two_clones(lab)
     ran = lab.run("git-plan", *argv[:1], "--json", *argv[1:])
     assert json.loads(ran.out)["code"] == code
 
 
-def test_a_remote_that_is_gone_is_an_error_in_gits_words(lab: Lab) -> None:
+def test_a_missing_remote_is_an_error(lab: Lab) -> None:
     lab, _, bare = two_clones(lab)
     bare.rename(bare.with_name("elsewhere.git"))
     for verb in ("pull", "push"):
@@ -265,7 +265,7 @@ def test_a_remote_that_is_gone_is_an_error_in_gits_words(lab: Lab) -> None:
         assert (ran.status, json.loads(ran.out)["code"]) == (4, "E_REMOTE")
 
 
-def test_many_that_push_at_once_lose_nothing(lab: Lab) -> None:
+def test_concurrent_pushes_lose_nothing(lab: Lab) -> None:
     """Three processes in each of two clones add tasks and push them, all at once."""
     lab, other, bare = two_clones(lab)
     code = """
@@ -276,30 +276,30 @@ for number in range(2):
     status = cli.main("git-plan", ["push", "--json"])
     assert status == 0, status
 """
-    started = [
+    processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, f"{clone.root.name}-{each}"],
+            [sys.executable, "-c", code, f"{clone.root.name}-{racer}"],
             cwd=clone.path,
             env=clone.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
         for clone in (lab, other)
-        for each in range(3)
+        for racer in range(3)
     ]
-    ended = [(process.communicate()[0], process.returncode) for process in started]
-    assert [said.decode() for said, status in ended if status != 0] == []
+    results = [(process.communicate()[0], process.returncode) for process in processes]
+    assert [output.decode() for output, status in results if status != 0] == []
     assert share(lab, "pull").status == share(other, "pull").status == 0
-    assert lab.refs()[PLAN] == other.refs()[PLAN] == there(lab, bare)
-    found = titles(lab)
-    assert len(found) == len(dict(found)) == 2 + 12
+    assert lab.refs()[PLAN] == other.refs()[PLAN] == remote_oid(lab, bare)
+    all_titles = titles(lab)
+    assert len(all_titles) == len(dict(all_titles)) == 2 + 12
     names = {
-        f"{clone.root.name}-{each} {number}"
+        f"{clone.root.name}-{racer} {number}"
         for clone in (lab, other)
-        for each in range(3)
+        for racer in range(3)
         for number in (0, 1)
     }
-    assert names <= {title for _, title in found}
+    assert names <= {title for _, title in all_titles}
     lab.fsck()
 
 
@@ -346,7 +346,7 @@ for number in range(int(sys.argv[1])):
 def test_a_claim_on_a_remote_has_one_winner(lab: Lab) -> None:
     """Let sixteen processes in two clones race for eight claims: all sixteen push each of them."""
     lab, other, bare = two_clones(lab)
-    started = [
+    processes = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIMING, "8"],
             cwd=clone.path,
@@ -357,18 +357,18 @@ def test_a_claim_on_a_remote_has_one_winner(lab: Lab) -> None:
         for clone in (lab, other)
         for _ in range(8)
     ]
-    ended = [(*process.communicate(), process.returncode) for process in started]
-    assert [err.decode() for _, err, status in ended if status != 0] == []
-    won = [line.split() for out, _, _ in ended for line in out.decode().splitlines()]
+    results = [(*process.communicate(), process.returncode) for process in processes]
+    assert [err.decode() for _, err, status in results if status != 0] == []
+    claims = [line.split() for out, _, _ in results for line in out.decode().splitlines()]
     refs = f"--git-dir={bare}", "for-each-ref", "--format=%(refname) %(objectname)", "refs/planner/claims"
-    assert sorted(won) == sorted(line.split() for line in lab.git(*refs).splitlines())
-    assert len(won) == 8
+    assert sorted(claims) == sorted(line.split() for line in lab.git(*refs).splitlines())
+    assert len(claims) == 8
 
 
-def test_a_claim_is_taken_over_and_given_back_only_as_it_is_known(lab: Lab) -> None:
+def test_a_claim_is_replaced_and_released_only_at_its_known_commit(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     ref = "refs/planner/claims/default/task_001"
-    first, second = (lab.git("hash-object", "-w", "--stdin", stdin=each) for each in "ab")
+    first, second = (lab.git("hash-object", "-w", "--stdin", stdin=content) for content in "ab")
     assert other.git("hash-object", "-w", "--stdin", stdin="b") == second
     assert remote.claim_on(lab.repo, "origin", ref, first, None)
     with other.entered():
@@ -396,19 +396,19 @@ def test_a_server_that_refuses_claims_is_an_error(lab: Lab) -> None:
 # -- setting a remote up ------------------------------------------------------------------------------------
 
 
-def test_a_remote_is_set_up_once_and_taken_out_without_trace(lab: Lab) -> None:
+def test_a_remote_is_set_up_once_and_removed_without_trace(lab: Lab) -> None:
     lab, other, _ = two_clones(lab)
     git = lab.path / ".git"
     before = {name: (git / name).read_bytes() for name in ("config", "info/exclude")}
     first = lab.run("git-planner", "remote", "setup", "--json")
     assert first.status == 0, first.err
-    said: dict[str, Any] = json.loads(first.out)
-    assert (said["remote"], said["driver"], said["changed"]) == ("origin", True, True)
+    setup: dict[str, Any] = json.loads(first.out)
+    assert (setup["remote"], setup["driver"], setup["changed"]) == ("origin", True, True)
     config = (git / "config").read_bytes()
-    again = json.loads(lab.run("git-planner", "remote", "setup", "origin", "--json").out)
-    assert again == {**said, "changed": False}
+    repeated = json.loads(lab.run("git-planner", "remote", "setup", "origin", "--json").out)
+    assert repeated == {**setup, "changed": False}
     assert (git / "config").read_bytes() == config
-    # A claim of another clone is seen, and ours is not touched by it.
+    # The claim of another clone is fetched, and the local one is not changed.
     ref = "refs/planner/claims/default/task_001"
     lab.git("update-ref", ref, "main")
     other.git(
@@ -429,7 +429,7 @@ def test_a_remote_is_set_up_once_and_taken_out_without_trace(lab: Lab) -> None:
     assert lab.run("git-planner", "remote", "setup", "--remove").out == "remote: nothing was set up\n"
 
 
-def test_another_remote_can_be_the_one_that_is_used(lab: Lab) -> None:
+def test_another_remote_can_be_the_default(lab: Lab) -> None:
     lab, _, bare = two_clones(lab)
     lab.git("remote", "rename", "origin", "up")
     assert json.loads(share(lab, "push", "--json").out)["code"] == "E_REMOTE"
@@ -437,12 +437,12 @@ def test_another_remote_can_be_the_one_that_is_used(lab: Lab) -> None:
     assert lab.run("git-planner", "remote", "setup", "up").status == 0
     add(lab, "news")
     assert share(lab, "push").status == 0
-    assert there(lab, bare) == lab.refs()[PLAN]
+    assert remote_oid(lab, bare) == lab.refs()[PLAN]
     assert lab.run("git-planner", "remote", "setup", "up", "--remove").status == 0
     assert lab.run_git("config", "planner.remote").status == 1
 
 
-def test_a_clone_of_one_branch_gets_ours_too(lab: Lab) -> None:
+def test_a_single_branch_clone_fetches_plan_branches_too(lab: Lab) -> None:
     lab, _, bare = two_clones(lab)
     narrow = lab.root / "narrow"
     lab.git("clone", "-q", "--single-branch", "--branch", "main", f"file://{bare}", str(narrow))

@@ -163,16 +163,16 @@ def validate(what: str, as_json: bool) -> int:
 
     Exit with 1 when it is not valid, and print one line per fault: a JSON pointer and the reason.
     """
-    from git_planner.flows.setup.validate_document import judge_document, load
+    from git_planner.flows.setup.validate_document import check_document, load_document
     from git_planner.rules.documents.canonical_json import MAX_BYTES
 
     if what == "-":
         data, where = sys.stdin.buffer.read(MAX_BYTES + 1), "stdin"
     elif Path(what).is_file():
-        data, where = load(None, what)
+        data, where = load_document(None, what)
     else:
-        data, where = load(open_repository(), what)
-    judged = judge_document(data, where)
+        data, where = load_document(open_repository(), what)
+    judged = check_document(data, where)
     if as_json:
         emit(judged.document())
     else:

@@ -7,7 +7,7 @@ import click
 from git_planner.cli.options import all_option, json_option, plan_option
 from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE
-from git_planner.flows.sharing.push_pull import Shared
+from git_planner.flows.sharing.push_pull import SharingResult
 from git_planner.gitio.repository import open_repository
 
 _ACTIONS = {
@@ -64,13 +64,13 @@ def _check_selection(plan: str | None, every: bool) -> None:
         raise click.UsageError("'--all' and '--plan' exclude each other")
 
 
-def _print_shared(done: Shared, as_json: bool) -> int:
+def _print_shared(done: SharingResult, as_json: bool) -> int:
     if as_json:
         emit(done.document())
         return DONE
     for shared in done.plans:
-        say(f"{shared.plan}: {_ACTIONS[shared.did]} ({(shared.tip or 'nothing')[:12]})")
-        for line in shared.told:
+        say(f"{shared.plan}: {_ACTIONS[shared.action]} ({(shared.tip or 'nothing')[:12]})")
+        for line in shared.notes:
             say(f"  {line}")
     for ref, oid in done.moved.items():
         say(f"pushed to {done.remote}: {ref} {oid[:12]}")

@@ -30,7 +30,7 @@ def demo(folder: Path | None, as_json: bool) -> int:
     Needs no network and no account; the repository stays for inspection. DIR must be new or empty (default: a
     new temporary folder).
     """
-    from git_planner.flows.setup.demo import demo as run
+    from git_planner.flows.setup.demo import run_demo as run
 
     done = run(folder, hush if as_json else tell)
     if as_json:

@@ -34,12 +34,12 @@ def install(to: Path | None, remove: bool, as_json: bool) -> int:
     from git_planner.flows.setup import man_pages
 
     folder = to or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "man"
-    done = man_pages.remove(folder) if remove else man_pages.install(folder)
+    done = man_pages.remove_pages(folder) if remove else man_pages.install_pages(folder)
     if as_json:
         emit({"schema": "git-planner/man-pages@1", "removed": remove, "pages": [str(page) for page in done]})
         return DONE
     for page in done:
         say(f"{'removed' if remove else 'installed'} '{page}'")
-    if not remove and not man_pages.found():
+    if not remove and not man_pages.is_found():
         tell(f"man does not search '{folder}': add it to MANPATH, as in MANPATH='{folder}:'")
     return DONE

@@ -30,7 +30,7 @@ def setup(name: str | None, remove: bool, as_json: bool) -> int:
     from git_planner.flows.sharing import remote_setup
 
     repo = open_repository()
-    done = remote_setup.remove(repo, name) if remove else remote_setup.setup(repo, name)
+    done = remote_setup.remove_setup(repo, name) if remove else remote_setup.set_up_remote(repo, name)
     if as_json:
         emit(done.document())
         return DONE

@@ -70,9 +70,9 @@ def install(ordinary: bool, as_json: bool) -> int:
 @json_option
 def uninstall(as_json: bool) -> int:
     """Remove the hooks and the merge driver, and restore the hooks that were there before."""
-    from git_planner.flows.setup.init import remove
+    from git_planner.flows.setup.init import undo_init
 
-    done = remove(open_repository())
+    done = undo_init(open_repository())
     if as_json:
         emit(done.document())
         return DONE
@@ -103,9 +103,9 @@ def status(as_json: bool) -> int:
 @json_option
 def doctor(as_json: bool) -> int:
     """Check the setup and suggest fixes; exit with 1 when there is an error."""
-    from git_planner.flows.setup.doctor import examine
+    from git_planner.flows.setup.doctor import run_checks
 
-    report = examine(open_repository())
+    report = run_checks(open_repository())
     if as_json:
         emit(report.document())
         return DONE if report.ok else NO

@@ -175,7 +175,7 @@ def push_best(
         there = remote.listing(repo, where, "refs/heads/*", "refs/tags/best/*")
         tips: dict[str, str] = {}
         if not tags_only:
-            tips, said = reconcile_best.with_remote(repo, where, name, there, tell, dry_run=dry_run)
+            tips, said = reconcile_best.merge_remote(repo, where, name, there, tell, dry_run=dry_run)
             notes += said
         updates = _updates(repo, name, there, tips, tags_only=tags_only)
         if branches:
@@ -242,7 +242,7 @@ def _fetched(repo: Repository, where: str, ref: str, tell: Tell) -> str | None:
     there = remote.listing(repo, where, ref)
     if ref not in there:
         return None
-    return reconcile_best.fetch(repo, where, [ref], tell)[ref]
+    return reconcile_best.fetch_branches(repo, where, [ref], tell)[ref]
 
 
 def _tag_of(record: Record | None) -> str | None:

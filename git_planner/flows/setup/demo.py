@@ -1,4 +1,4 @@
-"""The demo: a repository with a small kernel, and a loop of scripted attempts at it, without a network."""
+"""Run the demo: a repository with a small kernel, and a loop of scripted attempts, without a network."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ IDENTITY = ("The demo", "demo@example.invalid")
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
-    """What the demo left: the folder, the repository in it, the records of its loop, and why that ended.
+class DemoResult:
+    """Result of the demo: its folder and repository, the records of its loop, and why the loop stopped.
 
-    `tried` says for each iteration, from the first, what its patch does.
+    `tried` describes the patch of every iteration, in order.
     """
 
     folder: Path
@@ -47,31 +47,31 @@ class Demo:
         }
 
 
-def demo(folder: Path | None, tell: Tell) -> Demo:
-    """Make the demo's repository and run its loop.
+def run_demo(folder: Path | None, tell: Tell) -> DemoResult:
+    """Create the demo repository and run its loop.
 
     Args:
-        folder: an absent or empty folder; a fresh temporary one when None. The repository is made in
-            'kernel' within it, since worktrees come to lie beside it.
-        tell: told what happens.
+        folder: a missing or empty folder (default: a new temporary one). The repository is created in its
+            subfolder 'kernel', since worktrees are created beside it.
+        tell: progress.
 
     Raises:
-        PlannerError: E_USAGE when the folder holds something.
+        PlannerError: E_USAGE when the folder is not empty.
     """
-    place = _fresh(folder)
-    repo = make_repository(place / "kernel")
+    top = _empty_folder(folder)
+    repo = make_repository(top / "kernel")
     tell(f"made '{repo.place}': a kernel, its tests and its policy")
     install_hooks(repo)
     tell("installed the hooks that keep tests/ out of iterations")
     patches = list_patches(repo.place / "patches")
-    each = IterateOptions(planner="offline", implementer="patches", slug="next")
-    ended = loop(repo, LoopOptions(each, count=len(patches)), tell)
-    tried = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)
-    return Demo(place, repo.place, tuple(read_ledger(repo, ended.plan)), tried, ended.stopped)
+    options = IterateOptions(planner="offline", implementer="patches", slug="next")
+    result = loop(repo, LoopOptions(options, count=len(patches)), tell)
+    attempts = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)
+    return DemoResult(top, repo.place, tuple(read_ledger(repo, result.plan)), attempts, result.stopped)
 
 
 def make_repository(place: Path) -> Repository:
-    """Make the demo's repository in an absent folder, with one commit on main.
+    """Create the demo repository in a missing folder, with one commit on main.
 
     Raises:
         PlannerError: E_GIT, E_MISSING_FOLDER.
@@ -81,7 +81,7 @@ def make_repository(place: Path) -> Repository:
     )
     git = Git((), place)
     git.bytes("init", "-q", "--initial-branch=main")
-    # Only here: nobody's signing key, hooks folder or missing name shall stop a demo.
+    # In this repository only: signing keys, hooks and a missing name must not stop the demo.
     for key, value in zip(("user.name", "user.email"), IDENTITY, strict=True):
         git.bytes("config", key, value)
     git.bytes("config", "commit.gpgSign", "false")
@@ -91,7 +91,7 @@ def make_repository(place: Path) -> Repository:
     return open_repository(place)
 
 
-def _fresh(folder: Path | None) -> Path:
+def _empty_folder(folder: Path | None) -> Path:
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="git-planner-demo-"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

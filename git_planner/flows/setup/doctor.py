@@ -1,4 +1,4 @@
-"""What a repository and a machine need for git-planner to work, looked at one by one. Changes nothing."""
+"""Check the setup of repository and machine. Changes nothing."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from git_planner.rules.policy.policy import Policy
 GIT_NEEDED = (2, 38)
 PYTHON_NEEDED = (3, 11)
 PRE_COMMIT_FILES = (".pre-commit-config.yaml", ".pre-commit-config.yml")
-# A lock older than this was left behind.
+# An older lock is stale.
 LOCK_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class Patient:
-    """What is looked at, and what was learned on the way: facts for people and for other checks."""
+class CheckContext:
+    """Input and collected facts of the checks, for the report and for later checks."""
 
     repo: Repository
     facts: dict[str, str | None] = field(default_factory=dict)
@@ -50,15 +50,15 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """All that was found. `facts` are versions and places worth knowing."""
+class DoctorReport:
+    """Result of all checks. `facts` are versions and paths."""
 
     facts: dict[str, str | None]
     findings: tuple[Diagnostic, ...]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that will not work."""
+        """Whether there are no errors."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:
@@ -71,35 +71,35 @@ class Report:
         }
 
 
-def examine(repo: Repository) -> Report:
-    """Look at everything.
+def run_checks(repo: Repository) -> DoctorReport:
+    """Run all checks.
 
     Args:
         repo: the repository.
 
     Returns:
-        Facts, and findings in the order of the checks; a check that itself fails is a finding.
+        Facts, and findings in the order of the checks; a failed check is a finding.
     """
-    patient = Patient(repo, {"git-planner": git_planner.__version__})
+    context = CheckContext(repo, {"git-planner": git_planner.__version__})
     findings: list[Diagnostic] = []
     for check in CHECKS:
         try:
-            findings += check(patient)
+            findings += check(context)
         except PlannerError as error:
-            findings.append(_failed(check, error))
-    return Report(patient.facts, tuple(findings))
+            findings.append(_failed_check(check, error))
+    return DoctorReport(context.facts, tuple(findings))
 
 
-def _versions(patient: Patient) -> Iterator[Diagnostic]:
-    said = patient.repo.git.line("version")
-    found = re.search(r"(\d+)\.(\d+)[\d.]*", said)
-    patient.facts["git"] = found[0] if found else said
-    if not found or (int(found[1]), int(found[2])) < GIT_NEEDED:
+def _check_versions(context: CheckContext) -> Iterator[Diagnostic]:
+    output = context.repo.git.line("version")
+    version = re.search(r"(\d+)\.(\d+)[\d.]*", output)
+    context.facts["git"] = version[0] if version else output
+    if not version or (int(version[1]), int(version[2])) < GIT_NEEDED:
         needed = ".".join(map(str, GIT_NEEDED))
         yield Diagnostic(
-            "error", "git-old", f"{said} is too old: {needed} is needed", "git", "install a newer git"
+            "error", "git-old", f"{output} is too old: {needed} is needed", "git", "install a newer git"
         )
-    patient.facts["python"] = platform.python_version()
+    context.facts["python"] = platform.python_version()
     if sys.version_info < PYTHON_NEEDED:
         needed = ".".join(map(str, PYTHON_NEEDED))
         yield Diagnostic(
@@ -111,16 +111,16 @@ def _versions(patient: Patient) -> Iterator[Diagnostic]:
         )
 
 
-def _identity(patient: Patient) -> Iterator[Diagnostic]:
+def _check_identity(context: CheckContext) -> Iterator[Diagnostic]:
     try:
-        patient.facts["identity"] = patient.repo.ident()
+        context.facts["identity"] = context.repo.ident()
     except PlannerError as error:
         yield Diagnostic("error", "identity", error.message, "user.name, user.email", str(error.hint))
 
 
-def _policy(patient: Patient) -> Iterator[Diagnostic]:
-    """The policy that counts is the one on the base branch."""
-    repo = patient.repo
+def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check the policy at HEAD, then the one on the base branch, which is in force."""
+    repo = context.repo
     commit = repo.maybe("HEAD")
     if commit is None:
         yield Diagnostic(
@@ -132,60 +132,62 @@ def _policy(patient: Patient) -> Iterator[Diagnostic]:
         )
         return
     try:
-        patient.policy = policy_at(repo, commit)
+        context.policy = policy_at(repo, commit)
     except PlannerError as error:
-        yield _no_policy(repo, error)
+        yield _policy_finding(repo, error)
         return
-    branch = patient.policy.base
+    branch = context.policy.base
     try:
-        known = GuardChecker(repo).base_branch
+        configured = GuardChecker(repo).base_branch
     except PlannerError as error:
         yield Diagnostic("error", "base-unclear", error.message, "planner.base", str(error.hint))
         return
-    branch = known[0] if known is not None else branch
-    patient.facts["base"] = branch
+    branch = configured[0] if configured is not None else branch
+    context.facts["base"] = branch
     tip = repo.maybe(refnames.HEADS + branch)
     if tip is None:
         yield Diagnostic(
             "error",
             "base-missing",
-            f"the policy's base branch '{branch}' is not here",
+            f"the policy's base branch '{branch}' is missing",
             branch,
             f"name another one in '{refnames.POLICY_FILE}', or fetch it with 'git fetch'",
         )
         return
-    if known is None:
+    if configured is None:
         yield Diagnostic(
             "warning",
             "base-guessed",
-            f"only policies say that '{branch}' is the base branch, and any branch can hold one",
+            f"only a policy names '{branch}' as the base branch, and any branch can contain a policy",
             branch,
             f"git config planner.base {shlex.quote(branch)}",
         )
     try:
-        patient.policy = policy_at(repo, tip)
+        context.policy = policy_at(repo, tip)
     except PlannerError as error:
         yield Diagnostic("error", "policy-base", error.message, branch, str(error.hint))
 
 
-def _no_policy(repo: Repository, error: PlannerError) -> Diagnostic:
+def _policy_finding(repo: Repository, error: PlannerError) -> Diagnostic:
     if error.code != "E_NO_POLICY":
         return Diagnostic("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
-    lies_there = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
+    is_uncommitted = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
     fix = (
-        f"commit it on the base branch: git add {refnames.POLICY_FILE}" if lies_there else "git planner init"
+        f"commit it on the base branch: git add {refnames.POLICY_FILE}"
+        if is_uncommitted
+        else "git planner init"
     )
     message = (
         f"'{refnames.POLICY_FILE}' is not committed"
-        if lies_there
+        if is_uncommitted
         else f"there is no '{refnames.POLICY_FILE}'"
     )
     return Diagnostic("error", "policy-missing", message, refnames.POLICY_FILE, fix)
 
 
-def _programs(patient: Patient) -> Iterator[Diagnostic]:
-    """The programs that the policy's commands start."""
-    policy = patient.policy
+def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check the programs of the policy's commands."""
+    policy = context.policy
     if policy is None:
         return
     commands: list[tuple[str, Sequence[str]]] = [
@@ -194,26 +196,26 @@ def _programs(patient: Patient) -> Iterator[Diagnostic]:
     if policy.correctness:
         commands.append(("correctness", policy.correctness.run))
     agents = policy.agents
-    for what, program in (
+    for purpose, program in (
         ("profile", policy.profile),
         ("the 'command' planner", agents.command_planner),
         ("the 'command' implementer", agents.command_implementer),
     ):
         if program:
-            commands.append((what, program.run))
-    for what, run in commands:
-        if not _startable(patient.repo, run[0]):
+            commands.append((purpose, program.run))
+    for purpose, run in commands:
+        if not _is_executable(context.repo, run[0]):
             yield Diagnostic(
                 "error",
                 "program-missing",
-                f"the program of {what} is not there: '{run[0]}'",
+                f"the program of {purpose} is missing: '{run[0]}'",
                 run[0],
                 f"install it, or name another one in '{refnames.POLICY_FILE}'",
             )
 
 
-def _startable(repo: Repository, program: str) -> bool:
-    """Whether a program is on PATH, or, named by a path, is there: on the disk or in the commit."""
+def _is_executable(repo: Repository, program: str) -> bool:
+    """Return whether a program is on PATH, or exists by its path, on disk or in the commit."""
     if "/" not in program:
         return shutil.which(program) is not None
     if os.path.isabs(program):
@@ -221,80 +223,82 @@ def _startable(repo: Repository, program: str) -> bool:
     return repo.git.run("cat-file", "-e", f"HEAD:{os.path.normpath(program)}").status == 0
 
 
-def _jail(patient: Patient) -> Iterator[Diagnostic]:
-    """Whether measured commands can be kept from the rest of the machine."""
-    policy = patient.policy
+def _check_jail(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check that measured commands can run in a sandbox."""
+    policy = context.policy
     if policy is None or not (policy.correctness or policy.metrics):
         return
-    found = jail.find(policy.jail, os.environ.get("PATH", os.defpath))
-    patient.facts["jail"] = found.shown
-    if isinstance(found, Jail) or policy.jail == "off":
+    sandbox = jail.find(policy.jail, os.environ.get("PATH", os.defpath))
+    context.facts["jail"] = sandbox.shown
+    if isinstance(sandbox, Jail) or policy.jail == "off":
         return
     yield Diagnostic(
-        "error" if policy.jail == "required" else "warning" if found.installed else "info",
+        "error" if policy.jail == "required" else "warning" if sandbox.installed else "info",
         "no-jail",
-        f"measured commands run without a jail: {found.why}",
+        f"measured commands run without a jail: {sandbox.why}",
         jail.PROGRAM,
-        "see docs/sandbox.md for what this machine has to allow" if found.installed else "install bubblewrap",
+        "see docs/sandbox.md for what this machine has to allow"
+        if sandbox.installed
+        else "install bubblewrap",
     )
 
 
-def _agents(patient: Patient) -> Iterator[Diagnostic]:
-    settings = read_settings(patient.repo, policy=patient.policy)
-    yield from _codex(patient, settings)
-    yield from _gemini(patient, settings)
+def _check_agents(context: CheckContext) -> Iterator[Diagnostic]:
+    settings = read_settings(context.repo, policy=context.policy)
+    yield from _check_codex(context, settings)
+    yield from _check_gemini(context, settings)
 
 
-def _codex(patient: Patient, settings: Settings) -> Iterator[Diagnostic]:
-    """The codex program and how it is logged in; what the repository does not use is only a fact."""
+def _check_codex(context: CheckContext, settings: Settings) -> Iterator[Diagnostic]:
+    """Check the codex program and its login, if the settings use it."""
     from git_planner.agents.codex import login
 
     used = {settings.planner, settings.implementer} & {"codex", "api"}
-    patient.facts["codex"] = patient.facts["codex login"] = None
+    context.facts["codex"] = context.facts["codex login"] = None
     if shutil.which(settings.codex) is None:
         if used:
             yield Diagnostic(
                 "error",
                 "codex-missing",
-                f"the program '{settings.codex}' is not there, and the settings plan or implement with it",
+                f"the program '{settings.codex}' is missing, and the settings plan or implement with it",
                 settings.codex,
                 "npm install --global @openai/codex, or git config planner.codex PATH",
             )
         return
-    version = process.run([settings.codex, "--version"], cwd=patient.repo.place, seconds=30.0)
-    patient.facts["codex"] = version.stdout.decode(errors="replace").strip() or None
-    place = patient.repo.place
+    version = process.run([settings.codex, "--version"], cwd=context.repo.place, seconds=30.0)
+    context.facts["codex"] = version.stdout.decode(errors="replace").strip() or None
+    place = context.repo.place
     home = login.implementer_home(settings, place)
-    patient.facts["codex login"] = login.read_login_kind(home, settings.codex).value
-    asked = {"codex": login.find_chatgpt_login, "api": login.find_api_login}
+    context.facts["codex login"] = login.read_login_kind(home, settings.codex).value
+    login_checks = {"codex": login.find_chatgpt_login, "api": login.find_api_login}
     for agent in sorted(used):
         try:
-            asked[agent](settings, place)
+            login_checks[agent](settings, place)
         except PlannerError as error:
             yield Diagnostic(
                 "error", "codex-login", f"{agent}: {error.message}", settings.codex, str(error.hint)
             )
 
 
-def _gemini(patient: Patient, settings: Settings) -> Iterator[Diagnostic]:
-    """The critic's program; it is missed where somebody has chosen that critic."""
-    patient.facts["gemini"] = shutil.which(settings.gemini)
-    chosen = patient.policy is not None and "critic" in patient.policy.document.get("agents", {})
-    chosen = chosen or patient.repo.config("planner.critic") is not None
-    if chosen and settings.critic == "gemini" and patient.facts["gemini"] is None:
+def _check_gemini(context: CheckContext, settings: Settings) -> Iterator[Diagnostic]:
+    """Check the program of the gemini critic, if it was chosen explicitly."""
+    context.facts["gemini"] = shutil.which(settings.gemini)
+    is_chosen = context.policy is not None and "critic" in context.policy.document.get("agents", {})
+    is_chosen = is_chosen or context.repo.config("planner.critic") is not None
+    if is_chosen and settings.critic == "gemini" and context.facts["gemini"] is None:
         yield Diagnostic(
             "warning",
             "gemini-missing",
-            f"the program '{settings.gemini}' is not there, and 'git plan critique' is set to ask it",
+            f"the program '{settings.gemini}' is missing, and 'git plan critique' is set to use it",
             settings.gemini,
             "npm install --global @google/gemini-cli, or git config planner.gemini PATH",
         )
 
 
-def _hooks(patient: Patient) -> Iterator[Diagnostic]:
-    status = hook_status(patient.repo)
-    patient.facts["hooks"] = status.place
-    framework = _framework(patient.repo)
+def _check_hooks(context: CheckContext) -> Iterator[Diagnostic]:
+    status = hook_status(context.repo)
+    context.facts["hooks"] = status.place
+    framework = _framework_file(context.repo)
     for finding in status.findings:
         if finding.code == "hooks-absent" and framework is not None:
             message = (
@@ -305,32 +309,32 @@ def _hooks(patient: Patient) -> Iterator[Diagnostic]:
             yield finding
 
 
-def _merging(patient: Patient) -> Iterator[Diagnostic]:
-    """Whether git's own merges know what our documents are; only where somebody has set hooks up at all."""
-    if hook_status(patient.repo).place is not None and not merge_driver.in_place(patient.repo):
+def _check_merge_driver(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check that the merge driver is installed, if the hooks are."""
+    if hook_status(context.repo).place is not None and not merge_driver.is_installed(context.repo):
         yield Diagnostic(
             "warning",
             "merge-driver",
-            "git merges plans line by line here, and conflicts where they could be united",
+            "git merges plans line by line here, with avoidable conflicts",
             "merge.planner.driver",
             "git planner init",
         )
 
 
-def _manual(_: Patient) -> Iterator[Diagnostic]:
-    """git answers 'git plan --help' with a page of the manual, or not at all."""
-    if man_pages.found() is False:
+def _check_man_pages(_: CheckContext) -> Iterator[Diagnostic]:
+    """Check that man finds the man pages, which 'git plan --help' shows."""
+    if man_pages.is_found() is False:
         yield Diagnostic(
             "info",
             "no-manual",
-            "man does not find our pages, and git shows nothing for 'git plan --help' ('git plan -h' works)",
+            "man does not find the man pages, so 'git plan --help' fails ('git plan -h' works)",
             "git-plan(1)",
             "git planner install-man-pages",
         )
 
 
-def _framework(repo: Repository) -> str | None:
-    """The pre-commit configuration that lists our hooks; None when there is none."""
+def _framework_file(repo: Repository) -> str | None:
+    """Return the pre-commit configuration that lists the hooks of git-planner, or None."""
     for name in PRE_COMMIT_FILES:
         path = (repo.top or repo.common) / name
         if path.is_file() and re.search(rb"\bplanner-(guard|documents)\b", path.read_bytes()):
@@ -338,19 +342,19 @@ def _framework(repo: Repository) -> str | None:
     return None
 
 
-def _framework_installed(patient: Patient) -> Iterator[Diagnostic]:
-    """pre-commit only runs at the events that it was installed for."""
-    framework = _framework(patient.repo)
+def _check_framework(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check that pre-commit is installed for every event with a hook of git-planner."""
+    framework = _framework_file(context.repo)
     if framework is None:
         return
-    theirs = patient.repo.place / hook_status(patient.repo).theirs
-    missing = [name for name in scripts.FRAMEWORK if not _runs_framework(theirs / name)]
+    hooks_folder = context.repo.place / hook_status(context.repo).theirs
+    missing = [name for name in scripts.FRAMEWORK if not _runs_framework(hooks_folder / name)]
     if missing:
         types = " ".join(f"--hook-type {name}" for name in scripts.FRAMEWORK)
         yield Diagnostic(
             "warning",
             "framework-not-installed",
-            f"'{framework}' lists our hooks, but pre-commit is not installed for {', '.join(missing)}",
+            f"'{framework}' lists planner hooks, but pre-commit is not installed for {', '.join(missing)}",
             framework,
             f"pre-commit install {types}",
         )
@@ -363,9 +367,9 @@ def _runs_framework(hook: Path) -> bool:
     return False
 
 
-def _leftovers(patient: Patient) -> Iterator[Diagnostic]:
-    """What a killed git left behind."""
-    repo = patient.repo
+def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check for stale locks and missing worktrees."""
+    repo = context.repo
     locks = [repo.common / "config.lock", repo.common / "packed-refs.lock", repo.git_dir / "HEAD.lock"]
     locks.append(Path(repo.git.line("rev-parse", "--path-format=absolute", "--git-path", "index.lock")))
     for lock in locks:
@@ -376,48 +380,48 @@ def _leftovers(patient: Patient) -> Iterator[Diagnostic]:
                 "lock-left",
                 f"a lock is {age / 60:.0f} minutes old",
                 str(lock),
-                "when no git runs in the repository, remove that file",
+                "remove the file when no git process runs in the repository",
             )
-    for each in worktree.listing(repo):
-        if each.prunable:
+    for linked in worktree.listing(repo):
+        if linked.prunable:
             yield Diagnostic(
                 "warning",
                 "worktree-gone",
-                "the folder of a worktree is gone",
-                str(each.path),
-                f"when it will not come back: git worktree remove {shlex.quote(str(each.path))}",
+                "the folder of a worktree is missing",
+                str(linked.path),
+                f"if it is gone for good: git worktree remove {shlex.quote(str(linked.path))}",
             )
 
 
-def _shallow(patient: Patient) -> Iterator[Diagnostic]:
-    if patient.repo.git.line("rev-parse", "--is-shallow-repository") == "true":
+def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:
+    if context.repo.git.line("rev-parse", "--is-shallow-repository") == "true":
         yield Diagnostic(
             "warning",
             "shallow",
-            "the history is cut off (a shallow clone); bases and merge bases may not be found",
-            str(patient.repo.place),
+            "this is a shallow clone; bases and merge bases may be missing",
+            str(context.repo.place),
             "git fetch --unshallow",
         )
 
 
-def _failed(check: Callable[[Patient], Iterator[Diagnostic]], error: PlannerError) -> Diagnostic:
+def _failed_check(check: Callable[[CheckContext], Iterator[Diagnostic]], error: PlannerError) -> Diagnostic:
     name = check.__name__.strip("_").replace("_", " ")
     return Diagnostic(
         "error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above"
     )
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Diagnostic]], ...] = (
-    _versions,
-    _identity,
-    _policy,
-    _programs,
-    _jail,
-    _agents,
-    _hooks,
-    _merging,
-    _framework_installed,
-    _manual,
-    _leftovers,
-    _shallow,
+CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
+    _check_versions,
+    _check_identity,
+    _check_policy,
+    _check_programs,
+    _check_jail,
+    _check_agents,
+    _check_hooks,
+    _check_merge_driver,
+    _check_framework,
+    _check_man_pages,
+    _check_leftovers,
+    _check_shallow,
 )

@@ -1,4 +1,4 @@
-"""Setting a repository up: the policy file to be edited and committed, the hooks, and how documents merge."""
+"""Set up a repository: write a policy file to edit and commit, install the hooks and the merge driver."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from git_planner.rules.refnames import ITER, PLAN, POLICY_FILE, TOURNAMENT
 
 
 @dataclass(frozen=True, slots=True)
-class Initialised:
-    """What was set up. `policy` is the policy file, None in a bare repository; `next` says what to do now."""
+class InitResult:
+    """Result of init. `policy` is the policy file, None in a bare repository; `next` are the next steps."""
 
     policy: Path | None
     written: bool
@@ -37,8 +37,8 @@ class Initialised:
         }
 
 
-def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
-    """Write a policy file where there is none, install the hooks and the merge driver. Twice is once.
+def initialise(repo: Repository, *, ordinary: bool = False) -> InitResult:
+    """Write a policy file if there is none, install the hooks and the merge driver. Idempotent.
 
     Args:
         repo: the repository.
@@ -48,19 +48,19 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> Initialised:
         PlannerError: as `hooks.install`.
     """
     policy = None if repo.top is None else repo.top / POLICY_FILE
-    # A link that leads nowhere counts as a file that is there.
+    # A dangling symlink counts as an existing file.
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
-        # Cut off half-way it would be kept by the next 'init' as a person's own.
-        atomic_file.write(policy, _template(repo.head_branch()))
-    # Before the hooks, whose part of the configuration has to be the last one.
+        # Atomic: the next 'init' would keep a truncated file as the user's own.
+        atomic_file.write(policy, _policy_template(repo.head_branch()))
+    # Before the hooks, whose section of the configuration has to be the last one.
     merge_driver.install(repo)
     installed = install.install_hooks(repo, ordinary=ordinary)
-    return Initialised(policy, written, installed, _next(repo, policy))
+    return InitResult(policy, written, installed, _next_steps(repo, policy))
 
 
-def remove(repo: Repository) -> UninstallResult:
-    """Take out again what `initialise` has set up beside the policy file: the hooks and the merge driver.
+def undo_init(repo: Repository) -> UninstallResult:
+    """Remove the hooks and the merge driver; the policy file stays.
 
     Raises:
         PlannerError: as `hooks.uninstall`.
@@ -70,8 +70,8 @@ def remove(repo: Repository) -> UninstallResult:
     return replace(removed, changed=removed.changed or changed)
 
 
-def _template(branch: str | None) -> bytes:
-    """The policy to begin with; its base is the branch the person is on, unless that is one of ours."""
+def _policy_template(branch: str | None) -> bytes:
+    """Return the starter policy; its base is the current branch, unless that is a generated one."""
     text = (resource_folder("templates") / "policy.yml").read_text(encoding="utf-8")
     if branch and not branch.startswith((PLAN, ITER, TOURNAMENT)):
         plain = re.fullmatch(r"[A-Za-z][\w./-]*", branch) and branch.lower() not in ("true", "false", "null")
@@ -80,8 +80,8 @@ def _template(branch: str | None) -> bytes:
     return text.encode()
 
 
-def _next(repo: Repository, policy: Path | None) -> tuple[str, ...]:
-    """What to do, in the order to do it."""
+def _next_steps(repo: Repository, policy: Path | None) -> tuple[str, ...]:
+    """Return the next steps, in order."""
     committed = repo.git.run("cat-file", "-e", f"HEAD:{POLICY_FILE}").status == 0
     if policy is None and not committed:
         return (f"commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
@@ -90,5 +90,5 @@ def _next(repo: Repository, policy: Path | None) -> tuple[str, ...]:
         steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")
         steps.append(f"commit it on the base branch: git add {POLICY_FILE} && git commit")
         if repo.maybe("HEAD") is None:
-            steps.append("this repository has no commit yet; that one will be the first")
-    return (*steps, "look at what is left to do: git planner doctor")
+            steps.append("this repository has no commit yet; it will be the first")
+    return (*steps, "check the setup: git planner doctor")

@@ -1,4 +1,4 @@
-"""Where the pages of the manual lie, and whether man finds them."""
+"""Install and remove the man pages."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from git_planner.host import process
 from git_planner.resources import resource_folder
 
 
-def pages() -> list[Path]:
-    """The pages that are shipped, each in the folder of its section."""
+def shipped_pages() -> list[Path]:
+    """Return the shipped man pages, in the folders of their sections."""
     return sorted(resource_folder("templates").glob("man/man?/*.?"))
 
 
-def install(folder: Path) -> list[Path]:
-    """Put every page into its section's folder; return where they are.
+def install_pages(folder: Path) -> list[Path]:
+    """Copy every page to the folder of its section; return their paths.
 
     Raises:
         PlannerError: E_USAGE.
     """
-    done = []
-    for page in pages():
-        place = folder / page.parent.name / page.name
+    installed = []
+    for page in shipped_pages():
+        target = folder / page.parent.name / page.name
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.write(place, page.read_bytes())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic_file.write(target, page.read_bytes())
         except OSError as error:
-            raise _unwritable(place, error) from None
-        done.append(place)
-    return done
+            raise _unwritable_error(target, error) from None
+        installed.append(target)
+    return installed
 
 
-def remove(folder: Path) -> list[Path]:
-    """Take the pages out again; return those that were there.
+def remove_pages(folder: Path) -> list[Path]:
+    """Remove the pages; return the removed ones.
 
     Raises:
         PlannerError: E_USAGE.
     """
-    done = []
-    for page in pages():
-        place = folder / page.parent.name / page.name
+    removed = []
+    for page in shipped_pages():
+        target = folder / page.parent.name / page.name
         try:
-            place.unlink()
+            target.unlink()
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise _unwritable(place, error) from None
-        done.append(place)
-    return done
+            raise _unwritable_error(target, error) from None
+        removed.append(target)
+    return removed
 
 
-def _unwritable(place: Path, error: OSError) -> PlannerError:
+def _unwritable_error(path: Path, error: OSError) -> PlannerError:
     return PlannerError(
-        "E_USAGE", f"'{place}' cannot be written ({error.strerror})", hint="name another folder with '--to'"
+        "E_USAGE", f"'{path}' cannot be written ({error.strerror})", hint="name another folder with '--to'"
     )
 
 
-def found() -> bool | None:
-    """Whether man finds the page that 'git plan --help' asks for; None where there is no man."""
+def is_found() -> bool | None:
+    """Return whether man finds the page of 'git plan --help'; None without man."""
     man = shutil.which("man")
     if man is None:
         return None

@@ -1,4 +1,4 @@
-"""Judging a document of any kind by its schema and by what a schema cannot say. Reads only."""
+"""Validate a document of any kind: its schema, then rules beyond the schema. Reads only."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from git_planner.rules.plans import plan as plans
 from git_planner.rules.tasks.dependency_graph import find_cycle
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
-_OURS = (refnames.STATE_FILE, "planner_packets/directive.json", refnames.POLICY_FILE)
+_DOCUMENT_FILES = (refnames.STATE_FILE, "planner_packets/directive.json", refnames.POLICY_FILE)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A document that was judged: what kind it is, where it came from, and one sentence a fault."""
+class DocumentCheck:
+    """Result of validating a document: its kind, its source, and one sentence per fault."""
 
     kind: str | None
     where: str
     faults: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The judgement as one JSON object."""
+        """Return the result as one JSON object."""
         return {
             "schema": "git-planner/validated@1",
             "kind": self.kind,
@@ -43,11 +43,11 @@ class Judged:
         }
 
 
-def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
-    """The bytes of a document named by a file, by 'REF:PATH' or by a ref that holds one of ours.
+def load_document(repo: Repository | None, name: str) -> tuple[bytes, str]:
+    """Read a document from a file, from 'REF:PATH', or from a ref that contains a known document.
 
     Returns:
-        The bytes, and what to call them in a message.
+        The bytes, and their name for messages.
 
     Raises:
         PlannerError: E_UNKNOWN_REF; E_JSON when it is too large.
@@ -58,66 +58,68 @@ def load(repo: Repository | None, name: str) -> tuple[bytes, str]:
             raise PlannerError("E_JSON", f"'{name}' has more than {canonical_json.MAX_BYTES:,} bytes")
         return path.read_bytes(), name
     if repo is not None:
-        tried = [name] if ":" in name else [f"{name}:{inner}" for inner in (*_plan_file(name), *_OURS)]
+        names = (
+            [name] if ":" in name else [f"{name}:{inner}" for inner in (*_plan_files(name), *_DOCUMENT_FILES)]
+        )
         with repo.git.batch() as batch:
-            for each in tried:
-                found = batch.info(each)
-                if found and found[1] == "blob":
-                    if found[2] > canonical_json.MAX_BYTES:
+            for candidate in names:
+                info = batch.info(candidate)
+                if info and info[1] == "blob":
+                    if info[2] > canonical_json.MAX_BYTES:
                         raise PlannerError(
-                            "E_JSON", f"'{each}' has more than {canonical_json.MAX_BYTES:,} bytes"
+                            "E_JSON", f"'{candidate}' has more than {canonical_json.MAX_BYTES:,} bytes"
                         )
-                    return batch.read(each) or b"", each
+                    return batch.read(candidate) or b"", candidate
     raise PlannerError(
         "E_UNKNOWN_REF",
-        f"'{name}' is neither a file nor a ref that holds a document",
+        f"'{name}' is neither a file nor a ref with a document",
         hint="name a file, 'REF:PATH', or a branch such as 'iter/0001-next'",
     )
 
 
-def _plan_file(name: str) -> list[str]:
+def _plan_files(name: str) -> list[str]:
     short = name.removeprefix(refnames.HEADS).removeprefix(refnames.PLAN)
     return [f".plans/{short}/{pages.FIRST_PAGE}"] if plans.is_plan_name(short) else []
 
 
-def judge_document(data: bytes, where: str) -> Judged:
-    """Judge a document of any kind by the kind that its 'schema' says."""
+def check_document(data: bytes, where: str) -> DocumentCheck:
+    """Validate a document by the kind that its 'schema' names."""
     if where.endswith((".yml", ".yaml")):
         try:
             parse_policy(data, where)
         except PlannerError as error:
-            return Judged("policy", where, error.details or (error.message,))
-        return Judged("policy", where, ())
+            return DocumentCheck("policy", where, error.details or (error.message,))
+        return DocumentCheck("policy", where, ())
     try:
         document = canonical_json.loads(data, where)
     except PlannerError as error:
-        return Judged(None, where, (f"/: {error.message}",))
+        return DocumentCheck(None, where, (f"/: {error.message}",))
     if not isinstance(document, dict):
-        return Judged(None, where, ("/: is not an object",))
+        return DocumentCheck(None, where, ("/: is not an object",))
     kind = _kind(document)
     if kind is None:
-        return Judged(None, where, (f"/schema: must be one of {_known()}",))
-    whole = document if "schema" in document else documents.complete_answer(kind, document)
-    faults = documents.validate(kind, whole)
-    return Judged(kind, where, tuple(faults or _beyond_schema(kind, whole)))
+        return DocumentCheck(None, where, (f"/schema: must be one of {_known_schemas()}",))
+    completed = document if "schema" in document else documents.complete_answer(kind, document)
+    faults = documents.validate(kind, completed)
+    return DocumentCheck(kind, where, tuple(faults or _semantic_faults(kind, completed)))
 
 
 def _kind(document: Mapping[str, Any]) -> str | None:
-    named = document.get("schema")
-    if isinstance(named, str):
-        found = _SCHEMA.fullmatch(named)
-        return found[1] if found and found[1] in documents.KINDS else None
-    if named is None and "step_plan" in document:
+    schema = document.get("schema")
+    if isinstance(schema, str):
+        match = _SCHEMA.fullmatch(schema)
+        return match[1] if match and match[1] in documents.KINDS else None
+    if schema is None and "step_plan" in document:
         return "directive"
-    return "planning-plan" if named is None and "plan_summary" in document else None
+    return "planning-plan" if schema is None and "plan_summary" in document else None
 
 
-def _known() -> str:
+def _known_schemas() -> str:
     return ", ".join(f"'git-planner/{kind}@1'" for kind in documents.KINDS)
 
 
-def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
-    """What a schema cannot say."""
+def _semantic_faults(kind: str, document: Mapping[str, Any]) -> list[str]:
+    """Return the faults that a schema cannot express."""
     if kind == "planning-plan":
         return graphs.find_step_faults(document)
     if kind == "plan-options":
@@ -128,6 +130,6 @@ def _beyond_schema(kind: str, document: Mapping[str, Any]) -> list[str]:
         graph = {task["id"]: task["dependencies"] for task in document["tasks"]}
         cycle = find_cycle(graph)
         if len(graph) < len(document["tasks"]):
-            return ["/tasks: two tasks have one id"]
+            return ["/tasks: two tasks have the same id"]
         return [f"/tasks: dependency cycle: {' → '.join(cycle)}"] if cycle else []
     return []

@@ -1,9 +1,9 @@
-"""Merging documents of ours file by file, and telling git to do so: the merge driver and its attributes.
+"""The merge driver for documents of git-planner: merge one file by field, and install the driver.
 
-The attributes stand in the common directory's `info/attributes`, which git reads for every worktree and in
-every merge, rebase and cherry-pick. They name the driver for our JSON documents, and git's own union for
-Markdown that only grows. Where they are missing, as on a hosting site, git merges line by line; our documents
-are written so that this is right or a conflict.
+Its attributes are in the common directory's `info/attributes`, which git reads for every worktree and in
+every merge, rebase and cherry-pick. They name the driver for JSON documents, and git's union driver for
+append-only Markdown. Without them, as on a hosting site, git merges line by line; the documents are formatted
+so that such a merge is either right or a conflict.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.merge_plan import merge_documents
 
 _SECTION = Section("merge")
-_MARK = b'"git-planner/'
-# Packets of iterations: a request and its answer, which belong together. What people edit on a packet branch
-# stands in the folder above.
-_PACKETS = re.compile(r"planner_packets/[^/]+/.+")
+_SCHEMA_MARK = b'"git-planner/'
+# Packets of iterations: a request and its answer, which belong together. On a packet branch, people edit
+# files in the folder above.
+_PACKET_PATH = re.compile(r"planner_packets/[^/]+/.+")
 _FAMILY = re.compile(r"git-planner/([a-z-]+)@\d+")
 _BY_FIELD = (
     ".plans/**/*.json",
@@ -42,55 +42,58 @@ _BY_FIELD = (
     "planner_packets/*/**",
     "runs/**/*.json",
 )
-_UNITED = (".plans/**/MASTER.md", ".plans/**/RESEARCH.md", ".plans/**/board/*.md", "runs/**/*.ndjson")
-_GROWING = re.compile(r"\.plans/(?:.+/)?(?:MASTER\.md|RESEARCH\.md|board/[^/]+\.md)|runs/.+\.ndjson")
-_START = (
+_BY_UNION = (".plans/**/MASTER.md", ".plans/**/RESEARCH.md", ".plans/**/board/*.md", "runs/**/*.ndjson")
+_GROWING_PATH = re.compile(r"\.plans/(?:.+/)?(?:MASTER\.md|RESEARCH\.md|board/[^/]+\.md)|runs/.+\.ndjson")
+_BOOTSTRAP = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from git_planner.cli.driver import main; sys.exit(main(sys.argv[1:]))"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the merge of one file went. `told`: what a person should know, one sentence each."""
+class FileMerge:
+    """Result of merging one file. `notes` for the user, one sentence each."""
 
     clean: bool
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def install(repo: Repository) -> bool:
-    """Make git merge our documents by task and field; return whether anything changed.
+    """Install the merge driver and its attributes; return whether anything changed.
 
     Args:
-        repo: the repository; its linked worktrees share this.
+        repo: the repository; its linked worktrees share the driver.
 
     Raises:
         PlannerError: E_BUSY.
     """
-    config, attributes = _places(repo)
+    config, attributes = _files(repo)
     attributes.parent.mkdir(exist_ok=True)
     changed = False
-    for path, body, what in ((config, _driver(), "configuration"), (attributes, _lines(), "attributes file")):
-        changed |= rewrite(path, partial(_put, body), what)
+    for path, body, name in (
+        (config, _driver_section(), "configuration"),
+        (attributes, _attributes(), "attributes file"),
+    ):
+        changed |= rewrite(path, partial(_with_section, body), name)
     return changed
 
 
-def in_place(repo: Repository) -> bool:
-    """Whether git merges our documents the way that `install` would tell it to."""
-    for path, body in zip(_places(repo), (_driver(), _lines()), strict=True):
+def is_installed(repo: Repository) -> bool:
+    """Return whether the driver and its attributes are installed and current."""
+    for path, body in zip(_files(repo), (_driver_section(), _attributes()), strict=True):
         text = path.read_bytes() if path.is_file() else b""
-        if _put(body, text) != text:
+        if _with_section(body, text) != text:
             return False
     return True
 
 
 def uninstall(repo: Repository) -> bool:
-    """Take the driver and its attributes out again, to the byte; return whether anything changed.
+    """Remove exactly the driver and its attributes; return whether anything changed.
 
     Raises:
         PlannerError: E_BUSY.
     """
-    config, attributes = _places(repo)
+    config, attributes = _files(repo)
     changed = rewrite(config, _SECTION.without, "configuration")
     if attributes.is_file():
         changed |= rewrite(attributes, _SECTION.without, "attributes file")
@@ -99,153 +102,159 @@ def uninstall(repo: Repository) -> bool:
     return changed
 
 
-def merge_file(base: Path, ours: Path, theirs: Path, path: str) -> Outcome:
-    """Merge one file, as a merge driver of git's: the result is left in `ours`.
+def merge_file(base: Path, ours: Path, theirs: Path, path: str) -> FileMerge:
+    """Merge one file as a git merge driver: write the result to `ours`.
 
-    What is no document of ours on both sides is merged line by line, as git would have done without us; so is
-    what both sides changed to something else, and then the file holds conflict markers.
+    Foreign files are merged line by line, as git merges them without a driver. So are documents with a
+    conflict, which then contain conflict markers.
 
     Args:
         base, ours, theirs: files with the three versions; `base` is empty when there is none.
         path: the path in the repository.
     """
-    if whole(path):
-        return Outcome(True, (f"'{path}' was made on both sides: ours stays, the other is in the history",))
-    contents = [each.read_bytes() for each in (base, ours, theirs)]
-    if not is_ours(contents[1], contents[2]):
-        return Outcome(by_line(base, ours, theirs))
+    if is_packet(path):
+        return FileMerge(
+            True, (f"'{path}' was created on both sides: ours is kept, the other is in the history",)
+        )
+    contents = [file.read_bytes() for file in (base, ours, theirs)]
+    if not may_be_document(contents[1], contents[2]):
+        return FileMerge(merge_lines(base, ours, theirs))
     try:
-        result, told = merged(path, contents[0], contents[1], contents[2])
+        result, notes = merge_document(path, contents[0], contents[1], contents[2])
     except PlannerError as error:
-        if not by_line(base, ours, theirs):
-            return Outcome(False, (error.message,))
-        # Right line by line is not yet right.
-        return _judged(ours, path)
+        if not merge_lines(base, ours, theirs):
+            return FileMerge(False, (error.message,))
+        # A clean line merge can still be an invalid document.
+        return _check_merged_file(ours, path)
     ours.write_bytes(result)
-    return Outcome(True, told)
+    return FileMerge(True, notes)
 
 
-def merged(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, tuple[str, ...]]:
+def merge_document(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Merge three versions of a document.
 
     Args:
-        path: what to call it.
-        base: empty when there is none.
+        path: its path, for messages.
+        base: the common ancestor; empty without one.
         ours, theirs: the two sides.
 
     Returns:
-        The document and what gave way.
+        The document, and notes on dropped values.
 
     Raises:
-        PlannerError: E_MERGE when both sides changed one place to something else; E_JSON, E_SCHEMA.
+        PlannerError: E_MERGE when both sides changed the same field differently; E_JSON, E_SCHEMA.
     """
-    judged: list[Any] = []
-    sides = [_read(each, path, judged) for each in (ours, theirs)]
-    start = None
-    # git merges ancestors, too, and leaves conflict markers in what it makes of them.
+    checked: list[Any] = []
+    sides = [_parse_document(content, path, checked) for content in (ours, theirs)]
+    ancestor = None
+    # git merges several ancestors, too, and may leave conflict markers in the result.
     with suppress(PlannerError):
-        start = _read(base, path, judged) if base else None
-    result = merge_documents(start, *sides)
+        ancestor = _parse_document(base, path, checked) if base else None
+    result = merge_documents(ancestor, *sides)
     if result.conflicts:
-        raise unsettled(path, result.conflicts)
-    _judge(result.document, path, judged)
+        raise conflict_error(path, result.conflicts)
+    _check_document(result.document, path, checked)
     return canonical_json.dumps(result.document), result.told
 
 
-def _read(data: bytes, path: str, judged: list[Any]) -> Any:
+def _parse_document(data: bytes, path: str, checked: list[Any]) -> Any:
     document = canonical_json.loads(data, path)
-    _judge(document, path, judged)
-    judged.append(document)
+    _check_document(document, path, checked)
+    checked.append(document)
     return document
 
 
-def _judge(document: Any, path: str, judged: Sequence[Any]) -> None:
-    """Refuse what is no document of ours, or what its schema does not accept.
+def _check_document(document: Any, path: str, checked: Sequence[Any]) -> None:
+    """Validate a document against its schema.
 
     Args:
-        document: what to judge.
-        path: what to call it.
-        judged: documents that have passed. Their tasks are not judged again: that is most of the work, and
-            all versions of a page share nearly all of them.
+        document: the document.
+        path: its path, for messages.
+        checked: validated documents. Their tasks are not validated again: that is most of the work, and
+            all versions of a page share nearly all tasks.
     """
-    named = document.get("schema") if isinstance(document, dict) else None
-    found = _FAMILY.fullmatch(named) if isinstance(named, str) else None
-    if found is None:
-        raise PlannerError("E_SCHEMA", f"'{path}' does not say which kind of document it is")
-    if found[1] not in documents.KINDS:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    family = _FAMILY.fullmatch(schema) if isinstance(schema, str) else None
+    if family is None:
+        raise PlannerError("E_SCHEMA", f"'{path}' has no known 'schema'")
+    if family[1] not in documents.KINDS:
         return
-    if found[1] == "plan" and judged and isinstance(document.get("tasks"), list):
-        known = {canonical_json.compact(task) for each in judged for task in each.get("tasks", ())}
-        fresh = [task for task in document["tasks"] if canonical_json.compact(task) not in known]
-        document = {**document, "tasks": fresh}
-    documents.check(found[1], document, path)
+    if family[1] == "plan" and checked and isinstance(document.get("tasks"), list):
+        checked_tasks = {canonical_json.compact(task) for other in checked for task in other.get("tasks", ())}
+        tasks = [task for task in document["tasks"] if canonical_json.compact(task) not in checked_tasks]
+        document = {**document, "tasks": tasks}
+    documents.check(family[1], document, path)
 
 
-def unsettled(path: str, conflicts: tuple[str, ...]) -> PlannerError:
-    """The error for what both sides changed to something else."""
+def conflict_error(path: str, conflicts: tuple[str, ...]) -> PlannerError:
+    """Return the error for fields that both sides changed differently."""
     return PlannerError(
         "E_MERGE",
-        f"'{path}': both sides changed {', '.join(conflicts[:5])}",
+        f"conflict in '{path}': both sides changed {', '.join(conflicts[:5])}",
         hint="agree on one value, set it on one side, then try again",
     )
 
 
-def by_line(base: Path, ours: Path, theirs: Path, *, union: bool = False) -> bool:
-    """Merge three files as git does, into `ours`; return whether nothing was left open.
+def merge_lines(base: Path, ours: Path, theirs: Path, *, union: bool = False) -> bool:
+    """Merge three files with git into `ours`; return whether there was no conflict.
 
     Args:
         base, ours, theirs: the files.
-        union: take both sides where they differ, instead of marking a conflict.
+        union: keep both sides where they differ, instead of conflict markers.
     """
     labels = [word for name in ("ours", "base", "theirs") for word in ("-L", name)]
-    words = ["merge-file", "--quiet", *(["--union"] if union else []), *labels, "--"]
-    return Git((), Path.cwd()).run(*words, str(ours), str(base), str(theirs)).status == 0
+    arguments = ["merge-file", "--quiet", *(["--union"] if union else []), *labels, "--"]
+    return Git((), Path.cwd()).run(*arguments, str(ours), str(base), str(theirs)).status == 0
 
 
-def is_ours(*contents: bytes) -> bool:
-    """Whether one of the contents may be a document of ours."""
-    return any(_MARK in each for each in contents)
+def may_be_document(*contents: bytes) -> bool:
+    """Return whether one of the contents may be a document of git-planner."""
+    return any(_SCHEMA_MARK in content for content in contents)
 
 
-def whole(path: str) -> bool:
-    """Whether a path belongs to a folder that is taken from one side as a whole."""
-    return _PACKETS.fullmatch(path) is not None
+def is_packet(path: str) -> bool:
+    """Return whether a path is in a packet folder, which is taken from one side completely."""
+    return _PACKET_PATH.fullmatch(path) is not None
 
 
-def grows(path: str) -> bool:
-    """Whether a path's text only ever grows, so that both sides' additions are right."""
-    return _GROWING.fullmatch(path) is not None
+def only_grows(path: str) -> bool:
+    """Return whether a path is append-only, so that the additions of both sides are kept."""
+    return _GROWING_PATH.fullmatch(path) is not None
 
 
-def _judged(file: Path, path: str) -> Outcome:
+def _check_merged_file(file: Path, path: str) -> FileMerge:
     try:
-        _read(file.read_bytes(), path, [])
+        _parse_document(file.read_bytes(), path, [])
     except PlannerError as error:
-        return Outcome(False, (error.message,))
-    return Outcome(True)
+        return FileMerge(False, (error.message,))
+    return FileMerge(True)
 
 
-def _places(repo: Repository) -> tuple[Path, Path]:
+def _files(repo: Repository) -> tuple[Path, Path]:
     return (repo.common / "config").resolve(), repo.common / "info" / "attributes"
 
 
-def _put(body: bytes, text: bytes) -> bytes:
-    # Where it stands makes no difference, so a section that fits is left there.
-    return text if _SECTION.holds(text, body) else _SECTION.appended(text, body)
+def _with_section(body: bytes, content: bytes) -> bytes:
+    # Its position does not matter, so a current section stays in place.
+    return content if _SECTION.holds(content, body) else _SECTION.appended(content, body)
 
 
-def _lines() -> bytes:
-    """Our attributes."""
-    lines = [f"{each} merge=planner\n" for each in _BY_FIELD] + [f"{each} merge=union\n" for each in _UNITED]
+def _attributes() -> bytes:
+    """Return the content of the attributes section."""
+    lines = [f"{pattern} merge=planner\n" for pattern in _BY_FIELD] + [
+        f"{pattern} merge=union\n" for pattern in _BY_UNION
+    ]
     return "".join(lines).encode()
 
 
-def _driver() -> bytes:
-    """The section of the configuration that names the driver."""
+def _driver_section() -> bytes:
+    """Return the section of the git configuration that defines the driver."""
     code = str(Path(git_planner.__file__).parents[1])
-    # git replaces what follows a percent sign.
-    python, start, code = (shlex.quote(each).replace("%", "%%") for each in (sys.executable, _START, code))
-    # With our Python gone, the file is merged line by line, so that nobody takes one side for the whole.
+    # git expands percent sequences.
+    python, start, code = (
+        shlex.quote(text).replace("%", "%%") for text in (sys.executable, _BOOTSTRAP, code)
+    )
+    # Without this Python, the file is merged line by line, so that no side is lost.
     command = (
         f"if test -x {python}; then exec {python} -I -c {start} {code} %O %A %B %P; "
         "else exec git merge-file --quiet %A %O %B; fi"

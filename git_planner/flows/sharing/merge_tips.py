@@ -1,7 +1,7 @@
-"""Merging two tips of a plan's branch into one tree, without a worktree; git need not know our driver.
+"""Merge two tips of a plan branch into one tree, without a worktree or an installed merge driver.
 
-git merges what is not ours. Documents that both sides changed are merged by our rules, and a plan as a whole:
-a task whose number is taken finds another one even beyond its page.
+git merges foreign files. Documents changed on both sides are merged by field. The pages of a plan are merged
+together, since a renumbered task may move to another page.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.plans.merge_plan import merge_documents, merge_duplicates
 
-_FILE = "100644"
+_FILE_MODE = "100644"
 
 
 @dataclass(frozen=True, slots=True)
-class United:
-    """Two tips in one tree. `told`: what gave way and became a note, or got another number."""
+class MergedTips:
+    """The merged tree. `notes` describe dropped values and renumbered tasks."""
 
     tree: str
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def united(repo: Repository, plan: str, ours: str, theirs: str) -> United:
-    """Merge two commits of a plan's branch; nothing is moved.
+def merge_tips(repo: Repository, plan: str, ours: str, theirs: str) -> MergedTips:
+    """Merge two commits of a plan branch; no ref is moved.
 
     Args:
         repo: the repository.
@@ -50,64 +50,73 @@ def united(repo: Repository, plan: str, ours: str, theirs: str) -> United:
         ours, theirs: the commits.
 
     Raises:
-        PlannerError: E_MERGE for what a person has to settle; E_JSON, E_SCHEMA for documents that are broken.
+        PlannerError: E_MERGE for conflicts; E_JSON, E_SCHEMA for invalid documents.
     """
     start = history.merge_base(repo.git, ours, theirs) or repo.git.line("mktree", stdin=b"")
-    our = {each.path: each for each in history.changes(repo.git, start, ours)}
-    their = {each.path: each for each in history.changes(repo.git, start, theirs)}
-    tree, open_paths = _by_git(repo, ours, theirs)
+    our_changes = {change.path: change for change in history.changes(repo.git, start, ours)}
+    their_changes = {change.path: change for change in history.changes(repo.git, start, theirs)}
+    tree, unmerged_paths = _merge_with_git(repo, ours, theirs)
     edits: dict[str, bytes] = {}
-    told: list[str] = []
+    notes: list[str] = []
     with repo.git.batch() as batch:
-        if any(_page(plan, path) for path in our) and any(_page(plan, path) for path in their):
-            edits |= _plan(repo, plan, batch, (start, ours, theirs), told)
-        for path in our.keys() & their.keys():
-            if not _page(plan, path) and not merge_driver.whole(path):
-                merged = _file(batch, start, our[path], their[path], told)
+        if any(_is_page(plan, path) for path in our_changes) and any(
+            _is_page(plan, path) for path in their_changes
+        ):
+            edits |= _merge_pages(repo, plan, batch, (start, ours, theirs), notes)
+        for path in our_changes.keys() & their_changes.keys():
+            if not _is_page(plan, path) and not merge_driver.is_packet(path):
+                merged = _merge_file(batch, start, our_changes[path], their_changes[path], notes)
                 edits |= {} if merged is None else {path: merged}
-        both = {path for path in our.keys() & their.keys() if our[path].new != their[path].new}
-        edits |= _folders(
-            batch, {path.rpartition("/")[0] for path in both if merge_driver.whole(path)}, ours, theirs
+        common_paths = {
+            path
+            for path in our_changes.keys() & their_changes.keys()
+            if our_changes[path].new != their_changes[path].new
+        }
+        edits |= _keep_both_folders(
+            batch,
+            {path.rpartition("/")[0] for path in common_paths if merge_driver.is_packet(path)},
+            ours,
+            theirs,
         )
-        left = sorted(path for path in open_paths if path not in edits)
-        if left:
+        conflicts = sorted(path for path in unmerged_paths if path not in edits)
+        if conflicts:
             raise PlannerError(
                 "E_MERGE",
-                f"both sides of '{refnames.PLAN}{plan}' changed '{left[0]}', and they do not merge",
+                f"conflict in '{conflicts[0]}' of '{refnames.PLAN}{plan}': both sides changed it",
                 hint=f"merge it by hand in a worktree: 'git worktree add FOLDER {refnames.PLAN}{plan}'",
-                details=left,
+                details=conflicts,
             )
-        return United(splice(repo.git, batch, tree, edits) if edits else tree, tuple(told))
+        return MergedTips(splice(repo.git, batch, tree, edits) if edits else tree, tuple(notes))
 
 
-def _by_git(repo: Repository, ours: str, theirs: str) -> tuple[str, list[str]]:
-    """The tree as git merges it, and the paths that it cannot."""
-    # A record that looks like another one is not a renamed one; and what the driver would do is done here.
+def _merge_with_git(repo: Repository, ours: str, theirs: str) -> tuple[str, list[str]]:
+    """Merge with git; return the tree and the conflicting paths."""
+    # Similar records are not renames, and the driver's documents are merged afterwards.
     settings = ("merge.renames=false", "merge.directoryRenames=false", "merge.planner.driver=true")
-    words = [word for each in settings for word in ("-c", each)]
-    words += ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z"]
-    result = repo.git.run(*words, "--allow-unrelated-histories", ours, theirs)
+    arguments = [word for setting in settings for word in ("-c", setting)]
+    arguments += ["merge-tree", "--write-tree", "--no-messages", "--name-only", "-z"]
+    result = repo.git.run(*arguments, "--allow-unrelated-histories", ours, theirs)
     if result.status not in (0, 1):
         raise failure(("merge-tree",), result, repo.git.cwd)
-    tree, *paths = [os.fsdecode(each) for each in result.stdout.split(b"\0") if each]
+    tree, *paths = [os.fsdecode(path) for path in result.stdout.split(b"\0") if path]
     return tree, paths
 
 
-def _page(plan: str, path: str) -> bool:
+def _is_page(plan: str, path: str) -> bool:
     folder, _, name = path.rpartition("/")
     return folder == refnames.plan_dir(plan) and pages.is_page(name)
 
 
-def _plan(
-    repo: Repository, plan: str, batch: Batch, commits: tuple[str, str, str], told: list[str]
+def _merge_pages(
+    repo: Repository, plan: str, batch: Batch, commits: tuple[str, str, str], notes: list[str]
 ) -> dict[str, bytes]:
-    """The pages of the merged plan, by path."""
-    own, folder = Pages(repo, plan), refnames.plan_dir(plan)
-    seen = [_pages(own, Snapshot(refnames.plan_ref(plan), commits[0], batch))]
-    seen += [own.read(Snapshot(refnames.plan_ref(plan), each, batch)) for each in commits[1:]]
+    """Merge the pages of a plan; return them by path."""
+    page_store, folder = Pages(repo, plan), refnames.plan_dir(plan)
+    versions = [_base_pages(page_store, Snapshot(refnames.plan_ref(plan), commits[0], batch))]
+    versions += [page_store.read(Snapshot(refnames.plan_ref(plan), commit, batch)) for commit in commits[1:]]
     base, *sides = [
-        merge_duplicates(plans.join_pages(each)).document if pages.FIRST_PAGE in each else None
-        for each in seen
+        merge_duplicates(plans.join_pages(version)).document if pages.FIRST_PAGE in version else None
+        for version in versions
     ]
     if None in sides:
         raise PlannerError(
@@ -117,63 +126,72 @@ def _plan(
         )
     merged = merge_documents(base, *sides, whole=True)
     if merged.conflicts:
-        raise merge_driver.unsettled(f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST_PAGE}", merged.conflicts)
-    told += merged.told
+        raise merge_driver.conflict_error(
+            f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST_PAGE}", merged.conflicts
+        )
+    notes += merged.told
     return {
-        f"{folder}/{name}": _written(f"{folder}/{name}", page, [each.get(name) for each in seen[1:]])
+        f"{folder}/{name}": _page_bytes(
+            f"{folder}/{name}", page, [version.get(name) for version in versions[1:]]
+        )
         for name, page in plans.split_plan(merged.document).items()
     }
 
 
-def _pages(own: Pages, seen: Snapshot) -> dict[str, dict[str, Any]]:
-    """The pages that both sides come from; what was broken then is as good as none."""
+def _base_pages(page_store: Pages, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Read the pages of the common ancestor; none if they are invalid."""
     try:
-        return own.read(seen)
+        return page_store.read(snapshot)
     except PlannerError:
         return {}
 
 
-def _written(path: str, page: Mapping[str, Any], known: list[Any]) -> bytes:
-    # What a side has just so has been judged when it was read.
-    if page not in known:
+def _page_bytes(path: str, page: Mapping[str, Any], checked: list[Any]) -> bytes:
+    # An unchanged page of one side was validated when it was read.
+    if page not in checked:
         documents.check("plan", page, path)
     return canonical_json.dumps(page)
 
 
-def _file(batch: Batch, start: str, our: Change, their: Change, told: list[str]) -> bytes | None:
-    """A file that both sides changed, as our rules merge it; None where git's word counts."""
-    path = our.path
-    if our.new == their.new or (our.new_mode, their.new_mode) != (_FILE, _FILE):
+def _merge_file(
+    batch: Batch, start: str, our_change: Change, their_change: Change, notes: list[str]
+) -> bytes | None:
+    """Merge a document that both sides changed; None where the merge by git counts."""
+    path = our_change.path
+    if our_change.new == their_change.new or (our_change.new_mode, their_change.new_mode) != (
+        _FILE_MODE,
+        _FILE_MODE,
+    ):
         return None
-    base = batch.read(f"{start}:{path}") if our.status != "A" else None
-    ours, theirs = batch.read(our.new) or b"", batch.read(their.new) or b""
-    if merge_driver.grows(path):
-        return _both(base or b"", ours, theirs)
-    if not path.endswith(".json") or not merge_driver.is_ours(ours, theirs):
+    base = batch.read(f"{start}:{path}") if our_change.status != "A" else None
+    ours, theirs = batch.read(our_change.new) or b"", batch.read(their_change.new) or b""
+    if merge_driver.only_grows(path):
+        return _merge_lines(base or b"", ours, theirs)
+    if not path.endswith(".json") or not merge_driver.may_be_document(ours, theirs):
         return None
-    result, lost = merge_driver.merged(path, base or b"", ours, theirs)
-    told += lost
+    result, overridden = merge_driver.merge_document(path, base or b"", ours, theirs)
+    notes += overridden
     return result
 
 
-def _folders(batch: Batch, folders: Iterable[str], ours: str, theirs: str) -> dict[str, bytes]:
-    """Folders that both sides made: one under its name, the other one beside it."""
+def _keep_both_folders(batch: Batch, folders: Iterable[str], ours: str, theirs: str) -> dict[str, bytes]:
+    """Keep folders that both sides created: one under its name, the other under a suffixed name."""
     edits = {}
     for folder in folders:
-        found = [batch.info(f"{commit}:{folder}") for commit in (ours, theirs)]
-        first, second = sorted(each[0] for each in found if each)
-        for oid, place in ((first, folder), (second, f"{folder}-{second[:8]}")):
+        entries = [batch.info(f"{commit}:{folder}") for commit in (ours, theirs)]
+        first, second = sorted(entry[0] for entry in entries if entry)
+        for oid, target in ((first, folder), (second, f"{folder}-{second[:8]}")):
             for name, entry in read_tree(batch, oid).items():
                 if entry.kind == "blob":
-                    edits[f"{place}/{name}"] = batch.read(entry.oid) or b""
+                    edits[f"{target}/{name}"] = batch.read(entry.oid) or b""
     return edits
 
 
-def _both(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """A text that only grows, with what both sides added."""
+def _merge_lines(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Merge an append-only text: keep the additions of both sides."""
     with tempfile.TemporaryDirectory(prefix="git-planner-") as folder:
         paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
         for path, content in zip(paths, (ours, base, theirs), strict=True):
             path.write_bytes(content)
-        merge_driver.by_line(paths[1], paths[0], paths[2], union=True)
+        merge_driver.merge_lines(paths[1], paths[0], paths[2], union=True)
         return paths[0].read_bytes()

@@ -1,7 +1,7 @@
-"""Sharing plans through a remote: `git plan push`, `git plan pull` and `git planner remote setup`.
+"""Push and pull plans: `git plan push` and `git plan pull`.
 
-What a remote has is never overwritten, and what is here neither: tips that went different ways become one
-merge commit. Only branches that were asked for are pushed.
+Neither remote nor local commits are ever overwritten: diverged tips are joined by a merge commit. Only the
+requested branches are pushed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.records import ledger
-from git_planner.flows.sharing.merge_tips import united
+from git_planner.flows.sharing.merge_tips import merge_tips
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.remote import Pushed, Update
@@ -27,30 +27,30 @@ from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
 from git_planner.rules.plans.plan import is_plan_name
 
-TRIES = 12
-Did = Literal["created", "followed", "merged", "unchanged", "ahead", "absent"]
+MAX_TRIES = 12
+SyncAction = Literal["created", "followed", "merged", "unchanged", "ahead", "absent"]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of one plan here. `tip`: the commit it is at; `told`: what gave way in a merge."""
+class PlanSync:
+    """Result for one plan. `tip` is its local commit; `notes` describe values that a merge dropped."""
 
     plan: str
-    did: Did
+    action: SyncAction
     tip: str | None
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The result as JSON."""
-        return {"plan": self.plan, "did": self.did, "tip": self.tip, "told": list(self.told)}
+        return {"plan": self.plan, "did": self.action, "tip": self.tip, "told": list(self.notes)}
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What a pull or a push did. `moved`: ref -> object id it names now on the remote."""
+class SharingResult:
+    """Result of a pull or a push. `moved` maps the updated refs of the remote to object ids."""
 
     remote: str
-    plans: tuple[Taken, ...]
+    plans: tuple[PlanSync, ...]
     moved: Mapping[str, str]
 
     def document(self) -> dict[str, Any]:
@@ -58,184 +58,191 @@ class Shared:
         return {
             "schema": "git-planner/shared@1",
             "remote": self.remote,
-            "plans": [each.document() for each in self.plans],
+            "plans": [plan.document() for plan in self.plans],
             "moved": dict(self.moved),
         }
 
 
-def pull(repo: Repository, where: str | None, plan: str | None, tell: Tell, *, every: bool = False) -> Shared:
-    """Take in what a remote has of plans: by following it, or by one merge commit each. All of them or none.
+def pull(
+    repo: Repository, remote_name: str | None, plan: str | None, tell: Tell, *, every: bool = False
+) -> SharingResult:
+    """Fetch plans from a remote and fast-forward or merge them, in one transaction.
 
     Args:
         repo: the repository.
-        where: the remote's name; the one of the settings when None.
-        plan: the plan; the current one when None.
+        remote_name: the remote (default: from the settings).
+        plan: the plan (default: the current one).
         tell: progress.
-        every: all plans of the remote instead.
+        every: pull all plans of the remote.
 
     Raises:
-        PlannerError: E_REMOTE; E_NO_PLAN when the remote has no such plan; E_JSON, E_SCHEMA when what it has
-            is broken; E_MERGE for what a person has to settle; E_CHECKED_OUT, E_CONFLICT.
+        PlannerError: E_REMOTE; E_NO_PLAN when the remote does not have the plan; E_JSON, E_SCHEMA when its
+            plan is invalid; E_MERGE for conflicts; E_CHECKED_OUT, E_CONFLICT.
     """
-    source = where or read_settings(repo).remote
-    there = remote.listing(repo, source, refnames.HEADS + refnames.PLAN + "*")
+    source = remote_name or read_settings(repo).remote
+    remote_refs = remote.listing(repo, source, refnames.HEADS + refnames.PLAN + "*")
     if every:
-        wanted = sorted(name for name in map(_plan_of, there) if name)
+        plan_names = sorted(name for name in map(_plan_of_ref, remote_refs) if name)
     else:
-        wanted = [current_plan(repo, plan)]
-        if refnames.plan_ref(wanted[0]) not in there:
+        plan_names = [current_plan(repo, plan)]
+        if refnames.plan_ref(plan_names[0]) not in remote_refs:
             raise PlannerError(
                 "E_NO_PLAN",
-                f"'{source}' has no plan '{wanted[0]}'",
-                hint=f"share yours with 'git plan push {source} --plan {wanted[0]}'",
+                f"'{source}' has no plan '{plan_names[0]}'",
+                hint=f"git plan push {source} --plan {plan_names[0]}",
             )
-    return Shared(source, _take_in(repo, source, wanted, there, tell), {})
+    return SharingResult(source, _merge_plans(repo, source, plan_names, remote_refs, tell), {})
 
 
 def push(
     repo: Repository,
-    where: str | None,
+    remote_name: str | None,
     plan: str | None,
     tell: Tell,
     *,
     every: bool = False,
     work: bool = False,
-) -> Shared:
-    """Publish plans in one atomic push, each under a lease. Whoever was faster is merged with first.
+) -> SharingResult:
+    """Push plans atomically, each with a lease; concurrent updates are merged first.
 
     Args:
         repo: the repository.
-        where: the remote's name; the one of the settings when None.
-        plan: the plan; the current one when None.
+        remote_name: the remote (default: from the settings).
+        plan: the plan (default: the current one).
         tell: progress.
-        every: all plans that are here instead.
-        work: the branches of their tasks and iterations, too, where the remote has none or an older one.
+        every: push all local plans.
+        work: push new commits of their task and iteration branches, too.
 
     Raises:
-        PlannerError: as `pull`; E_NO_PLAN when it is not here; E_CONFLICT when others kept being faster.
+        PlannerError: as `pull`; E_NO_PLAN without a local plan; E_CONFLICT when every retry lost a race.
     """
-    source = where or read_settings(repo).remote
-    here = history.refs(repo.git, refnames.HEADS)
-    wanted = sorted(name for name in map(_plan_of, here) if name) if every else [current_plan(repo, plan)]
-    here = _heads(repo, wanted)
-    for name in wanted:
-        if refnames.plan_ref(name) not in here:
+    source = remote_name or read_settings(repo).remote
+    all_names = sorted(name for name in map(_plan_of_ref, history.refs(repo.git, refnames.HEADS)) if name)
+    plan_names = all_names if every else [current_plan(repo, plan)]
+    local_refs = _local_branches(repo, plan_names)
+    for name in plan_names:
+        if refnames.plan_ref(name) not in local_refs:
             raise missing_plan(name, repo)
-    done: dict[str, Taken] = {}
-    for attempt in range(TRIES):
-        there = remote.listing(repo, source, refnames.HEADS + "*")
-        known = [name for name in wanted if refnames.plan_ref(name) in there]
-        for each in _take_in(repo, source, known, there, tell):
-            if each.did == "merged" or each.plan not in done:
-                done[each.plan] = each
-        here = _heads(repo, wanted)
-        refs = [refnames.plan_ref(name) for name in wanted]
-        refs += [ref for name in wanted for ref in _work(repo, name, here, there)] if work else []
+    synced: dict[str, PlanSync] = {}
+    for attempt in range(MAX_TRIES):
+        remote_refs = remote.listing(repo, source, refnames.HEADS + "*")
+        on_remote = [name for name in plan_names if refnames.plan_ref(name) in remote_refs]
+        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, tell):
+            if plan_sync.action == "merged" or plan_sync.plan not in synced:
+                synced[plan_sync.plan] = plan_sync
+        local_refs = _local_branches(repo, plan_names)
+        refs = [refnames.plan_ref(name) for name in plan_names]
+        if work:
+            for name in plan_names:
+                refs += _work_branches(repo, name, local_refs, remote_refs)
         updates = [
-            Update(ref, here[ref], there.get(ref))
+            Update(ref, local_refs[ref], remote_refs.get(ref))
             for ref in dict.fromkeys(refs)
-            if here[ref] != there.get(ref)
+            if local_refs[ref] != remote_refs.get(ref)
         ]
-        ended = remote.push(repo, source, updates, tell)
-        if isinstance(ended, Pushed):
+        result = remote.push(repo, source, updates, tell)
+        if isinstance(result, Pushed):
             plans = [
-                done.get(name) or Taken(name, "absent", here[refnames.plan_ref(name)]) for name in wanted
+                synced.get(name) or PlanSync(name, "absent", local_refs[refnames.plan_ref(name)])
+                for name in plan_names
             ]
-            return Shared(source, tuple(plans), ended.moved)
-        tell(f"somebody was faster on '{source}' (attempt {attempt + 1} of {TRIES})")
+            return SharingResult(source, tuple(plans), result.moved)
+        tell(f"'{source}' was updated concurrently (attempt {attempt + 1} of {MAX_TRIES})")
         time.sleep(random.uniform(0.0, min(0.05 * 2**attempt, 1.0)))
     raise PlannerError(
         "E_CONFLICT",
-        f"'{source}' kept moving while it was being pushed to; it has nothing of ours that is new",
+        f"'{source}' was updated during each of {MAX_TRIES} attempts; nothing was pushed",
         hint="run the same command again",
     )
 
 
-def _heads(repo: Repository, wanted: Sequence[str]) -> dict[str, str]:
-    """Every branch here. A listing may miss one that is just replaced, so plans are asked for by name."""
-    here = history.refs(repo.git, refnames.HEADS)
-    for ref in map(refnames.plan_ref, wanted):
-        oid = here.get(ref) or repo.maybe(ref)
+def _local_branches(repo: Repository, plan_names: Sequence[str]) -> dict[str, str]:
+    """List the local branches, and the plans by name: a listing may miss a branch that is just replaced."""
+    local_refs = history.refs(repo.git, refnames.HEADS)
+    for ref in map(refnames.plan_ref, plan_names):
+        oid = local_refs.get(ref) or repo.maybe(ref)
         if oid is not None:
-            here[ref] = oid
-    return here
+            local_refs[ref] = oid
+    return local_refs
 
 
-def _take_in(
-    repo: Repository, source: str, wanted: Sequence[str], there: Mapping[str, str], tell: Tell
-) -> tuple[Taken, ...]:
-    """Bring plans here up to what a remote has, in one transaction."""
-    tips = {refnames.plan_ref(name): there[refnames.plan_ref(name)] for name in wanted}
+def _merge_plans(
+    repo: Repository, source: str, plan_names: Sequence[str], remote_refs: Mapping[str, str], tell: Tell
+) -> tuple[PlanSync, ...]:
+    """Fetch plans and fast-forward or merge them, in one transaction."""
+    tips = {refnames.plan_ref(name): remote_refs[refnames.plan_ref(name)] for name in plan_names}
     missing = [ref for ref, oid in tips.items() if not history.whole(repo.git, oid)]
     if missing:
         remote.fetch_commits(repo, source, missing, tell)
-        gone = [ref for ref in missing if not history.whole(repo.git, tips[ref])]
-        if gone:
+        incomplete = [ref for ref in missing if not history.whole(repo.git, tips[ref])]
+        if incomplete:
             raise PlannerError(
                 "E_CONFLICT",
-                f"'{gone[0].removeprefix(refnames.HEADS)}' was moved back on '{source}' while it was fetched",
+                f"'{incomplete[0].removeprefix(refnames.HEADS)}' was reset on '{source}' during the fetch",
                 hint="run the same command again",
             )
-    _judge(repo, source, tips)
-    done: dict[str, Taken] = {}
+    _check_plans(repo, source, tips)
+    synced: dict[str, PlanSync] = {}
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        done.clear()
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        synced.clear()
         steps: list[Step] = []
-        for name in wanted:
+        for name in plan_names:
             ref = refnames.plan_ref(name)
-            done[name] = _met(repo, source, name, seen[ref].tip, tips[ref])
-            steps += [Move(ref, oid) for oid in (done[name].tip,) if oid and oid != seen[ref].tip]
+            synced[name] = _merge_plan(repo, source, name, snapshots[ref].tip, tips[ref])
+            steps += [Move(ref, oid) for oid in (synced[name].tip,) if oid and oid != snapshots[ref].tip]
         return steps
 
     if tips:
         Store(repo).transact(list(tips), decide)
-    return tuple(done[name] for name in wanted)
+    return tuple(synced[name] for name in plan_names)
 
 
-def _met(repo: Repository, source: str, name: str, ours: str | None, theirs: str) -> Taken:
-    """Where a plan's branch has to go to have what a remote has."""
+def _merge_plan(repo: Repository, source: str, name: str, ours: str | None, theirs: str) -> PlanSync:
+    """Decide how a plan's branch takes over the remote tip; make the merge commit if they diverged."""
     if ours is None or (ours != theirs and history.is_ancestor(repo.git, ours, theirs)):
-        return Taken(name, "created" if ours is None else "followed", theirs)
+        return PlanSync(name, "created" if ours is None else "followed", theirs)
     if history.is_ancestor(repo.git, theirs, ours):
-        return Taken(name, "unchanged" if ours == theirs else "ahead", ours)
-    found = united(repo, name, ours, theirs)
+        return PlanSync(name, "unchanged" if ours == theirs else "ahead", ours)
+    merged = merge_tips(repo, name, ours, theirs)
     trailers = (("Planner-Op", "pull"), ("Planner-Args", theirs))
     text = Message(f"merge {refnames.PLAN}{name} of {source}", trailers).text()
-    return Taken(name, "merged", commit_tree(repo.git, found.tree, (ours, theirs), text), found.told)
+    return PlanSync(name, "merged", commit_tree(repo.git, merged.tree, (ours, theirs), text), merged.notes)
 
 
-def _judge(repo: Repository, source: str, tips: Mapping[str, str]) -> None:
-    """Refuse what is no plan before anything is moved; pages that are known are not judged again."""
+def _check_plans(repo: Repository, source: str, tips: Mapping[str, str]) -> None:
+    """Refuse invalid plans before any ref is moved; validated pages are not validated again."""
     with repo.git.batch() as batch:
         for ref, oid in tips.items():
             try:
-                Pages(repo, str(_plan_of(ref))).read(Snapshot(ref, oid, batch))
+                Pages(repo, str(_plan_of_ref(ref))).read(Snapshot(ref, oid, batch))
             except PlannerError as error:
                 raise PlannerError(
                     error.code,
-                    f"what '{source}' has is broken: {error.message}",
-                    hint=f"have it mended there; nothing was changed here ({oid[:12]})",
+                    f"the plan on '{source}' is invalid: {error.message}",
+                    hint=f"repair it there, at {oid[:12]}; nothing was changed here",
                     details=error.details,
                 ) from None
 
 
-def _work(repo: Repository, plan: str, here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
-    """Branches of a plan's tasks and iterations that the remote has not, or has an earlier commit of."""
+def _work_branches(
+    repo: Repository, plan: str, local_refs: Mapping[str, str], remote_refs: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the branches of a plan's tasks and iterations that are new or ahead of the remote."""
     with repo.git.batch() as batch:
-        seen = Store(repo).snapshot(refnames.plan_ref(plan), batch)
-        tasks = [each for page in Pages(repo, plan).read(seen).values() for each in page["tasks"]]
-    branches = {str(each["branch"]).removeprefix(refnames.HEADS) for each in tasks if each["branch"]}
-    branches |= {each.branch for each in ledger.read_ledger(repo, plan) if each.branch}
+        snapshot = Store(repo).snapshot(refnames.plan_ref(plan), batch)
+        tasks = [task for page in Pages(repo, plan).read(snapshot).values() for task in page["tasks"]]
+    branches = {str(task["branch"]).removeprefix(refnames.HEADS) for task in tasks if task["branch"]}
+    branches |= {record.branch for record in ledger.read_ledger(repo, plan) if record.branch}
     for ref in sorted(refnames.HEADS + branch for branch in branches):
-        if ref not in here or _plan_of(ref):
+        if ref not in local_refs or _plan_of_ref(ref):
             continue
-        known = there.get(ref)
-        if known != here[ref] and history.loses_nothing(repo.git, here[ref], known):
+        remote_oid = remote_refs.get(ref)
+        if remote_oid != local_refs[ref] and history.loses_nothing(repo.git, local_refs[ref], remote_oid):
             yield ref
 
 
-def _plan_of(ref: str) -> str | None:
-    """The plan that a branch is of; None for every other branch."""
+def _plan_of_ref(ref: str) -> str | None:
+    """Return the plan of a plan branch; None for other branches."""
     name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
     return name if name != ref and "/" not in name and is_plan_name(name) else None

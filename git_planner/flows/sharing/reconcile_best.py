@@ -1,4 +1,4 @@
-"""Making two clones of a plan agree: ledgers are united file by file, the better of two bests stands."""
+"""Reconcile two clones of a plan: merge their ledgers, keep the better of two bests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.flows.sharing.merge_tips import united
+from git_planner.flows.sharing.merge_tips import merge_tips
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
@@ -17,123 +17,149 @@ from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record, is_better
 
-SEEN = refnames.OURS + "remote/"
+REMOTE_COPIES = refnames.OURS + "remote/"
 
 
-def fetch(repo: Repository, where: str, refs: Sequence[str], tell: Tell) -> dict[str, str]:
-    """Fetch branches of a remote under refs of ours, where nothing else looks.
+def fetch_branches(repo: Repository, remote_name: str, refs: Sequence[str], tell: Tell) -> dict[str, str]:
+    """Fetch branches of a remote to private copies under refs/planner/remote/.
 
     Args:
         where: the remote's name.
-        refs: full names of branches that exist there.
+        refs: full names of branches of the remote.
 
     Returns:
         ref -> commit.
     """
-    copies = {ref: f"{SEEN}{where}/{ref.removeprefix(refnames.HEADS)}" for ref in refs}
-    remote.fetch(repo, where, [f"+{ref}:{copy}" for ref, copy in copies.items()], tell)
+    copies = {ref: f"{REMOTE_COPIES}{remote_name}/{ref.removeprefix(refnames.HEADS)}" for ref in refs}
+    remote.fetch(repo, remote_name, [f"+{ref}:{copy}" for ref, copy in copies.items()], tell)
     return {ref: repo.resolve(copy) for ref, copy in copies.items()}
 
 
-def with_remote(
-    repo: Repository, where: str, plan: str, there: Mapping[str, str], tell: Tell, *, dry_run: bool
+def merge_remote(
+    repo: Repository,
+    remote_name: str,
+    plan: str,
+    remote_refs: Mapping[str, str],
+    tell: Tell,
+    *,
+    dry_run: bool,
 ) -> tuple[dict[str, str], list[str]]:
-    """Take in what a remote has of a plan, so that ours can be pushed on top of it.
+    """Merge the remote state of a plan, so that the local one can be pushed.
 
     Args:
         repo: the repository.
-        where: the remote's name.
+        remote_name: the remote's name.
         plan: the plan's name.
-        there: what the remote's refs name now.
+        remote_refs: the refs of the remote.
         tell: progress.
-        dry_run: move nothing here, only find out what would be moved.
+        dry_run: move no ref, only report the moves.
 
     Returns:
-        Ref -> commit that ours is at now, or with `dry_run` would be at, for what differed; and what a person
-        should know, one sentence each.
+        Changed ref -> commit that the local ref is at now, or with `dry_run` would be at; and notes for the
+        user, one sentence each.
 
     Raises:
-        PlannerError: E_CONFLICT when no record says which of two bests is better; E_MERGE; E_REMOTE.
+        PlannerError: E_CONFLICT when no records compare two bests; E_MERGE; E_REMOTE.
     """
     ledger_ref, best_ref = refnames.plan_ref(plan), refnames.best_ref(plan)
-    news = [ref for ref in (ledger_ref, best_ref) if ref in there and repo.maybe(ref) != there[ref]]
-    if not news:
+    changed_refs = [
+        ref for ref in (ledger_ref, best_ref) if ref in remote_refs and repo.maybe(ref) != remote_refs[ref]
+    ]
+    if not changed_refs:
         return {}, []
     if dry_run:
-        remote.fetch_commits(repo, where, news, tell)
-        theirs = {ref: there[ref] for ref in news}
+        remote.fetch_commits(repo, remote_name, changed_refs, tell)
+        fetched = {ref: remote_refs[ref] for ref in changed_refs}
     else:
-        theirs = fetch(repo, where, news, tell)
+        fetched = fetch_branches(repo, remote_name, changed_refs, tell)
     tips: dict[str, str] = {}
     notes: list[str] = []
 
-    def take(ref: str, rule: Callable[[str | None], _Taken]) -> None:
-        taken = rule(repo.maybe(ref)) if dry_run else _moved(repo, ref, rule)
-        tips[ref] = taken.tip
-        notes.extend(taken.notes)
+    def reconcile(ref: str, rule: Callable[[str | None], _Reconciled]) -> None:
+        reconciled = rule(repo.maybe(ref)) if dry_run else _move_ref(repo, ref, rule)
+        tips[ref] = reconciled.tip
+        notes.extend(reconciled.notes)
 
-    if ledger_ref in theirs:
-        take(ledger_ref, partial(_united, repo, plan, theirs[ledger_ref], where))
-    if best_ref in theirs:
-        records = {each.commit: each for each in read_ledger(repo, plan, tips.get(ledger_ref)) if each.valid}
-        take(best_ref, partial(_settled, repo, best_ref, theirs[best_ref], where, records=records))
+    if ledger_ref in fetched:
+        reconcile(ledger_ref, partial(_merge_ledger, repo, plan, fetched[ledger_ref], remote_name))
+    if best_ref in fetched:
+        records = {
+            record.commit: record for record in read_ledger(repo, plan, tips.get(ledger_ref)) if record.valid
+        }
+        reconcile(
+            best_ref, partial(_choose_best, repo, best_ref, fetched[best_ref], remote_name, records=records)
+        )
     return tips, notes
 
 
-class _Taken(NamedTuple):
+class _Reconciled(NamedTuple):
     tip: str
     notes: tuple[str, ...] = ()
 
 
-def _moved(repo: Repository, ref: str, rule: Callable[[str | None], _Taken]) -> _Taken:
-    taken: list[_Taken] = []
+def _move_ref(repo: Repository, ref: str, rule: Callable[[str | None], _Reconciled]) -> _Reconciled:
+    decided: list[_Reconciled] = []
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        taken[:] = [rule(seen[ref].tip)]
-        return [Move(ref, taken[0].tip)]
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        decided[:] = [rule(snapshots[ref].tip)]
+        return [Move(ref, decided[0].tip)]
 
     Store(repo).transact([ref], decide)
-    return taken[0]
+    return decided[0]
 
 
-def _united(repo: Repository, plan: str, theirs: str, where: str, ours: str | None) -> _Taken:
+def _merge_ledger(
+    repo: Repository, plan: str, theirs: str, remote_name: str, ours: str | None
+) -> _Reconciled:
     if ours is None or history.is_ancestor(repo.git, ours, theirs):
-        return _Taken(theirs)
+        return _Reconciled(theirs)
     if history.is_ancestor(repo.git, theirs, ours):
-        return _Taken(ours)
-    done = united(repo, plan, ours, theirs)
-    message = Message(f"unite with {where}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
-    tip = commit_tree(repo.git, done.tree, (ours, theirs), message.text())
-    return _Taken(tip, (f"the ledgers of '{refnames.PLAN}{plan}' are united", *done.told))
+        return _Reconciled(ours)
+    merged = merge_tips(repo, plan, ours, theirs)
+    message = Message(f"merge with {remote_name}", (("Planner-Op", "unite"), ("Planner-Args", theirs)))
+    tip = commit_tree(repo.git, merged.tree, (ours, theirs), message.text())
+    return _Reconciled(tip, (f"the ledgers of '{refnames.PLAN}{plan}' were merged", *merged.notes))
 
 
-def _settled(
-    repo: Repository, ref: str, theirs: str, where: str, ours: str | None, *, records: Mapping[str, Record]
-) -> _Taken:
+def _choose_best(
+    repo: Repository,
+    ref: str,
+    theirs: str,
+    remote_name: str,
+    ours: str | None,
+    *,
+    records: Mapping[str, Record],
+) -> _Reconciled:
     branch = ref.removeprefix(refnames.HEADS)
     if ours is None:
-        return _Taken(theirs)
+        return _Reconciled(theirs)
     if history.is_ancestor(repo.git, ours, theirs):
-        return _Taken(theirs, (f"'{branch}' follows '{where}'",))
+        return _Reconciled(theirs, (f"'{branch}' follows '{remote_name}'",))
     if history.is_ancestor(repo.git, theirs, ours):
-        return _Taken(ours)
-    if _ours_is_better(ours, theirs, records, branch, where):
-        return _Taken(ours, (f"our '{branch}' is better; that of '{where}' stays reachable by its tag",))
-    return _Taken(theirs, (f"'{branch}' of '{where}' is better; ours stays reachable by its tag",))
+        return _Reconciled(ours)
+    if _is_ours_better(ours, theirs, records, branch, remote_name):
+        return _Reconciled(
+            ours, (f"the local '{branch}' is better; that of '{remote_name}' stays reachable by its tag",)
+        )
+    return _Reconciled(
+        theirs, (f"'{branch}' of '{remote_name}' is better; the local one stays reachable by its tag",)
+    )
 
 
-def _ours_is_better(ours: str, theirs: str, records: Mapping[str, Record], branch: str, where: str) -> bool:
-    one, other = records.get(ours), records.get(theirs)
+def _is_ours_better(
+    ours: str, theirs: str, records: Mapping[str, Record], branch: str, remote_name: str
+) -> bool:
+    our_record, their_record = records.get(ours), records.get(theirs)
     if (
-        one is None
-        or other is None
-        or one.value is None
-        or other.value is None
-        or one.instrument != other.instrument
+        our_record is None
+        or their_record is None
+        or our_record.value is None
+        or their_record.value is None
+        or our_record.instrument != their_record.instrument
     ):
         raise PlannerError(
             "E_CONFLICT",
-            f"'{branch}' here and on '{where}' have gone different ways, and no records compare them",
+            f"'{branch}' and '{branch}' of '{remote_name}' have diverged, and no records compare them",
             hint=f"look at both with 'git log {branch} {theirs[:12]}'",
         )
-    return is_better(one.value, other.value, one.metrics[0].better)
+    return is_better(our_record.value, their_record.value, our_record.metrics[0].better)

@@ -1,4 +1,4 @@
-"""Setting a remote up for plans: what is fetched from it, which one is used, and how documents merge."""
+"""Set up a remote for plans: its refspecs, the default remote and the merge driver."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from git_planner.config.settings import read_settings
 from git_planner.flows.sharing import merge_driver
-from git_planner.flows.sharing.reconcile_best import SEEN
+from git_planner.flows.sharing.reconcile_best import REMOTE_COPIES
 from git_planner.gitio import remote
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 
-# What other clones need to see: who works on what, where iterations began, what was refused. Numbers are not
-# among it: each clone reserves its own, and what must be told apart has a random part.
-_SHARED = (refnames.CLAIMS, refnames.ITERATIONS, refnames.REFUSED)
+# Refs that clones share: claims, trusted starts of iterations, quarantined work. Numbers are not among them:
+# every clone reserves its own, and names that must be unique have a random part.
+_SHARED_REFS = (refnames.CLAIMS, refnames.ITERATIONS, refnames.REFUSED)
 _BRANCHES = (refnames.PLAN, refnames.ITER, refnames.TOURNAMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteSetup:
-    """How a remote is set up now. `fetch`: the refspecs of ours; `remote` is None when none is."""
+    """The setup of a remote. `fetch` are the refspecs of git-planner; `remote` is None after a removal."""
 
     remote: str | None
     fetch: tuple[str, ...]
@@ -39,61 +39,63 @@ class RemoteSetup:
         }
 
 
-def setup(repo: Repository, name: str | None) -> RemoteSetup:
-    """Make 'git fetch' bring what clones share, and merge documents of ours by field. Twice is once.
+def set_up_remote(repo: Repository, name: str | None) -> RemoteSetup:
+    """Add refspecs for shared refs and plans, and install the merge driver. Idempotent.
 
-    Nothing that is fetched goes over a ref of this clone: it stands under 'refs/planner/remote/<name>/'.
+    Fetched refs never overwrite refs of this clone: they go to 'refs/planner/remote/<name>/'.
 
     Args:
         repo: the repository.
-        name: the remote; the one of the settings when None.
+        name: the remote (default: from the settings).
 
     Raises:
-        PlannerError: E_REMOTE when there is no such remote; E_BUSY.
+        PlannerError: E_REMOTE for an unknown remote; E_BUSY.
     """
-    used = read_settings(repo).remote
-    name = name or used
+    configured = read_settings(repo).remote
+    name = name or configured
     remote.url(repo, name)
     key = f"remote.{name}.fetch"
-    there = _values(repo, key)
-    specs = _refspecs(name, there)
-    fresh = [each for each in specs if each not in there]
-    for each in fresh:
-        repo.git.bytes("config", "--local", "--add", key, each)
-    if name != used:
+    present = _config_values(repo, key)
+    specs = _refspecs(name, present)
+    added = [spec for spec in specs if spec not in present]
+    for spec in added:
+        repo.git.bytes("config", "--local", "--add", key, spec)
+    if name != configured:
         repo.git.bytes("config", "--local", "planner.remote", name)
     changed = merge_driver.install(repo)
-    return RemoteSetup(name, specs, driver=True, changed=changed or bool(fresh) or name != used)
+    return RemoteSetup(name, specs, driver=True, changed=changed or bool(added) or name != configured)
 
 
-def remove(repo: Repository, name: str | None) -> RemoteSetup:
-    """Take out what `setup` and 'git planner init' set up for merging and sharing; what was fetched stays.
+def remove_setup(repo: Repository, name: str | None) -> RemoteSetup:
+    """Remove the refspecs, the default remote and the merge driver; fetched refs stay.
 
     Raises:
         PlannerError: E_BUSY.
     """
     name = name or read_settings(repo).remote
     key = f"remote.{name}.fetch"
-    there = _values(repo, key)
-    ours = [each for each in _refspecs(name, ()) if each in there]
-    for each in ours:
-        repo.git.bytes("config", "--local", "--fixed-value", "--unset-all", key, each)
-    chosen = _values(repo, "planner.remote") == [name]
-    if chosen:
+    present = _config_values(repo, key)
+    removed = [spec for spec in _refspecs(name, ()) if spec in present]
+    for spec in removed:
+        repo.git.bytes("config", "--local", "--fixed-value", "--unset-all", key, spec)
+    is_configured = _config_values(repo, "planner.remote") == [name]
+    if is_configured:
         repo.git.bytes("config", "--local", "--unset-all", "planner.remote")
     changed = merge_driver.uninstall(repo)
-    return RemoteSetup(None, (), driver=False, changed=changed or chosen or bool(ours))
+    return RemoteSetup(None, (), driver=False, changed=changed or is_configured or bool(removed))
 
 
-def _refspecs(name: str, there: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    """The refspecs that a remote needs beside those it has."""
-    specs = [f"+{each}*:{SEEN}{name}/{each.removeprefix(refnames.OURS)}*" for each in _SHARED]
-    whole = {f"{plus}{refnames.HEADS}*:refs/remotes/{name}/*" for plus in ("", "+")}
-    if not whole & set(there):
-        specs += [f"+{refnames.HEADS}{each}*:refs/remotes/{name}/{each}*" for each in _BRANCHES]
+def _refspecs(name: str, present: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """Return the refspecs that a remote needs besides the present ones."""
+    specs = [
+        f"+{prefix}*:{REMOTE_COPIES}{name}/{prefix.removeprefix(refnames.OURS)}*" for prefix in _SHARED_REFS
+    ]
+    all_heads = {f"{plus}{refnames.HEADS}*:refs/remotes/{name}/*" for plus in ("", "+")}
+    if not all_heads & set(present):
+        specs += [f"+{refnames.HEADS}{prefix}*:refs/remotes/{name}/{prefix}*" for prefix in _BRANCHES]
     return tuple(specs)
 
 
-def _values(repo: Repository, key: str) -> list[str]:
+def _config_values(repo: Repository, key: str) -> list[str]:
     result = repo.git.run("config", "--local", "--null", "--get-all", key)
     return os.fsdecode(result.stdout).split("\0")[:-1]
