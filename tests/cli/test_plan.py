@@ -78,7 +78,7 @@ def test_by_hand(lab: Lab, tmp_path: Path) -> None:
     out, _ = plan(lab, "manual", "pack", "--slug", "hand")
     assert out.startswith(f"plan/0001-hand: a packet from 'main' at {base}\nprompt, about ")
     _, err = plan(lab, "manual", "apply", status=1)
-    assert err.startswith("error: 'plan/0001-hand:planner_packets/directive.json' holds no answer yet")
+    assert err.startswith("error: 'plan/0001-hand:planner_packets/directive.json' has no answer yet")
     out, err = plan(lab, "manual", "apply", "-", stdin=json.dumps(directive(risk="None")), status=1)
     assert out == ""
     assert err.startswith("Your last answer could not be used. What is wrong with it:\n\n1. /risk: ")

@@ -13,7 +13,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.choose import choose
 from git_planner.flows.discovery.critique import CritiqueOptions, critique
-from git_planner.flows.discovery.options import take, write_template
+from git_planner.flows.discovery.options import take_options, write_template
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.flows.plans.plan_document import read_plan
 from tests.discovery.scripted_agents import markdown, option, review, scripted, shown
@@ -37,13 +37,13 @@ def tasks(lab: Lab) -> list[tuple[str, str, str]]:
 def ready(lab: Lab) -> Lab:
     """A workshop with options."""
     workshop(lab)
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     return lab
 
 
 def test_a_choice_is_recorded_and_compiled_in_one_commit(lab: Lab) -> None:
     scripted(lab, "critic", review())
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     critique(lab.repo, CritiqueOptions(), hush)
     before = lab.refs()[PLAN]
     with lab.undisturbed():
@@ -75,9 +75,9 @@ def test_the_same_choice_again_changes_nothing(lab: Lab) -> None:
     lab.git("commit", "-q", "--allow-empty", "-m", "later")
     again = choose(lab.repo, None, "B")
     assert (again.commit, again.changed, first.changed) == (first.commit, False, True)
-    take(lab.repo, PlanOptions(), markdown().replace("None worth a name", "Hardly any"))
+    take_options(lab.repo, PlanOptions(), markdown().replace("None worth a name", "Hardly any"))
     assert choose(lab.repo, None, "B").changed is False
-    take(lab.repo, PlanOptions(), markdown().replace("once more, 2", "twice"))
+    take_options(lab.repo, PlanOptions(), markdown().replace("once more, 2", "twice"))
     assert choose(lab.repo, None, "B").changed is True
 
 
@@ -119,9 +119,9 @@ def test_two_clones_that_choose_the_same_make_the_same_tasks(lab: Lab) -> None:
 
 def test_an_outdated_review_is_told(lab: Lab) -> None:
     scripted(lab, "critic", review())
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     critique(lab.repo, CritiqueOptions(), hush)
-    take(lab.repo, PlanOptions(), markdown() + "\n## Notes\n\nChanged since.\n")
+    take_options(lab.repo, PlanOptions(), markdown() + "\n## Notes\n\nChanged since.\n")
     ran = lab.run("git-plan", "choose", "a")
     assert ran.status == 0
     assert ran.out.splitlines() == [
@@ -148,7 +148,7 @@ def test_only_what_is_chosen_has_to_be_right(lab: Lab) -> None:
         choose(lab.repo, None, "A")
     assert (caught.value.code, len(caught.value.details)) == ("E_OPTIONS", 10)
     half = markdown(options=[option("A"), option("B", title="<fill: a title>"), option("C", risks=[])])
-    take(lab.repo, PlanOptions(), half)
+    take_options(lab.repo, PlanOptions(), half)
     for letter in "BC":
         with pytest.raises(PlannerError) as caught:
             choose(lab.repo, None, letter)
@@ -214,5 +214,5 @@ def test_options_that_are_no_text_or_too_much(lab: Lab) -> None:
             choose(lab.repo, None, "A")
         assert caught.value.code == code
     with pytest.raises(PlannerError) as caught:
-        take(lab.repo, PlanOptions(), "- " * 60_000)
+        take_options(lab.repo, PlanOptions(), "- " * 60_000)
     assert caught.value.code == "E_TOO_LARGE"

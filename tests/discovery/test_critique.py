@@ -10,7 +10,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.critique import CritiqueOptions, critique
-from git_planner.flows.discovery.options import take, write_template
+from git_planner.flows.discovery.options import take_options, write_template
 from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.discovery.review import reviewed_digest, text_digest
@@ -28,7 +28,7 @@ def hush(_: str) -> None:
 def ready(lab: Lab, *answers: str, policy: str = "") -> Lab:
     """A plan with options, and a critic that answers."""
     scripted(lab, "critic", *answers, policy=policy)
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     return lab
 
 
@@ -159,7 +159,7 @@ def test_the_rule_is_data(lab: Lab) -> None:
     rule = "{family: gemini, min_version: 4, require: [ultra], as_of: 2027-01-01}"
     text = POLICY + f"critics: {{gemini: {{model: gemini-4-ultra, models: {rule}}}}}\n"
     lab.commit("another rule", {".git-planner.yml": text})
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     error = refused(lab, critic="gemini", model="gemini-3-pro-preview")
     assert "is older than 4; the policy admits for 'gemini': 'gemini' 4 or later" in error.message
     assert "(as of 2027-01-01)" in error.message
@@ -173,7 +173,7 @@ def test_the_rule_is_data(lab: Lab) -> None:
 
 def test_a_failed_critic_writes_nothing(lab: Lab) -> None:
     scripted(lab, "critic", review(), status=3)
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     assert refused(lab).code == "E_AGENT_FAILED"
 
 
@@ -219,7 +219,7 @@ def own_gemini(lab: Lab, text: str, model: str) -> None:
 
 def test_gemini_gets_everything_on_stdin_and_nothing_else(lab: Lab) -> None:
     workshop(lab)
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     own_gemini(lab, review(), "gemini-3.1-pro-preview")
     done = critique(lab.repo, CritiqueOptions(), hush)
     run = json.loads((lab.root / "gemini-run").read_text())
@@ -237,7 +237,7 @@ def test_gemini_gets_everything_on_stdin_and_nothing_else(lab: Lab) -> None:
 
 def test_an_answer_by_another_model_than_the_policy_admits(lab: Lab) -> None:
     workshop(lab)
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     own_gemini(lab, review(), "gemini-3.5-flash")
     error = refused(lab)
     assert error.code == "E_MODEL"

@@ -9,7 +9,7 @@ import pytest
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.discovery.options import draft, read_options, take, write_template
+from git_planner.flows.discovery.options import draft_options, read_options, take_options, write_template
 from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.rules.discovery.options import parse_options
@@ -33,11 +33,11 @@ def test_a_template_is_written_once(lab: Lab) -> None:
     assert "## Goal\n\nmake it small\n" in text
     assert f"- Base: `main` at `{lab.git('rev-parse', 'main')[:12]}`" in text
     assert "RESEARCH.md" not in text
-    take(lab.repo, PlanOptions(), markdown())
+    take_options(lab.repo, PlanOptions(), markdown())
     tip = lab.refs()["refs/heads/plan/default"]
     again = write_template(lab.repo, PlanOptions())
     assert (again.new, again.open, again.commit) == (False, (), tip)
-    assert write_template(lab.repo, PlanOptions(), again=True).open
+    assert write_template(lab.repo, PlanOptions(), overwrite=True).open
     assert shown(lab, FILE) == text
 
 
@@ -54,7 +54,7 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
     research(lab.repo, ResearchOptions(researcher="offline", goal="make it small"), hush)
     lab.rival("refs/heads/plan/default", ".plans/default/CONTEXT.md", "The context of it all.\n")
     with lab.undisturbed():
-        made = draft(lab.repo, PlanOptions(), hush)
+        made = draft_options(lab.repo, PlanOptions(), hush)
     assert made.open == ()
     assert made.answer is not None
     assert made.answer.attempts == 2
@@ -71,7 +71,7 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
 
 def test_the_offline_planner_drafts_too(lab: Lab) -> None:
     workshop(lab)
-    made = draft(lab.repo, PlanOptions(planner="offline"), hush)
+    made = draft_options(lab.repo, PlanOptions(planner="offline"), hush)
     assert made.open == ()
     assert [len(each["steps"]) for each in parse_options(shown(lab, FILE))["options"]] == [1, 2, 3]
 
@@ -79,7 +79,7 @@ def test_the_offline_planner_drafts_too(lab: Lab) -> None:
 def test_a_refused_draft_writes_nothing(lab: Lab) -> None:
     scripted(lab, "planner", "no", "still no")
     with pytest.raises(PlannerError) as caught:
-        draft(lab.repo, PlanOptions(), hush)
+        draft_options(lab.repo, PlanOptions(), hush)
     assert caught.value.code == "E_ANSWER"
     assert "refs/heads/plan/default" not in lab.refs()
 

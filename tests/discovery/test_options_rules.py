@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from git_planner import documents
-from git_planner.flows.discovery.options import problems
+from git_planner.flows.discovery.options import find_problems
 from git_planner.resources import resource_folder
 from git_planner.rules.discovery import options as rules
 from tests.discovery import scripted_agents
@@ -198,9 +198,9 @@ def test_what_people_write_is_understood() -> None:
         "risks": ["It may be too small."],
         "effort": "Two hours.",
     }
-    assert problems(BY_HAND, document, "B") == []
-    assert problems(BY_HAND, document, "A") == ["there is no option A"]
-    assert problems(BY_HAND, document) == ["/options: has 1 items; at least 3 are needed"]
+    assert find_problems(BY_HAND, document, "B") == []
+    assert find_problems(BY_HAND, document, "A") == ["there is no option A"]
+    assert find_problems(BY_HAND, document) == ["/options: has 1 items; at least 3 are needed"]
     assert rules.parse_verify_command(option["steps"][0]["validation"][0]) == (
         "python",
         "-m",
@@ -213,13 +213,13 @@ def test_what_people_write_is_understood() -> None:
 def test_the_untouched_template_is_nothing_to_work_with() -> None:
     fixed = (resource_folder("templates") / "preplan" / "PLAN_OPTIONS.md").read_text()
     text = rules.render_template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
-    found = problems(text, rules.parse_options(text))
+    found = find_problems(text, rules.parse_options(text))
     assert len(found) > 20
     assert all(each.startswith("still to be filled in: line ") for each in found)
     filled = text
     for line in found:
         filled = filled.replace(line.partition(": ")[2].partition(": ")[2], "python x.py")
-    assert problems(filled, rules.parse_options(filled)) == []
+    assert find_problems(filled, rules.parse_options(filled)) == []
     assert documents.validate("plan-options", rules.parse_options(filled)) == []
     assert rules.parse_options(filled)["goal"] == "a goal"
 
@@ -249,23 +249,23 @@ def test_faults_are_told_in_the_readers_words(changes: dict[str, Any], fault: st
     three = [scripted_agents.option("A"), scripted_agents.option("B", **changes), scripted_agents.option("C")]
     text = scripted_agents.markdown(options=three)
     for only in (None, "B"):
-        found = problems(text, rules.parse_options(text), only)
+        found = find_problems(text, rules.parse_options(text), only)
         assert any(fault in each for each in found), found
-    assert problems(text, rules.parse_options(text), "A") == []
+    assert find_problems(text, rules.parse_options(text), "A") == []
 
 
 def test_an_option_that_is_there_twice(lab: Any) -> None:
     text = scripted_agents.markdown(
         options=[scripted_agents.option("A"), scripted_agents.option("A"), scripted_agents.option("C")]
     )
-    assert problems(text, rules.parse_options(text)) == [
+    assert find_problems(text, rules.parse_options(text)) == [
         "/options: are A, A, C; there must be one each of A, B, C"
     ]
 
 
 def test_a_dependency_on_no_step() -> None:
     text = scripted_agents.markdown().replace("After: 1", "After: 7")
-    assert "option B, step 2, dependencies: 'b7' is the id of no step" in problems(
+    assert "option B, step 2, dependencies: 'b7' is the id of no step" in find_problems(
         text, rules.parse_options(text)
     )
 

@@ -99,16 +99,16 @@ def test_a_context_file_that_holds_a_key(lab: Lab) -> None:
         "KEY = '[redacted:openai]'\nBLOCK = '''[redacted:private-key]'''\n"
     )
     assert planned.packet["iteration_hint"] == "ask with [redacted:aws]"
-    manual.pack(lab.repo, PlanOptions(), hush)
+    manual.make_packet_branch(lab.repo, PlanOptions(), hush)
     own = {lab.git("rev-parse", f"main:src/{name}.py") for name in ("keys", "long")}
     assert set(holders(lab, OPENAI, AWS, GITHUB, private_key())) == own
 
 
 def test_an_answer_that_was_pasted(lab: Lab) -> None:
     project(lab)
-    packed = manual.pack(lab.repo, PlanOptions(), hush)
+    packed = manual.make_packet_branch(lab.repo, PlanOptions(), hush)
     answer = json.dumps({**DIRECTIVE, "objective": f"Use {OPENAI}."}).encode()
-    planned = manual.apply(lab.repo, packed.ref, hush, pasted=("the clipboard", answer))
+    planned = manual.apply_answer(lab.repo, packed.ref, hush, pasted=("the clipboard", answer))
     assert planned.state.directive.objective == "Use [redacted:openai]."
     assert holders(lab, OPENAI) == []
 

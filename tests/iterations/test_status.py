@@ -11,7 +11,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.iterations.status import look_up_iteration, plan_status
 from git_planner.flows.planning.ask_planner import make_iteration, make_planning_plan
 from git_planner.flows.planning.campaign import PlanOptions
-from git_planner.flows.planning.manual import pack
+from git_planner.flows.planning.manual import make_packet_branch
 from git_planner.flows.plans.list_plans import PlanSummary, list_plans
 from git_planner.flows.setup.validate_document import check_document, load_document
 from git_planner.gitio import git
@@ -65,7 +65,7 @@ def test_best_plateau_and_blocked_family(lab: Lab) -> None:
         record(3, base, None, "shrink"),
     )
     make_planning_plan(lab.repo, PlanOptions(), hush)
-    pack(lab.repo, PlanOptions(slug="hand"), hush)
+    make_packet_branch(lab.repo, PlanOptions(slug="hand"), hush)
     found = plan_status(lab.repo, None)
     assert found.best is not None
     assert (found.best.value, found.plateau) == (90.0, 1)
@@ -81,7 +81,7 @@ def test_a_list_of_plans(lab: Lab) -> None:
     base = workshop(lab).git("rev-parse", "HEAD")
     make_iteration(lab.repo, PlanOptions(), hush)
     make_planning_plan(lab.repo, PlanOptions(plan="fast", goal_text="be fast"), hush)
-    pack(lab.repo, PlanOptions(slug="hand"), hush)
+    make_packet_branch(lab.repo, PlanOptions(slug="hand"), hush)
     keep(lab, *(record(number, base, 90.0, "shrink") for number in range(1, 4)))
     lab.git("branch", "plan/Not-Ours")
     lab.git("branch", "plan/neither")

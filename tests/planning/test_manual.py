@@ -31,7 +31,7 @@ def read(lab: Lab, name: str) -> Any:
 
 def packed(lab: Lab) -> Lab:
     """A workshop with one packet that waits."""
-    manual.pack(workshop(lab).repo, HAND, hush)
+    manual.make_packet_branch(workshop(lab).repo, HAND, hush)
     return lab
 
 
@@ -39,7 +39,7 @@ def test_a_packet_is_four_files_on_a_branch(lab: Lab) -> None:
     base = workshop(lab).git("rev-parse", "HEAD")
     lab.git("remote", "add", "origin", "https://ada:secret@github.com/ada/engine.git")
     with lab.undisturbed():
-        made = manual.pack(lab.repo, HAND, hush)
+        made = manual.make_packet_branch(lab.repo, HAND, hush)
     assert made.branch == "plan/0001-by-hand"
     assert lab.git("diff", "--name-status", base, made.branch).splitlines() == [
         "A\tplanner_packets/directive.json",
@@ -82,7 +82,7 @@ def test_the_answer_on_the_branch_becomes_an_iteration(lab: Lab) -> None:
     tree = lab.worktree("paste", "plan/0001-by-hand")
     lab.commit("pasted", {manual.DIRECTIVE: f"Here you are:\n```json\n{ANSWER}\n```\n"}, cwd=tree)
     with lab.undisturbed(allow=["paste"]):
-        planned = manual.apply(lab.repo, None, hush)
+        planned = manual.apply_answer(lab.repo, None, hush)
     assert planned.state.branch == "iter/0001-by-hand"
     assert canonical_json.digest(directive()) == planned.state.directive_digest
     assert dict(planned.state.planner) == {
@@ -105,7 +105,7 @@ def test_the_answer_on_the_branch_becomes_an_iteration(lab: Lab) -> None:
 
 def test_it_is_made_as_other_planners_iterations_are(lab: Lab) -> None:
     packed(lab)
-    by_hand = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+    by_hand = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     offline = make_iteration(lab.repo, PlanOptions(), hush)
     for each in (by_hand, offline):
         number = f"{each.state.iteration:04d}"
@@ -187,7 +187,7 @@ def test_the_reply_names_every_fault_and_nothing_is_written(lab: Lab) -> None:
     before = packed(lab).refs()
     broken = directive(risk="Huge", change_summary=[], did_web_search="no")
     with lab.undisturbed(), pytest.raises(manual.AnswerRefused) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", json.dumps(broken).encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", json.dumps(broken).encode()))
     assert lab.refs() == before
     text = caught.value.reply
     assert text.startswith("Your last answer could not be used. What is wrong with it:\n\n1. /")
@@ -205,7 +205,7 @@ def test_a_reply_to_very_many_faults_is_bounded() -> None:
 def test_nothing_was_pasted_yet(lab: Lab) -> None:
     packed(lab)
     with pytest.raises(PlannerError) as caught:
-        manual.apply(lab.repo, None, hush)
+        manual.apply_answer(lab.repo, None, hush)
     assert caught.value.code == "E_ANSWER"
     assert "planner_packets/directive.json" in (caught.value.hint or "")
 
@@ -216,11 +216,11 @@ def test_a_base_that_moved_is_refused_unless_told_otherwise(lab: Lab) -> None:
     new = lab.commit("meanwhile", {"src/size.txt": "95\n"})
     before = lab.refs()
     with pytest.raises(PlannerError) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert (caught.value.code, caught.value.exit, lab.refs()) == ("E_STALE_BASE", 3, before)
     assert old[:12] in caught.value.message
     assert new[:12] in caught.value.message
-    planned = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()), allow_stale_base=True)
+    planned = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()), allow_stale_base=True)
     assert (planned.state.base, planned.state.base_ref) == (new, "main")
 
 
@@ -229,9 +229,9 @@ def test_a_first_best_makes_packets_from_the_base_stale(lab: Lab) -> None:
     best = lab.git("commit-tree", "main^{tree}", "-p", "main", "-m", "better")
     lab.git("update-ref", "refs/heads/iter/best", best)
     with pytest.raises(PlannerError) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert caught.value.code == "E_STALE_BASE"
-    planned = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()), allow_stale_base=True)
+    planned = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()), allow_stale_base=True)
     assert (planned.state.base, planned.state.base_ref) == (best, "iter/best")
 
 
@@ -239,20 +239,20 @@ def test_a_base_that_was_chosen_beside_a_best_stays(lab: Lab) -> None:
     main = workshop(lab).git("rev-parse", "HEAD")
     best = lab.git("commit-tree", "main^{tree}", "-p", "main", "-m", "better")
     lab.git("update-ref", "refs/heads/iter/best", best)
-    manual.pack(lab.repo, PlanOptions(from_ref="main"), hush)
-    planned = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+    manual.make_packet_branch(lab.repo, PlanOptions(from_ref="main"), hush)
+    planned = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert (planned.state.base, planned.state.base_ref) == (main, "heads/main")
     lab.commit("meanwhile", {"src/size.txt": "95\n"})
     with pytest.raises(PlannerError) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert caught.value.code == "E_STALE_BASE"
 
 
 def test_a_packet_from_a_commit_is_never_stale(lab: Lab) -> None:
     first = workshop(lab).git("rev-parse", "HEAD")
-    manual.pack(lab.repo, PlanOptions(from_ref=first), hush)
+    manual.make_packet_branch(lab.repo, PlanOptions(from_ref=first), hush)
     lab.commit("meanwhile", {"src/size.txt": "95\n"})
-    planned = manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+    planned = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert planned.state.base == first
 
 
@@ -267,7 +267,7 @@ def test_a_blocked_family_is_refused_though_the_policy_has_it(lab: Lab) -> None:
     }
     lab.rival("refs/heads/plan/0001-by-hand", manual.PACKET, canonical_json.dumps(packet).decode())
     with pytest.raises(manual.AnswerRefused) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert caught.value.details[0].startswith("/strategy_family")
 
 
@@ -280,13 +280,13 @@ def test_packets_of_the_older_runner_and_broken_ones(lab: Lab) -> None:
     ):
         lab.rival("refs/heads/plan/0001-by-hand", manual.PACKET, content)
         with pytest.raises(PlannerError) as caught:
-            manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+            manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
         assert words in caught.value.message
 
 
 def test_which_packet_is_meant(lab: Lab) -> None:
     packed(lab)
-    manual.pack(lab.repo, PlanOptions(slug="second"), hush)
+    manual.make_packet_branch(lab.repo, PlanOptions(slug="second"), hush)
     assert manual.packet_branches(lab.repo) == ["plan/0002-second", "plan/0001-by-hand"]
     assert manual.find_packet(lab.repo, None).branch == "plan/0002-second"
     assert manual.find_packet(lab.repo, "plan/0001-by-hand").branch == "plan/0001-by-hand"
@@ -301,7 +301,7 @@ def test_which_packet_is_meant(lab: Lab) -> None:
 def test_a_packet_that_is_only_on_the_remote(lab: Lab) -> None:
     other = packed(lab).clone("clone")
     with other.entered():
-        planned = manual.apply(other.repo, "plan/0001-by-hand", hush, pasted=("x", ANSWER.encode()))
+        planned = manual.apply_answer(other.repo, "plan/0001-by-hand", hush, pasted=("x", ANSWER.encode()))
     assert planned.state.slug == "by-hand"
     assert "refs/heads/plan/0001-by-hand" not in other.refs()
 
@@ -312,7 +312,7 @@ def test_a_paste_that_was_not_committed_is_not_overwritten(lab: Lab) -> None:
     (tree / manual.DIRECTIVE).write_text("not committed")
     before = lab.refs()
     with lab.undisturbed(), pytest.raises(PlannerError) as caught:
-        manual.apply(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
+        manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     assert caught.value.code == "E_CHECKED_OUT"
     assert {ref for ref in lab.refs() if ref not in before} == {"refs/planner/numbers/iter/0001"}
 
@@ -320,5 +320,5 @@ def test_a_paste_that_was_not_committed_is_not_overwritten(lab: Lab) -> None:
 def test_numbers_of_packets_are_their_own(lab: Lab) -> None:
     workshop(lab)
     lab.git("update-ref", "refs/remotes/origin/plan/0007-theirs", "HEAD")
-    assert manual.pack(lab.repo, HAND, hush).branch == "plan/0008-by-hand"
+    assert manual.make_packet_branch(lab.repo, HAND, hush).branch == "plan/0008-by-hand"
     assert make_iteration(lab.repo, PlanOptions(), hush).state.iteration == 1

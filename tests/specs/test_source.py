@@ -68,14 +68,14 @@ def test_links_are_not_followed(lab: Lab) -> None:
         {
             "path": f"{FOLDER}/tasks.md",
             "line": 1,
-            "message": f"'{FOLDER}/tasks.md' is a link, and links are not followed",
+            "message": f"'{FOLDER}/tasks.md' is a symlink, and symlinks are not followed",
         }
     ]
     lab.commit("links", {"openspec/project.md": PROJECT, f"{FOLDER}/proposal.md": PROPOSAL})
     lab.git("add", f"{FOLDER}/tasks.md")
     lab.git("commit", "-qm", "a link")
     assert [each["message"] for each in told(lab, "validate", "shrink", "--from", "main")["faults"]] == [
-        "is no file"
+        "is not a file"
     ]
     (lab.path / "openspec/changes/away").symlink_to(outside)
     assert told(lab, "propose", "away")["code"] == "E_DIRTY"
@@ -97,11 +97,11 @@ def test_every_kind_of_bad_file_is_told_with_its_place(lab: Lab) -> None:
     assert judged == Ran(
         1,
         "shrink: not valid\n"
-        "  openspec/changes/Not A Name:1: is no name of a change; 'not-a-name' would be one\n"
-        f"  {FOLDER}/design.md:1: is no file\n"
+        "  openspec/changes/Not A Name:1: is not a valid change name; use 'not-a-name'\n"
+        f"  {FOLDER}/design.md:1: is not a file\n"
         f"  {FOLDER}/proposal.md:3: is not UTF-8\n"
         f"  {FOLDER}/specs/deep/spec.md:3: is still a placeholder: 'TBD'\n"
-        f"  {FOLDER}/specs/pipe.md:1: is no file\n"
+        f"  {FOLDER}/specs/pipe.md:1: is not a file\n"
         f"  {FOLDER}/tasks.md:1: has 512,008 bytes; at most 512,000 are read\n",
         "",
     )

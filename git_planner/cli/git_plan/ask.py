@@ -13,7 +13,7 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.planning.ask_planner import Planned, Steps
+    from git_planner.flows.planning.ask_planner import PlannedIteration, PlannedSteps
     from git_planner.flows.planning.campaign import PlanOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,7 @@ def plan_options(**asked: Any) -> PlanOptions:
     return PlanOptions(**asked)
 
 
-def show_planned(planned: Planned, as_json: bool) -> None:
+def show_planned(planned: PlannedIteration, as_json: bool) -> None:
     """Print a planned iteration."""
     if as_json:
         emit(planned.document())
@@ -90,11 +90,11 @@ def show_planned(planned: Planned, as_json: bool) -> None:
     say(f"next: git iterate resume {state.iteration}")
 
 
-def _show_steps(steps: Steps, as_json: bool) -> None:
+def _show_steps(steps: PlannedSteps, as_json: bool) -> None:
     if as_json:
         emit(steps.document())
         return
-    say(f"{steps.ref.removeprefix('refs/heads/')}: {steps.answered['plan_summary']}")
+    say(f"{steps.ref.removeprefix('refs/heads/')}: {steps.planning_plan['plan_summary']}")
     for task in steps.tasks:
         after = f" (after {', '.join(task['dependencies'])})" if task["dependencies"] else ""
         say(f"{task['id']}  {task['status']:<12}  {task['title']}{after}")

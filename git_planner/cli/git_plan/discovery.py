@@ -14,7 +14,7 @@ from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.discovery.options import Offered
+    from git_planner.flows.discovery.options import OptionsResult
 
 
 @click.command()
@@ -101,23 +101,23 @@ def options(
         planner=planner, plan=plan, goal_text=goal_text, model=model, hint=hint, seconds=seconds
     )
     if file is not None:
-        made = flow.take(repo, request, _options_text(file))
+        made = flow.take_options(repo, request, _options_text(file))
     elif draft or planner:
-        made = flow.draft(repo, request, tell)
+        made = flow.draft_options(repo, request, tell)
     else:
-        made = flow.write_template(repo, request, again=again)
+        made = flow.write_template(repo, request, overwrite=again)
     _show_options(made, as_json)
     return DONE
 
 
 def _options_text(file: str) -> str:
-    from git_planner.flows.discovery.plan_folder import MOST_BYTES, decoded
+    from git_planner.flows.discovery.plan_folder import MAX_BYTES, decode_text
 
     if file == "-":
-        return decoded(sys.stdin.buffer.read(MOST_BYTES + 1), "stdin")
+        return decode_text(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
     try:
         with Path(file).open("rb") as opened:
-            return decoded(opened.read(MOST_BYTES + 1), file)
+            return decode_text(opened.read(MAX_BYTES + 1), file)
     except OSError as error:
         raise PlannerError(
             "E_MISSING_INPUT",
@@ -126,7 +126,7 @@ def _options_text(file: str) -> str:
         ) from None
 
 
-def _show_options(made: Offered, as_json: bool) -> None:
+def _show_options(made: OptionsResult, as_json: bool) -> None:
     if as_json:
         emit(made.document())
         return

@@ -26,7 +26,7 @@ def manual() -> None:
 def pack(as_json: bool, **asked: Any) -> int:
     """Commit packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug'."""
     from git_planner.flows.planning.manual import DIRECTIVE, PROMPT
-    from git_planner.flows.planning.manual import pack as run
+    from git_planner.flows.planning.manual import make_packet_branch as run
 
     packed = run(open_repository(), plan_options(**asked), tell)
     if as_json:
@@ -66,7 +66,7 @@ def apply(
     ANSWER is a file, '-' for stdin, or a packet's branch (default: the answer that is on the branch).
     """
     from git_planner.flows.planning.manual import AnswerRefused
-    from git_planner.flows.planning.manual import apply as run
+    from git_planner.flows.planning.manual import apply_answer as run
 
     if answer is not None and answer != "-" and not Path(answer).is_file() and answer.startswith("plan/"):
         answer, from_ref = None, answer
@@ -90,13 +90,13 @@ def apply(
 
 
 def _read_answer(source: str) -> tuple[str, bytes]:
-    from git_planner.flows.planning.manual import PASTED_BYTES
+    from git_planner.flows.planning.manual import MAX_PASTED_BYTES
 
     if source == "-":
-        return "stdin", sys.stdin.buffer.read(PASTED_BYTES + 1)
+        return "stdin", sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)
     try:
         with Path(source).open("rb") as file:
-            return source, file.read(PASTED_BYTES + 1)
+            return source, file.read(MAX_PASTED_BYTES + 1)
     except OSError as error:
         raise PlannerError(
             "E_USAGE",

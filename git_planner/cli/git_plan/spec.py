@@ -14,8 +14,8 @@ from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.specs.compile import Compiled
-    from git_planner.flows.specs.scaffold import Written
+    from git_planner.flows.specs.compile import CompileResult
+    from git_planner.flows.specs.scaffold import ScaffoldResult
 
 _SHOWN = 40
 _spec_from_option = from_option("the working tree")
@@ -31,9 +31,9 @@ def spec() -> None:
 @json_option
 def init(*, force: bool, as_json: bool) -> int:
     """Create 'openspec/' with a project file to fill in; existing files stay."""
-    from git_planner.flows.specs.scaffold import initialise
+    from git_planner.flows.specs.scaffold import init_specs
 
-    written = initialise(open_repository(), force=force)
+    written = init_specs(open_repository(), force=force)
     _show_written(written, as_json)
     if not as_json:
         say("next: fill in 'openspec/project.md', then: git plan spec propose CHANGE")
@@ -46,7 +46,7 @@ def init(*, force: bool, as_json: bool) -> int:
 @json_option
 def propose(*, change: str, force: bool, as_json: bool) -> int:
     """Create proposal, tasks and design of CHANGE to fill in; existing files stay."""
-    from git_planner.flows.specs.scaffold import propose as run
+    from git_planner.flows.specs.scaffold import propose_change as run
 
     written = run(open_repository(), change, force=force)
     _show_written(written, as_json)
@@ -55,7 +55,7 @@ def propose(*, change: str, force: bool, as_json: bool) -> int:
     return DONE
 
 
-def _show_written(written: Written, as_json: bool) -> None:
+def _show_written(written: ScaffoldResult, as_json: bool) -> None:
     if as_json:
         emit(written.document())
         return
@@ -74,9 +74,9 @@ def validate(*, change: str | None, from_ref: str | None, as_json: bool) -> int:
 
     Print one line per fault, with file and line, and exit with 1 when there is one.
     """
-    from git_planner.flows.specs.validate import judge
+    from git_planner.flows.specs.validate import check_specs
 
-    judged = judge(open_repository(), change, from_ref)
+    judged = check_specs(open_repository(), change, from_ref)
     if as_json:
         emit(judged.document())
         return NO if judged.faults else DONE
@@ -117,7 +117,7 @@ def compile_(
     return DONE
 
 
-def _show_compiled(compiled: Compiled) -> None:
+def _show_compiled(compiled: CompileResult) -> None:
     branch = f"plan/{compiled.plan}"
     if not compiled.changed:
         say(f"{branch}: nothing changed, {compiled.tasks} tasks")
@@ -141,7 +141,7 @@ def _show_compiled(compiled: Compiled) -> None:
 @json_option
 def archive(*, change: str, force: bool, as_json: bool) -> int:
     """Move CHANGE to 'openspec/archive/DATE-CHANGE' once all its tasks are done."""
-    from git_planner.flows.specs.archive import archive as run
+    from git_planner.flows.specs.archive import archive_change as run
 
     archived = run(open_repository(), change, force=force)
     if as_json:

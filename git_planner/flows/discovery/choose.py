@@ -1,4 +1,4 @@
-"""`git plan choose`: record which option of a plan was chosen, and make its steps the plan's tasks."""
+"""`git plan choose`: record the chosen option of a plan, and make its steps tasks of the plan."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Any
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.options import read_options
-from git_planner.flows.discovery.plan_folder import CHOICE, OPTIONS, REVIEWS, Desk, open_desk
-from git_planner.flows.planning.campaign import PlanOptions, plan_now
+from git_planner.flows.discovery.plan_folder import (
+    CHOICE,
+    OPTIONS,
+    REVIEW_SUFFIX,
+    PlanFolder,
+    open_plan_folder,
+)
+from git_planner.flows.planning.campaign import PlanOptions, updated_plan
 from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
@@ -24,8 +30,8 @@ SCHEMA = "git-planner/choice@1"
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A choice, the plan's tasks now, and whether anything was changed."""
+class ChoiceResult:
+    """Result of a choice: the choice, the tasks of the plan, and whether the plan was changed."""
 
     plan: str
     ref: str
@@ -43,18 +49,18 @@ class Chosen:
             "commit": self.commit,
             "changed": self.changed,
             "choice": dict(self.choice),
-            "tasks": [dict(each) for each in self.tasks],
+            "tasks": [dict(task) for task in self.tasks],
         }
 
 
-def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
-    """Choose an option: its steps become tasks, those of an earlier choice that nobody began are cancelled.
+def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
+    """Choose an option: its steps become tasks, and unstarted tasks of an earlier choice are cancelled.
 
-    The same option again changes nothing, unless its text was changed since.
+    Choosing the same option again changes nothing, unless its text was changed.
 
     Args:
         repo: the repository.
-        plan: the plan's name; None means the current one.
+        plan: the plan's name (default: the current one).
         letter: 'A', 'B' or 'C'.
 
     Raises:
@@ -62,18 +68,21 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
             E_CONFLICT.
     """
     if letter not in rules.LETTERS:
-        raise PlannerError("E_USAGE", f"{letter[:20]!r} is no option", hint="choose A, B or C")
-    desk = open_desk(repo, PlanOptions(plan=plan))
+        raise PlannerError("E_USAGE", f"{letter[:20]!r} is not an option", hint="choose A, B or C")
+    plan_folder = open_plan_folder(repo, PlanOptions(plan=plan))
     by, at = repo.ident(), repo.now()
-    before = repo.maybe(desk.ref)
+    before = repo.maybe(plan_folder.ref)
 
-    def change(seen: Snapshot) -> Mapping[str, bytes | None]:
-        text = desk.text(seen, OPTIONS)
-        option = rules.find_option(read_options(text, desk.plan, letter), letter)
+    def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+        text = plan_folder.text_in(snapshot, OPTIONS)
+        option = rules.find_option(read_options(text, plan_folder.plan, letter), letter)
         assert option is not None
         assert text is not None
-        whole, earlier = plan_now(repo, seen, desk.campaign), _choice(desk, seen)
-        if earlier and _same(earlier, letter, option, whole):
+        plan_document, earlier = (
+            updated_plan(repo, snapshot, plan_folder.campaign),
+            _read_choice(plan_folder, snapshot),
+        )
+        if earlier and _is_same_choice(earlier, letter, option, plan_document):
             return {}
         choice = {
             "schema": SCHEMA,
@@ -83,60 +92,62 @@ def choose(repo: Repository, plan: str | None, letter: str) -> Chosen:
             "at": at,
             "by": by,
             "options": reviews.text_digest(text),
-            "reviews": _reviews(desk, seen, text),
+            "reviews": _review_documents(plan_folder, snapshot, text),
             "steps": option["steps"],
         }
-        documents.check("choice", choice, desk.path(CHOICE))
+        documents.check("choice", choice, plan_folder.path(CHOICE))
         return {
-            **plan_edits(_compiled(whole, choice), desk.plan),
-            desk.path(CHOICE): canonical_json.dumps(choice),
+            **plan_edits(_plan_with_choice(plan_document, choice), plan_folder.plan),
+            plan_folder.path(CHOICE): canonical_json.dumps(choice),
         }
 
     message = Message(
-        f"plan {desk.plan}: option {letter} is chosen",
+        f"plan {plan_folder.plan}: option {letter} is chosen",
         (("Planner-Op", "choose"), ("Planner-Args", letter)),
     )
-    tip = Store(repo).edit(desk.ref, change, message, base=desk.campaign.base.oid)
+    tip = Store(repo).edit(plan_folder.ref, change, message, base=plan_folder.campaign.base.oid)
     assert tip is not None
     with repo.git.batch() as batch:
-        choice = _choice(desk, Store(repo).snapshot(desk.ref, batch))
+        choice = _read_choice(plan_folder, Store(repo).snapshot(plan_folder.ref, batch))
     assert choice is not None
-    tasks = (read_plan(repo, desk.plan) or desk.campaign.document)["tasks"]
-    return Chosen(desk.plan, desk.ref, tip, choice, tasks, changed=tip != before)
+    tasks = (read_plan(repo, plan_folder.plan) or plan_folder.campaign.document)["tasks"]
+    return ChoiceResult(plan_folder.plan, plan_folder.ref, tip, choice, tasks, changed=tip != before)
 
 
-def _choice(desk: Desk, seen: Snapshot) -> dict[str, Any] | None:
-    data = seen.read(desk.path(CHOICE))
-    where = f"{refnames.PLAN}{desk.plan}:{desk.path(CHOICE)}"
-    return None if data is None else documents.read("choice", data, where)
+def _read_choice(plan_folder: PlanFolder, snapshot: Snapshot) -> dict[str, Any] | None:
+    data = snapshot.read(plan_folder.path(CHOICE))
+    name = f"{refnames.PLAN}{plan_folder.plan}:{plan_folder.path(CHOICE)}"
+    return None if data is None else documents.read("choice", data, name)
 
 
-def _digest(choice: Mapping[str, Any]) -> str:
-    """What tasks of a choice are known by. The number is in it: what is chosen again is done anew."""
+def _choice_digest(choice: Mapping[str, Any]) -> str:
+    """Return the digest that identifies the tasks of a choice; its number makes another choice new work."""
     return canonical_json.digest({key: choice[key] for key in ("schema", "number", "option", "steps")})
 
 
-def _same(
+def _is_same_choice(
     earlier: Mapping[str, Any], letter: str, option: Mapping[str, Any], plan: Mapping[str, Any]
 ) -> bool:
-    again = {**earlier, "option": letter, "steps": option["steps"]}
-    return _digest(again) == _digest(earlier) and _digest(earlier) == str(plan["planning_plan"])
+    renewed = {**earlier, "option": letter, "steps": option["steps"]}
+    return _choice_digest(renewed) == _choice_digest(earlier) and _choice_digest(earlier) == str(
+        plan["planning_plan"]
+    )
 
 
-def _compiled(plan: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
-    known = frozenset(task["id"] for task in plan["tasks"])
-    made = plans.add_steps(plan, {"steps": choice["steps"]}, _digest(choice))
-    return {**made, "tasks": rules.add_verify_commands(made["tasks"], choice["steps"], known)}
+def _plan_with_choice(plan: Mapping[str, Any], choice: Mapping[str, Any]) -> dict[str, Any]:
+    known_ids = frozenset(task["id"] for task in plan["tasks"])
+    compiled = plans.add_steps(plan, {"steps": choice["steps"]}, _choice_digest(choice))
+    return {**compiled, "tasks": rules.add_verify_commands(compiled["tasks"], choice["steps"], known_ids)}
 
 
-def _reviews(desk: Desk, seen: Snapshot, options: str) -> list[dict[str, Any]]:
+def _review_documents(plan_folder: PlanFolder, snapshot: Snapshot, options: str) -> list[dict[str, Any]]:
     folder = OPTIONS.partition("/")[0]
-    found = []
-    for name in seen.names(desk.path(folder)):
-        if name.endswith(REVIEWS):
-            text = desk.text(seen, f"{folder}/{name}") or ""
+    reviews_found = []
+    for name in snapshot.names(plan_folder.path(folder)):
+        if name.endswith(REVIEW_SUFFIX):
+            text = plan_folder.text_in(snapshot, f"{folder}/{name}") or ""
             current = reviews.reviewed_digest(text) == reviews.text_digest(options)
-            found.append(
+            reviews_found.append(
                 {"path": f"{folder}/{name}", "digest": reviews.text_digest(text), "current": current}
             )
-    return found[:20]
+    return reviews_found[:20]

@@ -1,4 +1,4 @@
-"""`git plan options`: three options for a plan: a template, a person's own, or drafted by a planner."""
+"""`git plan options`: write three options for a plan: a template, a user's file, or a planner's draft."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from git_planner import documents, redact
 from git_planner.agents import registry
 from git_planner.agents.contract import Answer, Tell
 from git_planner.errors import PlannerError
-from git_planner.flows.discovery.plan_folder import CONTEXT, OPTIONS, RESEARCH, Desk, open_desk
-from git_planner.flows.planning.ask_planner import PACKET_NUMBERS, Question, ask
-from git_planner.flows.planning.campaign import PlanOptions, chosen
+from git_planner.flows.discovery.plan_folder import CONTEXT, OPTIONS, RESEARCH, PlanFolder, open_plan_folder
+from git_planner.flows.planning.ask_planner import PACKET_NUMBERS, PlannerQuestion, ask_planner
+from git_planner.flows.planning.campaign import PlanOptions, request_settings
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.records.ledger import read_ledger
@@ -26,11 +26,11 @@ from git_planner.rules.discovery import research as findings
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """The options of a plan as they were written. `answer` is None when no planner was asked.
+class OptionsResult:
+    """Options of a plan as written. `answer` is None when no planner was asked.
 
-    `open` says what is still to be filled in or mended before they can be reviewed; `new` is False when the
-    file was there already and was left as it is.
+    `open` lists what has to be filled in or corrected before a review; `new` is False when an existing file
+    was kept.
     """
 
     plan: str
@@ -57,74 +57,86 @@ class Offered:
         }
 
 
-def write_template(repo: Repository, asked: PlanOptions, *, again: bool = False) -> Offered:
-    """Write the template to fill in; options that are there already stay, unless it is to be `again`.
+def write_template(repo: Repository, options: PlanOptions, *, overwrite: bool = False) -> OptionsResult:
+    """Write the template to fill in; existing options are kept, unless `overwrite` is set.
 
     Raises:
         PlannerError: what `open_campaign` raises.
     """
-    desk = open_desk(repo, asked)
+    plan_folder = open_plan_folder(repo, options)
     text = (resource_folder("templates") / "preplan" / "PLAN_OPTIONS.md").read_text(encoding="utf-8")
-    there = False
+    is_kept = False
 
-    def change(seen: Snapshot) -> Mapping[str, str]:
-        nonlocal there
-        found = desk.text(seen, OPTIONS)
-        there = found is not None and not again
-        document = desk.campaign.document
-        made = rules.render_template(text, plan=desk.plan, goal=document["goal"], inputs=_inputs(desk, seen))
-        return {} if there else {OPTIONS: made}
+    def change(snapshot: Snapshot) -> Mapping[str, str]:
+        nonlocal is_kept
+        earlier = plan_folder.text_in(snapshot, OPTIONS)
+        is_kept = earlier is not None and not overwrite
+        document = plan_folder.campaign.document
+        template = rules.render_template(
+            text, plan=plan_folder.plan, goal=document["goal"], inputs=_option_inputs(plan_folder, snapshot)
+        )
+        return {} if is_kept else {OPTIONS: template}
 
-    return _offered(desk, desk.write(change, _message(desk, "template")), new=not there)
+    return _options_result(
+        plan_folder, plan_folder.write(change, _options_message(plan_folder, "template")), new=not is_kept
+    )
 
 
-def take(repo: Repository, asked: PlanOptions, text: str) -> Offered:
-    """Write the options that a person has in a file, whatever is still missing in them.
+def take_options(repo: Repository, options: PlanOptions, text: str) -> OptionsResult:
+    """Write options from a user's file, complete or not.
 
     Raises:
         PlannerError: what `open_campaign` raises; E_TOO_LARGE.
     """
-    desk = open_desk(repo, asked)
+    plan_folder = open_plan_folder(repo, options)
     rules.parse_options(text)
-    commit = desk.write(lambda _: {OPTIONS: redact.mask_text(text)}, _message(desk, "edited"))
-    return _offered(desk, commit, new=True)
+    commit = plan_folder.write(
+        lambda _: {OPTIONS: redact.mask_text(text)}, _options_message(plan_folder, "edited")
+    )
+    return _options_result(plan_folder, commit, new=True)
 
 
-def draft(repo: Repository, options: PlanOptions, tell: Tell) -> Offered:
-    """Have a planner write the options from the goal, the research and the context.
+def draft_options(repo: Repository, options: PlanOptions, tell: Tell) -> OptionsResult:
+    """Ask a planner to draft the options from the goal, the research and the context.
 
     Raises:
         PlannerError: what `open_campaign` and the planner raise; E_CONFLICT.
     """
-    desk = open_desk(repo, options)
-    campaign = desk.campaign
-    settings = chosen(repo, campaign)
+    plan_folder = open_plan_folder(repo, options)
+    campaign = plan_folder.campaign
+    settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
-    wish = campaign.wish(number, refnames.PLAN + desk.plan, settings.planner_model)
-    packet = _with_documents(desk, build_packet(repo, wish, read_ledger(repo, desk.plan), tell=tell))
+    request = campaign.packet_request(number, refnames.PLAN + plan_folder.plan, settings.planner_model)
+    packet = _with_documents(
+        plan_folder, build_packet(repo, request, read_ledger(repo, plan_folder.plan), tell=tell)
+    )
     folder = repo.private("runs", f"plan-{number:04d}")
-    answer = ask(repo, planner, Question("plan-options", campaign, settings, packet, folder), tell)
+    answer = ask_planner(
+        repo, planner, PlannerQuestion("plan-options", campaign, settings, packet, folder), tell
+    )
 
-    def change(seen: Snapshot) -> Mapping[str, str]:
-        made = rules.render_options(answer.document, plan=desk.plan, inputs=_inputs(desk, seen))
-        return {OPTIONS: redact.mask_text(made)}
+    def change(snapshot: Snapshot) -> Mapping[str, str]:
+        text = rules.render_options(
+            answer.document, plan=plan_folder.plan, inputs=_option_inputs(plan_folder, snapshot)
+        )
+        return {OPTIONS: redact.mask_text(text)}
 
-    commit = desk.write(change, _message(desk, f"draft {planner.name}", answer.model))
-    return _offered(desk, commit, new=True, answer=answer)
+    commit = plan_folder.write(change, _options_message(plan_folder, f"draft {planner.name}", answer.model))
+    return _options_result(plan_folder, commit, new=True, answer=answer)
 
 
 def read_options(text: str | None, plan: str, only: str | None = None) -> dict[str, Any]:
-    """The document that a file of options stands for.
+    """Parse an options file into its document.
 
     Args:
-        text: the file; None when there is none.
+        text: the content of the file; None without a file.
         plan: the plan's name.
-        only: the letter of the one option that has to be right; else all have to.
+        only: the letter of the only option to validate (default: all).
 
     Raises:
-        PlannerError: E_MISSING_INPUT when there is no file; E_OPTIONS when it is not filled in, or its
-            options do not fit together, one detail a fault.
+        PlannerError: E_MISSING_INPUT without a file; E_OPTIONS when it is not filled in or invalid, one
+            detail per fault.
     """
     where = f"{refnames.PLAN}{plan}:{refnames.plan_dir(plan)}/{OPTIONS}"
     if text is None:
@@ -132,7 +144,7 @@ def read_options(text: str | None, plan: str, only: str | None = None) -> dict[s
             "E_MISSING_INPUT", f"there is no '{where}'", hint="write them with 'git plan options'"
         )
     document = rules.parse_options(text)
-    faults = problems(text, document, only)
+    faults = find_problems(text, document, only)
     if faults:
         raise PlannerError(
             "E_OPTIONS",
@@ -143,56 +155,60 @@ def read_options(text: str | None, plan: str, only: str | None = None) -> dict[s
     return document
 
 
-def problems(text: str, document: Mapping[str, Any], only: str | None = None) -> list[str]:
-    """What is still to be done about options, one sentence each; parameters as for `read_options`."""
-    open_places = rules.find_placeholders(text) or _open_texts(document)
-    judged: Mapping[str, Any] = document
+def find_problems(text: str, document: Mapping[str, Any], only: str | None = None) -> list[str]:
+    """Return the faults of options, one sentence each; arguments as for `read_options`."""
+    open_places = rules.find_placeholders(text) or _unfilled_texts(document)
+    checked: Mapping[str, Any] = document
     if only is not None:
         option = rules.find_option(document, only)
         if option is None:
             return [f"there is no option {only}"]
-        open_places = _open_texts(option)
-        judged = {**document, "options": [{**option, "name": each} for each in rules.LETTERS]}
+        open_places = _unfilled_texts(option)
+        checked = {**document, "options": [{**option, "name": letter} for letter in rules.LETTERS]}
     if open_places:
-        return [f"still to be filled in: {each}" for each in open_places]
-    faults = documents.validate("plan-options", judged) or rules.find_option_faults(judged)
+        return [f"still to be filled in: {place}" for place in open_places]
+    faults = documents.validate("plan-options", checked) or rules.find_option_faults(checked)
     if only is not None:
-        # The one option was judged in the place of all three: its faults are told once, by its own letter.
-        own = [each for each in faults if not re.match(r"/options/[12]\b", each)]
-        return [rules.describe_fault(each, only) for each in own]
-    return [rules.describe_fault(each) for each in faults]
+        # The option was checked in place of all three: report its faults once, by its own letter.
+        option_faults = [fault for fault in faults if not re.match(r"/options/[12]\b", fault)]
+        return [rules.describe_fault(fault, only) for fault in option_faults]
+    return [rules.describe_fault(fault) for fault in faults]
 
 
-def _open_texts(document: Mapping[str, Any]) -> list[str]:
-    return [each.partition(": ")[2] for each in rules.find_placeholders(rules.join_texts(document))]
+def _unfilled_texts(document: Mapping[str, Any]) -> list[str]:
+    return [place.partition(": ")[2] for place in rules.find_placeholders(rules.join_texts(document))]
 
 
-def _offered(desk: Desk, commit: str, *, new: bool, answer: Answer | None = None) -> Offered:
-    text = desk.now(OPTIONS)[OPTIONS] or ""
-    left = tuple(problems(text, rules.parse_options(text)))
-    return Offered(desk.plan, desk.ref, desk.path(OPTIONS), commit, left, new, answer)
+def _options_result(
+    plan_folder: PlanFolder, commit: str, *, new: bool, answer: Answer | None = None
+) -> OptionsResult:
+    text = plan_folder.read_documents(OPTIONS)[OPTIONS] or ""
+    open_points = tuple(find_problems(text, rules.parse_options(text)))
+    return OptionsResult(
+        plan_folder.plan, plan_folder.ref, plan_folder.path(OPTIONS), commit, open_points, new, answer
+    )
 
 
-def _inputs(desk: Desk, seen: Snapshot) -> list[str]:
-    base = desk.campaign.base
-    listed = [f"Base: `{base.ref}` at `{base.oid[:12]}`"]
-    if findings.has_findings(desk.text(seen, RESEARCH)):
-        listed.append(f"`{RESEARCH}`")
-    return listed + ([f"`{CONTEXT}`"] if desk.text(seen, CONTEXT) is not None else [])
+def _option_inputs(plan_folder: PlanFolder, snapshot: Snapshot) -> list[str]:
+    base = plan_folder.campaign.base
+    inputs = [f"Base: `{base.ref}` at `{base.oid[:12]}`"]
+    if findings.has_findings(plan_folder.text_in(snapshot, RESEARCH)):
+        inputs.append(f"`{RESEARCH}`")
+    return inputs + ([f"`{CONTEXT}`"] if plan_folder.text_in(snapshot, CONTEXT) is not None else [])
 
 
-def _with_documents(desk: Desk, packet: dict[str, Any]) -> dict[str, Any]:
-    """The packet with the plan's own documents before the code, since they matter most."""
-    found = desk.now(RESEARCH, CONTEXT)
-    given = {name: text for name, text in found.items() if text is not None}
-    if not findings.has_findings(given.get(RESEARCH)):
-        given.pop(RESEARCH, None)
-    whole = {**packet, "code_context": {**redact.mask_document(given), **packet["code_context"]}}
-    documents.check("packet", whole, "the packet for the options")
-    return whole
+def _with_documents(plan_folder: PlanFolder, packet: dict[str, Any]) -> dict[str, Any]:
+    """Add the plan's documents to a packet, before the code: they matter most."""
+    texts = plan_folder.read_documents(RESEARCH, CONTEXT)
+    present = {name: text for name, text in texts.items() if text is not None}
+    if not findings.has_findings(present.get(RESEARCH)):
+        present.pop(RESEARCH, None)
+    extended = {**packet, "code_context": {**redact.mask_document(present), **packet["code_context"]}}
+    documents.check("packet", extended, "the packet for the options")
+    return extended
 
 
-def _message(desk: Desk, what: str, model: str | None = None) -> Message:
-    trailers = [("Planner-Op", "options"), ("Planner-Args", what)]
+def _options_message(plan_folder: PlanFolder, source: str, model: str | None = None) -> Message:
+    trailers = [("Planner-Op", "options"), ("Planner-Args", source)]
     trailers += [("Planner-Model", model)] if model else []
-    return Message(f"plan {desk.plan}: options ({what.partition(' ')[0]})", tuple(trailers))
+    return Message(f"plan {plan_folder.plan}: options ({source.partition(' ')[0]})", tuple(trailers))

@@ -1,4 +1,4 @@
-"""What research, options, critique and choice share: the documents of a plan, and how they are written."""
+"""Read and write the documents of a plan: research, context, options, reviews and choice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign, plan_now
+from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign, updated_plan
 from git_planner.flows.plans.plan_document import plan_edits
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
@@ -16,13 +16,13 @@ RESEARCH = "research/RESEARCH.md"
 OPTIONS = "preplan/PLAN_OPTIONS.md"
 CHOICE = "preplan/CHOICE.json"
 CONTEXT = "CONTEXT.md"
-REVIEWS = "_PLAN_REVIEW.md"
-MOST_BYTES = 1_000_000
+REVIEW_SUFFIX = "_PLAN_REVIEW.md"
+MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """A plan whose documents are worked on: the repository, the plan as it stands, and its branch."""
+class PlanFolder:
+    """The folder of a plan on its branch, with its documents."""
 
     repo: Repository
     campaign: Campaign
@@ -38,74 +38,76 @@ class Desk:
         return refnames.plan_ref(self.plan)
 
     def path(self, name: str) -> str:
-        """The path of a document on the plan's branch."""
+        """Return the path of a document on the plan branch."""
         return f"{refnames.plan_dir(self.plan)}/{name}"
 
-    def text(self, seen: Snapshot, name: str) -> str | None:
-        """A document of the plan; None when there is none.
+    def text_in(self, snapshot: Snapshot, name: str) -> str | None:
+        """Read a document from a snapshot; None if it does not exist.
 
         Raises:
-            PlannerError: E_MISSING_INPUT when it is no text, or too large to be one.
+            PlannerError: E_MISSING_INPUT when it is not text, or too large.
         """
-        data = seen.read(self.path(name))
-        return None if data is None else decoded(data, f"{refnames.PLAN}{self.plan}:{self.path(name)}")
+        data = snapshot.read(self.path(name))
+        return None if data is None else decode_text(data, f"{refnames.PLAN}{self.plan}:{self.path(name)}")
 
-    def now(self, *wanted: str) -> dict[str, str | None]:
-        """Documents of the plan as they are now, by name."""
+    def read_documents(self, *names: str) -> dict[str, str | None]:
+        """Read current documents of the plan, by name."""
         with self.repo.git.batch() as batch:
-            seen = Store(self.repo).snapshot(self.ref, batch)
-            return {name: self.text(seen, name) for name in wanted}
+            snapshot = Store(self.repo).snapshot(self.ref, batch)
+            return {name: self.text_in(snapshot, name) for name in names}
 
     def write(self, change: Callable[[Snapshot], Mapping[str, str]], message: Message) -> str:
-        """Write documents, and the plan itself when it is new or has another goal, in one commit.
+        """Write documents in one commit, with the plan itself when it is new or has another goal.
 
         Args:
-            change: from a snapshot to {name of a document: its text}; pure, as the store's are.
+            change: from a snapshot to {document name: text}; pure, since it may be called again.
             message: the commit's message.
 
         Returns:
             The tip of the plan's branch.
         """
 
-        def edits(seen: Snapshot) -> Mapping[str, bytes | None]:
-            made = {self.path(name): text.encode("utf-8", "replace") for name, text in change(seen).items()}
-            return {**plan_edits(plan_now(self.repo, seen, self.campaign), self.plan), **made}
+        def edits(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+            files = {
+                self.path(name): text.encode("utf-8", "replace") for name, text in change(snapshot).items()
+            }
+            return {**plan_edits(updated_plan(self.repo, snapshot, self.campaign), self.plan), **files}
 
         tip = Store(self.repo).edit(self.ref, edits, message, base=self.campaign.base.oid)
         assert tip is not None
         return tip
 
 
-def open_desk(repo: Repository, options: PlanOptions) -> Desk:
-    """Find the plan whose documents are to be worked on; it is made with the first of them.
+def open_plan_folder(repo: Repository, options: PlanOptions) -> PlanFolder:
+    """Open the folder of a plan; a new plan is created with its first document.
 
     Raises:
         PlannerError: what `open_campaign` raises.
     """
-    return Desk(repo, open_campaign(repo, options))
+    return PlanFolder(repo, open_campaign(repo, options))
 
 
 def review_name(critic: str) -> str:
-    """The document that a critic's review goes to."""
-    return f"preplan/{critic.upper()}{REVIEWS}"
+    """Return the document name of a critic's review."""
+    return f"preplan/{critic.upper()}{REVIEW_SUFFIX}"
 
 
-def decoded(data: bytes, where: str) -> str:
-    """Bytes as the text they are.
+def decode_text(data: bytes, where: str) -> str:
+    """Decode UTF-8 text.
 
     Raises:
-        PlannerError: E_MISSING_INPUT when they are no UTF-8, hold a NUL, or are too many.
+        PlannerError: E_MISSING_INPUT for invalid UTF-8, a NUL, or more than MAX_BYTES.
     """
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise PlannerError(
-            "E_MISSING_INPUT", f"'{where}' has {len(data):,} bytes; at most {MOST_BYTES:,} are read"
+            "E_MISSING_INPUT", f"'{where}' has {len(data):,} bytes; at most {MAX_BYTES:,} are read"
         )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlannerError(
-            "E_MISSING_INPUT", f"'{where}' is no text: byte {error.start} is no UTF-8"
+            "E_MISSING_INPUT", f"'{where}' is not text: byte {error.start} is not UTF-8"
         ) from None
     if "\0" in text:
-        raise PlannerError("E_MISSING_INPUT", f"'{where}' is no text: it holds a NUL")
+        raise PlannerError("E_MISSING_INPUT", f"'{where}' is not text: it contains a NUL")
     return text

@@ -1,4 +1,4 @@
-"""`git plan research`: a checkpoint, then a researcher, then its findings or its failure; all committed."""
+"""`git plan research`: commit a checkpoint, ask a researcher, then commit its findings or its failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from git_planner.agents.contract import Researcher, Tell, WritingRequest, Writte
 from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.discovery.plan_folder import RESEARCH, Desk, open_desk
+from git_planner.flows.discovery.plan_folder import RESEARCH, PlanFolder, open_plan_folder
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
@@ -24,12 +24,12 @@ from git_planner.gitio.store import Message
 from git_planner.rules import refnames
 from git_planner.rules.discovery import research as rules
 
-MOST_EARLIER = 20_000
+MAX_EARLIER = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class ResearchOptions:
-    """What is asked for; None is the plan's, the policy's or the settings' own. `seconds`: one deadline."""
+    """Options of a research; None means the default of plan, policy or settings. `seconds`: one deadline."""
 
     plan: str | None = None
     goal: str | None = None
@@ -40,8 +40,8 @@ class ResearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Researched:
-    """Findings that were kept: on which branch (full ref), in which commit, and where the attempts lie."""
+class ResearchResult:
+    """Findings as written: their branch (full ref), commit, and the folder of the attempts."""
 
     plan: str
     ref: str
@@ -71,23 +71,22 @@ class Researched:
         }
 
 
-def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Researched:
-    """Have a researcher look at the base and write down what a planner must know.
+def research(repo: Repository, options: ResearchOptions, tell: Tell) -> ResearchResult:
+    """Ask a researcher to examine the base and to write findings for the planner.
 
-    A checkpoint is committed before the researcher is asked. What it answers replaces the checkpoint when it
-    goes beyond it; else the failure does.
+    A checkpoint is committed first. The findings replace it, or the failure does.
 
     Args:
         repo: the repository; its worktrees are neither read nor changed.
-        options: what is asked for.
+        options: the options.
         tell: progress.
 
     Raises:
-        PlannerError: what `open_campaign` and the researcher raise; E_CONFLICT. E_ANSWER when no answer had
-            any substance.
+        PlannerError: what `open_campaign` and the researcher raise; E_CONFLICT. E_ANSWER when every answer
+            was empty of findings.
     """
-    desk = open_desk(repo, PlanOptions(plan=options.plan, goal_text=options.goal))
-    base = desk.campaign.base
+    plan_folder = open_plan_folder(repo, PlanOptions(plan=options.plan, goal_text=options.goal))
+    base = plan_folder.campaign.base
     settings = read_settings(
         repo,
         policy=base.policy,
@@ -97,15 +96,17 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     )
     agent = registry.make_researcher(settings.researcher, base.policy, settings)
     now = repo.now()
-    goal = redact.mask_text(desk.campaign.document["goal"])
+    goal = redact.mask_text(plan_folder.campaign.document["goal"])
     run = rules.ResearchRun(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)
-    earlier = desk.now(RESEARCH)[RESEARCH]
+    earlier = plan_folder.read_documents(RESEARCH)[RESEARCH]
     folder = repo.private("runs", f"research-{run.id}")
-    _write(desk, run, "checkpoint", lambda text: rules.write_checkpoint(text, desk.plan, run))
-    tell(f"{refnames.PLAN}{desk.plan}: checkpoint of {run.id} in '{RESEARCH}'")
+    _write_research(
+        plan_folder, run, "checkpoint", lambda text: rules.write_checkpoint(text, plan_folder.plan, run)
+    )
+    tell(f"{refnames.PLAN}{plan_folder.plan}: checkpoint of {run.id} in '{RESEARCH}'")
     sheet = WritingRequest(
         kind="research",
-        prompt=_prompt(desk, options.hint, earlier),
+        prompt=_research_prompt(plan_folder, options.hint, earlier),
         check=partial(
             rules.find_answer_faults, paths=repo.git.names("ls-tree", "-r", "-z", "--name-only", base.oid)
         ),
@@ -114,61 +115,72 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
         seconds=settings.researcher_timeout,
         model=settings.researcher_model,
     )
-    with _failures_kept(desk, run):
-        written = _asked(repo, agent, sheet, base.oid, tell)
-    by = f"{agent.name} ({written.model})" if written.model else agent.name
-    told = redact.mask_text(written.text)
-    commit = _write(
-        desk,
+    with _recording_failures(plan_folder, run):
+        written = _ask_researcher(repo, agent, sheet, base.oid, tell)
+    author = f"{agent.name} ({written.model})" if written.model else agent.name
+    answer = redact.mask_text(written.text)
+    commit = _write_research(
+        plan_folder,
         run,
         "findings",
-        lambda text: rules.write_findings(text, desk.plan, run, told, by=by, at=repo.now()),
+        lambda text: rules.write_findings(text, plan_folder.plan, run, answer, by=author, at=repo.now()),
         model=written.model,
     )
-    return Researched(desk.plan, desk.ref, desk.path(RESEARCH), commit, run, written, folder)
+    return ResearchResult(
+        plan_folder.plan, plan_folder.ref, plan_folder.path(RESEARCH), commit, run, written, folder
+    )
 
 
-def _asked(repo: Repository, agent: Researcher, sheet: WritingRequest, base: str, tell: Tell) -> WrittenText:
+def _ask_researcher(
+    repo: Repository, agent: Researcher, sheet: WritingRequest, base: str, tell: Tell
+) -> WrittenText:
     with export.exported(repo, base) as place:
         return agent.write(replace(sheet, working_dir=place / "tree"), tell)
 
 
-def _prompt(desk: Desk, hint: str | None, earlier: str | None) -> str:
-    document = desk.campaign.document
-    asked = [*document["constraints"], *document["acceptance"]]
-    kept = earlier[-MOST_EARLIER:] if earlier and rules.has_findings(earlier) else ""
+def _research_prompt(plan_folder: PlanFolder, hint: str | None, earlier: str | None) -> str:
+    document = plan_folder.campaign.document
+    constraints = [*document["constraints"], *document["acceptance"]]
+    earlier_end = earlier[-MAX_EARLIER:] if earlier and rules.has_findings(earlier) else ""
     return redact.mask_text(
         Template(read_template("research")).safe_substitute(
             goal=document["goal"],
             most=f"{rules.MAX_ANSWER:,}",
-            constraints="\n".join(f"- {each}" for each in asked) or "- Nothing beyond the goal.",
+            constraints="\n".join(f"- {constraint}" for constraint in constraints)
+            or "- Nothing beyond the goal.",
             hint=f"\n## What else you should know\n\n{hint}\n" if hint else "",
-            earlier=f"\n## The end of earlier research, to build on\n\n{kept}\n" if kept else "",
+            earlier=f"\n## The end of earlier research, to build on\n\n{earlier_end}\n"
+            if earlier_end
+            else "",
         )
     )
 
 
 @contextmanager
-def _failures_kept(desk: Desk, run: rules.ResearchRun) -> Iterator[None]:
-    """Put a failure where the checkpoint is; the error itself goes on."""
+def _recording_failures(plan_folder: PlanFolder, run: rules.ResearchRun) -> Iterator[None]:
+    """Replace the checkpoint by a failure, and raise the error again."""
     try:
         yield
     except (PlannerError, KeyboardInterrupt) as error:
         lines = ["E_INTERRUPTED: interrupted"]
         if isinstance(error, PlannerError):
             lines = [f"{error.code}: {error.message}", *error.details]
-        told = [redact.mask_text(line) for line in lines]
-        _write(
-            desk,
+        masked = [redact.mask_text(line) for line in lines]
+        _write_research(
+            plan_folder,
             run,
             "failure",
-            lambda text: rules.write_failure(text, desk.plan, run, told, at=desk.repo.now()),
+            lambda text: rules.write_failure(text, plan_folder.plan, run, masked, at=plan_folder.repo.now()),
         )
         raise
 
 
-def _write(desk: Desk, run: rules.ResearchRun, what: str, change: Any, model: str | None = None) -> str:
-    trailers = [("Planner-Op", "research"), ("Planner-Args", f"{what} {run.id} {run.researcher}")]
+def _write_research(
+    plan_folder: PlanFolder, run: rules.ResearchRun, stage: str, change: Any, model: str | None = None
+) -> str:
+    trailers = [("Planner-Op", "research"), ("Planner-Args", f"{stage} {run.id} {run.researcher}")]
     trailers += [("Planner-Model", model)] if model else []
-    message = Message(f"plan {desk.plan}: {what} of research", tuple(trailers))
-    return desk.write(lambda seen: {RESEARCH: change(desk.text(seen, RESEARCH))}, message)
+    message = Message(f"plan {plan_folder.plan}: {stage} of research", tuple(trailers))
+    return plan_folder.write(
+        lambda snapshot: {RESEARCH: change(plan_folder.text_in(snapshot, RESEARCH))}, message
+    )

@@ -158,7 +158,7 @@ def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationR
     implementer = registry.make_implementer(settings.implementer, policy, settings)
     _check_patches(repo, settings, campaign.plan)
     if settings.planner == MANUAL:
-        planned = manual.apply(repo, options.from_ref, tell, slug=options.slug)
+        planned = manual.apply_answer(repo, options.from_ref, tell, slug=options.slug)
     else:
         planned = make_iteration(repo, _asked(options, settings), tell)
     with interruptible(planned.state):

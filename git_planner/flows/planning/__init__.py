@@ -1,1 +1,1 @@
-"""Planning: make a packet, ask a planner, take a pasted answer."""
+"""Planning: build a packet, ask a planner, accept a pasted answer."""

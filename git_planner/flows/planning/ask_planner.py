@@ -1,6 +1,6 @@
-"""`git plan`: ask a planner for the next directive, or for a plan of several steps, and keep what it says.
+"""`git plan`: ask a planner for the next directive, or for a plan of several steps, and write the answer.
 
-Until an answer was accepted nothing is written but a reserved number; then all of it is, in one transaction.
+Before an answer is accepted, only a number is reserved; then everything is written in one transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from git_planner.agents.contract import Answer, AnswerKind, Planner, PlanningReq
 from git_planner.agents.prompts import planner_prompt
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.campaign import Campaign, Goal, PlanOptions, chosen, open_campaign, plan_now
+from git_planner.flows.planning.campaign import (
+    Campaign,
+    Goal,
+    PlanOptions,
+    open_campaign,
+    request_settings,
+    updated_plan,
+)
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.current_plan import current_plan
@@ -36,16 +43,24 @@ from git_planner.rules.planning import planning_plan as graphs
 from git_planner.rules.planning.directive import IterationState, directive_from
 from git_planner.rules.plans import plan as plans
 
-__all__ = ["Goal", "PlanOptions", "Planned", "Steps", "make_iteration", "make_planning_plan", "open_campaign"]
+__all__ = [
+    "Goal",
+    "PlanOptions",
+    "PlannedIteration",
+    "PlannedSteps",
+    "make_iteration",
+    "make_planning_plan",
+    "open_campaign",
+]
 
 PACKET_NUMBERS = refnames.OURS + "numbers/plan/"
 PACKETS = "planner_packets"
-SUBJECT = 100
+SUBJECT_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A new iteration: its state, the packet it answers, its branch (full ref), and where the logs lie."""
+class PlannedIteration:
+    """A new iteration: its state, packet, branch (full ref), and the folder of its logs."""
 
     state: IterationState
     packet: Mapping[str, Any]
@@ -73,12 +88,12 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """An accepted planning plan: the plan it belongs to, that one's branch (full ref), and its tasks now."""
+class PlannedSteps:
+    """An accepted planning plan: its plan, the plan branch (full ref), and the tasks of the plan."""
 
     plan: str
     ref: str
-    answered: Mapping[str, Any]
+    planning_plan: Mapping[str, Any]
     tasks: Sequence[Mapping[str, Any]]
     folder: Path
     answer: Answer
@@ -89,66 +104,72 @@ class Steps:
             "schema": "git-planner/planned-steps@1",
             "plan": self.plan,
             "branch": self.ref.removeprefix(refnames.HEADS),
-            "planning_plan": dict(self.answered),
-            "tasks": [dict(each) for each in self.tasks],
+            "planning_plan": dict(self.planning_plan),
+            "tasks": [dict(task) for task in self.tasks],
             "folder": str(self.folder),
         }
 
 
-def make_iteration(repo: Repository, options: PlanOptions, tell: Tell, number: int | None = None) -> Planned:
-    """Ask a planner for a directive and make the iteration that tries it.
+def make_iteration(
+    repo: Repository, options: PlanOptions, tell: Tell, number: int | None = None
+) -> PlannedIteration:
+    """Ask a planner for a directive and create its iteration.
 
     Args:
         repo: the repository; its worktrees are neither read nor changed.
-        options: what is asked for.
+        options: the options.
         tell: progress.
-        number: a number that was reserved before; a new one when None.
+        number: a number reserved before (default: a new one).
 
     Returns:
-        The iteration: a branch whose first commit holds the state, and nothing else that is new.
+        The iteration: a branch whose first commit adds only the state.
 
     Raises:
-        PlannerError: what `open_campaign` and the planner raise; E_MERGE when the best cannot take a changed
-            guard over; E_CONFLICT.
+        PlannerError: what `open_campaign` and the planner raise; E_MERGE when the best conflicts with a
+            changed guard; E_CONFLICT.
     """
     if options.from_ref is None:
         remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
     campaign = open_campaign(repo, options)
-    settings = chosen(repo, campaign)
+    settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = reserve_number(repo) if number is None else number
     iteration = refnames.Iteration(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
-    wish = campaign.wish(number, iteration.branch, settings.planner_model)
-    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
-    answer = ask(repo, planner, Question("directive", campaign, settings, packet, folder), tell)
+    request = campaign.packet_request(number, iteration.branch, settings.planner_model)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    answer = ask_planner(
+        repo, planner, PlannerQuestion("directive", campaign, settings, packet, folder), tell
+    )
     state = new_state(repo, campaign, packet, answer, planner.name)
-    commit = publish(repo, campaign, state, packet)
-    return Planned(state, packet, iteration.ref, commit, folder, answer)
+    commit = publish_iteration(repo, campaign, state, packet)
+    return PlannedIteration(state, packet, iteration.ref, commit, folder, answer)
 
 
-def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> Steps:
-    """Ask a planner for a plan of several steps and make its steps the tasks of the plan.
+def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> PlannedSteps:
+    """Ask a planner for a plan of several steps, and make the steps tasks of the plan.
 
     Raises:
         PlannerError: as `make_iteration`.
     """
     campaign = open_campaign(repo, options)
-    settings = chosen(repo, campaign)
+    settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
-    wish = campaign.wish(number, refnames.PLAN + campaign.plan, settings.planner_model)
-    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
-    answer = ask(repo, planner, Question("planning-plan", campaign, settings, packet, folder), tell)
+    request = campaign.packet_request(number, refnames.PLAN + campaign.plan, settings.planner_model)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    answer = ask_planner(
+        repo, planner, PlannerQuestion("planning-plan", campaign, settings, packet, folder), tell
+    )
     document = documents.complete_answer("planning-plan", dict(answer.document))
     digest = canonical_json.digest(document)
     ref = refnames.plan_ref(campaign.plan)
 
-    def change(seen: Snapshot) -> Mapping[str, bytes | None]:
-        whole = plans.add_steps(plan_now(repo, seen, campaign), document, digest)
+    def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+        plan_document = plans.add_steps(updated_plan(repo, snapshot, campaign), document, digest)
         steps = f"{refnames.plan_dir(campaign.plan)}/planning-plan.json"
-        return {**plan_edits(whole, campaign.plan), steps: canonical_json.dumps(document)}
+        return {**plan_edits(plan_document, campaign.plan), steps: canonical_json.dumps(document)}
 
     message = Message(
         f"plan {campaign.plan}: {len(document['steps'])} steps",
@@ -156,17 +177,17 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> St
     )
     Store(repo).edit(ref, change, message, base=campaign.base.oid)
     tasks = (read_plan(repo, campaign.plan) or campaign.document)["tasks"]
-    return Steps(campaign.plan, ref, document, tasks, folder, answer)
+    return PlannedSteps(campaign.plan, ref, document, tasks, folder, answer)
 
 
 def reserve_number(repo: Repository) -> int:
-    """Reserve the number of a new iteration: the next that no clone we have seen has used."""
+    """Reserve the number of a new iteration: the next one unused in all known refs."""
     return Store(repo).reserve(refnames.NUMBERS, taken_numbers(repo, refnames.ITER))
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is put to a planner: a packet of a campaign, and the kind of answer wanted."""
+class PlannerQuestion:
+    """A question to a planner: a packet, and the kind of the answer."""
 
     kind: AnswerKind
     campaign: Campaign
@@ -175,14 +196,14 @@ class Question:
     folder: Path
 
 
-def ask(repo: Repository, planner: Planner, question: Question, tell: Tell) -> Answer:
-    """Put a question to a planner and get its accepted answer.
+def ask_planner(repo: Repository, planner: Planner, question: PlannerQuestion, tell: Tell) -> Answer:
+    """Ask a planner, and return its accepted answer.
 
     Raises:
         PlannerError: E_ANSWER when no answer was accepted; E_DEADLINE; what the planner raises.
     """
     packet, kind, base = question.packet, question.kind, question.campaign.base
-    choice = families(packet["strategy_family_constraints"] if kind == "directive" else {})
+    choice = family_choice(packet["strategy_family_constraints"] if kind == "directive" else {})
     schema = documents.schema(kind, **choice)
     question.folder.mkdir(parents=True, exist_ok=True)
     with _working_dir(repo, planner, base.oid, question.folder) as place:
@@ -193,7 +214,7 @@ def ask(repo: Repository, planner: Planner, question: Question, tell: Tell) -> A
                 prompt=planner_prompt(packet, kind, schema, base.policy.prompt_budget),
                 schema=schema,
                 strict_schema=documents.strict_schema(kind, **choice),
-                check=partial(judge, kind, **choice),
+                check=partial(check_answer, kind, **choice),
                 working_dir=place,
                 folder=question.folder,
                 seconds=question.settings.planner_timeout,
@@ -204,29 +225,29 @@ def ask(repo: Repository, planner: Planner, question: Question, tell: Tell) -> A
         )
 
 
-def families(rule: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """The families to choose from and those of them that are blocked, as the schema functions take them."""
+def family_choice(rule: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Return all families and the blocked ones, as keyword arguments of the schema functions."""
     blocked = list(rule.get("blocked_families", ()))
     return {"families": [*rule.get("allowed_families", ()), *blocked], "blocked": blocked}
 
 
-def judge(
+def check_answer(
     kind: AnswerKind, document: Any, *, families: Sequence[str] = (), blocked: Sequence[str] = ()
 ) -> list[str]:
-    """Judge a planner's answer: the sentences of its faults, none when it is accepted."""
-    whole = documents.complete_answer(kind, document)
-    faults = documents.validate(kind, whole, families=families, blocked=blocked)
+    """Validate a planner's answer: return its faults, one sentence each; none if it is accepted."""
+    completed = documents.complete_answer(kind, document)
+    faults = documents.validate(kind, completed, families=families, blocked=blocked)
     if not faults and kind == "planning-plan":
-        faults = graphs.find_step_faults(whole)
+        faults = graphs.find_step_faults(completed)
     elif not faults and kind == "plan-options":
-        faults = plan_options.find_option_faults(whole)
+        faults = plan_options.find_option_faults(completed)
     return faults
 
 
 def new_state(
     repo: Repository, campaign: Campaign, packet: Mapping[str, Any], answer: Answer, planner: str
 ) -> IterationState:
-    """The state of the iteration whose number and branch a packet names, from the accepted answer."""
+    """Return the state of the iteration that a packet names, from the accepted answer."""
     iteration = refnames.parse_iteration(refnames.HEADS + packet["branch"])
     assert iteration is not None
     directive = directive_from(documents.complete_answer("directive", dict(answer.document)))
@@ -254,65 +275,67 @@ def new_state(
 
 
 @dataclass(frozen=True, slots=True)
-class Also:
-    """A further write of the transaction that makes an iteration."""
+class ExtraWrite:
+    """A further write in the transaction that creates an iteration."""
 
     ref: str
     edits: Mapping[str, bytes | None]
     message: Message
 
 
-def publish(
+def publish_iteration(
     repo: Repository,
     campaign: Campaign,
     state: IterationState,
     packet: Mapping[str, Any],
-    also: Also | None = None,
+    extra: ExtraWrite | None = None,
 ) -> str:
-    """Make an iteration and all that belongs to it in one transaction.
+    """Create an iteration, its packet and its plan in one transaction.
 
     Returns:
         The state commit.
 
     Raises:
-        PlannerError: E_CONFLICT when the iteration has come into being meanwhile.
+        PlannerError: E_CONFLICT when the iteration already exists.
     """
     documents.check("state", state.document(), refnames.STATE_FILE)
     commit = state_commit(repo, state)
-    branch, trusted = refnames.HEADS + state.branch, f"{refnames.ITERATIONS}{state.iteration:04d}"
+    branch, trusted_ref = refnames.HEADS + state.branch, f"{refnames.ITERATIONS}{state.iteration:04d}"
     plan = refnames.plan_ref(state.plan)
     folder = f"{PACKETS}/{state.iteration:04d}"
-    kept = {
+    packet_files = {
         f"{folder}/packet.json": canonical_json.dumps(packet),
         f"{folder}/directive.json": canonical_json.dumps(state.directive.document()),
     }
     trailers = (("Planner-Op", "plan"), ("Planner-Args", f"{state.branch} {state.directive_digest}"))
-    message = Message(_subject(f"iteration {state.iteration:04d}: {state.directive.objective}"), trailers)
+    message = Message(
+        _commit_subject(f"iteration {state.iteration:04d}: {state.directive.objective}"), trailers
+    )
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        for ref in (branch, trusted):
-            if seen[ref].tip is not None:
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        for ref in (branch, trusted_ref):
+            if snapshots[ref].tip is not None:
                 raise PlannerError("E_CONFLICT", f"'{ref}' exists already", hint="run the command again")
-        edits = {**kept, **plan_edits(plan_now(repo, seen[plan], campaign), state.plan)}
-        steps: list[Step] = [Move(branch, commit), Move(trusted, commit)]
+        edits = {**packet_files, **plan_edits(updated_plan(repo, snapshots[plan], campaign), state.plan)}
+        steps: list[Step] = [Move(branch, commit), Move(trusted_ref, commit)]
         steps.append(Write(plan, edits, message, base=state.base))
-        if also is not None:
-            steps.append(Write(also.ref, also.edits, also.message))
+        if extra is not None:
+            steps.append(Write(extra.ref, extra.edits, extra.message))
         return steps
 
-    Store(repo).transact([branch, trusted, plan, *([also.ref] if also else [])], decide)
+    Store(repo).transact([branch, trusted_ref, plan, *([extra.ref] if extra else [])], decide)
     return commit
 
 
-def _subject(text: str) -> str:
+def _commit_subject(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SUBJECT else line[: SUBJECT - 1].rstrip() + "…"
+    return line if len(line) <= SUBJECT_CHARACTERS else line[: SUBJECT_CHARACTERS - 1].rstrip() + "…"
 
 
 def state_commit(repo: Repository, state: IterationState) -> str:
-    """Make the first commit of an iteration, with nothing that points to it yet."""
+    """Create the first commit of an iteration, without a ref."""
     message = Message(
-        _subject(f"plan {state.branch}: {state.directive.objective}"),
+        _commit_subject(f"plan {state.branch}: {state.directive.objective}"),
         (
             ("Planner-Directive", state.directive_digest),
             ("Planner-Plan", state.plan),
@@ -327,9 +350,9 @@ def state_commit(repo: Repository, state: IterationState) -> str:
 
 @contextmanager
 def _working_dir(repo: Repository, planner: Planner, base: str, folder: Path) -> Iterator[Path]:
-    """The folder a planner is started in: the base's files, to be thrown away."""
+    """Yield the folder to start a planner in: a temporary checkout of the base."""
     if planner.name == "offline":
-        # It looks at nothing but the packet, so a big tree need not be written out.
+        # It reads only the packet, so the tree need not be checked out.
         yield folder
         return
     with export.exported(repo, base) as place:

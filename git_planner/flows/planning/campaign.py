@@ -1,4 +1,4 @@
-"""A plan as it stands when an iteration of it is planned: its document, its base, and what is asked for."""
+"""The plan, base and options of one planning request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from git_planner import documents
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.packet import Wish
+from git_planner.flows.planning.packet import PacketRequest
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.plan_document import read_plan, read_plan_at
@@ -23,10 +23,10 @@ Goal = Literal["best", "threshold"]
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What is asked for; None means the policy's or the settings' own.
+    """Options of a planning request; None means the default of the policy or the settings.
 
-    `goal` None is 'threshold' when a threshold is given and 'best' otherwise. `goal_text` says what the plan
-    is for, in words. `hint` is for the planner's eyes. `log_tail` is how many rows of the ledger it sees.
+    `goal` None is 'threshold' when a threshold is given and 'best' otherwise. `goal_text` is the goal of the
+    plan in words. `hint` is shown to the planner only. `log_tail` is the number of ledger rows it is shown.
     """
 
     planner: str | None = None
@@ -44,9 +44,9 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A plan as it stands, the base of its next iteration, and what is asked of both.
+    """A plan, the base of its next iteration, and the options of the request.
 
-    `document` is plan.json as it will be when the plan is new.
+    `document` is the current plan.json, or the one of a new plan.
     """
 
     plan: str
@@ -56,9 +56,9 @@ class Campaign:
     document: Mapping[str, Any]
     options: PlanOptions
 
-    def wish(self, number: int, branch: str, model: str | None) -> Wish:
-        """What the packet of an iteration is for."""
-        return Wish(
+    def packet_request(self, number: int, branch: str, model: str | None) -> PacketRequest:
+        """Return the request for the packet of an iteration."""
+        return PacketRequest(
             plan=self.plan,
             base=self.base,
             goal=self.goal,
@@ -75,7 +75,7 @@ class Campaign:
 
 
 def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
-    """Find the plan and the base that an iteration is for.
+    """Find the plan and the base of an iteration.
 
     Raises:
         PlannerError: E_NAME, E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY, E_USAGE.
@@ -102,22 +102,22 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
     return Campaign(plan, base, goal, options.threshold if goal == "threshold" else None, document, options)
 
 
-def plan_now(repo: Repository, seen: Snapshot, campaign: Campaign) -> dict[str, Any]:
-    """The plan on a snapshot of its branch, with the goal that was asked for; a new one if there is none."""
-    document = read_plan_at(repo, seen, campaign.plan)
+def updated_plan(repo: Repository, snapshot: Snapshot, campaign: Campaign) -> dict[str, Any]:
+    """Return the plan on a snapshot of its branch, with the requested goal; a new plan if there is none."""
+    document = read_plan_at(repo, snapshot, campaign.plan)
     if document is None:
         return dict(campaign.document)
     text = campaign.options.goal_text
     return {**document, "goal": text} if text is not None else document
 
 
-def chosen(repo: Repository, campaign: Campaign) -> Settings:
-    """The settings of one request: what was asked for, else what the person or the policy says."""
-    asked = campaign.options
+def request_settings(repo: Repository, campaign: Campaign) -> Settings:
+    """Read the settings of one request; its options override user and policy."""
+    options = campaign.options
     return read_settings(
         repo,
         policy=campaign.base.policy,
-        planner=asked.planner,
-        planner_model=asked.model,
-        planner_timeout=asked.seconds,
+        planner=options.planner,
+        planner_model=options.model,
+        planner_timeout=options.seconds,
     )

@@ -1,4 +1,4 @@
-"""Planning by hand: a packet on a branch, an answer pasted from a chat window, an iteration made of it."""
+"""Plan by hand: write a packet branch, and turn an answer pasted from a chat window into an iteration."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from git_planner.errors import PlannerError
 from git_planner.flows.planning.ask_planner import (
     PACKET_NUMBERS,
     PACKETS,
-    Also,
-    Planned,
-    families,
-    judge,
+    ExtraWrite,
+    PlannedIteration,
+    check_answer,
+    family_choice,
     new_state,
-    publish,
+    publish_iteration,
     reserve_number,
 )
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
@@ -40,12 +40,12 @@ PACKET = f"{PACKETS}/packet.json"
 PROMPT = f"{PACKETS}/prompt.md"
 SCHEMA = f"{PACKETS}/directive_schema.json"
 DIRECTIVE = f"{PACKETS}/directive.json"
-PASTED_BYTES = 4 * 1024 * 1024
+MAX_PASTED_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """A packet that waits for its answer: its branch (full ref), the prompt, about how many tokens it is."""
+class PacketBranch:
+    """A packet that waits for its answer: its branch (full ref), prompt, and estimated number of tokens."""
 
     ref: str
     commit: str
@@ -74,8 +74,8 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A packet branch: its full ref and tip, the packet, and the answer that lies there (None when none)."""
+class PendingPacket:
+    """A packet branch: its full ref, tip and packet, and the answer on it, if any."""
 
     ref: str
     tip: str
@@ -89,7 +89,7 @@ class Pending:
 
 
 class AnswerRefused(PlannerError):
-    """A pasted answer that cannot be used; `reply` is the text to paste back."""
+    """An invalid pasted answer; `reply` is the text to paste back."""
 
     def __init__(self, where: str, faults: Sequence[str]) -> None:
         super().__init__(
@@ -101,11 +101,11 @@ class AnswerRefused(PlannerError):
         self.reply = render_correction(faults)
 
 
-def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
-    """Put packet, prompt, schema and an empty answer on a branch 'plan/NNNN-slug', without checking it out.
+def make_packet_branch(repo: Repository, options: PlanOptions, tell: Tell) -> PacketBranch:
+    """Write packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug', without a checkout.
 
     Raises:
-        PlannerError: what `open_campaign` raises; E_MERGE when the best cannot take a changed guard over;
+        PlannerError: what `open_campaign` raises; E_MERGE when the best conflicts with a changed guard;
             E_CONFLICT.
     """
     if options.from_ref is None:
@@ -114,9 +114,9 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
     store = Store(repo)
     number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
-    wish = campaign.wish(number, branch, options.model)
-    packet = build_packet(repo, wish, read_ledger(repo, campaign.plan), tell=tell)
-    schema = documents.schema("directive", **families(packet["strategy_family_constraints"]))
+    request = campaign.packet_request(number, branch, options.model)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    schema = documents.schema("directive", **family_choice(packet["strategy_family_constraints"]))
     prompt = render_manual_prompt(packet, schema)
     files = {
         PACKET: canonical_json.dumps(packet),
@@ -129,17 +129,17 @@ def pack(repo: Repository, options: PlanOptions, tell: Tell) -> Packed:
         (("Planner-Op", "manual-pack"), ("Planner-Args", f"{campaign.plan} {campaign.base.oid}")),
     )
 
-    def change(seen: Snapshot) -> Mapping[str, bytes | None]:
-        if seen.tip is not None:
+    def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+        if snapshot.tip is not None:
             raise PlannerError("E_CONFLICT", f"'{branch}' exists already", hint="run the command again")
         return files
 
     commit = store.edit(refnames.HEADS + branch, change, message, base=campaign.base.oid)
     assert commit is not None
-    return Packed(refnames.HEADS + branch, commit, packet, prompt, estimate_tokens(prompt))
+    return PacketBranch(refnames.HEADS + branch, commit, packet, prompt, estimate_tokens(prompt))
 
 
-def apply(
+def apply_answer(
     repo: Repository,
     ref: str | None,
     tell: Tell,
@@ -147,29 +147,29 @@ def apply(
     pasted: tuple[str, bytes] | None = None,
     slug: str | None = None,
     allow_stale_base: bool = False,
-) -> Planned:
+) -> PlannedIteration:
     """Turn the answer to a packet into an iteration.
 
     Args:
         repo: the repository.
-        ref: the packet's branch; the branch that is checked out, or else the newest packet, when None.
-        pasted: where the answer comes from and its bytes; the branch's own directive.json when None.
-        slug: the iteration's slug; that of the packet's branch when None.
-        allow_stale_base: go on, from where the base is now, though it has moved since the packet was made.
+        ref: the packet branch (default: the checked-out branch, else the newest packet).
+        pasted: the source and the bytes of the answer (default: directive.json of the branch).
+        slug: the iteration's slug (default: the slug of the packet branch).
+        allow_stale_base: continue from the current base, although it moved since the packet was made.
 
     Returns:
-        The iteration, made exactly as other planners' are.
+        The iteration, as from any other planner.
 
     Raises:
         AnswerRefused: E_ANSWER with every fault.
         PlannerError: E_STALE_BASE, E_UNKNOWN_REF, E_SCHEMA (the packet), E_CONFLICT.
     """
     pending = find_packet(repo, ref)
-    where, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
-    directive = read_answer(raw, where, pending.packet)
-    campaign = _campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
-    chosen = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
-    iteration = refnames.Iteration(reserve_number(repo), chosen)
+    source, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
+    directive = read_answer(raw, source, pending.packet)
+    campaign = _packet_campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
+    chosen_slug = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
+    iteration = refnames.Iteration(reserve_number(repo), chosen_slug)
     packet = {
         **pending.packet,
         "iteration": iteration.number,
@@ -181,13 +181,13 @@ def apply(
     }
     answer = Answer(directive, "", pending.packet["planner_model"], 1, 0.0)
     state = new_state(repo, campaign, packet, answer, "manual")
-    commit = publish(repo, campaign, state, packet, _acceptance(pending, state))
+    commit = publish_iteration(repo, campaign, state, packet, _acceptance_write(pending, state))
     folder = repo.private("runs", f"{iteration.number:04d}", "plan")
-    return Planned(state, packet, iteration.ref, commit, folder, answer)
+    return PlannedIteration(state, packet, iteration.ref, commit, folder, answer)
 
 
-def _acceptance(pending: Pending, state: IterationState) -> Also | None:
-    """Keep the accepted directive on the packet's branch too, when that is ours to move."""
+def _acceptance_write(pending: PendingPacket, state: IterationState) -> ExtraWrite | None:
+    """Return the write of the accepted directive to a local packet branch; None for a remote one."""
     if not pending.ref.startswith(refnames.HEADS):
         return None
     trailers = (
@@ -195,15 +195,17 @@ def _acceptance(pending: Pending, state: IterationState) -> Also | None:
         ("Planner-Args", f"{state.branch} {state.directive_digest}"),
     )
     accepted = canonical_json.dumps(state.directive.document())
-    return Also(pending.ref, {DIRECTIVE: accepted}, Message(f"answer accepted: {state.branch}", trailers))
+    return ExtraWrite(
+        pending.ref, {DIRECTIVE: accepted}, Message(f"answer accepted: {state.branch}", trailers)
+    )
 
 
 def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the directive in pasted text and judge it by the families of its packet.
+    """Find the directive in pasted text and validate it with the families of its packet.
 
     Args:
-        raw: the text as it was pasted.
-        where: what to call it in an error.
+        raw: the pasted text.
+        where: its name for messages.
         packet: the packet that it answers.
 
     Returns:
@@ -212,12 +214,12 @@ def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, 
     Raises:
         AnswerRefused: E_ANSWER.
     """
-    if len(raw) > PASTED_BYTES:
-        raise AnswerRefused(where, [f"/: it has {len(raw):,} bytes; at most {PASTED_BYTES:,} are read"])
+    if len(raw) > MAX_PASTED_BYTES:
+        raise AnswerRefused(where, [f"/: it has {len(raw):,} bytes; at most {MAX_PASTED_BYTES:,} are read"])
     if raw.strip() in (b"", b"{}"):
         raise PlannerError(
             "E_ANSWER",
-            f"'{where}' holds no answer yet",
+            f"'{where}' has no answer yet",
             hint=f"paste it into '{DIRECTIVE}' on that branch and commit it, or name a file with '--file'",
         )
     try:
@@ -226,22 +228,22 @@ def read_answer(raw: bytes, where: str, packet: Mapping[str, Any]) -> dict[str, 
         raise AnswerRefused(where, [f"/: it is not UTF-8 (byte {error.start})"]) from None
     except PlannerError as error:
         raise AnswerRefused(where, list(error.details) or [f"/: {error.message}"]) from None
-    faults = judge("directive", document, **families(packet["strategy_family_constraints"]))
+    faults = check_answer("directive", document, **family_choice(packet["strategy_family_constraints"]))
     if faults:
         raise AnswerRefused(where, faults)
-    found = documents.complete_answer("directive", document)
-    assert isinstance(found, dict)
-    return found
+    completed = documents.complete_answer("directive", document)
+    assert isinstance(completed, dict)
+    return completed
 
 
-def find_packet(repo: Repository, ref: str | None) -> Pending:
+def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
     """Read a packet branch.
 
     Args:
-        ref: its name; the branch that is checked out, or else the newest packet, when None.
+        ref: its name (default: the checked-out branch, else the newest packet).
 
     Raises:
-        PlannerError: E_UNKNOWN_REF when there is none; E_SCHEMA when its packet is not one of ours.
+        PlannerError: E_UNKNOWN_REF without such a branch; E_SCHEMA for an invalid packet.
     """
     full = _full_name(repo, ref or _default_branch(repo))
     tip = repo.resolve(full)
@@ -251,7 +253,7 @@ def find_packet(repo: Repository, ref: str | None) -> Pending:
     name = full.removeprefix(refnames.HEADS)
     if raw is None:
         raise PlannerError(
-            "E_UNKNOWN_REF", f"'{name}' holds no '{PACKET}'", hint="make a packet with 'git plan manual pack'"
+            "E_UNKNOWN_REF", f"'{name}' has no '{PACKET}'", hint="make a packet with 'git plan manual pack'"
         )
     document = canonical_json.loads(raw, f"{name}:{PACKET}")
     if isinstance(document, dict) and "schema" not in document and "iteration_id" in document:
@@ -261,14 +263,14 @@ def find_packet(repo: Repository, ref: str | None) -> Pending:
             hint="make a new one with 'git plan manual pack', and paste the same answer with '--file'",
         )
     documents.check("packet", document, f"{name}:{PACKET}")
-    return Pending(full, tip, document, answer)
+    return PendingPacket(full, tip, document, answer)
 
 
 def packet_branches(repo: Repository) -> list[str]:
-    """The local packet branches, short names, highest number first."""
+    """Return the short names of local packet branches, highest number first."""
     lines = repo.git.line("for-each-ref", "--format=%(refname:lstrip=2)", refnames.HEADS + refnames.PLAN)
-    found = [line for line in lines.splitlines() if plans.packet_slug(line)]
-    return sorted(found, key=plans.packet_number, reverse=True)
+    branches = [line for line in lines.splitlines() if plans.packet_slug(line)]
+    return sorted(branches, key=plans.packet_number, reverse=True)
 
 
 def _default_branch(repo: Repository) -> str:
@@ -299,34 +301,36 @@ def _full_name(repo: Repository, name: str) -> str:
     )
 
 
-def _campaign(repo: Repository, packet: Mapping[str, Any], *, allow_stale_base: bool, tell: Tell) -> Campaign:
-    """The campaign that a packet belongs to, from its base, or from where that is now."""
+def _packet_campaign(
+    repo: Repository, packet: Mapping[str, Any], *, allow_stale_base: bool, tell: Tell
+) -> Campaign:
+    """Open the campaign of a packet, at its base or at the current one."""
     options = PlanOptions(
         plan=packet["plan"], goal=packet["goal"], threshold=packet["threshold"], from_ref=packet["base"]
     )
     campaign = open_campaign(repo, options)
-    now = _base_now(repo, packet)
-    if now.oid == packet["base"]:
-        return replace(campaign, base=now)
-    moved = f"'{now.ref}' is at {now.oid[:12]} and the packet was made for {packet['base'][:12]}"
+    current = _current_base(repo, packet)
+    if current.oid == packet["base"]:
+        return replace(campaign, base=current)
+    difference = f"'{current.ref}' is at {current.oid[:12]} and the packet was made for {packet['base'][:12]}"
     if not allow_stale_base:
         raise PlannerError(
             "E_STALE_BASE",
-            f"the base has moved: {moved}",
+            f"the base has moved: {difference}",
             hint="make a new packet with 'git plan manual pack', or add '--allow-stale-base'",
         )
-    tell(f"the base has moved: {moved}; starting from where it is now")
-    return replace(campaign, base=now)
+    tell(f"the base has moved: {difference}; starting from the current base")
+    return replace(campaign, base=current)
 
 
-def _base_now(repo: Repository, packet: Mapping[str, Any]) -> Base:
-    """What a packet's base would be if it were made now."""
+def _current_base(repo: Repository, packet: Mapping[str, Any]) -> Base:
+    """Return the base that a packet would have if it were made now."""
     oid = resolve_base(repo, packet["base_ref"])
-    usual = find_base(repo, packet["plan"], None)
+    default_base = find_base(repo, packet["plan"], None)
     best = refnames.best_ref(packet["plan"]).removeprefix(refnames.HEADS)
-    # A packet from the policy's base is outdated as soon as there is a best.
-    if packet["base_ref"] == usual.policy.base and usual.ref == best:
-        return usual
+    # A packet from the policy's base is stale as soon as there is a best.
+    if packet["base_ref"] == default_base.policy.base and default_base.ref == best:
+        return default_base
     if oid is None or packet["base_ref"] == packet["base"]:
         oid = packet["base"]
     return Base(oid, packet["base_ref"], policy_at(repo, oid))

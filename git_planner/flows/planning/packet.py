@@ -1,4 +1,4 @@
-"""The packet: everything a planner is told for one iteration, gathered and checked.
+"""The packet: the complete input of a planner for one iteration, collected and validated.
 
 Facts come from git objects at the base commit and from the plan's ledger; nothing is read from a worktree.
 """
@@ -33,16 +33,16 @@ CONTEXT_FILES = 400
 PROFILE_BYTES = 64 * 1024
 _KEY_CHARACTERS = 4_000
 _REGULAR = ("100644", "100755")
-_FROM_CALLER = ("PATH", "LANG", "LC_ALL", "LC_CTYPE")
+_INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What the packet is for.
+class PacketRequest:
+    """Request for a packet.
 
-    `number` and `branch` are those of the iteration (or of the branch the packet waits on). `goal_text`,
-    `constraints` and `acceptance` come from the plan, else from the policy. `hint` is a person's own words
-    for the planner; `log_tail` is how many rows of the ledger it is shown.
+    `number` and `branch` are those of the iteration (or of the packet branch). `goal_text`, `constraints` and
+    `acceptance` come from the plan, else from the policy. `hint` is the user's note to the planner;
+    `log_tail` is the number of ledger rows it is shown.
     """
 
     plan: str
@@ -59,64 +59,66 @@ class Wish:
     log_tail: int = rules.LOG_TAIL
 
 
-def build_packet(repo: Repository, wish: Wish, ledger: Sequence[Record], *, tell: Tell) -> dict[str, Any]:
-    """Gather the packet of one iteration.
+def build_packet(
+    repo: Repository, request: PacketRequest, ledger: Sequence[Record], *, tell: Tell
+) -> dict[str, Any]:
+    """Build the packet of one iteration.
 
     Args:
         repo: the repository.
-        wish: what the packet is for.
+        request: the plan, base and iteration.
         ledger: the plan's records, oldest first.
         tell: progress.
 
     Returns:
-        A document that its schema accepts.
+        The packet, valid by its schema.
 
     Raises:
-        PlannerError: E_GIT; E_SCHEMA when what was gathered breaks a limit of the schema.
+        PlannerError: E_GIT; E_SCHEMA when the packet exceeds a limit of the schema.
     """
-    policy, base = wish.base.policy, wish.base.oid
+    policy, base = request.base.policy, request.base.oid
     comparable = rules.comparable_records(ledger)
     best = records.pick_best(comparable)
     value = best.value if best else None
     document = {
         "schema": SCHEMA,
-        "iteration": wish.number,
+        "iteration": request.number,
         "timestamp": repo.now(),
-        "plan": wish.plan,
-        "branch": wish.branch,
+        "plan": request.plan,
+        "branch": request.branch,
         "base": base,
-        "base_ref": wish.base.ref,
+        "base_ref": request.base.ref,
         "repo": repository_facts(repo, base),
-        "goal": wish.goal,
-        "goal_text": wish.goal_text,
-        "threshold": wish.threshold if wish.goal == "threshold" else None,
-        "metric": _metric(policy),
+        "goal": request.goal,
+        "goal_text": request.goal_text,
+        "threshold": request.threshold if request.goal == "threshold" else None,
+        "metric": _metric_document(policy),
         "best": value,
-        "aspiration": rules.compute_aspiration(value, policy.metric, wish.goal),
+        "aspiration": rules.compute_aspiration(value, policy.metric, request.goal),
         "plateau_valid_iters_since_best": records.attempts_since_best(comparable),
-        "constraints": _constraints(policy, wish.constraints),
-        "acceptance_criteria": list(wish.acceptance),
+        "constraints": _constraints_document(policy, request.constraints),
+        "acceptance_criteria": list(request.acceptance),
         "strategy_family_constraints": rules.family_rule(ledger, policy.families).document(),
-        "iteration_hint": _hint(wish.hint, ledger, policy),
+        "iteration_hint": _iteration_hint(request.hint, ledger, policy),
         "cold_start": rules.is_cold_start(ledger),
-        **_commits(repo, base, ledger),
-        "experiment_log_tail": rules.log_tail(ledger, wish.log_tail),
+        **_commit_contexts(repo, base, ledger),
+        "experiment_log_tail": rules.log_tail(ledger, request.log_tail),
         "experiment_summary": rules.experiment_summary(ledger),
         "code_context": code_context(repo, base, policy.context),
-        "performance_profile": profile(repo, base, policy, tell),
-        "planner_model": wish.model,
+        "performance_profile": run_profile(repo, base, policy, tell),
+        "planner_model": request.model,
     }
     document = redact.mask_document(document)
-    documents.check("packet", document, f"the packet of iteration {wish.number}")
+    documents.check("packet", document, f"the packet of iteration {request.number}")
     return document
 
 
 def repository_facts(repo: Repository, base: str) -> dict[str, Any]:
-    """Where the repository comes from, without credentials, and its address on the web."""
+    """Return the origin of the repository, without credentials, and its web address."""
     result = repo.git.run("remote", "get-url", "origin")
     raw = result.stdout.decode(errors="replace").strip() if result.status == 0 else ""
     origin = rules.strip_credentials(raw)[:4000] if raw else None
-    # A planner that can read files is started in a folder that holds the base's.
+    # A planner that can read files is started in a checkout of the base.
     return {
         "origin_url": origin,
         "github_web_url": rules.web_url(origin),
@@ -126,35 +128,37 @@ def repository_facts(repo: Repository, base: str) -> dict[str, Any]:
 
 
 def code_context(repo: Repository, base: str, patterns: Sequence[str]) -> dict[str, str]:
-    """The text of the policy's context files as the base commit has them, bounded a file and in all.
+    """Return the policy's context files at the base commit, limited per file and in total.
 
     Args:
         repo: the repository.
         base: the base commit.
-        patterns: the policy's patterns; none gives nothing.
+        patterns: the policy's patterns; without any, the result is empty.
 
     Returns:
-        path -> text. What does not fit is named with its size instead of its text.
+        path -> text; for a file over the limit, its size instead of its text.
     """
-    found = export.entries(repo, base, pathspecs(patterns)) if patterns else {}
-    files = {path: oid for path, (mode, oid) in found.items() if mode in _REGULAR}
-    chosen = list(files.items())[:CONTEXT_FILES]
+    entries = export.entries(repo, base, pathspecs(patterns)) if patterns else {}
+    files = {path: oid for path, (mode, oid) in entries.items() if mode in _REGULAR}
+    selected = list(files.items())[:CONTEXT_FILES]
     context: dict[str, str] = {}
-    left = CONTEXT_CHARACTERS
-    for (path, _), content in zip(chosen, read_objects(repo.git, (oid for _, oid in chosen)), strict=True):
-        text = _text(content or b"", min(FILE_CHARACTERS, left))
-        left -= len(text)
+    remaining = CONTEXT_CHARACTERS
+    for (path, _), content in zip(
+        selected, read_objects(repo.git, (oid for _, oid in selected)), strict=True
+    ):
+        text = _file_text(content or b"", min(FILE_CHARACTERS, remaining))
+        remaining -= len(text)
         context[os.fsencode(path).decode(errors="replace")[:1100]] = text
-    if len(files) > len(chosen):
-        context["…"] = f"({len(files) - len(chosen)} more files match and are left out)"
+    if len(files) > len(selected):
+        context["…"] = f"({len(files) - len(selected)} more files match and are left out)"
     return context
 
 
-def profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
-    """What the policy's profile program prints about the base, run in a throw-away copy of it.
+def run_profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
+    """Run the policy's profile program in a temporary checkout of the base.
 
     Returns:
-        The JSON document that it printed; {'error': why} when it failed; None without such a program.
+        The JSON document that it prints; {'error': reason} on failure; None without such a program.
     """
     if policy.profile is None:
         return None
@@ -163,51 +167,55 @@ def profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
         with export.exported(repo, base) as place:
             home, tmp = str(place / "home"), str(place / "tmp")
             env = {
-                name: os.environ[name] for name in (*_FROM_CALLER, *policy.environment) if name in os.environ
+                name: os.environ[name] for name in (*_INHERITED, *policy.environment) if name in os.environ
             }
             env = {"LC_ALL": "C.UTF-8", "TZ": "UTC", **env, "HOME": home, "TMPDIR": tmp}
-            # The base of a later iteration is the best so far: an agent wrote it.
-            found = jail.find(policy.jail, env.get("PATH", os.defpath))
-            if isinstance(found, NoJail) and policy.jail == "required":
-                return {"error": f"the policy asks for a jail, and there is none: {found.why}"}
-            words, within = sandbox_paths.sandboxed_command(repo, found, policy.profile.run, env, place)
+            # Confined: the base may be the best so far, which an agent wrote.
+            sandbox = jail.find(policy.jail, env.get("PATH", os.defpath))
+            if isinstance(sandbox, NoJail) and policy.jail == "required":
+                return {"error": f"the policy asks for a jail, and there is none: {sandbox.why}"}
+            command, sandbox_env = sandbox_paths.sandboxed_command(
+                repo, sandbox, policy.profile.run, env, place
+            )
             seconds = policy.profile.timeout
-            ended = process.run(words, cwd=place / "tree", seconds=seconds, env=within)
-            return _profile(policy.profile, replace(ended, status=jail.status(found, ended)))
+            result = process.run(command, cwd=place / "tree", seconds=seconds, env=sandbox_env)
+            return _profile_result(policy.profile, replace(result, status=jail.status(sandbox, result)))
     except PlannerError as error:
         return {"error": error.message}
 
 
-def _profile(program: Program, ended: process.Finished) -> Any:
-    if ended.timed_out:
+def _profile_result(program: Program, result: process.Finished) -> Any:
+    if result.timed_out:
         return {"error": f"no answer within {program.timeout:g} s"}
-    if ended.status != 0:
-        last = ended.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-        return {"error": f"status {ended.status}: {last[0][:300]}"}
-    return canonical_json.loads(ended.stdout, program.run[0], limit=PROFILE_BYTES)
+    if result.status != 0:
+        stderr_tail = result.stderr.decode(errors="replace").strip().splitlines()[-1:] or [
+            "no output on stderr"
+        ]
+        return {"error": f"status {result.status}: {stderr_tail[0][:300]}"}
+    return canonical_json.loads(result.stdout, program.run[0], limit=PROFILE_BYTES)
 
 
-def _text(content: bytes, limit: int) -> str:
+def _file_text(content: bytes, limit: int) -> str:
     if limit <= 0 or b"\0" in content:
-        why = "left out" if limit <= 0 else "binary"
-        return f"({why}: {len(content):,} bytes)"
+        reason = "left out" if limit <= 0 else "binary"
+        return f"({reason}: {len(content):,} bytes)"
     try:
         text = content.decode()
     except UnicodeDecodeError:
         return f"(not UTF-8: {len(content):,} bytes)"
     if len(text) <= limit:
         return text
-    # Masked before it is cut: half a key is still half a key.
-    shown = redact.mask_text(text[: limit + _KEY_CHARACTERS])[:limit]
-    return f"{shown}\n(cut: {limit:,} of {len(text):,} characters)"
+    # Masked before it is cut: half a secret would not be recognised.
+    head = redact.mask_text(text[: limit + _KEY_CHARACTERS])[:limit]
+    return f"{head}\n(cut: {limit:,} of {len(text):,} characters)"
 
 
-def _metric(policy: Policy) -> dict[str, Any] | None:
+def _metric_document(policy: Policy) -> dict[str, Any] | None:
     metric = policy.metric
     return {"name": metric.name, "unit": metric.unit, "better": metric.better} if metric else None
 
 
-def _constraints(policy: Policy, notes: Sequence[str]) -> dict[str, Any]:
+def _constraints_document(policy: Policy, notes: Sequence[str]) -> dict[str, Any]:
     return {
         "allow": list(policy.allow),
         "forbid": list(policy.forbid),
@@ -216,18 +224,18 @@ def _constraints(policy: Policy, notes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _hint(own: str | None, ledger: Sequence[Record], policy: Policy) -> str | None:
-    told = rules.iteration_hint(ledger, policy.metric.unit if policy.metric else "")
-    parts = [each.strip() for each in (own, told) if each and each.strip()]
+def _iteration_hint(user_hint: str | None, ledger: Sequence[Record], policy: Policy) -> str | None:
+    ledger_hint = rules.iteration_hint(ledger, policy.metric.unit if policy.metric else "")
+    parts = [part.strip() for part in (user_hint, ledger_hint) if part and part.strip()]
     return "\n".join(parts)[:20_000] or None
 
 
-def _commits(repo: Repository, base: str, ledger: Sequence[Record]) -> Mapping[str, Any]:
-    by_commit = {each.commit: each for each in ledger if each.valid}
+def _commit_contexts(repo: Repository, base: str, ledger: Sequence[Record]) -> Mapping[str, Any]:
+    by_commit = {record.commit: record for record in ledger if record.valid}
     inspirations = [
-        rules.commit_context(each.commit, each.summary or each.hypothesis, each)
-        for each in rules.pick_inspirations(ledger)
-        if each.commit != base
+        rules.commit_context(record.commit, record.summary or record.hypothesis, record)
+        for record in rules.pick_inspirations(ledger)
+        if record.commit != base
     ]
     subject = repo.git.bytes("log", "-1", "--no-show-signature", "--format=%s", base).decode(errors="replace")
     return {

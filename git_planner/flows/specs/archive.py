@@ -1,4 +1,4 @@
-"""`git plan spec archive`: a change that is done leaves the folder of those that are wanted."""
+"""`git plan spec archive`: move a finished change to the archive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.specs.source import UnreadableError, WorkingTree, working_tree
-from git_planner.flows.specs.validate import slug_of
+from git_planner.flows.specs.validate import parse_slug
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
@@ -19,14 +19,14 @@ from git_planner.rules.plans import plan as plans
 from git_planner.rules.specs import change as specs
 from git_planner.rules.tasks.task import CLOSED
 
-_SHOWN = 20
+_MAX_DETAILS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
-    """Where a change was and where it is now; `staged` when git knew it, and the move is in the index.
+class ArchiveResult:
+    """Result of archiving: old and new folder; `staged` when the files are tracked and the move is staged.
 
-    `unfinished` are its tasks that are still to be done, as 'plan/task_001'; it went all the same.
+    `unfinished` are its open tasks, as 'plan/task_001', when the move was forced.
     """
 
     change: str
@@ -47,57 +47,57 @@ class Archived:
         }
 
 
-def archive(repo: Repository, name: str, *, force: bool = False) -> Archived:
+def archive_change(repo: Repository, name: str, *, force: bool = False) -> ArchiveResult:
     """Move the folder of a change to the archive, in the working tree.
 
     Args:
         repo: the repository.
         name: the change.
-        force: move it though some of its tasks are still to be done.
+        force: move it although it has open tasks.
 
     Raises:
-        PlannerError: E_NAME; E_SPEC when there is no such change; E_UNFINISHED; E_USAGE in a bare repository;
+        PlannerError: E_NAME; E_SPEC for an unknown change; E_UNFINISHED; E_USAGE in a bare repository;
             E_DIRTY when it cannot be moved.
     """
-    slug, tree = slug_of(name), working_tree(repo)
+    slug, tree = parse_slug(name), working_tree(repo)
     before = specs.change_folder(slug)
     after = f"{specs.ARCHIVE}/{repo.now()[:10]}-{slug}"
-    _check_places(tree, before, after, slug)
-    unfinished = tuple(_unfinished(repo, slug))
+    _check_paths(tree, before, after, slug)
+    unfinished = tuple(_unfinished_tasks(repo, slug))
     if unfinished and not force:
         raise PlannerError(
             "E_UNFINISHED",
-            f"'{slug}' has {len(unfinished)} tasks that are still to be done, such as {unfinished[0]}",
+            f"'{slug}' has {len(unfinished)} open tasks, such as {unfinished[0]}",
             hint="finish, defer or cancel them, or add '--force'",
-            details=unfinished[:_SHOWN],
+            details=unfinished[:_MAX_DETAILS],
         )
-    return Archived(slug, before, after, _move(repo, tree, before, after), unfinished)
+    return ArchiveResult(slug, before, after, _move_folder(repo, tree, before, after), unfinished)
 
 
-def _check_places(tree: WorkingTree, before: str, after: str, slug: str) -> None:
+def _check_paths(tree: WorkingTree, before: str, after: str, slug: str) -> None:
     try:
-        source, target = tree.checked(before), tree.checked(after)
+        source, target = tree.safe_path(before), tree.safe_path(after)
     except UnreadableError as error:
         raise PlannerError("E_DIRTY", str(error), hint="put a folder in its place") from None
     if not source.is_dir():
         raise PlannerError(
             "E_SPEC",
             f"there is no change '{slug}': '{before}' is missing",
-            hint="see 'git plan spec validate'",
+            hint="git plan spec validate",
         )
     if target.exists():
         raise PlannerError(
-            "E_DIRTY", f"'{after}' is there already", hint="rename it, or archive the change tomorrow"
+            "E_DIRTY", f"'{after}' exists already", hint="rename it, or archive the change tomorrow"
         )
 
 
-def _unfinished(repo: Repository, slug: str) -> Iterator[str]:
-    """The tasks of a change, in whatever plans, that are still to be done."""
+def _unfinished_tasks(repo: Repository, slug: str) -> Iterator[str]:
+    """Yield the open tasks of a change in all plans."""
     lines = repo.git.line("for-each-ref", "--format=%(refname)", refnames.HEADS + refnames.PLAN).splitlines()
-    known = [
+    plan_names = [
         name for ref in lines if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
     ]
-    for name in known:
+    for name in plan_names:
         ref = refnames.plan_ref(name)
         files = Store(repo).read_all([ref], refnames.plan_dir(name))[ref]
         for page in pages.sort_pages(files):
@@ -108,8 +108,8 @@ def _unfinished(repo: Repository, slug: str) -> Iterator[str]:
                     yield f"{name}/{task['id']}"
 
 
-def _move(repo: Repository, tree: WorkingTree, before: str, after: str) -> bool:
-    """Move a folder; what git knows of it moves in the index, too. Whether it knew any of it."""
+def _move_folder(repo: Repository, tree: WorkingTree, before: str, after: str) -> bool:
+    """Move a folder, with git when it has tracked files; return whether it has."""
     target = tree.top / after
     target.parent.mkdir(parents=True, exist_ok=True)
     if repo.git.names("ls-files", "-z", "--", f":(top,literal){before}"):

@@ -1,4 +1,4 @@
-"""`git plan spec compile`: from a change to the tasks of a plan, in one commit on the plan's branch."""
+"""`git plan spec compile`: compile a change into tasks of a plan, in one commit on the plan branch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.page_store import Pages, check_unique_numbers
 from git_planner.flows.plans.plan_document import read_plan_at
-from git_planner.flows.specs.source import Source, UnreadableError, opened
-from git_planner.flows.specs.validate import checked, read, slug_of
+from git_planner.flows.specs.source import SpecSource, UnreadableError, open_source
+from git_planner.flows.specs.validate import load_change, parse_slug, require_valid
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
@@ -37,11 +37,11 @@ _OVERRIDES_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """What compiling did. `commit` is the plan's tip afterwards, `changed` whether this was written by it.
+class CompileResult:
+    """Result of compiling. `commit` is the tip of the plan branch, `changed` whether it is a new commit.
 
-    `verify` are the commands for tasks whose spec names none, and `verify_from` says where these are from.
-    `unverified` are the open tasks without any, which only a person's word can close.
+    `verify` are the default commands of tasks without their own, and `verify_from` names their source.
+    `unverified` are the open tasks without any command, which need a manual sign-off.
     """
 
     plan: str
@@ -58,7 +58,7 @@ class Compiled:
     unverified: tuple[str, ...]
 
     def count(self, kind: str) -> int:
-        """How many tasks an effect of a kind is about."""
+        """Return the number of effects of a kind."""
         return sum(effect.kind == kind for effect in self.effects)
 
     def document(self) -> dict[str, Any]:
@@ -75,15 +75,15 @@ class Compiled:
             "tasks": self.tasks,
             "counts": {kind: self.count(kind) for kind in KINDS},
             "effects": [effect.document() for effect in self.effects],
-            "verify": [list(each) for each in self.verify],
+            "verify": [list(command) for command in self.verify],
             "verify_from": self.verify_from,
             "unverified": list(self.unverified),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """All that compiling depends on but the plan itself."""
+class _CompileInputs:
+    """All inputs of compiling, except the plan."""
 
     plan: str
     change: SpecChange
@@ -101,111 +101,115 @@ def compile_change(
     *,
     ref: str | None = None,
     overrides: str | None = None,
-) -> Compiled:
-    """Compile a change into a plan; a plan that is not there yet is made.
+) -> CompileResult:
+    """Compile a change into a plan; create the plan if it does not exist.
 
-    Compiled again, tasks are found by their identity and keep status and evidence; without a difference
-    nothing is written.
+    A repeated compile finds tasks by their identity and keeps status and evidence; it writes nothing without
+    a difference.
 
     Args:
         repo: the repository.
         name: the change.
-        plan: the plan's name; that of the change when None.
-        ref: the commit to read the spec from; the working tree when None.
-        overrides: a file as rules/specs/overrides.py describes it.
+        plan: the plan's name (default: the name of the change).
+        ref: the commit to read the spec from (default: the working tree).
+        overrides: a file as described in rules/specs/overrides.py.
 
     Raises:
-        PlannerError: E_SPEC when the change does not hold; E_NAME, E_UNKNOWN_REF, E_USAGE, E_JSON, E_SCHEMA
-            for what was named; E_NO_POLICY, E_POLICY for the base; E_CONFLICT, E_CHECKED_OUT.
+        PlannerError: E_SPEC for an invalid change; E_NAME, E_UNKNOWN_REF, E_USAGE, E_JSON, E_SCHEMA for
+            the arguments; E_NO_POLICY, E_POLICY for the base; E_CONFLICT, E_CHECKED_OUT.
     """
-    given = _given(repo, name, plan, ref, overrides)
-    made: list[_Made] = []
+    inputs = _read_inputs(repo, name, plan, ref, overrides)
+    compiled: list[_CompiledPlan] = []
 
-    def decide(seen: Snapshot) -> Mapping[str, bytes | None]:
-        made[:] = [_made(repo, seen, given)]
-        return made[0].edits
+    def decide(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+        compiled[:] = [_compile_plan(repo, snapshot, inputs)]
+        return compiled[0].edits
 
-    target = refnames.plan_ref(given.plan)
-    commit = Store(repo).edit(target, decide, _message(given), base=given.base.oid)
+    target = refnames.plan_ref(inputs.plan)
+    commit = Store(repo).edit(target, decide, _compile_message(inputs), base=inputs.base.oid)
     assert commit is not None
-    Pages(repo, given.plan).accepted(made[0].edits)
-    return Compiled(
-        plan=given.plan,
-        change=given.change.slug,
+    Pages(repo, inputs.plan).accepted(compiled[0].edits)
+    return CompileResult(
+        plan=inputs.plan,
+        change=inputs.change.slug,
         ref=target,
         commit=commit,
-        changed=bool(made[0].edits),
-        source=given.source,
-        goal=made[0].document["goal"],
-        tasks=len(made[0].document["tasks"]),
-        effects=tuple(made[0].effects),
-        verify=given.wishes.verify,
-        verify_from=given.verify_from,
+        changed=bool(compiled[0].edits),
+        source=inputs.source,
+        goal=compiled[0].document["goal"],
+        tasks=len(compiled[0].document["tasks"]),
+        effects=tuple(compiled[0].effects),
+        verify=inputs.wishes.verify,
+        verify_from=inputs.verify_from,
         unverified=tuple(
             task["id"]
-            for task in made[0].document["tasks"]
+            for task in compiled[0].document["tasks"]
             if not task["verify"] and task["status"] not in CLOSED
         ),
     )
 
 
-def _given(repo: Repository, name: str, plan: str | None, ref: str | None, overrides: str | None) -> _Given:
-    slug = slug_of(name)
+def _read_inputs(
+    repo: Repository, name: str, plan: str | None, ref: str | None, overrides: str | None
+) -> _CompileInputs:
+    slug = parse_slug(name)
     plan = plans.check_new_plan_name(plan or slug)
-    said = _overrides(overrides)
+    parsed_overrides = _read_overrides(overrides)
     base = find_base(repo, plan, None)
-    with opened(repo, ref) as source:
-        change = checked(read(source, slug))
-        verify, verify_from = _verify(said, base, source)
-        words = source.words
+    with open_source(repo, ref) as source:
+        change = require_valid(load_change(source, slug))
+        verify, verify_from = _default_verify(parsed_overrides, base, source)
+        source_label = source.label
     stamp = CompileStamp(repo.now(), repo.ident())
-    return _Given(plan, change, base, CompileDefaults(said, verify), stamp, words, verify_from)
+    return _CompileInputs(
+        plan, change, base, CompileDefaults(parsed_overrides, verify), stamp, source_label, verify_from
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """A decision: the files to write, what was done to tasks, and the plan as it is then."""
+class _CompiledPlan:
+    """A compiled plan: the files to write, the effects on tasks, and the document of the plan."""
 
     edits: Mapping[str, bytes | None]
     effects: Sequence[CompileEffect]
     document: Mapping[str, Any]
 
 
-def _made(repo: Repository, seen: Snapshot, given: _Given) -> _Made:
-    """What to write on a snapshot of the plan's branch: nothing, when all is as it should be."""
-    before = read_plan_at(repo, seen, given.plan)
-    tasks = [task_from(each) for each in before["tasks"]] if before else []
-    _check_overrides(given.wishes.overrides, tasks, given.change)
-    result, effects = merge_change(tasks, given.change, given.wishes, given.stamp)
-    document = _document(before, given, [task.document() for task in result])
-    folder = refnames.plan_dir(given.plan)
-    edits = _pages(before, document, folder)
-    context = context_text.render_context(document, given.change).encode()
-    if seen.read(f"{folder}/{context_text.CONTEXT}") != context:
+def _compile_plan(repo: Repository, snapshot: Snapshot, inputs: _CompileInputs) -> _CompiledPlan:
+    """Compile on a snapshot of the plan branch; without a difference there is nothing to write."""
+    before = read_plan_at(repo, snapshot, inputs.plan)
+    tasks = [task_from(document) for document in before["tasks"]] if before else []
+    _check_overrides(inputs.wishes.overrides, tasks, inputs.change)
+    result, effects = merge_change(tasks, inputs.change, inputs.wishes, inputs.stamp)
+    document = _plan_document(before, inputs, [task.document() for task in result])
+    folder = refnames.plan_dir(inputs.plan)
+    edits = _changed_pages(before, document, folder)
+    context = context_text.render_context(document, inputs.change).encode()
+    if snapshot.read(f"{folder}/{context_text.CONTEXT}") != context:
         edits[f"{folder}/{context_text.CONTEXT}"] = context
     if edits:
         log = f"{folder}/{context_text.MASTER}"
-        text = (seen.read(log) or b"").decode("utf-8", "surrogateescape")
-        head = f"{given.stamp.at}: compiled '{given.change.slug}' from {given.source}"
-        edits[log] = context_text.append_log(text, given.plan, head, effects).encode(
+        text = (snapshot.read(log) or b"").decode("utf-8", "surrogateescape")
+        head = f"{inputs.stamp.at}: compiled '{inputs.change.slug}' from {inputs.source}"
+        edits[log] = context_text.append_log(text, inputs.plan, head, effects).encode(
             "utf-8", "surrogateescape"
         )
-    return _Made(edits, effects, document)
+    return _CompiledPlan(edits, effects, document)
 
 
-def _pages(
+def _changed_pages(
     before: Mapping[str, Any] | None, document: Mapping[str, Any], folder: str
 ) -> dict[str, bytes | None]:
-    """The pages that differ; only tasks that differ are judged by the schema."""
+    """Return the changed pages; only changed tasks are validated."""
     if before:
         check_unique_numbers(before, before["name"])
-    known = {task["id"]: task for task in before["tasks"]} if before else {}
-    old = plans.split_plan(before) if before else {}
+    old_tasks = {task["id"]: task for task in before["tasks"]} if before else {}
+    old_pages = plans.split_plan(before) if before else {}
     edits: dict[str, bytes | None] = {}
     for name, page in plans.split_plan(document).items():
-        if page != old.get(name):
-            fresh = [task for task in page["tasks"] if task != known.get(task["id"])]
-            documents.check("plan", {**page, "tasks": fresh}, f"{folder}/{name}")
+        if page != old_pages.get(name):
+            changed_tasks = [task for task in page["tasks"] if task != old_tasks.get(task["id"])]
+            documents.check("plan", {**page, "tasks": changed_tasks}, f"{folder}/{name}")
             edits[f"{folder}/{name}"] = canonical_json.dumps(page)
     return edits
 
@@ -221,22 +225,24 @@ def _check_overrides(overrides: Overrides, tasks: Sequence[Task], change: SpecCh
         )
 
 
-def _document(before: Mapping[str, Any] | None, given: _Given, tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """The plan's document. A plan that has other tasks, too, keeps its goal."""
-    change, policy = given.change, given.base.policy
+def _plan_document(
+    before: Mapping[str, Any] | None, inputs: _CompileInputs, tasks: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the document of the plan. A plan with other tasks keeps its goal."""
+    change, policy = inputs.change, inputs.base.policy
     constraints = list(dict.fromkeys([*policy.constraints, *change.invariants]))[:50]
     acceptance = list(change.acceptance or policy.acceptance)
     if before is None:
-        made = plans.new_plan(
-            given.plan,
+        new_document = plans.new_plan(
+            inputs.plan,
             change.goal,
-            base=given.base.oid,
-            base_ref=given.base.ref,
-            created_at=given.stamp.at,
+            base=inputs.base.oid,
+            base_ref=inputs.base.ref,
+            created_at=inputs.stamp.at,
             constraints=constraints,
             acceptance=acceptance,
         )
-        return {**made, "tasks": tasks}
+        return {**new_document, "tasks": tasks}
     if any(not task["spec"] or task["spec"]["change"] != change.slug for task in tasks):
         constraints = list(dict.fromkeys([*before["constraints"], *change.invariants]))[:50]
         return {**before, "constraints": constraints, "tasks": tasks}
@@ -249,14 +255,14 @@ def _document(before: Mapping[str, Any] | None, given: _Given, tasks: list[dict[
     }
 
 
-def _message(given: _Given) -> Message:
+def _compile_message(inputs: _CompileInputs) -> Message:
     return Message(
-        f"plan {given.plan}: compiled '{given.change.slug}', {len(given.change.items)} tasks",
-        (("Planner-Op", "spec-compile"), ("Planner-Args", f"{given.change.slug} {given.source}")),
+        f"plan {inputs.plan}: compiled '{inputs.change.slug}', {len(inputs.change.items)} tasks",
+        (("Planner-Op", "spec-compile"), ("Planner-Args", f"{inputs.change.slug} {inputs.source}")),
     )
 
 
-def _overrides(file: str | None) -> Overrides:
+def _read_overrides(file: str | None) -> Overrides:
     if file is None:
         return Overrides()
     try:
@@ -273,24 +279,26 @@ def _overrides(file: str | None) -> Overrides:
     )
 
 
-def _verify(said: Overrides, base: Base, source: Source) -> tuple[tuple[tuple[str, ...], ...], str]:
-    """The commands for tasks that are given none, and where they are from."""
-    if said.default_verify:
-        return said.default_verify, "the overrides"
+def _default_verify(
+    overrides: Overrides, base: Base, source: SpecSource
+) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """Return the default verify commands and their source."""
+    if overrides.default_verify:
+        return overrides.default_verify, "the overrides"
     if base.policy.verify:
         return base.policy.verify, f"'verify' of '{refnames.POLICY_FILE}'"
-    found = suggest_verify(set(_top(source)), dict(_texts(source)))
-    return found, "what the repository has" if found else "nothing"
+    suggested = suggest_verify(set(_top_names(source)), dict(_suggestion_texts(source)))
+    return suggested, "what the repository has" if suggested else "nothing"
 
 
-def _top(source: Source) -> Iterator[str]:
+def _top_names(source: SpecSource) -> Iterator[str]:
     for name, is_folder in source.names("").items():
         yield f"{name}/" if is_folder else name
         if is_folder and not name.endswith(".xcodeproj") and not name.startswith("."):
-            yield from (f"{name}/{each}" for each in source.names(name) if each.endswith(".xcodeproj"))
+            yield from (f"{name}/{inner}" for inner in source.names(name) if inner.endswith(".xcodeproj"))
 
 
-def _texts(source: Source) -> Iterator[tuple[str, str]]:
+def _suggestion_texts(source: SpecSource) -> Iterator[tuple[str, str]]:
     for name in FILES_READ:
         try:
             data = source.read(name)

@@ -1,4 +1,4 @@
-"""Where a spec is read: the files of the working tree, or those of a commit. No link is followed."""
+"""Sources of a spec: the working tree, or a commit. Symlinks are not followed."""
 
 from __future__ import annotations
 
@@ -18,106 +18,108 @@ from git_planner.rules.specs.change import MAX_BYTES
 
 
 class UnreadableError(Exception):
-    """A file that is there and cannot be read as a part of a spec; its text says why."""
+    """An existing file cannot be read as part of a spec; the message has the reason."""
 
 
-class Source(Protocol):
-    """Files by their path from the top of the repository."""
+class SpecSource(Protocol):
+    """Files, by path from the top of the repository."""
 
     @property
-    def words(self) -> str:
-        """What to call it: 'the working tree', or a name and a commit."""
+    def label(self) -> str:
+        """The name for messages: 'the working tree', or a ref and a commit."""
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file of at most MAX_BYTES; None when there is none. Raises UnreadableError."""
+        """Read a file of at most MAX_BYTES; None if it does not exist. Raises UnreadableError."""
 
     def names(self, folder: str) -> dict[str, bool]:
-        """What is directly in a folder, and whether it is a folder itself; links are left out."""
+        """List the entries of a folder, and whether each is a folder; symlinks are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkingTree:
-    """The files as they lie on the disk."""
+    """The files of the working tree."""
 
     top: Path
 
     @property
-    def words(self) -> str:
-        """What to call it."""
+    def label(self) -> str:
+        """The name for messages."""
         return "the working tree"
 
     def read(self, path: str) -> bytes | None:
-        """As Source has it."""
-        where = self.checked(path)
+        """See SpecSource."""
+        disk_path = self.safe_path(path)
         try:
-            found = os.lstat(where)
+            file_stat = os.lstat(disk_path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if not stat.S_ISREG(found.st_mode):
-            raise UnreadableError("is no file")
-        if found.st_size > MAX_BYTES:
-            raise UnreadableError(_too_large(found.st_size))
+        if not stat.S_ISREG(file_stat.st_mode):
+            raise UnreadableError("is not a file")
+        if file_stat.st_size > MAX_BYTES:
+            raise UnreadableError(_size_fault(file_stat.st_size))
         try:
-            return where.read_bytes()
+            return disk_path.read_bytes()
         except OSError as error:
             raise UnreadableError(f"cannot be read: {error.strerror}") from None
 
     def names(self, folder: str) -> dict[str, bool]:
-        """As Source has it."""
+        """See SpecSource."""
         try:
-            with os.scandir(self.checked(folder)) as found:
+            with os.scandir(self.safe_path(folder)) as entries:
                 return {
-                    each.name: each.is_dir(follow_symlinks=False) for each in found if not each.is_symlink()
+                    entry.name: entry.is_dir(follow_symlinks=False)
+                    for entry in entries
+                    if not entry.is_symlink()
                 }
         except (FileNotFoundError, NotADirectoryError, UnreadableError):
             return {}
 
-    def checked(self, path: str) -> Path:
-        """The place of a path on the disk.
+    def safe_path(self, path: str) -> Path:
+        """Return the location of a path on disk.
 
         Raises:
-            UnreadableError: a link is on the way; it may lead out of the repository.
+            UnreadableError: the path contains a symlink, which may lead out of the repository.
         """
-        where = self.top
+        place = self.top
         for part in path.split("/"):
-            where = where / part
-            if where.is_symlink():
+            place = place / part
+            if place.is_symlink():
                 raise UnreadableError(
-                    f"'{where.relative_to(self.top)}' is a link, and links are not followed"
+                    f"'{place.relative_to(self.top)}' is a symlink, and symlinks are not followed"
                 )
-        return where
+        return place
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """The files of a commit. `name` is what it was found by."""
+class CommitSource:
+    """The files of a commit. `name` is the ref it was resolved from."""
 
     batch: Batch
     oid: str
     name: str
 
     @property
-    def words(self) -> str:
-        """What to call it."""
+    def label(self) -> str:
+        """The name for messages."""
         return f"'{self.name}' at {self.oid[:12]}"
 
     def read(self, path: str) -> bytes | None:
-        """As Source has it."""
+        """See SpecSource."""
         folder, _, name = path.rpartition("/")
         entry = read_tree(self.batch, f"{self.oid}:{folder}").get(name)
         if entry is None:
             return None
         if entry.kind != "blob" or entry.mode == "120000":
-            raise UnreadableError("is no file")
-        found = self.batch.info(entry.oid)
-        if found is None:
+            raise UnreadableError("is not a file")
+        info = self.batch.info(entry.oid)
+        if info is None:
             raise UnreadableError("is missing in this clone")
-        if found[2] > MAX_BYTES:
-            raise UnreadableError(_too_large(found[2]))
+        if info[2] > MAX_BYTES:
+            raise UnreadableError(_size_fault(info[2]))
         return self.batch.read(entry.oid)
 
     def names(self, folder: str) -> dict[str, bool]:
-        """As Source has it."""
+        """See SpecSource."""
         tree = read_tree(self.batch, f"{self.oid}:{folder}")
         return {
             name: entry.kind == "tree"
@@ -126,13 +128,13 @@ class Commit:
         }
 
 
-def _too_large(size: int) -> str:
+def _size_fault(size: int) -> str:
     return f"has {size:,} bytes; at most {MAX_BYTES:,} are read"
 
 
 @contextmanager
-def opened(repo: Repository, ref: str | None) -> Iterator[Source]:
-    """The source that is meant: a commit when one is named, else the working tree.
+def open_source(repo: Repository, ref: str | None) -> Iterator[SpecSource]:
+    """Open the named commit, else the working tree.
 
     Raises:
         PlannerError: E_UNKNOWN_REF; E_USAGE where there is no working tree.
@@ -142,11 +144,11 @@ def opened(repo: Repository, ref: str | None) -> Iterator[Source]:
         return
     oid = repo.resolve(ref)
     with repo.git.batch() as batch:
-        yield Commit(batch, oid, ref)
+        yield CommitSource(batch, oid, ref)
 
 
 def working_tree(repo: Repository) -> WorkingTree:
-    """The working tree of a repository.
+    """Return the working tree of a repository.
 
     Raises:
         PlannerError: E_USAGE where there is none.
@@ -154,7 +156,7 @@ def working_tree(repo: Repository) -> WorkingTree:
     if repo.top is None:
         raise PlannerError(
             "E_USAGE",
-            f"'{repo.place}' is bare: it has no working tree with a spec in it",
+            f"'{repo.place}' is bare: it has no working tree",
             hint="name a commit to read, such as '--from main'",
         )
     return WorkingTree(repo.top)
