@@ -1,4 +1,4 @@
-"""Reading, writing and digests: strict where json is lenient, and able to read all that was written."""
+"""JSON documents: read more strictly than the json module does, and readable whenever written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCALARS = (
 DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=20)
 
 
-def said(data: bytes | str, **more: Any) -> str:
+def error_message(data: bytes | str, **more: Any) -> str:
     with pytest.raises(PlannerError) as raised:
         canonical_json.loads(data, "x.json", **more)
     assert raised.value.code == "E_JSON"
@@ -35,7 +35,7 @@ def said(data: bytes | str, **more: Any) -> str:
 
 
 def typed(value: Any) -> str:
-    """The value with its types: 1, 1.0 and True are different."""
+    """Return a value with its types: 1, 1.0 and True are different."""
     return repr(value)
 
 
@@ -85,7 +85,7 @@ def test_the_canonical_form_and_its_digest_are_these() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "is not JSON: it ends in the middle (line 1, column 1)"),
         ('{"a": [1, 2', "is not JSON: it ends in the middle (line 1, column 12)"),
@@ -110,12 +110,12 @@ def test_the_canonical_form_and_its_digest_are_these() -> None:
         ('{"a":' * 100_000, "is nested deeper than 64 levels"),
     ],
 )
-def test_a_text_that_is_refused_says_why_and_where(text: str, words: str) -> None:
-    assert said(text) == f"'x.json' {words}"
+def test_a_text_that_is_refused_says_why_and_where(text: str, message: str) -> None:
+    assert error_message(text) == f"'x.json' {message}"
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         ('{"a": 1}'.encode("utf-16"), "is UTF-16; only UTF-8 is read"),
         ('{"a": 1}'.encode("utf-16-be"), "is not JSON: expecting value (line 1, column 1)"),
@@ -127,8 +127,8 @@ def test_a_text_that_is_refused_says_why_and_where(text: str, words: str) -> Non
         ("é" * 2_097_153, "has 4,194,306 bytes; at most 4,194,304 are read"),
     ],
 )
-def test_bytes_that_are_refused_say_why(data: bytes | str, words: str) -> None:
-    assert said(data) == f"'x.json' {words}"
+def test_bytes_that_are_refused_say_why(data: bytes | str, message: str) -> None:
+    assert error_message(data) == f"'x.json' {message}"
 
 
 def test_what_is_just_allowed_is_read() -> None:
@@ -138,7 +138,7 @@ def test_what_is_just_allowed_is_read() -> None:
         2**64 - 1,
         -(2**63),
     ]
-    assert said("[1, 2]", limit=5) == "'x.json' has 6 bytes; at most 5 are read"
+    assert error_message("[1, 2]", limit=5) == "'x.json' has 6 bytes; at most 5 are read"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_damaged_document_of_ours_is_an_error_not_a_traceback() -> None:
     ],
     ids=["quotes", "wide", "deep", "deep objects", "objects", "duplicates"],
 )
-def test_hostile_texts_of_four_megabytes_are_judged_in_bounded_time(text: str) -> None:
+def test_hostile_texts_of_four_megabytes_are_read_in_bounded_time(text: str) -> None:
     started = time.process_time()
     with contextlib.suppress(PlannerError):
         canonical_json.loads(text, "x")
@@ -214,7 +214,7 @@ def test_deep_texts_are_refused_on_the_small_stack_of_a_thread() -> None:
     messages: list[str] = []
     before = threading.stack_size(256 * 1024)
     try:
-        thread = threading.Thread(target=lambda: messages.append(said("[" * 100_000)))
+        thread = threading.Thread(target=lambda: messages.append(error_message("[" * 100_000)))
         thread.start()
         thread.join()
     finally:

@@ -1,4 +1,4 @@
-"""Answers pasted from a chat: found, repaired where only the wrapping is odd, else refused."""
+"""Extraction of answers pasted from a chat: repaired if only quotes and spaces are odd, else refused."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_other_encodings_and_endless_texts_are_refused() -> None:
     ],
     ids=["open", "deep", "odd", "broken", "mixed", "many", "braces", "quotes", "spaces"],
 )
-def test_hostile_texts_are_judged_in_bounded_time(text: str) -> None:
+def test_hostile_texts_are_read_in_bounded_time(text: str) -> None:
     started = time.process_time()
     with pytest.raises(PlannerError):
         extract_json(text)

@@ -1,4 +1,4 @@
-"""The strict form of a schema: what a model must keep to, held against what we accept."""
+"""The strict form of a schema, compared with the full schema."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def accepts(kind: str, form: str) -> Callable[[Any], bool]:
 
 
 def changed(document: Any, data: st.DataObject) -> Any:
-    """The document with one value somewhere in it replaced, removed or added."""
+    """Return a document with one value replaced, removed or added."""
     document = copy.deepcopy(document)
     node = document
     while True:
@@ -144,7 +144,7 @@ def test_nulls_that_mean_absent_are_taken_out_and_others_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "message"),
     [
         ({"type": "object", "additionalProperties": {"type": "string"}}, "an object with free keys"),
         ({"type": "object", "properties": {}}, "an object with free keys"),
@@ -155,8 +155,8 @@ def test_nulls_that_mean_absent_are_taken_out_and_others_stay() -> None:
     ],
 )
 def test_what_strict_mode_cannot_say_is_an_error_and_never_dropped(
-    schema: dict[str, Any], words: str
+    schema: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match="strict mode") as raised:
         strict_form(schema)
-    assert words in str(raised.value)
+    assert message in str(raised.value)

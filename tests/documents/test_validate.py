@@ -1,4 +1,4 @@
-"""Documents at the door: every limit of a schema is really enforced, and told in a sentence."""
+"""Validation of documents: every limit of a schema is enforced, with one sentence per problem."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAMILY_WORDS = "the strategy family, with its 'family:' prefix; one of the famil
 
 
 def stored(document: Any) -> Any:
-    """A document as it comes back from a file."""
+    """Return a document as it is read back from a file."""
     return canonical_json.loads(canonical_json.dumps(document), "a file")
 
 
@@ -71,7 +71,7 @@ def test_every_schema_is_itself_valid_closed_and_explained(kind: str) -> None:
 
 
 def nodes(node: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema node of a schema, with its place."""
+    """Yield every node of a schema with its place."""
     yield where, node
     for key in ("properties", "$defs"):
         for name, inner in node.get(key, {}).items():
@@ -168,7 +168,7 @@ def test_plan_policy_tests_and_error_documents_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "problems"),
     [
         ({"expected_effect": True}, ["/expected_effect: must be a whole number, not true"]),
         ({"expected_effect": 1.0}, ["/expected_effect: must be a whole number, not 1.0"]),
@@ -222,8 +222,8 @@ def test_plan_policy_tests_and_error_documents_are_accepted() -> None:
         ),
     ],
 )
-def test_every_limit_of_a_directive_is_enforced(changes: dict[str, Any], told: list[str]) -> None:
-    assert documents.validate("directive", directive(**changes)) == told
+def test_every_limit_of_a_directive_is_enforced(changes: dict[str, Any], problems: list[str]) -> None:
+    assert documents.validate("directive", directive(**changes)) == problems
 
 
 @pytest.mark.parametrize("key", documents.schema("directive")["required"])
@@ -243,20 +243,20 @@ def test_what_is_not_an_object_is_told_at_the_root(document: Any) -> None:
 
 
 def test_families_come_from_the_policy_and_blocked_ones_are_out() -> None:
-    def judge(*families: str, blocked: tuple[str, ...] = ()) -> list[str]:
+    def problems(*families: str, blocked: tuple[str, ...] = ()) -> list[str]:
         return documents.validate("directive", directive(), families=families, blocked=blocked)
 
-    assert judge() == []
-    assert judge("schedule", "reduce_loads") == []
-    assert judge("family:reduce_loads") == []
-    assert judge("reduce_loads", blocked=("family:reduce_loads",)) == []
-    assert judge("schedule") == ["/strategy_family: must be 'family:schedule', not 'family:reduce_loads'"]
-    assert judge("a", "b", "reduce_loads", blocked=("reduce_loads",)) == [
+    assert problems() == []
+    assert problems("schedule", "reduce_loads") == []
+    assert problems("family:reduce_loads") == []
+    assert problems("reduce_loads", blocked=("family:reduce_loads",)) == []
+    assert problems("schedule") == ["/strategy_family: must be 'family:schedule', not 'family:reduce_loads'"]
+    assert problems("a", "b", "reduce_loads", blocked=("reduce_loads",)) == [
         "/strategy_family: must be one of 'family:a', 'family:b', not 'family:reduce_loads'"
     ]
     strict = documents.strict_schema("directive", families=["a", "b"], blocked=["a"])
     assert strict["properties"]["strategy_family"]["enum"] == ["family:b"]
-    # What was asked for once does not stick.
+    # Options of one call do not affect the next.
     assert "enum" not in documents.schema("directive")["properties"]["strategy_family"]
 
 
@@ -376,7 +376,7 @@ def test_values_in_sentences_are_short_and_harmless() -> None:
     ],
     ids=["mixed", "keys", "paths", "items"],
 )
-def test_hostile_documents_are_judged_in_bounded_time_and_words(document: Any) -> None:
+def test_hostile_documents_are_validated_in_bounded_time_and_output(document: Any) -> None:
     started = time.process_time()
     problems = documents.validate("policy", document)
     assert time.process_time() - started < 5
@@ -391,4 +391,4 @@ def test_jsonschema_is_imported_on_first_use_only() -> None:
     assert done.stdout == "[]\n"
 
 
-# The strict form: the same documents, as far as that mode can say.
+# The strict form: the same documents, as far as strict mode can express.

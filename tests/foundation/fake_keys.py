@@ -1,4 +1,4 @@
-"""Keys that open nothing, put together when asked for, so that no scanner finds one in this repository."""
+"""Fake keys, built at run time so that no scanner finds one in this repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEX = "0123456789abcdef"
 
 
 def drawn(alphabet: str, length: int, seed: int = 1) -> str:
-    """Characters of an alphabet, the same ones each time, with a digit and, if it has them, both cases."""
+    """Return deterministic characters of an alphabet, with a digit and, if possible, both cases."""
     text = "".join(Random(f"{alphabet}{length}{seed}").choices(alphabet, k=length - 3))
     return (
         text + next(filter(str.isdigit, alphabet)) + alphabet[0] + (alphabet[-11] if "A" in alphabet else "b")
@@ -23,7 +23,7 @@ def drawn(alphabet: str, length: int, seed: int = 1) -> str:
 
 
 def jwt() -> str:
-    """A token of three parts."""
+    """Return a token of three parts."""
     head, body = ({"alg": "HS256", "typ": "JWT"}, {"sub": "1234567890", "exp": 1_700_000_000})
     parts = [
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (head, body)
@@ -32,14 +32,14 @@ def jwt() -> str:
 
 
 def private_key(kind: str = "RSA ") -> str:
-    """A block of the form of a private key."""
+    """Return a block of the form of a private key."""
     lines = [drawn(LETTERS, 64, seed) for seed in range(6)]
     edge = "-" * 5
     return "\n".join([f"{edge}BEGIN {kind}PRIVATE KEY{edge}", *lines, f"{edge}END {kind}PRIVATE KEY{edge}"])
 
 
 def keys() -> Iterator[tuple[str, str]]:
-    """Kind, as masks say it, and key."""
+    """Return pairs of kind, as in the masks, and key."""
     yield "aws", "AK" + "IA" + drawn(UPPER, 16).upper()
     yield "aws", "AS" + "IA" + drawn(UPPER, 16).upper()
     for mark in ("p", "o", "u", "s", "r"):

@@ -1,4 +1,4 @@
-"""Files that are put in the place of others: whole for every reader, and after every kill."""
+"""Atomic file replacement: every reader sees a complete file, even after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets are masked wherever they stand, and nothing else is."""
+"""Masking of secrets: all of them, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AROUND = (
 
 @pytest.fixture
 def environ() -> Iterator[os._Environ[str]]:
-    """The environment, put back afterwards."""
+    """Yield the environment and restore it afterwards."""
     before = dict(os.environ)
     yield os.environ
     os.environ.clear()
@@ -172,7 +172,7 @@ def test_a_big_text_takes_no_time_to_speak_of() -> None:
         began = time.process_time()
         redact.mask_text(text)
         took.append(time.process_time() - began)
-    # 50 ms on a quiet machine; a form that goes back and forth would take seconds.
+    # 50 ms on a quiet machine; a pattern that backtracks would take seconds.
     assert min(took) < 0.5
 
 
@@ -185,7 +185,7 @@ def test_a_big_text_takes_no_time_to_speak_of() -> None:
     ],
 )
 def test_no_text_makes_it_slow(piece: str) -> None:
-    """An agent may print what it likes, such as 100 kB that are nearly a key over and over."""
+    """An agent may print anything, such as 100 kB of near-keys."""
     began = time.process_time()
     for mark in ("", "token: ", "gh" + "p_ "):
         redact.mask_text(mark + piece * (100_000 // len(piece)) + "!")

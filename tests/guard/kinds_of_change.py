@@ -1,4 +1,4 @@
-"""Each kind of change of the guard's matrix as a commit that makes it, and a repository with them all."""
+"""Commits for all kinds of changes of the guard's matrix, and a repository that holds them."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "pytest-ini": _write("pytest.ini", "[pytest]\n"),
     "tox-ini": _write("tox.ini", FILES["tox.ini"] + "[pytest]\naddopts = -x\n"),
     "setup-cfg": _write("setup.cfg", FILES["setup.cfg"] + "[tool:pytest]\naddopts = -x\n"),
-    # What git is told not to look at never gets into a commit: that has only the code in it.
+    # Files with index flags never get into a commit, which then holds only the code.
     "assume-unchanged": _write("src/code.py", "VALUE = 2\n"),
     "skip-worktree": _write("src/code.py", "VALUE = 2\n"),
 }
 
 
 def template(root: Path) -> Lab:
-    """A repository with hooks and an iteration, and for each kind of change a commit under refs/evil/."""
+    """Prepare a repository with hooks, an iteration, and one commit per kind of change under refs/evil/."""
     lab = Lab(root)
     with lab.entered():
         shutil.rmtree(lab.path / ".git/hooks")
@@ -99,7 +99,7 @@ def template(root: Path) -> Lab:
         lab.git("checkout", "-q", "-f", "main")
         lab.git("branch", "harmless", start)
         install.install_hooks(lab.repo)
-        # What the hooks keep from the first ordinary commit on: their fast path decides all it can.
+        # Pattern files as after an ordinary commit, so that the hooks' fast path decides.
         lab.git("checkout", "-q", ITERATION)
         lab.git("commit", "-q", "--allow-empty", "-m", "ordinary")
         assert (lab.path / ".git/planner/guards/refs/heads" / ITERATION).exists()
@@ -119,13 +119,13 @@ def _evil(lab: Lab, key: str, start: str) -> None:
     lab.git("commit", "-q", "-m", key)
     evil = lab.git("rev-parse", "HEAD")
     lab.git("update-ref", f"refs/evil/{key}", evil)
-    # Taking this one back makes the change again.
+    # Reverting this commit makes the change again.
     fixed = lab.git("commit-tree", f"{start}^{{tree}}", "-p", evil, "-m", f"fix {key}")
     lab.git("update-ref", f"refs/fixed/{key}", fixed)
 
 
 def copy_of(lab: Lab, root: Path) -> Lab:
-    """A copy of a prepared repository, moved to another place: its hooks go along by their text."""
+    """Copy a prepared repository to another place, and adapt the paths in its hooks."""
     other = Lab.__new__(Lab)
     other.root, other.home, other.env = root, lab.home, {**lab.env, "TMPDIR": str(root)}
     other.path, other.ticks = root / "repo", lab.ticks

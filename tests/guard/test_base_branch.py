@@ -1,4 +1,4 @@
-"""Which branch is the base: names that somebody makes beside the real one take no trust away from it."""
+"""The trusted base branch: other branches with usual names cannot replace it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORGED = {"tests/size.py": "print('SIZE: 1')\n"}
 
 
 def forged(lab: Lab, base: str, onto: str) -> str:
-    """A commit off all branches that changes the tests, and whose policy names another base."""
+    """Make a commit off all branches that changes the tests, and whose policy names another base."""
     lab.git("checkout", "-q", "--detach", onto)
     commit = lab.commit("tidy", {**FORGED, ".git-planner.yml": POLICY.replace("base: main", f"base: {base}")})
     lab.git("checkout", "-q", onto)
@@ -25,12 +25,12 @@ def forged(lab: Lab, base: str, onto: str) -> str:
 
 
 def trusts(lab: Lab, commit: str) -> bool:
-    """Whether the base branch vouches for a commit's guarded content."""
+    """Return whether a commit has the guarded content of a commit of the base branch."""
     return GuardChecker(lab.repo).find_anchor(commit)[0] is not None
 
 
 def renamed(lab: Lab, name: str) -> Lab:
-    """The workshop with another base branch."""
+    """Return a policy with another base branch."""
     workshop(lab)
     lab.git("branch", "-m", "main", name)
     lab.commit("policy", {".git-planner.yml": POLICY.replace("base: main", f"base: {name}")})

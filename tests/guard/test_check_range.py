@@ -1,4 +1,4 @@
-"""`git planner check --range`, and a bare repository that judges pushes; the templates for CI."""
+"""`git planner check --range`, a bare repository that checks pushes, and the templates for CI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(lab: Lab) -> Lab:
-    """Main with a policy, an iteration on it, no hooks."""
+    """Prepare main with a policy and an iteration, without hooks."""
     guarded_lab(lab, install=False)
     lab.git("checkout", "-q", "main")
     lab.git("branch", "-q", "-D", ITERATION)
@@ -27,7 +27,7 @@ def start(lab: Lab) -> Lab:
 
 
 def verdict(lab: Lab, *arguments: str) -> tuple[int, list[tuple[str, str, str]]]:
-    """Status and findings of a check."""
+    """Return exit status and findings of a check."""
     done = lab.run("git-planner", "check", *arguments, "--json")
     document = json.loads(done.out)
     assert document["schema"] == "git-planner/check@1"
@@ -41,7 +41,7 @@ def test_a_range(lab: Lab) -> None:
     start(lab)
     lab.commit("code", {"src/code.py": "print(2)\n"})
     assert verdict(lab, "--range", "main..HEAD") == (0, [])
-    # Taken back again, and still in the history that would be merged.
+    # Reverted, but still in the history that would be merged.
     lab.commit("evil", {"tests/test_code.py": "pass\n"})
     evil = lab.git("rev-parse", "HEAD")
     lab.git("revert", "--no-edit", "HEAD")
@@ -103,14 +103,14 @@ def test_a_server_refuses(lab: Lab, make_lab: Callable[..., Lab]) -> None:
     lab.git("revert", "--no-edit", "HEAD")
     done = lab.run_git(*push)
     assert (done.status, "changed: tests/test_code.py" in done.err, server.refs() == good) == (1, True, True)
-    # Nothing of what was refused is left, and other branches are nobody's business.
+    # Nothing of the refused pushes is left, and other branches are free.
     assert server.run_git("cat-file", "-e", lab.git("rev-parse", "HEAD")).status != 0
     assert lab.run_git("push", "-q", str(server.path), "HEAD:refs/heads/feature").status == 0
 
 
-@pytest.mark.parametrize("said", ["garbage", "a b refs/heads/x", "0000 1111", " "])
-def test_what_is_no_move_of_a_ref_is_a_usage_error(lab: Lab, said: str) -> None:
-    ran = lab.run("git-planner", "check", "--receive", stdin=f"{said}\n")
+@pytest.mark.parametrize("line", ["garbage", "a b refs/heads/x", "0000 1111", " "])
+def test_a_malformed_ref_update_is_a_usage_error(lab: Lab, line: str) -> None:
+    ran = lab.run("git-planner", "check", "--receive", stdin=f"{line}\n")
     assert (ran.status, "(E_USAGE)" in ran.err) == (2, True), ran.err
     assert lab.run("git-planner", "check", "--receive").status == 0
 

@@ -1,4 +1,4 @@
-"""The guard's matrix, cell by cell: what it says is what happens, in real repositories with real programs."""
+"""The guard's coverage matrix, tested cell by cell in real repositories with real programs."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ START = "refs/planner/iterations/0001"
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """The repository that every way begins with."""
+    """Return the repository that every way starts from."""
     return template(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
 def place(prepared: Lab, tmp_path: Path) -> Iterator[Path]:
-    """A folder for one way's copies."""
+    """Return a folder for the copies of one way."""
     yield tmp_path
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 def fresh(prepared: Lab, place: Path, kind: ChangeKind) -> Lab:
-    """A copy for one cell."""
+    """Return a copy for one cell."""
     root = place / kind.key
     root.mkdir()
     return copy_of(prepared, root)
 
 
 def do(lab: Lab, way: CommitRoute, kind: ChangeKind) -> tuple[str, str]:
-    """Do one way with one kind of change; the branch's commit before and after."""
+    """Make one kind of change in one way; return the branch's commit before and after."""
     before = lab.git("rev-parse", ITERATION)
     if not kind.committed:
         flag(lab, kind)
@@ -59,7 +59,7 @@ def do(lab: Lab, way: CommitRoute, kind: ChangeKind) -> tuple[str, str]:
 
 
 def flag(lab: Lab, kind: ChangeKind) -> None:
-    """Tell git not to look at a test, and change it."""
+    """Set an index flag on a test file, and change the file."""
     ways_to_commit.on(lab)
     lab.git("update-index", f"--{kind.key}", "tests/test_code.py")
     (lab.path / "tests/test_code.py").write_text("pass\n")
@@ -70,7 +70,7 @@ def test_way(prepared: Lab, place: Path, way: CommitRoute) -> None:
     assert wrong_cells(prepared, place, way, CHANGE_KINDS) == []
 
 
-# In every other test the hooks have kept the policy from an ordinary commit, so that their fast path decides.
+# In all other tests an ordinary commit has stored the patterns, so that the fast path decides.
 @pytest.mark.parametrize("key", ["commit", "plumbing", "rebase"])
 def test_way_with_nothing_kept(prepared: Lab, tmp_path: Path, key: str) -> None:
     lab = copy_of(prepared, tmp_path)
@@ -98,7 +98,7 @@ def wrong_cells(
 
 
 def outcome(lab: Lab, way: CommitRoute, kind: ChangeKind) -> str:
-    """What really catches a change."""
+    """Return what actually catches a change."""
     before, after = do(lab, way, kind)
     if kind.committed and before == after:
         return "prevented"
@@ -113,7 +113,7 @@ def outcome(lab: Lab, way: CommitRoute, kind: ChangeKind) -> str:
 
 
 def caught(lab: Lab) -> str:
-    """Whether record and CI both refuse what is on the branch."""
+    """Return whether record and CI both refuse the branch."""
     candidate = build_candidate(lab.repo, trusted_base.find_subject(lab.repo, ITERATION, None))
     if candidate.refusal is None:
         return "open: record would measure it"

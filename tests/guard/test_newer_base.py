@@ -1,4 +1,4 @@
-"""An iteration that took a newer base over is measured by that base, as the hooks and CI judge it."""
+"""An iteration that merged a newer base is measured by that base, and checked by it in hooks and CI."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ STRICTER = TEST + "\n    def test_is_small(self):\n        self.assertLess(VALUE
 
 
 def recorded(lab: Lab, ref: str = "HEAD") -> Record:
-    """The record of a commit, nothing else moved."""
+    """Record a commit without advancing the best."""
     return record_commit(lab.repo, ref, advance=False, tell=lambda _: None).record
 
 
 def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:
-    """A commit on main; the iteration stays checked out."""
+    """Commit to main; the iteration stays checked out."""
     branch = lab.git("symbolic-ref", "--short", "HEAD")
     lab.git("checkout", "-q", "main")
     commit = lab.commit(message, files)
@@ -29,7 +29,7 @@ def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:
 
 
 def agreed(lab: Lab, record: Record, base: str) -> None:
-    """Record and check say the same of HEAD."""
+    """Check that record and check agree about HEAD."""
     assert (record.valid, record.base, record.violations) == (True, base, ())
     assert check_range(lab.repo).ok
 
@@ -83,7 +83,7 @@ def test_a_newer_policy_counts(lab: Lab) -> None:
 
 
 def test_a_merged_proposal_is_taken_in_whole_or_not_at_all(lab: Lab) -> None:
-    """With the new benchmark and the old test the guarded content is that of no commit of the base."""
+    """With the new benchmark and the old test, the guarded content is that of no base commit."""
     project(lab)
     attempt(lab, 1, 90)
     goes_on(lab, "newer", {"tests/test_value.py": STRICTER, "tests/bench.py": BENCH + "# newer\n"})
@@ -96,7 +96,7 @@ def test_a_merged_proposal_is_taken_in_whole_or_not_at_all(lab: Lab) -> None:
 
 
 def test_an_older_base_is_none(lab: Lab) -> None:
-    """However old tests come back, by a rebase, by a merge of where they stood, or by themselves."""
+    """Old tests may come back by a rebase, by a merge of an old base, or by a plain change."""
     old = project(lab)
     lab.commit("newer", {"tests/test_value.py": STRICTER})
     attempt(lab, 1, 90)

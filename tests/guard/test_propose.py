@@ -1,4 +1,4 @@
-"""`git planner guard propose`, and what becomes of a proposal."""
+"""`git planner guard propose`, and the merge of a proposal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_nothing_but_the_branch_changes(lab: Lab) -> None:
 
 
 def test_the_best_takes_a_merged_proposal_over(lab: Lab) -> None:
-    """After that, what is measured is measured with the new tests, and starts with a new baseline."""
+    """After the merge, the new tests count, with a new baseline."""
     guarded_lab(lab, install=False)
     lab.git("checkout", "-q", "main")
     lab.git("branch", "-q", "-D", ITERATION)

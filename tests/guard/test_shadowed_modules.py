@@ -1,4 +1,4 @@
-"""Modules that would be imported in the place of standard ones."""
+"""Added modules that shadow standard ones."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_names(path: str, mode: str, answer: bool) -> None:
 
 
 def test_a_clock_of_the_candidate_s_own_is_never_run(lab: Lab) -> None:
-    """The benchmark imports 'random' for its payload; the candidate brings one that makes it small."""
+    """The benchmark imports 'random' for its payload; the candidate adds one that makes it small."""
     bench = 'import sys\nsys.path.insert(0, ".")\nimport random\n' + BENCH.replace(
         '"CYCLES:", VALUE', '"CYCLES:", VALUE + random.randint(1000, 1000)'
     )

@@ -1,4 +1,4 @@
-"""The patterns by which a hook tells that nothing guarded is changed take in all that git's do."""
+"""The shell patterns of the hooks match everything that git matches with the guarded patterns."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ done
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """One repository for all examples."""
+    """Return one repository for all examples."""
     return Lab(tmp_path_factory.mktemp("globs"))
 
 
 def missed(place: Lab, paths: set[str], pattern: str) -> set[str]:
-    """What git matches with a pattern of the guard, and the shell does not."""
+    """Return the paths that git matches with a guarded pattern, but the shell does not."""
     oid = place.git("hash-object", "-w", "--stdin", stdin="")
     place.git("read-tree", "--empty")
     lines = "".join(f"100644 {oid}\t{path}\0" for path in sorted(paths))

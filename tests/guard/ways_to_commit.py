@@ -1,4 +1,4 @@
-"""Each way of the guard's matrix to make or move a commit, done with real programs."""
+"""All ways of the guard's matrix to make or move a commit, with real programs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ QUIET = ("-q", "-m", "x")
 
 
 def on(lab: Lab) -> None:
-    """Be on the iteration's branch."""
+    """Check out the iteration's branch."""
     lab.git("checkout", "-q", ITERATION)
 
 
 def stage(lab: Lab, evil: str, cwd: Path | None = None) -> None:
-    """Index and files as in the change; HEAD stays."""
+    """Set index and files to the change; HEAD stays."""
     lab.git("read-tree", "-u", "-m", "HEAD", evil, cwd=cwd)
 
 

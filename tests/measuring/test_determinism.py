@@ -1,4 +1,4 @@
-"""What makes numbers steadier: one CPU, a known niceness and load, and instructions instead of times."""
+"""Means to steadier numbers: one CPU, recorded niceness and load, instruction counts instead of times."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ WORK = "n=$(cat src/turns); i=0; while [ $i -lt $n ]; do i=$((i + 1)); done; ech
 
 
 def project(lab: Lab, more: str, bench: str) -> None:
-    """A benchmark in shell."""
+    """Return a benchmark in shell."""
     files = {".git-planner.yml": POLICY.format(more=more), "tests/bench": bench, "src/turns": "2000\n"}
     lab.commit("project", files)
 
 
 def measured(lab: Lab) -> Record:
-    """Record what is checked out."""
+    """Record the checked-out commit."""
     return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
 
 
 @pytest.fixture
 def tool(lab: Lab) -> str:
-    """What counts instructions here."""
+    """Return the tool that counts instructions here."""
     counter = instruction_counter.find(lab.env["PATH"])
     if counter is None:
         pytest.skip("neither perf nor valgrind counts instructions on this machine")

@@ -1,4 +1,4 @@
-"""Spoofs from within the jail: each candidate tries one, and the record shows that it gained nothing."""
+"""Attacks from within the jail: one per candidate, and the record shows that it gained nothing."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ needs_jail = pytest.mark.skipif(not isinstance(HERE, Jail), reason=f"the jail of
 
 
 def measured(lab: Lab, ref: str = "HEAD") -> RecordResult:
-    """Record without progress."""
+    """Record without progress messages."""
     return record_commit(lab.repo, ref, tell=lambda _: None)
 
 
 def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> RecordResult:
-    """The record of an iteration whose 'src/value.py' is this code."""
+    """Return the record of an iteration whose 'src/value.py' is this code."""
     project(lab, policy, **files)
     iteration(lab, 1, "main")
     lab.commit("try", {"src/value.py": code})
@@ -46,17 +46,17 @@ def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> Reco
 
 
 def judged(done: RecordResult) -> tuple[str, str | None, float | None]:
-    """Verdict, reason and value."""
+    """Return verdict, reason and value."""
     return done.record.verdict, done.record.reason, done.record.value
 
 
 def said(done: RecordResult) -> str:
-    """What the benchmark printed."""
+    """Return the output of the benchmark."""
     assert done.logs is not None
     return (done.logs / "cycles-1.stdout").read_text()
 
 
-# What a candidate may try, and what it gets: an expression, tried when the benchmark imports it.
+# Attempts of a candidate and their results: expressions, evaluated when the benchmark imports them.
 TRIES = {
     "network": "socket.create_connection(('127.0.0.1', PORT), 2)",
     "address": "socket.getaddrinfo('example.com', 443)",
@@ -195,7 +195,7 @@ def test_no_process_outlives_its_run(lab: Lab) -> None:
 
 @needs_jail
 def test_a_run_can_tell_the_next_one_nothing(lab: Lab) -> None:
-    """What a candidate leaves behind to slow the base down, or to know which run it is in, is not there."""
+    """Files that a candidate leaves to slow the base down, or to recognise its run, are gone."""
     places = (
         "/tmp/planted",
         "/var/tmp/planted",
@@ -258,7 +258,7 @@ def test_a_candidate_of_a_sealed_harness_cannot_speak_for_it(lab: Lab, spoof: st
 
 
 def test_a_candidate_in_the_harness_s_own_process_can_speak_for_it(lab: Lab) -> None:
-    """What no jail stops, said in docs/sandbox.md: without a process border the candidate is the harness."""
+    """The limit of any jail (docs/sandbox.md): a candidate controls a harness in its own process."""
     forge = "if 'bench' in sys.argv[0]:\n    print('CYCLES: 1', flush=True)\n    os._exit(0)\n"
     code = f"import os, sys\n{forge}VALUE = 100\n"
     assert judged(candidate(lab, code, POLICY)) == ("improved", None, 1.0)
@@ -293,7 +293,7 @@ def test_results_of_inside_and_outside_are_not_mixed(lab: Lab) -> None:
 
 @needs_jail
 def test_tools_in_odd_places_are_there(lab: Lab) -> None:
-    """A virtual environment in the repository, a program under the home, and one that a person names."""
+    """A virtual environment in the repository, a program under the home, and an explicitly readable one."""
     assert isinstance(HERE, Jail)
     env = lab.path / ".venv"
     (env / "bin").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Metrics, statistics, verdicts and the scope: the rules between what was printed and what is decided."""
+"""Metrics, statistics, verdicts and the scope: the rules from printed output to decision."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_the_scope() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tool", "said", "expected"),
+    ("tool", "stderr", "expected"),
     [
         ("perf", b"hello\n157799986,,instructions:u,5021,100.00,,\n", 157799986.0),
         ("perf", b"12,,instructions:u,1,1,,\n13,,instructions:u,1,1,,\n", "ambiguous_metric"),
@@ -302,6 +302,6 @@ def test_the_scope() -> None:
         ("valgrind", b"", "no_metric"),
     ],
 )
-def test_counts_of_instructions(tool: Any, said: bytes, expected: float | str) -> None:
-    count = metric.read_count("instructions", tool, said)
+def test_counts_of_instructions(tool: Any, stderr: bytes, expected: float | str) -> None:
+    count = metric.read_count("instructions", tool, stderr)
     assert (count.reason if isinstance(count, Refusal) else count) == expected

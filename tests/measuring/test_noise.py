@@ -1,4 +1,4 @@
-"""The noise of a machine: measured once, kept on the plan's branch, and held against the smallest gain."""
+"""The noise of a machine: measured once, stored on the plan's branch, compared with 'min_gain'."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def quiet(lab: Lab, runs: int = 12, *, force: bool = False) -> NoiseReport:
 
 
 def asking(gain: float) -> str:
-    """The policy with a smallest gain."""
+    """Return the policy with a 'min_gain'."""
     return POLICY.replace("timeout: 20,", f"timeout: 20, min_gain: {gain},")
 
 

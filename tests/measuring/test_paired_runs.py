@@ -1,4 +1,4 @@
-"""Noisy metrics for real: pairs with the best in a coin's order, what the record holds, cache and budget."""
+"""Measurement of noisy metrics: pairs with the best in random order, the record, cache and budget."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ echo "WALL: $((value + noise))"
 
 
 def project(lab: Lab, policy: str = POLICY, **files: str) -> None:
-    """A value of 5000, measured with noise."""
+    """Prepare a value of 5000, measured with noise."""
     lab.commit("project", {".git-planner.yml": policy, "tests/bench": BENCH, "src/value": "5000\n", **files})
 
 
 def attempt(lab: Lab, number: int, value: int, base: str = "main", **files: str) -> None:
-    """An iteration that sets the value, checked out."""
+    """Check out an iteration that sets the value."""
     iteration(lab, number, base)
     lab.commit(f"value {value}", {"src/value": f"{value}\n", **files})
 
 
 def measured(lab: Lab, **options: bool) -> RecordResult:
-    """Record what is checked out."""
+    """Record the checked-out commit."""
     return record_commit(lab.repo, "HEAD", tell=lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def numbers(lab: Lab) -> list[str]:
-    """The numbers of comparisons that were taken."""
+    """Return the reserved numbers of comparisons."""
     return sorted(ref for ref in lab.refs() if ref.startswith(refnames.COMPARISONS))
 
 

@@ -1,4 +1,4 @@
-"""Proof that the tests ran, and all that is none."""
+"""Test reports that are proof that the tests ran, and reports that are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as people write them, and what of them only a shell could do."""
+"""Command lines, and shell syntax that is refused in them."""
 
 from __future__ import annotations
 

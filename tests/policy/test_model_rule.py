@@ -1,4 +1,4 @@
-"""Which models are admitted: the policy's rule against names as the service and people write them."""
+"""Admitted models: the policy's rule applied to names as services and people write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a policy's document to its typed value, with all that it may say and with next to nothing."""
+"""Typed policies from a full and from a minimal document."""
 
 from __future__ import annotations
 

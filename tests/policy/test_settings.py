@@ -1,4 +1,4 @@
-"""The policy file, whatever is in it, and where each setting comes from."""
+"""The policy file, valid or not, and the sources of settings."""
 
 from __future__ import annotations
 
@@ -361,7 +361,7 @@ def test_settings_take_one_git(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("attempts", "many", "a whole number from 1 to 20"),
         ("attempts", "0", "a whole number from 1 to 20"),
@@ -371,7 +371,7 @@ def test_settings_take_one_git(lab: Lab) -> None:
         ("implementer_timeout", "1e999", "seconds, more than 0, at most a week"),
     ],
 )
-def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value: str, wanted: str) -> None:
+def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value: str, expected: str) -> None:
     for place, environ, flags in (
         (environment_variable(name), {environment_variable(name): value}, {}),
         (f"--{name.replace('_', '-')}", {}, {name: value}),
@@ -380,7 +380,7 @@ def test_a_setting_that_does_not_fit_names_its_place(lab: Lab, name: str, value:
             read_settings(lab.repo, environ=environ, **flags)
         assert (raised.value.code, raised.value.message) == (
             "E_USAGE",
-            f"'{place}' is '{value[:60]}', which is not {wanted}",
+            f"'{place}' is '{value[:60]}', which is not {expected}",
         )
 
 

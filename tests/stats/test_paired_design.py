@@ -1,4 +1,4 @@
-"""The plan of a noisy comparison and the error budget behind it."""
+"""The schedule of a noisy comparison and its error budget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = st.builds(
 
 
 def rounds(*gains: float, base: float = 100.0) -> list[Round]:
-    """Rounds with these gains, in turns ABBA and BAAB, the base a little unsteady."""
+    """Return rounds with these gains, alternately ABBA and BAAB, with a slightly noisy base."""
     result = []
     for place, gain in enumerate(gains):
         low, high = base - 30, base + 30
@@ -36,7 +36,7 @@ def rounds(*gains: float, base: float = 100.0) -> list[Round]:
 
 
 def ends(plan: Schedule, *gains: float) -> tuple[int, ComparisonState]:
-    """After how many rounds a comparison ends, and how."""
+    """Return the number of rounds after which a comparison ends, and its state."""
     for count in range(1, len(gains) + 1):
         state = paired_design.evaluate_rounds(plan, rounds(*gains[:count]), "lower")
         if state.ending:
@@ -121,7 +121,7 @@ def test_the_budget_of_pairs_is_kept() -> None:
 
 
 def test_no_order_of_signs_keeps_more_often_than_its_share() -> None:
-    """The whole procedure, looks and all: every pattern of coins is gone through."""
+    """The complete procedure with its looks, for every pattern of coin tosses."""
     plan = paired_design.plan_comparison(Pairs(min=10, max=24, alpha=0.5, horizon=20, futility=1.0), 1)
     kept = 0
     for signs in itertools.product((1, -1), repeat=plan.most):

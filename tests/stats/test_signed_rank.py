@@ -18,7 +18,7 @@ FEW = st.lists(st.integers(-6, 6).map(float), min_size=1, max_size=9)
 
 
 def by_hand(gains: list[float]) -> float:
-    """Every pattern of signs, one after the other."""
+    """Yield every pattern of signs."""
     ranks = stats.rankdata([abs(gain) for gain in gains])
     own = sum(rank for rank, gain in zip(ranks, gains, strict=True) if gain > 0)
     signed = [rank for rank, gain in zip(ranks, gains, strict=True) if gain]
@@ -28,7 +28,7 @@ def by_hand(gains: list[float]) -> float:
 
 
 def distinct(count: int, seed: int, shift: float = 0.0) -> list[float]:
-    """Gains without ties."""
+    """Return gains without ties."""
     rng = random.Random(seed)
     return [rng.gauss(shift, 1) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""The evidence: false keeps, power and cost in runs, under noise of every kind; and that the docs show it."""
+"""The simulation: false keeps, power and cost in runs, under noise of every kind, as shown in the docs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
 
 @pytest.fixture(scope="module")
 def report() -> SimulationReport:
-    """What 'git record simulate' finds."""
+    """Return the report of 'git record simulate'."""
     return simulate(Pairs(), 60, 50, Random(1))
 
 
 def outcome(report: SimulationReport, noise: str, gain: float) -> CaseResult:
-    """One row."""
+    """Return one row of the report."""
     return next(result for result in report.outcomes if (result.noise, result.gain) == (noise, gain))
 
 

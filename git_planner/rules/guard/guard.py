@@ -197,8 +197,8 @@ def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
     sections: dict[str, Any] = {}
     for name in parser.sections():
         plain = name.lower()
-        ours = plain in ("pytest", "tool:pytest", "coverage:run", "tox") or plain.startswith("testenv")
-        if ours and not (plain == "pytest" and path.lower().endswith("setup.cfg")):
+        is_runner = plain in ("pytest", "tool:pytest", "coverage:run", "tox") or plain.startswith("testenv")
+        if is_runner and not (plain == "pytest" and path.lower().endswith("setup.cfg")):
             sections[name] = dict(parser.items(name))
         elif plain == "options.entry_points" and parser.has_option(name, "pytest11"):
             sections[name] = parser.get(name, "pytest11")
