@@ -7,6 +7,7 @@ this order, under the heading of their group.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "git_plan.sync", "sync", "work on tasks", "Recompute task statuses from the Git history."
         ),
         "lint": Row("git_plan.lint", "lint", "work on tasks", "Check a plan for faults, overlaps and drift."),
+        "use": Row("git_plan.use", "use", "look at plans", "Set the current plan."),
         "status": Row(
             "git_plan.inspect",
             "status",
@@ -221,6 +223,7 @@ def main(program: str, argv: Sequence[str]) -> int:
     """
     # Thousands of records or tasks are read and stay alive; repeated collections would free nothing.
     gc.set_threshold(200_000, 20, 20)
+    enter_prefix()
     from git_planner.cli.boundary import guarded
 
     def run() -> int:
@@ -233,6 +236,26 @@ def main(program: str, argv: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
 
     return guarded(run, as_json="--json" in argv)
+
+
+def enter_prefix() -> None:
+    """Change to the folder that an alias such as '!git plan' was called from.
+
+    git runs such an alias at the top of the work tree and names the folder in GIT_PREFIX. It sets this for
+    hooks, too, whose paths count from the top; commits set GIT_INDEX_FILE for them.
+    """
+    prefix = os.environ.pop("GIT_PREFIX", "")
+    if (
+        not prefix
+        or "GIT_INDEX_FILE" in os.environ
+        or not os.path.exists(".git")
+        or not os.path.isdir(prefix)
+    ):
+        return
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.environ[name])
+    os.chdir(prefix)
 
 
 def group(program: str) -> click.Group:

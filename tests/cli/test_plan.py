@@ -166,10 +166,10 @@ def test_a_list(lab: Lab) -> None:
     lab.git("tag", "-a", "-m", "best", "best/90-x-i1", base)
     out, _ = plan(lab, "list")
     assert out == (
-        "default  2023-11-14  0 records, best 90, no tasks  "
+        "* default  2023-11-14  0 records, best 90, no tasks  "
         "Make 'size' lower and keep every test passing.\n"
-        "fast  2023-11-14  0 records, no best, 3 todo  be fast\n"
-        "plan/0002-hand  packet: git plan manual apply --from plan/0002-hand\n"
+        "  fast  2023-11-14  0 records, no best, 3 todo  be fast\n"
+        "  plan/0002-hand  packet: git plan manual apply --from plan/0002-hand\n"
     )
     found = one_document(plan(lab, "list", "--json")[0])
     assert [each["name"] for each in found["plans"]] == ["default", "fast"]

@@ -88,14 +88,18 @@ def _cut(text: str, most: int) -> str:
 @click.command(name="list")
 @json_option
 def list_plans(as_json: bool) -> int:
-    """List all plans with their tasks, records and best."""
+    """List all plans with their tasks, records and best; '*' marks the current one."""
+    from git_planner.flows.plans.current_plan import current_plan
     from git_planner.flows.plans.list_plans import list_plans
 
-    plans, packets = list_plans(open_repository())
+    repo = open_repository()
+    plans, packets = list_plans(repo)
+    current = current_plan(repo, None)
     if as_json:
         emit(
             {
                 "schema": "git-planner/plans@1",
+                "current": current,
                 "plans": [plan.document() for plan in plans],
                 "packets": list(packets),
             }
@@ -104,9 +108,9 @@ def list_plans(as_json: bool) -> int:
     if not plans and not packets:
         tell("no plans yet; start one with 'git plan offline' or 'git plan codex'")
     for plan in plans:
-        say(_plan_row(plan))
+        say(f"{'*' if plan.name == current else ' '} {_plan_row(plan)}")
     for name in packets:
-        say(f"{name}  packet: git plan manual apply --from {name}")
+        say(f"  {name}  packet: git plan manual apply --from {name}")
     return DONE
 
 

@@ -1,0 +1,30 @@
+"""`git plan use`: set the plan that commands use by default."""
+
+from __future__ import annotations
+
+from git_planner.config.settings import config_key
+from git_planner.flows.plans.page_store import missing_plan
+from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+
+_UNSET = 5  # Exit status of 'git config --unset-all' for a key that is not set.
+
+
+def select_plan(repo: Repository, plan: str) -> None:
+    """Store a plan as the current one in the local git configuration.
+
+    Raises:
+        PlannerError: E_NAME, E_NO_PLAN.
+    """
+    refnames.check_plan_name(plan)
+    if repo.maybe(refnames.plan_ref(plan)) is None:
+        raise missing_plan(plan, repo)
+    repo.git.bytes("config", "--local", config_key("plan"), plan)
+
+
+def unselect_plan(repo: Repository) -> bool:
+    """Remove the current plan from the local git configuration; return whether one was set."""
+    result = repo.git.run("config", "--local", "--unset-all", config_key("plan"))
+    if result.status not in (0, _UNSET):
+        repo.git.bytes("config", "--local", "--unset-all", config_key("plan"))
+    return result.status == 0
