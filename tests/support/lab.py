@@ -19,6 +19,8 @@ from git_planner.gitio.store import Store
 
 EPOCH = 1_700_000_000
 GIT = shutil.which("git") or "git"
+# Half the time of a small commit goes into 'git maintenance', and no repository here outlives its test.
+QUICK = "[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n"
 
 
 def sealed(home: Path) -> dict[str, str]:
@@ -70,6 +72,7 @@ class Lab:
         self.root = root
         self.home = root / "home"
         self.env = sealed(self.home)
+        (self.home / ".gitconfig").write_text(QUICK)
         self.path = root / "repo"
         self.ticks = 0
         self._tick()
