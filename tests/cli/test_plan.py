@@ -81,7 +81,7 @@ def test_by_hand(lab: Lab, tmp_path: Path) -> None:
     assert err.startswith("error: 'plan/0001-hand:planner_packets/directive.json' has no answer yet")
     out, err = plan(lab, "manual", "apply", "-", stdin=json.dumps(directive(risk="None")), status=1)
     assert out == ""
-    assert err.startswith("Your last answer could not be used. What is wrong with it:\n\n1. /risk: ")
+    assert err.startswith("Your last answer is invalid:\n\n1. /risk: ")
     assert "(E_ANSWER)\n  /risk: " in err
     reply = tmp_path / "reply.txt"
     wrong = tmp_path / "answer.txt"
@@ -92,7 +92,7 @@ def test_by_hand(lab: Lab, tmp_path: Path) -> None:
     os.link(reply, tmp_path / "earlier.txt")
     out, err = plan(lab, "manual", "apply", "--file", str(wrong), "--reply", str(reply), "--json", status=1)
     assert one_document(out)["code"] == "E_ANSWER"
-    assert reply.read_text().startswith("Your last answer could not be used.")
+    assert reply.read_text().startswith("Your last answer is invalid:")
     assert (tmp_path / "earlier.txt").read_text() == "an earlier one"
     assert f"the reply to paste back is in '{reply}'\n" in err
     wrong.write_text(f"Yes.\n```json\n{ANSWER}\n```")

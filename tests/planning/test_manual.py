@@ -190,7 +190,7 @@ def test_the_reply_names_every_fault_and_nothing_is_written(lab: Lab) -> None:
         manual.apply_answer(lab.repo, None, hush, pasted=("x", json.dumps(broken).encode()))
     assert lab.refs() == before
     text = caught.value.reply
-    assert text.startswith("Your last answer could not be used. What is wrong with it:\n\n1. /")
+    assert text.startswith("Your last answer is invalid:\n\n1. /")
     assert [f"{number}. {fault}" in text for number, fault in enumerate(caught.value.details, 1)] == [
         True
     ] * 3
@@ -199,7 +199,7 @@ def test_the_reply_names_every_fault_and_nothing_is_written(lab: Lab) -> None:
 
 def test_a_reply_to_very_many_faults_is_bounded() -> None:
     text = render_correction([f"/x/{number}: is wrong" for number in range(1000)])
-    assert "40. /x/39: is wrong\n… and 960 more of the same kind.\n" in text
+    assert "40. /x/39: is wrong\n… and 960 more.\n" in text
 
 
 def test_nothing_was_pasted_yet(lab: Lab) -> None:

@@ -14,10 +14,10 @@ from git_planner.rules.plans.merge_plan import MergeResult, merge_documents, mer
 from tests.plans.documents import evidence, plan, question, task
 
 
-def both_ways(base: Any, one: Any, other: Any, *, whole: bool = False) -> MergeResult:
+def both_ways(base: Any, one: Any, other: Any, *, complete: bool = False) -> MergeResult:
     """The merge, which is the same from either side."""
-    found = merge_documents(base, one, other, whole=whole)
-    assert merge_documents(base, other, one, whole=whole) == found
+    found = merge_documents(base, one, other, complete=complete)
+    assert merge_documents(base, other, one, complete=complete) == found
     return found
 
 
@@ -54,19 +54,19 @@ def test_two_tasks_of_one_number_are_both_kept_with_their_dependencies() -> None
                 4,
                 "bbbbbbbb",
                 title="task 2",
-                notes=["merged: was also task_002, a number that another task has"],
+                notes=["merged: was also task_002, the number of another task"],
             ),
             task(
                 5,
                 "dddddddd",
                 title="task 3",
                 dependencies=["task_001", "task_002"],
-                notes=["merged: was also task_003, a number that another task has"],
+                notes=["merged: was also task_003, the number of another task"],
             ),
         ),
         (
-            "task_004: merged: was also task_002, a number that another task has",
-            "task_005: merged: was also task_003, a number that another task has",
+            "task_004: merged: was also task_002, the number of another task",
+            "task_005: merged: was also task_003, the number of another task",
         ),
     )
 
@@ -88,7 +88,7 @@ def test_a_number_stays_on_its_page() -> None:
     page = both_ways(base, one, other)
     assert [each["id"] for each in page.document["tasks"][198:]] == ["task_199", "task_200", "task_200"]
     assert page.conflicts == ("/tasks/task_200",)
-    whole = both_ways(base, one, other, whole=True)
+    whole = both_ways(base, one, other, complete=True)
     assert [each["id"] for each in whole.document["tasks"][198:]] == ["task_199", "task_200", "task_201"]
     gap = both_ways(
         plan(*full[1:]), plan(*full[1:], task(200, "aaaaaaaa")), plan(*full[1:], task(200, "bbbbbbbb"))
@@ -115,7 +115,7 @@ def test_a_later_attempt_takes_all_that_belongs_to_it() -> None:
     other = plan(task(1, attempt=2))
     found = tasks(base, one, other)["uid00000001"]
     assert found == task(
-        1, attempt=2, commits=["c" * 40], notes=["merged: attempt 1 had come to 'agent_done', owner 'ann'"]
+        1, attempt=2, commits=["c" * 40], notes=["merged: attempt 1 had reached 'agent_done', owner 'ann'"]
     )
 
 
@@ -134,7 +134,7 @@ def test_a_text_that_gives_way_is_a_note() -> None:
     (kept,) = found.document["tasks"]
     gone = {"left": "right", "right": "left"}[kept["title"]]
     assert kept["notes"] == ["n", f"merged: title was also '{gone}'"]
-    assert found.told == (f"task_001: merged: title was also '{gone}'",)
+    assert found.notes == (f"task_001: merged: title was also '{gone}'",)
 
 
 def test_questions_are_answered_once() -> None:
@@ -264,9 +264,9 @@ def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: Forks) -> No
 
 
 @given(forks(), st.booleans())
-def test_nothing_is_lost(fork: Forks, whole: bool) -> None:
+def test_nothing_is_lost(fork: Forks, complete: bool) -> None:
     base, one, other = fork
-    found = both_ways(base, one, other, whole=whole)
+    found = both_ways(base, one, other, complete=complete)
     assert found.conflicts == ()
     merged = {each["uid"]: each for each in found.document["tasks"]}
     before = {each["uid"]: each["title"] for each in base["tasks"]}

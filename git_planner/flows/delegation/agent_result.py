@@ -122,7 +122,7 @@ def _write_once(folder: Path, data: bytes, result: TaskResult, run: Run) -> None
     except FileExistsError:
         earlier_data = _read_plain_file(folder / RESULT) or b""
         try:
-            is_same = result_from(documents.read("result", earlier_data, RESULT)).words == result.words
+            is_same = result_from(documents.read("result", earlier_data, RESULT)).content == result.content
         except PlannerError:
             is_same = False
         if not is_same:

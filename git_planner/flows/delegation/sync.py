@@ -85,7 +85,7 @@ def _renumber_duplicates(repo: Repository, plan: str, *, dry_run: bool) -> tuple
     def change(snapshot: Snapshot) -> Edits:
         document = read_plan_at(repo, snapshot, plan)
         result = merge_duplicates(document) if document is not None else None
-        renumberings[:] = result.told if result is not None else ()
+        renumberings[:] = result.notes if result is not None else ()
         return (
             plan_edits(result.document, plan) if result is not None and renumberings and not dry_run else {}
         )

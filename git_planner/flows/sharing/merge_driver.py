@@ -154,7 +154,7 @@ def merge_document(path: str, base: bytes, ours: bytes, theirs: bytes) -> tuple[
     if result.conflicts:
         raise conflict_error(path, result.conflicts)
     _check_document(result.document, path, checked)
-    return canonical_json.dumps(result.document), result.told
+    return canonical_json.dumps(result.document), result.notes
 
 
 def _parse_document(data: bytes, path: str, checked: list[Any]) -> Any:

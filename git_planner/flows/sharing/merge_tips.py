@@ -124,12 +124,12 @@ def _merge_pages(
             f"one side of '{refnames.PLAN}{plan}' has no '{folder}/{pages.FIRST_PAGE}'",
             hint=f"look at both with 'git log {refnames.PLAN}{plan}'",
         )
-    merged = merge_documents(base, *sides, whole=True)
+    merged = merge_documents(base, *sides, complete=True)
     if merged.conflicts:
         raise merge_driver.conflict_error(
             f"{refnames.PLAN}{plan}:{folder}/{pages.FIRST_PAGE}", merged.conflicts
         )
-    notes += merged.told
+    notes += merged.notes
     return {
         f"{folder}/{name}": _page_bytes(
             f"{folder}/{name}", page, [version.get(name) for version in versions[1:]]

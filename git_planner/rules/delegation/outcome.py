@@ -1,6 +1,6 @@
-"""What an agent says of its work on a task, and what becomes of the task when a run has ended. Pure.
+"""The result that an agent reports for a task, and the outcome of a run for its task. Pure.
 
-The one table of outcomes is OUTCOMES; `decided` picks from it, and docs/delegation.md shows it to people.
+OUTCOMES is the table of outcomes; `decide_outcome` picks from it, and docs/delegation.md documents it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from git_planner.rules.tasks.task import TaskStatus
 SCHEMA = "git-planner/result@1"
 ResultStatus = Literal["done", "partial", "failed", "blocked", "needs_input"]
 RESULT_STATUSES: tuple[ResultStatus, ...] = get_args(ResultStatus)
-# How a run can end: by itself, badly, at its deadline, by Ctrl-C, or with its delegator gone.
+# How a run ends: normally, with a failure, at its deadline, by Ctrl-C, or because its delegator died.
 RunEnd = Literal["ended", "failed", "deadline", "interrupted", "lost"]
 # outcome -> (status of the task, condition)
 OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
@@ -40,7 +40,7 @@ OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What an agent says, field for field as in its document; bound to one attempt of one task in one run."""
+    """The result an agent reports, with the fields of its document; valid for one attempt of one task."""
 
     plan: str
     task: str
@@ -55,19 +55,19 @@ class TaskResult:
     at: str
 
     def document(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the result as a JSON document."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {"schema": SCHEMA, **fields, "details": list(self.details)}
 
     @property
-    def words(self) -> dict[str, Any]:
-        """All of it but the time: two results with the same words are the same."""
+    def content(self) -> dict[str, Any]:
+        """The document without its time: two results with the same content are the same."""
         return {key: value for key, value in self.document().items() if key != "at"}
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """What becomes of a task. `take`: what lies in the worktree becomes a commit of its branch."""
+    """The outcome of a run for its task. `take`: commit the changes in the worktree to the task's branch."""
 
     outcome: str
     reason: str | None = None
@@ -80,31 +80,31 @@ class TaskOutcome:
 
 
 def result_from(document: Mapping[str, Any]) -> TaskResult:
-    """Read a result from a document that has passed its schema."""
+    """Build a result from a document that has passed its schema."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     return TaskResult(**{**fields, "details": tuple(fields["details"])})
 
 
 def decide_outcome(
-    how: RunEnd, said: str, result: TaskResult | None, unusable: str | None, *, reports: bool
+    how: RunEnd, message: str, result: TaskResult | None, unusable: str | None, *, reports: bool
 ) -> TaskOutcome:
-    """What becomes of a task whose run has ended.
+    """Decide the outcome of a run that has ended.
 
     Args:
-        how: how it ended.
-        said: the agent's last words, or why it ended, in a line.
-        result: the result it left for this very attempt.
-        unusable: why what it left is no result.
-        reports: whether the agent can leave a result; else it does not have to.
+        how: how the run ended.
+        message: the last output of the agent, or why the run ended, in one line.
+        result: the result that the agent reported for this attempt.
+        unusable: why the reported result is invalid.
+        reports: whether the agent can report a result; only then it is required.
     """
     if unusable is not None:
         return TaskOutcome("bad_result", f"its result cannot be used: {unusable}")
     if result is not None and result.status != "done":
         return TaskOutcome(result.status, f"{result.status}: {result.summary}")
     if how in ("failed", "deadline"):
-        return TaskOutcome("agent_failed" if how == "failed" else how, said)
+        return TaskOutcome("agent_failed" if how == "failed" else how, message)
     if result is not None or (how == "ended" and not reports):
         return TaskOutcome("done", None, take=True)
     if how == "ended":
         return TaskOutcome("no_result", "it ended without a result")
-    return TaskOutcome(how, said)
+    return TaskOutcome(how, message)

@@ -1,1 +1,1 @@
-"""Iterations: when a loop stops, and the text of a pull request."""
+"""Iterations: the stop rules of a loop, and the text of a pull request."""

@@ -1,4 +1,4 @@
-"""The text of a pull request, made from a directive and records. Pure."""
+"""Render the text of a pull request from a directive and records. Pure."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
 from git_planner.rules.refnames import number_text
 
-_MOST = 30
+_MAX_ATTEMPTS = 30
 
 
 def render_body(state: IterationState, record: Record, ledger: Sequence[Record]) -> str:
-    """What a reviewer should know, as Markdown.
+    """Render the description of a pull request as Markdown.
 
     Args:
-        state: the iteration that is proposed.
-        record: its valid record.
-        ledger: all records of its plan, oldest first.
+        state: the proposed iteration.
+        record: the valid record of the iteration.
+        ledger: all records of the plan, oldest first.
     """
     return (
         "\n\n".join(
             part
             for part in (
-                _directive(state),
-                _metric(record, ledger),
-                _tests(record),
-                _attempts(record, ledger),
-                _provenance(state, record),
+                _directive_section(state),
+                _metric_section(record, ledger),
+                _test_section(record),
+                _attempt_section(record, ledger),
+                _provenance_section(state, record),
             )
             if part
         )
@@ -36,7 +36,7 @@ def render_body(state: IterationState, record: Record, ledger: Sequence[Record])
     )
 
 
-def _directive(state: IterationState) -> str:
+def _directive_section(state: IterationState) -> str:
     directive = state.directive
     changes = "\n".join(f"- {escape_line(line)}" for line in directive.change_summary)
     objective, hypothesis = map(escape_line, (directive.objective, directive.primary_hypothesis))
@@ -46,27 +46,27 @@ def _directive(state: IterationState) -> str:
     )
 
 
-def _metric(record: Record, ledger: Sequence[Record]) -> str:
+def _metric_section(record: Record, ledger: Sequence[Record]) -> str:
     first = _baseline(record, ledger)
     rows = ["| metric | before | after | change |", "| --- | ---: | ---: | ---: |"]
     for metric in record.metrics:
         before = next((old for old in (first.metrics if first else ()) if old.name == metric.name), None)
-        rows.append(_row(metric, before))
+        rows.append(_metric_row(metric, before))
     return "## Result\n\n" + "\n".join(rows) + f"\n\nVerdict: {record.verdict}. {escape_line(record.summary)}"
 
 
-def _row(now: MeasuredMetric, before: MeasuredMetric | None) -> str:
-    unit = f" {escape_line(now.unit)}" if now.unit else ""
-    spread = f" ± {number_text(now.spread)}" if now.spread else ""
-    after = f"{number_text(now.median)}{spread}{unit}"
+def _metric_row(after: MeasuredMetric, before: MeasuredMetric | None) -> str:
+    unit = f" {escape_line(after.unit)}" if after.unit else ""
+    spread = f" ± {number_text(after.spread)}" if after.spread else ""
+    value = f"{number_text(after.median)}{spread}{unit}"
     if before is None:
-        return f"| {escape_line(now.name)} | | {after} | |"
-    difference = now.median - before.median
+        return f"| {escape_line(after.name)} | | {value} | |"
+    difference = after.median - before.median
     share = f" ({difference / before.median:+.1%})" if before.median else ""
     sign = "+" if difference > 0 else ""
-    name = f"{escape_line(now.name)} ({now.better} is better)"
+    name = f"{escape_line(after.name)} ({after.better} is better)"
     return (
-        f"| {name} | {number_text(before.median)}{unit} | {after} | {sign}{number_text(difference)}{share} |"
+        f"| {name} | {number_text(before.median)}{unit} | {value} | {sign}{number_text(difference)}{share} |"
     )
 
 
@@ -75,7 +75,7 @@ def _baseline(record: Record, ledger: Sequence[Record]) -> Record | None:
     return next((old for old in same if old.kind == "baseline"), same[0] if same else None)
 
 
-def _tests(record: Record) -> str:
+def _test_section(record: Record) -> str:
     if record.tests is None:
         return ""
     tests = record.tests
@@ -85,24 +85,24 @@ def _tests(record: Record) -> str:
     )
 
 
-def _attempts(record: Record, ledger: Sequence[Record]) -> str:
+def _attempt_section(record: Record, ledger: Sequence[Record]) -> str:
     others = [other for other in ledger if other.kind == "attempt" and other.id != record.id]
     if not others:
         return ""
-    shown = others[-_MOST:]
-    lines = [f"- {_attempt(other)}" for other in shown]
+    shown = others[-_MAX_ATTEMPTS:]
+    lines = [f"- {_attempt_line(other)}" for other in shown]
     rest = [f"- and {len(others) - len(shown)} before these"] if len(others) > len(shown) else []
     return "## Other attempts\n\n" + "\n".join(lines + rest)
 
 
-def _attempt(record: Record) -> str:
+def _attempt_line(record: Record) -> str:
     why = f", {REASONS.get(record.reason, record.reason)}" if record.reason else ""
     value = f", {number_text(record.value)}" if record.value is not None else ""
     name, hypothesis = record.branch or record.commit[:12], escape_line(record.hypothesis)
     return f"`{name}`: {record.verdict}{why}{value}. {hypothesis}"
 
 
-def _provenance(state: IterationState, record: Record) -> str:
+def _provenance_section(state: IterationState, record: Record) -> str:
     rows = [
         f"- Instrument: `{record.instrument}`",
         f"- Record: `{record.id}` on `plan/{record.plan}`",
@@ -113,5 +113,5 @@ def _provenance(state: IterationState, record: Record) -> str:
 
 
 def escape_line(text: str) -> str:
-    """A text on one line, in which Markdown finds no links, pictures, tags or mentions."""
+    """Put a text on one line and escape Markdown links, images, tags and mentions."""
     return re.sub(r"([\\`*_\[\]<>|@#!])", r"\\\1", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""When a loop of iterations ends, and which errors end it at once. Pure."""
+"""Stop rules of a loop of iterations, and the errors that stop it at once. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 from git_planner.rules.policy.policy import Stop
 
-# Failures of an agent that another try may mend. All else (a missing program, a refused login, a spent quota)
-# it cannot.
+# Transient agent failures, worth a retry. Others (a missing program, a refused login, a spent quota) are not.
 TRANSIENT_AGENT_CODES = frozenset(
     {
         "E_AGENT_EMPTY",
@@ -23,8 +22,8 @@ TRANSIENT_AGENT_CODES = frozenset(
         "E_CODEX_STREAM",
     }
 )
-# Errors of an attempt that a further attempt may well not meet again. All others end a loop at once: a login,
-# a setting or a missing program does not mend itself, and a broken repository is not for a loop to go on in.
+# Transient errors of an attempt. All others end a loop at once: a login, a setting or a missing program does
+# not fix itself, and a loop must not continue in a broken repository.
 TRANSIENT_CODES = TRANSIENT_AGENT_CODES | {
     "E_ANSWER",
     "E_CONFLICT",
@@ -37,10 +36,10 @@ TRANSIENT_CODES = TRANSIENT_AGENT_CODES | {
 
 @dataclass(frozen=True, slots=True)
 class LoopProgress:
-    """What a loop has done so far.
+    """The progress of a loop.
 
-    `seconds` since it began; `tokens` input plus output of both roles; `invalid` attempts in a row without a
-    valid result; `flat` valid attempts in a row, within this loop, that were no improvement.
+    `seconds` since its start; `tokens`: input plus output of both roles; `invalid`: attempts in a row without
+    a valid result; `flat`: valid attempts in a row, within this loop, without an improvement.
     """
 
     attempts: int = 0
@@ -54,12 +53,12 @@ class LoopProgress:
     def after(
         self, *, seconds: float, tokens: int, valid: bool, improved: bool, threshold_met: bool
     ) -> LoopProgress:
-        """The progress after one more attempt.
+        """Return the progress after one more attempt.
 
         Args:
-            seconds: since the loop began.
+            seconds: since the start of the loop.
             tokens: of this attempt alone.
-            valid: whether it was measured; an attempt that failed before it got so far was not.
+            valid: whether it was measured; an attempt that failed earlier was not.
             improved: whether it is the new best.
             threshold_met: whether it reached the threshold of a loop that has one.
         """
@@ -75,29 +74,30 @@ class LoopProgress:
 
 
 def merge_stop_rules(policy: Stop, flags: Mapping[str, Any]) -> Stop:
-    """The stop rules of a loop: what a person asked for, over what the policy says.
+    """Merge command-line options into the stop rules of the policy.
 
     Args:
-        flags: field of Stop -> value; None where the person said nothing.
+        policy: the stop rules of the policy.
+        flags: field of Stop -> value; None for an option that was not given.
     """
     return replace(policy, **{name: value for name, value in flags.items() if value is not None})
 
 
-def stop_reason(stop: Stop, done: LoopProgress) -> str | None:
-    """The sentence that says why a loop ends here; None when it goes on.
+def stop_reason(stop: Stop, progress: LoopProgress) -> str | None:
+    """Return why a loop ends now, as a sentence; None if it continues.
 
-    The rules are asked between attempts: none of them cuts an attempt short.
+    The rules apply between attempts; none of them interrupts an attempt.
     """
-    if done.exhausted:
+    if progress.exhausted:
         return "the implementer has nothing left to try"
-    if done.threshold_met:
+    if progress.threshold_met:
         return "the threshold is met"
     limits: tuple[tuple[float | None, float, str], ...] = (
-        (stop.count, done.attempts, "{0:.0f} of {1:.0f} attempts are done"),
-        (stop.wall, done.seconds, "{0:.0f} of {1:.0f} seconds are used"),
-        (stop.tokens, done.tokens, "{0:.0f} of {1:.0f} tokens are used"),
-        (stop.invalid, done.invalid, "{0:.0f} attempts in a row gave no valid result"),
-        (stop.plateau, done.flat, "{0:.0f} valid attempts in a row were no improvement"),
+        (stop.count, progress.attempts, "{0:.0f} of {1:.0f} attempts are done"),
+        (stop.wall, progress.seconds, "{0:.0f} of {1:.0f} seconds are used"),
+        (stop.tokens, progress.tokens, "{0:.0f} of {1:.0f} tokens are used"),
+        (stop.invalid, progress.invalid, "{0:.0f} attempts in a row gave no valid result"),
+        (stop.plateau, progress.flat, "{0:.0f} valid attempts in a row were no improvement"),
     )
     for limit, reached, sentence in limits:
         if limit is not None and reached >= limit:
@@ -106,5 +106,5 @@ def stop_reason(stop: Stop, done: LoopProgress) -> str | None:
 
 
 def is_transient_code(code: str) -> bool:
-    """Whether an attempt that failed with this error code may be followed by another one."""
+    """Return whether a loop may continue after an attempt that failed with this error code."""
     return code in TRANSIENT_CODES

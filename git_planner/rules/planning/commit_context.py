@@ -1,4 +1,4 @@
-"""Commits with their metrics, as a packet shows them to a planner. Pure."""
+"""Commits with their metrics, as a packet presents them to a planner. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CommitMetric:
 
 @dataclass(frozen=True, slots=True)
 class CommitPlanningContext:
-    """One commit as a planner sees it."""
+    """One commit as presented to a planner."""
 
     commit_hash: str
     summary: str
@@ -31,7 +31,7 @@ class CommitPlanningContext:
 
 
 def commit_from(document: Mapping[str, Any]) -> CommitPlanningContext:
-    """Read a commit of a checked packet."""
+    """Build a commit from a valid packet."""
     return CommitPlanningContext(
         commit_hash=document["commit"],
         summary=document["summary"],

@@ -1,4 +1,4 @@
-"""Directives and iteration states as typed values. Pure; the schemas are checked where documents enter."""
+"""Directives and iteration states as typed values. Pure; documents are validated when they are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLD_KEYS = {"expected_effect_cycles": "expected_effect"}
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One instruction for one iteration. `strategy_family` has its 'family:' prefix."""
+    """The directive of one iteration. `strategy_family` has its 'family:' prefix."""
 
     objective: str
     primary_hypothesis: str
@@ -32,7 +32,7 @@ class Directive:
     did_web_search: bool
 
     def document(self) -> dict[str, Any]:
-        """The directive as the JSON document of its schema."""
+        """Return the directive as a JSON document."""
         document = {"schema": DIRECTIVE_SCHEMA, **asdict(self)}
         document["validation"] = {
             "commands": document.pop("commands"),
@@ -58,7 +58,7 @@ def rename_old_keys(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def directive_from(document: Mapping[str, Any]) -> Directive:
-    """Read a directive from a document that has passed its schema."""
+    """Build a directive from a valid document."""
     named = rename_old_keys(document)
     fields = {key: value for key, value in named.items() if key not in ("schema", "validation")}
     for name in ("strategy_modifiers", "change_summary", "step_plan", "next_packet_requests"):
@@ -72,11 +72,10 @@ def directive_from(document: Mapping[str, Any]) -> Directive:
 
 @dataclass(frozen=True, slots=True)
 class IterationState:
-    """`.advisor/state.json`, the first commit of an iteration: what it tries, and from where. Written once.
+    """`.advisor/state.json`, in the first commit of an iteration: its directive and base. Immutable.
 
-    `base` is the commit the branch was cut from; the policy and the guarded content of that commit are the
-    trusted ones. `packet` and `directive_digest` are digests of canonical forms. `goal` is 'best' or
-    'threshold'.
+    `base` is the commit the branch starts from; its policy and guarded content are trusted. `packet` and
+    `directive_digest` are digests of canonical forms. `goal` is 'best' or 'threshold'.
     """
 
     plan: str
@@ -94,46 +93,46 @@ class IterationState:
     created_at: str
 
     def document(self) -> dict[str, Any]:
-        """The state as the JSON document of its schema."""
+        """Return the state as a JSON document."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {"schema": STATE_SCHEMA, **fields, "directive": self.directive.document()}
 
 
 def state_from(document: Mapping[str, Any]) -> IterationState:
-    """Read a state from a document that has passed its schema."""
+    """Build a state from a valid document."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     return IterationState(**{**fields, "directive": directive_from(document["directive"])})
 
 
 def prefix_family(family: str) -> str:
-    """A strategy family with its 'family:' prefix."""
+    """Add the 'family:' prefix to a strategy family unless it has it."""
     return family if family.startswith(FAMILY_PREFIX) else FAMILY_PREFIX + family
 
 
 def allowed_families(names: Sequence[str], blocked: Iterable[str] = ()) -> tuple[str, ...]:
-    """The families a directive may choose from, with prefix: those not blocked, or all when all are.
+    """Return the families a directive may choose from, with prefix: all but the blocked, or all if all are.
 
     Args:
         names: the policy's families, with or without prefix.
-        blocked: those that may not be chosen now.
+        blocked: the blocked families.
     """
-    shut = {prefix_family(name) for name in blocked}
-    every = tuple(prefix_family(name) for name in names)
-    return tuple(family for family in every if family not in shut) or every
+    blocked_families = {prefix_family(name) for name in blocked}
+    families = tuple(prefix_family(name) for name in names)
+    return tuple(family for family in families if family not in blocked_families) or families
 
 
 def directive_schema(
     schema: Mapping[str, Any], names: Sequence[str], blocked: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The directive's schema with the strategy families that are allowed now.
+    """Return the directive's schema restricted to the allowed strategy families.
 
     Args:
         schema: the directive's schema as it is stored.
-        names: the policy's families, with or without prefix; with none, any family goes.
-        blocked: those that may not be chosen now.
+        names: the policy's families, with or without prefix; if empty, any family is allowed.
+        blocked: the blocked families.
     """
-    made = copy.deepcopy(dict(schema))
+    restricted = copy.deepcopy(dict(schema))
     allowed = allowed_families(names, blocked)
     if allowed:
-        made["properties"]["strategy_family"]["enum"] = list(allowed)
-    return made
+        restricted["properties"]["strategy_family"]["enum"] = list(allowed)
+    return restricted

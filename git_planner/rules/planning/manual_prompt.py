@@ -1,4 +1,4 @@
-"""Texts of manual planning: the prompt to paste into a chat window, and the reply to a bad answer. Pure."""
+"""Texts of manual planning: the prompt to paste into a chat window, the reply to an invalid answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_FAULTS = 40
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is, for a person who must know whether it fits a window."""
+    """Estimate the number of tokens of a text."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def render_manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """The whole prompt of one packet.
+    """Render the complete prompt of one packet.
 
     Args:
-        packet: a checked packet.
+        packet: a valid packet.
         schema: the JSON Schema that the answer must satisfy.
     """
     parts = [
@@ -41,20 +41,20 @@ def render_manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -
 
 
 def render_correction(faults: Sequence[str]) -> str:
-    """What to paste back into the chat when its answer was refused.
+    """Render the reply to paste into the chat after an invalid answer.
 
     Args:
-        faults: one sentence each.
+        faults: one sentence per fault.
     """
     shown = [f"{place}. {fault}" for place, fault in enumerate(faults[:MAX_FAULTS], 1)]
     if len(faults) > MAX_FAULTS:
-        shown.append(f"… and {len(faults) - MAX_FAULTS} more of the same kind.")
+        shown.append(f"… and {len(faults) - MAX_FAULTS} more.")
     lines = [
-        "Your last answer could not be used. What is wrong with it:",
+        "Your last answer is invalid:",
         "",
         *shown,
         "",
-        "Send the whole corrected answer again: one JSON object that satisfies the schema, and nothing else.",
+        "Send the complete corrected answer again: one JSON object that satisfies the schema, nothing else.",
         "Places such as /step_plan/0 are JSON pointers into your object. Keep everything that was not named.",
     ]
     return "\n".join(lines) + "\n"
@@ -109,7 +109,7 @@ def _hard_rules(packet: Mapping[str, Any]) -> str:
     lines += [
         "- Results must stay correct; the tests decide.",
         "- Never make the measurement look better without making the program better.",
-        "- You plan. Somebody else edits, so every step must be doable by reading it.",
+        "- You plan. Another agent edits, so each step must be clear on its own.",
     ]
     lines += [f"- {note}" for note in limits["notes"]]
     lines += [f"- Accepted only if: {criterion}" for criterion in packet["acceptance_criteria"]]

@@ -1,4 +1,4 @@
-"""What a planner is told about the past: the family rule, a summary of the attempts, aspiration and a hint.
+"""History for a planner's packet: the family rule, a summary of the attempts, an aspiration and a hint.
 
 Pure. Everything here is computed from a plan's records, oldest first, and the policy.
 """
@@ -24,10 +24,10 @@ UNKNOWN_FAMILY = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class FamilyRule:
-    """Which strategy families the next directive may use. All names have their 'family:' prefix.
+    """The strategy families that the next directive may use, all with their 'family:' prefix.
 
     `streak` is how many of the last attempts were of `current`; `limit` is how many are allowed now.
-    `allowed` is empty only when the policy names no families, and then every family goes.
+    `allowed` is empty only if the policy names no families; then any family is allowed.
     """
 
     allowed: tuple[str, ...]
@@ -40,7 +40,7 @@ class FamilyRule:
     reason: str | None
 
     def document(self) -> dict[str, Any]:
-        """The rule as the packet carries it."""
+        """Return the rule as a packet's JSON document."""
         return {
             "allowed_families": list(self.allowed),
             "blocked_families": list(self.blocked),
@@ -58,18 +58,18 @@ class FamilyRule:
 
 
 def attempts(ledger: Sequence[Record]) -> list[Record]:
-    """The records that are attempts at something: everything but baselines."""
+    """Return the records that are attempts: all but baselines."""
     return [record for record in ledger if record.kind != "baseline"]
 
 
 def comparable_records(ledger: Sequence[Record]) -> list[Record]:
-    """The records that may be compared with the next one: those of the newest valid record's instrument."""
+    """Return the records of the newest valid record's instrument, with which the next one is comparable."""
     newest = next((record for record in reversed(ledger) if record.valid), None)
     return [record for record in ledger if newest is not None and record.instrument == newest.instrument]
 
 
 def family_rule(ledger: Sequence[Record], families: Families) -> FamilyRule:
-    """Judge the streak at the end of the ledger.
+    """Compute the family rule from the streak at the end of the ledger.
 
     A family is blocked when the last `streak` attempts (valid or not) were of it. When the last of them is
     valid and at least `bonus_gain` better than the best earlier valid one of that streak, `bonus_streak` are
@@ -114,7 +114,7 @@ def _gained(run: Sequence[Record], least: float) -> bool:
 
 
 def _extreme(rows: Sequence[Record]) -> float | None:
-    """The best value of comparable valid rows, whatever their verdicts."""
+    """Return the best value of comparable valid records, regardless of their verdicts."""
     valid = [record for record in rows if record.valid and record.value is not None]
     if not valid:
         return None
@@ -123,13 +123,13 @@ def _extreme(rows: Sequence[Record]) -> float | None:
 
 
 def family_of(record: Record) -> str:
-    """The family of a record with its prefix, or 'unknown'."""
+    """Return the family of a record with its prefix, or 'unknown'."""
     first = record.strategy[0] if record.strategy else ""
     return first if first.startswith(FAMILY_PREFIX) else UNKNOWN_FAMILY
 
 
 def reason_text(record: Record) -> str | None:
-    """Why a record is not valid, in words; None when it is."""
+    """Return why a record is not valid; None if it is."""
     if record.valid:
         return None
     if record.reason is None:
@@ -138,7 +138,7 @@ def reason_text(record: Record) -> str | None:
 
 
 def summarize_attempt(record: Record) -> dict[str, Any]:
-    """One attempt as planners see it: small, without samples and environment."""
+    """Return an attempt as planners see it, without samples and environment."""
     return {
         "record": record.id,
         "iteration": record.iteration,
@@ -155,7 +155,7 @@ def summarize_attempt(record: Record) -> dict[str, Any]:
 
 
 def log_row(record: Record) -> dict[str, Any]:
-    """One row of the packet's log tail: an attempt with what it tried and which files it changed."""
+    """Return a row of the packet's log tail: an attempt with its hypothesis and changed files."""
     return {
         **summarize_attempt(record),
         "created_at": record.created_at,
@@ -169,12 +169,12 @@ def log_row(record: Record) -> dict[str, Any]:
 
 
 def log_tail(ledger: Sequence[Record], length: int = LOG_TAIL) -> list[dict[str, Any]]:
-    """The last rows of the ledger, oldest first; `length` 0 gives none."""
+    """Return the last rows of the ledger, oldest first; none for `length` 0."""
     return [log_row(record) for record in ledger[max(len(ledger) - length, 0) :]] if length > 0 else []
 
 
 def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
-    """Best value, best by family, last attempts, recent strategies and counts of what was invalid.
+    """Return the best value, best by family, last attempts, recent strategies and counts of invalid attempts.
 
     Values are taken from comparable records only (one instrument); counts and attempts from all of them.
     """
@@ -194,12 +194,12 @@ def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
 
 
 def _best_by_family(rows: Sequence[Record]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    best: dict[str, float] = {}
     for family in dict.fromkeys(family_of(record) for record in rows):
         top = _extreme([record for record in rows if family_of(record) == family])
         if top is not None:
-            found[family] = top
-    return found
+            best[family] = top
+    return best
 
 
 def _combo(record: Record) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _combo(record: Record) -> dict[str, Any]:
 
 
 def invalid_counts(rows: Sequence[Record]) -> dict[str, int]:
-    """How many attempts gave no result, in all and by the field's reason codes."""
+    """Count the attempts without a valid result, in total and by reason code."""
     failed = [record for record in rows if not record.valid]
     by_reason: dict[str, int] = {}
     for record in failed:
@@ -223,19 +223,19 @@ def invalid_counts(rows: Sequence[Record]) -> dict[str, int]:
 
 
 def compute_aspiration(best: float | None, metric: Metric | None, goal: str) -> float | None:
-    """What the next attempt should reach: one better than a whole-number best, for the goal 'best' only."""
+    """Return the target of the next attempt: one better than an integer best, for the goal 'best' only."""
     if goal != "best" or metric is None or best is None or not float(best).is_integer():
         return None
     return best - 1 if metric.better == "lower" else best + 1
 
 
 def is_cold_start(ledger: Sequence[Record]) -> bool:
-    """Whether no attempt has given a valid result yet."""
+    """Return whether there is no valid attempt yet."""
     return not any(record.valid for record in attempts(ledger))
 
 
 def pick_inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> list[Record]:
-    """The best and the most recent valid attempts, best first, each once, at most `most` of either kind."""
+    """Return the best and the most recent valid attempts, at most `most` of either, without duplicates."""
     rows = comparable_records(attempts(ledger))
     valid = [record for record in rows if record.valid and record.value is not None and record.commit]
     if not valid:
@@ -247,12 +247,12 @@ def pick_inspirations(ledger: Sequence[Record], most: int = INSPIRATIONS) -> lis
 
 
 def commit_context(commit: str, summary: str, record: Record | None) -> dict[str, Any]:
-    """A commit as planners see it: what it is, and what was measured of it where that is known.
+    """Return a commit as planners see it: its summary, and its measurements if there is a record.
 
     Args:
-        commit: its id.
-        summary: its subject, or any sentence that says what it is.
-        record: its record.
+        commit: the commit's id.
+        summary: the commit's subject or another description.
+        record: the record of the commit.
     """
     highlights = [*record.change_summary] if record else []
     extra: dict[str, Any] = (
@@ -280,7 +280,7 @@ def commit_context(commit: str, summary: str, record: Record | None) -> dict[str
 
 
 def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
-    """One or two sentences that tell a planner where the campaign stands; None at the very start."""
+    """Summarize the state of the campaign in one or two sentences; None before the first attempt."""
     rows = attempts(ledger)
     if not rows:
         return None
@@ -298,8 +298,8 @@ def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
         parts.append(f"{since} valid attempt(s) since the last improvement.")
     failed = _trailing_failures(rows)
     if failed:
-        words = "; ".join(dict.fromkeys(reason_text(record) or "" for record in failed))
-        parts.append(f"The last {len(failed)} attempt(s) gave no valid result: {words}.")
+        reasons = "; ".join(dict.fromkeys(reason_text(record) or "" for record in failed))
+        parts.append(f"The last {len(failed)} attempt(s) gave no valid result: {reasons}.")
     return " ".join(parts)
 
 
@@ -313,17 +313,17 @@ def _trailing_failures(rows: Sequence[Record]) -> list[Record]:
 
 
 def web_url(origin: str | None) -> str | None:
-    """A repository's web address, from the https, git@ and ssh forms of its origin; None for all others."""
+    """Return a repository's web address from an https, git@ or ssh remote URL; None for other URLs."""
     if origin is None:
         return None
-    scheme, found, rest = origin.partition("://")
-    if found:
+    scheme, separator, rest = origin.partition("://")
+    if separator:
         host, _, path = rest.partition("/")
     else:
         host, _, path = origin.partition(":")
         if "@" not in host or "/" in host:
             return None
-    if found and scheme not in ("https", "http", "ssh"):
+    if separator and scheme not in ("https", "http", "ssh"):
         return None
     host = host.rpartition("@")[2]
     if scheme not in ("https", "http"):
@@ -333,9 +333,9 @@ def web_url(origin: str | None) -> str | None:
 
 
 def strip_credentials(origin: str) -> str:
-    """A remote's address without the user name and password that an https one may carry."""
-    scheme, found, rest = origin.partition("://")
-    if not found or scheme not in ("https", "http"):
+    """Remove the user name and password from an http or https remote URL."""
+    scheme, separator, rest = origin.partition("://")
+    if not separator or scheme not in ("https", "http"):
         return origin
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

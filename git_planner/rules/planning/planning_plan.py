@@ -1,6 +1,6 @@
-"""Planning plans as typed values, and the rules about their steps that a schema cannot say. Pure.
+"""Planning plans as typed values, and the checks of their steps that a schema cannot express. Pure.
 
-On paper a plan's summary is `plan_summary` and a step's name is `id`; here they are `summary` and `step_id`.
+In the document the summary is `plan_summary` and a step's id is `id`; here they are `summary` and `step_id`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMA = "git-planner/planning-plan@1"
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One actionable step. `dependencies` are ids of steps that must be done before."""
+    """One actionable step. `dependencies` are ids of steps that must be done first."""
 
     step_id: str
     title: str
@@ -30,8 +30,8 @@ class PlanStep:
     references: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The step as JSON."""
-        fields = {name: _plain(value) for name, value in asdict(self).items()}
+        """Return the step as a JSON document."""
+        fields = {name: _as_list(value) for name, value in asdict(self).items()}
         return {"id": fields.pop("step_id"), **fields}
 
 
@@ -50,8 +50,8 @@ class PlanningPlan:
     fallback_plan: str | None
 
     def document(self) -> dict[str, Any]:
-        """The plan as the JSON document of its schema."""
-        fields = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        """Return the plan as a JSON document."""
+        fields = {name: _as_list(getattr(self, name)) for name in self.__dataclass_fields__}
         return {
             "schema": SCHEMA,
             "plan_summary": fields.pop("summary"),
@@ -61,8 +61,10 @@ class PlanningPlan:
 
 
 def planning_plan_from(document: Mapping[str, Any]) -> PlanningPlan:
-    """Read a planning plan from a document that has passed its schema."""
-    fields = {key: _frozen(value) for key, value in document.items() if key not in ("schema", "plan_summary")}
+    """Build a planning plan from a valid document."""
+    fields = {
+        key: _as_tuple(value) for key, value in document.items() if key not in ("schema", "plan_summary")
+    }
     return PlanningPlan(
         **{
             "handoff_notes": (),
@@ -75,40 +77,40 @@ def planning_plan_from(document: Mapping[str, Any]) -> PlanningPlan:
 
 
 def _step(document: Mapping[str, Any]) -> PlanStep:
-    fields = {key: _frozen(value) for key, value in document.items() if key != "id"}
+    fields = {key: _as_tuple(value) for key, value in document.items() if key != "id"}
     empty: dict[str, Any] = {"files": (), "dependencies": (), "risks": (), "references": ()}
     return PlanStep(**{**empty, **fields, "step_id": document["id"]})
 
 
-def _frozen(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
 def find_step_faults(document: Mapping[str, Any]) -> list[str]:
-    """Judge the steps of a planning plan: unique ids, known dependencies, no cycle.
+    """Check the steps of a planning plan: unique ids, known dependencies, no cycle.
 
     Args:
-        document: a document that has passed its schema.
+        document: a document that is valid by its schema.
 
     Returns:
-        One sentence a fault, '<json pointer>: what is wrong'.
+        One sentence per fault, '<json pointer>: <problem>'.
     """
     steps = document["steps"]
-    found = [*_repeated(steps), *_unknown(steps)]
+    faults = [*_duplicate_ids(steps), *_unknown_dependencies(steps)]
     graph = {
         step["id"]: [name for name in step.get("dependencies", ()) if name != step["id"]] for step in steps
     }
     cycle = find_cycle(graph)
     if cycle:
-        found.append(f"/steps: dependency cycle: {' → '.join(show_value(step_id) for step_id in cycle)}")
-    return found
+        faults.append(f"/steps: dependency cycle: {' → '.join(show_value(step_id) for step_id in cycle)}")
+    return faults
 
 
-def _repeated(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _duplicate_ids(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     first: dict[str, int] = {}
     for place, step in enumerate(steps):
         before = first.setdefault(step["id"], place)
@@ -116,7 +118,7 @@ def _repeated(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"/steps/{place}/id: {show_value(step['id'])} is the id of step {before + 1} already"
 
 
-def _unknown(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _unknown_dependencies(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     known = {other["id"] for other in steps}
     for place, step in enumerate(steps):
         for at, name in enumerate(step.get("dependencies", ())):

@@ -1,7 +1,7 @@
-"""The bounded prompt of a planner, made from a packet. Pure: the fixed texts come from the caller.
+"""Render the bounded prompt of a planner from a packet. Pure: the fixed texts come from the caller.
 
-A prompt has one total budget. Sections are filled in the order of their importance, so what is least
-important is cut or left out first, and the prompt says what is missing. Same packet, same prompt.
+A prompt has one total budget. Sections are filled in the order of their importance, so the least important
+ones are cut or left out first, and the prompt names them. Deterministic.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ALL = 10**9
 
 @dataclass(frozen=True, slots=True)
 class PromptSection:
-    """One part of a prompt. Lower `rank` is more important; `tail`: its end survives a cut."""
+    """One section of a prompt. A lower `rank` is more important; `tail`: a cut keeps the end."""
 
     title: str
     body: str
@@ -43,7 +43,7 @@ def render_prompt(template: str, packet: Packet, schema: Mapping[str, Any], budg
 
     Args:
         template: the fixed text with $sections and $schema.
-        packet: a checked packet.
+        packet: a valid packet.
         schema: the JSON Schema of the answer; shortened, at last to its keys, where the budget is small.
         budget: the largest prompt, in characters; at least some hundred more than the fixed text.
     """
@@ -59,74 +59,76 @@ def render_prompt(template: str, packet: Packet, schema: Mapping[str, Any], budg
 
 
 def _forms(schema: Mapping[str, Any]) -> list[str]:
-    """A schema in ever shorter forms."""
+    """Return a schema in ever shorter forms."""
     keys = ", ".join(schema.get("properties", {}))
     return [
         fence(json.dumps(schema, indent=1, ensure_ascii=False), "json"),
         fence(json.dumps(schema, separators=(",", ":"), ensure_ascii=False), "json"),
-        fence(json.dumps(_without_words(schema), separators=(",", ":"), ensure_ascii=False), "json"),
+        fence(json.dumps(_strip_descriptions(schema), separators=(",", ":"), ensure_ascii=False), "json"),
         f"(Too long for this prompt. The keys of the object: {keys}.)",
     ]
 
 
-def _without_words(node: Any) -> Any:
-    """A schema without its descriptions."""
+def _strip_descriptions(node: Any) -> Any:
+    """Remove the descriptions of a schema."""
     if isinstance(node, list):
-        return [_without_words(item) for item in node]
+        return [_strip_descriptions(item) for item in node]
     if not isinstance(node, dict):
         return node
     return {
-        name: _without_words(value)
+        name: _strip_descriptions(value)
         for name, value in node.items()
         if not (name == "description" and isinstance(value, str))
     }
 
 
 def render_retry(template: str, prompt: str, answer: str, faults: Sequence[str]) -> str:
-    """The prompt after an answer that was refused: the same again, then that answer and its faults.
+    """Render the prompt after an invalid answer: the same prompt, then that answer and its faults.
 
     Args:
         template: the fixed text with $answer and $faults.
         prompt: the first prompt.
-        answer: what was answered.
-        faults: one sentence each.
+        answer: the invalid answer.
+        faults: one sentence per fault.
     """
     shown = [f"- {fault[:500]}" for fault in faults[:MAX_FAULTS]]
     if len(faults) > MAX_FAULTS:
         shown.append(f"- and {len(faults) - MAX_FAULTS} more")
-    told = fence(cut_text(answer, MAX_ANSWER), "")
-    return f"{prompt.rstrip()}\n\n" + Template(template).safe_substitute(answer=told, faults="\n".join(shown))
+    quoted = fence(cut_text(answer, MAX_ANSWER), "")
+    return f"{prompt.rstrip()}\n\n" + Template(template).safe_substitute(
+        answer=quoted, faults="\n".join(shown)
+    )
 
 
 def join_sections(parts: Sequence[PromptSection], room: int) -> str:
-    """Put sections together within a number of characters.
+    """Join sections within a number of characters.
 
-    The most important ones are served first; one that no longer fits is cut at the end of a line, or left out
-    and named.
+    The most important ones come first; one that does not fit is cut at the end of a line, or left out and
+    named.
     """
-    served: dict[str, str] = {}
-    whole = sum(len(part.title) + len(part.body) + 7 for part in parts)
-    left = room if whole <= room else room - _LEFT_OUT
-    out: list[str] = []
+    kept: dict[str, str] = {}
+    total = sum(len(part.title) + len(part.body) + 7 for part in parts)
+    left = room if total <= room else room - _LEFT_OUT
+    left_out: list[str] = []
     for part in sorted(parts, key=lambda section: section.rank):
         frame = len(part.title) + 7
         body = cut_text(part.body, left - frame, tail=part.tail)
         if body:
-            served[part.title] = f"## {part.title}\n\n{body}"
+            kept[part.title] = f"## {part.title}\n\n{body}"
             left -= len(body) + frame
         if body != part.body:
-            out.append(part.title + (" (cut)" if body else ""))
-    text = "\n\n".join(served[part.title] for part in parts if part.title in served)
-    if out:
-        named = ", ".join(out)
+            left_out.append(part.title + (" (cut)" if body else ""))
+    text = "\n\n".join(kept[part.title] for part in parts if part.title in kept)
+    if left_out:
+        named = ", ".join(left_out)
         text += f"\n\nLeft out for length: {named if len(named) < 300 else f'{named[:300]} …'}."
     return text.lstrip() if len(text) <= room else ""
 
 
 def cut_text(text: str, most: int, *, tail: bool = False) -> str:
-    """At most `most` characters of a text, in whole lines where possible, marked where something is missing.
+    """Cut a text to at most `most` characters, at the end of a line if possible, and mark the cut.
 
-    Empty when there is no room for a useful piece. `tail` keeps the end instead of the beginning.
+    Empty if there is no room for a useful piece. `tail` keeps the end instead of the beginning.
     """
     if len(text) <= most:
         return text
@@ -143,14 +145,14 @@ def cut_text(text: str, most: int, *, tail: bool = False) -> str:
 
 
 def fence(text: str, language: str) -> str:
-    """A text as a code block whose fence does not occur in it."""
-    longest = max((len(found) for found in re.findall(r"`{3,}", text)), default=2)
+    """Wrap a text in a code block whose fence does not occur in it."""
+    longest = max((len(ticks) for ticks in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def packet_sections(packet: Packet) -> list[PromptSection]:
-    """All sections of a packet in the order of reading."""
+    """Return the sections of a packet in reading order."""
     makers: tuple[tuple[str, int, Callable[[Packet], str]], ...] = (
         ("Goal", 0, _goal),
         ("Constraints", 1, _constraints),
@@ -159,22 +161,22 @@ def packet_sections(packet: Packet) -> list[PromptSection]:
         ("Where things stand", 4, _standing),
         ("Base commit", 5, lambda packet: _commit(packet["base_context"])),
     )
-    made = [PromptSection(title, make(packet), rank) for title, rank, make in makers]
-    made += [
+    parts = [PromptSection(title, make(packet), rank) for title, rank, make in makers]
+    parts += [
         PromptSection(f"Earlier result {place}", _commit(commit), 8 + place)
         for place, commit in enumerate(packet["inspirations"], 1)
     ]
-    made.append(PromptSection("Experiments so far", _summary(packet["experiment_summary"]), 6))
-    made.append(
+    parts.append(PromptSection("Experiments so far", _summary(packet["experiment_summary"]), 6))
+    parts.append(
         PromptSection("Experiment log, oldest first", _log(packet["experiment_log_tail"]), 90, tail=True)
     )
     if packet["performance_profile"] is not None:
-        made.append(PromptSection("Performance profile", _json(packet["performance_profile"]), 80))
-    made += [
+        parts.append(PromptSection("Performance profile", _json(packet["performance_profile"]), 80))
+    parts += [
         PromptSection(f"Code: {label}", fence(text, ""), 7 if place == 0 else 70 + place)
         for place, (label, text) in enumerate(packet["code_context"].items())
     ]
-    return [section for section in made if section.body]
+    return [section for section in parts if section.body]
 
 
 def _goal(packet: Packet) -> str:
@@ -231,7 +233,7 @@ def _commit(document: Mapping[str, Any] | None) -> str:
 
 
 def render_commit(commit: CommitPlanningContext) -> str:
-    """A commit as lines of a prompt, each field bounded."""
+    """Render a commit as lines of a prompt, with bounded fields."""
     lines = [f"Commit {commit.commit_hash}: {cut_text(commit.summary, MAX_TEXT)}"]
     lines += [f"- {cut_text(highlight, MAX_TEXT)}" for highlight in commit.highlights[:MAX_HIGHLIGHTS]]
     lines += _more(len(commit.highlights), MAX_HIGHLIGHTS, "highlights")

@@ -1,1 +1,1 @@
-"""Plans: the document, its pages, and the merge of two versions."""
+"""Plans: the document, its pages, and the three-way merge of two versions."""

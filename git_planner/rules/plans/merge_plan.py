@@ -1,7 +1,6 @@
-"""Three-way merge of documents by what they mean: objects key by key, plans task by task. Pure.
+"""Three-way merge of JSON documents: objects key by key, plans task by task. Pure.
 
-The two sides are put in the order of their canonical forms first, so that the answer is the same whoever
-merges.
+The two sides are sorted by their canonical forms first, so that the result does not depend on their order.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.rules.documents.canonical_json import compact, digest
+from git_planner.rules.documents.canonical_json import compact
+from git_planner.rules.documents.canonical_json import digest as json_digest
 from git_planner.rules.documents.merge_values import (
     ABSENT,
     all_keys,
@@ -26,11 +26,11 @@ from git_planner.rules.plans.pages import PAGE_SIZE, find_repeated
 from git_planner.rules.plans.plan import SCHEMA
 from git_planner.rules.tasks.task import task_id_for, task_number
 
-# What says where a plan began goes together.
+# The fields of a plan's origin are merged as a unit.
 _ORIGIN = ("created_at", "base", "base_ref")
 _SETS = ("constraints", "acceptance")
-# What a program answered or measured in one go is worth nothing in parts.
-_ANSWER = "git-planner/planning-plan@1"
+# Answers and measurements are never merged field by field.
+_PLANNING_PLAN = "git-planner/planning-plan@1"
 _NOISE = "git-planner/noise@1"
 
 Document = Mapping[str, Any]
@@ -39,27 +39,27 @@ _Key = tuple[object, int]
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """A merge.
+    """The result of a merge.
 
     Args:
-        document: both sides in one; where `conflicts` names places, one side's value stands there.
-        told: what gave way and became a note, or got another number; one sentence each.
-        conflicts: JSON pointers to what both sides changed to something else, for a person to settle.
+        document: the merged document; at a place named in `conflicts` it has the value of one side.
+        notes: one sentence for each value that was overridden or task that was renumbered.
+        conflicts: JSON pointers to values that both sides changed differently, for a person to resolve.
     """
 
     document: Any
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
 
 
-def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -> MergeResult:
-    """Merge two versions of a document. Nothing that a task says is lost.
+def merge_documents(base: Any, ours: Any, theirs: Any, *, complete: bool = False) -> MergeResult:
+    """Merge two versions of a document. Values of a task that are overridden become notes.
 
     Args:
-        base: the version that both come from; None when there is none.
-        ours, theirs: the two versions; which is which makes no difference.
-        whole: plans are whole ones and not single pages, so that a task whose number is taken may go to any
-            free number. Within a page it stays on that page; when that is full, it is a conflict.
+        base: the common ancestor; None if there is none.
+        ours, theirs: the two versions, in any order.
+        complete: plans are complete, not single pages, so that a task whose number is taken may get any free
+            number. Otherwise it must stay on its page, and a full page is a conflict.
     """
     one, other = sorted((ours, theirs), key=compact)
     if is_same_json(one, other) or is_same_json(base, one):
@@ -67,10 +67,10 @@ def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -
     if is_same_json(base, other):
         return MergeResult(one)
     if all(isinstance(side, dict) and side.get("schema") == SCHEMA for side in (one, other)):
-        return _plans(base if isinstance(base, dict) else {}, one, other, whole=whole)
-    if all(isinstance(side, dict) and side.get("schema") == _ANSWER for side in (one, other)):
-        # The same one that the plan says its tasks came from; those of the other are there as well.
-        return MergeResult(min(one, other, key=digest))
+        return _merge_plans(base if isinstance(base, dict) else {}, one, other, complete=complete)
+    if all(isinstance(side, dict) and side.get("schema") == _PLANNING_PLAN for side in (one, other)):
+        # The one that the merged plan names, see `_merge_planning_plan`.
+        return MergeResult(min(one, other, key=json_digest))
     if all(isinstance(side, dict) and side.get("schema") == _NOISE for side in (one, other)):
         return MergeResult(max(one, other, key=lambda side: str(side.get("created_at"))))
     conflicts: list[str] = []
@@ -79,69 +79,69 @@ def merge_documents(base: Any, ours: Any, theirs: Any, *, whole: bool = False) -
 
 
 def merge_duplicates(plan: Document) -> MergeResult:
-    """A whole plan in which no two tasks have one number or one identity.
+    """Merge the tasks of a complete plan that have the same uid, and renumber those with the same number.
 
-    A merge that goes by lines leaves such plans: git slides a new task between the lines of another one, so
-    that two new tasks, or one that both sides have, end up below each other without a conflict.
+    Git's line-based merge produces such plans: it may place a new task between the lines of another one, so
+    that two new tasks, or one that both sides have, follow each other without a conflict.
     """
     if find_repeated(plan["tasks"]) is None:
         return MergeResult(plan)
-    told: list[str] = []
-    found: dict[str, Any] = {}
-    for other in sorted(plan["tasks"], key=compact):
-        known = found.get(_identity(other))
+    notes: list[str] = []
+    by_uid: dict[str, Any] = {}
+    for task in sorted(plan["tasks"], key=compact):
+        known = by_uid.get(_uid(task))
         if known is None:
-            found[_identity(other)] = other
+            by_uid[_uid(task)] = task
             continue
-        task, lost = merge_task(None, known, other)
-        found[_identity(other)] = {**task, "id": min(known["id"], other["id"], key=task_number)}
-        told += [f"{other['id']}: was there twice", *(f"{other['id']}: {note}" for note in lost)]
-    tasks = _referring(found.values())
-    before = {key: dict(other) for key, other in tasks.items()}
-    _numbered(tasks, {}, told, [], whole=True)
-    return MergeResult({**plan, "tasks": _with_ids(tasks, [before])}, tuple(told))
+        merged, lost = merge_task(None, known, task)
+        by_uid[_uid(task)] = {**merged, "id": min(known["id"], task["id"], key=task_number)}
+        notes += [f"{task['id']}: was there twice", *(f"{task['id']}: {note}" for note in lost)]
+    tasks = _by_key(by_uid.values())
+    before = {key: dict(task) for key, task in tasks.items()}
+    _renumber(tasks, {}, notes, [], complete=True)
+    return MergeResult({**plan, "tasks": _with_ids(tasks, [before])}, tuple(notes))
 
 
-def _plans(past: Document, one: Document, other: Document, *, whole: bool) -> MergeResult:
+def _merge_plans(past: Document, one: Document, other: Document, *, complete: bool) -> MergeResult:
     conflicts: list[str] = []
-    found = _origin(past, one, other, conflicts)
+    plan = _merge_origin(past, one, other, conflicts)
     for key in all_keys(one, other):
         was, left, right = (side.get(key, ABSENT) for side in (past, one, other))
         if key == "tasks" or key in _ORIGIN:
             continue
         if key in _SETS and isinstance(left, list) and isinstance(right, list):
-            found[key] = _items(was if isinstance(was, list) else [], left, right)
+            plan[key] = _merge_set(was if isinstance(was, list) else [], left, right)
         elif key == "planning_plan":
-            found[key] = _answer(was, left, right)
+            plan[key] = _merge_planning_plan(was, left, right)
         else:
-            found[key] = merge_value(was, left, right, (key,), conflicts)
-    told: list[str] = []
-    sides = [_referring(side.get("tasks", [])) for side in (past, one, other)]
-    tasks = _tasks(sides[0], sides[1], sides[2], told)
-    _numbered(tasks, sides[0], told, conflicts, whole=whole)
-    found["tasks"] = _with_ids(tasks, sides)
+            plan[key] = merge_value(was, left, right, (key,), conflicts)
+    notes: list[str] = []
+    sides = [_by_key(side.get("tasks", [])) for side in (past, one, other)]
+    tasks = _merge_tasks(sides[0], sides[1], sides[2], notes)
+    _renumber(tasks, sides[0], notes, conflicts, complete=complete)
+    plan["tasks"] = _with_ids(tasks, sides)
     return MergeResult(
-        {key: item for key, item in found.items() if item is not ABSENT}, tuple(told), tuple(conflicts)
+        {key: item for key, item in plan.items() if item is not ABSENT}, tuple(notes), tuple(conflicts)
     )
 
 
-def _items(was: Sequence[Any], left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
+def _merge_set(was: Sequence[Any], left: Sequence[Any], right: Sequence[Any]) -> list[Any]:
     try:
         return list(pick_changed(was, left, right))
     except LookupError:
         return merge_list(was, left, right)
 
 
-def _answer(was: Any, left: Any, right: Any) -> Any:
-    """Which planning plan the tasks came from; the lesser digest, as for the planning plans themselves."""
+def _merge_planning_plan(was: Any, left: Any, right: Any) -> Any:
+    """Return the digest of the planning plan; the lesser one if both changed it, as in `merge_documents`."""
     try:
         return pick_changed(was, left, right)
     except LookupError:
-        return min(item for item in (left, right) if isinstance(item, str))
+        return min(digest for digest in (left, right) if isinstance(digest, str))
 
 
-def _origin(past: Document, one: Document, other: Document, conflicts: list[str]) -> dict[str, Any]:
-    """Where the plan began: what was made first, when both sides made it."""
+def _merge_origin(past: Document, one: Document, other: Document, conflicts: list[str]) -> dict[str, Any]:
+    """Return the fields of the plan's origin; the older one if both sides created the plan."""
     was, left, right = ({key: side.get(key) for key in _ORIGIN} for side in (past, one, other))
     try:
         return dict(pick_changed(was, left, right))
@@ -151,117 +151,117 @@ def _origin(past: Document, one: Document, other: Document, conflicts: list[str]
     return left if str(left["created_at"]) <= str(right["created_at"]) else right
 
 
-def _tasks(
+def _merge_tasks(
     past: Mapping[_Key, Document],
     left: Mapping[_Key, Document],
     right: Mapping[_Key, Document],
-    told: list[str],
+    notes: list[str],
 ) -> dict[_Key, dict[str, Any]]:
-    """The tasks of both sides, by identity, with the numbers they would like to have."""
-    found: dict[_Key, dict[str, Any]] = {}
-    for key in [*left, *(item for item in right if item not in left)]:
+    """Merge the tasks of both sides, by identity; two tasks may still have the same number."""
+    tasks: dict[_Key, dict[str, Any]] = {}
+    for key in dict.fromkeys([*left, *right]):
         was, one, other = past.get(key), left.get(key), right.get(key)
         if one is None or other is None:
-            there = one or other
-            assert there is not None
-            # Taken out on one side and untouched on the other; one that was worked on stays.
-            if was is None or not is_same_json(was, there):
-                found[key] = dict(there)
+            kept = one or other
+            assert kept is not None
+            # Removed on one side: dropped, unless the other side changed it.
+            if was is None or not is_same_json(was, kept):
+                tasks[key] = dict(kept)
             continue
         task, lost = merge_task(was, one, other)
         try:
             task["id"] = pick_changed(was["id"] if was else ABSENT, one["id"], other["id"])
         except LookupError:
             task["id"] = min(one["id"], other["id"], key=task_number)
-        found[key] = task
-        told += [f"{task['id']}: {note}" for note in lost]
-    return found
+        tasks[key] = task
+        notes += [f"{task['id']}: {note}" for note in lost]
+    return tasks
 
 
-def _numbered(
+def _renumber(
     tasks: Mapping[_Key, dict[str, Any]],
     past: Mapping[_Key, Document],
-    told: list[str],
+    notes: list[str],
     conflicts: list[str],
     *,
-    whole: bool,
+    complete: bool,
 ) -> None:
     """Give another number to tasks whose number is taken.
 
-    The one that was there first keeps it; else one that was begun, since commits, claims and agents know it
+    The older task keeps the number; else one that was started, since commits, claims and agents refer to it
     by its number; else the one with the lesser identity.
     """
 
-    def claim(key: _Key) -> tuple[int, bool, bool, str]:
+    def precedence(key: _Key) -> tuple[int, bool, bool, str]:
         task = tasks[key]
         fresh = key not in past or past[key]["id"] != task["id"]
         return task_number(task["id"]), fresh, task.get("status") == "todo", repr(key)
 
     used = {task_number(task["id"]) for task in tasks.values()}
-    held: set[int] = set()
-    for key in sorted(tasks, key=claim):
+    taken: set[int] = set()
+    for key in sorted(tasks, key=precedence):
         task = tasks[key]
         number = task_number(task["id"])
-        if number not in held:
-            held.add(number)
+        if number not in taken:
+            taken.add(number)
             continue
-        free = _free(number, used, whole=whole)
+        free = _free_number(number, used, complete=complete)
         if free is None:
             conflicts.append(json_pointer(("tasks", task["id"])))
             continue
         used.add(free)
-        held.add(free)
-        note = f"merged: was also {task['id']}, a number that another task has"
-        told.append(f"{task_id_for(free)}: {note}")
+        taken.add(free)
+        note = f"merged: was also {task['id']}, the number of another task"
+        notes.append(f"{task_id_for(free)}: {note}")
         task["id"] = task_id_for(free)
         if isinstance(task.get("notes"), list):
             task["notes"] = [*task["notes"], note]
 
 
-def _free(number: int, used: Iterable[int], *, whole: bool) -> int | None:
-    """The next free number on the page of a number; when there is none, one beyond all pages or None."""
+def _free_number(number: int, used: Iterable[int], *, complete: bool) -> int | None:
+    """Return the next free number on the page of `number`; for a full page one beyond all pages, or None."""
     first = (number - 1) // PAGE_SIZE * PAGE_SIZE + 1
-    page = {item for item in used if first <= item < first + PAGE_SIZE}
+    page = {taken for taken in used if first <= taken < first + PAGE_SIZE}
     after = max(page) + 1
     if after < first + PAGE_SIZE:
         return after
     gaps = (gap for gap in range(first, first + PAGE_SIZE) if gap not in page)
-    return next(gaps, max(used) + 1 if whole else None)
+    return next(gaps, max(used) + 1 if complete else None)
 
 
-def _referring(tasks: Iterable[Document]) -> dict[_Key, dict[str, Any]]:
-    """Tasks by identity. Their dependencies name identities, too, where a number says which one is meant."""
-    found = {_key(name): dict(task) for name, task in items_by_identity(tasks, _identity).items()}
+def _by_key(tasks: Iterable[Document]) -> dict[_Key, dict[str, Any]]:
+    """Return tasks by identity, with dependencies replaced by identities where the number is unambiguous."""
+    by_key = {_as_key(name): dict(task) for name, task in items_by_identity(tasks, _uid).items()}
     owners: dict[str, list[_Key]] = {}
-    for key, task in found.items():
+    for key, task in by_key.items():
         owners.setdefault(task["id"], []).append(key)
     named = {number: _reference(keys_[0]) for number, keys_ in owners.items() if len(keys_) == 1}
-    for task in found.values():
+    for task in by_key.values():
         if isinstance(task.get("dependencies"), list):
             task["dependencies"] = [named.get(name, name) for name in task["dependencies"]]
-    return found
+    return by_key
 
 
 def _with_ids(
     tasks: Mapping[_Key, Document], sides: Iterable[Mapping[_Key, Document]]
 ) -> list[dict[str, Any]]:
-    """The tasks by number, with dependencies as they are written."""
+    """Return the tasks by number, with task ids as dependencies."""
     ids = {_reference(key): task["id"] for side in sides for key, task in side.items()}
     ids |= {_reference(key): task["id"] for key, task in tasks.items()}
-    found = []
+    documents = []
     for key in sorted(tasks, key=lambda item: (task_number(tasks[item]["id"]), repr(item))):
         task = dict(tasks[key])
         if isinstance(task.get("dependencies"), list):
             task["dependencies"] = list(dict.fromkeys(ids.get(name, name) for name in task["dependencies"]))
-        found.append(task)
-    return found
+        documents.append(task)
+    return documents
 
 
-def _identity(task: Document) -> str:
+def _uid(task: Document) -> str:
     return str(task.get("uid") or task["id"])
 
 
-def _key(name: object) -> _Key:
+def _as_key(name: object) -> _Key:
     assert isinstance(name, tuple)
     return name[0], name[1]
 

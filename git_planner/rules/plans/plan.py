@@ -1,4 +1,4 @@
-"""Plans: their names, their documents, and how the steps of a planning plan become tasks. Pure."""
+"""Plan names, plan documents, and tasks from the steps of a planning plan. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKET = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
 def check_new_plan_name(name: str) -> str:
-    """Check the name of a plan that may be made; numbers with a slug are kept for packets.
+    """Check the name of a new plan; a number with a slug is reserved for packets.
 
     Raises:
         PlannerError: E_NAME.
@@ -26,14 +26,14 @@ def check_new_plan_name(name: str) -> str:
     if _PACKET_NAME.fullmatch(name) or name == "best":
         raise PlannerError(
             "E_NAME",
-            f"'{name}' cannot be a plan: '{refnames.PLAN}{name}' would be taken for something else",
+            f"'{name}' cannot be a plan: '{refnames.PLAN}{name}' has another meaning",
             hint=f"try 'plan-{name}'",
         )
     return name
 
 
 def is_plan_name(name: str) -> bool:
-    """Whether a branch 'plan/NAME' can be a plan's, and not a packet's or somebody's own."""
+    """Return whether a branch 'plan/NAME' can be the branch of a plan, not of a packet."""
     try:
         return bool(check_new_plan_name(name))
     except PlannerError:
@@ -41,15 +41,15 @@ def is_plan_name(name: str) -> bool:
 
 
 def packet_slug(branch: str) -> str | None:
-    """The slug of a packet's branch, such as 'next' of 'plan/0003-next'; None for every other branch."""
-    found = _PACKET.fullmatch(branch)
-    return found[2] if found else None
+    """Return the slug of a packet's branch, such as 'next' of 'plan/0003-next'; None for other branches."""
+    match = _PACKET.fullmatch(branch)
+    return match[2] if match else None
 
 
 def packet_number(branch: str) -> int:
-    """The number of a packet's branch; 0 for every other branch."""
-    found = _PACKET.fullmatch(branch)
-    return int(found[1]) if found else 0
+    """Return the number of a packet's branch; 0 for other branches."""
+    match = _PACKET.fullmatch(branch)
+    return int(match[1]) if match else 0
 
 
 def new_plan(
@@ -62,15 +62,16 @@ def new_plan(
     constraints: Sequence[str] = (),
     acceptance: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The document of a plan without tasks.
+    """Create the document of a plan without tasks.
 
     Args:
-        name: its name.
-        goal: what it is for, in words.
-        base: the id of the commit it starts from, and `base_ref` the name that was found by.
+        name: the plan's name.
+        goal: the purpose of the plan, as text.
+        base: the id of the commit it starts from.
+        base_ref: the ref that resolved to `base`.
         created_at: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
-        constraints: what must be kept to.
-        acceptance: what makes a result acceptable.
+        constraints: rules that every task must follow.
+        acceptance: acceptance criteria.
     """
     return {
         "schema": SCHEMA,
@@ -87,49 +88,49 @@ def new_plan(
 
 
 def add_steps(plan: Mapping[str, Any], answer: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """A plan with the steps of a planning plan as tasks, in their order.
+    """Add the steps of a planning plan to a plan as tasks.
 
-    The same planning plan changes nothing. Tasks of an earlier one that nobody has begun are cancelled; all
-    others stay, and no number is used twice.
+    Adding the same planning plan again changes nothing. Tasks of an earlier one that are still todo are
+    cancelled; all others stay, and numbers are not reused.
 
     Args:
         plan: the plan's document.
-        answer: a planning plan with known and acyclic dependencies.
-        digest: its digest.
+        answer: the document of a planning plan with known and acyclic dependencies.
+        digest: the digest of the planning plan.
     """
     if plan["planning_plan"] == digest:
         return dict(plan)
-    kept = [_outdated(task, digest) for task in plan["tasks"]]
+    kept = [_cancel_outdated(task, digest) for task in plan["tasks"]]
     first = max((task_number(task["id"]) for task in kept), default=0) + 1
     ids = {step["id"]: task_id_for(number) for number, step in enumerate(answer["steps"], first)}
-    tasks = [_task(step, ids, digest).document() for step in answer["steps"]]
+    tasks = [_task_from_step(step, ids, digest).document() for step in answer["steps"]]
     return {**plan, "planning_plan": digest, "tasks": [*kept, *tasks]}
 
 
 def split_plan(plan: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A plan as the documents of its pages, by file name; each repeats all but the tasks."""
+    """Split a plan into the documents of its pages, by file name; all fields but the tasks are repeated."""
     return {name: {**plan, "tasks": list(tasks)} for name, tasks in split_tasks(plan["tasks"]).items()}
 
 
 def join_pages(pages: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """A plan from the documents of its pages, of which the first must be there."""
+    """Join the documents of a plan's pages, which must include the first page."""
     tasks = [task for name in sort_pages(pages) for task in pages[name]["tasks"]]
     return {**pages[FIRST_PAGE], "tasks": tasks}
 
 
 def count_tasks(plan: Mapping[str, Any]) -> dict[str, int]:
-    """How many tasks a plan has by status, in the order of a task's life; only statuses that occur."""
-    found = [task["status"] for task in plan["tasks"]]
-    return {status: found.count(status) for status in STATUSES if status in found}
+    """Count the tasks of a plan by status, in the order of STATUSES; statuses without tasks are left out."""
+    statuses = [task["status"] for task in plan["tasks"]]
+    return {status: statuses.count(status) for status in STATUSES if status in statuses}
 
 
-def _outdated(task: Mapping[str, Any], digest: str) -> dict[str, Any]:
+def _cancel_outdated(task: Mapping[str, Any], digest: str) -> dict[str, Any]:
     if task["step"] is None or task["status"] != "todo":
         return dict(task)
     return {**task, "status": "cancelled", "reason": f"replaced by the planning plan {digest[:12]}"}
 
 
-def _task(step: Mapping[str, Any], ids: Mapping[str, str], digest: str) -> Task:
+def _task_from_step(step: Mapping[str, Any], ids: Mapping[str, str], digest: str) -> Task:
     return Task(
         id=ids[step["id"]],
         uid=derive_uid("planning-plan", digest, step["id"]),

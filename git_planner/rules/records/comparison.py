@@ -1,4 +1,4 @@
-"""What came of comparing a candidate with the best by interleaved pairs, as it stands in a record. Pure."""
+"""The result of comparing a candidate with the best by interleaved pairs, as stored in a record. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class RecordedComparison:
-    """All that a noisy comparison found.
+    """The result of a noisy comparison.
 
-    `rival` is the id of the record that the base's tree is from. `number` is the comparison's place in the
-    campaign and `alpha` its share of the error budget; `level` is what of it the look had that found a gain.
+    `rival` is the id of the record whose tree is the base. `number` is the comparison's place in the campaign
+    and `alpha` its share of the error budget; `level` is the part of it used by the look that found a gain.
     `orders` are the rounds; `base` and `candidate` their samples in the order taken, in the metric's unit.
-    `p` is one-sided: such gains by chance. `effect` (candidate minus base, in the metric's unit) is the
-    Hodges-Lehmann estimate, `low` and `high` its confidence interval, None where that is open.
+    `p` is the one-sided p-value. `effect` (candidate minus base, in the metric's unit) is the
+    Hodges-Lehmann estimate, `low` and `high` its confidence interval, None where it is unbounded.
     """
 
     rival: str
@@ -42,40 +42,40 @@ class RecordedComparison:
 
     @property
     def runs(self) -> int:
-        """How many runs it took, of base and candidate together."""
+        """The number of runs, of base and candidate together."""
         return len(self.base) + len(self.candidate)
 
     @property
     def base_median(self) -> float:
-        """The median of the base's samples, which was the mark to beat."""
+        """The median of the base's samples."""
         return float(f"{median(self.base):.12g}")
 
     @property
     def worse(self) -> bool:
-        """Whether the candidate is clearly worse: separated at the screening, or by its whole interval."""
+        """Whether the candidate is clearly worse: at the screening, or by its complete interval."""
         return self.ending == "worse"
 
 
 def summarize_comparison(
     metric: Metric, rival: str, plan: Schedule, rounds: Sequence[Round], standing: ComparisonState
 ) -> RecordedComparison:
-    """Sum a finished comparison up.
+    """Summarize a finished comparison.
 
     Args:
         metric: the deciding metric.
         rival: id of the record whose tree was the base.
-        plan: what was planned.
+        plan: the schedule.
         rounds: all rounds.
-        standing: how they ended; its `ending` is not None.
+        standing: the final state; its `ending` is not None.
     """
     assert standing.ending is not None
     gains = [pair.gain(metric.better) for pair in rounds]
     sign = -1.0 if metric.better == "lower" else 1.0
-    found = signed_rank.confidence_interval(gains, CONFIDENCE)
-    ends = [None if end is None else sign * end for end in (found.low, found.high)]
+    interval = signed_rank.confidence_interval(gains, CONFIDENCE)
+    ends = [None if end is None else sign * end for end in (interval.low, interval.high)]
     low, high = ends if sign > 0 else reversed(ends)
     ending: Ending = standing.ending
-    if ending != "improved" and found.high is not None and found.high < 0:
+    if ending != "improved" and interval.high is not None and interval.high < 0:
         ending = "worse"
     return RecordedComparison(
         rival=rival,
@@ -95,28 +95,28 @@ def summarize_comparison(
 
 
 def comparison_verdict(
-    found: RecordedComparison, metric: Metric
+    comparison: RecordedComparison, metric: Metric
 ) -> Literal["improved", "within_noise", "worse"]:
-    """The verdict: a gain must have been found, and be as large as the policy's smallest one."""
-    if found.worse:
+    """Return the verdict: an improvement must be significant and at least the policy's min_gain."""
+    if comparison.worse:
         return "worse"
-    if found.ending == "improved" and abs(found.effect) >= (metric.min_gain or 0.0):
+    if comparison.ending == "improved" and abs(comparison.effect) >= (metric.min_gain or 0.0):
         return "improved"
     return "within_noise"
 
 
-def describe_comparison(found: RecordedComparison, metric: Metric) -> str:
-    """The comparison in a few words: '-2.1 ms (-2.5 to -1.7) against 20.3, p 0.0005, 36 runs'."""
+def describe_comparison(comparison: RecordedComparison, metric: Metric) -> str:
+    """Describe the comparison in one line: '-2.1 ms (-2.5 to -1.7) against 20.3, p 0.0005, 36 runs'."""
     unit = f" {metric.unit}" if metric.unit and metric.unit != metric.name else ""
-    if found.low is None or found.high is None:
+    if comparison.low is None or comparison.high is None:
         span = ""
     else:
-        span = f" ({_signed(found.low)} to {_signed(found.high)})"
+        span = f" ({_signed(comparison.low)} to {_signed(comparison.high)})"
     text = (
-        f"{_signed(found.effect)}{unit}{span} against {number_text(found.base_median)}, "
-        f"p {found.p:.2g}, {found.runs} runs"
+        f"{_signed(comparison.effect)}{unit}{span} against {number_text(comparison.base_median)}, "
+        f"p {comparison.p:.2g}, {comparison.runs} runs"
     )
-    if found.ending == "improved" and comparison_verdict(found, metric) != "improved":
+    if comparison.ending == "improved" and comparison_verdict(comparison, metric) != "improved":
         text += f"; less than the smallest gain of {number_text(metric.min_gain or 0.0)}"
     return text
 

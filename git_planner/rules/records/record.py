@@ -1,4 +1,4 @@
-"""Records: the measured result of one commit, and what follows from a series of them. Pure."""
+"""Records: the measured result of one commit, and the best of a series. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = "git-planner/record@1"
 MAX_TEXT = 20_000
 MAX_NOTES = 1_000
 
-# Why a record is invalid or unmeasured; the field's distinct reason codes.
+# Reason codes of invalid and unmeasured records.
 REASONS = {
     "guard": "guarded paths changed",
     "scope": "paths outside the scope changed",
@@ -49,7 +49,7 @@ class MeasuredMetric:
 
 @dataclass(frozen=True, slots=True)
 class TestCounts:
-    """What the correctness command proved. `ids` is the digest of the document with the test ids."""
+    """Test counts of the correctness command. `ids` is the digest of the document with the test ids."""
 
     collected: int
     passed: int
@@ -60,16 +60,16 @@ class TestCounts:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One measured result, as it stands in experiments/records/<id>.json on the plan's branch.
+    """One measured result, as stored in experiments/records/<id>.json on the plan's branch.
 
-    `commit`, `tree`, `base` are object ids; `tree` is the tree that was really measured: the candidate with
-    the trusted base's guarded paths over it and without our state files (the candidate's own tree when it was
-    refused unmeasured). Records are comparable where `instrument` is equal; a cached result serves where
+    `commit`, `tree`, `base` are object ids; `tree` is the tree that was measured: the candidate with the
+    guarded paths of the trusted base and without git-planner's state files (the candidate's own tree if it
+    was refused unmeasured). Records are comparable where `instrument` is equal; a cached result serves where
     `environment_digest` is equal too. Times are UTC 'YYYY-MM-DDTHH:MM:SSZ'; `seconds` are durations by step;
     `usage` has token counts by role. `delta` is candidate minus best before, in the metric's unit;
-    `comparison` is there when a noisy metric was compared by pairs, and then it says what these two are.
-    `instrument_tests` is the digest of the tests that the instrument's baseline collected, with their
-    outcomes, which the own ones were held against; it is known only afterwards, and so not in `instrument`.
+    `comparison` is present if a noisy metric was compared by pairs, and then defines these two.
+    `instrument_tests` is the digest of the tests of the instrument's baseline, with their outcomes, against
+    which the tests were compared; it is known only afterwards, and so not part of `instrument`.
     """
 
     id: str
@@ -112,35 +112,35 @@ class Record:
 
     @property
     def rival(self) -> str | None:
-        """The id of the record whose tree it was compared with by pairs; None when there were none."""
+        """The id of the record that it was compared with by pairs; None without such a comparison."""
         return self.comparison.rival if self.comparison else None
 
     @property
     def valid(self) -> bool:
-        """Whether the result counts as a measurement at all."""
+        """Whether the result is a measurement."""
         return self.verdict not in ("invalid", "unmeasured")
 
     @property
     def value(self) -> float | None:
-        """The deciding metric's median; None when nothing was measured."""
+        """The deciding metric's median; None if nothing was measured."""
         return self.metrics[0].median if self.metrics else None
 
     @property
     def direction(self) -> Literal["lower", "higher"]:
-        """Which values of the deciding metric are better."""
+        """The better direction of the deciding metric."""
         return self.metrics[0].better if self.metrics else "lower"
 
     def document(self) -> dict[str, Any]:
-        """The record as a JSON document."""
+        """Return the record as a JSON document."""
         return {"schema": SCHEMA, **asdict(self)}
 
     def with_(self, **changes: Any) -> Record:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
 def record_from(document: Mapping[str, Any]) -> Record:
-    """Read a record back from a document that has passed its schema (or that we wrote)."""
+    """Build a record from a valid document."""
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
         MeasuredMetric(**{**metric, "samples": tuple(metric["samples"])}) for metric in fields["metrics"]
@@ -157,7 +157,7 @@ def record_from(document: Mapping[str, Any]) -> Record:
 
 
 def truncate_texts(record: Record) -> Record:
-    """A record whose texts are no longer than its schema allows, such as one that quotes a program."""
+    """Truncate the texts of a record, such as quoted output, to the lengths that its schema allows."""
 
     def cut(text: str) -> str:
         return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
@@ -166,51 +166,51 @@ def truncate_texts(record: Record) -> Record:
 
 
 def is_better(value: float, than: float, direction: Literal["lower", "higher"]) -> bool:
-    """Whether a value is strictly better than another."""
+    """Return whether a value is strictly better than another."""
     return value < than if direction == "lower" else value > than
 
 
 class RankedRecord(Protocol):
-    """What of a record decides which one is best."""
+    """The fields that decide which record is best; implemented by Record and RecordRow."""
 
     @property
     def id(self) -> str:
-        """As in Record."""
+        """The record's id."""
         ...
 
     @property
     def rival(self) -> str | None:
-        """As in Record."""
+        """The id of the record it was compared with by pairs."""
         ...
 
     @property
     def kind(self) -> str:
-        """As in Record."""
+        """The kind of record."""
         ...
 
     @property
     def verdict(self) -> str:
-        """As in Record."""
+        """The verdict."""
         ...
 
     @property
     def instrument(self) -> str | None:
-        """As in Record."""
+        """The digest of the instrument."""
         ...
 
     @property
     def valid(self) -> bool:
-        """As in Record."""
+        """Whether the result is a measurement."""
         ...
 
     @property
     def value(self) -> float | None:
-        """As in Record."""
+        """The deciding metric's median."""
         ...
 
     @property
     def direction(self) -> Literal["lower", "higher"]:
-        """As in Record."""
+        """The better direction of the deciding metric."""
         ...
 
 
@@ -218,39 +218,39 @@ RecordT = TypeVar("RecordT", bound=RankedRecord)
 
 
 def pick_best(records: Iterable[RecordT], *, instrument: str | None = None) -> RecordT | None:
-    """The best valid record, the earliest one of equals; only those of one instrument when it is given.
+    """Return the best valid record, the earliest of equals; only of one instrument if given.
 
-    After the first, only a record that was found to be an improvement (or a baseline) can take the lead, so a
-    lucky sample within the noise never becomes the mark that others have to beat. A record of a comparison by
-    pairs leads where it improved on the leader, whatever their values, which are of different times.
+    After the first, only an improvement or a baseline can become the best, so that a lucky sample within the
+    noise never does. A record of a comparison by pairs becomes the best if it improved on the present best,
+    regardless of their values, which were measured at different times.
     """
-    found: RecordT | None = None
+    top: RecordT | None = None
     for record in records:
-        if _leads(record, found, instrument):
-            found = record
-    return found
+        if _is_new_best(record, top, instrument):
+            top = record
+    return top
 
 
 def attempts_since_best(records: Iterable[RankedRecord], *, instrument: str | None = None) -> int | None:
-    """How many valid attempts came after the best one, in the order given; None without a best."""
+    """Count the valid attempts after the best one, in the order given; None without a best."""
     top: RankedRecord | None = None
     since = 0
     for record in records:
-        if not _counts(record, instrument):
+        if not _is_rankable(record, instrument):
             continue
-        if _leads(record, top, instrument):
+        if _is_new_best(record, top, instrument):
             top, since = record, 0
         else:
             since += 1
     return None if top is None else since
 
 
-def _counts(record: RankedRecord, instrument: str | None) -> bool:
+def _is_rankable(record: RankedRecord, instrument: str | None) -> bool:
     return record.valid and record.value is not None and instrument in (None, record.instrument)
 
 
-def _leads(record: RankedRecord, top: RankedRecord | None, instrument: str | None) -> bool:
-    if not _counts(record, instrument):
+def _is_new_best(record: RankedRecord, top: RankedRecord | None, instrument: str | None) -> bool:
+    if not _is_rankable(record, instrument):
         return False
     if top is None:
         return True

@@ -1,4 +1,4 @@
-"""A ledger's rows: the short form of records, for lists, lookups and the best among thousands. Pure."""
+"""Ledger rows: the short form of records, for lists and lookups among thousands of them. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class RecordRow(NamedTuple):
-    """One record in short: plain values only, so that ten thousand of them are read in a moment.
+    """The short form of a record: plain values only, so that ten thousand rows are read quickly.
 
     `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
-    the test ids' document, `number` the comparison's place in its campaign; all else as in Record.
+    the test ids' document, `number` the comparison's place in its campaign; other fields as in Record.
     """
 
     id: str
@@ -44,12 +44,12 @@ class RecordRow(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Whether the result counts as a measurement at all."""
+        """Whether the result is a measurement."""
         return self.verdict not in ("invalid", "unmeasured")
 
 
 def row_from(document: Mapping[str, Any]) -> RecordRow:
-    """The short form of a record's document."""
+    """Build the row of a record's document."""
     metric = (document["metrics"] or [{}])[0]
     own = {name: document[name] for name in RecordRow._fields if name in document}
     return RecordRow(
@@ -75,38 +75,38 @@ def find_same_commit(
     environment: str | None,
     reason: str | None = None,
 ) -> RecordRow | None:
-    """The newest record of the same commit, instrument and environment that is worth keeping.
+    """Find the newest reusable record of the same commit, instrument and environment.
 
     Args:
-        environment: digest of the environment; None looks for a candidate refused for `reason` unmeasured.
+        environment: digest of the environment; None finds a candidate that was refused for `reason`.
     """
-    found = None
+    newest = None
     for row in rows:
         if row.commit == commit and row.instrument == instrument and row.verdict != "unmeasured":
             fits = row.environment_digest == environment if environment else row.reason == reason
-            found = row if fits else found
-    return found
+            newest = row if fits else newest
+    return newest
 
 
 def find_same_tree(
     rows: Iterable[RecordRow], *, tree: str, instrument: str, environment: str
 ) -> RecordRow | None:
-    """The newest result for the same measured tree, instrument and environment; never an unmeasured one."""
-    found = None
+    """Find the newest measured result for the same tree, instrument and environment."""
+    newest = None
     for row in rows:
         if row.tree == tree and row.instrument == instrument and row.environment_digest == environment:
-            found = row if row.verdict != "unmeasured" else found
-    return found
+            newest = row if row.verdict != "unmeasured" else newest
+    return newest
 
 
 def find_baseline(rows: Iterable[RecordRow], instrument: str) -> RecordRow | None:
-    """What the collected tests are held against: an instrument's baseline, else its first valid record."""
+    """Find the baseline of an instrument, or its first valid record if it has none."""
     valid = [row for row in rows if row.valid and row.instrument == instrument]
     return next((row for row in valid if row.kind == "baseline"), valid[0] if valid else None)
 
 
 def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
-    """An id for a new record that sorts after all others, whatever the clocks of their writers said.
+    """Create a record id that sorts after all others, even if the clocks of their writers were ahead.
 
     Args:
         rows: the ledger, sorted.
@@ -120,7 +120,7 @@ def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
 
 
 class InstrumentChange(NamedTuple):
-    """A record from which on another instrument measures: its id, its plan, and both instruments."""
+    """The first record of another instrument: its id, its plan, and the instruments before and after."""
 
     record: str
     plan: str
@@ -129,23 +129,23 @@ class InstrumentChange(NamedTuple):
 
 
 def instrument_changes(rows: Iterable[tuple[str, str, str | None]]) -> list[InstrumentChange]:
-    """Where the instrument changed.
+    """Find the records at which the instrument of a plan changed.
 
     Args:
-        rows: id, plan and instrument of records, oldest first; an imported one says of no instrument.
+        rows: id, plan and instrument of records, oldest first; None for the instrument of an imported record.
     """
     last: dict[str, str] = {}
-    found = []
+    changes = []
     for record, plan, instrument in rows:
         if instrument is None:
             continue
         if last.get(plan, instrument) != instrument:
-            found.append(InstrumentChange(record, plan, last[plan], instrument))
+            changes.append(InstrumentChange(record, plan, last[plan], instrument))
         last[plan] = instrument
-    return found
+    return changes
 
 
 def find_named(rows: Sequence[RecordRow], name: str) -> list[RecordRow]:
-    """The records whose id is a name or begins with it, or whose random part does."""
+    """Find records by id, or by a prefix of the id or of its random part."""
     exact = [row for row in rows if row.id == name]
     return exact or [row for row in rows if row.id.startswith(name) or row.id[17:].startswith(name)]
