@@ -24,8 +24,8 @@ from git_planner.gitio.repository import Repository
 
 GITLINK = "160000"
 SYMLINK = "120000"
-# Objects are read in portions of this many, so that a big repository does not stand in memory at once.
-_PORTION = 512
+# Objects are read in portions of this many files and bytes; a larger file is read alone.
+_PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
 _Entries = dict[str, tuple[str, str]]
 
 
@@ -122,15 +122,22 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    listed = []
-    for line in git.names("ls-tree", "-r", "-z", "--full-tree", tree):
+    listed: list[tuple[str, str, str, int]] = []
+    for line in git.names("ls-tree", "-r", "-l", "-z", "--full-tree", tree):
         meta, path = line.split("\t", 1)
-        mode, _, oid = meta.split(" ")
-        listed.append((mode, oid, _safe(path)))
+        mode, _, oid, length = meta.split()
+        listed.append((mode, oid, _safe(path), int(length) if length.isdigit() else 0))
     # Links come last: nothing is ever written through one.
-    listed.sort(key=lambda each: each[0] == SYMLINK)
-    for start in range(0, len(listed), _PORTION):
-        _write_portion(git, listed[start : start + _PORTION], target)
+    listed.sort(key=lambda entry: entry[0] == SYMLINK)
+    portion: list[tuple[str, str, str]] = []
+    total = 0
+    for mode, oid, path, size in listed:
+        if portion and (len(portion) == _PORTION_FILES or total + size > _PORTION_BYTES):
+            _write_portion(git, portion, target)
+            portion, total = [], 0
+        portion.append((mode, oid, path))
+        total += size
+    _write_portion(git, portion, target)
 
 
 def remove(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +173,19 @@ def test_bare_and_sha256_repositories(make_lab: Callable[..., Lab], kind: str) -
         composed = compose(lab.repo, "other", "main", GUARD)
         with exported(lab.repo, composed.tree) as place:
             assert sorted(os.listdir(place / "tree" / "tests")) == ["a.py"]
+
+
+def test_large_files_do_not_stand_in_memory_at_once(lab: Lab) -> None:
+    size = 1024 * 1024
+    files = {f"data/{number}": bytes([number]) * size for number in range(24)}
+    tree = lab.git("rev-parse", lab.commit("data", files) + "^{tree}")
+    target = lab.root / "written"
+    target.mkdir()
+    tracemalloc.start()
+    try:
+        write_out(lab.repo.git, tree, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * size
+    assert all((target / name).read_bytes() == content for name, content in files.items())
