@@ -2,6 +2,7 @@
 #   hook     git's name of this hook
 #   theirs   the path of the repository's own hook of that name, which may not exist
 #   planner  the 'planner' folder in the common git directory
+#   plans_marker  the file that is there once a plan is known here
 #   common   the common git directory, as a pattern for git's `gitdir:` condition
 #   place    'include' or 'ordinary': whether git starts this on managed branches only, or on every branch
 
@@ -11,7 +12,7 @@ has_theirs() {
 
 # Return 0 if a command has read a plan in this repository; otherwise there is nothing to update.
 has_plans() {
-	[ -d "$planner/cache/pages" ]
+	[ -e "$plans_marker" ]
 }
 
 # Show the repository's own hooks the core.hooksPath they would see without this program: lefthook rewrites the

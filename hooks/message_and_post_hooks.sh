@@ -34,7 +34,7 @@ names_open_task() {
 	esac
 	[ -n "$plan" ] || plan=${GIT_PLANNER_PLAN:-$(query_git config planner.plan)}
 	plan=${plan:-default} page=plan.json
-	[ "$number" -le 200 ] || page=$(printf 'plan-%04d.json' $(((number - 1) / 200 + 1)))
+	[ "$number" -le "$page_size" ] || page=$(printf 'plan-%04d.json' $(((number - 1) / page_size + 1)))
 	grep_file "refs/heads/plan/$plan" ".plans/$plan/$page" -A 60 \
 		-e "$(printf '^      "id": "task_%03d",$' "$number")"
 	status=${matches#*

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,14 @@ class Repository(NamedTuple):
     def private(self, *parts: str) -> Path:
         """A path in the folder for logs, locks and caches in the common directory; never state."""
         return self.common.joinpath(PRIVATE, *parts)
+
+    def touch_private(self, name: str) -> None:
+        """Create an empty file in that folder, for the hooks to see; none in a read-only repository."""
+        path = self.private(name)
+        if not path.exists():
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
 
     @property
     def place(self) -> Path:

@@ -11,6 +11,9 @@ import pytest
 
 from git_planner.flows.hooks import install
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
+from git_planner.flows.hooks.uninstall import uninstall_hooks
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.plans import pages
 from tests.hooks.hooked_repository import hook
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
@@ -164,3 +167,30 @@ def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message
     words = [program, *more, "-c", script, "sh", str(tmp_path / "message")]
     ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, found, "")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["cache deleted", "installed again too"])
+def test_a_deleted_cache_changes_nothing(lab: Lab, again: bool) -> None:
+    planned(lab)
+    if again:
+        uninstall_hooks(lab.repo)
+        install.install_hooks(lab.repo)
+    shutil.rmtree(lab.repo.private("cache"), ignore_errors=True)
+    lab.git("commit", "-q", "--allow-empty", "-m", "task_001: do it")
+    assert stands(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
+
+
+@pytest.mark.parametrize("number", [pages.PAGE_SIZE, pages.PAGE_SIZE + 1])
+def test_the_shell_finds_a_task_on_the_page_that_python_writes(lab: Lab, number: int) -> None:
+    planned(lab)
+    page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
+    page["tasks"] = [{**page["tasks"][0], "id": f"task_{number}", "uid": "abcdefgh"}]
+    text = canonical_json.dumps(page).decode()
+    lab.rival("refs/heads/plan/default", f".plans/default/{pages.page_name(number)}", text)
+    lab.git("switch", "-q", "-c", "iter/0001-x")
+    path = lab.path / ".git/planner/hooks/commit-msg"
+    lines = path.read_text().splitlines(keepends=True)
+    # What the shell cannot tell would be asked from Python.
+    path.write_text("".join("python=/gone\n" if line.startswith("python=") else line for line in lines))
+    done = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_{number}: do it")
+    assert (done.status, done.err) == (0, "")

@@ -27,8 +27,10 @@ from git_planner.flows.hooks.places import (
 )
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX, EVERYWHERE, Content, HookSetting
 from git_planner.flows.hooks.uninstall import uninstall_hooks
-from git_planner.gitio import conditional_include
+from git_planner.gitio import conditional_include, history
 from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
+from git_planner.rules.plans import pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ def install_hooks(repo: Repository, *, ordinary: bool = False) -> InstallResult:
     if everywhere:
         changed |= _write_hooks(Path(setting.theirs), everywhere)
     changed |= write_manifest(setting, contents | everywhere, made=made)
+    if history.refs(repo.git, refnames.HEADS + refnames.PLAN):
+        repo.touch_private(pages.PLANS_MARKER)
     if not ordinary:
         changed |= conditional_include.append(repo, scripts.PREFIXES, INCLUDE)
     chained = tuple(name for name in (*scripts.OURS, *scripts.OTHERS) if _has_theirs(setting, name))

@@ -18,6 +18,7 @@ from git_planner.gitio import git
 from git_planner.resources import resource_folder
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import ALWAYS, wide_globs
+from git_planner.rules.plans import pages
 
 Place = Literal["include", "ordinary"]
 
@@ -122,6 +123,7 @@ class HookSetting:
             "hook": name,
             "theirs": theirs,
             "planner": str(self.planner),
+            "plans_marker": str(self.planner / pages.PLANS_MARKER),
             "common": re.sub(r"[\n\\*?\[\]]", "?", str(self.common)),
             "place": place or self.place,
         }
@@ -133,6 +135,7 @@ class HookSetting:
                 "always_guarded": "\n".join(wide_globs(ALWAYS)),
                 "documents": "\n".join(wide_globs(DOCUMENTS)),
                 "stdlib": f" {' '.join(sorted(STANDARD))} ",
+                "page_size": str(pages.PAGE_SIZE),
                 "dropped": " ".join(git.DROPPED),
                 "fixed": " ".join(f"{name}={value}" for name, value in git.FIXED.items()),
             }

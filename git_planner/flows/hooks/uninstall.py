@@ -14,6 +14,7 @@ from git_planner.flows.hooks.places import is_same_file
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
+from git_planner.rules.plans import pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def uninstall_hooks(repo: Repository) -> UninstallResult:
     for name in ("hooks", "guards", "cache"):
         changed |= repo.private(name).exists()
         shutil.rmtree(repo.private(name), ignore_errors=True)
-    for name in ("hooks.inc", "theirs.inc", "hooks.json"):
+    for name in ("hooks.inc", "theirs.inc", "hooks.json", pages.PLANS_MARKER):
         changed |= repo.private(name).exists()
         repo.private(name).unlink(missing_ok=True)
     if repo.private().is_dir() and not any(repo.private().iterdir()):

@@ -185,6 +185,7 @@ class Pages:
 
     def _mark(self, name: str, *, many: bool = False) -> _PageMark | None:
         if name not in self._marks:
+            self.repo.touch_private(pages.PLANS_MARKER)
             with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
                 document = canonical_json.loads_trusted(self._place(name).read_bytes(), many=many)
                 if document["judge"] == _schema_checksum():
@@ -201,6 +202,7 @@ class Pages:
             "oid": oid,
             "briefs": [list(summary) for summary in mark.briefs],
         }
+        self.repo.touch_private(pages.PLANS_MARKER)
         place = self._place(name)
         with suppress(OSError):
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,8 @@ from typing import Any
 from git_planner.rules.tasks.task import task_number
 
 PAGE_SIZE = 200
+# The private file without which the hooks advance no plan: written when one is read, or found by the install.
+PLANS_MARKER = "has-plans"
 FIRST_PAGE = "plan.json"
 _PAGE = re.compile(r"plan(?:-([0-9]{4,}))?\.json")
 
