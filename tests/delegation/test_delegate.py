@@ -315,5 +315,5 @@ def test_prune_names_a_folder_that_is_no_registered_worktree(lab: Lab) -> None:
         pruned = json.loads(lab.run("git-iterate", "prune", "--json", *argv).out)
         (only,) = pruned["places"]
         assert (only["path"], only["iteration"], only["removed"]) == (str(place), 1, False)
-        assert only["why_kept"].startswith("git knows no worktree there")
+        assert only["why_kept"].startswith("not a registered worktree")
     assert (place / "src/value").is_file()

@@ -182,7 +182,7 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
     hook.chmod(0o755)
     told: list[str] = []
     done = best.push_best(lab.repo, None, told.append)
-    assert "somebody was faster on 'origin' (attempt 1 of 5)" in told
+    assert "'origin' was updated concurrently (attempt 1 of 5)" in told
     assert "the local 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
     assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
     assert len(read_ledger(lab.repo, "default")) == 4
@@ -199,7 +199,7 @@ def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
     theirs = other.commit("a colleague's", {"notes/a": "x\n"})
     other.git("push", "-q", "origin", "iter/0001-x")
     lab.git("push", "-q", "origin", "+main:iter/0002-y")
-    note = "'iter/0001-x' has commits on 'origin' that ours has not, and stays so there"
+    note = "'iter/0001-x' has other commits on 'origin' and is not pushed"
     for dry_run in (True, False):
         done = best.push_best(lab.repo, None, hush, branches=True, dry_run=dry_run)
         assert list(done.moved) == ["refs/heads/iter/0002-y"]

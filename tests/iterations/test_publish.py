@@ -220,7 +220,7 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
     assert why_kept == {
         "0001-a": None,
         "0002-b": None,
-        "0003-c": "it has changes of its own (1)",
+        "0003-c": "it has uncommitted changes (1)",
         "0004-d": "the iteration is not finished (planned)",
     }
     assert places["a"].is_dir()

@@ -153,7 +153,7 @@ def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
             resume_iteration(lab.repo, 1, IterateOptions(), hush)
         assert (caught.value.code, caught.value.message) == (
             "E_BUSY",
-            f"process {process.pid} works on iteration 1",
+            f"process {process.pid} is working on iteration 1",
         )
         assert resume_iteration(lab.repo, None, IterateOptions(), hush).number == 0
     finally:

@@ -135,9 +135,7 @@ def test_the_best_is_advanced_only_forward(lab: Lab) -> None:
     measured(lab, "iter/0001-next")
     done = measured(lab, "iter/0002-next")
     assert (done.record.verdict, done.advanced, done.tag) == ("improved", False, None)
-    assert done.record.notes == (
-        f"'iter/best' was not advanced: it has moved on to '{first[:12]}' meanwhile",
-    )
+    assert done.record.notes == (f"'iter/best' was not advanced: it was moved to '{first[:12]}' meanwhile",)
     assert lab.git("rev-parse", "iter/best") == first
 
 
@@ -322,13 +320,13 @@ def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
         for number in range(100)
     }
     Store(lab.repo).edit("refs/heads/plan/default", lambda _: many, Message("many"))
-    rows = LedgerReader(lab.repo).of("default")
+    rows = LedgerReader(lab.repo).read("default")
     cache = lab.repo.private("cache", "ledger.json")
     assert (len(rows), cache.exists()) == (101, True)
     assert rows == sorted(rows)
     for content in (b"", b"{}", b"\0", cache.read_bytes()[:-100], b'{"fields": [], "rows": {}}'):
         cache.write_bytes(content)
-        assert LedgerReader(lab.repo).of("default") == rows
+        assert LedgerReader(lab.repo).read("default") == rows
     top, whole = pick_best(rows), pick_best(read_ledger(lab.repo, "default"))
     assert top is not None
     assert whole is not None

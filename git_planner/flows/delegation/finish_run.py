@@ -143,13 +143,13 @@ class _RunFinisher:
             counted[:] = [self._is_current_attempt(before) and before.status in ("in_progress", "agent_done")]
             if counted[0]:
                 after, handoff_files = self._with_handoff(snapshots[ref], self._task_after(before))
-                edits.update({**page_store.with_tasks(plan_pages, [after]), **handoff_files})
+                edits.update({**page_store.task_edits(plan_pages, [after]), **handoff_files})
             claim = read_claim(snapshots[claim_ref])
             steps: list[Step] = [Write(ref, edits, commit_message)]
             return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run.run else steps
 
         Store(self.repo).transact([ref, claim_ref], decide)
-        page_store.accepted(edits)
+        page_store.mark_valid(edits)
         return counted[0]
 
     def remove_worktree(self) -> None:
@@ -171,9 +171,9 @@ class _RunFinisher:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
         state = state_from(canonical_json.loads_trusted(data))
         work = AttemptSite(self.repo, place, state, run.start, policy_at(self.repo, run.base))
-        leavings = AgentChanges(work)
+        changes = AgentChanges(work)
         try:
-            violations = leavings.look()
+            violations = changes.read()
         except PlannerError as error:
             if error.code not in UNREADABLE:
                 raise
@@ -183,39 +183,39 @@ class _RunFinisher:
         if decision.take and not violations:
             policy = work.policy
             outside = (
-                *leavings.outside(policy.allow, policy.forbid),
-                *leavings.outside(self.task.write_scope),
+                *changes.out_of_scope(policy.allow, policy.forbid),
+                *changes.out_of_scope(self.task.write_scope),
             )
             violations = tuple(dict.fromkeys(outside))
         if decision.take and not violations:
-            self._commit(leavings)
+            self._commit(changes)
         elif decision.take:
             reason = shorten("changed what it may not change: " + ", ".join(violations))
-            self._quarantine(leavings, TaskOutcome("refused", reason), violations)
-        elif leavings.changed or violations:
-            self._quarantine(leavings, decision, violations or [decision.reason or decision.outcome])
+            self._quarantine(changes, TaskOutcome("refused", reason), violations)
+        elif changes.changed or violations:
+            self._quarantine(changes, decision, violations or [decision.reason or decision.outcome])
 
-    def _commit(self, leavings: AgentChanges) -> None:
-        if not leavings.changed:
-            leavings.put_on()
-        elif self._has_own_commit(leavings):
-            self.commit = leavings.tip
+    def _commit(self, changes: AgentChanges) -> None:
+        if not changes.changed:
+            changes.attach_head()
+        elif self._has_own_commit(changes):
+            self.commit = changes.tip
         else:
-            git_result = leavings.commit(*self._commit_message(leavings.work))
+            git_result = changes.commit(*self._commit_message(changes.work))
             if git_result.status == 0:
-                self.commit = self.repo.resolve(leavings.work.ref)
+                self.commit = self.repo.resolve(changes.work.ref)
                 return
             output = (git_result.stdout + b"\n" + git_result.stderr).decode(errors="replace").strip()
-            self._quarantine(leavings, TaskOutcome("commit_refused", shorten(output)), [output])
+            self._quarantine(changes, TaskOutcome("commit_refused", shorten(output)), [output])
 
-    def _quarantine(self, leavings: AgentChanges, decision: TaskOutcome, reasons: Sequence[str]) -> None:
+    def _quarantine(self, changes: AgentChanges, decision: TaskOutcome, reasons: Sequence[str]) -> None:
         self.decision = decision
-        self.kept, _ = leavings.set_aside(self._commit_message(leavings.work, decision.outcome)[0], reasons)
+        self.kept, _ = changes.quarantine(self._commit_message(changes.work, decision.outcome)[0], reasons)
 
-    def _has_own_commit(self, leavings: AgentChanges) -> bool:
+    def _has_own_commit(self, changes: AgentChanges) -> bool:
         """Return whether the tip is already the commit of this run, made by a delegator that died then."""
-        tip = leavings.tip
-        if tip is None or tip == leavings.work.start or leavings.tree != self.repo.resolve(tip, "tree"):
+        tip = changes.tip
+        if tip is None or tip == changes.work.start or changes.tree != self.repo.resolve(tip, "tree"):
             return False
         return history.trailers(self.repo.git, tip, "Planner-Run") == [self.run.run]
 

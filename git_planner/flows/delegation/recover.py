@@ -68,13 +68,13 @@ def requeue_task(repo: Repository, plan: str, task_id: str, run_id: str, reason:
         plan_pages = page_store.read(snapshots[ref], pages.page_name(task_number(task_id)))
         task = task_of(plan_pages, plan, task_id)
         if task.run == run_id and task.status == "in_progress":
-            edits.update(page_store.with_tasks(plan_pages, [transitions.requeue_task(task, reason)]))
+            edits.update(page_store.task_edits(plan_pages, [transitions.requeue_task(task, reason)]))
         claim = read_claim(snapshots[claim_ref])
         steps: list[Step] = [Write(ref, edits, task_message(plan, task_id, "recover"))]
         return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run_id else steps
 
     Store(repo).transact([ref, claim_ref], decide)
-    page_store.accepted(edits)
+    page_store.mark_valid(edits)
     return bool(edits)
 
 

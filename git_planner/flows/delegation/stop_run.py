@@ -25,14 +25,14 @@ def stop_run(repo: Repository, run_id: str, tell: Tell) -> RunReports:
         PlannerError: E_RESULT; E_BUSY when the run is on another machine.
     """
     run = find_run(repo, run_id)
-    if run.far:
+    if run.is_remote:
         raise PlannerError(
             "E_BUSY",
             f"run '{run.run}' is on '{run.host}', whose processes cannot be seen from here",
             hint=f"run 'git plan runs --end --run {run.run}' there",
         )
     ended_pids = end_agent(repo, run)
-    if not run.delegated:
+    if not run.has_delegator:
         recover_runs(repo, run.plan, tell)
     return RunReports((inspect_run(repo, find_run(repo, run_id)),), tuple(ended_pids))
 

@@ -101,7 +101,7 @@ def _record_evidence(repo: Repository, plan: str) -> EvidenceSource:
     files of the trusted base. So it is evidence for tasks that are verified by exactly that command.
     """
     valid = {
-        row.commit: row.id for row in LedgerReader(repo).of(plan) if row.valid and row.kind != "imported"
+        row.commit: row.id for row in LedgerReader(repo).read(plan) if row.valid and row.kind != "imported"
     }
 
     def prove(task: Task, history: History) -> tuple[Task, str | None]:

@@ -1,7 +1,7 @@
-"""What an agent left in its worktree: read, judged, and committed or set aside.
+"""Changes of an agent in its worktree: read and check them, then commit or quarantine them.
 
-Nothing an agent may have done to the index, to HEAD or to the branch is trusted; it is judged by its content
-alone. Only a change that may count becomes a commit of the branch, all else is kept under a ref of ours.
+The index, HEAD and the branch are not trusted, only the content of the worktree. An admissible change becomes
+a commit on the branch; any other is quarantined under a ref in refs/planner/.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 
 STATE_PATHSPEC = ":(top,literal).advisor"
-# What a worktree raises that nothing can be read from any more.
+# Error codes of an unreadable worktree.
 UNREADABLE = ("E_GIT", "E_NOT_A_REPOSITORY")
 _NOTE = 4000
 _SUBJECT = 72
@@ -33,10 +33,10 @@ _SUBJECT = 72
 
 @dataclass(frozen=True, slots=True)
 class AttemptSite:
-    """Where an attempt is made.
+    """Worktree of an attempt and its trusted start.
 
     `place` is the worktree the agent works in; `start` the trusted state commit; `policy` that of the trusted
-    base; `ours` says that no person works there; `resumed` that an earlier process began this attempt.
+    base; `ours` says that no person works there; `resumed` that an earlier process started this attempt.
     """
 
     repo: Repository
@@ -49,46 +49,46 @@ class AttemptSite:
 
     @property
     def ref(self) -> str:
-        """The full ref of the iteration's branch."""
+        """Return the full ref of the iteration's branch."""
         return refnames.HEADS + self.state.branch
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the record shall say about how it came about."""
+        """Return the notes for the record."""
         return ("resumed after an interruption",) if self.resumed else ()
 
     @property
     def run(self) -> str:
-        """What the Planner-Run trailer says."""
+        """Return the value of the Planner-Run trailer."""
         return self.state.branch
 
     def kept(self, prefix: str) -> str:
-        """The ref of ours, under a prefix, that keeps what is not on the branch."""
+        """Return the ref under a prefix that keeps changes which are not on the branch."""
         return f"{prefix}{self.state.iteration:04d}"
 
 
 class AgentChanges:
-    """What lies in a worktree: `tree` is its content, `tip` the branch's tip, both as of `look`.
+    """Changes in a worktree: `tree` is its content, `tip` the branch's tip, both as of `read`.
 
     Args:
-        work: where it was made, and from what.
+        work: the worktree and its start.
     """
 
     def __init__(self, work: AttemptSite) -> None:
         self.work = work
-        self.tree = self.blank = work.repo.resolve(work.start, "tree")
+        self.tree = self.start_tree = work.repo.resolve(work.start, "tree")
         self.tip: str | None = work.start
 
     @property
     def changed(self) -> bool:
-        """Whether anything was done."""
-        return self.tree != self.blank or self.tip != self.work.start
+        """Return whether the content or the branch has changed."""
+        return self.tree != self.start_tree or self.tip != self.work.start
 
-    def look(self) -> tuple[str, ...]:
-        """Read all that lies there.
+    def read(self) -> tuple[str, ...]:
+        """Read the content of the worktree and the branch's tip.
 
         Returns:
-            What was touched that must not be: in the content, or by a commit of the agent's own on the way.
+            Guarded paths that differ in the content, or that a commit of the agent changed in between.
 
         Raises:
             PlannerError: E_GIT, E_NOT_A_REPOSITORY when it cannot be read.
@@ -101,8 +101,8 @@ class AgentChanges:
             return ("changed: .advisor/state.json (its commit)",)
         return self._violations(self.tip)
 
-    def outside(self, allow: Sequence[str], forbid: Sequence[str] = ()) -> tuple[str, ...]:
-        """What was changed outside of some patterns, or within others; no pattern allows everything."""
+    def out_of_scope(self, allow: Sequence[str], forbid: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return changed paths outside of `allow` (empty: all are allowed) or within `forbid`."""
         git, start = self.work.repo.git, self.work.start
 
         def paths(specs: Sequence[str]) -> list[str]:
@@ -113,44 +113,44 @@ class AgentChanges:
         judged = scope.check_scope(paths(()), allowed, forbidden)
         return judged[1] if judged else ()
 
-    def put_on(self) -> None:
-        """Put HEAD back on the branch, wherever the agent left it."""
+    def attach_head(self) -> None:
+        """Attach HEAD to the branch again."""
         assert self.tip is not None
         agent_worktree.put_on(self.work.place, self.work.ref, self.tip)
 
     def commit(self, message: Message, body: str) -> GitResult:
-        """Commit what lies there, with all hooks.
+        """Commit the content of the worktree; all hooks run.
 
         Returns:
-            How git ended; a status other than 0 means that a hook refused.
+            The result of 'git commit'; a status other than 0 means that a hook refused.
 
         Raises:
             PlannerError: E_NO_SPACE.
         """
         work = self.work
-        self.put_on()
+        self.attach_head()
         if self.tree == work.repo.resolve(self.tip or work.start, "tree"):
             body = "The agent made the commits before this one itself; this one says where they belong."
         result = agent_worktree.commit(work.place, self.tree, full_message(message, body))
         if result.status != 0:
-            said = failure(("commit",), result, work.place.git.cwd)
-            if said.code == "E_NO_SPACE":
-                raise said
+            error = failure(("commit",), result, work.place.git.cwd)
+            if error.code == "E_NO_SPACE":
+                raise error
         return result
 
-    def set_aside(self, message: Message, said: Sequence[str]) -> tuple[str, str]:
-        """Keep it under a ref of ours; put branch and worktree back to the state commit.
+    def quarantine(self, message: Message, messages: Sequence[str]) -> tuple[str, str]:
+        """Keep the changes under a quarantine ref; reset branch and worktree to the state commit.
 
         Returns:
-            The ref, and the commit it names now.
+            The ref, and its commit.
         """
         work = self.work
         ref = work.kept(refnames.REFUSED)
-        text = full_message(message, shorten("\n".join(said)))
+        text = full_message(message, shorten("\n".join(messages)))
         commit = agent_worktree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
         agent_worktree.put_on(work.place, work.ref, work.start)
         with suppress(PlannerError):
-            # A worktree that cannot be tidied is only left untidy; all that lay in it has been kept.
+            # The changes are safe, so a worktree that cannot be reset is left as it is.
             agent_worktree.travel(work.place, agent_worktree.content(work.place, work.start), work.start)
         return ref, commit
 
@@ -177,17 +177,17 @@ class AgentChanges:
 
 
 def full_message(message: Message, body: str) -> str:
-    """A commit message with its body between subject and trailers."""
+    """Return a commit message with its body between subject and trailers."""
     subject, _, trailers = message.text().partition("\n")
     return redact.mask_text(f"{subject}\n\n{body.strip()}\n{trailers}" if body else message.text())
 
 
 def subject_line(text: str) -> str:
-    """A text as the first line of a commit message."""
+    """Return a text as the subject line of a commit message."""
     line = " ".join(text.split())
     return line if len(line) <= _SUBJECT else line[: _SUBJECT - 1].rstrip() + "…"
 
 
 def shorten(text: str) -> str:
-    """A text without its middle when it is long."""
+    """Return a text without its middle if it is long."""
     return text if len(text) <= _NOTE else text[: _NOTE // 2] + "\n…\n" + text[-_NOTE // 2 :]

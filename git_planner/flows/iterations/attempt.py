@@ -1,7 +1,7 @@
 """One attempt at a directive, from a worktree at its state commit to a record.
 
-What the agent left is judged by its content alone. What the guard, a commit hook or the agent itself spoiled
-is kept under a ref of ours; only a change that may be measured becomes a commit of the branch.
+Only the content of the worktree is checked. A change that the guard or a commit hook refuses, or whose agent
+failed, is quarantined; any other becomes a commit on the branch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from git_planner.rules.planning.directive import IterationState
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How an attempt ended. `kept` is the ref of what is not on the branch; `usage` the implementer's."""
+    """Result of an attempt. `kept` is the ref of quarantined changes; `usage` is the implementer's."""
 
     recorded: RecordResult
     kept: str | None
@@ -40,7 +40,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What is known about the implementer's turn, for the record."""
+    """The implementer's part of a record."""
 
     agent: str
     model: str | None
@@ -70,76 +70,76 @@ class _Report:
 
 
 def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, tell: Tell) -> Attempt:
-    """Let the implementer work, then judge, commit and record what it did.
+    """Run the implementer, then check, commit and record its changes.
 
     Raises:
-        PlannerError: what the implementer raised, when another try would not help either; E_INTERRUPTED after
-            Ctrl-C, with everything left to be resumed; what recording raises.
+        PlannerError: permanent errors of the implementer; E_INTERRUPTED after Ctrl-C, when the attempt can be
+            resumed; what recording raises.
     """
     began = time.monotonic()
-    failed: PlannerError | None = None
-    done: Implementation | None = None
+    failure: PlannerError | None = None
+    implementation: Implementation | None = None
     tell(f"{work.state.branch}: {implementer.name} works in '{work.place.top}'")
     try:
-        done = implementer.implement(brief, tell)
+        implementation = implementer.implement(brief, tell)
     except PlannerError as error:
         if not is_transient_code(error.code):
             raise
-        failed = error
-    took = time.monotonic() - began
+        failure = error
+    seconds = time.monotonic() - began
     report = _Report(
         agent=implementer.name,
-        model=(done.model if done else None) or brief.model,
-        usage=done.usage if done else Usage(),
-        seconds=took,
-        failure=failed,
+        model=(implementation.model if implementation else None) or brief.model,
+        usage=implementation.usage if implementation else Usage(),
+        seconds=seconds,
+        failure=failure,
     )
-    recorded, kept = _Settlement(work, report, tell).settle()
-    return Attempt(recorded, kept, report.usage, took)
+    recorded, kept = _AttemptRecorder(work, report, tell).settle()
+    return Attempt(recorded, kept, report.usage, seconds)
 
 
-class _Settlement:
-    """What becomes of what the agent left."""
+class _AttemptRecorder:
+    """Commit or quarantine the agent's changes, and record the attempt."""
 
     def __init__(self, work: AttemptSite, report: _Report, tell: Tell) -> None:
         self.work, self.report, self.tell = work, report, tell
         self.left = AgentChanges(work)
 
     def settle(self) -> tuple[RecordResult, str | None]:
-        """Judge, then commit or set aside, then record. The ref is the one that keeps what was set aside."""
+        """Check the changes, commit or quarantine them, and record; return record and quarantine ref."""
         left = self.left
         try:
-            violations = left.look()
+            violations = left.read()
         except PlannerError as error:
             return self._unreadable(error)
         if violations:
             return self._refuse(violations)
         if self.report.failure is not None:
             return self._failed(self.report.failure)
-        left.put_on()
-        if left.tree == left.blank:
+        left.attach_head()
+        if left.tree == left.start_tree:
             return self._fail(left.tip or self.work.start, "no_change"), None
         return self._commit()
 
     def _unreadable(self, error: PlannerError) -> tuple[RecordResult, None]:
-        """Nothing can be kept: the folder is gone, or holds what git cannot read."""
+        """Record a worktree that is missing or unreadable; nothing of it can be kept."""
         if error.code not in UNREADABLE:
             raise error
         agent_worktree.put_branch(self.work.repo, self.work.ref, self.work.start)
-        note = f"what the implementer left cannot be read: {error.message}"
+        note = f"the implementer's worktree cannot be read: {error.message}"
         return self._fail(self.work.start, "implementer_failed", note), None
 
     def _refuse(self, violations: tuple[str, ...]) -> tuple[RecordResult, str]:
-        ref, commit = self._set_aside("guard", violations)
+        ref, commit = self._quarantine("guard", violations)
         return self._fail(commit, "guard", violations=violations), ref
 
     def _failed(self, error: PlannerError) -> tuple[RecordResult, str | None]:
         reason = "timeout" if error.code == "E_DEADLINE" else "implementer_failed"
         note = "\n".join((error.message, *error.details))
         if not self.left.changed:
-            self.left.put_on()
+            self.left.attach_head()
             return self._fail(self.work.start, reason, note), None
-        ref, commit = self._set_aside(reason, (note,))
+        ref, commit = self._quarantine(reason, (note,))
         return self._fail(commit, reason, note), ref
 
     def _commit(self) -> tuple[RecordResult, str | None]:
@@ -147,7 +147,7 @@ class _Settlement:
         result = self.left.commit(*attempt_message(work, self.report.assisted_by))
         if result.status != 0:
             note = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
-            ref, commit = self._set_aside("commit_refused", (note,))
+            ref, commit = self._quarantine("commit_refused", (note,))
             return self._fail(commit, "commit_refused", note), ref
         extra = {**self.report.extra(work.state), "notes": list(work.notes)}
         return record_commit(
@@ -167,13 +167,13 @@ class _Settlement:
             tell=self.tell,
         )
 
-    def _set_aside(self, reason: str, said: Sequence[str]) -> tuple[str, str]:
+    def _quarantine(self, reason: str, said: Sequence[str]) -> tuple[str, str]:
         message, _ = attempt_message(self.work, self.report.assisted_by, reason)
-        return self.left.set_aside(message, said)
+        return self.left.quarantine(message, said)
 
 
 def attempt_message(work: AttemptSite, assisted_by: str, reason: str | None = None) -> tuple[Message, str]:
-    """The message of an attempt's commit: subject with trailers, and body."""
+    """Return the message of an attempt's commit: subject with trailers, and body."""
     state = work.state
     trailers = [("Planner-Directive", state.directive_digest), ("Planner-Run", work.run)]
     if reason is not None:

@@ -1,4 +1,4 @@
-"""`git iterate best`: the rolling best of a plan, its tags, and publishing both together with the ledger."""
+"""`git iterate best`: create the rolling best of a plan, tag it, and push both with the ledger."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Did = Literal["created", "fetched", "forwarded", "unchanged", "ahead"]
 
 @dataclass(frozen=True, slots=True)
 class EnsuredBest:
-    """The rolling best after `best ensure`. `did` says what happened to it."""
+    """Result of `best ensure`. `did` says what happened to the rolling best."""
 
     branch: str
     commit: str
     did: Did
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/best-ensured@1",
             "branch": self.branch,
@@ -46,7 +46,7 @@ class EnsuredBest:
 
 @dataclass(frozen=True, slots=True)
 class BestTag:
-    """The tag of a plan's best record. `made` says whether it was missing."""
+    """Tag of a plan's best record. `made` is True if it was created now."""
 
     tag: str
     commit: str
@@ -54,7 +54,7 @@ class BestTag:
     made: bool
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/best-tagged@1",
             "tag": self.tag,
@@ -66,7 +66,7 @@ class BestTag:
 
 @dataclass(frozen=True, slots=True)
 class PushedBest:
-    """What was (or with `dry_run` would be) published. `moved`: ref -> object id; `notes` are for people."""
+    """Refs that were (with `dry_run`: would be) pushed. `moved`: ref -> object id; `notes` are for people."""
 
     remote: str
     moved: Mapping[str, str]
@@ -74,7 +74,7 @@ class PushedBest:
     dry_run: bool
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/best-pushed@1",
             "remote": self.remote,
@@ -85,26 +85,25 @@ class PushedBest:
 
 
 def ensure_best(repo: Repository, plan: str | None, tell: Tell) -> EnsuredBest:
-    """Create the rolling best, or bring it up to date: from the remote, and to its base, only ever forward.
+    """Create the rolling best, or fast-forward it to the remote's and to its base.
 
     Raises:
-        PlannerError: E_CONFLICT when it and the remote's have gone different ways; E_REMOTE; what finding the
-            base raises.
+        PlannerError: E_CONFLICT when it and the remote's have diverged; E_REMOTE; what `find_base` raises.
     """
     name = current_plan(repo, plan)
     ref = refnames.best_ref(name)
-    where = read_settings(repo).remote
-    theirs = _fetched(repo, where, ref, tell) if _has_remote(repo, where) else None
-    start = None if theirs or repo.maybe(ref) else find_base(repo, name, None).oid
-    base = _source(repo, theirs or repo.maybe(ref) or start)
+    server = read_settings(repo).remote
+    remote_tip = _fetch_best(repo, server, ref, tell) if _has_remote(repo, server) else None
+    start = None if remote_tip or repo.maybe(ref) else find_base(repo, name, None).oid
+    base = _base_branch_tip(repo, remote_tip or repo.maybe(ref) or start)
     did: Did = "unchanged"
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         nonlocal did
-        goal, did = _goal(repo, ref, seen[ref].tip, theirs, start)
+        goal, did = _choose_target(repo, ref, snapshots[ref].tip, remote_tip, start)
         if base is not None and goal != base and history.is_ancestor(repo.git, goal, base):
-            goal, did = base, ("created" if seen[ref].tip is None else "forwarded")
-        return [Move(ref, goal)] if goal != seen[ref].tip else []
+            goal, did = base, ("created" if snapshots[ref].tip is None else "forwarded")
+        return [Move(ref, goal)] if goal != snapshots[ref].tip else []
 
     commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
@@ -112,22 +111,22 @@ def ensure_best(repo: Repository, plan: str | None, tell: Tell) -> EnsuredBest:
 
 
 def tag_best(repo: Repository, plan: str | None) -> BestTag:
-    """Tag the commit of the best record if its tag is missing; name and value come from the record alone.
+    """Tag the commit of the best record if its tag is missing.
 
     Raises:
         PlannerError: E_NO_RECORD; E_TAG when a tag of that name is on another commit.
     """
     name = current_plan(repo, plan)
     top = best_iteration_record(repo, name)
-    ref = _tag_of(top)
+    ref = _tag_name(top)
     if top is None or ref is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{name}' has no best record of an iteration", hint="git iterate"
         )
     repo.resolve(top.commit)
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        if seen[ref].tip is None:
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        if snapshots[ref].tip is None:
             return [Tag(ref, top.commit, f"new best: {top.summary}")]
         if repo.maybe(ref) != top.commit:
             raise PlannerError(
@@ -153,47 +152,51 @@ def push_best(
 ) -> PushedBest:
     """Publish the rolling best, its tags and the ledger in one atomic push, each ref under a lease.
 
-    A lost race is made good: what the other side has is fetched, ledgers are united, the better of two bests
-    stands, and the push is tried again.
+    After a lost race the remote's refs are fetched, the ledgers are merged, the better best is kept, and
+    the push is retried.
 
     Args:
         repo: the repository.
         plan: the plan; the current one when None.
         tell: progress.
-        tags_only: nothing but the tags of bests.
-        branches: the branches of the plan's iterations, too.
-        dry_run: only say what would move; nothing changes on either side.
+        tags_only: push only the tags of bests.
+        branches: also push the branches of the plan's iterations.
+        dry_run: only report what would be pushed.
 
     Raises:
-        PlannerError: E_REMOTE; E_CONFLICT when others kept being faster, or no record says who is better.
+        PlannerError: E_REMOTE; E_CONFLICT after too many lost races, or if no record decides between bests.
     """
     name = current_plan(repo, plan)
-    where = read_settings(repo).remote
-    remote.url(repo, where)
+    server = read_settings(repo).remote
+    remote.url(repo, server)
     notes: list[str] = []
     for attempt in range(PUSH_ATTEMPTS):
-        there = remote.listing(repo, where, "refs/heads/*", "refs/tags/best/*")
+        theirs = remote.listing(repo, server, "refs/heads/*", "refs/tags/best/*")
         tips: dict[str, str] = {}
         if not tags_only:
-            tips, said = reconcile_best.merge_remote(repo, where, name, there, tell, dry_run=dry_run)
-            notes += said
-        updates = _updates(repo, name, there, tips, tags_only=tags_only)
+            tips, messages = reconcile_best.merge_remote(repo, server, name, theirs, tell, dry_run=dry_run)
+            notes += messages
+        updates = _updates(repo, name, theirs, tips, tags_only=tags_only)
         if branches:
-            more, left = _branches(repo, name, where, there)
-            updates += more
-            notes += left
-        notes += [f"'{ref}' is another tag on '{where}' and stays so" for ref in _clashes(repo, there)]
-        ended = remote.push(repo, where, updates, tell, dry_run=dry_run)
-        if not isinstance(ended, LostRace):
-            return PushedBest(where, ended.moved, tuple(dict.fromkeys(notes)), dry_run)
-        tell(f"somebody was faster on '{where}' (attempt {attempt + 1} of {PUSH_ATTEMPTS})")
+            branch_updates, left_notes = _branch_updates(repo, name, server, theirs)
+            updates += branch_updates
+            notes += left_notes
+        notes += [
+            f"'{ref}' differs on '{server}' and is left alone" for ref in _conflicting_tags(repo, theirs)
+        ]
+        outcome = remote.push(repo, server, updates, tell, dry_run=dry_run)
+        if not isinstance(outcome, LostRace):
+            return PushedBest(server, outcome.moved, tuple(dict.fromkeys(notes)), dry_run)
+        tell(f"'{server}' was updated concurrently (attempt {attempt + 1} of {PUSH_ATTEMPTS})")
     raise PlannerError(
-        "E_CONFLICT", f"'{where}' kept moving while it was being pushed to", hint="run the same command again"
+        "E_CONFLICT",
+        f"'{server}' was updated concurrently during every attempt",
+        hint="run the same command again",
     )
 
 
 def best_iteration_record(repo: Repository, plan: str) -> Record | None:
-    """The best record of an iteration, among those of the instrument that is in use now; None without one."""
+    """Return the best record of an iteration under the current instrument; None without one."""
     rows = [
         record
         for record in read_ledger(repo, plan)
@@ -203,29 +206,29 @@ def best_iteration_record(repo: Repository, plan: str) -> Record | None:
     return pick_best(rows, instrument=valid[-1].instrument) if valid else None
 
 
-def _goal(
-    repo: Repository, ref: str, ours: str | None, theirs: str | None, start: str | None
+def _choose_target(
+    repo: Repository, ref: str, local: str | None, remote_tip: str | None, start: str | None
 ) -> tuple[str, Did]:
-    if ours is None:
-        if theirs is not None:
-            return theirs, "fetched"
+    if local is None:
+        if remote_tip is not None:
+            return remote_tip, "fetched"
         assert start is not None
         return start, "created"
-    if theirs is None or theirs == ours:
-        return ours, "unchanged"
-    if history.is_ancestor(repo.git, ours, theirs):
-        return theirs, "fetched"
-    if history.is_ancestor(repo.git, theirs, ours):
-        return ours, "ahead"
+    if remote_tip is None or remote_tip == local:
+        return local, "unchanged"
+    if history.is_ancestor(repo.git, local, remote_tip):
+        return remote_tip, "fetched"
+    if history.is_ancestor(repo.git, remote_tip, local):
+        return local, "ahead"
     raise PlannerError(
         "E_CONFLICT",
-        f"'{ref.removeprefix(refnames.HEADS)}' and the remote's have gone different ways",
-        hint="settle it with 'git iterate best push'",
+        f"'{ref.removeprefix(refnames.HEADS)}' and the remote's have diverged",
+        hint="git iterate best push",
     )
 
 
-def _source(repo: Repository, commit: str | None) -> str | None:
-    """The tip of the base branch that the policy at the best names; None when it is not here."""
+def _base_branch_tip(repo: Repository, commit: str | None) -> str | None:
+    """Return the tip of the base branch that the policy at the best names; None if it does not exist."""
     if commit is None:
         return None
     with suppress(PlannerError):
@@ -234,61 +237,61 @@ def _source(repo: Repository, commit: str | None) -> str | None:
     return None
 
 
-def _has_remote(repo: Repository, where: str) -> bool:
-    return repo.git.run("remote", "get-url", "--", where).status == 0
+def _has_remote(repo: Repository, server: str) -> bool:
+    return repo.git.run("remote", "get-url", "--", server).status == 0
 
 
-def _fetched(repo: Repository, where: str, ref: str, tell: Tell) -> str | None:
-    there = remote.listing(repo, where, ref)
-    if ref not in there:
+def _fetch_best(repo: Repository, server: str, ref: str, tell: Tell) -> str | None:
+    theirs = remote.listing(repo, server, ref)
+    if ref not in theirs:
         return None
-    return reconcile_best.fetch_branches(repo, where, [ref], tell)[ref]
+    return reconcile_best.fetch_branches(repo, server, [ref], tell)[ref]
 
 
-def _tag_of(record: Record | None) -> str | None:
+def _tag_name(record: Record | None) -> str | None:
     if record is None or record.value is None or record.iteration is None or record.slug is None:
         return None
     return refnames.best_tag(record.value, refnames.Iteration(record.iteration, record.slug))
 
 
 def _updates(
-    repo: Repository, plan: str, there: Mapping[str, str], tips: Mapping[str, str], *, tags_only: bool
+    repo: Repository, plan: str, theirs: Mapping[str, str], tips: Mapping[str, str], *, tags_only: bool
 ) -> list[Update]:
-    """Tags, best and ledger as the remote has them not. `tips`: what was reconciled with the remote."""
-    here = {
+    """Return updates for the tags, best and ledger that differ on the remote. `tips`: the reconciled refs."""
+    ours = {
         **history.refs(
             repo.git, refnames.BEST_TAG, refnames.HEADS + refnames.ITER, refnames.HEADS + refnames.PLAN
         ),
         **tips,
     }
-    wanted = [ref for ref in here if ref.startswith(refnames.BEST_TAG) and ref not in there]
+    refs = [ref for ref in ours if ref.startswith(refnames.BEST_TAG) and ref not in theirs]
     if not tags_only:
-        wanted += [ref for ref in (refnames.best_ref(plan), refnames.plan_ref(plan)) if ref in here]
-    return [Update(ref, here[ref], there.get(ref)) for ref in wanted if here[ref] != there.get(ref)]
+        refs += [ref for ref in (refnames.best_ref(plan), refnames.plan_ref(plan)) if ref in ours]
+    return [Update(ref, ours[ref], theirs.get(ref)) for ref in refs if ours[ref] != theirs.get(ref)]
 
 
-def _branches(
-    repo: Repository, plan: str, where: str, there: Mapping[str, str]
+def _branch_updates(
+    repo: Repository, plan: str, server: str, theirs: Mapping[str, str]
 ) -> tuple[list[Update], list[str]]:
-    """Iterations' branches that a remote has not, or has an earlier commit of; and a note on each other one.
+    """Return updates for iteration branches missing or behind on the remote, and notes on the others.
 
-    A lease on what was listed a moment ago keeps nobody's commit: what is not ours to move is not pushed.
+    A lease on a fresh listing does not protect foreign commits, so only fast-forwards are pushed.
     """
-    own = {refnames.HEADS + record.branch for record in read_ledger(repo, plan) if record.branch}
-    here = {
+    plan_refs = {refnames.HEADS + record.branch for record in read_ledger(repo, plan) if record.branch}
+    ours = {
         ref: oid
         for ref, oid in history.refs(repo.git, refnames.HEADS + refnames.ITER).items()
-        if ref in own and refnames.parse_iteration(ref) and oid != there.get(ref)
+        if ref in plan_refs and refnames.parse_iteration(ref) and oid != theirs.get(ref)
     }
-    moved = [ref for ref, oid in here.items() if history.loses_nothing(repo.git, oid, there.get(ref))]
-    left = [
-        f"'{ref.removeprefix(refnames.HEADS)}' has commits on '{where}' that ours has not, and stays so there"
-        for ref in here
+    moved = [ref for ref, oid in ours.items() if history.loses_nothing(repo.git, oid, theirs.get(ref))]
+    notes = [
+        f"'{ref.removeprefix(refnames.HEADS)}' has other commits on '{server}' and is not pushed"
+        for ref in ours
         if ref not in moved
     ]
-    return [Update(ref, here[ref], there.get(ref)) for ref in moved], left
+    return [Update(ref, ours[ref], theirs.get(ref)) for ref in moved], notes
 
 
-def _clashes(repo: Repository, there: Mapping[str, str]) -> list[str]:
-    here = history.refs(repo.git, refnames.BEST_TAG)
-    return [ref.removeprefix("refs/tags/") for ref, oid in here.items() if there.get(ref, oid) != oid]
+def _conflicting_tags(repo: Repository, theirs: Mapping[str, str]) -> list[str]:
+    ours = history.refs(repo.git, refnames.BEST_TAG)
+    return [ref.removeprefix("refs/tags/") for ref, oid in ours.items() if theirs.get(ref, oid) != oid]

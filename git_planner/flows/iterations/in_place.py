@@ -1,4 +1,4 @@
-"""Working in a person's own worktree: only when it is clean, and always back to where it was."""
+"""Work in a person's worktree: only if it is clean, and return to its branch afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from git_planner.gitio.repository import Repository
 
 
 def check_worktree(repo: Repository) -> Path:
-    """Refuse to work in a worktree that is not fit for it.
+    """Refuse a worktree that is bare, dirty or in the middle of an operation.
 
     Returns:
         Its top folder.
@@ -27,18 +27,18 @@ def check_worktree(repo: Repository) -> Path:
             f"'{repo.common}' is bare and has no worktree to work in",
             hint="leave out '--in-place'",
         )
-    busy = agent_worktree.unfinished(repo)
-    if busy is not None:
+    operation = agent_worktree.unfinished(repo)
+    if operation is not None:
         raise PlannerError(
             "E_DIRTY",
-            f"a {busy} is in progress in '{repo.top}'",
+            f"a {operation} is in progress in '{repo.top}'",
             hint="finish it first, or leave out '--in-place'",
         )
     dirty = worktree.dirty_paths(repo)
     if dirty:
         raise PlannerError(
             "E_DIRTY",
-            f"'{repo.top}' has changes of its own",
+            f"'{repo.top}' has uncommitted changes",
             hint="commit them first, or leave out '--in-place'",
             details=dirty[:20],
         )
@@ -47,32 +47,32 @@ def check_worktree(repo: Repository) -> Path:
 
 @contextmanager
 def checked_out(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Iterator[Repository]:
-    """Be on a branch in a person's clean worktree; afterwards be back where HEAD was before.
+    """Switch a person's clean worktree to a branch; switch back afterwards.
 
     Args:
         branch: the short name of the iteration's branch.
-        rescue_ref: the ref that keeps what is uncommitted when this is left early.
+        rescue_ref: the ref that keeps uncommitted changes after an interruption.
 
     Raises:
         PlannerError: as `check`; E_GIT when git cannot switch.
     """
     check_worktree(repo)
     before = repo.head_branch()
-    where = before or repo.resolve("HEAD")
+    target = before or repo.resolve("HEAD")
     repo.git.bytes("switch", "--quiet", "--no-guess", branch)
     try:
         yield repo
     finally:
-        _return(repo, ["--detach", where] if before is None else [where], rescue_ref, tell)
+        _switch_back(repo, ["--detach", target] if before is None else [target], rescue_ref, tell)
 
 
-def _return(repo: Repository, target: list[str], rescue_ref: str, tell: Tell) -> None:
+def _switch_back(repo: Repository, target: list[str], rescue_ref: str, tell: Tell) -> None:
     try:
         agent_worktree.mend(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
         kept = agent_worktree.rescue(repo, repo, rescue_ref, message)
         if kept is not None:
-            tell(f"kept what was not committed as '{rescue_ref}'")
+            tell(f"kept the uncommitted changes as '{rescue_ref}'")
             agent_worktree.travel(repo, kept, "HEAD")
         repo.git.bytes("switch", "--quiet", "--no-guess", *target)
     except PlannerError as error:

@@ -39,9 +39,9 @@ MANUAL = "manual"
 
 @dataclass(frozen=True, slots=True)
 class IterateOptions:
-    """What is asked of one iteration; None means the settings' or the policy's own.
+    """Options of one iteration; None means the value of the settings or the policy.
 
-    With the planner 'manual', whose answer lies on a packet's branch, `from_ref` is that branch.
+    For the planner 'manual', `from_ref` is the packet's branch with the answer.
     """
 
     planner: str | None = None
@@ -59,9 +59,9 @@ class IterateOptions:
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
-    """What is asked of a loop; None means the policy's own stop rule. `wall` in seconds."""
+    """Options of a loop; None means the policy's stop rule. `wall` in seconds."""
 
-    each: IterateOptions
+    iteration: IterateOptions
     count: int | None = None
     wall: float | None = None
     tokens: int | None = None
@@ -71,7 +71,7 @@ class LoopOptions:
 
 @dataclass(frozen=True, slots=True)
 class IterationResult:
-    """How one iteration ended. `kept` is the ref of what is not on its branch; `seconds` is of the whole."""
+    """Result of one iteration. `kept` is the ref of quarantined changes; `seconds` includes planning."""
 
     state: IterationState
     record: Record
@@ -84,7 +84,7 @@ class IterationResult:
     exit: int
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/iteration@1",
             "iteration": self.state.iteration,
@@ -103,7 +103,7 @@ class IterationResult:
 
 @dataclass(frozen=True, slots=True)
 class LoopResult:
-    """How a loop ended. `failures` are attempts that did not get as far as a record, in one sentence each."""
+    """Result of a loop. `failures` are the messages of attempts that ended without a record."""
 
     plan: str
     attempts: tuple[IterationResult, ...]
@@ -116,12 +116,12 @@ class LoopResult:
 
     @property
     def exit(self) -> int:
-        """0 when at least one attempt gave a valid result, or none was made; 1 otherwise."""
+        """Return 0 if an attempt has a valid record or none was made; 1 otherwise."""
         tried = bool(self.attempts or self.failures)
         return NO if tried and not any(result.record.valid for result in self.attempts) else DONE
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/loop@1",
             "plan": self.plan,
@@ -136,23 +136,23 @@ class LoopResult:
 
 
 def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationResult:
-    """Do one iteration, from an empty number to a record.
+    """Run one iteration, from a new number to a record.
 
     Args:
         repo: the repository; unless `in_place`, none of its worktrees is touched.
-        options: what is asked for.
+        options: planner, implementer and start.
         tell: progress.
 
     Raises:
-        PlannerError: what planning raises, with nothing but a number used up; what the implementer raises
-            when another try would not help; E_DIRTY in place; E_INTERRUPTED, with all left to be resumed.
+        PlannerError: errors of planning, which use up only a number; permanent errors of the implementer;
+            E_DIRTY in place; E_INTERRUPTED, when the iteration can be resumed.
     """
     repo.ident()
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:
         remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
-    campaign = open_campaign(repo, _asked(options, None))
+    campaign = open_campaign(repo, _plan_options(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings)
@@ -160,20 +160,20 @@ def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationR
     if settings.planner == MANUAL:
         planned = manual.apply_answer(repo, options.from_ref, tell, slug=options.slug)
     else:
-        planned = make_iteration(repo, _asked(options, settings), tell)
+        planned = make_iteration(repo, _plan_options(options, settings), tell)
     with interruptible(planned.state):
         return run_attempt(repo, planned.state, planned.commit, options, tell, implementer=implementer)
 
 
 def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
-    """Iterate until a stop rule says so. An attempt without a valid result does not end the loop by itself.
+    """Iterate until a stop rule applies. An attempt without a valid record does not end the loop.
 
     Raises:
-        PlannerError: as `iterate`, for errors that a further attempt would meet again.
+        PlannerError: as `iterate`, for permanent errors.
     """
     began = time.monotonic()
-    campaign = open_campaign(repo, _asked(options.each, None))
-    if _settings(repo, campaign.base.policy, options.each).planner == MANUAL:
+    campaign = open_campaign(repo, _plan_options(options.iteration, None))
+    if _settings(repo, campaign.base.policy, options.iteration).planner == MANUAL:
         raise PlannerError(
             "E_USAGE",
             "a loop cannot wait for pasted answers",
@@ -181,22 +181,22 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
         )
     flags = {name: getattr(options, name) for name in ("count", "wall", "tokens", "invalid", "plateau")}
     rules = stop.merge_stop_rules(campaign.base.policy.stop, flags)
-    before = _best(repo, campaign.plan)
-    done, results, failures = LoopProgress(), list[IterationResult](), list[str]()
-    while (stopped := stop.stop_reason(rules, done)) is None:
-        tell(f"attempt {done.attempts + 1}")
+    before = _best_value(repo, campaign.plan)
+    progress, results, failures = LoopProgress(), list[IterationResult](), list[str]()
+    while (stopped := stop.stop_reason(rules, progress)) is None:
+        tell(f"attempt {progress.attempts + 1}")
         result: IterationResult | None = None
         try:
-            result = iterate(repo, options.each, tell)
+            result = iterate(repo, options.iteration, tell)
         except PlannerError as error:
             if error.code == "E_PATCHES_EXHAUSTED":
-                done = replace(done, exhausted=True)
+                progress = replace(progress, exhausted=True)
                 continue
             if not stop.is_transient_code(error.code):
                 raise
             failures.append(error.message)
-            tell(f"attempt {done.attempts + 1} failed: {error.message} ({error.code})")
-        done = done.after(
+            tell(f"attempt {progress.attempts + 1} failed: {error.message} ({error.code})")
+        progress = progress.after(
             seconds=time.monotonic() - began,
             tokens=result.tokens if result else 0,
             valid=result is not None and result.record.valid,
@@ -204,13 +204,13 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
             threshold_met=result is not None and result.record.threshold_met,
         )
         if result is not None:
-            results[-1:] = [_tidied(repo, result) for result in results[-1:]]
+            results[-1:] = [_remove_worktree(repo, result) for result in results[-1:]]
             results.append(result)
     tell(f"stopped: {stopped}")
-    after = _best(repo, campaign.plan)
+    after = _best_value(repo, campaign.plan)
     seconds = time.monotonic() - began
     return LoopResult(
-        campaign.plan, tuple(results), tuple(failures), before, after, stopped, done.tokens, seconds
+        campaign.plan, tuple(results), tuple(failures), before, after, stopped, progress.tokens, seconds
     )
 
 
@@ -228,8 +228,8 @@ def run_attempt(
 
     Args:
         start: the state commit.
-        implementer: who does it; the one that options and settings name when None.
-        resumed: whether an earlier process has begun it.
+        implementer: the implementer (default: the one in options or settings).
+        resumed: whether an earlier process has started it.
     """
     began = time.monotonic()
     policy = policy_at(repo, state.base)
@@ -241,12 +241,12 @@ def run_attempt(
     ):
         work = AttemptSite(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
         brief = _brief(repo, work, settings)
-        ended = make_attempt(work, implementer, brief, tell)
-    return _result(state, ended, None if options.in_place else place.top, began)
+        finished = make_attempt(work, implementer, brief, tell)
+    return _result(state, finished, None if options.in_place else place.top, began)
 
 
 def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
-    """A folder for an iteration's worktree that does not exist yet, outside the repository.
+    """Return a new path for an iteration's worktree, outside the repository.
 
     Raises:
         PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
@@ -268,10 +268,10 @@ def worktree_path(settings: Settings, repo: Repository, state: IterationState) -
             hint="set 'git config planner.worktrees' to a folder that you can write to",
         ) from None
     name = f"{state.iteration:04d}-{state.slug}"
-    path, turn = folder / name, 1
+    path, suffix = folder / name, 1
     while path.exists():
-        turn += 1
-        path = folder / f"{name}.{turn}"
+        suffix += 1
+        path = folder / f"{name}.{suffix}"
     return path
 
 
@@ -289,7 +289,7 @@ def _worktree(
 
 @contextmanager
 def interruptible(state: IterationState) -> Iterator[None]:
-    """Turn Ctrl-C into the error that says how to go on."""
+    """Turn Ctrl-C into an error with the command to resume."""
     number = state.iteration
     try:
         yield
@@ -313,7 +313,7 @@ def _brief(repo: Repository, work: AttemptSite, settings: Settings) -> Brief:
         ),
         worktree=work.place.top,
         folder=repo.private("runs", f"{work.state.iteration:04d}", "implement"),
-        index=_index(repo, work.state),
+        index=_attempt_index(repo, work.state),
         seconds=settings.implementer_timeout,
         model=settings.implementer_model,
         effort=settings.implementer_effort,
@@ -321,8 +321,8 @@ def _brief(repo: Repository, work: AttemptSite, settings: Settings) -> Brief:
     )
 
 
-def _index(repo: Repository, state: IterationState) -> int:
-    """How many earlier iterations of the plan have a record: the same when an iteration is resumed."""
+def _attempt_index(repo: Repository, state: IterationState) -> int:
+    """Return the number of earlier iterations with a record, which a resumed iteration does not change."""
     rows = read_ledger(repo, state.plan)
     earlier = {
         record.iteration for record in rows if record.kind == "attempt" and record.iteration is not None
@@ -330,7 +330,7 @@ def _index(repo: Repository, state: IterationState) -> int:
     return sum(1 for number in earlier if number < state.iteration)
 
 
-def _asked(options: IterateOptions, settings: Settings | None) -> PlanOptions:
+def _plan_options(options: IterateOptions, settings: Settings | None) -> PlanOptions:
     return PlanOptions(
         planner=settings.planner if settings else options.planner,
         plan=options.plan,
@@ -356,30 +356,30 @@ def _settings(repo: Repository, policy: Policy, options: IterateOptions) -> Sett
     )
 
 
-def _result(state: IterationState, ended: Attempt, place: Path | None, began: float) -> IterationResult:
-    record = ended.recorded.record
+def _result(state: IterationState, finished: Attempt, place: Path | None, began: float) -> IterationResult:
+    record = finished.recorded.record
     planned = state.planner.get("usage") or {"input": 0, "output": 0}
-    used = Usage(planned["input"] + ended.usage.input, planned["output"] + ended.usage.output)
+    used = Usage(planned["input"] + finished.usage.input, planned["output"] + finished.usage.output)
     return IterationResult(
         state=state,
         record=record,
-        advanced=ended.recorded.advanced,
-        tag=ended.recorded.tag,
-        kept=ended.kept,
+        advanced=finished.recorded.advanced,
+        tag=finished.recorded.tag,
+        kept=finished.kept,
         worktree=place if place is not None and place.is_dir() else None,
         tokens=used.total,
         seconds=time.monotonic() - began + float(state.planner["seconds"]),
-        exit=ended.recorded.exit,
+        exit=finished.recorded.exit,
     )
 
 
-def _best(repo: Repository, plan: str) -> float | None:
-    found = pick_best(read_ledger(repo, plan))
-    return found.value if found else None
+def _best_value(repo: Repository, plan: str) -> float | None:
+    record = pick_best(read_ledger(repo, plan))
+    return record.value if record else None
 
 
-def _tidied(repo: Repository, result: IterationResult) -> IterationResult:
-    """Remove the worktree of an attempt that a loop has left behind; all that was in it is committed."""
+def _remove_worktree(repo: Repository, result: IterationResult) -> IterationResult:
+    """Remove the clean worktree of an earlier attempt of the loop."""
     place = agent_worktree.at(result.worktree, repo) if result.worktree else None
     with suppress(PlannerError):
         if place is not None and place.top is not None and not worktree.dirty_paths(place):
@@ -389,7 +389,7 @@ def _tidied(repo: Repository, result: IterationResult) -> IterationResult:
 
 
 def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
-    """Find out before a planner is paid that there is no patch left."""
+    """Refuse before planning if no patch is left."""
     if settings.implementer != "patches" or settings.patches is None:
         return
     folder = repo.place / settings.patches

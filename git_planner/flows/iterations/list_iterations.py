@@ -1,4 +1,4 @@
-"""Where every iteration stands, read from git alone: reserved, planned, committed, refused or recorded."""
+"""List iterations with their phase, read from git: reserved, planned, committed, refused or recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from git_planner.rules.records.row import RecordRow
 
 Phase = Literal["reserved", "planned", "committed", "refused", "recorded"]
 
-# The planner that the state of a task's iteration names.
+# Planner name in the state of a task's iteration.
 TASK_PLANNER = "task"
 
 PHASE_TEXTS: dict[Phase, str] = {
@@ -36,9 +36,9 @@ PHASE_TEXTS: dict[Phase, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One iteration. `start` is the trusted state commit, `tip` the branch's, `refused` what was set aside.
+    """One iteration. `start` is the trusted state commit, `tip` the branch's, `refused` the quarantine.
 
-    `state` is None for a number that was only reserved. `worktree` is the folder that has the branch.
+    `state` is None for a number that is only reserved. `worktree` has the branch checked out.
     """
 
     number: int
@@ -52,11 +52,11 @@ class Iteration:
 
     @property
     def branch(self) -> str | None:
-        """The short name of its branch."""
+        """Return the short name of its branch."""
         return self.state.branch if self.state else None
 
     def document(self) -> dict[str, Any]:
-        """What is known about it, as one JSON object."""
+        """Return the iteration as one JSON object."""
         return {
             "iteration": self.number,
             "slug": self.state.slug if self.state else None,
@@ -73,18 +73,18 @@ class Iteration:
 
 
 def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration]:
-    """Every iteration known here, by number.
+    """Return every iteration in the repository, by number.
 
     Args:
         plan: only those of one plan; all of them, and numbers that are only reserved, when None.
     """
     refs = history.refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
-    trailers = _branches(repo)
-    states = _states(repo, refs, trailers)
+    trailers = _read_branches(repo)
+    states = _read_states(repo, refs, trailers)
     reader = LedgerReader(repo)
-    ledgers = {name: reader.of(name) for name in {state.plan for state, _ in states.values()}}
+    ledgers = {name: reader.read(name) for name in {state.plan for state, _ in states.values()}}
     records = {
-        (name, record.iteration, _slug(record)): record
+        (name, record.iteration, _record_slug(record)): record
         for name, rows in ledgers.items()
         for record in rows
         if record.kind == "attempt"
@@ -92,10 +92,10 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
     places = {
         place.branch: place.path
         for place in worktree.listing(repo)
-        # An agent may have deleted the link of one; what lies there is still its own.
+        # An agent may have deleted the worktree's .git file; its folder still belongs to the iteration.
         if place.branch and (not place.prunable or place.path.is_dir())
     }
-    found = []
+    iterations = []
     for (number, _), (state, start) in states.items():
         ref = refnames.HEADS + state.branch
         tip, run = trailers.get(ref, (None, ""))
@@ -103,25 +103,25 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
         key = (state.plan, number)
         record = records.get((*key, state.slug)) or records.get((*key, None))
         phase = _phase(record, refused, run == state.branch)
-        found.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
-    known = {iteration.number for iteration in found}
+        iterations.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
+    known_numbers = {iteration.number for iteration in iterations}
     numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(refnames.NUMBERS)}
-    found += [Iteration(number, "reserved") for number in numbers - known]
-    wanted = (
+    iterations += [Iteration(number, "reserved") for number in numbers - known_numbers]
+    selected = (
         iteration
-        for iteration in found
+        for iteration in iterations
         if plan is None or (iteration.state is not None and iteration.state.plan == plan)
     )
-    return sorted(wanted, key=lambda iteration: (iteration.number, iteration.branch or ""))
+    return sorted(selected, key=lambda iteration: (iteration.number, iteration.branch or ""))
 
 
 def is_task_iteration(iteration: Iteration) -> bool:
-    """Whether an iteration was begun for a task: its end is told by the task, and it need not be recorded."""
+    """Return whether an iteration belongs to a task, which stores its result, so that it needs no record."""
     return iteration.state is not None and iteration.state.planner["name"] == TASK_PLANNER
 
 
 def find_iteration(repo: Repository, number: int) -> Iteration:
-    """One iteration by its number.
+    """Return one iteration by its number.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
@@ -134,10 +134,10 @@ def find_iteration(repo: Repository, number: int) -> Iteration:
     )
 
 
-def _slug(record: RecordRow) -> str | None:
-    """The slug in the branch of a record; None when it was made under another name of the commit."""
-    named = refnames.parse_iteration(record.branch or "")
-    return named.slug if named else None
+def _record_slug(record: RecordRow) -> str | None:
+    """Return the slug in a record's branch; None if that is not an iteration branch."""
+    parsed = refnames.parse_iteration(record.branch or "")
+    return parsed.slug if parsed else None
 
 
 def _phase(record: RecordRow | None, refused: str | None, carried_out: bool) -> Phase:
@@ -148,46 +148,46 @@ def _phase(record: RecordRow | None, refused: str | None, carried_out: bool) -> 
     return "committed" if carried_out else "planned"
 
 
-def _branches(repo: Repository) -> dict[str, tuple[str, str]]:
-    """Every iter branch: ref -> its tip, and the iteration that the tip carries out ('' when none).
+def _read_branches(repo: Repository) -> dict[str, tuple[str, str]]:
+    """Read the iter branches: ref -> tip, and the run that the tip implements ('' when none).
 
-    The state commit names its iteration, too; only a commit that carries the directive out was helped with.
+    The state commit names its run, too, but only an implementing commit has an Assisted-by trailer.
     """
     form = "%(refname)%00%(objectname)%00%(contents:trailers:key=Planner-Run,key=Assisted-by,unfold)%00"
     fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", refnames.HEADS + refnames.ITER))
     parts = fields.split("\0")
     return {
-        ref.lstrip("\n"): (tip, _carried_out(trailers))
+        ref.lstrip("\n"): (tip, _implemented_run(trailers))
         for ref, tip, trailers in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
     }
 
 
-def _carried_out(trailers: str) -> str:
-    found = dict(line.split(": ", 1) for line in trailers.splitlines() if ": " in line)
-    return found.get("Planner-Run", "").strip() if "Assisted-by" in found else ""
+def _implemented_run(trailers: str) -> str:
+    values = dict(line.split(": ", 1) for line in trailers.splitlines() if ": " in line)
+    return values.get("Planner-Run", "").strip() if "Assisted-by" in values else ""
 
 
-def _states(
+def _read_states(
     repo: Repository, refs: Mapping[str, str], branches: Mapping[str, tuple[str, str]]
 ) -> dict[tuple[int, str], tuple[IterationState, str | None]]:
-    """(number, slug) -> state and its trusted commit; in a clone, where only the branch came along, None."""
+    """Read (number, slug) -> state and trusted commit, which is None in a clone that only has the branch."""
     trusted = [ref for ref in refs if ref.startswith(refnames.ITERATIONS)]
     others = [ref for ref in branches if refnames.parse_iteration(ref)]
     files = Store(repo).read_all([*trusted, *others], ".advisor")
-    found: dict[tuple[int, str], tuple[IterationState, str | None]] = {}
+    states: dict[tuple[int, str], tuple[IterationState, str | None]] = {}
     for ref in trusted:
         if "state.json" in files[ref]:
             state = state_from(canonical_json.loads_trusted(files[ref]["state.json"], many=True))
-            found[state.iteration, state.slug] = (state, refs[ref])
+            states[state.iteration, state.slug] = (state, refs[ref])
     for ref in others:
-        named = refnames.parse_iteration(ref)
-        assert named is not None
-        key = (named.number, named.slug)
-        if key not in found and "state.json" in files[ref]:
-            # What somebody else's branch holds may be anything; what is no state is no iteration.
+        parsed = refnames.parse_iteration(ref)
+        assert parsed is not None
+        key = (parsed.number, parsed.slug)
+        if key not in states and "state.json" in files[ref]:
+            # A fetched branch may hold anything; ignore an invalid state.
             with suppress(PlannerError):
                 document = documents.read("state", files[ref]["state.json"], f"{ref}:{refnames.STATE_FILE}")
                 state = state_from(document)
                 if (state.iteration, state.slug) == key:
-                    found[key] = (state, None)
-    return found
+                    states[key] = (state, None)
+    return states

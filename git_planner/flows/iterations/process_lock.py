@@ -1,4 +1,4 @@
-"""Who works on an iteration: one process at a time, and no agent of a dead one."""
+"""Process lock of an iteration: one process at a time, and no leftover agent of a dead one."""
 
 from __future__ import annotations
 
@@ -19,90 +19,90 @@ OWNER = "owner.json"
 
 
 def log_folder(repo: Repository, number: int) -> Path:
-    """The folder of an iteration's local logs."""
+    """Return the folder of an iteration's local logs."""
     return repo.private("runs", f"{number:04d}")
 
 
 @contextmanager
 def lock_iteration(repo: Repository, number: int) -> Iterator[None]:
-    """Work on an iteration as the only process that does.
+    """Hold the process lock of an iteration.
 
     Raises:
-        PlannerError: E_BUSY when another process that still runs has it.
+        PlannerError: E_BUSY when another living process holds it.
     """
-    place = log_folder(repo, number) / OWNER
-    place.parent.mkdir(parents=True, exist_ok=True)
-    me = process_identity.identity(os.getpid())
-    assert me is not None
-    draft = place.with_name(f"{OWNER}.{os.getpid()}")
-    mine = canonical_json.dumps(me.document())
-    draft.write_bytes(mine)
+    owner_file = log_folder(repo, number) / OWNER
+    owner_file.parent.mkdir(parents=True, exist_ok=True)
+    identity = process_identity.identity(os.getpid())
+    assert identity is not None
+    draft = owner_file.with_name(f"{OWNER}.{os.getpid()}")
+    content = canonical_json.dumps(identity.document())
+    draft.write_bytes(content)
     try:
-        with _one_at_a_time(repo):
-            _take(place, draft, number)
+        with _serialized(repo):
+            _take_ownership(owner_file, draft, number)
     finally:
         draft.unlink(missing_ok=True)
     try:
         yield
     finally:
         with suppress(OSError):
-            if place.read_bytes() == mine:
-                place.unlink()
+            if owner_file.read_bytes() == content:
+                owner_file.unlink()
 
 
 def lock_holder(repo: Repository, number: int) -> int | None:
-    """The process that works on an iteration now, or None."""
-    who = _read(log_folder(repo, number) / OWNER)
-    return who.pid if who is not None and process_identity.alive(who) else None
+    """Return the id of the process that holds the lock of an iteration, or None."""
+    holder = _read_identity(log_folder(repo, number) / OWNER)
+    return holder.pid if holder is not None and process_identity.alive(holder) else None
 
 
 def end_leftover_agents(repo: Repository, number: int) -> list[int]:
-    """End what agents of a dead process still run for an iteration; return the process numbers."""
+    """End leftover agent processes of an iteration; return their process ids."""
     ended: list[int] = []
     for file in sorted(log_folder(repo, number).rglob(PROCESS)):
-        who = _read(file)
-        if who is not None:
-            ended += process_identity.end(who)
+        agent = _read_identity(file)
+        if agent is not None:
+            ended += process_identity.end(agent)
         file.unlink(missing_ok=True)
     return ended
 
 
 def disk_use(path: Path) -> int:
-    """Bytes that the files below a folder take; those that vanish meanwhile do not count."""
+    """Return the size in bytes of the files below a folder; ignore files that vanish meanwhile."""
     total = 0
-    for where, _, files in os.walk(path):
+    for folder, _, files in os.walk(path):
         for name in files:
             with suppress(OSError):
-                total += (Path(where) / name).lstat().st_size
+                total += (Path(folder) / name).lstat().st_size
     return total
 
 
 @contextmanager
-def _one_at_a_time(repo: Repository) -> Iterator[None]:
-    """Look who the owner is and take its place while nobody else does; else a dead one is found by two, and
-    the second removes what the first has put there since.
+def _serialized(repo: Repository) -> Iterator[None]:
+    """Serialise taking ownership: otherwise two processes could find a dead owner, and the second would
+    remove the first one's file.
     """
     with open(repo.private("owners.lock"), "ab") as file:
-        # On a disk that knows no locks the link in `_take` still keeps out all but those two.
+        # Without file locks the hard link in `_take_ownership` still excludes all but that race.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _take(place: Path, draft: Path, number: int) -> None:
+def _take_ownership(owner_file: Path, draft: Path, number: int) -> None:
     for _ in range(2):
         try:
-            # A link appears with its content, and only where there is none.
-            os.link(draft, place)
+            # link(2) is atomic and fails if the file exists.
+            os.link(draft, owner_file)
         except FileExistsError:
-            who = _read(place)
-            if who is not None and process_identity.alive(who):
+            holder = _read_identity(owner_file)
+            if holder is not None and process_identity.alive(holder):
                 raise PlannerError(
                     "E_BUSY",
-                    f"process {who.pid} works on iteration {number}",
+                    f"process {holder.pid} is working on iteration {number}",
                     hint="wait for it, or end it with Ctrl-C where it runs",
                 ) from None
-            place.unlink(missing_ok=True)
+            owner_file.unlink(missing_ok=True)
         else:
             return
     raise PlannerError(
@@ -110,7 +110,7 @@ def _take(place: Path, draft: Path, number: int) -> None:
     )
 
 
-def _read(path: Path) -> process_identity.Identity | None:
+def _read_identity(path: Path) -> process_identity.Identity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         document: Any = canonical_json.loads_trusted(path.read_bytes())
         return process_identity.identity_from(document)

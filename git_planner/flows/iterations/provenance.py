@@ -1,4 +1,4 @@
-"""`git iterate show` and `git iterate why`: what belongs to an iteration, and what led to a commit."""
+"""`git iterate show` and `git iterate why`: details of an iteration, and the iteration behind a commit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MATCH_TEXTS: dict[Match, str] = {
 
 @dataclass(frozen=True, slots=True)
 class IterationDetails:
-    """All that is known about one iteration. `files` are its local logs, relative to `folder`."""
+    """Details of one iteration. `files` are its local logs, relative to `folder`."""
 
     iteration: Iteration
     record: Record | None
@@ -40,7 +40,7 @@ class IterationDetails:
     files: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         state = self.iteration.state
         return {
             "schema": "git-planner/iteration-shown@1",
@@ -55,7 +55,7 @@ class IterationDetails:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What led to a commit. `iteration` is None when no iteration known here did."""
+    """Provenance of a commit. `iteration` is None if no iteration in this repository produced it."""
 
     commit: str
     how: Match | None
@@ -64,7 +64,7 @@ class Provenance:
     directive: str | None
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         state = self.iteration.state if self.iteration else None
         return {
             "schema": "git-planner/why@1",
@@ -78,19 +78,19 @@ class Provenance:
 
 
 def show_iteration(repo: Repository, number: int) -> IterationDetails:
-    """All that is known about one iteration.
+    """Return the details of one iteration.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    found = find_iteration(repo, number)
+    iteration = find_iteration(repo, number)
     folder = process_lock.log_folder(repo, number)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    return IterationDetails(found, iteration_record(repo, found), str(folder), tuple(files))
+    return IterationDetails(iteration, iteration_record(repo, iteration), str(folder), tuple(files))
 
 
 def iteration_record(repo: Repository, iteration: Iteration) -> Record | None:
-    """The whole record of an iteration, if it has one."""
+    """Return the complete record of an iteration, if it has one."""
     if iteration.record is None or iteration.state is None:
         return None
     rows = read_ledger(repo, iteration.state.plan)
@@ -98,7 +98,7 @@ def iteration_record(repo: Repository, iteration: Iteration) -> Record | None:
 
 
 def find_provenance(repo: Repository, name: str) -> Provenance:
-    """Find the iteration, directive and record that led to a commit.
+    """Find the iteration, directive and record that produced a commit.
 
     Args:
         name: a commit or ref; the number of an iteration; or a path, which stands for the last commit of HEAD
@@ -108,22 +108,22 @@ def find_provenance(repo: Repository, name: str) -> Provenance:
         PlannerError: E_UNKNOWN_REF when it is neither.
     """
     iterations = list_iterations(repo)
-    own = [
+    numbered = [
         iteration
         for iteration in iterations
         if name.isdigit() and iteration.number == int(name) and iteration.state
     ]
-    if own:
-        record = iteration_record(repo, own[0])
-        commit = record.commit if record else own[0].tip or own[0].start
-        assert own[0].state is not None
+    if numbered:
+        record = iteration_record(repo, numbered[0])
+        commit = record.commit if record else numbered[0].tip or numbered[0].start
+        assert numbered[0].state is not None
         assert commit is not None
-        return Provenance(commit, "number", own[0], record, own[0].state.directive_digest)
+        return Provenance(commit, "number", numbered[0], record, numbered[0].state.directive_digest)
     commit = repo.maybe(name) or _last_change(repo, name)
-    for how, found in _candidates(repo, commit, iterations):
-        if found is not None:
-            digest = found.state.directive_digest if found.state else None
-            return Provenance(commit, how, found, iteration_record(repo, found), digest)
+    for match, iteration in _candidates(repo, commit, iterations):
+        if iteration is not None:
+            digest = iteration.state.directive_digest if iteration.state else None
+            return Provenance(commit, match, iteration, iteration_record(repo, iteration), digest)
     digests = history.trailers(repo.git, commit, "Planner-Directive")
     return Provenance(commit, None, None, None, digests[0] if digests else None)
 
@@ -149,7 +149,11 @@ def _candidates(
     yield (
         "range",
         next(
-            (iteration for iteration, record in improved if patch and _whole(repo, commit, record) == patch),
+            (
+                iteration
+                for iteration, record in improved
+                if patch and _range_patch_id(repo, commit, record) == patch
+            ),
             None,
         ),
     )
@@ -157,8 +161,8 @@ def _candidates(
     yield "tree", next((iteration for iteration, record in recorded if record.tree == tree), None)
 
 
-def _whole(repo: Repository, commit: str, record: Record) -> str | None:
-    """The patch id of all that a record's commit changes beyond what another commit starts from."""
+def _range_patch_id(repo: Repository, commit: str, record: Record) -> str | None:
+    """Return the patch id of a record's commit relative to its merge base with another commit's parent."""
     anchor = history.merge_base(repo.git, f"{commit}^", record.commit)
     return history.patch_id(repo.git, anchor, record.commit, (EXCLUDE_STATE,)) if anchor else None
 
@@ -173,7 +177,7 @@ def _by_trailer(repo: Repository, commit: str, iterations: list[Iteration]) -> I
 
 
 def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Iteration | None:
-    """The iteration whose state commit is the last one before a commit."""
+    """Return the iteration whose state commit is the last one before a commit."""
     spec = f":(top,literal){refnames.STATE_FILE}"
     start = repo.git.line("rev-list", "-1", commit, "--", spec)
     return next((iteration for iteration in iterations if start and iteration.start == start), None)
@@ -182,10 +186,10 @@ def _by_state(repo: Repository, commit: str, iterations: list[Iteration]) -> Ite
 def _last_change(repo: Repository, path: str) -> str:
     commit = ""
     if path:
-        # As git does: from where the person is.
+        # Relative to the current folder, as in git.
         place = os.path.relpath(path, repo.top) if repo.top else path
-        found = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){place}")
-        commit = found.stdout.decode().strip()
+        result = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){place}")
+        commit = result.stdout.decode().strip()
     if not commit:
         raise PlannerError(
             "E_UNKNOWN_REF",
@@ -196,5 +200,5 @@ def _last_change(repo: Repository, path: str) -> str:
 
 
 def printable_name(text: str) -> str:
-    """A name as it may stand in a message."""
+    """Return a name, shortened and escaped for a message."""
     return text[:200].encode("unicode_escape").decode() if not text.isprintable() else text[:200]

@@ -1,4 +1,4 @@
-"""`git iterate prune`: what the worktrees of iterations take on the disk, and removing finished ones."""
+"""`git iterate prune`: remove the worktrees of finished iterations."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
 from git_planner.rules import refnames
 
-# The folder of an iteration, as `place_for` calls it.
+# Folder name from `worktree_path`.
 _FOLDER = re.compile(r"(\d{4,})-[a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class PrunedWorktree:
-    """One worktree of an iteration. `size` in bytes; `why` says why it was kept, None when it was removed."""
+    """One worktree of an iteration. `size` in bytes; `why` is why it was kept, None if it was removed."""
 
     path: Path
     branch: str | None
@@ -35,7 +35,7 @@ class PrunedWorktree:
     why: str | None
 
     def document(self) -> dict[str, Any]:
-        """The worktree as a JSON object."""
+        """Return the worktree as a JSON object."""
         return {
             "path": str(self.path),
             "branch": self.branch,
@@ -48,7 +48,7 @@ class PrunedWorktree:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What prune found. With `dry_run`, what is called removed would have been."""
+    """Result of a prune. With `dry_run`, the removed worktrees are those that would be removed."""
 
     folder: Path
     places: tuple[PrunedWorktree, ...]
@@ -56,11 +56,11 @@ class PruneResult:
 
     @property
     def freed(self) -> int:
-        """Bytes of the worktrees that were (or would be) removed."""
+        """Return the size in bytes of the removed worktrees."""
         return sum(place.size for place in self.places if place.why is None)
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/pruned@1",
             "folder": str(self.folder),
@@ -71,69 +71,69 @@ class PruneResult:
 
 
 def prune_worktrees(repo: Repository, tell: Tell, *, dry_run: bool) -> PruneResult:
-    """Remove worktrees of finished iterations that are ours and clean; never anything else.
+    """Remove clean, managed worktrees of finished iterations.
 
     Args:
         repo: the repository.
         tell: progress.
-        dry_run: only say what would be removed.
+        dry_run: only report what would be removed.
     """
     folder = read_settings(repo).worktrees
     by_branch = {iteration.branch: iteration for iteration in list_iterations(repo) if iteration.branch}
     places = []
-    known = worktree.listing(repo)
-    for place in known:
+    worktrees = worktree.listing(repo)
+    for place in worktrees:
         branch = (place.branch or "").removeprefix(refnames.HEADS) or None
-        named = refnames.parse_iteration(branch) if branch else None
+        parsed = refnames.parse_iteration(branch) if branch else None
         if not is_managed_worktree(folder, place.path):
             continue
-        why = _why_kept(repo, place, by_branch.get(branch or ""))
+        cause = _cause_to_keep(repo, place, by_branch.get(branch or ""))
         size = process_lock.disk_use(place.path)
-        if why is None and not dry_run:
+        if cause is None and not dry_run:
             tell(f"removing '{place.path}'")
             try:
                 worktree.remove(repo, place.path)
             except PlannerError as error:
-                why = error.message
-        places.append(PrunedWorktree(place.path, branch, named.number if named else None, size, why))
-    places += _unknown(repo, folder, {place.path.resolve() for place in known})
+                cause = error.message
+        places.append(PrunedWorktree(place.path, branch, parsed.number if parsed else None, size, cause))
+    places += _unregistered(repo, folder, {place.path.resolve() for place in worktrees})
     if not dry_run and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     return PruneResult(folder, tuple(places), dry_run)
 
 
-def _unknown(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[PrunedWorktree]:
-    """What lies where iterations are made, is called like one, and is no worktree that a git knows."""
+def _unregistered(repo: Repository, folder: Path, known: Set[Path]) -> Iterator[PrunedWorktree]:
+    """Yield folders named like an iteration's worktree that are not registered worktrees."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        found = _FOLDER.match(path.name)
-        if found is None or path.is_symlink() or not path.is_dir() or path.resolve() in known:
+        match = _FOLDER.match(path.name)
+        if match is None or path.is_symlink() or not path.is_dir() or path.resolve() in known:
             continue
         with suppress(PlannerError):
-            there = open_repository(path)
-            if there.top == path and there.git_dir != path / ".git" and there.common != repo.common:
+            other = open_repository(path)
+            if other.top == path and other.git_dir != path / ".git" and other.common != repo.common:
                 continue
-        why = "git knows no worktree there; take out what you need and delete it"
-        yield PrunedWorktree(path, None, int(found[1]), process_lock.disk_use(path), why)
+        cause = "not a registered worktree; delete it yourself if you no longer need it"
+        yield PrunedWorktree(path, None, int(match[1]), process_lock.disk_use(path), cause)
 
 
-def _why_kept(repo: Repository, place: Worktree, iteration: Iteration | None) -> str | None:
+def _cause_to_keep(repo: Repository, place: Worktree, iteration: Iteration | None) -> str | None:
     if iteration is None:
-        return "it is on no iteration's branch"
+        return "not on an iteration's branch"
     if process_lock.lock_holder(repo, iteration.number) is not None:
         return "a process works in it"
     if place.locked:
         return "it is locked"
-    return _why_unsafe(repo, place, iteration) if place.path.exists() else None
+    return _cause_unsafe(repo, place, iteration) if place.path.exists() else None
 
 
-def _why_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
-    """Why a worktree that is there may not go: work that is only in it, or somebody in it."""
-    there = agent_worktree.at(place.path, repo)
+def _cause_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> str | None:
+    """Return why an existing worktree must stay: uncommitted work, or it is in use."""
+    opened = agent_worktree.at(place.path, repo)
     if iteration.phase != "recorded" and not is_task_iteration(iteration):
         return f"the iteration is not finished ({iteration.phase})"
-    if there is None:
+    if opened is None:
         return "it is not a worktree of this repository any more"
-    if repo.top is not None and repo.top == there.top:
+    if repo.top is not None and repo.top == opened.top:
         return "you are in it"
-    dirty = worktree.dirty_paths(there)
-    return f"it has changes of its own ({len(dirty)})" if dirty else None
+    dirty = worktree.dirty_paths(opened)
+    return f"it has uncommitted changes ({len(dirty)})" if dirty else None

@@ -1,4 +1,4 @@
-"""`git iterate publish`: a branch for a pull request, one commit of the code only, and the text for it."""
+"""`git iterate publish`: make a branch for a pull request, with one commit of code and a description."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PREFIX = "pr/"
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """A branch for a pull request. `base` is the short name it goes to; `pushed` the remote it went to."""
+    """Branch for a pull request. `base` is its target's short name; `pushed` the remote it was pushed to."""
 
     branch: str
     commit: str
@@ -42,7 +42,7 @@ class PublishResult:
     pushed: str | None
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/published@1",
             "branch": self.branch,
@@ -81,22 +81,22 @@ def publish_iteration(
     push: bool,
     force: bool = False,
 ) -> PublishResult:
-    """Make a clean branch of what an iteration achieved, on the tip of the policy's base.
+    """Make a clean branch with an iteration's change, on the tip of the policy's base.
 
     Args:
         repo: the repository; no worktree is touched.
         which: the number of an iteration, or 'best' for the plan's best record.
-        plan: the plan whose best is meant.
-        branch: the short name of the branch; 'pr/NNNN-slug' when None.
-        push: publish it to the settings' remote, too.
-        force: replace the branch, here and there, even where it holds more than was published to it before.
+        plan: the plan whose best is published.
+        branch: the short name of the branch (default: 'pr/NNNN-slug').
+        push: also push it to the settings' remote.
+        force: replace the branch, locally and on the remote, even if it was changed after publishing.
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_NO_RECORD, E_NAME, E_REMOTE; E_MERGE when it does not merge with the
-            base; E_CONFLICT when somebody has changed the branch since it was published.
+            base; E_CONFLICT when the branch was changed since it was published.
     """
     source = _source(repo, which, plan)
-    base = _base(repo, source.policy.base)
+    base = _base_tip(repo, source.policy.base)
     tip = source.record.commit
     anchor = history.merge_base(repo.git, base, tip)
     if anchor is None:
@@ -105,11 +105,11 @@ def publish_iteration(
             f"'{source.state.branch}' and '{source.policy.base}' have no common history",
             hint="name another base in '.git-planner.yml'",
         )
-    tree = _merged(repo, source, base, anchor)
+    tree = _merge_change(repo, source, base, anchor)
     name = branch or PREFIX + source.state.branch.removeprefix(refnames.ITER)
-    message, title = _message(repo, source, anchor)
+    message, title = _commit_message(repo, source, anchor)
     wanted = _Commit(tree, base, source.state.branch, message)
-    commit = _move(repo, _checked(repo, name), wanted, force=force)
+    commit = _move_branch(repo, _check_branch_name(repo, name), wanted, force=force)
     tell(f"'{name}' is one commit on '{source.policy.base}'")
     text = redact.mask_text(render_body(source.state, source.record, read_ledger(repo, source.state.plan)))
     pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
@@ -130,24 +130,24 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
             for iteration in list_iterations(repo, name)
             if iteration.state and (iteration.number, iteration.state.slug) == key
         ]
-        found = same[0] if same else find_iteration(repo, top.iteration)
+        iteration = same[0] if same else find_iteration(repo, top.iteration)
     elif which.isdigit():
-        found = find_iteration(repo, int(which))
-        top = iteration_record(repo, found)
+        iteration = find_iteration(repo, int(which))
+        top = iteration_record(repo, iteration)
     else:
         raise PlannerError(
             "E_USAGE", f"'{which[:80]}' is neither a number nor 'best'", hint="see 'git iterate list'"
         )
-    if found.state is None or top is None or not top.valid:
+    if iteration.state is None or top is None or not top.valid:
         raise PlannerError(
             "E_NO_RECORD",
-            f"iteration {found.number} has no valid record ({found.phase})",
+            f"iteration {iteration.number} has no valid record ({iteration.phase})",
             hint="list iterations with 'git iterate list'",
         )
-    return _Source(found, found.state, top, policy_at(repo, found.state.base))
+    return _Source(iteration, iteration.state, top, policy_at(repo, iteration.state.base))
 
 
-def _base(repo: Repository, branch: str) -> str:
+def _base_tip(repo: Repository, branch: str) -> str:
     for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
         oid = repo.maybe(ref)
         if oid is not None:
@@ -157,8 +157,8 @@ def _base(repo: Repository, branch: str) -> str:
     )
 
 
-def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
-    """The base's tip with the change on it: code only, guarded paths as the base has them."""
+def _merge_change(repo: Repository, source: _Source, base: str, anchor: str) -> str:
+    """Return the base's tip with the change merged: code only, guarded paths from the base."""
     specs = pathspecs(source.policy.protected)
     code = export.compose(repo, source.record.commit, anchor, specs, [":(top,literal).advisor"]).tree
     change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
@@ -173,76 +173,76 @@ def _merged(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     if tree == repo.resolve(base, "tree"):
         raise PlannerError(
             "E_NO_RECORD",
-            f"'{source.policy.base}' holds all of '{source.state.branch}' already",
+            f"'{source.policy.base}' already contains '{source.state.branch}'",
             hint="list iterations with 'git iterate list'",
         )
     return tree
 
 
-def _message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
+def _commit_message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:
     state, record = source.state, source.record
     title = " ".join(state.directive.objective.split())
     title = title if len(title) <= 72 else title[:71].rstrip() + "…"
-    tasks, helped, runs = (
-        _values(repo, anchor, source.record.commit, key)
+    tasks, agents, runs = (
+        _trailer_values(repo, anchor, source.record.commit, key)
         for key in ("Planner-Task", "Assisted-by", "Planner-Run")
     )
     trailers = (
         ("Planner-Directive", state.directive_digest),
         ("Planner-Run", state.branch),
         *(("Planner-Task", task) for task in tasks),
-        *(("Assisted-by", agent) for agent in helped),
+        *(("Assisted-by", agent) for agent in agents),
     )
     changes = "\n".join("- " + " ".join(line.split()) for line in record.change_summary)
     earlier = [run for run in reversed(runs) if run != state.branch]
     if earlier:
         changes += f"\n\nWith what it builds on: {', '.join(earlier)}."
     subject, _, rest = Message(title, trailers).text().partition("\n")
-    whole = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
-    return redact.mask_text(whole), redact.mask_text(title)
+    text = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
+    return redact.mask_text(text), redact.mask_text(title)
 
 
-def _values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
-    """The values of a trailer in a range of commits, each once, newest first."""
+def _trailer_values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
+    """Return the distinct values of a trailer in a range of commits, newest first."""
     form = f"--format=%(trailers:key={key},valueonly,unfold)"
     lines = repo.git.line("log", form, f"{start}..{end}").splitlines()
     return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
-def _checked(repo: Repository, name: str) -> str:
+def _check_branch_name(repo: Repository, name: str) -> str:
     if repo.git.run("check-ref-format", "--branch", name).status != 0:
         raise PlannerError("E_NAME", f"{name[:80]!r} is not a branch name", hint="name one with '--branch'")
     if name.startswith((refnames.ITER, refnames.PLAN, refnames.TOURNAMENT)):
         raise PlannerError(
-            "E_NAME", f"'{name}' would be taken for one of our own branches", hint="name one with '--branch'"
+            "E_NAME", f"'{name}' would be taken for a managed branch", hint="name one with '--branch'"
         )
     return refnames.HEADS + name
 
 
-def _move(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
-    """Make the branch, or replace what an earlier publication of the same iteration left on it."""
+def _move_branch(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
+    """Create the branch, or replace an earlier publication of the same iteration."""
     new = commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message)
-    # What was published is remembered, so that it is known from what a person made of it.
-    memory = refnames.PUBLISHED + new
+    # The marker tells a published commit from one that a person made.
+    marker = refnames.PUBLISHED + new
 
-    def decide(seen: Mapping[str, Snapshot]) -> list[Step]:
-        old = seen[ref].tip
-        if old is not None and _stays(repo, ref.removeprefix(refnames.HEADS), old, wanted, force=force):
+    def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
+        old = snapshots[ref].tip
+        if old is not None and _is_current(repo, ref.removeprefix(refnames.HEADS), old, wanted, force=force):
             return []
-        return [Move(ref, new), Move(memory, new)]
+        return [Move(ref, new), Move(marker, new)]
 
-    commit = Store(repo).transact([ref, memory], decide)[ref]
+    commit = Store(repo).transact([ref, marker], decide)[ref]
     assert commit is not None
     return commit
 
 
-def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: bool) -> bool:
-    """Whether what a branch names is what is wanted; if not, it is something that may be replaced."""
-    runs = _values(repo, wanted.base, old, "Planner-Run")
+def _is_current(repo: Repository, name: str, old: str, wanted: _Commit, *, force: bool) -> bool:
+    """Return whether a branch is up to date; raise if it must not be replaced."""
+    runs = _trailer_values(repo, wanted.base, old, "Planner-Run")
     if wanted.run not in (*history.trailers(repo.git, old, "Planner-Run"), *runs):
         raise PlannerError(
             "E_NAME",
-            f"'{name}' exists and is not a publication of '{wanted.run}'",
+            f"'{name}' already exists and was not created by 'git iterate publish' for '{wanted.run}'",
             hint="name another one with '--branch'",
         )
     if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
@@ -257,25 +257,27 @@ def _stays(repo: Repository, name: str, old: str, wanted: _Commit, *, force: boo
 
 
 def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
-    where = read_settings(repo).remote
+    remote_name = read_settings(repo).remote
     ref = refnames.HEADS + name
-    there = remote.listing(repo, where, ref).get(ref)
-    if there == commit:
-        return where
-    if not history.loses_nothing(repo.git, commit, there) and not repo.maybe(f"{refnames.PUBLISHED}{there}"):
-        assert there is not None
-        remote.fetch_commits(repo, where, [ref], tell)
-        if not history.whole(repo.git, there):
-            raise _moved(name, where)
-        if _stays(repo, f"{where}/{name}", there, wanted, force=force):
-            return where
-    ended = remote.push(repo, where, [remote.Update(ref, commit, there)], tell)
-    if isinstance(ended, remote.LostRace):
-        raise _moved(name, where)
-    return where
+    remote_tip = remote.listing(repo, remote_name, ref).get(ref)
+    if remote_tip == commit:
+        return remote_name
+    if not history.loses_nothing(repo.git, commit, remote_tip) and not repo.maybe(
+        f"{refnames.PUBLISHED}{remote_tip}"
+    ):
+        assert remote_tip is not None
+        remote.fetch_commits(repo, remote_name, [ref], tell)
+        if not history.whole(repo.git, remote_tip):
+            raise _moved_error(name, remote_name)
+        if _is_current(repo, f"{remote_name}/{name}", remote_tip, wanted, force=force):
+            return remote_name
+    outcome = remote.push(repo, remote_name, [remote.Update(ref, commit, remote_tip)], tell)
+    if isinstance(outcome, remote.LostRace):
+        raise _moved_error(name, remote_name)
+    return remote_name
 
 
-def _moved(name: str, where: str) -> PlannerError:
+def _moved_error(name: str, remote_name: str) -> PlannerError:
     return PlannerError(
-        "E_CONFLICT", f"'{name}' moved on '{where}' meanwhile", hint="run the same command again"
+        "E_CONFLICT", f"'{name}' moved on '{remote_name}' meanwhile", hint="run the same command again"
     )

@@ -1,4 +1,4 @@
-"""`git iterate resume`: go on with an iteration that was interrupted, from what git alone says about it."""
+"""`git iterate resume`: continue an interrupted iteration from its state in git."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from git_planner.rules.records.record import REASONS, Record
 
 @dataclass(frozen=True, slots=True)
 class ResumeResult:
-    """What became of an iteration: where it stood, what was done about it, and its record if there is one."""
+    """Result of a resume: the phase found, the action taken, and the record if there is one."""
 
     number: int
     branch: str | None
@@ -41,7 +41,7 @@ class ResumeResult:
     exit: int = DONE
 
     def document(self) -> dict[str, Any]:
-        """The result as one JSON document."""
+        """Return the result as one JSON document."""
         return {
             "schema": "git-planner/resumed@1",
             "iteration": self.number,
@@ -55,44 +55,48 @@ class ResumeResult:
 def resume_iteration(
     repo: Repository, number: int | None, options: IterateOptions, tell: Tell
 ) -> ResumeResult:
-    """Go on with one iteration.
+    """Continue one iteration.
 
     Args:
         repo: the repository.
-        number: which; the only unfinished one when None.
-        options: implementer, its model and effort, for an iteration that is to be implemented again.
+        number: the iteration (default: the only unfinished one).
+        options: implementer, model and effort, if it is implemented again.
         tell: progress.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF; E_USAGE when several could be meant; E_BUSY while a process works on it;
+        PlannerError: E_UNKNOWN_REF; E_USAGE when several are unfinished; E_BUSY while a process works on it;
             E_CHECKED_OUT when its branch is checked out where a person works; what iterating raises.
     """
-    found = find_iteration(repo, number) if number is not None else _only(repo)
-    if found is None:
+    iteration = find_iteration(repo, number) if number is not None else _only_unfinished(repo)
+    if iteration is None:
         return ResumeResult(0, None, "nothing", "there is no unfinished iteration")
-    owner = process_lock.lock_holder(repo, found.number)
+    owner = process_lock.lock_holder(repo, iteration.number)
     if owner is not None:
         raise PlannerError(
             "E_BUSY",
-            f"process {owner} works on iteration {found.number}",
+            f"process {owner} is working on iteration {iteration.number}",
             hint="wait for it, or end it with Ctrl-C where it runs",
         )
-    ended = process_lock.end_leftover_agents(repo, found.number)
+    ended = process_lock.end_leftover_agents(repo, iteration.number)
     if ended:
-        tell(f"ended what was left of the agent: {', '.join(map(str, ended))}")
-    state = found.state
-    if state is None or found.phase == "recorded":
-        return ResumeResult(found.number, found.branch, found.phase, _nothing_to_do(repo, found))
+        tell(f"ended leftover processes of the agent: {', '.join(map(str, ended))}")
+    state = iteration.state
+    if state is None or iteration.phase == "recorded":
+        return ResumeResult(
+            iteration.number, iteration.branch, iteration.phase, _nothing_to_do(repo, iteration)
+        )
     with interruptible(state):
-        if found.phase == "committed":
-            recorded = record_commit(repo, state.branch, plan=state.plan, tell=tell, extra=_extra(state))
-            return _done(found, "recorded the commit", recorded)
-        if found.phase == "refused":
-            return _done(found, "recorded the refusal", _record_refusal(repo, found, tell))
-        return _again(repo, found, options, tell)
+        if iteration.phase == "committed":
+            recorded = record_commit(
+                repo, state.branch, plan=state.plan, tell=tell, extra=_record_extra(state)
+            )
+            return _recorded_result(iteration, "recorded the commit", recorded)
+        if iteration.phase == "refused":
+            return _recorded_result(iteration, "recorded the refusal", _record_refusal(repo, iteration, tell))
+        return _implement_again(repo, iteration, options, tell)
 
 
-def _only(repo: Repository) -> Iteration | None:
+def _only_unfinished(repo: Repository) -> Iteration | None:
     open_ones = [
         iteration
         for iteration in list_iterations(repo)
@@ -113,98 +117,106 @@ def _only(repo: Repository) -> Iteration | None:
     return open_ones[0] if open_ones else None
 
 
-def _nothing_to_do(repo: Repository, found: Iteration) -> str:
-    if found.phase == "reserved":
+def _nothing_to_do(repo: Repository, iteration: Iteration) -> str:
+    if iteration.phase == "reserved":
         return "planning ended before there was a directive; 'git iterate' goes on with a new number"
-    done = iteration_record(repo, found)
-    assert done is not None
-    return f"it is done: {done.summary or done.verdict}"
+    record = iteration_record(repo, iteration)
+    assert record is not None
+    return f"it is done: {record.summary or record.verdict}"
 
 
-def _done(found: Iteration, did: str, recorded: RecordResult) -> ResumeResult:
-    return ResumeResult(found.number, found.branch, found.phase, did, recorded.record, exit=recorded.exit)
+def _recorded_result(iteration: Iteration, did: str, recorded: RecordResult) -> ResumeResult:
+    return ResumeResult(
+        iteration.number, iteration.branch, iteration.phase, did, recorded.record, exit=recorded.exit
+    )
 
 
-def _record_refusal(repo: Repository, found: Iteration, tell: Tell) -> RecordResult:
-    """Record what was set aside before its process died; the commit says why it was."""
-    assert found.state is not None
-    assert found.refused is not None
-    said = history.trailers(repo.git, found.refused, "Planner-Reason")
-    reason = said[0] if said and said[0] in REASONS else "implementer_failed"
-    lines = history.message(repo.git, found.refused).split("\n\n")[1:-1]
+def _record_refusal(repo: Repository, iteration: Iteration, tell: Tell) -> RecordResult:
+    """Record a quarantined change whose process died before; its commit names the reason."""
+    assert iteration.state is not None
+    assert iteration.refused is not None
+    reasons = history.trailers(repo.git, iteration.refused, "Planner-Reason")
+    reason = reasons[0] if reasons and reasons[0] in REASONS else "implementer_failed"
+    lines = history.message(repo.git, iteration.refused).split("\n\n")[1:-1]
     body = tuple(line for part in lines for line in part.splitlines())
-    place = agent_worktree.left_at(found.worktree, repo) if found.worktree else None
-    if found.start is not None and (place is None or _ours(repo, place)):
-        _clear(repo, found, place, tell)
+    place = agent_worktree.left_at(iteration.worktree, repo) if iteration.worktree else None
+    if iteration.start is not None and (place is None or _is_managed(repo, place)):
+        _clear_attempt(repo, iteration, place, tell)
     return record_failure(
         repo,
-        found.state,
-        found.refused,
+        iteration.state,
+        iteration.refused,
         reason,
         violations=body if reason == "guard" else (),
         notes=("resumed after an interruption", *(() if reason == "guard" else body)),
-        extra=_extra(found.state),
+        extra=_record_extra(iteration.state),
         tell=tell,
     )
 
 
-def _again(repo: Repository, found: Iteration, options: IterateOptions, tell: Tell) -> ResumeResult:
-    """Clear what the interrupted attempt left, and let the implementer work once more."""
-    assert found.state is not None
-    if found.start is None:
+def _implement_again(
+    repo: Repository, iteration: Iteration, options: IterateOptions, tell: Tell
+) -> ResumeResult:
+    """Clear the interrupted attempt and run the implementer again."""
+    assert iteration.state is not None
+    if iteration.start is None:
         raise PlannerError(
             "E_USAGE",
-            f"iteration {found.number} was planned in another clone",
+            f"iteration {iteration.number} was planned in another clone",
             hint="resume it there, or start a new one with 'git iterate'",
         )
-    place = agent_worktree.left_at(found.worktree, repo) if found.worktree else None
-    if place is not None and not _ours(repo, place):
+    place = agent_worktree.left_at(iteration.worktree, repo) if iteration.worktree else None
+    if place is not None and not _is_managed(repo, place):
         raise PlannerError(
             "E_CHECKED_OUT",
-            f"'{found.branch}' is checked out in '{place.top}', where a person works",
-            hint=f"switch it to another branch there, then 'git iterate resume {found.number}'",
+            f"'{iteration.branch}' is checked out in '{place.top}', where a person works",
+            hint=f"switch it to another branch there, then 'git iterate resume {iteration.number}'",
         )
-    _clear(repo, found, place, tell)
-    result = run_attempt(repo, found.state, found.start, options, tell, resumed=True)
-    did = "carried out again"
-    return ResumeResult(found.number, found.branch, found.phase, did, result.record, result, result.exit)
+    _clear_attempt(repo, iteration, place, tell)
+    result = run_attempt(repo, iteration.state, iteration.start, options, tell, resumed=True)
+    did = "implemented again"
+    return ResumeResult(
+        iteration.number, iteration.branch, iteration.phase, did, result.record, result, result.exit
+    )
 
 
-def _clear(repo: Repository, found: Iteration, place: Repository | None, tell: Tell) -> None:
-    """Keep what an interrupted attempt had done, then take its worktree away and put its branch back."""
-    assert found.start is not None
-    assert found.branch is not None
-    ref, rescue = refnames.HEADS + found.branch, f"{refnames.INTERRUPTED}{found.number:04d}"
-    tip = repo.maybe(ref) or found.start
+def _clear_attempt(repo: Repository, iteration: Iteration, place: Repository | None, tell: Tell) -> None:
+    """Keep the changes of an interrupted attempt, remove its worktree and reset its branch."""
+    assert iteration.start is not None
+    assert iteration.branch is not None
+    ref, rescue = refnames.HEADS + iteration.branch, f"{refnames.INTERRUPTED}{iteration.number:04d}"
+    tip = repo.maybe(ref) or iteration.start
     if place is not None and place.top is not None:
         agent_worktree.mend(place, ours=True)
-        tree = agent_worktree.content(place, found.start)
+        tree = agent_worktree.content(place, iteration.start)
     else:
         tree = repo.resolve(tip, "tree")
-    if found.refused is None and (tip != found.start or tree != repo.resolve(found.start, "tree")):
-        message = f"{found.branch}: what an interrupted attempt had done\n"
+    if iteration.refused is None and (
+        tip != iteration.start or tree != repo.resolve(iteration.start, "tree")
+    ):
+        message = f"{iteration.branch}: what an interrupted attempt had done\n"
         agent_worktree.keep(repo, rescue, tree, tip, message)
-        tell(f"kept what the interrupted attempt had done as '{rescue}'")
+        tell(f"kept the changes of the interrupted attempt as '{rescue}'")
     if place is not None and place.top is not None:
         worktree.remove(repo, place.top)
     folder = read_settings(repo).worktrees
     for linked in worktree.listing(repo):
-        # One whose folder is gone would keep its branch from being checked out again.
+        # A registered worktree without a folder blocks checking out its branch again.
         if linked.branch == ref and is_managed_worktree(folder, linked.path) and not linked.path.exists():
             worktree.remove(repo, linked.path)
-    agent_worktree.put_branch(repo, ref, found.start)
+    agent_worktree.put_branch(repo, ref, iteration.start)
 
 
-def _ours(repo: Repository, place: Repository) -> bool:
+def _is_managed(repo: Repository, place: Repository) -> bool:
     return place.top is not None and is_managed_worktree(read_settings(repo).worktrees, place.top)
 
 
 def is_managed_worktree(folder: Path, path: Path) -> bool:
-    """Whether a worktree lies directly in the folder that our worktrees are made in."""
+    """Return whether a worktree lies directly in the folder for iteration worktrees."""
     return path.resolve().parent == folder.resolve()
 
 
-def _extra(state: IterationState) -> dict[str, Any]:
+def _record_extra(state: IterationState) -> dict[str, Any]:
     planned = dict(state.planner.get("usage") or {"input": 0, "output": 0})
     return {
         "agents": {"planner": {"name": state.planner["name"], "model": state.planner["model"]}},

@@ -1,4 +1,4 @@
-"""Where a plan stands, and the directive of one iteration. Reads only."""
+"""Status of a plan, and lookup of one iteration. Reads only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"(?:iter/)?0*([1-9]\d{0,8})")
 
 @dataclass(frozen=True, slots=True)
 class PlanStatus:
-    """One plan in short. `current` is the checked-out iteration, else the newest; `record` is its result.
+    """Status of one plan. `current` is the checked-out iteration, else the newest; `record` is its result.
 
     `open` are the iterations without a result; `packets` the branches that wait for a pasted answer (short
     names, newest first); `plateau` counts valid attempts since the last improvement.
@@ -45,7 +45,7 @@ class PlanStatus:
     tasks: Mapping[str, int]
 
     def document(self) -> dict[str, Any]:
-        """The status as one JSON object."""
+        """Return the status as one JSON object."""
         return {
             "schema": "git-planner/status@1",
             "plan": self.plan,
@@ -63,16 +63,16 @@ class PlanStatus:
 
     @property
     def directive(self) -> dict[str, Any] | None:
-        """The current iteration's directive."""
+        """Return the current iteration's directive."""
         state = self.current.state if self.current else None
         return state.directive.document() if state else None
 
 
 def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
-    """Where a plan stands.
+    """Return the status of a plan.
 
     Args:
-        plan: its name; the current one when None.
+        plan: its name (default: the current plan).
 
     Raises:
         PlannerError: E_NAME, E_JSON, E_SCHEMA.
@@ -80,50 +80,53 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     name = current_plan(repo, plan)
     rows = read_ledger(repo, name)
     document = read_plan(repo, name)
-    found = list_iterations(repo, name)
+    iterations = list_iterations(repo, name)
     head = repo.head_branch()
     current = next(
-        (iteration for iteration in found if iteration.branch == head), found[-1] if found else None
+        (iteration for iteration in iterations if iteration.branch == head),
+        iterations[-1] if iterations else None,
     )
     comparable = packets.comparable_records(rows)
     return PlanStatus(
         plan=name,
         goal=document["goal"] if document else "",
         current=current,
-        record=_record(current, rows),
+        record=_iteration_record(current, rows),
         best=records.pick_best(comparable),
         plateau=records.attempts_since_best(comparable),
-        rule=_rule(repo, current, rows),
-        open=tuple(iteration for iteration in found if iteration.phase != "recorded"),
+        rule=_family_rule(repo, current, rows),
+        open=tuple(iteration for iteration in iterations if iteration.phase != "recorded"),
         packets=tuple(packet_branches(repo)),
         tasks=plans.count_tasks(document) if document else {},
     )
 
 
-def _record(current: Iteration | None, rows: Sequence[Record]) -> Record | None:
+def _iteration_record(current: Iteration | None, rows: Sequence[Record]) -> Record | None:
     wanted = current.record.id if current and current.record else None
     return next((record for record in rows if record.id == wanted), None)
 
 
-def _rule(repo: Repository, current: Iteration | None, rows: Sequence[Record]) -> packets.FamilyRule | None:
+def _family_rule(
+    repo: Repository, current: Iteration | None, rows: Sequence[Record]
+) -> packets.FamilyRule | None:
     if current is None or current.state is None or repo.maybe(current.state.base) is None:
         return None
     return packets.family_rule(rows, policy_at(repo, current.state.base).families)
 
 
 def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
-    """The iteration of a number, branch or commit; the checked-out one, else the newest, when None.
+    """Return the iteration of a number, branch or commit (default: the checked-out one, else the newest).
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    found = [iteration for iteration in list_iterations(repo) if iteration.state is not None]
+    iterations = [iteration for iteration in list_iterations(repo) if iteration.state is not None]
     if name is None:
         head = repo.head_branch()
         plan = current_plan(repo, None)
-        own = [iteration for iteration in found if iteration.state and iteration.state.plan == plan]
+        own = [iteration for iteration in iterations if iteration.state and iteration.state.plan == plan]
         chosen = next(
-            (iteration for iteration in found if iteration.branch == head), own[-1] if own else None
+            (iteration for iteration in iterations if iteration.branch == head), own[-1] if own else None
         )
         if chosen is None:
             raise PlannerError(
@@ -133,21 +136,21 @@ def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
             )
         return chosen
     number = _NUMBER.fullmatch(name)
-    for iteration in found:
+    for iteration in iterations:
         if iteration.branch == name.removeprefix(refnames.HEADS) or (
             number and iteration.number == int(number[1])
         ):
             return iteration
-    return _by_commit(repo, name, found)
+    return _by_commit(repo, name, iterations)
 
 
-def _by_commit(repo: Repository, name: str, found: Sequence[Iteration]) -> Iteration:
+def _by_commit(repo: Repository, name: str, iterations: Sequence[Iteration]) -> Iteration:
     if not _NUMBER.fullmatch(name):
         commit = repo.resolve(name)
         with repo.git.batch() as batch:
             raw = batch.read(f"{commit}:{refnames.STATE_FILE}")
         state = parse_leniently(raw)
-        for iteration in found:
+        for iteration in iterations:
             if (iteration.number, iteration.branch) == (state.get("iteration"), state.get("branch")):
                 return iteration
     raise PlannerError(

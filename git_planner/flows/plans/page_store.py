@@ -86,7 +86,7 @@ class Pages:
             self._texts[name] = data
         return page_documents
 
-    def briefs(self, snapshot: Snapshot) -> list[TaskSummary] | None:
+    def read_summaries(self, snapshot: Snapshot) -> list[TaskSummary] | None:
         """Return summaries of all tasks, by number; None when there is no plan.
 
         Raises:
@@ -105,7 +105,7 @@ class Pages:
             summaries += mark.briefs if mark else ()
         return sorted(summaries, key=lambda summary: summary.number)
 
-    def with_tasks(
+    def task_edits(
         self, page_documents: Mapping[str, Mapping[str, Any]], changed: Iterable[Task]
     ) -> dict[str, bytes | None]:
         """Return the files to write for changed or new tasks; only these tasks are validated.
@@ -125,7 +125,7 @@ class Pages:
             documents.check("task", edited[task.id], task.id)
         return self._edits(page_documents, edited)
 
-    def with_followed(
+    def followed_edits(
         self, page_documents: Mapping[str, Mapping[str, Any]], changed: Iterable[tuple[Task, Task]]
     ) -> dict[str, bytes | None]:
         """Return the files to write for tasks (before, after) whose status follows the Git history.
@@ -162,7 +162,7 @@ class Pages:
             return text
         return canonical_json.dumps(page)
 
-    def accepted(self, edits: Mapping[str, bytes | None], snapshot: Snapshot | None = None) -> None:
+    def mark_valid(self, edits: Mapping[str, bytes | None], snapshot: Snapshot | None = None) -> None:
         """Remember that the written pages are valid.
 
         Args:

@@ -1,4 +1,4 @@
-"""`git record import`: rows of an older log become records of a plan, once, however often it is read."""
+"""`git record import`: import the rows of an older log as records of a plan, each once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from git_planner.rules.records.legacy_log import record_from_row
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of a log. `faults` has one sentence a line that could not be read."""
+    """Result of an import. `faults` has one message per line that could not be read."""
 
     plan: str
     added: int
@@ -26,11 +26,11 @@ class ImportResult:
 
     @property
     def exit(self) -> int:
-        """0 when every line was read."""
+        """Return 0 if every line was read."""
         return NO if self.faults else DONE
 
     def document(self) -> dict[str, Any]:
-        """The outcome as a JSON document."""
+        """Return the result as a JSON document."""
         return {
             "schema": "git-planner/import@1",
             "plan": self.plan,
@@ -40,54 +40,56 @@ class ImportResult:
         }
 
 
-def import_log(repo: Repository, data: bytes, where: str, plan: str) -> ImportResult:
-    """Read a log's rows into a plan's ledger; lines that are no rows are told, not dropped.
+def import_log(repo: Repository, data: bytes, source: str, plan: str) -> ImportResult:
+    """Import a log's rows into a plan's ledger; report lines that are no rows.
 
     Args:
         repo: the repository.
-        data: the log, one JSON object a line.
-        where: what to call it in messages.
+        data: the log, one JSON object per line.
+        source: its name in messages.
         plan: the plan; its branch is made from HEAD's commit when it is new.
 
     Raises:
         PlannerError: what writing raises; E_UNBORN.
     """
-    found: dict[str, bytes] = {}
+    records: dict[str, bytes] = {}
     faults = []
-    for place, line in enumerate(data.split(b"\n"), 1):
+    for line_number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            record = record_from_row(line, f"{where}:{place}", plan)
+            record = record_from_row(line, f"{source}:{line_number}", plan)
             document = redact.mask_document(record.document())
             documents.check(
-                "record", canonical_json.loads_trusted(canonical_json.dumps(document)), f"{where}:{place}"
+                "record",
+                canonical_json.loads_trusted(canonical_json.dumps(document)),
+                f"{source}:{line_number}",
             )
         except PlannerError as error:
             faults.append(error.message)
         else:
-            found[refnames.record_path(record.id)] = canonical_json.dumps(document)
-    added = _write(repo, plan, found, where) if found else 0
-    return ImportResult(plan, added, len(found) - added, tuple(faults))
+            records[refnames.record_path(record.id)] = canonical_json.dumps(document)
+    added = _write_records(repo, plan, records, source) if records else 0
+    return ImportResult(plan, added, len(records) - added, tuple(faults))
 
 
-def _write(repo: Repository, plan: str, found: Mapping[str, bytes], where: str) -> int:
+def _write_records(repo: Repository, plan: str, records: Mapping[str, bytes], source: str) -> int:
     ref = refnames.plan_ref(plan)
     base = None if repo.maybe(ref) else repo.resolve("HEAD")
     added = 0
 
-    def change(seen: Snapshot) -> dict[str, bytes | None]:
+    def change(snapshot: Snapshot) -> dict[str, bytes | None]:
         nonlocal added
-        there = set(seen.names(refnames.RECORDS))
+        existing = set(snapshot.names(refnames.RECORDS))
         new: dict[str, bytes | None] = {
-            path: content for path, content in found.items() if path.rsplit("/", 1)[1] not in there
+            path: content for path, content in records.items() if path.rsplit("/", 1)[1] not in existing
         }
         added = len(new)
         return new
 
     message = Message(
-        f"import {len(found)} records of an older log",
-        (("Planner-Op", "import"), ("Planner-Args", where)),
+        f"import {len(records)} records of an older log",
+        (("Planner-Op", "import"), ("Planner-Args", source)),
     )
     Store(repo).edit(ref, change, message, base=base)
     return added

@@ -1,7 +1,7 @@
-"""A plan's ledger, read: whole records, or the rows that lists and decisions need.
+"""Read a plan's ledger: complete records, or the rows that lists and decisions need.
 
-Rows are kept in a derived cache in the common directory, each row under its blob's id. It may be deleted,
-cut off or out of date at any time: what is not in it is read from git.
+Rows are kept in a derived cache in the common directory, each row under its blob's id. It may be
+deleted, truncated or stale at any time: missing rows are read from git.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from git_planner.rules.measuring.test_report import Proof
 
 TESTS_FOLDER = "experiments/tests"
-# The cache is written anew only when so many records came that reading them costs more.
+# Rewrite the cache only after this many new records, when reading them again would cost more.
 _WORTH = 64
 _FIELDS = list(RecordRow._fields)
 
 
 def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
-    """All records of a plan, oldest first; empty when there is no such plan.
+    """Return all records of a plan, oldest first; an empty list if there is no such plan.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        at: a commit of the plan's branch; its tip when None.
+        at: a commit of the plan's branch (default: its tip).
 
     Raises:
         PlannerError: E_JSON when a file of the ledger is no record.
@@ -48,14 +48,14 @@ def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Reco
 
 
 def plan_names(repo: Repository) -> list[str]:
-    """The names of all plans with a branch here, sorted; proposals for the guard are none."""
+    """Return the names of all plans with a local branch, sorted, without guard proposals."""
     prefix = refnames.HEADS + refnames.PLAN
-    found = [
+    names = [
         name.removeprefix(prefix)
         for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
     ]
     proposed = refnames.PROPOSALS.removeprefix(refnames.PLAN)
-    return [name for name in found if name and "/" not in name and not name.startswith(proposed)]
+    return [name for name in names if name and "/" not in name and not name.startswith(proposed)]
 
 
 def read_record(content: bytes, where: str) -> Record:
@@ -67,11 +67,11 @@ def read_record(content: bytes, where: str) -> Record:
     try:
         return record_from(canonical_json.loads_trusted(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unreadable(where, error) from None
+        raise _unreadable_error(where, error) from None
 
 
 def find_record(repo: Repository, plan: str, record_id: str) -> Record:
-    """One record of a plan by its whole id.
+    """Return one record of a plan by its complete id.
 
     Raises:
         PlannerError: E_NO_RECORD, E_JSON.
@@ -90,7 +90,7 @@ def find_record(repo: Repository, plan: str, record_id: str) -> Record:
 def read_baseline_proof(
     repo: Repository, plan: str, rows: Sequence[RecordRow], instrument: str
 ) -> Proof | None:
-    """The tests that the baseline of an instrument collected; None when that is not known."""
+    """Return the tests that an instrument's baseline collected; None if unknown."""
     first = find_baseline(rows, instrument)
     if first is None or first.tests is None:
         return None
@@ -104,7 +104,7 @@ def read_baseline_proof(
 
 
 class LedgerReader:
-    """Reads the rows of ledgers, from the cache where it has them.
+    """Reader of ledger rows, with a cache.
 
     Args:
         repo: the repository.
@@ -113,42 +113,42 @@ class LedgerReader:
     def __init__(self, repo: Repository) -> None:
         self.repo = repo
         self._cache = repo.private("cache", "ledger.json")
-        self._known = _load(self._cache)
+        self._known = _load_cache(self._cache)
 
-    def of(self, *plans: str) -> list[RecordRow]:
-        """All rows of some plans as their branches stand now, oldest first."""
+    def read(self, *plans: str) -> list[RecordRow]:
+        """Return all rows at the tips of some plans' branches, oldest first."""
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
         folders = read_objects(
             self.repo.git, (f"{refnames.plan_ref(plan)}:{refnames.RECORDS}" for plan in plans)
         )
         return self._rows([parse_tree(raw, id_bytes) for raw in folders if raw])
 
-    def at(self, snapshot: Snapshot) -> list[RecordRow]:
-        """All rows of a snapshot of a plan's branch, oldest first."""
+    def read_at(self, snapshot: Snapshot) -> list[RecordRow]:
+        """Return all rows on a snapshot of a plan's branch, oldest first."""
         return self._rows([snapshot.tree(refnames.RECORDS)])
 
     def _rows(self, folders: Sequence[Tree]) -> list[RecordRow]:
-        wanted = [
+        files = [
             (name, entry.oid) for tree in folders for name, entry in tree.items() if name.endswith(".json")
         ]
-        new = {oid: name for name, oid in wanted if oid not in self._known}
+        new = {oid: name for name, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
-                self._known[oid] = _row(content or b"", name)
+                self._known[oid] = _read_row(content or b"", name)
         if len(new) >= _WORTH:
-            _save(self._cache, self._known)
+            _save_cache(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
-        return [self._known[oid] for _, oid in sorted(wanted)]
+        return [self._known[oid] for _, oid in sorted(files)]
 
 
-def _row(content: bytes, where: str) -> RecordRow:
+def _read_row(content: bytes, where: str) -> RecordRow:
     try:
         return row_from(canonical_json.loads_trusted(content, many=True))
     except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unreadable(where, error) from None
+        raise _unreadable_error(where, error) from None
 
 
-def _load(path: Path) -> dict[str, RecordRow]:
+def _load_cache(path: Path) -> dict[str, RecordRow]:
     with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
         document = canonical_json.loads_trusted(path.read_bytes())
         if document["fields"] == _FIELDS:
@@ -156,7 +156,7 @@ def _load(path: Path) -> dict[str, RecordRow]:
     return {}
 
 
-def _save(path: Path, rows: Mapping[str, RecordRow]) -> None:
+def _save_cache(path: Path, rows: Mapping[str, RecordRow]) -> None:
     # The cache is a convenience: a full or read-only disk must not fail a command that only reads.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +164,7 @@ def _save(path: Path, rows: Mapping[str, RecordRow]) -> None:
         atomic_file.write(path, canonical_json.dumps_cache(document))
 
 
-def _unreadable(where: str, error: Exception) -> PlannerError:
+def _unreadable_error(where: str, error: Exception) -> PlannerError:
     return PlannerError(
         "E_JSON",
         f"'{where}' in the ledger is not a record ({type(error).__name__}: {str(error)[:200]})",

@@ -1,4 +1,4 @@
-"""Looking records up and comparing them: `git record log`, `best`, `show` and `compare`. Reads only."""
+"""Query records for `git record log`, `best`, `show` and `compare`. Reads only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class RecordComparison:
-    """Two records side by side. `difference` is the second's value minus the first's; None when unlike.
+    """Two records side by side. `difference` is the second's value minus the first's, if comparable.
 
-    `unlike` says why they cannot be compared; None when they can.
+    `unlike` is why they cannot be compared; None if they can.
     """
 
     first: Record
@@ -31,7 +31,7 @@ class RecordComparison:
     difference: float | None
 
     def document(self) -> dict[str, Any]:
-        """The comparison as a JSON document."""
+        """Return the comparison as a JSON document."""
         return {
             "schema": "git-planner/comparison@1",
             "first": self.first.document(),
@@ -43,50 +43,50 @@ class RecordComparison:
 
 
 def read_rows(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[RecordRow]:
-    """The short records of some plans, oldest first.
+    """Return the rows of some plans, oldest first.
 
     Args:
         repo: the repository.
         plans: their names.
-        last: only so many, the newest ones.
+        last: only this many, the newest.
     """
-    found = LedgerReader(repo).of(*plans)
-    return found if last is None else found[max(0, len(found) - last) :]
+    records = LedgerReader(repo).read(*plans)
+    return records if last is None else records[max(0, len(records) - last) :]
 
 
 def read_records(repo: Repository, plans: Sequence[str], last: int | None = None) -> list[Record]:
-    """The whole records of some plans, oldest first; parameters as for `rows`."""
-    found = sorted(
+    """Return the complete records of some plans, oldest first; parameters as for `read_rows`."""
+    records = sorted(
         (record for plan in plans for record in read_ledger(repo, plan)), key=lambda record: record.id
     )
-    return found if last is None else found[max(0, len(found) - last) :]
+    return records if last is None else records[max(0, len(records) - last) :]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordTexts:
-    """Records as the JSON texts they are kept as, oldest first, and where the instrument changed."""
+    """Records as stored JSON texts, oldest first, and where the instrument changed."""
 
     texts: Sequence[bytes]
     turns: Sequence[InstrumentChange]
 
 
 def read_texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> RecordTexts:
-    """The records of some plans as they are kept; order and parameters as for `rows`.
+    """Return the stored texts of some plans' records; order and parameters as for `read_rows`.
 
     Raises:
-        PlannerError: E_JSON when one of them is no JSON.
+        PlannerError: E_JSON when one of them is invalid.
     """
-    kept = Store(repo).read_all([refnames.plan_ref(plan) for plan in plans], refnames.RECORDS)
-    found = sorted((name, text) for folder in kept.values() for name, text in folder.items())
+    folders = Store(repo).read_all([refnames.plan_ref(plan) for plan in plans], refnames.RECORDS)
+    texts = sorted((name, text) for folder in folders.values() for name, text in folder.items())
     if last is not None:
-        found = found[max(0, len(found) - last) :]
-    documents = (canonical_json.loads_trusted(text, many=True) for _, text in found)
-    seen = ((document["id"], document["plan"], document["instrument"]) for document in documents)
-    return RecordTexts([text.strip() for _, text in found], instrument_changes(seen))
+        texts = texts[max(0, len(texts) - last) :]
+    documents = (canonical_json.loads_trusted(text, many=True) for _, text in texts)
+    keys = ((document["id"], document["plan"], document["instrument"]) for document in documents)
+    return RecordTexts([text.strip() for _, text in texts], instrument_changes(keys))
 
 
 def current_instrument(repo: Repository) -> str | None:
-    """The instrument of the base branch as it stands; None where there is no base branch or no policy.
+    """Return the instrument of the base branch; None without a base branch or policy.
 
     Raises:
         PlannerError: E_POLICY.
@@ -104,14 +104,14 @@ def current_instrument(repo: Repository) -> str | None:
 
 
 def best_record(repo: Repository, plan: str) -> Record:
-    """The best record of a plan, among those of the instrument that measured last.
+    """Return the best record of a plan under the instrument of the newest valid record.
 
     Raises:
-        PlannerError: E_NO_RECORD when nothing valid was measured yet.
+        PlannerError: E_NO_RECORD without a valid record.
     """
-    found = LedgerReader(repo).of(plan)
-    newest = next((row for row in reversed(found) if row.valid), None)
-    top = pick_best(row for row in found if newest and row.instrument == newest.instrument)
+    records = LedgerReader(repo).read(plan)
+    newest = next((row for row in reversed(records) if row.valid), None)
+    top = pick_best(row for row in records if newest and row.instrument == newest.instrument)
     if top is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
@@ -120,31 +120,31 @@ def best_record(repo: Repository, plan: str) -> Record:
 
 
 def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
-    """One record by its id, the beginning of it or of its random part, or by any name of its commit.
+    """Return one record by its id, a prefix of it or of its random part, or a revision of its commit.
 
     Args:
         repo: the repository.
-        plans: the plans to look through, the more likely ones first.
-        name: what a person wrote.
+        plans: the plans to search, in order of preference.
+        name: the id, prefix or revision.
 
     Raises:
         PlannerError: E_NO_RECORD when there is none, or more than one.
     """
-    found = LedgerReader(repo).of(*plans)
-    hits = find_named(found, name) if len(name) >= 4 else []
-    if not hits:
+    records = LedgerReader(repo).read(*plans)
+    matches = find_named(records, name) if len(name) >= 4 else []
+    if not matches:
         commit = repo.maybe(name)
-        # The newest word on a commit is the last one, in the first plan that has one.
-        hits = [row for row in found if commit is not None and row.commit == commit]
-        hits = sorted(hits, key=lambda row: (-plans.index(row.plan), row.id))[-1:]
-    if len(hits) == 1:
-        return find_record(repo, hits[0].plan, hits[0].id)
-    if hits:
+        # The newest record of the commit, in the first plan that has one.
+        matches = [row for row in records if commit is not None and row.commit == commit]
+        matches = sorted(matches, key=lambda row: (-plans.index(row.plan), row.id))[-1:]
+    if len(matches) == 1:
+        return find_record(repo, matches[0].plan, matches[0].id)
+    if matches:
         raise PlannerError(
             "E_NO_RECORD",
-            f"'{name}' could be any of {len(hits)} records",
+            f"'{name}' could be any of {len(matches)} records",
             hint="give more of its id; 'git record log' lists them",
-            details=[row.id for row in hits[:_SHOWN]],
+            details=[row.id for row in matches[:_SHOWN]],
         )
     raise PlannerError(
         "E_NO_RECORD",
@@ -154,8 +154,8 @@ def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
 
 
 def compare_records(first: Record, second: Record) -> RecordComparison:
-    """Put two records side by side; values are compared only where one instrument measured both."""
-    unlike = _unlike(first, second)
+    """Compare two records; values only if the same instrument measured both."""
+    unlike = _incomparable_cause(first, second)
     if unlike is not None:
         return RecordComparison(first, second, unlike, None)
     assert first.value is not None
@@ -163,7 +163,7 @@ def compare_records(first: Record, second: Record) -> RecordComparison:
     return RecordComparison(first, second, None, second.value - first.value)
 
 
-def _unlike(first: Record, second: Record) -> str | None:
+def _incomparable_cause(first: Record, second: Record) -> str | None:
     for record in (first, second):
         if not record.valid or record.value is None:
             return f"'{record.id}' has no valid measurement ({record.reason or 'no metric'})"

@@ -1,7 +1,7 @@
-"""`git record`: measure a commit the way the policy of its trusted base says, and keep the result.
+"""`git record`: measure a commit under the policy of its trusted base, and write the record.
 
-The order is fixed: who is it, whose policy counts, guard, scope, then the measured tree, what is known of it
-already, the baseline, correctness, the metrics, and last the verdict, on the ledger as it stands then.
+The order is fixed: commit, policy, guard, scope, measured tree, known results, baseline, correctness,
+metrics, and last the verdict, against the ledger at that time.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def record_commit(
     tell: Tell,
     extra: Mapping[str, Any] | None = None,
 ) -> RecordResult:
-    """Measure a commit and keep the result in its plan's ledger.
+    """Measure a commit and write the record to its plan's ledger.
 
-    The trusted base is measured first when the plan has no valid record of the instrument yet; and before it
-    the rolling best, when the base branch has changed the instrument since that was measured.
+    If the base branch has changed the instrument, the rolling best is measured again first. Then the trusted
+    base is measured, if the plan has no valid record of the instrument.
 
     Args:
         repo: the repository.
-        ref: any name of the commit.
-        plan: the plan; the iteration's own, or the current one, when None.
-        force: measure again even where a result is known.
+        ref: a revision of the commit.
+        plan: the plan (default: the iteration's, then the current one).
+        force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
         tell: progress.
-        extra: what the caller knows besides: `agents`, `usage`, `seconds` and `notes` of the record.
+        extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT,
@@ -53,7 +53,7 @@ def record_commit(
             E_GIT).
     """
     subject = trusted_base.find_subject(repo, ref, plan)
-    subject = replace(subject, notes=(*subject.notes, *_uncommitted(repo, ref)))
+    subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref)))
     if advance:
         subject = remeasure_best.with_current_best(repo, subject, tell)
     return Recorder(repo, subject, tell, extra or {}, force=force, advance=advance).record()
@@ -70,12 +70,12 @@ def record_failure(
     extra: Mapping[str, Any] | None = None,
     tell: Tell,
 ) -> RecordResult:
-    """Keep an attempt that will not be measured, with the reason.
+    """Record an attempt that is not measured, with the reason.
 
     Args:
         repo: the repository.
-        state: the iteration it was made in.
-        commit: the commit that holds what was tried; the state commit when nothing was.
+        state: the state of its iteration.
+        commit: the commit with the change; the state commit without one.
         reason: a key of record.REASONS.
         violations: broken rules, such as 'changed: tests/test_x.py'.
         notes: remarks for the record.
@@ -87,17 +87,19 @@ def record_failure(
     """
     policy = policy_at(repo, state.base)
     subject = Subject(commit, state.branch, state, True, state.base, policy, state.plan, tuple(notes))
-    said = ", ".join(f"'{violation.split(': ', 1)[-1]}'" for violation in violations[:3]) or next(
+    details = ", ".join(f"'{violation.split(': ', 1)[-1]}'" for violation in violations[:3]) or next(
         (note.splitlines()[0] for note in notes if note), ""
     )
     tell(f"{state.branch}: {REASONS[reason]}")
     recorder = Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
-    candidate = replace(build_candidate(repo, subject, Refusal(reason, said)), violations=tuple(violations))
-    return recorder.refuse(candidate, said=None if said else REASONS[reason])
+    candidate = replace(
+        build_candidate(repo, subject, Refusal(reason, details)), violations=tuple(violations)
+    )
+    return recorder.refuse(candidate, summary=None if details else REASONS[reason])
 
 
-def _uncommitted(repo: Repository, ref: str) -> tuple[str, ...]:
-    """A note when the commit is the worktree's own and the worktree holds more than that."""
+def _uncommitted_note(repo: Repository, ref: str) -> tuple[str, ...]:
+    """Return a note if the commit is HEAD and the worktree has uncommitted changes."""
     if repo.bare or (ref != "HEAD" and repo.maybe("HEAD") != repo.maybe(ref)):
         return ()
     paths = worktree.dirty_paths(repo)

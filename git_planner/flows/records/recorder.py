@@ -1,4 +1,4 @@
-"""One commit on its way into the ledger: a candidate, the base it is judged by, or the best once more."""
+"""Record one commit: check it, measure it, or reuse a known result."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ Tell = Callable[[str], None]
 class RecordResult:
     """A record in the ledger.
 
-    `cached`: nothing was measured for it now, it is an older record or rests on one. `advanced`: it moved the
-    rolling best; `tag` is the full ref of its tag. `ledger` is the plan's branch; `logs` is the folder with
-    what the commands printed.
+    `cached`: it is an older record or reuses one's measurement. `advanced`: it moved the rolling best; `tag`
+    is the full ref of its tag. `ledger` is the plan's branch; `logs` is the folder with the commands' output.
     """
 
     record: Record
@@ -50,7 +49,7 @@ class RecordResult:
 
     @property
     def exit(self) -> int:
-        """The exit status that says it all."""
+        """Return the exit status for the verdict."""
         if self.record.valid:
             return DONE
         if self.record.verdict == "invalid":
@@ -59,14 +58,14 @@ class RecordResult:
 
 
 class Recorder:
-    """One commit on its way into the ledger.
+    """Recorder of one commit.
 
     Args:
         repo: the repository.
-        subject: the commit and what it is judged by.
+        subject: the commit with its base and policy.
         tell: progress.
-        extra: what the caller knows besides: `agents`, `usage`, `seconds` and `notes` of the record.
-        force: measure again even where a result is known.
+        extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
+        force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
     """
 
@@ -89,54 +88,54 @@ class Recorder:
         self.began = time.monotonic()
 
     def record(self) -> RecordResult:
-        """Judge, measure and write."""
+        """Check and measure the commit; write the record."""
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return self.refuse(candidate)
         site = run_benchmark.describe_site(self.repo, self.subject.policy)
-        instrument, rows = candidate.instrument, self.rows.of(self.subject.plan)
+        instrument, rows = candidate.instrument, self.rows.read(self.subject.plan)
         known = rows_.find_same_commit(
             rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
         )
         if known is not None and not self.force:
-            return self._stands(known)
+            return self._confirm_known(known)
         if self.kind == "attempt" and rows_.find_baseline(rows, instrument) is None:
-            self._baseline()
-            rows = self.rows.of(self.subject.plan)
-        self._quiet_enough(candidate, site)
-        return self._measured(candidate, site, rows)
+            self._record_baseline()
+            rows = self.rows.read(self.subject.plan)
+        self._check_noise(candidate, site)
+        return self._measure(candidate, site, rows)
 
-    def refuse(self, candidate: Candidate, *, said: str | None = None) -> RecordResult:
-        """Keep a candidate that is not measured."""
-        return self._write(RecordDraft(self._draft(candidate), candidate.refusal, said=said))
+    def refuse(self, candidate: Candidate, *, summary: str | None = None) -> RecordResult:
+        """Record a candidate that is not measured."""
+        return self._write(RecordDraft(self._draft(candidate), candidate.refusal, summary=summary))
 
-    def _baseline(self) -> None:
+    def _record_baseline(self) -> None:
         self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
         base = trusted_base.base_subject(self.subject)
         done = Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
         self.tell(f"baseline: {done.record.summary}")
 
-    def _quiet_enough(self, candidate: Candidate, site: Site) -> None:
-        """Hold the policy's smallest gain against the noise; a few runs are made for it if need be."""
+    def _check_noise(self, candidate: Candidate, site: Site) -> None:
+        """Check the policy's min_gain against the noise; measure the noise first if unknown."""
         subject, metric = self.subject, self.subject.policy.metric
         if self.kind == "baseline" or metric is None or metric.kind != "noisy":
             return
         from git_planner.flows.measuring import noise
 
-        found = noise.read_noise(self.repo, subject, candidate.instrument, site.digest)
-        if found is None and metric.min_gain is not None:
+        known_noise = noise.read_noise(self.repo, subject, candidate.instrument, site.digest)
+        if known_noise is None and metric.min_gain is not None:
             self.tell("the noise on this machine is not known yet: the base is measured for it")
             base = trusted_base.base_subject(subject)
-            found = noise.measure_noise(
+            known_noise = noise.measure_noise(
                 self.repo, base, build_candidate(self.repo, base), site, noise.FEW_RUNS, self.tell
             )
-        if found is not None:
-            noise.check_min_gains(found, subject.policy)
+        if known_noise is not None:
+            noise.check_min_gains(known_noise, subject.policy)
             return
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
 
-    def _measured(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> RecordResult:
+    def _measure(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> RecordResult:
         plan, instrument = self.subject.plan, candidate.instrument
         first = rows_.find_baseline(rows, instrument) if self.kind == "attempt" else None
         draft = self._draft(candidate).with_(
@@ -147,8 +146,8 @@ class Recorder:
         source = rows_.find_same_tree(
             rows, tree=candidate.tree, instrument=instrument, environment=site.digest
         )
-        if source is not None and not self.force and self._serves(source, rows):
-            return self._from_cache(draft, source.id)
+        if source is not None and not self.force and self._is_reusable(source, rows):
+            return self._reuse(draft, source.id)
         before = read_baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
         logs = self.repo.private("records", f"running-{random_token()}")
         try:
@@ -161,15 +160,15 @@ class Recorder:
                 tell=self.tell,
                 rival=self._rival(candidate, rows),
             )
-            done = self._write(_finding(draft, outcome))
+            done = self._write(_measured_draft(draft, outcome))
             with suppress(OSError):
                 logs.rename(self._place(done.record.id))
         finally:
             shutil.rmtree(logs, ignore_errors=True)
         return replace(done, logs=self._logs(done.record.id))
 
-    def _serves(self, source: rows_.RecordRow, rows: Sequence[rows_.RecordRow]) -> bool:
-        """Whether a known result of the same tree tells how it compares with the present best."""
+    def _is_reusable(self, source: rows_.RecordRow, rows: Sequence[rows_.RecordRow]) -> bool:
+        """Return whether a known result of the same tree was compared with the current best."""
         metric = self.subject.policy.metric
         if metric is None or metric.kind != "noisy" or not source.valid or self.kind == "baseline":
             return True
@@ -177,7 +176,7 @@ class Recorder:
         return top is None or top.tree == source.tree or top.id == source.rival
 
     def _rival(self, candidate: Candidate, rows: Sequence[rows_.RecordRow]) -> Rival | None:
-        """What a noisy metric is compared with; None for a deterministic one, and where there is nothing."""
+        """Return the best that a noisy metric is compared with; None if it is deterministic or the first."""
         metric = self.subject.policy.metric
         if metric is None or metric.kind != "noisy" or self.kind == "baseline":
             return None
@@ -189,7 +188,7 @@ class Recorder:
         tree = restore_tree(self.repo, self.subject, top.tree, top.commit)
         return prepare_rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 
-    def _from_cache(self, draft: Record, record_id: str) -> RecordResult:
+    def _reuse(self, draft: Record, record_id: str) -> RecordResult:
         self.tell(f"the same tree was measured before: {record_id}")
         old = find_record(self.repo, self.subject.plan, record_id)
         draft = draft.with_(
@@ -201,7 +200,7 @@ class Recorder:
             notes=(*draft.notes, f"not measured again: '{old.id}' has the same tree"),
         )
         refusal = Refusal(old.reason, old.summary) if old.reason else None
-        done = self._write(RecordDraft(draft, refusal, said=old.summary if refusal else None))
+        done = self._write(RecordDraft(draft, refusal, summary=old.summary if refusal else None))
         return replace(done, cached=True)
 
     def _draft(self, candidate: Candidate) -> Record:
@@ -228,7 +227,7 @@ class Recorder:
             usage=dict(extra.get("usage", {})),
             seconds=dict(extra.get("seconds", {})),
         )
-        return plain if subject.state is None else _of_iteration(plain, subject.state)
+        return plain if subject.state is None else _with_iteration(plain, subject.state)
 
     def _write(self, finding: RecordDraft) -> RecordResult:
         took = round(time.monotonic() - self.began, 3)
@@ -243,7 +242,7 @@ class Recorder:
         )
         return RecordResult(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
-    def _stands(self, known: rows_.RecordRow) -> RecordResult:
+    def _confirm_known(self, known: rows_.RecordRow) -> RecordResult:
         self.tell(f"known already: {known.id}")
         done = write_record.confirm_record(self.repo, self.rows, self.subject, known, advance=self.advance)
         return RecordResult(
@@ -258,7 +257,7 @@ class Recorder:
         return place if place.is_dir() else None
 
 
-def _finding(draft: Record, outcome: BenchmarkResult) -> RecordDraft:
+def _measured_draft(draft: Record, outcome: BenchmarkResult) -> RecordDraft:
     tests = outcome.proof.tests if outcome.proof else None
     held = draft.instrument_tests if draft.kind == "attempt" or tests is None else tests.ids
     return RecordDraft(
@@ -275,7 +274,7 @@ def _finding(draft: Record, outcome: BenchmarkResult) -> RecordDraft:
     )
 
 
-def _of_iteration(record: Record, state: IterationState) -> Record:
+def _with_iteration(record: Record, state: IterationState) -> Record:
     return record.with_(
         iteration=state.iteration,
         slug=state.slug,

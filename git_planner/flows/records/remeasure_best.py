@@ -1,12 +1,12 @@
-"""Taking the rolling best over to a base whose instrument has changed, and measuring it again there.
+"""Re-measure the rolling best after the base branch has changed the instrument or the policy.
 
-A change of the guard reaches the base branch by review. From then on results are another instrument's, and
-the best has to be found anew: its code, merged with the new base, is measured beside that base. Where it
-leads, the rolling best moves on to that merge; where it does not, the rolling best begins again as the base
-has it. Either way it only goes forward, and no value of one instrument is held against one of another.
+After a reviewed change of the guard reaches the base branch, results come from a new instrument. The best
+is merged with the new base, and both are measured. If the merge is better, the rolling best moves to it;
+otherwise it restarts from the base's content. It only fast-forwards, and values of two instruments are never
+compared.
 
-Where only other rules of the policy have changed (scope, agents, stop and so on), the best takes them over in
-the same way; as values can be compared then, it stays where it is when the base's other news make it worse.
+If only other parts of the policy have changed (scope, agents, stop and so on), the best is merged in the same
+way. Values are comparable then, so the best stays where it is if the base's other changes make it worse.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.rules import refnames
 
-# What a person has to settle, and what keeps no candidate from being measured.
+# Errors that a person has to resolve, and that must not block measuring a candidate.
 _SETTLED_BY_HAND = ("E_MERGE", "E_STATE", "E_CHECKED_OUT")
 
 
 @dataclass(frozen=True, slots=True)
 class OutdatedBest:
-    """A rolling best that another instrument measured, or that has an older policy.
+    """Rolling best with an older instrument or policy.
 
-    `base` is the base branch's commit to take over; `comparable`: the instrument is the same.
+    `base` is the base branch's commit to merge; `comparable`: the instrument is the same.
     """
 
     plan: str
@@ -45,20 +45,20 @@ class OutdatedBest:
 
     @property
     def branch(self) -> str:
-        """The rolling best's short name."""
+        """Return the rolling best's short name."""
         return refnames.best_ref(self.plan).removeprefix(refnames.HEADS)
 
 
 def find_outdated_best(repo: Repository, plan: str, base: str | None) -> OutdatedBest | None:
-    """Whether a plan's rolling best has to be measured again.
+    """Find out whether a plan's rolling best has to be measured again.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        base: the trusted commit whose instrument is to count; the base branch as it stands when None.
+        base: the trusted commit with the new instrument (default: the base branch's tip).
 
     Returns:
-        What to take over; None when there is no best, or when it has this instrument and policy, or newer.
+        The outdated best; None without a best, or if its instrument and policy are current or newer.
     """
     best = repo.maybe(refnames.best_ref(plan))
     if best is None or best == base:
@@ -82,107 +82,113 @@ def find_outdated_best(repo: Repository, plan: str, base: str | None) -> Outdate
 
 
 def remeasure_best(repo: Repository, plan: str, base: str | None, tell: Tell) -> RecordResult | None:
-    """Take the rolling best over to the base branch and measure it there, if that is due.
+    """Merge the rolling best with the base branch and measure it, if it is outdated.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        base: as for `due`.
+        base: as for `find_outdated_best`.
         tell: progress.
 
     Returns:
-        The best's new record; None when nothing was due.
+        The best's new record; None if it is current.
 
     Raises:
         PlannerError: E_MERGE when it does not merge with the base; what measuring and writing raise.
     """
-    found = find_outdated_best(repo, plan, base)
-    if found is None:
+    outdated = find_outdated_best(repo, plan, base)
+    if outdated is None:
         return None
-    why = "has an older policy" if found.comparable else "was measured by another instrument"
-    tell(f"'{found.branch}' {why}: it is measured again, on {found.base[:12]}")
-    forward = history.is_ancestor(repo.git, found.best, found.base)
-    commit = found.base if forward else _merged(repo, found)
-    subject = _base(repo, found) if forward else trusted_base.find_subject(repo, commit, plan)
-    what = "with a new policy" if found.comparable else "by a new instrument"
-    subject = replace(subject, notes=(*subject.notes, f"'{found.branch}' measured again {what}"))
-    done = Recorder(repo, subject, tell, {}, force=False, advance=not forward).record()
-    tell(f"'{found.branch}': {done.record.summary}")
-    if done.record.verdict == "unmeasured":
-        tell(f"'{found.branch}' stays where it is until it can be measured")
-    elif done.record.verdict == "worse" and found.comparable and not forward:
-        tell(f"'{found.branch}' stays where it is, with its older policy; merge the base branch by hand")
-    elif done.record.verdict != "improved" or not done.advanced:
-        leads = done.record.verdict in (("improved", "within_noise") if found.comparable else ("improved",))
-        _move(repo, found, commit if forward or leads else _anew(repo, found), tell)
-    return done
+    cause = "has an older policy" if outdated.comparable else "was measured by another instrument"
+    tell(f"'{outdated.branch}' {cause}: it is measured again, on {outdated.base[:12]}")
+    forward = history.is_ancestor(repo.git, outdated.best, outdated.base)
+    commit = outdated.base if forward else _merge_base_branch(repo, outdated)
+    subject = _base_subject(repo, outdated) if forward else trusted_base.find_subject(repo, commit, plan)
+    reason = "with a new policy" if outdated.comparable else "by a new instrument"
+    subject = replace(subject, notes=(*subject.notes, f"'{outdated.branch}' measured again {reason}"))
+    result = Recorder(repo, subject, tell, {}, force=False, advance=not forward).record()
+    tell(f"'{outdated.branch}': {result.record.summary}")
+    if result.record.verdict == "unmeasured":
+        tell(f"'{outdated.branch}' stays where it is until it can be measured")
+    elif result.record.verdict == "worse" and outdated.comparable and not forward:
+        tell(f"'{outdated.branch}' stays where it is, with its older policy; merge the base branch by hand")
+    elif result.record.verdict != "improved" or not result.advanced:
+        leads = result.record.verdict in (
+            ("improved", "within_noise") if outdated.comparable else ("improved",)
+        )
+        _move_best(repo, outdated, commit if forward or leads else _restart_from_base(repo, outdated), tell)
+    return result
 
 
 def with_current_best(repo: Repository, subject: Subject, tell: Tell) -> Subject:
-    """Renew the best before a candidate is judged, and let the candidate's record say so.
+    """Re-measure the best before a candidate is measured; add a note to the candidate.
 
     Args:
         repo: the repository.
-        subject: the candidate; its base says which instrument counts.
+        subject: the candidate; its base has the current instrument.
         tell: progress.
     """
     if repo.maybe(refnames.best_ref(subject.plan)) in (None, subject.base, subject.commit):
         return subject
     try:
-        done = remeasure_best(repo, subject.plan, subject.base, tell)
+        result = remeasure_best(repo, subject.plan, subject.base, tell)
     except PlannerError as error:
         if error.code not in _SETTLED_BY_HAND:
             raise
         tell(f"{error.message} ({error.code})")
         note = f"the best was not measured again: {error.message}"
         return replace(subject, notes=(*subject.notes, note))
-    if done is None:
+    if result is None:
         return subject
-    note = f"the best was measured again by this instrument: {done.record.id}, {done.record.summary}"
+    note = f"the best was measured again by this instrument: {result.record.id}, {result.record.summary}"
     return replace(subject, notes=(*subject.notes, note))
 
 
-def _base(repo: Repository, found: OutdatedBest) -> Subject:
-    policy = policy_at(repo, found.base)
-    return Subject(found.base, None, None, False, found.base, policy, found.plan, ("the trusted base",))
+def _base_subject(repo: Repository, outdated: OutdatedBest) -> Subject:
+    policy = policy_at(repo, outdated.base)
+    return Subject(
+        outdated.base, None, None, False, outdated.base, policy, outdated.plan, ("the trusted base",)
+    )
 
 
-def _merged(repo: Repository, found: OutdatedBest) -> str:
-    tree, conflicts = merge_trees(repo.git, found.best, found.base)
-    if not conflicts and GuardChecker(repo).differences(found.base, tree):
+def _merge_base_branch(repo: Repository, outdated: OutdatedBest) -> str:
+    tree, conflicts = merge_trees(repo.git, outdated.best, outdated.base)
+    if not conflicts and GuardChecker(repo).differences(outdated.base, tree):
         conflicts = ("guarded files would not be as the base branch has them",)
     if conflicts:
         raise PlannerError(
             "E_MERGE",
-            f"'{found.branch}' does not merge with the base branch, whose guard has changed",
-            hint=f"merge the base branch into '{found.branch}' by hand, with 'git merge'",
+            f"'{outdated.branch}' does not merge with the base branch, whose guard has changed",
+            hint=f"merge the base branch into '{outdated.branch}' by hand, with 'git merge'",
             details=conflicts[:20],
         )
-    return _commit(repo, found, tree, "the guard of the base branch is taken over")
+    return _make_commit(repo, outdated, tree, "the guard of the base branch is taken over")
 
 
-def _anew(repo: Repository, found: OutdatedBest) -> str:
-    """The base's content after the best's commits: what does not lead any more is not built on."""
-    return _commit(repo, found, repo.resolve(found.base, "tree"), "begins again as the base branch has it")
+def _restart_from_base(repo: Repository, outdated: OutdatedBest) -> str:
+    """Commit the base's content on top of the best, so that the rolling best restarts from it."""
+    return _make_commit(
+        repo, outdated, repo.resolve(outdated.base, "tree"), "begins again as the base branch has it"
+    )
 
 
-def _commit(repo: Repository, found: OutdatedBest, tree: str, words: str) -> str:
-    # With the base's date, so that whoever takes it over at the same time makes the same commit.
-    date = repo.git.line("log", "-1", "--no-show-signature", "--format=@%ct +0000", found.base)
-    trailers = (("Planner-Op", "renew"), ("Planner-Args", f"{found.best} {found.base}"))
-    message = Message(f"{found.branch}: {words}", trailers)
-    return commit_tree(repo.git, tree, (found.best, found.base), message.text(), date=date)
+def _make_commit(repo: Repository, outdated: OutdatedBest, tree: str, subject: str) -> str:
+    # The base's date makes concurrent merges produce the same commit.
+    date = repo.git.line("log", "-1", "--no-show-signature", "--format=@%ct +0000", outdated.base)
+    trailers = (("Planner-Op", "renew"), ("Planner-Args", f"{outdated.best} {outdated.base}"))
+    message = Message(f"{outdated.branch}: {subject}", trailers)
+    return commit_tree(repo.git, tree, (outdated.best, outdated.base), message.text(), date=date)
 
 
-def _move(repo: Repository, found: OutdatedBest, commit: str, tell: Tell) -> None:
-    ref, moved = refnames.best_ref(found.plan), False
+def _move_best(repo: Repository, outdated: OutdatedBest, commit: str, tell: Tell) -> None:
+    ref, moved = refnames.best_ref(outdated.plan), False
 
-    def decide(seen: Mapping[str, Snapshot]) -> Sequence[Step]:
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         nonlocal moved
-        # Whoever moved it meanwhile knew more than we did.
-        moved = seen[ref].tip == found.best
+        # A concurrent update has newer information.
+        moved = snapshots[ref].tip == outdated.best
         return [Move(ref, commit)] if moved else []
 
     Store(repo).transact([ref], decide)
     if moved:
-        tell(f"'{found.branch}' is {commit[:12]} now")
+        tell(f"'{outdated.branch}' is {commit[:12]} now")

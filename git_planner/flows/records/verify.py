@@ -1,4 +1,4 @@
-"""`git record verify`: measure a recorded commit once more, keep nothing, say whether the record holds."""
+"""`git record verify`: measure a recorded commit again and report whether its record holds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
 from git_planner.rules.refnames import number_text, random_token
 from git_planner.rules.stats import paired_design
 
-# Attempts with these reasons were never put to the instrument.
+# Attempts with these reasons were never measured.
 _NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """Whether a record holds; None when it could not be measured now. `why` is one sentence."""
+    """Result of a verification. `holds` is None if it could not be measured now; `why` is one sentence."""
 
     record: Record
     holds: bool | None
@@ -39,13 +39,13 @@ class VerifyResult:
 
     @property
     def exit(self) -> int:
-        """0 it holds, 1 it does not, 4 or 124 it could not be measured."""
+        """Return 0 if it holds, 1 if not, 4 or 124 if it could not be measured."""
         if self.holds is None:
             return DEADLINE if self.timed_out else UNREACHED
         return DONE if self.holds else NO
 
     def document(self) -> dict[str, Any]:
-        """The answer as a JSON document."""
+        """Return the result as a JSON document."""
         return {
             "schema": "git-planner/verification@1",
             "record": self.record.document(),
@@ -61,34 +61,34 @@ class VerifyResult:
 def verify_record(
     repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]
 ) -> VerifyResult:
-    """Measure a recorded commit once more.
+    """Measure a recorded commit again.
 
     Args:
         repo: the repository.
-        ref: any name of the commit.
-        plan: the plan; the iteration's own, or the current one, when None.
+        ref: a revision of the commit.
+        plan: the plan (default: the iteration's, then the current one).
         tell: progress.
 
     Raises:
-        PlannerError: E_NO_RECORD when nothing was recorded of it, and what finding and exporting it raises.
+        PlannerError: E_NO_RECORD without a record, and what finding and exporting the commit raises.
     """
     subject = trusted_base.find_subject(repo, ref, plan)
     candidate = build_candidate(repo, subject)
-    rows = LedgerReader(repo).of(subject.plan)
-    hits = [
+    rows = LedgerReader(repo).read(subject.plan)
+    measured = [
         row
         for row in rows
         if row.commit == subject.commit
         and row.instrument == candidate.instrument
         and row.reason not in _NEVER_MEASURED
     ]
-    if not hits:
+    if not measured:
         raise PlannerError(
             "E_NO_RECORD",
             f"plan '{subject.plan}' has no measurement of '{ref}' by the instrument of its base",
             hint=f"make one with 'git record {ref}'",
         )
-    record = find_record(repo, subject.plan, hits[-1].id)
+    record = find_record(repo, subject.plan, measured[-1].id)
     if candidate.refusal is not None:
         holds = record.reason == candidate.refusal.reason
         return VerifyResult(record, holds, f"refused again: {candidate.refusal.sentence}", ())
@@ -108,11 +108,11 @@ def verify_record(
         )
     finally:
         shutil.rmtree(logs, ignore_errors=True)
-    return _judged(record, candidate, outcome)
+    return _check_outcome(record, candidate, outcome)
 
 
 def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
-    """What a noisy candidate was compared with. Nothing will be kept, so no number is taken for it."""
+    """Return the rival of a noisy candidate. Nothing is stored, so no comparison number is reserved."""
     metric = subject.policy.metric
     if record.comparison is None or metric is None:
         return None
@@ -121,43 +121,43 @@ def _rival(repo: Repository, subject: Subject, record: Record) -> Rival | None:
     return Rival(old.id, restore_tree(repo, subject, old.tree, old.commit), plan)
 
 
-def _judged(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> VerifyResult:
+def _check_outcome(record: Record, candidate: Candidate, outcome: BenchmarkResult) -> VerifyResult:
     refusal = outcome.refusal
     if refusal is not None:
-        return _refused(record, refusal)
+        return _check_refusal(record, refusal)
     tests = outcome.proof.tests.ids if outcome.proof else None
-    broken = None
+    fault = None
     if record.tree != candidate.tree:
-        broken = "another tree was measured then"
+        fault = "another tree was measured then"
     elif not record.valid:
-        broken = f"it is valid now, and was not then ({record.reason})"
+        fault = f"it is valid now, and was not then ({record.reason})"
     elif tests != (record.tests.ids if record.tests else None):
-        broken = "other tests ran, or with other outcomes"
-    if broken is not None:
-        return VerifyResult(record, False, broken, outcome.metrics)
+        fault = "other tests ran, or with other outcomes"
+    if fault is not None:
+        return VerifyResult(record, False, fault, outcome.metrics)
     if not record.metrics or not outcome.metrics:
         return VerifyResult(record, True, "the tests passed again", outcome.metrics)
-    return _compared(candidate.subject.policy.metric, record, outcome)
+    return _check_metric(candidate.subject.policy.metric, record, outcome)
 
 
-def _refused(record: Record, refusal: Refusal) -> VerifyResult:
+def _check_refusal(record: Record, refusal: Refusal) -> VerifyResult:
     if refusal.verdict == "unmeasured" and record.verdict != "unmeasured":
         return VerifyResult(record, None, refusal.sentence, (), refusal.reason == "timeout")
-    words = f"{REASONS[refusal.reason]}: {refusal.sentence}"
-    return VerifyResult(record, refusal.reason == record.reason, words, ())
+    message = f"{REASONS[refusal.reason]}: {refusal.sentence}"
+    return VerifyResult(record, refusal.reason == record.reason, message, ())
 
 
-def _compared(metric: Metric | None, record: Record, outcome: BenchmarkResult) -> VerifyResult:
-    then, now = record.metrics[0], outcome.metrics[0]
+def _check_metric(metric: Metric | None, record: Record, outcome: BenchmarkResult) -> VerifyResult:
+    recorded, now = record.metrics[0], outcome.metrics[0]
     if metric is not None and outcome.comparison is not None:
         again = comparison_verdict(outcome.comparison, metric)
-        # What was no gain must be none; whether it is worse or within the noise may be a matter of luck.
+        # Only gain or no gain is reproducible; 'worse' and 'within the noise' may differ by chance.
         holds = (again == "improved") == (record.verdict == "improved")
-        told = f"{again} now, {record.verdict} then: {describe_comparison(outcome.comparison, metric)}"
-        return VerifyResult(record, holds, told, outcome.metrics)
+        message = f"{again} now, {record.verdict} then: {describe_comparison(outcome.comparison, metric)}"
+        return VerifyResult(record, holds, message, outcome.metrics)
     if metric is not None and metric.kind == "noisy":
-        told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
-        return VerifyResult(record, True, f"{told}, which proves nothing", outcome.metrics)
-    holds = now.median == then.median
-    told = f"{now.name} is {number_text(now.median)} now and was {number_text(then.median)} then"
-    return VerifyResult(record, holds, told, outcome.metrics)
+        message = f"{now.name} is {number_text(now.median)} now and was {number_text(recorded.median)} then"
+        return VerifyResult(record, True, f"{message}, which proves nothing", outcome.metrics)
+    holds = now.median == recorded.median
+    message = f"{now.name} is {number_text(now.median)} now and was {number_text(recorded.median)} then"
+    return VerifyResult(record, holds, message, outcome.metrics)

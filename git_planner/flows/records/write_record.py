@@ -1,4 +1,4 @@
-"""Writing a record: verdict, ledger, best and tag, decided on fresh tips and moved in one transaction."""
+"""Write a record and advance the best, its tag and the ledger in one ref transaction."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "fil
 
 @dataclass(frozen=True, slots=True)
 class RecordDraft:
-    """What is known of a candidate before it is compared: a record without verdict, and what it rests on.
+    """Draft of a record: without a verdict, which depends on the ledger at the time of writing.
 
-    `refusal` says why it does not count, in which case `said` may replace its words. `proof` is written
-    beside the record.
+    `refusal` is why it is not valid; `summary` may replace its sentence. `proof` is stored beside it.
     """
 
     draft: Record
     refusal: Refusal | None
     proof: Proof | None = None
-    said: str | None = None
+    summary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenRecord:
-    """What stands in the ledger now. `known`: it stood there before."""
+    """Record in the ledger. `known`: it was there before."""
 
     record: Record
     known: bool
@@ -50,42 +49,42 @@ def write_record(
     repo: Repository,
     rows: LedgerReader,
     subject: Subject,
-    finding: RecordDraft,
+    draft: RecordDraft,
     *,
     advance: bool,
     force: bool,
 ) -> WrittenRecord:
-    """Decide about a candidate and write all that follows, or nothing.
+    """Decide the verdict and write record, best, tag and ledger atomically.
 
     Args:
         repo: the repository.
-        rows: the ledger's reader.
+        rows: the ledger reader.
         subject: the candidate.
-        finding: what was found out about it.
-        advance: move the rolling best when it is an improvement.
-        force: write a new record even when there is one of the same commit.
+        draft: the measured or refused record.
+        advance: move the rolling best to an improvement.
+        force: write a new record even if the commit has one.
 
     Raises:
         PlannerError: what Store.transact raises.
     """
-    work = _Settlement(repo, rows, subject, finding, advance=advance, force=force)
-    Store(repo).transact(work.refs, work.decide)
-    assert work.settled is not None
-    return work.settled
+    writer = _RecordWriter(repo, rows, subject, draft, advance=advance, force=force)
+    Store(repo).transact(writer.refs, writer.decide)
+    assert writer.settled is not None
+    return writer.settled
 
 
 def confirm_record(
     repo: Repository, rows: LedgerReader, subject: Subject, known: RecordRow, *, advance: bool
 ) -> WrittenRecord:
-    """Take a record that stands in the ledger as the answer; advance the rolling best if that is due."""
-    work = _Settlement(repo, rows, subject, None, advance=advance, force=False, known=known)
-    Store(repo).transact(work.refs, work.decide)
-    assert work.settled is not None
-    return work.settled
+    """Return a record that is already in the ledger; advance the rolling best if it is the best."""
+    writer = _RecordWriter(repo, rows, subject, None, advance=advance, force=False, known=known)
+    Store(repo).transact(writer.refs, writer.decide)
+    assert writer.settled is not None
+    return writer.settled
 
 
-class _Settlement:
-    """One decision, taken again on every lost race; `settled` is the outcome of the last one."""
+class _RecordWriter:
+    """One decision, repeated after every lost race; `settled` is the last result."""
 
     def __init__(
         self,
@@ -102,24 +101,24 @@ class _Settlement:
         self.advance, self.force, self.known = advance, force, known
         self.settled: WrittenRecord | None = None
         self.best_ref = refnames.best_ref(subject.plan)
-        self.tag = self._tag()
+        self.tag = self._tag_name()
         self.stamp = repo.now()
 
     @property
     def refs(self) -> list[str]:
-        """Every ref that the decision looks at."""
+        """Return every ref that the decision depends on."""
         return [self.subject.ref, self.best_ref, *([self.tag] if self.tag else [])]
 
     def decide(self, seen: Mapping[str, Snapshot]) -> Sequence[Step]:
-        """From the tips to the steps; see Store.transact."""
-        rows = self.rows.at(seen[self.subject.ref])
-        known = self._known(rows)
+        """Return the steps for the current tips; see Store.transact."""
+        rows = self.rows.read_at(seen[self.subject.ref])
+        known = self._find_known(rows)
         if known is not None:
-            return self._stands(rows, known, seen)
+            return self._keep_known(rows, known, seen)
         assert self.finding is not None
-        record = self._judged(rows, self.finding)
-        steps, notes, tag = self._advance(record, seen)
-        record = _redacted(truncate_texts(record.with_(notes=(*record.notes, *notes))))
+        record = self._with_verdict(rows, self.finding)
+        steps, notes, tag = self._advance_best(record, seen)
+        record = _redact_record(truncate_texts(record.with_(notes=(*record.notes, *notes))))
         documents_ = self._documents(record, self.finding.proof)
         message = Message(
             f"record {record.verdict}: {record.summary}"[:120],
@@ -129,7 +128,7 @@ class _Settlement:
         self.settled = WrittenRecord(record, False, advanced, tag)
         return [Write(self.subject.ref, documents_, message, self.subject.base), *steps]
 
-    def _known(self, rows: Sequence[RecordRow]) -> RecordRow | None:
+    def _find_known(self, rows: Sequence[RecordRow]) -> RecordRow | None:
         if self.known is not None or self.force or self.finding is None:
             return self.known
         draft = self.finding.draft
@@ -141,7 +140,7 @@ class _Settlement:
             reason=self.finding.refusal.reason if self.finding.refusal else None,
         )
 
-    def _stands(
+    def _keep_known(
         self, rows: Sequence[RecordRow], known: RecordRow, seen: Mapping[str, Snapshot]
     ) -> Sequence[Step]:
         content = seen[self.subject.ref].read(refnames.record_path(known.id))
@@ -150,18 +149,18 @@ class _Settlement:
         steps: list[Step] = []
         tag = None
         if top is not None and top.id == known.id:
-            steps, _, tag = self._advance(record, seen)
+            steps, _, tag = self._advance_best(record, seen)
         self.settled = WrittenRecord(record, True, any(isinstance(step, Move) for step in steps), tag)
         return steps
 
-    def _judged(self, rows: Sequence[RecordRow], finding: RecordDraft) -> Record:
+    def _with_verdict(self, rows: Sequence[RecordRow], finding: RecordDraft) -> Record:
         draft = finding.draft
         top = pick_best(rows, instrument=draft.instrument)
         before = top.value if top else None
         if finding.refusal is not None:
             decision = verdict.refused_decision(finding.refusal, before)
         else:
-            decision = self._compared(draft, top)
+            decision = self._decide_verdict(draft, top)
         value = draft.value
         return draft.with_(
             id=next_id(rows, self.stamp),
@@ -173,10 +172,10 @@ class _Settlement:
             threshold_met=decision.reason is None
             and value is not None
             and verdict.is_reached(value, draft.threshold, draft.direction),
-            summary=finding.said or decision.summary,
+            summary=finding.summary or decision.summary,
         )
 
-    def _compared(self, draft: Record, top: RecordRow | None) -> Decision:
+    def _decide_verdict(self, draft: Record, top: RecordRow | None) -> Decision:
         metric = self.subject.policy.metric
         if metric is None or not draft.metrics:
             unmoved: Verdict = "baseline" if draft.kind == "baseline" else "within_noise"
@@ -185,21 +184,21 @@ class _Settlement:
         if draft.kind == "baseline":
             return Decision("baseline", None, None, None, f"{verdict.measured_text(own)}, the baseline")
         if top is None or metric.kind == "deterministic":
-            return verdict.decide(metric, own, _measured(top) if top else None)
+            return verdict.decide(metric, own, _row_measurement(top) if top else None)
         return verdict.decide_noisy(metric, own, draft.comparison, top, same=draft.tree == top.tree)
 
-    def _tag(self) -> str | None:
-        """The name the tag of a new best would have."""
+    def _tag_name(self) -> str | None:
+        """Return the tag name of a new best."""
         state = self.subject.state
         value = self.known.value if self.known else self.finding.draft.value if self.finding else None
         if state is None or value is None:
             return None
         return refnames.best_tag(value, refnames.Iteration(state.iteration, state.slug))
 
-    def _advance(
+    def _advance_best(
         self, record: Record, seen: Mapping[str, Snapshot]
     ) -> tuple[list[Step], tuple[str, ...], str | None]:
-        """Steps for the rolling best and its tag, notes about what was left out, and the tag that stands."""
+        """Return steps for the rolling best and its tag, notes on omitted steps, and the tag."""
         state, tip = self.subject.state, seen[self.best_ref].tip
         if state is None or not self.advance or not record.valid:
             return [], (), None
@@ -209,11 +208,11 @@ class _Settlement:
         if record.verdict != "improved":
             return ([Move(self.best_ref, state.base)] if tip is None else []), (), None
         if tip is not None and not history.is_ancestor(self.repo.git, tip, record.commit):
-            return [], (f"'{branch}' was not advanced: it has moved on to '{tip[:12]}' meanwhile",), None
+            return [], (f"'{branch}' was not advanced: it was moved to '{tip[:12]}' meanwhile",), None
         steps: list[Step] = [] if tip == record.commit else [Move(self.best_ref, record.commit)]
-        return self._tagged(record, seen, steps)
+        return self._tag_best(record, seen, steps)
 
-    def _tagged(
+    def _tag_best(
         self, record: Record, seen: Mapping[str, Snapshot], steps: list[Step]
     ) -> tuple[list[Step], tuple[str, ...], str | None]:
         if self.tag is None:
@@ -235,13 +234,13 @@ class _Settlement:
         return written
 
 
-def _redacted(record: Record) -> Record:
-    """A record without the secrets that what it quotes may hold: programs, agents, names of files."""
+def _redact_record(record: Record) -> Record:
+    """Return a record with secrets masked in its quoted texts."""
     texts = {name: getattr(record, name) for name in _TEXTS}
     masked = redact.mask_document(texts)
     return record if masked is texts else record.with_(**masked)
 
 
-def _measured(row: RecordRow) -> MeasuredMetric:
+def _row_measurement(row: RecordRow) -> MeasuredMetric:
     value = row.value or 0.0
     return MeasuredMetric(row.metric or "", row.unit, row.direction, (value,), value, row.spread)

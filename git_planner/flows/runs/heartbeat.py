@@ -56,7 +56,7 @@ def check_liveness(repo: Repository, run: Run) -> str:
     """Return 'ended', 'alive', 'stalled' (the delegator lives, heartbeats are missing) or 'dead'."""
     if run.ended_at is not None:
         return "ended"
-    if not run.far and not run.delegated:
+    if not run.is_remote and not run.has_delegator:
         return "dead"
     last = last_heartbeat(repo, run)
     is_late = last is not None and seconds_between(last, utc_now()) > max(_MISSED * run.interval, 5.0)

@@ -15,7 +15,7 @@ def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
     return [
         run
         for run in store.list_runs(repo, plan)
-        if run.ended_at is None and not run.far and not run.delegated
+        if run.ended_at is None and not run.is_remote and not run.has_delegator
     ]
 
 

@@ -22,4 +22,4 @@ def agent_process(repo: Repository, run: Run) -> Identity | None:
 def end_agent(repo: Repository, run: Run) -> list[int]:
     """End a run's agent and its descendants if their identity matches; return their process ids."""
     agent = agent_process(repo, run)
-    return process_identity.end(agent) if agent is not None and not run.far else []
+    return process_identity.end(agent) if agent is not None and not run.is_remote else []

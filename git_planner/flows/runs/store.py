@@ -77,12 +77,12 @@ class Run:
         return {"schema": "git-planner/run@1", **fields, "process": process, "argv": list(self.argv)}
 
     @property
-    def delegated(self) -> bool:
+    def has_delegator(self) -> bool:
         """Return whether its delegator, a process of this machine, still runs."""
         return self.host == host_name() and self.process is not None and process_identity.alive(self.process)
 
     @property
-    def far(self) -> bool:
+    def is_remote(self) -> bool:
         """Return whether it belongs to another host."""
         return self.host != host_name()
 

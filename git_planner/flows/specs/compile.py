@@ -128,7 +128,7 @@ def compile_change(
     target = refnames.plan_ref(inputs.plan)
     commit = Store(repo).edit(target, decide, _compile_message(inputs), base=inputs.base.oid)
     assert commit is not None
-    Pages(repo, inputs.plan).accepted(compiled[0].edits)
+    Pages(repo, inputs.plan).mark_valid(compiled[0].edits)
     return CompileResult(
         plan=inputs.plan,
         change=inputs.change.slug,

@@ -92,7 +92,7 @@ def claim_task(
                 "E_CONFLICT", f"'{name}' was changed during the claim", hint="run the same command again"
             )
         edits.clear()
-        edits.update(page_store.with_tasks(plan_pages, [after]))
+        edits.update(page_store.task_edits(plan_pages, [after]))
         claimed[:] = [(after, claim)]
         claim_step = (
             Move(claim_ref, remote_claim[1])
@@ -103,7 +103,7 @@ def claim_task(
         return [Write(ref, edits, task_message(plan, name, "claim")), claim_step, *extra_steps]
 
     Store(repo).transact([ref, claim_ref, *(extension.refs if extension else ())], decide)
-    page_store.accepted(edits)
+    page_store.mark_valid(edits)
     return claimed[0]
 
 
@@ -154,13 +154,13 @@ def release_task(
             raise claimed_task_error(claim)
         after = transitions.move_task(task, status, reason=reason)
         edits.clear()
-        edits.update(page_store.with_tasks(plan_pages, [after]) if after != task else {})
+        edits.update(page_store.task_edits(plan_pages, [after]) if after != task else {})
         released[:] = [after]
         steps: list[Step] = [Write(ref, edits, task_message(plan, name, op))]
         return [*steps, Delete(claim_ref)] if claim is not None else steps
 
     Store(repo).transact([ref, claim_ref], decide)
-    page_store.accepted(edits)
+    page_store.mark_valid(edits)
     return released[0]
 
 

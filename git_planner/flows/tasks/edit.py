@@ -97,7 +97,7 @@ def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSumma
     """Read the name of a plan and the briefs of its tasks, by number; see `read_tasks`."""
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
-        briefs = Pages(repo, name).briefs(Store(repo).snapshot(refnames.plan_ref(name), batch))
+        briefs = Pages(repo, name).read_summaries(Store(repo).snapshot(refnames.plan_ref(name), batch))
     if briefs is None:
         raise missing_plan(name, repo)
     return name, briefs
@@ -153,7 +153,7 @@ def change_task(
         edits.clear()
         result[:] = [after]
         if after != before:
-            edits.update(page_store.with_tasks(plan_pages, [after]))
+            edits.update(page_store.task_edits(plan_pages, [after]))
         edits.update(extra_files(snapshots[ref], before, after) if extra_files else {})
         steps: list[Step] = [Write(ref, edits, task_message(plan, name, op))]
         if after.status == before.status or snapshots[claim_ref].tip is None:
@@ -164,7 +164,7 @@ def change_task(
         return [*steps, Delete(claim_ref)]
 
     Store(repo).transact([ref, claim_ref], decide)
-    page_store.accepted(edits)
+    page_store.mark_valid(edits)
     return result[0]
 
 
@@ -217,7 +217,7 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
         _check_no_cycle(plan_pages, task)
         added[:] = [task]
         edits.clear()
-        edits.update(page_store.with_tasks(plan_pages, [task]))
+        edits.update(page_store.task_edits(plan_pages, [task]))
         return edits
 
     Store(repo).edit(
@@ -226,7 +226,7 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
         task_message(campaign.plan, "a task", "add"),
         base=campaign.base.oid,
     )
-    page_store.accepted(edits)
+    page_store.mark_valid(edits)
     return added[0]
 
 

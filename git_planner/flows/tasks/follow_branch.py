@@ -157,7 +157,7 @@ def advance_plan(
         decision.steps(plan_pages, _affected_numbers(plan_pages, work_history), {})
     else:
         Store(repo).transact([ref, *_claim_refs(repo, plan)], decide)
-        page_store.accepted(outcome.edits)
+        page_store.mark_valid(outcome.edits)
         _write_tips(repo, plan, {branch.ref: branch.tip for branch in branches if not branch.remote})
     return outcome.result(plan)
 
@@ -276,7 +276,7 @@ def _advance_quickly(
 
     claim_refs = (refnames.claim_ref(page_store.plan, task_id_for(number)) for number in work)
     tips = Store(page_store.repo, batch=batch).transact([ref, *claim_refs], decide)
-    page_store.accepted(outcome.edits, Snapshot(ref, tips[ref], batch))
+    page_store.mark_valid(outcome.edits, Snapshot(ref, tips[ref], batch))
     return None if outcome.is_unsure else outcome.result(page_store.plan)
 
 
@@ -329,8 +329,8 @@ class _AdvanceDecision(NamedTuple):
     def _edits(self, plan_pages: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | None]:
         changes = self.outcome.changes
         if self.prove is not None:
-            return self.page_store.with_tasks(plan_pages, [change.after for change in changes])
-        return self.page_store.with_followed(
+            return self.page_store.task_edits(plan_pages, [change.after for change in changes])
+        return self.page_store.followed_edits(
             plan_pages, [(change.before, change.after) for change in changes]
         )
 
