@@ -358,7 +358,7 @@ def test_a_state_that_is_not_the_one_it_began_with(lab: Lab, case: str) -> None:
         with pytest.raises(PlannerError) as caught:
             find_state(lab.repo, ref)
         assert (caught.value.code, caught.value.exit) == ("E_STATE", 3)
-    with pytest.raises(PlannerError, match="not as its iteration began"):
+    with pytest.raises(PlannerError, match="does not have the state its iteration started with"):
         measured(lab)
     assert "refs/heads/plan/default" not in lab.refs()
 
