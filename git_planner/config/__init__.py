@@ -1,1 +1,1 @@
-"""The policy of a commit, and the settings of a person."""
+"""The policy of a commit, and the settings of a user."""

@@ -61,7 +61,7 @@ def test_a_version_counts_by_number() -> None:
     assert refusal_reason(rule, "gemini-3.2-x") is None
     assert refusal_reason(rule, "gemini-3.2.0-x") is None
     assert "older than 3.2" in (refusal_reason(rule, "gemini-3-x") or "")
-    assert GEMINI.words() == "'gemini' 3 or later, with 'pro', without 'flash' (as of 2026-11-28)"
+    assert GEMINI.describe() == "'gemini' 3 or later, with 'pro', without 'flash' (as of 2026-11-28)"
 
 
 @given(st.text(max_size=40))

@@ -144,7 +144,7 @@ def _check_model(
         prefix = "the answer came from another model, and " if answered else ""
         raise PlannerError(
             "E_MODEL",
-            f"{prefix}{reason}; the policy admits for '{agent.name}': {critic_settings.models.words()}",
+            f"{prefix}{reason}; the policy admits for '{agent.name}': {critic_settings.models.describe()}",
             hint="name another with '--model', or change 'critics' in '.git-planner.yml'",
         )
 

@@ -142,8 +142,8 @@ class GuardChecker:
         wide = history.changes(git, trusted, tree, wide_pathspecs(rule.patterns))
         if not wide:
             return []
-        people = pathspecs(rule.listed_patterns)
-        named = {change.path for change in history.changes(git, trusted, tree, people)}
+        listed = pathspecs(rule.listed_patterns)
+        named = {change.path for change in history.changes(git, trusted, tree, listed)}
         changes = history.changes(git, trusted, tree, pathspecs(rule.patterns))
         differences = [
             GuardDifference(
@@ -154,8 +154,8 @@ class GuardChecker:
         paths = {change.path for change in changes}
         if paths.issuperset(change.path for change in wide):
             return differences
-        differences += self._sections(rule, trusted, tree)
-        differences += self._attributes(rule, trusted, tree)
+        differences += self._runner_differences(rule, trusted, tree)
+        differences += self._attribute_differences(rule, trusted, tree)
         parts = {change.path for change in self._sectioned_changes(rule, trusted, tree)}
         differences += [
             GuardDifference("case", change.path, f"added in another case: {printable_path(change.path)}")
@@ -231,7 +231,7 @@ class GuardChecker:
         specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))
         return history.changes(self.repo.git, trusted, tree, specs)
 
-    def _sections(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
+    def _runner_differences(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
         if not rule.sectioned:
             return
         with self.repo.git.batch() as batch:
@@ -246,14 +246,14 @@ class GuardChecker:
                         "runner", change.path, _change_message(change) if linked else message
                     )
 
-    def _attributes(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
+    def _attribute_differences(self, rule: GuardRule, trusted: str, tree: str) -> Iterator[GuardDifference]:
         """Yield the `.gitattributes` changes that change the attributes of guarded paths."""
         git = self.repo.git
         changed = history.changes(git, trusted, tree, pathspecs([ATTRIBUTES_FILE]))
         if not changed:
             return
         guarded = export.entries(self.repo, trusted, pathspecs(rule.patterns))
-        before, after = (self._attributes_in(commit, list(guarded)) for commit in (trusted, tree))
+        before, after = (self._read_attributes(commit, list(guarded)) for commit in (trusted, tree))
         differing = [path for path in guarded if before.get(path) != after.get(path)]
         if differing:
             more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
@@ -261,7 +261,7 @@ class GuardChecker:
                 message = f"attributes of {printable_path(differing[0])}{more}: {printable_path(change.path)}"
                 yield GuardDifference("attributes", change.path, message)
 
-    def _attributes_in(self, tree: str, paths: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    def _read_attributes(self, tree: str, paths: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         with self._index_of(tree) as env:
             fields = self.repo.git.names(
                 "check-attr",
@@ -277,11 +277,11 @@ class GuardChecker:
             attributes.setdefault(path, []).append((name, value))
         return attributes
 
-    def _index_of(self, tree: str) -> _Index:
-        return _Index(self.repo, tree)
+    def _index_of(self, tree: str) -> _TemporaryIndex:
+        return _TemporaryIndex(self.repo, tree)
 
 
-class _Index:
+class _TemporaryIndex:
     """A temporary git index that holds one tree; a context manager that returns its environment."""
 
     def __init__(self, repo: Repository, tree: str) -> None:

@@ -161,27 +161,31 @@ class _BenchmarkRun:
         else:
             proven = self._check_correctness(self.policy.correctness, before)
             if isinstance(proven, Refusal):
-                return self._outcome(proven, (), None)
+                return self._result(proven, (), None)
             proof, refusal = proven
             if refusal is not None:
-                return self._outcome(refusal, (), proof)
-        return self._measured(proof, rival)
+                return self._result(refusal, (), proof)
+        return self._measure_metrics(proof, rival)
 
-    def _measured(self, proof: Proof | None, rival: Rival | None) -> BenchmarkResult:
+    def _measure_metrics(self, proof: Proof | None, rival: Rival | None) -> BenchmarkResult:
         metrics: list[MeasuredMetric] = []
         for place, metric in enumerate(self.policy.metrics):
-            measured = self._paired(metric, rival) if rival and place == 0 else self._metric(metric)
+            measured = (
+                self._measure_in_pairs(metric, rival)
+                if rival and place == 0
+                else self._measure_metric(metric)
+            )
             if isinstance(measured, MeasuredMetric):
                 metrics.append(measured)
             elif place == 0:
-                return self._outcome(measured, (), proof)
+                return self._result(measured, (), proof)
             else:
                 self.notes.append(f"not reported: {measured.sentence}")
         if not self.policy.metrics:
             self.notes.append("the policy has no metric")
-        return self._outcome(None, tuple(metrics), proof)
+        return self._result(None, tuple(metrics), proof)
 
-    def _outcome(
+    def _result(
         self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], proof: Proof | None
     ) -> BenchmarkResult:
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
@@ -195,7 +199,7 @@ class _BenchmarkRun:
             report = place / jail.RESULTS / _PROOF
             report.parent.mkdir()
             argv = _with_report(correctness, report)
-            done = self._start("correctness", argv, correctness.timeout, place)
+            done = self._run_command("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
             read = _read_proof(correctness, done, report)
@@ -205,15 +209,15 @@ class _BenchmarkRun:
             read, status=done.status, require=correctness.require, before=before
         )
 
-    def _metric(self, metric: Metric) -> MeasuredMetric | Refusal:
+    def _measure_metric(self, metric: Metric) -> MeasuredMetric | Refusal:
         values = self.samples(metric, metric.repeats)
         return values if isinstance(values, Refusal) else verdict.summarise_samples(metric, values)
 
-    def _paired(self, metric: Metric, rival: Rival) -> MeasuredMetric | Refusal:
+    def _measure_in_pairs(self, metric: Metric, rival: Rival) -> MeasuredMetric | Refusal:
         from git_planner.flows.measuring.paired_runs import compare_in_pairs
 
         comparison = compare_in_pairs(
-            metric, rival, lambda tree, name: self._sample(metric, tree, name), self.tell
+            metric, rival, lambda tree, name: self._measure_sample(metric, tree, name), self.tell
         )
         if isinstance(comparison, Refusal):
             return comparison
@@ -225,13 +229,13 @@ class _BenchmarkRun:
         values = []
         for turn in range(1, runs + 1):
             self.tell(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
-            value = self._sample(metric, None, f"{metric.name}-{turn}")
+            value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value
             values.append(value)
         return values
 
-    def _sample(self, metric: Metric, tree: str | None, name: str) -> float | Refusal:
+    def _measure_sample(self, metric: Metric, tree: str | None, name: str) -> float | Refusal:
         """Measure one run of a metric, on the measured tree or on another one."""
         counting = instruction_counter.find(search_path()) if metric.source == "instructions" else None
         if metric.source == "instructions" and counting is None:
@@ -240,7 +244,7 @@ class _BenchmarkRun:
                 f"'{metric.name}': neither perf nor valgrind counts instructions here",
             )
         with exported(self.repo, tree or self.tree) as place:
-            done = self._start(
+            done = self._run_command(
                 name,
                 metric.run,
                 metric.timeout,
@@ -258,7 +262,7 @@ class _BenchmarkRun:
             return metric_output.read_count(metric.name, counting.tool, done.stderr)
         return metric_output.read_metric(metric, done.stdout)
 
-    def _start(
+    def _run_command(
         self,
         name: str,
         argv: Sequence[str],

@@ -60,19 +60,19 @@ def _enum(argument: list[Any], value: Any, _: Schema) -> bool:
     )
 
 
-def _text(fits: Callable[[Any, str], bool]) -> Callable[[Any, Any, Schema], bool]:
+def _string_keyword(fits: Callable[[Any, str], bool]) -> Callable[[Any, Any, Schema], bool]:
     return lambda argument, value, _: not isinstance(value, str) or fits(argument, value)
 
 
-def _list(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
+def _array_keyword(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
     return lambda argument, value, _: not isinstance(value, (list, tuple)) or fits(argument, value)
 
 
-def _object(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
+def _object_keyword(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
     return lambda argument, value, _: not isinstance(value, dict) or fits(argument, value)
 
 
-def _number(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
+def _number_keyword(fits: Callable[[Any, Any], bool]) -> Callable[[Any, Any, Schema], bool]:
     return lambda argument, value, _: (
         not isinstance(value, (int, float)) or (not isinstance(value, bool) and fits(argument, value))
     )
@@ -115,21 +115,21 @@ _KEYWORDS: Mapping[str, Callable[[Any, Any, Schema], bool]] = {
     "type": _type,
     "enum": _enum,
     "const": lambda argument, value, schema: _enum([argument], value, schema),
-    "pattern": _text(lambda argument, value: re.search(argument, value) is not None),
-    "minLength": _text(lambda argument, value: len(value) >= argument),
-    "maxLength": _text(lambda argument, value: len(value) <= argument),
-    "minimum": _number(lambda argument, value: value >= argument),
-    "maximum": _number(lambda argument, value: value <= argument),
-    "exclusiveMinimum": _number(lambda argument, value: value > argument),
-    "exclusiveMaximum": _number(lambda argument, value: value < argument),
-    "minItems": _list(lambda argument, value: len(value) >= argument),
-    "maxItems": _list(lambda argument, value: len(value) <= argument),
+    "pattern": _string_keyword(lambda argument, value: re.search(argument, value) is not None),
+    "minLength": _string_keyword(lambda argument, value: len(value) >= argument),
+    "maxLength": _string_keyword(lambda argument, value: len(value) <= argument),
+    "minimum": _number_keyword(lambda argument, value: value >= argument),
+    "maximum": _number_keyword(lambda argument, value: value <= argument),
+    "exclusiveMinimum": _number_keyword(lambda argument, value: value > argument),
+    "exclusiveMaximum": _number_keyword(lambda argument, value: value < argument),
+    "minItems": _array_keyword(lambda argument, value: len(value) >= argument),
+    "maxItems": _array_keyword(lambda argument, value: len(value) <= argument),
     "items": _items,
-    "uniqueItems": _list(_unique),
-    "required": _object(lambda argument, value: all(name in value for name in argument)),
-    "maxProperties": _object(lambda argument, value: len(value) <= argument),
-    "propertyNames": _object(lambda argument, value: all(accepts(argument, name) for name in value)),
-    "properties": _object(_properties),
+    "uniqueItems": _array_keyword(_unique),
+    "required": _object_keyword(lambda argument, value: all(name in value for name in argument)),
+    "maxProperties": _object_keyword(lambda argument, value: len(value) <= argument),
+    "propertyNames": _object_keyword(lambda argument, value: all(accepts(argument, name) for name in value)),
+    "properties": _object_keyword(_properties),
     "additionalProperties": _additional_properties,
     "anyOf": lambda argument, value, _: any(accepts(branch, value) for branch in argument),
     "not": _not,

@@ -25,7 +25,7 @@ class ModelRule(NamedTuple):
     refuse: tuple[str, ...]
     as_of: str
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Return the rule in words."""
         parts = [f"'{self.family}' {self.min_version} or later"]
         parts += [f"with '{word}'" for word in self.require]
