@@ -113,7 +113,7 @@ def test_commands(lab: Lab, tmp_path: Path) -> None:
     for words, code in (
         (["--file", "x", "--draft"], "E_USAGE"),
         (["--file", "/no/such/file"], "E_MISSING_INPUT"),
-        (["--planner", "nobody"], "E_AGENT"),
+        (["--planner", "nobody"], "E_USAGE"),
     ):
         assert f"({code})" in lab.run("git-plan", "options", *words).err
     ran = lab.run("git-plan", "options", "--file", "-", stdin="a\0b")

@@ -238,7 +238,7 @@ def test_the_untouched_template_is_nothing_to_work_with() -> None:
         ),
         (
             {"steps": [scripted_agents.step(1, validation=["`make && x`"])]},
-            "option B, step 1, validation: command: 'make && x' needs a shell",
+            "option B, step 1, validation: command: 'make && x' uses shell syntax",
         ),
         ({"steps": [scripted_agents.step(1, title="TBD")]}, "still to be filled in: "),
         ({"summary": "x" * 3000}, "option B, summary: has 3,000 characters; at most 2,000 are allowed"),

@@ -275,7 +275,7 @@ def test_overrides_for_what_is_not_there_are_found() -> None:
         ({"by_key": {"k": {"title": ""}}}, "/by_key/k/title: must hold texts of 1 to 200 characters"),
         ({"by_key": {"k": {"title": "a\x1b"}}}, "/by_key/k/title: has the control character U+001B"),
         ({"by_key": {"k": {"description": "TBD"}}}, "/by_key/k/description: is still a placeholder: 'TBD'"),
-        ({"by_task_id": {"one": {}}}, "/by_task_id/one: 'one' is not a task: 'task_' and a number"),
+        ({"by_task_id": {"one": {}}}, "/by_task_id/one: 'one' is not a task id: 'task_' and a number"),
     ],
 )
 def test_overrides_that_cannot_be_used_are_refused(document: Any, fault: str) -> None:

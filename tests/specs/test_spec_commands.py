@@ -307,7 +307,7 @@ def test_force_archives_what_is_not_done_and_says_so(lab: Lab) -> None:
     assert told(lab, "archive", "shrink")["details"] == ["a-plan/task_001", "a-plan/task_003"]
     ran = spec(lab, "archive", "shrink", "--force")
     assert ran.status == 0
-    assert "2 of its tasks are still to be done, such as a-plan/task_001" in ran.out
+    assert "2 of its tasks are open, such as a-plan/task_001" in ran.out
 
 
 def test_thousands_of_tasks_take_few_calls_of_git(lab: Lab) -> None:
