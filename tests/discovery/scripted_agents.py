@@ -72,7 +72,9 @@ def markdown(**changes: Any) -> str:
 
 def review(*, without: str = "", end: str = END) -> str:
     """A review with all its headings but one."""
-    parts = [f"## {each}\n\nThis is about {each.lower()}." for each in HEADINGS if each != without]
+    parts = [
+        f"## {heading}\n\nThis is about {heading.lower()}." for heading in HEADINGS if heading != without
+    ]
     return "\n\n".join([*parts, end]) + "\n"
 
 

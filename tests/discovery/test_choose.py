@@ -31,7 +31,7 @@ def tasks(lab: Lab) -> list[tuple[str, str, str]]:
     """The plan's tasks: id, step, status."""
     found = read_plan(lab.repo, "default")
     assert found is not None
-    return [(each["id"], each["step"], each["status"]) for each in found["tasks"]]
+    return [(task["id"], task["step"], task["status"]) for task in found["tasks"]]
 
 
 def ready(lab: Lab) -> Lab:
@@ -56,12 +56,12 @@ def test_a_choice_is_recorded_and_compiled_in_one_commit(lab: Lab) -> None:
         "title": "way B",
         "by": "C O Mitter <committer@example.com>",
     }
-    assert [(each["path"], each["current"]) for each in choice["reviews"]] == [
+    assert [(item["path"], item["current"]) for item in choice["reviews"]] == [
         ("preplan/COMMAND_PLAN_REVIEW.md", True)
     ]
     plan = read_plan(lab.repo, "default")
     assert plan is not None
-    assert [(each["id"], each["title"], each["dependencies"], each["verify"]) for each in plan["tasks"]] == [
+    assert [(task["id"], task["title"], task["dependencies"], task["verify"]) for task in plan["tasks"]] == [
         ("task_001", "Shrink it once more, 1", [], [["python", "tests/size.py"]]),
         ("task_002", "Shrink it once more, 2", ["task_001"], [["python", "tests/size.py"]]),
     ]
@@ -92,7 +92,7 @@ def test_another_choice_cancels_what_nobody_began(lab: Lab) -> None:
     ]
     assert json.loads(shown(lab, "preplan/CHOICE.json"))["number"] == 2
     choose(lab.repo, None, "B")
-    assert [each[1:] for each in tasks(lab)] == [
+    assert [task[1:] for task in tasks(lab)] == [
         ("b1", "in_progress"),
         ("b2", "cancelled"),
         ("a1", "cancelled"),
@@ -101,7 +101,7 @@ def test_another_choice_cancels_what_nobody_began(lab: Lab) -> None:
     ]
     plan = read_plan(lab.repo, "default")
     assert plan is not None
-    assert len({each["uid"] for each in plan["tasks"]}) == 5
+    assert len({task["uid"] for task in plan["tasks"]}) == 5
 
 
 def test_two_clones_that_choose_the_same_make_the_same_tasks(lab: Lab) -> None:
@@ -114,7 +114,7 @@ def test_two_clones_that_choose_the_same_make_the_same_tasks(lab: Lab) -> None:
     ours = read_plan(lab.repo, "default")
     assert ours is not None
     assert theirs is not None
-    assert [each["uid"] for each in ours["tasks"]] == [each["uid"] for each in theirs["tasks"]]
+    assert [task["uid"] for task in ours["tasks"]] == [task["uid"] for task in theirs["tasks"]]
 
 
 def test_an_outdated_review_is_told(lab: Lab) -> None:
@@ -163,7 +163,7 @@ def test_choices_at_the_same_time_end_in_one(lab: Lab) -> None:
             job.result()
     choice: dict[str, Any] = json.loads(shown(lab, "preplan/CHOICE.json"))
     open_tasks = [step for _, step, status in tasks(lab) if status == "todo"]
-    assert open_tasks == [each["id"] for each in choice["steps"]]
+    assert open_tasks == [item["id"] for item in choice["steps"]]
     assert len(open_tasks) == "ABC".index(choice["option"]) + 1
     lab.fsck()
 
@@ -178,7 +178,7 @@ def test_killed_at_any_call_of_git_it_is_chosen_or_it_is_not(lab: Lab) -> None:
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if lab.refs()[PLAN] != tip:
-            assert [each[1] for each in tasks(lab)] == ["c1", "c2", "c3"]
+            assert [task[1] for task in tasks(lab)] == ["c1", "c2", "c3"]
             assert json.loads(shown(lab, "preplan/CHOICE.json"))["number"] == 1
         if status == 0:
             break

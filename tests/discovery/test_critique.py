@@ -54,7 +54,7 @@ def test_a_review_is_kept_with_what_it_is_about(lab: Lab) -> None:
     assert "- preplan/PLAN_OPTIONS.md (plan/default, " in prompt
     assert "RESEARCH.md (" not in prompt
     assert "CONTEXT.md (" not in prompt
-    assert [each.label for each in done.inputs] == ["preplan/PLAN_OPTIONS.md"]
+    assert [question.label for question in done.inputs] == ["preplan/PLAN_OPTIONS.md"]
     assert (lab.root / "critic-files").read_text() == ""
     assert (lab.root / "critic-kind").read_text() == "review"
     body = lab.git("log", "-1", "--format=%B", "plan/default")
@@ -69,7 +69,7 @@ def test_what_is_there_is_given_and_named(lab: Lab, tmp_path: Path) -> None:
     (lab.path / "new.txt").write_text("only here\n")
     done = critique(lab.repo, CritiqueOptions(extra=("src/size.txt", "new.txt")), hush)
     base = lab.git("rev-parse", "main")[:12]
-    assert [(each.label, each.source) for each in done.inputs] == [
+    assert [(question.label, question.source) for question in done.inputs] == [
         ("preplan/PLAN_OPTIONS.md", "plan/default"),
         ("research/RESEARCH.md", "plan/default"),
         ("CONTEXT.md", "plan/default"),
@@ -140,7 +140,7 @@ def test_what_is_no_review_is_asked_for_once_more(lab: Lab, answer: str, fault: 
     assert fault in asked(lab, "critic", 2)
     error = refused(lab)
     assert error.code == "E_ANSWER"
-    assert any(fault in each for each in error.details)
+    assert any(fault in detail for detail in error.details)
     assert not (lab.root / "critic-prompt-5").exists()
 
 

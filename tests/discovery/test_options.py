@@ -64,7 +64,7 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
     assert "The context of it all." in prompt
     assert "/options/1/steps/0/dependencies/0: 's1' depends on itself" in asked(lab, "planner", 2)
     text = shown(lab, FILE)
-    assert [each["title"] for each in parse_options(text)["options"]] == ["way A", "way B", "way C"]
+    assert [item["title"] for item in parse_options(text)["options"]] == ["way A", "way B", "way C"]
     assert "Planner-Op: options" in lab.git("log", "-1", "--format=%B", "plan/default")
     assert documents.validate("plan-options", parse_options(text)) == []
 
@@ -73,7 +73,7 @@ def test_the_offline_planner_drafts_too(lab: Lab) -> None:
     workshop(lab)
     made = draft_options(lab.repo, PlanOptions(planner="offline"), hush)
     assert made.open == ()
-    assert [len(each["steps"]) for each in parse_options(shown(lab, FILE))["options"]] == [1, 2, 3]
+    assert [len(item["steps"]) for item in parse_options(shown(lab, FILE))["options"]] == [1, 2, 3]
 
 
 def test_a_refused_draft_writes_nothing(lab: Lab) -> None:

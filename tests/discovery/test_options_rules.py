@@ -67,7 +67,7 @@ def numbered(document: dict[str, Any]) -> dict[str, Any]:
         for step in option["steps"]:
             renamed = {**step, "id": ids[step["id"]]}
             if step.get("dependencies"):
-                renamed["dependencies"] = [ids[each] for each in step["dependencies"]]
+                renamed["dependencies"] = [ids[dependency] for dependency in step["dependencies"]]
             own.append({key: value for key, value in renamed.items() if value != []})
         found.append({**option, "steps": own})
     return {**document, "options": found}
@@ -215,7 +215,7 @@ def test_the_untouched_template_is_nothing_to_work_with() -> None:
     text = rules.render_template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
     found = find_problems(text, rules.parse_options(text))
     assert len(found) > 20
-    assert all(each.startswith("still to be filled in: line ") for each in found)
+    assert all(item.startswith("still to be filled in: line ") for item in found)
     filled = text
     for line in found:
         filled = filled.replace(line.partition(": ")[2].partition(": ")[2], "python x.py")
@@ -250,7 +250,7 @@ def test_faults_are_told_in_the_readers_words(changes: dict[str, Any], fault: st
     text = scripted_agents.markdown(options=three)
     for only in (None, "B"):
         found = find_problems(text, rules.parse_options(text), only)
-        assert any(fault in each for each in found), found
+        assert any(fault in item for item in found), found
     assert find_problems(text, rules.parse_options(text), "A") == []
 
 

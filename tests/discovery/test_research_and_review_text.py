@@ -70,7 +70,7 @@ def test_a_review_is_judged_by_its_headings_and_its_end() -> None:
     assert review.find_review_faults("# Review\n\n" + written()) == []
     for title in review.HEADINGS:
         assert review.find_review_faults(written(without=title)) == [
-            f"the heading '## {title}' is missing, or nothing stands below it"
+            f"the heading '## {title}' is missing or has no text"
         ]
     assert review.find_review_faults(written() + "x" * 100_000)[0].startswith("the review has 100,")
     assert len(review.find_review_faults("")) == 6

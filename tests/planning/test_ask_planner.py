@@ -37,7 +37,7 @@ def read(lab: Lab, name: str) -> Any:
 
 def scripted(lab: Lab, *answers: Any, before: str = "") -> None:
     """Make the policy's planner a program that prints the answers one after the other, then fails."""
-    lines = [each if isinstance(each, str) else json.dumps(each) for each in answers]
+    lines = [answer if isinstance(answer, str) else json.dumps(answer) for answer in answers]
     program = lab.root / "planner.py"
     program.write_text(
         "import pathlib, sys, time\n"
@@ -206,7 +206,7 @@ def test_an_unknown_family_is_told_to_the_planner(lab: Lab) -> None:
     assert "/strategy_family" in (lab.root / "prompt").read_text()
     kept = lab.repo.private("runs", "0001", "plan")
     assert planned.folder == kept
-    assert sorted(each.name for each in kept.iterdir() if each.is_dir()) == ["attempt-1", "attempt-2"]
+    assert sorted(path.name for path in kept.iterdir() if path.is_dir()) == ["attempt-1", "attempt-2"]
 
 
 def test_an_answer_without_schema_gets_one(lab: Lab) -> None:
@@ -242,21 +242,21 @@ def test_an_interrupted_planner_leaves_a_number_only(lab: Lab) -> None:
 
 
 def ours(lab: Lab) -> dict[str, str]:
-    return {**lab.env, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+    return {**lab.env, "PYTHONPATH": os.pathsep.join(item for item in sys.path if item)}
 
 
 def test_racing_makers_get_numbers_of_their_own(lab: Lab) -> None:
     workshop(lab)
     with ThreadPoolExecutor() as pool:
         ran = list(pool.map(lambda slug: lab.spawn("git-plan", "offline", "--slug", slug, "--json"), "abcd"))
-    assert [each.status for each in ran] == [0, 0, 0, 0], [each.err for each in ran]
-    planned = [json.loads(each.out) for each in ran]
-    assert sorted(each["iteration"] for each in planned) == [1, 2, 3, 4]
-    for each in planned:
-        number = f"{each['iteration']:04d}"
-        assert lab.refs()[f"refs/planner/iterations/{number}"] == each["commit"]
+    assert [item.status for item in ran] == [0, 0, 0, 0], [item.err for item in ran]
+    planned = [json.loads(item.out) for item in ran]
+    assert sorted(item["iteration"] for item in planned) == [1, 2, 3, 4]
+    for item in planned:
+        number = f"{item['iteration']:04d}"
+        assert lab.refs()[f"refs/planner/iterations/{number}"] == item["commit"]
         packet = read(lab, f"plan/default:planner_packets/{number}/packet.json")
-        assert (packet["branch"], canonical_json.digest(packet)) == (each["branch"], each["packet"])
+        assert (packet["branch"], canonical_json.digest(packet)) == (item["branch"], item["packet"])
     lab.fsck()
 
 
@@ -379,7 +379,7 @@ def test_a_plans_goal_is_kept_and_can_be_changed(lab: Lab) -> None:
         make_iteration(lab.repo, PlanOptions(goal_text=text), hush).packet
         for text in (None, "make it small", None)
     ]
-    assert [each["goal_text"] for each in packets] == [
+    assert [packet["goal_text"] for packet in packets] == [
         "Make 'size' lower and keep every test passing.",
         "make it small",
         "make it small",
@@ -404,7 +404,7 @@ def test_steps_become_tasks(lab: Lab) -> None:
     with lab.undisturbed():
         steps = make_planning_plan(lab.repo, PlanOptions(), hush)
     assert "/steps/0/dependencies/0" in (lab.root / "prompt").read_text()
-    short = [(each["id"], each["status"], each["write_scope"], each["dependencies"]) for each in steps.tasks]
+    short = [(task["id"], task["status"], task["write_scope"], task["dependencies"]) for task in steps.tasks]
     assert short == [
         ("task_001", "todo", ["src/size.txt"], []),
         ("task_002", "todo", ["src/size.txt"], ["task_001"]),
@@ -413,7 +413,7 @@ def test_steps_become_tasks(lab: Lab) -> None:
     make_planning_plan(lab.repo, PlanOptions(), hush)
     assert lab.refs()["refs/heads/plan/default"] == tip
     again = make_planning_plan(lab.repo, PlanOptions(), hush)
-    assert [(each["id"], each["status"]) for each in again.tasks] == [
+    assert [(task["id"], task["status"]) for task in again.tasks] == [
         ("task_001", "cancelled"),
         ("task_002", "cancelled"),
         ("task_003", "todo"),

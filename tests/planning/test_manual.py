@@ -107,10 +107,10 @@ def test_it_is_made_as_other_planners_iterations_are(lab: Lab) -> None:
     packed(lab)
     by_hand = manual.apply_answer(lab.repo, None, hush, pasted=("x", ANSWER.encode()))
     offline = make_iteration(lab.repo, PlanOptions(), hush)
-    for each in (by_hand, offline):
-        number = f"{each.state.iteration:04d}"
-        assert lab.refs()[each.ref] == lab.refs()[f"refs/planner/iterations/{number}"] == each.commit
-        assert lab.git("diff", "--name-only", each.state.base, each.commit) == ".advisor/state.json"
+    for item in (by_hand, offline):
+        number = f"{item.state.iteration:04d}"
+        assert lab.refs()[item.ref] == lab.refs()[f"refs/planner/iterations/{number}"] == item.commit
+        assert lab.git("diff", "--name-only", item.state.base, item.commit) == ".advisor/state.json"
         assert lab.show(f"plan/default:planner_packets/{number}/directive.json")
 
 

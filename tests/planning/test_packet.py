@@ -94,9 +94,9 @@ def test_a_packet_tells_the_past(lab: Lab) -> None:
     assert found["cold_start"] is False
     rule = found["strategy_family_constraints"]
     assert (rule["blocked_families"], rule["allowed_families"]) == (["family:shrink"], ["family:reuse"])
-    assert [each["iteration"] for each in found["experiment_log_tail"]] == [2, 3]
+    assert [item["iteration"] for item in found["experiment_log_tail"]] == [2, 3]
     assert found["experiment_log_tail"][1]["reason"] == "guarded paths changed"
-    assert [each["commit"] for each in found["inspirations"]] == [other]
+    assert [inspiration["commit"] for inspiration in found["inspirations"]] == [other]
     assert found["base_context"]["evaluation_summary"] == "size=90.0"
     assert found["iteration_hint"].startswith("3 attempt(s) so far. The best is 80 lines.")
     assert found["experiment_summary"]["invalid_counts"] == {"total": 1, "guard": 1}

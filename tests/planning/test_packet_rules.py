@@ -140,7 +140,7 @@ def test_at_least_one_known_family_is_always_allowed(steps: list[tuple[Any, int]
     assert set(found.allowed) | set(found.blocked) == known
     assert found.allowed
     assert (found.blocked != ()) == (found.streak >= found.limit)
-    tail = [packet.family_of(each) for each in rows[len(rows) - found.streak :]]
+    tail = [packet.family_of(record) for record in rows[len(rows) - found.streak :]]
     assert set(tail) <= {found.current}
     if found.streak < len(rows) and found.streak:
         assert packet.family_of(rows[len(rows) - found.streak - 1]) != found.current
@@ -180,7 +180,7 @@ def test_the_summary_of_a_campaign() -> None:
     }
     found = packet.experiment_summary(rows)
     assert found["last_attempt"] == last
-    assert [each["iteration"] for each in found["recent_attempts"]] == [1, 2, 3, 4]
+    assert [attempt["iteration"] for attempt in found["recent_attempts"]] == [1, 2, 3, 4]
     assert found["last_valid_attempt"] == packet.summarize_attempt(rows[3])
     assert found["recent_strategy_combos"] == [
         {
@@ -223,10 +223,10 @@ def test_the_best_is_of_the_newest_instrument_only() -> None:
 def test_the_summary_is_bounded() -> None:
     rows = [row(number, "schedule", 1000 - number) for number in range(1, 100)]
     found = packet.experiment_summary(rows)
-    assert [each["iteration"] for each in found["recent_attempts"]] == list(range(92, 100))
-    assert [each["iteration"] for each in found["recent_strategy_combos"]] == list(range(85, 100))
-    assert [each["iteration"] for each in packet.log_tail(rows)] == list(range(80, 100))
-    assert [each["iteration"] for each in packet.log_tail(rows, 2)] == [98, 99]
+    assert [attempt["iteration"] for attempt in found["recent_attempts"]] == list(range(92, 100))
+    assert [combo["iteration"] for combo in found["recent_strategy_combos"]] == list(range(85, 100))
+    assert [item["iteration"] for item in packet.log_tail(rows)] == list(range(80, 100))
+    assert [item["iteration"] for item in packet.log_tail(rows, 2)] == [98, 99]
     assert packet.log_tail(rows, 0) == []
 
 
@@ -248,7 +248,7 @@ def test_cold_start_ends_with_the_first_valid_attempt() -> None:
 
 def test_inspirations_are_the_best_and_the_recent_each_once() -> None:
     rows = [row(number, None, value) for number, value in enumerate([100, 60, 95, 70, 80, 90, 94], 1)]
-    assert [each.iteration for each in packet.pick_inspirations(rows, 2)] == [2, 4, 7, 6]
+    assert [inspiration.iteration for inspiration in packet.pick_inspirations(rows, 2)] == [2, 4, 7, 6]
     assert packet.pick_inspirations([row(1, None, None)]) == []
 
 

@@ -44,7 +44,7 @@ def plan(*tasks: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
         "acceptance": [],
         "planning_plan": None,
     }
-    return found | {"tasks": [dict(each) for each in tasks]} | fields
+    return found | {"tasks": [dict(other) for other in tasks]} | fields
 
 
 def evidence(minute: int, *, ok: bool = True, attempt: int = 1) -> dict[str, Any]:

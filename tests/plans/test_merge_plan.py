@@ -25,7 +25,7 @@ def tasks(base: Any, one: Any, other: Any) -> dict[str, dict[str, Any]]:
     """The merged tasks by identity; nothing is left to a person."""
     found = both_ways(base, one, other)
     assert found.conflicts == ()
-    return {each["uid"]: each for each in found.document["tasks"]}
+    return {item["uid"]: item for item in found.document["tasks"]}
 
 
 def test_different_tasks_and_different_fields_just_merge() -> None:
@@ -86,14 +86,14 @@ def test_a_number_stays_on_its_page() -> None:
     full = [task(number) for number in range(1, 200)]
     base, one, other = plan(*full), plan(*full, task(200, "aaaaaaaa")), plan(*full, task(200, "bbbbbbbb"))
     page = both_ways(base, one, other)
-    assert [each["id"] for each in page.document["tasks"][198:]] == ["task_199", "task_200", "task_200"]
+    assert [item["id"] for item in page.document["tasks"][198:]] == ["task_199", "task_200", "task_200"]
     assert page.conflicts == ("/tasks/task_200",)
     whole = both_ways(base, one, other, complete=True)
-    assert [each["id"] for each in whole.document["tasks"][198:]] == ["task_199", "task_200", "task_201"]
+    assert [item["id"] for item in whole.document["tasks"][198:]] == ["task_199", "task_200", "task_201"]
     gap = both_ways(
         plan(*full[1:]), plan(*full[1:], task(200, "aaaaaaaa")), plan(*full[1:], task(200, "bbbbbbbb"))
     )
-    assert [each["id"] for each in gap.document["tasks"]][::199] == ["task_001", "task_200"]
+    assert [item["id"] for item in gap.document["tasks"]][::199] == ["task_001", "task_200"]
 
 
 def test_the_further_status_stands_and_the_other_is_noted() -> None:
@@ -142,7 +142,7 @@ def test_questions_are_answered_once() -> None:
     one = plan(task(1, inputs=[question(1, "this"), question(2)]))
     other = plan(task(1, inputs=[question(1, "that"), question(2, "yes"), question(3)]))
     found = tasks(base, one, other)["uid00000001"]
-    texts = [each["answer"] and each["answer"]["text"] for each in found["inputs"]]
+    texts = [item["answer"] and item["answer"]["text"] for item in found["inputs"]]
     assert texts in (["this", "yes", None], ["that", "yes", None])
     other_text = {"this": "that", "that": "this"}[texts[0]]
     assert found["notes"] == [f"merged: boss also answered 'which 1?': {other_text}"]
@@ -167,7 +167,7 @@ def test_two_clones_that_made_the_plan_at_once_have_one() -> None:
     found = both_ways(None, one, other)
     assert found.conflicts == ()
     assert found.document["base"] == "1" * 40
-    assert [each["id"] for each in found.document["tasks"]] == ["task_001", "task_002"]
+    assert [item["id"] for item in found.document["tasks"]] == ["task_001", "task_002"]
 
 
 def test_other_documents_merge_key_by_key() -> None:
@@ -185,10 +185,10 @@ def test_what_was_answered_or_measured_at_once_stays_whole() -> None:
         {"schema": "git-planner/noise@1", "created_at": f"2026-11-2{day}", "n": day} for day in (1, 2)
     )
     assert both_ways(None, old, new) == MergeResult(new)
-    answers = [{"schema": "git-planner/planning-plan@1", "steps": [each]} for each in "ab"]
+    answers = [{"schema": "git-planner/planning-plan@1", "steps": [item]} for item in "ab"]
     plans = [
-        plan(task(1, uid * 8), planning_plan=canonical_json.digest(each))
-        for uid, each in zip("ab", answers, strict=True)
+        plan(task(1, uid * 8), planning_plan=canonical_json.digest(item))
+        for uid, item in zip("ab", answers, strict=True)
     ]
     kept = both_ways(None, *answers).document
     merged = both_ways(None, *plans)
@@ -209,7 +209,7 @@ def edited(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
     found = copy.deepcopy(document)
     for _ in range(draw(st.integers(0, 4))):
         what = draw(EDITS)
-        numbers = [int(each["id"][5:]) for each in found["tasks"]]
+        numbers = [int(other["id"][5:]) for other in found["tasks"]]
         if what == "add" or not numbers:
             uids = st.integers(0, 20).map("fresh{:08d}".format).filter(lambda uid: uid not in str(found))
             found["tasks"].append(task(max(numbers, default=0) + 1, draw(uids)))
@@ -268,20 +268,20 @@ def test_nothing_is_lost(fork: Forks, complete: bool) -> None:
     base, one, other = fork
     found = both_ways(base, one, other, complete=complete)
     assert found.conflicts == ()
-    merged = {each["uid"]: each for each in found.document["tasks"]}
-    before = {each["uid"]: each["title"] for each in base["tasks"]}
-    assert len({each["id"] for each in merged.values()}) == len(found.document["tasks"])
+    merged = {entry["uid"]: entry for entry in found.document["tasks"]}
+    before = {entry["uid"]: entry["title"] for entry in base["tasks"]}
+    assert len({entry["id"] for entry in merged.values()}) == len(found.document["tasks"])
     canonical_json.dumps(found.document)
     for side in (one, other):
-        for each in side["tasks"]:
-            kept = merged[each["uid"]]
+        for entry in side["tasks"]:
+            kept = merged[entry["uid"]]
             for field in ("notes", "evidence"):
-                assert [item for item in each[field] if item not in kept[field]] == []
-            said = " ".join([*kept["notes"], kept["title"], before.get(each["uid"], "")])
+                assert [item for item in entry[field] if item not in kept[field]] == []
+            said = " ".join([*kept["notes"], kept["title"], before.get(entry["uid"], "")])
             # Of two answers to one question the other one is a note.
-            replies = [item["answer"]["text"] for item in each["inputs"] if item not in kept["inputs"]]
+            replies = [item["answer"]["text"] for item in entry["inputs"] if item not in kept["inputs"]]
             assert [text for text in replies if "also answered 'which" not in said or text not in said] == []
-            assert each["title"] in said
+            assert entry["title"] in said
 
 
 @given(forks())
@@ -293,23 +293,23 @@ def test_what_is_there_twice_is_told_apart_without_loss(fork: Forks) -> None:
         == found["tasks"]
     )
     assert merge_duplicates(found) == MergeResult(found)
-    kept = {each["uid"]: each for each in found["tasks"]}
-    assert len(kept) == len({each["id"] for each in found["tasks"]}) == len(found["tasks"])
-    for each in (*one["tasks"], *other["tasks"]):
+    kept = {entry["uid"]: entry for entry in found["tasks"]}
+    assert len(kept) == len({entry["id"] for entry in found["tasks"]}) == len(found["tasks"])
+    for entry in (*one["tasks"], *other["tasks"]):
         for field in ("notes", "evidence", "commits"):
-            assert [item for item in each[field] if item not in kept[each["uid"]][field]] == []
-        assert each["title"] in " ".join([*kept[each["uid"]]["notes"], kept[each["uid"]]["title"]])
+            assert [item for item in entry[field] if item not in kept[entry["uid"]][field]] == []
+        assert entry["title"] in " ".join([*kept[entry["uid"]]["notes"], kept[entry["uid"]]["title"]])
 
 
 @given(forks())
 def test_dependencies_mean_the_tasks_they_meant(fork: Forks) -> None:
     base, one, other = fork
-    merged = {each["uid"]: each for each in both_ways(base, one, other).document["tasks"]}
+    merged = {item["uid"]: item for item in both_ways(base, one, other).document["tasks"]}
     for side in (one, other):
-        uids = {each["id"]: each["uid"] for each in side["tasks"]}
-        for each in side["tasks"]:
-            ids = merged[each["uid"]]["dependencies"]
-            assert {merged[uids[number]]["id"] for number in each["dependencies"]} <= set(ids)
+        uids = {item["id"]: item["uid"] for item in side["tasks"]}
+        for item in side["tasks"]:
+            ids = merged[item["uid"]]["dependencies"]
+            assert {merged[uids[number]]["id"] for number in item["dependencies"]} <= set(ids)
 
 
 @pytest.mark.parametrize("missing", [None, [], "x", 7])

@@ -49,10 +49,10 @@ def test_replacing_tasks_in_a_text_is_writing_them_anew(
 ) -> None:
     def page(tasks: dict[str, dict[str, object]]) -> bytes:
         return canonical_json.dumps(
-            {"goal": "\n    }", "tasks": [{**tasks[each], "id": each} for each in sorted(tasks)]}
+            {"goal": "\n    }", "tasks": [{**tasks[other], "id": other} for other in sorted(tasks)]}
         )
 
-    texts = {each: canonical_json.dumps_small({**task, "id": each}) for each, task in fresh.items()}
+    texts = {item: canonical_json.dumps_small({**task, "id": item}) for item, task in fresh.items()}
     found = pages.replace_tasks(page(before), texts)
     assert found == (page(before | fresh) if fresh.keys() <= before.keys() else None)
 
@@ -65,4 +65,4 @@ def test_a_page_in_another_form_is_not_replaced_in() -> None:
 def test_other_files_are_no_pages() -> None:
     names = ["plan-0010.json", "plan.json", "CONTEXT.md", "plan-2.json", "plan-0002.json", "my-plan.json"]
     assert pages.sort_pages(names) == ["plan.json", "plan-0002.json", "plan-0010.json"]
-    assert [task_number(each) for each in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]
+    assert [task_number(item) for item in ("TASK-007", "task_7", "task_1000")] == [7, 7, 1000]

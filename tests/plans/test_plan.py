@@ -19,12 +19,12 @@ EMPTY = plans.new_plan("fast", "be fast", base="b" * 40, base_ref="main", create
 def answer(*dependencies: list[str]) -> dict[str, Any]:
     """A planning plan of steps s0, s1, … with their dependencies."""
     step = planning_plan()["steps"][0]
-    steps = [{**step, "id": f"s{place}", "dependencies": each} for place, each in enumerate(dependencies)]
+    steps = [{**step, "id": f"s{place}", "dependencies": item} for place, item in enumerate(dependencies)]
     return {**planning_plan(), "steps": steps}
 
 
 def short(plan: dict[str, Any]) -> list[tuple[str, str | None, str, list[str]]]:
-    return [(each["id"], each["step"], each["status"], each["dependencies"]) for each in plan["tasks"]]
+    return [(task["id"], task["step"], task["status"], task["dependencies"]) for task in plan["tasks"]]
 
 
 def test_a_new_plan_is_valid() -> None:

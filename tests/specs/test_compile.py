@@ -87,7 +87,7 @@ def test_tasks_keep_their_number_and_what_became_of_them() -> None:
     b = start_task(b, "you", run=None, base="c" * 40, branch="iter/0001-b")
     tasks, effects = compiled("1. [ ] new\n2. [ ] b\n3. [ ] a\n", [a, b])
     assert tasks[:2] == [a, b]
-    assert [(each.id, each.title) for each in tasks] == [
+    assert [(task.id, task.title) for task in tasks] == [
         ("task_001", "a"),
         ("task_002", "b"),
         ("task_003", "new"),
@@ -142,7 +142,7 @@ def test_a_tick_is_evidence_and_without_it_the_task_goes_back() -> None:
     assert (tasks[0].status, tasks[0].attempt, tasks[0].evidence) == ("todo", 2, before[0].evidence)
     assert tasks[0].reason == "its box is no longer ticked in openspec/changes/add-x/tasks.md"
     ticked, _ = compiled("- [x] a\n", tasks)
-    assert (ticked[0].status, [each.attempt for each in ticked[0].evidence]) == ("done", [1, 2])
+    assert (ticked[0].status, [item.attempt for item in ticked[0].evidence]) == ("done", [1, 2])
 
 
 def test_a_task_that_was_verified_stays_done_without_a_tick() -> None:
@@ -210,8 +210,8 @@ def test_what_a_person_cancelled_stays_so() -> None:
 )
 def test_no_task_is_lost_and_none_is_there_twice(rounds: list[list[tuple[str, bool]]]) -> None:
     tasks: list[Task] = []
-    for each in rounds:
-        text = "".join(f"- [{'x' if ticked else ' '}] {title}\n" for title, ticked in each)
+    for attempt in rounds:
+        text = "".join(f"- [{'x' if ticked else ' '}] {title}\n" for title, ticked in attempt)
         before = {task.id: task for task in tasks}
         tasks = compiled(text, tasks)[0]
         assert before.keys() <= {task.id for task in tasks}
@@ -220,8 +220,10 @@ def test_no_task_is_lost_and_none_is_there_twice(rounds: list[list[tuple[str, bo
             if task.id in before:
                 assert task.evidence[: len(before[task.id].evidence)] == before[task.id].evidence
                 assert task.attempt >= before[task.id].attempt
-        ticked = {title for title, ticked in each if ticked}
-        assert {task.title for task in tasks if task.status == "done" and task.title in dict(each)} == ticked
+        ticked = {title for title, ticked in attempt if ticked}
+        assert {
+            task.title for task in tasks if task.status == "done" and task.title in dict(attempt)
+        } == ticked
 
 
 # -- overrides ---------------------------------------------------------------------------------------
@@ -253,10 +255,10 @@ def test_overrides_for_what_is_not_there_are_found() -> None:
     ("document", "fault"),
     [
         ([], "/: must be an object"),
-        ({"by_id": {}}, "/by_id: is not known here"),
+        ({"by_id": {}}, "/by_id: is not a known key"),
         ({"by_key": []}, "/by_key: must be an object"),
         ({"by_key": {"k": 1}}, "/by_key/k: must be an object"),
-        ({"by_key": {"k": {"status": "done"}}}, "/by_key/k/status: is not known here"),
+        ({"by_key": {"k": {"status": "done"}}}, "/by_key/k/status: is not a known key"),
         ({"default_verify": "make"}, "/default_verify: must be a list of at most 50 commands"),
         ({"default_verify": [1]}, "/default_verify/0: is neither a string nor a list of strings"),
         ({"default_verify": ["<fill: x>"]}, "/default_verify/0: '<fill: x>' is a placeholder"),
@@ -266,7 +268,7 @@ def test_overrides_for_what_is_not_there_are_found() -> None:
         ),
         (
             {"by_key": {"k": {"expected_files": ["../x"]}}},
-            "/by_key/k/expected_files: '../x' is no path within the repository",
+            "/by_key/k/expected_files: '../x' is not a path within the repository",
         ),
         (
             {"by_key": {"k": {"done_criteria": "x"}}},

@@ -31,12 +31,12 @@ def item(text: str) -> SpecItem:
 
 
 def faults(text: str) -> list[str]:
-    return [str(each) for each in parse_items(parse_outline(text), TASKS)[1]]
+    return [str(entry) for entry in parse_items(parse_outline(text), TASKS)[1]]
 
 
 def test_all_bullets_and_numbers_make_tasks() -> None:
     text = "- [ ] a\n* [x] b\n+ [X] c\n\n1. [ ] d\n2. [x] e\n\n1) [ ] f\n"
-    assert [(each.title, each.ticked) for each in items(text)] == [
+    assert [(entry.title, entry.ticked) for entry in items(text)] == [
         ("a", False),
         ("b", True),
         ("c", True),
@@ -68,7 +68,7 @@ HIDDEN = [
 def test_what_is_code_quote_or_html_is_no_task(hidden: str) -> None:
     assert faults(hidden) == [f"{TASKS}:1: has no task: a task is an item that begins with '[ ]' or '[x]'"]
     assert [
-        each.title for each in items(f"- [ ] before\n\n<!-- -->\n\n{hidden}\n\n# End\n\n- [ ] after")
+        entry.title for entry in items(f"- [ ] before\n\n<!-- -->\n\n{hidden}\n\n# End\n\n- [ ] after")
     ] == [
         "before",
         "after",
@@ -136,7 +136,7 @@ def test_a_nested_box_is_a_task_that_the_one_above_waits_for() -> None:
 
 def test_nested_tasks_come_after_what_the_one_above_comes_after() -> None:
     text = "- [ ] a {#a}\n- [ ] b {#b}\n  - after: a\n  - [ ] c {#c}\n  - [ ] d {#d}\n    - after: c\n"
-    assert [each.after for each in items(text)] == [(), ("a", "c", "d"), ("a",), ("c", "a")]
+    assert [entry.after for entry in items(text)] == [(), ("a", "c", "d"), ("a",), ("c", "a")]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_task_is_named_by_key_number_or_title(name: str) -> None:
         f"- [ ] 1.1 First, of all {{#one}}\n- [ ] 1.2 Second\n- [ ] 1.3 Third\n  - after: {name}; Second\n"
     )
     assert found[2].after == ("one", found[1].key)
-    assert [each.number for each in found] == ["1.1", "1.2", "1.3"]
+    assert [entry.number for entry in found] == ["1.1", "1.2", "1.3"]
     assert found[0].title == "First, of all"
 
 
@@ -163,7 +163,7 @@ def test_numbers_are_those_of_numbered_lists_too_and_else_places() -> None:
 
 
 def test_a_number_in_a_sentence_stays_in_the_title() -> None:
-    assert [each.title for each in items("- [ ] 3 retries are made\n- [ ] 2. Second\n- [ ] 1.0\n")] == [
+    assert [entry.title for entry in items("- [ ] 3 retries are made\n- [ ] 2. Second\n- [ ] 1.0\n")] == [
         "3 retries are made",
         "Second",
         "1.0",
@@ -174,9 +174,11 @@ def test_a_key_is_the_titles_own_whatever_its_place_and_marks() -> None:
     first = items("- [ ] Write the docs\n- [ ] b\n")[0].key
     assert items("- [ ] b\n* [x] 2. write  the `docs`.\n")[1].key == first
     assert items("- [ ] Write the doc\n- [ ] b\n")[0].key != first
-    one, two = [each.key for each in items("- [ ] a\n  - [ ] tests\n- [ ] b\n  - [ ] tests\n") if each.parent]
+    one, two = [
+        entry.key for entry in items("- [ ] a\n  - [ ] tests\n- [ ] b\n  - [ ] tests\n") if entry.parent
+    ]
     assert one != two
-    assert [each.key for each in items("- [ ] a {#k.1}\n- [ ] b\n  - id: `K2`\n")] == ["k.1", "K2"]
+    assert [entry.key for entry in items("- [ ] a {#k.1}\n- [ ] b\n  - id: `K2`\n")] == ["k.1", "K2"]
     assert len({derive_key(text) for text in ("日本語", "日本", "…", "", "x" * 300, "x" * 301)}) == 6
 
 
@@ -204,8 +206,8 @@ WRONG = [
     ),
     ("- [ ] a {#k}\n- [ ] b {#k}\n", "2: has the key 'k' of line 1"),
     ("- [ ] a {#k}\n  - id: l\n", "1: has two keys"),
-    ("- [ ] a {#-k}\n", "1: '-k' is no key: letters, digits, '.', '_' and '-', at most 80"),
-    ("- [ ] a\n  - after: b\n", "2: 'b' is no task of this file"),
+    ("- [ ] a {#-k}\n", "1: '-k' is not a key: letters, digits, '.', '_' and '-', at most 80"),
+    ("- [ ] a\n  - after: b\n", "2: 'b' is not a task of this file"),
     ("- [ ] a\n  - after: A\n", "2: comes after itself"),
     ("- [ ] a {#a}\n  - after: b\n- [ ] b {#b}\n  - after: a\n", "1: dependency cycle: 'a' → 'b' → 'a'"),
     ("- [ ] a\n  - [ ] b\n    - after: a\n", "1: dependency cycle: 'a' → 'b' → 'a'"),
@@ -228,12 +230,12 @@ WRONG = [
         "- [ ] a\n  - verify: B=1 c\n",
         "2: verify: 'B=1 c' uses shell syntax ('B=1'), but commands run without a shell",
     ),
-    ("- [ ] a\n  - files: ../b\n", "2: '../b' is no path within the repository"),
-    ("- [ ] a\n  - files: /etc/passwd\n", "2: '/etc/passwd' is no path within the repository"),
-    ("- [ ] a\n  - files: a/../../b\n", "2: 'a/../../b' is no path within the repository"),
-    ("- [ ] a\n  - files: ~/b\n", "2: '~/b' is no path within the repository"),
-    ("- [ ] a\n  - files: .GIT/config\n", "2: '.GIT/config' is no path within the repository"),
-    ("- [ ] a\n  - files: :(top)b\n", "2: ':(top)b' is no path within the repository"),
+    ("- [ ] a\n  - files: ../b\n", "2: '../b' is not a path within the repository"),
+    ("- [ ] a\n  - files: /etc/passwd\n", "2: '/etc/passwd' is not a path within the repository"),
+    ("- [ ] a\n  - files: a/../../b\n", "2: 'a/../../b' is not a path within the repository"),
+    ("- [ ] a\n  - files: ~/b\n", "2: '~/b' is not a path within the repository"),
+    ("- [ ] a\n  - files: .GIT/config\n", "2: '.GIT/config' is not a path within the repository"),
+    ("- [ ] a\n  - files: :(top)b\n", "2: ':(top)b' is not a path within the repository"),
     ("- [ ] a\x1b[31m\n", "1: has the control character U+001B"),
     ("- [ ] a\n" + "  - b\n" * 51, "1: has 51 lines of one kind below; at most 50 are kept"),
     ("- [ ] a\n  - " + "b" * 2001, "2: has 2,001 characters; at most 2,000 are kept"),
@@ -258,7 +260,7 @@ def test_a_fault_says_what_and_where(text: str, fault: str) -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     text = "- [ ] a\n  - files: /x\n  - verify: TBD\n- [ ] a\n  - after: z\n"
-    assert [each.partition(" ")[0] for each in faults(text)] == [
+    assert [fault.partition(" ")[0] for fault in faults(text)] == [
         f"{TASKS}:2:",
         f"{TASKS}:3:",
         f"{TASKS}:4:",
@@ -344,10 +346,10 @@ def test_the_goal_is_the_first_thing_said(text: str, goal: str) -> None:
     [
         (
             {"proposal": None},
-            [f"{TOP}/proposal.md:1: is missing; make it with 'git plan spec propose add-x'"],
+            [f"{TOP}/proposal.md:1: is missing; create it with 'git plan spec propose add-x'"],
         ),
-        ({"tasks": None}, [f"{TOP}/tasks.md:1: is missing; make it with 'git plan spec propose add-x'"]),
-        ({"project": None}, [f"{PROJECT}:1: is missing; make it with 'git plan spec init'"]),
+        ({"tasks": None}, [f"{TOP}/tasks.md:1: is missing; create it with 'git plan spec propose add-x'"]),
+        ({"project": None}, [f"{PROJECT}:1: is missing; create it with 'git plan spec init'"]),
         (
             {"proposal": "# T\n\n<!-- x -->\n"},
             [f"{TOP}/proposal.md:1: does not say why: it has no paragraph"],
@@ -408,12 +410,12 @@ def test_any_text_is_read(text: str) -> None:
     found, wrong = parse_items(parse_outline(text), TASKS)
     assert found or wrong
     last = text.count("\n") + text.count("\r") + 1
-    assert all(1 <= each.line <= last for each in (*found, *wrong))
+    assert all(1 <= entry.line <= last for entry in (*found, *wrong))
     assert all(1 <= block.line <= last for block in iter_blocks(parse_outline(text).blocks))
     assert split_sections(parse_outline(text).blocks) or not parse_outline(text).blocks
     if not wrong:
-        known = {each.key for each in found}
-        assert all(set(each.after) <= known - {each.key} for each in found)
+        known = {entry.key for entry in found}
+        assert all(set(entry.after) <= known - {entry.key} for entry in found)
 
 
 @given(TEXT, st.sampled_from(["```", "~~~", "<!--"]))
@@ -424,14 +426,14 @@ def test_whatever_stands_in_a_fence_or_comment_is_no_task(text: str, mark: str) 
     inner = inner.replace("-->", "").replace("\r", "")
     end = {"<!--": "-->"}.get(mark, mark)
     found, _ = parse_items(parse_outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
-    assert [each.title for each in found] == ["only"]
+    assert [entry.title for entry in found] == ["only"]
 
 
 @given(TEXT)
 def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
     found, _ = parse_items(parse_outline(f"{quoted}\n- [ ] only\n"), TASKS)
-    assert [each.title for each in found] == ["only"]
+    assert [entry.title for entry in found] == ["only"]
 
 
 LINES = [
@@ -474,8 +476,8 @@ TITLES = st.lists(
 @given(TITLES, st.randoms())
 def test_the_order_of_tasks_does_not_change_their_keys(titles: list[str], random: Any) -> None:
     moved = random.sample(titles, len(titles))
-    before = {each.title: each.key for each in items("".join(f"- [ ] {each}\n" for each in titles))}
-    after = {each.title: each.key for each in items("".join(f"* [x] {each}\n" for each in moved))}
+    before = {entry.title: entry.key for entry in items("".join(f"- [ ] {title}\n" for title in titles))}
+    after = {entry.title: entry.key for entry in items("".join(f"* [x] {entry}\n" for entry in moved))}
     assert before == after
     assert len(set(before.values())) == len(titles)
 

@@ -74,7 +74,7 @@ def test_links_are_not_followed(lab: Lab) -> None:
     lab.commit("links", {"openspec/project.md": PROJECT, f"{FOLDER}/proposal.md": PROPOSAL})
     lab.git("add", f"{FOLDER}/tasks.md")
     lab.git("commit", "-qm", "a link")
-    assert [each["message"] for each in told(lab, "validate", "shrink", "--from", "main")["faults"]] == [
+    assert [fault["message"] for fault in told(lab, "validate", "shrink", "--from", "main")["faults"]] == [
         "is not a file"
     ]
     (lab.path / "openspec/changes/away").symlink_to(outside)
@@ -148,7 +148,7 @@ def test_there_must_be_a_change(lab: Lab) -> None:
     spec(lab, "init")
     assert told(lab, "validate")["code"] == "E_SPEC"
     assert told(lab, "archive", "nothing")["code"] == "E_SPEC"
-    assert [each["path"] for each in told(lab, "validate", "nothing")["faults"]] == [
+    assert [fault["path"] for fault in told(lab, "validate", "nothing")["faults"]] == [
         "openspec/changes/nothing/proposal.md",
         "openspec/changes/nothing/tasks.md",
         *["openspec/project.md"] * 3,

@@ -110,7 +110,7 @@ def test_compiling_writes_one_commit_and_the_second_time_none(lab: Lab) -> None:
         [["python", "tests/size.py"]],
     )
     assert three["dependencies"] == ["task_001", "task_002"]
-    assert [(each["kind"], each["by"], each["note"]) for each in two["evidence"]] == [
+    assert [(item["kind"], item["by"], item["note"]) for item in two["evidence"]] == [
         ("manual", "C O Mitter <committer@example.com>", f"its box is ticked in {FOLDER}/tasks.md")
     ]
 
@@ -124,7 +124,7 @@ def test_status_and_evidence_outlive_a_new_compilation(lab: Lab) -> None:
     changed = TASKS.replace("Halve the number", "Make it half").replace("[x] 1.2", "[ ] 1.2")
     write(lab, tasks=changed.replace("* [ ] 1.3 Say so in the readme", "* [ ] 1.3 Tell people"))
     compiled = told(lab, "compile", "shrink")
-    assert [(each["kind"], each["task"]) for each in compiled["effects"]] == [
+    assert [(effect["kind"], effect["task"]) for effect in compiled["effects"]] == [
         ("changed", "task_001"),
         ("reopened", "task_002"),
         ("added", "task_004"),
@@ -165,8 +165,8 @@ def test_two_changes_share_a_plan_and_keep_its_goal(lab: Lab) -> None:
     (second / "proposal.md").write_text("# G\n\nIt is too small.\n")
     (second / "tasks.md").write_text("- [ ] Halve the number {#halve}\n")
     assert told(lab, "compile", "grow", "--plan", "both")["goal"] == "The number is too large."
-    assert [each["spec"]["change"] for each in tasks(lab, "both")] == ["shrink"] * 3 + ["grow"]
-    assert len({each["uid"] for each in tasks(lab, "both")}) == 4
+    assert [task["spec"]["change"] for task in tasks(lab, "both")] == ["shrink"] * 3 + ["grow"]
+    assert len({task["uid"] for task in tasks(lab, "both")}) == 4
     for change in ("shrink", "grow", "shrink"):
         assert not told(lab, "compile", change, "--plan", "both")["changed"]
     assert "`openspec/changes/grow/`" in lab.show("plan/both:.plans/both/CONTEXT.md")
@@ -186,10 +186,10 @@ def test_changes_that_are_compiled_at_once_all_get_in(lab: Lab) -> None:
                 lambda change: lab.spawn("git-plan", "spec", "compile", change, "--plan", "all"), changes
             )
         )
-    assert [each.status for each in ran] == [0] * len(changes), ran
+    assert [item.status for item in ran] == [0] * len(changes), ran
     found = tasks(lab, "all")
-    assert [each["id"] for each in found] == [f"task_{n:03d}" for n in range(1, 9)]
-    assert sorted(each["title"] for each in found) == sorted(
+    assert [item["id"] for item in found] == [f"task_{n:03d}" for n in range(1, 9)]
+    assert sorted(item["title"] for item in found) == sorted(
         f"{which} of {change}" for change in changes for which in ("first", "second")
     )
     assert lab.show("plan/all:.plans/all/MASTER.md").count("## ") == len(changes)
@@ -214,7 +214,7 @@ def test_a_kill_leaves_the_old_plan_or_the_new_one(lab: Lab) -> None:
     assert killed > 1
     assert spec(lab, "compile", "shrink").status == 0
     assert lab.git("rev-parse", f"{PLAN}^") == before
-    assert [each["title"] for each in tasks(lab)][-1] == "more"
+    assert [task["title"] for task in tasks(lab)][-1] == "more"
 
 
 # -- verify commands ---------------------------------------------------------------------------------------
@@ -234,14 +234,14 @@ def test_verify_commands_come_from_overrides_policy_or_repository(lab: Lab) -> N
     said.write_text(json.dumps({"default_verify": ["make it"], "by_key": {"halve": {"verify": ["true"]}}}))
     overridden = told(lab, "compile", "shrink", "--plan", "three", "--verify-overrides", str(said))
     assert overridden["verify_from"] == "the overrides"
-    assert [each["verify"] for each in tasks(lab, "three")] == [
+    assert [task["verify"] for task in tasks(lab, "three")] == [
         [["true"]],
         [["make", "it"]],
         [["make", "it"]],
     ]
     # They stay when the file is not given again.
     assert told(lab, "compile", "shrink", "--plan", "three")["counts"]["changed"] == 1
-    assert [each["verify"] for each in tasks(lab, "three")][1] == [["make", "it"]]
+    assert [task["verify"] for task in tasks(lab, "three")][1] == [["make", "it"]]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_policy_with_commands_that_cannot_be_run_is_refused(lab: Lab, verify: 
     lab.commit("verify", {".git-planner.yml": POLICY + f"verify: {verify}\n"})
     refused = told(lab, "compile", "shrink")
     assert refused["code"] == "E_POLICY"
-    assert all(each.startswith("/verify") for each in refused["details"])
+    assert all(detail.startswith("/verify") for detail in refused["details"])
 
 
 # -- the archive -------------------------------------------------------------------------------------------

@@ -124,7 +124,9 @@ def _show_compiled(compiled: CompileResult) -> None:
     else:
         say(f"{branch}: {compiled.goal}")
     for effect in compiled.effects[:_SHOWN]:
-        say(f"{effect.task}  {effect.kind:<9}  {effect.title}{f' ({effect.words})' if effect.words else ''}")
+        say(
+            f"{effect.task}  {effect.kind:<9}  {effect.title}{f' ({effect.detail})' if effect.detail else ''}"
+        )
     if len(compiled.effects) > _SHOWN:
         say(f"and {len(compiled.effects) - _SHOWN} more")
     if compiled.verify:

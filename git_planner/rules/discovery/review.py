@@ -1,4 +1,4 @@
-"""The review of a plan's options: what the critic is given, and what its answer must have. Pure."""
+"""The review of a plan's options: the prompt of the critic, and the checks of its answer. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HEADINGS = (
     "Option C review",
     "Recommended verification contract",
 )
-_OF = re.compile(r"^- Options: `[^`]+`, sha256 `([0-9a-f]{64})`$", re.MULTILINE)
+_OPTIONS_LINE = re.compile(r"^- Options: `[^`]+`, sha256 `([0-9a-f]{64})`$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class CriticInput:
-    """A text that a critic is given. `source` says where it was read, such as 'base 0123456789ab'."""
+    """A text for the critic. `source` says where it was read, such as 'base 0123456789ab'."""
 
     label: str
     source: str
@@ -34,21 +34,21 @@ class CriticInput:
 
     @property
     def size(self) -> int:
-        """Its size in bytes."""
+        """The size in bytes."""
         return len(self.text.encode("utf-8", "replace"))
 
 
 def render_request(template: str, goal: str, inputs: Sequence[CriticInput], budget: int) -> str:
-    """The whole prompt of a critic; nothing is cut silently.
+    """Render the complete prompt of a critic; nothing is cut silently.
 
     Args:
         template: the fixed text with $goal, $inputs, $materials, $headings and $end.
-        goal: what the plan is for.
-        materials: what it is given.
-        budget: the largest size of all together, in bytes.
+        goal: the plan's goal.
+        inputs: the texts for the critic.
+        budget: the largest size of the prompt, in bytes.
 
     Raises:
-        PlannerError: E_TOO_LARGE, which says what is how large.
+        PlannerError: E_TOO_LARGE, with the size of each input.
     """
     text = Template(template).safe_substitute(
         goal=goal,
@@ -64,25 +64,25 @@ def render_request(template: str, goal: str, inputs: Sequence[CriticInput], budg
         raise PlannerError(
             "E_TOO_LARGE",
             f"the critic would be sent {size:,} bytes; at most {budget:,} are allowed",
-            hint="shorten what is large, or raise 'critics: budget:' in '.git-planner.yml'",
+            hint="shorten the largest input, or raise 'critics: budget:' in '.git-planner.yml'",
             details=[f"{item.size:,} bytes: {item.label} ({item.source})" for item in inputs],
         )
     return text
 
 
 def find_review_faults(answer: str) -> list[str]:
-    """Judge a critic's answer: whole, not too long, and with something below every heading."""
+    """Check a critic's answer: complete, not too long, and with text below every heading."""
     if len(answer) > MAX_ANSWER:
         return [f"the review has {len(answer):,} characters; at most {MAX_ANSWER:,} are kept"]
-    found = text_by_heading(answer.rpartition(END)[0] or answer)
-    wrong = [
-        f"the heading '## {title}' is missing, or nothing stands below it"
+    texts = text_by_heading(answer.rpartition(END)[0] or answer)
+    faults = [
+        f"the heading '## {title}' is missing or has no text"
         for title in HEADINGS
-        if not has_substance(found.get(title.lower(), ""))
+        if not has_substance(texts.get(title.lower(), ""))
     ]
     if not answer.rstrip().endswith(END):
-        wrong.append(f"the last line is not '{END}', so the review was cut off")
-    return wrong
+        faults.append(f"the last line is not '{END}', so the review was cut off")
+    return faults
 
 
 def render_review(
@@ -95,15 +95,16 @@ def render_review(
     options: str,
     inputs: Sequence[CriticInput],
 ) -> str:
-    """The file of a review.
+    """Render the file of a review.
 
     Args:
         plan: the plan's name.
-        answer: an answer that `faults` accepts.
-        critic: who wrote it, and `model` by which model, where that is known.
-        at: when.
-        options: the digest of the options' file it is about.
-        inputs: what it was written from.
+        answer: an answer that `find_review_faults` accepts.
+        critic: the name of the critic.
+        model: the model of the critic, if known.
+        at: UTC time.
+        options: the digest of the reviewed options file.
+        inputs: the texts that the critic was given.
     """
     lines = [
         f"# Plan review: {plan}",
@@ -118,11 +119,11 @@ def render_review(
 
 
 def reviewed_digest(text: str) -> str | None:
-    """The digest of the options that a review's file is about."""
-    found = _OF.search(text)
-    return found[1] if found else None
+    """Return the digest of the options file that a review is about; None if it has none."""
+    match = _OPTIONS_LINE.search(text)
+    return match[1] if match else None
 
 
 def text_digest(text: str) -> str:
-    """The SHA-256 of a text as it is stored."""
+    """Return the SHA-256 of a text as stored."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,4 +1,4 @@
-"""A change as its spec describes it: where its files are, what they say, what is wrong with them. Pure."""
+"""A spec change: its paths, its parsed content and its faults. Pure."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _ENTRYPOINTS = re.compile(r".*entry ?-?points?\b", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class SpecChange:
-    """What the files of one change say.
+    """The content of the files of one change.
 
     `goal` is the first paragraph of the proposal's 'Why'; `acceptance` are the lines of its acceptance,
-    `invariants` and `entrypoints` those of the project's. `files` are the paths that were read. What is in it
-    may be used when there are no `faults`.
+    `invariants` and `entrypoints` those of the project's. `files` are the paths that were read. The
+    content may be used only if there are no `faults`.
     """
 
     slug: str
@@ -54,48 +54,51 @@ class SpecChange:
 
 
 def change_slug(name: str) -> str:
-    """The folder's name of a change. A name without a letter or digit has none, and is told apart by nothing.
+    """Return the folder name of a change.
 
     Raises:
-        ValueError: there is nothing to make a name of.
+        ValueError: the name has no letter and no digit.
     """
-    found = refnames.slug(name, "")
-    if not found:
-        raise ValueError(f"{name[:80]!r} has no letter and no digit to make a name of")
-    return found
+    slug = refnames.slug(name, "")
+    if not slug:
+        raise ValueError(f"{name[:80]!r} has no letter and no digit")
+    return slug
 
 
 def change_folder(slug: str) -> str:
-    """The folder of a change."""
+    """Return the folder of a change."""
     return f"{CHANGES}/{slug}"
 
 
 def required_files(slug: str) -> tuple[str, ...]:
-    """The files without which a change is none."""
+    """Return the files that a change must have."""
     return (PROJECT, f"{change_folder(slug)}/{PROPOSAL}", f"{change_folder(slug)}/{TASKS}")
 
 
 def parse_change(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault] = ()) -> SpecChange:
-    """Read a change.
+    """Parse a change.
 
     Args:
-        slug: its name.
-        texts: path -> content of the project's file and of all files of the change.
-        faults: what is wrong with files that could not be read.
+        slug: the change's name.
+        texts: path -> content of the project file and of all files of the change.
+        faults: faults of files that could not be read.
     """
     read = {path: parse_outline(text) for path, text in texts.items()}
-    wrong = [*faults, *_missing(slug, texts, faults)]
-    for path, found in read.items():
+    problems = [*faults, *_missing_files(slug, texts, faults)]
+    for path, parsed in read.items():
         if path != f"{change_folder(slug)}/{TASKS}":
-            wrong += _unwritten(path, found)
+            problems += _text_faults(path, parsed)
     items: tuple[SpecItem, ...] = ()
     if f"{change_folder(slug)}/{TASKS}" in read:
         items, more = parse_items(read[f"{change_folder(slug)}/{TASKS}"], f"{change_folder(slug)}/{TASKS}")
-        wrong += [*more, *_headings(f"{change_folder(slug)}/{TASKS}", read[f"{change_folder(slug)}/{TASKS}"])]
+        problems += [
+            *more,
+            *_heading_faults(f"{change_folder(slug)}/{TASKS}", read[f"{change_folder(slug)}/{TASKS}"]),
+        ]
     proposal = read.get(f"{change_folder(slug)}/{PROPOSAL}", Outline(()))
     goal = _goal(proposal)
     if f"{change_folder(slug)}/{PROPOSAL}" in read and not goal.text:
-        wrong.append(
+        problems.append(
             SpecFault(f"{change_folder(slug)}/{PROPOSAL}", 1, "does not say why: it has no paragraph")
         )
     project = read.get(PROJECT, Outline(()))
@@ -104,27 +107,27 @@ def parse_change(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault
         "invariants": (PROJECT, project, _INVARIANTS),
         "entrypoints": (PROJECT, project, _ENTRYPOINTS),
     }
-    lines = {name: tuple(_lines(*part, wrong)) for name, part in parts.items()}
+    lines = {name: tuple(_section_items(*part, problems)) for name, part in parts.items()}
     return SpecChange(
         slug=slug,
         goal=" ".join(goal.text.split())[:MAX_GOAL],
         items=items,
         files=tuple(sorted(texts)),
-        faults=tuple(sorted(wrong, key=lambda fault: (fault.path, fault.line))),
+        faults=tuple(sorted(problems, key=lambda fault: (fault.path, fault.line))),
         **lines,
     )
 
 
-def _missing(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault]) -> Iterator[SpecFault]:
-    told = {fault.path for fault in faults}
+def _missing_files(slug: str, texts: Mapping[str, str], faults: Iterable[SpecFault]) -> Iterator[SpecFault]:
+    reported = {fault.path for fault in faults}
     for path in required_files(slug):
-        if path not in texts and path not in told:
+        if path not in texts and path not in reported:
             command = "init" if path == PROJECT else f"propose {slug}"
-            yield SpecFault(path, 1, f"is missing; make it with 'git plan spec {command}'")
+            yield SpecFault(path, 1, f"is missing; create it with 'git plan spec {command}'")
 
 
-def _unwritten(path: str, read: Outline) -> Iterator[SpecFault]:
-    """What nobody has written yet, and what cannot be shown."""
+def _text_faults(path: str, read: Outline) -> Iterator[SpecFault]:
+    """Yield the placeholders and control characters of a file."""
     for block in iter_blocks(read.blocks):
         hole = find_placeholder(block.text) if block.kind != "code" else None
         if hole:
@@ -134,23 +137,25 @@ def _unwritten(path: str, read: Outline) -> Iterator[SpecFault]:
             yield SpecFault(path, block.line, sign)
 
 
-def _headings(path: str, read: Outline) -> Iterator[SpecFault]:
-    yield from _unwritten(path, Outline(tuple(block for block in read.blocks if block.kind == "heading")))
+def _heading_faults(path: str, read: Outline) -> Iterator[SpecFault]:
+    yield from _text_faults(path, Outline(tuple(block for block in read.blocks if block.kind == "heading")))
 
 
 def _goal(read: Outline) -> Block:
-    """The first paragraph of the section that says why, else of the whole file."""
-    found = split_sections(read.blocks)
-    told = [section for section in found if _GOALS.match(section.title)]
-    for section in (*told, *found):
+    """Return the first paragraph of the section with the purpose, or of the file if there is none."""
+    all_sections = split_sections(read.blocks)
+    purpose = [section for section in all_sections if _GOALS.match(section.title)]
+    for section in (*purpose, *all_sections):
         for block in iter_blocks(section.blocks):
             if block.kind in ("text", "item") and block.text:
                 return block
     return Block("text", "", 1)
 
 
-def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[SpecFault]) -> Iterator[str]:
-    """The items of the sections with such a title."""
+def _section_items(
+    path: str, read: Outline, wanted: re.Pattern[str], problems: list[SpecFault]
+) -> Iterator[str]:
+    """Yield the items of the sections with a matching title."""
     chosen: list[MarkdownSection] = []
     lines: dict[str, int] = {}
     for section in split_sections(read.blocks):
@@ -162,11 +167,11 @@ def _lines(path: str, read: Outline, wanted: re.Pattern[str], wrong: list[SpecFa
                 lines.setdefault(" ".join(block.text.split()), block.line)
     for text, line in lines.items():
         if len(text) > MAX_LINE:
-            wrong.append(
+            problems.append(
                 SpecFault(path, line, f"has {len(text):,} characters; at most {MAX_LINE:,} are kept")
             )
     if len(lines) > MAX_LINES:
-        wrong.append(
+        problems.append(
             SpecFault(path, chosen[0].line, f"has {len(lines):,} lines; at most {MAX_LINES} are kept")
         )
     yield from lines

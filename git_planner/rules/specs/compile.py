@@ -1,8 +1,8 @@
-"""From a change's items to tasks of a plan: new ones are added, known ones keep what became of them. Pure.
+"""Compile the items of a spec change to tasks: new ones are added, existing ones keep their progress. Pure.
 
-The spec says what a task is, the plan where it stands. When a task is compiled again, title, intent, actions,
-scopes, acceptance, risks and references are the spec's. So are the verify commands where it names any; else
-those that the task has stay. What it waits for is the spec's, too, besides tasks that are not of this change.
+The spec defines a task, the plan its progress. Compiling again overwrites title, intent, actions, scopes,
+acceptance, risks and references, and the verify commands if the spec names any. It also overwrites the
+dependencies, except for those on tasks of other changes.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ KINDS: tuple[EffectKind, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class CompileEffect:
-    """What compiling did to a task. 'kept' and 'refused' are about tasks that it left as they were."""
+    """The effect of compiling on a task. Tasks that are 'kept' or 'refused' do not change."""
 
     kind: EffectKind
     task: str
     title: str
-    words: str = ""
+    detail: str = ""
 
     def document(self) -> dict[str, str]:
-        """The effect as JSON."""
-        return {"kind": self.kind, "task": self.task, "title": self.title, "words": self.words}
+        """Return the effect as a JSON document."""
+        return {"kind": self.kind, "task": self.task, "title": self.title, "words": self.detail}
 
 
 @dataclass(frozen=True, slots=True)
 class CompileStamp:
-    """Who compiles, and when: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'."""
+    """The author and time of a compilation: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'."""
 
     at: str
     by: str
@@ -54,23 +54,23 @@ class CompileStamp:
 
 @dataclass(frozen=True, slots=True)
 class CompileDefaults:
-    """What else decides about a task: the overrides, and the commands for tasks that are given none."""
+    """The overrides, and the verify commands for tasks without any."""
 
     overrides: Overrides
     verify: tuple[tuple[str, ...], ...] = ()
 
 
 def merge_change(
-    tasks: Sequence[Task], change: SpecChange, wishes: CompileDefaults, stamp: CompileStamp
+    tasks: Sequence[Task], change: SpecChange, defaults: CompileDefaults, stamp: CompileStamp
 ) -> tuple[list[Task], list[CompileEffect]]:
-    """The tasks of a plan after a change was compiled into it.
+    """Merge a change into the tasks of a plan.
 
     Args:
         tasks: all tasks of the plan.
         change: a change without faults.
 
     Returns:
-        All tasks, those of before in their order; and what was done, in the order of the items.
+        All tasks, existing ones first and in order; and the effects, in the order of the items.
     """
     known = {task.spec.key: task for task in tasks if task.spec and task.spec.change == change.slug}
     ids = _ids(tasks, known, change.items)
@@ -81,23 +81,23 @@ def merge_change(
         before = known.get(item.key)
         kept = set(before.dependencies if before else ()) - own
         after = {*(ids[key] for key in item.after), *kept}
-        fields = _defined(before, item, ids[item.key], after, wishes)
+        fields = _spec_fields(before, item, ids[item.key], after, defaults)
         if before is None:
             spec, uid = SpecOrigin(change.slug, item.key), derive_uid("spec", change.slug, item.key)
             defined = Task(id=ids[item.key], uid=uid, spec=spec, **fields)
             effects.append(CompileEffect("added", defined.id, defined.title))
         elif (defined := before._replace(**fields)) != before:
             effects.append(CompileEffect("changed", defined.id, defined.title, _differences(before, defined)))
-        result[defined.id] = _settled(defined, item, change.slug, stamp, effects)
+        result[defined.id] = _apply_box(defined, item, change.slug, stamp, effects)
     written = {item.key for item in change.items}
     for key, task in known.items():
         if key not in written:
-            result[task.id] = _gone(task, change.slug, effects)
+            result[task.id] = _remove_task(task, change.slug, effects)
     return list(result.values()), effects
 
 
 def task_ids(tasks: Sequence[Task], change: SpecChange) -> dict[str, SpecItem]:
-    """The ids that the items of a change have in a plan, or get when they are compiled into it."""
+    """Return the items of a change by the task id that they have in a plan, or will get."""
     known = {task.spec.key: task for task in tasks if task.spec and task.spec.change == change.slug}
     ids = _ids(tasks, known, change.items)
     return {ids[item.key]: item for item in change.items}
@@ -115,22 +115,22 @@ def _ids(tasks: Sequence[Task], known: Mapping[str, Task], items: Sequence[SpecI
     return ids
 
 
-def _defined(
-    before: Task | None, item: SpecItem, own_id: str, after: set[str], wishes: CompileDefaults
+def _spec_fields(
+    before: Task | None, item: SpecItem, own_id: str, after: set[str], defaults: CompileDefaults
 ) -> dict[str, Any]:
-    """All that the spec says about a task, by field."""
-    said = wishes.overrides.applied(item, own_id)
+    """Return the fields of a task that the spec defines."""
+    defined = defaults.overrides.applied(item, own_id)
     return {
-        "title": said.title,
-        "intent": said.intent,
-        "actions": said.actions,
-        "read_scope": said.read_scope,
-        "write_scope": said.write_scope,
+        "title": defined.title,
+        "intent": defined.intent,
+        "actions": defined.actions,
+        "read_scope": defined.read_scope,
+        "write_scope": defined.write_scope,
         "dependencies": tuple(sorted(after, key=task_number)),
-        "acceptance": said.acceptance,
-        "verify": said.verify or (before.verify if before else ()) or wishes.verify,
-        "risks": said.risks,
-        "references": said.references,
+        "acceptance": defined.acceptance,
+        "verify": defined.verify or (before.verify if before else ()) or defaults.verify,
+        "risks": defined.risks,
+        "references": defined.references,
     }
 
 
@@ -139,51 +139,51 @@ def _differences(before: Task, after: Task) -> str:
     return ", ".join(names)
 
 
-def _settled(
+def _apply_box(
     task: Task, item: SpecItem, slug: str, stamp: CompileStamp, effects: list[CompileEffect]
 ) -> Task:
-    """A task whose status fits its box."""
-    if task.status == "cancelled" and task.reason == _gone_reason(slug):
+    """Update the status of a task from its box."""
+    if task.status == "cancelled" and task.reason == _removal_reason(slug):
         task = requeue_task(task)
         effects.append(CompileEffect("restored", task.id, task.title, "it is in the spec again"))
     note = f"its box is ticked in {change_folder(slug)}/{TASKS}"
     if not item.ticked:
-        return _unticked(task, slug, note, effects)
+        return _apply_empty_box(task, slug, note, effects)
     if task.status == "done":
         return task
     if "done" not in TRANSITIONS[task.status]:
-        words = f"its box is ticked, but it is {task.status}"
-        effects.append(CompileEffect("refused", task.id, task.title, words))
+        detail = f"its box is ticked, but it is {task.status}"
+        effects.append(CompileEffect("refused", task.id, task.title, detail))
         return task
     evidence = TaskEvidence("manual", stamp.at, stamp.by, task.attempt, None, None, ok=True, note=note)
     effects.append(CompileEffect("done", task.id, task.title, "its box is ticked"))
     return move_task(add_evidence(task, evidence), "done")
 
 
-def _unticked(task: Task, slug: str, note: str, effects: list[CompileEffect]) -> Task:
-    """A task without a tick; it goes back to work if nothing but a tick had said that it is done.
+def _apply_empty_box(task: Task, slug: str, note: str, effects: list[CompileEffect]) -> Task:
+    """Requeue a done task without a tick if a tick was its only evidence.
 
-    The evidence stays where it is, for an attempt that is over.
+    The evidence stays with its attempt.
     """
-    spoke = [evidence for evidence in task.evidence if evidence.attempt == task.attempt and evidence.ok]
-    if task.status != "done" or not spoke or any(evidence.note != note for evidence in spoke):
+    passed = [evidence for evidence in task.evidence if evidence.attempt == task.attempt and evidence.ok]
+    if task.status != "done" or not passed or any(evidence.note != note for evidence in passed):
         return task
     effects.append(CompileEffect("reopened", task.id, task.title, "its box is no longer ticked"))
     return requeue_task(task, f"its box is no longer ticked in {change_folder(slug)}/{TASKS}")
 
 
-def _gone(task: Task, slug: str, effects: list[CompileEffect]) -> Task:
-    """A task whose item is no longer in the spec: cancelled when nobody has begun it."""
+def _remove_task(task: Task, slug: str, effects: list[CompileEffect]) -> Task:
+    """Cancel a task whose item is no longer in the spec, unless it was started."""
     if task.status == "cancelled":
         return task
-    begun = task.attempt > 1 or task.owner or task.run or task.commits or task.evidence or task.inputs
-    if begun or task.status not in ("todo", "blocked", "deferred"):
-        words = f"it is no longer in the spec, but it is {task.status}"
-        effects.append(CompileEffect("kept", task.id, task.title, words))
+    started = task.attempt > 1 or task.owner or task.run or task.commits or task.evidence or task.inputs
+    if started or task.status not in ("todo", "blocked", "deferred"):
+        detail = f"it is no longer in the spec, but it is {task.status}"
+        effects.append(CompileEffect("kept", task.id, task.title, detail))
         return task
     effects.append(CompileEffect("cancelled", task.id, task.title, "it is no longer in the spec"))
-    return move_task(task, "cancelled", reason=_gone_reason(slug))
+    return move_task(task, "cancelled", reason=_removal_reason(slug))
 
 
-def _gone_reason(slug: str) -> str:
+def _removal_reason(slug: str) -> str:
     return f"no longer in {change_folder(slug)}/{TASKS}"

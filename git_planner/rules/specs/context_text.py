@@ -1,4 +1,4 @@
-"""What is written beside a compiled plan for people and agents: CONTEXT.md and MASTER.md. Pure."""
+"""Render CONTEXT.md and MASTER.md, which accompany a compiled plan. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from git_planner.rules.specs.change import ARCHIVE, PROJECT, SpecChange, change_
 from git_planner.rules.specs.compile import KINDS, CompileEffect
 
 CONTEXT, MASTER = "CONTEXT.md", "MASTER.md"
-_MOST_COMMANDS, _MOST_ROWS = 50, 20
+_MAX_COMMANDS, _MAX_ROWS = 50, 20
 _HEADS = {
     "added": "added",
     "changed": "changed by the spec",
@@ -24,11 +24,11 @@ _HEADS = {
 
 
 def render_context(plan: Mapping[str, Any], change: SpecChange) -> str:
-    """What whoever works on a plan has to know: where the truth is, what holds, where to begin, how to check.
+    """Render the context for work on a plan: sources, invariants, entry points and verify commands.
 
     Args:
         plan: the plan's document with the tasks of the change in it.
-        change: the change that is compiled.
+        change: the compiled change.
     """
     changes = {task["spec"]["change"] for task in plan["tasks"] if task["spec"]}
     sources = [f"`{PROJECT}`: what holds for every change"]
@@ -40,8 +40,7 @@ def render_context(plan: Mapping[str, Any], change: SpecChange) -> str:
         "Source of truth": sources,
         "Invariants": change.invariants or [f"none are named in `{PROJECT}`"],
         "Entrypoints": change.entrypoints or [f"none are named in `{PROJECT}`"],
-        "Verification commands": list(_commands(plan["tasks"]))
-        or ["none; only a person's word closes a task"],
+        "Verification commands": list(_commands(plan["tasks"])) or ["none; tasks need a manual sign-off"],
     }
     lines = [
         f"# {plan['name']}: context",
@@ -54,31 +53,31 @@ def render_context(plan: Mapping[str, Any], change: SpecChange) -> str:
 
 
 def _commands(tasks: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    found = dict.fromkeys(shlex.join(run) for task in tasks for run in task["verify"])
-    for place, command in enumerate(found):
-        if place == _MOST_COMMANDS:
-            yield f"and {len(found) - place} more; see the tasks"
+    commands = dict.fromkeys(shlex.join(run) for task in tasks for run in task["verify"])
+    for place, command in enumerate(commands):
+        if place == _MAX_COMMANDS:
+            yield f"and {len(commands) - place} more; see the tasks"
             return
-        # A command that holds a back quote needs a longer fence around it.
+        # A command with a backquote needs a longer delimiter.
         yield f"`` {command} ``" if "`" in command else f"`{command}`"
 
 
 def append_log(before: str, plan: str, head: str, effects: Sequence[CompileEffect]) -> str:
-    """MASTER.md with one entry more; what was in it stays as it is.
+    """Append an entry to MASTER.md.
 
     Args:
-        before: the text so far, '' when there is none.
+        before: the present text, '' if there is none.
         plan: the plan's name.
-        head: the first line of the entry: when, what, and where it is from.
-        effects: what was done to tasks.
+        head: the first line of the entry: time, action and source.
+        effects: the effects on tasks.
     """
     text = before or f"# {plan}: planner log\n"
     lines = [f"## {head}"]
     for kind in KINDS:
         rows = [f"{effect.task} ({effect.title})" for effect in effects if effect.kind == kind]
-        more = [f"and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
+        more = [f"and {len(rows) - _MAX_ROWS} more"] if len(rows) > _MAX_ROWS else []
         if rows:
-            lines += ["", f"{_HEADS[kind]}:", "", *(f"- {row}" for row in [*rows[:_MOST_ROWS], *more])]
+            lines += ["", f"{_HEADS[kind]}:", "", *(f"- {row}" for row in [*rows[:_MAX_ROWS], *more])]
     if not effects:
         lines += ["", "No task changed; the context or the goal did."]
     return text + ("" if text.endswith("\n") else "\n") + "\n" + "\n".join(lines) + "\n"

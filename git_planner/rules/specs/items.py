@@ -1,7 +1,7 @@
-"""What the items of a spec are, and which of them come after which. Pure.
+"""The items of a spec and their dependencies. Pure.
 
-An item is named by its key, its number ('1.2' before its title or of numbered lists), its title, or, where no
-item has a number, its place in the file.
+An item is referred to by its key, its number ('1.2' before its title or of numbered lists), its title, or, if
+no item has a number, its place in the file.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ MAX_DEPENDENCIES = 200
 
 @dataclass(frozen=True, slots=True)
 class SpecFault:
-    """What is wrong, and on which line of which file."""
+    """A fault in a line of a file."""
 
     path: str
     line: int
-    words: str
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.words}"
+        return f"{self.path}:{self.line}: {self.message}"
 
     def document(self) -> dict[str, str | int]:
-        """The fault as JSON."""
-        return {"path": self.path, "line": self.line, "message": self.words}
+        """Return the fault as a JSON document."""
+        return {"path": self.path, "line": self.line, "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)
 class DependencyText:
-    """What somebody wrote after 'after:', and on which line."""
+    """The text after 'after:', and its line."""
 
     text: str
     line: int
@@ -42,10 +42,10 @@ class DependencyText:
 
 @dataclass(frozen=True, slots=True)
 class SpecItem:
-    """A task as a spec has it. `key` identifies it within its change; `line` is where its box is.
+    """A task in a spec. `key` identifies it within its change; `line` is where its box is.
 
-    `parent` is the key of the item it is nested in. `wanted` is what it comes after in words, `after` that as
-    keys, with its own nested items and what its parents come after.
+    `parent` is the key of the item it is nested in. `wanted` are its dependencies as written, `after` the
+    keys of all its dependencies, including its nested items and the dependencies of its parents.
     """
 
     key: str
@@ -67,52 +67,52 @@ class SpecItem:
 
 
 def normalize_title(title: str) -> str:
-    """A title as it is compared: small letters, without marks, spaces and end signs that vary."""
+    """Normalize a title for comparison: lower case, without markup, extra spaces and final punctuation."""
     return " ".join(re.sub(r"[`*_]", "", title).casefold().split()).rstrip(" .:;!")
 
 
 def resolve_dependencies(
     items: Sequence[SpecItem], path: str
 ) -> tuple[tuple[SpecItem, ...], list[SpecFault]]:
-    """Items with their `after` filled in.
+    """Resolve the dependencies of items, and set `after`.
 
     Args:
-        items: with keys that are there once.
-        path: what to call their file in a fault.
+        items: items with unique keys.
+        path: the path of their file.
     """
     names = _Names(items)
     faults: list[SpecFault] = []
-    own = {item.key: list(_named(item, names, path, faults)) for item in items}
+    own = {item.key: list(_own_dependencies(item, names, path, faults)) for item in items}
     by_key = {item.key: item for item in items}
     for item in items:
         if item.parent is not None:
             own[item.parent].append(item.key)
-    found = []
+    resolved = []
     for item in items:
-        inherited = [key for above in _above(item, by_key) for key in own[above]]
-        family = {item.key, *_above(item, by_key)}
-        beside = [key for key in inherited if not family & {key, *_above(by_key[key], by_key)}]
+        inherited = [key for above in _parent_keys(item, by_key) for key in own[above]]
+        family = {item.key, *_parent_keys(item, by_key)}
+        beside = [key for key in inherited if not family & {key, *_parent_keys(by_key[key], by_key)}]
         after = tuple(key for key in dict.fromkeys([*own[item.key], *beside]) if key != item.key)
         if len(after) > MAX_DEPENDENCIES:
-            words = f"comes after {len(after):,} others; at most {MAX_DEPENDENCIES} are kept"
-            faults.append(SpecFault(path, item.line, words))
-        found.append(replace(item, after=after))
-    cycle = find_cycle({item.key: item.after for item in found})
+            message = f"comes after {len(after):,} others; at most {MAX_DEPENDENCIES} are kept"
+            faults.append(SpecFault(path, item.line, message))
+        resolved.append(replace(item, after=after))
+    cycle = find_cycle({item.key: item.after for item in resolved})
     if cycle:
         titles = " → ".join(show_value(by_key[key].title) for key in cycle)
         faults.append(SpecFault(path, by_key[cycle[0]].line, f"dependency cycle: {titles}"))
-    return tuple(found), faults
+    return tuple(resolved), faults
 
 
-def _above(item: SpecItem, by_key: dict[str, SpecItem]) -> list[str]:
-    found = []
+def _parent_keys(item: SpecItem, by_key: dict[str, SpecItem]) -> list[str]:
+    parents = []
     while item.parent is not None:
         item = by_key[item.parent]
-        found.append(item.key)
-    return found
+        parents.append(item.key)
+    return parents
 
 
-def _named(item: SpecItem, names: _Names, path: str, faults: list[SpecFault]) -> Iterator[str]:
+def _own_dependencies(item: SpecItem, names: _Names, path: str, faults: list[SpecFault]) -> Iterator[str]:
     for wanted in item.wanted:
         for part in names.parts(wanted.text):
             keys = names.find(part)
@@ -121,14 +121,14 @@ def _named(item: SpecItem, names: _Names, path: str, faults: list[SpecFault]) ->
             elif len(keys) == 1:
                 faults.append(SpecFault(path, wanted.line, "comes after itself"))
             else:
-                words = (
-                    f"may be any of {len(keys)} tasks: name its key" if keys else "is no task of this file"
+                problem = (
+                    f"may be any of {len(keys)} tasks: name its key" if keys else "is not a task of this file"
                 )
-                faults.append(SpecFault(path, wanted.line, f"{show_value(part)} {words}"))
+                faults.append(SpecFault(path, wanted.line, f"{show_value(part)} {problem}"))
 
 
 class _Names:
-    """Items by whatever they may be called."""
+    """Item keys by key, number, title and place."""
 
     def __init__(self, items: Sequence[SpecItem]) -> None:
         self._keys = {item.key for item in items}
@@ -141,14 +141,14 @@ class _Names:
         self._places = [] if self._numbers else [item.key for item in items]
 
     def parts(self, text: str, marks: str = ";,") -> list[str]:
-        """The names in a text: the whole if it is one (a title may hold commas), else what marks part."""
+        """Split a text into names: one if it is a name (a title may have commas), else at the marks."""
         whole = " ".join(text.split())
         if not marks or self.find(whole):
             return [whole] if whole else []
         return [part for piece in whole.split(marks[0]) for part in self.parts(piece, marks[1:])]
 
     def find(self, name: str) -> list[str]:
-        """The keys of the items that a name may mean."""
+        """Return the keys of the items that match a name."""
         plain = name.strip().strip("`")
         key = re.sub(r"^\{?#|\}$", "", plain)
         if key in self._keys:

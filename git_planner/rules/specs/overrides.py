@@ -1,7 +1,7 @@
-"""What a person says about single tasks of a spec, in a file of its own: `--verify-overrides`. Pure.
+"""Overrides for single tasks of a spec, in the file of `--verify-overrides`. Pure.
 
-`default_verify` is for tasks whose spec names no command; `by_task_id`, `by_title` and `by_key` say more
-about one task each, and what is named last in this list counts.
+`default_verify` applies to tasks whose spec names no command; `by_task_id`, `by_title` and `by_key` override
+fields of one task, and the last one in this list wins.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from git_planner.rules.specs.parse_items import MAX_TITLE, is_unsafe_path
 from git_planner.rules.tasks.task import task_id_for, task_number
 
 _GROUPS = ("by_task_id", "by_title", "by_key")
-_MOST = 50
+_MAX_ENTRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOverride:
-    """What is said about one task; None where nothing is."""
+    """The overrides of one task; None for a field that is not overridden."""
 
     verify: tuple[tuple[str, ...], ...] | None = None
     write_scope: tuple[str, ...] | None = None
@@ -33,14 +33,14 @@ class TaskOverride:
     intent: str | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The fields of an item that it sets."""
-        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: value for name, value in found.items() if value is not None}
+        """Return the overridden fields."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The file's content: titles are kept in the form in which they are compared."""
+    """The content of the file; titles are normalized."""
 
     default_verify: tuple[tuple[str, ...], ...] = ()
     by_task_id: Mapping[str, TaskOverride] | None = None
@@ -48,19 +48,19 @@ class Overrides:
     by_key: Mapping[str, TaskOverride] | None = None
 
     def applied(self, item: SpecItem, task_id: str) -> SpecItem:
-        """An item with what is said about it, by its number in the plan, its title and its key."""
-        said = (
+        """Apply the overrides to an item, by its task id, title and key."""
+        overrides = (
             (self.by_task_id or {}).get(task_id),
             (self.by_title or {}).get(normalize_title(item.title)),
             (self.by_key or {}).get(item.key),
         )
         fields: dict[str, Any] = {}
-        for override in said:
+        for override in overrides:
             fields |= override.fields() if override else {}
         return replace(item, **fields) if fields else item
 
     def unused(self, items: Mapping[str, SpecItem]) -> list[str]:
-        """What the file says about tasks that are not there, as 'by_title: …'.
+        """Return the overrides of tasks that do not exist, as 'by_title: …'.
 
         Args:
             items: task id -> item.
@@ -79,28 +79,28 @@ class Overrides:
 
 
 def overrides_from(document: Any, where: str) -> Overrides:
-    """Read a parsed file.
+    """Build overrides from a parsed file.
 
     Raises:
-        PlannerError: E_SCHEMA, one detail a fault.
+        PlannerError: E_SCHEMA, one detail per fault.
     """
     faults: list[str] = []
-    found = _read(document, faults) if isinstance(document, dict) else None
-    if found is None:
+    overrides = _read_groups(document, faults) if isinstance(document, dict) else None
+    if overrides is None:
         faults.append("/: must be an object")
-    if faults or found is None:
+    if faults or overrides is None:
         raise PlannerError(
             "E_SCHEMA",
-            f"'{where}' cannot be used for overrides: {faults[0]}",
+            f"'{where}' is not a valid overrides file: {faults[0]}",
             hint="its keys are default_verify, by_task_id, by_title and by_key; see docs/spec.md",
             details=faults,
         )
-    return found
+    return overrides
 
 
-def _read(document: Mapping[str, Any], faults: list[str]) -> Overrides:
+def _read_groups(document: Mapping[str, Any], faults: list[str]) -> Overrides:
     known = (*_GROUPS, "default_verify")
-    faults += [f"{json_pointer([key])}: is not known here" for key in document if key not in known]
+    faults += [f"{json_pointer([key])}: is not a known key" for key in document if key not in known]
     groups: dict[str, dict[str, TaskOverride]] = {}
     for group in _GROUPS:
         entries = document.get(group, {})
@@ -146,13 +146,13 @@ def _override(entry: Any, at: tuple[str, ...], faults: list[str]) -> TaskOverrid
             case "description":
                 fields["intent"] = "".join(_texts([value], here, faults, most=4000))
             case _:
-                faults.append(f"{json_pointer(here)}: is not known here")
+                faults.append(f"{json_pointer(here)}: is not a known key")
     return TaskOverride(**fields)
 
 
 def _commands(value: Any, at: tuple[str, ...], faults: list[str]) -> Iterator[tuple[str, ...]]:
-    if not isinstance(value, list) or len(value) > _MOST:
-        faults.append(f"{json_pointer(at)}: must be a list of at most {_MOST} commands")
+    if not isinstance(value, list) or len(value) > _MAX_ENTRIES:
+        faults.append(f"{json_pointer(at)}: must be a list of at most {_MAX_ENTRIES} commands")
         return
     for place, written in enumerate(value):
         try:
@@ -164,8 +164,8 @@ def _commands(value: Any, at: tuple[str, ...], faults: list[str]) -> Iterator[tu
 def _texts(
     value: Any, at: tuple[str, ...], faults: list[str], *, paths: bool = False, most: int = 2000
 ) -> Iterator[str]:
-    if not isinstance(value, list) or len(value) > _MOST:
-        faults.append(f"{json_pointer(at)}: must be a list of at most {_MOST} texts")
+    if not isinstance(value, list) or len(value) > _MAX_ENTRIES:
+        faults.append(f"{json_pointer(at)}: must be a list of at most {_MAX_ENTRIES} texts")
         return
     for text in value:
         if not isinstance(text, str) or not text.strip() or len(text) > most:
@@ -175,6 +175,6 @@ def _texts(
         elif sign := control_problem(text):
             faults.append(f"{json_pointer(at)}: {sign}")
         elif paths and is_unsafe_path(text):
-            faults.append(f"{json_pointer(at)}: {show_value(text)} is no path within the repository")
+            faults.append(f"{json_pointer(at)}: {show_value(text)} is not a path within the repository")
         else:
             yield text.strip()

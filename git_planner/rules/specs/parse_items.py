@@ -1,8 +1,8 @@
-"""The items of a change's tasks.md: which lines are tasks, what belongs to them, what they wait for. Pure.
+"""Parse the items of a change's tasks.md. Pure.
 
-A box makes a task. Of what stands below it, a line that begins with a label ('files:', 'after:', 'verify:' …)
-fills a field, any other line is an action, a further paragraph is part of the intent, and a box is a task of
-its own that the one above waits for; it comes after whatever the one above comes after.
+A box starts a task. Below it, a line that begins with a label ('files:', 'after:', 'verify:' …) sets a field,
+any other line is an action, a paragraph is part of the intent, and a box is a nested task, on which the outer
+one depends; it has the dependencies of the outer one, too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _UNSAFE_PATH = re.compile(
 
 @dataclass(slots=True)
 class _Draft:
-    """An item while its lines are read: texts by field, each with its line."""
+    """An item under construction: texts by field, with their lines."""
 
     line: int
     title: str
@@ -66,76 +66,79 @@ class _Draft:
 
 @dataclass(slots=True)
 class _Reader:
-    """Collects the drafts of a file and what is wrong with them."""
+    """Collects the drafts and faults of a file."""
 
     path: str
     drafts: list[_Draft] = field(default_factory=list)
     faults: list[SpecFault] = field(default_factory=list)
 
     def bounded(self, text: str, most: int, line: int) -> str:
-        """A text that is short enough to be looked at closely; what is cut off is a fault."""
+        """Cut a text to `most` characters; report a fault if it is longer."""
         if len(text) > most:
             self.fault(line, f"has {len(text):,} characters; at most {most:,} are kept")
         return text[:most]
 
     def add(self, place: int, name: str, text: str, line: int) -> None:
-        """Keep a text for a field of a draft."""
+        """Add a text to a field of a draft."""
         short = self.bounded(text.strip(), MAX_INTENT if name == "intent" else MAX_LINE, line)
         if short:
             self.drafts[place].texts.setdefault(name, []).append((short, line))
 
-    def fault(self, line: int, words: str) -> None:
-        self.faults.append(SpecFault(self.path, line, words))
+    def fault(self, line: int, message: str) -> None:
+        """Report a fault."""
+        self.faults.append(SpecFault(self.path, line, message))
 
 
 def parse_items(read: Outline, path: str) -> tuple[tuple[SpecItem, ...], tuple[SpecFault, ...]]:
-    """The tasks of a file, in its order, and what is wrong with it.
+    """Parse the tasks of a file in order.
 
     Args:
-        read: the file.
-        path: what to call it in a fault.
+        read: the outline of the file.
+        path: the path of the file.
 
     Returns:
-        Items, which may be used when there is no fault; and the faults by line.
+        The items, which may be used only if there is no fault; and the faults by line.
     """
     reader = _Reader(path)
-    _walk(reader, read.blocks, None, "")
+    _read_blocks(reader, read.blocks, None, "")
     if read.deep is not None:
         reader.fault(read.deep, "is nested too deep to be read")
     if not reader.drafts:
         reader.fault(1, "has no task: a task is an item that begins with '[ ]' or '[x]'")
     keys = _keys(reader)
-    items = tuple(_item(reader, draft, key, keys) for draft, key in zip(reader.drafts, keys, strict=True))
+    items = tuple(
+        _build_item(reader, draft, key, keys) for draft, key in zip(reader.drafts, keys, strict=True)
+    )
     if len(set(keys)) == len(keys):
-        items, wrong = resolve_dependencies(items, path)
-        reader.faults += wrong
+        items, more = resolve_dependencies(items, path)
+        reader.faults += more
     return items, tuple(sorted(reader.faults, key=lambda fault: fault.line))
 
 
-def _walk(reader: _Reader, blocks: Iterable[Block], parent: int | None, number: str) -> None:
-    """Read blocks that belong to the task `parent` (an index), or to none."""
+def _read_blocks(reader: _Reader, blocks: Iterable[Block], parent: int | None, number: str) -> None:
+    """Read blocks below the task with the index `parent`, or at the top level."""
     for block in blocks:
         if block.kind == "item" and block.box is not None:
-            _begin(reader, block, parent, number)
+            _read_task(reader, block, parent, number)
         elif block.kind == "item":
             if _NEARLY_A_BOX.match(block.text):
                 reader.fault(block.line, "is nearly a box: write '[ ]' or '[x]', and a space after it")
             if parent is None:
-                _walk(reader, block.parts, None, block.number)
+                _read_blocks(reader, block.parts, None, block.number)
             else:
-                _detail(reader, block, parent, number)
+                _read_detail(reader, block, parent, number)
         elif parent is not None and block.kind in ("text", "code", "heading"):
             reader.add(parent, "intent", block.text, block.line)
 
 
-def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> None:
+def _read_task(reader: _Reader, block: Block, parent: int | None, number: str) -> None:
     text = reader.bounded(block.text, MAX_INTENT, block.line)
     first, _, rest = text.partition("\n")
-    # A key that ends the first of several lines ends the title there; else they are one sentence.
+    # A key at the end of the first line ends the title; otherwise all lines are the title.
     title, rest = (first, rest) if _KEY_AT_END.search(first) else (" ".join(text.split()), "")
-    found = _KEY_AT_END.search(title)
-    key = found[1] if found else None
-    title = " ".join((title[: found.start()] if found else title).split())
+    match = _KEY_AT_END.search(title)
+    key = match[1] if match else None
+    title = " ".join((title[: match.start()] if match else title).split())
     labelled = _NUMBER_AT_START.match(title)
     own = f"{number}.{block.number}".lstrip(".") if block.number else ""
     if labelled:
@@ -143,33 +146,33 @@ def _begin(reader: _Reader, block: Block, parent: int | None, number: str) -> No
     place = len(reader.drafts)
     reader.drafts.append(_Draft(block.line, title, own, block.box is True, parent, key))
     reader.add(place, "intent", " ".join(rest.split()), block.line + 1)
-    _walk(reader, block.parts, place, own)
+    _read_blocks(reader, block.parts, place, own)
 
 
-def _detail(reader: _Reader, block: Block, parent: int, number: str) -> None:
-    """A line without a box below a task: a field of it when it has a label, else an action."""
-    found = _LABEL.fullmatch(block.text)
-    name = _LABELS.get(found[1].strip().lower()) if found else None
-    if found is None or name is None:
+def _read_detail(reader: _Reader, block: Block, parent: int, number: str) -> None:
+    """Read a line without a box below a task: a field if it has a label, else an action."""
+    match = _LABEL.fullmatch(block.text)
+    name = _LABELS.get(match[1].strip().lower()) if match else None
+    if match is None or name is None:
         reader.add(parent, "actions", " ".join(block.text.split()), block.line)
-        _walk(reader, block.parts, parent, number)
+        _read_blocks(reader, block.parts, parent, number)
         return
-    reader.add(parent, name, found[2], block.line)
+    reader.add(parent, name, match[2], block.line)
     for part in block.parts:
         if part.kind == "code" and name == "verify":
             for offset, line in enumerate(part.text.splitlines(), 1):
                 reader.add(parent, name, "" if line.lstrip().startswith("#") else line, part.line + offset)
         elif part.kind == "item" and part.box is None:
             reader.add(parent, name, part.text, part.line)
-            _walk(reader, part.parts, parent, number)
+            _read_blocks(reader, part.parts, parent, number)
         elif part.kind == "text":
             reader.add(parent, name, part.text, part.line)
         else:
-            _walk(reader, [part], parent, number)
+            _read_blocks(reader, [part], parent, number)
 
 
 def _keys(reader: _Reader) -> list[str]:
-    """The key of every draft; the same one twice is a fault."""
+    """Return the keys of all drafts; report duplicates."""
     keys: list[str] = []
     first: dict[str, int] = {}
     for draft in reader.drafts:
@@ -177,7 +180,8 @@ def _keys(reader: _Reader) -> list[str]:
         explicit = draft.key if draft.key is not None else (written[0] if written else None)
         if explicit is not None and not _KEY.fullmatch(explicit):
             reader.fault(
-                draft.line, f"{show_value(explicit)} is no key: letters, digits, '.', '_' and '-', at most 80"
+                draft.line,
+                f"{show_value(explicit)} is not a key: letters, digits, '.', '_' and '-', at most 80",
             )
         if len({*written, *([draft.key] if draft.key is not None else [])}) > 1:
             reader.fault(draft.line, "has two keys")
@@ -193,18 +197,18 @@ def _keys(reader: _Reader) -> list[str]:
 
 
 def derive_key(title: str, parent: str = "") -> str:
-    """The key of a task that was given none: its title in small letters, without marks and spaces that vary.
+    """Derive the key of a task without one from its normalized title.
 
     Args:
-        title: as it is written.
-        parent: the key of the task it is nested in, so that two of them may have a task 'tests'.
+        title: the title as written.
+        parent: the key of the outer task, so that two tasks may each have a nested task 'tests'.
     """
     plain = normalize_title(title)
     mark = canonical_json.digest([parent, plain])[:8]
     return f"{refnames.slug(plain, 'task')[:31].rstrip('-')}-{mark}"
 
 
-def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> SpecItem:
+def _build_item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> SpecItem:
     title, intent = _title(reader, draft)
     return SpecItem(
         key=key,
@@ -226,12 +230,12 @@ def _item(reader: _Reader, draft: _Draft, key: str, keys: Sequence[str]) -> Spec
 
 
 def _title(reader: _Reader, draft: _Draft) -> tuple[str, str]:
-    """The title as it is shown, and the intent; of a long title the intent has the whole."""
+    """Return the title, shortened if necessary, and the intent, which has the complete title then."""
     title, paragraphs = draft.title, [text for text, _ in draft.texts.get("intent", ())]
     if not title:
         reader.fault(draft.line, "has no title")
     for text, line in ((title, draft.line), *draft.texts.get("intent", ())):
-        _plain(reader, text, line)
+        _check_text(reader, text, line)
     if len(title) > MAX_TITLE:
         paragraphs.insert(0, title)
         title = title[: MAX_TITLE - 1].rstrip() + "…"
@@ -243,26 +247,26 @@ def _title(reader: _Reader, draft: _Draft) -> tuple[str, str]:
     return title, intent
 
 
-def _plain(reader: _Reader, text: str, line: int) -> None:
-    found = find_placeholder(text)
-    if found:
-        reader.fault(line, f"is still a placeholder: {show_value(found)}")
+def _check_text(reader: _Reader, text: str, line: int) -> None:
+    hole = find_placeholder(text)
+    if hole:
+        reader.fault(line, f"is still a placeholder: {show_value(hole)}")
     sign = control_problem(text)
     if sign:
         reader.fault(line, sign)
 
 
 def _lines(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
-    found = draft.texts.get(name, ())
-    if len(found) > MAX_LINES:
-        reader.fault(draft.line, f"has {len(found):,} lines of one kind below; at most {MAX_LINES} are kept")
-    for text, line in found:
-        _plain(reader, text, line)
+    texts = draft.texts.get(name, ())
+    if len(texts) > MAX_LINES:
+        reader.fault(draft.line, f"has {len(texts):,} lines of one kind below; at most {MAX_LINES} are kept")
+    for text, line in texts:
+        _check_text(reader, text, line)
         yield " ".join(text.split())
 
 
 def _paths(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for text, line in draft.texts.get(name, ()):
         for written in _written_paths(text):
             path = written.removeprefix("./")
@@ -270,36 +274,36 @@ def _paths(reader: _Reader, draft: _Draft, name: str) -> Iterator[str]:
             if find_placeholder(written):
                 reader.fault(line, f"is still a placeholder: {show_value(written)}")
             elif is_unsafe_path(path):
-                reader.fault(line, f"{show_value(written)} is no path within the repository")
+                reader.fault(line, f"{show_value(written)} is not a path within the repository")
             elif path:
-                found[path] = None
-    if len(found) > MAX_PATHS:
-        reader.fault(draft.line, f"has {len(found):,} paths in a scope; at most {MAX_PATHS} are kept")
-    yield from found
+                paths[path] = None
+    if len(paths) > MAX_PATHS:
+        reader.fault(draft.line, f"has {len(paths):,} paths in a scope; at most {MAX_PATHS} are kept")
+    yield from paths
 
 
 def is_unsafe_path(path: str) -> bool:
-    """Whether a path or pattern leaves the repository, or could be taken for something else."""
+    """Return whether a path or pattern leaves the repository or could be mistaken for an option or URL."""
     return _UNSAFE_PATH.match(path) is not None or len(path) > 1024
 
 
 def _written_paths(text: str) -> Iterator[str]:
-    """The paths in a line: what stands in back quotes; without any, what spaces and commas part."""
+    """Yield the paths in a line: those in backquotes; without any, those between spaces and commas."""
     for chunk in re.split(r"[,;](?=(?:[^`]*`[^`]*`)*[^`]*$)", text):
         yield from [span.strip() for _, span in _CODE.findall(chunk)] or chunk.split()
 
 
 def _commands(reader: _Reader, draft: _Draft) -> Iterator[tuple[str, ...]]:
-    found: dict[tuple[str, ...], None] = {}
+    commands: dict[tuple[str, ...], None] = {}
     for text, line in draft.texts.get("verify", ()):
         spans = [span.strip() for _, span in _CODE.findall(text)]
-        # A command in back quotes, or several of them with nothing but commas between.
+        # One or more commands in backquotes, separated by commas.
         only_spans = spans and not re.sub(r"[\s,;]|\band\b", "", _CODE.sub("", text))
         for written in spans if only_spans else [text]:
             try:
-                found[command_line.split_command(written, "verify")] = None
+                commands[command_line.split_command(written, "verify")] = None
             except PlannerError as error:
                 reader.fault(line, error.message)
-    if len(found) > MAX_LINES:
-        reader.fault(draft.line, f"has {len(found):,} verify commands; at most {MAX_LINES} are kept")
-    yield from found
+    if len(commands) > MAX_LINES:
+        reader.fault(draft.line, f"has {len(commands):,} verify commands; at most {MAX_LINES} are kept")
+    yield from commands

@@ -1,7 +1,7 @@
-"""Verify commands for a repository that names none, from the files it has. Pure.
+"""Suggest verify commands from the files of a repository. Pure.
 
-A suggestion is made from what tools themselves look for, and only where it would do something: a 'test'
-script, a 'test' target, a folder of tests. One for each kind of project, at most three.
+Suggestions rely on the files that the tools themselves look for, and only on those with an effect: a 'test'
+script, a 'test' target, a folder of tests. One per kind of project, at most three.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from git_planner.rules.documents import canonical_json
 
 MAX_COMMANDS = 3
 Command = tuple[str, ...]
-# What is read; of all else the name is enough. 'Makefile' in the order in which make looks for it.
+# Files whose content is needed; of others the name suffices. Makefiles in the order in which make finds them.
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 FILES_READ = ("pyproject.toml", "setup.cfg", "tox.ini", "package.json", *MAKEFILES)
 _PYTHON = {"pyproject.toml", "setup.py", "setup.cfg"}
@@ -27,19 +27,19 @@ _NO_TESTS = "no test specified"
 
 
 def suggest_verify(names: Collection[str], texts: Mapping[str, str]) -> tuple[Command, ...]:
-    """Commands that judge a whole repository.
+    """Suggest commands that verify a repository.
 
     Args:
-        names: what lies at its top, folders with a '/' at the end, and whatever ends in '.xcodeproj' one
-            folder below.
-        texts: the content of those files of READ that are there.
+        names: the entries of the top folder, folders with a final '/', and '.xcodeproj' entries one folder
+            below.
+        texts: name -> content of the present files of FILES_READ.
     """
-    found = [command for rule in _RULES for command in rule(names, texts)]
-    return tuple(dict.fromkeys(found))[:MAX_COMMANDS]
+    commands = [command for rule in _RULES for command in rule(names, texts)]
+    return tuple(dict.fromkeys(commands))[:MAX_COMMANDS]
 
 
 def _python(names: Collection[str], texts: Mapping[str, str]) -> Iterator[Command]:
-    """nox and tox run pytest themselves, each in the environment that it needs."""
+    """Suggest nox or tox, which run pytest in its environment, or pytest itself."""
     project = _toml(texts.get("pyproject.toml", ""))
     tool = project.get("tool")
     tools = tool if isinstance(tool, dict) else {}
@@ -68,7 +68,7 @@ def _node(names: Collection[str], texts: Mapping[str, str]) -> Iterator[Command]
     try:
         package = canonical_json.loads(texts["package.json"], "package.json")
     except PlannerError:
-        # It may be broken just now; that is nothing to stop for.
+        # Ignore a file with a syntax error.
         return
     scripts = package.get("scripts") if isinstance(package, dict) else None
     if not isinstance(scripts, dict):
@@ -92,14 +92,14 @@ def _others(names: Collection[str], _: Mapping[str, str]) -> Iterator[Command]:
 
 def _make(names: Collection[str], texts: Mapping[str, str]) -> Iterator[Command]:
     makefile = next((name for name in MAKEFILES if name in names), None)
-    found = _TARGET.search(texts.get(makefile or "", ""))
-    if found:
-        yield ("make", re.split(r"[ \t:]", found[0])[0])
+    match = _TARGET.search(texts.get(makefile or "", ""))
+    if match:
+        yield ("make", re.split(r"[ \t:]", match[0])[0])
 
 
 def _xcode(names: Collection[str], _: Mapping[str, str]) -> Iterator[Command]:
     projects = [name.rstrip("/") for name in names if name.rstrip("/").endswith(".xcodeproj")]
-    # With several of them it is for a person to say which one is meant.
+    # With several projects the choice is ambiguous.
     if len(projects) == 1:
         scheme = projects[0].rsplit("/", 1)[-1].removesuffix(".xcodeproj")
         yield ("xcodebuild", "-project", projects[0], "-scheme", scheme, "build")
