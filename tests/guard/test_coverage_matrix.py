@@ -90,9 +90,9 @@ def wrong_cells(
     for kind in kinds:
         lab = fresh(prepared, place, kind)
         with lab.entered():
-            coverage = outcome(lab, way, kind)
-        if coverage != coverage(way, kind):
-            wrong.append((kind.key, coverage, coverage(way, kind)))
+            actual = outcome(lab, way, kind)
+        if actual != coverage(way, kind):
+            wrong.append((kind.key, actual, coverage(way, kind)))
         shutil.rmtree(lab.root)
     return wrong
 

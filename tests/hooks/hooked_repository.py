@@ -69,13 +69,13 @@ def hook(path: Path, text: str) -> Path:
 def tree_bytes(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file of a git directory that a hook installation could touch: modes and bytes."""
     skipped = ("objects", "logs", "refs")
-    found = {}
+    files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name.split("/")[0] not in skipped and (path.is_file() or path.is_symlink()):
             content = b"-> " + str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
-            found[name] = (path.lstat().st_mode, content)
-    return found
+            files[name] = (path.lstat().st_mode, content)
+    return files
 
 
 def hooks_started(lab: Lab, *git: str) -> list[str]:

@@ -21,7 +21,7 @@ from tests.support.workshop import workshop
 ROOT = Path(__file__).parents[2]
 
 
-def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
+def lab_with_task(lab: Lab, *, ordinary: bool = False) -> Lab:
     """A workshop with a task and hooks, on main."""
     workshop(lab)
     assert lab.run("git-plan", "task", "add", "do it").status == 0
@@ -29,7 +29,7 @@ def planned(lab: Lab, *, ordinary: bool = False) -> Lab:
     return lab
 
 
-def stands(lab: Lab) -> tuple[str, list[str]]:
+def status_and_commits(lab: Lab) -> tuple[str, list[str]]:
     one = json.loads(lab.show("plan/default:.plans/default/plan.json"))["tasks"][0]
     return one["status"], one["commits"]
 
@@ -43,18 +43,18 @@ def test_beside_theirs(lab: Lab, ordinary: bool, branch: str) -> None:
         hook(lab.path / ".git/hooks" / name, f'{rename}echo "{name}{more}" >>"$LOG"')
     lab.env["LOG"] = str(lab.root / "log")
     with lab.entered():
-        planned(lab, ordinary=ordinary)
+        lab_with_task(lab, ordinary=ordinary)
         if branch != "main":
             lab.git("switch", "-q", "-c", branch)
         (lab.root / "log").write_text("")
         # Their hook gives the message the task's name.
         lab.git("commit", "-q", "--allow-empty", "-m", "TODAY: do it")
-        assert stands(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
-        said = (lab.root / "log").read_text().splitlines()
-        own = [line for line in said if not line.startswith("reference")]
+        assert status_and_commits(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
+        lines = (lab.root / "log").read_text().splitlines()
+        own = [line for line in lines if not line.startswith("reference")]
         assert own == ["commit-msg", "post-commit"]
         # The commit's own, and that of the plan.
-        assert said.count("reference-transaction committed") == 2
+        assert lines.count("reference-transaction committed") == 2
         # Theirs refuses first.
         hook(lab.path / ".git/hooks/commit-msg" if not ordinary else _kept(lab), "exit 1")
         assert lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: no").status == 1
@@ -65,17 +65,17 @@ def _kept(lab: Lab) -> Path:
 
 
 def test_in_a_linked_worktree(lab: Lab) -> None:
-    planned(lab)
+    lab_with_task(lab)
     lab.git("branch", "iter/0001-x")
     place = lab.worktree("it's there", "iter/0001-x")
     lab.git("commit", "-q", "--allow-empty", "-m", "task_001: x", cwd=place)
-    assert stands(lab) == ("agent_done", [lab.git("rev-parse", "iter/0001-x")])
+    assert status_and_commits(lab) == ("agent_done", [lab.git("rev-parse", "iter/0001-x")])
     assert "E_UNKNOWN_TASK" in lab.run_git("commit", "--allow-empty", "-m", "task_2: x", cwd=place).err
 
 
 @pytest.mark.parametrize("branch", ["main", "iter/0001-x"])
 def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
-    planned(lab)
+    lab_with_task(lab)
     if branch != "main":
         lab.git("switch", "-q", "-c", branch)
     baked = [lab.path / ".git/hooks/reference-transaction"]
@@ -87,11 +87,11 @@ def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_007: x")
     said = "warning: plan not updated: the hooks' Python does not exist, '/there/is/none' (E_HOOKS)\n"
     assert (done.status, done.err) == (0, said * (1 if branch == "main" else 2))
-    assert stands(lab) == ("todo", [])
+    assert status_and_commits(lab) == ("todo", [])
 
 
 def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
-    planned(lab)
+    lab_with_task(lab)
     before = lab.refs()["refs/heads/plan/default"]
     lab.git("switch", "-q", "-c", "iter/0001-x")
     started = lab.root / "started"
@@ -114,7 +114,7 @@ def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
 
 
 def test_on_an_ordinary_branch_a_task_that_is_not_there_is_told_and_the_commit_stands(lab: Lab) -> None:
-    planned(lab)
+    lab_with_task(lab)
     said = "warning: a commit names 'task_999', and the plan 'default' has no such task (E_UNKNOWN_TASK)\n"
     for branch in ("main", "feature"):
         if branch != "main":
@@ -126,14 +126,14 @@ def test_on_an_ordinary_branch_a_task_that_is_not_there_is_told_and_the_commit_s
         assert (done.status, done.err) == (0, "")
         done = lab.run_git("commit", "-q", "--amend", "--allow-empty", "-m", "task_001: meant this")
         assert (done.status, done.err) == (0, "")
-    assert stands(lab)[0] == "agent_done"
+    assert status_and_commits(lab)[0] == "agent_done"
     lab.git("switch", "-q", "-c", "iter/0001-x")
     refused = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_999: typo")
     assert (refused.status, "E_UNKNOWN_TASK" in refused.err) == (1, True)
 
 
 def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
-    planned(lab)
+    lab_with_task(lab)
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
     lab.git("switch", "-q", "-c", "iter/0001-x")
     done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
@@ -171,18 +171,18 @@ def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message
 
 @pytest.mark.parametrize("again", [False, True], ids=["cache deleted", "installed again too"])
 def test_a_deleted_cache_changes_nothing(lab: Lab, again: bool) -> None:
-    planned(lab)
+    lab_with_task(lab)
     if again:
         uninstall_hooks(lab.repo)
         install.install_hooks(lab.repo)
     shutil.rmtree(lab.repo.private("cache"), ignore_errors=True)
     lab.git("commit", "-q", "--allow-empty", "-m", "task_001: do it")
-    assert stands(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
+    assert status_and_commits(lab) == ("agent_done", [lab.git("rev-parse", "HEAD")])
 
 
 @pytest.mark.parametrize("number", [pages.PAGE_SIZE, pages.PAGE_SIZE + 1])
 def test_the_shell_finds_a_task_on_the_page_that_python_writes(lab: Lab, number: int) -> None:
-    planned(lab)
+    lab_with_task(lab)
     page = json.loads(lab.show("plan/default:.plans/default/plan.json"))
     page["tasks"] = [{**page["tasks"][0], "id": f"task_{number}", "uid": "abcdefgh"}]
     text = canonical_json.dumps(page).decode()
