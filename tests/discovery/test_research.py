@@ -52,7 +52,7 @@ def test_a_checkpoint_comes_first_and_findings_replace_it(lab: Lab) -> None:
         ("## Findings\n\nnone\n\n## Risks\n\nx\n\n## Open questions\n\ny\n", "'## Findings' is missing"),
         (FINDINGS.replace("## Risks", "## Dangers"), "'## Risks' is missing"),
         (FINDINGS.replace("- A number of zero fails the proof.", "TBD"), "'## Risks' is missing"),
-        ("## Findings\n\nIn src/size.txt.\n\n## Risks\n\nx\n\n## Open questions\n\ny\n", "than a checkpoint"),
+        ("## Findings\n\nIn src/size.txt.\n\n## Risks\n\nx\n\n## Open questions\n\ny\n", "too short"),
         (FINDINGS.replace("src/size.txt", "a").replace("tests/", "b/"), "name no file of the repository"),
         (FINDINGS + "x" * 60_000, "at most 60,000 are kept"),
         ("```\n" + FINDINGS + "```\n", "'## Findings' is missing"),

@@ -154,7 +154,7 @@ def test_answers_as_chats_give_them(text: str) -> None:
         (json.dumps(directive(extra=1)), "/extra"),
         (json.dumps(directive(objective="a\u0000b")), "/objective"),
         ("[" * 100_000, ""),
-        (ANSWER + "\n" + json.dumps(directive(objective="another")), "could be meant"),
+        (ANSWER + "\n" + json.dumps(directive(objective="another")), "could be the answer"),
         (b"\xff\xfe" + ANSWER.encode("utf-16-le"), "UTF-8"),
     ],
     ids=[

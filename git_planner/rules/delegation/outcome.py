@@ -75,7 +75,7 @@ class TaskOutcome:
 
     @property
     def status(self) -> TaskStatus:
-        """What the task becomes."""
+        """The new status of the task."""
         return OUTCOMES[self.outcome][0]
 
 

@@ -52,7 +52,7 @@ class RecordedComparison:
 
     @property
     def worse(self) -> bool:
-        """Whether the candidate is clearly worse: at the screening, or by its complete interval."""
+        """True if the candidate is clearly worse: at the screening, or by its complete interval."""
         return self.ending == "worse"
 
 

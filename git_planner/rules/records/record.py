@@ -117,7 +117,7 @@ class Record:
 
     @property
     def valid(self) -> bool:
-        """Whether the result is a measurement."""
+        """True if the result is a measurement."""
         return self.verdict not in ("invalid", "unmeasured")
 
     @property
@@ -200,7 +200,7 @@ class RankedRecord(Protocol):
 
     @property
     def valid(self) -> bool:
-        """Whether the result is a measurement."""
+        """True if the result is a measurement."""
         ...
 
     @property

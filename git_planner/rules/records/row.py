@@ -44,7 +44,7 @@ class RecordRow(NamedTuple):
 
     @property
     def valid(self) -> bool:
-        """Whether the result is a measurement."""
+        """True if the result is a measurement."""
         return self.verdict not in ("invalid", "unmeasured")
 
 

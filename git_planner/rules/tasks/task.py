@@ -125,7 +125,7 @@ class Task(NamedTuple):
 
     @property
     def proven(self) -> bool:
-        """Whether the last evidence of this attempt has passed."""
+        """True if the last evidence of this attempt has passed."""
         own = [evidence for evidence in self.evidence if evidence.attempt == self.attempt]
         return bool(own) and own[-1].ok
 
