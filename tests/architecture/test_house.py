@@ -186,6 +186,17 @@ def test_broad_excepts_stand_at_the_two_boundaries_only() -> None:
     assert len(found) == len(set(found))
 
 
+def test_no_suppress_swallows_a_whole_family() -> None:
+    wrong = []
+    for path in sources():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] == "suppress":
+                names = {ast.unparse(argument) for argument in node.args}
+                if names & {"Exception", "BaseException"} or ("PlannerError" in names and len(names) > 4):
+                    wrong.append(f"{within(path)}:{node.lineno} {ast.unparse(node)}")
+    assert wrong == []
+
+
 def test_files_and_functions_are_short() -> None:
     long = []
     for path in sources() + sources(ROOT / "tests"):
@@ -312,15 +323,49 @@ def test_the_command_line_starts_light() -> None:
     assert not any(name.startswith("git_planner.flows") for name in modules)
 
 
+DISTRIBUTIONS = {
+    "detect_secrets": "detect-secrets",
+    "git": "gitpython",
+    "markdown_it": "markdown-it-py",
+    "xdist": "pytest-xdist",
+    "yaml": "pyyaml",
+}
+# Comes with jsonschema, and is imported with it only.
+BROUGHT_ALONG = {"referencing"}
+# Programs that are run and not imported: hook managers, builders, and plugins of pytest.
+PROGRAMS = {
+    "pre-commit",
+    "check-jsonschema",
+    "hatchling",
+    "lefthook",
+    "prek",
+    "pytest-xdist",
+    "pytest-timeout",
+}
+
+
+def third_party(folder: Path, own: set[str]) -> set[str]:
+    """Return the distributions that the files of a folder import, at their top or within a function."""
+    names = set()
+    for path in sources(folder):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    names -= {*sys.stdlib_module_names, *BROUGHT_ALONG, *own}
+    return {DISTRIBUTIONS.get(name, name) for name in names}
+
+
+def declared(lines: list[str]) -> set[str]:
+    """Return the names of the distributions in a list of requirements."""
+    return {re.split(r"[\s;<>=\[]", line)[0].lower() for line in lines} - {"git-planner"}
+
+
 def test_what_is_imported_is_what_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
-    declared = {re.split(r"[\s;<>=\[]", line)[0].lower() for line in lines}
-    distributions = {
-        "detect_secrets": "detect-secrets",
-        "git": "gitpython",
-        "markdown_it": "markdown-it-py",
-        "yaml": "pyyaml",
-    }
-    doors = {distributions.get(name, name) for name in DOORS.keys() - {"referencing"}}
-    assert declared == {*doors, "pre-commit"}
+    extras = project["optional-dependencies"]
+    package = declared([*project["dependencies"], *extras["plot"]])
+    assert third_party(PACKAGE, {"git_planner"}) == package - PROGRAMS
+    tests = third_party(ROOT / "tests", {"git_planner", "tests"})
+    assert tests - package == declared(extras["test"]) - PROGRAMS

@@ -186,9 +186,9 @@ class Pages:
     def _mark(self, name: str, *, many: bool = False) -> _PageMark | None:
         if name not in self._marks:
             self.repo.touch_private(pages.PLANS_MARKER)
-            with suppress(OSError, PlannerError, KeyError, TypeError, AttributeError, ValueError):
+            with suppress(OSError, PlannerError, ValueError):
                 document = canonical_json.loads_trusted(self._place(name).read_bytes(), many=many)
-                if document["judge"] == _schema_checksum():
+                if isinstance(document, dict) and document.get("judge") == _schema_checksum():
                     self._marks[name] = _PageMark(
                         document["oid"], [TaskSummary(*fields) for fields in document["briefs"]]
                     )

@@ -149,9 +149,9 @@ def _read_row(content: bytes, where: str) -> RecordRow:
 
 
 def _load_cache(path: Path) -> dict[str, RecordRow]:
-    with suppress(OSError, PlannerError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, PlannerError, ValueError):
         document = canonical_json.loads_trusted(path.read_bytes())
-        if document["fields"] == _FIELDS:
+        if isinstance(document, dict) and document.get("fields") == _FIELDS:
             return {oid: RecordRow(*values) for oid, values in document["rows"].items()}
     return {}
 
