@@ -210,7 +210,7 @@ def parse_directive(
 @cache
 def _schema_file(kind: str) -> dict[str, Any]:
     if kind not in (*KINDS, *PARTS):
-        from git_planner.rules.suggest import close_names, did_you_mean
+        from git_planner.rules.did_you_mean import close_names, did_you_mean
 
         raise PlannerError(
             "E_USAGE",

@@ -14,7 +14,7 @@ import click
 from git_planner.cli.lazy_group import LazyGroup, NoSuchName
 from git_planner.cli.output import emit, tell
 from git_planner.errors import DONE, PlannerError
-from git_planner.rules.suggest import close_names, did_you_mean
+from git_planner.rules.did_you_mean import close_names, did_you_mean
 
 _UNWRITABLE = {
     *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),

@@ -204,7 +204,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
 def _suggest_command(error: PlannerError, name: str) -> PlannerError:
     """Return the error with a hint that suggests a command, if a mistyped one was read as a commit."""
     from git_planner.cli import COMMANDS
-    from git_planner.rules.suggest import close_names
+    from git_planner.rules.did_you_mean import close_names
 
     near = close_names(name, COMMANDS["git-record"]) if error.code == "E_UNKNOWN_REF" else []
     if near:

@@ -21,9 +21,9 @@ from git_planner.host import cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
-from git_planner.rules.measuring import test_report, verdict
-from git_planner.rules.measuring.test_report import Proof
+from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Correctness, Metric, Policy
 from git_planner.rules.records.record import MeasuredMetric
@@ -205,7 +205,7 @@ class _BenchmarkRun:
             read = _read_proof(correctness, done, report)
         if isinstance(read, Refusal):
             return Refusal(read.reason, f"{read.sentence}{_stderr_tail(done)}")
-        return read, test_report.check_proof(
+        return read, correctness_report.check_proof(
             read, status=done.status, require=correctness.require, before=before
         )
 
@@ -304,12 +304,12 @@ def _read_proof(correctness: Correctness, done: process.Finished, report: Path) 
     if correctness.proof == "unittest":
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
-        return test_report.read_unittest(done.stderr)
+        return correctness_report.read_unittest(done.stderr)
     # A link, a pipe or a folder is no report, and reading one could block forever.
     if report.is_symlink() or not report.is_file():
-        return test_report.read_junit(None)
+        return correctness_report.read_junit(None)
     with report.open("rb") as file:
-        return test_report.read_junit(file.read(test_report.MAX_REPORT + 1))
+        return correctness_report.read_junit(file.read(correctness_report.MAX_REPORT + 1))
 
 
 def _describe_tool(name: str) -> dict[str, Any] | None:

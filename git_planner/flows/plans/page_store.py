@@ -232,7 +232,7 @@ def _schema_checksum() -> str:
 
 def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     """Return the error for a plan that does not exist, suggesting plans with similar names."""
-    from git_planner.rules.suggest import close_names, did_you_mean
+    from git_planner.rules.did_you_mean import close_names, did_you_mean
 
     prefix = refnames.HEADS + refnames.PLAN
     refs = repo.git.line("for-each-ref", "--format=%(refname)", prefix).split() if repo is not None else []

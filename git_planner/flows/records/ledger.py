@@ -23,7 +23,7 @@ from git_planner.rules.records.record import Record, record_from
 from git_planner.rules.records.row import RecordRow, find_baseline, row_from
 
 if TYPE_CHECKING:
-    from git_planner.rules.measuring.test_report import Proof
+    from git_planner.rules.measuring.correctness_report import Proof
 
 TESTS_FOLDER = "experiments/tests"
 # Rewrite the cache only after this many new records, when reading them again would cost more.
@@ -98,7 +98,7 @@ def read_baseline_proof(
         content = batch.read(f"{refnames.plan_ref(plan)}:{TESTS_FOLDER}/{first.tests}.json")
     if not content:
         return None
-    from git_planner.rules.measuring.test_report import proof_from
+    from git_planner.rules.measuring.correctness_report import proof_from
 
     return proof_from(canonical_json.loads_trusted(content))
 

@@ -14,7 +14,7 @@ from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Tag, W
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
-from git_planner.rules.measuring.test_report import Proof
+from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.verdict import Decision, Refusal
 from git_planner.rules.records.record import MeasuredMetric, Record, Verdict, pick_best, truncate_texts
 from git_planner.rules.records.row import RecordRow, find_same_commit, next_id

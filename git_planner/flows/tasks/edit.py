@@ -333,7 +333,7 @@ def task_message(plan: str, subject: str, op: str) -> Message:
 
 def unknown_task_error(plan: str, task_id: str, known: Iterable[int] = ()) -> PlannerError:
     """Return the error for a task id that a plan does not contain, suggesting similar ones."""
-    from git_planner.rules.suggest import close_names, did_you_mean
+    from git_planner.rules.did_you_mean import close_names, did_you_mean
 
     numbers = close_names(str(task_number(task_id)), map(str, known))
     near = [task_id_for(int(number)) for number in sorted(numbers)]

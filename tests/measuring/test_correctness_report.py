@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.measuring.test_report import (
+from git_planner.rules.measuring.correctness_report import (
     Proof,
     TestOutcome,
     check_proof,
