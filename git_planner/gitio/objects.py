@@ -15,7 +15,7 @@ _FEW = 4
 _FAST = "core.looseCompression=1"
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One entry of a tree."""
 
     mode: str
@@ -27,7 +27,7 @@ class Entry(NamedTuple):
         return {"040000": "tree", "160000": "commit"}.get(self.mode, "blob")
 
 
-Tree = dict[str, Entry]
+Tree = dict[str, TreeEntry]
 
 
 def parse_tree(raw: bytes, id_bytes: int) -> Tree:
@@ -41,7 +41,8 @@ def parse_tree(raw: bytes, id_bytes: int) -> Tree:
     found = re.findall(rb"([0-7]+) ([^\0]+)\0(.{%d})" % id_bytes, raw, re.DOTALL)
     modes = {mode: mode.decode().zfill(6) for mode in {mode for mode, _, _ in found}}
     return {
-        name.decode("utf-8", "surrogateescape"): Entry(modes[mode], oid.hex()) for mode, name, oid in found
+        name.decode("utf-8", "surrogateescape"): TreeEntry(modes[mode], oid.hex())
+        for mode, name, oid in found
     }
 
 
@@ -143,12 +144,12 @@ def _splice(
         elif oid is None:
             entries.pop(head, None)
         else:
-            entries[head] = Entry("100644", oid)
+            entries[head] = TreeEntry("100644", oid)
     for name, inner in below.items():
         old = entries.get(name)
         new = _splice(writer, batch, old.oid if old and old.kind == "tree" else None, inner)
         if new is not None:
-            entries[name] = Entry("040000", new)
+            entries[name] = TreeEntry("040000", new)
         elif old and old.kind == "tree":
             del entries[name]
     return writer.write(entries) if entries else None

@@ -77,7 +77,7 @@ def best_ref(plan: str) -> str:
     return HEADS + ITER + ("best" if plan == "default" else f"best-{check_plan_name(plan)}")
 
 
-class Iteration(NamedTuple):
+class IterationName(NamedTuple):
     """The name of one iteration: its number (1 and up) and its slug."""
 
     number: int
@@ -94,10 +94,10 @@ class Iteration(NamedTuple):
         return HEADS + self.branch
 
 
-def parse_iteration(branch: str) -> Iteration | None:
+def parse_iteration(branch: str) -> IterationName | None:
     """Parse 'iter/0007-next', its full ref or a remote's; None for every other branch."""
     match = _ITERATION.fullmatch(branch[branch.find(ITER) :]) if ITER in branch else None
-    return Iteration(int(match[1]), match[2]) if match else None
+    return IterationName(int(match[1]), match[2]) if match else None
 
 
 def claim_ref(plan: str, task: str) -> str:
@@ -126,7 +126,7 @@ def random_token(length: int = 8) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
-def best_tag(value: float, iteration: Iteration) -> str:
+def best_tag(value: float, iteration: IterationName) -> str:
     """Return the full ref of the tag of a best: 'refs/tags/best/<value>-<slug>-i<n>'."""
     return f"{BEST_TAG}{number_text(value)}-{iteration.slug}-i{iteration.number}"
 

@@ -11,7 +11,7 @@ from git_planner.cli import COMMANDS, DEFAULTS, group
 from git_planner.cli.lazy_group import LazyGroup
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command as its reference shows it; `path` is how it is written, such as 'git plan task add'."""
 
     path: str
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     options: list[tuple[click.Option, str]]
 
 
-def entries(program: str) -> Iterator[Entry]:
+def entries(program: str) -> Iterator[CommandEntry]:
     """All commands of a program, those below others after them; hidden ones are left out."""
     top, shown = group(program), program.replace("-", " ", 1)
     for name in COMMANDS[program]:
@@ -29,13 +29,13 @@ def entries(program: str) -> Iterator[Entry]:
             yield from _below(command, shown if name == DEFAULTS.get(program) else f"{shown} {name}")
 
 
-def _below(command: click.Command, path: str) -> Iterator[Entry]:
+def _below(command: click.Command, path: str) -> Iterator[CommandEntry]:
     if command.hidden:
         return
     context = click.Context(command, info_name=path)
     options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
     records = [(each, each.get_help_record(context)) for each in options]
-    yield Entry(
+    yield CommandEntry(
         path,
         " ".join([path, *command.collect_usage_pieces(context)]),
         _text(command.help or ""),

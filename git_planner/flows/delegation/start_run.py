@@ -69,10 +69,10 @@ class RunRequest:
     claimant: Claimant
 
     @property
-    def iteration(self) -> refnames.Iteration:
+    def iteration(self) -> refnames.IterationName:
         """The iteration, with a branch name unique to this attempt at this task."""
         again = f" {self.attempt}" if self.attempt > 1 else ""
-        return refnames.Iteration(self.number, refnames.slug(f"{self.task.id}{again} {self.task.title}"))
+        return refnames.IterationName(self.number, refnames.slug(f"{self.task.id}{again} {self.task.title}"))
 
     @property
     def attempt(self) -> int:

@@ -251,7 +251,7 @@ def _fetch_best(repo: Repository, server: str, ref: str, tell: Tell) -> str | No
 def _tag_name(record: Record | None) -> str | None:
     if record is None or record.value is None or record.iteration is None or record.slug is None:
         return None
-    return refnames.best_tag(record.value, refnames.Iteration(record.iteration, record.slug))
+    return refnames.best_tag(record.value, refnames.IterationName(record.iteration, record.slug))
 
 
 def _updates(

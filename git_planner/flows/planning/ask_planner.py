@@ -134,7 +134,7 @@ def make_iteration(
     settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
     number = reserve_number(repo) if number is None else number
-    iteration = refnames.Iteration(number, refnames.slug(options.slug or ""))
+    iteration = refnames.IterationName(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
     request = campaign.packet_request(number, iteration.branch, settings.planner_model)
     packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)

@@ -169,7 +169,7 @@ def apply_answer(
     directive = read_answer(raw, source, pending.packet)
     campaign = _packet_campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
     chosen_slug = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
-    iteration = refnames.Iteration(reserve_number(repo), chosen_slug)
+    iteration = refnames.IterationName(reserve_number(repo), chosen_slug)
     packet = {
         **pending.packet,
         "iteration": iteration.number,

@@ -193,7 +193,7 @@ class _RecordWriter:
         value = self.known.value if self.known else self.finding.draft.value if self.finding else None
         if state is None or value is None:
             return None
-        return refnames.best_tag(value, refnames.Iteration(state.iteration, state.slug))
+        return refnames.best_tag(value, refnames.IterationName(state.iteration, state.slug))
 
     def _advance_best(
         self, record: Record, seen: Mapping[str, Snapshot]
