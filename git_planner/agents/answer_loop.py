@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from git_planner import documents, redact
-from git_planner.agents.contract import Answer, AnswerKind, PlanningRequest, Tell, Usage
+from git_planner.agents.contract import Answer, AnswerKind, PlanningRequest, Usage
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
+from git_planner.progress import Progress
 from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,
     PLAN_OPTIONS_KEYS,
@@ -83,7 +84,7 @@ class PlanningAgent:
         self._transport = transport
         self._backoff = backoff
 
-    def plan(self, request: PlanningRequest, tell: Tell) -> Answer:
+    def plan(self, request: PlanningRequest, progress: Progress) -> Answer:
         """Ask until an answer passes, attempts or time are used up, or the failure is permanent.
 
         Raises:
@@ -96,14 +97,14 @@ class PlanningAgent:
         for number in range(1, max(1, request.attempts) + 1):
             if number > 1 and not self._wait(number, attempts.seconds_left(), faults):
                 break
-            tell(f"asking the planner '{self.name}', attempt {number} of {max(1, request.attempts)}")
+            progress(f"asking the planner '{self.name}', attempt {number} of {max(1, request.attempts)}")
             try:
                 return attempts.ask(number)
             except PlannerError as error:
                 failure, faults = error, attempts.faults
                 if error.code not in TRANSIENT_AGENT_CODES and error.code != "E_ANSWER":
                     break
-                tell(f"attempt {number} gave no plan: {error.message}")
+                progress(f"attempt {number} gave no plan: {error.message}")
         raise final_failure(failure, attempts.count)
 
     def _wait(self, number: int, left: float, faults: Sequence[str]) -> bool:

@@ -19,12 +19,13 @@ import time
 from pathlib import Path
 
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell, WritingRequest
+from git_planner.agents.contract import Brief, Implementation, Sandbox, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
+from git_planner.progress import Progress
 from git_planner.rules.policy.policy import Policy, Program
 
 NAME = "command"
@@ -76,7 +77,7 @@ class CommandImplementer:
     def __init__(self, program: Program) -> None:
         self._program = program
 
-    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+    def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Run the program once in the worktree.
 
         Raises:
@@ -84,7 +85,7 @@ class CommandImplementer:
         """
         began = time.monotonic()
         seconds = min(brief.seconds, self._program.timeout)
-        tell(f"running {Path(self._program.run[0]).name}")
+        progress(f"running {Path(self._program.run[0]).name}")
         done = run_agent(
             self._program.run,
             cwd=brief.worktree,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+from git_planner.progress import Progress
 from git_planner.rules.planning.directive import Directive
 
-Tell = Callable[[str], None]
 AnswerKind = Literal["directive", "plan-options", "planning-plan"]
 WritingKind = Literal["research", "review"]
 Sandbox = Literal["read-only", "workspace-write", "danger-full-access"]
@@ -74,7 +74,7 @@ class Planner(Protocol):
 
     name: str
 
-    def plan(self, request: PlanningRequest, tell: Tell) -> Answer:
+    def plan(self, request: PlanningRequest, progress: Progress) -> Answer:
         """Answer a request within its deadline."""
         ...
 
@@ -126,7 +126,7 @@ class Implementer(Protocol):
     sandboxes: tuple[Sandbox, ...]
     reports: bool
 
-    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+    def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Edit the worktree within the deadline, or raise PlannerError."""
         ...
 
@@ -166,7 +166,7 @@ class Researcher(Protocol):
 
     name: str
 
-    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
+    def write(self, request: WritingRequest, progress: Progress) -> WrittenText:
         """Write the findings within the deadline."""
         ...
 
@@ -176,6 +176,6 @@ class Critic(Protocol):
 
     name: str
 
-    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
+    def write(self, request: WritingRequest, progress: Progress) -> WrittenText:
         """Write the review within the deadline."""
         ...

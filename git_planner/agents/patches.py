@@ -6,10 +6,11 @@ import os
 import time
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell
+from git_planner.agents.contract import Brief, Implementation, Sandbox
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
+from git_planner.progress import Progress
 from git_planner.rules.policy.policy import Policy
 
 SUFFIXES = (".patch", ".diff")
@@ -29,7 +30,7 @@ class PatchesImplementer:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+    def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Apply one patch to the worktree atomically.
 
         Raises:
@@ -45,7 +46,7 @@ class PatchesImplementer:
                 hint="add another patch there, or stop the loop with '--max-attempts'",
             )
         patch = patches[brief.index]
-        tell(f"applying {patch.name}")
+        progress(f"applying {patch.name}")
         command = ("apply", "--whitespace=nowarn", "--allow-empty", "--", str(patch))
         result = open_repository(brief.worktree).git.run(*command)
         brief.folder.mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,11 @@ from git_planner.agents.answer_loop import (
     final_failure,
     usage_document,
 )
-from git_planner.agents.contract import Tell, Usage, WritingRequest, WrittenText
+from git_planner.agents.contract import Usage, WritingRequest, WrittenText
 from git_planner.agents.prompts import again_prompt
 from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
+from git_planner.progress import Progress
 
 ATTEMPTS = 2
 LEAST_SECONDS = 0.5
@@ -45,7 +46,7 @@ class WritingAgent:
         self.name = transport.name
         self._transport = transport
 
-    def write(self, request: WritingRequest, tell: Tell) -> WrittenText:
+    def write(self, request: WritingRequest, progress: Progress) -> WrittenText:
         """Ask until a text passes or the two attempts or the time are used up.
 
         Raises:
@@ -59,7 +60,7 @@ class WritingAgent:
             left = began + request.seconds - time.monotonic()
             if number > 1 and left < LEAST_SECONDS:
                 break
-            tell(f"asking '{self.name}' for the {request.kind}, attempt {number} of {ATTEMPTS}")
+            progress(f"asking '{self.name}' for the {request.kind}, attempt {number} of {ATTEMPTS}")
             turn = replace(request, prompt=prompt, folder=create_attempt_folder(request.folder), seconds=left)
             reply, faults = self._attempt(turn, number)
             usage = Usage(usage.input + reply.usage.input, usage.output + reply.usage.output)
@@ -67,7 +68,7 @@ class WritingAgent:
                 seconds = time.monotonic() - began
                 return WrittenText(redact.mask_text(reply.text), reply.model, number, seconds, usage)
             refused = PlannerError("E_ANSWER", f"the {request.kind} was refused: {faults[0]}", details=faults)
-            tell(f"attempt {number}: {refused.message}")
+            progress(f"attempt {number}: {refused.message}")
             prompt = redact.mask_text(again_prompt(request.prompt, reply.text, faults))
         raise final_failure(refused, number)
 

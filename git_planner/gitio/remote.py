@@ -10,7 +10,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,11 @@ from git_planner.gitio.git_failure import (
     without_label,
 )
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 
 if TYPE_CHECKING:
     from git.cmd import Git as Wrapper
 
-Tell = Callable[[str], None]
 
 # A server that accepts and never answers must not hold us for ever; a large first push takes minutes.
 DEADLINE = 600.0
@@ -108,7 +108,7 @@ def fetch(
     repo: Repository,
     remote: str,
     refspecs: Sequence[str],
-    tell: Tell,
+    progress: Progress,
     *,
     deadline: float = DEADLINE,
     options: Sequence[str] = (),
@@ -126,14 +126,14 @@ def fetch(
     url(repo, remote)
     words = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
     words += ["--no-recurse-submodules", "--atomic", "--", remote]
-    ended = _run(repo, [*words, *refspecs], tell, deadline)
+    ended = _run(repo, [*words, *refspecs], progress, deadline)
     if ended.status != 0:
         result = GitResult(ended.status, b"", os.fsencode(ended.stderr))
         raise local_failure(("fetch",), result, repo.git.cwd) or _failed(remote, "fetched from", ended)
 
 
 def fetch_commits(
-    repo: Repository, remote: str, refs: Sequence[str], tell: Tell, *, deadline: float = DEADLINE
+    repo: Repository, remote: str, refs: Sequence[str], progress: Progress, *, deadline: float = DEADLINE
 ) -> None:
     """Fetch what some refs of a remote name, and write no ref here: many processes may do so at once.
 
@@ -141,7 +141,7 @@ def fetch_commits(
         PlannerError: E_REMOTE in git's own words.
     """
     # An empty map of refs keeps git from moving the remote's branches as it sees them.
-    fetch(repo, remote, refs, tell, deadline=deadline, options=("--refmap=",))
+    fetch(repo, remote, refs, progress, deadline=deadline, options=("--refmap=",))
 
 
 def claim_on(repo: Repository, remote: str, ref: str, oid: str, expected: str | None) -> bool:
@@ -193,7 +193,7 @@ def push(
     repo: Repository,
     remote: str,
     updates: Sequence[Update],
-    tell: Tell,
+    progress: Progress,
     *,
     dry_run: bool = False,
     deadline: float = DEADLINE,
@@ -217,7 +217,7 @@ def push(
     leases = [f"--force-with-lease={each.ref}:{each.expected or ''}" for each in updates]
     words = ["push", "--progress", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no"]
     words += [*(["--dry-run"] if dry_run else []), *leases, "--", remote]
-    ended = _run(repo, [*words, *(f"{each.oid or ''}:{each.ref}" for each in updates)], tell, deadline)
+    ended = _run(repo, [*words, *(f"{each.oid or ''}:{each.ref}" for each in updates)], progress, deadline)
     if ended.status == 0:
         return Pushed({each.ref: each.oid for each in updates if each.oid is not None})
     if ended.late:
@@ -234,14 +234,14 @@ def masked(text: str) -> str:
     return re.sub(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s'\"]+@", r"\1***@", text)
 
 
-def _run(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
+def _run(repo: Repository, words: Sequence[str], progress: Progress | None, deadline: float) -> _Ended:
     return retry_transient(
-        lambda: _once(repo, words, tell, deadline),
+        lambda: _once(repo, words, progress, deadline),
         lambda ended: is_transient(ended.status, os.fsencode(ended.stderr)),
     )
 
 
-def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: float) -> _Ended:
+def _once(repo: Repository, words: Sequence[str], progress: Progress | None, deadline: float) -> _Ended:
     git = _wrapper(repo.git)
     from git.cmd import handle_process_output
     from git.exc import GitCommandNotFound
@@ -252,7 +252,7 @@ def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: f
     gone = [word for name in sorted(dropped) for word in ("-u", name)]
     out: list[str] = []
     err: list[str] = []
-    progress = _Progress(tell, err)
+    stderr_lines = _StderrLines(progress, err)
     try:
         process = git.execute(
             ["env", *gone, "git", *repo.git.prefix, *words], as_process=True, env=wanted, shell=False
@@ -267,7 +267,7 @@ def _once(repo: Repository, words: Sequence[str], tell: Tell | None, deadline: f
     handle_process_output(
         process,
         lambda line: out.append(os.fsdecode(line)),
-        lambda line: progress.line(os.fsdecode(line)),
+        lambda line: stderr_lines.line(os.fsdecode(line)),
         decode_streams=False,
         kill_after_timeout=deadline,
     )
@@ -299,13 +299,13 @@ def _quiet(repo: Repository) -> dict[str, str]:
     return quiet
 
 
-class _Progress:
-    """Sorts what git says on stderr: progress goes to `tell`, all else is kept for an error."""
+class _StderrLines:
+    """Sorts what git says on stderr: progress goes to the callback, all else is kept for an error."""
 
     _LINE = re.compile(r"(?:remote: )?([A-Z][a-z ]+): +(\d+)%")
 
-    def __init__(self, tell: Tell | None, kept: list[str]) -> None:
-        self._tell = tell
+    def __init__(self, progress: Progress | None, kept: list[str]) -> None:
+        self._progress = progress
         self._kept = kept
         self._last = ""
 
@@ -314,9 +314,9 @@ class _Progress:
             found = self._LINE.match(each)
             if not found:
                 self._kept.append(each + "\n")
-            elif self._tell is not None and f"{found[1]} {found[2]}" != self._last and found[2] == "100":
+            elif self._progress is not None and f"{found[1]} {found[2]}" != self._last and found[2] == "100":
                 self._last = f"{found[1]} {found[2]}"
-                self._tell(f"{found[1].lower()}: done")
+                self._progress(f"{found[1].lower()}: done")
 
 
 def _failed(remote: str, verb: str, ended: _Ended) -> PlannerError:

@@ -221,4 +221,4 @@ def _set(values: Mapping[str, str | None]) -> None:
 
 
 class Progress(list[str]):
-    """Progress messages of an agent; its `append` is passed as `tell`."""
+    """Progress messages of an agent; its `append` is passed as `progress`."""

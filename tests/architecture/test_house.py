@@ -41,6 +41,9 @@ BELOW["atomic_file"] = set()
 for _part in ("agents", "host", "gate"):
     BELOW[_part].add("atomic_file")
 BELOW["agents"].add("redact")
+BELOW["progress"] = set()
+for _part in ("gitio", "agents", "host"):
+    BELOW[_part].add("progress")
 BELOW["resources"] = {"errors"}
 BELOW["flows"] = {*BELOW}
 BELOW["report"] = {*BELOW}

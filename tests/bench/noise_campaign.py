@@ -108,7 +108,7 @@ def prepare(lab: Lab) -> None:
 
 def campaign(lab: Lab, tries: int) -> Iterator[Figure]:
     """Record candidates without a change, then the gain until it is kept."""
-    varied = report_noise(lab.repo, plan=None, runs=12, force=False, tell=lambda _: None).noise.metrics[0]
+    varied = report_noise(lab.repo, plan=None, runs=12, force=False, progress=lambda _: None).noise.metrics[0]
     share = f"noise {100 * varied.deviation / varied.median:.1f} %"
     text = (lab.path / STACK).read_text()
     records = [
@@ -120,7 +120,7 @@ def campaign(lab: Lab, tries: int) -> Iterator[Figure]:
     gain = attempt(lab, tries + 1, text.replace(WASTE, ""))
     comparisons = 1
     while gain.verdict != "improved" and comparisons <= AGAIN:
-        gain = record_commit(lab.repo, "HEAD", force=True, tell=lambda _: None).record
+        gain = record_commit(lab.repo, "HEAD", force=True, progress=lambda _: None).record
         comparisons += 1
     measured = comparisons if gain.verdict == "improved" else float("inf")
     yield Figure("comparisons until a gain of a tenth is kept", 1 + AGAIN, measured, "x", gain.summary)
@@ -130,4 +130,4 @@ def attempt(lab: Lab, number: int, text: str) -> Record:
     """Record an iteration from main with one changed file."""
     iteration(lab, number, "main", slug=f"try-{number}")
     lab.commit(f"try {number}", {STACK: text})
-    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", progress=lambda _: None).record

@@ -119,7 +119,7 @@ def test_a_measured_program_that_prints_keys(lab: Lab) -> None:
     project(lab, POLICY + "environment: [API]\n", **{"tests/bench.py": bench})
     lab.env["API"] = OPENAI
     with lab.entered():
-        done = record_commit(lab.repo, "main", tell=hush)
+        done = record_commit(lab.repo, "main", progress=hush)
     assert done.record.summary == (
         "the benchmark crashed: 'cycles' ended with status 1; stderr: [redacted:openai] [redacted:aws]"
     )
@@ -131,7 +131,7 @@ def test_the_text_of_a_pull_request(lab: Lab) -> None:
     campaign(lab)
     state = iteration(lab, 1, "main", directive=replace(SAMPLE, objective=f"use {OPENAI}"))
     lab.commit("lower", {"value": "90\n"})
-    record_commit(lab.repo, "HEAD", tell=hush)
+    record_commit(lab.repo, "HEAD", progress=hush)
     published = publish_iteration(lab.repo, "1", hush, plan=None, branch=None, push=False)
     assert state.directive.objective == f"use {OPENAI}"
     assert published.title == "use [redacted:openai]"

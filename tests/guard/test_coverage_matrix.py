@@ -145,7 +145,7 @@ def test_record_says_invalid(prepared: Lab, place: Path, kind: ChangeKind) -> No
     lab = fresh(prepared, place, kind)
     with lab.entered():
         lab.git("-c", "core.hooksPath=/dev/null", "branch", "-f", ITERATION, f"refs/evil/{kind.key}")
-        done = record.record_commit(lab.repo, ITERATION, tell=lambda _: None).record
+        done = record.record_commit(lab.repo, ITERATION, progress=lambda _: None).record
         assert (done.verdict, done.reason) == ("invalid", "guard")
 
 

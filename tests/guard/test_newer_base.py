@@ -16,7 +16,7 @@ STRICTER = TEST + "\n    def test_is_small(self):\n        self.assertLess(VALUE
 
 def recorded(lab: Lab, ref: str = "HEAD") -> Record:
     """Record a commit without advancing the best."""
-    return record_commit(lab.repo, ref, advance=False, tell=lambda _: None).record
+    return record_commit(lab.repo, ref, advance=False, progress=lambda _: None).record
 
 
 def goes_on(lab: Lab, message: str, files: dict[str, str]) -> str:

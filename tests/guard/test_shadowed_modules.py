@@ -54,7 +54,7 @@ def test_a_clock_of_the_candidate_s_own_is_never_run(lab: Lab) -> None:
     project(lab, POLICY.replace('allow: ["src/**"], ', ""), **{"tests/bench.py": bench})
     attempt(lab, 1, 100)
     lab.commit("small", {"random.py": "def randint(a, b):\n    return 1\n"})
-    done = record_commit(lab.repo, "HEAD", tell=lambda _: None).record
+    done = record_commit(lab.repo, "HEAD", progress=lambda _: None).record
     assert (done.verdict, done.reason) == ("invalid", "guard")
     assert done.violations == ("added under a standard module's name: random.py",)
     findings = check_range(lab.repo).findings
@@ -67,7 +67,7 @@ def test_what_the_base_has_is_the_project_s_own(lab: Lab) -> None:
     attempt(lab, 1, 90)
     lab.commit("own", {"cgi.py": "A = 2\n", "src/queue.py": "B = 2\n"})
     lab.commit("let go", {"turtle.py": "C = 1\n", "html/__init__.py": "", "html/page.py": ""})
-    done = record_commit(lab.repo, "HEAD", tell=lambda _: None).record
+    done = record_commit(lab.repo, "HEAD", progress=lambda _: None).record
     assert (done.verdict, done.violations) == ("improved", ())
 
 

@@ -30,7 +30,7 @@ def project(lab: Lab, more: str, bench: str) -> None:
 
 def measured(lab: Lab) -> Record:
     """Record the checked-out commit."""
-    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", progress=lambda _: None).record
 
 
 @pytest.fixture

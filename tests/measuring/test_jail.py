@@ -34,7 +34,7 @@ needs_jail = pytest.mark.skipif(not isinstance(HERE, Jail), reason=f"the jail of
 
 def measured(lab: Lab, ref: str = "HEAD") -> RecordResult:
     """Record without progress messages."""
-    return record_commit(lab.repo, ref, tell=lambda _: None)
+    return record_commit(lab.repo, ref, progress=lambda _: None)
 
 
 def candidate(lab: Lab, code: str, policy: str = REQUIRED, **files: str) -> RecordResult:

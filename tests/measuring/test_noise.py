@@ -18,7 +18,7 @@ from tests.support.lab import Lab
 
 def quiet(lab: Lab, runs: int = 12, *, force: bool = False) -> NoiseReport:
     """Measure the noise."""
-    return report_noise(lab.repo, plan=None, runs=runs, force=force, tell=lambda _: None)
+    return report_noise(lab.repo, plan=None, runs=runs, force=force, progress=lambda _: None)
 
 
 def asking(gain: float) -> str:

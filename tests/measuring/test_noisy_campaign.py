@@ -59,12 +59,12 @@ def attempt(lab: Lab, number: int, value: int) -> Record:
     """Record a candidate of its own noise with a value."""
     iteration(lab, number, "main", slug=f"try-{number}")
     lab.commit(f"try {number}", {"src/candidate": f"{number}\n", "src/value": f"{value}\n"})
-    return record_commit(lab.repo, "HEAD", tell=lambda _: None).record
+    return record_commit(lab.repo, "HEAD", progress=lambda _: None).record
 
 
 def test_luck_is_never_kept_and_a_tenth_is(lab: Lab) -> None:
     prepare(lab)
-    varied = report_noise(lab.repo, plan=None, runs=12, force=False, tell=lambda _: None).noise.metrics[0]
+    varied = report_noise(lab.repo, plan=None, runs=12, force=False, progress=lambda _: None).noise.metrics[0]
     assert 0.5 * SHARE < varied.deviation / varied.median < 2 * SHARE
     for number in range(1, TRIES + 1):
         tried = attempt(lab, number, 10_000)

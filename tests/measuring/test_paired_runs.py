@@ -48,7 +48,7 @@ def attempt(lab: Lab, number: int, value: int, base: str = "main", **files: str)
 
 def measured(lab: Lab, **options: bool) -> RecordResult:
     """Record the checked-out commit."""
-    return record_commit(lab.repo, "HEAD", tell=lambda _: None, **options)  # type: ignore[arg-type]
+    return record_commit(lab.repo, "HEAD", progress=lambda _: None, **options)  # type: ignore[arg-type]
 
 
 def numbers(lab: Lab) -> list[str]:
@@ -162,10 +162,10 @@ def test_a_comparison_is_verified_by_another_one(lab: Lab) -> None:
     attempt(lab, 1, 4000)
     done = measured(lab).record
     reserved = numbers(lab)
-    again = verify_record(lab.repo, "HEAD", plan=None, tell=lambda _: None)
+    again = verify_record(lab.repo, "HEAD", plan=None, progress=lambda _: None)
     assert (again.record.id, again.holds) == (done.id, True)
     assert again.why.startswith("improved now, improved then: -")
-    base = verify_record(lab.repo, "main", plan=None, tell=lambda _: None)
+    base = verify_record(lab.repo, "main", plan=None, progress=lambda _: None)
     assert base.holds is True
     assert numbers(lab) == reserved
 

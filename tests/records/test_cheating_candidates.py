@@ -26,7 +26,7 @@ PYTEST = POLICY.replace(
 
 def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> Record:
     """Record without progress."""
-    return record_commit(lab.repo, ref, tell=lambda _: None, **options).record
+    return record_commit(lab.repo, ref, progress=lambda _: None, **options).record
 
 
 def judged(lab: Lab, ref: str = "HEAD") -> tuple[str, str | None, float | None]:
@@ -232,7 +232,7 @@ def test_a_submodule_among_the_guarded_paths(lab: Lab) -> None:
     tip = lab.git("rev-parse", "HEAD")
     lab.git("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")
     lab.git("commit", "-q", "-m", "sub")
-    done = record_commit(lab.repo, "HEAD", tell=lambda _: None)
+    done = record_commit(lab.repo, "HEAD", progress=lambda _: None)
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "submodule", 4)
     assert done.record.summary == "a guarded path is a submodule, which is not measured: 'tests/sub'"
 
@@ -241,14 +241,14 @@ def test_an_infinite_loop_meets_the_deadline(lab: Lab) -> None:
     project(lab, POLICY.replace("timeout: 20}\nmetrics", "timeout: 1.5}\nmetrics"))
     candidate(lab, {"src/value.py": "while True: pass\n"})
     began = time.monotonic()
-    done = record_commit(lab.repo, "HEAD", tell=lambda _: None)
+    done = record_commit(lab.repo, "HEAD", progress=lambda _: None)
     assert time.monotonic() - began < 15
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "timeout", 124)
 
 
 def test_a_tool_that_is_missing(lab: Lab) -> None:
     project(lab, POLICY.replace("[python, tests/bench.py]", "[no-such-tool, tests/bench.py]"))
-    done = record_commit(lab.repo, "main", tell=lambda _: None)
+    done = record_commit(lab.repo, "main", progress=lambda _: None)
     assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "missing_tool", 4)
     assert done.record.summary == (
         "a program that the policy names is not installed: 'no-such-tool' is not on PATH"
@@ -307,7 +307,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     project(lab, policy, **{"tests/bench.py": bench})
     lab.env |= {"SEEN": "yes", "PYTHONPATH": "/evil", "SECRET": "x", "LD_PRELOAD": ""}
     with lab.entered():
-        done = record_commit(lab.repo, "main", tell=lambda _: None)
+        done = record_commit(lab.repo, "main", progress=lambda _: None)
     assert done.logs is not None
     printed = json.loads((done.logs / "cycles-1.stdout").read_text())
     assert printed["seen"] == "yes"
@@ -327,7 +327,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     assert "yes" not in canonical_json.dumps(done.record.document()).decode()
     lab.env["SEEN"] = "other"
     with lab.entered():
-        assert record_commit(lab.repo, "main", tell=lambda _: None).cached is False
+        assert record_commit(lab.repo, "main", progress=lambda _: None).cached is False
 
 
 def test_repeats_that_disagree(lab: Lab) -> None:

@@ -19,7 +19,7 @@ from tests.support.lab import Lab
 
 def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
     """Record without progress."""
-    return record_commit(lab.repo, ref, tell=lambda _: None, **options)
+    return record_commit(lab.repo, ref, progress=lambda _: None, **options)
 
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
@@ -291,7 +291,7 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
     start = lab.git("rev-parse", "HEAD")
 
     def fail(reason: str, **more: Any) -> RecordResult:
-        return record_failure(lab.repo, state, start, reason, tell=lambda _: None, **more)
+        return record_failure(lab.repo, state, start, reason, progress=lambda _: None, **more)
 
     first = fail("no_change")
     assert (first.record.verdict, first.record.summary, first.exit) == (

@@ -20,7 +20,7 @@ from tests.support.lab import Lab
 
 def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
     """Record without progress."""
-    return record_commit(lab.repo, ref, tell=lambda _: None, **options)
+    return record_commit(lab.repo, ref, progress=lambda _: None, **options)
 
 
 def brief(rows: list[Record]) -> list[tuple[str, str, str | None, float | None, float | None]]:
@@ -67,7 +67,7 @@ def test_a_rival_before_the_verdict(lab: Lab) -> None:
         if message.startswith("cycles"):
             measured(lab, "iter/0002-next")
 
-    done = record_commit(lab.repo, "iter/0001-next", tell=rival)
+    done = record_commit(lab.repo, "iter/0001-next", progress=rival)
     assert (done.record.best_before, done.record.verdict, done.record.delta) == (80.0, "worse", 10.0)
     assert done.advanced is False
 
@@ -93,7 +93,7 @@ def test_any_place(lab: Lab) -> None:
     with lab.entered(linked):
         from git_planner.gitio.repository import open_repository
 
-        done = record_commit(open_repository(linked), tip, tell=lambda _: None)
+        done = record_commit(open_repository(linked), tip, progress=lambda _: None)
     assert (done.record.verdict, done.record.branch) == ("improved", "iter/0001-next")
 
 

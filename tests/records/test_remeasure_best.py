@@ -37,7 +37,7 @@ def best_of_60(lab: Lab) -> str:
     """A project with hooks whose rolling best has the value 60, measured by the first instrument."""
     project(lab)
     commit = attempted(lab, 1, 60)
-    assert record_commit(lab.repo, "HEAD", tell=hush).advanced
+    assert record_commit(lab.repo, "HEAD", progress=hush).advanced
     lab.git("checkout", "-q", "main")
     return commit
 
@@ -89,7 +89,7 @@ def test_the_log_shows_where_the_instrument_changed(lab: Lab) -> None:
     now = json.loads(lab.run("git-record", "log", "--json").out)["instrument_now"]
     assert mark.startswith(f"-- the base branch has another instrument now: {now[:12]};")
     attempted(lab, 2, 70)
-    record_commit(lab.repo, "HEAD", tell=hush)
+    record_commit(lab.repo, "HEAD", progress=hush)
     old, new = rows(lab)[0].instrument, rows(lab)[-1].instrument
     lines = lab.run("git-record", "log").out.splitlines()
     assert lines[3] == f"-- another instrument from here on: {str(new)[:12]}, before it {str(old)[:12]}"
@@ -119,7 +119,7 @@ def test_what_the_new_tests_refuse_is_not_built_on(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/test_value.py": EVEN})
     attempted(lab, 2, 70)
-    done = record_commit(lab.repo, "HEAD", tell=hush).record
+    done = record_commit(lab.repo, "HEAD", progress=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "incorrect")
     assert (done.verdict, done.best_before) == ("improved", 100.0)
@@ -132,7 +132,7 @@ def test_a_best_that_was_merged_is_the_base(lab: Lab) -> None:
     lab.git("merge", "-q", "--no-ff", "-m", "the best", old)
     tip = proposed_and_merged(lab, {"tests/bench.py": NEWER})
     attempted(lab, 2, 50)
-    done = record_commit(lab.repo, "HEAD", tell=hush)
+    done = record_commit(lab.repo, "HEAD", progress=hush)
     assert lab.git("rev-parse", "iter/best") == done.record.commit
     assert (done.record.best_before, done.record.base, done.advanced) == (1060.0, tip, True)
 
@@ -141,7 +141,7 @@ def test_what_does_not_merge_is_said_and_settled_by_hand(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/bench.py": NEWER}, {"src/value.py": "VALUE = 90\n"})
     attempted(lab, 2, 70)
-    found = record_commit(lab.repo, "HEAD", tell=hush).record
+    found = record_commit(lab.repo, "HEAD", progress=hush).record
     assert (found.verdict, found.best_before) == ("improved", 1090.0)
     assert any("was not measured again" in note for note in found.notes)
     assert lab.git("rev-parse", "iter/best") == old
@@ -162,7 +162,7 @@ def test_older_bases_and_equal_instruments_renew_nothing(lab: Lab) -> None:
     assert find_outdated_best(lab.repo, "default", first) is None
     assert find_outdated_best(lab.repo, "default", None) is not None
     attempted(lab, 2, 70, first)
-    assert record_commit(lab.repo, "HEAD", tell=hush).record.best_before == 60.0
+    assert record_commit(lab.repo, "HEAD", progress=hush).record.best_before == 60.0
     assert len({record.instrument for record in rows(lab)}) == 1
 
 
@@ -190,7 +190,7 @@ def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:
     best_of_60(lab)
     changed_policy(lab, 'allow: ["src/**"]', 'allow: ["docs/**"]')
     attempted(lab, 2, 70)
-    done = record_commit(lab.repo, "HEAD", tell=hush).record
+    done = record_commit(lab.repo, "HEAD", progress=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "scope")
     assert (done.verdict, done.reason) == ("invalid", "scope")
@@ -217,7 +217,7 @@ def test_leaving_the_best_alone_renews_nothing(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/bench.py": NEWER})
     attempted(lab, 2, 70)
-    assert record_commit(lab.repo, "HEAD", advance=False, tell=hush).record.best_before == 1100.0
+    assert record_commit(lab.repo, "HEAD", advance=False, progress=hush).record.best_before == 1100.0
     assert lab.git("rev-parse", "iter/best") == old
 
 
@@ -256,7 +256,7 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
     for call in (40, 80, 110):
         lab.spawn("git-record", **lab.crash_after(call))
         lab.fsck()
-    assert record_commit(lab.repo, "HEAD", tell=hush).record.verdict == "improved"
+    assert record_commit(lab.repo, "HEAD", progress=hush).record.verdict == "improved"
     found = rows(lab)[2:]
     assert [(record.kind, record.iteration, record.verdict) for record in found] == [
         ("baseline", None, "baseline"),

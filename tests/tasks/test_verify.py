@@ -269,7 +269,7 @@ import sys
 from git_planner.flows.tasks.verify import verify_task
 from git_planner.gitio.repository import open_repository
 for number in sys.argv[1:]:
-    verified = verify_task(open_repository(), "default", f"task_{number}", tell=lambda _: None)
+    verified = verify_task(open_repository(), "default", f"task_{number}", progress=lambda _: None)
     assert verified.task.status == "done", verified
 """
 

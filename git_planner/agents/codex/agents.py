@@ -11,11 +11,12 @@ from git_planner import redact
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.codex.events import CodexEvents, check_outcome
 from git_planner.agents.codex.login import Login, find_api_login, find_chatgpt_login, install_hint
-from git_planner.agents.contract import Brief, Implementation, Sandbox, Tell, WritingRequest
+from git_planner.agents.contract import Brief, Implementation, Sandbox, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
+from git_planner.progress import Progress
 from git_planner.rules.policy.policy import Policy
 
 API_MODEL = "gpt-5.2-pro"
@@ -101,7 +102,7 @@ class CodexImplementer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def implement(self, brief: Brief, tell: Tell) -> Implementation:
+    def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Run one turn of codex in the worktree.
 
         Raises:
@@ -109,7 +110,7 @@ class CodexImplementer:
         """
         began = time.monotonic()
         login = find_chatgpt_login(self._settings, brief.worktree)
-        tell(f"codex works with its {login.source}")
+        progress(f"codex works with its {login.source}")
         argv = [
             *(self._settings.codex, "exec"),
             *(("-p", self._settings.codex_profile) if self._settings.codex_profile else ()),
@@ -119,7 +120,7 @@ class CodexImplementer:
             *(("-c", f"model_reasoning_effort={json.dumps(brief.effort)}") if brief.effort else ()),
             "-",
         ]
-        events = CodexEvents(on_action=tell)
+        events = CodexEvents(on_action=progress)
         seconds = brief.seconds - (time.monotonic() - began)
         with install_hint():
             done = run_agent(

@@ -21,7 +21,7 @@ def sync(*, dry_run: bool, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.delegation.sync import sync as run
 
-    done = run(open_repository(), plan, tell=tell, dry_run=dry_run)
+    done = run(open_repository(), plan, progress=tell, dry_run=dry_run)
     advanced = done.advanced
     if as_json:
         emit(done.document())

@@ -64,7 +64,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     """
     from git_planner.flows.measuring.noise import report_noise as run
 
-    done = run(open_repository(), plan=plan, runs=runs, force=force, tell=hush if as_json else tell)
+    done = run(open_repository(), plan=plan, runs=runs, force=force, progress=hush if as_json else tell)
     if as_json:
         emit(
             {

@@ -48,7 +48,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
             plan=plan,
             force=force,
             advance=not no_advance,
-            tell=hush if as_json else tell,
+            progress=hush if as_json else tell,
         )
     except PlannerError as error:
         raise _suggest_command(error, ref) from None
@@ -167,7 +167,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.records.verify import verify_record as run
 
-    done = run(open_repository(), ref, plan=plan, tell=hush if as_json else tell)
+    done = run(open_repository(), ref, plan=plan, progress=hush if as_json else tell)
     if as_json:
         emit(done.document())
     else:

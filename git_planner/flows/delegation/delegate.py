@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner.agents import registry
-from git_planner.agents.contract import Implementer, Sandbox, Tell
+from git_planner.agents.contract import Implementer, Sandbox
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.delegation.recover import recover_runs, requeue_task
@@ -28,6 +28,7 @@ from git_planner.flows.tasks.claim_refs import claimed_tasks
 from git_planner.flows.tasks.claims import check_claimable
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tasks import lint, readiness
 from git_planner.rules.tasks.lint import LintFault
@@ -99,13 +100,13 @@ class DelegationResult:
         }
 
 
-def delegate(repo: Repository, options: DelegateOptions, tell: Tell) -> DelegationResult:
+def delegate(repo: Repository, options: DelegateOptions, progress: Progress) -> DelegationResult:
     """Give ready tasks to agents until the limit is reached, or none is ready.
 
     Args:
         repo: the repository; no worktree of a person is changed.
         options: the options.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_USAGE for a sandbox that the agent does not support; E_TRANSITION, E_BUSY, E_MERGE
@@ -116,20 +117,20 @@ def delegate(repo: Repository, options: DelegateOptions, tell: Tell) -> Delegati
     plan = current_plan(repo, options.plan)
     base = find_base(repo, plan, options.start)
     setup = _read_settings(repo, options, base.policy)
-    remote_claims = RemoteClaims(repo, plan, options.remote, tell) if options.remote else None
+    remote_claims = RemoteClaims(repo, plan, options.remote, progress) if options.remote else None
     if options.dry_run:
         return _dry_run(repo, plan, options)
     if remote_claims is not None:
         remote_claims.sync_plan()
     recovered = [
-        *recover_runs(repo, plan, tell),
+        *recover_runs(repo, plan, progress),
         *(_recover_remote(repo, remote_claims) if remote_claims else []),
     ]
     plan_tasks = read_tasks(repo, plan)
     faults = _plan_errors(plan_tasks)
     if faults:
         return DelegationResult(plan, recovered=tuple(recovered), faults=faults)
-    result = _Delegator(Worker(repo, setup, tell), options, plan, remote_claims).run()
+    result = _Delegator(Worker(repo, setup, progress), options, plan, remote_claims).run()
     return replace(result, recovered=tuple(recovered))
 
 
@@ -216,7 +217,7 @@ class _Delegator:
     def __init__(
         self, worker: Worker, options: DelegateOptions, plan: str, remote_claims: RemoteClaims | None
     ) -> None:
-        self.repo, self.setup, self.tell = worker.repo, worker.setup, worker.tell
+        self.repo, self.setup, self.progress = worker.repo, worker.setup, worker.progress
         self.stop, self.lock = worker.stop, worker.lock
         self.worker, self.options, self.plan, self.remote_claims = worker, options, plan, remote_claims
         self.reserved_number: int | None = None
@@ -278,7 +279,7 @@ class _Delegator:
             self.stop.set()
         else:
             self.finished.append(run)
-            self.tell(f"{run.task}: {run.outcome}{f', {run.reason}' if run.reason else ''}")
+            self.progress(f"{run.task}: {run.outcome}{f', {run.reason}' if run.reason else ''}")
 
     def _start_next(self) -> StartedRun | None:
         """Start the next task that can be started; None when none can."""
@@ -294,7 +295,7 @@ class _Delegator:
                     raise
                 if error.code in _SKIP_CODES:
                     self.skipped[task.id] = error.message
-                    self.tell(f"{task.id}: skipped, {error.message}")
+                    self.progress(f"{task.id}: skipped, {error.message}")
                     continue
                 if error.code not in _RACE_CODES:
                     raise

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.iterations import process_lock
@@ -19,19 +18,20 @@ from git_planner.flows.tasks.claim_refs import Claim, read_claim, read_claims
 from git_planner.flows.tasks.edit import read_tasks, task_message, task_of
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import task_number
 
 
-def recover_runs(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
+def recover_runs(repo: Repository, plan: str, progress: Progress) -> tuple[Run, ...]:
     """Finish the runs of dead delegators. Can be interrupted anywhere and repeated.
 
     Args:
         repo: the repository.
         plan: the plan's name.
-        tell: progress.
+        progress: called with each progress message.
 
     Returns:
         The finished runs.
@@ -46,11 +46,11 @@ def recover_runs(repo: Repository, plan: str, tell: Tell) -> tuple[Run, ...]:
         run = store.load_run(store.run_folder(repo, claim.run)) if store.is_run_id(claim.run) else None
         if run is None:
             if requeue_task(repo, plan, claim.task, claim.run, "its delegator died before the run started"):
-                tell(f"{claim.task}: put back, its delegator died before the run started")
+                progress(f"{claim.task}: put back, its delegator died before the run started")
             continue
-        recovered_runs += _recover_claimed(repo, claim, run, tell)
+        recovered_runs += _recover_claimed(repo, claim, run, progress)
     for run in abandoned_runs(repo, plan):
-        recovered_runs += _recover_unclaimed(repo, run, tell)
+        recovered_runs += _recover_unclaimed(repo, run, progress)
     return tuple(recovered_runs)
 
 
@@ -78,28 +78,28 @@ def requeue_task(repo: Repository, plan: str, task_id: str, run_id: str, reason:
     return bool(edits)
 
 
-def _recover_claimed(repo: Repository, claim: Claim, run: Run, tell: Tell) -> list[Run]:
+def _recover_claimed(repo: Repository, claim: Claim, run: Run, progress: Progress) -> list[Run]:
     try:
         with process_lock.lock_iteration(repo, run.iteration):
             current = store.load_run(store.run_folder(repo, run.run))
             if current is None or current.ended_at is not None:
                 return []
-            end_leftover_agent(repo, current, tell)
+            end_leftover_agent(repo, current, progress)
             task = read_tasks(repo, run.plan).task(run.task)
             finished = finish_run(repo, current, task, RunEnding("lost", abandonment_cause(current)))
     except PlannerError as error:
         if error.code != "E_BUSY":
             raise
         return []
-    tell(f"{claim.task}: {finished.outcome}, from run {run.run} of a dead delegator")
+    progress(f"{claim.task}: {finished.outcome}, from run {run.run} of a dead delegator")
     return [finished]
 
 
-def _recover_unclaimed(repo: Repository, run: Run, tell: Tell) -> list[Run]:
+def _recover_unclaimed(repo: Repository, run: Run, progress: Progress) -> list[Run]:
     """Save the end of a run without a claim: only its folder was left to update, or its task was moved."""
     try:
         with process_lock.lock_iteration(repo, run.iteration):
-            end_leftover_agent(repo, run, tell)
+            end_leftover_agent(repo, run, progress)
             task = read_tasks(repo, run.plan).task(run.task)
             is_own = (task.run, task.attempt) == (run.run, run.attempt)
             return [

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from git_planner import atomic_file
-from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
@@ -26,6 +25,7 @@ from git_planner.gitio import remote
 from git_planner.gitio.remote import Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import Task
@@ -41,11 +41,11 @@ class RemoteClaims:
         repo: the repository.
         plan: the plan's name.
         remote_name: the remote's name.
-        tell: progress.
+        progress: called with each progress message.
     """
 
-    def __init__(self, repo: Repository, plan: str, remote_name: str, tell: Tell) -> None:
-        self.repo, self.plan, self.remote_name, self._tell = repo, plan, remote_name, tell
+    def __init__(self, repo: Repository, plan: str, remote_name: str, progress: Progress) -> None:
+        self.repo, self.plan, self.remote_name, self._progress = repo, plan, remote_name, progress
 
     def sync_plan(self) -> None:
         """Merge and push the plan, so that clone and remote agree.
@@ -185,7 +185,7 @@ class RemoteClaims:
         except PlannerError as error:
             if error.code not in ("E_REMOTE", "E_CONFLICT", "E_MERGE"):
                 raise
-            self._tell(f"{run.task}: not yet published to '{self.remote_name}': {error.message}")
+            self._progress(f"{run.task}: not yet published to '{self.remote_name}': {error.message}")
             return run
         return store.save_run(self.repo, replace(run, claim=None))
 

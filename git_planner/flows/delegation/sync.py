@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.delegation.recover import recover_runs
 from git_planner.flows.plans.current_plan import current_plan
@@ -15,6 +14,7 @@ from git_planner.flows.tasks.edit import task_message
 from git_planner.flows.tasks.follow_branch import AdvanceResult, EvidenceSource, advance_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Snapshot, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.plans.merge_plan import merge_duplicates
 from git_planner.rules.tasks.follow_history import History
@@ -52,7 +52,7 @@ class SyncResult:
         }
 
 
-def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = False) -> SyncResult:
+def sync(repo: Repository, plan: str | None, *, progress: Progress, dry_run: bool = False) -> SyncResult:
     """Recompute the statuses of a plan's tasks: recover dead runs, then read commits and records.
 
     Before that, tasks that share a number after a line-based merge get numbers of their own.
@@ -60,7 +60,7 @@ def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = Fals
     Args:
         repo: the repository.
         plan: the plan's name; the current one when None.
-        tell: progress.
+        progress: called with each progress message.
         dry_run: only report the changes.
 
     Raises:
@@ -73,7 +73,7 @@ def sync(repo: Repository, plan: str | None, *, tell: Tell, dry_run: bool = Fals
         return SyncResult(AdvanceResult(name), dry_run, renumberings)
     if not dry_run:
         # Dead runs are recovered first: they determine the attempt of a commit.
-        recover_runs(repo, name, tell)
+        recover_runs(repo, name, progress)
     return SyncResult(
         advance_plan(repo, name, prove=_record_evidence(repo, name), dry_run=dry_run), dry_run, renumberings
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Tell
+from git_planner.agents.contract import Brief
 from git_planner.agents.prompts import read_template
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
@@ -25,6 +25,7 @@ from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.policy.policy import Policy
 
@@ -39,11 +40,11 @@ class Worker:
     Args:
         repo: the repository.
         setup: agent, sandbox and limits.
-        tell: progress.
+        progress: called with each progress message.
     """
 
-    def __init__(self, repo: Repository, setup: AgentSetup, tell: Tell) -> None:
-        self.repo, self.setup, self.tell = repo, setup, tell
+    def __init__(self, repo: Repository, setup: AgentSetup, progress: Progress) -> None:
+        self.repo, self.setup, self.progress = repo, setup, progress
         self.stop, self.lock = threading.Event(), threading.Lock()
 
     def run_task(self, started: StartedRun) -> Run:
@@ -68,10 +69,10 @@ class Worker:
         return finished
 
     def _run_agent(self, run: Run, brief: Brief) -> tuple[RunEnding, PlannerError | None]:
-        self.tell(f"{run.task}: {run.agent} works in '{brief.worktree}', run {run.run}")
+        self.progress(f"{run.task}: {run.agent} works in '{brief.worktree}', run {run.run}")
         try:
             implementation = self.setup.implementer.implement(
-                brief, lambda message: self.tell(f"{run.task}: {message}")
+                brief, lambda message: self.progress(f"{run.task}: {message}")
             )
         except KeyboardInterrupt:
             return RunEnding("interrupted", "the delegator was interrupted"), None

@@ -12,7 +12,7 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.agents import registry
-from git_planner.agents.contract import Critic, Tell, WritingRequest, WrittenText
+from git_planner.agents.contract import Critic, WritingRequest, WrittenText
 from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
@@ -30,6 +30,7 @@ from git_planner.flows.discovery.plan_folder import (
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.discovery import research as findings
 from git_planner.rules.discovery import review as rules
@@ -88,7 +89,7 @@ class ReviewResult:
         }
 
 
-def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> ReviewResult:
+def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> ReviewResult:
     """Ask a critic to review the options of a plan, and write the review.
 
     Raises:
@@ -110,7 +111,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> ReviewRe
         read_template("critique"), _masked_goal(plan_folder), inputs, policy.critics.budget
     )
     labels = ", ".join(material.label for material in inputs)
-    tell(f"{agent.name} is given {labels}: {len(prompt.encode()):,} bytes in all")
+    progress(f"{agent.name} is given {labels}: {len(prompt.encode()):,} bytes in all")
     folder = repo.private("runs", f"review-{refnames.new_id(repo.now())}")
     with tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
         sheet = WritingRequest(
@@ -123,7 +124,7 @@ def critique(repo: Repository, options: CritiqueOptions, tell: Tell) -> ReviewRe
             seconds=options.seconds or critic_settings.timeout,
             model=model,
         )
-        written = agent.write(sheet, tell)
+        written = agent.write(sheet, progress)
     if written.model != model:
         _check_model(agent, critic_settings, written.model, answered=True)
     commit = _write_review(plan_folder, agent, rules.text_digest(texts[OPTIONS] or ""), inputs, written)

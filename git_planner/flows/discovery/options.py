@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner import documents, redact
 from git_planner.agents import registry
-from git_planner.agents.contract import Answer, Tell
+from git_planner.agents.contract import Answer
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.plan_folder import CONTEXT, OPTIONS, RESEARCH, PlanFolder, open_plan_folder
 from git_planner.flows.planning.ask_planner import PACKET_NUMBERS, PlannerQuestion, ask_planner
@@ -19,6 +19,7 @@ from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.progress import Progress
 from git_planner.resources import resource_folder
 from git_planner.rules import refnames
 from git_planner.rules.discovery import options as rules
@@ -96,7 +97,7 @@ def take_options(repo: Repository, options: PlanOptions, text: str) -> OptionsRe
     return _options_result(plan_folder, commit, new=True)
 
 
-def draft_options(repo: Repository, options: PlanOptions, tell: Tell) -> OptionsResult:
+def draft_options(repo: Repository, options: PlanOptions, progress: Progress) -> OptionsResult:
     """Ask a planner to draft the options from the goal, the research and the context.
 
     Raises:
@@ -109,11 +110,11 @@ def draft_options(repo: Repository, options: PlanOptions, tell: Tell) -> Options
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     request = campaign.packet_request(number, refnames.PLAN + plan_folder.plan, settings.planner_model)
     packet = _with_documents(
-        plan_folder, build_packet(repo, request, read_ledger(repo, plan_folder.plan), tell=tell)
+        plan_folder, build_packet(repo, request, read_ledger(repo, plan_folder.plan), progress=progress)
     )
     folder = repo.private("runs", f"plan-{number:04d}")
     answer = ask_planner(
-        repo, planner, PlannerQuestion("plan-options", campaign, settings, packet, folder), tell
+        repo, planner, PlannerQuestion("plan-options", campaign, settings, packet, folder), progress
     )
 
     def change(snapshot: Snapshot) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.agents import registry
-from git_planner.agents.contract import Researcher, Tell, WritingRequest, WrittenText
+from git_planner.agents.contract import Researcher, WritingRequest, WrittenText
 from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
@@ -21,6 +21,7 @@ from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.discovery import research as rules
 
@@ -71,7 +72,7 @@ class ResearchResult:
         }
 
 
-def research(repo: Repository, options: ResearchOptions, tell: Tell) -> ResearchResult:
+def research(repo: Repository, options: ResearchOptions, progress: Progress) -> ResearchResult:
     """Ask a researcher to examine the base and to write findings for the planner.
 
     A checkpoint is committed first. The findings replace it, or the failure does.
@@ -79,7 +80,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     Args:
         repo: the repository; its worktrees are neither read nor changed.
         options: the options.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: what `open_campaign` and the researcher raise; E_CONFLICT. E_ANSWER when every answer
@@ -103,7 +104,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
     _write_research(
         plan_folder, run, "checkpoint", lambda text: rules.write_checkpoint(text, plan_folder.plan, run)
     )
-    tell(f"{refnames.PLAN}{plan_folder.plan}: checkpoint of {run.id} in '{RESEARCH}'")
+    progress(f"{refnames.PLAN}{plan_folder.plan}: checkpoint of {run.id} in '{RESEARCH}'")
     sheet = WritingRequest(
         kind="research",
         prompt=_research_prompt(plan_folder, options.hint, earlier),
@@ -116,7 +117,7 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
         model=settings.researcher_model,
     )
     with _recording_failures(plan_folder, run):
-        written = _ask_researcher(repo, agent, sheet, base.oid, tell)
+        written = _ask_researcher(repo, agent, sheet, base.oid, progress)
     author = f"{agent.name} ({written.model})" if written.model else agent.name
     answer = redact.mask_text(written.text)
     commit = _write_research(
@@ -132,10 +133,10 @@ def research(repo: Repository, options: ResearchOptions, tell: Tell) -> Research
 
 
 def _ask_researcher(
-    repo: Repository, agent: Researcher, sheet: WritingRequest, base: str, tell: Tell
+    repo: Repository, agent: Researcher, sheet: WritingRequest, base: str, progress: Progress
 ) -> WrittenText:
     with export.exported(repo, base) as place:
-        return agent.write(replace(sheet, working_dir=place / "tree"), tell)
+        return agent.write(replace(sheet, working_dir=place / "tree"), progress)
 
 
 def _research_prompt(plan_folder: PlanFolder, hint: str | None, earlier: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.agents.contract import Brief, Implementation, Implementer, Tell, Usage
+from git_planner.agents.contract import Brief, Implementation, Implementer, Usage
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.agent_changes import (
     UNREADABLE,
@@ -24,6 +24,7 @@ from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
+from git_planner.progress import Progress
 from git_planner.rules.iterations.stop import is_transient_code
 from git_planner.rules.planning.directive import IterationState
 
@@ -69,7 +70,7 @@ class _Report:
         }
 
 
-def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, tell: Tell) -> Attempt:
+def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, progress: Progress) -> Attempt:
     """Run the implementer, then check, commit and record its changes.
 
     Raises:
@@ -79,9 +80,9 @@ def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, tell
     began = time.monotonic()
     failure: PlannerError | None = None
     implementation: Implementation | None = None
-    tell(f"{work.state.branch}: {implementer.name} works in '{work.place.top}'")
+    progress(f"{work.state.branch}: {implementer.name} works in '{work.place.top}'")
     try:
-        implementation = implementer.implement(brief, tell)
+        implementation = implementer.implement(brief, progress)
     except PlannerError as error:
         if not is_transient_code(error.code):
             raise
@@ -94,15 +95,15 @@ def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, tell
         seconds=seconds,
         failure=failure,
     )
-    recorded, kept = _AttemptRecorder(work, report, tell).settle()
+    recorded, kept = _AttemptRecorder(work, report, progress).settle()
     return Attempt(recorded, kept, report.usage, seconds)
 
 
 class _AttemptRecorder:
     """Commit or quarantine the agent's changes, and record the attempt."""
 
-    def __init__(self, work: AttemptSite, report: _Report, tell: Tell) -> None:
-        self.work, self.report, self.tell = work, report, tell
+    def __init__(self, work: AttemptSite, report: _Report, progress: Progress) -> None:
+        self.work, self.report, self.progress = work, report, progress
         self.left = AgentChanges(work)
 
     def settle(self) -> tuple[RecordResult, str | None]:
@@ -151,7 +152,7 @@ class _AttemptRecorder:
             return self._fail(commit, "commit_refused", note), ref
         extra = {**self.report.extra(work.state), "notes": list(work.notes)}
         return record_commit(
-            work.repo, work.state.branch, plan=work.state.plan, tell=self.tell, extra=extra
+            work.repo, work.state.branch, plan=work.state.plan, progress=self.progress, extra=extra
         ), None
 
     def _fail(self, commit: str, reason: str, *notes: str, violations: tuple[str, ...] = ()) -> RecordResult:
@@ -164,7 +165,7 @@ class _AttemptRecorder:
             violations=violations,
             notes=(*work.notes, *map(shorten, notes)),
             extra=self.report.extra(work.state),
-            tell=self.tell,
+            progress=self.progress,
         )
 
     def _quarantine(self, reason: str, said: Sequence[str]) -> tuple[str, str]:

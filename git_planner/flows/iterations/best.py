@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
@@ -19,6 +18,7 @@ from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store, Tag
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record, pick_best
 
@@ -84,7 +84,7 @@ class PushedBest:
         }
 
 
-def ensure_best(repo: Repository, plan: str | None, tell: Tell) -> EnsuredBest:
+def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> EnsuredBest:
     """Create the rolling best, or fast-forward it to the remote's and to its base.
 
     Raises:
@@ -93,7 +93,7 @@ def ensure_best(repo: Repository, plan: str | None, tell: Tell) -> EnsuredBest:
     name = current_plan(repo, plan)
     ref = refnames.best_ref(name)
     server = read_settings(repo).remote
-    remote_tip = _fetch_best(repo, server, ref, tell) if _has_remote(repo, server) else None
+    remote_tip = _fetch_best(repo, server, ref, progress) if _has_remote(repo, server) else None
     start = None if remote_tip or repo.maybe(ref) else find_base(repo, name, None).oid
     base = _base_branch_tip(repo, remote_tip or repo.maybe(ref) or start)
     did: Did = "unchanged"
@@ -144,7 +144,7 @@ def tag_best(repo: Repository, plan: str | None) -> BestTag:
 def push_best(
     repo: Repository,
     plan: str | None,
-    tell: Tell,
+    progress: Progress,
     *,
     tags_only: bool = False,
     branches: bool = False,
@@ -158,7 +158,7 @@ def push_best(
     Args:
         repo: the repository.
         plan: the plan; the current one when None.
-        tell: progress.
+        progress: called with each progress message.
         tags_only: push only the tags of bests.
         branches: also push the branches of the plan's iterations.
         dry_run: only report what would be pushed.
@@ -174,7 +174,9 @@ def push_best(
         theirs = remote.listing(repo, server, "refs/heads/*", "refs/tags/best/*")
         tips: dict[str, str] = {}
         if not tags_only:
-            tips, messages = reconcile_best.merge_remote(repo, server, name, theirs, tell, dry_run=dry_run)
+            tips, messages = reconcile_best.merge_remote(
+                repo, server, name, theirs, progress, dry_run=dry_run
+            )
             notes += messages
         updates = _updates(repo, name, theirs, tips, tags_only=tags_only)
         if branches:
@@ -184,10 +186,10 @@ def push_best(
         notes += [
             f"'{ref}' differs on '{server}' and is left alone" for ref in _conflicting_tags(repo, theirs)
         ]
-        outcome = remote.push(repo, server, updates, tell, dry_run=dry_run)
+        outcome = remote.push(repo, server, updates, progress, dry_run=dry_run)
         if not isinstance(outcome, LostRace):
             return PushedBest(server, outcome.moved, tuple(dict.fromkeys(notes)), dry_run)
-        tell(f"'{server}' was updated concurrently (attempt {attempt + 1} of {PUSH_ATTEMPTS})")
+        progress(f"'{server}' was updated concurrently (attempt {attempt + 1} of {PUSH_ATTEMPTS})")
     raise PlannerError(
         "E_CONFLICT",
         f"'{server}' was updated concurrently during every attempt",
@@ -241,11 +243,11 @@ def _has_remote(repo: Repository, server: str) -> bool:
     return repo.git.run("remote", "get-url", "--", server).status == 0
 
 
-def _fetch_best(repo: Repository, server: str, ref: str, tell: Tell) -> str | None:
+def _fetch_best(repo: Repository, server: str, ref: str, progress: Progress) -> str | None:
     theirs = remote.listing(repo, server, ref)
     if ref not in theirs:
         return None
-    return reconcile_best.fetch_branches(repo, server, [ref], tell)[ref]
+    return reconcile_best.fetch_branches(repo, server, [ref], progress)[ref]
 
 
 def _tag_name(record: Record | None) -> str | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 
 
 def check_worktree(repo: Repository) -> Path:
@@ -46,7 +46,7 @@ def check_worktree(repo: Repository) -> Path:
 
 
 @contextmanager
-def checked_out(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> Iterator[Repository]:
+def checked_out(repo: Repository, branch: str, rescue_ref: str, progress: Progress) -> Iterator[Repository]:
     """Switch a person's clean worktree to a branch; switch back afterwards.
 
     Args:
@@ -63,18 +63,18 @@ def checked_out(repo: Repository, branch: str, rescue_ref: str, tell: Tell) -> I
     try:
         yield repo
     finally:
-        _switch_back(repo, ["--detach", target] if before is None else [target], rescue_ref, tell)
+        _switch_back(repo, ["--detach", target] if before is None else [target], rescue_ref, progress)
 
 
-def _switch_back(repo: Repository, target: list[str], rescue_ref: str, tell: Tell) -> None:
+def _switch_back(repo: Repository, target: list[str], rescue_ref: str, progress: Progress) -> None:
     try:
         agent_worktree.mend(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
         kept = agent_worktree.rescue(repo, repo, rescue_ref, message)
         if kept is not None:
-            tell(f"kept the uncommitted changes as '{rescue_ref}'")
+            progress(f"kept the uncommitted changes as '{rescue_ref}'")
             agent_worktree.travel(repo, kept, "HEAD")
         repo.git.bytes("switch", "--quiet", "--no-guess", *target)
     except PlannerError as error:
-        tell(f"could not go back to '{target[-1]}': {error.message}")
-        tell(f"'{repo.top}' is on '{repo.head_branch() or 'no branch'}'; look at it with 'git status'")
+        progress(f"could not go back to '{target[-1]}': {error.message}")
+        progress(f"'{repo.top}' is on '{repo.head_branch() or 'no branch'}'; look at it with 'git status'")

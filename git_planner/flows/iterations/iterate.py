@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner.agents import patches, registry
-from git_planner.agents.contract import Brief, Implementer, Tell, Usage
+from git_planner.agents.contract import Brief, Implementer, Usage
 from git_planner.agents.prompts import apply_prompt
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
@@ -27,6 +27,7 @@ from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations import stop
 from git_planner.rules.iterations.stop import LoopProgress
@@ -135,13 +136,13 @@ class LoopResult:
         }
 
 
-def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationResult:
+def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> IterationResult:
     """Run one iteration, from a new number to a record.
 
     Args:
         repo: the repository; unless `in_place`, none of its worktrees is touched.
         options: planner, implementer and start.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: errors of planning, which use up only a number; permanent errors of the implementer;
@@ -151,21 +152,21 @@ def iterate(repo: Repository, options: IterateOptions, tell: Tell) -> IterationR
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, _plan_options(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings)
     _check_patches(repo, settings, campaign.plan)
     if settings.planner == MANUAL:
-        planned = manual.apply_answer(repo, options.from_ref, tell, slug=options.slug)
+        planned = manual.apply_answer(repo, options.from_ref, progress, slug=options.slug)
     else:
-        planned = make_iteration(repo, _plan_options(options, settings), tell)
+        planned = make_iteration(repo, _plan_options(options, settings), progress)
     with interruptible(planned.state):
-        return run_attempt(repo, planned.state, planned.commit, options, tell, implementer=implementer)
+        return run_attempt(repo, planned.state, planned.commit, options, progress, implementer=implementer)
 
 
-def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
+def loop(repo: Repository, options: LoopOptions, progress: Progress) -> LoopResult:
     """Iterate until a stop rule applies. An attempt without a valid record does not end the loop.
 
     Raises:
@@ -182,21 +183,21 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
     flags = {name: getattr(options, name) for name in ("count", "wall", "tokens", "invalid", "plateau")}
     rules = stop.merge_stop_rules(campaign.base.policy.stop, flags)
     before = _best_value(repo, campaign.plan)
-    progress, results, failures = LoopProgress(), list[IterationResult](), list[str]()
-    while (stopped := stop.stop_reason(rules, progress)) is None:
-        tell(f"attempt {progress.attempts + 1}")
+    totals, results, failures = LoopProgress(), list[IterationResult](), list[str]()
+    while (stopped := stop.stop_reason(rules, totals)) is None:
+        progress(f"attempt {totals.attempts + 1}")
         result: IterationResult | None = None
         try:
-            result = iterate(repo, options.iteration, tell)
+            result = iterate(repo, options.iteration, progress)
         except PlannerError as error:
             if error.code == "E_PATCHES_EXHAUSTED":
-                progress = replace(progress, exhausted=True)
+                totals = replace(totals, exhausted=True)
                 continue
             if not stop.is_transient_code(error.code):
                 raise
             failures.append(error.message)
-            tell(f"attempt {progress.attempts + 1} failed: {error.message} ({error.code})")
-        progress = progress.after(
+            progress(f"attempt {totals.attempts + 1} failed: {error.message} ({error.code})")
+        totals = totals.after(
             seconds=time.monotonic() - began,
             tokens=result.tokens if result else 0,
             valid=result is not None and result.record.valid,
@@ -206,11 +207,11 @@ def loop(repo: Repository, options: LoopOptions, tell: Tell) -> LoopResult:
         if result is not None:
             results[-1:] = [_remove_worktree(repo, result) for result in results[-1:]]
             results.append(result)
-    tell(f"stopped: {stopped}")
+    progress(f"stopped: {stopped}")
     after = _best_value(repo, campaign.plan)
     seconds = time.monotonic() - began
     return LoopResult(
-        campaign.plan, tuple(results), tuple(failures), before, after, stopped, progress.tokens, seconds
+        campaign.plan, tuple(results), tuple(failures), before, after, stopped, totals.tokens, seconds
     )
 
 
@@ -219,7 +220,7 @@ def run_attempt(
     state: IterationState,
     start: str,
     options: IterateOptions,
-    tell: Tell,
+    progress: Progress,
     *,
     implementer: Implementer | None = None,
     resumed: bool = False,
@@ -237,11 +238,11 @@ def run_attempt(
     implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)
     with (
         process_lock.lock_iteration(repo, state.iteration),
-        _worktree(repo, state, settings, options, tell) as place,
+        _worktree(repo, state, settings, options, progress) as place,
     ):
         work = AttemptSite(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
         brief = _brief(repo, work, settings)
-        finished = make_attempt(work, implementer, brief, tell)
+        finished = make_attempt(work, implementer, brief, progress)
     return _result(state, finished, None if options.in_place else place.top, began)
 
 
@@ -277,11 +278,11 @@ def worktree_path(settings: Settings, repo: Repository, state: IterationState) -
 
 @contextmanager
 def _worktree(
-    repo: Repository, state: IterationState, settings: Settings, options: IterateOptions, tell: Tell
+    repo: Repository, state: IterationState, settings: Settings, options: IterateOptions, progress: Progress
 ) -> Iterator[Repository]:
     if options.in_place:
         rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
-        with inplace.checked_out(repo, state.branch, rescue, tell) as place:
+        with inplace.checked_out(repo, state.branch, rescue, progress) as place:
             yield place
     else:
         yield worktree.add(repo, worktree_path(settings, repo, state), state.branch)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
@@ -18,6 +17,7 @@ from git_planner.flows.iterations.resume import is_managed_worktree
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 
 # Folder name from `worktree_path`.
@@ -70,12 +70,12 @@ class PruneResult:
         }
 
 
-def prune_worktrees(repo: Repository, tell: Tell, *, dry_run: bool) -> PruneResult:
+def prune_worktrees(repo: Repository, progress: Progress, *, dry_run: bool) -> PruneResult:
     """Remove clean, managed worktrees of finished iterations.
 
     Args:
         repo: the repository.
-        tell: progress.
+        progress: called with each progress message.
         dry_run: only report what would be removed.
     """
     folder = read_settings(repo).worktrees
@@ -90,7 +90,7 @@ def prune_worktrees(repo: Repository, tell: Tell, *, dry_run: bool) -> PruneResu
         cause = _cause_to_keep(repo, place, by_branch.get(branch or ""))
         size = process_lock.disk_use(place.path)
         if cause is None and not dry_run:
-            tell(f"removing '{place.path}'")
+            progress(f"removing '{place.path}'")
             try:
                 worktree.remove(repo, place.path)
             except PlannerError as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner import redact
-from git_planner.agents.contract import Tell
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
@@ -20,6 +19,7 @@ from git_planner.gitio import export, history, remote
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations.pull_request import render_body
 from git_planner.rules.planning.directive import IterationState
@@ -74,7 +74,7 @@ class _Commit:
 def publish_iteration(
     repo: Repository,
     which: str,
-    tell: Tell,
+    progress: Progress,
     *,
     plan: str | None,
     branch: str | None,
@@ -110,9 +110,9 @@ def publish_iteration(
     message, title = _commit_message(repo, source, anchor)
     wanted = _Commit(tree, base, source.state.branch, message)
     commit = _move_branch(repo, _check_branch_name(repo, name), wanted, force=force)
-    tell(f"'{name}' is one commit on '{source.policy.base}'")
+    progress(f"'{name}' is one commit on '{source.policy.base}'")
     text = redact.mask_text(render_body(source.state, source.record, read_ledger(repo, source.state.plan)))
-    pushed = _push(repo, name, commit, wanted, tell, force=force) if push else None
+    pushed = _push(repo, name, commit, wanted, progress, force=force) if push else None
     return PublishResult(name, commit, source.policy.base, title, text, source.record, pushed)
 
 
@@ -256,7 +256,9 @@ def _is_current(repo: Repository, name: str, old: str, wanted: _Commit, *, force
     return False
 
 
-def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell, *, force: bool) -> str:
+def _push(
+    repo: Repository, name: str, commit: str, wanted: _Commit, progress: Progress, *, force: bool
+) -> str:
     remote_name = read_settings(repo).remote
     ref = refnames.HEADS + name
     remote_tip = remote.listing(repo, remote_name, ref).get(ref)
@@ -266,12 +268,12 @@ def _push(repo: Repository, name: str, commit: str, wanted: _Commit, tell: Tell,
         f"{refnames.PUBLISHED}{remote_tip}"
     ):
         assert remote_tip is not None
-        remote.fetch_commits(repo, remote_name, [ref], tell)
+        remote.fetch_commits(repo, remote_name, [ref], progress)
         if not history.whole(repo.git, remote_tip):
             raise _moved_error(name, remote_name)
         if _is_current(repo, f"{remote_name}/{name}", remote_tip, wanted, force=force):
             return remote_name
-    outcome = remote.push(repo, remote_name, [remote.Update(ref, commit, remote_tip)], tell)
+    outcome = remote.push(repo, remote_name, [remote.Update(ref, commit, remote_tip)], progress)
     if isinstance(outcome, remote.LostRace):
         raise _moved_error(name, remote_name)
     return remote_name

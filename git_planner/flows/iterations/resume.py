@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
@@ -23,6 +22,7 @@ from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS, Record
@@ -53,7 +53,7 @@ class ResumeResult:
 
 
 def resume_iteration(
-    repo: Repository, number: int | None, options: IterateOptions, tell: Tell
+    repo: Repository, number: int | None, options: IterateOptions, progress: Progress
 ) -> ResumeResult:
     """Continue one iteration.
 
@@ -61,7 +61,7 @@ def resume_iteration(
         repo: the repository.
         number: the iteration (default: the only unfinished one).
         options: implementer, model and effort, if it is implemented again.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_UNKNOWN_REF; E_USAGE when several are unfinished; E_BUSY while a process works on it;
@@ -79,7 +79,7 @@ def resume_iteration(
         )
     ended = process_lock.end_leftover_agents(repo, iteration.number)
     if ended:
-        tell(f"ended leftover processes of the agent: {', '.join(map(str, ended))}")
+        progress(f"ended leftover processes of the agent: {', '.join(map(str, ended))}")
     state = iteration.state
     if state is None or iteration.phase == "recorded":
         return ResumeResult(
@@ -88,12 +88,14 @@ def resume_iteration(
     with interruptible(state):
         if iteration.phase == "committed":
             recorded = record_commit(
-                repo, state.branch, plan=state.plan, tell=tell, extra=_record_extra(state)
+                repo, state.branch, plan=state.plan, progress=progress, extra=_record_extra(state)
             )
             return _recorded_result(iteration, "recorded the commit", recorded)
         if iteration.phase == "refused":
-            return _recorded_result(iteration, "recorded the refusal", _record_refusal(repo, iteration, tell))
-        return _implement_again(repo, iteration, options, tell)
+            return _recorded_result(
+                iteration, "recorded the refusal", _record_refusal(repo, iteration, progress)
+            )
+        return _implement_again(repo, iteration, options, progress)
 
 
 def _only_unfinished(repo: Repository) -> Iteration | None:
@@ -131,7 +133,7 @@ def _recorded_result(iteration: Iteration, did: str, recorded: RecordResult) -> 
     )
 
 
-def _record_refusal(repo: Repository, iteration: Iteration, tell: Tell) -> RecordResult:
+def _record_refusal(repo: Repository, iteration: Iteration, progress: Progress) -> RecordResult:
     """Record a quarantined change whose process died before; its commit names the reason."""
     assert iteration.state is not None
     assert iteration.refused is not None
@@ -141,7 +143,7 @@ def _record_refusal(repo: Repository, iteration: Iteration, tell: Tell) -> Recor
     body = tuple(line for part in lines for line in part.splitlines())
     place = agent_worktree.left_at(iteration.worktree, repo) if iteration.worktree else None
     if iteration.start is not None and (place is None or _is_managed(repo, place)):
-        _clear_attempt(repo, iteration, place, tell)
+        _clear_attempt(repo, iteration, place, progress)
     return record_failure(
         repo,
         iteration.state,
@@ -150,12 +152,12 @@ def _record_refusal(repo: Repository, iteration: Iteration, tell: Tell) -> Recor
         violations=body if reason == "guard" else (),
         notes=("resumed after an interruption", *(() if reason == "guard" else body)),
         extra=_record_extra(iteration.state),
-        tell=tell,
+        progress=progress,
     )
 
 
 def _implement_again(
-    repo: Repository, iteration: Iteration, options: IterateOptions, tell: Tell
+    repo: Repository, iteration: Iteration, options: IterateOptions, progress: Progress
 ) -> ResumeResult:
     """Clear the interrupted attempt and run the implementer again."""
     assert iteration.state is not None
@@ -172,15 +174,17 @@ def _implement_again(
             f"'{iteration.branch}' is checked out in '{place.top}', where a person works",
             hint=f"switch it to another branch there, then 'git iterate resume {iteration.number}'",
         )
-    _clear_attempt(repo, iteration, place, tell)
-    result = run_attempt(repo, iteration.state, iteration.start, options, tell, resumed=True)
+    _clear_attempt(repo, iteration, place, progress)
+    result = run_attempt(repo, iteration.state, iteration.start, options, progress, resumed=True)
     did = "implemented again"
     return ResumeResult(
         iteration.number, iteration.branch, iteration.phase, did, result.record, result, result.exit
     )
 
 
-def _clear_attempt(repo: Repository, iteration: Iteration, place: Repository | None, tell: Tell) -> None:
+def _clear_attempt(
+    repo: Repository, iteration: Iteration, place: Repository | None, progress: Progress
+) -> None:
     """Keep the changes of an interrupted attempt, remove its worktree and reset its branch."""
     assert iteration.start is not None
     assert iteration.branch is not None
@@ -196,7 +200,7 @@ def _clear_attempt(repo: Repository, iteration: Iteration, place: Repository | N
     ):
         message = f"{iteration.branch}: what an interrupted attempt had done\n"
         agent_worktree.keep(repo, rescue, tree, tip, message)
-        tell(f"kept the changes of the interrupted attempt as '{rescue}'")
+        progress(f"kept the changes of the interrupted attempt as '{rescue}'")
     if place is not None and place.top is not None:
         worktree.remove(repo, place.top)
     folder = read_settings(repo).worktrees

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from git_planner import documents
@@ -15,6 +14,7 @@ from git_planner.flows.measuring.candidate_tree import Candidate, build_candidat
 from git_planner.flows.measuring.run_benchmark import Site
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import noise as rules
@@ -26,7 +26,6 @@ from git_planner.rules.refnames import random_token
 RUNS = 20
 # Runs if a record needs the noise and it has not been measured yet.
 FEW_RUNS = 10
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,9 @@ class NoiseReport:
     ledger: str
 
 
-def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, tell: Tell) -> NoiseReport:
+def report_noise(
+    repo: Repository, *, plan: str | None, runs: int, force: bool, progress: Progress
+) -> NoiseReport:
     """Measure the noise of the trusted base of HEAD, unless it is known, and store it on the plan branch.
 
     Args:
@@ -46,7 +47,7 @@ def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, 
         plan: the plan (default: the iteration's own, then the current plan).
         runs: the number of runs of each noisy metric; at least two.
         force: measure again even if the noise is known.
-        tell: receives progress messages.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_USAGE if no metric is noisy, E_MEASURE, E_MIN_GAIN if the policy's 'min_gain' is below
@@ -56,7 +57,7 @@ def report_noise(repo: Repository, *, plan: str | None, runs: int, force: bool, 
     candidate, site = build_candidate(repo, subject), run_benchmark.describe_site(repo, subject.policy)
     noise = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
     done = NoiseReport(
-        noise or measure_noise(repo, subject, candidate, site, runs, tell), noise is not None, subject.ref
+        noise or measure_noise(repo, subject, candidate, site, runs, progress), noise is not None, subject.ref
     )
     check_min_gains(done.noise, subject.policy)
     return done
@@ -75,7 +76,7 @@ def read_noise(repo: Repository, subject: Subject, instrument: str, environment:
 
 
 def measure_noise(  # noqa: PLR0917 - all of different types
-    repo: Repository, base: Subject, candidate: Candidate, site: Site, runs: int, tell: Tell
+    repo: Repository, base: Subject, candidate: Candidate, site: Site, runs: int, progress: Progress
 ) -> Noise:
     """Measure the noisy metrics of a base and store their noise.
 
@@ -85,7 +86,7 @@ def measure_noise(  # noqa: PLR0917 - all of different types
         candidate: the base as a candidate.
         site: the measuring environment.
         runs: the number of runs of each metric.
-        tell: receives progress messages.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_USAGE, E_MEASURE, and the errors of writing to the plan branch.
@@ -98,7 +99,7 @@ def measure_noise(  # noqa: PLR0917 - all of different types
     if candidate.refusal is not None:
         raise _measure_error(candidate.refusal)
     varied = tuple(
-        _measure_metric_noise(repo, base, candidate.tree, metric, runs, tell) for metric in metrics
+        _measure_metric_noise(repo, base, candidate.tree, metric, runs, progress) for metric in metrics
     )
     noise = Noise(
         instrument=candidate.instrument,
@@ -138,11 +139,13 @@ def noisy_metrics(policy: Policy) -> list[Metric]:
 
 
 def _measure_metric_noise(  # noqa: PLR0917 - all of different types
-    repo: Repository, base: Subject, tree: str, metric: Metric, runs: int, tell: Tell
+    repo: Repository, base: Subject, tree: str, metric: Metric, runs: int, progress: Progress
 ) -> MetricNoise:
     logs = repo.private("records", f"noise-{random_token()}")
     try:
-        samples = run_benchmark.measure_samples(repo, base.policy, tree, metric, runs, logs=logs, tell=tell)
+        samples = run_benchmark.measure_samples(
+            repo, base.policy, tree, metric, runs, logs=logs, progress=progress
+        )
     finally:
         shutil.rmtree(logs, ignore_errors=True)
     if isinstance(samples, Refusal):

@@ -11,6 +11,7 @@ from git_planner.flows.guard.trusted_base import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, pathspecs
@@ -69,7 +70,7 @@ def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> 
 
 
 def compare_in_pairs(
-    metric: Metric, against: Rival, sample: Sample, tell: Callable[[str], None]
+    metric: Metric, against: Rival, sample: Sample, progress: Progress
 ) -> RecordedComparison | Refusal:
     """Measure base and candidate alternately until the comparison is decided.
 
@@ -77,7 +78,7 @@ def compare_in_pairs(
         metric: the deciding metric.
         against: the rival of the candidate.
         sample: measures one run.
-        tell: receives progress messages.
+        progress: called with each progress message.
 
     Returns:
         The comparison, or the refusal of a run without a value.
@@ -85,7 +86,7 @@ def compare_in_pairs(
     plan, rounds = against.plan, list[paired_design.Round]()
     while True:
         order = paired_design.round_order(coin=secrets.randbits(1) == 1)
-        tell(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
+        progress(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
         values: list[float] = []
         for place, letter in enumerate(order):
             run = f"{metric.name}-{len(rounds) + 1}{'abcd'[place]}{letter}"

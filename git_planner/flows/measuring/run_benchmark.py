@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
+from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
@@ -106,7 +107,7 @@ def measure(
     *,
     before: Proof | None,
     logs: Path,
-    tell: Callable[[str], None],
+    progress: Progress,
     rival: Rival | None = None,
 ) -> BenchmarkResult:
     """Run the complete instrument on a tree.
@@ -117,13 +118,13 @@ def measure(
         tree: id of the composed tree.
         before: the proof of the instrument's baseline, whose tests must not be lost.
         logs: the folder for the commands' output; created if missing.
-        tell: receives progress messages.
+        progress: called with each progress message.
         rival: compare the deciding metric with this one by pairs; None repeats it as the policy says.
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    return _BenchmarkRun(repo, policy, tree, logs, tell).run_all(before, rival)
+    return _BenchmarkRun(repo, policy, tree, logs, progress).run_all(before, rival)
 
 
 def measure_samples(
@@ -134,20 +135,18 @@ def measure_samples(
     runs: int,
     *,
     logs: Path,
-    tell: Callable[[str], None],
+    progress: Progress,
 ) -> list[float] | Refusal:
     """Measure one metric of a tree `runs` times; other parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
-    return _BenchmarkRun(repo, policy, tree, logs, tell).samples(metric, runs)
+    return _BenchmarkRun(repo, policy, tree, logs, progress).samples(metric, runs)
 
 
 class _BenchmarkRun:
     """One run of the instrument, which collects durations and notes."""
 
-    def __init__(
-        self, repo: Repository, policy: Policy, tree: str, logs: Path, tell: Callable[[str], None]
-    ) -> None:
-        self.repo, self.policy, self.tree, self.logs, self.tell = repo, policy, tree, logs, tell
+    def __init__(self, repo: Repository, policy: Policy, tree: str, logs: Path, progress: Progress) -> None:
+        self.repo, self.policy, self.tree, self.logs, self.progress = repo, policy, tree, logs, progress
         self.runner = CommandRunner(repo, policy, logs)
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
@@ -194,7 +193,7 @@ class _BenchmarkRun:
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof, Refusal | None] | Refusal:
-        self.tell(f"correctness: {' '.join(correctness.run)}")
+        self.progress(f"correctness: {' '.join(correctness.run)}")
         with exported(self.repo, self.tree) as place:
             report = place / jail.RESULTS / _PROOF
             report.parent.mkdir()
@@ -217,7 +216,7 @@ class _BenchmarkRun:
         from git_planner.flows.measuring.paired_runs import compare_in_pairs
 
         comparison = compare_in_pairs(
-            metric, rival, lambda tree, name: self._measure_sample(metric, tree, name), self.tell
+            metric, rival, lambda tree, name: self._measure_sample(metric, tree, name), self.progress
         )
         if isinstance(comparison, Refusal):
             return comparison
@@ -228,7 +227,7 @@ class _BenchmarkRun:
         """Measure one metric `runs` times and return its values."""
         values = []
         for turn in range(1, runs + 1):
-            self.tell(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
+            self.progress(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
             value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value

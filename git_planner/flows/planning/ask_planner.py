@@ -14,7 +14,7 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.agents import registry
-from git_planner.agents.contract import Answer, AnswerKind, Planner, PlanningRequest, Tell
+from git_planner.agents.contract import Answer, AnswerKind, Planner, PlanningRequest
 from git_planner.agents.prompts import planner_prompt
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
@@ -36,6 +36,7 @@ from git_planner.gitio import export
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.discovery import options as plan_options
 from git_planner.rules.documents import canonical_json
@@ -111,14 +112,14 @@ class PlannedSteps:
 
 
 def make_iteration(
-    repo: Repository, options: PlanOptions, tell: Tell, number: int | None = None
+    repo: Repository, options: PlanOptions, progress: Progress, number: int | None = None
 ) -> PlannedIteration:
     """Ask a planner for a directive and create its iteration.
 
     Args:
         repo: the repository; its worktrees are neither read nor changed.
         options: the options.
-        tell: progress.
+        progress: called with each progress message.
         number: a number reserved before (default: a new one).
 
     Returns:
@@ -129,7 +130,7 @@ def make_iteration(
             changed guard; E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
@@ -137,16 +138,16 @@ def make_iteration(
     iteration = refnames.IterationName(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
     request = campaign.packet_request(number, iteration.branch, settings.planner_model)
-    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)
     answer = ask_planner(
-        repo, planner, PlannerQuestion("directive", campaign, settings, packet, folder), tell
+        repo, planner, PlannerQuestion("directive", campaign, settings, packet, folder), progress
     )
     state = new_state(repo, campaign, packet, answer, planner.name)
     commit = publish_iteration(repo, campaign, state, packet)
     return PlannedIteration(state, packet, iteration.ref, commit, folder, answer)
 
 
-def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> PlannedSteps:
+def make_planning_plan(repo: Repository, options: PlanOptions, progress: Progress) -> PlannedSteps:
     """Ask a planner for a plan of several steps, and make the steps tasks of the plan.
 
     Raises:
@@ -158,9 +159,9 @@ def make_planning_plan(repo: Repository, options: PlanOptions, tell: Tell) -> Pl
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
     request = campaign.packet_request(number, refnames.PLAN + campaign.plan, settings.planner_model)
-    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)
     answer = ask_planner(
-        repo, planner, PlannerQuestion("planning-plan", campaign, settings, packet, folder), tell
+        repo, planner, PlannerQuestion("planning-plan", campaign, settings, packet, folder), progress
     )
     document = documents.complete_answer("planning-plan", dict(answer.document))
     digest = canonical_json.digest(document)
@@ -196,7 +197,7 @@ class PlannerQuestion:
     folder: Path
 
 
-def ask_planner(repo: Repository, planner: Planner, question: PlannerQuestion, tell: Tell) -> Answer:
+def ask_planner(repo: Repository, planner: Planner, question: PlannerQuestion, progress: Progress) -> Answer:
     """Ask a planner, and return its accepted answer.
 
     Raises:
@@ -221,7 +222,7 @@ def ask_planner(repo: Repository, planner: Planner, question: PlannerQuestion, t
                 attempts=question.settings.attempts,
                 model=question.settings.planner_model,
             ),
-            tell,
+            progress,
         )
 
 

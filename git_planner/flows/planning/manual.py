@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner import documents, redact
-from git_planner.agents.contract import Answer, Tell
+from git_planner.agents.contract import Answer
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.ask_planner import (
@@ -29,6 +29,7 @@ from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.documents.extract_json import extract_json
@@ -101,7 +102,7 @@ class AnswerRefused(PlannerError):
         self.reply = render_correction(faults)
 
 
-def make_packet_branch(repo: Repository, options: PlanOptions, tell: Tell) -> PacketBranch:
+def make_packet_branch(repo: Repository, options: PlanOptions, progress: Progress) -> PacketBranch:
     """Write packet, prompt, schema and an empty answer to a branch 'plan/NNNN-slug', without a checkout.
 
     Raises:
@@ -109,13 +110,13 @@ def make_packet_branch(repo: Repository, options: PlanOptions, tell: Tell) -> Pa
             E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, tell)
+        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     store = Store(repo)
     number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     branch = f"{refnames.PLAN}{number:04d}-{refnames.slug(options.slug or '')}"
     request = campaign.packet_request(number, branch, options.model)
-    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), tell=tell)
+    packet = build_packet(repo, request, read_ledger(repo, campaign.plan), progress=progress)
     schema = documents.schema("directive", **family_choice(packet["strategy_family_constraints"]))
     prompt = render_manual_prompt(packet, schema)
     files = {
@@ -142,7 +143,7 @@ def make_packet_branch(repo: Repository, options: PlanOptions, tell: Tell) -> Pa
 def apply_answer(
     repo: Repository,
     ref: str | None,
-    tell: Tell,
+    progress: Progress,
     *,
     pasted: tuple[str, bytes] | None = None,
     slug: str | None = None,
@@ -167,7 +168,7 @@ def apply_answer(
     pending = find_packet(repo, ref)
     source, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
     directive = read_answer(raw, source, pending.packet)
-    campaign = _packet_campaign(repo, pending.packet, allow_stale_base=allow_stale_base, tell=tell)
+    campaign = _packet_campaign(repo, pending.packet, allow_stale_base=allow_stale_base, progress=progress)
     chosen_slug = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
     iteration = refnames.IterationName(reserve_number(repo), chosen_slug)
     packet = {
@@ -302,7 +303,7 @@ def _full_name(repo: Repository, name: str) -> str:
 
 
 def _packet_campaign(
-    repo: Repository, packet: Mapping[str, Any], *, allow_stale_base: bool, tell: Tell
+    repo: Repository, packet: Mapping[str, Any], *, allow_stale_base: bool, progress: Progress
 ) -> Campaign:
     """Open the campaign of a packet, at its base or at the current one."""
     options = PlanOptions(
@@ -319,7 +320,7 @@ def _packet_campaign(
             f"the base has moved: {difference}",
             hint="make a new packet with 'git plan manual pack', or add '--allow-stale-base'",
         )
-    tell(f"the base has moved: {difference}; starting from the current base")
+    progress(f"the base has moved: {difference}; starting from the current base")
     return replace(campaign, base=current)
 
 

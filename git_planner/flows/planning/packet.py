@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from git_planner import documents, redact
-from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.plans.base_commit import Base
@@ -20,6 +19,7 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
+from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import packet as rules
 from git_planner.rules.policy.policy import Policy, Program, pathspecs
@@ -60,7 +60,7 @@ class PacketRequest:
 
 
 def build_packet(
-    repo: Repository, request: PacketRequest, ledger: Sequence[Record], *, tell: Tell
+    repo: Repository, request: PacketRequest, ledger: Sequence[Record], *, progress: Progress
 ) -> dict[str, Any]:
     """Build the packet of one iteration.
 
@@ -68,7 +68,7 @@ def build_packet(
         repo: the repository.
         request: the plan, base and iteration.
         ledger: the plan's records, oldest first.
-        tell: progress.
+        progress: called with each progress message.
 
     Returns:
         The packet, valid by its schema.
@@ -105,7 +105,7 @@ def build_packet(
         "experiment_log_tail": rules.log_tail(ledger, request.log_tail),
         "experiment_summary": rules.experiment_summary(ledger),
         "code_context": code_context(repo, base, policy.context),
-        "performance_profile": run_profile(repo, base, policy, tell),
+        "performance_profile": run_profile(repo, base, policy, progress),
         "planner_model": request.model,
     }
     document = redact.mask_document(document)
@@ -154,7 +154,7 @@ def code_context(repo: Repository, base: str, patterns: Sequence[str]) -> dict[s
     return context
 
 
-def run_profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
+def run_profile(repo: Repository, base: str, policy: Policy, progress: Progress) -> Any:
     """Run the policy's profile program in a temporary checkout of the base.
 
     Returns:
@@ -162,7 +162,7 @@ def run_profile(repo: Repository, base: str, policy: Policy, tell: Tell) -> Any:
     """
     if policy.profile is None:
         return None
-    tell(f"profiling the base with '{policy.profile.run[0]}'")
+    progress(f"profiling the base with '{policy.profile.run[0]}'")
     try:
         with export.exported(repo, base) as place:
             home, tmp = str(place / "home"), str(place / "tmp")

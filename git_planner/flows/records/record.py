@@ -15,9 +15,10 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.records import remeasure_best
-from git_planner.flows.records.recorder import Recorder, RecordResult, Tell
+from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import REASONS
@@ -30,7 +31,7 @@ def record_commit(
     plan: str | None = None,
     force: bool = False,
     advance: bool = True,
-    tell: Tell,
+    progress: Progress,
     extra: Mapping[str, Any] | None = None,
 ) -> RecordResult:
     """Measure a commit and write the record to its plan's ledger.
@@ -44,7 +45,7 @@ def record_commit(
         plan: the plan (default: the iteration's, then the current one).
         force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
-        tell: progress.
+        progress: called with each progress message.
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
 
     Raises:
@@ -55,8 +56,8 @@ def record_commit(
     subject = trusted_base.find_subject(repo, ref, plan)
     subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref)))
     if advance:
-        subject = remeasure_best.with_current_best(repo, subject, tell)
-    return Recorder(repo, subject, tell, extra or {}, force=force, advance=advance).record()
+        subject = remeasure_best.with_current_best(repo, subject, progress)
+    return Recorder(repo, subject, progress, extra or {}, force=force, advance=advance).record()
 
 
 def record_failure(
@@ -68,7 +69,7 @@ def record_failure(
     violations: Sequence[str] = (),
     notes: Sequence[str] = (),
     extra: Mapping[str, Any] | None = None,
-    tell: Tell,
+    progress: Progress,
 ) -> RecordResult:
     """Record an attempt that is not measured, with the reason.
 
@@ -80,7 +81,7 @@ def record_failure(
         violations: broken rules, such as 'changed: tests/test_x.py'.
         notes: remarks for the record.
         extra: as for `record`.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_NO_POLICY, E_POLICY, and what writing raises.
@@ -90,8 +91,8 @@ def record_failure(
     details = ", ".join(f"'{violation.split(': ', 1)[-1]}'" for violation in violations[:3]) or next(
         (note.splitlines()[0] for note in notes if note), ""
     )
-    tell(f"{state.branch}: {REASONS[reason]}")
-    recorder = Recorder(repo, subject, tell, extra or {}, force=False, advance=False)
+    progress(f"{state.branch}: {REASONS[reason]}")
+    recorder = Recorder(repo, subject, progress, extra or {}, force=False, advance=False)
     candidate = replace(
         build_candidate(repo, subject, Refusal(reason, details)), violations=tuple(violations)
     )

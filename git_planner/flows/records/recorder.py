@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.flows.records.write_record import RecordDraft
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
@@ -28,8 +29,6 @@ from git_planner.rules.refnames import random_token
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Recorder:
     Args:
         repo: the repository.
         subject: the commit with its base and policy.
-        tell: progress.
+        progress: called with each progress message.
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
         force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
@@ -73,13 +72,13 @@ class Recorder:
         self,
         repo: Repository,
         subject: Subject,
-        tell: Tell,
+        progress: Progress,
         extra: Mapping[str, Any],
         *,
         force: bool,
         advance: bool,
     ) -> None:
-        self.repo, self.subject, self.tell, self.extra = repo, subject, tell, extra
+        self.repo, self.subject, self.progress, self.extra = repo, subject, progress, extra
         self.force, self.advance = force, advance
         self.kind: Literal["baseline", "attempt"] = (
             "baseline" if subject.commit == subject.base else "attempt"
@@ -110,10 +109,12 @@ class Recorder:
         return self._write(RecordDraft(self._draft(candidate), candidate.refusal, summary=summary))
 
     def _record_baseline(self) -> None:
-        self.tell(f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first")
+        self.progress(
+            f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first"
+        )
         base = trusted_base.base_subject(self.subject)
-        done = Recorder(self.repo, base, self.tell, {}, force=False, advance=False).record()
-        self.tell(f"baseline: {done.record.summary}")
+        done = Recorder(self.repo, base, self.progress, {}, force=False, advance=False).record()
+        self.progress(f"baseline: {done.record.summary}")
 
     def _check_noise(self, candidate: Candidate, site: Site) -> None:
         """Check the policy's min_gain against the noise; measure the noise first if unknown."""
@@ -124,10 +125,10 @@ class Recorder:
 
         known_noise = noise.read_noise(self.repo, subject, candidate.instrument, site.digest)
         if known_noise is None and metric.min_gain is not None:
-            self.tell("the noise on this machine is not known yet: the base is measured for it")
+            self.progress("the noise on this machine is not known yet: the base is measured for it")
             base = trusted_base.base_subject(subject)
             known_noise = noise.measure_noise(
-                self.repo, base, build_candidate(self.repo, base), site, noise.FEW_RUNS, self.tell
+                self.repo, base, build_candidate(self.repo, base), site, noise.FEW_RUNS, self.progress
             )
         if known_noise is not None:
             noise.check_min_gains(known_noise, subject.policy)
@@ -157,7 +158,7 @@ class Recorder:
                 candidate.tree,
                 before=before,
                 logs=logs,
-                tell=self.tell,
+                progress=self.progress,
                 rival=self._rival(candidate, rows),
             )
             done = self._write(_measured_draft(draft, outcome))
@@ -189,7 +190,7 @@ class Recorder:
         return prepare_rival(self.repo, self.subject.plan, metric, top=top, tree=tree, rows=rows)
 
     def _reuse(self, draft: Record, record_id: str) -> RecordResult:
-        self.tell(f"the same tree was measured before: {record_id}")
+        self.progress(f"the same tree was measured before: {record_id}")
         old = find_record(self.repo, self.subject.plan, record_id)
         draft = draft.with_(
             cached_from=old.cached_from or old.id,
@@ -243,7 +244,7 @@ class Recorder:
         return RecordResult(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
     def _confirm_known(self, known: rows_.RecordRow) -> RecordResult:
-        self.tell(f"known already: {known.id}")
+        self.progress(f"known already: {known.id}")
         done = write_record.confirm_record(self.repo, self.rows, self.subject, known, advance=self.advance)
         return RecordResult(
             done.record, True, done.advanced, done.tag, self.subject.ref, self._logs(known.id)

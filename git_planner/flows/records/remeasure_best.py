@@ -20,11 +20,12 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
-from git_planner.flows.records.recorder import Recorder, RecordResult, Tell
+from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 
 # Errors that a person has to resolve, and that must not block measuring a candidate.
@@ -81,14 +82,14 @@ def find_outdated_best(repo: Repository, plan: str, base: str | None) -> Outdate
     return OutdatedBest(plan, best, newer, comparable)
 
 
-def remeasure_best(repo: Repository, plan: str, base: str | None, tell: Tell) -> RecordResult | None:
+def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Progress) -> RecordResult | None:
     """Merge the rolling best with the base branch and measure it, if it is outdated.
 
     Args:
         repo: the repository.
         plan: the plan's name.
         base: as for `find_outdated_best`.
-        tell: progress.
+        progress: called with each progress message.
 
     Returns:
         The best's new record; None if it is current.
@@ -100,42 +101,46 @@ def remeasure_best(repo: Repository, plan: str, base: str | None, tell: Tell) ->
     if outdated is None:
         return None
     cause = "has an older policy" if outdated.comparable else "was measured by another instrument"
-    tell(f"'{outdated.branch}' {cause}: it is measured again, on {outdated.base[:12]}")
+    progress(f"'{outdated.branch}' {cause}: it is measured again, on {outdated.base[:12]}")
     forward = history.is_ancestor(repo.git, outdated.best, outdated.base)
     commit = outdated.base if forward else _merge_base_branch(repo, outdated)
     subject = _base_subject(repo, outdated) if forward else trusted_base.find_subject(repo, commit, plan)
     reason = "with a new policy" if outdated.comparable else "by a new instrument"
     subject = replace(subject, notes=(*subject.notes, f"'{outdated.branch}' measured again {reason}"))
-    result = Recorder(repo, subject, tell, {}, force=False, advance=not forward).record()
-    tell(f"'{outdated.branch}': {result.record.summary}")
+    result = Recorder(repo, subject, progress, {}, force=False, advance=not forward).record()
+    progress(f"'{outdated.branch}': {result.record.summary}")
     if result.record.verdict == "unmeasured":
-        tell(f"'{outdated.branch}' stays where it is until it can be measured")
+        progress(f"'{outdated.branch}' stays where it is until it can be measured")
     elif result.record.verdict == "worse" and outdated.comparable and not forward:
-        tell(f"'{outdated.branch}' stays where it is, with its older policy; merge the base branch by hand")
+        progress(
+            f"'{outdated.branch}' stays where it is, with its older policy; merge the base branch by hand"
+        )
     elif result.record.verdict != "improved" or not result.advanced:
         leads = result.record.verdict in (
             ("improved", "within_noise") if outdated.comparable else ("improved",)
         )
-        _move_best(repo, outdated, commit if forward or leads else _restart_from_base(repo, outdated), tell)
+        _move_best(
+            repo, outdated, commit if forward or leads else _restart_from_base(repo, outdated), progress
+        )
     return result
 
 
-def with_current_best(repo: Repository, subject: Subject, tell: Tell) -> Subject:
+def with_current_best(repo: Repository, subject: Subject, progress: Progress) -> Subject:
     """Re-measure the best before a candidate is measured; add a note to the candidate.
 
     Args:
         repo: the repository.
         subject: the candidate; its base has the current instrument.
-        tell: progress.
+        progress: called with each progress message.
     """
     if repo.maybe(refnames.best_ref(subject.plan)) in (None, subject.base, subject.commit):
         return subject
     try:
-        result = remeasure_best(repo, subject.plan, subject.base, tell)
+        result = remeasure_best(repo, subject.plan, subject.base, progress)
     except PlannerError as error:
         if error.code not in _SETTLED_BY_HAND:
             raise
-        tell(f"{error.message} ({error.code})")
+        progress(f"{error.message} ({error.code})")
         note = f"the best was not measured again: {error.message}"
         return replace(subject, notes=(*subject.notes, note))
     if result is None:
@@ -180,7 +185,7 @@ def _make_commit(repo: Repository, outdated: OutdatedBest, tree: str, subject: s
     return commit_tree(repo.git, tree, (outdated.best, outdated.base), message.text(), date=date)
 
 
-def _move_best(repo: Repository, outdated: OutdatedBest, commit: str, tell: Tell) -> None:
+def _move_best(repo: Repository, outdated: OutdatedBest, commit: str, progress: Progress) -> None:
     ref, moved = refnames.best_ref(outdated.plan), False
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
@@ -191,4 +196,4 @@ def _move_best(repo: Repository, outdated: OutdatedBest, commit: str, tell: Tell
 
     Store(repo).transact([ref], decide)
     if moved:
-        tell(f"'{outdated.branch}' is {commit[:12]} now")
+        progress(f"'{outdated.branch}' is {commit[:12]} now")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from git_planner.flows.measuring.paired_runs import Rival, restore_tree
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
@@ -58,16 +58,14 @@ class VerifyResult:
         }
 
 
-def verify_record(
-    repo: Repository, ref: str, *, plan: str | None, tell: Callable[[str], None]
-) -> VerifyResult:
+def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Progress) -> VerifyResult:
     """Measure a recorded commit again.
 
     Args:
         repo: the repository.
         ref: a revision of the commit.
         plan: the plan (default: the iteration's, then the current one).
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_NO_RECORD without a record, and what finding and exporting the commit raises.
@@ -103,7 +101,7 @@ def verify_record(
             candidate.tree,
             before=before,
             logs=logs,
-            tell=tell,
+            progress=progress,
             rival=_rival(repo, subject, record),
         )
     finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from git_planner.agents.contract import Tell
 from git_planner.flows.runs import store
 from git_planner.flows.runs.stop import end_agent
 from git_planner.flows.runs.store import Run
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
+from git_planner.progress import Progress
 
 
 def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
@@ -19,11 +19,11 @@ def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
     ]
 
 
-def end_leftover_agent(repo: Repository, run: Run, tell: Tell) -> None:
+def end_leftover_agent(repo: Repository, run: Run, progress: Progress) -> None:
     """End the leftover agent processes of an abandoned run."""
     ended = end_agent(repo, run)
     if ended:
-        tell(f"{run.task}: ended leftover processes of the agent: {', '.join(map(str, ended))}")
+        progress(f"{run.task}: ended leftover processes of the agent: {', '.join(map(str, ended))}")
 
 
 def abandonment_cause(run: Run) -> str:

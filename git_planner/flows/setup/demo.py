@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from git_planner.agents.contract import Tell
 from git_planner.agents.patches import list_patches
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks.install import install_hooks
@@ -16,6 +15,7 @@ from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, lo
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository, open_repository
+from git_planner.progress import Progress
 from git_planner.resources import resource_folder
 from git_planner.rules.records.record import Record
 
@@ -47,25 +47,25 @@ class DemoResult:
         }
 
 
-def run_demo(folder: Path | None, tell: Tell) -> DemoResult:
+def run_demo(folder: Path | None, progress: Progress) -> DemoResult:
     """Create the demo repository and run its loop.
 
     Args:
         folder: a missing or empty folder (default: a new temporary one). The repository is created in its
             subfolder 'kernel', since worktrees are created beside it.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_USAGE when the folder is not empty.
     """
     top = _empty_folder(folder)
     repo = make_repository(top / "kernel")
-    tell(f"made '{repo.place}': a kernel, its tests and its policy")
+    progress(f"made '{repo.place}': a kernel, its tests and its policy")
     install_hooks(repo)
-    tell("installed the hooks that keep tests/ out of iterations")
+    progress("installed the hooks that keep tests/ out of iterations")
     patches = list_patches(repo.place / "patches")
     options = IterateOptions(planner="offline", implementer="patches", slug="next")
-    result = loop(repo, LoopOptions(options, count=len(patches)), tell)
+    result = loop(repo, LoopOptions(options, count=len(patches)), progress)
     attempts = tuple(" ".join(path.stem.split("-")[1:]) for path in patches)
     return DemoResult(top, repo.place, tuple(read_ledger(repo, result.plan)), attempts, result.stopped)
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from git_planner.agents.contract import Tell
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
@@ -24,6 +23,7 @@ from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.remote import Pushed, Update
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.plans.plan import is_plan_name
 
@@ -64,7 +64,7 @@ class SharingResult:
 
 
 def pull(
-    repo: Repository, remote_name: str | None, plan: str | None, tell: Tell, *, every: bool = False
+    repo: Repository, remote_name: str | None, plan: str | None, progress: Progress, *, every: bool = False
 ) -> SharingResult:
     """Fetch plans from a remote and fast-forward or merge them, in one transaction.
 
@@ -72,7 +72,7 @@ def pull(
         repo: the repository.
         remote_name: the remote (default: from the settings).
         plan: the plan (default: the current one).
-        tell: progress.
+        progress: called with each progress message.
         every: pull all plans of the remote.
 
     Raises:
@@ -91,14 +91,14 @@ def pull(
                 f"'{source}' has no plan '{plan_names[0]}'",
                 hint=f"git plan push {source} --plan {plan_names[0]}",
             )
-    return SharingResult(source, _merge_plans(repo, source, plan_names, remote_refs, tell), {})
+    return SharingResult(source, _merge_plans(repo, source, plan_names, remote_refs, progress), {})
 
 
 def push(
     repo: Repository,
     remote_name: str | None,
     plan: str | None,
-    tell: Tell,
+    progress: Progress,
     *,
     every: bool = False,
     work: bool = False,
@@ -109,7 +109,7 @@ def push(
         repo: the repository.
         remote_name: the remote (default: from the settings).
         plan: the plan (default: the current one).
-        tell: progress.
+        progress: called with each progress message.
         every: push all local plans.
         work: push new commits of their task and iteration branches, too.
 
@@ -127,7 +127,7 @@ def push(
     for attempt in range(MAX_TRIES):
         remote_refs = remote.listing(repo, source, refnames.HEADS + "*")
         on_remote = [name for name in plan_names if refnames.plan_ref(name) in remote_refs]
-        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, tell):
+        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
         local_refs = _local_branches(repo, plan_names)
@@ -140,14 +140,14 @@ def push(
             for ref in dict.fromkeys(refs)
             if local_refs[ref] != remote_refs.get(ref)
         ]
-        result = remote.push(repo, source, updates, tell)
+        result = remote.push(repo, source, updates, progress)
         if isinstance(result, Pushed):
             plans = [
                 synced.get(name) or PlanSync(name, "absent", local_refs[refnames.plan_ref(name)])
                 for name in plan_names
             ]
             return SharingResult(source, tuple(plans), result.moved)
-        tell(f"'{source}' was updated concurrently (attempt {attempt + 1} of {MAX_TRIES})")
+        progress(f"'{source}' was updated concurrently (attempt {attempt + 1} of {MAX_TRIES})")
         time.sleep(random.uniform(0.0, min(0.05 * 2**attempt, 1.0)))
     raise PlannerError(
         "E_CONFLICT",
@@ -167,13 +167,17 @@ def _local_branches(repo: Repository, plan_names: Sequence[str]) -> dict[str, st
 
 
 def _merge_plans(
-    repo: Repository, source: str, plan_names: Sequence[str], remote_refs: Mapping[str, str], tell: Tell
+    repo: Repository,
+    source: str,
+    plan_names: Sequence[str],
+    remote_refs: Mapping[str, str],
+    progress: Progress,
 ) -> tuple[PlanSync, ...]:
     """Fetch plans and fast-forward or merge them, in one transaction."""
     tips = {refnames.plan_ref(name): remote_refs[refnames.plan_ref(name)] for name in plan_names}
     missing = [ref for ref, oid in tips.items() if not history.whole(repo.git, oid)]
     if missing:
-        remote.fetch_commits(repo, source, missing, tell)
+        remote.fetch_commits(repo, source, missing, progress)
         incomplete = [ref for ref in missing if not history.whole(repo.git, tips[ref])]
         if incomplete:
             raise PlannerError(

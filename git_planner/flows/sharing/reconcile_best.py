@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from git_planner.agents.contract import Tell
 from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.sharing.merge_tips import merge_tips
@@ -14,13 +13,16 @@ from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record, is_better
 
 REMOTE_COPIES = refnames.OURS + "remote/"
 
 
-def fetch_branches(repo: Repository, remote_name: str, refs: Sequence[str], tell: Tell) -> dict[str, str]:
+def fetch_branches(
+    repo: Repository, remote_name: str, refs: Sequence[str], progress: Progress
+) -> dict[str, str]:
     """Fetch branches of a remote to private copies under refs/planner/remote/.
 
     Args:
@@ -31,7 +33,7 @@ def fetch_branches(repo: Repository, remote_name: str, refs: Sequence[str], tell
         ref -> commit.
     """
     copies = {ref: f"{REMOTE_COPIES}{remote_name}/{ref.removeprefix(refnames.HEADS)}" for ref in refs}
-    remote.fetch(repo, remote_name, [f"+{ref}:{copy}" for ref, copy in copies.items()], tell)
+    remote.fetch(repo, remote_name, [f"+{ref}:{copy}" for ref, copy in copies.items()], progress)
     return {ref: repo.resolve(copy) for ref, copy in copies.items()}
 
 
@@ -40,7 +42,7 @@ def merge_remote(
     remote_name: str,
     plan: str,
     remote_refs: Mapping[str, str],
-    tell: Tell,
+    progress: Progress,
     *,
     dry_run: bool,
 ) -> tuple[dict[str, str], list[str]]:
@@ -51,7 +53,7 @@ def merge_remote(
         remote_name: the remote's name.
         plan: the plan's name.
         remote_refs: the refs of the remote.
-        tell: progress.
+        progress: called with each progress message.
         dry_run: move no ref, only report the moves.
 
     Returns:
@@ -68,10 +70,10 @@ def merge_remote(
     if not changed_refs:
         return {}, []
     if dry_run:
-        remote.fetch_commits(repo, remote_name, changed_refs, tell)
+        remote.fetch_commits(repo, remote_name, changed_refs, progress)
         fetched = {ref: remote_refs[ref] for ref in changed_refs}
     else:
-        fetched = fetch_branches(repo, remote_name, changed_refs, tell)
+        fetched = fetch_branches(repo, remote_name, changed_refs, progress)
     tips: dict[str, str] = {}
     notes: list[str] = []
 

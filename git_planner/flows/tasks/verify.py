@@ -7,7 +7,7 @@ command sees the files of an earlier one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from git_planner.flows.tasks.follow_branch import read_branches, read_history
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.plans import pages
@@ -31,7 +32,6 @@ from git_planner.rules.tasks.follow_history import History, find_proof, task_tip
 from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun, task_id_for, task_number
 from git_planner.rules.tasks.transitions import TRANSITIONS, move_task
 
-Tell = Callable[[str], None]
 # Default deadline of a command, when neither the policy nor the user sets one.
 DEFAULT_SECONDS = 600.0
 # The schema's limit; the oldest evidence is dropped.
@@ -75,7 +75,7 @@ def verify_task(
     commit: str | None = None,
     seconds: float | None = None,
     note: str | None = None,
-    tell: Tell,
+    progress: Progress,
 ) -> Verification:
     """Run a task's verify commands and record the evidence, or record a manual sign-off.
 
@@ -88,7 +88,7 @@ def verify_task(
         commit: the commit to verify (default: the task's last commit, else the tip of its branch).
         seconds: the deadline of each command (default: the policy's deadline for correctness).
         note: a manual sign-off; no command is run then.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_EVIDENCE without a verify command or a commit, E_MISSING_TOOL, E_EXPORT; what reading
@@ -123,7 +123,7 @@ def verify_task(
             task.attempt,
             seconds=seconds,
             logs=logs,
-            tell=tell,
+            progress=progress,
         )
     updated = record_evidence(repo, plan, name, evidence, work_history=work_history, listed=task.commits)
     return Verification(plan, updated, evidence, logs)
@@ -137,7 +137,7 @@ def run_commands(
     *,
     seconds: float | None,
     logs: Path,
-    tell: Tell,
+    progress: Progress,
 ) -> TaskEvidence:
     """Run verify commands on a commit, each in a checkout of its own; the plan is not changed.
 
@@ -148,7 +148,7 @@ def run_commands(
         attempt: the attempt of the task.
         seconds: the deadline of each (default: the policy's deadline for correctness).
         logs: a folder for their output, with secrets masked; created when missing.
-        tell: progress.
+        progress: called with each progress message.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_EXPORT, E_NO_SPACE, E_IDENTITY.
@@ -159,7 +159,7 @@ def run_commands(
     runner = CommandRunner(repo, policy, logs)
     runs = []
     for number, argv in enumerate(commands, 1):
-        tell(f"{number} of {len(commands)}: {' '.join(argv)}")
+        progress(f"{number} of {len(commands)}: {' '.join(argv)}")
         with export.exported(repo, tree) as place:
             result = runner.run(f"{number}", argv, place, seconds=seconds or _default_deadline(policy))
         is_late = result.refusal is not None and result.refusal.reason == "timeout"

@@ -239,7 +239,7 @@ def verify(
     from git_planner.flows.tasks.verify import failure_reason, verify_task
 
     repo, name = open_plan(plan)
-    done = verify_task(repo, name, task_id, commit=commit, seconds=seconds, note=note, tell=tell)
+    done = verify_task(repo, name, task_id, commit=commit, seconds=seconds, note=note, progress=tell)
     if as_json:
         emit(done.document())
         return done.exit
