@@ -356,7 +356,7 @@ def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
     done = lab.run("git-planner", "hooks", "uninstall")
     assert (done.out, done.err) == (
         "hooks: removed\n",
-        "hooks: 'pre-commit' was replaced by somebody else and stays\n",
+        "hooks: 'pre-commit' was changed since its installation and stays\n",
     )
     assert theirs.read_text() == "#!/bin/sh\necho second\n"
 

@@ -239,7 +239,7 @@ def test_sync_prints_changes_and_reasons(lab: Lab) -> None:
     assert (ran.out, read_task(lab)["commits"]) == (line, [new])
     assert ran.err == "commits name 'task_009', but the plan 'default' has no such task\n"
     again = plan(lab, "sync")
-    assert (again.out, "nothing to change" in again.err) == ("", True)
+    assert (again.out, "is up to date" in again.err) == ("", True)
     assert plan(lab, "sync", "--plan", "nowhere").status == 1
 
 

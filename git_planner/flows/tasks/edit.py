@@ -335,7 +335,9 @@ def unknown_task_error(plan: str, task_id: str, known: Iterable[int] = ()) -> Pl
     """Return the error for a task id that a plan does not contain, suggesting similar ones."""
     from git_planner.rules.did_you_mean import close_names, did_you_mean
 
-    numbers = close_names(str(task_number(task_id)), map(str, known))
+    # Only the digits are compared; an id with too many of them is an unknown task, too.
+    digits = "".join(character for character in task_id if character.isdigit())
+    numbers = close_names(digits, map(str, known))
     near = [task_id_for(int(number)) for number in sorted(numbers)]
     return PlannerError(
         "E_UNKNOWN_TASK",
