@@ -6,10 +6,10 @@ deleted, truncated or stale at any time: missing rows are read from git.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
@@ -25,6 +25,7 @@ from git_planner.rules.records.row import RecordRow, find_baseline, row_from
 if TYPE_CHECKING:
     from git_planner.rules.measuring.correctness_report import Proof
 
+ParsedRecord = TypeVar("ParsedRecord", Record, RecordRow)
 TESTS_FOLDER = "experiments/tests"
 # Rewrite the cache only after this many new records, when reading them again would cost more.
 _WORTH = 64
@@ -64,10 +65,7 @@ def read_record(content: bytes, where: str) -> Record:
     Raises:
         PlannerError: E_JSON.
     """
-    try:
-        return record_from(canonical_json.loads_trusted(content, many=True))
-    except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unreadable_error(where, error) from None
+    return _parse_record(content, where, record_from)
 
 
 def find_record(repo: Repository, plan: str, record_id: str) -> Record:
@@ -134,17 +132,22 @@ class LedgerReader:
         new = {oid: name for name, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
-                self._known[oid] = _read_row(content or b"", name)
+                self._known[oid] = _parse_record(content or b"", name, row_from)
         if len(new) >= _WORTH:
             _save_cache(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
         return [self._known[oid] for _, oid in sorted(files)]
 
 
-def _read_row(content: bytes, where: str) -> RecordRow:
+def _parse_record(
+    content: bytes, where: str, build: Callable[[Mapping[str, Any]], ParsedRecord]
+) -> ParsedRecord:
     try:
-        return row_from(canonical_json.loads_trusted(content, many=True))
-    except (PlannerError, ValueError, TypeError, KeyError, AttributeError) as error:
+        document = canonical_json.loads_trusted(content, many=True)
+        if not isinstance(document, dict):
+            raise TypeError("it is no object")
+        return build(document)
+    except (PlannerError, KeyError, TypeError) as error:
         raise _unreadable_error(where, error) from None
 
 

@@ -140,7 +140,11 @@ class Record:
 
 
 def record_from(document: Mapping[str, Any]) -> Record:
-    """Build a record from a valid document."""
+    """Build a record from a valid document.
+
+    Raises:
+        KeyError, TypeError: it is not the document of a record.
+    """
     fields = {key: value for key, value in document.items() if key != "schema"}
     fields["metrics"] = tuple(
         MeasuredMetric(**{**metric, "samples": tuple(metric["samples"])}) for metric in fields["metrics"]

@@ -49,8 +49,19 @@ class RecordRow(NamedTuple):
 
 
 def row_from(document: Mapping[str, Any]) -> RecordRow:
-    """Build the row of a record's document."""
-    metric = (document["metrics"] or [{}])[0]
+    """Build the row of a record's document.
+
+    Raises:
+        KeyError, TypeError: it is not the document of a record.
+    """
+    metric, tests, comparison = (
+        {**part}
+        for part in (
+            (document["metrics"] or [{}])[0],
+            document["tests"] or {},
+            document.get("comparison") or {},
+        )
+    )
     own = {name: document[name] for name in RecordRow._fields if name in document}
     return RecordRow(
         **{
@@ -60,9 +71,9 @@ def row_from(document: Mapping[str, Any]) -> RecordRow:
             "direction": metric.get("better", "lower"),
             "value": metric.get("median"),
             "spread": metric.get("spread", 0.0),
-            "tests": (document["tests"] or {}).get("ids"),
-            "rival": (document.get("comparison") or {}).get("rival"),
-            "number": (document.get("comparison") or {}).get("number"),
+            "tests": tests.get("ids"),
+            "rival": comparison.get("rival"),
+            "number": comparison.get("number"),
         }
     )
 
