@@ -1,1 +1,1 @@
-"""The machine we run on: process identity."""
+"""Processes, the sandbox and the measuring tools of this machine."""

@@ -1,4 +1,4 @@
-"""The wall clock of this machine, which decides what has expired. git's date only stamps what is written."""
+"""The wall clock of this machine, which decides expiry. Git's date only stamps commits."""
 
 from __future__ import annotations
 

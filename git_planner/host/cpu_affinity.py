@@ -1,4 +1,4 @@
-"""One CPU for what is measured: which one, and starting a program there."""
+"""CPU affinity of measurements: choose one CPU and start programs on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def choose() -> int | None:
-    """The CPU that this process's measurements run on, the same one each time; None where none can be chosen.
+    """Return the CPU for this process's measurements, always the same one; None without CPU affinity.
 
     Processes that measure at the same time are spread over the CPUs they may use by their numbers.
     """
@@ -20,13 +20,13 @@ def choose() -> int | None:
 
 @contextmanager
 def pinned(cpu: int | None) -> Iterator[Callable[[], None]]:
-    """Let what this thread starts run on one CPU only, with all that it starts in turn.
+    """Run the programs that this thread starts, and their children, on one CPU only.
 
     Args:
-        cpu: its number; any when None.
+        cpu: its number; None for any CPU.
 
     Yields:
-        To be called when the program has been started: from then on the thread itself runs where it may.
+        A function to call once the program has started; it restores the affinity of the thread itself.
     """
     if cpu is None:
         yield lambda: None

@@ -1,7 +1,7 @@
-"""The only place that starts programs other than git: one deadline, bounded output, and nothing left running.
+"""Runner of programs other than git: one deadline, bounded output, and no process left running.
 
-A program gets a session of its own. When it ends, or has to, everything that it started ends too: its process
-group, what was seen below it, and whatever carries its mark in the environment. Imports only errors.
+A program gets a session of its own. When it ends, or must end, every process that it started ends too: its
+process group, its recorded descendants, and the carriers of its mark in the environment. Imports only errors.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ LIMIT = 16 * 1024 * 1024
 GRACE = 2.0
 MARK = "GIT_PLANNER_MARK"
 _CHUNK = 256 * 1024
-# Seconds that what the program started has, after it, to end without being told.
-_LAST_BREATH = 0.05
+# Seconds that leftover children have to exit on their own.
+_EXIT_GRACE_SECONDS = 0.05
 # Seconds between two calls of `on_tick`.
 TICK = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended.
+    """Result of a program that has ended.
 
     `status` is its exit status, or minus the signal that ended it. `stdout` and `stderr` are the first
-    `limit` bytes of each; `truncated`: there was more. `timed_out`: the deadline ended it.
+    `limit` bytes of the streams; `truncated`: there was more. `timed_out`: the deadline ended it.
     """
 
     argv: tuple[str, ...]
@@ -76,21 +76,21 @@ def run(
     grace: float = GRACE,
     mark: str | None = None,
 ) -> Finished:
-    """Run a program to its end or to its deadline; afterwards neither it nor anything it started is left.
+    """Run a program to its end or to its deadline; afterwards no process of it is left.
 
     Args:
         argv: the program and its arguments; no shell is involved.
         cwd: the folder it runs in.
         seconds: its deadline.
-        env: its whole environment; ours when None.
-        stdin: what it may read; it need not read it.
+        env: its complete environment; that of this process when None.
+        stdin: its input; it need not read it.
         stdout, stderr: files that get the kept output as it comes.
-        limit: how many bytes of each stream are kept; the rest is read and dropped.
-        on_line: called with each line of stdout as it comes, without its end.
-        on_start: called once, with what a later run needs to find this one.
-        on_tick: called every TICK seconds while the program runs; what it raises ends the program.
-        grace: seconds between the polite signal and the one that cannot be ignored.
-        mark: what it shall carry in its environment, see `new_mark`; made up when None.
+        limit: maximal number of bytes kept per stream; the rest is read and dropped.
+        on_line: called with every line of stdout as it comes, without its end.
+        on_start: called once, with the process id and the mark.
+        on_tick: called every TICK seconds while the program runs; an exception ends the program.
+        grace: seconds between SIGTERM and SIGKILL.
+        mark: the mark in its environment, see `new_mark`; a new one when None.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_USAGE (it cannot be started), E_NO_SPACE.
@@ -101,7 +101,7 @@ def run(
         signals = stack.enter_context(_Signals())
         sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
         sinks[0].on_line = on_line
-        child = _start(argv, cwd, _marked(env, mark), stdin)
+        child = _start(argv, cwd, _marked_environment(env, mark), stdin)
         watch = _Watch(child, mark, sinks, stdin, signals)
         watch.on_tick = on_tick
         try:
@@ -119,24 +119,24 @@ def run(
 
 
 def new_mark() -> str:
-    """A mark that no other program carries. Noted before the start, it finds a program whatever happens."""
+    """Return a unique mark. Recorded before the start, it finds the program's processes in every case."""
     return secrets.token_hex(16)
 
 
 def related(mark: str, session: int | None = None) -> list[psutil.Process]:
-    """All living processes that carry a mark in their environment or belong to a session."""
+    """Return all living processes that carry a mark in their environment or belong to a session."""
     import psutil
 
-    found = []
+    processes = []
     for pid in psutil.pids():
         with contextlib.suppress(psutil.Error, OSError):
             if (session is not None and os.getsid(pid) == session) or mark in _environment(pid):
-                found.append(psutil.Process(pid))
-    return [each for each in found if alive(each)]
+                processes.append(psutil.Process(pid))
+    return [process for process in processes if alive(process)]
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether a process is still the one it was, and more than an entry that nobody has read."""
+    """Return whether this very process still runs; a zombie does not."""
     import psutil
 
     with contextlib.suppress(psutil.Error):
@@ -145,7 +145,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
-    """End processes that were identified before; psutil checks that each is still the same one."""
+    """End processes that were identified before; psutil checks their identity first."""
     import psutil
 
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
@@ -159,7 +159,7 @@ def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
 
 @dataclass(slots=True)
 class _Sink:
-    """Where one stream goes: a bounded buffer, a file, and a caller who wants lines."""
+    """Sink of one stream: a bounded buffer, a file, and a callback for lines."""
 
     file: IO[bytes] | None
     limit: int
@@ -169,7 +169,7 @@ class _Sink:
     _rest: bytearray = field(default_factory=bytearray)
 
     def put(self, data: bytes) -> None:
-        """Take a piece; what failed once is left out from then on, so that the program can be ended."""
+        """Accept a chunk; skip a target that failed once, so that the program can be ended."""
         part = data[: max(0, self.limit - len(self.kept))]
         self.dropped = self.dropped or len(part) < len(data)
         self.kept += part
@@ -190,7 +190,7 @@ class _Sink:
         self._rest += last[: max(0, self.limit - len(self._rest))]
 
     def finish(self) -> None:
-        """Hand on a last line that has no end."""
+        """Report a last line without a newline."""
         if self.on_line is not None and self._rest:
             self.on_line(bytes(self._rest))
 
@@ -228,7 +228,7 @@ class _Signals:
 
 
 class _Watch:
-    """One running program: moves its bytes, notices its end, and ends what is left of it."""
+    """One running program: moves its bytes, notices its end, and ends the processes left of it."""
 
     def __init__(
         self, child: subprocess.Popen[bytes], mark: str, sinks: list[_Sink], stdin: bytes, signals: _Signals
@@ -239,7 +239,7 @@ class _Watch:
         self._input = memoryview(stdin)
         self.on_tick: Callable[[], None] | None = None
         self._tick_at = time.monotonic()
-        self._seen: set[psutil.Process] = set()
+        self._descendants: set[psutil.Process] = set()
         self._pause = 0.2
         self._look_at = time.monotonic() + self._pause
         self._selector = selectors.DefaultSelector()
@@ -268,7 +268,7 @@ class _Watch:
         return True
 
     def end(self, grace: float) -> None:
-        """End the program and all that it started, keep what they still said, and reap."""
+        """End the program and all its processes, keep their last output, and reap it."""
         try:
             self._drain()
             left = self._left()
@@ -284,7 +284,7 @@ class _Watch:
             self._close()
 
     def _over(self) -> bool:
-        """Whether the program has ended. Not reaped yet: that keeps its number taken."""
+        """Return whether the program has ended. It is not reaped yet, so its process id is not reused."""
         if self._child.returncode is not None:
             return True
         if not hasattr(os, "waitid"):
@@ -311,7 +311,7 @@ class _Watch:
                 self._pidfd_close()
 
     def _read(self, stream: Any) -> bool:
-        """Take one piece of a stream; False when there is none at the moment."""
+        """Read one chunk of a stream; return False when there is none at the moment."""
         try:
             data = os.read(stream.fileno(), _CHUNK)
         except BlockingIOError:
@@ -336,7 +336,7 @@ class _Watch:
             pipe.close()
 
     def _drain(self) -> None:
-        """Take what lies in the pipes now, without waiting: an escaped process may hold them open."""
+        """Read the bytes in the pipes without waiting: an escaped process may hold them open."""
         until = time.monotonic() + 1.0
         for stream in self._streams:
             assert stream is not None
@@ -344,9 +344,9 @@ class _Watch:
                 pass
 
     def _look(self) -> None:
-        """Remember the processes below the program, now and then, ever more rarely."""
+        """Record the descendants of the program from time to time, less and less often."""
         if time.monotonic() >= self._look_at:
-            self._seen |= self._below()
+            self._descendants |= self._below()
             self._pause = min(5.0, 2 * self._pause)
             self._look_at = time.monotonic() + self._pause
 
@@ -358,16 +358,16 @@ class _Watch:
         return set()
 
     def _left(self) -> set[psutil.Process]:
-        """What is alive of all that the program started."""
-        candidates = self._seen | self._below() | set(related(self._mark, self._child.pid))
-        return {each for each in candidates if each.pid != self._child.pid and alive(each)}
+        """Return the living processes that the program started."""
+        candidates = self._descendants | self._below() | set(related(self._mark, self._child.pid))
+        return {process for process in candidates if process.pid != self._child.pid and alive(process)}
 
     def _staying(self, left: set[psutil.Process]) -> set[psutil.Process]:
-        """Those that do not end by themselves right after the program, as what serves a sandbox does."""
-        until = time.monotonic() + _LAST_BREATH
+        """Return the processes that do not exit on their own right after the program, as a sandbox's do."""
+        until = time.monotonic() + _EXIT_GRACE_SECONDS
         while left and time.monotonic() < until:
             time.sleep(0.001)
-            left = {each for each in left if alive(each)}
+            left = {process for process in left if alive(process)}
         return left
 
     def _signal(self, number: signal.Signals, others: set[psutil.Process]) -> None:
@@ -381,11 +381,11 @@ class _Watch:
                 process.send_signal(number)
 
     def _wait(self, left: set[psutil.Process], grace: float) -> None:
-        """Wait for all to end; a second signal to us means that nobody wants to wait."""
+        """Wait until all have ended; a further signal to this process ends the waiting."""
         until = time.monotonic() + grace
         signals = len(self._signals.caught)
         while time.monotonic() < until and len(self._signals.caught) <= signals:
-            if self._over() and not any(alive(each) for each in left):
+            if self._over() and not any(map(alive, left)):
                 return
             self._drain()
             time.sleep(0.01)
@@ -411,11 +411,11 @@ class _Watch:
                 pipe.close()
 
 
-def _marked(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:
-    whole = dict(os.environ if env is None else env)
-    # A program of ours inside a program of ours keeps the outer mark too, so that the outer one finds all.
-    whole[MARK] = f"{whole[MARK]}:{mark}" if MARK in whole else mark
-    return whole
+def _marked_environment(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:
+    marked = dict(os.environ if env is None else env)
+    # A nested run keeps the outer mark too, so that the outer run finds all its processes.
+    marked[MARK] = f"{marked[MARK]}:{mark}" if MARK in marked else mark
+    return marked
 
 
 def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes) -> subprocess.Popen[bytes]:
@@ -441,15 +441,15 @@ def _cannot_start(argv: Sequence[str], error: OSError | ValueError) -> PlannerEr
     if isinstance(error, ValueError) or error.errno == errno.E2BIG:
         return PlannerError("E_USAGE", f"'{name}' cannot be started with these arguments ({error})")
     if error.errno == errno.ENOENT and "/" not in name:
-        said = "is not on PATH"
+        reason = "is not on PATH"
     elif error.errno == errno.ENOENT:
-        said = "names an interpreter that does not exist" if os.path.exists(name) else "does not exist"
+        reason = "names an interpreter that does not exist" if os.path.exists(name) else "does not exist"
     elif error.errno == errno.EACCES:
-        said = "is not executable"
+        reason = "is not executable"
     else:
-        said = f"cannot be started ({os.strerror(error.errno or 0)})"
+        reason = f"cannot be started ({os.strerror(error.errno or 0)})"
     return PlannerError(
-        "E_MISSING_TOOL", f"'{name}' {said}", hint="install it, or name another program in the settings"
+        "E_MISSING_TOOL", f"'{name}' {reason}", hint="install it, or name another program in the settings"
     )
 
 
@@ -470,7 +470,7 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
 
 
 def _environment(pid: int) -> str:
-    """A process's environment as text; empty for those that are not ours to read."""
+    """Return a process's environment as text; empty when this user may not read it."""
     import psutil
 
     try:

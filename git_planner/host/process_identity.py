@@ -1,4 +1,4 @@
-"""Which process is which, across restarts: a number alone says nothing, because numbers are used again."""
+"""Process identities that outlive restarts: process ids alone are reused."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _CLOCK_TOLERANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessIdentity:
     """One process of one boot of one machine.
 
-    `create_time` in seconds since 1970; `boot` names the boot; `mark` is what process.run put into its
-    environment, empty where unknown.
+    `create_time` in seconds since 1970; `boot` names the boot; `mark` is the one that process.run put
+    into its environment, empty where unknown.
     """
 
     pid: int
@@ -33,57 +33,57 @@ class Identity:
     mark: str = ""
 
     def document(self) -> dict[str, Any]:
-        """The identity as JSON."""
+        """Return the identity as a JSON document."""
         return asdict(self)
 
 
-def identity_from(document: Mapping[str, Any]) -> Identity:
-    """Read an identity back from what `Identity.document` gave."""
-    return Identity(**{name: document[name] for name in Identity.__dataclass_fields__})
+def identity_from(document: Mapping[str, Any]) -> ProcessIdentity:
+    """Read an identity back from its JSON document."""
+    return ProcessIdentity(**{name: document[name] for name in ProcessIdentity.__dataclass_fields__})
 
 
-def identity(pid: int, mark: str = "") -> Identity | None:
-    """Who a process is; None when there is none of that number."""
+def identity(pid: int, mark: str = "") -> ProcessIdentity | None:
+    """Return the identity of a process; None when no process has that number."""
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):
-        found = psutil.Process(pid)
-        with found.oneshot():
-            argv = found.cmdline() or [found.name()]
-            return Identity(pid, found.create_time(), boot(), argv[0], mark)
+        entry = psutil.Process(pid)
+        with entry.oneshot():
+            argv = entry.cmdline() or [entry.name()]
+            return ProcessIdentity(pid, entry.create_time(), boot(), argv[0], mark)
     return None
 
 
-def expected(argv0: str, mark: str) -> Identity:
-    """Who a program will be that is about to be started: known by its mark alone."""
-    return Identity(0, 0.0, boot(), argv0, mark)
+def expected(argv0: str, mark: str) -> ProcessIdentity:
+    """Return the identity of a program that is about to start: its mark alone identifies it."""
+    return ProcessIdentity(0, 0.0, boot(), argv0, mark)
 
 
-def alive(who: Identity) -> bool:
-    """Whether this very process still runs. A process that has only not been reaped does not."""
+def alive(who: ProcessIdentity) -> bool:
+    """Return whether this very process still runs; a zombie does not."""
     return _process(who) is not None
 
 
-def left(who: Identity) -> list[int]:
-    """The numbers of this process and of all that carry its mark, as far as they are alive."""
-    return sorted(each.pid for each in _left(who))
+def left(who: ProcessIdentity) -> list[int]:
+    """Return the ids of this process and of the carriers of its mark, as far as they are alive."""
+    return sorted(entry.pid for entry in _left(who))
 
 
-def end(who: Identity, grace: float = process.GRACE) -> list[int]:
-    """End this process and what it started, after checking that it is the one; return their numbers.
+def end(who: ProcessIdentity, grace: float = process.GRACE) -> list[int]:
+    """End this process and its children after checking its identity; return their process ids.
 
     Args:
         who: an identity taken on this machine, in this boot or an earlier one.
-        grace: seconds between the polite signal and the one that cannot be ignored.
+        grace: seconds between SIGTERM and SIGKILL.
     """
-    found = _left(who)
-    process.end(found, grace)
-    return sorted(each.pid for each in found)
+    processes = _left(who)
+    process.end(processes, grace)
+    return sorted(entry.pid for entry in processes)
 
 
 @cache
 def boot() -> str:
-    """A name for the time since this machine was started."""
+    """Return the id of this boot of the machine."""
     import psutil
 
     try:
@@ -92,27 +92,27 @@ def boot() -> str:
         return f"{os.uname().nodename} {psutil.boot_time():.0f}"
 
 
-def _process(who: Identity) -> psutil.Process | None:
+def _process(who: ProcessIdentity) -> psutil.Process | None:
     import psutil
 
     if who.boot != boot() or who.pid == 0:
         return None
     with contextlib.suppress(psutil.Error):
-        found = psutil.Process(who.pid)
-        if abs(found.create_time() - who.create_time) <= _CLOCK_TOLERANCE and process.alive(found):
-            return found
+        entry = psutil.Process(who.pid)
+        if abs(entry.create_time() - who.create_time) <= _CLOCK_TOLERANCE and process.alive(entry):
+            return entry
     return None
 
 
-def _left(who: Identity) -> list[psutil.Process]:
+def _left(who: ProcessIdentity) -> list[psutil.Process]:
     import psutil
 
     if who.boot != boot():
         return []
-    found = {each.pid: each for each in (process.related(who.mark) if who.mark else [])}
+    processes = {entry.pid: entry for entry in (process.related(who.mark) if who.mark else [])}
     if leader := _process(who):
-        found[leader.pid] = leader
+        processes[leader.pid] = leader
         with contextlib.suppress(psutil.Error):
-            found |= {each.pid: each for each in leader.children(recursive=True)}
-    found.pop(os.getpid(), None)
-    return list(found.values())
+            processes |= {child.pid: child for child in leader.children(recursive=True)}
+    processes.pop(os.getpid(), None)
+    return list(processes.values())

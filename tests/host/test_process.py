@@ -32,7 +32,7 @@ def gone(pid: int) -> bool:
 
 
 def pids(path: Path) -> list[int]:
-    return [int(each) for each in path.read_text().split()]
+    return [int(number) for number in path.read_text().split()]
 
 
 def test_tells_how_a_program_ended(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_an_error_in_the_reader_ends_the_program(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: signal.Signals) -> None:
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     timer = signal_once_written(tmp_path / "pids", 2, number)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
@@ -207,7 +207,7 @@ def test_a_signal_to_us_ends_the_program_and_is_told(tmp_path: Path, number: sig
     timer.join()
     assert time.monotonic() - began < 30
     assert [pid for pid in pids(tmp_path / "pids") if not gone(pid)] == []
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
 
 def test_a_second_signal_cuts_the_grace_short(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_works_outside_the_main_thread(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [each.status for each in ends] == [0, 0, 0, 0]
+    assert [end.status for end in ends] == [0, 0, 0, 0]
 
 
 def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     ours.wait()
     ours.stdout.close()
     left = process.related(mark)
-    assert sorted(each.name() for each in left) == ["sh", "sleep", "sleep"]
+    assert sorted(process.name() for process in left) == ["sh", "sleep", "sleep"]
     process.end(left)
     assert process.related(mark) == []
 

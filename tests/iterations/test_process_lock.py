@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
 from git_planner.gitio.repository import open_repository
 from git_planner.host import process_identity
-from git_planner.host.process_identity import Identity
+from git_planner.host.process_identity import ProcessIdentity
 from git_planner.rules.documents import canonical_json
 from tests.support.lab import Lab
 
@@ -27,7 +27,7 @@ def dead(lab: Lab, number: int) -> Path:
     place = process_lock.log_folder(lab.repo, number) / process_lock.OWNER
     place.parent.mkdir(parents=True)
     place.write_bytes(
-        canonical_json.dumps(Identity(2**22 + 1, 1.0, process_identity.boot(), "gone").document())
+        canonical_json.dumps(ProcessIdentity(2**22 + 1, 1.0, process_identity.boot(), "gone").document())
     )
     return place
 
@@ -36,7 +36,7 @@ def work(start: float) -> None:
     """Take one iteration after the other, each at its time, and say so on stdout when another is inside."""
     repo, alive = open_repository(), process_identity.alive
 
-    def slowly(who: Identity) -> bool:
+    def slowly(who: ProcessIdentity) -> bool:
         found = alive(who)
         time.sleep(random.uniform(0, 0.004))
         return found

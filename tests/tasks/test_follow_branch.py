@@ -16,7 +16,7 @@ from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.tasks.claims import Claimant, claim_task
 from git_planner.flows.tasks.follow_branch import configured_plan
 from git_planner.host.clock import utc_now
-from git_planner.host.process_identity import Identity, identity
+from git_planner.host.process_identity import ProcessIdentity, identity
 from git_planner.rules.timestamps import add_seconds
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import workshop
@@ -385,7 +385,7 @@ def test_a_task_claimed_by_a_live_process_is_not_advanced(shop: Lab) -> None:
 
 
 def test_a_dead_run_is_recovered_first(shop: Lab) -> None:
-    now, dead_process = shop.repo.now(), Identity(4_000_000, 1.0, "another boot", "x")
+    now, dead_process = shop.repo.now(), ProcessIdentity(4_000_000, 1.0, "another boot", "x")
     claimant = Claimant(
         "agent", now, add_seconds(utc_now(), 3600), process=dead_process, run="20261128T120000Z-abcdefgh"
     )

@@ -13,7 +13,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.tasks.claims import Claimant, claim_task, read_claims, release_task
 from git_planner.flows.tasks.edit import read_tasks
 from git_planner.host.clock import utc_now
-from git_planner.host.process_identity import Identity, identity
+from git_planner.host.process_identity import ProcessIdentity, identity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.timestamps import add_seconds
@@ -253,7 +253,7 @@ def test_a_persons_claim_ends_with_the_status(lab: Lab) -> None:
 def test_a_claim_from_another_machine_is_in_force_until_it_expires(lab: Lab) -> None:
     workshop(lab)
     task(lab, "add", "one")
-    dead_process = Identity(4_000_000, 1.0, "another boot", "x")
+    dead_process = ProcessIdentity(4_000_000, 1.0, "another boot", "x")
     _, claim = claim_task(lab.repo, "default", "task_001", claimant("far", process=dead_process))
     ref = refnames.claim_ref("default", "task_001")
     foreign_claim = canonical_json.dumps({**claim.document(), "host": "elsewhere"}).decode()

@@ -110,7 +110,7 @@ def _take_ownership(owner_file: Path, draft: Path, number: int) -> None:
     )
 
 
-def _read_identity(path: Path) -> process_identity.Identity | None:
+def _read_identity(path: Path) -> process_identity.ProcessIdentity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         document: Any = canonical_json.loads_trusted(path.read_bytes())
         return process_identity.identity_from(document)

@@ -279,7 +279,7 @@ class _BenchmarkRun:
                 place,
                 seconds=timeout,
                 stdin=f"{nonce}\n".encode() if nonce else b"",
-                before=counting.words if counting else (),
+                before=counting.prefix if counting else (),
                 on_start=free,
             )
         if ran.done is not None:

@@ -21,7 +21,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
-from git_planner.host.process_identity import Identity
+from git_planner.host.process_identity import ProcessIdentity
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
 
@@ -48,7 +48,7 @@ class Run:
     branch: str
     start: str
     host: str
-    process: Identity | None
+    process: ProcessIdentity | None
     agent: str
     model: str | None
     sandbox: str | None

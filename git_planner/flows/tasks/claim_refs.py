@@ -17,7 +17,7 @@ from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
-    from git_planner.host.process_identity import Identity
+    from git_planner.host.process_identity import ProcessIdentity
 
 CLAIM_FILE = "claim.json"
 
@@ -31,7 +31,7 @@ class Claim(NamedTuple):
     attempt: int
     owner: str
     host: str
-    process: Identity | None
+    process: ProcessIdentity | None
     run: str | None
     claimed_at: str
     expires_at: str

@@ -21,7 +21,7 @@ from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Move, Snapshot, Step, Store, Write
 from git_planner.host.machine import host_name
-from git_planner.host.process_identity import Identity
+from git_planner.host.process_identity import ProcessIdentity
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
@@ -39,7 +39,7 @@ class Claimant:
     owner: str
     claimed_at: str
     expires_at: str
-    process: Identity | None = None
+    process: ProcessIdentity | None = None
     run: str | None = None
     base: str | None = None
     branch: str | None = None
