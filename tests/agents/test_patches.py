@@ -44,7 +44,7 @@ def test_a_patch_that_does_not_apply_changes_nothing(lab: Lab, folder: Path) -> 
         PatchesImplementer(folder).implement(brief(lab.path, lab.root / "log"), Progress().append)
     assert caught.value.code == "E_PATCH"
     assert caught.value.message == "the patch '00-half.patch' does not apply to this base"
-    assert caught.value.details == ("error: gone.txt: No such file or directory",)
+    assert caught.value.details == ("gone.txt: No such file or directory",)
     assert lab.git("status", "--porcelain") == ""
 
 
@@ -53,7 +53,7 @@ def test_a_patch_cannot_leave_the_worktree(lab: Lab, folder: Path) -> None:
     (folder / "00-out.patch").write_text(outside)
     with pytest.raises(PlannerError) as caught:
         PatchesImplementer(folder).implement(brief(lab.path, lab.root / "log"), Progress().append)
-    assert caught.value.details == ("error: invalid path '../x'",)
+    assert caught.value.details == ("invalid path '../x'",)
     assert not (lab.root / "x").exists()
 
 
