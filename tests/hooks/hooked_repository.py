@@ -82,7 +82,7 @@ def hooks_started(lab: Lab, *git: str) -> list[str]:
     """The names of the hooks that a git command starts, by git's own trace."""
     trace = lab.root / "trace"
     trace.unlink(missing_ok=True)
-    done = lab.run_program("git", *git, env={"GIT_TRACE2_EVENT": str(trace)})
-    assert done.status == 0, done.err
+    result = lab.run_program("git", *git, env={"GIT_TRACE2_EVENT": str(trace)})
+    assert result.status == 0, result.err
     events = [json.loads(line) for line in trace.read_text().splitlines()]
     return [event["hook_name"] for event in events if event.get("child_class") == "hook"]

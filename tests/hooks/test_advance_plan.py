@@ -84,9 +84,9 @@ def test_without_their_python_the_commit_stands(lab: Lab, branch: str) -> None:
         text = path.read_text()
         line = next(line for line in text.splitlines() if line.startswith("python="))
         path.write_text(text.replace(line, "python='/there/is/none'"))
-    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_007: x")
-    said = "warning: plan not updated: the hooks' Python does not exist, '/there/is/none' (E_HOOKS)\n"
-    assert (done.status, done.err) == (0, said * (1 if branch == "main" else 2))
+    result = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_007: x")
+    message = "warning: plan not updated: the hooks' Python does not exist, '/there/is/none' (E_HOOKS)\n"
+    assert (result.status, result.err) == (0, message * (1 if branch == "main" else 2))
     assert status_and_commits(lab) == ("todo", [])
 
 
@@ -106,8 +106,8 @@ def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
     for branch in ("iter/0001-x", "main"):
         lab.git("switch", "-q", branch)
         for message in ("plain", "about task_001: nothing", "x\n\nSigned-off-by: task_001"):
-            done = lab.run_git("commit", "-q", "--allow-empty", "-m", message)
-            assert (done.status, done.err, started.exists()) == (0, "", False)
+            result = lab.run_git("commit", "-q", "--allow-empty", "-m", message)
+            assert (result.status, result.err, started.exists()) == (0, "", False)
     assert lab.refs()["refs/heads/plan/default"] == before
     lab.git("commit", "-q", "--allow-empty", "-m", "task_001: x")
     assert "moved" in started.read_text()
@@ -115,17 +115,17 @@ def test_python_does_not_start_where_no_task_is_named(lab: Lab) -> None:
 
 def test_on_an_ordinary_branch_a_task_that_is_not_there_is_told_and_the_commit_stands(lab: Lab) -> None:
     lab_with_task(lab)
-    said = "warning: a commit names 'task_999', and the plan 'default' has no such task (E_UNKNOWN_TASK)\n"
+    message = "warning: a commit names 'task_999', and the plan 'default' has no such task (E_UNKNOWN_TASK)\n"
     for branch in ("main", "feature"):
         if branch != "main":
             lab.git("switch", "-q", "-c", branch)
         for again in range(2):
-            done = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_999: typo {again}")
-            assert (done.status, done.err) == (0, said), branch
-        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "plain")
-        assert (done.status, done.err) == (0, "")
-        done = lab.run_git("commit", "-q", "--amend", "--allow-empty", "-m", "task_001: meant this")
-        assert (done.status, done.err) == (0, "")
+            result = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_999: typo {again}")
+            assert (result.status, result.err) == (0, message), branch
+        result = lab.run_git("commit", "-q", "--allow-empty", "-m", "plain")
+        assert (result.status, result.err) == (0, "")
+        result = lab.run_git("commit", "-q", "--amend", "--allow-empty", "-m", "task_001: meant this")
+        assert (result.status, result.err) == (0, "")
     assert status_and_commits(lab)[0] == "agent_done"
     lab.git("switch", "-q", "-c", "iter/0001-x")
     refused = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_999: typo")
@@ -136,10 +136,10 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
     lab_with_task(lab)
     lab.rival("refs/heads/plan/default", ".plans/default/plan.json", "{")
     lab.git("switch", "-q", "-c", "iter/0001-x")
-    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
-    assert done.status == 0
-    assert len(done.err.splitlines()) == 2
-    assert all(line.startswith("warning: plan not updated: ") for line in done.err.splitlines())
+    result = lab.run_git("commit", "-q", "--allow-empty", "-m", "task_001: x")
+    assert result.status == 0
+    assert len(result.err.splitlines()) == 2
+    assert all(line.startswith("warning: plan not updated: ") for line in result.err.splitlines())
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox sh"])
@@ -192,5 +192,5 @@ def test_the_shell_finds_a_task_on_the_page_that_python_writes(lab: Lab, number:
     lines = path.read_text().splitlines(keepends=True)
     # What the shell cannot tell would be asked from Python.
     path.write_text("".join("python=/gone\n" if line.startswith("python=") else line for line in lines))
-    done = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_{number}: do it")
-    assert (done.status, done.err) == (0, "")
+    result = lab.run_git("commit", "-q", "--allow-empty", "-m", f"task_{number}: do it")
+    assert (result.status, result.err) == (0, "")

@@ -33,8 +33,8 @@ def assert_guarded(lab: Lab) -> None:
     lab.git("checkout", "-q", ITERATION)
     (lab.path / "tests/run.sh").write_text("#!/bin/sh\nexit 1\n")
     lab.git("add", "tests")
-    done = lab.run_git("commit", "-m", "no")
-    assert (done.status, refusal("changed: tests/run.sh") in done.err) == (1, True)
+    result = lab.run_git("commit", "-m", "no")
+    assert (result.status, refusal("changed: tests/run.sh") in result.err) == (1, True)
     lab.git("stash", "-q")
     lab.git("checkout", "-q", "main")
     lab.git("stash", "pop", "-q", "--index")
@@ -50,18 +50,18 @@ def test_arguments_stdin_status_and_environment_pass(lab: Lab) -> None:
     lab.env["LOG"] = str(lab.root / "log")
     lab.git("init", "-q", "--bare", str(lab.root / "remote"))
     install.install_hooks(lab.repo)
-    said = {}
+    outputs = {}
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
         lab.git("commit", "-q", "--allow-empty", "-m", "a typo")
         assert lab.git("log", "-1", "--format=%s") == "a word"
-        done = lab.run_git("push", "-q", "../remote", "HEAD:refs/heads/x")
-        assert (done.status, lab.refs().get("refs/heads/x")) == (1, None)
-        said[branch] = Path(lab.env["LOG"]).read_text().replace(lab.git("rev-parse", "HEAD"), "OID")
+        result = lab.run_git("push", "-q", "../remote", "HEAD:refs/heads/x")
+        assert (result.status, lab.refs().get("refs/heads/x")) == (1, None)
+        outputs[branch] = Path(lab.env["LOG"]).read_text().replace(lab.git("rev-parse", "HEAD"), "OID")
         Path(lab.env["LOG"]).unlink()
     zero = "0" * 40
     # Started by our scripts, a hook's $0 is the full path; git itself names it from the top.
-    assert {branch: text.replace(f"{lab.path}/", "") for branch, text in said.items()} == {
+    assert {branch: text.replace(f"{lab.path}/", "") for branch, text in outputs.items()} == {
         "main": ".git/hooks/pre-commit .git/index\n.git/hooks/commit-msg COMMIT_EDITMSG\n"
         f".git/hooks/pre-push ../remote ../remote\nHEAD OID refs/heads/x {zero}\n",
         ITERATION: ".git/hooks/pre-commit .git/index\n.git/hooks/commit-msg COMMIT_EDITMSG\n"
@@ -75,8 +75,8 @@ def test_a_refusal_of_theirs_refuses(lab: Lab) -> None:
     (lab.path / "no").write_text("")
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
-        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
-        assert (done.status, done.err) == (1, "theirs says no\n")
+        result = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
+        assert (result.status, result.err) == (1, "theirs says no\n")
     (lab.path / "no").unlink()
     assert_guarded(lab)
 
@@ -98,8 +98,8 @@ def test_hooks_see_the_repository_as_without_us(lab: Lab) -> None:
     guarded_lab(lab)
     lab.env["GIT_CONFIG_COUNT"] = "1"
     lab.env["GIT_CONFIG_KEY_0"], lab.env["GIT_CONFIG_VALUE_0"] = "user.name", "Somebody"
-    done = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
-    assert done.err == f"{lab.path}/.git/hooks\n.git/hooks\n"
+    result = lab.run_git("commit", "-q", "--allow-empty", "-m", "x")
+    assert result.err == f"{lab.path}/.git/hooks\n.git/hooks\n"
 
 
 def test_husky(lab: Lab) -> None:
@@ -119,14 +119,14 @@ def test_husky(lab: Lab) -> None:
     for branch, where in (("main", lab.path), (ITERATION, lab.path), ("iter/0002-b", place)):
         if where == lab.path:
             lab.git("checkout", "-q", branch)
-        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "word", cwd=where)
-        assert (done.status, done.err) == (0, f"husky {where}\n")
-        done = lab.run_git("commit", "-q", "--allow-empty", "-m", "other", cwd=where)
-        assert (done.status, done.err) == (1, f"husky {where}\nscript failed: 1\n")
+        result = lab.run_git("commit", "-q", "--allow-empty", "-m", "word", cwd=where)
+        assert (result.status, result.err) == (0, f"husky {where}\n")
+        result = lab.run_git("commit", "-q", "--allow-empty", "-m", "other", cwd=where)
+        assert (result.status, result.err) == (1, f"husky {where}\nscript failed: 1\n")
     (place / "tests/run.sh").write_text("")
     lab.git("add", "tests", cwd=place)
-    said = refusal("changed: tests/run.sh", branch="iter/0002-b")
-    assert lab.run_git("commit", "-m", "word", cwd=place).err == said
+    message = refusal("changed: tests/run.sh", branch="iter/0002-b")
+    assert lab.run_git("commit", "-m", "word", cwd=place).err == message
 
 
 def _worktree_with_husky(lab: Lab) -> Path:
@@ -160,8 +160,8 @@ def test_lefthook(lab: Lab) -> None:
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
         assert "lefthook-pre-commit" in lab.run_git("commit", "--allow-empty", "-m", "x").err
-        done = lab.run_git("push", "../remote", f"HEAD:refs/heads/{branch}")
-        assert (done.status, f"refs/heads/{branch}" in done.out + done.err) == (0, True)
+        result = lab.run_git("push", "../remote", f"HEAD:refs/heads/{branch}")
+        assert (result.status, f"refs/heads/{branch}" in result.out + result.err) == (0, True)
     # Its way of keeping up: a run after a change of its settings rewrites the hooks, where they really are.
     lab.git("checkout", "-q", ITERATION)
     ours = {
@@ -193,13 +193,13 @@ def test_pre_commit_framework(lab: Lab, tool: str) -> None:
     hook(lab.path / ".git/hooks/pre-commit", "echo legacy")
     lab.commit("framework", {".pre-commit-config.yaml": PRE_COMMIT})
     lab.env["PRE_COMMIT_HOME"] = lab.env["PREK_HOME"] = str(lab.root / "cache")
-    done = lab.run_program(tool, "install")
-    assert done.status == 0, done.err
+    result = lab.run_program(tool, "install")
+    assert result.status == 0, result.err
     guarded_lab(lab)
     for branch in both(lab):
         lab.git("checkout", "-q", branch)
-        done = lab.run_git("commit", "--allow-empty", "-m", "x")
-        assert (done.status, "pre-commit framework" in done.err, "legacy" in done.out + done.err) == (
+        result = lab.run_git("commit", "--allow-empty", "-m", "x")
+        assert (result.status, "pre-commit framework" in result.err, "legacy" in result.out + result.err) == (
             0,
             True,
             True,

@@ -35,8 +35,8 @@ def test_a_hooks_path_that_is_no_folder(lab: Lab, kind: str) -> None:
     nowhere = Path("/dev/null") if kind == "device" else a_file(lab)
     lab.git("config", "core.hooksPath", str(nowhere))
     before = tree_bytes(lab.path / ".git")
-    done = lab.run("git-planner", "init")
-    assert (done.status, done.err) == (0, "")
+    result = lab.run("git-planner", "init")
+    assert (result.status, result.err) == (0, "")
     assert (lab.path / ".git-planner.yml").is_file()
     assert codes(lab) == [("warning", "hooks-partly")]
     assert not install.install_hooks(lab.repo).changed

@@ -255,8 +255,8 @@ def test_bare_with_worktrees(make_lab: Callable[..., Lab]) -> None:
         place = bare.worktree("tree", "iter/0002-b")
         (place / "tests/run.sh").write_text("")
         bare.git("add", "tests", cwd=place)
-        said = refusal("changed: tests/run.sh", branch="iter/0002-b")
-        assert bare.run_git("commit", "-m", "no", cwd=place).err == said
+        message = refusal("changed: tests/run.sh", branch="iter/0002-b")
+        assert bare.run_git("commit", "-m", "no", cwd=place).err == message
         bare.git("worktree", "remove", "--force", str(place))
         uninstall.uninstall_hooks(bare.repo)
         after = tree_bytes(bare.path)
@@ -267,8 +267,8 @@ def test_from_a_linked_worktree_and_a_subfolder(lab: Lab) -> None:
     guarded_lab(lab, install=False)
     lab.git("branch", "iter/0002-b")
     place = lab.worktree("other", "iter/0002-b")
-    done = lab.run("git-planner", "hooks", "install", "--json", cwd=place / "src")
-    assert json.loads(done.out) == {
+    result = lab.run("git-planner", "hooks", "install", "--json", cwd=place / "src")
+    assert json.loads(result.out) == {
         "schema": "git-planner/hooks-installed@1",
         "place": "include",
         "folder": str(lab.path / ".git/planner/hooks"),
@@ -287,8 +287,12 @@ def test_ordinary_keeps_and_restores(lab: Lab) -> None:
     theirs = hook(lab.path / ".git/hooks/pre-commit", 'echo "theirs: $#" >&2; exit 7')
     theirs.chmod(0o750)
     before = tree_bytes(lab.path / ".git")
-    done = install.install_hooks(lab.repo, ordinary=True)
-    assert (done.place, done.folder, done.chained) == ("ordinary", lab.path / ".git/hooks", ("pre-commit",))
+    result = install.install_hooks(lab.repo, ordinary=True)
+    assert (result.place, result.folder, result.chained) == (
+        "ordinary",
+        lab.path / ".git/hooks",
+        ("pre-commit",),
+    )
     installed = tree_bytes(lab.path / ".git")
     assert not install.install_hooks(lab.repo, ordinary=True).changed
     assert tree_bytes(lab.path / ".git") == installed
@@ -353,8 +357,8 @@ def test_ordinary_leaves_what_somebody_put_in_its_place(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         install.install_hooks(lab.repo, ordinary=True)
     assert caught.value.code == "E_HOOKS"
-    done = lab.run("git-planner", "hooks", "uninstall")
-    assert (done.out, done.err) == (
+    result = lab.run("git-planner", "hooks", "uninstall")
+    assert (result.out, result.err) == (
         "hooks: removed\n",
         "hooks: 'pre-commit' was changed since its installation and stays\n",
     )

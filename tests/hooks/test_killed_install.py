@@ -60,8 +60,8 @@ def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: 
             with killed_after(steps):
                 install.install_hooks(lab.repo, ordinary=ordinary)
         except Killed:
-            done = lab.run_git("commit", "--allow-empty", "-q", "-m", "x")
-            assert (done.status, done.err) == (0, "theirs\n"), steps
+            result = lab.run_git("commit", "--allow-empty", "-q", "-m", "x")
+            assert (result.status, result.err) == (0, "theirs\n"), steps
         else:
             assert steps > 5
             break

@@ -116,13 +116,13 @@ CASES: list[tuple[Change, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "said"), CASES, ids=[make.__name__ for make, _ in CASES])
-def test_refused(lab: Lab, make: Change, said: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("make", "reasons"), CASES, ids=[make.__name__ for make, _ in CASES])
+def test_refused(lab: Lab, make: Change, reasons: tuple[str, ...]) -> None:
     guarded_lab(lab)
     make(lab)
     before = lab.refs()
-    done = lab.run_git("commit", "-q", "-m", "no")
-    assert (done.status, done.out, done.err) == (1, "", refusal(*said))
+    result = lab.run_git("commit", "-q", "-m", "no")
+    assert (result.status, result.out, result.err) == (1, "", refusal(*reasons))
     assert lab.refs() == before
 
 
@@ -139,9 +139,9 @@ def test_commit_all_and_commit_path(lab: Lab) -> None:
     guarded_lab(lab)
     (lab.path / "tests/test_code.py").write_text("")
     (lab.path / "src/code.py").write_text("print(2)\n")
-    said = refusal("changed: tests/test_code.py", hint=ONLY)
-    assert lab.run_git("commit", "-a", "-m", "no").err == said
-    assert lab.run_git("commit", "-m", "no", "--", "tests").err == said
+    message = refusal("changed: tests/test_code.py", hint=ONLY)
+    assert lab.run_git("commit", "-a", "-m", "no").err == message
+    assert lab.run_git("commit", "-m", "no", "--", "tests").err == message
     assert lab.run_git("commit", "-q", "-m", "yes", "--", "src").status == 0
     assert lab.git("status", "--short") == "M tests/test_code.py"
 
@@ -192,12 +192,12 @@ def test_in_a_linked_worktree(lab: Lab) -> None:
     lab.git("branch", "iter/0002-b")
     place = lab.worktree("it's here", "iter/0002-b")
     (place / "tests/test_code.py").write_text("")
-    done = lab.run_git("commit", "-a", "-m", "no", cwd=place)
-    said = refusal("changed: tests/test_code.py", branch="iter/0002-b", hint=ONLY)
-    assert (done.status, done.err) == (1, said)
+    result = lab.run_git("commit", "-a", "-m", "no", cwd=place)
+    message = refusal("changed: tests/test_code.py", branch="iter/0002-b", hint=ONLY)
+    assert (result.status, result.err) == (1, message)
     lab.git("add", "tests", cwd=place)
-    said = refusal("changed: tests/test_code.py", branch="iter/0002-b")
-    assert lab.run_git("commit", "-m", "no", cwd=place / "src").err == said
+    message = refusal("changed: tests/test_code.py", branch="iter/0002-b")
+    assert lab.run_git("commit", "-m", "no", cwd=place / "src").err == message
     lab.git("restore", "--staged", "tests", cwd=place)
     assert lab.commit("yes", {"src/code.py": "print(4)\n"}, cwd=place)
 
@@ -209,16 +209,16 @@ def test_merge(lab: Lab) -> None:
     lab.git("checkout", "-q", "-b", "other")
     lab.commit("tests change", {"tests/test_code.py": "def test(): assert 1\n"})
     lab.git("checkout", "-q", ITERATION)
-    done = lab.run_git("merge", "-q", "-m", "merge", "other")
-    assert (done.status, done.err.splitlines()[:2]) == (
+    result = lab.run_git("merge", "-q", "-m", "merge", "other")
+    assert (result.status, result.err.splitlines()[:2]) == (
         1,
         [f"error: guarded paths are staged on '{ITERATION}' (E_GUARD)", "  changed: tests/test_code.py"],
     )
     lab.git("merge", "--abort")
     # What the base branch has agreed to may be taken over.
     lab.git("branch", "-f", "main", "other")
-    done = lab.run_git("merge", "-q", "-m", "merge", "main")
-    assert (done.status, done.err) == (0, "")
+    result = lab.run_git("merge", "-q", "-m", "merge", "main")
+    assert (result.status, result.err) == (0, "")
 
 
 def test_a_plan_takes_over_what_the_base_changed(lab: Lab) -> None:
@@ -232,8 +232,8 @@ def test_a_plan_takes_over_what_the_base_changed(lab: Lab) -> None:
     assert lab.run_git("merge", "-q", "-m", "merge", "other").status == 1
     lab.git("merge", "--abort")
     lab.git("branch", "-f", "main", "other")
-    done = lab.run_git("merge", "-q", "-m", "merge", "main")
-    assert (done.status, done.err) == (0, "")
+    result = lab.run_git("merge", "-q", "-m", "merge", "main")
+    assert (result.status, result.err) == (0, "")
 
 
 def test_an_iteration_may_take_a_change_back(lab: Lab) -> None:
@@ -266,13 +266,13 @@ def test_no_policy_at_head_means_the_default_guard(lab: Lab) -> None:
 def test_first_commit_of_an_orphan_branch(lab: Lab) -> None:
     guarded_lab(lab)
     lab.git("checkout", "-q", "--orphan", "iter/0009-orphan")
-    done = lab.run_git("commit", "-m", "no")
-    assert done.status == 1
-    assert "added: tests/test_code.py" in done.err
+    result = lab.run_git("commit", "-m", "no")
+    assert result.status == 1
+    assert "added: tests/test_code.py" in result.err
     lab.git("rm", "-q", "-r", "--cached", "tests", ".git-planner.yml")
-    done = lab.run_git("commit", "-q", "-m", "no")
-    said = "error: 'iter/0009-orphan' would have no commit in common with the base branch (E_GUARD)\n"
-    assert (done.status, done.err.startswith(said)) == (128, True)
+    result = lab.run_git("commit", "-q", "-m", "no")
+    message = "error: 'iter/0009-orphan' would have no commit in common with the base branch (E_GUARD)\n"
+    assert (result.status, result.err.startswith(message)) == (128, True)
 
 
 def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
@@ -281,10 +281,10 @@ def test_a_policy_that_cannot_be_used_refuses(lab: Lab) -> None:
     install.install_hooks(lab.repo)
     (lab.path / "a").write_text("")
     lab.git("add", "a")
-    done = lab.run_git("commit", "-m", "no")
+    result = lab.run_git("commit", "-m", "no")
     policy = f"{lab.git('rev-parse', 'HEAD')[:12]}:.git-planner.yml"
-    assert (done.status, done.err.split(" cannot be ")[0]) == (1, f"error: '{policy}'")
-    assert "(E_POLICY)" in done.err
+    assert (result.status, result.err.split(" cannot be ")[0]) == (1, f"error: '{policy}'")
+    assert "(E_POLICY)" in result.err
 
 
 def _kept(lab: Lab) -> Path:
@@ -346,8 +346,8 @@ def test_without_its_python_the_guard_refuses(lab: Lab) -> None:
     _kept(lab)
     _bake(lab, "python", "/nowhere/python")
     change(lab)
-    done = lab.run_git("commit", "-m", "no")
-    assert (done.status, done.err) == (
+    result = lab.run_git("commit", "-m", "no")
+    assert (result.status, result.err) == (
         1,
         (
             "error: the guard could not check this change: its Python does not exist, "
@@ -366,8 +366,8 @@ def test_without_its_package_the_guard_refuses(lab: Lab, tmp_path: Path) -> None
     _bake(lab, "python", str(tmp_path / "bare/bin/python"))
     _bake(lab, "code", "/nowhere")
     change(lab)
-    done = lab.run_git("commit", "-m", "no")
-    assert (done.status, done.err) == (
+    result = lab.run_git("commit", "-m", "no")
+    assert (result.status, result.err) == (
         1,
         (
             "error: the guard could not check this change: No module named 'git_planner' (E_HOOKS)\n"
@@ -389,8 +389,8 @@ def test_a_defect_refuses(lab: Lab) -> None:
     env = {**os.environ, **lab.env, "PYTHONPATH": str(broken.parent)}
     code = "import sys; from git_planner.gate import main; sys.exit(main(sys.argv[1:]))"
     argv = ["python3", "-c", code, "pre-commit", str(lab.path / ".git/planner")]
-    done = subprocess.run(argv, cwd=lab.path, env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
+    result = subprocess.run(argv, cwd=lab.path, env=env, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
         4,
         (
             "error: the guard could not check this change: ValueError: broken (E_INTERNAL)\n"
@@ -410,8 +410,8 @@ def test_their_hook_may_not_stage_guarded_paths(lab: Lab) -> None:
 def test_advice_can_be_switched_off(lab: Lab) -> None:
     guarded_lab(lab)
     change(lab)
-    done = lab.run_program("git", "commit", "-m", "no", env={"GIT_ADVICE": "0"})
-    assert done.err == refusal("changed: tests/test_code.py", hint="")
+    result = lab.run_program("git", "commit", "-m", "no", env={"GIT_ADVICE": "0"})
+    assert result.err == refusal("changed: tests/test_code.py", hint="")
 
 
 def test_sha256(make_lab: Callable[..., Lab]) -> None:
@@ -419,8 +419,8 @@ def test_sha256(make_lab: Callable[..., Lab]) -> None:
     with lab.entered():
         guarded_lab(lab)
         change(lab)
-        done = lab.run_git("commit", "-m", "no")
-        assert (done.status, done.err) == (1, refusal("changed: tests/test_code.py"))
+        result = lab.run_git("commit", "-m", "no")
+        assert (result.status, result.err) == (1, refusal("changed: tests/test_code.py"))
         lab.git("restore", "--staged", "--worktree", "tests")
         lab.commit("yes", {"src/code.py": "print(3)\n"})
 
@@ -429,10 +429,10 @@ def test_command_line_check_says_the_same(lab: Lab) -> None:
     guarded_lab(lab)
     assert lab.run("git-planner", "check").out == "staged changes are fine\n"
     change(lab)
-    said = refusal("changed: tests/test_code.py")
+    message = refusal("changed: tests/test_code.py")
     for argv in (("check",), ("check", "--staged"), ("gate", "guard")):
-        done = lab.run("git-planner", *argv)
-        assert (done.status, done.out, done.err) == (3, "", said)
-    assert lab.run("git-planner", "check", cwd=lab.path / "src").err == said
+        result = lab.run("git-planner", *argv)
+        assert (result.status, result.out, result.err) == (3, "", message)
+    assert lab.run("git-planner", "check", cwd=lab.path / "src").err == message
     assert lab.run("git-planner", "gate", "documents").status == 0
-    assert (GUARDED in said, UNSTAGE in said) == (True, True)
+    assert (GUARDED in message, UNSTAGE in message) == (True, True)

@@ -47,8 +47,8 @@ def install(lab: Lab, tool: str, config: str) -> None:
     lab.env["PRE_COMMIT_HOME"] = lab.env["PREK_HOME"] = str(lab.root / "cache")
     lab.commit("framework", {".pre-commit-config.yaml": config})
     types = ("--hook-type", "pre-commit", "--hook-type", "pre-merge-commit")
-    done = lab.run_program(tool, "install", *types)
-    assert done.status == 0, done.err
+    result = lab.run_program(tool, "install", *types)
+    assert result.status == 0, result.err
 
 
 def words(text: str) -> str:
@@ -59,22 +59,22 @@ def words(text: str) -> str:
 def assert_works(lab: Lab) -> None:
     """The guard refuses on an iteration and lets the same pass on main; documents are judged on both."""
     (lab.path / "tests/run.sh").write_text("exit 1\n")
-    done = lab.run_git("commit", "-a", "-m", "no")
-    assert done.status == 1
-    assert words(refusal("changed: tests/run.sh", hint=ONLY)) in words(done.err + done.out)
+    result = lab.run_git("commit", "-a", "-m", "no")
+    assert result.status == 1
+    assert words(refusal("changed: tests/run.sh", hint=ONLY)) in words(result.err + result.out)
     (lab.path / "tests/run.sh").write_text("#!/bin/sh\n")
     lab.commit("fine", {"src/code.py": "print(2)\n"})
     lab.git("checkout", "-q", "main")
     lab.commit("on main", {"tests/run.sh": "exit 1\n"})
     (lab.path / ".git-planner.yml").write_text("surplus: 1\n")
-    done = lab.run_git("commit", "-a", "-m", "no")
-    assert (done.status, "/surplus: " in done.err + done.out) == (1, True)
+    result = lab.run_git("commit", "-a", "-m", "no")
+    assert (result.status, "/surplus: " in result.err + result.out) == (1, True)
     lab.git("restore", ".git-planner.yml")
     lab.git("checkout", "-q", "-b", "other")
     lab.commit("not on main", {"tests/run.sh": "exit 2\n"})
     lab.git("checkout", "-q", ITERATION)
-    done = lab.run_git("merge", "-q", "-m", "merge", "other")
-    assert (done.status, "(E_GUARD)" in done.err + done.out) == (1, True)
+    result = lab.run_git("merge", "-q", "-m", "merge", "other")
+    assert (result.status, "(E_GUARD)" in result.err + result.out) == (1, True)
 
 
 @pytest.mark.parametrize("tool", TOOLS)

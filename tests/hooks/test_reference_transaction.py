@@ -32,8 +32,12 @@ def test_while_head_is_elsewhere(lab: Lab) -> None:
         ("push", "-q", ".", f"+evil:{ITERATION}"),
         ("checkout", "-q", "-B", ITERATION, "evil"),
     ):
-        done = lab.run_git(*words)
-        assert (done.status != 0, BAD in done.err, lab.git("rev-parse", ITERATION)) == (True, True, before)
+        result = lab.run_git(*words)
+        assert (result.status != 0, BAD in result.err, lab.git("rev-parse", ITERATION)) == (
+            True,
+            True,
+            before,
+        )
 
 
 def test_a_rebase_with_a_detached_head(lab: Lab) -> None:
@@ -41,8 +45,8 @@ def test_a_rebase_with_a_detached_head(lab: Lab) -> None:
     lab.commit("code", {"src/code.py": "print(2)\n"})
     before = lab.git("rev-parse", ITERATION)
     change = "echo 2 >tests/test_code.py; git commit -q -a --amend --no-edit --no-verify"
-    done = lab.run_git("rebase", "-q", "--exec", change, "HEAD~1")
-    assert (done.status != 0, BAD in done.err, lab.git("rev-parse", ITERATION)) == (True, True, before)
+    result = lab.run_git("rebase", "-q", "--exec", change, "HEAD~1")
+    assert (result.status != 0, BAD in result.err, lab.git("rev-parse", ITERATION)) == (True, True, before)
 
 
 def test_onto_a_newer_base(lab: Lab) -> None:
@@ -65,8 +69,8 @@ def test_onto_a_newer_base(lab: Lab) -> None:
 def test_the_state_is_as_the_iteration_began(lab: Lab) -> None:
     begun(guarded_lab(lab))
     lab.git("rm", "-q", "--cached", ".advisor/state.json")
-    done = lab.run_git("commit", "-q", "--no-verify", "-m", "no state")
-    assert (done.status, "changed since the iteration started: .advisor/state.json" in done.err) == (
+    result = lab.run_git("commit", "-q", "--no-verify", "-m", "no state")
+    assert (result.status, "changed since the iteration started: .advisor/state.json" in result.err) == (
         128,
         True,
     )
@@ -77,8 +81,8 @@ def test_trusted_copies_are_written_once(lab: Lab) -> None:
     ref, start = "refs/planner/iterations/0001", lab.git("rev-parse", ITERATION)
     once = f"error: '{ref}' is immutable: it records how the iteration started (E_GUARD)\n"
     for words in ((ref, "main"), ("-d", ref), ("-d", ref, start)):
-        done = lab.run_git("update-ref", *words)
-        assert (done.status != 0, done.err.startswith(once)) == (True, True)
+        result = lab.run_git("update-ref", *words)
+        assert (result.status != 0, result.err.startswith(once)) == (True, True)
     lab.git("pack-refs", "--all")
     for words in (("-d", ref), ("-d", ref, start)):
         assert lab.run_git("update-ref", *words).status != 0
@@ -91,8 +95,8 @@ def test_a_start_needs_its_proof(lab: Lab) -> None:
     code = lab.commit("code", {"src/code.py": "print(2)\n"})
     commit = evil(lab)
     for oid in (code, commit, lab.git("rev-parse", f"{start}^{{tree}}")):
-        done = lab.run_git("update-ref", "refs/planner/iterations/0002", oid)
-        assert (done.status, "cannot be the start of an iteration" in done.err) == (128, True)
+        result = lab.run_git("update-ref", "refs/planner/iterations/0002", oid)
+        assert (result.status, "cannot be the start of an iteration" in result.err) == (128, True)
     lab.git("update-ref", "refs/planner/iterations/0002", start)
 
 
@@ -101,10 +105,10 @@ def test_housekeeping_passes(lab: Lab) -> None:
     for number in range(12):
         lab.git("branch", f"iter/00{number + 10}-x")
     before = lab.refs()
-    done = lab.run_git("pack-refs", "--all", "--prune")
-    assert (done.status, done.err) == (0, "")
-    done = lab.run_git("gc", "-q", "--prune=now")
-    assert (done.status, done.err, lab.refs()) == (0, "", before)
+    result = lab.run_git("pack-refs", "--all", "--prune")
+    assert (result.status, result.err) == (0, "")
+    result = lab.run_git("gc", "-q", "--prune=now")
+    assert (result.status, result.err, lab.refs()) == (0, "", before)
     lab.git("checkout", "-q", "main")
     lab.git("branch", "-q", "-D", ITERATION)
 
@@ -116,15 +120,15 @@ def test_a_hook_that_was_there_goes_on(lab: Lab, ordinary: bool) -> None:
     lab.env["LOG"] = str(lab.root / "log")
     with lab.entered():
         guarded_lab(lab, ordinary=ordinary)
-        said = {}
+        matches = {}
         for branch in ("main", ITERATION):
             lab.git("checkout", "-q", branch)
             (lab.root / "log").write_text("")
             lab.git("commit", "-q", "--allow-empty", "-m", "x")
             old, new = lab.git("rev-parse", "HEAD~1"), lab.git("rev-parse", "HEAD")
             moved = f"{old} {new} HEAD\n{old} {new} refs/heads/{branch}\n"
-            said[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
-        assert said == {"main": True, ITERATION: True}
+            matches[branch] = (lab.root / "log").read_text() == f"prepared\n{moved}committed\n{moved}"
+        assert matches == {"main": True, ITERATION: True}
         uninstall.uninstall_hooks(lab.repo)
         assert theirs.read_text() == text
 

@@ -30,9 +30,9 @@ def stage(lab: Lab, path: str, text: str) -> None:
 
 
 def refused(lab: Lab) -> str:
-    done = lab.run_git("commit", "-q", "-m", "x")
-    assert done.status == 1
-    return done.err
+    result = lab.run_git("commit", "-q", "-m", "x")
+    assert result.status == 1
+    return result.err
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def refused(lab: Lab) -> str:
 )
 def test_each_kind(plan: Lab, path: str, kind: str) -> None:
     stage(plan, path, f'{{"schema": "git-planner/{kind}@1", "surplus": 1}}\n')
-    said = refused(plan)
-    assert said.startswith(f"error: '{path}' is not a valid {kind}: /")
-    assert "\n  /surplus: " in said
-    assert said.endswith(f"hint: see the schema with 'git planner schema {kind}'\n")
+    message = refused(plan)
+    assert message.startswith(f"error: '{path}' is not a valid {kind}: /")
+    assert "\n  /surplus: " in message
+    assert message.endswith(f"hint: see the schema with 'git planner schema {kind}'\n")
 
 
 def test_no_json_at_all(plan: Lab) -> None:
@@ -123,9 +123,9 @@ def test_what_our_store_writes_passes(plan: Lab) -> None:
 def test_on_the_base_branch_by_command(lab: Lab) -> None:
     install.install_hooks(lab.repo)
     stage(lab, ".git-planner.yml", "schema: git-planner/policy@1\nsurplus: 1\n")
-    done = lab.run("git-planner", "gate", "documents")
-    assert (done.status, done.out) == (2, "")
-    assert done.err.startswith("error: '.git-planner.yml' is not a valid policy: /")
+    result = lab.run("git-planner", "gate", "documents")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("error: '.git-planner.yml' is not a valid policy: /")
     # The native hooks do not run here: the base branch is not ours.
     lab.git("commit", "-q", "-m", "as the person likes")
     assert lab.git("log", "-1", "--format=%s") == "as the person likes"

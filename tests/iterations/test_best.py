@@ -58,13 +58,13 @@ def test_ensure_makes_the_best_at_its_base(lab: Lab) -> None:
 def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
-    done = attempt(lab, "echo 90 >value")
+    result = attempt(lab, "echo 90 >value")
     assert best.ensure_best(lab.repo, None, hush).did == "unchanged"
     best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     with other.entered():
         taken = best.ensure_best(other.repo, None, hush)
-    assert (taken.commit, taken.did) == (done.record.commit, "fetched")
+    assert (taken.commit, taken.did) == (result.record.commit, "fetched")
     second = attempt(lab, "echo 80 >value")
     assert best.ensure_best(lab.repo, None, hush).did == "ahead"
     best.push_best(lab.repo, None, hush)
@@ -75,13 +75,13 @@ def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
 def test_a_fresh_clone_goes_on_from_the_shared_best(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
-    done = attempt(lab, "echo 90 >value", slug="x")
+    result = attempt(lab, "echo 90 >value", slug="x")
     best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     agent(lab, "echo $(($(cat value) - 1)) >value")
     with other.entered():
         second = iterate(other.repo, IterateOptions(slug="y"), hush)
-        assert (second.state.base, second.state.base_ref) == (done.record.commit, "iter/best")
+        assert (second.state.base, second.state.base_ref) == (result.record.commit, "iter/best")
         assert other.git("rev-parse", "iter/best") == second.record.commit
         best.push_best(other.repo, None, hush)
     assert there(bare, lab)[BEST] == second.record.commit
@@ -104,11 +104,11 @@ def test_a_lost_tag_is_made_again_from_the_record_alone(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         best.tag_best(lab.repo, None)
     assert caught.value.code == "E_NO_RECORD"
-    done = attempt(lab, "echo 90 >value", slug="x")
+    result = attempt(lab, "echo 90 >value", slug="x")
     assert not best.tag_best(lab.repo, None).made
     lab.git("tag", "-d", "best/90-x-i1")
     again = best.tag_best(lab.repo, None)
-    assert (again.tag, again.commit, again.made) == ("best/90-x-i1", done.record.commit, True)
+    assert (again.tag, again.commit, again.made) == ("best/90-x-i1", result.record.commit, True)
     lab.git("tag", "-f", "best/90-x-i1", "main")
     with pytest.raises(PlannerError) as caught:
         best.tag_best(lab.repo, None)
@@ -124,8 +124,8 @@ def test_push_publishes_best_tags_and_ledger_together(lab: Lab) -> None:
     assert list(there(bare, lab)) == ["refs/heads/main"]
     tags = best.push_best(lab.repo, None, hush, tags_only=True)
     assert list(tags.moved) == ["refs/tags/best/90-x-i1"]
-    done = best.push_best(lab.repo, None, hush, branches=True)
-    assert sorted(done.moved) == ["refs/heads/iter/0001-x", BEST, PLAN]
+    result = best.push_best(lab.repo, None, hush, branches=True)
+    assert sorted(result.moved) == ["refs/heads/iter/0001-x", BEST, PLAN]
     here = lab.refs()
     assert {ref: here[ref] for ref in there(bare, lab)} == there(bare, lab)
     assert best.push_best(lab.repo, None, hush).moved == {}
@@ -144,10 +144,10 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     before = lab.refs()
     dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert lab.refs() == before
-    done = best.push_best(lab.repo, None, hush)
-    assert (dry.moved.keys(), dry.notes) == (done.moved.keys(), done.notes)
-    assert dry.moved.get(BEST) == done.moved.get(BEST)
-    assert "the ledgers of 'plan/default' were merged" in done.notes
+    result = best.push_best(lab.repo, None, hush)
+    assert (dry.moved.keys(), dry.notes) == (result.moved.keys(), result.notes)
+    assert dry.moved.get(BEST) == result.moved.get(BEST)
+    assert "the ledgers of 'plan/default' were merged" in result.notes
     top = mine if winner == "ours" else lost
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
@@ -180,10 +180,10 @@ def test_a_push_that_loses_the_race_while_it_runs_is_made_good(lab: Lab) -> None
         f'env -u GIT_DIR git -C "{other.path}" push -q origin iter/best plan/default best/95-theirs-i1\n'
     )
     hook.chmod(0o755)
-    told: list[str] = []
-    done = best.push_best(lab.repo, None, told.append)
-    assert "'origin' was updated concurrently (attempt 1 of 5)" in told
-    assert "the local 'iter/best' is better; that of 'origin' stays reachable by its tag" in done.notes
+    messages: list[str] = []
+    result = best.push_best(lab.repo, None, messages.append)
+    assert "'origin' was updated concurrently (attempt 1 of 5)" in messages
+    assert "the local 'iter/best' is better; that of 'origin' stays reachable by its tag" in result.notes
     assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
     assert len(read_ledger(lab.repo, "default")) == 4
 
@@ -201,9 +201,9 @@ def test_a_branch_goes_only_where_nothing_is_lost(lab: Lab) -> None:
     lab.git("push", "-q", "origin", "+main:iter/0002-y")
     note = "'iter/0001-x' has other commits on 'origin' and is not pushed"
     for dry_run in (True, False):
-        done = best.push_best(lab.repo, None, hush, branches=True, dry_run=dry_run)
-        assert list(done.moved) == ["refs/heads/iter/0002-y"]
-        assert done.notes == (note,)
+        result = best.push_best(lab.repo, None, hush, branches=True, dry_run=dry_run)
+        assert list(result.moved) == ["refs/heads/iter/0002-y"]
+        assert result.notes == (note,)
     assert there(bare, lab)["refs/heads/iter/0001-x"] == theirs
     assert there(bare, lab)["refs/heads/iter/0002-y"] == lab.git("rev-parse", "iter/0002-y")
 
@@ -222,9 +222,9 @@ def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
     before = lab.refs()
     dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert (dry.moved, lab.refs()) == ({}, before)
-    done = best.push_best(lab.repo, None, hush)
-    assert (done.moved, done.notes) == (dry.moved, dry.notes)
-    assert "'iter/best' follows 'origin'" in done.notes
+    result = best.push_best(lab.repo, None, hush)
+    assert (result.moved, result.notes) == (dry.moved, dry.notes)
+    assert "'iter/best' follows 'origin'" in result.notes
 
 
 def test_a_rival_that_is_always_faster_ends_in_a_conflict(lab: Lab) -> None:

@@ -19,15 +19,15 @@ from tests.support.small_campaign import agent, attempt, campaign, hush, sound
 def test_an_improvement_becomes_the_best(lab: Lab) -> None:
     campaign(lab)
     with lab.undisturbed(allow=["0001-lower"]):
-        done = attempt(lab, "echo 90 >value; mkdir notes; echo why >notes/a", slug="lower")
-    assert (done.record.verdict, done.record.value, done.advanced) == ("improved", 90.0, True)
-    assert done.record.files == ("notes/a", "value")
+        result = attempt(lab, "echo 90 >value; mkdir notes; echo why >notes/a", slug="lower")
+    assert (result.record.verdict, result.record.value, result.advanced) == ("improved", 90.0, True)
+    assert result.record.files == ("notes/a", "value")
     refs = lab.refs()
     tip = refs["refs/heads/iter/0001-lower"]
-    assert refs["refs/heads/iter/best"] == tip == done.record.commit
+    assert refs["refs/heads/iter/best"] == tip == result.record.commit
     assert lab.git("rev-parse", "best/90-lower-i1^{commit}") == tip
     assert lab.git("log", "-1", "--format=%(trailers)", tip) == (
-        f"Planner-Directive: {done.state.directive_digest}\n"
+        f"Planner-Directive: {result.state.directive_digest}\n"
         "Planner-Run: iter/0001-lower\n"
         "Assisted-by: command:default"
     )
@@ -37,7 +37,7 @@ def test_an_improvement_becomes_the_best(lab: Lab) -> None:
         "value",
     ]
     assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt"]
-    assert done.record.agents == {
+    assert result.record.agents == {
         "planner": {"name": "offline", "model": "offline"},
         "implementer": {"name": "command", "model": None},
     }
@@ -73,20 +73,20 @@ GUARDED = {
 @pytest.mark.parametrize("script", GUARDED.values(), ids=GUARDED.keys())
 def test_what_the_guard_refuses_is_kept_but_never_on_the_branch(lab: Lab, script: str) -> None:
     campaign(lab)
-    done = attempt(lab, f"echo 1 >value; {script}", slug="x")
+    result = attempt(lab, f"echo 1 >value; {script}", slug="x")
     refs = lab.refs()
-    assert (done.record.verdict, done.record.reason) == ("invalid", "guard")
-    assert done.record.violations
+    assert (result.record.verdict, result.record.reason) == ("invalid", "guard")
+    assert result.record.violations
     assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
-    assert refs["refs/planner/refused/0001"] == done.record.commit
+    assert refs["refs/planner/refused/0001"] == result.record.commit
     assert lab.show("refs/planner/refused/0001:value") == "1\n"
     assert (
-        lab.git("log", "-1", "--format=%(trailers:key=Planner-Reason,valueonly)", done.record.commit)
+        lab.git("log", "-1", "--format=%(trailers:key=Planner-Reason,valueonly)", result.record.commit)
         == "guard"
     )
-    assert "refs/heads/iter/best" not in refs or refs["refs/heads/iter/best"] == done.state.base
-    assert done.worktree is not None
-    assert lab.git("status", "--porcelain", cwd=done.worktree) == ""
+    assert "refs/heads/iter/best" not in refs or refs["refs/heads/iter/best"] == result.state.base
+    assert result.worktree is not None
+    assert lab.git("status", "--porcelain", cwd=result.worktree) == ""
     sound(lab)
 
 
@@ -103,9 +103,9 @@ SPOILED = {
 @pytest.mark.parametrize(("script", "reason"), SPOILED.values(), ids=SPOILED.keys())
 def test_an_attempt_that_came_to_nothing_is_recorded(lab: Lab, script: str, reason: str) -> None:
     campaign(lab, timeout=2 if reason == "timeout" else 60)
-    done = attempt(lab, script, slug="x")
-    assert done.record.reason == reason
-    assert not done.record.valid
+    result = attempt(lab, script, slug="x")
+    assert result.record.reason == reason
+    assert not result.record.valid
     refs = lab.refs()
     assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
     if "echo 1" in script:
@@ -116,8 +116,8 @@ def test_an_attempt_that_came_to_nothing_is_recorded(lab: Lab, script: str, reas
 
 def test_an_agent_that_commits_by_itself_is_believed_in_what_it_made(lab: Lab) -> None:
     campaign(lab)
-    done = attempt(lab, "echo 80 >value; git commit -qam own; echo 70 >value", slug="own")
-    assert (done.record.verdict, done.record.value) == ("improved", 70.0)
+    result = attempt(lab, "echo 80 >value; git commit -qam own; echo 70 >value", slug="own")
+    assert (result.record.verdict, result.record.value) == ("improved", 70.0)
     subjects = lab.git("log", "--format=%s", "main..iter/0001-own").splitlines()
     assert subjects[1] == "own"
     clean = attempt(lab, "echo 60 >value; git commit -qam all", slug="own")
@@ -143,18 +143,18 @@ TAMPERED = {
 @pytest.mark.parametrize("script", TAMPERED.values(), ids=TAMPERED.keys())
 def test_content_counts_whatever_was_done_to_the_worktree(lab: Lab, script: str) -> None:
     campaign(lab)
-    done = attempt(lab, script, slug="x")
-    assert (done.record.verdict, done.record.value) == ("improved", 50.0), done.record
+    result = attempt(lab, script, slug="x")
+    assert (result.record.verdict, result.record.value) == ("improved", 50.0), result.record
     tip = lab.git("rev-parse", "iter/0001-x")
-    assert tip == done.record.commit
+    assert tip == result.record.commit
     assert lab.git("rev-list", "--merges", f"main..{tip}") == ""
     sound(lab)
 
 
 def test_writing_outside_the_worktree_moves_nothing_of_ours(lab: Lab) -> None:
     campaign(lab)
-    done = attempt(lab, "echo mine >../stray; echo 90 >value")
-    assert done.record.verdict == "improved"
+    result = attempt(lab, "echo mine >../stray; echo 90 >value")
+    assert result.record.verdict == "improved"
     assert (lab.root / "repo.iter" / "stray").read_text() == "mine\n"
 
 
@@ -164,9 +164,9 @@ def test_a_refusing_commit_hook_is_an_invalid_attempt(lab: Lab) -> None:
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'trailing space in value' >&2\nexit 1\n")
     hook.chmod(0o755)
-    done = attempt(lab, "echo 90 >value", slug="x")
-    assert (done.record.verdict, done.record.reason) == ("invalid", "commit_refused")
-    assert "trailing space in value" in "\n".join(done.record.notes)
+    result = attempt(lab, "echo 90 >value", slug="x")
+    assert (result.record.verdict, result.record.reason) == ("invalid", "commit_refused")
+    assert "trailing space in value" in "\n".join(result.record.notes)
     assert lab.show("refs/planner/refused/0001:value") == "90\n"
     refs = lab.refs()
     assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
@@ -174,9 +174,9 @@ def test_a_refusing_commit_hook_is_an_invalid_attempt(lab: Lab) -> None:
 
 def test_outside_the_scope_is_invalid_on_the_branch(lab: Lab) -> None:
     campaign(lab)
-    done = attempt(lab, "echo 1 >value; echo x >README.md", slug="x")
-    assert (done.record.verdict, done.record.reason) == ("invalid", "scope")
-    assert lab.git("rev-parse", "iter/0001-x") == done.record.commit
+    result = attempt(lab, "echo 1 >value; echo x >README.md", slug="x")
+    assert (result.record.verdict, result.record.reason) == ("invalid", "scope")
+    assert lab.git("rev-parse", "iter/0001-x") == result.record.commit
 
 
 def test_an_error_that_would_come_again_is_told_and_can_be_resumed(lab: Lab) -> None:
@@ -199,28 +199,28 @@ def test_a_loop_goes_on_after_invalid_attempts_and_ends_by_its_rule(lab: Lab) ->
         f'n=$(cat "{counter}" 2>/dev/null || echo 0); n=$((n+1)); echo $n >"{counter}"\n'
         "case $n in 1) echo 90 >value;; 2) echo 1 >tests/test_it;; 3) exit 1;; *) echo 8$n >value;; esac",
     )
-    done = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), hush)
-    assert [(result.record.verdict, result.record.value) for result in done.attempts] == [
+    outcome = flow.loop(lab.repo, LoopOptions(IterateOptions(), count=5), hush)
+    assert [(result.record.verdict, result.record.value) for result in outcome.attempts] == [
         ("improved", 90.0),
         ("invalid", None),
         ("unmeasured", None),
         ("improved", 84.0),
         ("worse", 85.0),
     ]
-    assert [result.record.reason for result in done.attempts] == [
+    assert [result.record.reason for result in outcome.attempts] == [
         None,
         "guard",
         "implementer_failed",
         None,
         None,
     ]
-    assert (done.best_before, done.best_after, done.stopped, done.exit) == (
+    assert (outcome.best_before, outcome.best_after, outcome.stopped, outcome.exit) == (
         None,
         84.0,
         "5 of 5 attempts are done",
         0,
     )
-    assert [result.worktree is not None for result in done.attempts] == [False, False, False, False, True]
+    assert [result.worktree is not None for result in outcome.attempts] == [False, False, False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -236,15 +236,15 @@ def test_loops_end_for_every_reason(
 ) -> None:
     campaign(lab)
     agent(lab, script)
-    done = flow.loop(lab.repo, LoopOptions(IterateOptions(), **options), hush)  # type: ignore[arg-type]
-    assert (len(done.attempts), done.stopped.startswith(stopped)) == (attempts, True), done.stopped
+    result = flow.loop(lab.repo, LoopOptions(IterateOptions(), **options), hush)  # type: ignore[arg-type]
+    assert (len(result.attempts), result.stopped.startswith(stopped)) == (attempts, True), result.stopped
 
 
 def test_a_loop_ends_at_its_threshold(lab: Lab) -> None:
     campaign(lab)
     agent(lab, "echo $(($(cat value) - 5)) >value")
-    done = flow.loop(lab.repo, LoopOptions(IterateOptions(goal="threshold", threshold=91)), hush)
-    assert (done.stopped, done.best_after, len(done.attempts)) == ("the threshold is met", 90.0, 2)
+    result = flow.loop(lab.repo, LoopOptions(IterateOptions(goal="threshold", threshold=91)), hush)
+    assert (result.stopped, result.best_after, len(result.attempts)) == ("the threshold is met", 90.0, 2)
 
 
 def test_two_plans_at_once_have_two_bests(lab: Lab) -> None:
@@ -272,8 +272,8 @@ def test_every_kind_of_repository(make_lab: Callable[..., Lab], kind: str) -> No
         elif kind == "detached":
             lab.git("checkout", "-q", "--detach")
         agent(lab, "echo 90 >value")
-        done = lab.run("git-iterate", "--slug", "x", "--json", cwd=cwd)
-        assert done.status == 0, done.err
+        result = lab.run("git-iterate", "--slug", "x", "--json", cwd=cwd)
+        assert result.status == 0, result.err
         assert lab.git("rev-parse", "iter/best", cwd=cwd) == lab.git("rev-parse", "iter/0001-x", cwd=cwd)
         beside = lab.root / ("bare.iter" if kind == "bare" else "repo.iter")
         assert (beside / "0001-x" / "value").read_text() == "90\n"

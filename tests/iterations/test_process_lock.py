@@ -64,10 +64,14 @@ def test_one_at_a_time_takes_a_dead_owner_s_place(lab: Lab) -> None:
         subprocess.Popen([sys.executable, "-c", command], cwd=lab.path, env=env, stdout=subprocess.PIPE)
         for _ in range(WORKERS)
     ]
-    said = [line for worker in workers for line in worker.communicate(timeout=60)[0].decode().splitlines()]
+    output_lines = [
+        line for worker in workers for line in worker.communicate(timeout=60)[0].decode().splitlines()
+    ]
     assert [worker.returncode for worker in workers] == [0] * WORKERS
-    assert [line for line in said if line.startswith("two")] == []
-    assert {line for line in said if line.startswith("one")} == {f"one had {number}" for number in ROUNDS}
+    assert [line for line in output_lines if line.startswith("two")] == []
+    assert {line for line in output_lines if line.startswith("one")} == {
+        f"one had {number}" for number in ROUNDS
+    }
     assert [note for note in notes if note.exists()] == []
 
 

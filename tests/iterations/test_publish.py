@@ -50,12 +50,12 @@ def test_a_clean_branch_holds_the_code_only(lab: Lab) -> None:
 def test_the_text_tells_what_a_reviewer_asks(lab: Lab) -> None:
     campaign(lab)
     attempt(lab, "echo 1 >tests/test_it", slug="bad")
-    done = attempt(lab, "echo 80 >value", slug="good")
+    result = attempt(lab, "echo 80 >value", slug="good")
     text = publish_iteration(lab.repo, "2", hush, plan=None, branch="mine", push=False).body
     for line in (
         "| cost (lower is better) | 100 points | 80 points | -20 (-20.0%) |",
-        f"- Instrument: `{done.record.instrument}`",
-        f"- Reproduce: `git record verify {done.record.commit}`",
+        f"- Instrument: `{result.record.instrument}`",
+        f"- Reproduce: `git record verify {result.record.commit}`",
     ):
         assert line in text.splitlines()
     assert "- `iter/0001-bad`: invalid, guarded paths changed." in text
@@ -150,11 +150,11 @@ def squash_merge(lab: Lab, tip: str) -> str:
 
 def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
     campaign(lab)
-    done = attempt(lab, "echo 90 >value; git commit -qam own; echo 80 >value", slug="x")
+    result = attempt(lab, "echo 90 >value; git commit -qam own; echo 80 >value", slug="x")
     tip = published(lab)
     found = {
-        "the tip": (done.record.commit, "trailer"),
-        "on the way": (f"{done.record.commit}~1", "state"),
+        "the tip": (result.record.commit, "trailer"),
+        "on the way": (f"{result.record.commit}~1", "state"),
         "published": (tip, "trailer"),
         "the number": ("1", "number"),
         "squashed": (squash_merge(lab, tip), "patch"),
@@ -165,7 +165,7 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
         assert answer.iteration is not None, what
         assert (answer.iteration.number, answer.how) == (1, how), what
         assert isinstance(answer.record, Record), what
-        assert answer.record.id == done.record.id
+        assert answer.record.id == result.record.id
     assert find_provenance(lab.repo, "main~2").iteration is None
     for name in ("no-such-thing", "", "../value"):
         with pytest.raises(PlannerError) as caught:
@@ -224,8 +224,8 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
         "0004-d": "the iteration is not finished (planned)",
     }
     assert places["a"].is_dir()
-    done = prune_worktrees(lab.repo, hush, dry_run=False)
-    assert done.freed > 0
+    result = prune_worktrees(lab.repo, hush, dry_run=False)
+    assert result.freed > 0
     assert [place.is_dir() for place in places.values()] == [False, False, True]
     assert other.is_dir()
     assert foreign.is_dir()

@@ -86,8 +86,8 @@ def _goes_on(lab: Lab, call: int) -> None:
         for iteration in list_iterations(lab.repo)
         if iteration.phase not in ("reserved", "recorded")
     ]
-    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
-    assert bool(open_ones) == (done.number != 0), call
+    result = resume_iteration(lab.repo, None, IterateOptions(), hush)
+    assert bool(open_ones) == (result.number != 0), call
     assert [
         iteration
         for iteration in list_iterations(lab.repo)
@@ -115,10 +115,10 @@ def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int
     sleeper = int(pid.read_text())
     assert not runs(sleeper)
     agent(lab, "echo 90 >value")
-    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
-    assert done.record is not None
-    assert (done.record.verdict, done.record.value) == ("improved", 90.0)
-    assert "resumed after an interruption" in done.record.notes
+    result = resume_iteration(lab.repo, None, IterateOptions(), hush)
+    assert result.record is not None
+    assert (result.record.verdict, result.record.value) == ("improved", 90.0)
+    assert "resumed after an interruption" in result.record.notes
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     sound(lab)
 
@@ -134,11 +134,11 @@ def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
     orphan = int((lab.root / "pid").read_text())
     assert runs(orphan)
     agent(lab, "echo 90 >value")
-    told: list[str] = []
-    done = resume_iteration(lab.repo, 1, IterateOptions(), told.append)
-    assert done.record is not None
-    assert done.record.value == 90.0
-    assert any(f"{orphan}" in line for line in told)
+    messages: list[str] = []
+    result = resume_iteration(lab.repo, 1, IterateOptions(), messages.append)
+    assert result.record is not None
+    assert result.record.value == 90.0
+    assert any(f"{orphan}" in line for line in messages)
     assert not runs(orphan)
 
 
@@ -179,11 +179,11 @@ def test_nothing_to_resume_says_so(lab: Lab) -> None:
 def test_in_place_works_here_and_goes_back(lab: Lab) -> None:
     campaign(lab)
     with lab.undisturbed():
-        done = attempt(lab, "echo 90 >value; echo x >README.md", slug="x", in_place=True)
-    assert done.record.reason == "scope"
+        result = attempt(lab, "echo 90 >value; echo x >README.md", slug="x", in_place=True)
+    assert result.record.reason == "scope"
     with lab.undisturbed():
-        done = attempt(lab, "echo 90 >value", slug="x", in_place=True)
-    assert (done.record.verdict, done.worktree) == ("improved", None)
+        result = attempt(lab, "echo 90 >value", slug="x", in_place=True)
+    assert (result.record.verdict, result.worktree) == ("improved", None)
     with lab.undisturbed():
         refused = attempt(lab, "echo 1 >value; echo 1 >tests/test_it; echo n >new", in_place=True)
     assert refused.record.reason == "guard"
@@ -219,9 +219,9 @@ def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
         assert process.returncode == 130
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     agent(lab, "echo 90 >value")
-    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
-    assert done.record is not None
-    assert done.record.value == 90.0
+    result = resume_iteration(lab.repo, None, IterateOptions(), hush)
+    assert result.record is not None
+    assert result.record.value == 90.0
 
 
 def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> None:
@@ -257,8 +257,8 @@ def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=120)
     agent(lab, "echo 90 >value")
-    done = resume_iteration(lab.repo, None, IterateOptions(), hush)
-    assert done.record is not None
-    assert (done.record.verdict, done.record.value) == ("improved", 90.0)
+    result = resume_iteration(lab.repo, None, IterateOptions(), hush)
+    assert result.record is not None
+    assert (result.record.verdict, result.record.value) == ("improved", 90.0)
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     assert [path.name for path in (lab.root / "repo.iter").iterdir()] == ["0001-x"]

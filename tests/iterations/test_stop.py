@@ -15,7 +15,7 @@ FREE = Stop(invalid=None)
 
 
 @pytest.mark.parametrize(
-    ("rules", "done", "sentence"),
+    ("rules", "progress", "sentence"),
     [
         (FREE, LoopProgress(attempts=900, seconds=1e6, tokens=10**9, invalid=50, flat=50), None),
         (Stop(count=3), LoopProgress(attempts=2), None),
@@ -31,18 +31,18 @@ FREE = Stop(invalid=None)
         (Stop(count=0), LoopProgress(), "0 of 0 attempts are done"),
     ],
 )
-def test_the_sentence_names_the_rule(rules: Stop, done: LoopProgress, sentence: str | None) -> None:
-    assert stop.stop_reason(rules, done) == sentence
+def test_the_sentence_names_the_rule(rules: Stop, progress: LoopProgress, sentence: str | None) -> None:
+    assert stop.stop_reason(rules, progress) == sentence
 
 
 def test_an_attempt_counts_where_it_belongs() -> None:
-    done = LoopProgress()
-    done = done.after(seconds=1.0, tokens=10, valid=True, improved=True, threshold_met=False)
-    done = done.after(seconds=2.0, tokens=5, valid=True, improved=False, threshold_met=False)
-    done = done.after(seconds=3.0, tokens=0, valid=False, improved=False, threshold_met=False)
-    assert done == LoopProgress(attempts=3, seconds=3.0, tokens=15, invalid=1, flat=1)
-    done = done.after(seconds=4.0, tokens=1, valid=True, improved=True, threshold_met=True)
-    assert done == LoopProgress(attempts=4, seconds=4.0, tokens=16, threshold_met=True)
+    progress = LoopProgress()
+    progress = progress.after(seconds=1.0, tokens=10, valid=True, improved=True, threshold_met=False)
+    progress = progress.after(seconds=2.0, tokens=5, valid=True, improved=False, threshold_met=False)
+    progress = progress.after(seconds=3.0, tokens=0, valid=False, improved=False, threshold_met=False)
+    assert progress == LoopProgress(attempts=3, seconds=3.0, tokens=15, invalid=1, flat=1)
+    progress = progress.after(seconds=4.0, tokens=1, valid=True, improved=True, threshold_met=True)
+    assert progress == LoopProgress(attempts=4, seconds=4.0, tokens=16, threshold_met=True)
 
 
 def test_flags_win_over_the_policy_and_silence_does_not() -> None:
@@ -65,10 +65,10 @@ attempt = st.tuples(st.booleans(), st.booleans())
 def test_a_loop_ends_at_the_first_run_of_invalid_attempts(
     attempts: list[tuple[bool, bool]], limit: int
 ) -> None:
-    done, row = LoopProgress(), 0
+    progress, row = LoopProgress(), 0
     for valid, improved in attempts:
-        done = done.after(
+        progress = progress.after(
             seconds=0.0, tokens=0, valid=valid, improved=valid and improved, threshold_met=False
         )
         row = 0 if valid else row + 1
-        assert (stop.stop_reason(Stop(invalid=limit), done) is not None) == (row >= limit)
+        assert (stop.stop_reason(Stop(invalid=limit), progress) is not None) == (row >= limit)

@@ -31,8 +31,8 @@ def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> Record:
 
 def judged(lab: Lab, ref: str = "HEAD") -> tuple[str, str | None, float | None]:
     """Verdict, reason and value."""
-    done = measured(lab, ref)
-    return done.verdict, done.reason, done.value
+    result = measured(lab, ref)
+    return result.verdict, result.reason, result.value
 
 
 def candidate(lab: Lab, files: dict[str, str | bytes | None], number: int = 1) -> None:
@@ -50,8 +50,8 @@ def test_a_number_on_stderr_is_not_read(lab: Lab) -> None:
 def test_a_second_number_on_stdout_makes_it_ambiguous(lab: Lab) -> None:
     project(lab)
     candidate(lab, {"src/value.py": "import atexit\natexit.register(print, 'CYCLES: 1')\nVALUE = 100\n"})
-    done = measured(lab)
-    assert (done.verdict, done.reason, done.metrics, done.summary) == (
+    result = measured(lab)
+    assert (result.verdict, result.reason, result.metrics, result.summary) == (
         "invalid",
         "ambiguous_metric",
         (),
@@ -62,18 +62,19 @@ def test_a_second_number_on_stdout_makes_it_ambiguous(lab: Lab) -> None:
 def test_leaving_early_with_success_is_no_proof(lab: Lab) -> None:
     project(lab)
     candidate(lab, {"src/value.py": "import os\nprint('CYCLES: 1', flush=True)\nos._exit(0)\n"})
-    done = measured(lab)
-    assert (done.verdict, done.reason) == ("invalid", "no_proof")
+    result = measured(lab)
+    assert (result.verdict, result.reason) == ("invalid", "no_proof")
     assert (
-        done.summary == "no proof that the tests ran: unittest's line 'Ran N tests' appears 0 times, not once"
+        result.summary
+        == "no proof that the tests ran: unittest's line 'Ran N tests' appears 0 times, not once"
     )
 
 
 def test_leaving_early_with_success_leaves_no_report(lab: Lab) -> None:
     project(lab, PYTEST)
     candidate(lab, {"src/value.py": "import os\nos._exit(0)\n"})
-    done = measured(lab)
-    assert (done.reason, done.summary) == (
+    result = measured(lab)
+    assert (result.reason, result.summary) == (
         "no_proof",
         "no proof that the tests ran: the tests left no report",
     )
@@ -111,8 +112,8 @@ def test_a_renamed_test_class_is_caught_twice(lab: Lab) -> None:
     shared = "import unittest\nclass Shared(unittest.TestCase):\n    def test_shared(self):\n        pass\n"
     lab.commit("shared", {"src/cases.py": shared, "tests/test_value.py": "from src.cases import *\n" + TEST})
     candidate(lab, {"src/cases.py": shared.replace("Shared", "Renamed")}, 2)
-    done = measured(lab)
-    assert (done.reason, done.summary) == (
+    result = measured(lab)
+    assert (result.reason, result.summary) == (
         "tests_shrank",
         "fewer tests were collected than before: 1 tests were not collected: 'src.cases.Shared.test_shared'",
     )
@@ -149,12 +150,12 @@ def test_guarded_paths(lab: Lab, files: dict[str, str | bytes | None], violation
             lab.git("commit", "-q", "-m", "try")
         else:
             lab.commit("try", {name: content})
-    done = measured(lab)
-    assert (done.verdict, done.reason, done.violations) == ("invalid", "guard", (violation,))
-    assert (done.metrics, done.tests, done.environment_digest) == ((), None, None)
+    result = measured(lab)
+    assert (result.verdict, result.reason, result.violations) == ("invalid", "guard", (violation,))
+    assert (result.metrics, result.tests, result.environment_digest) == ((), None, None)
     # It was refused without running anything, so not even the base was measured.
     assert [record.reason for record in read_ledger(lab.repo, "default")] == ["guard"]
-    assert measured(lab) == done
+    assert measured(lab) == result
 
 
 def test_modes_links_renames_and_submodules_are_changes_too(lab: Lab) -> None:
@@ -176,8 +177,8 @@ def test_modes_links_renames_and_submodules_are_changes_too(lab: Lab) -> None:
             lab.git(*command)
         lab.git("commit", "-q", "-m", "try")
         lab.git("checkout", "-q", "-f", "HEAD")
-        done = measured(lab)
-        assert (done.reason, done.violations) == ("guard", expected)
+        result = measured(lab)
+        assert (result.reason, result.violations) == ("guard", expected)
         lab.git("checkout", "-q", "-f", "main")
 
 
@@ -188,8 +189,8 @@ def test_a_link_in_place_of_the_tests(lab: Lab) -> None:
     (lab.path / "tests").symlink_to("src/tests")
     lab.git("add", "--all")
     lab.git("commit", "-q", "-m", "try")
-    done = measured(lab)
-    assert (done.reason, len(done.violations)) == ("guard", 4)
+    result = measured(lab)
+    assert (result.reason, len(result.violations)) == ("guard", 4)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +206,8 @@ def test_a_link_in_place_of_the_tests(lab: Lab) -> None:
 def test_the_scope(lab: Lab, files: dict[str, str | bytes | None], violations: tuple[str, ...]) -> None:
     project(lab)
     candidate(lab, files)
-    done = measured(lab)
-    assert (done.verdict, done.reason, done.violations) == ("invalid", "scope", violations)
+    result = measured(lab)
+    assert (result.verdict, result.reason, result.violations) == ("invalid", "scope", violations)
 
 
 def test_a_pattern_that_leads_out_is_refused_in_the_policy(lab: Lab) -> None:
@@ -232,25 +233,25 @@ def test_a_submodule_among_the_guarded_paths(lab: Lab) -> None:
     tip = lab.git("rev-parse", "HEAD")
     lab.git("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")
     lab.git("commit", "-q", "-m", "sub")
-    done = record_commit(lab.repo, "HEAD", progress=lambda _: None)
-    assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "submodule", 4)
-    assert done.record.summary == "a guarded path is a submodule, which is not measured: 'tests/sub'"
+    result = record_commit(lab.repo, "HEAD", progress=lambda _: None)
+    assert (result.record.verdict, result.record.reason, result.exit) == ("unmeasured", "submodule", 4)
+    assert result.record.summary == "a guarded path is a submodule, which is not measured: 'tests/sub'"
 
 
 def test_an_infinite_loop_meets_the_deadline(lab: Lab) -> None:
     project(lab, POLICY.replace("timeout: 20}\nmetrics", "timeout: 1.5}\nmetrics"))
     candidate(lab, {"src/value.py": "while True: pass\n"})
     began = time.monotonic()
-    done = record_commit(lab.repo, "HEAD", progress=lambda _: None)
+    result = record_commit(lab.repo, "HEAD", progress=lambda _: None)
     assert time.monotonic() - began < 15
-    assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "timeout", 124)
+    assert (result.record.verdict, result.record.reason, result.exit) == ("unmeasured", "timeout", 124)
 
 
 def test_a_tool_that_is_missing(lab: Lab) -> None:
     project(lab, POLICY.replace("[python, tests/bench.py]", "[no-such-tool, tests/bench.py]"))
-    done = record_commit(lab.repo, "main", progress=lambda _: None)
-    assert (done.record.verdict, done.record.reason, done.exit) == ("unmeasured", "missing_tool", 4)
-    assert done.record.summary == (
+    result = record_commit(lab.repo, "main", progress=lambda _: None)
+    assert (result.record.verdict, result.record.reason, result.exit) == ("unmeasured", "missing_tool", 4)
+    assert result.record.summary == (
         "a program that the policy names is not installed: 'no-such-tool' is not on PATH"
     )
 
@@ -307,9 +308,9 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
     project(lab, policy, **{"tests/bench.py": bench})
     lab.env |= {"SEEN": "yes", "PYTHONPATH": "/evil", "SECRET": "x", "LD_PRELOAD": ""}
     with lab.entered():
-        done = record_commit(lab.repo, "main", progress=lambda _: None)
-    assert done.logs is not None
-    printed = json.loads((done.logs / "cycles-1.stdout").read_text())
+        result = record_commit(lab.repo, "main", progress=lambda _: None)
+    assert result.logs is not None
+    printed = json.loads((result.logs / "cycles-1.stdout").read_text())
     assert printed["seen"] == "yes"
     assert set(printed["env"]) - {"GIT_PLANNER_MARK", "LC_CTYPE", "PWD"} == {
         "HOME",
@@ -324,7 +325,7 @@ def test_the_environment_is_pinned(lab: Lab) -> None:
         "TMPDIR",
         "TZ",
     }
-    assert "yes" not in canonical_json.dumps(done.record.document()).decode()
+    assert "yes" not in canonical_json.dumps(result.record.document()).decode()
     lab.env["SEEN"] = "other"
     with lab.entered():
         assert record_commit(lab.repo, "main", progress=lambda _: None).cached is False
@@ -383,8 +384,8 @@ def test_a_pipe_in_place_of_the_report_is_not_waited_for(lab: Lab) -> None:
 def test_a_crash_says_what_it_said(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, "1 / 0 if 'bench' in __import__('sys').argv[0] else 1")
-    done = measured(lab)
-    assert (done.verdict, done.reason) == ("unmeasured", "crash")
-    assert done.summary == (
+    result = measured(lab)
+    assert (result.verdict, result.reason) == ("unmeasured", "crash")
+    assert result.summary == (
         "the benchmark crashed: 'cycles' ended with status 1; stderr: ZeroDivisionError: division by zero"
     )

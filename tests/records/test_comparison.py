@@ -53,27 +53,37 @@ def record(identity: str, verdict: str, value: float, comparison: RecordedCompar
 
 
 def test_a_gain_is_summed_up() -> None:
-    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
-    assert (done.ending, done.rival, done.number, done.runs) == ("improved", TOP, 1, 28)
-    assert (done.p, done.effect, done.low, done.high) == (2.0**-7, -8.0, -10.0, -6.0)
-    assert done.level is not None
-    assert done.p <= done.level <= done.alpha
-    assert (done.base[:2], done.candidate[:2]) == ((100, 102), (95, 97))
-    assert comparison_verdict(done, WALL) == "improved"
-    assert describe_comparison(done, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
+    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    assert (comparison.ending, comparison.rival, comparison.number, comparison.runs) == (
+        "improved",
+        TOP,
+        1,
+        28,
+    )
+    assert (comparison.p, comparison.effect, comparison.low, comparison.high) == (2.0**-7, -8.0, -10.0, -6.0)
+    assert comparison.level is not None
+    assert comparison.p <= comparison.level <= comparison.alpha
+    assert (comparison.base[:2], comparison.candidate[:2]) == ((100, 102), (95, 97))
+    assert comparison_verdict(comparison, WALL) == "improved"
+    assert describe_comparison(comparison, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
 
 
 def test_where_higher_is_better_all_is_turned_round() -> None:
-    done = found(-5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, metric=SCORE)
-    assert (done.ending, done.effect, done.low, done.high) == ("improved", 8.0, 6.0, 10.0)
+    comparison = found(-5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, metric=SCORE)
+    assert (comparison.ending, comparison.effect, comparison.low, comparison.high) == (
+        "improved",
+        8.0,
+        6.0,
+        10.0,
+    )
 
 
 def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
-    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
-    assert comparison_verdict(done, WALL._replace(min_gain=8.0)) == "improved"
+    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    assert comparison_verdict(comparison, WALL._replace(min_gain=8.0)) == "improved"
     asking = WALL._replace(min_gain=8.5)
-    assert comparison_verdict(done, asking) == "within_noise"
-    assert describe_comparison(done, asking).endswith("; less than the smallest gain of 8.5")
+    assert comparison_verdict(comparison, asking) == "within_noise"
+    assert describe_comparison(comparison, asking).endswith("; less than the smallest gain of 8.5")
 
 
 def test_what_is_clearly_worse_is_worse() -> None:
@@ -85,19 +95,21 @@ def test_what_is_clearly_worse_is_worse() -> None:
 
 
 def test_neither_is_within_noise() -> None:
-    done = found(1.0, -1.5, 1.2, -0.9)
-    assert (done.ending, comparison_verdict(done, WALL)) == ("futile", "within_noise")
+    comparison = found(1.0, -1.5, 1.2, -0.9)
+    assert (comparison.ending, comparison_verdict(comparison, WALL)) == ("futile", "within_noise")
 
 
 def test_the_verdict_stands_only_against_the_best_of_now() -> None:
-    done = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     own = MeasuredMetric("wall", "ms", "lower", (94.0,), 94.0, 0.0)
     top = row.row_from(record(TOP, "within_noise", 50.0).document())
-    decision = decide_noisy(WALL, own, done, top, same=False)
-    assert decision == Decision("improved", None, 102, -8.0, f"wall 94 ms, {describe_comparison(done, WALL)}")
+    decision = decide_noisy(WALL, own, comparison, top, same=False)
+    assert decision == Decision(
+        "improved", None, 102, -8.0, f"wall 94 ms, {describe_comparison(comparison, WALL)}"
+    )
     other = top._replace(id="20261121T000001Z-bbbbbbbb")
     for case in (
-        decide_noisy(WALL, own, done, other, same=False),
+        decide_noisy(WALL, own, comparison, other, same=False),
         decide_noisy(WALL, own, None, top, same=False),
         decide_noisy(WALL, own, None, top, same=True),
     ):
@@ -117,7 +129,7 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
 
 @pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])
 def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
-    done = record(TOP, "improved", 94.0, found(*gains))
-    document = done.document()
+    result = record(TOP, "improved", 94.0, found(*gains))
+    document = result.document()
     assert documents.validate("record", document) == []
-    assert record_from(document) == done
+    assert record_from(document) == result

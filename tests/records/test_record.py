@@ -31,8 +31,8 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
     base = project(lab)
     tip = attempt(lab, 1, 90)
     with lab.undisturbed():
-        done = measured(lab)
-    assert (done.cached, done.advanced, done.tag, done.ledger, done.exit) == (
+        result = measured(lab)
+    assert (result.cached, result.advanced, result.tag, result.ledger, result.exit) == (
         False,
         True,
         "refs/tags/best/90-next-i1",
@@ -43,7 +43,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
         ("baseline", "baseline", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
     ]
-    assert read_ledger(lab.repo, "default")[1] == done.record
+    assert read_ledger(lab.repo, "default")[1] == result.record
     refs = lab.refs()
     assert refs["refs/heads/iter/best"] == tip
     assert lab.git("rev-parse", "best/90-next-i1^{commit}") == tip
@@ -53,7 +53,7 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
     )
     assert lab.git("diff", "--name-status", base, "plan/default").splitlines() == [
         *(f"A\texperiments/records/{record.id}.json" for record in read_ledger(lab.repo, "default")),
-        f"A\texperiments/tests/{done.record.tests.ids if done.record.tests else ''}.json",
+        f"A\texperiments/tests/{result.record.tests.ids if result.record.tests else ''}.json",
     ]
     lab.fsck()
 
@@ -61,21 +61,21 @@ def test_the_base_is_measured_first_and_an_improvement_moves_the_best(lab: Lab) 
 def test_the_record_says_where_it_comes_from(lab: Lab) -> None:
     base = project(lab)
     tip = attempt(lab, 1, 90)
-    done = measured(lab, extra={"usage": {"planner_input": 3}, "notes": ["by hand"]}).record
-    assert (done.commit, done.base, done.branch, done.iteration, done.slug) == (
+    record = measured(lab, extra={"usage": {"planner_input": 3}, "notes": ["by hand"]}).record
+    assert (record.commit, record.base, record.branch, record.iteration, record.slug) == (
         tip,
         base,
         "iter/0001-next",
         1,
         "next",
     )
-    assert (done.strategy, done.hypothesis) == (("family:schedule", "bold"), "a smaller value is smaller")
-    assert (done.files, done.violations) == (("src/value.py",), ())
-    assert (done.usage, done.notes) == ({"planner_input": 3}, ("by hand",))
-    assert done.metrics[0].samples == (90.0,)
-    assert done.tests is not None
-    assert (done.tests.collected, done.tests.passed) == (2, 2)
-    assert lab.git("ls-tree", "-r", "--name-only", done.tree).splitlines() == [
+    assert (record.strategy, record.hypothesis) == (("family:schedule", "bold"), "a smaller value is smaller")
+    assert (record.files, record.violations) == (("src/value.py",), ())
+    assert (record.usage, record.notes) == ({"planner_input": 3}, ("by hand",))
+    assert record.metrics[0].samples == (90.0,)
+    assert record.tests is not None
+    assert (record.tests.collected, record.tests.passed) == (2, 2)
+    assert lab.git("ls-tree", "-r", "--name-only", record.tree).splitlines() == [
         ".git-planner.yml",
         "README.md",
         "src/__init__.py",
@@ -85,7 +85,7 @@ def test_the_record_says_where_it_comes_from(lab: Lab) -> None:
         "tests/bench.py",
         "tests/test_value.py",
     ]
-    assert lab.show(f"plan/default:experiments/tests/{done.tests.ids}.json") == (
+    assert lab.show(f"plan/default:experiments/tests/{record.tests.ids}.json") == (
         canonical_json.dumps(
             {
                 "schema": "git-planner/tests@1",
@@ -106,14 +106,14 @@ def test_a_record_says_which_tests_its_own_were_held_against(lab: Lab) -> None:
     attempt(lab, 1, 90)
     more = shared + "    def test_more(self):\n        pass\n"
     lab.commit("more tests of its own", {"src/cases.py": more})
-    done = measured(lab).record
+    record = measured(lab).record
     baseline = read_ledger(lab.repo, "default")[0]
     assert baseline.tests is not None
-    assert done.tests is not None
-    assert (baseline.tests.collected, done.tests.collected, done.valid) == (3, 4, True)
-    assert done.tests.ids != baseline.tests.ids == baseline.instrument_tests == done.instrument_tests
-    assert compare_records(baseline, done).unlike is None
-    other = done.with_(instrument_tests="0" * 64)
+    assert record.tests is not None
+    assert (baseline.tests.collected, record.tests.collected, record.valid) == (3, 4, True)
+    assert record.tests.ids != baseline.tests.ids == baseline.instrument_tests == record.instrument_tests
+    assert compare_records(baseline, record).unlike is None
+    other = record.with_(instrument_tests="0" * 64)
     assert "collected different tests" in str(compare_records(baseline, other).unlike)
 
 
@@ -133,9 +133,9 @@ def test_the_best_is_advanced_only_forward(lab: Lab) -> None:
     first = attempt(lab, 1, 90)
     attempt(lab, 2, 80)
     measured(lab, "iter/0001-next")
-    done = measured(lab, "iter/0002-next")
-    assert (done.record.verdict, done.advanced, done.tag) == ("improved", False, None)
-    assert done.record.notes == (f"'iter/best' was not advanced: it was moved to '{first[:12]}' meanwhile",)
+    result = measured(lab, "iter/0002-next")
+    assert (result.record.verdict, result.advanced, result.tag) == ("improved", False, None)
+    assert result.record.notes == (f"'iter/best' was not advanced: it was moved to '{first[:12]}' meanwhile",)
     assert lab.git("rev-parse", "iter/best") == first
 
 
@@ -144,8 +144,8 @@ def test_a_second_iteration_starts_from_the_first(lab: Lab) -> None:
     attempt(lab, 1, 90)
     measured(lab)
     second = attempt(lab, 2, 80, base="iter/best")
-    done = measured(lab)
-    assert (done.advanced, done.record.delta, done.record.files) == (True, -10.0, ("src/value.py",))
+    result = measured(lab)
+    assert (result.advanced, result.record.delta, result.record.files) == (True, -10.0, ("src/value.py",))
     assert lab.git("rev-parse", "iter/best") == second
     assert len(read_ledger(lab.repo, "default")) == 3
 
@@ -153,11 +153,11 @@ def test_a_second_iteration_starts_from_the_first(lab: Lab) -> None:
 def test_without_advance_nothing_moves_and_a_later_call_makes_up_for_it(lab: Lab) -> None:
     project(lab)
     tip = attempt(lab, 1, 90)
-    done = measured(lab, advance=False)
-    assert (done.advanced, done.tag) == (False, None)
+    result = measured(lab, advance=False)
+    assert (result.advanced, result.tag) == (False, None)
     assert "refs/heads/iter/best" not in lab.refs()
     again = measured(lab)
-    assert (again.cached, again.advanced, again.record) == (True, True, done.record)
+    assert (again.cached, again.advanced, again.record) == (True, True, result.record)
     assert lab.refs()["refs/heads/iter/best"] == tip
     assert len(read_ledger(lab.repo, "default")) == 2
 
@@ -165,14 +165,14 @@ def test_without_advance_nothing_moves_and_a_later_call_makes_up_for_it(lab: Lab
 def test_the_same_commit_is_recorded_once(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)
-    done = measured(lab)
+    result = measured(lab)
     before, spawned = lab.refs(), spawning.spawned
     again = measured(lab)
     assert spawning.spawned - spawned <= 40
-    assert (again.cached, again.record, again.logs) == (True, done.record, done.logs)
+    assert (again.cached, again.record, again.logs) == (True, result.record, result.logs)
     assert lab.refs() == before
     forced = measured(lab, force=True)
-    assert (forced.cached, forced.record.id == done.record.id) == (False, False)
+    assert (forced.cached, forced.record.id == result.record.id) == (False, False)
     assert (forced.record.verdict, forced.record.delta) == ("within_noise", 0.0)
     assert len(read_ledger(lab.repo, "default")) == 3
 
@@ -214,14 +214,14 @@ def test_a_commit_outside_of_iterations(lab: Lab) -> None:
     base = project(lab)
     lab.git("checkout", "-q", "-b", "topic")
     lab.commit("faster", {"src/value.py": "VALUE = 70\n"})
-    done = measured(lab, "topic", plan="mine")
-    assert (done.record.verdict, done.record.base, done.record.branch, done.record.iteration) == (
+    result = measured(lab, "topic", plan="mine")
+    assert (result.record.verdict, result.record.base, result.record.branch, result.record.iteration) == (
         "improved",
         base,
         "topic",
         None,
     )
-    assert (done.ledger, done.advanced, done.tag) == ("refs/heads/plan/mine", False, None)
+    assert (result.ledger, result.advanced, result.tag) == ("refs/heads/plan/mine", False, None)
     assert "refs/heads/iter/best-mine" not in lab.refs()
     main = measured(lab, "main", plan="mine")
     assert (main.cached, main.record.kind) == (True, "baseline")
@@ -234,8 +234,8 @@ def test_a_changed_base_is_another_instrument(lab: Lab) -> None:
     lab.git("checkout", "-q", "main")
     lab.commit("stricter", {"tests/test_value.py": TEST + "\n    def test_more(self):\n        pass\n"})
     attempt(lab, 2, 95)
-    done = measured(lab).record
-    assert (done.verdict, done.delta) == ("worse", 5.0)
+    record = measured(lab).record
+    assert (record.verdict, record.delta) == ("worse", 5.0)
     assert brief(read_ledger(lab.repo, "default"))[2:] == [
         ("baseline", "baseline", None, 100.0, None),
         ("attempt", "improved", None, 90.0, -10.0),
@@ -255,12 +255,12 @@ def test_a_longer_timeout_is_the_same_instrument(lab: Lab) -> None:
 def test_a_broken_base_is_told_and_the_fix_is_the_first_valid_result(lab: Lab) -> None:
     project(lab, **{"src/value.py": "VALUE = -100\n"})
     attempt(lab, 1, 50)
-    done = measured(lab)
+    result = measured(lab)
     assert brief(read_ledger(lab.repo, "default")) == [
         ("baseline", "invalid", "incorrect", None, None),
         ("attempt", "improved", None, 50.0, None),
     ]
-    assert (done.advanced, done.record.summary) == (True, "cycles 50, the first valid result")
+    assert (result.advanced, result.record.summary) == (True, "cycles 50, the first valid result")
     attempt(lab, 2, 60)
     measured(lab)
     assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
@@ -281,8 +281,8 @@ def test_repeats_of_a_noisy_metric(lab: Lab) -> None:
     # Nothing that one run leaves behind is there for the next one, so the samples are all alike.
     script = "n=$(cat src/n 2>/dev/null || echo 0); echo $((n + 1)) >src/n; echo CYCLES: $((10 + n))\n"
     project(lab, policy, **{"src/next": script, "src/samples": "CYCLES: 1\n"})
-    done = measured(lab, "main").record
-    assert (done.metrics[0].samples, done.metrics[0].spread) == ((10.0, 10.0, 10.0), 0.0)
+    record = measured(lab, "main").record
+    assert (record.metrics[0].samples, record.metrics[0].spread) == ((10.0, 10.0, 10.0), 0.0)
 
 
 def test_failures_that_are_not_measured(lab: Lab) -> None:
@@ -312,10 +312,10 @@ def test_failures_that_are_not_measured(lab: Lab) -> None:
 
 def test_the_cache_of_rows_may_be_wrong_or_gone(lab: Lab) -> None:
     project(lab)
-    done = measured(lab, "main").record
+    record = measured(lab, "main").record
     many = {
-        f"experiments/records/{done.id[:-8]}{number:08d}.json": canonical_json.dumps(
-            done.with_(id=f"{done.id[:-8]}{number:08d}").document()
+        f"experiments/records/{record.id[:-8]}{number:08d}.json": canonical_json.dumps(
+            record.with_(id=f"{record.id[:-8]}{number:08d}").document()
         )
         for number in range(100)
     }

@@ -33,10 +33,10 @@ def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
     measured(lab, "main")
     values = {1: 90, 2: 80, 3: 95, 4: 70}
     tips = {number: attempt(lab, number, value) for number, value in values.items()}
-    done: dict[int, RecordResult] = {}
+    progress: dict[int, RecordResult] = {}
 
     def work(number: int) -> None:
-        done[number] = measured(lab, tips[number])
+        progress[number] = measured(lab, tips[number])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in values]
     for thread in threads:
@@ -52,7 +52,7 @@ def test_racing_recorders_end_with_one_best(lab: Lab) -> None:
             "improved" if (record.value or 0) < mark else "worse",
         )
         mark = min(mark, record.value or 0)
-    moved = [number for number, result in done.items() if result.advanced]
+    moved = [number for number, result in progress.items() if result.advanced]
     assert [lab.git("rev-parse", "iter/best")] == [tips[number] for number in moved]
     lab.fsck()
 
@@ -67,22 +67,22 @@ def test_a_rival_before_the_verdict(lab: Lab) -> None:
         if message.startswith("cycles"):
             measured(lab, "iter/0002-next")
 
-    done = record_commit(lab.repo, "iter/0001-next", progress=rival)
-    assert (done.record.best_before, done.record.verdict, done.record.delta) == (80.0, "worse", 10.0)
-    assert done.advanced is False
+    result = record_commit(lab.repo, "iter/0001-next", progress=rival)
+    assert (result.record.best_before, result.record.verdict, result.record.delta) == (80.0, "worse", 10.0)
+    assert result.advanced is False
 
 
 def test_one_recorder_of_many_writes_the_same_commit(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)
     measured(lab, "main")
-    done: list[RecordResult] = []
-    threads = [threading.Thread(target=lambda: done.append(measured(lab))) for _ in range(3)]
+    progress: list[RecordResult] = []
+    threads = [threading.Thread(target=lambda: progress.append(measured(lab))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({result.record.id for result in done}) == 1
+    assert len({result.record.id for result in progress}) == 1
     assert len(read_ledger(lab.repo, "default")) == 2
 
 
@@ -93,8 +93,8 @@ def test_any_place(lab: Lab) -> None:
     with lab.entered(linked):
         from git_planner.gitio.repository import open_repository
 
-        done = record_commit(open_repository(linked), tip, progress=lambda _: None)
-    assert (done.record.verdict, done.record.branch) == ("improved", "iter/0001-next")
+        result = record_commit(open_repository(linked), tip, progress=lambda _: None)
+    assert (result.record.verdict, result.record.branch) == ("improved", "iter/0001-next")
 
 
 @pytest.mark.parametrize("kind", ["--bare", "--object-format=sha256"])
@@ -108,9 +108,9 @@ def test_bare_and_sha256_repositories(make_lab: Callable[..., Lab], tmp_path: Pa
             lab = origin.clone("bare", "--bare")
             lab.git("fetch", "-q", "origin", "refs/planner/*:refs/planner/*")
     with lab.entered():
-        done = measured(lab, "iter/0001-next")
-        assert (done.record.verdict, done.advanced) == ("improved", True)
-        assert len(done.record.commit) == (64 if "sha256" in kind else 40)
+        result = measured(lab, "iter/0001-next")
+        assert (result.record.verdict, result.advanced) == ("improved", True)
+        assert len(result.record.commit) == (64 if "sha256" in kind else 40)
         lab.fsck()
 
 
@@ -120,18 +120,18 @@ def test_states_of_a_worktree_that_do_not_matter(lab: Lab) -> None:
     (lab.path / "src" / "value.py").write_text("VALUE = 1\n")
     (lab.path / "tests" / "bench.pyc").write_text("")
     with lab.undisturbed():
-        done = measured(lab).record
-    assert (done.value, done.notes) == (
+        record = measured(lab).record
+    assert (record.value, record.notes) == (
         90.0,
         ("the worktree had 2 uncommitted changes, which were not measured",),
     )
     lab.git("checkout", "-q", "-f", "--detach")
-    assert measured(lab).record == done
+    assert measured(lab).record == record
     lab.git("checkout", "-q", "-b", "other", "main")
     lab.commit("other", {"src/value.py": "VALUE = 5\n"})
     lab.git("merge", "-q", "iter/0001-next", check=False)
     assert (lab.path / ".git" / "MERGE_HEAD").exists()
-    assert measured(lab, "iter/0001-next").record == done
+    assert measured(lab, "iter/0001-next").record == record
 
 
 def test_what_is_missing_is_told(make_lab: Callable[..., Lab]) -> None:
@@ -166,9 +166,9 @@ def test_only_a_confirmed_start_advances_the_best(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)
     lab.git("update-ref", "-d", "refs/planner/iterations/0001")
-    done = measured(lab)
-    assert (done.record.verdict, done.advanced) == ("improved", False)
-    assert done.record.notes == (
+    result = measured(lab)
+    assert (result.record.verdict, result.advanced) == ("improved", False)
+    assert result.record.notes == (
         "the start of 'iter/0001-next' could not be confirmed in this repository",
         "'iter/best' was not advanced: the iteration's start is not confirmed here",
     )

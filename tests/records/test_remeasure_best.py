@@ -46,9 +46,9 @@ def proposed_and_merged(lab: Lab, files: dict[str, str], others: dict[str, str] 
     """Change guarded files the reviewed way; the new tip of main."""
     for path, text in files.items():
         (lab.path / path).write_text(text)
-    done = lab.run("git-planner", "guard", "propose", "-m", "Measure more", "--json")
+    result = lab.run("git-planner", "guard", "propose", "-m", "Measure more", "--json")
     lab.git("restore", "tests")
-    lab.git("merge", "-q", "--ff-only", json.loads(done.out)["branch"])
+    lab.git("merge", "-q", "--ff-only", json.loads(result.out)["branch"])
     return lab.commit("more", others) if others else lab.git("rev-parse", "HEAD")
 
 
@@ -61,8 +61,8 @@ def test_the_best_is_measured_before_the_candidate(lab: Lab) -> None:
     old = best_of_60(lab)
     base = proposed_and_merged(lab, {"tests/bench.py": NEWER}, {"docs/news.md": "news\n"})
     attempted(lab, 2, 70)
-    done = lab.run("git-record")
-    assert "it is measured again" in done.err
+    result = lab.run("git-record")
+    assert "it is measured again" in result.err
     first, second, baseline, again, candidate = rows(lab)
     assert first.instrument == second.instrument != baseline.instrument
     assert {record.instrument for record in (baseline, again, candidate)} == {baseline.instrument}
@@ -107,10 +107,10 @@ def test_an_iteration_starts_from_the_renewed_best(lab: Lab) -> None:
     campaign(lab)
     trial(lab, "echo 60 >value")
     lab.commit("stricter", {"tests/test_it": "guarded more\n"})
-    done = trial(lab, "echo 50 >value")
-    assert (done.record.verdict, done.record.best_before, done.advanced) == ("improved", 60.0, True)
-    assert lab.show(f"{done.state.base}:tests/test_it") == "guarded more\n"
-    assert lab.show(f"{done.state.base}:value") == "60\n"
+    result = trial(lab, "echo 50 >value")
+    assert (result.record.verdict, result.record.best_before, result.advanced) == ("improved", 60.0, True)
+    assert lab.show(f"{result.state.base}:tests/test_it") == "guarded more\n"
+    assert lab.show(f"{result.state.base}:value") == "60\n"
     kinds = [(record.kind, record.value) for record in rows(lab)]
     assert kinds == [("baseline", 100), ("attempt", 60), ("baseline", 100), ("attempt", 60), ("attempt", 50)]
 
@@ -119,10 +119,10 @@ def test_what_the_new_tests_refuse_is_not_built_on(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/test_value.py": EVEN})
     attempted(lab, 2, 70)
-    done = record_commit(lab.repo, "HEAD", progress=hush).record
+    record = record_commit(lab.repo, "HEAD", progress=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "incorrect")
-    assert (done.verdict, done.best_before) == ("improved", 100.0)
+    assert (record.verdict, record.best_before) == ("improved", 100.0)
     assert lab.git("diff", "--name-only", "main", "iter/best") == ""
     assert history.is_ancestor(lab.repo.git, old, "iter/best")
 
@@ -132,9 +132,9 @@ def test_a_best_that_was_merged_is_the_base(lab: Lab) -> None:
     lab.git("merge", "-q", "--no-ff", "-m", "the best", old)
     tip = proposed_and_merged(lab, {"tests/bench.py": NEWER})
     attempted(lab, 2, 50)
-    done = record_commit(lab.repo, "HEAD", progress=hush)
-    assert lab.git("rev-parse", "iter/best") == done.record.commit
-    assert (done.record.best_before, done.record.base, done.advanced) == (1060.0, tip, True)
+    result = record_commit(lab.repo, "HEAD", progress=hush)
+    assert lab.git("rev-parse", "iter/best") == result.record.commit
+    assert (result.record.best_before, result.record.base, result.advanced) == (1060.0, tip, True)
 
 
 def test_what_does_not_merge_is_said_and_settled_by_hand(lab: Lab) -> None:
@@ -178,10 +178,10 @@ def test_a_new_policy_counts_for_the_next_iteration(lab: Lab) -> None:
     campaign(lab)
     trial(lab, "echo 60 >value")
     changed_policy(lab, "schema:", "stop: {count: 1}\nschema:")
-    done = trial(lab, "echo 50 >value")
-    assert (done.record.verdict, done.record.best_before, done.advanced) == ("improved", 60.0, True)
-    assert "stop: {count: 1}" in lab.show(f"{done.state.base}:.git-planner.yml")
-    assert lab.show(f"{done.state.base}:value") == "60\n"
+    result = trial(lab, "echo 50 >value")
+    assert (result.record.verdict, result.record.best_before, result.advanced) == ("improved", 60.0, True)
+    assert "stop: {count: 1}" in lab.show(f"{result.state.base}:.git-planner.yml")
+    assert lab.show(f"{result.state.base}:value") == "60\n"
     assert find_outdated_best(lab.repo, "default", None) is None
     assert [record.value for record in rows(lab)] == [100, 60, 60, 50]
 
@@ -190,10 +190,10 @@ def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:
     best_of_60(lab)
     changed_policy(lab, 'allow: ["src/**"]', 'allow: ["docs/**"]')
     attempted(lab, 2, 70)
-    done = record_commit(lab.repo, "HEAD", progress=hush).record
+    record = record_commit(lab.repo, "HEAD", progress=hush).record
     again = rows(lab)[-2]
     assert (again.verdict, again.reason) == ("invalid", "scope")
-    assert (done.verdict, done.reason) == ("invalid", "scope")
+    assert (record.verdict, record.reason) == ("invalid", "scope")
     assert lab.git("diff", "--name-only", "main", "iter/best") == ""
 
 
@@ -205,12 +205,12 @@ def test_a_best_that_the_base_s_news_make_worse_stays(lab: Lab) -> None:
     best = lab.git("rev-parse", "iter/best")
     lab.commit("more costs", {"notes/costs": "5\n"})
     changed_policy(lab, "schema:", "stop: {count: 1}\nschema:")
-    said: list[str] = []
-    done = remeasure_best(lab.repo, "default", None, said.append)
-    assert done is not None
-    assert (done.record.verdict, done.record.value) == ("worse", 65)
+    messages: list[str] = []
+    result = remeasure_best(lab.repo, "default", None, messages.append)
+    assert result is not None
+    assert (result.record.verdict, result.record.value) == ("worse", 65)
     assert lab.git("rev-parse", "iter/best") == best
-    assert said[-1].startswith("'iter/best' stays where it is, with its older policy")
+    assert messages[-1].startswith("'iter/best' stays where it is, with its older policy")
 
 
 def test_leaving_the_best_alone_renews_nothing(lab: Lab) -> None:
