@@ -54,7 +54,7 @@ class AgentSetup:
 
     @property
     def danger(self) -> bool:
-        """Whether the agent runs without a sandbox, as requested."""
+        """True if the agent was asked to run without a sandbox."""
         return self.sandbox == "danger-full-access"
 
 

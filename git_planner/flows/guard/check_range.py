@@ -45,7 +45,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no finding of severity 'error'."""
+        """True if there is no finding of severity 'error'."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:

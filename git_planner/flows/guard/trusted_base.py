@@ -149,7 +149,7 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
         content = batch.read(f"{commit}:{refnames.STATE_FILE}") if start else None
     if content is None:
         if expected is not None:
-            raise _forged_state_error(branch or commit, f"'{refnames.STATE_FILE}' is gone from it")
+            raise _forged_state_error(branch or commit, f"'{refnames.STATE_FILE}' is missing")
         return None
     if start == expected:
         state = state_from(canonical_json.loads_trusted(content))

@@ -58,7 +58,7 @@ class DoctorReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there are no errors."""
+        """True if there are no errors."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def document(self) -> dict[str, Any]:

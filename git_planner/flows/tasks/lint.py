@@ -57,7 +57,7 @@ class LintResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the plan has no errors; overlaps, drift and warnings do not count."""
+        """True if the plan has no errors; overlaps, drift and warnings do not count."""
         return not any(fault.severity == "error" for fault in self.faults)
 
     def document(self) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Schedule:
 
     @property
     def decidable(self) -> bool:
-        """Whether the budget of pairs allows a keep at all."""
+        """True if the budget of pairs allows a keep at all."""
         return bool(self.looks)
 
 
