@@ -12,7 +12,7 @@ from git_planner.rules.refnames import HEADS, number_text
 if TYPE_CHECKING:
     from git_planner.flows.records.query import RecordComparison
     from git_planner.flows.records.recorder import RecordResult
-    from git_planner.rules.records.comparison import RecordedComparison as Pairs
+    from git_planner.rules.records.recorded_comparison import RecordedComparison as Pairs
     from git_planner.rules.records.row import RecordRow
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")

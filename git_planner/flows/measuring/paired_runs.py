@@ -15,8 +15,8 @@ from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, pathspecs
-from git_planner.rules.records import comparison
-from git_planner.rules.records.comparison import RecordedComparison
+from git_planner.rules.records import recorded_comparison
+from git_planner.rules.records.recorded_comparison import RecordedComparison
 from git_planner.rules.records.row import RecordRow
 from git_planner.rules.stats import paired_design
 
@@ -97,7 +97,7 @@ def compare_in_pairs(
         rounds.append(paired_design.Round(order, tuple(values)))
         standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
         if standing.ending is not None:
-            return comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
+            return recorded_comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
 
 
 def _base_refusal(refusal: Refusal) -> Refusal:

@@ -31,7 +31,7 @@ from git_planner.rules.records.record import MeasuredMetric
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
-    from git_planner.rules.records.comparison import RecordedComparison
+    from git_planner.rules.records.recorded_comparison import RecordedComparison
 
 _PROOF = "proof.xml"
 

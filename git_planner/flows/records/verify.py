@@ -18,8 +18,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
+from git_planner.rules.records.recorded_comparison import comparison_verdict, describe_comparison
 from git_planner.rules.refnames import number_text, random_token
 from git_planner.rules.stats import paired_design
 

@@ -1,7 +1,7 @@
 """Decide about one candidate: improved, within noise, worse, or refused. Pure.
 
 A deterministic metric is decided by comparing two numbers; its repeats must agree exactly. A noisy metric is
-decided only by interleaved pairs with the best (see stats/paired_design.py and records/comparison.py).
+decided only by interleaved pairs with the best (stats/paired_design.py, records/recorded_comparison.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from git_planner.rules.refnames import number_text
 from git_planner.rules.stats.summary import median, spread
 
 if TYPE_CHECKING:
-    from git_planner.rules.records.comparison import RecordedComparison
+    from git_planner.rules.records.recorded_comparison import RecordedComparison
 
 UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
 
@@ -103,7 +103,7 @@ def decide_noisy(
     if comparison is None or comparison.rival != top.id:
         why = f"not compared with the best, which '{top.id}' is since then; --force compares"
         return Decision("within_noise", None, before, None, f"{measured_text(candidate)}, {why}")
-    from git_planner.rules.records.comparison import comparison_verdict, describe_comparison
+    from git_planner.rules.records.recorded_comparison import comparison_verdict, describe_comparison
 
     summary = f"{measured_text(candidate)}, {describe_comparison(comparison, metric)}"
     return Decision(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from git_planner.rules.records.comparison import RecordedComparison
+    from git_planner.rules.records.recorded_comparison import RecordedComparison
 
 Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
@@ -150,7 +150,7 @@ def record_from(document: Mapping[str, Any]) -> Record:
         MeasuredMetric(**{**metric, "samples": tuple(metric["samples"])}) for metric in fields["metrics"]
     )
     if fields.get("comparison"):
-        from git_planner.rules.records.comparison import RecordedComparison
+        from git_planner.rules.records.recorded_comparison import RecordedComparison
 
         lists = {key: tuple(fields["comparison"][key]) for key in ("orders", "base", "candidate")}
         fields["comparison"] = RecordedComparison(**{**fields["comparison"], **lists})

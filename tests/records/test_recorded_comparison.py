@@ -10,13 +10,13 @@ from git_planner import documents
 from git_planner.rules.measuring.verdict import Decision, decide_noisy
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records import row
-from git_planner.rules.records.comparison import (
+from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, record_from
+from git_planner.rules.records.recorded_comparison import (
     RecordedComparison,
     comparison_verdict,
     describe_comparison,
     summarize_comparison,
 )
-from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, record_from
 from git_planner.rules.stats import paired_design
 from git_planner.rules.stats.paired_design import Round
 from git_planner.rules.stats.pairs import Pairs
