@@ -19,7 +19,7 @@ _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
 
 
 def recorded(done: RecordResult) -> Iterator[str]:
-    """What `git record` says at its end."""
+    """Lines that `git record` prints about its result."""
     record = done.record
     yield f"{record.verdict}: {record.summary}"
     yield f"  record  {record.id} on {done.ledger.removeprefix(HEADS)}"
@@ -41,7 +41,7 @@ def recorded(done: RecordResult) -> Iterator[str]:
 
 
 def recorded_document(done: RecordResult) -> dict[str, Any]:
-    """The same as a JSON document."""
+    """Return the result of `git record` as a JSON document."""
     return {
         "schema": "git-planner/recorded@1",
         "record": done.record.document(),
@@ -77,7 +77,8 @@ def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -
     lines = in_columns(table, right=("value", "delta"))
     yield next(lines)
     changed = {
-        each.record: each for each in instrument_changes((row.id, row.plan, row.instrument) for row in rows)
+        change.record: change
+        for change in instrument_changes((row.id, row.plan, row.instrument) for row in rows)
     }
     for row, line in zip(rows, lines, strict=True):
         if turn := changed.get(row.id):
@@ -100,7 +101,7 @@ def details(record: Record) -> Iterator[str]:
     yield f"  {record.verdict}: {record.summary}"
     yield from _pairs(record)
     for metric in record.metrics:
-        samples = ", ".join(number_text(each) for each in metric.samples[:10])
+        samples = ", ".join(number_text(sample) for sample in metric.samples[:10])
         more = f" and {len(metric.samples) - 10} more" if len(metric.samples) > 10 else ""
         yield (
             f"  metric       {metric.name}: median {number_text(metric.median)} {metric.unit}, "
@@ -119,7 +120,7 @@ def details(record: Record) -> Iterator[str]:
 
 
 def _comparison(found: Pairs) -> Iterator[str]:
-    """How a noisy metric was compared."""
+    """Lines about the comparison of a noisy metric."""
     level = "" if found.level is None else f" (a gain was found at {found.level:.2g})"
     span = "open" if found.low is None or found.high is None else f"{found.low:+.4g} to {found.high:+.4g}"
     yield f"  compared     with {found.rival}, {found.runs} runs, {len(found.orders)} rounds: {found.ending}"
@@ -169,7 +170,7 @@ def _pairs(record: Record) -> Iterator[str]:
         ("strategy", ", ".join(record.strategy)),
         ("hypothesis", _line(record.hypothesis)),
         ("directive", record.directive or ""),
-        ("agents", ", ".join(f"{role} {_agent(each)}" for role, each in record.agents.items() if each)),
+        ("agents", ", ".join(f"{role} {_agent(agent)}" for role, agent in record.agents.items() if agent)),
         ("usage", ", ".join(f"{name} {count:,}" for name, count in record.usage.items())),
         ("seconds", ", ".join(f"{name} {value:g}" for name, value in record.seconds.items())),
         ("cached from", record.cached_from or ""),
@@ -218,10 +219,10 @@ def _threshold(record: Record) -> str:
     return f"{number_text(record.threshold)} ({'reached' if record.threshold_met else 'not reached'})"
 
 
-def _agent(each: Any) -> str:
-    if not isinstance(each, dict):
-        return str(each)
-    return f"{each.get('name')} ({each['model']})" if each.get("model") else str(each.get("name"))
+def _agent(agent: Any) -> str:
+    if not isinstance(agent, dict):
+        return str(agent)
+    return f"{agent.get('name')} ({agent['model']})" if agent.get("model") else str(agent.get("name"))
 
 
 def _line(text: str) -> str:

@@ -33,8 +33,8 @@ def _below(command: click.Command, path: str) -> Iterator[CommandEntry]:
     if command.hidden:
         return
     context = click.Context(command, info_name=path)
-    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
-    records = [(each, each.get_help_record(context)) for each in options]
+    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    records = [(option, option.get_help_record(context)) for option in options]
     yield CommandEntry(
         path,
         " ".join([path, *command.collect_usage_pieces(context)]),
@@ -53,7 +53,7 @@ def _text(help_text: str) -> str:
 
 
 def value(option: click.Option) -> str:
-    """What an option takes, such as 'NAME' or 'a|b'; empty for a flag."""
+    """Return the placeholder of an option's value, such as 'NAME' or 'a|b'; empty for a flag."""
     if option.is_flag or option.count:
         return ""
     kind: Any = option.type

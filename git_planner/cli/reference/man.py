@@ -46,9 +46,9 @@ def _program(program: str) -> str:
         else []
     )
     lines.append(".SH COMMANDS")
-    for each in found:
-        lines += [f".SS {_quoted(each.usage)}", *_paragraph(each.text)]
-        for option, text in each.options:
+    for entry in found:
+        lines += [f".SS {_quoted(entry.usage)}", *_paragraph(entry.text)]
+        for option, text in entry.options:
             lines += [
                 ".TP",
                 _option(option.opts, option.secondary_opts, value(option)),

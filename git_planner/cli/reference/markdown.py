@@ -32,11 +32,11 @@ def _commands() -> Iterator[str]:
     yield "Each program can be written in two ways: `git plan list` and `git planner plan list` are the same."
     for program, about in ABOUT.items():
         yield from ("", f"## {program.replace('-', ' ', 1)}", "", about)
-        for each in entries(program):
-            yield from ("", f"### {each.path}", "", f"    {each.usage}", "", each.text)
-            if each.options:
+        for entry in entries(program):
+            yield from ("", f"### {entry.path}", "", f"    {entry.usage}", "", entry.text)
+            if entry.options:
                 yield from ("", "| option | meaning |", "| --- | --- |")
-                rows = ((_names(option), text.replace("|", "\\|")) for option, text in each.options)
+                rows = ((_names(option), text.replace("|", "\\|")) for option, text in entry.options)
                 yield from (f"| {names} | {text} |" for names, text in rows)
 
 
