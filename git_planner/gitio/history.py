@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
-from git_planner.gitio.git import Git
+from git_planner.gitio.git import Batch, Git
+
+# Listings of refs are repeated at most so often while other processes keep replacing refs.
+_MAX_LISTINGS = 100
 
 
 class Change(NamedTuple):
@@ -99,10 +103,62 @@ def commits(git: Git, base: str, tip: str) -> list[str]:
     return git.line("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split()
 
 
-def refs(git: Git, *prefixes: str) -> dict[str, str]:
-    """Every ref under one of the prefixes with the object it names."""
-    lines = git.line("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).splitlines()
-    return {name: oid for oid, name in (line.split(" ", 1) for line in lines)}
+def list_refs(git: Git, *patterns: str) -> dict[str, str]:
+    """Return every ref under the patterns with the object it names; see `list_ref_fields`."""
+    return {ref: oid for ref, (oid,) in list_ref_fields(git, ("objectname",), patterns).items()}
+
+
+def list_ref_fields(
+    git: Git,
+    fields: Sequence[str],
+    patterns: Sequence[str],
+    *,
+    expected: Sequence[str] | None = None,
+    batch: Batch | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """List refs so that none is missed that another process is replacing at that moment.
+
+    One listing reads a folder of loose refs, and may miss a ref whose file is just being renamed into place.
+
+    Args:
+        git: the git to run.
+        fields: names of fields of `git for-each-ref`, such as 'objectname'.
+        patterns: prefixes or patterns of full ref names.
+        expected: the only refs that matter, by full name: what a listing lacks of them is asked for by name,
+            and listed again if it exists. If None, listings are repeated until two in a row name the same
+            refs.
+        batch: an open reader of the same repository, where there is one anyway.
+
+    Returns:
+        full name -> values of the fields.
+    """
+    listed = _list_once(git, fields, patterns)
+    with nullcontext(batch) if batch else git.batch() as reader:
+        for _ in range(_MAX_LISTINGS):
+            before = listed
+            if expected is not None and all(ref in listed or reader.info(ref) is None for ref in expected):
+                break
+            listed = _list_once(git, fields, patterns)
+            if expected is None and listed.keys() == before.keys():
+                break
+    return listed
+
+
+def _list_once(git: Git, fields: Sequence[str], patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    form = "".join(f"%({field})%00" for field in ("refname", *fields))
+    parts = os.fsdecode(git.bytes("for-each-ref", f"--format={form}", *patterns)).split("\0")
+    size = len(fields) + 1
+    rows = (parts[at : at + size] for at in range(0, len(parts) - size + 1, size))
+    return {ref.lstrip("\n"): tuple(values) for ref, *values in rows}
+
+
+def resolve_refs(git: Git, *refs: str) -> dict[str, str]:
+    """Return the objects of the refs that exist; asked for by full name, none is missed."""
+    names = [ref for ref in refs if ref.startswith("refs/")]
+    requests = os.fsencode("".join(f"{name}\n" for name in names))
+    output = git.bytes("cat-file", "--batch-check=%(objectname)", stdin=requests)
+    lines = os.fsdecode(output).removesuffix("\n").split("\n") if names else []
+    return {name: oid for name, oid in zip(names, lines, strict=True) if " " not in oid}
 
 
 def parents(git: Git, commit: str) -> list[str]:

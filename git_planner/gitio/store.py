@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
+from git_planner.gitio import history
 from git_planner.gitio.git import Batch, read_objects
 from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
@@ -175,11 +176,11 @@ class Store:
                 if result is None:
                     moved = {swap.ref: swap.new for swap in swaps}
                     return {ref: moved.get(ref, tips.oids.get(ref)) for ref in refs}
+                is_unmoved = self._tips(refs, batch).oids == tips.oids
             self._contended = True
-            if self._listed(refs).oids == tips.oids:
-                unmoved += 1
-                if unmoved >= UNMOVED_TRIES:
-                    raise failure(("update-ref",), result, self.repo.git.cwd)
+            unmoved += is_unmoved
+            if unmoved >= UNMOVED_TRIES:
+                raise failure(("update-ref",), result, self.repo.git.cwd)
             import random
 
             time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
@@ -220,8 +221,7 @@ class Store:
 
     def numbers(self, prefix: str) -> list[str]:
         """The last parts of all refs under a prefix."""
-        names = self.repo.git.line("for-each-ref", "--format=%(refname)", prefix).splitlines()
-        return [name.removeprefix(prefix) for name in names]
+        return [ref.removeprefix(prefix) for ref in history.list_refs(self.repo.git, prefix)]
 
     def read_all(self, refs: Sequence[str], directory: str) -> dict[str, dict[str, bytes]]:
         """The files directly in one folder of many branches, in two calls of git whatever their number.
@@ -243,29 +243,14 @@ class Store:
         return found
 
     def _tips(self, refs: Sequence[str], batch: Batch) -> _Tips:
-        """Where refs are now.
-
-        A listing reads a folder, and may miss a ref that another process replaces at that very moment. So
-        what it has not is asked for by name, and listed again if it is there.
-        """
-        for _ in range(TRIES):
-            tips = self._listed(refs)
-            if all(ref in tips.oids or batch.info(ref) is None for ref in refs):
-                break
-        return tips
-
-    def _listed(self, refs: Sequence[str]) -> _Tips:
-        lines = self.repo.git.bytes(
-            "for-each-ref", "--format=%(objectname) %(refname)%00%(worktreepath)%00", *refs
-        )
+        """Read where refs are now."""
+        fields = ("objectname", "worktreepath")
+        listed = history.list_ref_fields(self.repo.git, fields, refs, expected=refs, batch=batch)
         tips = _Tips({}, {})
-        fields = os.fsdecode(lines).split("\0")
-        for head, worktree in zip(fields[0::2], fields[1::2], strict=False):
-            oid, _, ref = head.lstrip("\n").partition(" ")
-            if ref in refs:
-                tips.oids[ref] = oid
-                if worktree:
-                    tips.worktrees[ref] = Path(worktree)
+        for ref in set(refs) & listed.keys():
+            tips.oids[ref], worktree = listed[ref]
+            if worktree:
+                tips.worktrees[ref] = Path(worktree)
         return tips
 
     def _prepare(self, steps: Sequence[Step], tips: _Tips, batch: Batch) -> list[_Swap]:

@@ -210,6 +210,12 @@ def test_no_suppress_or_except_swallows_a_whole_family() -> None:
     assert wrong == []
 
 
+def test_refs_are_listed_by_the_function_that_misses_none() -> None:
+    listing = {within(path) for path in sources() if '"for-each-ref"' in path.read_text(encoding="utf-8")}
+    # A completion may miss a name.
+    assert listing == {"gitio/history.py", "cli/completion_values.py"}
+
+
 def test_files_and_functions_are_short() -> None:
     long = []
     for path in sources() + sources(ROOT / "tests"):

@@ -1,32 +1,113 @@
-"""A listing of refs that misses one which is there: git reads a folder while another process writes there."""
+"""Listings of refs that miss one which exists: git reads a folder while another process writes there."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from git_planner.flows.guard.base_branch import branch_tips, find_branch_tip
+from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.planning.manual import packet_branches
+from git_planner.flows.plans.base_commit import taken_numbers
+from git_planner.flows.plans.list_plans import list_plans
+from git_planner.flows.records.ledger import plan_names
+from git_planner.flows.tasks.follow_branch import read_branches
+from git_planner.gitio import history
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.rules import refnames
 from tests.support.lab import GIT, Lab
 
-# The first time it is asked to list the plan's branch it finds nothing.
+PLAN = refnames.plan_ref("default")
+POLICY = {".git-planner.yml": "schema: git-planner/policy@1\ncorrectness: {run: [x]}\n"}
+# The first listing of these refs finds nothing.
 BLINKING = """\
 #!/bin/sh
 case "$*" in
-*for-each-ref*refs/heads/plan/default*)
+*for-each-ref*{refs}*)
 	if mkdir "{once}" 2>/dev/null; then exit 0; fi ;;
 esac
 exec "{git}" "$@"
 """
 
 
-def test_a_plan_is_there_though_a_listing_misses_it(lab: Lab) -> None:
-    lab.commit("policy", {".git-planner.yml": "schema: git-planner/policy@1\ncorrectness: {run: [x]}\n"})
+@pytest.fixture
+def planned(lab: Lab) -> Lab:
+    """Return a laboratory with a plan of one task."""
+    lab.commit("policy", POLICY)
     assert lab.run("git-plan", "task", "add", "one").status == 0
+    return lab
+
+
+def blinking_path(lab: Lab, refs: str) -> str:
+    """Return a PATH with a git whose first listing of these refs finds nothing."""
     folder = lab.root / "bin"
     folder.mkdir()
     script = folder / "git"
-    script.write_text(BLINKING.format(once=lab.root / "once", git=GIT))
+    script.write_text(BLINKING.format(refs=refs, once=once(lab), git=GIT))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    path = {"PATH": f"{folder}{os.pathsep}{lab.env['PATH']}"}
-    ran = lab.spawn("git-plan", "task", "update", "task_001", "--title", "two", **path)
-    assert (ran.status, (lab.root / "once").exists()) == (0, True), ran.err
-    assert "two" in lab.run("git-plan", "task", "list").out
+    return f"{folder}{os.pathsep}{lab.env['PATH']}"
+
+
+def once(lab: Lab) -> Path:
+    """Return the folder that exists once a listing has missed refs."""
+    return lab.root / "once"
+
+
+def test_a_plan_is_there_though_a_listing_misses_it(planned: Lab) -> None:
+    path = blinking_path(planned, PLAN)
+    ran = planned.spawn("git-plan", "task", "update", "task_001", "--title", "two", PATH=path)
+    assert (ran.status, once(planned).exists()) == (0, True), ran.err
+    assert "two" in planned.run("git-plan", "task", "list").out
+
+
+def test_a_push_pushes_a_plan_that_a_listing_misses(planned: Lab) -> None:
+    planned.git("init", "-q", "--bare", str(planned.root / "remote.git"))
+    planned.git("remote", "add", "origin", str(planned.root / "remote.git"))
+    path = blinking_path(planned, refnames.HEADS)
+    ran = planned.spawn("git-plan", "push", "origin", "--all", PATH=path)
+    assert (ran.status, once(planned).exists()) == (0, True), ran.err
+    assert PLAN in planned.git("ls-remote", "origin")
+
+
+def _snapshot_tip(repo: Repository) -> str | None:
+    with repo.git.batch() as batch:
+        return Store(repo).snapshot(PLAN, batch).tip
+
+
+LISTERS: dict[str, Callable[[Repository], Any]] = {
+    "list_refs": lambda repo: history.list_refs(repo.git, refnames.HEADS),
+    "Store.snapshot": _snapshot_tip,
+    "Store.numbers": lambda repo: Store(repo).numbers(refnames.HEADS),
+    "read_branches": lambda repo: read_branches(repo, {"base_ref": "main"}),
+    "taken_numbers": lambda repo: taken_numbers(repo, refnames.PLAN),
+    "list_plans": list_plans,
+    "packet_branches": packet_branches,
+    "plan_names": plan_names,
+    "list_iterations": list_iterations,
+}
+
+
+@pytest.mark.parametrize("lister", LISTERS)
+def test_no_lister_misses_a_ref(lister: str, planned: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned.git("branch", f"{refnames.PLAN}0007-packet")
+    planned.git("update-ref", f"{refnames.NUMBERS}0003", "HEAD")
+    expected = LISTERS[lister](planned.repo)
+    assert expected
+    monkeypatch.setenv("PATH", blinking_path(planned, ""))
+    assert LISTERS[lister](planned.repo) == expected
+    assert once(planned).exists()
+
+
+def test_branches_are_asked_for_by_name(planned: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    tip = planned.git("rev-parse", "main")
+    monkeypatch.setenv("PATH", blinking_path(planned, ""))
+    assert (find_branch_tip(planned.repo, "main"), branch_tips(planned.repo, "main")) == (tip, [tip])
+    assert find_branch_tip(planned.repo, "missing") is None
+    assert history.resolve_refs(planned.repo.git) == {}
+    assert not once(planned).exists()

@@ -31,7 +31,7 @@ def find_branch_tip(repo: Repository, name: str) -> str | None:
     """Return the commit of a branch by its name, local or as last fetched; None if it does not exist."""
     full = name.startswith((refnames.HEADS, _REMOTES))
     candidates = (name,) if full else (refnames.HEADS + name, _REMOTES + name)
-    refs = history.refs(repo.git, *candidates)
+    refs = history.resolve_refs(repo.git, *candidates)
     return next((refs[ref] for ref in candidates if ref in refs), None)
 
 
@@ -44,7 +44,7 @@ def branch_tips(repo: Repository, branch: str) -> list[str]:
         return []
     shared = ("origin", repo.config("planner.remote"), repo.config(f"branch.{branch}.remote"))
     candidates = [refnames.HEADS + branch, *(f"{_REMOTES}{remote}/{branch}" for remote in shared if remote)]
-    refs = history.refs(repo.git, *candidates)
+    refs = history.resolve_refs(repo.git, *candidates)
     return list(dict.fromkeys(refs[ref] for ref in candidates if ref in refs))
 
 
@@ -71,7 +71,7 @@ def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[s
                 hint="fetch it, or name another one with 'git config planner.base BRANCH'",
             )
         return _base_and_tips(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
-    refs = history.refs(repo.git, *_USUAL)
+    refs = history.resolve_refs(repo.git, *_USUAL)
     tips = {ref: refs[ref] for ref in _USUAL if ref in refs}
     policies = {oid: policy_of(oid) for oid in dict.fromkeys(tips.values())}
     # Branches without a policy count only if none has one.

@@ -62,7 +62,7 @@ class RefUpdateGuard:
         Raises:
             PlannerError: E_GUARD for the first update that is refused; E_NO_BASE, E_POLICY, E_GIT.
         """
-        current = history.refs(self.repo.git, *(update.ref for update in updates)) if updates else {}
+        current = history.resolve_refs(self.repo.git, *(update.ref for update in updates)) if updates else {}
         pending = [
             update for update in updates if update.new is None or current.get(update.ref) != update.new
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,7 +77,7 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
     Args:
         plan: only those of one plan; all of them, and numbers that are only reserved, when None.
     """
-    refs = history.refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
+    refs = history.list_refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
     trailers = _read_branches(repo)
     states = _read_states(repo, refs, trailers)
     reader = LedgerReader(repo)
@@ -153,13 +152,9 @@ def _read_branches(repo: Repository) -> dict[str, tuple[str, str]]:
 
     The state commit names its run, too, but only an implementing commit has an Assisted-by trailer.
     """
-    form = "%(refname)%00%(objectname)%00%(contents:trailers:key=Planner-Run,key=Assisted-by,unfold)%00"
-    fields = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", refnames.HEADS + refnames.ITER))
-    parts = fields.split("\0")
-    return {
-        ref.lstrip("\n"): (tip, _implemented_run(trailers))
-        for ref, tip, trailers in zip(parts[0::3], parts[1::3], parts[2::3], strict=False)
-    }
+    fields = ("objectname", "contents:trailers:key=Planner-Run,key=Assisted-by,unfold")
+    listed = history.list_ref_fields(repo.git, fields, [refnames.HEADS + refnames.ITER])
+    return {ref: (tip, _implemented_run(trailers)) for ref, (tip, trailers) in listed.items()}
 
 
 def _implemented_run(trailers: str) -> str:

@@ -27,6 +27,7 @@ from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, t
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.progress import Progress
@@ -269,8 +270,8 @@ def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
 
 def packet_branches(repo: Repository) -> list[str]:
     """Return the short names of local packet branches, highest number first."""
-    lines = repo.git.line("for-each-ref", "--format=%(refname:lstrip=2)", refnames.HEADS + refnames.PLAN)
-    branches = [line for line in lines.splitlines() if plans.packet_slug(line)]
+    refs = list_refs(repo.git, refnames.HEADS + refnames.PLAN)
+    branches = [name for ref in refs if plans.packet_slug(name := ref.removeprefix(refnames.HEADS))]
     return sorted(branches, key=plans.packet_number, reverse=True)
 
 

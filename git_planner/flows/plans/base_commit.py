@@ -9,6 +9,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
+from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import Policy
@@ -109,10 +110,8 @@ def taken_numbers(repo: Repository, prefix: str) -> set[int]:
     Args:
         prefix: 'iter/' or 'plan/'.
     """
-    lines = repo.git.line(
-        "for-each-ref", "--format=%(refname)", refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**"
-    )
-    matches = (re.search(rf"/{prefix}(\d{{4,9}})-", line) for line in lines.splitlines())
+    refs = list_refs(repo.git, refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**")
+    matches = (re.search(rf"/{prefix}(\d{{4,9}})-", ref) for ref in refs)
     return {int(match[1]) for match in matches if match}
 
 

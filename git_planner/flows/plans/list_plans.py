@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
+from git_planner.gitio.history import list_ref_fields
 from git_planner.gitio.objects import parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -36,7 +36,7 @@ class PlanSummary:
 
 
 def list_plans(repo: Repository) -> tuple[list[PlanSummary], list[str]]:
-    """Return all plans with a local branch, and the packet branches, with three git calls in total.
+    """Return all plans with a local branch, and the packet branches, with four git calls in total.
 
     Records are only counted, not read.
 
@@ -77,16 +77,13 @@ def _read_refs(
     repo: Repository,
 ) -> tuple[dict[str, tuple[str, int]], dict[str, tuple[float | None, str | None]], list[str]]:
     """Read plan branches with tip and time, rolling bests with value and tag, and packet branches."""
-    form = "%(refname)%00%(objectname)%00%(*objectname)%00%(committerdate:unix)%00"
+    fields = ("objectname", "*objectname", "committerdate:unix")
     prefixes = (refnames.HEADS + refnames.PLAN, f"{refnames.HEADS}{refnames.ITER}best*", refnames.BEST_TAG)
-    parts = os.fsdecode(repo.git.bytes("for-each-ref", f"--format={form}", *prefixes)).split("\0")
-    rows = list(zip(parts[0::4], parts[1::4], parts[2::4], parts[3::4], strict=False))
     tips: dict[str, tuple[str, int]] = {}
     tags: dict[str, tuple[float | None, str]] = {}
     heads: dict[str, str] = {}
     packet_names = []
-    for padded, oid, peeled, time in rows:
-        ref = padded.lstrip("\n")
+    for ref, (oid, peeled, time) in list_ref_fields(repo.git, fields, prefixes).items():
         name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
         if ref.startswith(refnames.BEST_TAG):
             tags[peeled or oid] = (

@@ -232,10 +232,11 @@ def _schema_checksum() -> str:
 
 def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     """Return the error for a plan that does not exist, suggesting plans with similar names."""
+    from git_planner.gitio.history import list_refs
     from git_planner.rules.did_you_mean import close_names, did_you_mean
 
     prefix = refnames.HEADS + refnames.PLAN
-    refs = repo.git.line("for-each-ref", "--format=%(refname)", prefix).split() if repo is not None else []
+    refs = list_refs(repo.git, prefix) if repo is not None else {}
     near = close_names(plan, (ref.removeprefix(prefix) for ref in refs))
     return PlannerError(
         "E_NO_PLAN",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import read_objects
+from git_planner.gitio.history import list_refs
 from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
@@ -51,10 +52,7 @@ def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Reco
 def plan_names(repo: Repository) -> list[str]:
     """Return the names of all plans with a local branch, sorted, without guard proposals."""
     prefix = refnames.HEADS + refnames.PLAN
-    names = [
-        name.removeprefix(prefix)
-        for name in repo.git.line("for-each-ref", "--format=%(refname)", prefix).split("\n")
-    ]
+    names = [ref.removeprefix(prefix) for ref in list_refs(repo.git, prefix)]
     proposed = refnames.PROPOSALS.removeprefix(refnames.PLAN)
     return [name for name in names if name and "/" not in name and not name.startswith(proposed)]
 

@@ -117,9 +117,9 @@ def push(
         PlannerError: as `pull`; E_NO_PLAN without a local plan; E_CONFLICT when every retry lost a race.
     """
     source = remote_name or read_settings(repo).remote
-    all_names = sorted(name for name in map(_plan_of_ref, history.refs(repo.git, refnames.HEADS)) if name)
+    local_refs = history.list_refs(repo.git, refnames.HEADS)
+    all_names = sorted(name for name in map(_plan_of_ref, local_refs) if name)
     plan_names = all_names if every else [current_plan(repo, plan)]
-    local_refs = _local_branches(repo, plan_names)
     for name in plan_names:
         if refnames.plan_ref(name) not in local_refs:
             raise missing_plan(name, repo)
@@ -130,7 +130,7 @@ def push(
         for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
-        local_refs = _local_branches(repo, plan_names)
+        local_refs = history.list_refs(repo.git, refnames.HEADS)
         refs = [refnames.plan_ref(name) for name in plan_names]
         if work:
             for name in plan_names:
@@ -154,16 +154,6 @@ def push(
         f"'{source}' was updated during each of {MAX_TRIES} attempts; nothing was pushed",
         hint="run the same command again",
     )
-
-
-def _local_branches(repo: Repository, plan_names: Sequence[str]) -> dict[str, str]:
-    """List the local branches, and the plans by name: a listing may miss a branch that is just replaced."""
-    local_refs = history.refs(repo.git, refnames.HEADS)
-    for ref in map(refnames.plan_ref, plan_names):
-        oid = local_refs.get(ref) or repo.maybe(ref)
-        if oid is not None:
-            local_refs[ref] = oid
-    return local_refs
 
 
 def _merge_plans(

@@ -10,6 +10,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.flows.specs.source import UnreadableError, WorkingTree, working_tree
 from git_planner.flows.specs.validate import parse_slug
+from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
@@ -93,9 +94,9 @@ def _check_paths(tree: WorkingTree, before: str, after: str, slug: str) -> None:
 
 def _unfinished_tasks(repo: Repository, slug: str) -> Iterator[str]:
     """Yield the open tasks of a change in all plans."""
-    lines = repo.git.line("for-each-ref", "--format=%(refname)", refnames.HEADS + refnames.PLAN).splitlines()
+    refs = list_refs(repo.git, refnames.HEADS + refnames.PLAN)
     plan_names = [
-        name for ref in lines if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
+        name for ref in refs if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
     ]
     for name in plan_names:
         ref = refnames.plan_ref(name)

@@ -16,7 +16,7 @@ from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
 from git_planner.gitio.git import Batch
-from git_planner.gitio.history import Logged, log
+from git_planner.gitio.history import Logged, list_ref_fields, log
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
@@ -169,13 +169,9 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[HistoryBra
         repo: the repository.
         about: the plan's first page.
     """
-    arguments = ("--format=%(objectname) %(objecttype) %(refname)", refnames.HEADS, "refs/remotes/")
-    # One listing may miss a branch that another process is just replacing, and its work would count as gone;
-    # two listings in a row do not.
-    lines = [line for _ in range(2) for line in repo.git.line("for-each-ref", *arguments).splitlines()]
+    listed = list_ref_fields(repo.git, ("objectname", "objecttype"), (refnames.HEADS, "refs/remotes/"))
     tips: dict[str, str] = {}
-    for line in lines:
-        oid, kind, ref = line.split(" ", 2)
+    for ref, (oid, kind) in listed.items():
         short = ref.split("/", 2 if ref.startswith(refnames.HEADS) else 3)[-1]
         if (
             kind == "commit"
