@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-    from git_planner.rules.planning.directive import Directive
-
 KINDS = (
     "choice",
     "claim",
@@ -190,21 +188,6 @@ def complete_answer(kind: str, document: Any) -> Any:
 
     filled = remove_nulls(_with_current_keys(kind, document), _schema_file(kind))
     return {"schema": _schema_file(kind)["$id"], **filled}
-
-
-def parse_directive(
-    document: Any, where: str, *, families: Sequence[str] = (), blocked: Iterable[str] = ()
-) -> Directive:
-    """Validate a parsed answer of a planner as a directive; a missing `schema` key is added.
-
-    Raises:
-        PlannerError: E_SCHEMA.
-    """
-    answer = complete_answer("directive", document)
-    check("directive", answer, where, families=families, blocked=blocked)
-    from git_planner.rules.planning.directive import directive_from
-
-    return directive_from(answer)
 
 
 @cache

@@ -98,7 +98,7 @@ def test_a_directive_survives_its_document(value: Directive) -> None:
     assert documents.validate("directive", document) == []
     assert directive_from(stored(document)) == value
     del document["schema"]
-    assert documents.parse_directive(stored(document), "x") == value
+    assert directive_from(documents.complete_answer("directive", stored(document))) == value
 
 
 @settings(max_examples=40)
@@ -239,7 +239,7 @@ def test_what_is_not_an_object_is_told_at_the_root(document: Any) -> None:
     assert problem.startswith("/: must be an object, not ")
     assert documents.complete_answer("directive", document) == document
     with pytest.raises(PlannerError):
-        documents.parse_directive(document, "x")
+        documents.check("directive", document, "x")
 
 
 def test_families_come_from_the_policy_and_blocked_ones_are_out() -> None:

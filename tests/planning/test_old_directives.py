@@ -34,7 +34,7 @@ def test_an_old_directive_is_read() -> None:
     written = samples.DIRECTIVE.document()
     assert documents.validate("directive", old(written)) == []
     assert directive_from(old(written)) == samples.DIRECTIVE
-    assert documents.parse_directive(old(written), "answer").document() == written
+    assert directive_from(documents.complete_answer("directive", old(written))).document() == written
 
 
 def test_both_names_are_refused() -> None:

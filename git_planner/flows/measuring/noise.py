@@ -23,7 +23,6 @@ from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, Policy
 from git_planner.rules.refnames import random_token
 
-RUNS = 20
 # Runs if a record needs the noise and it has not been measured yet.
 FEW_RUNS = 10
 
