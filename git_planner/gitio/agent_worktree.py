@@ -1,7 +1,7 @@
-"""One iteration's worktree after an agent has been there: what lies in it, keeping it, committing it.
+"""An iteration's worktree after an agent: read, keep and commit its content.
 
 Nothing an agent may have done to the index, to HEAD or to the branch is trusted: the content of the folder is
-read with a fresh index, and what was judged is exactly what is committed.
+read with a fresh index, and exactly the checked content is committed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.gitio.worktree import temporary_index
 
-# What git leaves beside the index while a merge, a rebase or their like is not finished.
+# Files that git leaves beside the index while a merge, a rebase or the like is unfinished.
 _UNFINISHED = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -32,22 +32,22 @@ _LEFTOVERS = (*_UNFINISHED, "MERGE_MSG", "MERGE_MODE", "SQUASH_MSG", "AUTO_MERGE
 
 
 def unfinished(place: Repository) -> str | None:
-    """The name of a merge, rebase, cherry-pick, revert or bisect in progress in a worktree, or None."""
-    for name, what in _UNFINISHED.items():
+    """Return the name of a merge, rebase, cherry-pick, revert or bisect in progress; None without one."""
+    for name, operation in _UNFINISHED.items():
         if (place.git_dir / name).exists():
-            return what
+            return operation
     return None
 
 
 def content(place: Repository, start: str) -> str:
-    """The tree of all that lies in a worktree, untracked files too, ignored ones not.
+    """Write the tree of a worktree's files, with untracked files but without ignored ones.
 
     Args:
-        place: the worktree. Its own index is neither believed nor changed.
-        start: the commit or tree that says which ignored files are tracked all the same.
+        place: the worktree. Its own index is neither read nor changed.
+        start: the commit or tree whose ignored files count as tracked.
 
     Raises:
-        PlannerError: E_GIT when something there cannot be read.
+        PlannerError: E_GIT when a file there cannot be read.
     """
     scratch = place.git_dir / "planner-content-index"
     try:
@@ -60,40 +60,40 @@ def content(place: Repository, start: str) -> str:
 
 
 def keep(repo: Repository, ref: str, tree: str, parent: str, message: str) -> str:
-    """Make content reachable from a ref of ours, by a commit on top of `parent`.
+    """Make content reachable from a planner ref, by a commit on top of `parent`.
 
-    What the ref named before stays reachable as a further parent. The same content is kept once.
+    The previous target of the ref stays reachable as a further parent. Identical content is kept once.
 
     Returns:
         The commit that the ref names now.
     """
     store = Store(repo)
 
-    def decide(seen: dict[str, Snapshot]) -> list[Step]:
-        old = seen[ref].tip
-        if old is not None and _same(repo, old, tree, parent):
+    def decide(snapshots: dict[str, Snapshot]) -> list[Step]:
+        old = snapshots[ref].tip
+        if old is not None and _is_kept(repo, old, tree, parent):
             return []
         parents = tuple(dict.fromkeys((parent, *([old] if old else []))))
         return [Move(ref, commit_tree(repo.git, tree, parents, message))]
 
-    kept = store.transact([ref], lambda seen: decide(dict(seen)))[ref]
+    kept = store.transact([ref], lambda snapshots: decide(dict(snapshots)))[ref]
     assert kept is not None
     return kept
 
 
 def rescue(repo: Repository, place: Repository, ref: str, message: str) -> str | None:
-    """Keep what lies in a worktree and in no commit, such as the work of an agent that was interrupted.
+    """Keep the uncommitted content of a worktree, such as the work of an interrupted agent.
 
     Returns:
-        The commit that keeps it under `ref`; None when there was nothing.
+        The commit that keeps it under `ref`; None when there was none.
     """
     head = place.resolve("HEAD")
     tree = content(place, head)
     return keep(repo, ref, tree, head, message) if tree != place.resolve(head, "tree") else None
 
 
-def put_on(place: Repository, ref: str, commit: str) -> None:
-    """Put HEAD back on its branch and the branch on a commit; files and index stay as they are."""
+def reset_branch(place: Repository, ref: str, commit: str) -> None:
+    """Attach HEAD to its branch again and reset the branch to a commit; files and index stay as they are."""
     if place.git.run("symbolic-ref", "--quiet", "HEAD").stdout.decode().strip() != ref:
         place.git.bytes("symbolic-ref", "-m", "planner: back on the iteration's branch", "HEAD", ref)
     if place.maybe(ref) != commit:
@@ -101,7 +101,7 @@ def put_on(place: Repository, ref: str, commit: str) -> None:
 
 
 def put_branch(repo: Repository, ref: str, commit: str) -> None:
-    """Put a branch on a commit when its worktree is beyond use."""
+    """Reset a branch to a commit when its worktree is unusable."""
     if repo.maybe(ref) != commit:
         repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
@@ -110,38 +110,38 @@ def commit(place: Repository, tree: str, message: str) -> GitResult:
     """Commit a tree in a worktree as a person would, with all hooks.
 
     Args:
-        tree: what the commit shall hold; the index is set to it first, flags that hide changes included.
-        message: the whole message.
+        tree: the tree to commit; the index is set to it first, which clears flags that hide changes.
+        message: the complete message.
 
     Returns:
-        How git ended; a status other than 0 means that a hook refused, and the branch did not move.
+        The result of git; a status other than 0 means that a hook refused, and the branch did not move.
     """
     place.git.bytes("read-tree", tree)
     place.git.run("update-index", "-q", "--refresh")
-    words = ("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--file=-")
-    return place.git.run(*words, stdin=message.encode(), env={"GIT_EDITOR": ":"})
+    args = ("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--file=-")
+    return place.git.run(*args, stdin=message.encode(), env={"GIT_EDITOR": ":"})
 
 
-def travel(place: Repository, start: str, end: str) -> None:
-    """Take index and files from the tree that lies there to another one, as a checkout between commits would.
+def checkout_tree(place: Repository, start: str, end: str) -> None:
+    """Check another tree out, into index and files, as a checkout between commits would.
 
     Args:
-        start: the tree or commit whose content lies in the worktree now.
-        end: the one it shall show.
+        start: the tree or commit whose content the worktree holds now.
+        end: the tree or commit to check out.
 
     Raises:
-        PlannerError: E_GIT when the folder does not hold `start` exactly; then nothing was touched.
+        PlannerError: E_GIT when the folder does not hold `start` exactly; then nothing is changed.
     """
     place.git.bytes("read-tree", start)
     place.git.run("update-index", "-q", "--refresh")
     place.git.bytes("read-tree", "-m", "-u", start, end)
 
 
-def mend(place: Repository, *, ours: bool) -> None:
-    """Make a worktree usable again after an agent: a lost link, and merges or locks that it left behind.
+def repair(place: Repository, *, ours: bool) -> None:
+    """Repair a worktree after an agent: restore its link, remove unfinished merges and stale locks.
 
     Args:
-        ours: whether nobody else can be at work there, so that a lock must be a leftover.
+        ours: whether no other program can work there, so that every lock is stale.
     """
     assert place.top is not None
     link = place.top / ".git"
@@ -153,7 +153,7 @@ def mend(place: Repository, *, ours: bool) -> None:
 
 
 def at(path: Path, repo: Repository) -> Repository | None:
-    """The worktree of `repo` in a folder; None when the folder is not one."""
+    """Return the worktree of `repo` in a folder; None when the folder is not one."""
     if not (path / ".git").exists():
         return None
     with suppress(PlannerError):
@@ -163,32 +163,32 @@ def at(path: Path, repo: Repository) -> Repository | None:
     return None
 
 
-def left_at(path: Path, repo: Repository) -> Repository | None:
-    """The same after an agent: one whose link it has deleted or bent is known by what git keeps of it.
+def find_detached(path: Path, repo: Repository) -> Repository | None:
+    """Find the worktree of `repo` in a folder, also when an agent has deleted or changed its link.
 
-    `mend` puts the link back.
+    Git's own entry of the worktree identifies it. `repair` restores the link.
     """
     place = at(path, repo)
     if place is not None or not path.is_dir():
         return place
-    for note in sorted(repo.common.glob("worktrees/*/gitdir")):
-        link = note.parent / os.fsdecode(note.read_bytes()).removesuffix("\n")
+    for entry in sorted(repo.common.glob("worktrees/*/gitdir")):
+        link = entry.parent / os.fsdecode(entry.read_bytes()).removesuffix("\n")
         if link.parent.resolve() == path.resolve():
-            git = Git((f"--git-dir={note.parent}", f"--work-tree={path}"), path)
-            return Repository(git, path, note.parent, repo.common, repo.object_format)
+            git = Git((f"--git-dir={entry.parent}", f"--work-tree={path}"), path)
+            return Repository(git, path, entry.parent, repo.common, repo.object_format)
     return None
 
 
-def _same(repo: Repository, old: str, tree: str, parent: str) -> bool:
-    words = repo.git.line("log", "-1", "--format=%T %P", old).split()
-    return words[0] == tree and parent in words[1:]
+def _is_kept(repo: Repository, old: str, tree: str, parent: str) -> bool:
+    old_tree, *parents = repo.git.line("log", "-1", "--format=%T %P", old).split()
+    return old_tree == tree and parent in parents
 
 
 def _leads_to(link: Path, git_dir: Path) -> bool:
     if link.is_symlink() or not link.is_file():
         return False
-    word, _, where = os.fsdecode(link.read_bytes()).removesuffix("\n").partition(": ")
-    return word == "gitdir" and (link.parent / where).resolve() == git_dir.resolve()
+    key, _, target = os.fsdecode(link.read_bytes()).removesuffix("\n").partition(": ")
+    return key == "gitdir" and (link.parent / target).resolve() == git_dir.resolve()
 
 
 def _discard(path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The block in a repository's git configuration that sends our branches to our hooks, and its effect.
+"""Block in the git configuration that gives the planner's branches its hooks, and its effect.
 
-Only `append` and `cut` write, as git does: under `config.lock`, the whole file at once. `git config` is not
+Only `append` and `cut` write, as git does: under `config.lock`, with an atomic rename. `git config` is not
 used for that: it leaves an empty section behind where a comment stands before it.
 """
 
@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.gitio.git import Git
-from git_planner.gitio.managed_block import Section, rewrite
+from git_planner.gitio.managed_block import ManagedBlock, rewrite
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.worktree import listing
 
-_SECTION = Section("hooks", rb"(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*")
+_BLOCK = ManagedBlock("hooks", rb"(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*")
 _WHAT = "configuration"
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """One value of core.hooksPath: its scope (such as 'local' or 'global'), the file, and what it says."""
+class ConfigValue:
+    """One value of core.hooksPath with its scope (such as 'local' or 'global') and its file."""
 
     scope: str
     origin: str
@@ -33,7 +33,7 @@ class Value:
 
 
 def append(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
-    """Put the block at the end of the configuration, where it wins; return whether anything changed.
+    """Put the block at the end of the configuration, where it wins; return whether the file changed.
 
     Args:
         prefixes: beginnings of branch names, such as 'iter/'.
@@ -43,15 +43,14 @@ def append(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
         f'[includeIf "onbranch:{prefix}**"]\n\tpath = {path}\n' for prefix in prefixes
     ).encode()
 
-    return rewrite(_config(repo), lambda before: _SECTION.appended(before, sections), _WHAT)
+    return rewrite(_config(repo), lambda before: _BLOCK.appended(before, sections), _WHAT)
 
 
 def cut(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
-    """Take the block out again, leaving every other byte; return whether anything changed."""
-    changed = rewrite(_config(repo), _SECTION.without, _WHAT)
-    # Whoever edited within the block keeps what is theirs; only our lines go. The comments first, because git
-    # keeps the section that follows one.
-    comments = b"|".join(map(re.escape, _SECTION.comments))
+    """Remove the block, leaving every other byte; return whether the file changed."""
+    changed = rewrite(_config(repo), _BLOCK.without, _WHAT)
+    # Other lines within the block stay. The comments go first, because git keeps the section after one.
+    comments = b"|".join(map(re.escape, _BLOCK.comments))
     changed |= rewrite(_config(repo), lambda before: re.sub(comments, b"", before), _WHAT)
     for prefix in prefixes:
         key = f"includeIf.onbranch:{prefix}**.path"
@@ -61,9 +60,9 @@ def cut(repo: Repository, prefixes: Sequence[str], path: str) -> bool:
     return changed
 
 
-def hooks_paths(repo: Repository, branch: str | None = None) -> list[Value]:
-    """All values of core.hooksPath, the last one counts; as seen on another branch when one is named."""
-    words = (
+def hooks_paths(repo: Repository, branch: str | None = None) -> list[ConfigValue]:
+    """Return all values of core.hooksPath, the last one counts; those of another branch when one is named."""
+    args = (
         "config",
         "--null",
         "--show-scope",
@@ -73,30 +72,30 @@ def hooks_paths(repo: Repository, branch: str | None = None) -> list[Value]:
         "core.hooksPath",
     )
     if branch is None:
-        result = repo.git.run(*words)
+        result = repo.git.run(*args)
     else:
         with _on_branch(repo, branch) as git:
-            result = git.run(*words)
+            result = git.run(*args)
     fields = os.fsdecode(result.stdout).split("\0")[:-1]
-    return [Value(*fields[at : at + 3]) for at in range(0, len(fields), 3)]
+    return [ConfigValue(*fields[at : at + 3]) for at in range(0, len(fields), 3)]
 
 
 def worktree_values(repo: Repository) -> list[tuple[Path, str]]:
-    """Worktrees that set core.hooksPath for themselves, which wins over every include; with the value."""
+    """Return the worktrees that set core.hooksPath, which overrides every include, with its value."""
     if repo.config("extensions.worktreeConfig") != "true":
         return []
-    found = []
+    values = []
     for place in listing(repo):
         git = Git((), place.path)
         result = git.run("config", "--worktree", "--null", "--type=path", "--get", "core.hooksPath")
         if result.status == 0:
-            found.append((place.path, os.fsdecode(result.stdout).removesuffix("\0")))
-    return found
+            values.append((place.path, os.fsdecode(result.stdout).removesuffix("\0")))
+    return values
 
 
 @contextmanager
 def _on_branch(repo: Repository, branch: str) -> Iterator[Git]:
-    """A git whose HEAD is on a branch that need not exist: a further git directory of the repository."""
+    """Open a git whose HEAD is on a branch that need not exist: a further git directory of the repository."""
     with tempfile.TemporaryDirectory(prefix="git-planner-") as folder:
         Path(folder, "HEAD").write_text(f"ref: refs/heads/{branch}\n")
         Path(folder, "commondir").write_bytes(os.fsencode(repo.common) + b"\n")

@@ -1,8 +1,8 @@
-"""The tree that is measured: a candidate with the trusted base's guarded paths over it, written out plainly.
+"""Export the tree to measure: a candidate with the trusted base's guarded paths over it.
 
 It is composed in an index of its own and written from git's objects, byte for byte: no filter, no attribute
-of the candidate or of the person's configuration, no hook and no line-ending rule has a say. What the
-measured tree's id names is exactly what lies on the disk.
+of the candidate or of the person's configuration, no hook and no line-ending rule applies. The files on
+the disk are exactly the content of the measured tree.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class Composed:
 
 
 def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
-    """The files of a commit or tree that git matches with one of the patterns; path -> (mode, object id).
+    """Return the files of a commit or tree that match one of the patterns: path -> (mode, object id).
 
     No pattern matches nothing.
     """
     if not pathspecs:
         return {}
-    # ls-tree knows no glob patterns; a comparison with the empty tree does, and needs no index. git knows the
-    # empty tree without its being stored.
+    # ls-tree knows no glob patterns; a comparison with the empty tree does, and needs no index. Git knows the
+    # empty tree without storing it.
     empty = hashlib.new(repo.object_format, b"tree 0\0").hexdigest()
     raw = repo.git.names(
         "diff-tree",
@@ -65,11 +65,11 @@ def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
         "--",
         *pathspecs,
     )
-    found = {}
+    files = {}
     for meta, path in zip(raw[::2], raw[1::2], strict=True):
-        words = meta.split(" ")
-        found[path] = (words[1], words[3])
-    return found
+        _, mode, _, oid, _ = meta.split(" ")
+        files[path] = (mode, oid)
+    return files
 
 
 def compose(
@@ -80,7 +80,7 @@ def compose(
     Args:
         candidate, base: names of commits or trees.
         guard: pathspecs of the guarded paths, which are taken from the base.
-        drop: pathspecs of what is left out altogether.
+        drop: pathspecs of the paths to leave out.
 
     Returns:
         The tree; it is stored in the repository, but nothing points to it.
@@ -92,19 +92,19 @@ def compose(
     added = {path: entry for path, entry in trusted.items() if own.get(path) != entry or path in removed}
     tree = repo.resolve(candidate, "tree")
     if removed or added:
-        tree = _edited(repo, tree, removed, added)
+        tree = _edited_tree(repo, tree, removed, added)
     submodules = tuple(path for path, (mode, _) in trusted.items() if mode == GITLINK)
     return Composed(tree, trusted, submodules)
 
 
 @contextmanager
 def exported(repo: Repository, tree: str) -> Iterator[Path]:
-    """A tree as files in a throw-away folder outside every repository; removed afterwards, whatever happens.
+    """Export a tree to a temporary folder outside every repository; remove it afterwards in every case.
 
     The folder holds 'tree' (the files), 'home' and 'tmp' (both empty).
 
     Raises:
-        PlannerError: E_EXPORT when the tree holds what cannot be written, E_NO_SPACE.
+        PlannerError: E_EXPORT when an entry of the tree cannot be written, E_NO_SPACE.
     """
     place = Path(tempfile.mkdtemp(prefix="git-planner-"))
     try:
@@ -126,7 +126,7 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     for line in git.names("ls-tree", "-r", "-l", "-z", "--full-tree", tree):
         meta, path = line.split("\t", 1)
         mode, _, oid, length = meta.split()
-        listed.append((mode, oid, _safe(path), int(length) if length.isdigit() else 0))
+        listed.append((mode, oid, _checked_path(path), int(length) if length.isdigit() else 0))
     # Links come last: nothing is ever written through one.
     listed.sort(key=lambda entry: entry[0] == SYMLINK)
     portion: list[tuple[str, str, str]] = []
@@ -141,7 +141,7 @@ def write_out(git: Git, tree: str, target: Path) -> None:
 
 
 def remove(place: Path) -> None:
-    """Remove a folder of ours with all in it, also what a program made unwritable; a leftover is no error."""
+    """Remove an exported folder, including files that a program made unwritable; a leftover is no error."""
     if not place.is_dir():
         return
     shutil.rmtree(place, ignore_errors=True)
@@ -151,7 +151,7 @@ def remove(place: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _edited(repo: Repository, tree: str, removed: set[str], added: _Entries) -> str:
+def _edited_tree(repo: Repository, tree: str, removed: set[str], added: _Entries) -> str:
     scratch = repo.private("index")
     scratch.mkdir(parents=True, exist_ok=True)
     # git itself must make the index file, and its lock beside it, so only the folder is made here.
@@ -177,7 +177,7 @@ def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Pat
         try:
             _write_entry(target / path, mode, content)
         except FileExistsError:
-            raise _unwritable(path, "there are two entries of that name") from None
+            raise _unwritable(path, "two entries have that name") from None
         except NotADirectoryError:
             raise _unwritable(path, "a file is in its way") from None
         except ValueError:
@@ -200,11 +200,11 @@ def _write_entry(place: Path, mode: str, content: bytes) -> None:
             file.write(content)
 
 
-def _safe(path: str) -> str:
+def _checked_path(path: str) -> str:
     # git refuses such names in an index, but a hand-made tree object can hold them.
     parts = path.split("/")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts):
-        raise _unwritable(path, "no file may be called so")
+        raise _unwritable(path, "the name is not allowed")
     return path
 
 

@@ -1,6 +1,6 @@
-"""The single place that starts git, in a few verbs named by the shape of the answer.
+"""Runner of git: a few verbs named by the shape of the answer.
 
-Every call names its repository explicitly and gets the one environment that is made here.
+Every call names its repository explicitly and gets the environment that this module builds.
 `GIT_PLANNER_TRACE=1` prints each call with its time.
 """
 
@@ -43,8 +43,8 @@ _READING = (
 # Replaced objects and grafts would let a candidate show another history than the one it ships.
 _SAFE = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none", "GIT_OPTIONAL_LOCKS": "0"}
 
-# What no git gets, and what every git gets. Failures are told from each other by git's messages, which are
-# translated elsewhere; the character set stays UTF-8 for the hooks and filters that git starts.
+# Variables that no git gets, and those that every git gets. Failures are classified by git's messages, which
+# a locale would translate; the character set stays UTF-8 for the hooks and filters that git starts.
 DROPPED = (*_READING, "LANGUAGE")
 FIXED = {**_SAFE, "LC_ALL": "C.UTF-8"}
 
@@ -60,7 +60,7 @@ def git_environment(
     """Return the environment of a git.
 
     Args:
-        extra: variables that are set besides.
+        extra: further variables.
         keep_repository: whether git has named repository and index in the environment, as it does for hooks.
     """
     dropped = DROPPED if keep_repository else (*DROPPED, *_REPOSITORY)
@@ -68,7 +68,7 @@ def git_environment(
 
 
 def program_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a program that may run git itself: the same, but in the person's language."""
+    """Return the environment of a program that may run git itself, in the person's language."""
     return {**_without((*_READING, *_REPOSITORY)), **_SAFE, **(extra or {})}
 
 
@@ -91,7 +91,7 @@ class Git:
         self.keep_repository = keep_repository
 
     def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> GitResult:
-        """Run git and return how it ended, whatever the status."""
+        """Run git and return its result, with any status."""
 
         def run_once() -> GitResult:
             started = time.perf_counter()
@@ -106,7 +106,7 @@ class Git:
         """Run git and return its output.
 
         Raises:
-            PlannerError: E_GIT in git's own words when it failed.
+            PlannerError: E_GIT with git's message when it failed.
         """
         result = self.run(*args, stdin=stdin, env=env)
         if result.status != 0:
@@ -121,10 +121,10 @@ class Git:
         self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None
     ) -> list[str]:
         """Run git and return its NUL-separated output as a list."""
-        return [os.fsdecode(each) for each in self.bytes(*args, stdin=stdin, env=env).split(b"\0") if each]
+        return [os.fsdecode(name) for name in self.bytes(*args, stdin=stdin, env=env).split(b"\0") if name]
 
     def yes(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> bool:
-        """Run git as a question: status 0 is yes, 1 is no, all else is an error."""
+        """Run git as a question: status 0 is yes, 1 is no, every other one is an error."""
         result = self.run(*args, stdin=stdin, env=env)
         if result.status not in (0, 1):
             raise failure(args, result, self.cwd)
@@ -167,7 +167,7 @@ def hook_git() -> Git:
 
 
 class Conversation:
-    """One running git that is asked on its stdin and answers on its stdout."""
+    """One running git that reads requests on its stdin and answers on its stdout."""
 
     def __init__(self, process: subprocess.Popen[bytes], args: tuple[str, ...], cwd: Path) -> None:
         self._process, self._args, self._cwd = process, args, cwd
@@ -179,7 +179,7 @@ class Conversation:
         """Send a request and return the first line of the answer, without its end.
 
         Raises:
-            PlannerError: E_GIT in git's own words when it has ended instead of answering.
+            PlannerError: E_GIT with git's message when it has ended instead of answering.
         """
         try:
             self._stdin.write(request)
@@ -192,11 +192,11 @@ class Conversation:
         return line.removesuffix(b"\n")
 
     def more(self, size: int) -> bytes:
-        """That many further bytes of the answer."""
+        """Return `size` further bytes of the answer."""
         return self._stdout.read(size)
 
     def end(self) -> None:
-        """Say no more, and wait until git has ended."""
+        """Close the pipes, and wait until git has ended."""
         with suppress(BrokenPipeError):
             self._stdin.close()
         self._stdout.close()
@@ -207,16 +207,16 @@ class Conversation:
     def _ended(self) -> PlannerError:
         with suppress(BrokenPipeError):
             self._stdin.close()
-        words = self._process.stderr.read() if self._process.stderr else b""
-        return failure(self._args, GitResult(self._process.wait(), b"", words), self._cwd)
+        stderr = self._process.stderr.read() if self._process.stderr else b""
+        return failure(self._args, GitResult(self._process.wait(), b"", stderr), self._cwd)
 
 
 class Batch:
-    """Many objects from one `git cat-file`, whatever their number."""
+    """Reader of many objects through one `git cat-file`."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._talk: Conversation | None = None
+        self._cat_file: Conversation | None = None
 
     def __enter__(self) -> Batch:
         return self
@@ -228,47 +228,47 @@ class Batch:
 
     def close(self) -> None:
         """End the reader."""
-        if self._talk is not None:
-            self._talk.end()
-            self._talk = None
+        if self._cat_file is not None:
+            self._cat_file.end()
+            self._cat_file = None
 
     def read(self, name: str) -> bytes | None:
-        """The content of an object named as git names them ('main:README.md'); None when there is none."""
+        """Return the content of an object, named such as 'main:README.md'; None when there is none."""
         header = self._header("contents", name)
-        if header is None or self._talk is None:
+        if header is None or self._cat_file is None:
             return None
-        content = self._talk.more(header[2])
-        self._talk.more(1)
+        content = self._cat_file.more(header[2])
+        self._cat_file.more(1)
         return content
 
     def info(self, name: str) -> tuple[str, str, int] | None:
-        """Object id, type and size in bytes; None when there is no such object."""
+        """Return object id, type and size in bytes; None when there is no such object."""
         return self._header("info", name)
 
     def _header(self, verb: str, name: str) -> tuple[str, str, int] | None:
         if "\n" in name or "\0" in name:
             raise PlannerError("E_NAME", f"{name!r} cannot be the name of an object")
-        if self._talk is None:
-            self._talk = self._git.conversation("cat-file", "--batch-command")
-        words = self._talk.ask(verb.encode() + b" " + os.fsencode(name) + b"\n").rsplit(b" ", 2)
-        if len(words) != 3 or not words[2].isdigit():
+        if self._cat_file is None:
+            self._cat_file = self._git.conversation("cat-file", "--batch-command")
+        fields = self._cat_file.ask(verb.encode() + b" " + os.fsencode(name) + b"\n").rsplit(b" ", 2)
+        if len(fields) != 3 or not fields[2].isdigit():
             return None
-        return words[0].decode(), words[1].decode(), int(words[2])
+        return fields[0].decode(), fields[1].decode(), int(fields[2])
 
 
 def read_objects(git: Git, names: Iterable[str]) -> Iterator[bytes | None]:
     """Read many objects in one call: contents in the order of the names, None for those that are missing."""
     requests = b"".join(os.fsencode(name) + b"\n" for name in names)
     output = memoryview(git.bytes("cat-file", "--batch", "--buffer", stdin=requests))
-    whole = output.obj
-    assert isinstance(whole, bytes)
+    raw = output.obj
+    assert isinstance(raw, bytes)
     position = 0
     while position < len(output):
-        end = whole.index(b"\n", position)
-        words = whole[position:end].rsplit(b" ", 2)
+        end = raw.index(b"\n", position)
+        fields = raw[position:end].rsplit(b" ", 2)
         position = end + 1
-        if len(words) == 3 and words[2].isdigit():
-            size = int(words[2])
+        if len(fields) == 3 and fields[2].isdigit():
+            size = int(fields[2])
             yield bytes(output[position : position + size])
             position += size + 1
         else:

@@ -1,4 +1,4 @@
-"""The result of a git, and which failure it is: the one place that reads git's messages."""
+"""Result of a git command and the classification of its failure by git's messages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from git_planner.errors import PlannerError
 Ended = TypeVar("Ended")
 
 # `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
-_HALF_MADE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
+_INCOMPLETE_WORKTREE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
 _UNWRITABLE = re.compile(
     rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
     rb" (Permission denied|Read-only file system|Operation not permitted)"
     rb"|insufficient permission for adding an object"
 )
-# Lines that another repository's git has written, about its own disk.
+# Lines from the git of a remote repository, about its own disk.
 _REMOTE_LINE = re.compile(rb"(?m)^remote:.*$")
-# Seconds to wait before each further try; two in all.
+# Seconds to wait before every further try; two in all.
 _PAUSES = tuple(0.002 * 2**attempt for attempt in range(10))
 
 
@@ -46,11 +46,11 @@ def without_label(message: str) -> str:
 
 def is_transient(status: int, stderr: bytes) -> bool:
     """Return whether git failed for a transient reason, before doing anything."""
-    return status != 0 and _HALF_MADE.search(stderr) is not None
+    return status != 0 and _INCOMPLETE_WORKTREE.search(stderr) is not None
 
 
 def retry_transient(run_once: Callable[[], Ended], is_failed: Callable[[Ended], bool]) -> Ended:
-    """Run something until it ends without a transient failure, or for two seconds."""
+    """Retry a command that fails for a transient reason, for two seconds at most."""
     for pause in _PAUSES:
         ended = run_once()
         if not is_failed(ended):
@@ -88,7 +88,7 @@ def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> Planne
 
 
 def unknown_identity(result: GitResult) -> PlannerError:
-    """Return the error for a git that does not know who commits."""
+    """Return the error for a git without a committer identity."""
     last = result.message.splitlines()[-1:] or ["no message"]
     return PlannerError(
         "E_IDENTITY",

@@ -1,4 +1,4 @@
-"""Questions about commits, trees and refs. Reads only."""
+"""Read-only queries on commits, trees and refs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from git_planner.gitio.git import Batch, Git
 _MAX_LISTINGS = 100
 
 
-class Change(NamedTuple):
+class TreeChange(NamedTuple):
     """One path that differs between two trees: status letter (A, D, M, T), modes and object ids."""
 
     path: str
@@ -24,8 +24,8 @@ class Change(NamedTuple):
     new: str
 
 
-def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list[Change]:
-    """What differs between two commits or trees, with renames shown as a removal and an addition.
+def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list[TreeChange]:
+    """Return the paths that differ between two commits or trees; a rename is a removal and an addition.
 
     Args:
         old, new: names of commits or trees.
@@ -48,58 +48,58 @@ def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list
     return _raw_changes(raw)
 
 
-def _raw_changes(fields: Sequence[str]) -> list[Change]:
-    found = []
+def _raw_changes(fields: Sequence[str]) -> list[TreeChange]:
+    file_changes = []
     for meta, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old, new, status = meta.lstrip(":").split(" ")
-        found.append(Change(path, status[0], old_mode, new_mode, old, new))
-    return found
+        file_changes.append(TreeChange(path, status[0], old_mode, new_mode, old, new))
+    return file_changes
 
 
 def merge_base(git: Git, one: str, other: str) -> str | None:
-    """The best common ancestor of two commits, or None."""
+    """Return the best common ancestor of two commits, or None."""
     result = git.run("merge-base", one, other)
     return result.stdout.decode().strip() or None if result.status == 0 else None
 
 
 def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
-    """Whether one commit is another or comes before it."""
+    """Return whether one commit equals another or is its ancestor."""
     return git.yes("merge-base", "--is-ancestor", ancestor, of)
 
 
-def whole(git: Git, *commits: str) -> bool:
-    """Whether commits are here with all that they reach.
+def is_complete(git: Git, *commits: str) -> bool:
+    """Return whether commits and all objects reachable from them are present.
 
-    That a commit is here says little while another process fetches it: what is in it may come later. git
-    itself asks like this after a fetch.
+    The commit object alone is no proof: while another process fetches it, its trees may arrive later. Git
+    itself checks this way after a fetch.
     """
     return git.run("rev-list", "--objects", "--quiet", *commits, "--not", "--all", "--").status == 0
 
 
-def loses_nothing(git: Git, tip: str, known: str | None) -> bool:
-    """Whether a branch of a remote can be moved to a commit and still have all that it has.
+def is_fast_forward(git: Git, tip: str, remote_tip: str | None) -> bool:
+    """Return whether moving a remote's branch to a commit is a fast-forward.
 
     Args:
-        tip: the commit it is moved to, which is here.
-        known: what the remote's branch names now; None when there is no such branch.
+        tip: the new commit, which is present here.
+        remote_tip: the present commit of the remote's branch; None when there is no such branch.
     """
-    return known is None or (whole(git, known) and is_ancestor(git, known, tip))
+    return remote_tip is None or (is_complete(git, remote_tip) and is_ancestor(git, remote_tip, tip))
 
 
 def patch_id(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> str | None:
-    """The stable patch id of the difference between two trees; None when there is none.
+    """Return the stable patch id of the difference between two trees; None when there is none.
 
     Args:
         pathspecs: only paths that git matches with one of these; all when empty.
     """
     args = ("-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary", "--ignore-submodules=none")
     diff = git.bytes("diff-tree", *args, old, new, "--", *pathspecs)
-    words = git.bytes("patch-id", "--stable", stdin=diff).split() if diff else []
-    return words[0].decode() if words else None
+    fields = git.bytes("patch-id", "--stable", stdin=diff).split() if diff else []
+    return fields[0].decode() if fields else None
 
 
 def commits(git: Git, base: str, tip: str) -> list[str]:
-    """The commits of a range, oldest first."""
+    """Return the commits of a range, oldest first."""
     return git.line("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split()
 
 
@@ -162,17 +162,17 @@ def resolve_refs(git: Git, *refs: str) -> dict[str, str]:
 
 
 def parents(git: Git, commit: str) -> list[str]:
-    """The parents of a commit, first parent first."""
+    """Return the parents of a commit, first parent first."""
     return git.line("rev-list", "--no-walk", "--parents", commit).split()[1:]
 
 
 def message(git: Git, commit: str) -> str:
-    """The whole message of a commit."""
+    """Return the complete message of a commit."""
     return os.fsdecode(git.bytes("log", "-1", "--no-show-signature", "--format=%B", commit)).strip("\n")
 
 
 def trailers(git: Git, commit: str, key: str) -> list[str]:
-    """The values of one trailer of a commit's message."""
+    """Return the values of one trailer of a commit's message."""
     values = git.line("log", "-1", f"--format=%(trailers:key={key},valueonly,unfold)", commit)
     return [value for value in values.splitlines() if value]
 
@@ -197,17 +197,17 @@ _LOGGED = (
 
 
 def log(git: Git, revisions: Sequence[str], *, sides: bool = False) -> list[Logged]:
-    """Commits with what their messages say, children before their parents, in one call.
+    """Return commits with their messages and trailers, children before their parents, in one call.
 
     Args:
         revisions: object ids, '^' before those whose history is left out, or one 'OLD...NEW'.
-        sides: tell which side of such a comparison a commit is on.
+        sides: set the side that a commit is on in such a comparison.
     """
-    words = ("log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--encoding=UTF-8")
+    args = ("log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--encoding=UTF-8")
     more = ("--left-right",) if sides else ()
-    asked = "".join(f"{each}\n" for each in revisions).encode()
-    raw = git.bytes(*words, *more, f"--format={_LOGGED}", "--stdin", stdin=asked)
-    # A message may hold anything but NUL, and need not be the UTF-8 it says it is.
+    stdin = "".join(f"{revision}\n" for revision in revisions).encode()
+    raw = git.bytes(*args, *more, f"--format={_LOGGED}", "--stdin", stdin=stdin)
+    # A message may hold anything but NUL, and need not be valid UTF-8.
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
     size = len(Logged._fields)
     return [Logged(*fields[at : at + size]) for at in range(0, len(fields) - size + 1, size)]

@@ -1,6 +1,6 @@
-"""A marked section of ours in a file of somebody else: put there, found again, taken out without trace.
+"""Marked block of the planner in a file that it does not own: insert, find and remove it without trace.
 
-Files of git are rewritten as git does it: under its own lock file, the whole file at once.
+Files of git are rewritten as git does it: under its own lock file, with an atomic rename.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from git_planner.errors import PlannerError
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A section between two comments that name it.
+class ManagedBlock:
+    """A block between two comments that name it.
 
     Args:
-        name: what stands in the comments.
-        body: a regular expression for what may stand between them; a section that holds anything else is no
-            longer ours.
+        name: the name in the comments.
+        body: a regular expression for the lines between them; a block with other lines is not recognized.
     """
 
     name: str
@@ -29,45 +28,45 @@ class Section:
 
     @property
     def comments(self) -> tuple[bytes, bytes, bytes]:
-        """The lines that begin the section, begin it after a line without end, and end it."""
+        """The first line of the block, its variant after a line without end, and the last line."""
         head = f"# git-planner {self.name}: "
-        # The second one tells that the newline before the section is not the person's.
-        ends = ("begin\n", "begin, after a line without end\n", "end\n")
-        begin, joined, end = ((head + each).encode() for each in ends)
+        # The second one records that the newline before the block belongs to the block.
+        endings = ("begin\n", "begin, after a line without end\n", "end\n")
+        begin, joined, end = ((head + ending).encode() for ending in endings)
         return begin, joined, end
 
     def appended(self, before: bytes, body: bytes) -> bytes:
-        """A file's content with the section at its end, wherever it was."""
+        """Return a file's content with the block moved to its end."""
         begin, joined, end = self.comments
         rest = self.without(before)
         return rest + (b"\n" + joined if rest and not rest.endswith(b"\n") else begin) + body + end
 
     def holds(self, content: bytes, body: bytes) -> bool:
-        """Whether a file's content has the section, and just that in it."""
+        """Return whether a file's content has the block with exactly this body."""
         begin, joined, end = self.comments
         return any(first + body + end in content for first in (begin, joined))
 
     def without(self, content: bytes) -> bytes:
-        """A file's content without the section; every other byte stays."""
+        """Return a file's content without the block; every other byte stays."""
         begin, joined, end = map(re.escape, self.comments)
-        found = re.search(rb"(?:\n%s|%s)%s%s" % (joined, begin, self.body, end), content)
-        if found is None:
+        match = re.search(rb"(?:\n%s|%s)%s%s" % (joined, begin, self.body, end), content)
+        if match is None:
             return content
-        # The newline before a section is ours only where nothing has been written after it since.
-        joint = b"\n" if found[0].startswith(b"\n") and found.end() < len(content) else b""
-        return content[: found.start()] + joint + content[found.end() :]
+        # The newline before the block is removed only when nothing has been added after the block since.
+        joint = b"\n" if match[0].startswith(b"\n") and match.end() < len(content) else b""
+        return content[: match.start()] + joint + content[match.end() :]
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:
-    """Replace a file by what `change` makes of it, under git's own lock for it; return whether it changed.
+    """Rewrite a file with `change`, under git's own lock for it; return whether it changed.
 
     Args:
-        path: the file; one that is not there is empty.
-        change: from the content to the new content; nothing left removes the file.
-        what: what to call it in a message.
+        path: the file; a missing one counts as empty.
+        change: from the content to the new content; an empty result removes the file.
+        what: its name in a message.
 
     Raises:
-        PlannerError: E_BUSY when somebody has the lock.
+        PlannerError: E_BUSY when another process holds the lock.
     """
     lock = path.with_name(path.name + ".lock")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644

@@ -1,4 +1,4 @@
-"""Writing blobs, trees and commits without an index: what the store is made of."""
+"""Write blobs, trees and commits without an index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from git_planner.gitio.git import Batch, Conversation, Git
 from git_planner.gitio.git_failure import failure, unknown_identity
 
-# Above this many blobs one fast-import is cheaper than a process for each.
+# Above this many blobs one fast-import is cheaper than a process per blob.
 _FEW = 4
 # zlib at its fastest: a plan of thousands of tasks is rewritten often, and gc packs it well later.
 _FAST = "core.looseCompression=1"
@@ -37,12 +37,12 @@ def parse_tree(raw: bytes, id_bytes: int) -> Tree:
         raw: the object as it is stored.
         id_bytes: the length of an object id: 20 under SHA-1, 32 under SHA-256.
     """
-    # A ledger's folder has thousands of entries, so this is left to one pattern.
-    found = re.findall(rb"([0-7]+) ([^\0]+)\0(.{%d})" % id_bytes, raw, re.DOTALL)
-    modes = {mode: mode.decode().zfill(6) for mode in {mode for mode, _, _ in found}}
+    # A ledger's folder has thousands of entries, which one pattern parses fastest.
+    fields = re.findall(rb"([0-7]+) ([^\0]+)\0(.{%d})" % id_bytes, raw, re.DOTALL)
+    modes = {mode: mode.decode().zfill(6) for mode in {mode for mode, _, _ in fields}}
     return {
         name.decode("utf-8", "surrogateescape"): TreeEntry(modes[mode], oid.hex())
-        for mode, name, oid in found
+        for mode, name, oid in fields
     }
 
 
@@ -89,15 +89,15 @@ def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]
     """Merge two commits without a worktree.
 
     Returns:
-        The merged tree, and the paths in conflict; with any, the tree holds git's marks and is of no use.
+        The merged tree, and the paths in conflict; with any, the tree holds conflict markers.
 
     Raises:
         PlannerError: E_GIT when git cannot merge them at all.
     """
-    words = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", ours, theirs)
-    result = git.run(*words)
+    args = ("merge-tree", "--write-tree", "--no-messages", "--name-only", "-z", ours, theirs)
+    result = git.run(*args)
     if result.status not in (0, 1):
-        raise failure(words, result, git.cwd)
+        raise failure(args, result, git.cwd)
     tree, *conflicts = result.stdout.decode(errors="replace").rstrip("\0").split("\0")
     return tree, tuple(conflicts)
 
@@ -125,11 +125,11 @@ def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str, *, dat
 
 
 def read_tree(batch: Batch, name: str) -> Tree:
-    """The entries of a tree named as git names it; empty when there is none."""
-    found = batch.info(name)
-    if found is None or found[1] != "tree":
+    """Return the entries of a tree by any of its names; empty when there is none."""
+    info = batch.info(name)
+    if info is None or info[1] != "tree":
         return {}
-    return parse_tree(batch.read(name) or b"", len(found[0]) // 2)
+    return parse_tree(batch.read(name) or b"", len(info[0]) // 2)
 
 
 def _splice(
@@ -160,17 +160,17 @@ class _TreeWriter:
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._talk: Conversation | None = None
+        self._mktree: Conversation | None = None
 
     def __enter__(self) -> _TreeWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._talk is not None:
-            self._talk.end()
+        if self._mktree is not None:
+            self._mktree.end()
 
     def write(self, entries: Tree) -> str:
-        if self._talk is None:
-            self._talk = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
-        lines = (f"{each.mode} {each.kind} {each.oid}\t{name}\0" for name, each in entries.items())
-        return self._talk.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()
+        if self._mktree is None:
+            self._mktree = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
+        lines = (f"{entry.mode} {entry.kind} {entry.oid}\t{name}\0" for name, entry in entries.items())
+        return self._mktree.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()

@@ -1,6 +1,6 @@
-"""Other repositories: asking, fetching and publishing, with progress and without ever prompting.
+"""Remote repositories: list, fetch and push refs, with progress and without prompts.
 
-GitPython runs git here and hands over its output as it comes; it is a thin wrapper around the command line,
+GitPython runs git here and passes its output on as it comes; it is a thin wrapper around the command line,
 so that SHA-256, reftable and linked worktrees just work, and it never writes a ref.
 """
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from git.cmd import Git as Wrapper
 
 
-# A server that accepts and never answers must not hold us for ever; a large first push takes minutes.
+# A server that accepts and never answers must not block for ever; a large first push takes minutes.
 DEADLINE = 600.0
-_ASKING = 60.0
+_LISTING_DEADLINE = 60.0
 _TRIES = 5
 
 
@@ -41,9 +41,9 @@ class Update:
     """One ref to publish.
 
     Args:
-        ref: the full name of the ref over there.
-        oid: the object it shall name; None to remove the ref.
-        expected: what it must name there now; None when it must not exist.
+        ref: the full name of the ref on the remote.
+        oid: its new object; None to remove the ref.
+        expected: its present object there; None when it must not exist.
     """
 
     ref: str
@@ -53,20 +53,20 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A push that went through as a whole. `moved`: ref -> object id it names now over there."""
+    """A successful atomic push. `moved`: ref -> its new object id on the remote."""
 
     moved: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class LostRace:
-    """A push refused as a whole since somebody was faster. `found`: ref -> what it names there, or None."""
+    """An atomic push that lost a race. `tips`: ref -> its object id on the remote, or None."""
 
-    found: Mapping[str, str | None]
+    tips: Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _RemoteResult:
     status: int
     stdout: str
     stderr: str
@@ -74,7 +74,7 @@ class _Ended:
 
 
 def url(repo: Repository, remote: str) -> str:
-    """The address of a remote, without credentials.
+    """Return the address of a remote, without credentials.
 
     Raises:
         PlannerError: E_REMOTE when there is no such remote.
@@ -84,23 +84,23 @@ def url(repo: Repository, remote: str) -> str:
         raise PlannerError(
             "E_REMOTE",
             f"there is no remote '{remote}' here",
-            hint="'git remote' lists them; 'git config planner.remote NAME' says which one is meant",
+            hint="'git remote' lists them; 'git config planner.remote NAME' says which one to use",
         )
     return masked(os.fsdecode(result.stdout).strip())
 
 
 def listing(repo: Repository, remote: str, *patterns: str) -> dict[str, str]:
-    """The refs of a remote that git matches with one of the patterns: full name -> object id.
+    """Return the refs of a remote that match one of the patterns: full name -> object id.
 
     An annotated tag stands for the tag object itself.
 
     Raises:
-        PlannerError: E_REMOTE in git's own words.
+        PlannerError: E_REMOTE with git's message.
     """
     url(repo, remote)
-    ended = _run(repo, ["ls-remote", "--quiet", "--refs", "--", remote, *patterns], None, _ASKING)
+    ended = _run(repo, ["ls-remote", "--quiet", "--refs", "--", remote, *patterns], None, _LISTING_DEADLINE)
     if ended.status != 0:
-        raise _failed(remote, "asked", ended)
+        raise _failed(remote, "read", ended)
     return {name: oid for oid, name in (line.split("\t", 1) for line in ended.stdout.splitlines())}
 
 
@@ -121,12 +121,12 @@ def fetch(
         options: further options of 'git fetch'.
 
     Raises:
-        PlannerError: E_REMOTE in git's own words.
+        PlannerError: E_REMOTE with git's message.
     """
     url(repo, remote)
-    words = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-    words += ["--no-recurse-submodules", "--atomic", "--", remote]
-    ended = _run(repo, [*words, *refspecs], progress, deadline)
+    args = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
+    args += ["--no-recurse-submodules", "--atomic", "--", remote]
+    ended = _run(repo, [*args, *refspecs], progress, deadline)
     if ended.status != 0:
         result = GitResult(ended.status, b"", os.fsencode(ended.stderr))
         raise local_failure(("fetch",), result, repo.git.cwd) or _failed(remote, "fetched from", ended)
@@ -135,58 +135,58 @@ def fetch(
 def fetch_commits(
     repo: Repository, remote: str, refs: Sequence[str], progress: Progress, *, deadline: float = DEADLINE
 ) -> None:
-    """Fetch what some refs of a remote name, and write no ref here: many processes may do so at once.
+    """Fetch the commits of some refs of a remote without writing a ref: many processes may do so at once.
 
     Raises:
-        PlannerError: E_REMOTE in git's own words.
+        PlannerError: E_REMOTE with git's message.
     """
-    # An empty map of refs keeps git from moving the remote's branches as it sees them.
+    # An empty refmap keeps git from moving the remote-tracking branches.
     fetch(repo, remote, refs, progress, deadline=deadline, options=("--refmap=",))
 
 
 def claim_on(repo: Repository, remote: str, ref: str, oid: str, expected: str | None) -> bool:
-    """Make or take over a claim on a shared remote, which only one of many can do.
+    """Acquire or take over a claim on a shared remote, which only one of many can do.
 
     Args:
         repo: the repository.
         remote: the remote's name.
-        ref: the claim's ref over there.
-        oid: the claim: an object that nobody else has made, so with something random in it. Of two that push
-            the same object both would be told that they have it.
-        expected: the claim that it takes the place of; None when there must be none.
+        ref: the claim's ref on the remote.
+        oid: the claim, an object that is unique by a random part: if two push the same object, both pushes
+            succeed.
+        expected: the claim that it replaces; None when there must be none.
 
     Returns:
-        Whether it is ours now; False when somebody was faster.
+        Whether the claim was acquired; False when another one was faster.
 
     Raises:
         PlannerError: E_REMOTE for everything else.
     """
-    return _alone(repo, remote, Update(ref, oid, expected))
+    return _push_claim(repo, remote, Update(ref, oid, expected))
 
 
 def give_back(repo: Repository, remote: str, ref: str, expected: str) -> bool:
-    """Remove a claim of ours from a shared remote; False when somebody has taken it over.
+    """Release a claim on a shared remote; return False when another holder has taken it over.
 
     Raises:
         PlannerError: E_REMOTE for everything else.
     """
-    return _alone(repo, remote, Update(ref, None, expected))
+    return _push_claim(repo, remote, Update(ref, None, expected))
 
 
-def _alone(repo: Repository, remote: str, update: Update) -> bool:
+def _push_claim(repo: Repository, remote: str, update: Update) -> bool:
     attempt = 0
     while True:
         try:
             ended = push(repo, remote, [update], lambda _: None)
         except PlannerError:
-            # Refused, and yet all is as we expected: somebody held a lock, or had the claim and gave it back.
+            # Refused although the ref is as expected: another push held a lock, or acquired and released it.
             attempt += 1
             if attempt == _TRIES:
                 raise
             time.sleep(random.uniform(0.0, 0.05 * 2**attempt))
             continue
-        # An answer that was lost on the way is no lost race.
-        return isinstance(ended, Pushed) or ended.found.get(update.ref) == update.oid
+        # A push whose answer was lost has not lost the race.
+        return isinstance(ended, Pushed) or ended.tips.get(update.ref) == update.oid
 
 
 def push(
@@ -198,64 +198,68 @@ def push(
     dry_run: bool = False,
     deadline: float = DEADLINE,
 ) -> Pushed | LostRace:
-    """Publish all the refs or none of them, each only if the remote still has what we expect there.
+    """Push all the refs or none of them, provided that the remote's refs are still as expected.
 
     Args:
-        updates: what to move, and from where.
-        dry_run: ask and tell, move nothing.
+        updates: the refs to move.
+        dry_run: check the push without moving a ref.
         deadline: seconds.
 
     Returns:
-        `Pushed`, or `LostRace` when at least one ref over there is not what was expected.
+        `Pushed`, or `LostRace` when at least one ref on the remote is not as expected.
 
     Raises:
-        PlannerError: E_REMOTE in git's own words for all other failures.
+        PlannerError: E_REMOTE with git's message for all other failures.
     """
     url(repo, remote)
     if not updates:
         return Pushed({})
-    leases = [f"--force-with-lease={each.ref}:{each.expected or ''}" for each in updates]
-    words = ["push", "--progress", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no"]
-    words += [*(["--dry-run"] if dry_run else []), *leases, "--", remote]
-    ended = _run(repo, [*words, *(f"{each.oid or ''}:{each.ref}" for each in updates)], progress, deadline)
+    leases = [f"--force-with-lease={update.ref}:{update.expected or ''}" for update in updates]
+    args = ["push", "--progress", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no"]
+    args += [*(["--dry-run"] if dry_run else []), *leases, "--", remote]
+    ended = _run(
+        repo, [*args, *(f"{update.oid or ''}:{update.ref}" for update in updates)], progress, deadline
+    )
     if ended.status == 0:
-        return Pushed({each.ref: each.oid for each in updates if each.oid is not None})
+        return Pushed({update.ref: update.oid for update in updates if update.oid is not None})
     if ended.late:
         raise _failed(remote, "pushed to", ended)
-    # Whether this was a lost race is read off the remote, never off git's words.
-    there = listing(repo, remote, *(each.ref for each in updates))
-    if any(there.get(each.ref) != each.expected for each in updates):
-        return LostRace({each.ref: there.get(each.ref) for each in updates})
+    # The remote's refs, never git's message, decide whether this was a lost race.
+    tips = listing(repo, remote, *(update.ref for update in updates))
+    if any(tips.get(update.ref) != update.expected for update in updates):
+        return LostRace({update.ref: tips.get(update.ref) for update in updates})
     raise _failed(remote, "pushed to", ended)
 
 
 def masked(text: str) -> str:
-    """A text with the credentials in its URLs made unreadable."""
+    """Return a text with the credentials in its URLs masked."""
     return re.sub(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s'\"]+@", r"\1***@", text)
 
 
-def _run(repo: Repository, words: Sequence[str], progress: Progress | None, deadline: float) -> _Ended:
+def _run(repo: Repository, args: Sequence[str], progress: Progress | None, deadline: float) -> _RemoteResult:
     return retry_transient(
-        lambda: _once(repo, words, progress, deadline),
+        lambda: _run_once(repo, args, progress, deadline),
         lambda ended: is_transient(ended.status, os.fsencode(ended.stderr)),
     )
 
 
-def _once(repo: Repository, words: Sequence[str], progress: Progress | None, deadline: float) -> _Ended:
+def _run_once(
+    repo: Repository, args: Sequence[str], progress: Progress | None, deadline: float
+) -> _RemoteResult:
     git = _wrapper(repo.git)
     from git.cmd import handle_process_output
     from git.exc import GitCommandNotFound
 
-    wanted = {**git_environment(), **_quiet(repo)}
-    # GitPython adds to the inherited environment, LANGUAGE for one, and cannot take away, so `env` does.
-    dropped = {*os.environ, *DROPPED} - wanted.keys()
-    gone = [word for name in sorted(dropped) for word in ("-u", name)]
+    variables = {**git_environment(), **_prompt_free_environment(repo)}
+    # GitPython adds to the inherited environment, such as LANGUAGE, and cannot remove from it, so `env` does.
+    dropped = {*os.environ, *DROPPED} - variables.keys()
+    unset = [word for name in sorted(dropped) for word in ("-u", name)]
     out: list[str] = []
     err: list[str] = []
     stderr_lines = _StderrLines(progress, err)
     try:
         process = git.execute(
-            ["env", *gone, "git", *repo.git.prefix, *words], as_process=True, env=wanted, shell=False
+            ["env", *unset, "git", *repo.git.prefix, *args], as_process=True, env=variables, shell=False
         )
     except GitCommandNotFound:
         raise PlannerError(
@@ -273,11 +277,11 @@ def _once(repo: Repository, words: Sequence[str], progress: Progress | None, dea
     )
     late = time.monotonic() - started >= deadline
     status = program.wait()
-    return _Ended(status, "".join(out), "".join(err), late and status != 0)
+    return _RemoteResult(status, "".join(out), "".join(err), late and status != 0)
 
 
 def _wrapper(git: Git) -> Wrapper:
-    # While it is imported, GitPython looks for git and complains loudly; our calls say what is missing.
+    # While it is imported, GitPython looks for git and complains loudly; a missing git is reported later.
     before = os.environ.get("GIT_PYTHON_REFRESH")
     os.environ["GIT_PYTHON_REFRESH"] = "quiet"
     try:
@@ -290,8 +294,8 @@ def _wrapper(git: Git) -> Wrapper:
     return Wrapper(str(git.cwd))
 
 
-def _quiet(repo: Repository) -> dict[str, str]:
-    """What keeps git and ssh from asking a person anything."""
+def _prompt_free_environment(repo: Repository) -> dict[str, str]:
+    """Return the variables that keep git and ssh from prompting."""
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "")}
     chosen = {"GIT_SSH", "GIT_SSH_COMMAND"} & os.environ.keys() or repo.config("core.sshCommand")
     if not chosen:
@@ -300,7 +304,7 @@ def _quiet(repo: Repository) -> dict[str, str]:
 
 
 class _StderrLines:
-    """Sorts what git says on stderr: progress goes to the callback, all else is kept for an error."""
+    """Sorter of git's stderr: progress goes to the callback, other lines are kept for an error."""
 
     _LINE = re.compile(r"(?:remote: )?([A-Z][a-z ]+): +(\d+)%")
 
@@ -310,24 +314,24 @@ class _StderrLines:
         self._last = ""
 
     def line(self, text: str) -> None:
-        for each in text.replace("\r", "\n").splitlines():
-            found = self._LINE.match(each)
-            if not found:
-                self._kept.append(each + "\n")
-            elif self._progress is not None and f"{found[1]} {found[2]}" != self._last and found[2] == "100":
-                self._last = f"{found[1]} {found[2]}"
-                self._progress(f"{found[1].lower()}: done")
+        for line in text.replace("\r", "\n").splitlines():
+            match = self._LINE.match(line)
+            if not match:
+                self._kept.append(line + "\n")
+            elif self._progress is not None and f"{match[1]} {match[2]}" != self._last and match[2] == "100":
+                self._last = f"{match[1]} {match[2]}"
+                self._progress(f"{match[1].lower()}: done")
 
 
-def _failed(remote: str, verb: str, ended: _Ended) -> PlannerError:
-    words = [masked(line) for line in ended.stderr.splitlines() if line.strip()]
+def _failed(remote: str, verb: str, ended: _RemoteResult) -> PlannerError:
+    lines = [masked(line) for line in ended.stderr.splitlines() if line.strip()]
     if ended.late:
-        words = ["it did not answer in time", *words]
-    first = next((line for line in words if line.startswith(("fatal:", "error:"))), words[0] if words else "")
+        lines = ["it did not answer in time", *lines]
+    first = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[0] if lines else "")
     plain = without_label(first).rstrip(".")
     return PlannerError(
         "E_REMOTE",
         f"the remote '{remote}' could not be {verb}: {plain or f'git ended with status {ended.status}'}",
         hint="check the address with 'git remote -v' and your access to it",
-        details=words[1:],
+        details=lines[1:],
     )

@@ -1,4 +1,4 @@
-"""Where a repository is, and the few questions everybody asks of it."""
+"""Locate a repository, and read its names, branch, configuration and identity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sh
 
 
 class Repository(NamedTuple):
-    """One repository seen from one of its worktrees (or from none, when bare).
+    """One repository opened from one of its worktrees (or from none, when bare).
 
     `git_dir` is this worktree's own git directory, `common` the one shared by all worktrees.
     """
@@ -31,18 +31,18 @@ class Repository(NamedTuple):
 
     @property
     def bare(self) -> bool:
-        """Whether there is no worktree here."""
+        """Absence of a worktree."""
         return self.top is None
 
     def resolve(self, name: str, kind: str = "commit") -> str:
-        """The object id behind a name.
+        """Return the object id of a name.
 
         Raises:
             PlannerError: E_UNKNOWN_REF; E_UNBORN when HEAD has no commit yet.
         """
-        found = self.maybe(name, kind)
-        if found is not None:
-            return found
+        oid = self.maybe(name, kind)
+        if oid is not None:
+            return oid
         if name == "HEAD":
             raise PlannerError(
                 "E_UNBORN",
@@ -54,25 +54,25 @@ class Repository(NamedTuple):
         )
 
     def maybe(self, name: str, kind: str = "commit") -> str | None:
-        """The object id behind a name, or None."""
+        """Return the object id of a name, or None."""
         if not name:
-            # To git '^{commit}' is HEAD's.
+            # Git resolves '^{commit}' as HEAD.
             return None
         result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
         return result.stdout.decode().strip() if result.status == 0 else None
 
     def head_branch(self) -> str | None:
-        """The branch HEAD is on, short; None when detached."""
+        """Return the short name of HEAD's branch; None when detached."""
         result = self.git.run("symbolic-ref", "--quiet", "--short", "HEAD")
         return os.fsdecode(result.stdout).strip() if result.status == 0 else None
 
     def config(self, key: str) -> str | None:
-        """One value of git's configuration; None when unset."""
+        """Return one value of git's configuration; None when unset."""
         result = self.git.run("config", "--get", "--null", key)
         return os.fsdecode(result.stdout).removesuffix("\0") if result.status == 0 else None
 
     def ident(self) -> str:
-        """Who acts, as 'Name <email>'.
+        """Return the committer as 'Name <email>'.
 
         Raises:
             PlannerError: E_IDENTITY when git does not know.
@@ -80,15 +80,15 @@ class Repository(NamedTuple):
         return self._committer().rsplit(" ", 2)[0]
 
     def now(self) -> str:
-        """The time git would stamp a commit with, in UTC as 'YYYY-MM-DDTHH:MM:SSZ'."""
+        """Return the time of a commit made now, in UTC as 'YYYY-MM-DDTHH:MM:SSZ'."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(self._committer().rsplit(" ", 2)[1])))
 
     def private(self, *parts: str) -> Path:
-        """A path in the folder for logs, locks and caches in the common directory; never state."""
+        """Return a path in the folder for logs, locks and caches in the common directory; never state."""
         return self.common.joinpath(PRIVATE, *parts)
 
     def touch_private(self, name: str) -> None:
-        """Create an empty file in that folder, for the hooks to see; none in a read-only repository."""
+        """Create an empty file in the private folder for the hooks; skip it in a read-only repository."""
         path = self.private(name)
         if not path.exists():
             with suppress(OSError):
@@ -97,7 +97,7 @@ class Repository(NamedTuple):
 
     @property
     def place(self) -> Path:
-        """What to call this repository in a message."""
+        """Path of this repository in messages."""
         return self.top or self.common
 
     def _committer(self) -> str:
@@ -111,11 +111,11 @@ def open_repository(cwd: Path | None = None) -> Repository:
     """Find the repository around a folder.
 
     Args:
-        cwd: where to look from. None means where the person is: the current folder, or what GIT_DIR and
-            GIT_WORK_TREE say.
+        cwd: the folder to start from. None means the current folder, or the values of GIT_DIR and
+            GIT_WORK_TREE.
 
     Raises:
-        PlannerError: E_NOT_A_REPOSITORY in git's own words.
+        PlannerError: E_NOT_A_REPOSITORY with git's message.
     """
     start = Path.cwd() if cwd is None else cwd
     inherited = {
@@ -124,25 +124,25 @@ def open_repository(cwd: Path | None = None) -> Repository:
         if name in os.environ
     }
     probe = Git((), start)
-    # The top is asked for last: where there is no worktree, git answers the rest and then fails.
-    asked = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-object-format")
-    words = ("rev-parse", "--path-format=absolute", *asked, "--show-toplevel")
-    result = probe.run(*words, env=inherited)
-    # A path may hold newlines, so the two words in the middle are looked for.
-    found = _ANSWER.fullmatch(os.fsdecode(result.stdout))
-    if found is None or (found["inside"] == "true" and result.status != 0):
+    # The top comes last: without a worktree, git answers the rest and then fails.
+    queries = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-object-format")
+    args = ("rev-parse", "--path-format=absolute", *queries, "--show-toplevel")
+    result = probe.run(*args, env=inherited)
+    # A path may hold newlines, so the pattern looks for the two values in the middle.
+    answer = _ANSWER.fullmatch(os.fsdecode(result.stdout))
+    if answer is None or (answer["inside"] == "true" and result.status != 0):
         raise PlannerError(
             "E_NOT_A_REPOSITORY",
             result.message or f"'{start}' is not a git repository",
             hint="go to a repository, or make one with 'git init'",
         )
-    git_dir, common = _halves(found["paths"])
-    top = Path(found["top"]) if found["inside"] == "true" else None
+    git_dir, common = _split_paths(answer["paths"])
+    top = Path(answer["top"]) if answer["inside"] == "true" else None
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
-    return Repository(Git(prefix, top or git_dir), top, git_dir, common, found["format"])
+    return Repository(Git(prefix, top or git_dir), top, git_dir, common, answer["format"])
 
 
-def _halves(paths: str) -> tuple[Path, Path]:
+def _split_paths(paths: str) -> tuple[Path, Path]:
     cuts = [place for place, character in enumerate(paths) if character == "\n"]
     for cut in cuts:
         first, second = Path(paths[:cut]), Path(paths[cut + 1 :])

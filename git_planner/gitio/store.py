@@ -1,6 +1,6 @@
 """The store: refs are the database.
 
-Every state change reads the tips, takes its decision on them, makes objects, and moves all its refs in one
+Every state change reads the tips, decides on them, makes objects, and moves all its refs in one
 compare-and-swap transaction. A lost compare runs the decision again on fresh tips. Nothing else writes state.
 """
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from git_planner.gitio.worktree import Lockstep
 
 TRIES = 100
-# A ref's lock file of another git can be in the way without the ref having moved.
+# Another git may hold the ref's lock although the ref has not moved.
 UNMOVED_TRIES = 8
-POLITE_SECONDS = 20.0
+SERIALIZE_SECONDS = 20.0
 
 Edits = Mapping[str, bytes | None]
 
@@ -39,7 +39,7 @@ class Message(NamedTuple):
     trailers: tuple[tuple[str, str], ...] = ()
 
     def text(self) -> str:
-        """The message as git stores it."""
+        """Return the message as git stores it."""
         lines = [f"{key}: {' '.join(value.split())}" for key, value in self.trailers]
         return "\n".join([" ".join(self.subject.split()), *(["", *lines] if lines else [])]) + "\n"
 
@@ -52,19 +52,19 @@ class Snapshot:
         self._batch = batch
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file; None when there is none."""
+        """Return the content of a file; None when there is none."""
         if self.tip is None:
             return None
         name = f"{self.tip}:{path}"
-        found = self._batch.info(name)
-        return self._batch.read(name) if found and found[1] == "blob" else None
+        info = self._batch.info(name)
+        return self._batch.read(name) if info and info[1] == "blob" else None
 
     def tree(self, path: str) -> Tree:
-        """The entries of a folder; empty when there is none."""
+        """Return the entries of a folder; empty when there is none."""
         return read_tree(self._batch, f"{self.tip}:{path}") if self.tip else {}
 
     def names(self, path: str) -> list[str]:
-        """The names of the files directly in a folder, sorted."""
+        """Return the names of the files directly in a folder, sorted."""
         return sorted(name for name, entry in self.tree(path).items() if entry.kind == "blob")
 
 
@@ -79,7 +79,7 @@ class Write(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Point a ref at an object, as it stood in the snapshot of the decision."""
+    """Move a ref to an object, provided that it is as in the snapshot of the decision."""
 
     ref: str
     oid: str
@@ -94,13 +94,13 @@ class Tag(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove a ref, as it stood in the snapshot of the decision."""
+    """Remove a ref, provided that it is as in the snapshot of the decision."""
 
     ref: str
 
 
 Step = Write | Move | Tag | Delete
-Change = Callable[[Snapshot], Edits]
+EditDecision = Callable[[Snapshot], Edits]
 Decide = Callable[[Mapping[str, Snapshot]], Sequence[Step]]
 
 
@@ -118,21 +118,23 @@ class _Tips(NamedTuple):
 
 
 class Store:
-    """All state changes of one repository.
+    """Writer of all state changes of one repository.
 
     Args:
         repo: the repository.
-        polite: wait for other writers with a lock file once a compare was lost. Correctness does not need it.
-        batch: an open reader of the same repository, where there is one anyway.
+        serialize: queue with other writers on a lock file after a lost compare. Correctness does not need it.
+        batch: an open reader of the same repository to reuse.
     """
 
-    def __init__(self, repo: Repository, *, polite: bool = True, batch: Batch | None = None) -> None:
+    def __init__(self, repo: Repository, *, serialize: bool = True, batch: Batch | None = None) -> None:
         self.repo = repo
         self._batch = batch
-        self._polite = polite
+        self._serialize = serialize
         self._contended = False
 
-    def edit(self, ref: str, change: Change, message: Message, *, base: str | None = None) -> str | None:
+    def edit(
+        self, ref: str, change: EditDecision, message: Message, *, base: str | None = None
+    ) -> str | None:
         """Change files on one branch.
 
         Args:
@@ -148,7 +150,7 @@ class Store:
         Raises:
             PlannerError: E_CONFLICT when tries ran out, E_CHECKED_OUT, E_GIT, E_IDENTITY, E_NO_SPACE.
         """
-        tips = self.transact([ref], lambda seen: [Write(ref, change(seen[ref]), message, base)])
+        tips = self.transact([ref], lambda snapshots: [Write(ref, change(snapshots[ref]), message, base)])
         return tips[ref]
 
     def transact(self, refs: Sequence[str], decide: Decide) -> dict[str, str | None]:
@@ -166,7 +168,7 @@ class Store:
         """
         unmoved = 0
         for attempt in range(TRIES):
-            with self._manners(), self._reader() as batch:
+            with self._writer_lock(), self._reader() as batch:
                 tips = self._tips(refs, batch)
                 snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
                 swaps = self._prepare(decide(snapshots), tips, batch)
@@ -191,7 +193,7 @@ class Store:
         )
 
     def snapshot(self, ref: str, batch: Batch) -> Snapshot:
-        """A view of a ref as it is now, for reading only."""
+        """Return a read-only view of a ref as it is now."""
         return Snapshot(ref, self._tips([ref], batch).oids.get(ref), batch)
 
     def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
@@ -220,11 +222,11 @@ class Store:
         )
 
     def numbers(self, prefix: str) -> list[str]:
-        """The last parts of all refs under a prefix."""
+        """Return the names of all refs under a prefix, without the prefix."""
         return [ref.removeprefix(prefix) for ref in history.list_refs(self.repo.git, prefix)]
 
     def read_all(self, refs: Sequence[str], directory: str) -> dict[str, dict[str, bytes]]:
-        """The files directly in one folder of many branches, in two calls of git whatever their number.
+        """Return the files directly in one folder of many branches, in two calls of git.
 
         Returns:
             ref -> {file name: content}.
@@ -235,12 +237,12 @@ class Store:
         for ref, raw in zip(refs, trees, strict=True):
             entries = parse_tree(raw, id_bytes) if raw else {}
             wanted += [(ref, name, entry.oid) for name, entry in entries.items() if entry.kind == "blob"]
-        found: dict[str, dict[str, bytes]] = {ref: {} for ref in refs}
+        files: dict[str, dict[str, bytes]] = {ref: {} for ref in refs}
         if wanted:
             contents = read_objects(self.repo.git, (oid for _, _, oid in wanted))
             for (ref, name, _), content in zip(wanted, contents, strict=True):
-                found[ref][name] = content or b""
-        return found
+                files[ref][name] = content or b""
+        return files
 
     def _tips(self, refs: Sequence[str], batch: Batch) -> _Tips:
         """Read where refs are now."""
@@ -276,12 +278,12 @@ class Store:
             return old
         before = None
         if parent is not None:
-            found = batch.info(f"{parent}^{{tree}}")
-            before = found[0] if found else None
+            info = batch.info(f"{parent}^{{tree}}")
+            before = info[0] if info else None
         tree = splice(self.repo.git, batch, before, step.edits)
         if tree == before and old is not None and not step.merge:
             return old
-        parents = tuple(each for each in (parent, step.merge) if each)
+        parents = tuple(oid for oid in (parent, step.merge) if oid)
         return commit_tree(self.repo.git, tree, parents, step.message.text())
 
     def _tag(self, step: Tag) -> str:
@@ -311,7 +313,7 @@ class Store:
                 step.release()
 
     def _update(self, commands: str) -> GitResult | None:
-        """Move refs in one transaction; None when it went through."""
+        """Move refs in one transaction; return None on success."""
         text = f"start\0{commands}prepare\0commit\0"
         args = ("-c", "core.filesRefLockTimeout=1000", "update-ref", "-m", "planner", "--stdin", "-z")
         result = self.repo.git.run(*args, stdin=os.fsencode(text))
@@ -320,20 +322,20 @@ class Store:
     def _reader(self) -> AbstractContextManager[Batch]:
         return nullcontext(self._batch) if self._batch else self.repo.git.batch()
 
-    def _manners(self) -> AbstractContextManager[object]:
-        if not (self._polite and self._contended):
+    def _writer_lock(self) -> AbstractContextManager[object]:
+        if not (self._serialize and self._contended):
             return nullcontext()
         return _Queue(self.repo.private("store.lock"))
 
 
 class _Queue:
-    """Waits its turn among writers; after a while goes on without, since correctness does not need it."""
+    """Queue of writers on a lock file; a timeout ends the waiting, since correctness does not need it."""
 
     def __init__(self, path: Path) -> None:
         from filelock import FileLock
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path, timeout=POLITE_SECONDS)
+        self._lock = FileLock(path, timeout=SERIALIZE_SECONDS)
 
     def __enter__(self) -> None:
         from filelock import Timeout

@@ -1,4 +1,4 @@
-"""Worktrees: making and removing ours, and keeping a person's in step with a branch that moves under it."""
+"""Worktrees: add and remove the planner's, and keep a person's in step with a branch that moves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from git_planner.gitio.repository import Repository, open_repository
 
 @dataclass(frozen=True, slots=True)
 class Worktree:
-    """One worktree: where it is, the commit it is on and the full ref of its branch (None when detached)."""
+    """One worktree: its path, its commit and the full ref of its branch (None when detached)."""
 
     path: Path
     head: str | None
@@ -29,8 +29,8 @@ class Worktree:
 
 
 def listing(repo: Repository) -> list[Worktree]:
-    """All worktrees of a repository, the main one first; a bare main one is left out."""
-    found: list[Worktree] = []
+    """Return all worktrees of a repository, the main one first; a bare main one is left out."""
+    worktrees: list[Worktree] = []
     fields: dict[str, str] = {}
     for line in [*os.fsdecode(repo.git.bytes("worktree", "list", "--porcelain", "-z")).split("\0"), ""]:
         if line:
@@ -38,7 +38,7 @@ def listing(repo: Repository) -> list[Worktree]:
             fields[key] = value
         elif fields:
             if "bare" not in fields:
-                found.append(
+                worktrees.append(
                     Worktree(
                         Path(fields["worktree"]),
                         fields.get("HEAD"),
@@ -48,7 +48,7 @@ def listing(repo: Repository) -> list[Worktree]:
                     )
                 )
             fields = {}
-    return found
+    return worktrees
 
 
 def add(repo: Repository, path: Path, branch: str) -> Repository:
@@ -59,10 +59,10 @@ def add(repo: Repository, path: Path, branch: str) -> Repository:
         branch: the short name of an existing branch.
 
     Returns:
-        The repository as seen from there.
+        The repository, opened from there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A post-checkout hook of the repository is not meant for a worktree that no person looks at.
+    # A post-checkout hook of the repository is not meant for a worktree without a person.
     repo.git.bytes(
         "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--", str(path), branch
     )
@@ -70,22 +70,22 @@ def add(repo: Repository, path: Path, branch: str) -> Repository:
 
 
 def remove(repo: Repository, path: Path) -> None:
-    """Remove a worktree of ours with all that lies in it, or what git knows of one whose folder is gone.
+    """Remove a planner's worktree with all its files, or git's entry of one whose folder is gone.
 
     Raises:
-        PlannerError: E_GIT when git would not, such as for a locked one; then all is as it was.
+        PlannerError: E_GIT when git refuses, such as for a locked one; then nothing is changed.
     """
-    # Never 'git worktree prune': it forgets index and HEAD of every worktree that is not there just now, such
-    # as a person's on a disk that is not mounted.
+    # Never 'git worktree prune': it forgets index and HEAD of every missing worktree, such as
+    # a person's on a disk that is not mounted.
     args = ("worktree", "remove", "--force", "--", str(path))
     done = repo.git.run(*args)
-    # Files that cannot be deleted stay, but git knows no worktree there any more.
-    if done.status != 0 and any(each.path == path for each in listing(repo)):
+    # Files that cannot be deleted stay, but git has dropped its entry of the worktree.
+    if done.status != 0 and any(worktree.path == path for worktree in listing(repo)):
         raise failure(args, done, repo.git.cwd)
 
 
 def dirty_paths(repo: Repository) -> list[str]:
-    """Paths that differ from HEAD in index or worktree, and untracked ones that are not ignored."""
+    """Return the paths that differ from HEAD in index or worktree, and untracked, not ignored ones."""
     fields = repo.git.names("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
     return [field[3:] for field in fields]
 
@@ -95,8 +95,8 @@ class Lockstep:
 
     Taken before the ref moves, it holds the worktree's `index.lock` and has checked that no path that will
     change was modified there. `follow` brings files and index to the new commit; `release` gives up. The lock
-    file says what is being done, so that the next writer can finish or undo the work of one that was killed.
-    It is locked itself for as long as its writer lives, which no process number can show.
+    file records the move, so that the next writer can finish or undo the work of one that was killed.
+    It is locked itself for as long as its writer lives, which no process id can show.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Lockstep:
         """Lock and check.
 
         Raises:
-            PlannerError: E_CHECKED_OUT naming the worktree and what is in the way.
+            PlannerError: E_CHECKED_OUT naming the worktree and the obstacle.
         """
         recover(self.place)
         self._make_lock()
@@ -136,7 +136,7 @@ class Lockstep:
         self.release()
 
     def release(self) -> None:
-        """Let go of the index; what was not followed stays as it was."""
+        """Release the index; without `follow` the worktree stays as it was."""
         if self._held is not None:
             self._copy.unlink(missing_ok=True)
             self._lock.unlink(missing_ok=True)
@@ -148,7 +148,7 @@ class Lockstep:
         return {"GIT_INDEX_FILE": str(self._copy)}
 
     def _make_lock(self) -> None:
-        # Linked into place, the lock is never seen without its text, not even after a kill.
+        # Linked into place, the lock always has its text, even after a kill.
         draft = self._index.with_name(f"{self._index.name}.planner-{os.urandom(8).hex()}")
         mine = {
             "ref": self.ref,
@@ -181,7 +181,7 @@ class Lockstep:
 
 
 def recover(place: Repository) -> None:
-    """Finish or undo what a killed writer of ours left in a worktree: an `index.lock` with our text in it."""
+    """Finish or undo the move of a killed writer: an `index.lock` with the text of `Lockstep`."""
     lock = Path(place.git.line("rev-parse", "--path-format=absolute", "--git-path", "index.lock"))
     step = _abandoned(place, lock)
     if step is None:
@@ -202,10 +202,10 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
     except OSError:
         return None
     try:
-        left = json.loads(file.read())["git-planner"]
-        # Since it was opened, another recoverer may have ended that work, and a new writer begun its own.
-        if left["host"] == os.uname().nodename and _is_locked_now(file) and _is_same(file, lock):
-            return Lockstep(place, left["ref"], left["old"], left["new"], file)
+        move = json.loads(file.read())["git-planner"]
+        # Meanwhile another process may have recovered the worktree, and a new writer may have begun.
+        if move["host"] == os.uname().nodename and _is_locked_now(file) and _is_same(file, lock):
+            return Lockstep(place, move["ref"], move["old"], move["new"], file)
     except (ValueError, KeyError, TypeError):
         pass
     file.close()
@@ -213,7 +213,7 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
 
 
 def _is_locked_now(file: IO[bytes]) -> bool:
-    """Lock an open file until it is closed; False when another process has it, or the disk knows no locks."""
+    """Lock an open file until it is closed; return False when another process holds it, or without flock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -230,7 +230,7 @@ def _is_same(file: IO[bytes], path: Path) -> bool:
 
 
 def temporary_index(git: Git, scratch: Path, treeish: Sequence[str] = ()) -> dict[str, str]:
-    """An environment in which git uses an index file of its own, filled from a tree when one is named."""
+    """Return an environment with a separate index file, filled from a tree when one is named."""
     env = {"GIT_INDEX_FILE": str(scratch)}
     git.bytes("read-tree", *(treeish or ("--empty",)), env=env)
     return env

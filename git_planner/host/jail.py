@@ -96,18 +96,18 @@ def confined(
     here = str(place)
     within = {name: value.replace(here, PLACE) for name, value in env.items()}
     path = tuple(env.get("PATH", os.defpath).split(os.pathsep))
-    words = [jail.program, *_ALONE, *_system(), "--proc", "/proc", "--dev", "/dev"]
+    command = [jail.program, *_ALONE, *_system(), "--proc", "/proc", "--dev", "/dev"]
     for name in ("/tmp", "/var/tmp"):
-        words += ("--bind", str(place / "tmp"), name)
+        command += ("--bind", str(place / "tmp"), name)
     for folder in _tools(argv[0], path, tuple(hidden)):
-        words += ("--ro-bind-try", folder, folder)
+        command += ("--ro-bind-try", folder, folder)
     for folder in map(str, shown):
-        words += ("--ro-bind-try", folder, folder)
+        command += ("--ro-bind-try", folder, folder)
     for name in ("tree", "home", "tmp", RESULTS):
         if (place / name).is_dir():
-            words += ("--bind", str(place / name), f"{PLACE}/{name}")
-    words += ("--remount-ro", "/", "--chdir", f"{PLACE}/tree", "--")
-    return [*words, *(word.replace(here, PLACE) for word in argv)], within
+            command += ("--bind", str(place / name), f"{PLACE}/{name}")
+    command += ("--remount-ro", "/", "--chdir", f"{PLACE}/tree", "--")
+    return [*command, *(word.replace(here, PLACE) for word in argv)], within
 
 
 def status(jail: Jail | NoJail, done: process.Finished) -> int:
@@ -145,19 +145,19 @@ def _probe(program: str) -> Jail | NoJail:
 @cache
 def _system() -> tuple[str, ...]:
     """Return the mount options for the system's programs and libraries; links stay links."""
-    words: list[str] = []
+    options: list[str] = []
     for name in _SYSTEM:
         if os.path.islink(name):
-            words += ("--symlink", os.readlink(name), name)
+            options += ("--symlink", os.readlink(name), name)
         elif os.path.isdir(name):
-            words += ("--ro-bind", name, name)
+            options += ("--ro-bind", name, name)
     java = [name for name in _folder_names("/etc") if name.startswith("java-")]
     for name in (f"/etc/{entry}" for entry in (*_ETC, *java)):
         if os.path.islink(name):
-            words += ("--symlink", os.path.realpath(name), name)
+            options += ("--symlink", os.path.realpath(name), name)
         elif os.path.exists(name):
-            words += ("--ro-bind", name, name)
-    return (*words, "--ro-bind-try", "/sys", "/sys")
+            options += ("--ro-bind", name, name)
+    return (*options, "--ro-bind-try", "/sys", "/sys")
 
 
 @cache
@@ -191,9 +191,9 @@ def _link_folders(program: Path) -> Iterator[Path]:
     except OSError:
         # An executable that cannot be read has no visible interpreter.
         return
-    words = os.fsdecode(first[2:]).split()
-    if first.startswith(b"#!") and words and os.path.isabs(words[0]):
-        interpreter = Path(words[0])
+    shebang = os.fsdecode(first[2:]).split()
+    if first.startswith(b"#!") and shebang and os.path.isabs(shebang[0]):
+        interpreter = Path(shebang[0])
         yield interpreter.parent
         if interpreter.is_symlink():
             yield interpreter.resolve().parent

@@ -1,4 +1,4 @@
-"""What other processes have half made: a worktree whose files come one by one, a commit without its trees."""
+"""Incomplete objects of other processes: a worktree whose files come one by one, a commit without trees."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_listing_waits_for_a_worktree_that_is_being_made(
         later.join()
 
 
-def test_it_is_known_by_git_s_words_here_and_over_there() -> None:
-    for words in (
+def test_git_s_message_identifies_it_here_and_on_the_remote() -> None:
+    for stderr in (
         b"fatal: failed to read /a/.git/worktrees/x y/commondir: Success\n",
         b"remote: fatal: failed to read worktrees/x/commondir: Success        \n",
     ):
-        assert (is_transient(128, words), is_transient(1, words), is_transient(0, words)) == (
+        assert (is_transient(128, stderr), is_transient(1, stderr), is_transient(0, stderr)) == (
             True,
             True,
             False,
@@ -78,11 +78,11 @@ def test_a_commit_whose_files_are_not_here_yet_is_fetched(lab: Lab) -> None:
     shutil.copy(lab.path / ".git" / loose, other.path / ".git" / loose)
     with other.entered():
         assert other.repo.maybe(tip) == tip
-        assert not history.whole(other.repo.git, tip)
+        assert not history.is_complete(other.repo.git, tip)
     done = share(other, "pull")
     assert done.status == 0, done.err
     assert page(other) == page(lab)
     with other.entered():
-        assert history.whole(other.repo.git, tip)
-        assert not history.whole(other.repo.git, tip, "0" * 39 + "1")
+        assert history.is_complete(other.repo.git, tip)
+        assert not history.is_complete(other.repo.git, tip, "0" * 39 + "1")
     other.fsck()

@@ -139,7 +139,7 @@ def test_nothing_is_written_through_a_link(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(PlannerError) as caught, exported(lab.repo, tree):
         pass
     assert caught.value.code == "E_EXPORT"
-    assert str(caught.value) == "'a' cannot be written out: there are two entries of that name"
+    assert str(caught.value) == "'a' cannot be written out: two entries have that name"
     assert list(trap.iterdir()) == []
 
 

@@ -35,8 +35,8 @@ def traced(lab: Lab) -> Path:
 
 
 def environments(folder: Path) -> dict[str, dict[str, str]]:
-    """Command -> the variables in question, for each git that was not started by a git for its own work."""
-    found = {}
+    """Return command -> the variables in question, for every git that git itself has not started."""
+    variables = {}
     for trace in folder.iterdir():
         events = [json.loads(line) for line in trace.read_text().splitlines()]
         command = " ".join(next(event["argv"] for event in events if event["event"] == "start"))
@@ -44,8 +44,8 @@ def environments(folder: Path) -> dict[str, dict[str, str]]:
         # GitPython asks for the version when it is first imported.
         if not names & {"maintenance", "commit", "upload-pack", "_run_dashed_", "version"}:
             values = {event["param"]: event["value"] for event in events if event["event"] == "def_param"}
-            found[command] = {name: value for name, value in values.items() if name in (*FIXED, *DROPPED)}
-    return found
+            variables[command] = {name: value for name, value in values.items() if name in (*FIXED, *DROPPED)}
+    return variables
 
 
 def check_environments(folder: Path, *parts: str) -> None:

@@ -1,4 +1,4 @@
-"""Publishing to and asking real remotes: leases, lost races, progress, and errors in git's own words."""
+"""Pushes to and listings of real remotes: leases, lost races, progress, and git's error messages."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_a_dry_run_moves_nothing(lab: Lab) -> None:
     with_origin(lab)
     first = lab.git("rev-parse", "main")
     second = lab.commit("second", {"a": "2\n"})
-    said = remote.push(lab.repo, "origin", [Update(MAIN, second, first)], hush, dry_run=True)
-    assert said == Pushed({MAIN: second})
+    result = remote.push(lab.repo, "origin", [Update(MAIN, second, first)], hush, dry_run=True)
+    assert result == Pushed({MAIN: second})
     assert remote.listing(lab.repo, "origin") == {MAIN: first}
 
 
@@ -86,11 +86,11 @@ def test_a_refusing_server_hook_is_no_lost_race(lab: Lab) -> None:
 
 def test_progress_is_told(lab: Lab) -> None:
     with_origin(lab)
-    told: list[str] = []
+    progress_lines: list[str] = []
     first = lab.git("rev-parse", "main")
     second = lab.commit("second", {f"f{n}": f"{n}\n" for n in range(40)})
-    remote.push(lab.repo, "origin", [Update(MAIN, second, first)], told.append)
-    assert "writing objects: done" in told
+    remote.push(lab.repo, "origin", [Update(MAIN, second, first)], progress_lines.append)
+    assert "writing objects: done" in progress_lines
 
 
 def test_no_remote_and_no_answer_are_told_apart(lab: Lab) -> None:
@@ -100,7 +100,7 @@ def test_no_remote_and_no_answer_are_told_apart(lab: Lab) -> None:
     lab.git("remote", "add", "gone", str(lab.root / "nowhere"))
     with pytest.raises(PlannerError) as caught:
         remote.listing(lab.repo, "gone")
-    assert caught.value.message.startswith("the remote 'gone' could not be asked: ")
+    assert caught.value.message.startswith("the remote 'gone' could not be read: ")
     assert "does not appear to be a git repository" in caught.value.message
 
 

@@ -258,8 +258,8 @@ EDIT = """
 import sys
 from git_planner.gitio.repository import open_repository
 from git_planner.gitio.store import Message, Store
-name, count, polite, path = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "polite", sys.argv[4]
-store = Store(open_repository(), polite=polite)
+name, count, serialize, path = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "serialize", sys.argv[4]
+store = Store(open_repository(), serialize=serialize)
 for number in range(count):
     line = f"{name} {number}\\n".encode()
     change = lambda seen: {path: (seen.read(path) or b"") + line}
@@ -275,7 +275,7 @@ def test_killed_at_any_call_the_branch_is_old_or_new(lab: Lab, checked_out: bool
     for call in range(1, 40):
         before = lab.show(f"plan/x:{FILE}")
         env = lab.crash_after(call, after=after)
-        done = lab.run_program(sys.executable, "-c", EDIT, "kill", "1", "polite", FILE, env=env)
+        done = lab.run_program(sys.executable, "-c", EDIT, "kill", "1", "serialize", FILE, env=env)
         text = lab.show(f"plan/x:{FILE}")
         assert text in (before, before + "kill 0\n")
         lab.fsck()
@@ -290,13 +290,13 @@ def test_killed_at_any_call_the_branch_is_old_or_new(lab: Lab, checked_out: bool
     raise AssertionError("the command never came to its end")
 
 
-# Sixteen wait for the lock or try again at any time, through 192 commits in a row. More edits of each show no
+# Sixteen wait for the lock or retry at any time, through 192 commits in a row. More edits per writer show no
 # more: it is the number of writers that makes them meet.
-@pytest.mark.parametrize(("writers", "edits", "polite"), [(16, 12, "polite"), (6, 10, "rude")])
-def test_writers_at_once_lose_nothing(lab: Lab, writers: int, edits: int, polite: str) -> None:
+@pytest.mark.parametrize(("writers", "edits", "mode"), [(16, 12, "serialize"), (6, 10, "concurrent")])
+def test_writers_at_once_lose_nothing(lab: Lab, writers: int, edits: int, mode: str) -> None:
     lab.git("config", "gc.auto", "0")
     started = [
-        subprocess.Popen([sys.executable, "-c", EDIT, str(number), str(edits), polite, FILE])
+        subprocess.Popen([sys.executable, "-c", EDIT, str(number), str(edits), mode, FILE])
         for number in range(writers)
     ]
     assert [process.wait() for process in started] == [0] * writers

@@ -27,11 +27,11 @@ from tests.support.small_campaign import agent, attempt, campaign, hush
 def pruned(lab: Lab) -> None:
     """An iteration, and its worktree removed."""
     attempt(lab, "echo 90 >value")
-    assert [each.why for each in prune_worktrees(lab.repo, hush, dry_run=False).places] == [None]
+    assert [place.why for place in prune_worktrees(lab.repo, hush, dry_run=False).places] == [None]
 
 
 def resumed(lab: Lab) -> None:
-    """An iteration gone on with whose worktree somebody has deleted."""
+    """A resumed iteration whose worktree has been deleted."""
     policy = (lab.path / ".git-planner.yml").read_text()
     lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[no-such-program,")})
     with pytest.raises(PlannerError):
@@ -69,7 +69,7 @@ def test_a_locked_one_stays_with_all_that_is_in_it(lab: Lab) -> None:
     lab.git("worktree", "unlock", str(place))
     worktree.remove(lab.repo, place)
     assert not place.exists()
-    assert [each.path for each in worktree.listing(lab.repo)] == [Path(lab.path)]
+    assert [entry.path for entry in worktree.listing(lab.repo)] == [Path(lab.path)]
 
 
 # -- locks of killed writers ---------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ from git_planner.gitio.repository import open_repository
 from git_planner.gitio.worktree import recover
 recover(open_repository(Path.cwd()))
 """
-# A git that, asked where the branch is, says so and waits.
+# A git that reports a query of the branch and then waits.
 PAUSING = """\
 #!/bin/sh
 case "$*" in

@@ -102,7 +102,7 @@ class _RunFinisher:
             and not is_transient_code(ending.error)
         ):
             self.decision = TaskOutcome("not_started", ending.message)
-        self.place = agent_worktree.left_at(Path(run.worktree), repo) if run.worktree else None
+        self.place = agent_worktree.find_detached(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
 

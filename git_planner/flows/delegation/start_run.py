@@ -118,7 +118,7 @@ def find_task_base(repo: Repository, plan_tasks: PlanTasks, task: Task, start: s
         if not dependency.commits:
             continue
         tip = dependency.commits[-1]
-        if not history.whole(repo.git, tip):
+        if not history.is_complete(repo.git, tip):
             raise PlannerError(
                 "E_NO_BASE",
                 f"'{task.id}' depends on '{dependency.id}', whose commit '{tip[:12]}' is missing",

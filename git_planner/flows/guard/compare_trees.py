@@ -124,7 +124,7 @@ class GuardChecker:
             for change in added
         ]
 
-    def shadowing_changes(self, trusted: str, tree: str) -> list[history.Change]:
+    def shadowing_changes(self, trusted: str, tree: str) -> list[history.TreeChange]:
         """List added files that Python would import instead of a standard module; see `is_shadowing`."""
         policy = self.rule_at(trusted).policy
         free = policy.unguard if policy else ()
@@ -227,7 +227,7 @@ class GuardChecker:
         """
         return find_base_branch(self.repo, lambda commit: self.rule_at(commit).policy)
 
-    def _sectioned_changes(self, rule: GuardRule, trusted: str, tree: str) -> list[history.Change]:
+    def _sectioned_changes(self, rule: GuardRule, trusted: str, tree: str) -> list[history.TreeChange]:
         specs = pathspecs((*rule.sectioned, ATTRIBUTES_FILE))
         return history.changes(self.repo.git, trusted, tree, specs)
 
@@ -302,7 +302,7 @@ def printable_path(path: str) -> str:
     return path if path.isprintable() else ascii(path)
 
 
-def _change_message(change: history.Change) -> str:
+def _change_message(change: history.TreeChange) -> str:
     if change.old_mode == _NOTHING and change.new_mode in (_SYMLINK, _GITLINK):
         kind = "added link" if change.new_mode == _SYMLINK else "added submodule"
         return f"{kind}: {printable_path(change.path)}"

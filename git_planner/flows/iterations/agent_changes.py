@@ -94,7 +94,7 @@ class AgentChanges:
             PlannerError: E_GIT, E_NOT_A_REPOSITORY when it cannot be read.
         """
         work = self.work
-        agent_worktree.mend(work.place, ours=work.ours)
+        agent_worktree.repair(work.place, ours=work.ours)
         self.tree = agent_worktree.content(work.place, work.start)
         self.tip = work.repo.maybe(work.ref)
         if self.tip is None or not history.is_ancestor(work.repo.git, work.start, self.tip):
@@ -116,7 +116,7 @@ class AgentChanges:
     def attach_head(self) -> None:
         """Attach HEAD to the branch again."""
         assert self.tip is not None
-        agent_worktree.put_on(self.work.place, self.work.ref, self.tip)
+        agent_worktree.reset_branch(self.work.place, self.work.ref, self.tip)
 
     def commit(self, message: Message, body: str) -> GitResult:
         """Commit the content of the worktree; all hooks run.
@@ -148,10 +148,12 @@ class AgentChanges:
         ref = work.kept(refnames.REFUSED)
         text = full_message(message, shorten("\n".join(messages)))
         commit = agent_worktree.keep(work.repo, ref, self.tree, self.tip or work.start, text)
-        agent_worktree.put_on(work.place, work.ref, work.start)
+        agent_worktree.reset_branch(work.place, work.ref, work.start)
         with suppress(PlannerError):
             # The changes are safe, so a worktree that cannot be reset is left as it is.
-            agent_worktree.travel(work.place, agent_worktree.content(work.place, work.start), work.start)
+            agent_worktree.checkout_tree(
+                work.place, agent_worktree.content(work.place, work.start), work.start
+            )
         return ref, commit
 
     def _violations(self, tip: str) -> tuple[str, ...]:
@@ -171,7 +173,7 @@ class AgentChanges:
             found += [f"changed on the way: {path}" for path in paths if path not in seen]
         return tuple(found)
 
-    def _shadowing(self) -> list[history.Change]:
+    def _shadowing(self) -> list[history.TreeChange]:
         checker, start = GuardChecker(self.work.repo), self.work.start
         return checker.preload(start, self.work.policy).shadowing_changes(start, self.tree)
 

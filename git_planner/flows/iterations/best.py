@@ -285,7 +285,7 @@ def _branch_updates(
         for ref, oid in history.list_refs(repo.git, refnames.HEADS + refnames.ITER).items()
         if ref in plan_refs and refnames.parse_iteration(ref) and oid != theirs.get(ref)
     }
-    moved = [ref for ref, oid in ours.items() if history.loses_nothing(repo.git, oid, theirs.get(ref))]
+    moved = [ref for ref, oid in ours.items() if history.is_fast_forward(repo.git, oid, theirs.get(ref))]
     notes = [
         f"'{ref.removeprefix(refnames.HEADS)}' has other commits on '{server}' and is not pushed"
         for ref in ours

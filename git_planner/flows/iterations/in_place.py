@@ -68,12 +68,12 @@ def checked_out(repo: Repository, branch: str, rescue_ref: str, progress: Progre
 
 def _switch_back(repo: Repository, target: list[str], rescue_ref: str, progress: Progress) -> None:
     try:
-        agent_worktree.mend(repo, ours=False)
+        agent_worktree.repair(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
         kept = agent_worktree.rescue(repo, repo, rescue_ref, message)
         if kept is not None:
             progress(f"kept the uncommitted changes as '{rescue_ref}'")
-            agent_worktree.travel(repo, kept, "HEAD")
+            agent_worktree.checkout_tree(repo, kept, "HEAD")
         repo.git.bytes("switch", "--quiet", "--no-guess", *target)
     except PlannerError as error:
         progress(f"could not go back to '{target[-1]}': {error.message}")

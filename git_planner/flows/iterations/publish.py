@@ -264,12 +264,12 @@ def _push(
     remote_tip = remote.listing(repo, remote_name, ref).get(ref)
     if remote_tip == commit:
         return remote_name
-    if not history.loses_nothing(repo.git, commit, remote_tip) and not repo.maybe(
+    if not history.is_fast_forward(repo.git, commit, remote_tip) and not repo.maybe(
         f"{refnames.PUBLISHED}{remote_tip}"
     ):
         assert remote_tip is not None
         remote.fetch_commits(repo, remote_name, [ref], progress)
-        if not history.whole(repo.git, remote_tip):
+        if not history.is_complete(repo.git, remote_tip):
             raise _moved_error(name, remote_name)
         if _is_current(repo, f"{remote_name}/{name}", remote_tip, wanted, force=force):
             return remote_name

@@ -141,7 +141,7 @@ def _record_refusal(repo: Repository, iteration: Iteration, progress: Progress) 
     reason = reasons[0] if reasons and reasons[0] in REASONS else "implementer_failed"
     lines = history.message(repo.git, iteration.refused).split("\n\n")[1:-1]
     body = tuple(line for part in lines for line in part.splitlines())
-    place = agent_worktree.left_at(iteration.worktree, repo) if iteration.worktree else None
+    place = agent_worktree.find_detached(iteration.worktree, repo) if iteration.worktree else None
     if iteration.start is not None and (place is None or _is_managed(repo, place)):
         _clear_attempt(repo, iteration, place, progress)
     return record_failure(
@@ -167,7 +167,7 @@ def _implement_again(
             f"iteration {iteration.number} was planned in another clone",
             hint="resume it there, or start a new one with 'git iterate'",
         )
-    place = agent_worktree.left_at(iteration.worktree, repo) if iteration.worktree else None
+    place = agent_worktree.find_detached(iteration.worktree, repo) if iteration.worktree else None
     if place is not None and not _is_managed(repo, place):
         raise PlannerError(
             "E_CHECKED_OUT",
@@ -191,7 +191,7 @@ def _clear_attempt(
     ref, rescue = refnames.HEADS + iteration.branch, f"{refnames.INTERRUPTED}{iteration.number:04d}"
     tip = repo.maybe(ref) or iteration.start
     if place is not None and place.top is not None:
-        agent_worktree.mend(place, ours=True)
+        agent_worktree.repair(place, ours=True)
         tree = agent_worktree.content(place, iteration.start)
     else:
         tree = repo.resolve(tip, "tree")

@@ -23,13 +23,13 @@ import git_planner
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
-from git_planner.gitio.managed_block import Section, rewrite
+from git_planner.gitio.managed_block import ManagedBlock, rewrite
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.merge_plan import merge_documents
 
-_SECTION = Section("merge")
+_SECTION = ManagedBlock("merge")
 _SCHEMA_MARK = b'"git-planner/'
 # Packets of iterations: a request and its answer, which belong together. On a packet branch, people edit
 # files in the folder above.

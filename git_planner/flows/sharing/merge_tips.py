@@ -20,7 +20,7 @@ from git_planner.flows.sharing import merge_driver
 from git_planner.gitio import history
 from git_planner.gitio.git import Batch
 from git_planner.gitio.git_failure import failure
-from git_planner.gitio.history import Change
+from git_planner.gitio.history import TreeChange
 from git_planner.gitio.objects import read_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
@@ -154,7 +154,7 @@ def _page_bytes(path: str, page: Mapping[str, Any], checked: list[Any]) -> bytes
 
 
 def _merge_file(
-    batch: Batch, start: str, our_change: Change, their_change: Change, notes: list[str]
+    batch: Batch, start: str, our_change: TreeChange, their_change: TreeChange, notes: list[str]
 ) -> bytes | None:
     """Merge a document that both sides changed; None where the merge by git counts."""
     path = our_change.path

@@ -165,10 +165,10 @@ def _merge_plans(
 ) -> tuple[PlanSync, ...]:
     """Fetch plans and fast-forward or merge them, in one transaction."""
     tips = {refnames.plan_ref(name): remote_refs[refnames.plan_ref(name)] for name in plan_names}
-    missing = [ref for ref, oid in tips.items() if not history.whole(repo.git, oid)]
+    missing = [ref for ref, oid in tips.items() if not history.is_complete(repo.git, oid)]
     if missing:
         remote.fetch_commits(repo, source, missing, progress)
-        incomplete = [ref for ref in missing if not history.whole(repo.git, tips[ref])]
+        incomplete = [ref for ref in missing if not history.is_complete(repo.git, tips[ref])]
         if incomplete:
             raise PlannerError(
                 "E_CONFLICT",
@@ -232,7 +232,7 @@ def _work_branches(
         if ref not in local_refs or _plan_of_ref(ref):
             continue
         remote_oid = remote_refs.get(ref)
-        if remote_oid != local_refs[ref] and history.loses_nothing(repo.git, local_refs[ref], remote_oid):
+        if remote_oid != local_refs[ref] and history.is_fast_forward(repo.git, local_refs[ref], remote_oid):
             yield ref
 
 
