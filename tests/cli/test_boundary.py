@@ -1,4 +1,4 @@
-"""The boundary of every command line: what the system refuses is told as such, and is no defect."""
+"""The boundary of every command line: a refusal of the system is reported as such, not as a defect."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_what_cannot_be_written_is_no_defect(number: int, capsys: pytest.Capture
         raise OSError(number, os.strerror(number), "/some/place")
 
     assert guarded(command, as_json=True) == 4
-    said = capsys.readouterr()
-    assert json.loads(said.out)["code"] == "E_UNWRITABLE"
-    assert f"'/some/place' cannot be written or reached: {os.strerror(number)}" in said.err
-    assert "defect" not in said.err
+    output = capsys.readouterr()
+    assert json.loads(output.out)["code"] == "E_UNWRITABLE"
+    assert f"'/some/place' cannot be written or reached: {os.strerror(number)}" in output.err
+    assert "defect" not in output.err
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(lab: Lab) -> None:
@@ -39,16 +39,18 @@ def test_a_file_in_the_place_of_a_folder_is_named(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "stderr",
     [
         "error: unable to create temporary file: Read-only file system\nfatal: cannot store it",
         "error: insufficient permission for adding an object to repository database .git/objects",
         "fatal: Unable to create '/x/.git/refs/heads/a.lock': Permission denied",
     ],
 )
-def test_a_repository_that_can_only_be_read_is_told_from_other_failures(words: str, tmp_path: Path) -> None:
-    error = failure(("hash-object",), GitResult(128, b"", words.encode()), tmp_path)
-    assert (error.code, error.details) == ("E_UNWRITABLE", tuple(words.splitlines()))
+def test_a_repository_that_can_only_be_read_is_distinguished_from_other_failures(
+    stderr: str, tmp_path: Path
+) -> None:
+    error = failure(("hash-object",), GitResult(128, b"", stderr.encode()), tmp_path)
+    assert (error.code, error.details) == ("E_UNWRITABLE", tuple(stderr.splitlines()))
     other = failure(("push",), GitResult(128, b"", b"Permission denied (publickey)."), tmp_path)
     assert other.code == "E_GIT"
 

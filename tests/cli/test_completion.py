@@ -1,4 +1,4 @@
-"""Completion, asked for by the shells themselves: bash through git's own, zsh in a terminal, and fish."""
+"""Completion in real shells: bash through git's own completion, zsh in a terminal, and fish."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ask() {{
 	{how}
 	printf '%s\\n' "${{COMPREPLY[@]}}"
 }}
-ask {words}
+ask {command_line}
 """
 CASES = [
     ("plan ta", {"task"}),
@@ -51,42 +51,44 @@ def planned(lab: Lab) -> Lab:
 
 
 @pytest.mark.skipif(not GIT_COMPLETION.exists(), reason="needs git's completion for bash")
-@pytest.mark.parametrize(("words", "found"), CASES)
-def test_bash_completes_git_s_subcommands(planned: Lab, words: str, found: set[str]) -> None:
-    assert bash(planned, f"git {words}", "__git_wrap__git_main") == found
+@pytest.mark.parametrize(("command_line", "completions"), CASES)
+def test_bash_completes_git_s_subcommands(planned: Lab, command_line: str, completions: set[str]) -> None:
+    assert bash(planned, f"git {command_line}", "__git_wrap__git_main") == completions
 
 
 @pytest.mark.skipif(not GIT_COMPLETION.exists(), reason="needs git's completion for bash")
 def test_bash_follows_git_s_options_and_aliases(planned: Lab) -> None:
     planned.git("config", "alias.gp", "plan")
     assert bash(planned, "git gp ta", "__git_wrap__git_main") == {"task"}
-    words = f"git -C {planned.path} plan task show task_"
-    assert bash(planned, words, "__git_wrap__git_main", cwd=planned.root) == {"task_001", "task_002"}
+    command_line = f"git -C {planned.path} plan task show task_"
+    assert bash(planned, command_line, "__git_wrap__git_main", cwd=planned.root) == {"task_001", "task_002"}
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-@pytest.mark.parametrize(("words", "found"), CASES)
-def test_bash_completes_the_programs(planned: Lab, words: str, found: set[str]) -> None:
-    program, _, rest = words.partition(" ")
-    assert bash(planned, f"git-{program} {rest}", f"_git_{program}_alone") == found
+@pytest.mark.parametrize(("command_line", "completions"), CASES)
+def test_bash_completes_the_programs(planned: Lab, command_line: str, completions: set[str]) -> None:
+    program, _, rest = command_line.partition(" ")
+    assert bash(planned, f"git-{program} {rest}", f"_git_{program}_alone") == completions
 
 
-def bash(lab: Lab, words: str, how: str, cwd: Path | None = None) -> set[str]:
-    """What bash is given for a command line whose last word is begun."""
-    script = BASH.format(git=GIT_COMPLETION if GIT_COMPLETION.exists() else os.devnull, how=how, words=words)
+def bash(lab: Lab, command_line: str, how: str, cwd: Path | None = None) -> set[str]:
+    """Return the completions that bash offers for a command line with an incomplete last word."""
+    script = BASH.format(
+        git=GIT_COMPLETION if GIT_COMPLETION.exists() else os.devnull, how=how, command_line=command_line
+    )
     ran = lab.run_program("bash", "--norc", "-c", script, cwd=cwd)
     assert (ran.status, ran.err) == (0, "")
     return set(ran.out.split())
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
-@pytest.mark.parametrize(("words", "found"), CASES)
-def test_fish(planned: Lab, words: str, found: set[str]) -> None:
-    for line in (f"git {words}", f"git-{words}"):
+@pytest.mark.parametrize(("command_line", "completions"), CASES)
+def test_fish(planned: Lab, command_line: str, completions: set[str]) -> None:
+    for line in (f"git {command_line}", f"git-{command_line}"):
         script = f'git planner completion fish | source; complete -C "{line.removesuffix(chr(39) * 2)}"'
         ran = planned.run_program("fish", "-c", script)
         assert ran.status == 0, ran.err
-        assert {each.split("\t")[0] for each in ran.out.splitlines()} == found, line
+        assert {match.split("\t")[0] for match in ran.out.splitlines()} == completions, line
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
@@ -109,7 +111,7 @@ class Terminal:
     """A program in a terminal of its own, typed to."""
 
     def __init__(self, argv: list[str], cwd: Path, env: Mapping[str, str]) -> None:
-        self.said = ""
+        self.output = ""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
@@ -117,13 +119,13 @@ class Terminal:
 
     def expect(self, keys: str, answer: str) -> None:
         """Type, and wait until an answer is on the screen."""
-        self.said = ""
+        self.output = ""
         os.write(self._fd, keys.encode())
         until = time.monotonic() + 20
-        while answer not in self.said:
-            assert time.monotonic() < until, f"{keys!r}: {self.said!r}"
+        while answer not in self.output:
+            assert time.monotonic() < until, f"{keys!r}: {self.output!r}"
             if select.select([self._fd], [], [], 0.1)[0]:
-                self.said += os.read(self._fd, 65536).decode(errors="replace")
+                self.output += os.read(self._fd, 65536).decode(errors="replace")
 
     def close(self) -> None:
         """Hang up, and wait for the program's end."""
@@ -133,14 +135,14 @@ class Terminal:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_outside_a_repository_nothing_is_found_and_nothing_said(tmp_path: Path, lab: Lab, shell: str) -> None:
-    asked = {
+    request = {
         "COMP_WORDS": "git-plan task show ",
         "COMP_CWORD": "3",
         "_GIT_PLAN_COMPLETE": f"{shell}_complete",
     }
     if shell == "fish":
-        asked["COMP_CWORD"] = ""
-    ran = lab.spawn("git-plan", cwd=tmp_path, **asked)
+        request["COMP_CWORD"] = ""
+    ran = lab.spawn("git-plan", cwd=tmp_path, **request)
     assert (ran.status, ran.out.strip(), ran.err) == (0, "", "")
 
 

@@ -48,7 +48,7 @@ ALL = {path: command for program in COMMANDS for path, command in commands(group
 
 
 def options() -> Iterator[tuple[str, click.Option, str]]:
-    """Yield each long option of each command."""
+    """Yield every long option of every command."""
     for path, command in ALL.items():
         for option in command.params:
             if isinstance(option, click.Option):
@@ -67,7 +67,7 @@ def test_an_option_has_one_help_text() -> None:
     differing = {name: texts[name] for name in shared - DEPENDING if len(texts[name]) > 1}
     # The same word for different things of a task, of a run or of a report.
     allowed = {"--run", "--status", "--remove"}
-    assert not {name: found for name, found in differing.items() if name not in allowed}
+    assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared
 
 
@@ -83,7 +83,7 @@ def test_an_option_takes_one_kind_of_value() -> None:
     for _, option, name in options():
         if not isinstance(option.type, click.Choice):
             metavars[name].add(option.metavar)
-    assert not {name: found for name, found in metavars.items() if len(found) > 1}
+    assert not {name: values for name, values in metavars.items() if len(values) > 1}
 
 
 def test_old_spellings_are_gone() -> None:

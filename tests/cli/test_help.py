@@ -39,8 +39,8 @@ def test_nothing_is_cut_off(lab: Lab, path: str) -> None:
 )
 def test_a_program_without_arguments_prints_its_help(lab: Lab, path: str) -> None:
     program, *names = path.split()
-    bare, asked = lab.run(program, *names), lab.run(program, *names, "-h")
-    assert (bare.status, bare.out, bare.err) == (0, asked.out, "")
+    bare, explicit = lab.run(program, *names), lab.run(program, *names, "-h")
+    assert (bare.status, bare.out, bare.err) == (0, explicit.out, "")
     assert bare.out.startswith(f"Usage: {path.replace('git-', 'git ')} ")
 
 

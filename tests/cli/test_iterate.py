@@ -164,8 +164,8 @@ def test_two_loops_with_different_plans_at_once(lab: Lab) -> None:
     ended = [(loop.communicate(timeout=60), loop.returncode) for loop in loops]
     assert [status for _, status in ended] == [0, 0], ended
     documents = [json.loads(out) for (out, _), _ in ended]
-    assert [each["best_after"] for each in documents] == [91.0, 91.0]
-    numbers = [turn["iteration"] for each in documents for turn in each["attempts"]]
+    assert [document["best_after"] for document in documents] == [91.0, 91.0]
+    numbers = [turn["iteration"] for document in documents for turn in document["attempts"]]
     assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
     assert lab.show("iter/best-one:value") == lab.show("iter/best-two:value") == "91\n"
     lab.fsck()

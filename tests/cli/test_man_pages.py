@@ -1,4 +1,4 @@
-"""The manual: what git shows for `git plan --help`, and where the pages are put."""
+"""Manual pages: the output of `git plan --help`, and the folders of the pages."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PAGES = {
 
 
 def man_db() -> bool:
-    """Whether man is there, and no stand-in that only says that it is not, as minimal images have."""
+    """Return whether man is installed, not the stand-in of a minimal image."""
     program = shutil.which("man")
     if program is None:
         return False
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    return said.stdout.startswith("man ")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return version.stdout.startswith("man ")
 
 
 needs_man = pytest.mark.skipif(not man_db(), reason="needs man")
@@ -54,7 +54,7 @@ def test_git_shows_our_pages_once_they_are_installed(lab: Lab) -> None:
     assert man(lab, "plan", "--help").status != 0
     done = lab.run("git-planner", "install-man-pages", "--json")
     assert done.status == 0
-    assert {Path(each).name for each in json.loads(done.out)["pages"]} == PAGES
+    assert {Path(page).name for page in json.loads(done.out)["pages"]} == PAGES
     for program in ABOUT:
         ran = man(lab, program.removeprefix("git-"), "--help")
         assert ran.status == 0, ran.err
@@ -82,8 +82,8 @@ def test_every_command_is_in_the_manual() -> None:
     }
     missing = []
     for path, _ in leaves():
-        program, *words = path.split()
-        shown = " ".join([program.replace("-", " ", 1), *words])
+        program, *names = path.split()
+        shown = " ".join([program.replace("-", " ", 1), *names])
         # The command that needs no name is shown without it.
         bare = shown.removesuffix(" measure").removesuffix(" once")
         if not re.search(rf'^\.SS "{re.escape(bare)}[ "]', texts[program], re.MULTILINE):
@@ -96,7 +96,7 @@ def test_pages_go_where_they_are_told_to(lab: Lab) -> None:
     assert lab.run("git-planner", "install-man-pages").status == 0
     assert (lab.root / "data/man/man1/git-plan.1").is_file()
     assert lab.run("git-planner", "install-man-pages", "--to", str(lab.root / "there")).status == 0
-    assert {each.name for each in (lab.root / "there").rglob("*.?")} == PAGES
+    assert {page.name for page in (lab.root / "there").rglob("*.?")} == PAGES
 
 
 def test_a_folder_that_is_none_is_refused(lab: Lab) -> None:

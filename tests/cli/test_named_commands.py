@@ -24,38 +24,38 @@ def mentions() -> Iterator[tuple[str, str, list[str]]]:
             yield str(path.relative_to(ROOT)), f"git-{match['program']}", match["rest"].split()
 
 
-def problem(program: str, words: list[str]) -> str | None:
+def problem(program: str, arguments: list[str]) -> str | None:
     """Return what is wrong with a command line, or None."""
     command: click.Command = group(program)
     context = click.Context(command)
-    while isinstance(command, click.Group) and words and WORD.fullmatch(words[0]):
-        if words[0] not in visible_commands(command, context):
+    while isinstance(command, click.Group) and arguments and WORD.fullmatch(arguments[0]):
+        if arguments[0] not in visible_commands(command, context):
             if isinstance(command, LazyGroup) and command.default:
                 break
-            return f"no listed command '{words[0]}'"
-        child = command.get_command(context, words[0])
+            return f"no listed command '{arguments[0]}'"
+        child = command.get_command(context, arguments[0])
         assert child is not None
-        command, words = child, words[1:]
+        command, arguments = child, arguments[1:]
         context = click.Context(command)
     if isinstance(command, LazyGroup) and command.default:
         child = command.get_command(context, command.default)
         assert child is not None
         command = child
-    known = {
+    options = {
         name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)
     }
-    known.add("--version")
-    unknown = [word for word in words if re.fullmatch(r"--[a-z][a-z-]+", word) and word not in known]
+    options.add("--version")
+    unknown = [word for word in arguments if re.fullmatch(r"--[a-z][a-z-]+", word) and word not in options]
     return f"no options {unknown}" if unknown else None
 
 
 def test_named_commands_are_listed_by_help() -> None:
-    found = list(mentions())
-    assert len(found) > 100
+    mentioned = list(mentions())
+    assert len(mentioned) > 100
     assert set(DEFAULTS) <= set(COMMANDS)
     wrong = [
-        f"{where}: {program} {' '.join(words)}: {fault}"
-        for where, program, words in found
-        if (fault := problem(program, words))
+        f"{where}: {program} {' '.join(arguments)}: {fault}"
+        for where, program, arguments in mentioned
+        if (fault := problem(program, arguments))
     ]
     assert wrong == []

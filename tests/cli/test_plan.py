@@ -46,18 +46,18 @@ def test_planning_offline(lab: Lab) -> None:
 
 def test_planning_as_json_is_one_document(lab: Lab) -> None:
     workshop(lab)
-    found = one_document(plan(lab, "offline", "--json", "--goal", "threshold", "--threshold", "50")[0])
-    assert (found["schema"], found["branch"]) == ("git-planner/planned@1", "iter/0001-auto")
-    assert lab.refs()["refs/heads/iter/0001-auto"] == found["commit"]
+    document = one_document(plan(lab, "offline", "--json", "--goal", "threshold", "--threshold", "50")[0])
+    assert (document["schema"], document["branch"]) == ("git-planner/planned@1", "iter/0001-auto")
+    assert lab.refs()["refs/heads/iter/0001-auto"] == document["commit"]
     state = json.loads(lab.show("iter/0001-auto:.advisor/state.json"))
     assert (state["goal"], state["threshold"]) == ("threshold", 50)
 
 
 def test_errors_are_one_document_too(lab: Lab) -> None:
-    found = one_document(plan(lab, "offline", "--json", status=2)[0])
-    assert (found["schema"], found["code"]) == ("git-planner/error@1", "E_NO_POLICY")
-    found = one_document(plan(lab, "offline", "--goal", "fastest", "--json", status=2)[0])
-    assert found["code"] == "E_USAGE"
+    document = one_document(plan(lab, "offline", "--json", status=2)[0])
+    assert (document["schema"], document["code"]) == ("git-planner/error@1", "E_NO_POLICY")
+    document = one_document(plan(lab, "offline", "--goal", "fastest", "--json", status=2)[0])
+    assert document["code"] == "E_USAGE"
 
 
 def test_steps_of_a_planning_plan(lab: Lab) -> None:
@@ -69,8 +69,8 @@ def test_steps_of_a_planning_plan(lab: Lab) -> None:
         "task_002  todo          Make one change (after task_001)\n"
         "task_003  todo          Check the result (after task_002)\n"
     )
-    found = one_document(plan(lab, "offline", "--kind", "planning-plan", "--json")[0])
-    assert [each["id"] for each in found["tasks"]] == ["task_001", "task_002", "task_003"]
+    document = one_document(plan(lab, "offline", "--kind", "planning-plan", "--json")[0])
+    assert [task["id"] for task in document["tasks"]] == ["task_001", "task_002", "task_003"]
 
 
 def test_by_hand(lab: Lab, tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_status_lines(lab: Lab) -> None:
         "BLOCKED: family:shrink (the last 2 attempts were of 'family:shrink'; at most 2 in a row)",
         "PACKETS: plan/0001-hand",
     ]
-    found = one_document(plan(lab, "status", "--json")[0])
-    assert (found["schema"], found["current"]["branch"]) == ("git-planner/status@1", "iter/0002-x")
-    assert found["directive"]["strategy_family"] == "family:reuse"
+    document = one_document(plan(lab, "status", "--json")[0])
+    assert (document["schema"], document["current"]["branch"]) == ("git-planner/status@1", "iter/0002-x")
+    assert document["directive"]["strategy_family"] == "family:reuse"
 
 
 def test_long_texts_are_cut_to_one_line(lab: Lab) -> None:
@@ -171,9 +171,9 @@ def test_a_list(lab: Lab) -> None:
         "  fast  2023-11-14  0 records, no best, 3 todo  be fast\n"
         "  plan/0002-hand  packet: git plan manual apply --from plan/0002-hand\n"
     )
-    found = one_document(plan(lab, "list", "--json")[0])
-    assert [each["name"] for each in found["plans"]] == ["default", "fast"]
-    assert (found["schema"], found["packets"]) == ("git-planner/plans@1", ["plan/0002-hand"])
+    document = one_document(plan(lab, "list", "--json")[0])
+    assert [entry["name"] for entry in document["plans"]] == ["default", "fast"]
+    assert (document["schema"], document["packets"]) == ("git-planner/plans@1", ["plan/0002-hand"])
 
 
 def test_show(lab: Lab) -> None:
@@ -202,8 +202,8 @@ def test_show(lab: Lab) -> None:
         "  1. Only allowed paths changed.\n"
         "  2. a lower size.\n"
     )
-    found = one_document(plan(lab, "show", "--json")[0])
-    assert found["state"] == json.loads(lab.show("iter/0001-auto:.advisor/state.json"))
+    document = one_document(plan(lab, "show", "--json")[0])
+    assert document["state"] == json.loads(lab.show("iter/0001-auto:.advisor/state.json"))
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -214,14 +214,14 @@ def test_validate(lab: Lab, tmp_path: Path, *, as_json: bool) -> None:
     bad.write_text(json.dumps(directive(risk="Huge")))
     flags = ["--json"] if as_json else []
 
-    def told(*argv: str, status: int, stdin: str = "") -> Any:
+    def validation(*argv: str, status: int, stdin: str = "") -> Any:
         out, _ = plan(lab, "validate", *argv, *flags, status=status, stdin=stdin)
         return one_document(out) if as_json else out
 
     fault = "/risk: must be one of 'Low', 'Medium', 'High', not 'Huge'"
-    first, second = told(str(good), status=0), told(str(bad), status=1)
-    third = told("-", status=1, stdin="{}")
-    fourth = told("HEAD:.git-planner.yml", status=0)
+    first, second = validation(str(good), status=0), validation(str(bad), status=1)
+    third = validation("-", status=1, stdin="{}")
+    fourth = validation("HEAD:.git-planner.yml", status=0)
     if as_json:
         assert (first["valid"], second["faults"], third["kind"]) == (True, [fault], None)
         assert (fourth["kind"], fourth["valid"]) == ("policy", True)

@@ -109,8 +109,8 @@ def test_an_invalid_record(recorded: Lab) -> None:
             "  broken  changed: tests/bench.py\n"
         ),
     )
-    for each in read_ledger(recorded.repo, "default"):
-        assert documents.validate("record", json.loads(json.dumps(each.document()))) == []
+    for record in read_ledger(recorded.repo, "default"):
+        assert documents.validate("record", json.loads(json.dumps(record.document()))) == []
 
 
 def test_printing_the_output(lab: Lab) -> None:
@@ -168,7 +168,7 @@ def test_the_log_for_programs(recorded: Lab) -> None:
         "plans": ["default"],
         "instrument_now": records[-1].instrument,
         "instrument_changes": [],
-        "records": [json.loads(json.dumps(each.document())) for each in records],
+        "records": [json.loads(json.dumps(record.document())) for record in records],
     }
     rows = [json.loads(row) for row in recorded.run("git-record", "log", "--jsonl").out.splitlines()]
     assert [set(row) for row in rows] == [set(ROW), *[set(ROW) - {"notes"}] * 3]
@@ -295,7 +295,7 @@ def test_a_record_that_does_not_hold(recorded: Lab) -> None:
     record = read_ledger(recorded.repo, "default")[1]
     path = f"experiments/records/{record.id}.json"
     metric = record.metrics[0]
-    for changes, words in (
+    for changes, difference in (
         ({"metrics": [{**vars_of(metric), "median": 80.0}]}, "cycles is 90 now and was 80 then"),
         ({"tree": "0" * 40}, "another tree was measured then"),
         ({"verdict": "invalid", "reason": "incorrect"}, "it is valid now, and was not then (incorrect)"),
@@ -303,7 +303,7 @@ def test_a_record_that_does_not_hold(recorded: Lab) -> None:
         recorded.rival(ref, path, json.dumps({**record.document(), **changes}, default=vars_of))
         assert verified(recorded.run("git-record", "verify", "iter/best")) == (
             1,
-            f"record ID does not hold: {words}\n",
+            f"record ID does not hold: {difference}\n",
         )
     done = recorded.run("git-record", "verify", "iter/0001-next~1")
     assert (done.status, done.err.splitlines()[0]) == (
@@ -315,8 +315,8 @@ def test_a_record_that_does_not_hold(recorded: Lab) -> None:
     )
 
 
-def vars_of(each: Any) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in each.__dataclass_fields__}
+def vars_of(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def test_importing_an_older_log(lab: Lab) -> None:

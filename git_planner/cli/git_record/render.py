@@ -1,4 +1,4 @@
-"""Records in words and columns."""
+"""Text output of records: lines and columns."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from git_planner.rules.refnames import HEADS, number_text
 if TYPE_CHECKING:
     from git_planner.flows.records.query import RecordComparison
     from git_planner.flows.records.recorder import RecordResult
-    from git_planner.rules.records.recorded_comparison import RecordedComparison as Pairs
+    from git_planner.rules.records.recorded_comparison import RecordedComparison
     from git_planner.rules.records.row import RecordRow
 
 _HEADINGS = ("record", "commit", "branch", "verdict", "value", "delta", "why")
 
 
 def recorded(done: RecordResult) -> Iterator[str]:
-    """Lines that `git record` prints about its result."""
+    """Yield the final lines of `git record`."""
     record = done.record
     yield f"{record.verdict}: {record.summary}"
     yield f"  record  {record.id} on {done.ledger.removeprefix(HEADS)}"
     yield f"  commit  {record.commit[:12]}{f' ({record.branch})' if record.branch else ''}"
     if done.cached:
-        yield f"  cached  {_cached(record)}"
+        yield f"  cached  {_cache_note(record)}"
     if done.advanced:
         yield "  best    the rolling best is this commit now"
     if done.tag:
@@ -35,7 +35,7 @@ def recorded(done: RecordResult) -> Iterator[str]:
     for violation in record.violations:
         yield f"  broken  {violation}"
     for note in record.notes:
-        yield f"  note    {_line(note)}"
+        yield f"  note    {_first_line(note)}"
     if done.logs and not record.valid:
         yield f"  output  {done.logs}"
 
@@ -54,12 +54,12 @@ def recorded_document(done: RecordResult) -> dict[str, Any]:
 
 
 def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -> Iterator[str]:
-    """A table of records, with a line where the instrument changed.
+    """Yield a table of records, with a line where the instrument changed.
 
     Args:
         rows: the records, oldest first.
-        now: the instrument of the base branch, if that is known.
-        everything: they are of several plans, which are shown.
+        now: the present instrument of the base branch; None when unknown.
+        everything: whether the records belong to several plans; a column then names them.
     """
     table = [("plan", *_HEADINGS) if everything else _HEADINGS]
     for row in rows:
@@ -81,9 +81,9 @@ def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -
         for change in instrument_changes((row.id, row.plan, row.instrument) for row in rows)
     }
     for row, line in zip(rows, lines, strict=True):
-        if turn := changed.get(row.id):
+        if change := changed.get(row.id):
             of = f" of plan '{row.plan}'" if everything else ""
-            both = f"{turn.instrument[:12]}, before it {turn.before[:12]}"
+            both = f"{change.instrument[:12]}, before it {change.before[:12]}"
             yield f"-- another instrument{of} from here on: {both}"
         yield line
     last = {row.plan: row.instrument for row in rows if row.instrument is not None}
@@ -96,10 +96,10 @@ def log_lines(rows: Sequence[RecordRow], now: str | None, *, everything: bool) -
 
 
 def details(record: Record) -> Iterator[str]:
-    """All that a person wants to know of one record."""
+    """Yield the details of one record."""
     yield f"record {record.id} ({record.kind} of plan '{record.plan}')"
     yield f"  {record.verdict}: {record.summary}"
-    yield from _pairs(record)
+    yield from _field_lines(record)
     for metric in record.metrics:
         samples = ", ".join(number_text(sample) for sample in metric.samples[:10])
         more = f" and {len(metric.samples) - 10} more" if len(metric.samples) > 10 else ""
@@ -108,7 +108,7 @@ def details(record: Record) -> Iterator[str]:
             f"spread {number_text(metric.spread)}, {metric.better} is better; samples {samples}{more}"
         )
     if record.comparison is not None:
-        yield from _comparison(record.comparison)
+        yield from _comparison_lines(record.comparison)
     for name, lines in (
         ("change", record.change_summary),
         ("file", record.files),
@@ -116,20 +116,20 @@ def details(record: Record) -> Iterator[str]:
         ("note", record.notes),
     ):
         for line in lines:
-            yield f"  {name:<12} {_line(line)}"
+            yield f"  {name:<12} {_first_line(line)}"
 
 
-def _comparison(found: Pairs) -> Iterator[str]:
-    """Lines about the comparison of a noisy metric."""
-    level = "" if found.level is None else f" (a gain was found at {found.level:.2g})"
-    span = "open" if found.low is None or found.high is None else f"{found.low:+.4g} to {found.high:+.4g}"
-    yield f"  compared     with {found.rival}, {found.runs} runs, {len(found.orders)} rounds: {found.ending}"
-    yield f"  effect       {found.effect:+.4g}, {100 * found.confidence:g} % interval {span}"
-    yield f"  p            {found.p:.2g}; comparison {found.number} may spend {found.alpha:.2g}{level}"
+def _comparison_lines(pairs: RecordedComparison) -> Iterator[str]:
+    """Yield the comparison of a noisy metric."""
+    level = "" if pairs.level is None else f" (a gain was found at {pairs.level:.2g})"
+    span = "open" if pairs.low is None or pairs.high is None else f"{pairs.low:+.4g} to {pairs.high:+.4g}"
+    yield f"  compared     with {pairs.rival}, {pairs.runs} runs, {len(pairs.orders)} rounds: {pairs.ending}"
+    yield f"  effect       {pairs.effect:+.4g}, {100 * pairs.confidence:g} % interval {span}"
+    yield f"  p            {pairs.p:.2g}; comparison {pairs.number} may spend {pairs.alpha:.2g}{level}"
 
 
 def comparison(done: RecordComparison) -> Iterator[str]:
-    """Two records side by side, and the difference."""
+    """Yield two records side by side, and their difference."""
     first, second = done.first, done.second
     rows = [
         ("", "A", "B"),
@@ -137,8 +137,8 @@ def comparison(done: RecordComparison) -> Iterator[str]:
         ("commit", first.commit[:12], second.commit[:12]),
         ("branch", first.branch or "-", second.branch or "-"),
         ("verdict", first.verdict, second.verdict),
-        ("value", _value(first), _value(second)),
-        ("tests", _tests(first), _tests(second)),
+        ("value", _value_text(first), _value_text(second)),
+        ("tests", _tests_text(first), _tests_text(second)),
         ("instrument", (first.instrument or "-")[:12], (second.instrument or "-")[:12]),
         ("environment", (first.environment_digest or "-")[:12], (second.environment_digest or "-")[:12]),
     ]
@@ -149,13 +149,13 @@ def comparison(done: RecordComparison) -> Iterator[str]:
     assert done.difference is not None
     metric = first.metrics[0]
     gained = done.difference < 0 if metric.better == "lower" else done.difference > 0
-    words = "equal" if done.difference == 0 else "better" if gained else "worse"
+    outcome = "equal" if done.difference == 0 else "better" if gained else "worse"
     share = f", {100 * done.difference / first.value:+.2f} %" if first.value else ""
     sign = "+" if done.difference > 0 else ""
-    yield f"B is {words}: {sign}{number_text(done.difference)} {metric.unit}{share}"
+    yield f"B is {outcome}: {sign}{number_text(done.difference)} {metric.unit}{share}"
 
 
-def _pairs(record: Record) -> Iterator[str]:
+def _field_lines(record: Record) -> Iterator[str]:
     pairs = (
         ("commit", record.commit or "unknown"),
         ("base", record.base or "unknown"),
@@ -165,12 +165,15 @@ def _pairs(record: Record) -> Iterator[str]:
         ("instrument", record.instrument or "unknown"),
         ("its tests", record.instrument_tests or ""),
         ("environment", record.environment_digest or ""),
-        ("tests", _tests(record)),
-        ("threshold", _threshold(record)),
+        ("tests", _tests_text(record)),
+        ("threshold", _threshold_text(record)),
         ("strategy", ", ".join(record.strategy)),
-        ("hypothesis", _line(record.hypothesis)),
+        ("hypothesis", _first_line(record.hypothesis)),
         ("directive", record.directive or ""),
-        ("agents", ", ".join(f"{role} {_agent(agent)}" for role, agent in record.agents.items() if agent)),
+        (
+            "agents",
+            ", ".join(f"{role} {_agent_name(agent)}" for role, agent in record.agents.items() if agent),
+        ),
         ("usage", ", ".join(f"{name} {count:,}" for name, count in record.usage.items())),
         ("seconds", ", ".join(f"{name} {value:g}" for name, value in record.seconds.items())),
         ("cached from", record.cached_from or ""),
@@ -191,13 +194,13 @@ def in_columns(rows: Sequence[tuple[str, ...]], right: Sequence[str] = ()) -> It
         yield shape.format(*row).rstrip()
 
 
-def _cached(record: Record) -> str:
+def _cache_note(record: Record) -> str:
     if record.cached_from:
         return f"not measured now; {record.cached_from} has the same tree, instrument and environment"
     return "this commit was recorded before; --force measures it again"
 
 
-def _value(record: Record) -> str:
+def _value_text(record: Record) -> str:
     if record.value is None:
         return "-"
     metric = record.metrics[0]
@@ -205,7 +208,7 @@ def _value(record: Record) -> str:
     return f"{metric.name} {number_text(metric.median)} {unit}".strip()
 
 
-def _tests(record: Record) -> str:
+def _tests_text(record: Record) -> str:
     if record.tests is None:
         return "-"
     skipped = f", {record.tests.skipped} skipped" if record.tests.skipped else ""
@@ -213,18 +216,18 @@ def _tests(record: Record) -> str:
     return f"{record.tests.passed} of {record.tests.collected} passed{failed}{skipped}"
 
 
-def _threshold(record: Record) -> str:
+def _threshold_text(record: Record) -> str:
     if record.threshold is None:
         return ""
     return f"{number_text(record.threshold)} ({'reached' if record.threshold_met else 'not reached'})"
 
 
-def _agent(agent: Any) -> str:
+def _agent_name(agent: Any) -> str:
     if not isinstance(agent, dict):
         return str(agent)
     return f"{agent.get('name')} ({agent['model']})" if agent.get("model") else str(agent.get("name"))
 
 
-def _line(text: str) -> str:
+def _first_line(text: str) -> str:
     lines = text.strip().splitlines()
     return (lines[0] + (" …" if len(lines) > 1 else "")) if lines else ""

@@ -1,6 +1,6 @@
 """Write the reference pages and the manual: `python -m git_planner.cli.reference`.
 
-A test compares the pages with what is made here, so no command, option or error code goes undocumented.
+A test compares the pages with its output, so no command, option or error code goes undocumented.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def pages(root: Path) -> dict[str, str]:
     Args:
         root: the checkout, whose walkthrough is in the manual.
     """
-    made = markdown.pages()
-    made |= {f"templates/man/{name}": text for name, text in man.pages(root).items()}
+    texts = markdown.pages()
+    texts |= {f"templates/man/{name}": text for name, text in man.pages(root).items()}
     for shell in completion.SHELLS:
         scripts = completion.scripts(shell).items()
-        made |= {f"templates/completion/{shell}/{name}": text for name, text in scripts}
-    return made
+        texts |= {f"templates/completion/{shell}/{name}": text for name, text in scripts}
+    return texts
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from git_planner.cli.lazy_group import LazyGroup
 
 
 class CommandEntry(NamedTuple):
-    """A command as its reference shows it; `path` is how it is written, such as 'git plan task add'."""
+    """Entry of one command in the reference; `path` is its full name, such as 'git plan task add'."""
 
     path: str
     usage: str
@@ -21,39 +21,41 @@ class CommandEntry(NamedTuple):
 
 
 def entries(program: str) -> Iterator[CommandEntry]:
-    """All commands of a program, those below others after them; hidden ones are left out."""
+    """Yield the visible commands of a program, subcommands after their group."""
     top, shown = group(program), program.replace("-", " ", 1)
     for name in COMMANDS[program]:
         command = top.get_command(click.Context(top, info_name=shown), name)
         if command is not None and not isinstance(command, LazyGroup):
-            yield from _below(command, shown if name == DEFAULTS.get(program) else f"{shown} {name}")
+            yield from _visible_commands(
+                command, shown if name == DEFAULTS.get(program) else f"{shown} {name}"
+            )
 
 
-def _below(command: click.Command, path: str) -> Iterator[CommandEntry]:
+def _visible_commands(command: click.Command, path: str) -> Iterator[CommandEntry]:
     if command.hidden:
         return
     context = click.Context(command, info_name=path)
-    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     records = [(option, option.get_help_record(context)) for option in options]
     yield CommandEntry(
         path,
         " ".join([path, *command.collect_usage_pieces(context)]),
-        _text(command.help or ""),
+        _help_text(command.help or ""),
         [(option, " ".join(record[1].split()) if record else "") for option, record in records],
     )
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             if child is not None:
-                yield from _below(child, f"{path} {name}")
+                yield from _visible_commands(child, f"{path} {name}")
 
 
-def _text(help_text: str) -> str:
+def _help_text(help_text: str) -> str:
     return "\n".join(line.strip() for line in help_text.replace("\b", "").strip().splitlines())
 
 
 def value(option: click.Option) -> str:
-    """Return the placeholder of an option's value, such as 'NAME' or 'a|b'; empty for a flag."""
+    """Return the value placeholder of an option, such as 'NAME' or 'a|b'; empty for a flag."""
     if option.is_flag or option.count:
         return ""
     kind: Any = option.type

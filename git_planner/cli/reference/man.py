@@ -1,4 +1,4 @@
-"""The pages of the manual, as man reads them: of each program, of the documents, of the workflow."""
+"""Manual pages in man's format: one per program, one on the documents, one on the workflow."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _INLINE = re.compile(r"`([^`]+)`|\*\*?([^*\s][^*]*)\*?\*|\[([^]]+)\]\([^)]*\)")
 
 
 def pages(root: Path) -> dict[str, str]:
-    """File name within the manual, such as 'man1/git-plan.1' -> text.
+    """Return the text of every manual page by its name, such as 'man1/git-plan.1'.
 
     Args:
         root: the checkout, for its walkthrough.
     """
-    made = {f"man1/{program}.1": _program(program) for program in ABOUT}
-    made["man5/gitplanner-schema.5"] = _schemas()
+    texts = {f"man1/{program}.1": _program(program) for program in ABOUT}
+    texts["man5/gitplanner-schema.5"] = _schemas()
     walk = (root / "docs" / "walkthrough.md").read_text(encoding="utf-8")
-    made["man7/gitplanner-workflow.7"] = _workflow(walk)
-    return made
+    texts["man7/gitplanner-workflow.7"] = _workflow(walk)
+    return texts
 
 
 def _program(program: str) -> str:
     shown, about = program.replace("-", " ", 1), ABOUT[program].rstrip(".")
-    found = list(entries(program))
+    commands = list(entries(program))
     lines = _head(program, 1, about[:1].lower() + about[1:])
     lines += [".SH SYNOPSIS", ".nf"]
     if program in DEFAULTS:
-        lines += [_BOLD + _safe(shown) + _PLAIN + _safe(found[0].usage.removeprefix(shown))]
-    lines += [f"{_BOLD}{_safe(shown)}{_PLAIN} {_ITALIC}COMMAND{_PLAIN} ...", ".fi"]
+        lines += [_BOLD + _escaped(shown) + _PLAIN + _escaped(commands[0].usage.removeprefix(shown))]
+    lines += [f"{_BOLD}{_escaped(shown)}{_PLAIN} {_ITALIC}COMMAND{_PLAIN} ...", ".fi"]
     lines += [".SH DESCRIPTION", *_paragraph(ABOUT[program]), ".PP"]
     lines += (
         _paragraph(f"'git planner {program.removeprefix('git-')}' is the same.")
@@ -46,7 +46,7 @@ def _program(program: str) -> str:
         else []
     )
     lines.append(".SH COMMANDS")
-    for entry in found:
+    for entry in commands:
         lines += [f".SS {_quoted(entry.usage)}", *_paragraph(entry.text)]
         for option, text in entry.options:
             lines += [
@@ -71,10 +71,10 @@ def _schemas() -> str:
         lines += [f".SH {_quoted(name)}", *_paragraph(schema["description"])]
         required = schema.get("required", ())
         for key, field in schema.get("properties", {}).items():
-            said = " ".join([_type(field), "" if key in required else "(may be missing)"]).strip()
+            note = " ".join([_type(field), "" if key in required else "(may be missing)"]).strip()
             lines += [
                 ".TP",
-                f"{_BOLD}{_safe(key)}{_PLAIN} {_safe(said)}",
+                f"{_BOLD}{_escaped(key)}{_PLAIN} {_escaped(note)}",
                 *_paragraph(field.get("description", "-")),
             ]
     return _page(lines, ABOUT)
@@ -93,51 +93,51 @@ def _block(block: Block) -> Iterator[str]:
         if block.level > 1:
             yield f".SH {_quoted(block.text.upper())}"
     elif block.kind == "code":
-        yield from (".PP", ".RS 4", ".nf", *map(_safe, block.text.rstrip().splitlines()), ".fi", ".RE")
+        yield from (".PP", ".RS 4", ".nf", *map(_escaped, block.text.rstrip().splitlines()), ".fi", ".RE")
     elif not block.text.startswith("<!--"):
         yield from ([".IP \\(bu 2"] if block.kind == "item" else [".PP"])
         yield from _paragraph(block.text)
 
 
 def _head(name: str, section: int, about: str) -> list[str]:
-    title = f'"{_safe(name.upper())}" "{section}" "" "git\\-planner {git_planner.__version__}"'
+    title = f'"{_escaped(name.upper())}" "{section}" "" "git\\-planner {git_planner.__version__}"'
     return [
         f'.TH {title} "Git Planner Manual"',
         ".nh",
         ".ad l",
         ".SH NAME",
-        f"{_safe(name)} \\- {_safe(about)}",
+        f"{_escaped(name)} \\- {_escaped(about)}",
     ]
 
 
 def _page(lines: Sequence[str], others: Iterable[str]) -> str:
-    also = [f"{_BOLD}{_safe(name)}{_PLAIN}(1)" for name in others]
+    also = [f"{_BOLD}{_escaped(name)}{_PLAIN}(1)" for name in others]
     also += [f"{_BOLD}gitplanner\\-schema{_PLAIN}(5)", f"{_BOLD}gitplanner\\-workflow{_PLAIN}(7)"]
     return "\n".join([*lines, ".SH SEE ALSO", ", ".join(also)]) + "\n"
 
 
 def _paragraph(text: str) -> list[str]:
-    """A text with the marks of Markdown set in type; an empty line begins a paragraph."""
+    """Return the lines of a text with Markdown converted to man's fonts; an empty line starts a paragraph."""
     return [_inline(line.strip()) or ".PP" for line in text.strip().splitlines()]
 
 
 def _inline(text: str) -> str:
     done, parts = 0, []
-    for found in _INLINE.finditer(text):
-        face = _BOLD if found[1] else _ITALIC
+    for match in _INLINE.finditer(text):
+        face = _BOLD if match[1] else _ITALIC
         parts += [
-            _safe(text[done : found.start()], start=not done),
+            _escaped(text[done : match.start()], start=not done),
             face,
-            _safe(found[1] or found[2] or found[3]),
+            _escaped(match[1] or match[2] or match[3]),
             _PLAIN,
         ]
-        done = found.end()
-    return "".join([*parts, _safe(text[done:], start=not done)])
+        done = match.end()
+    return "".join([*parts, _escaped(text[done:], start=not done)])
 
 
 def _option(names: Sequence[str], others: Sequence[str], taken: str) -> str:
-    shown = f" {_ITALIC}{_safe(taken)}{_PLAIN}" if taken else ""
-    return ", ".join(f"{_BOLD}{_safe(name)}{_PLAIN}{shown}" for name in (*names, *others))
+    shown = f" {_ITALIC}{_escaped(taken)}{_PLAIN}" if taken else ""
+    return ", ".join(f"{_BOLD}{_escaped(name)}{_PLAIN}{shown}" for name in (*names, *others))
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -146,10 +146,10 @@ def _type(field: Mapping[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _safe(text).replace('"', "\\(dq") + '"'
+    return '"' + _escaped(text).replace('"', "\\(dq") + '"'
 
 
-def _safe(text: str, *, start: bool = True) -> str:
-    """A text of which man sets every character as it is."""
+def _escaped(text: str, *, start: bool = True) -> str:
+    """Return a text with man's special characters escaped."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\\&" + text if start and text[:1] in (".", "'") else text

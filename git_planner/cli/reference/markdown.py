@@ -1,4 +1,4 @@
-"""The reference pages in docs/: commands and errors."""
+"""Reference pages in docs/: commands and errors."""
 
 from __future__ import annotations
 
