@@ -35,7 +35,7 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
     """Yield a command and those below it, by path; long forms are skipped."""
     yield path, command
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path)
+        context = click.Context(command, info_name=path, **command.context_settings)
         names = COMMANDS[path] if isinstance(command, LazyGroup) else command.commands
         for name in names:
             child = command.get_command(context, name)

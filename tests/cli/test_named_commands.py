@@ -27,7 +27,7 @@ def mentions() -> Iterator[tuple[str, str, list[str]]]:
 def problem(program: str, arguments: list[str]) -> str | None:
     """Return what is wrong with a command line, or None."""
     command: click.Command = group(program)
-    context = click.Context(command)
+    context = click.Context(command, **command.context_settings)
     while isinstance(command, click.Group) and arguments and WORD.fullmatch(arguments[0]):
         if arguments[0] not in visible_commands(command, context):
             if isinstance(command, LazyGroup) and command.default:
@@ -36,7 +36,7 @@ def problem(program: str, arguments: list[str]) -> str | None:
         child = command.get_command(context, arguments[0])
         assert child is not None
         command, arguments = child, arguments[1:]
-        context = click.Context(command)
+        context = click.Context(command, **command.context_settings)
     if isinstance(command, LazyGroup) and command.default:
         child = command.get_command(context, command.default)
         assert child is not None

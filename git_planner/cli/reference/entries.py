@@ -34,7 +34,7 @@ def entries(program: str) -> Iterator[CommandEntry]:
 def _visible_commands(command: click.Command, path: str) -> Iterator[CommandEntry]:
     if command.hidden:
         return
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, **command.context_settings)
     options = [param for param in command.params if isinstance(param, click.Option) and not param.hidden]
     records = [(option, option.get_help_record(context)) for option in options]
     yield CommandEntry(
