@@ -73,8 +73,6 @@ STARTING_CALLS = re.compile(
 IMPURE_MODULES = {"os", "pathlib", "socket", "time", "shutil", "tempfile", "io", *STARTING_MODULES}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "service", "misc"}
 BOUNDARIES = {"cli/boundary.py", "gate.py"}
-# A folder whose wording has not been reviewed yet.
-UNREVIEWED = ("gitio/",)
 # A docstring begins with a verb or a noun, not with a relative clause.
 RELATIVE = re.compile(r"(What|Whether|Who|Whom|Whose|Where|How|The same)\b")
 
@@ -271,14 +269,9 @@ def test_no_class_name_is_used_twice() -> None:
     assert {name: lines for name, lines in places.items() if len(lines) > 1} == {}
 
 
-def reviewed() -> list[Path]:
-    """The Python files whose wording is checked."""
-    return [path for path in sources() if not within(path).startswith(UNREVIEWED)]
-
-
 def test_loop_variables_carry_their_noun() -> None:
     wrong = []
-    for path in reviewed():
+    for path in sources():
         nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Name | ast.arg)]
         names = [(node.lineno, node.id if isinstance(node, ast.Name) else node.arg) for node in nodes]
         wrong += [f"{within(path)}:{line}" for line, name in names if name == "each"]
@@ -287,7 +280,7 @@ def test_loop_variables_carry_their_noun() -> None:
 
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     wrong = []
-    for path in reviewed():
+    for path in sources():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 first = (ast.get_docstring(node) or "").partition("\n")[0]

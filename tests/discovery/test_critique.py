@@ -130,7 +130,7 @@ def test_too_much_is_an_error_that_says_what_is_how_large(lab: Lab) -> None:
         (review(without="Option B review"), "'## Option B review' is missing"),
         (review(end=""), "so the review was cut off"),
         ("I like option A.\n", "'## Summary' is missing"),
-        (review().replace("This is about summary.", ""), "'## Summary' is missing, or nothing"),
+        (review().replace("This is about summary.", ""), "'## Summary' is missing or has no text"),
     ],
 )
 def test_what_is_no_review_is_asked_for_once_more(lab: Lab, answer: str, fault: str) -> None:
