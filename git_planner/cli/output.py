@@ -7,16 +7,12 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-
-if TYPE_CHECKING:
-    pass
-
 
 # A terminal obeys control characters, so those in names and in the output of agents are escaped. So are
 # bidirectional controls: they make a line read differently from its content.

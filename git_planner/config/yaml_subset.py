@@ -8,14 +8,10 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-
-if TYPE_CHECKING:
-    pass
-
 
 MAX_POLICY_BYTES = 256 * 1024
 MAX_DEPTH = 20

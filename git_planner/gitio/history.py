@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from git_planner.gitio.git import Batch, Git
 
+if TYPE_CHECKING:
+    from git_planner.gitio.repository import Repository
+
 # Listings of refs are repeated at most so often while other processes keep replacing refs.
 _MAX_LISTINGS = 100
+# The coarsest clock of a file system, in nanoseconds: two changes this far apart have different times.
+_TIMES_DIFFER = 2_000_000_000
 
 
 class TreeChange(NamedTuple):
@@ -103,45 +108,71 @@ def commits(git: Git, base: str, tip: str) -> list[str]:
     return git.line("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split()
 
 
-def list_refs(git: Git, *patterns: str) -> dict[str, str]:
+def list_refs(repo: Repository, *patterns: str) -> dict[str, str]:
     """Return every ref under the patterns with the object it names; see `list_ref_fields`."""
-    return {ref: oid for ref, (oid,) in list_ref_fields(git, ("objectname",), patterns).items()}
+    return {ref: oid for ref, (oid,) in list_ref_fields(repo, ("objectname",), patterns).items()}
 
 
 def list_ref_fields(
-    git: Git,
-    fields: Sequence[str],
-    patterns: Sequence[str],
-    *,
-    expected: Sequence[str] | None = None,
-    batch: Batch | None = None,
+    repo: Repository, fields: Sequence[str], patterns: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """List refs so that none is missed that another process is replacing at that moment.
 
-    One listing reads a folder of loose refs, and may miss a ref whose file is just being renamed into place.
+    One listing reads folders of loose refs, and may miss a ref whose file is just being renamed into place.
+    It is complete when no folder changed meanwhile, and else when the next listing names the same refs.
 
     Args:
-        git: the git to run.
+        repo: the repository.
         fields: names of fields of `git for-each-ref`, such as 'objectname'.
         patterns: prefixes or patterns of full ref names.
-        expected: the only refs that matter, by full name: what a listing lacks of them is asked for by name,
-            and listed again if it exists. If None, listings are repeated until two in a row name the same
-            refs.
-        batch: an open reader of the same repository, where there is one anyway.
 
     Returns:
         full name -> values of the fields.
     """
-    listed = _list_once(git, fields, patterns)
-    with nullcontext(batch) if batch else git.batch() as reader:
-        for _ in range(_MAX_LISTINGS):
-            before = listed
-            if expected is not None and all(ref in listed or reader.info(ref) is None for ref in expected):
-                break
-            listed = _list_once(git, fields, patterns)
-            if expected is None and listed.keys() == before.keys():
-                break
+    before = _folder_times(repo, patterns)
+    listed = _list_once(repo.git, fields, patterns)
+    if before is not None and before == _folder_times(repo, patterns):
+        return listed
+    for _ in range(_MAX_LISTINGS):
+        previous, listed = listed, _list_once(repo.git, fields, patterns)
+        if listed.keys() == previous.keys():
+            break
     return listed
+
+
+def list_expected_refs(
+    repo: Repository, fields: Sequence[str], refs: Sequence[str], batch: Batch
+) -> dict[str, tuple[str, ...]]:
+    """List certain refs: those that a listing lacks are asked for by name, and listed again if they exist.
+
+    Args:
+        repo: the repository.
+        fields: names of fields of `git for-each-ref`, such as 'objectname'.
+        refs: full names.
+        batch: an open reader of the same repository.
+
+    Returns:
+        full name -> values of the fields, also of refs below a name.
+    """
+    listed = _list_once(repo.git, fields, refs)
+    for _ in range(_MAX_LISTINGS):
+        if all(ref in listed or batch.info(ref) is None for ref in refs):
+            break
+        listed = _list_once(repo.git, fields, refs)
+    return listed
+
+
+def _folder_times(repo: Repository, patterns: Sequence[str]) -> dict[str, int] | None:
+    """Return when each folder of loose refs last changed (ns); None if one changed too recently to tell."""
+    times: dict[str, int] = {}
+    for pattern in patterns:
+        prefix = pattern.partition("*")[0].rpartition("/")[0]
+        for folder, _, _ in os.walk(repo.common / prefix):
+            try:
+                times[folder] = os.stat(folder).st_mtime_ns
+            except FileNotFoundError:
+                return None
+    return times if max(times.values(), default=0) < time.time_ns() - _TIMES_DIFFER else None
 
 
 def _list_once(git: Git, fields: Sequence[str], patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -223,7 +223,7 @@ class Store:
 
     def numbers(self, prefix: str) -> list[str]:
         """Return the names of all refs under a prefix, without the prefix."""
-        return [ref.removeprefix(prefix) for ref in history.list_refs(self.repo.git, prefix)]
+        return [ref.removeprefix(prefix) for ref in history.list_refs(self.repo, prefix)]
 
     def read_all(self, refs: Sequence[str], directory: str) -> dict[str, dict[str, bytes]]:
         """Return the files directly in one folder of many branches, in two calls of git.
@@ -247,7 +247,7 @@ class Store:
     def _tips(self, refs: Sequence[str], batch: Batch) -> _Tips:
         """Read where refs are now."""
         fields = ("objectname", "worktreepath")
-        listed = history.list_ref_fields(self.repo.git, fields, refs, expected=refs, batch=batch)
+        listed = history.list_expected_refs(self.repo, fields, refs, batch)
         tips = _Tips({}, {})
         for ref in set(refs) & listed.keys():
             tips.oids[ref], worktree = listed[ref]

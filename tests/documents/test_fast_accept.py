@@ -22,7 +22,7 @@ PLAN = {
 SOUND: dict[str, Any] = {
     "directive": samples.DIRECTIVE.document(),
     "state": samples.STATE.document(),
-    "planning-plan": samples.PLANNING_PLAN.document(),
+    "planning-plan": samples.PLANNING_PLAN,
     "record": samples.RECORD.document(),
     "policy": samples.POLICY,
     "plan": PLAN,

@@ -17,7 +17,7 @@ from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.list_plans import list_plans
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.tasks.follow_branch import read_branches
-from git_planner.gitio import history
+from git_planner.gitio import git, history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
@@ -30,7 +30,7 @@ BLINKING = """\
 #!/bin/sh
 case "$*" in
 *for-each-ref*{refs}*)
-	if mkdir "{once}" 2>/dev/null; then exit 0; fi ;;
+	if mkdir "{once}" 2>/dev/null; then {also}exit 0; fi ;;
 esac
 exec "{git}" "$@"
 """
@@ -44,12 +44,12 @@ def planned(lab: Lab) -> Lab:
     return lab
 
 
-def blinking_path(lab: Lab, refs: str) -> str:
-    """Return a PATH with a git whose first listing of these refs finds nothing."""
+def blinking_path(lab: Lab, refs: str, also: str = "") -> str:
+    """Return a PATH with a git whose first listing of these refs finds nothing, and runs a command."""
     folder = lab.root / "bin"
     folder.mkdir()
     script = folder / "git"
-    script.write_text(BLINKING.format(refs=refs, once=once(lab), git=GIT))
+    script.write_text(BLINKING.format(refs=refs, once=once(lab), also=also, git=GIT))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return f"{folder}{os.pathsep}{lab.env['PATH']}"
 
@@ -81,7 +81,7 @@ def _snapshot_tip(repo: Repository) -> str | None:
 
 
 LISTERS: dict[str, Callable[[Repository], Any]] = {
-    "list_refs": lambda repo: history.list_refs(repo.git, refnames.HEADS),
+    "list_refs": lambda repo: history.list_refs(repo, refnames.HEADS),
     "Store.snapshot": _snapshot_tip,
     "Store.numbers": lambda repo: Store(repo).numbers(refnames.HEADS),
     "read_branches": lambda repo: read_branches(repo, {"base_ref": "main"}),
@@ -102,6 +102,30 @@ def test_no_lister_misses_a_ref(lister: str, planned: Lab, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", blinking_path(planned, ""))
     assert LISTERS[lister](planned.repo) == expected
     assert once(planned).exists()
+
+
+def test_quiet_folders_are_listed_once(planned: Lab) -> None:
+    repo = planned.repo
+    _age(planned)
+    before = git.spawned
+    assert history.list_refs(repo, refnames.HEADS).keys() == {PLAN, "refs/heads/main"}
+    assert git.spawned == before + 1
+
+
+def test_folders_that_change_meanwhile_are_listed_again(
+    planned: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = history.list_refs(planned.repo, refnames.HEADS)
+    _age(planned)
+    change = f'touch "{planned.path / ".git/refs/heads/plan"}"; '
+    monkeypatch.setenv("PATH", blinking_path(planned, "", change))
+    assert history.list_refs(planned.repo, refnames.HEADS) == expected
+    assert once(planned).exists()
+
+
+def _age(lab: Lab) -> None:
+    for folder, _, _ in os.walk(lab.path / ".git" / "refs"):
+        os.utime(folder, (1, 1))
 
 
 def test_branches_are_asked_for_by_name(planned: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

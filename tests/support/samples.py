@@ -7,7 +7,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from git_planner.rules.planning.directive import Directive, IterationState
-from git_planner.rules.planning.planning_plan import PlanningPlan, PlanStep
 from git_planner.rules.records.record import MeasuredMetric, Record, TestCounts
 
 OID, OTHER, DIGEST = "a" * 40, "0123456789abcdef" * 4, "c" * 64
@@ -49,20 +48,29 @@ STATE = IterationState(
     },
     created_at=TIME,
 )
-STEP = PlanStep(
-    "s1", "Hoist", "Fewer loads", ("Do it",), ("src/a.py",), (), ("make test",), ("none",), ("a1b2c3",)
-)
-PLANNING_PLAN = PlanningPlan(
-    summary="Hoist, then schedule",
-    rationale="Loads first",
-    focus_metrics=("cycles",),
-    guardrails=("tests stay",),
-    risks=("none",),
-    validation=("make test",),
-    steps=(STEP, PlanStep("s2", "Schedule", "Fill slots", ("Do it",), (), ("s1",), ("make test",), (), ())),
-    handoff_notes=("good luck",),
-    fallback_plan=None,
-)
+STEP: dict[str, Any] = {
+    "id": "s1",
+    "title": "Hoist",
+    "intent": "Fewer loads",
+    "actions": ["Do it"],
+    "files": ["src/a.py"],
+    "dependencies": [],
+    "validation": ["make test"],
+    "risks": ["none"],
+    "references": ["a1b2c3"],
+}
+PLANNING_PLAN: dict[str, Any] = {
+    "schema": "git-planner/planning-plan@1",
+    "plan_summary": "Hoist, then schedule",
+    "rationale": "Loads first",
+    "focus_metrics": ["cycles"],
+    "guardrails": ["tests stay"],
+    "risks": ["none"],
+    "validation": ["make test"],
+    "steps": [STEP, {**STEP, "id": "s2", "title": "Schedule", "files": [], "dependencies": ["s1"]}],
+    "handoff_notes": ["good luck"],
+    "fallback_plan": None,
+}
 RECORD = Record(
     id=RECORD_ID,
     plan="default",
@@ -160,9 +168,14 @@ TEXTS = st.text(
 ).filter(str.strip)
 
 
+def lists(least: int, most: int) -> st.SearchStrategy[list[str]]:
+    """Return a strategy of lists of texts."""
+    return st.lists(TEXTS, min_size=least, max_size=most)
+
+
 def texts(least: int, most: int) -> st.SearchStrategy[tuple[str, ...]]:
     """Return a strategy of tuples of texts."""
-    return st.lists(TEXTS, min_size=least, max_size=most).map(tuple)
+    return lists(least, most).map(tuple)
 
 
 DIRECTIVES = st.builds(
@@ -183,27 +196,30 @@ DIRECTIVES = st.builds(
     did_web_search=st.booleans(),
 )
 PATHS = st.from_regex(r"[a-z]{1,8}(/[a-z*.]{3,8}){0,3}", fullmatch=True)
-STEPS = st.builds(
-    PlanStep,
-    step_id=TEXTS,
-    title=TEXTS,
-    intent=TEXTS,
-    actions=texts(1, 4),
-    files=st.lists(PATHS, max_size=4).map(tuple),
-    dependencies=texts(0, 3),
-    validation=texts(1, 3),
-    risks=texts(0, 2),
-    references=texts(0, 2),
+STEPS = st.fixed_dictionaries(
+    {
+        "id": TEXTS,
+        "title": TEXTS,
+        "intent": TEXTS,
+        "actions": lists(1, 4),
+        "files": st.lists(PATHS, max_size=4),
+        "dependencies": lists(0, 3),
+        "validation": lists(1, 3),
+        "risks": lists(0, 2),
+        "references": lists(0, 2),
+    }
 )
-PLANNING_PLANS = st.builds(
-    PlanningPlan,
-    summary=TEXTS,
-    rationale=TEXTS,
-    focus_metrics=texts(1, 3),
-    guardrails=texts(1, 3),
-    risks=texts(1, 3),
-    validation=texts(1, 3),
-    steps=st.lists(STEPS, min_size=1, max_size=6).map(tuple),
-    handoff_notes=texts(0, 3),
-    fallback_plan=st.none() | TEXTS,
+PLANNING_PLANS = st.fixed_dictionaries(
+    {
+        "schema": st.just("git-planner/planning-plan@1"),
+        "plan_summary": TEXTS,
+        "rationale": TEXTS,
+        "focus_metrics": lists(1, 3),
+        "guardrails": lists(1, 3),
+        "risks": lists(1, 3),
+        "validation": lists(1, 3),
+        "steps": st.lists(STEPS, min_size=1, max_size=6),
+        "handoff_notes": lists(0, 3),
+        "fallback_plan": st.none() | TEXTS,
+    }
 )

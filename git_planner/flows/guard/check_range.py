@@ -115,7 +115,7 @@ def check_received(repo: Repository, lines: str) -> CheckReport:
         except PlannerError as error:
             findings += _error_findings(error, move.ref, move.new)
             continue
-        existing = [f"^{oid}" for oid in history.list_refs(repo.git, refnames.HEADS).values()]
+        existing = [f"^{oid}" for oid in history.list_refs(repo, refnames.HEADS).values()]
         arrived = repo.git.line("rev-list", str(move.new), *existing, "--not", "--all").split()
         anchor = next(checker.anchors(str(move.new)), None)
         for commit in arrived if kind != "start" else ():

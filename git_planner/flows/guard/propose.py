@@ -106,7 +106,7 @@ def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
 def _create_branch(repo: Repository, message: str, commit: str) -> str:
     """Create the branch under the first free name."""
     stem = refnames.PROPOSALS + refnames.slug(message.splitlines()[0], "change")
-    branches = history.list_refs(repo.git, refnames.HEADS + refnames.PROPOSALS + "*")
+    branches = history.list_refs(repo, refnames.HEADS + refnames.PROPOSALS + "*")
     branch = stem
     for number in range(2, 1000):
         if refnames.HEADS + branch not in branches:

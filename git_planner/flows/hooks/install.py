@@ -86,7 +86,7 @@ def install_hooks(repo: Repository, *, ordinary: bool = False) -> InstallResult:
     if everywhere:
         changed |= _write_hooks(Path(setting.theirs), everywhere)
     changed |= write_manifest(setting, contents | everywhere, made=made)
-    if history.list_refs(repo.git, refnames.HEADS + refnames.PLAN):
+    if history.list_refs(repo, refnames.HEADS + refnames.PLAN):
         repo.touch_private(pages.PLANS_MARKER)
     if not ordinary:
         changed |= conditional_include.append(repo, scripts.PREFIXES, INCLUDE)

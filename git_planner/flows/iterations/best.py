@@ -262,7 +262,7 @@ def _updates(
     """Return updates for the tags, best and ledger that differ on the remote. `tips`: the reconciled refs."""
     ours = {
         **history.list_refs(
-            repo.git, refnames.BEST_TAG, refnames.HEADS + refnames.ITER, refnames.HEADS + refnames.PLAN
+            repo, refnames.BEST_TAG, refnames.HEADS + refnames.ITER, refnames.HEADS + refnames.PLAN
         ),
         **tips,
     }
@@ -282,7 +282,7 @@ def _branch_updates(
     plan_refs = {refnames.HEADS + record.branch for record in read_ledger(repo, plan) if record.branch}
     ours = {
         ref: oid
-        for ref, oid in history.list_refs(repo.git, refnames.HEADS + refnames.ITER).items()
+        for ref, oid in history.list_refs(repo, refnames.HEADS + refnames.ITER).items()
         if ref in plan_refs and refnames.parse_iteration(ref) and oid != theirs.get(ref)
     }
     moved = [ref for ref, oid in ours.items() if history.is_fast_forward(repo.git, oid, theirs.get(ref))]
@@ -295,5 +295,5 @@ def _branch_updates(
 
 
 def _conflicting_tags(repo: Repository, theirs: Mapping[str, str]) -> list[str]:
-    ours = history.list_refs(repo.git, refnames.BEST_TAG)
+    ours = history.list_refs(repo, refnames.BEST_TAG)
     return [ref.removeprefix("refs/tags/") for ref, oid in ours.items() if theirs.get(ref, oid) != oid]

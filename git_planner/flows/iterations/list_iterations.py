@@ -77,7 +77,7 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
     Args:
         plan: only those of one plan; all of them, and numbers that are only reserved, when None.
     """
-    refs = history.list_refs(repo.git, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
+    refs = history.list_refs(repo, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
     trailers = _read_branches(repo)
     states = _read_states(repo, refs, trailers)
     reader = LedgerReader(repo)
@@ -153,7 +153,7 @@ def _read_branches(repo: Repository) -> dict[str, tuple[str, str]]:
     The state commit names its run, too, but only an implementing commit has an Assisted-by trailer.
     """
     fields = ("objectname", "contents:trailers:key=Planner-Run,key=Assisted-by,unfold")
-    listed = history.list_ref_fields(repo.git, fields, [refnames.HEADS + refnames.ITER])
+    listed = history.list_ref_fields(repo, fields, [refnames.HEADS + refnames.ITER])
     return {ref: (tip, _implemented_run(trailers)) for ref, (tip, trailers) in listed.items()}
 
 

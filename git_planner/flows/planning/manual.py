@@ -270,7 +270,7 @@ def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
 
 def packet_branches(repo: Repository) -> list[str]:
     """Return the short names of local packet branches, highest number first."""
-    refs = list_refs(repo.git, refnames.HEADS + refnames.PLAN)
+    refs = list_refs(repo, refnames.HEADS + refnames.PLAN)
     branches = [name for ref in refs if plans.packet_slug(name := ref.removeprefix(refnames.HEADS))]
     return sorted(branches, key=plans.packet_number, reverse=True)
 

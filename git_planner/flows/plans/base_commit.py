@@ -110,7 +110,7 @@ def taken_numbers(repo: Repository, prefix: str) -> set[int]:
     Args:
         prefix: 'iter/' or 'plan/'.
     """
-    refs = list_refs(repo.git, refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**")
+    refs = list_refs(repo, refnames.HEADS + prefix, f"refs/remotes/*/{prefix}**")
     matches = (re.search(rf"/{prefix}(\d{{4,9}})-", ref) for ref in refs)
     return {int(match[1]) for match in matches if match}
 

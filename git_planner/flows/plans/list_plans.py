@@ -83,7 +83,7 @@ def _read_refs(
     tags: dict[str, tuple[float | None, str]] = {}
     heads: dict[str, str] = {}
     packet_names = []
-    for ref, (oid, peeled, time) in list_ref_fields(repo.git, fields, prefixes).items():
+    for ref, (oid, peeled, time) in list_ref_fields(repo, fields, prefixes).items():
         name = ref.removeprefix(refnames.HEADS + refnames.PLAN)
         if ref.startswith(refnames.BEST_TAG):
             tags[peeled or oid] = (

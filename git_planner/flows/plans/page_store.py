@@ -236,7 +236,7 @@ def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     from git_planner.rules.did_you_mean import close_names, did_you_mean
 
     prefix = refnames.HEADS + refnames.PLAN
-    refs = list_refs(repo.git, prefix) if repo is not None else {}
+    refs = list_refs(repo, prefix) if repo is not None else {}
     near = close_names(plan, (ref.removeprefix(prefix) for ref in refs))
     return PlannerError(
         "E_NO_PLAN",

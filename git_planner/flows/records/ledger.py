@@ -52,7 +52,7 @@ def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Reco
 def plan_names(repo: Repository) -> list[str]:
     """Return the names of all plans with a local branch, sorted, without guard proposals."""
     prefix = refnames.HEADS + refnames.PLAN
-    names = [ref.removeprefix(prefix) for ref in list_refs(repo.git, prefix)]
+    names = [ref.removeprefix(prefix) for ref in list_refs(repo, prefix)]
     proposed = refnames.PROPOSALS.removeprefix(refnames.PLAN)
     return [name for name in names if name and "/" not in name and not name.startswith(proposed)]
 

@@ -117,7 +117,7 @@ def push(
         PlannerError: as `pull`; E_NO_PLAN without a local plan; E_CONFLICT when every retry lost a race.
     """
     source = remote_name or read_settings(repo).remote
-    local_refs = history.list_refs(repo.git, refnames.HEADS)
+    local_refs = history.list_refs(repo, refnames.HEADS)
     all_names = sorted(name for name in map(_plan_of_ref, local_refs) if name)
     plan_names = all_names if every else [current_plan(repo, plan)]
     for name in plan_names:
@@ -130,7 +130,7 @@ def push(
         for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
-        local_refs = history.list_refs(repo.git, refnames.HEADS)
+        local_refs = history.list_refs(repo, refnames.HEADS)
         refs = [refnames.plan_ref(name) for name in plan_names]
         if work:
             for name in plan_names:

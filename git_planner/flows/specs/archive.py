@@ -94,7 +94,7 @@ def _check_paths(tree: WorkingTree, before: str, after: str, slug: str) -> None:
 
 def _unfinished_tasks(repo: Repository, slug: str) -> Iterator[str]:
     """Yield the open tasks of a change in all plans."""
-    refs = list_refs(repo.git, refnames.HEADS + refnames.PLAN)
+    refs = list_refs(repo, refnames.HEADS + refnames.PLAN)
     plan_names = [
         name for ref in refs if plans.is_plan_name(name := ref.removeprefix(refnames.HEADS + refnames.PLAN))
     ]

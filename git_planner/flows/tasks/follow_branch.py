@@ -169,7 +169,7 @@ def read_branches(repo: Repository, about: Mapping[str, Any]) -> list[HistoryBra
         repo: the repository.
         about: the plan's first page.
     """
-    listed = list_ref_fields(repo.git, ("objectname", "objecttype"), (refnames.HEADS, "refs/remotes/"))
+    listed = list_ref_fields(repo, ("objectname", "objecttype"), (refnames.HEADS, "refs/remotes/"))
     tips: dict[str, str] = {}
     for ref, (oid, kind) in listed.items():
         short = ref.split("/", 2 if ref.startswith(refnames.HEADS) else 3)[-1]

@@ -170,7 +170,7 @@ def _overlaps_elsewhere(repo: Repository, plan: str, tasks: Sequence[Task]) -> l
 def _other_plan_works(repo: Repository, plan: str) -> list[ScopedWork]:
     """Return the write scopes of the open tasks of all other plans."""
     prefix = refnames.HEADS + refnames.PLAN
-    heads = [ref.removeprefix(prefix) for ref in history.list_refs(repo.git, prefix)]
+    heads = [ref.removeprefix(prefix) for ref in history.list_refs(repo, prefix)]
     works: list[ScopedWork] = []
     for name, data in read_pages_of_plans(
         repo, [name for name in heads if name != plan and plans.is_plan_name(name)]
@@ -218,7 +218,7 @@ def _iteration_works(repo: Repository, excluded_branches: set[str | None]) -> li
 def _variant_works(repo: Repository) -> list[ScopedWork]:
     """Return the changed paths of tournament variants."""
     works = []
-    for ref, tip in history.list_refs(repo.git, refnames.HEADS + refnames.TOURNAMENT).items():
+    for ref, tip in history.list_refs(repo, refnames.HEADS + refnames.TOURNAMENT).items():
         run, _, variant = ref.removeprefix(refnames.HEADS + refnames.TOURNAMENT).rpartition("/")
         if variant.startswith("v") and variant[1:].isdigit():
             root = repo.maybe(f"{refnames.HEADS}{refnames.TOURNAMENT}{run}/run")
