@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
+from git_planner.rules.did_you_mean import close_names
 from git_planner.rules.policy.policy import Policy
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Settings:
     heartbeat: float
 
 
+# Keys of git's configuration that are no settings: what they name belongs to the repository.
+_OTHER_KEYS = ("planner.base", "planner.jailRead")
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
 _SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat")
 
@@ -96,16 +99,24 @@ def read_settings(
         elif environ.get(environment_variable(name)):
             values[name] = _convert(name, environ[environment_variable(name)], environment_variable(name))
         elif configured.get(key.lower()):
-            values[name] = _convert(name, configured[key.lower()], key)
+            # A path in git's configuration counts from the repository, wherever the command was started.
+            values[name] = _convert(name, configured[key.lower()], key, _main_folder(repo))
         else:
             values[name] = low.get(name)
     refnames.check_plan_name(values["plan"])
     return Settings(**values)
 
 
-def _convert(name: str, value: Any, source: str) -> Any:
+def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
+    """Return the planner.* keys of git's configuration that nothing reads, with keys of similar names."""
+    known = [*(config_key(field.name) for field in fields(Settings)), *_OTHER_KEYS]
+    unknown = sorted(_git_config(repo).keys() - {key.lower() for key in known})
+    return {key: close_names(key, known) for key in unknown}
+
+
+def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
     if name in _PATHS:
-        return Path(value).expanduser().absolute()
+        return (folder / Path(value).expanduser()).absolute()
     try:
         if name in _SECONDS:
             seconds = float(value)
@@ -134,7 +145,7 @@ def _git_config(repo: Repository) -> dict[str, str]:
     result = repo.git.run("config", "--null", "--get-regexp", r"^planner\.")
     values: dict[str, str] = {}
     if result.status == 0:
-        for entry in os.fsdecode(result.stdout).split("\0"):
+        for entry in os.fsdecode(result.stdout).removesuffix("\0").split("\0"):
             key, _, value = entry.partition("\n")
             values[key.lower()] = value
     return values
@@ -184,10 +195,14 @@ def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
     return values
 
 
+def _main_folder(repo: Repository) -> Path:
+    """Return the main worktree of a repository, seen from any of its worktrees; a bare one's own folder."""
+    if repo.top is not None and repo.git_dir == repo.common:
+        return repo.top
+    return repo.common.parent if repo.common.name == ".git" else repo.common
+
+
 def _default_worktrees(repo: Repository) -> Path:
     """Return the default folder for the worktrees of iterations, beside the repository."""
-    if repo.top is not None and repo.git_dir == repo.common:
-        home = repo.top
-    else:
-        home = repo.common.parent if repo.common.name == ".git" else repo.common
+    home = _main_folder(repo)
     return home.with_name(home.name.removesuffix(".git") + ".iter")

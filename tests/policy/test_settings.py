@@ -411,6 +411,20 @@ def test_worktrees_go_beside_the_repository_from_wherever_it_is_seen(
     assert read_settings(lab.repo, environ={}).worktrees == Path.home() / "elsewhere"
 
 
+def test_a_path_in_the_configuration_counts_from_the_repository(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.git("branch", "side")
+    linked = lab.worktree("linked", "side")
+    lab.git("config", "planner.patches", "variants")
+    (lab.path / "src").mkdir()
+    for place in (lab.path / "src", linked):
+        monkeypatch.chdir(place)
+        assert read_settings(open_repository(place), environ={}).patches == lab.path / "variants"
+    given = read_settings(lab.repo, environ={environment_variable("patches"): "variants"})
+    assert given.patches == linked / "variants"
+
+
 def test_the_policy_s_patches_lie_in_the_repository(lab: Lab) -> None:
     policy = parse_policy((JUDGED + "agents: {patches: demo/patches}").encode(), "p")
     assert read_settings(lab.repo, policy=policy, environ={}).patches == lab.path / "demo/patches"

@@ -268,6 +268,18 @@ def test_a_setting_that_cannot_be_read_is_a_finding(healthy: Lab) -> None:
     assert doctor_findings(healthy) == [("error", "check-failed", "E_USAGE")]
 
 
+def test_a_mistyped_key_of_the_configuration(healthy: Lab) -> None:
+    for key in ("planner.implementr", "planner.jailread", "planner.nothingLikeIt"):
+        healthy.git("config", key, "codex")
+    assert doctor_findings(healthy) == [
+        ("warning", "config-unknown", "planner.implementr"),
+        ("warning", "config-unknown", "planner.nothinglikeit"),
+    ]
+    (mistyped, unknown) = doctor.run_checks(healthy.repo).findings
+    assert mistyped.fix.startswith("did you mean 'planner.implementer'")
+    assert unknown.fix == "git config --unset planner.nothinglikeit"
+
+
 def test_place_of_the_repository(healthy: Lab, tmp_path: Path) -> None:
     done = healthy.run("git-planner", "doctor", "--json", cwd=tmp_path)
     assert (done.status, json.loads(done.out)["code"]) == (2, "E_NOT_A_REPOSITORY")

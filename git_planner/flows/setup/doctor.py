@@ -16,7 +16,7 @@ from typing import Any
 
 import git_planner
 from git_planner.config.policy_file import policy_at
-from git_planner.config.settings import Settings, read_settings
+from git_planner.config.settings import Settings, read_settings, unknown_config_keys
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
@@ -30,6 +30,7 @@ from git_planner.host import jail, process
 from git_planner.host.jail import Jail
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
+from git_planner.rules.did_you_mean import did_you_mean
 from git_planner.rules.policy.policy import Policy
 
 GIT_NEEDED = (2, 38)
@@ -116,6 +117,14 @@ def _check_identity(context: CheckContext) -> Iterator[Diagnostic]:
         context.facts["identity"] = context.repo.ident()
     except PlannerError as error:
         yield Diagnostic("error", "identity", error.message, "user.name, user.email", str(error.hint))
+
+
+def _check_config(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check git's configuration for planner.* keys that nothing reads."""
+    for key, near in unknown_config_keys(context.repo).items():
+        message = f"nothing reads the key '{key}' of git's configuration"
+        hint = did_you_mean(near, f"git config --unset {key}")
+        yield Diagnostic("warning", "config-unknown", message, key, hint)
 
 
 def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
@@ -414,6 +423,7 @@ def _failed_check(check: Callable[[CheckContext], Iterator[Diagnostic]], error: 
 CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_versions,
     _check_identity,
+    _check_config,
     _check_policy,
     _check_programs,
     _check_jail,
