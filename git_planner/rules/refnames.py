@@ -15,7 +15,8 @@ PLAN = "plan/"
 ITER = "iter/"
 TOURNAMENT = "bo4/"
 PROPOSALS = PLAN + "guard-"
-BEST_TAG = "refs/tags/best/"
+TAGS = "refs/tags/"
+BEST_TAG = TAGS + "best/"
 OURS = "refs/planner/"
 NUMBERS = OURS + "numbers/iter/"
 COMPARISONS = OURS + "numbers/comparisons/"
@@ -24,6 +25,7 @@ CLAIMS = OURS + "claims/"
 REFUSED = OURS + "refused/"
 INTERRUPTED = OURS + "interrupted/"
 PUBLISHED = OURS + "published/"
+_BEST = ITER + "best"
 STATE_FILE = ".advisor/state.json"
 POLICY_FILE = ".git-planner.yml"
 RECORDS = "experiments/records"
@@ -72,9 +74,19 @@ def plan_dir(name: str) -> str:
     return f".plans/{check_plan_name(name)}"
 
 
+def is_best(branch: str) -> bool:
+    """Return whether a branch, by its short name, is the rolling best of some plan."""
+    return branch == _BEST or branch.startswith(f"{_BEST}-")
+
+
 def best_ref(plan: str) -> str:
     """Return the full ref of a plan's rolling best."""
-    return HEADS + ITER + ("best" if plan == "default" else f"best-{check_plan_name(plan)}")
+    return HEADS + _BEST + ("" if plan == "default" else f"-{check_plan_name(plan)}")
+
+
+def short_name(ref: str) -> str:
+    """Return the name of a branch or tag without 'refs/heads/' or 'refs/tags/'."""
+    return ref.removeprefix(HEADS).removeprefix(TAGS)
 
 
 class IterationName(NamedTuple):

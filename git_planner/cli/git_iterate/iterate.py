@@ -13,6 +13,7 @@ from git_planner.cli.options import candidates, dry_run_option, force_option, js
 from git_planner.cli.output import check_place, emit, hush, put_text, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
+from git_planner.rules import refnames
 from git_planner.rules.refnames import number_text as format_number
 
 
@@ -284,7 +285,7 @@ def _result_lines(result: Any) -> list[str]:
     record = result.record
     lines = [f"{result.state.branch}: {record.verdict}. {record.summary}"]
     if result.advanced and result.tag:
-        lines.append(f"new best, tagged {result.tag.removeprefix('refs/tags/')}")
+        lines.append(f"new best, tagged {refnames.short_name(result.tag)}")
     if result.kept:
         lines.append(f"uncommitted changes are kept as {result.kept}")
     if result.worktree:

@@ -11,6 +11,7 @@ from git_planner.cli import options
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.planning.ask_planner import PlannedIteration, PlannedSteps
@@ -94,7 +95,7 @@ def _show_steps(steps: PlannedSteps, as_json: bool) -> None:
     if as_json:
         emit(steps.document())
         return
-    say(f"{steps.ref.removeprefix('refs/heads/')}: {steps.planning_plan['plan_summary']}")
+    say(f"{refnames.short_name(steps.ref)}: {steps.planning_plan['plan_summary']}")
     for task in steps.tasks:
         after = f" (after {', '.join(task['dependencies'])})" if task["dependencies"] else ""
         say(f"{task['id']}  {task['status']:<12}  {task['title']}{after}")

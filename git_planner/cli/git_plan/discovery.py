@@ -12,6 +12,7 @@ from git_planner.cli import options as shared
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.discovery.options import OptionsResult
@@ -51,7 +52,7 @@ def research(
     if as_json:
         emit(done.document())
         return DONE
-    branch = done.ref.removeprefix("refs/heads/")
+    branch = refnames.short_name(done.ref)
     by = f"{done.run.researcher} ({done.written.model})" if done.written.model else done.run.researcher
     say(f"{branch}: findings of {by}, {len(done.written.text):,} characters")
     say(f"read: git show {branch}:{done.path}")
@@ -130,7 +131,7 @@ def _show_options(made: OptionsResult, as_json: bool) -> None:
     if as_json:
         emit(made.document())
         return
-    branch = made.ref.removeprefix("refs/heads/")
+    branch = refnames.short_name(made.ref)
     what = "options" if made.new else "existing options"
     say(f"{branch}: {what} in '{made.path}'")
     if made.answer is not None:
@@ -184,7 +185,7 @@ def critique(
     if as_json:
         emit(done.document())
         return DONE
-    branch = done.ref.removeprefix("refs/heads/")
+    branch = refnames.short_name(done.ref)
     by = f"{done.critic} ({done.written.model})" if done.written.model else done.critic
     say(f"{branch}: review by {by}")
     for source in done.inputs:
@@ -211,7 +212,7 @@ def choose(option: str, plan: str | None, as_json: bool) -> int:
         return DONE
     word = "is chosen" if done.changed else "was chosen already"
     choice = done.choice
-    say(f"{done.ref.removeprefix('refs/heads/')}: option {choice['option']} {word}: {choice['title']}")
+    say(f"{refnames.short_name(done.ref)}: option {choice['option']} {word}: {choice['title']}")
     for review in choice["reviews"]:
         if not review["current"]:
             tell(f"'{review['path']}' is about earlier options")

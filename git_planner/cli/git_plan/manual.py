@@ -14,6 +14,7 @@ from git_planner.cli.options import from_option, input_file_option, json_option,
 from git_planner.cli.output import check_place, emit, put_text, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
+from git_planner.rules import refnames
 
 
 @click.group(cls=CommandGroup)
@@ -68,7 +69,12 @@ def apply(
     from git_planner.flows.planning.manual import AnswerRefused
     from git_planner.flows.planning.manual import apply_answer as run
 
-    if answer is not None and answer != "-" and not Path(answer).is_file() and answer.startswith("plan/"):
+    if (
+        answer is not None
+        and answer != "-"
+        and not Path(answer).is_file()
+        and answer.startswith(refnames.PLAN)
+    ):
         answer, from_ref = None, answer
     source = file or answer
     if reply is not None:

@@ -12,6 +12,7 @@ from git_planner.cli.options import force_option, from_option, json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.specs.compile import CompileResult
@@ -118,7 +119,7 @@ def compile_(
 
 
 def _show_compiled(compiled: CompileResult) -> None:
-    branch = f"plan/{compiled.plan}"
+    branch = refnames.PLAN + compiled.plan
     if not compiled.changed:
         say(f"{branch}: nothing changed, {compiled.tasks} tasks")
     else:

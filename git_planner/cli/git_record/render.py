@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from git_planner.rules import refnames
 from git_planner.rules.records.record import REASONS, Record
 from git_planner.rules.records.row import instrument_changes
 from git_planner.rules.refnames import HEADS, number_text
@@ -29,7 +30,7 @@ def recorded(done: RecordResult) -> Iterator[str]:
     if done.advanced:
         yield "  best    the rolling best is this commit now"
     if done.tag:
-        yield f"  tag     {done.tag.removeprefix('refs/tags/')}"
+        yield f"  tag     {refnames.short_name(done.tag)}"
     if record.threshold_met and record.threshold is not None:
         yield f"  goal    {number_text(record.threshold)} is reached"
     for violation in record.violations:

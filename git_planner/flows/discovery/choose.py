@@ -45,7 +45,7 @@ class ChoiceResult:
         return {
             "schema": "git-planner/chosen@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "commit": self.commit,
             "changed": self.changed,
             "choice": dict(self.choice),

@@ -73,7 +73,7 @@ class ReviewResult:
         return {
             "schema": "git-planner/reviewed@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "path": self.path,
             "commit": self.commit,
             "critic": self.critic,

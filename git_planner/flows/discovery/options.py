@@ -47,7 +47,7 @@ class OptionsResult:
         return {
             "schema": "git-planner/options-written@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "path": self.path,
             "commit": self.commit,
             "ready": not self.open,

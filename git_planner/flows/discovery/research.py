@@ -57,7 +57,7 @@ class ResearchResult:
         return {
             "schema": "git-planner/researched@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "path": self.path,
             "commit": self.commit,
             "run": self.run.id,

@@ -70,7 +70,7 @@ def find_base_branch(repo: Repository, policy_of: PolicyOf) -> tuple[str, list[s
                 f"'planner.base' is '{own}', which is no branch of this repository",
                 hint="fetch it, or name another one with 'git config planner.base BRANCH'",
             )
-        return _base_and_tips(repo, own.removeprefix(refnames.HEADS), tip, policy_of(tip))
+        return _base_and_tips(repo, refnames.short_name(own), tip, policy_of(tip))
     refs = history.resolve_refs(repo.git, *_USUAL)
     tips = {ref: refs[ref] for ref in _USUAL if ref in refs}
     policies = {oid: policy_of(oid) for oid in dict.fromkeys(tips.values())}

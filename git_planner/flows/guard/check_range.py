@@ -154,7 +154,7 @@ def _branch_name(repo: Repository, range_: str | None) -> str | None:
     end = (range_ or "..HEAD").partition("..")[2] or "HEAD"
     result = repo.git.run("rev-parse", "--symbolic-full-name", "--verify", "--quiet", end)
     name = result.stdout.decode(errors="replace").strip()
-    return name.removeprefix(refnames.HEADS) if name.startswith(refnames.HEADS) else None
+    return refnames.short_name(name) if name.startswith(refnames.HEADS) else None
 
 
 def _check_commit(checker: GuardChecker, commit: str) -> tuple[list[CheckFinding], str | None]:

@@ -120,7 +120,7 @@ class RefUpdateGuard:
             raise self._refusal(ref, differences, start)
 
     def _refusal(self, ref: str, differences: Sequence[GuardDifference], trusted: str | None) -> PlannerError:
-        branch = ref.removeprefix(refnames.HEADS)
+        branch = refnames.short_name(ref)
         if not differences:
             return PlannerError(
                 "E_GUARD",

@@ -220,9 +220,7 @@ def _branch_name(repo: Repository, ref: str) -> str | None:
     arguments = ("--verify", "--quiet", "--symbolic-full-name", "--end-of-options", ref)
     result = repo.git.run("rev-parse", *arguments)
     full = result.stdout.decode(errors="surrogateescape").strip()
-    return (
-        full.removeprefix(refnames.HEADS) if result.status == 0 and full.startswith(refnames.HEADS) else None
-    )
+    return refnames.short_name(full) if result.status == 0 and full.startswith(refnames.HEADS) else None
 
 
 def _no_base_error(repo: Repository, what: str) -> PlannerError:

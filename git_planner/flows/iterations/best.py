@@ -107,7 +107,7 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
 
     commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
-    return EnsuredBest(ref.removeprefix(refnames.HEADS), commit, did)
+    return EnsuredBest(refnames.short_name(ref), commit, did)
 
 
 def tag_best(repo: Repository, plan: str | None) -> BestTag:
@@ -131,14 +131,14 @@ def tag_best(repo: Repository, plan: str | None) -> BestTag:
         if repo.maybe(ref) != top.commit:
             raise PlannerError(
                 "E_TAG",
-                f"'{ref.removeprefix('refs/tags/')}' is on another commit than the best record's",
+                f"'{refnames.short_name(ref)}' is on another commit than the best record's",
                 hint="look at both with 'git show'",
             )
         return []
 
     existed = repo.maybe(ref) is not None
     Store(repo).transact([ref], decide)
-    return BestTag(ref.removeprefix("refs/tags/"), top.commit, top, not existed)
+    return BestTag(refnames.short_name(ref), top.commit, top, not existed)
 
 
 def push_best(
@@ -171,7 +171,7 @@ def push_best(
     remote.url(repo, server)
     notes: list[str] = []
     for attempt in range(PUSH_ATTEMPTS):
-        theirs = remote.listing(repo, server, "refs/heads/*", "refs/tags/best/*")
+        theirs = remote.listing(repo, server, refnames.HEADS + "*", refnames.BEST_TAG + "*")
         tips: dict[str, str] = {}
         if not tags_only:
             tips, messages = reconcile_best.merge_remote(
@@ -224,7 +224,7 @@ def _choose_target(
         return local, "ahead"
     raise PlannerError(
         "E_CONFLICT",
-        f"'{ref.removeprefix(refnames.HEADS)}' and the remote's have diverged",
+        f"'{refnames.short_name(ref)}' and the remote's have diverged",
         hint="git iterate best push",
     )
 
@@ -287,7 +287,7 @@ def _branch_updates(
     }
     moved = [ref for ref, oid in ours.items() if history.is_fast_forward(repo.git, oid, theirs.get(ref))]
     notes = [
-        f"'{ref.removeprefix(refnames.HEADS)}' has other commits on '{server}' and is not pushed"
+        f"'{refnames.short_name(ref)}' has other commits on '{server}' and is not pushed"
         for ref in ours
         if ref not in moved
     ]
@@ -296,4 +296,4 @@ def _branch_updates(
 
 def _conflicting_tags(repo: Repository, theirs: Mapping[str, str]) -> list[str]:
     ours = history.list_refs(repo, refnames.BEST_TAG)
-    return [ref.removeprefix("refs/tags/") for ref, oid in ours.items() if theirs.get(ref, oid) != oid]
+    return [refnames.short_name(ref) for ref, oid in ours.items() if theirs.get(ref, oid) != oid]

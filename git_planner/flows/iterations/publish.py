@@ -227,7 +227,7 @@ def _move_branch(repo: Repository, ref: str, wanted: _Commit, *, force: bool) ->
 
     def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
         old = snapshots[ref].tip
-        if old is not None and _is_current(repo, ref.removeprefix(refnames.HEADS), old, wanted, force=force):
+        if old is not None and _is_current(repo, refnames.short_name(ref), old, wanted, force=force):
             return []
         return [Move(ref, new), Move(marker, new)]
 

@@ -137,9 +137,7 @@ def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
         return chosen
     number = _NUMBER.fullmatch(name)
     for iteration in iterations:
-        if iteration.branch == name.removeprefix(refnames.HEADS) or (
-            number and iteration.number == int(number[1])
-        ):
+        if iteration.branch == refnames.short_name(name) or (number and iteration.number == int(number[1])):
             return iteration
     return _by_commit(repo, name, iterations)
 

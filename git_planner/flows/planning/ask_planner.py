@@ -104,7 +104,7 @@ class PlannedSteps:
         return {
             "schema": "git-planner/planned-steps@1",
             "plan": self.plan,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "planning_plan": dict(self.planning_plan),
             "tasks": [dict(task) for task in self.tasks],
             "folder": str(self.folder),

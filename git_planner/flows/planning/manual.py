@@ -58,7 +58,7 @@ class PacketBranch:
     @property
     def branch(self) -> str:
         """The short branch name, such as 'plan/0003-next'."""
-        return self.ref.removeprefix(refnames.HEADS)
+        return refnames.short_name(self.ref)
 
     def document(self) -> dict[str, Any]:
         """The packet branch as one JSON object."""
@@ -252,7 +252,7 @@ def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
     with repo.git.batch() as batch:
         raw = batch.read(f"{tip}:{PACKET}")
         answer = batch.read(f"{tip}:{DIRECTIVE}")
-    name = full.removeprefix(refnames.HEADS)
+    name = refnames.short_name(full)
     if raw is None:
         raise PlannerError(
             "E_UNKNOWN_REF", f"'{name}' has no '{PACKET}'", hint="make a packet with 'git plan manual pack'"
@@ -271,7 +271,7 @@ def find_packet(repo: Repository, ref: str | None) -> PendingPacket:
 def packet_branches(repo: Repository) -> list[str]:
     """Return the short names of local packet branches, highest number first."""
     refs = list_refs(repo, refnames.HEADS + refnames.PLAN)
-    branches = [name for ref in refs if plans.packet_slug(name := ref.removeprefix(refnames.HEADS))]
+    branches = [name for ref in refs if plans.packet_slug(name := refnames.short_name(ref))]
     return sorted(branches, key=plans.packet_number, reverse=True)
 
 
@@ -329,7 +329,7 @@ def _current_base(repo: Repository, packet: Mapping[str, Any]) -> Base:
     """Return the base that a packet would have if it were made now."""
     oid = resolve_base(repo, packet["base_ref"])
     default_base = find_base(repo, packet["plan"], None)
-    best = refnames.best_ref(packet["plan"]).removeprefix(refnames.HEADS)
+    best = refnames.short_name(refnames.best_ref(packet["plan"]))
     # A packet from the policy's base is stale as soon as there is a best.
     if packet["base_ref"] == default_base.policy.base and default_base.ref == best:
         return default_base

@@ -42,7 +42,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     best = refnames.best_ref(plan)
     oid_or_none = repo.maybe(best) or _remote_best(repo, best)
     if oid_or_none is not None:
-        return Base(oid_or_none, best.removeprefix(refnames.HEADS), policy_at(repo, oid_or_none))
+        return Base(oid_or_none, refnames.short_name(best), policy_at(repo, oid_or_none))
     # HEAD may be a candidate, and a candidate must not choose its own base, so HEAD is the last resort.
     base_branch = GuardChecker(repo).base_branch
     branch = base_branch[0] if base_branch is not None else policy_at(repo, repo.resolve("HEAD")).base
@@ -59,7 +59,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
 
 def _remote_best(repo: Repository, best: str) -> str | None:
     """Return the remote's rolling best as last fetched, the only one in a fresh clone."""
-    name = f"{read_settings(repo).remote}/{best.removeprefix(refnames.HEADS)}"
+    name = f"{read_settings(repo).remote}/{refnames.short_name(best)}"
     oid = repo.maybe(f"refs/remotes/{name}")
     if oid is not None:
         _check_vouched(repo, name, oid)
@@ -121,5 +121,5 @@ def _short_name(repo: Repository, name: str, oid: str) -> str:
     )
     full = result.stdout.decode(errors="replace").strip()
     if result.status == 0 and full.startswith(refnames.HEADS):
-        return full.removeprefix(refnames.HEADS)
+        return refnames.short_name(full)
     return name if full.startswith("refs/") else oid

@@ -88,7 +88,7 @@ def _read_refs(
         if ref.startswith(refnames.BEST_TAG):
             tags[peeled or oid] = (
                 _tag_value(ref.removeprefix(refnames.BEST_TAG)),
-                ref.removeprefix("refs/tags/"),
+                refnames.short_name(ref),
             )
         elif name == ref:
             heads[ref] = oid

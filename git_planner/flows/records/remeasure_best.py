@@ -47,7 +47,7 @@ class OutdatedBest:
     @property
     def branch(self) -> str:
         """Return the rolling best's short name."""
-        return refnames.best_ref(self.plan).removeprefix(refnames.HEADS)
+        return refnames.short_name(refnames.best_ref(self.plan))
 
 
 def find_outdated_best(repo: Repository, plan: str, base: str | None) -> OutdatedBest | None:

@@ -202,7 +202,7 @@ class _RecordWriter:
         state, tip = self.subject.state, seen[self.best_ref].tip
         if state is None or not self.advance or not record.valid:
             return [], (), None
-        branch = self.best_ref.removeprefix(refnames.HEADS)
+        branch = refnames.short_name(self.best_ref)
         if not self.subject.confirmed:
             return [], (f"'{branch}' was not advanced: the iteration's start is not confirmed here",), None
         if record.verdict != "improved":
@@ -222,7 +222,7 @@ class _RecordWriter:
             return [*steps, Tag(self.tag, record.commit, message)], (), self.tag
         if self.repo.maybe(self.tag) == record.commit:
             return steps, (), self.tag
-        name = self.tag.removeprefix("refs/tags/")
+        name = refnames.short_name(self.tag)
         return steps, (f"the tag '{name}' names another commit and was left as it is",), None
 
     def _documents(self, record: Record, proof: Proof | None) -> dict[str, bytes]:

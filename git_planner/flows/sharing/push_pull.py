@@ -172,7 +172,7 @@ def _merge_plans(
         if incomplete:
             raise PlannerError(
                 "E_CONFLICT",
-                f"'{incomplete[0].removeprefix(refnames.HEADS)}' was reset on '{source}' during the fetch",
+                f"'{refnames.short_name(incomplete[0])}' was reset on '{source}' during the fetch",
                 hint="run the same command again",
             )
     _check_plans(repo, source, tips)

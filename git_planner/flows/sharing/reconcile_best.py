@@ -32,7 +32,7 @@ def fetch_branches(
     Returns:
         ref -> commit.
     """
-    copies = {ref: f"{REMOTE_COPIES}{remote_name}/{ref.removeprefix(refnames.HEADS)}" for ref in refs}
+    copies = {ref: f"{REMOTE_COPIES}{remote_name}/{refnames.short_name(ref)}" for ref in refs}
     remote.fetch(repo, remote_name, [f"+{ref}:{copy}" for ref, copy in copies.items()], progress)
     return {ref: repo.resolve(copy) for ref, copy in copies.items()}
 
@@ -132,7 +132,7 @@ def _choose_best(
     *,
     records: Mapping[str, Record],
 ) -> _Reconciled:
-    branch = ref.removeprefix(refnames.HEADS)
+    branch = refnames.short_name(ref)
     if ours is None:
         return _Reconciled(theirs)
     if history.is_ancestor(repo.git, ours, theirs):

@@ -67,7 +67,7 @@ class CompileResult:
             "schema": "git-planner/spec-compiled@1",
             "plan": self.plan,
             "change": self.change,
-            "branch": self.ref.removeprefix(refnames.HEADS),
+            "branch": refnames.short_name(self.ref),
             "commit": self.commit,
             "changed": self.changed,
             "source": self.source,

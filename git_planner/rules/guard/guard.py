@@ -91,14 +91,14 @@ def ref_kind(ref: str) -> RefKind:
     """Return the kind of a ref by its full name, which decides how the guard checks it."""
     if ref.startswith(refnames.ITERATIONS):
         return "start"
-    branch = ref.removeprefix(refnames.HEADS) if ref.startswith(refnames.HEADS) else ""
+    branch = refnames.short_name(ref) if ref.startswith(refnames.HEADS) else ""
     if branch.startswith(refnames.PROPOSALS):
         return "proposal"
     if branch.startswith(refnames.PLAN):
         return "plan"
     if branch.startswith(refnames.TOURNAMENT):
         return "tournament"
-    if branch == "iter/best" or branch.startswith("iter/best-"):
+    if refnames.is_best(branch):
         return "best"
     return "iteration" if branch.startswith(refnames.ITER) else "free"
 

@@ -13,7 +13,7 @@ from git_planner.rules.tasks.task import STATUSES, Task, derive_uid, task_id_for
 
 SCHEMA = "git-planner/plan@1"
 _PACKET_NAME = re.compile(r"\d{4,9}-.*")
-_PACKET = re.compile(r"plan/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
+_PACKET = re.compile(refnames.PLAN + r"(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
 def check_new_plan_name(name: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import MeasuredMetric, Record, Verdict
-from git_planner.rules.refnames import ALPHABET, parse_iteration
+from git_planner.rules.refnames import ALPHABET, best_ref, parse_iteration, short_name
 
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -88,7 +88,7 @@ def row_from_record(record: Record) -> dict[str, Any]:
         "branch": record.branch,
         "base_branch": record.agents.get("base_branch", "")
         if record.kind == "imported"
-        else "iter/best" + ("" if record.plan == "default" else f"-{record.plan}"),
+        else short_name(best_ref(record.plan)),
         "base_sha": record.base,
         "head_sha": record.commit or "(unknown)",
         "files_changed": list(record.files),
