@@ -13,8 +13,9 @@ read_message() {
 			named=..
 			break
 		}
-		# A squashed merge quotes the messages of its commits.
-		line=${line#    }
+		# A squashed merge quotes the messages of its commits: git indents them, hosting sites list the subjects.
+		line=${line#    } line=${line#[*-] }
+		case $line in 'Merged PR '[0-9]*': '*) line=${line#*: } ;; esac
 		while :; do case $line in 'fixup! '* | 'squash! '* | 'amend! '*) line=${line#*! } ;; *) break ;; esac done
 		case $line in
 		[Tt][Aa][Ss][Kk][_-][0-9]*:* | [Pp][Ll][Aa][Nn][Nn][Ee][Rr]-[TtPp][AaLl][SsAa][KkNn]:*)

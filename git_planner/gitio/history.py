@@ -108,6 +108,29 @@ def commits(git: Git, base: str, tip: str) -> list[str]:
     return git.line("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split()
 
 
+def first_parents(git: Git, base: str, tip: str, paths: Sequence[str], limit: int) -> list[str]:
+    """Return the newest commits of a branch's own line, oldest first.
+
+    Args:
+        base: a commit whose history is left out.
+        tip: the branch's tip.
+        paths: only commits that change one of these files; all when empty.
+        limit: how many at most.
+    """
+    args = ("rev-list", "--first-parent", f"--max-count={limit}", f"{base}..{tip}", "--")
+    return git.line(*args, *(f":(top,literal){path}" for path in paths)).split()[::-1]
+
+
+def descendants(git: Git, commit: str, known: Sequence[str], limit: int) -> list[str]:
+    """Return commits on top of another one, newest first, among those of reflogs and some known ones.
+
+    Args:
+        limit: how many at most.
+    """
+    args = ("rev-list", "--topo-order", "--ancestry-path", f"--max-count={limit}", "--reflog")
+    return git.line(*args, *known, f"^{commit}").split()
+
+
 def list_refs(repo: Repository, *patterns: str) -> dict[str, str]:
     """Return every ref under the patterns with the object it names; see `list_ref_fields`."""
     return {ref: oid for ref, (oid,) in list_ref_fields(repo, ("objectname",), patterns).items()}

@@ -149,6 +149,8 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
         ("TASK-7: do it\n\nabout task_8: nothing\n", ".TASK-7: do it"),
         ("fixup! squash! task_001 : x", ".task_001 : x"),
         ("x\n\n    task_002: quoted\nPlanner-task: 3\n", "..task_002: quoted"),
+        ("A feature (#12)\n\n* task_001: do it\n", ".task_001: do it"),
+        ("Merged PR 12: task_001: do it", ".task_001: do it"),
         ("x\n# ------------------------ >8 ------------------------\ntask_001: in a diff\n", ""),
         ("about task_001: nothing", ""),
         ("x\n\nThis reverts commit 1234.\n", "yes"),

@@ -16,7 +16,6 @@ from git_planner.rules.tasks.follow_history import (
     advance_task,
     build_history,
     find_proof,
-    named_tasks,
     read_commit,
     task_tips,
 )
@@ -35,23 +34,6 @@ def make_evidence(
     commit: int, tree: int, *, ok: bool = True, attempt: int = 1, kind: Any = "verified"
 ) -> TaskEvidence:
     return TaskEvidence(kind, AT, "me", attempt, oid(commit), oid(tree), ok=ok)
-
-
-@pytest.mark.parametrize(
-    ("subject", "trailers", "expected"),
-    [
-        ("task_001: x", [], ("task_001",)),
-        ("TASK-1 : x", [], ("TASK-1",)),
-        ("squash! fixup! task_001: x", [], ("task_001",)),
-        ("task_001 x", [], ()),
-        ("a task_001: x", [], ()),
-        ("", ["task_001", "TASK-2, task_3;task_001"], ("task_001", "TASK-2", "task_3")),
-        ("task_1: x", ["task_1", "nonsense", "task_"], ("task_1",)),
-        ("task_99999999999: x", [], ("task_99999999999",)),
-    ],
-)
-def test_names(subject: str, trailers: list[str], expected: tuple[str, ...]) -> None:
-    assert named_tasks(subject, trailers) == expected
 
 
 def test_a_commit_is_read_from_its_message() -> None:

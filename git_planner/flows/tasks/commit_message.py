@@ -12,7 +12,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.plans import pages
-from git_planner.rules.tasks.follow_history import named_tasks
+from git_planner.rules.tasks.named_tasks import named_tasks
 from git_planner.rules.tasks.task import CLOSED, task_from, task_id_for, task_number
 
 _SCISSORS = re.compile(rb"^# -+ >8 -+$", re.MULTILINE)

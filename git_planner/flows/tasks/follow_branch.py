@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
+from git_planner.flows.tasks.landed_work import with_landed_work
 from git_planner.gitio.git import Batch
 from git_planner.gitio.history import Logged, list_ref_fields, log
 from git_planner.gitio.repository import Repository
@@ -212,7 +213,9 @@ def read_history(
     known_oids = {commit.oid for commit in commits}
     listed = {oid for page in plan_pages.values() for task in page["tasks"] for oid in task["commits"]}
     off_branch = _find_off_branch(repo, sorted(listed - known_oids), exclusions)
-    return build_history(commits, branches, plan, configured_plan(repo), off_branch)
+    work_history = build_history(commits, branches, plan, configured_plan(repo), off_branch)
+    tasks = (task_from(task) for page in plan_pages.values() for task in page["tasks"] if task["commits"])
+    return with_landed_work(repo, tasks, branches, work_history)
 
 
 def iteration_of(state: bytes | None) -> tuple[str, str] | None:
@@ -324,7 +327,9 @@ class _AdvanceDecision(NamedTuple):
 
     def _edits(self, plan_pages: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes | None]:
         changes = self.outcome.changes
-        if self.prove is not None:
+        if self.prove is not None or any(
+            change.after.evidence != change.before.evidence for change in changes
+        ):
             return self.page_store.task_edits(plan_pages, [change.after for change in changes])
         return self.page_store.followed_edits(
             plan_pages, [(change.before, change.after) for change in changes]

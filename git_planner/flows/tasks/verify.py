@@ -28,14 +28,12 @@ from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.plans import pages
 from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.records.record import REASONS
-from git_planner.rules.tasks.follow_history import History, find_proof, task_tips
+from git_planner.rules.tasks.follow_history import MAX_EVIDENCE, History, find_proof, task_tips
 from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun, task_id_for, task_number
 from git_planner.rules.tasks.transitions import TRANSITIONS, move_task
 
 # Default deadline of a command, when neither the policy nor the user sets one.
 DEFAULT_SECONDS = 600.0
-# The schema's limit; the oldest evidence is dropped.
-_MAX_EVIDENCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +208,7 @@ def record_evidence(
     """
 
     def alter(task: Task) -> Task:
-        after = task._replace(evidence=(*task.evidence, evidence)[-_MAX_EVIDENCE:])
+        after = task._replace(evidence=(*task.evidence, evidence)[-MAX_EVIDENCE:])
         if evidence.attempt != task.attempt or not set(task.commits) <= set(listed):
             # Put back or worked on in the meantime: 'git plan sync' or the next verification decides.
             return after

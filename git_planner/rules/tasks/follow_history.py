@@ -1,9 +1,8 @@
 """Task statuses from the Git history: commits that name tasks, which of them are still in effect, and the
 status that follows. Pure and deterministic: the same history always yields the same plan.
 
-A commit names tasks by 'task_007: …' at the start of its subject (any spelling: TASK-7) or by `Planner-Task`
-trailers. Its plan is that of its `Planner-Plan` trailer, else that of the iteration it belongs to, else the
-current plan.
+Which tasks a commit names is in rules/tasks/named_tasks.py. Its plan is that of its `Planner-Plan` trailer,
+else that of the iteration it belongs to, else the current plan.
 """
 
 from __future__ import annotations
@@ -14,19 +13,16 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.rules.tasks.task import Task, task_number
+from git_planner.rules.tasks.named_tasks import named_tasks, quoted_plan, squashed_tasks
+from git_planner.rules.tasks.task import Task, TaskEvidence, task_number
 from git_planner.rules.tasks.transitions import move_task
 
 # Limit of commits per task, as in its schema.
 MAX_COMMITS = 10_000
+# The schema's limit of evidence per task; the oldest is dropped.
+MAX_EVIDENCE = 1_000
 # Compiled on use: hooks load this module at every commit that names a task.
-_SUBJECT = r"(?:(?:fixup|squash|amend)! )*(task[_-][0-9]+)\s*:"
-_TASK = r"task[_-][0-9]+"
 _REVERTS = r"(?m)^This reverts commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)\b"
-# 'git merge --squash' writes this line and the indented messages of the squashed commits.
-_SQUASHED = "Squashed commit of the following:"
-_INDENTED = r"(?m)^ {4}(?! )(.*)$"
-_TRAILER = r"(?i)planner-task:(.*)"
 _WORKED: frozenset[str] = frozenset(("agent_done", "review_ready", "done"))
 
 
@@ -62,8 +58,9 @@ class History(NamedTuple):
 
     `work`: commits in effect by task number, oldest first. `commits`: all commits reachable from a branch.
     `reverted`: reverted commit -> the commit that reverts it. `landed`: commits reachable from the base
-    branch. `lost`: commits no longer reachable from any branch. Unknown commits, such as those of another
-    clone, count as in effect.
+    branch. `lost`: commits no longer reachable from any branch. `carried`: commit that is not on the base
+    branch -> the commit there that brought its change, such as a squash merge. Unknown commits, such as those
+    of another clone, count as in effect.
     """
 
     work: Mapping[int, tuple[HistoryCommit, ...]]
@@ -71,24 +68,11 @@ class History(NamedTuple):
     reverted: Mapping[str, str] = MappingProxyType({})
     landed: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    carried: Mapping[str, str] = MappingProxyType({})
 
     def is_in_effect(self, oid: str) -> bool:
         """Return whether a commit is neither reverted nor lost."""
         return oid not in self.reverted if oid in self.commits else oid not in self.lost
-
-
-def named_tasks(subject: str, trailers: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the tasks that a commit message names, as spelled there, without duplicates.
-
-    Args:
-        subject: the first line of the message.
-        trailers: the values of its `Planner-Task` trailers.
-    """
-    match = re.match(_SUBJECT, subject, re.IGNORECASE)
-    names = [match[1]] if match else []
-    for value in trailers:
-        names += [word for word in re.split(r"[\s,;]+", value) if re.fullmatch(_TASK, word, re.IGNORECASE)]
-    return tuple(dict.fromkeys(names))
 
 
 def read_commit(
@@ -103,12 +87,11 @@ def read_commit(
         tasks, plan: the values of its `Planner-Task` and `Planner-Plan` trailers, one per line.
         body: the message after the subject.
     """
-    names = named_tasks(subject, tasks.splitlines())
-    if subject == _SQUASHED:
-        lines = [line.strip() for line in re.findall(_INDENTED, body)]
-        trailers = [match[1] for line in lines if (match := re.match(_TRAILER, line))]
-        names = tuple(dict.fromkeys(name for line in lines for name in named_tasks(line, trailers)))
-    plans = plan.split()
+    names, plans = named_tasks(subject, tasks.splitlines()), plan.split()
+    # A merge of two histories has the quoted commits themselves.
+    quoted = squashed_tasks(subject, body) if len(parents) <= len(oid) else ()
+    if quoted:
+        names, plans = (*names, *quoted), plans or [*filter(None, (quoted_plan(body),))]
     reverts = re.findall(_REVERTS, body) if "This reverts" in body else ()
     return HistoryCommit(
         oid,
@@ -182,21 +165,59 @@ def advance_task(task: Task, history: History) -> tuple[Task, str | None]:
     if task.status in ("deferred", "cancelled"):
         return task, None
     kept = tuple(oid for oid in task.commits if history.is_in_effect(oid))
-    new = tuple(commit.oid for commit in history.work.get(task.number, ()) if commit.oid not in task.commits)
+    carried = {history.carried[oid]: oid for oid in possibly_carried(task, history) if oid in history.carried}
+    named = (commit.oid for commit in history.work.get(task.number, ()))
+    new = tuple(oid for oid in dict.fromkeys((*named, *carried)) if oid not in task.commits)
     gone = tuple(oid for oid in task.commits if oid not in kept)
     after = task._replace(commits=(*kept, *new)[:MAX_COMMITS])
     reasons = []
     if new:
         reasons.append(f"{_short_oids(new)} {'works' if len(new) == 1 else 'work'} on it")
     reasons += [_why_gone(oid, history) for oid in gone]
+    reasons += [f"{landed[:12]} has the change of {oid[:12]}" for landed, oid in carried.items()]
     if task.status in ("todo", "in_progress", "blocked"):
         if new:
             after = move_task(after, "agent_done")
     elif task.status in _WORKED and gone and not new and _is_all_gone(gone, kept, history):
         after = move_task(after, "todo", reason="; ".join(reasons)[:2000])
-    after, reason = _apply_evidence(after, history)
+    after, reason = _apply_evidence(_carry_evidence(after, history), history)
     reasons += [reason] if reason else []
     return after, ("; ".join(reasons) or None) if after != task else None
+
+
+def possibly_carried(task: Task, history: History) -> tuple[str, ...]:
+    """Return the commits of a task whose change may be on the base branch under another commit's name.
+
+    That is its last commit once no branch has it, and the verified commit of a done task once that is so, or
+    once the base branch has another commit that names the task.
+    """
+    if task.status not in _WORKED:
+        return ()
+    last = {oid for oid in task.commits[-1:] if oid in history.lost}
+    proof = _last_proof(task)
+    if task.status == "done" and proof is not None and proof.commit not in history.landed:
+        is_named = any(commit.oid in history.landed for commit in history.work.get(task.number, ()))
+        last |= {proof.commit} if proof.commit and (is_named or proof.commit in history.lost) else set()
+    return tuple(sorted(last))
+
+
+def _last_proof(task: Task) -> TaskEvidence | None:
+    """Return the last evidence of the present attempt that passed."""
+    own = (evidence for evidence in reversed(task.evidence) if evidence.attempt == task.attempt)
+    return next((evidence for evidence in own if evidence.ok), None)
+
+
+def _carry_evidence(task: Task, history: History) -> Task:
+    """Add evidence for the commit that brought the verified change of a done task to the base branch."""
+    proof = _last_proof(task)
+    if task.status != "done" or proof is None or proof.commit is None or proof.kind != "verified":
+        return task
+    landed = history.carried.get(proof.commit)
+    if landed is None or landed not in task_tips(task, history) or not task.proven:
+        return task
+    note = f"the change that was verified at {proof.commit[:12]}"
+    carried = proof._replace(commit=landed, tree=history.commits[landed].tree, note=note)
+    return task._replace(evidence=(*task.evidence, carried)[-MAX_EVIDENCE:])
 
 
 def _is_all_gone(gone: Sequence[str], kept: Sequence[str], history: History) -> bool:
