@@ -128,7 +128,7 @@ def parse_answer(done: Finished, argv: list[str]) -> Reply:
         raise _failure(done.status, stderr)
     try:
         document = json.loads(done.stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _error("E_GEMINI_FAILED", "gemini printed no JSON document", stderr) from None
     document = document if isinstance(document, dict) else {}
     models = _main_models(document)
@@ -187,10 +187,10 @@ def _last_error(stderr: str) -> tuple[str, int | None]:
     try:
         error = json.loads(stderr[max(start, 0) :]).get("error")
         message, number = str(error["message"]), error.get("code")
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return (_stderr_tail(stderr) or [""])[-1], None
     # The message may be the service's body as JSON.
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         message = str(json.loads(message)["error"]["message"])
     return _line(message), number if isinstance(number, int) else None
 

@@ -14,7 +14,7 @@ from git_planner.errors import PlannerError
 Ended = TypeVar("Ended")
 
 # `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
-_INCOMPLETE_WORKTREE = re.compile(rb"failed to read [^\n]*worktrees/[^\n]*/commondir")
+_INCOMPLETE_WORKTREE = re.compile(rb"failed to read [^\n]{0,4096}worktrees/[^\n/]{1,255}/commondir")
 _UNWRITABLE = re.compile(
     rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
     rb" (Permission denied|Read-only file system|Operation not permitted)"

@@ -233,7 +233,7 @@ def push(
 
 def masked(text: str) -> str:
     """Return a text with the credentials in its URLs masked."""
-    return re.sub(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s'\"]+@", r"\1***@", text)
+    return re.sub(r"(?<=[a-zA-Z0-9+.-]://)[^/@\s'\"]+@", "***@", text)
 
 
 def _run(repo: Repository, args: Sequence[str], progress: Progress | None, deadline: float) -> _RemoteResult:

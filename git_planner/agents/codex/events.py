@@ -60,7 +60,7 @@ class CodexEvents:
         """Read one line of stdout. Ignore lines that are not events."""
         try:
             event = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if isinstance(event, dict):
             self._read_event(event)
@@ -132,7 +132,7 @@ def _service_message(text: str) -> str:
     """Return the message within an error that is the service's JSON body, or the text itself."""
     try:
         error = json.loads(text).get("error")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return text
     return (_text(error.get("message")) if isinstance(error, dict) else _text(error)) or text
 

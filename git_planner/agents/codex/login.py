@@ -23,7 +23,7 @@ from git_planner.host import process
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 HOME, API_HOME = ".codex_home", ".codex_home_api"
 _STATUS_SECONDS = 30.0
-_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Z_]+)\s*=\s*(.*?)\s*")
+_ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z_]+)\s*=\s*(.*)")
 
 
 class LoginKind(Enum):
@@ -162,7 +162,7 @@ def read_env_file(path: Path) -> dict[str, str]:
         return {}
     keys = {}
     for line in text.splitlines():
-        match = _ASSIGNMENT.fullmatch(line)
+        match = _ASSIGNMENT.fullmatch(line.strip())
         if match and match[1] in KEYS and (value := _unquote(match[2])):
             keys[match[1]] = value
     return keys

@@ -37,5 +37,5 @@ def write_text(path: Path, text: str) -> bool:
 
 def git_version(repo: Repository) -> tuple[int, ...]:
     """Return the version of the installed git, such as (2, 39, 5)."""
-    match = re.search(r"(\d+)\.(\d+)", repo.git.line("version"))
+    match = re.search(r"(\d{1,9})\.(\d{1,9})", repo.git.line("version"))
     return tuple(int(number) for number in match.groups()) if match else (0, 0)

@@ -17,7 +17,7 @@ from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandRunner, search_path
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
-from git_planner.host import cpu_affinity, instruction_counter, jail, process
+from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
 from git_planner.progress import Progress
@@ -257,9 +257,7 @@ class _BenchmarkRun:
             return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
         if done.truncated:
             return Refusal("no_metric", f"'{metric.name}': more was printed than is read")
-        if counting is not None:
-            return metric_output.read_count(metric.name, counting.tool, done.stderr)
-        return metric_output.read_metric(metric, done.stdout)
+        return _read_value(metric, counting, done)
 
     def _run_command(
         self,
@@ -299,16 +297,30 @@ def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
     return (*correctness.run, f"--junit-xml={report}")
 
 
+def _read_value(metric: Metric, counting: Counter | None, done: process.Finished) -> float | Refusal:
+    if counting is not None:
+        return metric_output.read_count(metric.name, counting.tool, done.stderr)
+    read = bounded_call.call(lambda: metric_output.read_metric(metric, done.stdout))
+    if isinstance(read, bounded_call.Stopped):
+        return Refusal("no_metric", f"'{metric.name}': reading it from stdout {read.why}")
+    return read
+
+
 def _read_proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
     if correctness.proof == "unittest":
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
-        return correctness_report.read_unittest(done.stderr)
+        read = bounded_call.call(lambda: correctness_report.read_unittest(done.stderr))
     # A link, a pipe or a folder is no report, and reading one could block forever.
-    if report.is_symlink() or not report.is_file():
+    elif report.is_symlink() or not report.is_file():
         return correctness_report.read_junit(None)
-    with report.open("rb") as file:
-        return correctness_report.read_junit(file.read(correctness_report.MAX_REPORT + 1))
+    else:
+        with report.open("rb") as file:
+            content = file.read(correctness_report.MAX_REPORT + 1)
+        read = bounded_call.call(lambda: correctness_report.read_junit(content))
+    if isinstance(read, bounded_call.Stopped):
+        return Refusal("no_proof", f"reading the report {read.why}")
+    return read
 
 
 def _describe_tool(name: str) -> dict[str, Any] | None:

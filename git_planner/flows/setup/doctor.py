@@ -93,7 +93,7 @@ def run_checks(repo: Repository) -> DoctorReport:
 
 def _check_versions(context: CheckContext) -> Iterator[Diagnostic]:
     output = context.repo.git.line("version")
-    version = re.search(r"(\d+)\.(\d+)[\d.]*", output)
+    version = re.search(r"(\d{1,9})\.(\d{1,9})[\d.]{0,20}", output)
     context.facts["git"] = version[0] if version else output
     if not version or (int(version[1]), int(version[2])) < GIT_NEEDED:
         needed = ".".join(map(str, GIT_NEEDED))

@@ -12,6 +12,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import markdown
+from git_planner.rules.documents.code_spans import find_code_spans
 from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.planning import planning_plan as graphs
 from git_planner.rules.policy.command_line import split_command
@@ -36,7 +37,6 @@ _OPTION = re.compile(
 )
 # Other texts may have a meaning in Markdown and are written after a label.
 _PLAIN = re.compile(r"(?!(?:title|goal|summary|item|effort):)[a-z]", re.IGNORECASE)
-_CODE = re.compile(r"(`+)\s*(.+?)\s*\1")
 _QUOTED = re.compile(r"`([^`]+)`")
 MAX_BYTES = 100_000
 _MAX_LINE = 4000
@@ -258,8 +258,10 @@ def parse_verify_command(check: str) -> tuple[str, ...] | None:
     Raises:
         PlannerError: E_USAGE if it needs a shell or is not a command.
     """
-    match = _CODE.fullmatch(check.strip())
-    return split_command(match[2], "command") if match else None
+    check = check.strip()
+    spans = find_code_spans(check)
+    is_command = [(span.start, span.end) for span in spans] == [(0, len(check))] and spans[0].text
+    return split_command(spans[0].text, "command") if is_command else None
 
 
 def describe_fault(fault: str, letter: str | None = None) -> str:

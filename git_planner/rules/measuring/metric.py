@@ -18,8 +18,8 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _MAX_SHOWN = 4
 Tool = Literal["perf", "valgrind"]
 _COUNTS: dict[Tool, re.Pattern[str]] = {
-    "perf": re.compile(r"^(\d+),[^,]*,instructions(?::u)?,", re.MULTILINE),
-    "valgrind": re.compile(r"^==\d+== I\s+refs:\s+([\d,]+)\s*$", re.MULTILINE),
+    "perf": re.compile(r"^(\d{1,18}),[^,\n]*,instructions(?::u)?,", re.MULTILINE),
+    "valgrind": re.compile(r"^==\d{1,9}== I[ \t]{1,9}refs:[ \t]{1,30}(\d[\d,]{0,24})[ \t\r]*$", re.MULTILINE),
 }
 # In a pattern: the secret of a run, which its command reads as the first line of its standard input.
 NONCE = "{nonce}"

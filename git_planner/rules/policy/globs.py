@@ -13,6 +13,8 @@ from operator import eq
 
 _MAGIC = frozenset("*?[")
 _ANY = "**"
+# The letters of two names of 255 characters, the longest that file systems allow.
+_MAX_COMPARED = 255 * 255
 
 
 def is_overlapping(one: str, other: str) -> bool:
@@ -79,7 +81,12 @@ def _same_letter(one: str, other: str) -> bool:
 def _sequences_overlap(
     one: Sequence[str], other: Sequence[str], wild: str, same: Callable[[str, str], bool]
 ) -> bool:
-    """Return whether two sequences, in which `wild` stands for any number of items, can be equal."""
+    """Return whether two sequences, in which `wild` stands for any number of items, can be equal.
+
+    Longer ones than any real name, written to keep a reader busy, are taken to overlap.
+    """
+    if len(one) * len(other) > _MAX_COMPARED:
+        return True
     reached = [[False] * (len(other) + 1) for _ in range(len(one) + 1)]
     reached[0][0] = True
     for left in range(len(one) + 1):

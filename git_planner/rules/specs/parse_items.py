@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.documents.code_spans import CodeSpan, find_code_spans, outside_code
 from git_planner.rules.documents.markdown import Block, Outline
 from git_planner.rules.documents.messages import control_problem, show_value
 from git_planner.rules.documents.placeholders import find_placeholder
@@ -41,10 +42,9 @@ _LABELS = {
 }
 _LABEL = re.compile(r"[*_]{0,2}([A-Za-z][A-Za-z ]{0,20}?)[*_]{0,2}:[*_]{0,2}(?:\s+|$)(.*)", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_KEY_AT_END = re.compile(r"\s*\{#([^{}\s]*)\}\s*$")
+_KEY_AT_END = re.compile(r"\{#([^{}\s]*)\}\s*$")
 _NUMBER_AT_START = re.compile(r"(\d{1,6}(?:\.\d{1,6})+\.?|\d{1,6}[.)])\s+(?=\S)")
 _NEARLY_A_BOX = re.compile(r"\[[ \t]*[xX]?[ \t]*\]")
-_CODE = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _UNSAFE_PATH = re.compile(
     r"[/:~]|(?:.*/)?\.{1,2}(?:/|$)|.*//|(?:.*/)?\.git(?:/|$)|.*[\x00-\x1f\x7f-\x9f]",
     re.IGNORECASE | re.DOTALL,
@@ -289,16 +289,26 @@ def is_unsafe_path(path: str) -> bool:
 
 def _written_paths(text: str) -> Iterator[str]:
     """Yield the paths in a line: those in backquotes; without any, those between spaces and commas."""
-    for chunk in re.split(r"[,;](?=(?:[^`]*`[^`]*`)*[^`]*$)", text):
-        yield from [span.strip() for _, span in _CODE.findall(chunk)] or chunk.split()
+    chunks: list[tuple[list[str], list[str]]] = [([], [])]
+    done = 0
+    for span in (*find_code_spans(text), CodeSpan(len(text), len(text), "")):
+        # A comma or semicolon outside of code spans separates.
+        head, *others = re.split("[,;]", text[done : span.start])
+        chunks[-1][1].extend(head.split())
+        chunks += [([], piece.split()) for piece in others]
+        if span.text:
+            chunks[-1][0].append(span.text)
+        done = span.end
+    for spans, words in chunks:
+        yield from spans or words
 
 
 def _commands(reader: _Reader, draft: _Draft) -> Iterator[tuple[str, ...]]:
     commands: dict[tuple[str, ...], None] = {}
     for text, line in draft.texts.get("verify", ()):
-        spans = [span.strip() for _, span in _CODE.findall(text)]
+        spans = [span.text for span in find_code_spans(text)]
         # One or more commands in backquotes, separated by commas.
-        only_spans = spans and not re.sub(r"[\s,;]|\band\b", "", _CODE.sub("", text))
+        only_spans = spans and not re.sub(r"[\s,;]|\band\b", "", outside_code(text))
         for written in spans if only_spans else [text]:
             try:
                 commands[command_line.split_command(written, "verify")] = None
