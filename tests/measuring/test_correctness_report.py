@@ -14,6 +14,7 @@ from git_planner.rules.measuring.correctness_report import (
     proof_from,
     read_junit,
     read_unittest,
+    skip_note,
 )
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.records.record import TestCounts as Counts
@@ -112,10 +113,115 @@ def test_an_entity_is_not_expanded() -> None:
     )
 
 
-def test_a_test_that_stands_there_twice_counts_by_its_worst() -> None:
-    once = '<testcase classname="a" name="b">'
-    twice = f"<testsuite>{once}</testcase>{once}<error/></testcase></testsuite>".encode()
-    assert read_junit(twice) == Proof({"a::b": "failed"})
+def junit(*cases: str) -> bytes:
+    """A report with the given test cases."""
+    return f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>".encode()
+
+
+def case(name: str, inside: str = "", classname: str = "test", **attributes: str) -> str:
+    """A test case of a report; node's reporter gives every test the class 'test'."""
+    more = "".join(f' {key}="{value}"' for key, value in attributes.items())
+    return f'<testcase name="{name}" classname="{classname}"{more}>{inside}</testcase>'
+
+
+def test_tests_of_one_id_are_all_counted() -> None:
+    twice = read_junit(junit(case("b", "<error/>"), case("b")))
+    assert twice == Proof({"test::b": "passed", "test::b № 2": "failed"})
+    before = read_junit(junit(case("a"), case("b"), case("b", "<skipped/>"), case("b № 2")))
+    assert isinstance(before, Proof)
+    assert before.outcomes == {
+        "test::a": "passed",
+        "test::b": "passed",
+        "test::b № 2": "passed",
+        "test::b № 3": "skipped",
+    }
+    # The order of equal ids is the runner's own affair; that one of them is gone is not.
+    other_order = read_junit(junit(case("b", "<skipped/>"), case("b № 2"), case("a"), case("b")))
+    assert other_order == before
+    fewer = read_junit(junit(case("a"), case("b"), case("b № 2")))
+    assert isinstance(fewer, Proof)
+    assert check_proof(fewer, status=0, require=[], before=before) == Refusal(
+        "tests_shrank", "1 tests were not collected: 'test::b № 3'"
+    )
+    skipping = read_junit(junit(case("a"), case("b", "<skipped/>"), case("b", "<skipped/>"), case("b № 2")))
+    assert isinstance(skipping, Proof)
+    assert check_proof(skipping, status=0, require=[], before=before) == Refusal(
+        "tests_shrank", "1 tests were skipped that ran before: 'test::b'"
+    )
+
+
+def test_a_required_test_must_pass_under_all_its_numbers() -> None:
+    proof = read_junit(junit(case("b"), case("b", "<skipped/>"), case("c")))
+    assert isinstance(proof, Proof)
+    assert check_proof(proof, status=0, require=["test::b"]) == Refusal(
+        "no_proof", "required tests did not pass: 'test::b'"
+    )
+    assert check_proof(proof, status=0, require=["test::c"]) is None
+
+
+def test_unittest_counts_tests_of_one_id() -> None:
+    line, rule = "test_a (m.C.test_a) ... ok\n", "-" * 70
+    proof = read_unittest(f"{line}{line}{rule}\nRan 2 tests in 0.1s\n".encode())
+    assert proof == Proof({"m.C.test_a": "passed", "m.C.test_a № 2": "passed"})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inside", "outcome"),
+    [
+        # Googletest, CTest, QtTest, allure and others.
+        ({"status": "run", "result": "completed"}, "", "passed"),
+        ({"status": "run"}, "", "passed"),
+        ({"result": "pass"}, "", "passed"),
+        ({"status": "notrun", "result": "suppressed"}, "", "skipped"),
+        ({"status": "run", "result": "skipped"}, "", "skipped"),
+        ({"status": "notrun"}, "", "skipped"),
+        ({"status": "Disabled"}, "", "skipped"),
+        ({"status": "inconclusive"}, "", "skipped"),
+        ({"status": "fail"}, "", "failed"),
+        ({"status": "broken"}, "", "failed"),
+        ({"status": "disabled"}, "<failure/>", "failed"),
+        ({}, "<disabled/>", "skipped"),
+        ({}, "<ignored/>", "skipped"),
+        ({}, "<rerunFailure/>", "failed"),
+        ({}, "<flakyFailure/>", "passed"),
+    ],
+)
+def test_only_what_ran_passed(attributes: dict[str, str], inside: str, outcome: TestOutcome) -> None:
+    proof = read_junit(junit(case("a", inside, **attributes)))
+    assert proof == Proof({"test::a": outcome})
+    assert isinstance(proof, Proof)
+    assert (check_proof(proof, status=0, require=["test::a"]) is None) == (outcome == "passed")
+
+
+def test_a_test_within_a_test_does_not_lend_it_its_outcome() -> None:
+    proof = read_junit(junit(case("outer", f"<failure/>{case('inner')}")))
+    assert proof == Proof({"test::inner": "passed", "test::outer": "failed"})
+
+
+def test_ids_do_not_depend_on_the_folder_of_the_run() -> None:
+    place = "/tmp/git-planner-a1b2"
+    report = junit(case(f"{place}/tree/a.test.js", classname="file://" + place), case("x", classname="tmp.y"))
+    assert read_junit(report, [place]) == Proof(
+        {"file:///measured::/measured/tree/a.test.js": "passed", "tmp.y::x": "passed"}
+    )
+    dotted = junit(case("x", classname="tmp.git-planner-a1b2.tree.tests.test_a"))
+    assert read_junit(dotted, [place]) == Proof({"measured.tree.tests.test_a::x": "passed"})
+    real = junit(case("/private/tmp/git-planner-a1b2/tree/a.test.js"))
+    assert read_junit(real, [place, "/private" + place]) == Proof(
+        {"test::/measured/tree/a.test.js": "passed"}
+    )
+    # As in the sandbox, where the folder has that name.
+    inside = junit(case("/measured/tree/a.test.js", classname="file:///measured"))
+    assert set(read_junit(inside).outcomes) < set(read_junit(report, [place]).outcomes)  # type: ignore[union-attr]
+
+
+def test_a_growth_of_skips_is_told() -> None:
+    before = Proof({"a": "passed", "b": "skipped"})
+    assert skip_note(before, None) is None
+    assert skip_note(before, before) is None
+    assert skip_note(Proof({"a": "passed", "b": "skipped", "c": "skipped"}), before) == (
+        "2 tests are skipped, 1 more than in the baseline: 'c'"
+    )
 
 
 def test_unittest_outcomes() -> None:

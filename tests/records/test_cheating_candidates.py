@@ -119,6 +119,34 @@ def test_a_renamed_test_class_is_caught_twice(lab: Lab) -> None:
     )
 
 
+RUNNER = """\
+import os, sys
+sys.path.insert(0, ".")
+from src.cases import CASES
+folder = os.getcwd()
+tests = [f'<testcase classname="test" name="{name}"/>' for name in CASES]
+tests += [f'<testcase classname="{folder}/a.test.js" name="b"/>']
+open(sys.argv[1], "w").write(f"<testsuites>{''.join(tests)}</testsuites>")
+"""
+
+
+def test_equal_ids_and_temporary_folders_in_ids(lab: Lab) -> None:
+    policy = POLICY.replace(
+        "[python, -m, unittest, -v, tests.test_value], proof: unittest",
+        "[python, tests/runner.py, '{proof}'], proof: junit",
+    ).replace("families:", "jail: off\nfamilies:")
+    project(lab, policy, **{"src/cases.py": "CASES = ['x', 'x', 'y']\n", "tests/runner.py": RUNNER})
+    assert judged(lab, "main")[0] == "baseline"
+    candidate(lab, {"src/value.py": "VALUE = 50\n"})
+    assert judged(lab) == ("improved", None, 50)
+    candidate(lab, {"src/value.py": "VALUE = 40\n", "src/cases.py": "CASES = ['x', 'y']\n"}, 2)
+    result = measured(lab)
+    assert (result.reason, result.summary) == (
+        "tests_shrank",
+        "fewer tests were collected than before: 1 tests were not collected: 'test::x № 2'",
+    )
+
+
 def test_tests_that_are_skipped_now_are_missed(lab: Lab) -> None:
     test = TEST.replace(
         "    def test_is_whole", "    @unittest.skipIf(VALUE < 60, 'no')\n    def test_is_whole"

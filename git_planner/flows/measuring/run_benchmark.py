@@ -201,12 +201,15 @@ class _BenchmarkRun:
             done = self._run_command("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
-            read = _read_proof(correctness, done, report)
+            read = _read_proof(correctness, done, report, place)
         if isinstance(read, Refusal):
             return Refusal(read.reason, f"{read.sentence}{_stderr_tail(done)}")
-        return read, correctness_report.check_proof(
+        refusal = correctness_report.check_proof(
             read, status=done.status, require=correctness.require, before=before
         )
+        note = correctness_report.skip_note(read, before)
+        self.notes += [note] if note else []
+        return read, refusal
 
     def _measure_metric(self, metric: Metric) -> MeasuredMetric | Refusal:
         values = self.samples(metric, metric.repeats)
@@ -306,18 +309,22 @@ def _read_value(metric: Metric, counting: Counter | None, done: process.Finished
     return read
 
 
-def _read_proof(correctness: Correctness, done: process.Finished, report: Path) -> Proof | Refusal:
+def _read_proof(
+    correctness: Correctness, done: process.Finished, report: Path, place: Path
+) -> Proof | Refusal:
+    # Outside the sandbox the folder has another name in every run, and a link may lead to it.
+    folders = (str(place), os.path.realpath(place))
     if correctness.proof == "unittest":
         if done.truncated:
             return Refusal("no_proof", "more was printed than is read")
-        read = bounded_call.call(lambda: correctness_report.read_unittest(done.stderr))
+        read = bounded_call.call(lambda: correctness_report.read_unittest(done.stderr, folders))
     # A link, a pipe or a folder is no report, and reading one could block forever.
     elif report.is_symlink() or not report.is_file():
         return correctness_report.read_junit(None)
     else:
         with report.open("rb") as file:
             content = file.read(correctness_report.MAX_REPORT + 1)
-        read = bounded_call.call(lambda: correctness_report.read_junit(content))
+        read = bounded_call.call(lambda: correctness_report.read_junit(content, folders))
     if isinstance(read, bounded_call.Stopped):
         return Refusal("no_proof", f"reading the report {read.why}")
     return read

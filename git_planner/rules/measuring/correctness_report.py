@@ -7,7 +7,7 @@ proof; nor is one in which a required test did not pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.parsers import expat
@@ -21,6 +21,24 @@ MAX_REPORT = 64 * 1024 * 1024
 TestOutcome = Literal["passed", "failed", "skipped"]
 _WORST: tuple[TestOutcome, ...] = ("passed", "skipped", "failed")
 _MAX_SHOWN = 3
+# Between an id and the number of a further test of the same id.
+_NUMBER = " \u2116 "
+# The name of the measured folder in ids; inside the sandbox it has this name.
+PLACE = "/measured"
+_JUNIT_ELEMENTS: dict[str, TestOutcome] = {
+    **dict.fromkeys(("failure", "error", "rerunfailure", "rerunerror"), "failed"),
+    **dict.fromkeys(("skipped", "disabled", "ignored", "pending", "notrun", "suppressed"), "skipped"),
+}
+# Words of the attributes 'status' and 'result'. Any other means that the test did not run to its end.
+_PASSED_WORDS = frozenset(
+    (
+        *("", "run", "ran", "executed", "completed", "complete", "finished", "ok", "true"),
+        *("pass", "passed", "success", "successful", "succeeded"),
+    )
+)
+_FAILED_WORDS = frozenset(
+    ("fail", "failed", "failure", "error", "errored", "broken", "timeout", "xpass", "false")
+)
 _UNITTEST_WORDS: dict[str, TestOutcome] = {
     "ok": "passed",
     "FAIL": "failed",
@@ -57,11 +75,12 @@ def proof_from(document: Mapping[str, Any]) -> Proof:
     return Proof({test: outcome for outcome in _WORST for test in document[outcome]})
 
 
-def read_junit(report: bytes | None) -> Proof | Refusal:
+def read_junit(report: bytes | None, places: Sequence[str] = ()) -> Proof | Refusal:
     """Parse a JUnit XML report.
 
     Args:
         report: the file's content; None if the command left no file.
+        places: the names of the run's temporary folder, on which ids must not depend.
 
     Returns:
         The proof, with ids 'classname::name', or a refusal with the reason 'no_proof'.
@@ -79,30 +98,35 @@ def read_junit(report: bytes | None) -> Proof | Refusal:
         return _no_proof(f"the report is not complete XML ({error})")
     if not reader.outcomes:
         return _no_proof("the report has no test")
-    return Proof(reader.outcomes)
+    return Proof(_with_unique_ids(_in_place(reader.outcomes, places)))
 
 
-def read_unittest(stderr: bytes) -> Proof | Refusal:
-    """Parse the stderr of 'python -m unittest -v'; ids are 'package.module.Class.test'."""
+def read_unittest(stderr: bytes, places: Sequence[str] = ()) -> Proof | Refusal:
+    """Parse the stderr of 'python -m unittest -v'; ids are 'package.module.Class.test'.
+
+    Args:
+        stderr: the output.
+        places: the names of the run's temporary folder, on which ids must not depend.
+    """
     text = stderr.decode("utf-8", "replace").replace("\r\n", "\n")
     totals = re.findall(r"^Ran (\d{1,9}) tests? in \d", text, re.MULTILINE)
     if len(totals) != 1:
         return _no_proof(f"unittest's line 'Ran N tests' appears {len(totals)} times, not once")
     body = re.split(r"^(?:={70}|-{70})$", text, maxsplit=1, flags=re.MULTILINE)[0]
-    outcomes: dict[str, TestOutcome] = {}
+    outcomes: list[tuple[str, TestOutcome]] = []
     for header, rest in _unittest_segments(body):
         test = _unittest_id(header)
         outcome = _unittest_outcome(rest)
         if test is None or outcome is None:
             return _no_proof(f"the outcome of '{header[0]} ({header[1]})' is unclear")
-        outcomes[test] = _worse_outcome(outcomes.get(test), outcome)
+        outcomes.append((test, outcome))
     ran = int(totals[0])
     if ran == 0 or not outcomes:
         return _no_proof("no test ran")
-    tests = [test for test in outcomes if not test.endswith((".setUpClass", ".setUpModule"))]
+    tests = [test for test, _ in outcomes if not test.endswith((".setUpClass", ".setUpModule"))]
     if ran > len(tests):
         return _no_proof(f"unittest ran {ran} tests but {len(tests)} can be read from its output")
-    return Proof(outcomes)
+    return Proof(_with_unique_ids(_in_place(outcomes, places)))
 
 
 def check_proof(
@@ -143,16 +167,27 @@ def check_proof(
     return refusal
 
 
+def skip_note(proof: Proof, before: Proof | None) -> str | None:
+    """Return a note if more tests are skipped than in the baseline; None if not."""
+    skipped = proof.ids("skipped")
+    more = len(skipped) - (len(before.ids("skipped")) if before else 0)
+    if before is None or more <= 0:
+        return None
+    new = [test for test in skipped if test not in before.outcomes] or skipped
+    return f"{len(skipped)} tests are skipped, {more} more than in the baseline: {_test_list(new)}"
+
+
 class _DoctypeError(Exception):
     pass
 
 
 @dataclass(slots=True)
 class _JunitReader:
-    outcomes: dict[str, TestOutcome] = field(default_factory=dict)
+    """Collects the outcomes of a report's tests in order."""
+
+    outcomes: list[tuple[str, TestOutcome]] = field(default_factory=list)
     _path: list[str] = field(default_factory=list)
-    _test: str = ""
-    _outcome: TestOutcome = "passed"
+    _open: list[tuple[str, TestOutcome]] = field(default_factory=list)
     parser: expat.XMLParserType = field(default_factory=expat.ParserCreate)
 
     def __post_init__(self) -> None:
@@ -168,19 +203,58 @@ class _JunitReader:
         if not self._path and tag not in ("testsuites", "testsuite"):
             raise ValueError(f"it starts with '{tag[:40]}'")
         if tag == "testcase":
-            self._test = f"{attributes.get('classname', '')}::{attributes.get('name', '')}"
-            self._outcome = "passed"
-        elif self._path and self._path[-1] == "testcase":
-            if tag in ("failure", "error"):
-                self._outcome = "failed"
-            elif tag == "skipped":
-                self._outcome = _worse_outcome(self._outcome, "skipped")
+            test = f"{attributes.get('classname', '')}::{attributes.get('name', '')}"
+            words = (attributes[name] for name in ("status", "result") if name in attributes)
+            self._open.append((test, max(map(_status_outcome, words), key=_WORST.index, default="passed")))
+        elif self._path and self._path[-1] == "testcase" and tag.lower() in _JUNIT_ELEMENTS:
+            test, outcome = self._open[-1]
+            self._open[-1] = (test, _worse_outcome(outcome, _JUNIT_ELEMENTS[tag.lower()]))
         self._path.append(tag)
 
     def _end(self, _name: str) -> None:
-        # A test may occur twice, such as for its call and for a failing teardown.
         if self._path.pop() == "testcase":
-            self.outcomes[self._test] = _worse_outcome(self.outcomes.get(self._test), self._outcome)
+            self.outcomes.append(self._open.pop())
+
+
+def _status_outcome(word: str) -> TestOutcome:
+    """Return the outcome that an attribute such as 'notrun' tells; an unknown word proves no success."""
+    word = word.strip().lower()
+    if word in _FAILED_WORDS:
+        return "failed"
+    return "passed" if word in _PASSED_WORDS else "skipped"
+
+
+def _with_unique_ids(outcomes: Iterable[tuple[str, TestOutcome]]) -> dict[str, TestOutcome]:
+    """Return the outcomes by id; further tests of one id get a number, so that none can go unnoticed.
+
+    Tests of one id are numbered by their outcome, since runners may report them in any order.
+    """
+    by_id: dict[str, list[TestOutcome]] = {}
+    for test, outcome in outcomes:
+        by_id.setdefault(test, []).append(outcome)
+    unique = {test: min(equal, key=_WORST.index) for test, equal in by_id.items()}
+    for test, equal in by_id.items():
+        number = 1
+        for outcome in sorted(equal, key=_WORST.index)[1:]:
+            number += 1
+            while f"{test}{_NUMBER}{number}" in unique:
+                number += 1
+            unique[f"{test}{_NUMBER}{number}"] = outcome
+    return unique
+
+
+def _in_place(
+    outcomes: Iterable[tuple[str, TestOutcome]], places: Sequence[str]
+) -> Iterator[tuple[str, TestOutcome]]:
+    """Yield outcomes with the folder of this run in their ids replaced, as a path and as a module's name."""
+    # Of two names of the folder, one may be the end of the other.
+    by_length = sorted(places, key=len, reverse=True)
+    folders = [(place, PLACE) for place in by_length]
+    folders += [(place.strip("/").replace("/", "."), PLACE.strip("/")) for place in by_length]
+    for test, outcome in outcomes:
+        for folder, name in folders:
+            test = test.replace(folder, name)  # noqa: PLW2901
+        yield test, outcome
 
 
 def _unittest_segments(body: str) -> list[tuple[tuple[str, str], str]]:
@@ -234,6 +308,8 @@ def _unmet_requirements(proof: Proof, require: Iterable[str]) -> list[str]:
 
 def _normal_id(test: str) -> str:
     """Return the normal form of an id: dots between module, class and test, parameters unchanged."""
+    test, number, digits = test.rpartition(_NUMBER)
+    test = test if number and digits.isdecimal() else test + number + digits
     name, bracket, parameters = test.partition("[")
     file, colons, inside = name.partition("::")
     if colons and (file.endswith(".py") or "/" in file):
@@ -241,8 +317,8 @@ def _normal_id(test: str) -> str:
     return ".".join(part for part in (file, *inside.split("::")) if part) + bracket + parameters
 
 
-def _worse_outcome(one: TestOutcome | None, other: TestOutcome) -> TestOutcome:
-    return other if one is None else max(one, other, key=_WORST.index)
+def _worse_outcome(one: TestOutcome, other: TestOutcome) -> TestOutcome:
+    return max(one, other, key=_WORST.index)
 
 
 def _no_proof(sentence: str) -> Refusal:
