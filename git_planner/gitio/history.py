@@ -232,7 +232,10 @@ def trailers(git: Git, commit: str, key: str) -> list[str]:
 
 
 class Logged(NamedTuple):
-    """One commit of a log. `side` is '<' or '>' in a comparison of two tips; parents are joined by spaces."""
+    """One commit of a log. `side` is '<' or '>' in a comparison of two tips; parents are joined by spaces.
+
+    `author` is the address and the author's date, which rewrites of the commit keep.
+    """
 
     side: str
     oid: str
@@ -242,23 +245,25 @@ class Logged(NamedTuple):
     tasks: str
     plan: str
     body: str
+    author: str
 
 
 _LOGGED = (
     "%m%x00%H%x00%T%x00%P%x00%s%x00%(trailers:key=Planner-Task,valueonly,unfold)%x00"
-    "%(trailers:key=Planner-Plan,valueonly,unfold)%x00%b"
+    "%(trailers:key=Planner-Plan,valueonly,unfold)%x00%b%x00%ae %at"
 )
 
 
-def log(git: Git, revisions: Sequence[str], *, sides: bool = False) -> list[Logged]:
+def log(git: Git, revisions: Sequence[str], *, sides: bool = False, walk: bool = True) -> list[Logged]:
     """Return commits with their messages and trailers, children before their parents, in one call.
 
     Args:
         revisions: object ids, '^' before those whose history is left out, or one 'OLD...NEW'.
         sides: set the side that a commit is on in such a comparison.
+        walk: also return the commits below those of the revisions.
     """
     args = ("log", "-z", "--topo-order", "--no-show-signature", "--no-color", "--encoding=UTF-8")
-    more = ("--left-right",) if sides else ()
+    more = (*(["--left-right"] if sides else []), *([] if walk else ["--no-walk"]))
     stdin = "".join(f"{revision}\n" for revision in revisions).encode()
     raw = git.bytes(*args, *more, f"--format={_LOGGED}", "--stdin", stdin=stdin)
     # A message may hold anything but NUL, and need not be valid UTF-8.

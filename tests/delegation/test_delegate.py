@@ -42,9 +42,10 @@ def test_a_task_is_claimed_worked_on_in_a_worktree_and_committed(lab: Lab) -> No
     subject, _, body = lab.git("log", "-1", "--format=%B", done_task.branch).partition("\n")
     assert subject == "task_001: Make it smaller"
     assert "- write 90" in body
-    trailers = dict(line.split(": ", 1) for line in body.strip().splitlines()[-4:])
+    trailers = dict(line.split(": ", 1) for line in body.strip().splitlines()[-5:])
     assert trailers == {
         "Planner-Task": "task_001",
+        "Planner-Plan": "default",
         "Planner-Directive": trailers["Planner-Directive"],
         "Planner-Run": done_task.run,
         "Assisted-by": "command:default",

@@ -20,7 +20,7 @@ def use(plan: str | None, unset: bool, as_json: bool) -> int:
     Without NAME, print the current plan. In the worktree of an iteration its own plan takes precedence.
     """
     from git_planner.flows.plans.current_plan import current_plan
-    from git_planner.flows.plans.select_plan import select_plan, unselect_plan
+    from git_planner.flows.tasks.select_plan import select_plan, unselect_plan
 
     if plan is not None and unset:
         raise click.UsageError("'NAME' and '--unset' exclude each other")

@@ -224,7 +224,7 @@ class _RunFinisher:
         run, task = self.run, self.task
         trailers = [("Planner-Directive", work.state.directive_digest), ("Planner-Run", run.run)]
         if reason is None:
-            trailers.insert(0, ("Planner-Task", task.id))
+            trailers[:0] = [("Planner-Task", task.id), ("Planner-Plan", run.plan)]
         else:
             trailers.append(("Planner-Reason", reason))
         if run.danger:

@@ -191,6 +191,7 @@ def _commit_message(repo: Repository, source: _Source, anchor: str) -> tuple[str
         ("Planner-Directive", state.directive_digest),
         ("Planner-Run", state.branch),
         *(("Planner-Task", task) for task in tasks),
+        *([("Planner-Plan", state.plan)] if tasks else []),
         *(("Assisted-by", agent) for agent in agents),
     )
     changes = "\n".join("- " + " ".join(line.split()) for line in record.change_summary)

@@ -16,8 +16,9 @@ from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.tasks.landed_work import with_landed_work
+from git_planner.flows.tasks.plan_shares import is_shared, parse_commit, read_shares
 from git_planner.gitio.git import Batch
-from git_planner.gitio.history import Logged, list_ref_fields, log
+from git_planner.gitio.history import list_ref_fields, log
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
@@ -29,7 +30,6 @@ from git_planner.rules.tasks.follow_history import (
     HistoryCommit,
     advance_task,
     build_history,
-    read_commit,
 )
 from git_planner.rules.tasks.task import Task, task_from, task_id_for, task_number
 
@@ -103,8 +103,12 @@ def advance_branch(repo: Repository, ref: str) -> list[AdvanceResult]:
         if batch.info(refnames.plan_ref(plan)) is None:
             return []
         new_commits = _new_commits(repo, plan, ref, tip[0])
-        if new_commits is None or (state is not None and iteration is None):
-            newest = [_parse_commit(commit) for commit in log(repo.git, [f"{tip[0]}^!"])]
+        if (
+            new_commits is None
+            or (state is not None and iteration is None)
+            or is_shared(batch, repo, plan, new_commits)
+        ):
+            newest = [parse_commit(commit) for commit in log(repo.git, [f"{tip[0]}^!"])]
             return [_without_old_unknowns(advance_plan(repo, plan), newest)]
         result = _advance_quickly(
             Pages(repo, plan), [commit for commit in new_commits if commit.plan in (None, plan)], batch
@@ -208,12 +212,13 @@ def read_history(
     base = repo.maybe(plan_pages[pages.FIRST_PAGE]["base"])
     exclusions = [f"^{base}"] if base else []
     commits = [
-        _parse_commit(entry) for entry in log(repo.git, [*(branch.tip for branch in branches), *exclusions])
+        parse_commit(entry) for entry in log(repo.git, [*(branch.tip for branch in branches), *exclusions])
     ]
     known_oids = {commit.oid for commit in commits}
     listed = {oid for page in plan_pages.values() for task in page["tasks"] for oid in task["commits"]}
     off_branch = _find_off_branch(repo, sorted(listed - known_oids), exclusions)
-    work_history = build_history(commits, branches, plan, configured_plan(repo), off_branch)
+    shares = read_shares(repo, plan, plan_pages, commits)
+    work_history = build_history(commits, branches, plan, configured_plan(repo), off_branch, shares=shares)
     tasks = (task_from(task) for page in plan_pages.values() for task in page["tasks"] if task["commits"])
     return with_landed_work(repo, tasks, branches, work_history)
 
@@ -235,7 +240,7 @@ def _new_commits(repo: Repository, plan: str, ref: str, tip: str) -> list[Histor
         return None
     with suppress(PlannerError):
         logged = log(repo.git, [f"{old}...{tip}"], sides=True)
-        commits = [_parse_commit(entry) for entry in reversed(logged)]
+        commits = [parse_commit(entry) for entry in reversed(logged)]
         is_rewritten = any(entry.side != ">" for entry in logged) or len(logged) > _MAX_QUICK_COMMITS
         if not is_rewritten and not any(commit.reverts or len(commit.parents) > 1 for commit in commits):
             return commits
@@ -392,18 +397,6 @@ def _find_trunk(repo: Repository, about: Mapping[str, Any], tips: Mapping[str, s
                 if ref in tips:
                     return ref
     return None
-
-
-def _parse_commit(entry: Logged) -> HistoryCommit:
-    return read_commit(
-        entry.oid,
-        entry.tree,
-        entry.parents,
-        subject=entry.subject,
-        tasks=entry.tasks,
-        plan=entry.plan,
-        body=entry.body,
-    )
 
 
 def _is_plan_name(name: str) -> bool:

@@ -2,7 +2,7 @@
 status that follows. Pure and deterministic: the same history always yields the same plan.
 
 Which tasks a commit names is in rules/tasks/named_tasks.py. Its plan is that of its `Planner-Plan` trailer,
-else that of the iteration it belongs to, else the current plan.
+else that of the iteration it belongs to, else the plan that lists it, else the current plan.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORKED: frozenset[str] = frozenset(("agent_done", "review_ready", "done"))
 
 class HistoryCommit(NamedTuple):
     """A commit: the numbers of the tasks it names, the plan its trailer names (None: no trailer), and the
-    commits its message says it reverts.
+    commits its message says it reverts. `origin` is equal for the rewrites of one commit; empty if unknown.
     """
 
     oid: str
@@ -37,6 +37,22 @@ class HistoryCommit(NamedTuple):
     tasks: tuple[int, ...] = ()
     plan: str | None = None
     reverts: tuple[str, ...] = ()
+    origin: str = ""
+
+
+class PlanShares(NamedTuple):
+    """Commits that belong to a plan, or to another one, although their messages do not say so.
+
+    `own` and `others` hold the commits that the plan and other plans list, and their origins. `starts` are
+    the tips of the branches when the plan became the current one: what they reach was made before.
+    """
+
+    own: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    starts: tuple[str, ...] = ()
+
+
+NO_SHARES = PlanShares()
 
 
 class HistoryBranch(NamedTuple):
@@ -76,7 +92,7 @@ class History(NamedTuple):
 
 
 def read_commit(
-    oid: str, tree: str, parents: str, *, subject: str, tasks: str, plan: str, body: str
+    oid: str, tree: str, parents: str, *, subject: str, tasks: str, plan: str, body: str, author: str = ""
 ) -> HistoryCommit:
     """Parse a commit from the fields of 'git log'.
 
@@ -86,6 +102,7 @@ def read_commit(
         subject: the first line of its message.
         tasks, plan: the values of its `Planner-Task` and `Planner-Plan` trailers, one per line.
         body: the message after the subject.
+        author: the author's address and date.
     """
     names, plans = named_tasks(subject, tasks.splitlines()), plan.split()
     # A merge of two histories has the quoted commits themselves.
@@ -100,6 +117,7 @@ def read_commit(
         tuple(dict.fromkeys(_task_numbers(names))),
         plans[-1] if plans else None,
         tuple(reverts),
+        f"{author} {subject}" if author and names else "",
     )
 
 
@@ -118,6 +136,8 @@ def build_history(
     plan: str,
     current: str,
     lost: Iterable[str] = (),
+    *,
+    shares: PlanShares = NO_SHARES,
 ) -> History:
     """Find the commits of a plan's tasks that are in effect.
 
@@ -127,13 +147,22 @@ def build_history(
         plan: the plan's name.
         current: the plan of commits without a trailer and outside of iterations.
         lost: see History.
+        shares: the commits that the plan and other plans have.
     """
     reached = _reached(commits, [branch.tip for branch in branches])
     inherited = _reached(commits, [branch.base for branch in branches])
+    earlier = _reached(commits, shares.starts)
     reverts = _reverts(commits, reached)
     trunk = sum(1 << place for place, branch in enumerate(branches) if branch.trunk)
     local = sum(1 << place for place, branch in enumerate(branches) if not branch.remote)
     known = {commit.oid: commit for commit in commits if reached[commit.oid]}
+
+    def is_own(commit: HistoryCommit) -> bool:
+        stated = _stated_plan(commit, branches, reached, inherited)
+        if stated is not None:
+            return stated == plan
+        return _belongs(commit, plan, current, shares, earlier=bool(earlier[commit.oid]))
+
     reverted, local_work, remote_work = {}, dict[int, list[HistoryCommit]](), dict[int, list[HistoryCommit]]()
     for commit in known.values():
         bits = reached[commit.oid]
@@ -142,7 +171,7 @@ def build_history(
         reverting, by = reverts.get(commit.oid, (0, ""))
         if not deciding & ~reverting:
             reverted[commit.oid] = by
-        elif commit.tasks and _plan_of(commit, branches, reached, inherited, current) == plan:
+        elif commit.tasks and is_own(commit):
             work = local_work if reached[commit.oid] & local else remote_work
             for number in commit.tasks:
                 work.setdefault(number, []).append(commit)
@@ -314,20 +343,28 @@ def _reverts(commits: Sequence[HistoryCommit], reached: Mapping[str, int]) -> di
     return reverts
 
 
-def _plan_of(
+def _stated_plan(
     commit: HistoryCommit,
     branches: Sequence[HistoryBranch],
     reached: Mapping[str, int],
     inherited: Mapping[str, int],
-    current: str,
-) -> str:
+) -> str | None:
+    """Return the plan that a commit's trailer or its iteration names; None without either."""
     if commit.plan is not None:
         return commit.plan
     own = reached[commit.oid] & ~inherited[commit.oid]
     for place, branch in enumerate(branches):
         if branch.plan is not None and own >> place & 1:
             return branch.plan
-    return current
+    return None
+
+
+def _belongs(commit: HistoryCommit, plan: str, current: str, shares: PlanShares, *, earlier: bool) -> bool:
+    """Return whether a commit without a stated plan belongs to a plan that was current, or lists it."""
+    names = {commit.oid, commit.origin} - {""}
+    if names & shares.own:
+        return True
+    return plan == current and not earlier and not names & shares.others
 
 
 def _why_gone(oid: str, history: History) -> str:
