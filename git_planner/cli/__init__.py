@@ -252,9 +252,12 @@ def enter_prefix() -> None:
         or not os.path.isdir(prefix)
     ):
         return
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"):
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY"):
         if os.environ.get(name):
             os.environ[name] = os.path.abspath(os.environ[name])
+    if "GIT_DIR" in os.environ:
+        # Without this variable git takes the current folder for the top of the work tree.
+        os.environ.setdefault("GIT_WORK_TREE", os.getcwd())
     os.chdir(prefix)
 
 

@@ -205,4 +205,4 @@ def _main_folder(repo: Repository) -> Path:
 def _default_worktrees(repo: Repository) -> Path:
     """Return the default folder for the worktrees of iterations, beside the repository."""
     home = _main_folder(repo)
-    return home.with_name(home.name.removesuffix(".git") + ".iter")
+    return home.parent / f"{home.name.removesuffix('.git')}.iter"

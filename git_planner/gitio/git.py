@@ -7,6 +7,7 @@ Every call names its repository explicitly and gets the environment that this mo
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,28 +19,46 @@ from types import TracebackType
 from git_planner.errors import PlannerError
 from git_planner.gitio.git_failure import GitResult, cannot_start, failure, is_transient, retry_transient
 
+# The environment counts where a command starts, and nowhere below it: `open_repository` reads these there.
+STARTING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM")
 # Git sets these for its children (a hook, `git -C`): they point to a repository, an index or a namespace.
 _REPOSITORY = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
+    *STARTING,
     "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_COMMON_DIR",
     "GIT_PREFIX",
     "GIT_INTERNAL_SUPER_PREFIX",
     "GIT_NAMESPACE",
+    "GIT_SHALLOW_FILE",
 )
-# With these git reads paths and objects, or shows changes, otherwise than by default. Configuration given by
-# `git -c` stays: it is meant for the same repository.
+# During a push git names the objects that it has not accepted yet. Without a quarantine they would lead our
+# refs to objects that the repository does not hold.
+_QUARANTINE = "GIT_QUARANTINE_PATH"
+_OBJECTS = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
+# With these git reads configuration, paths and objects, or shows changes, otherwise than by default.
 _READING = (
+    "GIT_CONFIG",
     "GIT_LITERAL_PATHSPECS",
     "GIT_GLOB_PATHSPECS",
     "GIT_NOGLOB_PATHSPECS",
     "GIT_ICASE_PATHSPECS",
+    "GIT_ATTR_SOURCE",
     "GIT_EXTERNAL_DIFF",
     "GIT_DIFF_OPTS",
+    "GIT_PAGER_IN_USE",
+    "GIT_PRINT_SHA1_ELLIPSIS",
+    "GIT_REDIRECT_STDIN",
+    "GIT_REDIRECT_STDOUT",
+    "GIT_REDIRECT_STDERR",
     "GIT_REPLACE_REF_BASE",
 )
+# Configuration of one call, by `git -c` and numbered variables. Our own git keeps it, since it is meant for
+# the same repository; a program gets only the sections that say nothing about a repository.
+_CALL_CONFIG = re.compile(r"GIT_CONFIG_(?:PARAMETERS|COUNT|(?:KEY|VALUE)_\d+)")
+_PORTABLE_SECTIONS = ("author", "committer", "credential", "http", "safe", "url", "user")
+# A trace with this value goes to stderr, where our git's messages are read.
+_TRACE_TO_STDERR = re.compile(r"(?i)\d|true|yes|on")
 # Replaced objects and grafts would let a candidate show another history than the one it ships.
 _SAFE = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull + ".none", "GIT_OPTIONAL_LOCKS": "0"}
 
@@ -63,13 +82,35 @@ def git_environment(
         extra: further variables.
         keep_repository: whether git has named repository and index in the environment, as it does for hooks.
     """
-    dropped = DROPPED if keep_repository else (*DROPPED, *_REPOSITORY)
-    return {**_without(dropped), **FIXED, **(extra or {})}
+    kept = _without(DROPPED) if keep_repository else _without((*DROPPED, *_REPOSITORY))
+    if not keep_repository and _QUARANTINE not in os.environ:
+        for name in _OBJECTS:
+            kept.pop(name, None)
+    for name in [name for name in kept if name.startswith("GIT_TRACE")]:
+        if _TRACE_TO_STDERR.fullmatch(kept[name]):
+            del kept[name]
+    return {**kept, **FIXED, **(extra or {})}
 
 
 def program_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a program that may run git itself, in the person's language."""
-    return {**_without((*_READING, *_REPOSITORY)), **_SAFE, **(extra or {})}
+    kept = _without((*_READING, *_REPOSITORY, _QUARANTINE, *_OBJECTS))
+    kept = {name: value for name, value in kept.items() if not _CALL_CONFIG.fullmatch(name)}
+    return {**kept, **_portable_config(), **_SAFE, **(extra or {})}
+
+
+def _portable_config() -> dict[str, str]:
+    """Return the numbered variables of configuration that says nothing about a repository, numbered anew."""
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
+    pairs = [
+        (os.environ.get(f"GIT_CONFIG_KEY_{number}", ""), os.environ.get(f"GIT_CONFIG_VALUE_{number}", ""))
+        for number in range(int(count) if re.fullmatch(r"\d{1,3}", count) else 0)
+    ]
+    portable = [pair for pair in pairs if pair[0].partition(".")[0].lower() in _PORTABLE_SECTIONS]
+    variables = {"GIT_CONFIG_COUNT": str(len(portable))} if portable else {}
+    for number, (key, value) in enumerate(portable):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def _without(names: tuple[str, ...]) -> dict[str, str]:

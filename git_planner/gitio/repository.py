@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import Git
+from git_planner.gitio.git import STARTING, Git
 from git_planner.gitio.git_failure import unknown_identity
 
 PRIVATE = "planner"
@@ -111,23 +111,18 @@ def open_repository(cwd: Path | None = None) -> Repository:
     """Find the repository around a folder.
 
     Args:
-        cwd: the folder to start from. None means the current folder, or the values of GIT_DIR and
-            GIT_WORK_TREE.
+        cwd: the folder to start from, whatever the environment names. None means where the command was
+            started: the current folder, or what GIT_DIR and GIT_WORK_TREE name.
 
     Raises:
         PlannerError: E_NOT_A_REPOSITORY with git's message.
     """
     start = Path.cwd() if cwd is None else cwd
-    inherited = {
-        name: os.environ[name]
-        for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR")
-        if name in os.environ
-    }
-    probe = Git((), start)
+    inherited = {name: os.environ[name] for name in STARTING if name in os.environ} if cwd is None else {}
     # The top comes last: without a worktree, git answers the rest and then fails.
     queries = ("--git-dir", "--git-common-dir", "--is-inside-work-tree", "--show-object-format")
     args = ("rev-parse", "--path-format=absolute", *queries, "--show-toplevel")
-    result = probe.run(*args, env=inherited)
+    result = Git((), start).run(*args, env=inherited)
     # A path may hold newlines, so the pattern looks for the two values in the middle.
     answer = _ANSWER.fullmatch(os.fsdecode(result.stdout))
     if answer is None or (answer["inside"] == "true" and result.status != 0):
@@ -137,9 +132,31 @@ def open_repository(cwd: Path | None = None) -> Repository:
             hint="go to a repository, or make one with 'git init'",
         )
     git_dir, common = _split_paths(answer["paths"])
-    top = Path(answer["top"]) if answer["inside"] == "true" else None
+    # A worktree that the environment or the configuration names need not be around the current folder.
+    top = Path(answer["top"]) if answer["top"] and result.status == 0 else None
+    if top is not None and "GIT_DIR" in inherited and "GIT_WORK_TREE" not in inherited:
+        top = _worktree_of(git_dir, top)
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
     return Repository(Git(prefix, top or git_dir), top, git_dir, common, answer["format"])
+
+
+def _worktree_of(git_dir: Path, top: Path) -> Path:
+    """Return the worktree that a git directory belongs to.
+
+    Args:
+        git_dir: a git directory that the environment names, without naming a worktree.
+        top: the answer of git, for which the current folder is the worktree then.
+    """
+    try:
+        link = git_dir / os.fsdecode((git_dir / "gitdir").read_bytes()).removesuffix("\n")
+    except OSError:
+        link = git_dir
+    own = link.parent
+    if link.name != ".git" or own == top or not own.is_dir():
+        return top
+    # A worktree that the configuration names is git's answer wherever the command was started.
+    configured = Git((f"--git-dir={git_dir}",), git_dir).run("config", "--get", "core.worktree")
+    return top if configured.status == 0 else own
 
 
 def _split_paths(paths: str) -> tuple[Path, Path]:
