@@ -141,14 +141,9 @@ def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
 
 
 def _git_config(repo: Repository) -> dict[str, str]:
-    """Read all planner.* keys, in lower case; git lists them from global to worktree, and the last wins."""
-    result = repo.git.run("config", "--null", "--get-regexp", r"^planner\.")
-    values: dict[str, str] = {}
-    if result.status == 0:
-        for entry in os.fsdecode(result.stdout).removesuffix("\0").split("\0"):
-            key, _, value = entry.partition("\n")
-            values[key.lower()] = value
-    return values
+    """Return the planner.* keys of git's configuration, in lower case."""
+    values = repo.git.configuration()
+    return {key.lower(): value for key, value in values.items() if key.startswith("planner.")}
 
 
 def _defaults(repo: Repository) -> dict[str, Any]:

@@ -117,6 +117,9 @@ def _without(names: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in names}
 
 
+_CHANGES_CONFIGURATION = frozenset({"config", "remote", "branch", "push"})
+
+
 class Git:
     """Git in one repository and, unless bare, one worktree of it.
 
@@ -130,6 +133,19 @@ class Git:
         self.prefix = prefix
         self.cwd = cwd
         self.keep_repository = keep_repository
+        self._configuration: dict[str, str] | None = None
+
+    def configuration(self) -> Mapping[str, str]:
+        """Return git's configuration: full key, as `git config --list` writes it -> its last value.
+
+        It is read once, and again after a command of this object that can change it.
+        """
+        if self._configuration is None:
+            result = self.run("config", "--list", "--null")
+            entries = os.fsdecode(result.stdout).split("\0") if result.status == 0 else []
+            pairs = (entry.partition("\n") for entry in entries if entry)
+            self._configuration = {key: value for key, _, value in pairs}
+        return self._configuration
 
     def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> GitResult:
         """Run git and return its result, with any status."""
@@ -189,6 +205,8 @@ class Git:
     ) -> subprocess.Popen[Bytes]:
         global spawned  # noqa: PLW0603 - the count is of the process, not of one repository
         spawned += 1
+        if _CHANGES_CONFIGURATION.intersection(args):
+            self._configuration = None
         try:
             return subprocess.Popen(
                 ["git", *self.prefix, *args],

@@ -68,8 +68,9 @@ class Repository(NamedTuple):
 
     def config(self, key: str) -> str | None:
         """Return one value of git's configuration; None when unset."""
-        result = self.git.run("config", "--get", "--null", key)
-        return os.fsdecode(result.stdout).removesuffix("\0") if result.status == 0 else None
+        section, _, rest = key.partition(".")
+        subsection, dot, name = rest.rpartition(".")
+        return self.git.configuration().get(f"{section.lower()}.{subsection}{dot}{name.lower()}")
 
     def ident(self) -> str:
         """Return the committer as 'Name <email>'.

@@ -28,6 +28,10 @@ def plain(text: str) -> str:
 @pytest.fixture
 def recorded(lab: Lab) -> Lab:
     """A project with a baseline, an improvement, a worse attempt and one that the guard refused."""
+    return lab.prepare("recorded attempts", record_attempts)
+
+
+def record_attempts(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)
     assert lab.run("git-record").status == 0
@@ -36,7 +40,6 @@ def recorded(lab: Lab) -> Lab:
     attempt(lab, 3, 80, base="iter/best")
     lab.commit("try", {"tests/bench.py": "print('CYCLES: 1')\n"})
     assert lab.run("git-record").status == 1
-    return lab
 
 
 def test_recording(lab: Lab) -> None:

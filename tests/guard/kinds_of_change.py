@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -84,11 +83,9 @@ CHANGES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def template(root: Path) -> Lab:
-    """Prepare a repository with hooks, an iteration, and one commit per kind of change under refs/evil/."""
-    lab = Lab(root)
+def evil_commits(lab: Lab) -> None:
+    """Give a repository hooks, an iteration, and one commit per kind of change under refs/evil/."""
     with lab.entered():
-        shutil.rmtree(lab.path / ".git/hooks")
         lab.git("config", "gc.auto", "0")
         lab.git("config", "advice.detachedHead", "false")
         lab.commit("project", FILES)
@@ -105,7 +102,7 @@ def template(root: Path) -> Lab:
         assert (lab.path / ".git/planner/guards/refs/heads" / ITERATION).exists()
         lab.git("reset", "-q", "--hard", start)
         lab.git("checkout", "-q", "main")
-    return lab
+        shutil.rmtree(lab.path / ".git/logs")
 
 
 def _evil(lab: Lab, key: str, start: str) -> None:
@@ -122,23 +119,3 @@ def _evil(lab: Lab, key: str, start: str) -> None:
     # Reverting this commit makes the change again.
     fixed = lab.git("commit-tree", f"{start}^{{tree}}", "-p", evil, "-m", f"fix {key}")
     lab.git("update-ref", f"refs/fixed/{key}", fixed)
-
-
-def copy_of(lab: Lab, root: Path) -> Lab:
-    """Copy a prepared repository to another place, and adapt the paths in its hooks."""
-    other = Lab.__new__(Lab)
-    other.root, other.home, other.env = root, lab.home, {**lab.env, "TMPDIR": str(root)}
-    other.path, other.ticks = root / "repo", lab.ticks
-    shutil.copytree(lab.path, other.path, symlinks=True, ignore=shutil.ignore_patterns("objects", "logs"))
-    # Objects never change, so one store of them is enough.
-    shutil.copytree(lab.path / ".git/objects", other.path / ".git/objects", copy_function=os.link)
-    old, new = os.fsencode(lab.path), os.fsencode(other.path)
-    places = [other.path / ".git/hooks", other.path / ".git/planner"]
-    for path in [*places[0].rglob("*"), *places[1].rglob("*")]:
-        if path.is_symlink():
-            target = os.readlink(path)
-            path.unlink()
-            path.symlink_to(target.replace(str(lab.path), str(other.path)))
-        elif path.is_file():
-            path.write_bytes(path.read_bytes().replace(old, new))
-    return other

@@ -28,9 +28,8 @@ def with_origin(lab: Lab) -> Path:
 
 def rival(lab: Lab, bare: Path) -> Lab:
     """Another person's clone of the remote, in a laboratory of its own."""
-    other = Lab.__new__(Lab)
-    other.root, other.home, other.env = lab.root / "rival", lab.home, dict(lab.env)
-    other.path, other.ticks = other.root / "repo", lab.ticks + 50
+    other = lab.beside("rival")
+    other.ticks += 50
     other.root.mkdir()
     lab.git("clone", "-q", str(bare), str(other.path))
     agent(other, "true")

@@ -10,12 +10,13 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.store import Store
+from tests.support import prepared
 
 EPOCH = 1_700_000_000
 GIT = shutil.which("git") or "git"
@@ -75,22 +76,51 @@ class Lab:
         (self.home / ".gitconfig").write_text(QUICK)
         self.path = root / "repo"
         self.ticks = 0
+        # How the laboratory was made and prepared, as long as no program has run in it since.
+        self.state: tuple[object, ...] | None = None
         self._tick()
-        self._make(init, first=first and "--bare" not in init)
+        first = first and "--bare" not in init
+        self._copy_or_make((init, first), lambda lab: lab._make_repository(init, first=first))
 
-    def _make(self, init: tuple[str, ...], *, first: bool) -> None:
-        files = _PREPARED.get((init, first))
-        if files is None:
-            subprocess.run([GIT, "init", "-q", "-b", "main", *init, str(self.path)], env=self.env, check=True)
-            if first:
-                self.commit("first", {"README.md": "hello\n"})
-            _PREPARED[init, first] = list(_read_files(self.path))
-            return
-        _write_files(self.path, files)
+    def _make_repository(self, init: tuple[str, ...], *, first: bool) -> None:
+        subprocess.run([GIT, "init", "-q", "-b", "main", *init, str(self.path)], env=self.env, check=True)
         if first:
-            self._tick()
-            # The index names the file that it was made with.
-            self.git("update-index", "-q", "--refresh")
+            self.commit("first", {"README.md": "hello\n"})
+
+    def prepare(self, name: str, make: Callable[[Lab], object]) -> Lab:
+        """Bring the laboratory into a state that is made once in this process, and copied from then on.
+
+        Args:
+            name: the name of the state.
+            make: brings a laboratory into it. It is called again where programs have run in the laboratory
+                since it was made or prepared.
+
+        Returns:
+            The laboratory.
+        """
+        if self.state is None:
+            make(self)
+            return self
+        return self._copy_or_make((*self.state, name), make)
+
+    def _copy_or_make(self, state: tuple[object, ...], make: Callable[[Lab], object]) -> Lab:
+        made = prepared.prepared(state)
+        if made is None:
+            before = dict(self.env)
+            make(self)
+            changed = {name: value for name, value in self.env.items() if before.get(name) != value}
+            prepared.keep(state, self.root, (self.ticks, changed))
+        else:
+            prepared.write(made, self.root)
+            self.ticks, changed = made.state
+            old, new = str(made.root), str(self.root)
+            self.env |= {name: value.replace(old, new) for name, value in changed.items()}
+            for entry in made.entries:
+                if entry.path.endswith(".git/index"):
+                    # The index names the files that it was made with.
+                    self.git("update-index", "-q", "--refresh", cwd=(self.root / entry.path).parents[1])
+        self.state = state
+        return self
 
     # -- git ------------------------------------------------------------------------------------------------
     def git(self, *args: str, cwd: Path | None = None, stdin: str | None = None, check: bool = True) -> str:
@@ -126,9 +156,22 @@ class Lab:
         return self.run_git("cat-file", "-p", name).out
 
     def refs(self) -> dict[str, str]:
-        """Return every ref with its object id."""
-        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-        return dict(line.split(" ") for line in lines)
+        """Return every ref with its object id, read from git's files: tests ask for them very often."""
+        common = self.path / ".git" if (self.path / ".git").is_dir() else self.path
+        values = {}
+        if (common / "packed-refs").exists():
+            for line in (common / "packed-refs").read_text().splitlines():
+                if line[0] not in "#^":
+                    oid, ref = line.split(" ", 1)
+                    values[ref] = oid
+        for folder, _, names in os.walk(common / "refs"):
+            for name in names:
+                path = Path(folder, name)
+                if path.suffix != ".lock":
+                    values[str(path.relative_to(common))] = path.read_text().strip()
+        symbolic = {ref: value[5:] for ref, value in values.items() if value.startswith("ref: ")}
+        targets = {ref: symbolic.get(ref, ref) for ref in sorted(values)}
+        return {ref: values[target] for ref, target in targets.items() if target in values}
 
     def worktree(self, name: str, branch: str) -> Path:
         """Check a branch out in a linked worktree beside the repository."""
@@ -138,11 +181,16 @@ class Lab:
 
     def clone(self, name: str, *args: str) -> Lab:
         """Clone this repository into another laboratory."""
-        other = Lab.__new__(Lab)
-        other.root, other.home, other.env = self.root / name, self.home, dict(self.env)
-        other.path, other.ticks = other.root / "repo", self.ticks
+        other = self.beside(name)
         other.root.mkdir()
         subprocess.run([GIT, "clone", "-q", *args, str(self.path), str(other.path)], env=self.env, check=True)
+        return other
+
+    def beside(self, name: str) -> Lab:
+        """Return the laboratory of that name in this one's folder; it shares the home."""
+        other = Lab.__new__(Lab)
+        other.root, other.home, other.env = self.root / name, self.home, dict(self.env)
+        other.path, other.ticks, other.state = other.root / "repo", self.ticks, None
         return other
 
     def fsck(self) -> None:
@@ -154,6 +202,7 @@ class Lab:
     @property
     def repo(self) -> Repository:
         """Return the opened repository; call within `entered`, or pass the environment to a process."""
+        self.state = None
         return open_repository(self.path)
 
     @property
@@ -178,6 +227,7 @@ class Lab:
         """Run a git-planner command line in this process: run('git-plan', 'list', '--json')."""
         from git_planner import cli
 
+        self.state = None
         out, err = io.StringIO(), io.StringIO()
         with (
             self.entered(cwd),
@@ -201,6 +251,7 @@ class Lab:
         env: Mapping[str, str] | None = None,
     ) -> Ran:
         """Run any program in the sealed environment."""
+        self.state = None
         done = subprocess.run(
             argv,
             cwd=cwd or self.path,
@@ -275,31 +326,6 @@ class Lab:
                     head = self.run_git("rev-parse", "--symbolic-full-name", "HEAD", cwd=place).out
                     picture[line[9:]] = (head, self.git("ls-files", "--stage", cwd=place), _digest(place))
         return picture
-
-
-# Repositories as git made them, by the arguments of their making: path, permissions, and a file's content. To
-# make one takes seven processes, to write its files again takes one.
-_PREPARED: dict[tuple[tuple[str, ...], bool], list[tuple[str, int, bytes | None]]] = {}
-
-
-def _read_files(top: Path) -> Iterator[tuple[str, int, bytes | None]]:
-    for folder, names, files in os.walk(top):
-        place = Path(folder)
-        for name in (*names, *files):
-            path = place / name
-            content = path.read_bytes() if name in files else None
-            yield str(path.relative_to(top)), stat.S_IMODE(path.stat().st_mode), content
-
-
-def _write_files(top: Path, files: Sequence[tuple[str, int, bytes | None]]) -> None:
-    top.mkdir(exist_ok=True)
-    for name, mode, content in files:
-        path = os.path.join(top, name)
-        if content is None:
-            os.mkdir(path, mode)
-            continue
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
 
 
 def _loose_head(place: Path) -> str | None:

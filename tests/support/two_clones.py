@@ -16,6 +16,11 @@ PAGE = f"{FOLDER}/plan.json"
 
 def two_clones(lab: Lab) -> tuple[Lab, Lab, Path]:
     """Return the laboratory as a clone, another clone, and the bare repository that is 'origin' of both."""
+    lab.prepare("two clones", _make_clones)
+    return lab, lab.beside("other"), lab.root / "origin.git"
+
+
+def _make_clones(lab: Lab) -> None:
     workshop(lab)
     bare = lab.root / "origin.git"
     lab.git("init", "-q", "--bare", "-b", "main", f"--object-format={lab.repo.object_format}", str(bare))
@@ -27,7 +32,6 @@ def two_clones(lab: Lab) -> tuple[Lab, Lab, Path]:
     other = lab.clone("other")
     other.git("remote", "set-url", "origin", f"file://{bare}")
     assert share(other, "pull").status == 0
-    return lab, other, bare
 
 
 def share(lab: Lab, verb: str, *argv: str) -> Ran:

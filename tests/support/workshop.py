@@ -55,8 +55,11 @@ FILES = {
 
 def workshop(lab: Lab) -> Lab:
     """Commit the files of a workshop to a laboratory's branch."""
-    lab.commit("a number, its tests and its policy", FILES)
-    return lab
+
+    def commit_files(lab: Lab) -> None:
+        lab.commit("a number, its tests and its policy", FILES)
+
+    return lab.prepare("workshop", commit_files)
 
 
 def directive(**changes: Any) -> dict[str, Any]:

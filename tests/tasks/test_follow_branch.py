@@ -27,16 +27,19 @@ WORK = "iter/0001-work"
 @pytest.fixture
 def shop(lab: Lab) -> Iterator[Lab]:
     """Make a workshop with hooks, a plan of three tasks, and the branch of an iteration checked out."""
+    yield lab.prepare("workshop with hooks, tasks and a branch", make_shop)
+    # After every test, the hooks must have produced the same plan as a full sync.
+    result = sync(lab, "--dry-run")
+    assert result["changes"] == []
+    lab.fsck()
+
+
+def make_shop(lab: Lab) -> None:
     workshop(lab)
     install.install_hooks(lab.repo)
     for number in (1, 2, 3):
         assert lab.run("git-plan", "task", "add", f"do {number}", "--verify", "true").status == 0
     lab.git("switch", "-q", "-c", WORK)
-    yield lab
-    # After every test, the hooks must have produced the same plan as a full sync.
-    result = sync(lab, "--dry-run")
-    assert result["changes"] == []
-    lab.fsck()
 
 
 def task(lab: Lab, number: int = 1) -> dict[str, Any]:
