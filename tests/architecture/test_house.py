@@ -5,6 +5,7 @@ long things get. A rule that no test keeps is not a rule.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -87,6 +88,7 @@ def within(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
     """A file's syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"))
