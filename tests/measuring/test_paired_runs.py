@@ -71,8 +71,9 @@ def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
         0.125,
         "improved",
     )
-    assert (comparison.orders, comparison.runs, comparison.p) == (comparison.orders[:4], 16, 1 / 16)
-    assert set(comparison.orders) <= {"ABBA", "BAAB"}
+    assert (comparison.orders, comparison.runs, comparison.p) == (comparison.orders[:4], 20, 1 / 16)
+    assert set(comparison.orders) <= {"AABBA", "BBAAB"}
+    assert (len(comparison.lead_ins), len(comparison.base), len(comparison.candidate)) == (4, 8, 8)
     assert all(5000 <= value < 5256 for value in comparison.base)
     assert all(4000 <= value < 4256 for value in comparison.candidate)
     assert done.record.metrics[0].samples == comparison.candidate
@@ -86,7 +87,7 @@ def test_what_is_worse_is_dropped_at_the_screening(lab: Lab) -> None:
     attempt(lab, 1, 9000)
     done = measured(lab).record
     assert done.comparison is not None
-    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 12)
+    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 15)
 
 
 def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
@@ -95,7 +96,7 @@ def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
     done = measured(lab)
     assert done.record.comparison is not None
     assert (done.record.verdict, done.record.comparison.ending, done.exit) == ("within_noise", "futile", 0)
-    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 16 runs"
+    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 20 runs"
     assert not done.advanced
 
 

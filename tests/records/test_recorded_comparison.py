@@ -31,7 +31,8 @@ NUMBERS = Pairs(min=4, max=24, alpha=0.5)
 def rounds(*gains: float) -> list[Round]:
     """Rounds in which a base of about 100 is this much above the candidate."""
     return [
-        Round("ABBA", (100 + place, 100 + place - gain, 102 - gain, 102)) for place, gain in enumerate(gains)
+        Round("AABBA", (101, 100 + place, 100 + place - gain, 102 - gain, 102))
+        for place, gain in enumerate(gains)
     ]
 
 
@@ -58,14 +59,17 @@ def test_a_gain_is_summed_up() -> None:
         "improved",
         TOP,
         1,
-        28,
+        35,
     )
     assert (comparison.p, comparison.effect, comparison.low, comparison.high) == (2.0**-7, -8.0, -10.0, -6.0)
     assert comparison.level is not None
     assert comparison.p <= comparison.level <= comparison.alpha
     assert (comparison.base[:2], comparison.candidate[:2]) == ((100, 102), (95, 97))
+    assert (comparison.orders, comparison.lead_ins) == (("AABBA",) * 7, (101,) * 7)
+    assert comparison.adjusted_p is not None
+    assert comparison.adjusted_p <= comparison.level
     assert comparison_verdict(comparison, WALL) == "improved"
-    assert describe_comparison(comparison, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 28 runs"
+    assert describe_comparison(comparison, WALL) == "-8 ms (-10 to -6) against 102, p 0.0078, 35 runs"
 
 
 def test_where_higher_is_better_all_is_turned_round() -> None:
@@ -89,9 +93,17 @@ def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
 def test_what_is_clearly_worse_is_worse() -> None:
     separated = found(-50.0, -51.0, -52.0)
     assert (separated.ending, separated.low, comparison_verdict(separated, WALL)) == ("worse", None, "worse")
-    assert describe_comparison(separated, WALL) == "+51 ms against 102, p 1, 12 runs"
+    assert describe_comparison(separated, WALL) == "+51 ms against 102, p 1, 15 runs"
     slowly = found(*[-0.1 - place / 100 for place in range(12)])
     assert (slowly.ending, comparison_verdict(slowly, WALL)) == ("worse", "worse")
+
+
+def test_after_effects_are_named_where_they_may_be_the_gain() -> None:
+    comparison = replace(found(*[5.0, 6.0, 7.0] * 4), ending="budget", level=None, adjusted_p=0.4)
+    assert comparison_verdict(comparison, WALL) == "within_noise"
+    assert describe_comparison(comparison, WALL).endswith(
+        "; after-effects of earlier runs may explain it (p 0.4 without them)"
+    )
 
 
 def test_neither_is_within_noise() -> None:
@@ -133,3 +145,13 @@ def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
     document = result.document()
     assert documents.validate("record", document) == []
     assert record_from(document) == result
+
+
+def test_a_comparison_in_rounds_of_four_is_still_read() -> None:
+    comparison = replace(found(5.0, 6.0, 7.0), orders=("ABBA", "BAAB", "ABBA"))
+    document = record(TOP, "improved", 94.0, comparison).document()
+    del document["comparison"]["lead_ins"], document["comparison"]["adjusted_p"]
+    assert documents.validate("record", document) == []
+    read = record_from(document).comparison
+    assert read == replace(comparison, lead_ins=(), adjusted_p=None)
+    assert read.runs == 12

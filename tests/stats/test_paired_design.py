@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -24,12 +25,14 @@ NUMBERS = st.builds(
 
 
 def rounds(*gains: float, base: float = 100.0) -> list[Round]:
-    """Return rounds with these gains, alternately ABBA and BAAB, with a slightly noisy base."""
+    """Return rounds with these gains, alternately AABBA and BBAAB, with a noisy base and wild lead-ins."""
     result = []
     for place, gain in enumerate(gains):
-        low, high = base - 30, base + 30
+        low, high = base - 3, base + 3
         values = (
-            (low, low - gain, high - gain, high) if place % 2 == 0 else (low - gain, low, high, high - gain)
+            (base * 7, low, low - gain, high - gain, high)
+            if place % 2 == 0
+            else (base / 7, low - gain, low, high, high - gain)
         )
         result.append(Round(paired_design.round_order(coin=place % 2 == 0), values))
     return result
@@ -79,26 +82,66 @@ def test_too_few_pairs_can_decide_nothing() -> None:
 
 
 def test_a_round_in_both_orders() -> None:
-    first, second = Round("ABBA", (10, 7, 8, 11)), Round("BAAB", (10, 7, 8, 11))
-    assert (first.of("A"), first.of("B")) == ((10, 11), (7, 8))
+    first, second = Round("AABBA", (99, 10, 7, 8, 11)), Round("BBAAB", (99, 10, 7, 8, 11))
+    assert (first.lead_in, first.of("A"), first.of("B")) == (99, (10, 11), (7, 8))
     assert (first.gain("lower"), second.gain("lower"), second.gain("higher")) == (3, -3, 3)
 
 
-@pytest.mark.parametrize("order", ["ABBA", "BAAB"])
-def test_a_steady_drift_cancels_out(order: paired_design.Order) -> None:
-    assert Round(order, (100, 101, 102, 103)).gain("lower") == 0
+@pytest.mark.parametrize("coin", [True, False])
+def test_a_steady_drift_cancels_out(coin: bool) -> None:
+    assert Round(paired_design.round_order(coin=coin), (100, 101, 102, 103, 104)).gain("lower") == 0
+
+
+@pytest.mark.parametrize("coin", [True, False])
+def test_each_tree_counts_once_after_each_tree(coin: bool) -> None:
+    order = paired_design.round_order(coin=coin)
+    assert sorted(itertools.pairwise(order)) == [("A", "A"), ("A", "B"), ("B", "A"), ("B", "B")]
+
+
+@given(
+    st.booleans(),
+    st.lists(st.integers(-99, 99), min_size=5, max_size=5),
+    st.integers(-999, 999),
+    st.integers(-9, 9),
+)
+def test_what_a_run_adds_to_the_next_one_cancels_out(
+    coin: bool, noise: list[int], base: int, candidate: int
+) -> None:
+    order = paired_design.round_order(coin=coin)
+    effect = {"A": base, "B": candidate}
+    disturbed = [noise[0], *(own + effect[before] for own, before in zip(noise[1:], order, strict=False))]
+    assert Round(order, tuple(disturbed)).gain("lower") == Round(order, tuple(noise)).gain("lower")
 
 
 def test_a_real_gain_is_found_at_the_first_look() -> None:
     plan = paired_design.plan_comparison(Pairs(), 1)
     count, state = ends(plan, *[5.0 + place for place in range(24)])
-    assert (count, state) == (9, ComparisonState("improved", 2.0**-9, plan.looks[0]))
+    assert (count, state.ending, state.p, state.look) == (9, "improved", 2.0**-9, plan.looks[0])
+    assert state.adjusted_p is not None
+    assert state.adjusted_p <= plan.looks[0].alpha
 
 
 def test_a_doubtful_gain_waits_for_a_later_look() -> None:
     plan = paired_design.plan_comparison(Pairs(), 1)
     count, state = ends(plan, -1.0, *[5.0 + place for place in range(23)])
     assert (count, state.ending) == (17, "improved")
+
+
+def test_a_gain_that_after_effects_explain_is_not_kept() -> None:
+    """The candidate changes nothing, but the two runs after each of its runs are slower by ten."""
+    plan, random, letters, all_ = paired_design.plan_comparison(Pairs(), 1), Random(5), "", list[Round]()
+    for _ in range(plan.most):
+        order = paired_design.round_order(coin=random.random() < 0.5)
+        values = []
+        for letter in order:
+            values.append(100 + random.gauss(0, 1) + 10 * letters[-2:].count("B"))
+            letters += letter
+        all_.append(Round(order, tuple(values)))
+    state = paired_design.evaluate_rounds(plan, all_, "lower")
+    assert (state.ending, state.look) == ("budget", None)
+    assert state.p < plan.looks[-1].alpha
+    assert state.adjusted_p is not None
+    assert state.adjusted_p > 0.05
 
 
 def test_what_is_clearly_worse_is_dropped_after_the_screening() -> None:

@@ -1,7 +1,11 @@
-"""The simulation: false keeps, power and cost in runs, under noise of every kind, as shown in the docs."""
+"""The simulation: false keeps, power and cost in runs, under noise of every kind, as shown in the docs.
+
+The page shows 50 campaigns; `make bench` (tests/bench/noise_models.py) compares all of it and simulates more.
+"""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from random import Random
 
@@ -20,55 +24,74 @@ from git_planner.rules.stats.simulation import (
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
+NOTHING = [case for case in CASES if not case.gain]
+BETTER = [case for case in CASES if case.gain == 2]
+
+
+def label(case: SimulationCase) -> str:
+    """Name a test after its case."""
+    return case.label
 
 
 @pytest.fixture(scope="module")
 def report() -> SimulationReport:
-    """Return the report of 'git record simulate'."""
-    return simulate(Pairs(), 60, 50, Random(1))
+    """Return a fifth of the report of 'git record simulate'."""
+    return simulate(Pairs(), 60, 10, 1)
 
 
-def outcome(report: SimulationReport, noise: str, gain: float) -> CaseResult:
+def outcome(report: SimulationReport, case: SimulationCase) -> CaseResult:
     """Return one row of the report."""
-    return next(result for result in report.outcomes if (result.noise, result.gain) == (noise, gain))
+    return next(result for result in report.outcomes if result.case == case)
 
 
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("case", NOTHING, ids=label)
 def test_sixty_candidates_that_change_nothing_give_at_most_a_tenth_of_a_keep(
-    report: SimulationReport, noise: str
+    report: SimulationReport, case: SimulationCase
 ) -> None:
     assert report.bound <= 0.1
-    assert outcome(report, noise, 0).kept <= 0.1
+    assert outcome(report, case).kept <= 0.1
 
 
-@pytest.mark.parametrize("noise", NOISES)
-def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(report: SimulationReport, noise: str) -> None:
-    row = outcome(report, noise, 2)
+@pytest.mark.parametrize("case", BETTER, ids=label)
+def test_a_gain_of_two_sigma_is_kept_within_the_stated_runs(
+    report: SimulationReport, case: SimulationCase
+) -> None:
+    row = outcome(report, case)
     assert row.share >= 0.79
-    assert row.runs <= 60
-    assert row.most <= 2 * Pairs().max
+    assert row.runs <= 90
+    assert row.most <= 5 * Pairs().max / 2
 
 
 def test_most_of_the_runs_are_spent_on_what_is_worth_them(report: SimulationReport) -> None:
-    assert outcome(report, "normal", 0).runs <= 24
-    assert outcome(report, "normal", 1).share >= 0.5
+    assert outcome(report, SimulationCase("normal")).runs <= 30
+    assert outcome(report, SimulationCase("normal", 2.0)).runs <= 75
 
 
-def test_more_campaigns_stay_within_the_bound() -> None:
-    few = simulate(Pairs(), 60, 100, Random(7), [SimulationCase("normal", 0)])
-    assert few.outcomes[0].kept <= few.bound
+def test_after_effects_on_noise_of_every_kind_give_no_keeps() -> None:
+    cases = [SimulationCase(noise, 0.0, after) for noise in NOISES for after in (5.0, -5.0)]
+    assert sum(result.kept for result in simulate(Pairs(), 60, 2, 3, cases).outcomes) <= 0.1 * len(cases)
 
 
 def test_the_kinds_of_noise_are_what_they_say() -> None:
-    for noise in ("normal", "heavy tails", "spikes", "correlated", "periodic"):
-        source = NOISES[noise](Random(3))
-        values = [next(source) for _ in range(40_000)]
+    for noise in sorted(set(NOISES) - {"drift", "random walk"}):
+        random = Random(3)
+        values = [value for _ in range(400) for value in itertools.islice(NOISES[noise](random), 10)]
         middle = sum(values) / len(values)
         deviation = (sum((value - middle) ** 2 for value in values) / len(values)) ** 0.5
         assert deviation == pytest.approx(SIGMA, rel=0.2), noise
     assert {case.noise for case in CASES} == set(NOISES)
 
 
-def test_the_page_shows_what_the_command_prints(report: SimulationReport) -> None:
-    block = "\n".join(f"    {line}".rstrip() for line in evidence_lines(report))
-    assert block in PAGE.read_text(encoding="utf-8")
+def test_a_case_is_simulated_alike_without_the_others() -> None:
+    case = SimulationCase("spikes", 2.0)
+    alone = simulate(Pairs(), 20, 5, 4, [case]).outcomes
+    assert alone == simulate(Pairs(), 20, 5, 4, [SimulationCase("normal"), case]).outcomes[1:]
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    lines = [" ".join(line.split()) for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    few = simulate(Pairs(), 60, 50, 1, [SimulationCase("normal", 0.0, 5.0), SimulationCase("normal", 2.0)])
+    for line in evidence_lines(few):
+        assert " ".join(line.split()) in lines
+    shown = [line for line in lines if line.startswith(tuple(f"{case.label} " for case in CASES))]
+    assert len(shown) == len(CASES)

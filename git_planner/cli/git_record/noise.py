@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from random import Random
 from typing import TYPE_CHECKING
 
 import click
@@ -37,11 +36,12 @@ def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json
     """Estimate false-positive rate, power and cost of noisy comparisons by simulation.
 
     Simulate campaigns of candidates that change nothing, and of candidates that are better by one or two
-    standard deviations of a single run, under several kinds of noise.
+    standard deviations of a single run, under several kinds of noise, and with candidates that slow down or
+    speed up the runs after their own.
     """
     from git_planner.flows.measuring.simulate import simulate as run
 
-    result = run(metric, trials, campaigns, Random(seed))
+    result = run(metric, trials, campaigns, seed)
     if as_json:
         emit(result.document())
     else:
@@ -110,9 +110,9 @@ def evidence_lines(found: SimulationReport) -> Iterator[str]:
     yield from _indented(
         ("noise", "false keeps a campaign", "runs a candidate", "most runs"),
         *(
-            (outcome.noise, f"{outcome.kept:.2f}", f"{outcome.runs:.0f}", str(outcome.most))
+            (outcome.case.label, f"{outcome.kept:.2f}", f"{outcome.runs:.0f}", str(outcome.most))
             for outcome in found.outcomes
-            if outcome.gain == 0
+            if outcome.case.gain == 0
         ),
     )
     yield ""
@@ -121,14 +121,14 @@ def evidence_lines(found: SimulationReport) -> Iterator[str]:
         ("noise", "gain", "kept", "runs a candidate", "most runs"),
         *(
             (
-                outcome.noise,
-                f"{outcome.gain:g} sigma",
+                outcome.case.label,
+                f"{outcome.case.gain:g} sigma",
                 f"{100 * outcome.share:.1f} %",
                 f"{outcome.runs:.0f}",
                 str(outcome.most),
             )
             for outcome in found.outcomes
-            if outcome.gain > 0
+            if outcome.case.gain > 0
         ),
     )
 

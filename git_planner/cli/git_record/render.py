@@ -126,7 +126,8 @@ def _comparison_lines(pairs: RecordedComparison) -> Iterator[str]:
     span = "open" if pairs.low is None or pairs.high is None else f"{pairs.low:+.4g} to {pairs.high:+.4g}"
     yield f"  compared     with {pairs.rival}, {pairs.runs} runs, {len(pairs.orders)} rounds: {pairs.ending}"
     yield f"  effect       {pairs.effect:+.4g}, {100 * pairs.confidence:g} % interval {span}"
-    yield f"  p            {pairs.p:.2g}; comparison {pairs.number} may spend {pairs.alpha:.2g}{level}"
+    p = f"{pairs.p:.2g}" if pairs.adjusted_p is None else f"{pairs.p:.2g} ({pairs.adjusted_p:.2g} adjusted)"
+    yield f"  p            {p}; comparison {pairs.number} may spend {pairs.alpha:.2g}{level}"
 
 
 def comparison(done: RecordComparison) -> Iterator[str]:

@@ -89,7 +89,7 @@ def compare_in_pairs(
         progress(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
         values: list[float] = []
         for place, letter in enumerate(order):
-            run = f"{metric.name}-{len(rounds) + 1}{'abcd'[place]}{letter}"
+            run = f"{metric.name}-{len(rounds) + 1}{'abcde'[place]}{letter}"
             value = sample(against.tree if letter == "A" else None, run)
             if isinstance(value, Refusal):
                 return _base_refusal(value) if letter == "A" else value

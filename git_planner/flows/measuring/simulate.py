@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
@@ -12,19 +10,19 @@ from git_planner.rules.stats.simulation import SimulationReport
 from git_planner.rules.stats.simulation import simulate as run
 
 
-def simulate(metric: str | None, trials: int, campaigns: int, random: Random) -> SimulationReport:
+def simulate(metric: str | None, trials: int, campaigns: int, seed: int) -> SimulationReport:
     """Simulate campaigns of noisy comparisons.
 
     Args:
         metric: a metric of the policy at HEAD, whose parameters apply (default: the default parameters).
         trials: the number of candidates in a campaign.
         campaigns: the number of simulated campaigns.
-        random: the only source of randomness.
+        seed: the seed of the random numbers.
 
     Raises:
         PlannerError: E_USAGE if the policy has no such metric, and the errors of reading the policy.
     """
-    return run(Pairs() if metric is None else _pairs(metric), trials, campaigns, random)
+    return run(Pairs() if metric is None else _pairs(metric), trials, campaigns, seed)
 
 
 def _pairs(name: str) -> Pairs:

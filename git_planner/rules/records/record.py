@@ -152,7 +152,8 @@ def record_from(document: Mapping[str, Any]) -> Record:
     if fields.get("comparison"):
         from git_planner.rules.records.recorded_comparison import RecordedComparison
 
-        lists = {key: tuple(fields["comparison"][key]) for key in ("orders", "base", "candidate")}
+        keys = ("orders", "base", "candidate", "lead_ins")
+        lists = {key: tuple(fields["comparison"].get(key, ())) for key in keys}
         fields["comparison"] = RecordedComparison(**{**fields["comparison"], **lists})
     fields["tests"] = TestCounts(**fields["tests"]) if fields["tests"] else None
     for name in ("strategy", "change_summary", "files", "violations", "notes"):

@@ -13,6 +13,8 @@ from git_planner.rules.stats.paired_design import ComparisonState, Ending, Order
 from git_planner.rules.stats.summary import median
 
 CONFIDENCE = 0.95
+# Rounds of older records have no lead-in.
+RecordedOrder = Order | Literal["ABBA", "BAAB"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,11 @@ class RecordedComparison:
 
     `rival` is the id of the record whose tree is the base. `number` is the comparison's place in the campaign
     and `alpha` its share of the error budget; `level` is the part of it used by the look that found a gain.
-    `orders` are the rounds; `base` and `candidate` their samples in the order taken, in the metric's unit.
-    `p` is the one-sided p-value. `effect` (candidate minus base, in the metric's unit) is the
-    Hodges-Lehmann estimate, `low` and `high` its confidence interval, None where it is unbounded.
+    `orders` are the rounds; `base` and `candidate` their counted samples in the order taken, in the metric's
+    unit, and `lead_ins` the uncounted first runs of the rounds, which older records do not have. `p` is the
+    one-sided p-value, `adjusted_p` the one without after-effects if it was needed. `effect` (candidate minus
+    base, in the metric's unit) is the Hodges-Lehmann estimate, `low` and `high` its confidence interval, None
+    where it is unbounded.
     """
 
     rival: str
@@ -31,7 +35,7 @@ class RecordedComparison:
     alpha: float
     level: float | None
     ending: Ending
-    orders: tuple[Order, ...]
+    orders: tuple[RecordedOrder, ...]
     base: tuple[float, ...]
     candidate: tuple[float, ...]
     p: float
@@ -39,11 +43,13 @@ class RecordedComparison:
     low: float | None
     high: float | None
     confidence: float
+    lead_ins: tuple[float, ...] = ()
+    adjusted_p: float | None = None
 
     @property
     def runs(self) -> int:
         """The number of runs, of base and candidate together."""
-        return len(self.base) + len(self.candidate)
+        return len(self.base) + len(self.candidate) + len(self.lead_ins)
 
     @property
     def base_median(self) -> float:
@@ -91,6 +97,8 @@ def summarize_comparison(
         low=low,
         high=high,
         confidence=CONFIDENCE,
+        lead_ins=tuple(pair.lead_in for pair in rounds),
+        adjusted_p=standing.adjusted_p,
     )
 
 
@@ -118,6 +126,8 @@ def describe_comparison(comparison: RecordedComparison, metric: Metric) -> str:
     )
     if comparison.ending == "improved" and comparison_verdict(comparison, metric) != "improved":
         text += f"; less than the smallest gain of {number_text(metric.min_gain or 0.0)}"
+    if comparison.ending == "budget" and comparison.adjusted_p is not None:
+        text += f"; after-effects of earlier runs may explain it (p {comparison.adjusted_p:.2g} without them)"
     return text
 
 

@@ -1,9 +1,13 @@
-"""Paired design of a noisy comparison: runs of base (A) and candidate (B) in rounds of four. Pure.
+"""Paired design of a noisy comparison: runs of base (A) and candidate (B) in rounds of five. Pure.
 
-A round is ABBA or BAAB, chosen by a fair coin. The gain of a round is the mean difference of its two pairs,
-in which linear drift cancels out. Because of the coin, the sign of each round's gain is random if base and
-candidate behave alike, so the sign-flip test is exact for any noise: correlated, heavy-tailed, periodic or
-drifting (R. A. Fisher, 'The Design of Experiments', 1935: randomisation is the reasoned basis of the test).
+A round is AABBA or BBAAB, chosen by a fair coin. Its first run is a lead-in and does not count. Of the
+others, one of each tree follows a run of the base and one a run of the candidate (a design balanced for
+carry-over: E. J. Williams, Australian Journal of Scientific Research A 2, 1949). The gain of a round is the
+mean difference of base and candidate, in which linear drift cancels out, and so does whatever a run adds to
+the next one. Because of the coin, the sign of each round's gain is then random if base and candidate behave
+alike, so the sign-flip test is exact for any noise: correlated, heavy-tailed, periodic or drifting (R. A.
+Fisher, 'The Design of Experiments', 1935: randomisation is the reasoned basis of the test). A gain must also
+stand once longer after-effects are removed (after_effects.py), which is an approximation.
 
 Cheap first: clearly worse candidates are dropped after the screening, futile ones soon after (an early drop
 is never a false keep), and only promising ones are measured up to the looks, which spend the comparison's
@@ -17,11 +21,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from git_planner.rules.stats import signed_rank
+from git_planner.rules.stats import after_effects, signed_rank
 from git_planner.rules.stats.alpha_spending import LOOKS, alpha_share
 from git_planner.rules.stats.pairs import Pairs
 
-Order = Literal["ABBA", "BAAB"]
+Letter = Literal["A", "B"]
+Order = Literal["AABBA", "BBAAB"]
 Ending = Literal["improved", "worse", "futile", "budget"]
 # Largest probability that chance alone separates the runs of base and candidate; needs three rounds.
 _SEPARATION_ALPHA = 0.005
@@ -54,19 +59,26 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Four runs in order, with their values in the metric's unit."""
+    """Five runs in order, with their values in the metric's unit; the first is the lead-in."""
 
     order: Order
     values: tuple[float, ...]
 
-    def of(self, letter: Literal["A", "B"]) -> tuple[float, ...]:
-        """Return the values of the base (A) or the candidate (B)."""
-        return tuple(value for own, value in zip(self.order, self.values, strict=True) if own == letter)
+    @property
+    def lead_in(self) -> float:
+        """The value of the uncounted run."""
+        return self.values[0]
+
+    def of(self, letter: Letter) -> tuple[float, float]:
+        """Return the counted values of the base (A) or the candidate (B)."""
+        _, first, second, third, fourth = self.values
+        return (first, fourth) if self.order[0] == letter else (second, third)
 
     def gain(self, better: Literal["lower", "higher"]) -> float:
         """Return the gain of the candidate, in the metric's unit."""
-        base, candidate = math.fsum(self.of("A")) / 2, math.fsum(self.of("B")) / 2
-        return base - candidate if better == "lower" else candidate - base
+        _, first, second, third, fourth = self.values
+        difference = (first / 2 + fourth / 2) - (second / 2 + third / 2)
+        return difference if (self.order == "AABBA") == (better == "lower") else -difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +86,20 @@ class ComparisonState:
     """The state of a comparison. `ending` is None while more rounds are needed.
 
     `p` is the one-sided p-value of the gains (1 before the end of the screening), `look` the deciding look.
+    `adjusted_p` is the p-value without after-effects, needed only where `p` is small enough for a keep.
     """
 
     ending: Ending | None
     p: float
     look: Look | None = None
+    adjusted_p: float | None = None
 
 
 def plan_comparison(pairs: Pairs, number: int) -> Schedule:
     """Plan one comparison.
 
     Args:
-        pairs: the policy's parameters, in pairs; a round has two.
+        pairs: the policy's parameters, in counted pairs; a round has two.
         number: the number of the comparison in the campaign, from 1.
     """
     alpha, most = alpha_share(number, pairs.alpha, pairs.horizon), pairs.max // 2
@@ -104,7 +118,7 @@ def plan_comparison(pairs: Pairs, number: int) -> Schedule:
 
 def round_order(*, coin: bool) -> Order:
     """Return the order of a round by a coin toss."""
-    return "ABBA" if coin else "BAAB"
+    return "AABBA" if coin else "BBAAB"
 
 
 def evaluate_rounds(
@@ -121,14 +135,18 @@ def evaluate_rounds(
     if done < plan.screen:
         return ComparisonState("budget" if done >= plan.most else None, 1.0)
     p = signed_rank.p_value([round_.gain(better) for round_ in rounds])
+    adjusted: float | None = None
     for look in plan.looks:
         if look.rounds == done and p <= look.alpha:
-            return ComparisonState("improved", p, look)
-    if _is_separated(rounds, better):
+            adjusted = after_effects.p_value([(round_.order, round_.values) for round_ in rounds], better)
+            if adjusted <= look.alpha:
+                return ComparisonState("improved", p, look, adjusted)
+    # Only losses, whose p is 1, can be separated.
+    if p >= 1 and _is_separated(rounds, better):
         return ComparisonState("worse", p)
     if done >= 2 * plan.screen and p > plan.futility:
         return ComparisonState("futile", p)
-    return ComparisonState("budget" if done >= plan.most else None, p)
+    return ComparisonState("budget" if done >= plan.most else None, p, None, adjusted)
 
 
 def _is_separated(rounds: Sequence[Round], better: Literal["lower", "higher"]) -> bool:

@@ -1,8 +1,9 @@
-"""Simulate comparisons by pairs on known noise. Pure: the random number generator is passed in.
+"""Simulate comparisons by pairs on known noise. Pure: the random numbers come from a seed.
 
 A campaign is a series of comparisons, each with its own share of the error budget; it is simulated many times
 with candidates that change nothing, and with better candidates. The noise is relative, with a standard
-deviation of 5 % for a single run, in several shapes.
+deviation of 5 % for a single run, in several shapes. A candidate may also have an after-effect: it makes the
+runs that follow its own slower or faster, whichever tree they are of.
 """
 
 from __future__ import annotations
@@ -25,10 +26,24 @@ Noise = Callable[[Random], Iterator[float]]
 
 @dataclass(frozen=True, slots=True)
 class SimulationCase:
-    """One kind of noise and one size of gain, in standard deviations of a single run."""
+    """One kind of noise, one gain and one after-effect, both in standard deviations of a single run.
+
+    A candidate's run makes the next run slower by `after`; the share `fading` of it remains from run to run.
+    """
 
     noise: str
-    gain: float
+    gain: float = 0.0
+    after: float = 0.0
+    fading: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The noise, and the after-effect if there is one."""
+        if not self.after:
+            return self.noise
+        effect = f"{abs(self.after):g} sigma {'slower' if self.after > 0 else 'faster'}"
+        effect = f"next runs {effect}, fading" if self.fading else f"next run {effect}"
+        return effect if self.noise == "normal" else f"{self.noise}, {effect}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +54,7 @@ class CaseResult:
     number of runs (of base and candidate together) per candidate, `most` the largest number.
     """
 
-    noise: str
-    gain: float
+    case: SimulationCase
     kept: float
     share: float
     runs: float
@@ -64,11 +78,12 @@ class SimulationReport:
 
     def document(self) -> dict[str, Any]:
         """Return the report as a JSON document."""
-        return {"schema": SCHEMA, **asdict(self), "pairs": self.pairs._asdict()}
+        outcomes = [{**outcome.pop("case"), **outcome} for outcome in asdict(self)["outcomes"]]
+        return {"schema": SCHEMA, **asdict(self), "pairs": self.pairs._asdict(), "outcomes": outcomes}
 
 
 def simulate(
-    numbers: Pairs, trials: int, campaigns: int, random: Random, cases: Sequence[SimulationCase] | None = None
+    numbers: Pairs, trials: int, campaigns: int, seed: int, cases: Sequence[SimulationCase] | None = None
 ) -> SimulationReport:
     """Simulate many campaigns.
 
@@ -76,12 +91,18 @@ def simulate(
         numbers: the parameters of the comparisons.
         trials: the number of candidates in a campaign.
         campaigns: the number of campaigns without real gains; a fifth as many are simulated with gains.
-        random: the only source of randomness.
+        seed: the seed of the random numbers. A case's result does not depend on the other cases.
         cases: the simulated cases (default: CASES).
     """
     better = max(1, campaigns // 5)
     outcomes = tuple(
-        _simulate_case(case, numbers, trials, better if case.gain else campaigns, random)
+        _simulate_case(
+            case,
+            numbers,
+            trials,
+            better if case.gain else campaigns,
+            Random(f"{seed} {case.label} {case.gain:g}"),
+        )
         for case in (CASES if cases is None else cases)
     )
     bound = alpha_spent(trials, numbers.alpha, numbers.horizon)
@@ -95,23 +116,31 @@ def _simulate_case(
     kept = runs = most = 0
     for _ in range(campaigns):
         for plan in plans:
-            won, took = _simulate_comparison(plan, NOISES[case.noise](random), case.gain * SIGMA, random)
+            won, took = _simulate_comparison(plan, case, random)
             kept, runs, most = kept + won, runs + took, max(most, took)
     total = campaigns * trials
-    return CaseResult(case.noise, case.gain, kept / campaigns, kept / total, runs / total, most)
+    return CaseResult(case, kept / campaigns, kept / total, runs / total, most)
 
 
 def _simulate_comparison(
-    plan: paired_design.Schedule, noise: Iterator[float], gain: float, random: Random
+    plan: paired_design.Schedule, case: SimulationCase, random: Random
 ) -> tuple[bool, int]:
     rounds: list[paired_design.Round] = []
+    noise, slower = NOISES[case.noise](random), 0.0
     while True:
         order = paired_design.round_order(coin=random.random() < 0.5)
-        values = tuple(LEVEL * (1 + next(noise)) * (1 - gain * (letter == "B")) for letter in order)
-        rounds.append(paired_design.Round(order, values))
+        values = []
+        for letter in order:
+            value = LEVEL * (1 + next(noise) + SIGMA * slower)
+            slower *= case.fading
+            if letter == "B":
+                value *= 1 - case.gain * SIGMA
+                slower += case.after
+            values.append(value)
+        rounds.append(paired_design.Round(order, tuple(values)))
         ending = paired_design.evaluate_rounds(plan, rounds, "lower").ending
         if ending is not None:
-            return ending == "improved", 4 * len(rounds)
+            return ending == "improved", len(order) * len(rounds)
 
 
 def _normal(random: Random) -> Iterator[float]:
@@ -150,12 +179,27 @@ def _drift(random: Random) -> Iterator[float]:
         slower += 0.005
 
 
-def _periodic(random: Random) -> Iterator[float]:
-    """A disturbance with a period of four runs, the length of a round."""
-    place = random.randrange(4)
+def _random_walk(random: Random) -> Iterator[float]:
+    """The speed of the machine wanders: by a third of a deviation from run to run."""
+    level = 0.0
     while True:
-        yield SIGMA * math.sqrt(2) * math.sin(math.pi / 4 + place * math.pi / 2) + random.gauss(0, SIGMA / 5)
-        place += 1
+        yield level + random.gauss(0, SIGMA)
+        level += random.gauss(0, 0.3 * SIGMA)
+
+
+def _wave(length: int) -> Noise:
+    """Return a disturbance that comes back after so many runs; it begins anywhere."""
+
+    def noise(random: Random) -> Iterator[float]:
+        place = length * random.random()
+        heights = [
+            SIGMA * math.sqrt(2) * math.sin(2 * math.pi * (place + run) / length) for run in range(length)
+        ]
+        while True:
+            for height in heights:
+                yield height + random.gauss(0, SIGMA / 5)
+
+    return noise
 
 
 NOISES: dict[str, Noise] = {
@@ -164,10 +208,17 @@ NOISES: dict[str, Noise] = {
     "spikes": _spikes,
     "correlated": _correlated,
     "drift": _drift,
-    "periodic": _periodic,
+    "random walk": _random_walk,
+    **{f"wave of {length} runs": _wave(length) for length in (2, 3, 4, 5, 10)},
 }
+_AFTER = (
+    *((effect, 0.0) for effect in (2.0, 3.0, 5.0, -5.0)),
+    (5.0, 0.5),
+)
 CASES = (
-    *(SimulationCase(noise, 0.0) for noise in NOISES),
+    *(SimulationCase(noise) for noise in NOISES),
+    *(SimulationCase("normal", 0.0, *effect) for effect in _AFTER),
     SimulationCase("normal", 1.0),
     *(SimulationCase(noise, 2.0) for noise in NOISES),
+    SimulationCase("normal", 2.0, 5.0),
 )

@@ -1,0 +1,49 @@
+"""Simulated campaigns of noisy comparisons: noise of every kind, with after-effects of every kind.
+
+The suite simulates few campaigns (tests/stats/test_simulation.py). This simulates more, and compares the
+complete table in docs/noisy-metrics.md with what `git record simulate` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from git_planner.cli.git_record.noise import evidence_lines
+from git_planner.rules.stats.pairs import Pairs
+from git_planner.rules.stats.simulation import NOISES, CaseResult, SimulationCase, simulate
+from tests.bench.timing import Figure
+
+PAGE = Path(__file__).parents[2] / "docs" / "noisy-metrics.md"
+# After-effect on the next run, in standard deviations, and the share that remains from run to run.
+NEXT_RUN = ((2.0, 0.0), (3.0, 0.0), (5.0, 0.0), (-5.0, 0.0))
+FADING = ((5.0, 0.3), (5.0, 0.5))
+
+
+def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
+    """Simulate campaigns and count false keeps, missed gains, and lines of the page that are not printed."""
+    campaigns = 100 // fewer
+    yield false_keeps("without after-effects", ((0.0, 0.0),), campaigns)
+    yield false_keeps("the next run disturbed", NEXT_RUN, campaigns)
+    yield false_keeps("the next runs disturbed", FADING, campaigns // 5)
+    better = [SimulationCase(noise, 2.0, after) for noise in NOISES for after in (0.0, 5.0)]
+    least = min(simulate(Pairs(), 60, campaigns, 2, better).outcomes, key=lambda result: result.share)
+    yield Figure("gains of 2 sigma that are missed", 21, 100 * (1 - least.share), "%", least.case.label)
+    printed = [line.strip() for line in evidence_lines(simulate(Pairs(), 60, 50, 1))]
+    shown = {line.strip() for line in PAGE.read_text(encoding="utf-8").splitlines()}
+    missing = [line for line in printed if line not in shown]
+    yield Figure(
+        "lines of the table that docs/noisy-metrics.md lacks", 0, len(missing), "x", "".join(missing[:1])
+    )
+
+
+def false_keeps(what: str, effects: tuple[tuple[float, float], ...], campaigns: int) -> Figure:
+    """Return the mean number of false keeps in a campaign, for the worst kind of noise and after-effect."""
+    cases = [SimulationCase(noise, 0.0, *effect) for noise in NOISES for effect in effects]
+    worst = max(simulate(Pairs(), 60, campaigns, 2, cases).outcomes, key=kept)
+    return Figure(f"false keeps among 60, {what}", 0.1, worst.kept, "keeps", worst.case.label)
+
+
+def kept(result: CaseResult) -> float:
+    """Return the sorting key of the worst result."""
+    return result.kept

@@ -1,0 +1,98 @@
+"""After-effects estimated from the runs of a comparison, against scipy and numpy."""
+
+from __future__ import annotations
+
+import itertools
+from random import Random
+
+import numpy
+import pytest
+from scipy import stats
+
+from git_planner.rules.stats import after_effects, paired_design
+
+
+def comparison(
+    count: int, seed: int, gain: float = 0.0, lasting: tuple[float, ...] = ()
+) -> list[tuple[str, list[float]]]:
+    """Return simulated rounds; `lasting` is what a run of the candidate adds to the next runs."""
+    random, letters, rounds = Random(seed), "", []
+    for _ in range(count):
+        order = paired_design.round_order(coin=random.random() < 0.5)
+        values = []
+        for letter in order:
+            slower = sum(
+                effect for effect, before in zip(lasting, reversed(letters), strict=False) if before == "B"
+            )
+            values.append(100 + random.gauss(0, 1) - gain * (letter == "B") + slower)
+            letters += letter
+        rounds.append((order, values))
+    return rounds
+
+
+def by_numpy(rounds: list[tuple[str, list[float]]]) -> float:
+    """Return the p-value of ordinary least squares with a level for each round."""
+    letters = "".join(order for order, _ in rounds)
+    candidate = [float(letter == "B") for letter in letters]
+    before = [0.0, *candidate[:-1]]
+    earlier = list(itertools.accumulate(before, lambda old, new: after_effects.FADING * old + new))
+    levels = numpy.repeat(numpy.eye(len(rounds)), 5, axis=0)
+    matrix = numpy.column_stack([candidate, before, earlier, levels])
+    values = numpy.array([value for _, row in rounds for value in row])
+    fit = numpy.linalg.lstsq(matrix, values, rcond=None)
+    freedom = len(values) - matrix.shape[1]
+    variance = fit[1][0] / freedom * numpy.linalg.inv(matrix.T @ matrix)[0, 0]
+    return float(stats.t.sf(-fit[0][0] / variance**0.5, freedom))
+
+
+def test_student_s_tail_is_scipys() -> None:
+    for freedom, t in itertools.product((1, 2, 3, 4, 33, 92), (-3.0, 0.0, 0.5, 2.5, 8.0)):
+        expected = stats.t.sf(t, freedom)
+        assert after_effects.student_tail(t, freedom) == pytest.approx(expected, abs=1e-13)
+    assert after_effects.student_tail(1e300, 30) == 0
+
+
+def test_p_is_that_of_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(after_effects, "_LIMIT", 1e9)
+    for seed in range(5):
+        rounds = comparison(9, seed, 0.5, (2.0, 1.0))
+        assert after_effects.p_value(rounds) == pytest.approx(by_numpy(rounds), rel=1e-6)
+        opposite = [(order, [-value for value in values]) for order, values in rounds]
+        assert after_effects.p_value(opposite, "higher") == pytest.approx(after_effects.p_value(rounds))
+
+
+@pytest.mark.parametrize("lasting", [(5.0,), (-5.0,), (5.0, 2.5, 1.25, 0.6), (3.0, 2.1, 1.5, 1.0, 0.7)])
+def test_lasting_effects_are_no_gain_and_hide_none(lasting: tuple[float, ...]) -> None:
+    luck = [after_effects.p_value(comparison(13, seed, 0.0, lasting)) for seed in range(100)]
+    assert sum(p <= 0.05 for p in luck) <= 12
+    found = [after_effects.p_value(comparison(13, seed, 2.0, lasting)) for seed in range(20)]
+    assert max(found) < 0.05
+
+
+def test_one_disturbed_run_hides_no_gain() -> None:
+    rounds = comparison(9, 3, 3.0)
+    undisturbed = after_effects.p_value(rounds)
+    rounds[4][1][2] += 1000
+    assert undisturbed < after_effects.p_value(rounds) < 0.0001
+
+
+def test_a_gain_can_be_estimated_however_the_coins_fell() -> None:
+    for coins in itertools.product((True, False), repeat=4):
+        orders = [paired_design.round_order(coin=coin) for coin in coins]
+        rounds = [(order, [100.0 - 9 * (letter == "B") for letter in order]) for order in orders]
+        assert after_effects.p_value(rounds) < 1e-6
+        assert after_effects.p_value(rounds, "higher") > 0.9
+
+
+def test_nothing_is_concluded_from_too_little_or_from_equal_values() -> None:
+    assert after_effects.p_value([]) == 1.0
+    assert after_effects.p_value([("AABBA", [1.0, 2, 3, 4, 5])]) > 0
+    assert after_effects.p_value([("AABBA", [7.0] * 5), ("BBAAB", [7.0] * 5)]) == 1.0
+
+
+def test_huge_and_tiny_values_are_compared_too() -> None:
+    rounds = comparison(9, 1, 2.0)
+    expected = after_effects.p_value(rounds)
+    for scale in (1e-300, 1e305):
+        scaled = [(order, [value * scale for value in values]) for order, values in rounds]
+        assert after_effects.p_value(scaled) == pytest.approx(expected, rel=1e-6)
