@@ -6,15 +6,20 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from git_planner.boot import boot_id
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import failure
 from git_planner.gitio.repository import Repository, open_repository
+
+# No writer needs an index for so long; a lock of another machine that is older is abandoned.
+_ABANDONED_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,7 @@ class Lockstep:
             "new": self.new,
             "pid": os.getpid(),
             "host": os.uname().nodename,
+            "boot": boot_id(),
         }
         file = open(draft, "xb")  # noqa: SIM115 - it is held until `release`
         try:
@@ -196,7 +202,7 @@ def recover(place: Repository) -> None:
 
 
 def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
-    """Take over the lock file of a writer of this machine that was killed; None when there is none."""
+    """Take over the lock file of a writer that was killed; None when there is none."""
     try:
         file = open(lock, "r+b")  # noqa: SIM115 - it is held until `release`
     except OSError:
@@ -204,12 +210,26 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
     try:
         move = json.loads(file.read())["git-planner"]
         # Meanwhile another process may have recovered the worktree, and a new writer may have begun.
-        if move["host"] == os.uname().nodename and _is_locked_now(file) and _is_same(file, lock):
+        if _is_decisive(move, file) and _is_locked_now(file) and _is_same(file, lock):
             return Lockstep(place, move["ref"], move["old"], move["new"], file)
     except (ValueError, KeyError, TypeError):
         pass
     file.close()
     return None
+
+
+def _is_decisive(move: Mapping[str, str], file: IO[bytes]) -> bool:
+    """Return whether a lock on the file would show that its writer lives.
+
+    One kernel holds the locks of all its containers, whatever their names. Elsewhere a lock that is older
+    than any writer's work counts as abandoned.
+    """
+    is_same_host = move["host"] == os.uname().nodename
+    if move["boot"] == boot_id() if move.get("boot") else is_same_host:
+        return True
+    age = time.time() - os.fstat(file.fileno()).st_mtime
+    is_before_boot = is_same_host and age > time.clock_gettime(time.CLOCK_BOOTTIME)
+    return is_before_boot or age > _ABANDONED_SECONDS
 
 
 def _is_locked_now(file: IO[bytes]) -> bool:

@@ -47,6 +47,9 @@ BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("progress")
 BELOW["resources"] = {"errors"}
+BELOW["boot"] = set()
+for _part in ("gitio", "host"):
+    BELOW[_part].add("boot")
 BELOW["flows"] = {*BELOW}
 BELOW["report"] = {*BELOW}
 BELOW["mcp"] = {*BELOW}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from git_planner.flows.runs import store
 from git_planner.host.process_identity import identity
@@ -214,3 +216,25 @@ def test_changes_in_a_worktree_without_its_git_file_are_quarantined(lab: Lab) ->
     _, document = delegate(lab)
     assert [run["outcome"] for run in document["recovered"]] == ["lost"]
     assert lab.show(f"{document['recovered'][0]['kept']}:src/value") == "42\n"
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_delegator_in_another_container_keeps_its_task_and_its_work(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    wait = f'while [ ! -e "{lab.root}/go" ]; do sleep 0.05; done'
+    set_agent_script(lab, "echo 90 >src/value", f'touch "{lab.root}/ready"', wait, DONE)
+    code = "import sys; from git_planner import cli; sys.exit(cli.main('git-plan', ['delegate']))"
+    container = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
+    process = subprocess.Popen([*container, sys.executable, "-c", code], cwd=lab.path, env=lab.env)
+    try:
+        wait_for(lab.root / "ready")
+        assert lab.run("git-plan", "sync").status == 0
+        assert [run["verdict"] for run in doctor(lab)[1]["runs"]] == ["alive"]
+        assert (task(lab).status, task(lab).attempt) == ("in_progress", 1)
+        ran = lab.run("git-plan", "runs", "--end", "--run", saved_runs(lab)[0].run, "--json")
+        assert error_code(ran) == "E_BUSY"
+    finally:
+        (lab.root / "go").touch()
+    assert process.wait(60) == 0
+    assert (task(lab).status, task(lab).attempt, started_tasks(lab)) == ("agent_done", 1, ["task_001"])
+    assert lab.show(f"{task(lab).branch}:src/value") == "90\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -161,3 +162,31 @@ def test_a_lock_is_dead_though_its_process_number_is_in_use_again(lab: Lab) -> N
     step.take()
     step.release()
     assert not list(lock.parent.glob("index.*"))
+
+
+@pytest.mark.parametrize(
+    ("move", "age", "is_recovered"),
+    [
+        ({"host": "another container"}, 0, True),
+        ({"host": "another machine", "boot": "another"}, 0, False),
+        ({"host": "another machine", "boot": "another"}, 601, True),
+        ({"boot": ""}, 0, True),
+        ({"host": "another machine", "boot": ""}, 0, False),
+    ],
+)
+def test_the_lock_of_a_writer_that_was_killed_elsewhere(
+    lab: Lab, move: dict[str, str], age: int, is_recovered: bool
+) -> None:
+    place, lock, old, new = dead_lock(lab)
+    text = json.loads(lock.read_text())
+    text["git-planner"] |= move
+    lock.write_text(json.dumps(text))
+    os.utime(lock, (time.time() - age,) * 2)
+    step = worktree.Lockstep(open_repository(place), REF, old, new)
+    if is_recovered:
+        step.take()
+        step.release()
+    else:
+        with pytest.raises(PlannerError, match="its index is locked"):
+            step.take()
+    assert lock.exists() != is_recovered

@@ -8,7 +8,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
@@ -34,14 +37,14 @@ def dead(lab: Lab, number: int) -> Path:
 
 def work(start: float) -> None:
     """Take one iteration after the other, each at its time, and say so on stdout when another is inside."""
-    repo, alive = open_repository(), process_identity.alive
+    repo, sight = open_repository(), process_identity.sight
 
-    def slowly(who: ProcessIdentity) -> bool:
-        found = alive(who)
+    def slowly(who: ProcessIdentity, host: str | None = None) -> process_identity.Sight:
+        found = sight(who, host)
         time.sleep(random.uniform(0, 0.004))
         return found
 
-    process_identity.alive = slowly
+    process_identity.sight = slowly
     for number in ROUNDS:
         inside = Path(f"inside-{number}")
         time.sleep(max(0.0, start + number * 0.05 - time.time()))
@@ -80,3 +83,22 @@ def test_only_one_s_own_note_is_taken_away(lab: Lab) -> None:
     with process_lock.lock_iteration(lab.repo, 7):
         note.write_bytes(b"another's")
     assert note.read_bytes() == b"another's"
+
+
+def test_an_owner_in_another_container_is_believed_while_its_file_is_locked(lab: Lab) -> None:
+    mine = process_identity.identity(os.getpid())
+    assert mine is not None
+    note = process_lock.log_folder(lab.repo, 7) / process_lock.OWNER
+    far = canonical_json.dumps(replace(mine, namespace="pid:[1]").document())
+    with process_lock.lock_iteration(lab.repo, 7):
+        note.write_bytes(far)
+        assert process_lock.lock_holder(lab.repo, 7) == mine.pid
+        with pytest.raises(PlannerError, match="in another container is working on iteration 7"):
+            process_lock.lock_iteration(lab.repo, 7).__enter__()
+    # Its kernel is ours: without the lock it is gone. Of another machine nobody knows.
+    assert process_lock.lock_holder(lab.repo, 7) is None
+    note.write_bytes(canonical_json.dumps(replace(mine, boot="another", machine="another").document()))
+    assert process_lock.lock_holder(lab.repo, 7) == mine.pid
+    note.write_bytes(far)
+    with process_lock.lock_iteration(lab.repo, 7):
+        assert process_lock.lock_holder(lab.repo, 7) == mine.pid

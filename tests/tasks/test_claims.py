@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,3 +157,23 @@ def test_a_kill_at_any_call_of_git_keeps_task_and_claim_consistent(lab: Lab) -> 
             break
     assert ran.status == 0
     lab.fsck()
+
+
+def test_a_claim_whose_process_cannot_be_seen_is_in_force_until_it_expires(lab: Lab) -> None:
+    workshop(lab)
+    task(lab, "add", "one")
+    mine = identity(os.getpid())
+    assert mine is not None
+    # In another container of the same name, its process id is nobody's here.
+    far = replace(mine, pid=2**22, namespace="pid:[1]")
+    claim_task(
+        lab.repo, "default", "task_001", claimant("agent", process=far, run="20261130T120000Z-abcdefgh")
+    )
+    assert lab.run("git-plan", "sync").status == 0
+    assert [one.owner for one in read_claims(lab.repo, "default").values()] == ["agent"]
+    assert read_tasks(lab.repo, "default").task("task_001").status == "in_progress"
+    ref = refnames.claim_ref("default", "task_001")
+    late = {**read_claims(lab.repo, "default")["task_001"].document(), "expires_at": NOW}
+    lab.rival(ref, "claim.json", canonical_json.dumps(late).decode())
+    assert lab.run("git-plan", "sync").status == 0
+    assert read_tasks(lab.repo, "default").task("task_001").status == "todo"

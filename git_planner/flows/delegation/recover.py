@@ -12,6 +12,7 @@ from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
+from git_planner.flows.runs.heartbeat import has_fresh_heartbeat
 from git_planner.flows.runs.recover import abandoned_runs, abandonment_cause, end_leftover_agent
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import Claim, read_claim, read_claims
@@ -47,6 +48,9 @@ def recover_runs(repo: Repository, plan: str, progress: Progress) -> tuple[Run, 
         if run is None:
             if requeue_task(repo, plan, claim.task, claim.run, "its delegator died before the run started"):
                 progress(f"{claim.task}: put back, its delegator died before the run started")
+            continue
+        if run.is_remote and has_fresh_heartbeat(repo, run):
+            # Its delegator cannot be seen, and is late; it lives.
             continue
         recovered_runs += _recover_claimed(repo, claim, run, progress)
     for run in abandoned_runs(repo, plan):

@@ -28,7 +28,8 @@ def stop_run(repo: Repository, run_id: str, progress: Progress) -> RunReports:
     if run.is_remote:
         raise PlannerError(
             "E_BUSY",
-            f"run '{run.run}' is on '{run.host}', whose processes cannot be seen from here",
+            f"run '{run.run}' is on '{run.host}', on another machine or in another container: its processes "
+            "cannot be seen from here",
             hint=f"run 'git plan runs --end --run {run.run}' there",
         )
     ended_pids = end_agent(repo, run)

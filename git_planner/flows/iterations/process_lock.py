@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from git_planner.agents.run_program import PROCESS
 from git_planner.errors import PlannerError
@@ -37,23 +37,27 @@ def lock_iteration(repo: Repository, number: int) -> Iterator[None]:
     draft = owner_file.with_name(f"{OWNER}.{os.getpid()}")
     content = canonical_json.dumps(identity.document())
     draft.write_bytes(content)
-    try:
-        with _serialized(repo):
-            _take_ownership(owner_file, draft, number)
-    finally:
-        draft.unlink(missing_ok=True)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if owner_file.read_bytes() == content:
-                owner_file.unlink()
+    # Locked for as long as its owner lives, which processes of other containers see, too.
+    with open(draft, "rb") as held:
+        _lock_now(held)
+        try:
+            with _serialized(repo):
+                _take_ownership(owner_file, draft, number)
+        finally:
+            draft.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                if owner_file.read_bytes() == content:
+                    owner_file.unlink()
 
 
 def lock_holder(repo: Repository, number: int) -> int | None:
     """Return the id of the process that holds the lock of an iteration, or None."""
-    holder = _read_identity(log_folder(repo, number) / OWNER)
-    return holder.pid if holder is not None and process_identity.alive(holder) else None
+    owner_file = log_folder(repo, number) / OWNER
+    holder = _read_identity(owner_file)
+    return holder.pid if holder is not None and _is_held(owner_file, holder) else None
 
 
 def end_leftover_agents(repo: Repository, number: int) -> list[int]:
@@ -96,11 +100,14 @@ def _take_ownership(owner_file: Path, draft: Path, number: int) -> None:
             os.link(draft, owner_file)
         except FileExistsError:
             holder = _read_identity(owner_file)
-            if holder is not None and process_identity.alive(holder):
+            if holder is not None and _is_held(owner_file, holder):
+                is_far = process_identity.sight(holder) == "far"
+                place = " on another machine or in another container" if is_far else ""
                 raise PlannerError(
                     "E_BUSY",
-                    f"process {holder.pid} is working on iteration {number}",
+                    f"process {holder.pid}{place} is working on iteration {number}",
                     hint="wait for it, or end it with Ctrl-C where it runs",
+                    details=[f"its lock is '{owner_file}'"] if is_far else [],
                 ) from None
             owner_file.unlink(missing_ok=True)
         else:
@@ -108,6 +115,28 @@ def _take_ownership(owner_file: Path, draft: Path, number: int) -> None:
     raise PlannerError(
         "E_BUSY", f"another process has just taken iteration {number}", hint="git iterate list"
     )
+
+
+def _is_held(owner_file: Path, holder: process_identity.ProcessIdentity) -> bool:
+    """Return whether the owner of a lock lives, as far as that can be told."""
+    holder_sight = process_identity.sight(holder)
+    if holder_sight != "far":
+        return holder_sight == "alive"
+    if holder.boot != process_identity.boot():
+        return True
+    # One kernel holds the file locks of all its containers.
+    with suppress(OSError), open(owner_file, "rb") as file:
+        return not _lock_now(file)
+    return True
+
+
+def _lock_now(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; return False when another process holds it, or without flock."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _read_identity(path: Path) -> process_identity.ProcessIdentity | None:

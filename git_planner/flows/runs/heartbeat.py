@@ -56,11 +56,17 @@ def check_liveness(repo: Repository, run: Run) -> str:
     """Return 'ended', 'alive', 'stalled' (the delegator lives, heartbeats are missing) or 'dead'."""
     if run.ended_at is not None:
         return "ended"
-    if not run.is_remote and not run.has_delegator:
+    if run.delegator == "gone":
         return "dead"
     last = last_heartbeat(repo, run)
-    is_late = last is not None and seconds_between(last, utc_now()) > max(_MISSED * run.interval, 5.0)
-    return "stalled" if is_late else "alive"
+    return "alive" if last is None or has_fresh_heartbeat(repo, run) else "stalled"
+
+
+def has_fresh_heartbeat(repo: Repository, run: Run) -> bool:
+    """Return whether a run's last heartbeat is so recent that its delegator must be alive."""
+    last = last_heartbeat(repo, run)
+    # A clock that was set back makes heartbeats of the future: old ones, too.
+    return last is not None and abs(seconds_between(last, utc_now())) <= max(_MISSED * run.interval, 5.0)
 
 
 def last_heartbeat(repo: Repository, run: Run) -> str | None:

@@ -11,12 +11,8 @@ from git_planner.progress import Progress
 
 
 def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
-    """Return the unfinished runs of a plan whose delegator, a process on this host, has died."""
-    return [
-        run
-        for run in store.list_runs(repo, plan)
-        if run.ended_at is None and not run.is_remote and not run.has_delegator
-    ]
+    """Return the unfinished runs of a plan whose delegator is seen to have died."""
+    return [run for run in store.list_runs(repo, plan) if run.ended_at is None and run.delegator == "gone"]
 
 
 def end_leftover_agent(repo: Repository, run: Run, progress: Progress) -> None:
@@ -28,6 +24,8 @@ def end_leftover_agent(repo: Repository, run: Run, progress: Progress) -> None:
 
 def abandonment_cause(run: Run) -> str:
     """Return the cause to store for an abandoned run."""
+    if run.is_remote:
+        return "its delegator, which cannot be seen from here, let its claim expire"
     if run.process is not None and run.process.boot != process_identity.boot():
         return "the machine was restarted during its run"
     return "its delegator died during its run"

@@ -21,7 +21,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
-from git_planner.host.process_identity import ProcessIdentity
+from git_planner.host.process_identity import ProcessIdentity, Sight
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tasks.task import task_number
 
@@ -77,14 +77,21 @@ class Run:
         return {"schema": "git-planner/run@1", **fields, "process": process, "argv": list(self.argv)}
 
     @property
+    def delegator(self) -> Sight:
+        """Return whether its delegator runs, has ended, or cannot be seen from here."""
+        if self.process is not None:
+            return process_identity.sight(self.process, self.host)
+        return "gone" if self.host == host_name() else "far"
+
+    @property
     def has_delegator(self) -> bool:
-        """Return whether its delegator, a process of this machine, still runs."""
-        return self.host == host_name() and self.process is not None and process_identity.alive(self.process)
+        """Return whether its delegator is seen to run."""
+        return self.delegator == "alive"
 
     @property
     def is_remote(self) -> bool:
-        """Return whether it belongs to another host."""
-        return self.host != host_name()
+        """Return whether its processes cannot be seen: on another machine, or in another container."""
+        return self.delegator == "far"
 
 
 def run_folder(repo: Repository, run_id: str) -> Path:

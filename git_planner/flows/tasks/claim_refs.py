@@ -1,7 +1,7 @@
 """Read task claims (refs/planner/claims/…).
 
 A claim is a commit of its own on 'refs/planner/claims/<plan>/<task>', so the earlier claims on a task are its
-history. It is in force while its process lives; on other machines, until it expires.
+history. It is in force while its process lives; where that cannot be seen, until it expires.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.host.clock import utc_now
-from git_planner.host.machine import host_name
 from git_planner.rules import refnames
 
 if TYPE_CHECKING:
@@ -45,13 +44,15 @@ class Claim(NamedTuple):
 
     def in_force(self) -> bool:
         """Return whether the claim still keeps others out: by the wall clock, never by git's date."""
-        if self.process is None or self.host != host_name():
-            return utc_now() < self.expires_at
-        # On this machine the process itself is checked: a suspended machine or a slow agent keeps the claim,
-        # a reboot loses it.
-        from git_planner.host import process_identity
+        if self.process is not None:
+            # Where the process can be seen, it decides: a suspended machine or a slow agent keeps the claim,
+            # a reboot loses it.
+            from git_planner.host.process_identity import sight
 
-        return process_identity.alive(self.process)
+            process_sight = sight(self.process, self.host)
+            if process_sight != "far":
+                return process_sight == "alive"
+        return utc_now() < self.expires_at
 
 
 def read_claims(repo: Repository, plan: str) -> dict[str, Claim]:
