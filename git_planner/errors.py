@@ -104,6 +104,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_UNKNOWN_TASK": (USAGE, "no task of the plan has that name"),
     "E_UNWRITABLE": (UNREACHED, "a file or folder cannot be written or reached"),
     "E_USAGE": (USAGE, "the command line is not valid"),
+    "E_WORKTREE": (REFUSED, "the worktree's link is broken, or it belongs to another repository"),
 }
 
 

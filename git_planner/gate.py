@@ -25,9 +25,9 @@ def main(argv: Sequence[str]) -> int:
     """Run one hook; turn errors into a message on stderr and an exit status.
 
     Args:
-        argv: the stage; the 'planner' folder in the common git directory; then the message file for MESSAGE,
-            or the full ref name of the updated branch for FOLLOWING. The ref updates of a TRANSACTION are
-            read from stdin, in git's format.
+        argv: the stage; the 'planner' folder that the hook was installed with; then the message file for
+            MESSAGE, or the full ref name of the updated branch for FOLLOWING. The ref updates of a
+            TRANSACTION are read from stdin, in git's format.
 
     Returns:
         0 to let git continue; any other status stops it.
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         if stage in (MESSAGE, *FOLLOWING):
             return run_plan_hook(stage, more[0])
         if stage == TRANSACTION:
-            check_ref_updates(planner, sys.stdin.buffer.read())
+            check_ref_updates(sys.stdin.buffer.read())
             return 0
         if stage not in STAGES:
             raise PlannerError("E_USAGE", f"'{stage}' is not a hook stage", hint="see 'git planner hooks -h'")
@@ -96,24 +96,22 @@ def run_plan_hook(stage: str, target: str) -> int:
     return 0
 
 
-def check_ref_updates(planner: str, lines: bytes) -> None:
+def check_ref_updates(lines: bytes) -> None:
     """Refuse updates of managed refs that would change guarded files.
 
     Args:
-        planner: the 'planner' folder in the common git directory.
         lines: the ref updates that git passes to reference-transaction: 'old new ref', one per line.
 
     Raises:
         PlannerError: E_GUARD for the first update that is refused; E_NO_BASE, E_POLICY, E_GIT.
     """
-    from pathlib import Path
-
     from git_planner.flows.guard.compare_trees import GuardChecker
     from git_planner.flows.guard.ref_updates import RefUpdateGuard, parse_ref_updates
     from git_planner.gitio.repository import open_repository
 
-    folder = Path(planner, "guards")
-    RefUpdateGuard(GuardChecker(open_repository()), folder).check(parse_ref_updates(os.fsdecode(lines)))
+    # A copied repository still starts the hooks of the original, whose folder is none of its business.
+    repo = open_repository()
+    RefUpdateGuard(GuardChecker(repo), repo.private("guards")).check(parse_ref_updates(os.fsdecode(lines)))
 
 
 def _warn(error: PlannerError) -> int:

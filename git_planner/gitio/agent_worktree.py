@@ -17,7 +17,7 @@ from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
-from git_planner.gitio.worktree import temporary_index
+from git_planner.gitio.worktree import bad_link, link_state, temporary_index
 
 # Files that git leaves beside the index while a merge, a rebase or the like is unfinished.
 _UNFINISHED = {
@@ -167,6 +167,9 @@ def find_detached(path: Path, repo: Repository) -> Repository | None:
     """Find the worktree of `repo` in a folder, also when an agent has deleted or changed its link.
 
     Git's own entry of the worktree identifies it. `repair` restores the link.
+
+    Raises:
+        PlannerError: E_WORKTREE when the folder belongs to the repository that this one is a copy of.
     """
     place = at(path, repo)
     if place is not None or not path.is_dir():
@@ -174,6 +177,8 @@ def find_detached(path: Path, repo: Repository) -> Repository | None:
     for entry in sorted(repo.common.glob("worktrees/*/gitdir")):
         link = entry.parent / os.fsdecode(entry.read_bytes()).removesuffix("\n")
         if link.parent.resolve() == path.resolve():
+            if (path / ".git").is_file() and link_state(repo, path) == "foreign":
+                raise bad_link(repo, path, "foreign")
             git = Git((f"--git-dir={entry.parent}", f"--work-tree={path}"), path)
             return Repository(git, path, entry.parent, repo.common, repo.object_format)
     return None

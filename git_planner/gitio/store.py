@@ -298,8 +298,14 @@ class Store:
             for swap in swaps:
                 worktree = tips.worktrees.get(swap.ref)
                 if worktree and swap.old and swap.new and worktree.is_dir():
-                    from git_planner.gitio.worktree import Lockstep
+                    from git_planner.gitio.worktree import Lockstep, bad_link, link_state
 
+                    state = link_state(self.repo, worktree)
+                    if state == "foreign":
+                        # The worktree of the repository that this one is a copy of.
+                        continue
+                    if state == "broken":
+                        raise bad_link(self.repo, worktree, state)
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)

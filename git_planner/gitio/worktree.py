@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from git_planner.boot import boot_id
 from git_planner.errors import PlannerError
@@ -87,6 +87,49 @@ def remove(repo: Repository, path: Path) -> None:
     # Files that cannot be deleted stay, but git has dropped its entry of the worktree.
     if done.status != 0 and any(worktree.path == path for worktree in listing(repo)):
         raise failure(args, done, repo.git.cwd)
+
+
+Link = Literal["sound", "broken", "foreign"]
+
+
+def link_state(repo: Repository, path: Path) -> Link:
+    """Return whether the folder of a worktree leads back to its repository.
+
+    The link of a moved repository is broken. The worktrees that a copied repository lists are those of the
+    original, whose own entries lead to them.
+    """
+    link = path / ".git"
+    try:
+        if link.is_dir():
+            return "sound" if os.path.samefile(link, repo.common) else "foreign"
+        key, _, target = os.fsdecode(link.read_bytes()).removesuffix("\n").partition(": ")
+        git_dir = path / target
+        if key != "gitdir" or not git_dir.is_dir():
+            return "broken"
+        if os.path.samefile(git_dir, repo.common):
+            return "sound"
+        common = git_dir / os.fsdecode((git_dir / "commondir").read_bytes()).removesuffix("\n")
+        if os.path.samefile(common, repo.common):
+            return "sound"
+        back = git_dir / os.fsdecode((git_dir / "gitdir").read_bytes()).removesuffix("\n")
+        return "foreign" if os.path.samefile(back, link) else "broken"
+    except (OSError, ValueError):
+        return "broken"
+
+
+def bad_link(repo: Repository, path: Path, state: Link) -> PlannerError:
+    """Return the error for a worktree whose link is not sound."""
+    if state == "foreign":
+        return PlannerError(
+            "E_WORKTREE",
+            f"the worktree '{path}' belongs to another repository, of which '{repo.place}' is a copy",
+            hint=f"work there in the original; its entry in '{repo.common / 'worktrees'}' is of no use here",
+        )
+    return PlannerError(
+        "E_WORKTREE",
+        f"the worktree '{path}' does not lead to '{repo.common}': one of them was moved",
+        hint=f"run 'git worktree repair' in '{repo.place}', with the new paths of moved worktrees",
+    )
 
 
 def dirty_paths(repo: Repository) -> list[str]:

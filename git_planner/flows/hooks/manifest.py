@@ -18,7 +18,7 @@ from git_planner.gitio import conditional_include
 from git_planner.gitio.repository import Repository
 
 INSTALL = "git planner hooks install"
-_KEYS = {"schema", "place", "folder", "made", "outside", "python", "code", "files"}
+_KEYS = {"schema", "common", "place", "folder", "made", "outside", "python", "code", "files"}
 # Prefix in the manifest for a hook that was written into the ordinary folder.
 OUTSIDE = "outside/"
 INCLUDE = "planner/hooks.inc"
@@ -54,6 +54,7 @@ def write_manifest(setting: HookSetting, contents: dict[str, Content], *, made: 
     """Write the manifest, so that a later check can tell whether others changed the hooks."""
     document = {
         "schema": "git-planner/hooks@1",
+        "common": str(setting.common),
         "place": setting.place,
         "folder": str(setting.folder),
         "made": made,
@@ -66,14 +67,28 @@ def write_manifest(setting: HookSetting, contents: dict[str, Content], *, made: 
 
 
 def installed_manifest(repo: Repository) -> dict[str, Any] | None:
-    """Return what the installation in this repository wrote; None when there is none."""
-    return _read_manifest(repo.private("hooks.json"))
+    """Return what the installation in this repository wrote; None when there is none.
+
+    Its folders lie in the common git directory. If the repository was moved or copied afterwards they are
+    named where it is now, so that nothing of the original is touched; 'common' says where it was.
+    """
+    manifest = _read_manifest(repo.private("hooks.json"))
+    if manifest is not None:
+        for key in ("folder", "outside"):
+            path = Path(manifest[key] or "")
+            if path.is_relative_to(manifest["common"]):
+                manifest[key] = str(repo.common / path.relative_to(manifest["common"]))
+    return manifest
 
 
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     """Read a manifest; return None if it is missing or unreadable."""
     try:
         document = json.loads(os.fsdecode(path.read_bytes()))
+        if "common" not in document:
+            # Written before this key: the folder is 'hooks', or 'planner/hooks' of its own.
+            parents = Path(document["folder"]).parents
+            document["common"] = str(parents[1] if document["place"] == "include" else parents[0])
         return document if document.keys() == _KEYS else None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, IndexError):
         return None

@@ -65,6 +65,15 @@ def hook_status(repo: Repository) -> HookStatus:
 
 def _file_findings(repo: Repository, setting: HookSetting, manifest: dict[str, Any]) -> Iterator[Diagnostic]:
     folder = Path(manifest["folder"])
+    if manifest["common"] != str(repo.common):
+        yield Diagnostic(
+            "error",
+            "hooks-moved",
+            f"the repository was moved or copied: its hooks were installed in '{manifest['common']}'",
+            str(repo.common),
+            INSTALL,
+        )
+        return
     if folder != setting.folder:
         yield Diagnostic(
             "error",

@@ -22,9 +22,8 @@ from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
-from git_planner.flows.setup import man_pages
+from git_planner.flows.setup import man_pages, repository_checks
 from git_planner.flows.sharing import merge_driver
-from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import Jail
@@ -391,15 +390,7 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
                 str(lock),
                 "remove the file when no git process runs in the repository",
             )
-    for linked in worktree.listing(repo):
-        if linked.prunable:
-            yield Diagnostic(
-                "warning",
-                "worktree-gone",
-                "the folder of a worktree is missing",
-                str(linked.path),
-                f"if it is gone for good: git worktree remove {shlex.quote(str(linked.path))}",
-            )
+    yield from repository_checks.worktree_findings(repo)
 
 
 def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:

@@ -1,0 +1,111 @@
+"""A repository that was copied or moved: its hooks and worktrees are told from those of the original."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from git_planner.flows.hooks import install, uninstall
+from git_planner.flows.hooks.status import hook_status
+from git_planner.gitio.repository import Repository, open_repository
+from tests.hooks.hooked_repository import ITERATION, guarded_lab, hook, tree_bytes
+from tests.support.lab import Lab
+from tests.support.workshop import workshop
+
+
+def copied(lab: Lab) -> Repository:
+    """Copy the repository as 'cp -r' does."""
+    shutil.copytree(lab.path, lab.root / "copy", symlinks=True)
+    return open_repository(lab.root / "copy")
+
+
+@pytest.mark.parametrize("old_manifest", [False, True])
+@pytest.mark.parametrize("ordinary", [False, True])
+def test_hooks_of_a_copy_leave_the_original_alone(lab: Lab, ordinary: bool, old_manifest: bool) -> None:
+    theirs = hook(lab.path / ".git/hooks/reference-transaction", "exit 0").read_bytes()
+    guarded_lab(lab, ordinary=ordinary)
+    if old_manifest:
+        file = lab.path / ".git/planner/hooks.json"
+        document = json.loads(file.read_text())
+        del document["common"]
+        file.write_text(json.dumps(document))
+    copy, before = copied(lab), tree_bytes(lab.path / ".git")
+    assert [finding.code for finding in hook_status(copy).findings][:1] == ["hooks-moved"]
+    assert install.install_hooks(copy).changed
+    assert [finding.code for finding in hook_status(copy).findings] == []
+    installed = tree_bytes(copy.common)
+    assert str(lab.path / ".git").encode() not in b"".join(content for _, content in installed.values())
+    (copy.place / "tests/new").write_text("")
+    lab.git("add", "tests", cwd=copy.place)
+    assert "(E_GUARD)" in lab.run_git("commit", "-m", "no", cwd=copy.place).err
+    assert tree_bytes(lab.path / ".git") == before
+    uninstall.uninstall_hooks(copy)
+    assert (copy.common / "hooks/reference-transaction").read_bytes() == theirs
+    assert not (copy.common / "planner/hooks").exists()
+    assert tree_bytes(lab.path / ".git") == before
+    assert [finding.code for finding in hook_status(lab.repo).findings] == []
+
+
+def test_hooks_are_removed_from_a_copy_before_they_are_installed_again(lab: Lab) -> None:
+    guarded_lab(lab)
+    copy, before = copied(lab), tree_bytes(lab.path / ".git")
+    uninstall.uninstall_hooks(copy)
+    assert tree_bytes(lab.path / ".git") == before
+    assert not (copy.common / "hooks/reference-transaction").exists()
+
+
+def test_commits_in_a_copy_write_no_patterns_for_the_original(lab: Lab) -> None:
+    guarded_lab(lab)
+    copy, guards = copied(lab), lab.path / ".git/planner/guards"
+    shutil.rmtree(guards, ignore_errors=True)
+    lab.git("commit", "-q", "--allow-empty", "-m", "in the copy", cwd=copy.place)
+    assert not (guards / "refs").exists()
+    assert (copy.common / "planner/guards/refs/heads" / ITERATION).is_file()
+
+
+def campaign_with_worktrees(lab: Lab) -> Path:
+    """Return the worktree of an iteration; the plan is checked out, too."""
+    workshop(lab)
+    assert lab.run("git-iterate").status == 0
+    lab.worktree("plan", "plan/default")
+    return lab.root / "repo.iter" / "0001-auto"
+
+
+def test_a_copy_does_not_touch_the_worktrees_of_the_original(lab: Lab) -> None:
+    made = campaign_with_worktrees(lab)
+    copy = copied(lab)
+    with lab.undisturbed():
+        before = (made / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()
+        assert lab.run("git-plan", "task", "add", "x", cwd=copy.place).status == 0
+        assert lab.git("rev-parse", "plan/default", cwd=copy.place) != lab.git("rev-parse", "plan/default")
+        lab.git("update-ref", "refs/heads/iter/0001-auto", "iter/0001-auto~1", cwd=copy.place)
+        lab.git("update-ref", "-d", "refs/heads/plan/default", cwd=copy.place)
+        resumed = lab.run("git-iterate", "resume", "1", cwd=copy.place)
+        assert (resumed.status, "(E_WORKTREE)" in resumed.err) == (3, True), resumed.err
+        assert lab.run("git-iterate", "prune", cwd=copy.place).status == 0
+        assert ((made / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()) == before
+    report = json.loads(lab.run("git-planner", "doctor", "--json", cwd=copy.place).out)
+    found = [(finding["code"], finding["target"]) for finding in report["findings"]]
+    assert ("worktree-foreign", str(made)) in found
+    assert ("worktree-foreign", str(lab.root / "plan")) in found
+
+
+def test_a_moved_repository_says_which_worktrees_to_repair(lab: Lab) -> None:
+    made = campaign_with_worktrees(lab)
+    lab.path = lab.path.rename(lab.root / "moved")
+    refused = lab.run("git-plan", "task", "add", "x", cwd=lab.path)
+    assert refused.status == 3
+    assert refused.err == (
+        f"error: the worktree '{lab.root / 'plan'}' does not lead to '{lab.path}/.git': "
+        "one of them was moved (E_WORKTREE)\n"
+        f"hint: run 'git worktree repair' in '{lab.path}', with the new paths of moved worktrees\n"
+    )
+    report = json.loads(lab.run("git-planner", "doctor", "--json", cwd=lab.path).out)
+    broken = [finding["target"] for finding in report["findings"] if finding["code"] == "worktree-broken"]
+    assert sorted(broken) == [str(lab.root / "plan"), str(made)]
+    lab.git("worktree", "repair")
+    assert lab.run("git-plan", "task", "add", "x", cwd=lab.path).status == 0
+    assert lab.git("status", "--porcelain", cwd=lab.root / "plan") == ""
