@@ -5,14 +5,14 @@
 #   always_guarded  patterns that are guarded under every policy
 #   stdlib          module names that must not be added where they would shadow the standard ones
 
-# Read the cached patterns of a name: header, commit to compare with, patterns that match at least every guarded
-# path, 'end'. They are data and never executed.
+# Read the cached patterns of a name: header, commit to compare with, names of guarded modules and the test runner's,
+# patterns that match at least every guarded path, 'end'. They are data and never executed.
 read_patterns() {
 	[ -r "$planner/guards/$1" ] || return 1
 	globs=''
 	{
-		IFS= read -r line && [ "$line" = "git-planner guard 3 $1" ] || return 1
-		IFS= read -r against || return 1
+		IFS= read -r line && [ "$line" = "git-planner guard 4 $1" ] || return 1
+		IFS= read -r against && IFS= read -r modules || return 1
 		while IFS= read -r line && [ "$line" != end ]; do
 			globs="$globs$line
 "
@@ -57,5 +57,5 @@ shadows_no_module() {
 	src | lib) return 1 ;;
 	*/__init__.*) inner=${inner%/*} ;;
 	esac
-	case $stdlib in *" ${inner%%.*} "*) return 1 ;; esac
+	case "$stdlib$modules " in *" ${inner%%.*} "*) return 1 ;; esac
 }

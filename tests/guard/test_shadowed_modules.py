@@ -56,7 +56,7 @@ def test_a_clock_of_the_candidate_s_own_is_never_run(lab: Lab) -> None:
     lab.commit("small", {"random.py": "def randint(a, b):\n    return 1\n"})
     done = record_commit(lab.repo, "HEAD", progress=lambda _: None).record
     assert (done.verdict, done.reason) == ("invalid", "guard")
-    assert done.violations == ("added under a standard module's name: random.py",)
+    assert done.violations == ("added under the name of a standard module: random.py",)
     findings = check_range(lab.repo).findings
     assert [(finding.code, finding.path) for finding in findings] == [("shadow", "random.py")]
 

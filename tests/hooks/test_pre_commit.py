@@ -102,7 +102,10 @@ CASES: list[tuple[Change, tuple[str, ...]]] = [
     (change, ("changed: tests/test_code.py",)),
     (add, ("added: tests/deep/er/conftest.py",)),
     (remove, ("deleted: tests/test_code.py",)),
-    (rename_away, ("deleted: tests/test_code.py",)),
+    (
+        rename_away,
+        ("deleted: tests/test_code.py", "added under the name of a guarded module: test_code.py"),
+    ),
     (rename_in, ("added: tests/code.py",)),
     (chmod, ("mode 100644 to 100755: tests/run.sh",)),
     (symlink, ("mode 100644 to 120000: tests/test_code.py",)),
@@ -298,9 +301,9 @@ def _kept(lab: Lab) -> Path:
     [
         b"",
         b"\0\xff garbage ' \" $(touch owned) `touch owned`\n",
-        b"git-planner guard 3 REF\nmain\nsrc/none\n",
-        b"git-planner guard 2 REF\nmain\nsrc/none\nend\n",
-        b"git-planner guard 3 refs/heads/iter/0002-x\nmain\nsrc/none\nend\n",
+        b"git-planner guard 4 REF\nmain\n\nsrc/none\n",
+        b"git-planner guard 3 REF\nmain\nsrc/none\nend\n",
+        b"git-planner guard 4 refs/heads/iter/0002-x\nmain\n\nsrc/none\nend\n",
         None,
     ],
     ids=["empty", "garbage", "cut", "an older form", "another branch's", "gone"],
@@ -326,10 +329,11 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     assert lab.run_git("commit", "-m", "no").status == 1
     wide = "".join(f"{glob}\n" for glob in guarded_globs(("tests/**", "*.lock")))
     kept = lab.path / ".git/planner/guards" / lab.git("rev-parse", "HEAD:.git-planner.yml")
+    names = "test_code tests\n"
     against = lab.git("rev-parse", "HEAD")
     branch = kept.parent / "refs/heads" / ITERATION
-    assert branch.read_text() == f"git-planner guard 3 refs/heads/{ITERATION}\n{against}\n{wide}end\n"
-    assert kept.read_text() == f"git-planner guard 3 {kept.name}\nHEAD\n{wide}end\n"
+    assert branch.read_text() == f"git-planner guard 4 refs/heads/{ITERATION}\n{against}\n{names}{wide}end\n"
+    assert kept.read_text() == f"git-planner guard 4 {kept.name}\nHEAD\n{names}{wide}end\n"
     assert "[tT][eE][sS][tT][sS]\n" in wide
     assert sorted(path.name for path in kept.parent.iterdir()) == sorted([kept.name, "refs"])
 

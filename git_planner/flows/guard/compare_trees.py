@@ -18,20 +18,25 @@ from pathlib import Path
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.base_branch import branch_tips, find_base_branch, find_branch_tip
+from git_planner.flows.guard.runner import runner_names
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import (
     ATTRIBUTES,
     ATTRIBUTES_FILE,
+    CONFIGURATION,
+    CONFIGURATION_ENDS,
     DEFAULT_GUARD,
+    LISTED_NAMES,
     SHADOWING,
     TEST_TOOLS,
     FileChange,
-    is_shadowing,
-    runner_sections,
+    importable_names,
+    imported_name,
     wide_pathspecs,
 )
+from git_planner.rules.guard.runner_config import runner_sections
 from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
 
 # Modules that a candidate must not shadow.
@@ -88,6 +93,7 @@ class GuardChecker:
         self._base = base
         self._rules: dict[str, GuardRule] = {}
         self._policies: dict[str, Policy | None] = {}
+        self._modules: dict[str, frozenset[str]] = {}
 
     def preload(self, commit: str, policy: Policy) -> GuardChecker:
         """Store the policy of a commit that was read already; return the checker itself."""
@@ -117,25 +123,57 @@ class GuardChecker:
         """
         differences = self._guarded_differences(self.rule_at(trusted), trusted, tree)
         paths = {difference.path for difference in differences}
-        added = [change for change in self.shadowing_changes(trusted, tree) if change.path not in paths]
-        message = "added under a standard module's name"
-        return differences + [
-            GuardDifference("shadow", change.path, f"{message}: {printable_path(change.path)}")
-            for change in added
-        ]
+        for code, change, message in self._name_differences(trusted, tree):
+            if change.path not in paths:
+                text = f"{message}: {printable_path(change.path)}"
+                differences.append(GuardDifference(code, change.path, text))
+        return differences
 
     def shadowing_changes(self, trusted: str, tree: str) -> list[history.TreeChange]:
-        """List added files that Python would import instead of a standard module; see `is_shadowing`."""
-        policy = self.rule_at(trusted).policy
-        free = policy.unguard if policy else ()
-        return [
-            change
-            for change in history.changes(self.repo.git, trusted, tree, SHADOWING)
-            if change.status in ("A", "T") and is_shadowing(change.path, change.new_mode, STANDARD)
-            if not {change.path, f"{change.path}/**", f"{change.path.rpartition('/')[0]}/**"}.intersection(
-                free
-            )
-        ]
+        """List added files that Python would import instead of other modules, see `_name_differences`."""
+        return [change for code, change, _ in self._name_differences(trusted, tree) if code == "shadow"]
+
+    def _name_differences(self, trusted: str, tree: str) -> Iterator[tuple[str, history.TreeChange, str]]:
+        """Yield code, change and message of files that count by their names alone.
+
+        These are added modules with the name of a standard one, of a guarded one, or of one that the
+        installed test runner imports; and files that configure this runner and are unknown to START_UP.
+        """
+        rule = self.rule_at(trusted)
+        free = rule.policy.unguard if rule.policy else ()
+        for change in history.changes(self.repo.git, trusted, tree, (*SHADOWING, *CONFIGURATION)):
+            path = change.path
+            if path.endswith(CONFIGURATION_ENDS):
+                name = path.rpartition("/")[2]
+                if name not in LISTED_NAMES and name in runner_names(self.repo, rule.policy).files:
+                    yield "start-up", change, "configures the test runner"
+                continue
+            module = imported_name(path, change.new_mode) if change.status in ("A", "T") else None
+            spared = {path, f"{path}/**", f"{path.rpartition('/')[0]}/**"}
+            if module is not None and not spared.intersection(free):
+                owner = self._module_owner(trusted, rule, module)
+                if owner is not None:
+                    yield "shadow", change, f"added under the name of {owner}"
+
+    def _module_owner(self, trusted: str, rule: GuardRule, module: str) -> str | None:
+        if module == "" or module in STANDARD:
+            return "a standard module"
+        if module in self._guarded_modules(trusted):
+            return "a guarded module"
+        if module in runner_names(self.repo, rule.policy).modules:
+            return "a module of the test runner"
+        return None
+
+    def module_names(self, trusted: str) -> list[str]:
+        """Return the names, besides STANDARD, that added modules must not have, as far as known at once."""
+        runner = runner_names(self.repo, self.rule_at(trusted).policy, ask=False).modules
+        return sorted((self._guarded_modules(trusted) | runner) - STANDARD)
+
+    def _guarded_modules(self, trusted: str) -> frozenset[str]:
+        if trusted not in self._modules:
+            listed = pathspecs(self.rule_at(trusted).listed_patterns)
+            self._modules[trusted] = importable_names(export.entries(self.repo, trusted, listed))
+        return self._modules[trusted]
 
     def _guarded_differences(self, rule: GuardRule, trusted: str, tree: str) -> list[GuardDifference]:
         git = self.repo.git

@@ -8,7 +8,7 @@ no switch or variable that bypasses this.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from git_planner.rules.policy.policy import pathspecs
 
 MAX_LISTED = 20
 PROPOSE_HINT = "change guarded files on the base branch: 'git planner guard propose'"
-_MARK = "git-planner guard 3"
+_MARK = "git-planner guard 4"
 # An object id or the target of a symbolic ref.
 _VALUE = r"([0-9a-f]{40}|[0-9a-f]{64}|ref:[^ ]+)"
 _LINE = re.compile(rf"{_VALUE} {_VALUE} (.+)")
@@ -82,7 +82,7 @@ class RefUpdateGuard:
             anchor, differences = self.checker.find_anchor(update.new)
             if anchor is None:
                 raise self._refusal(update.ref, differences, None)
-            self._write_patterns(update.ref, update.ref, self.checker.rule_at(update.new).patterns)
+            self._write_patterns(update.ref, update.ref, update.new)
 
     def _check_start(self, update: RefUpdate, current: str | None) -> None:
         if update.new is None:
@@ -110,12 +110,12 @@ class RefUpdateGuard:
             if anchor is None or differences:
                 raise self._refusal(ref, differences, anchor)
             began = state_commit(self.checker, new) or anchor
-            self._write_patterns(ref, began, self.checker.rule_at(anchor).patterns)
+            self._write_patterns(ref, began, anchor)
             return
         state = state_changes(self.checker, start, new)
         differences = [*self.checker.differences(start, new), *state]
         if not differences:
-            self._write_patterns(ref, copy, self.checker.rule_at(start).patterns)
+            self._write_patterns(ref, copy, start)
         elif state or vouching_base(self.checker, start, new) is None:
             raise self._refusal(ref, differences, start)
 
@@ -147,9 +147,11 @@ class RefUpdateGuard:
         except OSError:
             return False
 
-    def _write_patterns(self, ref: str, against: str, patterns: Iterable[str]) -> None:
+    def _write_patterns(self, ref: str, against: str, trusted: str) -> None:
         """Write the pattern file by which the shim answers the next time without Python, atomically."""
-        lines = [f"{_MARK} {ref}", against, *guarded_globs(patterns), "end"]
+        names = " ".join(self.checker.module_names(trusted))
+        globs = guarded_globs(self.checker.rule_at(trusted).patterns)
+        lines = [f"{_MARK} {ref}", against, names, *globs, "end"]
         if self.folder is None or any("\n" in line for line in lines):
             return
         place = self.folder / ref

@@ -54,7 +54,7 @@ def check_guard(planner: str | None = None) -> None:
     head = checker.repo.resolve("HEAD")
     rule = checker.rule_at(head)
     if planner is not None:
-        _write_patterns(planner, rule.patterns)
+        _write_patterns(planner, rule.patterns, checker.module_names(head))
     tree = _index_tree()
     differences = [*checker.differences(head, tree), *state_changes(checker, head, tree)]
     if differences and not any(
@@ -160,7 +160,7 @@ def _check_first_commit(branch: str) -> None:
         )
 
 
-def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
+def _write_patterns(planner: str, patterns: Sequence[str], modules: Sequence[str]) -> None:
     """Write the pattern file by which the shim handles the next commit without Python, atomically."""
     from git_planner import atomic_file
     from git_planner.rules.guard.guard import guarded_globs
@@ -171,7 +171,7 @@ def _write_patterns(planner: str, patterns: Sequence[str]) -> None:
         .decode()
         .strip()
     )
-    lines = [f"git-planner guard 3 {oid}", "HEAD", *guarded_globs(patterns), "end"]
+    lines = [f"git-planner guard 4 {oid}", "HEAD", " ".join(modules), *guarded_globs(patterns), "end"]
     if any("\n" in line for line in lines):
         return
     folder = os.path.join(planner, "guards")

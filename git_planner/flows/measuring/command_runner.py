@@ -17,6 +17,7 @@ from git_planner.flows.measuring import sandbox_paths
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
+from git_planner.host.machine import search_path
 from git_planner.host.process import Finished
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
@@ -99,12 +100,6 @@ class CommandRunner:
                 done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {reason}")
             )
         return CommandResult(replace(done, status=jail.status(self.jail, done)))
-
-
-def search_path() -> str:
-    """Return PATH without its relative entries, which would be resolved in the tree."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(entry for entry in entries if os.path.isabs(entry))
 
 
 def _environment(policy: Policy, place: Path) -> dict[str, str]:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from git_planner.flows.measuring import sandbox_paths
-from git_planner.flows.measuring.command_runner import CommandRunner, search_path
+from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.jail import Jail
+from git_planner.host.machine import search_path
 from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import correctness_report, verdict

@@ -6,7 +6,7 @@ Shared by the hooks, `git planner check`, `git record` and the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -34,11 +34,18 @@ ATTRIBUTES = (
 # Folders that are usually on sys.path: a module added there shadows the standard one of its name.
 _IMPORT_ROOTS = ("src/", "lib/")
 # The packages of pytest; `sys.stdlib_module_names` lists the standard library.
-TEST_TOOLS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging")
+TEST_TOOLS = (
+    *("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"),
+    *("py", "exceptiongroup", "tomli", "colorama"),
+)
 # Pathspecs of files that could shadow a module; their names are checked in Python.
 SHADOWING = tuple(
     f":(top,glob){place}{name}" for place in ("", *_IMPORT_ROOTS) for name in ("*", "*/__init__.*")
 )
+# Files of the kinds that configure test runners. An installed runner may read others than START_UP lists.
+CONFIGURATION_ENDS = (".toml", ".ini", ".cfg")
+CONFIGURATION = tuple(f":(top,glob)**/*{end}" for end in CONFIGURATION_ENDS)
+LISTED_NAMES = frozenset(pattern.rpartition("/")[2] for pattern in (*START_UP, *SECTIONED))
 _MODULE = re.compile(r"([^/.]+)(?:/__init__)?\.(?:[^/]+\.)?(?:py|pyc|pyd|so)")
 _LINKS = ("120000", "160000")
 
@@ -142,64 +149,35 @@ def _wide_glob(pattern: str) -> str:
     return re.sub(r"\*+", "*", glob)
 
 
-def is_shadowing(path: str, mode: str, standard: Collection[str]) -> bool:
-    """Return whether Python would import an added file instead of a standard module or a test tool's.
+def imported_name(path: str, mode: str) -> str | None:
+    """Return the name under which Python would import an added file; None if it is no module at the top.
 
     Args:
         path: the path of the file.
-        mode: its octal mode; a link or a submodule may hold anything, so its name is enough.
-        standard: the names of the modules that must not be shadowed.
+        mode: its octal mode; a link or a submodule may hold anything, so its name is enough, and in place of
+            a folder on the path it may hold modules of any name, which '' stands for.
     """
     if mode in _LINKS and f"{path}/" in _IMPORT_ROOTS:
-        return True
+        return ""
     inner = path.removeprefix(next((root for root in _IMPORT_ROOTS if path.startswith(root)), ""))
     if mode in _LINKS:
-        return inner in standard
+        return None if "/" in inner else inner
     match = _MODULE.fullmatch(inner)
-    return match is not None and match[1] in standard
+    return match[1] if match else None
 
 
-def runner_sections(path: str, data: bytes | None) -> Any:
-    """Return the sections of a configuration file that configure the tests; None if there are none.
-
-    A file that cannot be parsed is returned as its bytes, so that every change of it counts.
-    """
-    if data is None:
-        return None
-    # Slow to import, and rarely needed in a hook.
-    import configparser
-    import tomllib
-
-    try:
-        if path.lower().endswith(".toml"):
-            return _toml_sections(tomllib.loads(data.decode("utf-8")))
-        return _ini_sections(path, data.decode("utf-8"))
-    except (ValueError, RecursionError, configparser.Error):
-        return {"unreadable": data}
+def is_shadowing(path: str, mode: str, names: Collection[str]) -> bool:
+    """Return whether Python would import an added file instead of one of the named modules."""
+    name = imported_name(path, mode)
+    return name is not None and (name == "" or name in names)
 
 
-def _toml_sections(document: Mapping[str, Any]) -> dict[str, Any] | None:
-    tool, project = document.get("tool", {}), document.get("project", {})
-    points = project.get("entry-points", {}) if isinstance(project, dict) else {}
-    sections = {
-        name: tool[name] for name in ("pytest", "coverage") if isinstance(tool, dict) and name in tool
-    }
-    if isinstance(points, dict) and "pytest11" in points:
-        sections["pytest11"] = points["pytest11"]
-    return sections or None
-
-
-def _ini_sections(path: str, text: str) -> dict[str, Any] | None:
-    import configparser
-
-    parser = configparser.RawConfigParser(strict=False, interpolation=None)
-    parser.read_string(text)
-    sections: dict[str, Any] = {}
-    for name in parser.sections():
-        plain = name.lower()
-        is_runner = plain in ("pytest", "tool:pytest", "coverage:run", "tox") or plain.startswith("testenv")
-        if is_runner and not (plain == "pytest" and path.lower().endswith("setup.cfg")):
-            sections[name] = dict(parser.items(name))
-        elif plain == "options.entry_points" and parser.has_option(name, "pytest11"):
-            sections[name] = parser.get(name, "pytest11")
-    return sections or None
+def importable_names(paths: Iterable[str]) -> frozenset[str]:
+    """Return the names under which modules can be imported, whichever of their folders is on the path."""
+    names: set[str] = set()
+    for path in paths:
+        folder, _, file = path.rpartition("/")
+        match = _MODULE.fullmatch(file)
+        if match:
+            names.update((*folder.split("/"), match[1]))
+    return frozenset(name for name in names if name.isidentifier() and name != "__init__")
