@@ -7,6 +7,7 @@ be older than the one of git-planner.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -22,8 +23,7 @@ _CONFIG = re.compile(r"\.?[\w.-]+\.(?:toml|ini|cfg)")
 
 def imported_by_pytest() -> set[str]:
     """Start pytest with all its plugins in an empty folder, and return the modules that are imported then."""
-    import pytest
-
+    pytest = importlib.import_module("pytest")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         output = io.StringIO()
@@ -63,8 +63,7 @@ def required_modules() -> set[str]:
 
 def config_files() -> set[str]:
     """Return the names of files for which pytest looks, which are constants of one of its modules."""
-    import _pytest.config.findpaths as module
-
+    module = importlib.import_module("_pytest.config.findpaths")
     return {text for text in _texts(vars(module), 6) if _CONFIG.fullmatch(text)}
 
 
