@@ -23,6 +23,7 @@ KINDS = (
     "choice",
     "claim",
     "directive",
+    "dispute",
     "error",
     "noise",
     "packet",

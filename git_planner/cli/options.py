@@ -151,6 +151,13 @@ def force_option(effect: str) -> Option:
     return click.option("--force", is_flag=True, help=effect)
 
 
+from_red_option = click.option(
+    "--from-red",
+    is_flag=True,
+    help="Let the first valid attempt become the best of a base whose own tests fail.",
+)
+
+
 def reason_option(*, required: bool = False) -> Option:
     """Return the option that says why a task changes its status."""
     return click.option("--reason", required=required, metavar="TEXT", help="Reason to store with the task.")

@@ -15,9 +15,10 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.objects import commit_tree
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.gitio.worktree import bad_link, link_state, temporary_index
+from git_planner.turn_notes import note_moves
 
 # Files that git leaves beside the index while a merge, a rebase or the like is unfinished.
 _UNFINISHED = {
@@ -97,12 +98,14 @@ def reset_branch(place: Repository, ref: str, commit: str) -> None:
     if place.git.run("symbolic-ref", "--quiet", "HEAD").stdout.decode().strip() != ref:
         place.git.bytes("symbolic-ref", "-m", "planner: back on the iteration's branch", "HEAD", ref)
     if place.maybe(ref) != commit:
+        note_moves(place.private(TURNS), [(ref, commit)])
         place.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
 def put_branch(repo: Repository, ref: str, commit: str) -> None:
     """Reset a branch to a commit when its worktree is unusable."""
     if repo.maybe(ref) != commit:
+        note_moves(repo.private(TURNS), [(ref, commit)])
         repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 

@@ -14,6 +14,8 @@ from git_planner.gitio.git import STARTING, Git
 from git_planner.gitio.git_failure import unknown_identity
 
 PRIVATE = "planner"
+# Files of the turns of agents that are at work, in the private folder.
+TURNS = "turns"
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 

@@ -18,7 +18,8 @@ from git_planner.gitio import history
 from git_planner.gitio.git import Batch, read_objects
 from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import TURNS, Repository, open_repository
+from git_planner.turn_notes import note_moves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ class Store:
         blob = self.repo.git.line("hash-object", "-w", "--stdin", stdin=os.urandom(20).hex().encode())
         for _ in range(TRIES * 10):
             ref = f"{prefix}{number:04d}"
+            note_moves(self.repo.private(TURNS), [(ref, blob)])
             result = self._update(f"create {ref}\0{blob}\0")
             if result is None:
                 return number
@@ -309,6 +311,7 @@ class Store:
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)
+            note_moves(self.repo.private(TURNS), ((swap.ref, swap.new) for swap in swaps))
             result = self._update("".join(map(_command, swaps)))
             if result is None:
                 while held:

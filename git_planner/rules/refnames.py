@@ -25,11 +25,13 @@ CLAIMS = OURS + "claims/"
 REFUSED = OURS + "refused/"
 INTERRUPTED = OURS + "interrupted/"
 PUBLISHED = OURS + "published/"
+UNDONE = OURS + "undone/"
 _BEST = ITER + "best"
 STATE_FILE = ".advisor/state.json"
 POLICY_FILE = ".git-planner.yml"
 RECORDS = "experiments/records"
 NOISE = "experiments/noise"
+DISPUTES = "experiments/disputes"
 
 MAX_SLUG = 40
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"

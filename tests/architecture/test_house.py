@@ -43,6 +43,8 @@ BELOW["atomic_file"] = set()
 for _part in ("agents", "host", "gate"):
     BELOW[_part].add("atomic_file")
 BELOW["agents"].add("redact")
+BELOW["turn_notes"] = set()
+BELOW["gitio"].add("turn_notes")
 BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("progress")

@@ -98,7 +98,7 @@ def test_required_tests_must_have_run(lab: Lab) -> None:
     )
     project(lab, policy)
     candidate(lab, {"src/value.py": "VALUE = 50\n"})
-    assert judged(lab) == ("invalid", "no_proof", None)
+    assert judged(lab) == ("unmeasured", "red_base", None)
     assert judged(lab, "main") == ("invalid", "no_proof", None)
 
 
@@ -292,7 +292,8 @@ def test_a_relative_path_entry_is_not_searched(lab: Lab) -> None:
     lab.git("commit", "-q", "-m", "executable")
     lab.env["PATH"] = f"src::.:{lab.env['PATH']}"
     with lab.entered():
-        assert measured(lab).reason == "missing_tool"
+        assert judged(lab, "main") == ("unmeasured", "missing_tool", None)
+        assert measured(lab).reason == "no_baseline"
 
 
 def test_a_grandchild_that_was_left_behind_is_ended(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from git_planner.flows.guard.trusted_base import find_state
@@ -13,7 +14,7 @@ from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.record import Record, pick_best
-from tests.support.benchmark_project import POLICY, TEST, attempt, iteration, project
+from tests.support.benchmark_project import BENCH, POLICY, TEST, attempt, iteration, project
 from tests.support.lab import Lab
 
 
@@ -252,18 +253,37 @@ def test_a_longer_timeout_is_the_same_instrument(lab: Lab) -> None:
     assert second.instrument == first.instrument
 
 
-def test_a_broken_base_is_told_and_the_fix_is_the_first_valid_result(lab: Lab) -> None:
+def test_a_red_base_is_measured_twice_and_only_from_red_can_an_attempt_win(lab: Lab) -> None:
     project(lab, **{"src/value.py": "VALUE = -100\n"})
     attempt(lab, 1, 50)
-    result = measured(lab)
+    red = lab.run("git-record", "--json")
+    assert red.status == 4
+    assert json.loads(red.out)["record"]["summary"] == (
+        "the base is red: tests failed: 1 of 2 failed: 'tests.test_value.ValueTest.test_is_positive'; "
+        "with '--from-red' the first valid attempt becomes the best of a red base"
+    )
+    assert "refs/heads/iter/best" not in lab.refs()
+    result = json.loads(lab.run("git-record", "--from-red", "--json").out)
     assert brief(read_ledger(lab.repo, "default")) == [
         ("baseline", "invalid", "incorrect", None, None),
+        ("baseline", "invalid", "incorrect", None, None),
+        ("attempt", "unmeasured", "red_base", None, None),
         ("attempt", "improved", None, 50.0, None),
     ]
-    assert (result.advanced, result.record.summary) == (True, "cycles 50, the first valid result")
+    assert (result["advanced"], result["record"]["summary"]) == (True, "cycles 50, the first valid result")
     attempt(lab, 2, 60)
-    measured(lab)
-    assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt", "attempt"]
+    assert measured(lab).record.verdict == "worse"
+
+
+def test_a_base_that_crashed_is_measured_again_and_a_worse_attempt_does_not_win(lab: Lab) -> None:
+    once = "import os, sys\nif not os.path.exists({0!r}): open({0!r}, 'w').close(); sys.exit(3)\n"
+    # No jail, or the benchmark could not remember that it crashed.
+    policy = POLICY + "jail: 'off'\n"
+    project(lab, policy, **{"tests/bench.py": once.format(str(lab.root / "crashed")) + BENCH})
+    attempt(lab, 1, 130)
+    assert brief([measured(lab).record]) == [("attempt", "worse", None, 130.0, 30.0)]
+    verdicts = [(record.kind, record.verdict) for record in read_ledger(lab.repo, "default")]
+    assert verdicts == [("baseline", "unmeasured"), ("baseline", "baseline"), ("attempt", "worse")]
 
 
 def test_a_threshold(lab: Lab) -> None:

@@ -44,7 +44,9 @@ def check(
     if receive:
         checked = flow.check_received(repo, os.fsdecode(sys.stdin.buffer.read()))
     elif range_ is not None:
-        checked = flow.check_range(repo, range_, base=base, head=head)
+        from git_planner.flows.records.standing import check_range
+
+        checked = check_range(repo, range_, base=base, head=head)
     else:
         checked = flow.check_staged(repo)
     if as_json:

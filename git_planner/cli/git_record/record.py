@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.git_record import render as text
-from git_planner.cli.options import all_option, candidates, force_option, json_option, plan_option
+from git_planner.cli.options import (
+    all_option,
+    candidates,
+    force_option,
+    from_red_option,
+    json_option,
+    plan_option,
+)
 from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
+from git_planner.rules import refnames
 
 if TYPE_CHECKING:
     from git_planner.flows.records.query import RecordTexts
@@ -29,10 +37,17 @@ ref_argument = click.argument(
 @plan_option
 @force_option("Measure again even if a cached result exists.")
 @click.option("--no-advance", is_flag=True, help="Do not advance the rolling best or create tags.")
+@from_red_option
 @click.option("--print-output", is_flag=True, help="Print the output of the commands on stderr.")
 @json_option
 def measure(  # noqa: PLR0917 - one parameter an option, all given by name
-    ref: str, plan: str | None, force: bool, no_advance: bool, print_output: bool, as_json: bool
+    ref: str,
+    plan: str | None,
+    force: bool,
+    no_advance: bool,
+    from_red: bool,
+    print_output: bool,
+    as_json: bool,
 ) -> int:
     """Measure REF (default: HEAD) and append the record to the plan's ledger.
 
@@ -48,6 +63,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
             plan=plan,
             force=force,
             advance=not no_advance,
+            from_red=from_red,
             progress=hush if as_json else tell,
         )
     except PlannerError as error:
@@ -174,6 +190,29 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
         words = {True: "holds", False: "does not hold", None: "could not be verified"}[done.holds]
         say(f"record {done.record.id} {words}: {done.why}")
     return done.exit
+
+
+@click.command()
+@click.argument("name", metavar="ID|REF", shell_complete=candidates("commits"))
+@click.option("--why", required=True, metavar="TEXT", help="Reason to commit with the rejection.")
+@plan_option
+@json_option
+def reject(name: str, why: str, plan: str | None, as_json: bool) -> int:
+    """Dispute one record: it stays in the ledger, counts no longer, and the best goes back without it."""
+    from git_planner.flows.records.reject import reject_record
+
+    repo = open_repository()
+    done = reject_record(repo, _searched(repo, plan), name, why)
+    if as_json:
+        emit(done.document())
+        return DONE
+    lines = [f"record {done.record.id} {'was disputed before' if done.known else 'is disputed now'}"]
+    if done.best:
+        lines.append(f"  best    is back at {done.best[:12]}, the last one that holds")
+    if done.tag:
+        lines.append(f"  tag     {refnames.short_name(done.tag)} is removed")
+    say("\n".join(lines))
+    return DONE
 
 
 @click.command("import")

@@ -17,6 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
+from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.iterate import worktree_path
 from git_planner.flows.runs import store
@@ -26,6 +27,7 @@ from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
+from git_planner.rules import refnames
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.policy.policy import Policy
 
@@ -71,9 +73,10 @@ class Worker:
     def _run_agent(self, run: Run, brief: Brief) -> tuple[RunEnding, PlannerError | None]:
         self.progress(f"{run.task}: {run.agent} works in '{brief.worktree}', run {run.run}")
         try:
-            implementation = self.setup.implementer.implement(
-                brief, lambda message: self.progress(f"{run.task}: {message}")
-            )
+            with agent_turn(self.repo, refnames.HEADS + run.branch, self.progress):
+                implementation = self.setup.implementer.implement(
+                    brief, lambda message: self.progress(f"{run.task}: {message}")
+                )
         except KeyboardInterrupt:
             return RunEnding("interrupted", "the delegator was interrupted"), None
         except PlannerError as error:

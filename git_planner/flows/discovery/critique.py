@@ -27,6 +27,7 @@ from git_planner.flows.discovery.plan_folder import (
     open_plan_folder,
     review_name,
 )
+from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
@@ -124,7 +125,8 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
             seconds=options.seconds or critic_settings.timeout,
             model=model,
         )
-        written = agent.write(sheet, progress)
+        with agent_turn(repo, None, progress):
+            written = agent.write(sheet, progress)
     if written.model != model:
         _check_model(agent, critic_settings, written.model, answered=True)
     commit = _write_review(plan_folder, agent, rules.text_digest(texts[OPTIONS] or ""), inputs, written)

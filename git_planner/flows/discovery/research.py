@@ -17,6 +17,7 @@ from git_planner.agents.prompts import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.plan_folder import RESEARCH, PlanFolder, open_plan_folder
+from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
@@ -116,7 +117,7 @@ def research(repo: Repository, options: ResearchOptions, progress: Progress) -> 
         seconds=settings.researcher_timeout,
         model=settings.researcher_model,
     )
-    with _recording_failures(plan_folder, run):
+    with _recording_failures(plan_folder, run), agent_turn(repo, None, progress):
         written = _ask_researcher(repo, agent, sheet, base.oid, progress)
     author = f"{agent.name} ({written.model})" if written.model else agent.name
     answer = redact.mask_text(written.text)

@@ -23,6 +23,7 @@ DOCUMENTS = (
     ".plans/**/CHOICE.json",
     "**/planner_packets/**/*.json",
     "experiments/records/*.json",
+    "experiments/disputes/*.json",
 )
 _GITLINK, _SYMLINK, _NOTHING = "160000", "120000", "000000"
 
@@ -133,6 +134,8 @@ def check_document(path: str, data: bytes) -> None:
         documents.read(_KINDS[name], data, where)
     elif path.startswith("experiments/records/"):
         documents.read("record", data, where)
+    elif path.startswith("experiments/disputes/"):
+        documents.read("dispute", data, where)
 
 
 _KINDS = {"CHOICE.json": "choice", "packet.json": "packet", "state.json": "state"}

@@ -7,7 +7,7 @@ branch whose guarded files the candidate has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from git_planner import documents
 from git_planner.config.policy_file import policy_at
@@ -103,6 +103,18 @@ def base_subject(subject: Subject) -> Subject:
     return Subject(
         subject.base, None, None, False, subject.base, subject.policy, subject.plan, ("the trusted base",)
     )
+
+
+def anchor_subject(repo: Repository, subject: Subject) -> Subject:
+    """Return the base branch's commit that a subject's base comes from, as a subject; else its base."""
+    try:
+        anchor = next(GuardChecker(repo).anchors(subject.base), subject.base)
+    except PlannerError as error:
+        if error.code != "E_NO_BASE":
+            raise
+        anchor = subject.base
+    policy = subject.policy if anchor == subject.base else policy_at(repo, anchor)
+    return replace(base_subject(subject), commit=anchor, base=anchor, policy=policy)
 
 
 def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:

@@ -13,6 +13,7 @@ from typing import Any
 
 from git_planner.agents.contract import Brief, Implementation, Implementer, Usage
 from git_planner.errors import PlannerError
+from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations.agent_changes import (
     UNREADABLE,
     AgentChanges,
@@ -48,6 +49,7 @@ class _Report:
     usage: Usage
     seconds: float
     failure: PlannerError | None = None
+    undone: tuple[str, ...] = ()
 
     @property
     def assisted_by(self) -> str:
@@ -81,12 +83,13 @@ def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, prog
     failure: PlannerError | None = None
     implementation: Implementation | None = None
     progress(f"{work.state.branch}: {implementer.name} works in '{work.place.top}'")
-    try:
-        implementation = implementer.implement(brief, progress)
-    except PlannerError as error:
-        if not is_transient_code(error.code):
-            raise
-        failure = error
+    with agent_turn(work.repo, work.ref, progress) as turn:
+        try:
+            implementation = implementer.implement(brief, progress)
+        except PlannerError as error:
+            if not is_transient_code(error.code):
+                raise
+            failure = error
     seconds = time.monotonic() - began
     report = _Report(
         agent=implementer.name,
@@ -94,6 +97,7 @@ def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, prog
         usage=implementation.usage if implementation else Usage(),
         seconds=seconds,
         failure=failure,
+        undone=turn.notes,
     )
     recorded, kept = _AttemptRecorder(work, report, progress).settle()
     return Attempt(recorded, kept, report.usage, seconds)
@@ -150,7 +154,7 @@ class _AttemptRecorder:
             note = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
             ref, commit = self._quarantine("commit_refused", (note,))
             return self._fail(commit, "commit_refused", note), ref
-        extra = {**self.report.extra(work.state), "notes": list(work.notes)}
+        extra = {**self.report.extra(work.state), "notes": [*work.notes, *self.report.undone]}
         return record_commit(
             work.repo, work.state.branch, plan=work.state.plan, progress=self.progress, extra=extra
         ), None
@@ -163,7 +167,7 @@ class _AttemptRecorder:
             commit,
             reason,
             violations=violations,
-            notes=(*work.notes, *map(shorten, notes)),
+            notes=(*work.notes, *self.report.undone, *map(shorten, notes)),
             extra=self.report.extra(work.state),
             progress=self.progress,
         )

@@ -18,6 +18,7 @@ from git_planner.agents.contract import Answer, AnswerKind, Planner, PlanningReq
 from git_planner.agents.prompts import planner_prompt
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
+from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.planning.campaign import (
     Campaign,
     Goal,
@@ -207,7 +208,10 @@ def ask_planner(repo: Repository, planner: Planner, question: PlannerQuestion, p
     choice = family_choice(packet["strategy_family_constraints"] if kind == "directive" else {})
     schema = documents.schema(kind, **choice)
     question.folder.mkdir(parents=True, exist_ok=True)
-    with _working_dir(repo, planner, base.oid, question.folder) as place:
+    with (
+        agent_turn(repo, None, progress),
+        _working_dir(repo, planner, base.oid, question.folder) as place,
+    ):
         return planner.plan(
             PlanningRequest(
                 kind=kind,

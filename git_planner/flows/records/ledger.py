@@ -1,7 +1,8 @@
 """Read a plan's ledger: complete records, or the rows that lists and decisions need.
 
 Rows are kept in a derived cache in the common directory, each row under its blob's id. It may be
-deleted, truncated or stale at any time: missing rows are read from git.
+deleted, truncated or stale at any time: missing rows are read from git. Disputed records are disputed for
+everybody, because every reader of the ledger is here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
+from git_planner.flows.records.journal import read_journal
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.history import list_refs
 from git_planner.gitio.objects import Tree, parse_tree
@@ -20,6 +22,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.records import dispute
 from git_planner.rules.records.record import Record, record_from
 from git_planner.rules.records.row import RecordRow, find_baseline, row_from
 
@@ -46,7 +49,28 @@ def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Reco
     """
     ref = at or refnames.plan_ref(plan)
     files = Store(repo).read_all([ref], refnames.RECORDS)[ref]
-    return [read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")]
+    reasons = read_disputes(repo, ref)
+    records = [
+        read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")
+    ]
+    return [_as_shown(record, reasons) for record in records]
+
+
+def read_disputes(repo: Repository, ref: str) -> dict[str, str]:
+    """Return why records of a ledger are disputed: record id -> reason.
+
+    Args:
+        repo: the repository.
+        ref: the plan's branch, or a commit of it.
+    """
+    reasons: dict[str, str] = {}
+    for name, content in sorted(Store(repo).read_all([ref], refnames.DISPUTES)[ref].items()):
+        document = None
+        # A pulled dispute may hold anything, and counts all the same.
+        with suppress(PlannerError):
+            document = canonical_json.loads(content, name)
+        reasons.setdefault(dispute.disputed_record(name), dispute.describe(document))
+    return reasons
 
 
 def plan_names(repo: Repository) -> list[str]:
@@ -72,15 +96,16 @@ def find_record(repo: Repository, plan: str, record_id: str) -> Record:
     Raises:
         PlannerError: E_NO_RECORD, E_JSON.
     """
+    ref = refnames.plan_ref(plan)
     with repo.git.batch() as batch:
-        content = batch.read(f"{refnames.plan_ref(plan)}:{refnames.record_path(record_id)}")
+        content = batch.read(f"{ref}:{refnames.record_path(record_id)}")
     if content is None:
         raise PlannerError(
             "E_NO_RECORD",
             f"'{record_id}' is no record of plan '{plan}'",
             hint="list records with 'git record log'",
         )
-    return read_record(content, refnames.record_path(record_id))
+    return _as_shown(read_record(content, refnames.record_path(record_id)), read_disputes(repo, ref))
 
 
 def read_baseline_proof(
@@ -96,7 +121,9 @@ def read_baseline_proof(
         return None
     from git_planner.rules.measuring.correctness_report import proof_from
 
-    return proof_from(canonical_json.loads_trusted(content))
+    proof = proof_from(canonical_json.loads_trusted(content))
+    # A list that was made shorter is not the one that the baseline collected.
+    return proof if canonical_json.digest(proof.document()) == first.tests else None
 
 
 class LedgerReader:
@@ -114,27 +141,58 @@ class LedgerReader:
     def read(self, *plans: str) -> list[RecordRow]:
         """Return all rows at the tips of some plans' branches, oldest first."""
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
-        folders = read_objects(
-            self.repo.git, (f"{refnames.plan_ref(plan)}:{refnames.RECORDS}" for plan in plans)
-        )
-        return self._rows([parse_tree(raw, id_bytes) for raw in folders if raw])
+        names = [
+            f"{refnames.plan_ref(plan)}:{folder}"
+            for plan in plans
+            for folder in (refnames.RECORDS, refnames.DISPUTES)
+        ]
+        folders = [parse_tree(raw, id_bytes) if raw else {} for raw in read_objects(self.repo.git, names)]
+        return self._rows(folders[::2], folders[1::2])
 
     def read_at(self, snapshot: Snapshot) -> list[RecordRow]:
         """Return all rows on a snapshot of a plan's branch, oldest first."""
-        return self._rows([snapshot.tree(refnames.RECORDS)])
+        return self._rows([snapshot.tree(refnames.RECORDS)], [snapshot.tree(refnames.DISPUTES)])
 
-    def _rows(self, folders: Sequence[Tree]) -> list[RecordRow]:
+    def measured_here(self, rows: Sequence[RecordRow], environment: str | None) -> list[RecordRow]:
+        """Return the rows that were measured in this repository and are not disputed.
+
+        Args:
+            rows: rows as they were read.
+            environment: the digest of the environment they were measured in; None for any.
+        """
+        journal = read_journal(self.repo)
+        return [
+            row
+            for row in rows
+            if row.blob in journal
+            and row.verdict != dispute.VERDICT
+            and environment in (None, row.environment_digest)
+        ]
+
+    def _rows(self, folders: Sequence[Tree], disputes: Sequence[Tree]) -> list[RecordRow]:
         files = [
             (name, entry.oid) for tree in folders for name, entry in tree.items() if name.endswith(".json")
         ]
         new = {oid: name for name, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
-                self._known[oid] = _parse_record(content or b"", name, row_from)
+                self._known[oid] = _parse_record(content or b"", name, row_from)._replace(blob=oid)
         if len(new) >= _WORTH:
             _save_cache(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
-        return [self._known[oid] for _, oid in sorted(files)]
+        disputed = {dispute.disputed_record(name) for tree in disputes for name in tree}
+        rows = (_as_named(self._known[oid], name.removesuffix(".json")) for name, oid in sorted(files))
+        return dispute.apply_to_rows(rows, disputed)
+
+
+def _as_named(row: RecordRow, name: str) -> RecordRow:
+    """Return the row of a file; one that says another id than its file's name was not written by us."""
+    return row if row.id == name else row._replace(id=name, blob="")
+
+
+def _as_shown(record: Record, reasons: Mapping[str, str]) -> Record:
+    why = reasons.get(record.id)
+    return record if why is None else dispute.with_dispute(record, why)
 
 
 def _parse_record(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.records.ledger import LedgerReader, find_record, read_ledger
+from git_planner.flows.records.ledger import (
+    LedgerReader,
+    find_record,
+    read_disputes,
+    read_ledger,
+    read_record,
+)
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.dispute import with_dispute
 from git_planner.rules.records.record import Record, pick_best
 from git_planner.rules.records.row import InstrumentChange, RecordRow, find_named, instrument_changes
 
@@ -80,9 +87,19 @@ def read_texts(repo: Repository, plans: Sequence[str], last: int | None = None) 
     texts = sorted((name, text) for folder in folders.values() for name, text in folder.items())
     if last is not None:
         texts = texts[max(0, len(texts) - last) :]
+    reasons = {name: why for ref in folders for name, why in read_disputes(repo, ref).items()}
+    texts = [(name, _shown_text(name, text, reasons)) for name, text in texts]
     documents = (canonical_json.loads_trusted(text, many=True) for _, text in texts)
     keys = ((document["id"], document["plan"], document["instrument"]) for document in documents)
     return RecordTexts([text.strip() for _, text in texts], instrument_changes(keys))
+
+
+def _shown_text(name: str, text: bytes, reasons: Mapping[str, str]) -> bytes:
+    """Return a record's stored text; a disputed record's as it is shown."""
+    why = reasons.get(name.removesuffix(".json"))
+    if why is None:
+        return text
+    return canonical_json.dumps(with_dispute(read_record(text, name), why).document())
 
 
 def current_instrument(repo: Repository) -> str | None:

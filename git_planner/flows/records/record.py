@@ -31,6 +31,7 @@ def record_commit(
     plan: str | None = None,
     force: bool = False,
     advance: bool = True,
+    from_red: bool = False,
     progress: Progress,
     extra: Mapping[str, Any] | None = None,
 ) -> RecordResult:
@@ -45,6 +46,7 @@ def record_commit(
         plan: the plan (default: the iteration's, then the current one).
         force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
+        from_red: let the first valid attempt become the best of a base whose tests fail.
         progress: called with each progress message.
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
 
@@ -57,7 +59,8 @@ def record_commit(
     subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref)))
     if advance:
         subject = remeasure_best.with_current_best(repo, subject, progress)
-    return Recorder(repo, subject, progress, extra or {}, force=force, advance=advance).record()
+    recorder = Recorder(repo, subject, progress, extra or {}, force=force, advance=advance, from_red=from_red)
+    return recorder.record()
 
 
 def record_failure(

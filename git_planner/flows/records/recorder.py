@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from git_planner.errors import DEADLINE, DONE, NO, UNREACHED
+from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
+from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult, Site
 from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
@@ -29,6 +30,11 @@ from git_planner.rules.refnames import random_token
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
+
+# Runs of a base without a valid result, before it is called red or not measurable.
+_BASE_RUNS = 2
+# Claims of a ledger that are measured before one candidate; the rest does not count here.
+_MOST_CLAIMS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Recorder:
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
         force: measure again even if a result is known.
         advance: move the rolling best to an improved commit of an iteration.
+        from_red: let the first valid attempt become the best of a base whose tests fail.
+        confirm: first measure what the ledger claims to be the best, if that was not measured here.
     """
 
     def __init__(
@@ -77,9 +85,11 @@ class Recorder:
         *,
         force: bool,
         advance: bool,
+        from_red: bool = False,
+        confirm: bool = True,
     ) -> None:
         self.repo, self.subject, self.progress, self.extra = repo, subject, progress, extra
-        self.force, self.advance = force, advance
+        self.force, self.advance, self.from_red, self.confirm = force, advance, from_red, confirm
         self.kind: Literal["baseline", "attempt"] = (
             "baseline" if subject.commit == subject.base else "attempt"
         )
@@ -92,29 +102,108 @@ class Recorder:
         if candidate.refusal is not None:
             return self.refuse(candidate)
         site = run_benchmark.describe_site(self.repo, self.subject.policy)
-        instrument, rows = candidate.instrument, self.rows.read(self.subject.plan)
         known = rows_.find_same_commit(
-            rows, commit=self.subject.commit, instrument=instrument, environment=site.digest
+            self._measured_here(site),
+            commit=self.subject.commit,
+            instrument=candidate.instrument,
+            environment=site.digest,
         )
         if known is not None and not self.force:
             return self._confirm_known(known)
-        if self.kind == "attempt" and rows_.find_baseline(rows, instrument) is None:
-            self._record_baseline()
-            rows = self.rows.read(self.subject.plan)
+        if self.kind == "attempt":
+            problem = self.measure_base(candidate.instrument, site)
+            if problem is not None:
+                return self._write(RecordDraft(self._draft(candidate), problem))
+            self._measure_claims(candidate, site)
         self._check_noise(candidate, site)
-        return self._measure(candidate, site, rows)
+        return self._measure(candidate, site)
 
     def refuse(self, candidate: Candidate, *, summary: str | None = None) -> RecordResult:
         """Record a candidate that is not measured."""
         return self._write(RecordDraft(self._draft(candidate), candidate.refusal, summary=summary))
 
-    def _record_baseline(self) -> None:
-        self.progress(
-            f"no valid record of this instrument yet: the base {self.subject.base[:12]} comes first"
-        )
-        base = trusted_base.base_subject(self.subject)
-        done = Recorder(self.repo, base, self.progress, {}, force=False, advance=False).record()
+    def measure_base(self, instrument: str, site: Site) -> Refusal | None:
+        """Measure the base, unless the instrument has a valid result here.
+
+        A base that has none is measured twice: only what fails twice alike is called red.
+
+        Returns:
+            None if there is something to compare with, or a red base may be improved; else the refusal.
+        """
+        done: RecordResult | None = None
+        for _ in range(_BASE_RUNS):
+            here = self._measured_here(site)
+            if rows_.find_baseline(here, instrument) is not None:
+                return None
+            if rows_.is_red(here, instrument):
+                break
+            done = self._record_base(instrument, again=done is not None)
+        here = self._measured_here(site)
+        if rows_.find_baseline(here, instrument) is not None:
+            return None
+        if rows_.is_red(here, instrument):
+            return None if self.from_red else self._red_refusal(here, instrument)
+        return Refusal("no_baseline", done.record.summary if done else "it was measured elsewhere only")
+
+    def _record_base(self, instrument: str, *, again: bool) -> RecordResult:
+        base = self._base_subject(instrument)
+        cause = "once more" if again else "first: the instrument has no valid record here yet"
+        self.progress(f"the base {base.commit[:12]} is measured {cause}")
+        done = Recorder(self.repo, base, self.progress, {}, force=True, advance=False).record()
         self.progress(f"baseline: {done.record.summary}")
+        return done
+
+    def _base_subject(self, instrument: str) -> Subject:
+        """Return the commit of the base branch, or the subject's own base if its instrument is another."""
+        base = trusted_base.anchor_subject(self.repo, self.subject)
+        if base.commit == self.subject.base or instrument_digest_at(self.repo, base.commit) == instrument:
+            return base
+        return trusted_base.base_subject(self.subject)
+
+    def _red_refusal(self, here: Sequence[rows_.RecordRow], instrument: str) -> Refusal:
+        red = [row for row in here if row.kind == "baseline" and row.instrument == instrument][-1]
+        summary = find_record(self.repo, self.subject.plan, red.id).summary
+        return Refusal(
+            "red_base", f"{summary}; with '--from-red' the first valid attempt becomes the best of a red base"
+        )
+
+    def _measure_claims(self, candidate: Candidate, site: Site) -> None:
+        """Measure the best improvement that the ledger claims and that was not measured here.
+
+        Only then is the candidate compared with it. What cannot be measured here does not count here.
+        """
+        skipped: set[str] = set()
+        for _ in range(_MOST_CLAIMS if self.confirm else 0):
+            here = self._measured_here(site)
+            trees = {row.tree for row in here if row.instrument == candidate.instrument} | {candidate.tree}
+            claims = rows_.list_claims(self.rows.read(self.subject.plan), trees, candidate.instrument)
+            claim = next((row for row in claims if row.id not in skipped), None)
+            if claim is None:
+                return
+            skipped.add(claim.id)
+            problem = self._measure_claim(claim)
+            if problem is None:
+                return
+            self.progress(problem)
+            self.subject = replace(self.subject, notes=(*self.subject.notes, problem))
+
+    def _measure_claim(self, claim: rows_.RecordRow) -> str | None:
+        """Measure the commit of a claim; return why it does not count, None if it holds."""
+        if self.repo.maybe(claim.commit) is None:
+            return f"'{claim.id}' claims an improvement and does not count here: its commit is missing"
+        self.progress(f"'{claim.id}' claims an improvement that was not measured here: it is measured again")
+        try:
+            subject = trusted_base.find_subject(self.repo, claim.commit, self.subject.plan)
+            subject = replace(subject, notes=(*subject.notes, f"'{claim.id}' measured again"))
+            recorder = Recorder(
+                self.repo, subject, self.progress, {}, force=True, advance=self.advance, confirm=False
+            )
+            record = recorder.record().record
+        except PlannerError as error:
+            return f"'{claim.id}' claims an improvement and does not count here: {error.message}"
+        if record.verdict == "improved":
+            return None
+        return f"'{claim.id}' claims an improvement, and measured again: {record.verdict}, {record.summary}"
 
     def _check_noise(self, candidate: Candidate, site: Site) -> None:
         """Check the policy's min_gain against the noise; measure the noise first if unknown."""
@@ -136,8 +225,12 @@ class Recorder:
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
 
-    def _measure(self, candidate: Candidate, site: Site, rows: Sequence[rows_.RecordRow]) -> RecordResult:
-        plan, instrument = self.subject.plan, candidate.instrument
+    def _measured_here(self, site: Site) -> list[rows_.RecordRow]:
+        """Return the rows of the plan that were measured in this repository and environment."""
+        return self.rows.measured_here(self.rows.read(self.subject.plan), site.digest)
+
+    def _measure(self, candidate: Candidate, site: Site) -> RecordResult:
+        plan, instrument, rows = self.subject.plan, candidate.instrument, self._measured_here(site)
         first = rows_.find_baseline(rows, instrument) if self.kind == "attempt" else None
         draft = self._draft(candidate).with_(
             environment_digest=site.digest,
@@ -240,7 +333,10 @@ class Recorder:
             replace(finding, draft=draft),
             advance=self.advance,
             force=self.force,
+            from_red=self.from_red,
         )
+        for note in done.disputes:
+            self.progress(note)
         return RecordResult(done.record, done.known, done.advanced, done.tag, self.subject.ref)
 
     def _confirm_known(self, known: rows_.RecordRow) -> RecordResult:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from git_planner import redact
 from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.records.journal import note_record
 from git_planner.flows.records.ledger import TESTS_FOLDER, LedgerReader, read_record
+from git_planner.flows.records.settle_disputes import (
+    DisputedRow,
+    best_tag,
+    dispute_files,
+    tag_steps,
+    tip_that_holds,
+)
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Tag, Write
@@ -16,10 +24,21 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
 from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.verdict import Decision, Refusal
-from git_planner.rules.records.record import MeasuredMetric, Record, Verdict, pick_best, truncate_texts
-from git_planner.rules.records.row import RecordRow, find_same_commit, next_id
+from git_planner.rules.records.dispute import Dispute, contradiction
+from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, truncate_texts
+from git_planner.rules.records.row import (
+    RecordRow,
+    Verdict,
+    find_baseline,
+    find_same_commit,
+    next_id,
+    row_from,
+)
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
+
+# Refusals of a commit before anything runs, which contradict a record that called it valid.
+_REFUSED_BEFORE_MEASURING = ("guard", "scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +56,13 @@ class RecordDraft:
 
 @dataclass(frozen=True, slots=True)
 class WrittenRecord:
-    """Record in the ledger. `known`: it was there before."""
+    """Record in the ledger. `known`: it was there before. `disputes`: what it disputes, one sentence each."""
 
     record: Record
     known: bool
     advanced: bool
     tag: str | None
+    disputes: tuple[str, ...] = ()
 
 
 def write_record(
@@ -53,6 +73,7 @@ def write_record(
     *,
     advance: bool,
     force: bool,
+    from_red: bool = False,
 ) -> WrittenRecord:
     """Decide the verdict and write record, best, tag and ledger atomically.
 
@@ -63,11 +84,12 @@ def write_record(
         draft: the measured or refused record.
         advance: move the rolling best to an improvement.
         force: write a new record even if the commit has one.
+        from_red: let the first valid result become the best without a valid baseline.
 
     Raises:
         PlannerError: what Store.transact raises.
     """
-    writer = _RecordWriter(repo, rows, subject, draft, advance=advance, force=force)
+    writer = _RecordWriter(repo, rows, subject, draft, advance=advance, force=force, from_red=from_red)
     Store(repo).transact(writer.refs, writer.decide)
     assert writer.settled is not None
     return writer.settled
@@ -95,10 +117,11 @@ class _RecordWriter:
         *,
         advance: bool,
         force: bool,
+        from_red: bool = False,
         known: RecordRow | None = None,
     ) -> None:
         self.repo, self.rows, self.subject, self.finding = repo, rows, subject, finding
-        self.advance, self.force, self.known = advance, force, known
+        self.advance, self.force, self.from_red, self.known = advance, force, from_red, known
         self.settled: WrittenRecord | None = None
         self.best_ref = refnames.best_ref(subject.plan)
         self.tag = self._tag_name()
@@ -107,7 +130,21 @@ class _RecordWriter:
     @property
     def refs(self) -> list[str]:
         """Return every ref that the decision depends on."""
-        return [self.subject.ref, self.best_ref, *([self.tag] if self.tag else [])]
+        refs = [self.subject.ref, self.best_ref, *([self.tag] if self.tag else [])]
+        if self._contradicts:
+            tags = (best_tag(row) for row in self._same_claims(self.rows.read(self.subject.plan)))
+            refs += [tag for tag in tags if tag is not None]
+        return list(dict.fromkeys(refs))
+
+    @property
+    def _contradicts(self) -> bool:
+        """True if the new record can contradict older ones: it was measured, or the guard refused it."""
+        if self.finding is None:
+            return False
+        refusal = self.finding.refusal
+        return self.finding.draft.environment_digest is not None or (
+            refusal is not None and refusal.reason in _REFUSED_BEFORE_MEASURING
+        )
 
     def decide(self, seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         """Return the steps for the current tips; see Store.transact."""
@@ -116,24 +153,85 @@ class _RecordWriter:
         if known is not None:
             return self._keep_known(rows, known, seen)
         assert self.finding is not None
-        record = self._with_verdict(rows, self.finding)
-        steps, notes, tag = self._advance_best(record, seen)
+        here = self.rows.measured_here(rows, self.finding.draft.environment_digest)
+        record = self._with_verdict(rows, here, self.finding)
+        disputed = self._contradicted(rows, here, record)
+        if disputed:
+            ids = {entry.row.id for entry in disputed}
+            here = [row for row in here if row.id not in ids]
+            record = self._with_verdict(rows, here, self.finding).with_(id=record.id)
+        steps, notes, tag = self._move_best(record, here, disputed, seen)
         record = _redact_record(truncate_texts(record.with_(notes=(*record.notes, *notes))))
-        documents_ = self._documents(record, self.finding.proof)
+        documents_ = self._documents(record, self.finding.proof) | dispute_files(disputed)
+        # The intent comes first: a record without its entry would be measured again.
+        note_record(self.repo, documents_[refnames.record_path(record.id)])
         message = Message(
             f"record {record.verdict}: {record.summary}"[:120],
             (("Planner-Op", "record"), ("Planner-Args", record.commit), ("Planner-Record", record.id)),
         )
         advanced = any(isinstance(step, Move) and step.oid == record.commit for step in steps)
-        self.settled = WrittenRecord(record, False, advanced, tag)
+        sentences = tuple(entry.sentence for entry in disputed)
+        self.settled = WrittenRecord(record, False, advanced, tag, sentences)
         return [Write(self.subject.ref, documents_, message, self.subject.base), *steps]
+
+    def _same_claims(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
+        """Return the valid records of the same commit or tree by the same instrument."""
+        assert self.finding is not None
+        draft = self.finding.draft
+        return [
+            row
+            for row in rows
+            if row.valid
+            and row.instrument == draft.instrument
+            and (row.tree == draft.tree or row.commit == draft.commit)
+        ]
+
+    def _contradicted(
+        self, rows: Sequence[RecordRow], here: Sequence[RecordRow], record: Record
+    ) -> list[DisputedRow]:
+        """Return the older records that the new one contradicts, with their disputes."""
+        if not self._contradicts or record.cached_from:
+            return []
+        metric = self.subject.policy.metric
+        kind = metric.kind if metric else "deterministic"
+        baseline = find_baseline(here, record.instrument or "")
+        reasons = [(row, contradiction(row, record, baseline, kind)) for row in self._same_claims(rows)]
+        return [
+            DisputedRow(row, Dispute(row.id, why, "measurement", record.id, self.stamp))
+            for row, why in reasons
+            if why is not None
+        ]
+
+    def _move_best(
+        self,
+        record: Record,
+        here: Sequence[RecordRow],
+        disputed: Sequence[DisputedRow],
+        seen: Mapping[str, Snapshot],
+    ) -> tuple[list[Step], tuple[str, ...], str | None]:
+        """Return steps for the best and its tags, notes for the record, and the new tag."""
+        tip = seen[self.best_ref].tip
+        if not disputed:
+            return self._advance_best(record, seen, tip)
+        own = [row_from(record.document())] if record.valid else []
+        same = [row for row in here if row.instrument == record.instrument]
+        holds = tip_that_holds(self.repo, tip, disputed, [*same, *own], self.subject.base)
+        steps, notes, tag = self._advance_best(record, seen, holds)
+        moves = [*steps]
+        if holds is not None and holds != tip and not any(step.ref == self.best_ref for step in steps):
+            moves.append(Move(self.best_ref, holds))
+            branch = refnames.short_name(self.best_ref)
+            notes = (*notes, f"'{branch}' is back at '{holds[:12]}', the last best that holds")
+        moves += tag_steps(self.repo, disputed, seen, tag)
+        return moves, (*(entry.sentence for entry in disputed), *notes), tag
 
     def _find_known(self, rows: Sequence[RecordRow]) -> RecordRow | None:
         if self.known is not None or self.force or self.finding is None:
             return self.known
         draft = self.finding.draft
+        measured = draft.environment_digest is not None
         return find_same_commit(
-            rows,
+            self.rows.measured_here(rows, draft.environment_digest) if measured else rows,
             commit=draft.commit,
             instrument=draft.instrument or "",
             environment=draft.environment_digest,
@@ -145,17 +243,27 @@ class _RecordWriter:
     ) -> Sequence[Step]:
         content = seen[self.subject.ref].read(refnames.record_path(known.id))
         record = read_record(content or b"", known.id)
-        top = pick_best(rows, instrument=known.instrument)
+        here = self.rows.measured_here(rows, known.environment_digest)
+        top = pick_best(here, instrument=known.instrument)
         steps: list[Step] = []
         tag = None
         if top is not None and top.id == known.id:
-            steps, _, tag = self._advance_best(record, seen)
+            steps, _, tag = self._advance_best(record, seen, seen[self.best_ref].tip)
         self.settled = WrittenRecord(record, True, any(isinstance(step, Move) for step in steps), tag)
         return steps
 
-    def _with_verdict(self, rows: Sequence[RecordRow], finding: RecordDraft) -> Record:
+    def _with_verdict(
+        self, rows: Sequence[RecordRow], here: Sequence[RecordRow], finding: RecordDraft
+    ) -> Record:
+        """Return the record with its verdict, against the records that were measured here.
+
+        Args:
+            rows: the ledger, after which its id comes.
+            here: the records that were measured in this repository and environment.
+            finding: the draft.
+        """
         draft = finding.draft
-        top = pick_best(rows, instrument=draft.instrument)
+        top = pick_best(here, instrument=draft.instrument)
         before = top.value if top else None
         if finding.refusal is not None:
             decision = verdict.refused_decision(finding.refusal, before)
@@ -183,6 +291,8 @@ class _RecordWriter:
         own = draft.metrics[0]
         if draft.kind == "baseline":
             return Decision("baseline", None, None, None, f"{verdict.measured_text(own)}, the baseline")
+        if top is None and not self.from_red:
+            return verdict.refused_decision(Refusal("no_baseline", verdict.measured_text(own)), None)
         if top is None or metric.kind == "deterministic":
             return verdict.decide(metric, own, _row_measurement(top) if top else None)
         return verdict.decide_noisy(metric, own, draft.comparison, top, same=draft.tree == top.tree)
@@ -196,10 +306,16 @@ class _RecordWriter:
         return refnames.best_tag(value, refnames.IterationName(state.iteration, state.slug))
 
     def _advance_best(
-        self, record: Record, seen: Mapping[str, Snapshot]
+        self, record: Record, seen: Mapping[str, Snapshot], tip: str | None
     ) -> tuple[list[Step], tuple[str, ...], str | None]:
-        """Return steps for the rolling best and its tag, notes on omitted steps, and the tag."""
-        state, tip = self.subject.state, seen[self.best_ref].tip
+        """Return steps for the rolling best and its tag, notes on omitted steps, and the tag.
+
+        Args:
+            record: the new or known record.
+            seen: the snapshots of the transaction.
+            tip: where the rolling best is, or goes back to.
+        """
+        state = self.subject.state
         if state is None or not self.advance or not record.valid:
             return [], (), None
         branch = refnames.short_name(self.best_ref)
@@ -209,7 +325,9 @@ class _RecordWriter:
             return ([Move(self.best_ref, state.base)] if tip is None else []), (), None
         if tip is not None and not history.is_ancestor(self.repo.git, tip, record.commit):
             return [], (f"'{branch}' was not advanced: it was moved to '{tip[:12]}' meanwhile",), None
-        steps: list[Step] = [] if tip == record.commit else [Move(self.best_ref, record.commit)]
+        steps: list[Step] = (
+            [] if seen[self.best_ref].tip == record.commit else [Move(self.best_ref, record.commit)]
+        )
         return self._tag_best(record, seen, steps)
 
     def _tag_best(

@@ -22,6 +22,7 @@ from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
+from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
@@ -393,6 +394,27 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
     yield from repository_checks.worktree_findings(repo)
 
 
+def _check_bests(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check that each rolling best is what a measurement made here, or elsewhere, says it is."""
+    for name, standing in best_standings(context.repo).items():
+        if standing.disputed:
+            yield Diagnostic(
+                "error",
+                "best-disputed",
+                f"'{standing.branch}' of plan '{name}' is at a disputed record: {standing.why}",
+                standing.commit[:12],
+                f"git record --force {standing.commit[:12]}",
+            )
+        elif standing.record is not None and not standing.measured_here:
+            yield Diagnostic(
+                "warning",
+                "best-elsewhere",
+                f"'{standing.branch}' of plan '{name}' was not measured in this repository",
+                standing.record,
+                f"git record {standing.commit[:12]}",
+            )
+
+
 def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:
     if context.repo.git.line("rev-parse", "--is-shallow-repository") == "true":
         yield Diagnostic(
@@ -424,5 +446,6 @@ CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_framework,
     _check_man_pages,
     _check_leftovers,
+    _check_bests,
     _check_shallow,
 )

@@ -13,6 +13,8 @@ from git_planner.flows.iterations.list_iterations import list_iterations
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import parse_leniently
 from git_planner.flows.plans.page_store import missing_plan
+from git_planner.flows.records.ledger import LedgerReader
+from git_planner.flows.records.standing import best_standings, measured_elsewhere
 from git_planner.gitio import history
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import parse_tree
@@ -94,7 +96,7 @@ def lint(repo: Repository, plan: str | None) -> LintResult:
     task_documents = [
         task for page in plan_pages.values() for task in page.get("tasks", ()) if isinstance(task, dict)
     ]
-    faults += [*_find_misplaced(plan_pages), *rules.lint_tasks(task_documents)]
+    faults += [*_find_misplaced(plan_pages), *rules.lint_tasks(task_documents), *_record_faults(repo, name)]
     tasks = (
         [task_from(document) for document in task_documents if not documents.validate("task", document)]
         if _are_parsed(faults)
@@ -127,6 +129,21 @@ def _find_misplaced(plan_pages: Mapping[str, Mapping[str, Any]]) -> Iterator[Lin
                     yield LintFault(
                         "page", "error", task["id"], f"is in '{name}' and belongs in '{expected}'"
                     )
+
+
+def _record_faults(repo: Repository, plan: str) -> Iterator[LintFault]:
+    """Yield what is wrong with the plan's results: a disputed best, improvements from elsewhere."""
+    for standing in best_standings(repo, [plan]).values():
+        if standing.disputed:
+            message = f"'{standing.branch}' is at a disputed record: {standing.why}"
+            yield LintFault("best-disputed", "error", "", message)
+    claims = measured_elsewhere(repo, LedgerReader(repo).read(plan))
+    if claims:
+        message = (
+            f"{len(claims)} records claim an improvement that was not measured in this repository, "
+            f"such as '{claims[-1].id}'"
+        )
+        yield LintFault("measured-elsewhere", "warning", "", message)
 
 
 def _parse_pages(

@@ -11,15 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import REASONS, MeasuredMetric, Verdict, is_better
-from git_planner.rules.records.row import RecordRow
+from git_planner.rules.records.record import REASONS, MeasuredMetric, is_better
+from git_planner.rules.records.row import RecordRow, Verdict
 from git_planner.rules.refnames import number_text
 from git_planner.rules.stats.summary import median, spread
 
 if TYPE_CHECKING:
     from git_planner.rules.records.recorded_comparison import RecordedComparison
 
-UNMEASURED = ("crash", "timeout", "missing_tool", "no_jail", "submodule", "implementer_failed")
+UNMEASURED = (
+    "crash",
+    "timeout",
+    "missing_tool",
+    "no_jail",
+    "submodule",
+    "implementer_failed",
+    "no_baseline",
+    "red_base",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import MeasuredMetric, Record, Verdict
+from git_planner.rules.records.record import MeasuredMetric, Record
+from git_planner.rules.records.row import Verdict
 from git_planner.rules.refnames import ALPHABET, best_ref, parse_iteration, short_name
 
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")

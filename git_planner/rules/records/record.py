@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from git_planner.rules.records.row import NOT_VALID, Verdict
+
 if TYPE_CHECKING:
     from git_planner.rules.records.recorded_comparison import RecordedComparison
 
-Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured"]
 SCHEMA = "git-planner/record@1"
 MAX_TEXT = 20_000
 MAX_NOTES = 1_000
@@ -31,7 +32,10 @@ REASONS = {
     "timeout": "the time allowed for a command ran out",
     "missing_tool": "a program that the policy names is not installed",
     "no_jail": "the policy asks for a jail, and there is none",
+    "no_baseline": "the base could not be measured, so there is nothing to compare with",
+    "red_base": "the base is red",
     "submodule": "a guarded path is a submodule, which is not measured",
+    "disputed": "a later measurement or a person contradicts it",
 }
 
 
@@ -117,8 +121,8 @@ class Record:
 
     @property
     def valid(self) -> bool:
-        """True if the result is a measurement."""
-        return self.verdict not in ("invalid", "unmeasured")
+        """True if the result is a measurement that nothing contradicts."""
+        return self.verdict not in NOT_VALID
 
     @property
     def value(self) -> float | None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from git_planner.rules.refnames import new_id
 
-if TYPE_CHECKING:
-    from git_planner.rules.records.record import Verdict
+Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured", "disputed"]
+# Verdicts of records that are no measurement, or one that is contradicted.
+NOT_VALID = ("invalid", "unmeasured", "disputed")
 
 
 class RecordRow(NamedTuple):
     """The short form of a record: plain values only, so that ten thousand rows are read quickly.
 
     `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
-    the test ids' document, `number` the comparison's place in its campaign; other fields as in Record.
+    the test ids' document, `number` the comparison's place in its campaign, `blob` the object id of the
+    record's file; other fields as in Record.
     """
 
     id: str
@@ -41,11 +43,13 @@ class RecordRow(NamedTuple):
     tests: str | None
     rival: str | None
     number: int | None
+    slug: str | None = None
+    blob: str = ""
 
     @property
     def valid(self) -> bool:
-        """True if the result is a measurement."""
-        return self.verdict not in ("invalid", "unmeasured")
+        """True if the result is a measurement that nothing contradicts."""
+        return self.verdict not in NOT_VALID
 
 
 def row_from(document: Mapping[str, Any]) -> RecordRow:
@@ -114,6 +118,40 @@ def find_baseline(rows: Iterable[RecordRow], instrument: str) -> RecordRow | Non
     """Find the baseline of an instrument, or its first valid record if it has none."""
     valid = [row for row in rows if row.valid and row.instrument == instrument]
     return next((row for row in valid if row.kind == "baseline"), valid[0] if valid else None)
+
+
+def is_red(rows: Sequence[RecordRow], instrument: str) -> bool:
+    """Return whether a base is red: its last two measurements were invalid alike, by the same tests.
+
+    Args:
+        rows: the rows that were measured here, in one environment, oldest first.
+        instrument: the instrument.
+    """
+    runs = [row for row in rows if row.kind == "baseline" and row.instrument == instrument]
+    last = [(row.verdict, row.reason, row.tests) for row in runs[-2:]]
+    return len(last) == 2 and last[0] == last[1] and last[0][0] == "invalid"
+
+
+def list_claims(rows: Iterable[RecordRow], measured_trees: set[str], instrument: str) -> list[RecordRow]:
+    """Return the records that claim an improvement which was not measured here, the best claim first.
+
+    Args:
+        rows: the ledger.
+        measured_trees: the trees that the instrument measured here.
+        instrument: the instrument.
+    """
+    claims = [
+        row
+        for row in rows
+        if row.verdict == "improved"
+        and row.instrument == instrument
+        and row.value is not None
+        and row.tree not in measured_trees
+    ]
+    # A later gain of a noisy metric is over an earlier one, whatever the values say.
+    sign = -1.0 if claims and claims[0].direction == "higher" else 1.0
+    keys = [(0.0 if row.rival else sign * (row.value or 0.0), -place) for place, row in enumerate(claims)]
+    return [claims[-place] for _, place in sorted(keys)]
 
 
 def next_id(rows: Sequence[RecordRow], stamp: str) -> str:

@@ -1,0 +1,84 @@
+"""During an agent's turn, moves of the planner's refs that the planner did not make are undone and told."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from git_planner.flows.guard.agent_turn import agent_turn
+from git_planner.gitio.repository import TURNS
+from git_planner.gitio.store import Message, Move
+from tests.support import small_campaign
+from tests.support.lab import Lab
+
+PLAN, BEST, TAG = "refs/heads/plan/default", "refs/heads/iter/best", "refs/tags/best/1-next-i9"
+OWN, OTHER = "refs/heads/iter/0001-own", "refs/heads/iter/0002-other"
+
+
+@pytest.fixture
+def moved(lab: Lab) -> tuple[str, str]:
+    """Two commits; the plan, the best and two iterations stand at the first."""
+    first = lab.git("rev-parse", "HEAD")
+    second = lab.commit("second", {"a": "a"})
+    for ref in (PLAN, BEST, OWN, OTHER, "refs/planner/claims/default/task_001"):
+        lab.git("update-ref", ref, first)
+    return first, second
+
+
+def test_moves_of_the_agent_are_undone_kept_and_told(lab: Lab, moved: tuple[str, str]) -> None:
+    first, second = moved
+    told: list[str] = []
+    with lab.entered():
+        before = lab.refs()
+        with suppress(KeyboardInterrupt), agent_turn(lab.repo, OWN, told.append) as turn:
+            for ref in (PLAN, BEST, TAG, OWN):
+                lab.git("update-ref", ref, second)
+            lab.git("update-ref", "-d", "refs/planner/claims/default/task_001")
+            lab.git("update-ref", "-d", OTHER)
+            raise KeyboardInterrupt
+        after = lab.refs()
+        undone = {ref: oid for ref, oid in after.items() if ref.startswith("refs/planner/undone/")}
+        assert {ref: oid for ref, oid in after.items() if ref not in undone} == {**before, OWN: second}
+        assert set(undone.values()) == {second}
+        assert len(undone) == 3
+        assert turn.notes == tuple(told)
+        removed = "'iter/0002-other' was removed while the agent worked, not by git-planner"
+        assert told[0] == f"{removed}, and was put back"
+        assert len(told) == 5
+        assert not list(lab.repo.private(TURNS).iterdir())
+        assert first == after[PLAN]
+
+
+def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str]) -> None:
+    _, second = moved
+    told: list[str] = []
+    with lab.entered():
+        # Left by a process that was killed.
+        lab.repo.private(TURNS).mkdir(parents=True)
+        lab.repo.private(TURNS, "abandoned").write_text("")
+        with agent_turn(lab.repo, OWN, told.append):
+            assert [path.name for path in lab.repo.private(TURNS).iterdir()] != ["abandoned"]
+            ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
+            lab.store.transact([BEST], lambda _: [Move(BEST, second)])
+            assert lab.store.reserve("refs/planner/numbers/iter/") == 1
+            # A person's commit on another iteration.
+            lab.git("update-ref", OTHER, second)
+        refs = lab.refs()
+        assert (told, refs[PLAN], refs[BEST], refs[OTHER]) == ([], ours, second, second)
+        assert "refs/planner/numbers/iter/0001" in refs
+        # What the agent moved on from our move goes back to that.
+        with agent_turn(lab.repo, OWN, told.append):
+            ours = lab.store.edit(PLAN, lambda _: {"x": b"2"}, Message("ours again"))
+            lab.git("update-ref", PLAN, second)
+        assert (lab.refs()[PLAN], len(told)) == (ours, 1)
+
+
+def test_a_forged_best_of_an_implementer_does_not_last(lab: Lab) -> None:
+    small_campaign.campaign(lab)
+    forging = f"echo 90 >value; git -C '{lab.path}' update-ref {BEST} HEAD; git tag best/1-x-i9; true"
+    with lab.entered():
+        result = small_campaign.attempt(lab, forging)
+    assert result.record.verdict == "improved"
+    refs = lab.refs()
+    assert (refs[BEST], "refs/tags/best/1-x-i9" in refs) == (result.record.commit, False)
