@@ -105,13 +105,16 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "noise": Row(
             "git_record.noise", "noise", "measure", "Measure the noise of the base on this machine."
         ),
-        "reject": Row(
-            "git_record.record", "reject", "measure", "Dispute a record; the best goes back without it."
-        ),
         "log": Row("git_record.record", "log", "look at records", "List the records of a plan."),
         "best": Row("git_record.record", "best", "look at records", "Show the best record of a plan."),
         "show": Row("git_record.record", "show", "look at records", "Show one record."),
         "compare": Row("git_record.record", "compare", "look at records", "Compare two records."),
+        "reject": Row(
+            "git_record.record",
+            "reject",
+            "look at records",
+            "Dispute a record; the best goes back without it.",
+        ),
         "import": Row("git_record.record", "import_", "import and simulate", "Import an older log.jsonl."),
         "simulate": Row(
             "git_record.noise",

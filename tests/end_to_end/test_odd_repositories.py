@@ -48,6 +48,7 @@ ARGUMENTS = {
     "git-iterate best push": ["--dry-run"],
     "git-record show": ["HEAD"],
     "git-record compare": ["HEAD", "HEAD"],
+    "git-record reject": ["HEAD", "--why", "luck"],
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
     "git-planner schema": ["directive"],
@@ -191,7 +192,7 @@ MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-rec
 # kind -> command -> its outcome; other commands are done.
 EXPECTED: dict[str, dict[str, str]] = {
     **{kind: {} for kind in KINDS},
-    "with_submodule": {"git-iterate once": "unmeasured", "git-record measure": "unmeasured"},
+    "with_submodule": {"git-iterate once": "E_MEASURE", "git-record measure": "unmeasured"},
     "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
 }
 # These commands keep a commit that describes the failure.
@@ -230,7 +231,7 @@ UNBORN = {
     **dict.fromkeys(("git-plan manual apply", "git-plan show"), "E_UNKNOWN_REF"),
     **dict.fromkeys(("git-iterate show", "git-iterate why", "git-iterate resume"), "E_UNKNOWN_REF"),
     **dict.fromkeys(("git-iterate publish", "git-iterate best tag"), "E_NO_RECORD"),
-    **dict.fromkeys(("git-record best", "git-record show", "git-record compare"), "E_NO_RECORD"),
+    **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

@@ -313,3 +313,16 @@ def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
             (iteration.number, iteration.phase, iteration.start) for iteration in list_iterations(other.repo)
         ]
     assert found == [(1, "recorded", None)]
+
+
+def test_a_red_base_stops_before_anyone_is_paid(lab: Lab) -> None:
+    campaign(lab, start="no number")
+    agent(lab, f"touch '{lab.root}/paid'; echo 90 >value")
+    ran = lab.run("git-iterate")
+    assert (ran.status, (lab.root / "paid").exists()) == (4, False)
+    assert "error: the base is red: the metric was not printed" in ran.err
+    assert "--from-red" in ran.err
+    assert not [ref for ref in lab.refs() if ref.startswith("refs/heads/iter/")]
+    ran = lab.run("git-iterate", "--from-red")
+    assert (ran.status, (lab.root / "paid").exists()) == (0, True), ran.err
+    assert "improved. cost 90 points, the first valid result" in ran.out

@@ -33,6 +33,7 @@ def implementer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @options.slug_option("from the objective")
 @options.from_option("the best, then the base branch; with '--planner manual' a packet's branch")
 @click.option("--in-place", is_flag=True, help="Work in this worktree, which must be clean.")
+@options.from_red_option
 @plan_option
 @click.option("--loop", "is_loop", is_flag=True, help="Repeat until a stop rule applies.")
 @options.max_attempts_option
@@ -264,7 +265,7 @@ def best_push(plan: str | None, tags_only: bool, branches: bool, dry_run: bool, 
 def _iterate_options(given: dict[str, Any]) -> Any:
     from git_planner.flows.iterations.iterate import IterateOptions
 
-    same = ("planner", "implementer", "plan", "goal", "threshold", "slug", "from_ref", "in_place")
+    same = ("planner", "implementer", "plan", "goal", "threshold", "slug", "from_ref", "in_place", "from_red")
     return IterateOptions(
         **{name: given[name] for name in same if name in given},
         model=given.get("planner_model"),

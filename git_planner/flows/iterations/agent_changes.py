@@ -36,7 +36,8 @@ class AttemptSite:
     """Worktree of an attempt and its trusted start.
 
     `place` is the worktree the agent works in; `start` the trusted state commit; `policy` that of the trusted
-    base; `ours` says that no person works there; `resumed` that an earlier process started this attempt.
+    base; `ours` says that no person works there; `resumed` that an earlier process started this attempt;
+    `from_red` that the base may be red.
     """
 
     repo: Repository
@@ -46,6 +47,7 @@ class AttemptSite:
     policy: Policy
     ours: bool = True
     resumed: bool = False
+    from_red: bool = False
 
     @property
     def ref(self) -> str:

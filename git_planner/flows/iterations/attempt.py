@@ -155,9 +155,15 @@ class _AttemptRecorder:
             ref, commit = self._quarantine("commit_refused", (note,))
             return self._fail(commit, "commit_refused", note), ref
         extra = {**self.report.extra(work.state), "notes": [*work.notes, *self.report.undone]}
-        return record_commit(
-            work.repo, work.state.branch, plan=work.state.plan, progress=self.progress, extra=extra
-        ), None
+        recorded = record_commit(
+            work.repo,
+            work.state.branch,
+            plan=work.state.plan,
+            from_red=work.from_red,
+            progress=self.progress,
+            extra=extra,
+        )
+        return recorded, None
 
     def _fail(self, commit: str, reason: str, *notes: str, violations: tuple[str, ...] = ()) -> RecordResult:
         work = self.work

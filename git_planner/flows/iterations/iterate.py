@@ -25,6 +25,7 @@ from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import ensure_base
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
@@ -42,7 +43,8 @@ MANUAL = "manual"
 class IterateOptions:
     """Options of one iteration; None means the value of the settings or the policy.
 
-    For the planner 'manual', `from_ref` is the packet's branch with the answer.
+    For the planner 'manual', `from_ref` is the packet's branch with the answer. `from_red` accepts a base
+    whose tests fail.
     """
 
     planner: str | None = None
@@ -56,6 +58,7 @@ class IterateOptions:
     implementer_model: str | None = None
     implementer_effort: str | None = None
     in_place: bool = False
+    from_red: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +148,9 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
         progress: called with each progress message.
 
     Raises:
-        PlannerError: errors of planning, which use up only a number; permanent errors of the implementer;
-            E_DIRTY in place; E_INTERRUPTED, when the iteration can be resumed.
+        PlannerError: E_MEASURE if the base has no valid result; errors of planning, which use up only a
+            number; permanent errors of the implementer; E_DIRTY in place; E_INTERRUPTED, when the iteration
+            can be resumed.
     """
     repo.ident()
     if options.in_place:
@@ -158,6 +162,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings)
     _check_patches(repo, settings, campaign.plan)
+    ensure_base(repo, campaign.plan, campaign.base.oid, from_red=options.from_red, progress=progress)
     if settings.planner == MANUAL:
         planned = manual.apply_answer(repo, options.from_ref, progress, slug=options.slug)
     else:
@@ -240,7 +245,16 @@ def run_attempt(
         process_lock.lock_iteration(repo, state.iteration),
         _worktree(repo, state, settings, options, progress) as place,
     ):
-        work = AttemptSite(repo, place, state, start, policy, ours=not options.in_place, resumed=resumed)
+        work = AttemptSite(
+            repo,
+            place,
+            state,
+            start,
+            policy,
+            ours=not options.in_place,
+            resumed=resumed,
+            from_red=options.from_red,
+        )
         brief = _brief(repo, work, settings)
         finished = make_attempt(work, implementer, brief, progress)
     return _result(state, finished, None if options.in_place else place.top, began)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from git_planner.config.policy_file import policy_at
+from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.candidate_tree import build_candidate
@@ -61,6 +62,34 @@ def record_commit(
         subject = remeasure_best.with_current_best(repo, subject, progress)
     recorder = Recorder(repo, subject, progress, extra or {}, force=force, advance=advance, from_red=from_red)
     return recorder.record()
+
+
+def ensure_base(repo: Repository, plan: str, base: str, *, from_red: bool, progress: Progress) -> None:
+    """Measure the base of an iteration, unless it has a valid result here, before anyone is paid.
+
+    Args:
+        repo: the repository.
+        plan: the plan of the ledger.
+        base: the commit that the iteration starts from.
+        from_red: accept a base whose tests fail.
+        progress: called with each progress message.
+
+    Raises:
+        PlannerError: E_MEASURE if there is nothing to compare an attempt with; what recording raises.
+    """
+    subject = Subject(base, None, None, False, base, policy_at(repo, base), plan, ("the trusted base",))
+    problem = Recorder(
+        repo, subject, progress, {}, force=False, advance=False, from_red=from_red
+    ).check_base()
+    if problem is not None:
+        red = problem.reason == "red_base"
+        raise PlannerError(
+            "E_MEASURE",
+            f"{REASONS[problem.reason]}: {problem.sentence}",
+            hint="repair the base branch, or start with 'git iterate --from-red'"
+            if red
+            else f"see its output with 'git record --print-output {base[:12]}'",
+        )
 
 
 def record_failure(

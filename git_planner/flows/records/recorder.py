@@ -122,6 +122,14 @@ class Recorder:
         """Record a candidate that is not measured."""
         return self._write(RecordDraft(self._draft(candidate), candidate.refusal, summary=summary))
 
+    def check_base(self) -> Refusal | None:
+        """Measure the subject, which is a base, unless it has a valid result here; return what is wrong."""
+        candidate = build_candidate(self.repo, self.subject)
+        if candidate.refusal is not None:
+            return candidate.refusal
+        site = run_benchmark.describe_site(self.repo, self.subject.policy)
+        return self.measure_base(candidate.instrument, site)
+
     def measure_base(self, instrument: str, site: Site) -> Refusal | None:
         """Measure the base, unless the instrument has a valid result here.
 
@@ -147,8 +155,10 @@ class Recorder:
 
     def _record_base(self, instrument: str, *, again: bool) -> RecordResult:
         base = self._base_subject(instrument)
-        cause = "once more" if again else "first: the instrument has no valid record here yet"
-        self.progress(f"the base {base.commit[:12]} is measured {cause}")
+        if again:
+            self.progress(f"the base {base.commit[:12]} has no valid result: it is measured once more")
+        else:
+            self.progress(f"no valid record of this instrument yet: the base {base.commit[:12]} comes first")
         done = Recorder(self.repo, base, self.progress, {}, force=True, advance=False).record()
         self.progress(f"baseline: {done.record.summary}")
         return done
