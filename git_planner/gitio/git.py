@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from _thread import allocate_lock
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -134,6 +135,12 @@ class Git:
         self.cwd = cwd
         self.keep_repository = keep_repository
         self._configuration: dict[str, str] | None = None
+        self._cat_file: Conversation | None = None
+        self._cat_file_lock = allocate_lock()
+
+    def __del__(self) -> None:
+        """End the reader of objects."""
+        self._end_reader()
 
     def configuration(self) -> Mapping[str, str]:
         """Return git's configuration: full key, as `git config --list` writes it -> its last value.
@@ -193,8 +200,52 @@ class Git:
         return result.stdout if result.status == 0 else None
 
     def batch(self) -> Batch:
-        """Open a reader of many objects; use it as a context manager."""
+        """Return a reader of objects and names; use it as a context manager."""
         return Batch(self)
+
+    def read_object(self, request: str, name: str) -> tuple[str, str, int, Bytes] | None:
+        """Ask the one `git cat-file` of this object, which lives as long as it does.
+
+        Args:
+            request: 'contents' or 'info'.
+            name: the name of an object, such as 'main:README.md'.
+
+        Returns:
+            Object id, type, size in bytes, and the content, which is empty for 'info'; None when there is no
+            such object.
+        """
+        if "\n" in name or "\0" in name:
+            raise PlannerError("E_NAME", f"{name!r} cannot be the name of an object")
+        with self._cat_file_lock:
+            try:
+                cat_file, line = self._ask_reader(f"{request} ".encode() + os.fsencode(name) + b"\n")
+                fields = line.rsplit(b" ", 2)
+                if len(fields) != 3 or not fields[2].isdigit():
+                    return None
+                size = int(fields[2])
+                content = cat_file.more(size + 1)[:-1] if request == "contents" else b""
+            except BaseException:
+                # The rest of an answer that was broken off must not be taken for the next answer.
+                self._end_reader()
+                raise
+        return fields[0].decode(), fields[1].decode(), size, content
+
+    def _ask_reader(self, request: Bytes) -> tuple[Conversation, Bytes]:
+        if self._cat_file is not None:
+            try:
+                return self._cat_file, self._cat_file.ask(request)
+            except PlannerError:
+                # Ctrl-C in a terminal ends every process of its group, and there is still something to do.
+                self._end_reader()
+        # A warning for each ambiguous name would fill the pipe of stderr, which is read only at the end.
+        quiet = "core.warnAmbiguousRefs=false"
+        self._cat_file = self.conversation("-c", quiet, "cat-file", "--batch-command")
+        return self._cat_file, self._cat_file.ask(request)
+
+    def _end_reader(self) -> None:
+        if self._cat_file is not None:
+            self._cat_file.end()
+            self._cat_file = None
 
     def conversation(self, *args: str) -> Conversation:
         """Start a git that answers request by request. The caller ends it."""
@@ -271,11 +322,10 @@ class Conversation:
 
 
 class Batch:
-    """Reader of many objects through one `git cat-file`."""
+    """Reader of many objects through the one `git cat-file` of a Git."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._cat_file: Conversation | None = None
 
     def __enter__(self) -> Batch:
         return self
@@ -283,36 +333,17 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the reader."""
-        if self._cat_file is not None:
-            self._cat_file.end()
-            self._cat_file = None
+        pass
 
     def read(self, name: str) -> bytes | None:
         """Return the content of an object, named such as 'main:README.md'; None when there is none."""
-        header = self._header("contents", name)
-        if header is None or self._cat_file is None:
-            return None
-        content = self._cat_file.more(header[2])
-        self._cat_file.more(1)
-        return content
+        answer = self._git.read_object("contents", name)
+        return None if answer is None else answer[3]
 
     def info(self, name: str) -> tuple[str, str, int] | None:
         """Return object id, type and size in bytes; None when there is no such object."""
-        return self._header("info", name)
-
-    def _header(self, verb: str, name: str) -> tuple[str, str, int] | None:
-        if "\n" in name or "\0" in name:
-            raise PlannerError("E_NAME", f"{name!r} cannot be the name of an object")
-        if self._cat_file is None:
-            self._cat_file = self._git.conversation("cat-file", "--batch-command")
-        fields = self._cat_file.ask(verb.encode() + b" " + os.fsencode(name) + b"\n").rsplit(b" ", 2)
-        if len(fields) != 3 or not fields[2].isdigit():
-            return None
-        return fields[0].decode(), fields[1].decode(), int(fields[2])
+        answer = self._git.read_object("info", name)
+        return None if answer is None else answer[:3]
 
 
 def read_objects(git: Git, names: Iterable[str]) -> Iterator[bytes | None]:

@@ -208,11 +208,8 @@ def _list_once(git: Git, fields: Sequence[str], patterns: Sequence[str]) -> dict
 
 def resolve_refs(git: Git, *refs: str) -> dict[str, str]:
     """Return the objects of the refs that exist; asked for by full name, none is missed."""
-    names = [ref for ref in refs if ref.startswith("refs/")]
-    requests = os.fsencode("".join(f"{name}\n" for name in names))
-    output = git.bytes("cat-file", "--batch-check=%(objectname)", stdin=requests)
-    lines = os.fsdecode(output).removesuffix("\n").split("\n") if names else []
-    return {name: oid for name, oid in zip(names, lines, strict=True) if " " not in oid}
+    answers = {ref: git.read_object("info", ref) for ref in refs if ref.startswith("refs/")}
+    return {ref: answer[0] for ref, answer in answers.items() if answer}
 
 
 def parents(git: Git, commit: str) -> list[str]:

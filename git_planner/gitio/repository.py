@@ -57,11 +57,11 @@ class Repository(NamedTuple):
 
     def maybe(self, name: str, kind: str = "commit") -> str | None:
         """Return the object id of a name, or None."""
-        if not name:
-            # Git resolves '^{commit}' as HEAD.
+        # Git resolves '^{commit}' as HEAD.
+        if not name or "\n" in name or "\0" in name:
             return None
-        result = self.git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{{kind}}}")
-        return result.stdout.decode().strip() if result.status == 0 else None
+        answer = self.git.read_object("info", f"{name}^{{{kind}}}")
+        return answer[0] if answer else None
 
     def head_branch(self) -> str | None:
         """Return the short name of HEAD's branch; None when detached."""

@@ -322,7 +322,7 @@ def test_a_full_disk_loses_nothing_and_is_told(lab: Lab) -> None:
         assert small.show(f"plan/x:{FILE}") == "one\n"
         small.fsck()
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 # -- another reader -----------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ recover(open_repository(Path.cwd()))
 PAUSING = """\
 #!/bin/sh
 case "$*" in
-*"{ref}^"*) : >"{root}/asking"; while [ ! -e "{root}/go" ]; do sleep 0.02; done ;;
+*cat-file*) : >"{root}/asking"; while [ ! -e "{root}/go" ]; do sleep 0.02; done ;;
 esac
 exec "{git}" "$@"
 """
@@ -130,7 +130,7 @@ def test_of_two_recoverers_the_late_one_leaves_the_lock_of_the_next_writer_alone
     place, lock, old, new = dead_lock(lab)
     script = lab.root / "bin" / "git"
     script.parent.mkdir()
-    script.write_text(PAUSING.format(ref=REF, root=lab.root, git=GIT))
+    script.write_text(PAUSING.format(root=lab.root, git=GIT))
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     path = {**lab.env, "PATH": f"{script.parent}{os.pathsep}{lab.env['PATH']}"}
     late = subprocess.Popen([sys.executable, "-c", RECOVER], cwd=place, env=path)

@@ -108,10 +108,11 @@ class GuardChecker:
         """
         if commit not in self._rules:
             # Successive commits mostly share one policy blob, and parsing it is slow.
-            entry = self.repo.git.line("ls-tree", "--full-tree", commit, "--", refnames.POLICY_FILE)
-            if entry not in self._policies:
-                self._policies[entry] = policy_at(self.repo, commit) if entry else None
-            self._rules[commit] = GuardRule(commit, self._policies[entry])
+            answer = self.repo.git.read_object("info", f"{commit}:{refnames.POLICY_FILE}")
+            blob = answer[0] if answer else ""
+            if blob not in self._policies:
+                self._policies[blob] = policy_at(self.repo, commit) if blob else None
+            self._rules[commit] = GuardRule(commit, self._policies[blob])
         return self._rules[commit]
 
     def differences(self, trusted: str, tree: str) -> list[GuardDifference]:
