@@ -78,6 +78,7 @@ class Lab:
         self.ticks = 0
         # How the laboratory was made and prepared, as long as no program has run in it since.
         self.state: tuple[object, ...] | None = None
+        self._stamps: dict[str, tuple[int, int]] = {}
         self._tick()
         first = first and "--bare" not in init
         self._copy_or_make((init, first), lambda lab: lab._make_repository(init, first=first))
@@ -92,13 +93,13 @@ class Lab:
 
         Args:
             name: the name of the state.
-            make: brings a laboratory into it. It is called again where programs have run in the laboratory
+            make: brings a laboratory into it. It is called again where something was done in the laboratory
                 since it was made or prepared.
 
         Returns:
             The laboratory.
         """
-        if self.state is None:
+        if self.state is None or prepared.stamps(self.root) != self._stamps:
             make(self)
             return self
         return self._copy_or_make((*self.state, name), make)
@@ -119,7 +120,7 @@ class Lab:
                 if entry.path.endswith(".git/index"):
                     # The index names the files that it was made with.
                     self.git("update-index", "-q", "--refresh", cwd=(self.root / entry.path).parents[1])
-        self.state = state
+        self.state, self._stamps = state, prepared.stamps(self.root)
         return self
 
     # -- git ------------------------------------------------------------------------------------------------

@@ -44,6 +44,16 @@ def keep(key: Hashable, root: Path, state: Any) -> None:
     _PREPARED[key] = Prepared(root, list(_read_entries(root)), state)
 
 
+def stamps(root: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file below a folder."""
+    return {
+        name: (about.st_size, about.st_mtime_ns)
+        for folder, _, files in os.walk(root)
+        for name in (os.path.join(folder, file) for file in files)
+        for about in [os.lstat(name)]
+    }
+
+
 def write(made: Prepared, root: Path) -> None:
     """Write a kept folder to another place, and adapt the paths in its files; what is there is removed."""
     place = os.getcwd()
