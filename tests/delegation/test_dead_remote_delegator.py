@@ -43,6 +43,7 @@ def rewrite_claim(lab: Lab, bare: Path, **fields: str) -> None:
     """Change fields of the claim on the remote, as if another machine had written it."""
     git_dir = f"--git-dir={bare}"
     claim = {**json.loads(lab.git(git_dir, "cat-file", "blob", f"{CLAIM}:claim.json")), **fields}
+    claim["process"]["boot"] = "another machine's"
     blob = lab.git(git_dir, "hash-object", "-w", "--stdin", stdin=json.dumps(claim))
     tree = lab.git(git_dir, "mktree", stdin=f"100644 blob {blob}\tclaim.json\n")
     lab.git(git_dir, "update-ref", CLAIM, lab.git(git_dir, "commit-tree", "-m", "claim", "-p", CLAIM, tree))
