@@ -217,18 +217,19 @@ class Git:
         if "\n" in name or "\0" in name:
             raise PlannerError("E_NAME", f"{name!r} cannot be the name of an object")
         with self._cat_file_lock:
+            is_read = False
             try:
                 cat_file, line = self._ask_reader(f"{request} ".encode() + os.fsencode(name) + b"\n")
                 fields = line.rsplit(b" ", 2)
-                if len(fields) != 3 or not fields[2].isdigit():
-                    return None
-                size = int(fields[2])
-                content = cat_file.more(size + 1)[:-1] if request == "contents" else b""
-            except BaseException:
+                exists = len(fields) == 3 and fields[2].isdigit()
+                size = int(fields[2]) if exists else 0
+                content = cat_file.more(size + 1)[:-1] if exists and request == "contents" else b""
+                is_read = True
+            finally:
                 # The rest of an answer that was broken off must not be taken for the next answer.
-                self._end_reader()
-                raise
-        return fields[0].decode(), fields[1].decode(), size, content
+                if not is_read:
+                    self._end_reader()
+        return (fields[0].decode(), fields[1].decode(), size, content) if exists else None
 
     def _ask_reader(self, request: Bytes) -> tuple[Conversation, Bytes]:
         if self._cat_file is not None:

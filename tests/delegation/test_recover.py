@@ -33,7 +33,7 @@ from tests.iterations.test_resume import runs, wait_for
 from tests.support.lab import Lab
 
 # A full sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
-STRIDE = 17
+STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "31"))
 ONE = ("Make it smaller", "--write-scope", "src/**")
 
 
@@ -182,7 +182,8 @@ def test_another_process_with_the_pid_of_an_agent_is_left_alone(lab: Lab) -> Non
     with lab.entered():
         run = store.list_runs(lab.repo)[0]
         path = store.run_folder(lab.repo, run.run) / "process.json"
-        before = {"pid": stranger.pid, "create_time": psutil.Process(stranger.pid).create_time() - 60}
+        began = psutil.Process(stranger.pid).create_time() - 60
+        before = {"pid": stranger.pid, "create_time": began, "ticks": 1}
         path.write_text(json.dumps({**json.loads(path.read_text()), **before}))
     assert doctor(lab, "--run", run.run)[1]["runs"][0]["agent"] == []
     assert doctor(lab, "--run", run.run, "--end")[1]["ended"] == []
