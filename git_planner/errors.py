@@ -92,6 +92,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_REMOTE": (UNREACHED, "the remote repository could not be reached, read or written"),
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),
     "E_SCHEMA": (NO, "the document does not match its schema"),
+    "E_SIGN": (UNREACHED, "the commit could not be signed"),
     "E_SPEC": (NO, "the change's spec is missing or not valid"),
     "E_STALE_BASE": (REFUSED, "the base has moved since the packet was made"),
     "E_STATE": (REFUSED, "the iteration's state is not the one it started with"),

@@ -6,6 +6,7 @@ They are stubs with valid answers, for the demo, for tests and for checking a se
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.contract import Usage, WritingRequest
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
+from git_planner.folders import walk_files
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.refnames import number_text
 
@@ -47,7 +49,7 @@ class OfflineResearchTransport:
     def ask(self, request: WritingRequest) -> Reply:
         """List the files; the same files give the same text."""
         top = request.working_dir
-        files = sorted(path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file())
+        files = sorted(os.path.relpath(entry.path, top) for entry in walk_files(top) if entry.is_file())
         listed = [f"- `{name}`: {(top / name).stat().st_size:,} bytes" for name in files[:_MAX_FILES]]
         more = [f"- and {len(files) - _MAX_FILES} more"] if len(files) > _MAX_FILES else []
         notice = "This was written without a model: it lists the files without reading them."

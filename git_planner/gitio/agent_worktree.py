@@ -1,23 +1,24 @@
-"""An iteration's worktree after an agent: read, keep and commit its content.
+"""An iteration's worktree after an agent: keep, commit and reset its content.
 
-Nothing an agent may have done to the index, to HEAD or to the branch is trusted: the content of the folder is
-read with a fresh index, and exactly the checked content is committed.
+Nothing an agent may have done to the index, to HEAD or to the branch is trusted: exactly the content that was
+read (`content/read_content.py`) is committed, and no hook or other program of the worktree runs.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from git_planner.errors import PlannerError
+from git_planner.folders import remove_folder
+from git_planner.gitio.content.inert_git import inert, with_filters
+from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.git import Git
-from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
-from git_planner.gitio.worktree import bad_link, link_state, temporary_index
+from git_planner.gitio.worktree import bad_link, link_state
 from git_planner.turn_notes import note_moves
 
 # Files that git leaves beside the index while a merge, a rebase or the like is unfinished.
@@ -38,26 +39,6 @@ def unfinished(place: Repository) -> str | None:
         if (place.git_dir / name).exists():
             return operation
     return None
-
-
-def content(place: Repository, start: str) -> str:
-    """Write the tree of a worktree's files, with untracked files but without ignored ones.
-
-    Args:
-        place: the worktree. Its own index is neither read nor changed.
-        start: the commit or tree whose ignored files count as tracked.
-
-    Raises:
-        PlannerError: E_GIT when a file there cannot be read.
-    """
-    scratch = place.git_dir / "planner-content-index"
-    try:
-        env = temporary_index(place.git, scratch, (start,))
-        place.git.bytes("-c", "advice.addEmbeddedRepo=false", "add", "--all", env=env)
-        return place.git.line("write-tree", env=env)
-    finally:
-        scratch.unlink(missing_ok=True)
-        scratch.with_name(scratch.name + ".lock").unlink(missing_ok=True)
 
 
 def keep(repo: Repository, ref: str, tree: str, parent: str, message: str) -> str:
@@ -82,15 +63,25 @@ def keep(repo: Repository, ref: str, tree: str, parent: str, message: str) -> st
     return kept
 
 
-def rescue(repo: Repository, place: Repository, ref: str, message: str) -> str | None:
+def rescue(
+    repo: Repository, place: Repository, ref: str, message: str, trusted: str
+) -> tuple[str | None, tuple[str, ...]]:
     """Keep the uncommitted content of a worktree, such as the work of an interrupted agent.
 
+    Args:
+        repo: the repository.
+        place: the worktree.
+        ref: the ref that keeps it.
+        message: the complete message of its commit.
+        trusted: the commit with the programs that filters of the configuration may start.
+
     Returns:
-        The commit that keeps it under `ref`; None when there was none.
+        The commit that keeps it, None when there was none; and what could not be kept.
     """
     head = place.resolve("HEAD")
-    tree = content(place, head)
-    return keep(repo, ref, tree, head, message) if tree != place.resolve(head, "tree") else None
+    content = read_content(place, head, trusted=trusted)
+    is_changed = content.tree != place.resolve(head, "tree")
+    return keep(repo, ref, content.tree, head, message) if is_changed else None, content.problems
 
 
 def reset_branch(place: Repository, ref: str, commit: str) -> None:
@@ -109,35 +100,59 @@ def put_branch(repo: Repository, ref: str, commit: str) -> None:
         repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
-def commit(place: Repository, tree: str, message: str) -> GitResult:
-    """Commit a tree in a worktree as a person would, with all hooks.
+def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> str:
+    """Commit a tree on top of a worktree's branch, signed if the person's configuration says so.
+
+    No hook runs. The signing program is started in the git directory, where a relative name finds nothing
+    that an agent wrote.
 
     Args:
-        tree: the tree to commit; the index is set to it first, which clears flags that hide changes.
+        place: the worktree; HEAD is attached to the branch.
+        ref: the full ref of its branch.
+        tip: the commit that the branch stands at.
+        tree: the tree to commit; the index is set to it, which clears flags that hide changes.
         message: the complete message.
 
     Returns:
-        The result of git; a status other than 0 means that a hook refused, and the branch did not move.
+        The commit.
+
+    Raises:
+        PlannerError: E_SIGN, E_IDENTITY, E_NO_SPACE; E_GIT when the branch has moved.
     """
+    git = Git((f"--git-dir={place.common}",), place.common)
+    oid = commit_tree(git, tree, (tip,), message, sign=is_signed(place))
+    note_moves(place.private(TURNS), [(ref, oid)])
+    place.git.bytes("update-ref", "-m", f"commit: {message.partition(chr(10))[0]}", ref, oid, tip)
     place.git.bytes("read-tree", tree)
     place.git.run("update-index", "-q", "--refresh")
-    args = ("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--file=-")
-    return place.git.run(*args, stdin=message.encode(), env={"GIT_EDITOR": ":"})
+    if place.config("core.sparseCheckout") is not None:
+        # Files outside of the sparse checkout would be shown as deleted.
+        place.git.run("sparse-checkout", "reapply")
+    return oid
 
 
-def checkout_tree(place: Repository, start: str, end: str) -> None:
+def is_signed(place: Repository) -> bool:
+    """Return whether the person's configuration asks for signed commits."""
+    git = Git((f"--git-dir={place.common}",), place.common)
+    return git.answer("config", "--type=bool", "--get", "commit.gpgSign") == b"true\n"
+
+
+def checkout_tree(place: Repository, start: str, end: str, trusted: str) -> None:
     """Check another tree out, into index and files, as a checkout between commits would.
 
     Args:
+        place: the worktree.
         start: the tree or commit whose content the worktree holds now.
         end: the tree or commit to check out.
+        trusted: the commit with the programs that filters of the configuration may start.
 
     Raises:
         PlannerError: E_GIT when the folder does not hold `start` exactly; then nothing is changed.
     """
-    place.git.bytes("read-tree", start)
-    place.git.run("update-index", "-q", "--refresh")
-    place.git.bytes("read-tree", "-m", "-u", start, end)
+    with with_filters(place, trusted) as writer:
+        writer.git.bytes("read-tree", start)
+        writer.git.run("update-index", "-q", "--refresh")
+        writer.git.bytes("read-tree", "-m", "-u", start, end)
 
 
 def repair(place: Repository, *, ours: bool) -> None:
@@ -162,7 +177,7 @@ def at(path: Path, repo: Repository) -> Repository | None:
     with suppress(PlannerError):
         place = open_repository(path)
         if place.common == repo.common and place.top == path:
-            return place
+            return inert(place)
     return None
 
 
@@ -183,7 +198,7 @@ def find_detached(path: Path, repo: Repository) -> Repository | None:
             if (path / ".git").is_file() and link_state(repo, path) == "foreign":
                 raise bad_link(repo, path, "foreign")
             git = Git((f"--git-dir={entry.parent}", f"--work-tree={path}"), path)
-            return Repository(git, path, entry.parent, repo.common, repo.object_format)
+            return inert(Repository(git, path, entry.parent, repo.common, repo.object_format))
     return None
 
 
@@ -201,6 +216,6 @@ def _leads_to(link: Path, git_dir: Path) -> bool:
 
 def _discard(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
     else:
         path.unlink(missing_ok=True)

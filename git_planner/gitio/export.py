@@ -10,8 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from git_planner.errors import PlannerError
+from git_planner.folders import make_folder, remove_folder
 from git_planner.gitio.git import Git, read_objects
 from git_planner.gitio.repository import Repository
 
@@ -113,7 +112,7 @@ def exported(repo: Repository, tree: str) -> Iterator[Path]:
         write_out(repo.git, tree, place / "tree")
         yield place
     finally:
-        remove(place)
+        remove_folder(place)
 
 
 def write_out(git: Git, tree: str, target: Path) -> None:
@@ -140,17 +139,6 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     _write_portion(git, portion, target)
 
 
-def remove(place: Path) -> None:
-    """Remove an exported folder, including files that a program made unwritable; a leftover is no error."""
-    if not place.is_dir():
-        return
-    shutil.rmtree(place, ignore_errors=True)
-    if place.exists():
-        for folder, _, _ in os.walk(place):
-            os.chmod(folder, stat.S_IRWXU)
-        shutil.rmtree(place, ignore_errors=True)
-
-
 def _edited_tree(repo: Repository, tree: str, removed: set[str], added: _Entries) -> str:
     scratch = repo.private("index")
     scratch.mkdir(parents=True, exist_ok=True)
@@ -165,7 +153,7 @@ def _edited_tree(repo: Repository, tree: str, removed: set[str], added: _Entries
         repo.git.bytes("update-index", "-z", "--index-info", stdin=os.fsencode("".join(lines)), env=env)
         return repo.git.line("write-tree", env=env)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Path) -> None:
@@ -189,7 +177,7 @@ def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Pat
 
 
 def _write_entry(place: Path, mode: str, content: bytes) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     if mode == GITLINK:
         place.mkdir()
     elif mode == SYMLINK:

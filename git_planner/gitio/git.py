@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -70,6 +71,9 @@ FIXED = {**_SAFE, "LC_ALL": "C.UTF-8"}
 
 # Inside Git, 'bytes' is a verb.
 Bytes = bytes
+
+# Status of a git that exceeded its deadline.
+TIMED_OUT = 124
 
 spawned = 0
 
@@ -154,13 +158,27 @@ class Git:
             self._configuration = {key: value for key, _, value in pairs}
         return self._configuration
 
-    def run(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> GitResult:
-        """Run git and return its result, with any status."""
+    def run(
+        self,
+        *args: str,
+        stdin: Bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> GitResult:
+        """Run git and return its result, with any status.
+
+        With a deadline in `seconds`, git and the programs it starts have no terminal to ask at; after the
+        deadline they are ended, and the status is TIMED_OUT.
+        """
 
         def run_once() -> GitResult:
             started = time.perf_counter()
-            process = self._start(args, env, None if stdin is None else subprocess.PIPE)
-            stdout, stderr = process.communicate(stdin)
+            pipe = None if stdin is None else subprocess.PIPE
+            process = self._start(args, env, pipe, new_session=seconds is not None)
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=seconds)
+            except subprocess.TimeoutExpired:
+                return _end_session(process)
             _trace(args, started)
             return GitResult(process.returncode, stdout, stderr)
 
@@ -253,7 +271,12 @@ class Git:
         return Conversation(self._start(args, None, subprocess.PIPE), args, self.cwd)
 
     def _start(
-        self, args: tuple[str, ...], env: Mapping[str, str] | None, stdin: int | None
+        self,
+        args: tuple[str, ...],
+        env: Mapping[str, str] | None,
+        stdin: int | None,
+        *,
+        new_session: bool = False,
     ) -> subprocess.Popen[Bytes]:
         global spawned  # noqa: PLW0603 - the count is of the process, not of one repository
         spawned += 1
@@ -267,9 +290,21 @@ class Git:
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                start_new_session=new_session,
             )
         except FileNotFoundError:
             raise cannot_start(self.cwd) from None
+
+
+def _end_session(process: subprocess.Popen[bytes]) -> GitResult:
+    """End a git that exceeded its deadline, with the programs it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    stdout, stderr = b"", b""
+    with suppress(subprocess.TimeoutExpired):
+        # A daemon that left the session may still hold the pipes.
+        stdout, stderr = process.communicate(timeout=1)
+    return GitResult(TIMED_OUT, stdout, stderr)
 
 
 def hook_git() -> Git:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from git_planner.folders import walk_folders
 from git_planner.gitio.git import Batch, Git
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _folder_times(repo: Repository, patterns: Sequence[str]) -> dict[str, int] |
     times: dict[str, int] = {}
     for pattern in patterns:
         prefix = pattern.partition("*")[0].rpartition("/")[0]
-        for folder, _, _ in os.walk(repo.common / prefix):
+        for folder in walk_folders(repo.common / prefix):
             try:
                 times[folder] = os.stat(folder).st_mtime_ns
             except FileNotFoundError:

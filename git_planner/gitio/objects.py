@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from git_planner.gitio.git import Batch, Conversation, Git
-from git_planner.gitio.git_failure import failure, unknown_identity
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import TIMED_OUT, Batch, Conversation, Git
+from git_planner.gitio.git_failure import GitResult, failure, local_failure, unknown_identity
 
 # Above this many blobs one fast-import is cheaper than a process per blob.
 _FEW = 4
+# Seconds in which a person can enter the passphrase of a key.
+SIGN_SECONDS = 60.0
 # zlib at its fastest: a plan of thousands of tasks is rewritten often, and gc packs it well later.
 _FAST = "core.looseCompression=1"
 
@@ -102,7 +105,15 @@ def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]
     return tree, tuple(conflicts)
 
 
-def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str, *, date: str | None = None) -> str:
+def commit_tree(
+    git: Git,
+    tree: str,
+    parents: tuple[str, ...],
+    text: str,
+    *,
+    date: str | None = None,
+    sign: bool = False,
+) -> str:
     """Make a commit object; nothing points to it yet.
 
     Args:
@@ -111,17 +122,39 @@ def commit_tree(git: Git, tree: str, parents: tuple[str, ...], text: str, *, dat
         parents: the parents' ids.
         text: the message.
         date: author's and committer's date as git reads it; the present when None.
+        sign: whether to sign it with the person's key.
 
     Raises:
-        PlannerError: E_IDENTITY when git does not know who commits.
+        PlannerError: E_IDENTITY when git does not know who commits; E_SIGN when the signing program fails or
+            waits for a person.
     """
-    args = ["commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-F", "-"]
+    args = [
+        "commit-tree",
+        *(["-S"] if sign else []),
+        tree,
+        *(word for parent in parents for word in ("-p", parent)),
+        "-F",
+        "-",
+    ]
     env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else None
-    result = git.run(*args, stdin=text.encode(), env=env)
+    result = git.run(*args, stdin=text.encode(), env=env, seconds=SIGN_SECONDS if sign else None)
+    if sign and result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
+        raise local_failure(tuple(args), result, git.cwd) or _unsigned(result)
     if result.status != 0:
         who = git.run("var", "GIT_COMMITTER_IDENT")
         raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
     return result.stdout.decode().strip()
+
+
+def _unsigned(result: GitResult) -> PlannerError:
+    is_late = result.status == TIMED_OUT
+    cause = f"did not end within {SIGN_SECONDS:g} seconds" if is_late else "failed"
+    return PlannerError(
+        "E_SIGN",
+        f"the commit cannot be signed: the signing program of 'commit.gpgSign' {cause}",
+        hint="try it with 'git commit-tree -S HEAD^{tree} -m test', which changes no branch",
+        details=[line[:200] for line in result.message.splitlines()[:5]],
+    )
 
 
 def read_tree(batch: Batch, name: str) -> Tree:

@@ -14,6 +14,8 @@ from typing import IO, Literal
 
 from git_planner.boot import boot_id
 from git_planner.errors import PlannerError
+from git_planner.folders import remove_folder
+from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import failure
 from git_planner.gitio.repository import Repository, open_repository
@@ -64,14 +66,14 @@ def add(repo: Repository, path: Path, branch: str) -> Repository:
         branch: the short name of an existing branch.
 
     Returns:
-        The repository, opened from there.
+        The repository, opened from there; its git runs no program of the worktree.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # A post-checkout hook of the repository is not meant for a worktree without a person.
     repo.git.bytes(
         "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--", str(path), branch
     )
-    return open_repository(path)
+    return inert(open_repository(path))
 
 
 def remove(repo: Repository, path: Path) -> None:
@@ -87,6 +89,9 @@ def remove(repo: Repository, path: Path) -> None:
     # Files that cannot be deleted stay, but git has dropped its entry of the worktree.
     if done.status != 0 and any(worktree.path == path for worktree in listing(repo)):
         raise failure(args, done, repo.git.cwd)
+    if b"failed to delete" in done.stderr:
+        # Git cannot delete paths beyond the system's limit of length.
+        remove_folder(path)
 
 
 Link = Literal["sound", "broken", "foreign"]
@@ -133,8 +138,12 @@ def bad_link(repo: Repository, path: Path, state: Link) -> PlannerError:
 
 
 def dirty_paths(repo: Repository) -> list[str]:
-    """Return the paths that differ from HEAD in index or worktree, and untracked, not ignored ones."""
-    fields = repo.git.names("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all")
+    """Return the paths that differ from HEAD in index or worktree, and untracked, not ignored ones.
+
+    A submodule counts with its commit; git would run programs of its configuration to look at its files.
+    """
+    options = ("--no-renames", "--untracked-files=all", "--ignore-submodules=dirty")
+    fields = repo.git.names("status", "--porcelain=v1", "-z", *options)
     return [field[3:] for field in fields]
 
 

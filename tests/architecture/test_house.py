@@ -45,6 +45,9 @@ for _part in ("agents", "host", "gate"):
 BELOW["agents"].add("redact")
 BELOW["turn_notes"] = set()
 BELOW["gitio"].add("turn_notes")
+BELOW["folders"] = set()
+for _part in ("gitio", "agents", "host"):
+    BELOW[_part].add("folders")
 BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("progress")

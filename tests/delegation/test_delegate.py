@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -256,16 +257,14 @@ def test_patches_need_no_result(lab: Lab) -> None:
     assert lab.show("iter/0001-task-001-make-it-smaller:src/value") == "90\n"
 
 
-def test_a_hook_that_refuses_the_commit_blocks_the_task(lab: Lab) -> None:
+def test_a_hook_of_a_person_does_not_decide_about_a_run(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     hook = lab.path / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho 'too small' >&2\nexit 1\n")
+    hook.write_text("#!/bin/sh\nread answer </dev/tty\nexit 1\n")
     hook.chmod(0o755)
     status, done = delegate(lab)
-    assert (status, done["runs"][0]["outcome"]) == (1, "commit_refused")
-    assert "too small" in (task(lab).reason or "")
-    assert lab.show(f"{done['runs'][0]['kept']}:src/value") == "90\n"
+    assert (status, done["runs"][0]["outcome"]) == (0, "done")
 
 
 def test_with_hooks_installed_the_end_of_a_run_is_recorded_once(lab: Lab) -> None:
@@ -318,3 +317,19 @@ def test_prune_names_a_folder_that_is_no_registered_worktree(lab: Lab) -> None:
         assert (only["path"], only["iteration"], only["removed"]) == (str(place), 1, False)
         assert only["why_kept"].startswith("not a registered worktree")
     assert (place / "src/value").is_file()
+
+
+def test_what_cannot_be_committed_blocks_the_task_and_is_left(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(
+        lab, "echo 90 >src/value; truncate -s 300M src/big; git init -q src/n; echo 1 >src/n/f", DONE
+    )
+    status, done = delegate(lab)
+    run = done["runs"][0]
+    assert (status, run["outcome"]) == (1, "refused")
+    assert task(lab).reason == (
+        "left what cannot be committed: larger than 100 MB ('scope.max_file_mb'): src/big"
+    )
+    assert lab.show(f"{run['kept']}:src/value") == "90\n"
+    assert lab.show(f"{run['kept']}:src/n/f") == "1\n"
+    assert (Path(run["worktree"]) / "src" / "big").exists()

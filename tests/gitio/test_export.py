@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.export import compose, entries, exported, remove, write_out
+from git_planner.folders import remove_folder
+from git_planner.gitio.export import compose, entries, exported, write_out
 from tests.support.lab import Lab
 
 GUARD = (":(top,glob)tests/**",)
@@ -160,7 +161,7 @@ def test_what_a_program_made_unwritable_is_removed(tmp_path: Path) -> None:
     (place / "a" / "b" / "c").write_text("c")
     (place / "a" / "b").chmod(0o500)
     (place / "a").chmod(0o000)
-    remove(place)
+    remove_folder(place)
     assert not place.exists()
 
 

@@ -96,7 +96,7 @@ SPOILED = {
     "failed half way": ("echo 1 >value; exit 3", "implementer_failed"),
     "late": ("echo 1 >value; sleep 30", "timeout"),
     "worktree gone": ('cd ..; rm -rf "$OLDPWD"', "implementer_failed"),
-    "unfinished repository inside": ("git init -q sub", "implementer_failed"),
+    "empty repository inside": ("git init -q sub", "no_change"),
 }
 
 
@@ -156,20 +156,6 @@ def test_writing_outside_the_worktree_moves_nothing_of_ours(lab: Lab) -> None:
     result = attempt(lab, "echo mine >../stray; echo 90 >value")
     assert result.record.verdict == "improved"
     assert (lab.root / "repo.iter" / "stray").read_text() == "mine\n"
-
-
-def test_a_refusing_commit_hook_is_an_invalid_attempt(lab: Lab) -> None:
-    campaign(lab)
-    hook = lab.path / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho 'trailing space in value' >&2\nexit 1\n")
-    hook.chmod(0o755)
-    result = attempt(lab, "echo 90 >value", slug="x")
-    assert (result.record.verdict, result.record.reason) == ("invalid", "commit_refused")
-    assert "trailing space in value" in "\n".join(result.record.notes)
-    assert lab.show("refs/planner/refused/0001:value") == "90\n"
-    refs = lab.refs()
-    assert refs["refs/heads/iter/0001-x"] == refs["refs/planner/iterations/0001"]
 
 
 def test_outside_the_scope_is_invalid_on_the_branch(lab: Lab) -> None:

@@ -266,6 +266,16 @@ def test_a_submodule_among_the_guarded_paths(lab: Lab) -> None:
     assert result.record.summary == "a guarded path is a submodule, which is not measured: 'tests/sub'"
 
 
+def test_a_nested_repository_whose_commit_is_nowhere_does_not_win(lab: Lab) -> None:
+    project(lab)
+    candidate(lab, {"src/value.py": "VALUE = 90\n"})
+    lab.git("update-index", "--add", "--cacheinfo", f"160000,{lab.git('rev-parse', 'HEAD')},src/nested")
+    lab.git("commit", "-q", "-m", "nested")
+    result = measured(lab)
+    assert (result.verdict, result.reason) == ("invalid", "unfit")
+    assert result.violations == ("submodule at a commit that is on no remote branch or tag: src/nested",)
+
+
 def test_an_infinite_loop_meets_the_deadline(lab: Lab) -> None:
     project(lab, POLICY.replace("timeout: 20}\nmetrics", "timeout: 1.5}\nmetrics"))
     candidate(lab, {"src/value.py": "while True: pass\n"})

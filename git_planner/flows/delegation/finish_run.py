@@ -190,7 +190,9 @@ class _RunFinisher:
         if decision.take and not violations:
             self._commit(changes)
         elif decision.take:
-            reason = shorten("changed what it may not change: " + ", ".join(violations))
+            is_unfit = changes.refusal_reason(violations) == "unfit"
+            cause = "left what cannot be committed" if is_unfit else "changed what it may not change"
+            reason = shorten(f"{cause}: {', '.join(violations)}")
             self._quarantine(changes, TaskOutcome("refused", reason), violations)
         elif changes.changed or violations:
             self._quarantine(changes, decision, violations or [decision.reason or decision.outcome])
@@ -201,12 +203,7 @@ class _RunFinisher:
         elif self._has_own_commit(changes):
             self.commit = changes.tip
         else:
-            git_result = changes.commit(*self._commit_message(changes.work))
-            if git_result.status == 0:
-                self.commit = self.repo.resolve(changes.work.ref)
-                return
-            output = (git_result.stdout + b"\n" + git_result.stderr).decode(errors="replace").strip()
-            self._quarantine(changes, TaskOutcome("commit_refused", shorten(output)), [output])
+            self.commit = changes.commit(*self._commit_message(changes.work))
 
     def _quarantine(self, changes: AgentChanges, decision: TaskOutcome, reasons: Sequence[str]) -> None:
         self.decision = decision

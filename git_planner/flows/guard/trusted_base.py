@@ -7,6 +7,7 @@ branch whose guarded files the candidate has.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from git_planner import documents
@@ -16,6 +17,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.ref_updates import start_problem, state_changes, vouching_base
 from git_planner.gitio import history
+from git_planner.gitio.content import submodules
+from git_planner.gitio.export import GITLINK
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
@@ -139,7 +142,22 @@ def check_changes(repo: Repository, subject: Subject) -> CandidateChanges:
                 utf8_path(change.path) for change in history.changes(git, base, tip, pathspecs(policy.forbid))
             }
         violation = scope.check_scope(files, allowed, forbidden)
+    violation = violation or _check_submodules(repo, tip, changed)
     return CandidateChanges(files, *violation) if violation else CandidateChanges(files, None, ())
+
+
+def _check_submodules(
+    repo: Repository, tip: str, changed: Sequence[history.TreeChange]
+) -> tuple[Refusal, tuple[str, ...]] | None:
+    """Refuse entries of submodules whose commits nobody else could get, such as of a nested repository."""
+    links = [change for change in changed if change.new_mode == GITLINK]
+    lost = [link for link in links if not submodules.is_published(repo, tip, link.path, link.new)]
+    if not lost:
+        return None
+    names = [utf8_path(link.path) for link in lost]
+    return Refusal("unfit", f"submodule '{names[0]}' has a commit that is on no remote branch or tag"), tuple(
+        f"submodule at a commit that is on no remote branch or tag: {name}" for name in names
+    )
 
 
 def patch_id(repo: Repository, subject: Subject) -> str | None:

@@ -15,7 +15,8 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import utf8_path
 from git_planner.gitio import agent_worktree, history
-from git_planner.gitio.git_failure import GitResult, failure
+from git_planner.gitio.content.read_content import Content, read_content
+from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.rules import refnames
@@ -72,6 +73,8 @@ class AttemptSite:
 class AgentChanges:
     """Changes in a worktree: `tree` is its content, `tip` the branch's tip, both as of `read`.
 
+    `problems` are files that cannot be committed; they are not in `tree`.
+
     Args:
         work: the worktree and its start.
     """
@@ -80,28 +83,39 @@ class AgentChanges:
         self.work = work
         self.tree = self.start_tree = work.repo.resolve(work.start, "tree")
         self.tip: str | None = work.start
+        self.problems: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Return whether the content or the branch has changed."""
-        return self.tree != self.start_tree or self.tip != self.work.start
+        return bool(self.problems) or self.tree != self.start_tree or self.tip != self.work.start
 
     def read(self) -> tuple[str, ...]:
         """Read the content of the worktree and the branch's tip.
 
         Returns:
-            Guarded paths that differ in the content, or that a commit of the agent changed in between.
+            Guarded paths that differ in the content, or that a commit of the agent changed in between; the
+            problems if there are none.
 
         Raises:
             PlannerError: E_GIT, E_NOT_A_REPOSITORY when it cannot be read.
         """
         work = self.work
         agent_worktree.repair(work.place, ours=work.ours)
-        self.tree = agent_worktree.content(work.place, work.start)
+        content = self._content()
+        self.tree, self.problems = content.tree, content.problems
         self.tip = work.repo.maybe(work.ref)
         if self.tip is None or not history.is_ancestor(work.repo.git, work.start, self.tip):
             return ("changed: .advisor/state.json (its commit)",)
-        return self._violations(self.tip)
+        return self._violations(self.tip) or self.problems
+
+    def _content(self) -> Content:
+        limits = Limits(file_bytes=self.work.policy.max_file_mb * 1024 * 1024)
+        return read_content(self.work.place, self.work.start, limits)
+
+    def refusal_reason(self, violations: Sequence[str]) -> str:
+        """Return the reason of a record for the violations that `read` has returned."""
+        return "unfit" if tuple(violations) == self.problems else "guard"
 
     def out_of_scope(self, allow: Sequence[str], forbid: Sequence[str] = ()) -> tuple[str, ...]:
         """Return changed paths outside of `allow` (empty: all are allowed) or within `forbid`."""
@@ -120,25 +134,21 @@ class AgentChanges:
         assert self.tip is not None
         agent_worktree.reset_branch(self.work.place, self.work.ref, self.tip)
 
-    def commit(self, message: Message, body: str) -> GitResult:
-        """Commit the content of the worktree; all hooks run.
+    def commit(self, message: Message, body: str) -> str:
+        """Commit the content of the worktree; no hook runs.
 
         Returns:
-            The result of 'git commit'; a status other than 0 means that a hook refused.
+            The commit.
 
         Raises:
-            PlannerError: E_NO_SPACE.
+            PlannerError: E_SIGN, E_IDENTITY, E_NO_SPACE, E_GIT; then the worktree is as it was.
         """
         work = self.work
         self.attach_head()
-        if self.tree == work.repo.resolve(self.tip or work.start, "tree"):
+        assert self.tip is not None
+        if self.tree == work.repo.resolve(self.tip, "tree"):
             body = "The agent made the commits before this one itself; this one says where they belong."
-        result = agent_worktree.commit(work.place, self.tree, full_message(message, body))
-        if result.status != 0:
-            error = failure(("commit",), result, work.place.git.cwd)
-            if error.code == "E_NO_SPACE":
-                raise error
-        return result
+        return agent_worktree.commit(work.place, work.ref, self.tip, self.tree, full_message(message, body))
 
     def quarantine(self, message: Message, messages: Sequence[str]) -> tuple[str, str]:
         """Keep the changes under a quarantine ref; reset branch and worktree to the state commit.
@@ -153,9 +163,7 @@ class AgentChanges:
         agent_worktree.reset_branch(work.place, work.ref, work.start)
         with suppress(PlannerError):
             # The changes are safe, so a worktree that cannot be reset is left as it is.
-            agent_worktree.checkout_tree(
-                work.place, agent_worktree.content(work.place, work.start), work.start
-            )
+            agent_worktree.checkout_tree(work.place, self._content().tree, work.start, work.start)
         return ref, commit
 
     def _violations(self, tip: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """One attempt at a directive, from a worktree at its state commit to a record.
 
-Only the content of the worktree is checked. A change that the guard or a commit hook refuses, or whose agent
+Only the content of the worktree is checked. A change that the guard refuses, or whose agent
 failed, is quarantined; any other becomes a commit on the branch.
 """
 
@@ -135,8 +135,12 @@ class _AttemptRecorder:
         return self._fail(self.work.start, "implementer_failed", note), None
 
     def _refuse(self, violations: tuple[str, ...]) -> tuple[RecordResult, str]:
-        ref, commit = self._quarantine("guard", violations)
-        return self._fail(commit, "guard", violations=violations), ref
+        reason = self.left.refusal_reason(violations)
+        ref, commit = self._quarantine(reason, violations)
+        notes = (
+            (f"what cannot be committed is still in '{self.work.place.top}'",) if reason == "unfit" else ()
+        )
+        return self._fail(commit, reason, *notes, violations=violations), ref
 
     def _failed(self, error: PlannerError) -> tuple[RecordResult, str | None]:
         reason = "timeout" if error.code == "E_DEADLINE" else "implementer_failed"
@@ -147,13 +151,9 @@ class _AttemptRecorder:
         ref, commit = self._quarantine(reason, (note,))
         return self._fail(commit, reason, note), ref
 
-    def _commit(self) -> tuple[RecordResult, str | None]:
+    def _commit(self) -> tuple[RecordResult, None]:
         work = self.work
-        result = self.left.commit(*attempt_message(work, self.report.assisted_by))
-        if result.status != 0:
-            note = (result.stdout + b"\n" + result.stderr).decode(errors="replace").strip()
-            ref, commit = self._quarantine("commit_refused", (note,))
-            return self._fail(commit, "commit_refused", note), ref
+        self.left.commit(*attempt_message(work, self.report.assisted_by))
         extra = {**self.report.extra(work.state), "notes": [*work.notes, *self.report.undone]}
         recorded = record_commit(
             work.repo,

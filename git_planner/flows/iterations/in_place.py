@@ -8,6 +8,7 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import agent_worktree, worktree
+from git_planner.gitio.content.inert_git import config_files_in
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 
@@ -25,6 +26,13 @@ def check_worktree(repo: Repository) -> Path:
         raise PlannerError(
             "E_USAGE",
             f"'{repo.common}' is bare and has no worktree to work in",
+            hint="leave out '--in-place'",
+        )
+    included = config_files_in(repo)
+    if included:
+        raise PlannerError(
+            "E_USAGE",
+            f"git's configuration includes '{included[0]}' of '{repo.top}', which an agent could change",
             hint="leave out '--in-place'",
         )
     operation = agent_worktree.unfinished(repo)
@@ -50,6 +58,7 @@ def checked_out(repo: Repository, branch: str, rescue_ref: str, progress: Progre
     """Switch a person's clean worktree to a branch; switch back afterwards.
 
     Args:
+        repo: the repository, with an inert git.
         branch: the short name of the iteration's branch.
         rescue_ref: the ref that keeps uncommitted changes after an interruption.
 
@@ -70,10 +79,12 @@ def _switch_back(repo: Repository, target: list[str], rescue_ref: str, progress:
     try:
         agent_worktree.repair(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
-        kept = agent_worktree.rescue(repo, repo, rescue_ref, message)
+        kept, problems = agent_worktree.rescue(repo, repo, rescue_ref, message, target[-1])
+        for problem in problems:
+            progress(f"left in '{repo.top}': {problem}")
         if kept is not None:
             progress(f"kept the uncommitted changes as '{rescue_ref}'")
-            agent_worktree.checkout_tree(repo, kept, "HEAD")
+            agent_worktree.checkout_tree(repo, kept, "HEAD", target[-1])
         repo.git.bytes("switch", "--quiet", "--no-guess", *target)
     except PlannerError as error:
         progress(f"could not go back to '{target[-1]}': {error.message}")

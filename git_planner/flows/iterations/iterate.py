@@ -27,6 +27,7 @@ from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import ensure_base
 from git_planner.gitio import agent_worktree, worktree
+from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -238,6 +239,9 @@ def run_attempt(
         resumed: whether an earlier process has started it.
     """
     began = time.monotonic()
+    if options.in_place:
+        # The agent works where git finds hooks with a relative path.
+        repo = inert(repo)
     policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
     implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from git_planner.agents.run_program import PROCESS
 from git_planner.errors import PlannerError
+from git_planner.folders import walk_files
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.rules.documents import canonical_json
@@ -74,10 +75,9 @@ def end_leftover_agents(repo: Repository, number: int) -> list[int]:
 def disk_use(path: Path) -> int:
     """Return the size in bytes of the files below a folder; ignore files that vanish meanwhile."""
     total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            with suppress(OSError):
-                total += (Path(folder) / name).lstat().st_size
+    for entry in walk_files(path):
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_size
     return total
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
@@ -21,6 +22,8 @@ from git_planner.flows.iterations.provenance import iteration_record
 from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree, history, worktree
+from git_planner.gitio.content.read_content import read_content
+from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -192,7 +195,7 @@ def _clear_attempt(
     tip = repo.maybe(ref) or iteration.start
     if place is not None and place.top is not None:
         agent_worktree.repair(place, ours=True)
-        tree = agent_worktree.content(place, iteration.start)
+        tree = _keepable_tree(repo, iteration, place)
     else:
         tree = repo.resolve(tip, "tree")
     if iteration.refused is None and (
@@ -209,6 +212,27 @@ def _clear_attempt(
         if linked.branch == ref and is_managed_worktree(folder, linked.path) and not linked.path.exists():
             worktree.remove(repo, linked.path)
     agent_worktree.put_branch(repo, ref, iteration.start)
+
+
+def _keepable_tree(repo: Repository, iteration: Iteration, place: Repository) -> str:
+    """Return the tree of an interrupted attempt's worktree, which is about to be removed.
+
+    Raises:
+        PlannerError: E_DIRTY when something there cannot be kept.
+    """
+    assert iteration.state is not None
+    assert iteration.start is not None
+    policy = policy_at(repo, iteration.state.base)
+    limits = Limits(file_bytes=policy.max_file_mb * 1024 * 1024)
+    content = read_content(place, iteration.start, limits)
+    if content.problems and iteration.refused is None:
+        raise PlannerError(
+            "E_DIRTY",
+            f"'{place.top}' holds what cannot be kept in git",
+            hint=f"move it elsewhere, then 'git iterate resume {iteration.number}'",
+            details=content.problems,
+        )
+    return content.tree
 
 
 def _is_managed(repo: Repository, place: Repository) -> bool:

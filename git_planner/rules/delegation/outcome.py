@@ -27,10 +27,10 @@ OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
     "bad_result": ("blocked", "the result of the agent is invalid"),
     "agent_failed": ("blocked", "the agent failed, without a result or after reporting 'done'"),
     "deadline": ("blocked", "the deadline passed, without a result or with 'done'; all processes were ended"),
-    "refused": ("blocked", "the agent reported 'done' but changed guarded paths or paths out of scope"),
+    "refused": ("blocked", "the agent reported 'done' but left guarded, out-of-scope or unfit changes"),
     "commit_refused": (
         "blocked",
-        "the agent reported 'done' but a hook of the repository refused the commit",
+        "the agent reported 'done' but a hook refused the commit; only in older runs",
     ),
     "interrupted": ("todo", "a user interrupted the delegator before there was a result"),
     "lost": ("todo", "the delegator died, or the machine restarted, before there was a result"),

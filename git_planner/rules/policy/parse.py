@@ -153,6 +153,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         jail=document.get("jail", "auto"),
         verify=tuple(parse_command(command, "verify") for command in document.get("verify", ())),
         critics=critics_from(document.get("critics", {})),
+        max_file_mb=scope.get("max_file_mb", 100),
     )
 
 

@@ -162,7 +162,8 @@ class Stop:
 class Policy(NamedTuple):
     """The committed policy of a base commit. `document` is the validated file, `digest` its digest.
 
-    `verify` are the default verify commands for tasks that define none.
+    `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
+    size of a file that an agent may leave.
     """
 
     base: str
@@ -187,6 +188,7 @@ class Policy(NamedTuple):
     jail: Literal["auto", "required", "off"] = "auto"
     verify: tuple[tuple[str, ...], ...] = ()
     critics: Critics = Critics()
+    max_file_mb: int = 100
 
     @property
     def metric(self) -> Metric | None:

@@ -19,6 +19,7 @@ MAX_NOTES = 1_000
 REASONS = {
     "guard": "guarded paths changed",
     "scope": "paths outside the scope changed",
+    "unfit": "files that cannot be committed were left",
     "incorrect": "tests failed",
     "no_proof": "no proof that the tests ran",
     "tests_shrank": "fewer tests were collected than before",

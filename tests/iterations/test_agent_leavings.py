@@ -1,0 +1,136 @@
+"""What an agent leaves in its worktree, through whole iterations: no program of it runs, nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from git_planner.folders import remove_folder
+from tests.support.lab import Lab
+from tests.support.small_campaign import attempt, campaign
+
+HOOKS = (
+    "pre-commit prepare-commit-msg commit-msg post-commit post-index-change post-checkout"
+    " reference-transaction post-rewrite pre-merge-commit"
+)
+
+
+def spies(lab: Lab) -> str:
+    """Return a shell command that fills the folder 'hooks' with programs that leave a mark."""
+    mark = lab.root / "ran"
+    return (
+        f"mkdir -p hooks; for name in {HOOKS} spy; do"
+        f""" printf '#!/bin/sh\\necho "$0" >>"{mark}"\\n' >hooks/$name; chmod +x hooks/$name; done"""
+    )
+
+
+def ran(lab: Lab) -> str:
+    """Return the marks of the programs that ran."""
+    mark = lab.root / "ran"
+    return mark.read_text() if mark.exists() else ""
+
+
+def tracked_hooks(lab: Lab) -> None:
+    """Make a campaign whose hooks and filter are files of the tree."""
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace('"notes/**"', '"notes/**", "hooks/**"')
+    files = {
+        ".git-planner.yml": policy,
+        "hooks/spy": "#!/bin/sh\ntr a-z A-Z\n",
+        ".gitattributes": "notes/* filter=up\n",
+    }
+    lab.commit("hooks", files)
+    lab.git("config", "core.hooksPath", "hooks")
+    lab.git("config", "filter.up.clean", "sh hooks/spy")
+
+
+AFTER = {
+    "accepted": ("echo 90 >value", "improved"),
+    "refused": ("echo 90 >value; echo 1 >tests/test_it", "invalid"),
+    "failed": ("echo 90 >value; exit 3", "unmeasured"),
+    "nothing": ("git checkout -q HEAD -- .; rm -r hooks; git reset -q --hard", "within_noise"),
+}
+
+
+@pytest.mark.parametrize(("script", "verdict"), AFTER.values(), ids=AFTER.keys())
+@pytest.mark.parametrize("in_place", [False, True])
+def test_no_program_that_an_agent_left_runs(lab: Lab, script: str, verdict: str, in_place: bool) -> None:
+    tracked_hooks(lab)
+    result = attempt(
+        lab,
+        f"{spies(lab)}\n mkdir -p notes; echo quiet >notes/a\n"
+        'git init -q notes/n; git -C notes/n config core.fsmonitor "$PWD/hooks/spy"; echo 1 >notes/n/f\n'
+        f"{script}; : >{lab.root / 'ran'}",
+        in_place=in_place,
+    )
+    assert result.record.verdict == verdict, result.record
+    assert lab.run("git-iterate", "list").status == lab.run("git-iterate", "prune").status == 0
+    assert ran(lab) == ""
+    if verdict == "improved":
+        # The filter is the one of the base.
+        assert lab.show("iter/best:notes/a") == "QUIET\n"
+        assert lab.show("iter/best:notes/n/f") == "1\n"
+
+
+def test_a_hook_of_a_person_does_not_decide_about_an_attempt(lab: Lab) -> None:
+    campaign(lab)
+    for name in ("pre-commit", "commit-msg"):
+        hook = lab.path / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\nread answer </dev/tty\nexit 1\n")
+        hook.chmod(0o755)
+    assert attempt(lab, "echo 90 >value").record.verdict == "improved"
+
+
+def test_a_large_file_stays_in_the_worktree_and_the_rest_is_kept(lab: Lab) -> None:
+    campaign(lab)
+    result = attempt(lab, "echo 90 >value; mkdir notes; truncate -s 300M notes/big", slug="x")
+    assert (result.record.verdict, result.record.reason) == ("invalid", "unfit")
+    assert result.record.summary == "files that cannot be committed were left: 'notes/big'"
+    assert result.record.violations == ("larger than 100 MB ('scope.max_file_mb'): notes/big",)
+    assert result.worktree is not None
+    assert result.record.notes == (f"what cannot be committed is still in '{result.worktree}'",)
+    assert lab.show("refs/planner/refused/0001:value") == "90\n"
+    assert lab.git("status", "--porcelain", cwd=result.worktree) == "?? notes/"
+    assert lab.run("git-iterate", "prune").status == 0
+    assert (result.worktree / "notes" / "big").stat().st_size == 300 * 1024 * 1024
+
+
+def test_a_policy_allows_larger_files(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace("scope: {", "scope: {max_file_mb: 1, ")
+    lab.commit("limit", {".git-planner.yml": policy})
+    assert attempt(lab, "mkdir notes; truncate -s 2M notes/big").record.reason == "unfit"
+    lab.commit("limit", {".git-planner.yml": policy.replace("max_file_mb: 1", "max_file_mb: 3")})
+    assert attempt(lab, "mkdir notes; truncate -s 2M notes/big").record.verdict == "within_noise"
+
+
+@pytest.mark.parametrize("depth", [3000, 1500])
+def test_folders_nested_thousands_deep_end_no_listing(lab: Lab, depth: int) -> None:
+    campaign(lab)
+    nest = f"import os\nfor _ in range({depth}): os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()"
+    try:
+        result = attempt(lab, f'echo 90 >value; mkdir notes; cd notes; python3 -c "{nest}"', slug="x")
+        assert (result.record.verdict, result.record.reason) == ("invalid", "unfit"), result.record
+        for command in (["list"], ["prune"], ["show", "1"]):
+            done = lab.run("git-iterate", *command)
+            assert done.status == 0, done.err
+        assert lab.run("git-record", "log").status == 0
+    finally:
+        remove_folder(lab.root / "repo.iter")
+    assert not (lab.root / "repo.iter").exists()
+
+
+def test_a_sparse_checkout_can_be_worked_in(lab: Lab) -> None:
+    campaign(lab)
+    lab.commit("more", {"docs/a": "1\n", "docs/b/c": "1\n"})
+    lab.git("sparse-checkout", "set", "tests")
+    result = attempt(lab, "test ! -e docs; echo 90 >value; mkdir -p notes; echo why >notes/a", slug="x")
+    assert (result.record.verdict, result.record.files) == ("improved", ("notes/a", "value"))
+    assert lab.show("iter/best:docs/b/c") == "1\n"
+    assert result.worktree is not None
+    assert lab.git("status", "--porcelain", cwd=result.worktree) == ""
+    refused = attempt(lab, "echo 80 >value; mkdir docs; echo 2 >docs/a; echo 1 >tests/test_it", slug="y")
+    assert refused.record.reason == "guard"
+    assert lab.show("refs/planner/refused/0002:docs/a") == "2\n"
+    assert refused.worktree is not None
+    assert lab.git("status", "--porcelain", cwd=refused.worktree) == ""
