@@ -33,7 +33,7 @@ from tests.iterations.test_resume import runs, wait_for
 from tests.support.lab import Lab
 
 # A full sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
-STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "31"))
+STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "19"))
 ONE = ("Make it smaller", "--write-scope", "src/**")
 
 
