@@ -1,14 +1,23 @@
-"""Atomic file replacement: write a temporary file, then rename it. Imports little, for the hooks."""
+"""Files of this host: replaced atomically, and read only if they are regular and of a sensible size.
+
+Imports little, for the hooks.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from _thread import get_ident
 from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
+
+# More than any file that this program writes for itself.
+MAX_READ = 64 * 1024 * 1024
 
 
 def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
@@ -33,3 +42,29 @@ def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
         with suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading. A pipe, which could block for ever, and a device are refused.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+    return open(handle, "rb")
+
+
+def read(path: str | Path, limit: int = MAX_READ) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or has more than `limit` bytes.
+    """
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"more than {limit:,} bytes", os.fspath(path))
+    return data

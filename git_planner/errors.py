@@ -5,6 +5,7 @@ Imports no other module of the package. Codes are stable: scripts match on them.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 DONE = 0
@@ -88,8 +89,10 @@ CODES: dict[str, tuple[int, str]] = {
     "E_OPTIONS": (NO, "the plan's options are incomplete or contradict each other"),
     "E_PATCH": (NO, "the patch does not apply"),
     "E_PATCHES_EXHAUSTED": (NO, "all patches of the folder have been used"),
+    "E_PLOT": (NO, "the values cannot be drawn"),
     "E_POLICY": (USAGE, "the policy file cannot be used"),
     "E_REMOTE": (UNREACHED, "the remote repository could not be reached, read or written"),
+    "E_RESOURCES": (UNREACHED, "the machine has no open files, processes or memory left"),
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),
     "E_SCHEMA": (NO, "the document does not match its schema"),
     "E_SIGN": (UNREACHED, "the commit could not be signed"),
@@ -143,3 +146,27 @@ class PlannerError(Exception):
             "hint": self.hint,
             "details": list(self.details),
         }
+
+
+def resource_error(error: BaseException, *, starting: str | None = None) -> PlannerError | None:
+    """Return the error for a limit of this machine or of its user; None for all other causes.
+
+    Args:
+        error: what Python raised.
+        starting: the program that could not be started, if that was the attempt.
+    """
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    limit = _LIMITS.get(number) if number != errno.EAGAIN or starting is not None else None
+    if limit is None:
+        return None
+    message = f"'{starting}' cannot be started: {limit[0]}" if starting else limit[0]
+    return PlannerError("E_RESOURCES", message, hint=f"{limit[1]}, then run the same command again")
+
+
+_MORE_FILES = ("too many files are open", "raise the limit of open files with 'ulimit -n'")
+_LIMITS: dict[int | None, tuple[str, str]] = {
+    errno.EMFILE: _MORE_FILES,
+    errno.ENFILE: _MORE_FILES,
+    errno.ENOMEM: ("there is not enough memory", "end other programs, or raise the limit with 'ulimit -v'"),
+    errno.EAGAIN: ("too many processes are running", "end some, or raise the limit with 'ulimit -u'"),
+}

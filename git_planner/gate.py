@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from git_planner.errors import PlannerError
+from git_planner.errors import PlannerError, resource_error
 
 STAGES = ("pre-commit", "pre-merge-commit")
 TRANSACTION = "reference-transaction"
@@ -48,13 +48,7 @@ def main(argv: Sequence[str]) -> int:
     except PlannerError as error:
         return _warn(error) if stage in (MESSAGE, *FOLLOWING) else _report(error)
     except Exception as error:  # noqa: BLE001 - the guard fails closed, the other stages fail open
-        description = f"{type(error).__name__}: {str(error)[:300]}"
-        if stage in (MESSAGE, *FOLLOWING):
-            return _warn(PlannerError("E_INTERNAL", description))
-        hint = "this is a defect; run 'GIT_PLANNER_TRACE=1 git planner check' for the traceback"
-        return _report(
-            PlannerError("E_INTERNAL", f"the guard could not check this change: {description}", hint=hint)
-        )
+        return _report_unexpected(error, stage)
     return 0
 
 
@@ -88,10 +82,9 @@ def run_plan_hook(stage: str, target: str) -> int:
     for follow_result in advance_branch(open_repository(), target):
         for name in follow_result.unknown:
             # Ordinary branches run no commit-msg hook of this program, so the typo is reported here.
-            print(
+            _tell(
                 f"warning: a commit names '{name}', and the plan '{follow_result.plan}' has no such task "
-                "(E_UNKNOWN_TASK)",
-                file=sys.stderr,
+                "(E_UNKNOWN_TASK)"
             )
     return 0
 
@@ -114,12 +107,22 @@ def check_ref_updates(lines: bytes) -> None:
     RefUpdateGuard(GuardChecker(repo), repo.private("guards")).check(parse_ref_updates(os.fsdecode(lines)))
 
 
+def _report_unexpected(error: Exception, stage: str) -> int:
+    """Print an error of this machine's limits, or a defect."""
+    description = f"{type(error).__name__}: {str(error)[:300]}"
+    exhausted = resource_error(error)
+    if stage in (MESSAGE, *FOLLOWING):
+        return _warn(exhausted or PlannerError("E_INTERNAL", description))
+    hint = "this is a defect; run 'GIT_PLANNER_TRACE=1 git planner check' for the traceback"
+    return _report(
+        exhausted
+        or PlannerError("E_INTERNAL", f"the guard could not check this change: {description}", hint=hint)
+    )
+
+
 def _warn(error: PlannerError) -> int:
     """Print a warning that the plan was not updated; the commit stands."""
-    print(
-        f"warning: plan not updated: {error.message} ({error.code}); run 'git plan sync'",
-        file=sys.stderr,
-    )
+    _tell(f"warning: plan not updated: {error.message} ({error.code}); run 'git plan sync'")
     return 0
 
 
@@ -128,5 +131,16 @@ def _report(error: PlannerError) -> int:
     lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in error.details)]
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
         lines.append(f"hint: {error.hint}")
-    print("\n".join(lines), file=sys.stderr)
+    _tell("\n".join(lines))
     return error.exit
+
+
+def _tell(text: str) -> None:
+    try:
+        from git_planner.rules.printable import printable
+    except ImportError:
+        # A broken installation must still be able to say so.
+        text = text.encode("ascii", "backslashreplace").decode()
+    else:
+        text = printable(text)
+    print(text, file=sys.stderr)

@@ -13,7 +13,7 @@ import click
 
 from git_planner.cli.lazy_group import LazyGroup, NoSuchName
 from git_planner.cli.output import emit, tell
-from git_planner.errors import DONE, PlannerError
+from git_planner.errors import DONE, PlannerError, resource_error
 from git_planner.rules.did_you_mean import close_names, did_you_mean
 
 _UNWRITABLE = {
@@ -117,6 +117,9 @@ def _defect(error: Exception) -> PlannerError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = f" for '{error.filename}'" if error.filename else ""
         return PlannerError("E_NO_SPACE", f"no space left on the disk{place}", hint="make room, then retry")
+    exhausted = resource_error(error)
+    if exhausted is not None:
+        return exhausted
     unwritable = _unwritable(error) if isinstance(error, OSError) else None
     if unwritable is not None:
         return unwritable

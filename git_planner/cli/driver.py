@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from git_planner.rules.printable import printable_line
+
 
 def main(argv: Sequence[str]) -> int:
     """Merge one file for git.
@@ -21,7 +23,5 @@ def main(argv: Sequence[str]) -> int:
     base, ours, theirs, path = argv
     done = merge_file(Path(base), Path(ours), Path(theirs), path)
     for line in done.notes:
-        # Documents may contain control characters, which a terminal would obey.
-        shown = "".join(character if character.isprintable() else "?" for character in line[:300])
-        print(f"git-planner: {shown}", file=sys.stderr)
+        print(f"git-planner: {printable_line(line[:300])}", file=sys.stderr)
     return 0 if done.clean else 1

@@ -13,28 +13,17 @@ import click
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-
-# A terminal obeys control characters, so those in names and in the output of agents are escaped. So are
-# bidirectional controls: they make a line read differently from its content.
-_CONTROL = {
-    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"},
-    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
-}
-
-
-def plain(text: str) -> str:
-    """Escape control characters of a text for a terminal."""
-    return text.translate(_CONTROL).encode("utf-8", "backslashreplace").decode()
+from git_planner.rules.printable import printable
 
 
 def say(text: str) -> None:
     """Print for people, on stdout."""
-    click.echo(plain(text))
+    click.echo(printable(text))
 
 
 def tell(message: str) -> None:
     """Show progress: one line on stderr."""
-    click.echo(plain(message), err=True)
+    click.echo(printable(message), err=True)
 
 
 def hush(_: str) -> None:

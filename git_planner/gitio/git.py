@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from git_planner.errors import PlannerError
+from git_planner.errors import PlannerError, resource_error
 from git_planner.gitio.git_failure import GitResult, cannot_start, failure, is_transient, retry_transient
 
 # The environment counts where a command starts, and nowhere below it: `open_repository` reads these there.
@@ -294,6 +294,8 @@ class Git:
             )
         except FileNotFoundError:
             raise cannot_start(self.cwd) from None
+        except OSError as error:
+            raise resource_error(error, starting="git") or error from None
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> GitResult:

@@ -264,7 +264,7 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
         # Meanwhile another process may have recovered the worktree, and a new writer may have begun.
         if _is_decisive(move, file) and _is_locked_now(file) and _is_same(file, lock):
             return Lockstep(place, move["ref"], move["old"], move["new"], file)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     file.close()
     return None

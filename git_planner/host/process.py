@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from git_planner.errors import PlannerError
+from git_planner.errors import PlannerError, resource_error
 
 if TYPE_CHECKING:
     import psutil
@@ -438,6 +438,9 @@ def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes)
 
 def _cannot_start(argv: Sequence[str], error: OSError | ValueError) -> PlannerError:
     name = argv[0]
+    exhausted = resource_error(error, starting=name)
+    if exhausted is not None:
+        return exhausted
     if isinstance(error, ValueError) or error.errno == errno.E2BIG:
         return PlannerError("E_USAGE", f"'{name}' cannot be started with these arguments ({error})")
     if error.errno == errno.ENOENT and "/" not in name:

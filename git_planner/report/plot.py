@@ -23,6 +23,9 @@ LOOKS = {
     "unmeasured": ("?", "P", "#6e7781"),
 }
 
+# Axes need room around the values, and squares of distances.
+_LARGEST = 1e100
+
 
 @dataclass(frozen=True, slots=True)
 class PlotPoint:
@@ -78,8 +81,9 @@ def draw_terminal(series: Series, *, width: int = 78, height: int = 18) -> str:
         width, height: the size in columns and lines.
 
     Raises:
-        PlannerError: E_MISSING_EXTRA.
+        PlannerError: E_MISSING_EXTRA, E_PLOT.
     """
+    _check_drawable(series)
     try:
         import plotext as plot
     except ImportError:
@@ -107,8 +111,9 @@ def draw_svg(series: Series) -> bytes:
     """Draw a series as an SVG image; the same series gives the same bytes.
 
     Raises:
-        PlannerError: E_MISSING_EXTRA.
+        PlannerError: E_MISSING_EXTRA, E_PLOT.
     """
+    _check_drawable(series)
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -135,6 +140,21 @@ def draw_svg(series: Series) -> bytes:
     with rc_context({"svg.hashsalt": "git-planner", "svg.fonttype": "none"}):
         canvas.print_svg(out, metadata={"Date": None})
     return out.getvalue()
+
+
+def _check_drawable(series: Series) -> None:
+    """Refuse values whose differences a plot cannot compute.
+
+    Raises:
+        PlannerError: E_PLOT.
+    """
+    extreme = [point.value for point in series.points if abs(point.value or 0) > _LARGEST]
+    if extreme:
+        raise PlannerError(
+            "E_PLOT",
+            f"'{series.name}' has the value {extreme[0]:g}, which is too large to be drawn",
+            hint="print the values with 'git record log'",
+        )
 
 
 def _title(series: Series) -> str:

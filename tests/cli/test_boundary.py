@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import re
+import resource
 import sys
 from pathlib import Path
 
 import pytest
 
+from git_planner import gate
 from git_planner.cli.boundary import guarded
+from git_planner.cli.output import tell
+from git_planner.errors import PlannerError
 from git_planner.gitio.git_failure import GitResult, failure
+from git_planner.host import process
+from git_planner.rules.printable import printable
 from tests.support.lab import Lab
 from tests.support.small_campaign import campaign
 
@@ -28,6 +36,86 @@ def test_what_cannot_be_written_is_no_defect(number: int, capsys: pytest.Capture
     assert json.loads(output.out)["code"] == "E_UNWRITABLE"
     assert f"'/some/place' cannot be written or reached: {os.strerror(number)}" in output.err
     assert "defect" not in output.err
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "x"), OSError(errno.ENFILE, "x", "/etc/passwd"), MemoryError()]
+)
+def test_a_limit_of_the_machine_is_no_defect(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> int:
+        raise error
+
+    assert guarded(command, as_json=True) == 4
+    output = capsys.readouterr()
+    assert json.loads(output.out)["code"] == "E_RESOURCES"
+    assert ("defect" in output.err, "run the same command again" in output.err) == (False, True)
+
+
+def test_too_many_open_files_are_named(lab: Lab) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    lab.run("git-plan", "list")
+    try:
+        # The next files and pipes fit, those of a further process do not.
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 2, limits[1])
+        )
+        with contextlib.suppress(OSError):
+            while True:
+                opened.append(os.open(os.devnull, os.O_RDONLY))
+        ran = lab.run("git-plan", "list", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for handle in opened:
+            os.close(handle)
+    assert (ran.status, json.loads(ran.out)["code"]) == (4, "E_RESOURCES"), ran.err
+    with pytest.raises(PlannerError) as caught:
+        raise process._cannot_start(["tool"], OSError(errno.EAGAIN, "x"))
+    assert (caught.value.code, caught.value.message) == (
+        "E_RESOURCES",
+        "'tool' cannot be started: too many processes are running",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\ttext\n", "plain\ttext\n"),
+        ("é 日本語 \u00a0 👩\u200d💻", "é 日本語 \u00a0 👩\u200d💻"),
+        ("\x1b[2J\r\x9b", "\\x1b[2J\\x0d\\x9b"),
+        ("\u202eevil\u2066\u061c\u200e\u200b\ufeff", "\\u202eevil\\u2066\\u061c\\u200e\\u200b\\ufeff"),
+        ("\u2028\U000e0041\udcff", "\\u2028\\U000e0041\\udcff"),
+    ],
+)
+def test_messages_show_what_a_terminal_would_obey(
+    text: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printable(text) == shown
+    tell(text)
+    assert capsys.readouterr().err == f"{shown}\n"
+    # Hooks print by the same function.
+    assert gate.main([f"stage {text}", "planner"]) == 2
+    assert f"'stage {shown}' is not a hook stage" in capsys.readouterr().err
+    error = PlannerError("E_INTERNAL", text, hint=text, details=[text])
+    gate._report(error)
+    gate._warn(error)
+    assert capsys.readouterr().err.count(shown) == 4
+
+
+def test_few_places_print() -> None:
+    """What is printed elsewhere would not be escaped."""
+    package = Path(gate.__file__).parent
+    printing = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"(?<![\w.])(?:print|click\.s?echo)\(", path.read_text(encoding="utf-8"))
+        and "reference" not in path.parts
+    }
+    # Besides: git's trace, the merge driver, generated tables and one JSON document per line.
+    assert printing == {
+        *("gate.py", "cli/output.py", "cli/boundary.py", "cli/driver.py", "gitio/git.py"),
+        *("cli/lazy_group.py", "cli/git_planner/guard.py", "cli/git_record/record.py"),
+    }
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(lab: Lab) -> None:

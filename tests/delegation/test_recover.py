@@ -239,3 +239,22 @@ def test_a_delegator_in_another_container_keeps_its_task_and_its_work(lab: Lab) 
     assert process.wait(60) == 0
     assert (task(lab).status, task(lab).attempt, started_tasks(lab)) == ("agent_done", 1, ["task_001"])
     assert lab.show(f"{task(lab).branch}:src/value") == "90\n"
+
+
+def test_a_pipe_in_the_place_of_a_file_of_a_run_does_not_hang(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, DONE)
+    delegate(lab)
+    (run,) = saved_runs(lab)
+    folder = store.run_folder(lab.repo, run.run)
+    # As a run that is still being carried: its heartbeat and its agent are looked at.
+    store.save_run(lab.repo, replace(run, ended_at=None, outcome=None, process=identity(os.getpid())))
+    for name in ("heartbeat.json", "process.json", "stdout", "stderr"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+    status, document = doctor(lab)
+    assert (status, [entry["run"]["run"] for entry in document["runs"]]) == (0, [run.run])
+    assert lab.run("git-plan", "runs", run.run).status in (0, 1)
+    (folder / "meta.json").unlink()
+    os.mkfifo(folder / "meta.json")
+    assert doctor(lab)[1]["runs"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -54,3 +55,14 @@ def test_a_masked_file_keeps_its_permissions(tmp_path: Path) -> None:
     redact.mask_file(place)
     assert "a1B2c3D4" not in place.read_text()
     assert stat.S_IMODE(place.stat().st_mode) == 0o640
+
+
+def test_only_regular_files_of_a_sensible_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    assert atomic_file.read(tmp_path / "file") == atomic_file.read(tmp_path / "link", 5) == b"12345"
+    for name, limit in (("pipe", 9), ("zero", 9), (".", 9), ("gone", 9), ("file", 4)):
+        with pytest.raises(OSError):
+            atomic_file.read(tmp_path / name, limit)

@@ -6,6 +6,9 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
+
+from git_planner.errors import PlannerError
 from git_planner.report import plot
 from git_planner.rules.records.record import MeasuredMetric, Record, Verdict
 from tests.support.lab import Lab
@@ -98,3 +101,19 @@ def test_a_missing_extra_has_an_install_hint(lab: Lab) -> None:
         ran = lab.run_program(sys.executable, "-c", code, env={"PYTHONPATH": str(Path(__file__).parents[2])})
         message = f"'{module}', which draws plots, is not installed"
         assert ran.out == f"E_MISSING_EXTRA|{message}|pip install 'git-planner[plot]'\n", ran.err
+
+
+@pytest.mark.parametrize("value", [-1e308, 1e308, 1e101])
+def test_values_that_cannot_be_drawn_are_an_error(value: float) -> None:
+    series = plot.make_series([record(0, "baseline", -value), record(1, "improved", value)])
+    for draw in (plot.draw_terminal, plot.draw_svg):
+        with pytest.raises(PlannerError) as caught:
+            draw(series)
+        assert (caught.value.code, "too large to be drawn" in caught.value.message) == ("E_PLOT", True)
+
+
+def test_extreme_values_below_that_are_drawn() -> None:
+    for values in ((1e100, -1e100), (5e-324, 1e99), (1e16, 1e16 + 2)):
+        series = plot.make_series([record(at, "improved", value) for at, value in enumerate(values)])
+        assert plot.draw_terminal(series, width=60, height=10)
+        assert plot.draw_svg(series)

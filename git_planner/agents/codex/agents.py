@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from git_planner import redact
+from git_planner import atomic_file, redact
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.codex.events import CodexEvents, check_outcome
 from git_planner.agents.codex.login import Login, find_api_login, find_chatgpt_login, install_hint
@@ -86,7 +86,7 @@ class CodexTransport:
             )
         redact.mask_file(last)
         check_outcome(done, events)
-        text = last.read_text(encoding="utf-8", errors="replace") if last.is_file() else events.message
+        text = atomic_file.read(last).decode("utf-8", "replace") if last.is_file() else events.message
         if not text.strip():
             raise PlannerError("E_CODEX_EMPTY", "codex ended its turn without an answer")
         return Reply(text, model=model, usage=events.usage, command=tuple(argv), thread=events.thread)

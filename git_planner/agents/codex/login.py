@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from git_planner import atomic_file
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import program_environment
@@ -90,7 +91,7 @@ def custom_provider(home: Path | None) -> str | None:
     """Return the name of a home's model provider if it is not the built-in one; it has its own key."""
     folder = home or Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
     try:
-        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        settings = tomllib.loads(atomic_file.read(folder / "config.toml").decode("utf-8"))
     except (OSError, ValueError):
         return None  # codex reports the fault itself
     name = settings.get("model_provider")
@@ -157,7 +158,7 @@ def find_api_login(settings: Settings, folder: Path) -> Login:
 def read_env_file(path: Path) -> dict[str, str]:
     """Return the API keys in a '.env' file. Nothing in it is executed or expanded."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = atomic_file.read(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return {}
     keys = {}

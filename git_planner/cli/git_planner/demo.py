@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from git_planner.cli.options import json_option, plan_option
-from git_planner.cli.output import emit, hush, tell
+from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.records.record import REASONS, Record
@@ -36,17 +36,17 @@ def demo(folder: Path | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
         return DONE
-    click.echo()
+    say("")
     for line in table([HEADINGS, *(_row(record, done.tried) for record in done.records)]):
-        click.echo(line)
-    click.echo(f"\nthe loop ended: {done.stopped}\n")
+        say(line)
+    say(f"\nthe loop ended: {done.stopped}\n")
     _draw(done.records, done.folder / PICTURE)
-    click.echo("\nLook around:\n")
+    say("\nLook around:\n")
     if (programs := _off_path()) is not None:
-        click.echo(f'  export PATH="{programs}:$PATH"')
-    click.echo(f"  cd {done.repository}")
+        say(f'  export PATH="{programs}:$PATH"')
+    say(f"  cd {done.repository}")
     for command, meaning in LOOK_AROUND:
-        click.echo(f"  {command:<46}# {meaning}")
+        say(f"  {command:<46}# {meaning}")
     return DONE
 
 
@@ -81,9 +81,9 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     if as_json:
         emit({**drawn.document(), "plan": name, "svg": None if svg is None else str(svg)})
     elif drawn.points:
-        click.echo(draw.draw_terminal(drawn, width=_width()))
+        say(draw.draw_terminal(drawn, width=_width()))
     else:
-        click.echo(f"plan '{name}' has no records yet; 'git record' adds one")
+        say(f"plan '{name}' has no records yet; 'git record' adds one")
     return DONE
 
 
@@ -130,13 +130,13 @@ def _draw(records: Sequence[Record], picture: Path) -> None:
 
     drawn = draw.make_series(records)
     try:
-        click.echo(draw.draw_terminal(drawn, width=_width()))
+        say(draw.draw_terminal(drawn, width=_width()))
         _write(picture, draw.draw_svg(drawn))
-        click.echo(f"\nthe same as an image: {picture}")
+        say(f"\nthe same as an image: {picture}")
     except PlannerError as error:
         if error.code != "E_MISSING_EXTRA":
             raise
-        click.echo(f"no plot: {error.message}; {error.hint}", err=True)
+        tell(f"no plot: {error.message}; {error.hint}")
 
 
 def _write(path: Path, content: bytes) -> None:

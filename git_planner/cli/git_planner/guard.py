@@ -9,7 +9,7 @@ import click
 
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option
-from git_planner.cli.output import emit, say
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import open_repository
 
@@ -54,9 +54,10 @@ def check(
         return DONE if checked.ok else NO
     for finding in checked.findings:
         where = f" in {finding.commit[:12]}" if finding.commit else ""
-        click.echo(f"{finding.severity}: {finding.message}{where} [{finding.code}]", err=receive)
+        show = tell if receive else say
+        show(f"{finding.severity}: {finding.message}{where} [{finding.code}]")
         if finding.fix:
-            click.echo(f"  do: {finding.fix}", err=receive)
+            show(f"  do: {finding.fix}")
     if not receive:
         say(f"{checked.range}: {'ok' if checked.ok else 'refused'}")
     return DONE if checked.ok else NO

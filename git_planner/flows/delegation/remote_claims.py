@@ -148,7 +148,11 @@ class RemoteClaims:
         """
         released = []
         for path in sorted(self._acquired_path("").glob("task_*")):
-            oid = path.read_text(encoding="utf-8")
+            try:
+                oid = atomic_file.read(path, 1000).decode("ascii")
+            except (OSError, ValueError):
+                # Written by no run of this program; nothing is known to have been claimed by it.
+                continue
             if self.repo.maybe(refnames.claim_ref(self.plan, path.name)) != oid:
                 self.release(path.name, oid)
                 path.unlink(missing_ok=True)

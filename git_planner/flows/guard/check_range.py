@@ -8,7 +8,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import staged
-from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference, printable_path
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference
 from git_planner.flows.guard.ref_updates import (
     RefUpdateGuard,
     newer_base_commits,
@@ -22,6 +22,7 @@ from git_planner.rules import refnames
 from git_planner.rules.guard import scope
 from git_planner.rules.guard.guard import CHECK_SCHEMA, CheckFinding, ref_kind
 from git_planner.rules.policy.policy import pathspecs
+from git_planner.rules.printable import printable_path
 
 _FIXES = {
     "guard": "revert the change, or propose it to the base branch with 'git planner guard propose'",

@@ -38,6 +38,7 @@ from git_planner.rules.guard.guard import (
 )
 from git_planner.rules.guard.runner_config import runner_sections
 from git_planner.rules.policy.policy import ALWAYS_GUARDED, SECTIONED, START_UP, Policy, pathspecs
+from git_planner.rules.printable import printable_path
 
 # Modules that a candidate must not shadow.
 STANDARD = frozenset(sys.stdlib_module_names).union(TEST_TOOLS)
@@ -334,11 +335,6 @@ class _TemporaryIndex:
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def printable_path(path: str) -> str:
-    """Return a path with unprintable characters escaped, for messages and documents."""
-    return path if path.isprintable() else ascii(path)
 
 
 def _change_message(change: history.TreeChange) -> str:

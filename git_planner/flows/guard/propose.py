@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule, printable_path
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import pathspecs
+from git_planner.rules.printable import printable_path
 
 SUBJECT = "Change what the guard protects"
 

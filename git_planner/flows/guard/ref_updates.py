@@ -14,12 +14,13 @@ from pathlib import Path
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference, printable_path
+from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import STATE, guarded_globs, ref_kind
 from git_planner.rules.policy.policy import pathspecs
+from git_planner.rules.printable import printable_path
 
 MAX_LISTED = 20
 PROPOSE_HINT = "change guarded files on the base branch: 'git planner guard propose'"

@@ -129,7 +129,6 @@ def _names(answer: Mapping[str, Any], key: str) -> list[str]:
 
 def _read_cache(path: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError, RecursionError):
-        if path.is_file() and path.stat().st_size <= _MOST:
-            document = json.loads(path.read_bytes())
-            return document if isinstance(document, dict) else {}
+        document = json.loads(atomic_file.read(path, _MOST))
+        return document if isinstance(document, dict) else {}
     return {}

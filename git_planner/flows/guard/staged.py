@@ -12,6 +12,7 @@ from pathlib import Path
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import hook_git
 from git_planner.gitio.git_failure import failure
+from git_planner.rules.printable import printable_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def check_documents() -> None:
             continue
         try:
             if mode in (_SYMLINK, _GITLINK):
-                raise PlannerError("E_SCHEMA", f"'{_printable_path(path)}' is not an ordinary file")
+                raise PlannerError("E_SCHEMA", f"'{printable_path(path)}' is not an ordinary file")
             check_document(path, hook_git().bytes("cat-file", "blob", oid))
         except PlannerError as error:
             errors.append(error)
@@ -119,7 +120,7 @@ def check_document(path: str, data: bytes) -> None:
     from git_planner.rules.plans.pages import is_page
     from git_planner.rules.refnames import POLICY_FILE
 
-    where, name = _printable_path(path), os.path.basename(path)
+    where, name = printable_path(path), os.path.basename(path)
     if path == POLICY_FILE:
         parse_policy(data, where)
     elif name == "directive.json":
@@ -154,9 +155,7 @@ def _check_first_commit(branch: str) -> None:
     from git_planner.rules.policy.policy import ALWAYS_GUARDED, pathspecs
 
     specs = pathspecs((*DEFAULT_GUARD, *ALWAYS_GUARDED, *STATE))
-    lines = [
-        f"added: {_printable_path(path)}" for _, _, _, path in _staged_changes(_comparison_tree(), specs)
-    ]
+    lines = [f"added: {printable_path(path)}" for _, _, _, path in _staged_changes(_comparison_tree(), specs)]
     if lines:
         raise PlannerError(
             "E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE_HINT, details=lines
@@ -283,8 +282,3 @@ def _comparison_tree() -> str:
     return (
         "HEAD" if _has_commit() else hook_git().bytes("hash-object", "-t", "tree", "--stdin").decode().strip()
     )
-
-
-def _printable_path(path: str) -> str:
-    """Return a path with unprintable characters escaped."""
-    return path if path.isprintable() else ascii(path)

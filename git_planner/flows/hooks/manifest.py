@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import git_planner
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.places import is_ours_alone, write_text
@@ -84,7 +85,7 @@ def installed_manifest(repo: Repository) -> dict[str, Any] | None:
 def _read_manifest(path: Path) -> dict[str, Any] | None:
     """Read a manifest; return None if it is missing or unreadable."""
     try:
-        document = json.loads(os.fsdecode(path.read_bytes()))
+        document = json.loads(os.fsdecode(atomic_file.read(path)))
         if "common" not in document:
             # Written before this key: the folder is 'hooks', or 'planner/hooks' of its own.
             parents = Path(document["folder"]).parents

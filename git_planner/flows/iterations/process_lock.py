@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from git_planner import atomic_file
 from git_planner.agents.run_program import PROCESS
 from git_planner.errors import PlannerError
 from git_planner.folders import walk_files
@@ -50,7 +51,7 @@ def lock_iteration(repo: Repository, number: int) -> Iterator[None]:
             yield
         finally:
             with suppress(OSError):
-                if owner_file.read_bytes() == content:
+                if atomic_file.read(owner_file) == content:
                     owner_file.unlink()
 
 
@@ -140,7 +141,7 @@ def _lock_now(file: IO[bytes]) -> bool:
 
 
 def _read_identity(path: Path) -> process_identity.ProcessIdentity | None:
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        document: Any = canonical_json.loads_trusted(path.read_bytes())
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        document: Any = canonical_json.loads_trusted(atomic_file.read(path))
         return process_identity.identity_from(document)
     return None

@@ -15,6 +15,7 @@ from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
+from git_planner.rules.printable import printable_line
 from git_planner.rules.records.record import Record
 
 EXCLUDE_STATE = ":(top,exclude,literal).advisor"
@@ -201,4 +202,4 @@ def _last_change(repo: Repository, path: str) -> str:
 
 def printable_name(text: str) -> str:
     """Return a name, shortened and escaped for a message."""
-    return text[:200].encode("unicode_escape").decode() if not text.isprintable() else text[:200]
+    return printable_line(text[:200])

@@ -187,7 +187,7 @@ class Pages:
         if name not in self._marks:
             self.repo.touch_private(pages.PLANS_MARKER)
             with suppress(OSError, PlannerError, ValueError):
-                document = canonical_json.loads_trusted(self._place(name).read_bytes(), many=many)
+                document = canonical_json.loads_trusted(atomic_file.read(self._place(name)), many=many)
                 if isinstance(document, dict) and document.get("judge") == _schema_checksum():
                     self._marks[name] = _PageMark(
                         document["oid"], [TaskSummary(*fields) for fields in document["briefs"]]

@@ -209,7 +209,7 @@ def _parse_record(
 
 def _load_cache(path: Path) -> dict[str, RecordRow]:
     with suppress(OSError, PlannerError, ValueError):
-        document = canonical_json.loads_trusted(path.read_bytes())
+        document = canonical_json.loads_trusted(atomic_file.read(path))
         if isinstance(document, dict) and document.get("fields") == _FIELDS:
             return {oid: RecordRow(*values) for oid, values in document["rows"].items()}
     return {}

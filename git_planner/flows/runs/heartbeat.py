@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from git_planner import atomic_file
 from git_planner.flows.runs.store import Run, run_folder, write_document
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
@@ -71,8 +72,8 @@ def has_fresh_heartbeat(repo: Repository, run: Run) -> bool:
 
 def last_heartbeat(repo: Repository, run: Run) -> str | None:
     """Return the time of a run's last heartbeat; None without a readable one."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        at = json.loads((run_folder(repo, run.run) / HEARTBEAT).read_bytes())["at"]
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        at = json.loads(atomic_file.read(run_folder(repo, run.run) / HEARTBEAT))["at"]
         seconds_between(at, at)
         return str(at)
     return None

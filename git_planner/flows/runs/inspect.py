@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner import redact
+from git_planner import atomic_file, redact
 from git_planner.agents.run_program import STDERR, STDOUT
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.runs import store
@@ -130,7 +130,7 @@ def output_tail(repo: Repository, run: Run, most: int = 10) -> list[str]:
     """Return the last lines that a run's agent printed on stderr and stdout."""
     tail: list[str] = []
     for name in (STDERR, STDOUT):
-        with suppress(OSError), open(run_folder(repo, run.run) / name, "rb") as file:
+        with suppress(OSError), atomic_file.open_regular(run_folder(repo, run.run) / name) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             lines = redact.mask_text(file.read().decode(errors="replace")).splitlines()
             tail = [*tail, *[line[:500] for line in lines if line.strip()][-most:]]
@@ -144,7 +144,7 @@ def agent_thread(repo: Repository, run: Run) -> str | None:
     from git_planner.agents.codex.events import CodexEvents
 
     events = CodexEvents()
-    with suppress(OSError), open(run_folder(repo, run.run) / STDOUT, "rb") as file:
+    with suppress(OSError), atomic_file.open_regular(run_folder(repo, run.run) / STDOUT) as file:
         for line in file.read(_HEAD).splitlines():
             events.read_line(line)
     return events.thread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+from git_planner import atomic_file
 from git_planner.agents.run_program import PROCESS
 from git_planner.flows.runs.store import Run, run_folder
 from git_planner.gitio.repository import Repository
@@ -14,8 +15,10 @@ from git_planner.host.process_identity import ProcessIdentity
 
 def agent_process(repo: Repository, run: Run) -> ProcessIdentity | None:
     """Return the agent process of a run as stored at its start; None when it has ended."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return process_identity.identity_from(json.loads((run_folder(repo, run.run) / PROCESS).read_bytes()))
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        return process_identity.identity_from(
+            json.loads(atomic_file.read(run_folder(repo, run.run) / PROCESS))
+        )
     return None
 
 

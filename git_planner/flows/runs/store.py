@@ -119,8 +119,8 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
 
 def load_run(place: Path) -> Run | None:
     """Read a run from its folder; return None if it is missing or unreadable."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        document = json.loads((place / META).read_bytes())
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        document = json.loads(atomic_file.read(place / META))
         fields = {name: document[name] for name in Run.__dataclass_fields__}
         process = fields["process"] and process_identity.identity_from(fields["process"])
         run = Run(**{**fields, "process": process, "argv": tuple(fields["argv"])})

@@ -418,7 +418,7 @@ def _advance_message(plan: str, outcome: _AdvanceState) -> Message:
 def _read_tips(repo: Repository, plan: str) -> dict[str, str]:
     """Read the last tip read of each branch for a plan; empty when the cache is missing."""
     with suppress(OSError, ValueError):
-        text = repo.private("cache", "advance", plan).read_text("utf-8", "surrogateescape")
+        text = atomic_file.read(repo.private("cache", "advance", plan)).decode("utf-8", "surrogateescape")
         return {ref: oid for oid, ref in (line.split(" ", 1) for line in text.splitlines())}
     return {}
 

@@ -89,7 +89,7 @@ def note_start(repo: Repository, plan: str) -> None:
 
 def _read_start(repo: Repository, plan: str) -> tuple[str, ...]:
     with suppress(OSError, ValueError):
-        return tuple(repo.private(_FOLDER, plan).read_text("ascii").split())
+        return tuple(atomic_file.read(repo.private(_FOLDER, plan)).decode("ascii").split())
     return ()
 
 
