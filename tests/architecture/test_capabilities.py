@@ -34,7 +34,7 @@ FLOORS = {
     ),
 }
 # Modules of rules/ that every capability may use.
-WORDS = {"did_you_mean", "diagnostic", "refnames", "timestamps"}
+WORDS = {"did_you_mean", "diagnostic", "printable", "refnames", "timestamps"}
 CAPABILITIES = {name for floors in FLOORS.values() for floor in floors for name in floor}
 # Folders of tests that follow a layer or a kind of test instead of a capability.
 LAYERS = {"agents", "cli", "foundation", "gitio", "host", "report"}
