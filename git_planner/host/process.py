@@ -93,7 +93,8 @@ def run(
         mark: the mark in its environment, see `new_mark`; a new one when None.
 
     Raises:
-        PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES, E_USAGE (it cannot be started), E_NO_SPACE.
+        PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES, E_USAGE (it cannot be started),
+            E_NO_SPACE.
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came meanwhile; the program has been ended.
     """
     mark, began = mark or new_mark(), time.monotonic()
