@@ -12,9 +12,11 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
+from git_planner.gitio import fresh_objects
 from git_planner.gitio.content.inert_git import inert, with_filters
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.git import Git
+from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import commit_tree
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
@@ -122,7 +124,16 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> st
     git = Git((f"--git-dir={place.common}",), place.common)
     oid = commit_tree(git, tree, (tip,), message, sign=is_signed(place))
     note_moves(place.private(TURNS), [(ref, oid)])
-    place.git.bytes("update-ref", "-m", f"commit: {message.partition(chr(10))[0]}", ref, oid, tip)
+    update = ("update-ref", "-m", f"commit: {message.partition(chr(10))[0]}", ref, oid, tip)
+
+    def move() -> GitResult | None:
+        result = place.git.run(*update)
+        return result if result.status else None
+
+    with place.git.batch() as batch:
+        refused = fresh_objects.move(place, batch, [oid], move)
+    if refused is not None:
+        raise failure(update, refused, place.git.cwd)
     place.git.bytes("read-tree", tree)
     place.git.run("update-index", "-q", "--refresh")
     if place.config("core.sparseCheckout") is not None:

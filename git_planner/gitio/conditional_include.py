@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.gitio.git import Git
-from git_planner.gitio.managed_block import ManagedBlock, rewrite
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.worktree import listing
+from git_planner.managed_block import ManagedBlock, rewrite
 
 _BLOCK = ManagedBlock("hooks", rb"(?:\[includeIf [^\n]*\n\tpath = [^\n]*\n)*")
 _WHAT = "configuration"

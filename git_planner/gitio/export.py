@@ -18,7 +18,9 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError
 from git_planner.folders import make_folder, remove_folder
+from git_planner.gitio.fresh_objects import restore_missing
 from git_planner.gitio.git import Git, read_objects
+from git_planner.gitio.objects import remember_tree
 from git_planner.gitio.repository import Repository
 
 GITLINK = "160000"
@@ -109,6 +111,7 @@ def exported(repo: Repository, tree: str) -> Iterator[Path]:
     try:
         for name in ("home", "tmp", "tree"):
             (place / name).mkdir()
+        restore_missing(repo.git, [tree])
         write_out(repo.git, tree, place / "tree")
         yield place
     finally:
@@ -151,7 +154,9 @@ def _edited_tree(repo: Repository, tree: str, removed: set[str], added: _Entries
     try:
         repo.git.bytes("read-tree", tree, env=env)
         repo.git.bytes("update-index", "-z", "--index-info", stdin=os.fsencode("".join(lines)), env=env)
-        return repo.git.line("write-tree", env=env)
+        edited = repo.git.line("write-tree", env=env)
+        remember_tree(repo.git, tree, edited)
+        return edited
     finally:
         remove_folder(folder)
 

@@ -15,6 +15,10 @@ Ended = TypeVar("Ended")
 
 # `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
 _INCOMPLETE_WORKTREE = re.compile(rb"failed to read [^\n]{0,4096}worktrees/[^\n/]{1,255}/commondir")
+# A concurrent `git prune` removes a folder of objects that another git is about to write to.
+_FOLDER_REMOVED = re.compile(
+    rb"(unable to create temporary file|unable to write file [^\n]{0,4096}): No such file or directory"
+)
 _UNWRITABLE = re.compile(
     rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
     rb" (Permission denied|Read-only file system|Operation not permitted)"
@@ -46,7 +50,14 @@ def without_label(message: str) -> str:
 
 def is_transient(status: int, stderr: bytes) -> bool:
     """Return whether git failed for a transient reason, before doing anything."""
-    return status != 0 and _INCOMPLETE_WORKTREE.search(stderr) is not None
+    if status == 0:
+        return False
+    return _INCOMPLETE_WORKTREE.search(stderr) is not None or is_folder_removed(stderr)
+
+
+def is_folder_removed(stderr: bytes) -> bool:
+    """Return whether git could not write an object since a `git prune` removed the folder just then."""
+    return _FOLDER_REMOVED.search(stderr) is not None
 
 
 def retry_transient(run_once: Callable[[], Ended], is_failed: Callable[[Ended], bool]) -> Ended:

@@ -1,13 +1,17 @@
-"""Write blobs, trees and commits without an index."""
+"""Write blobs, trees, commits and tags without an index."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.git import TIMED_OUT, Batch, Conversation, Git
+from git_planner.gitio.fresh_objects import MAX_BYTES, FreshObject, missing_object, remember, restore_missing
+from git_planner.gitio.git import TIMED_OUT, Batch, Conversation, Git, read_objects
 from git_planner.gitio.git_failure import GitResult, failure, local_failure, unknown_identity
 
 # Above this many blobs one fast-import is cheaper than a process per blob.
@@ -59,17 +63,24 @@ def write_blobs(git: Git, contents: Mapping[str, bytes]) -> dict[str, str]:
         The same keys with the blobs' ids.
     """
     if len(contents) <= _FEW:
-        return {
-            key: git.line("-c", _FAST, "hash-object", "-w", "-t", "blob", "--stdin", stdin=content)
-            for key, content in contents.items()
-        }
+        oids = [
+            git.line("-c", _FAST, "hash-object", "-w", "-t", "blob", "--stdin", stdin=content)
+            for content in contents.values()
+        ]
+    else:
+        oids = _import_blobs(git, contents)
+    for oid, content in zip(oids, contents.values(), strict=True):
+        _remember_blob(oid, content)
+    return dict(zip(contents, oids, strict=True))
+
+
+def _import_blobs(git: Git, contents: Mapping[str, bytes]) -> list[str]:
     stream = bytearray()
     for mark, content in enumerate(contents.values(), 1):
         stream += b"blob\nmark :%d\ndata %d\n%s\n" % (mark, len(content), content)
     for mark in range(1, len(contents) + 1):
         stream += b"get-mark :%d\n" % mark
-    oids = git.line("fast-import", "--quiet", "--done", stdin=bytes(stream) + b"done\n").split()
-    return dict(zip(contents, oids, strict=True))
+    return git.line("fast-import", "--quiet", "--done", stdin=bytes(stream) + b"done\n").split()
 
 
 def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes | None]) -> str:
@@ -102,6 +113,7 @@ def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]
     if result.status not in (0, 1):
         raise failure(args, result, git.cwd)
     tree, *conflicts = result.stdout.decode(errors="replace").rstrip("\0").split("\0")
+    remember_tree(git, ours, tree)
     return tree, tuple(conflicts)
 
 
@@ -128,22 +140,90 @@ def commit_tree(
         PlannerError: E_IDENTITY when git does not know who commits; E_SIGN when the signing program fails or
             waits for a person.
     """
+    if date is None:
+        now = time.time()
+        date = f"@{int(now)} {time.strftime('%z', time.localtime(now))}"
+        # With its dates the same commit can be made again.
+        env = {name: os.environ.get(name) or date for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE")}
+    else:
+        env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+    options = ["-S"] if sign else []
     args = [
         "commit-tree",
-        *(["-S"] if sign else []),
+        *options,
         tree,
         *(word for parent in parents for word in ("-p", parent)),
         "-F",
         "-",
     ]
-    env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date} if date else None
-    result = git.run(*args, stdin=text.encode(), env=env, seconds=SIGN_SECONDS if sign else None)
+    return _commit_tree(git, args, text, env, (tree, *parents))
+
+
+def _commit_tree(
+    git: Git, args: Sequence[str], text: str, env: Mapping[str, str], links: tuple[str, ...]
+) -> str:
+    sign = "-S" in args
+    seconds = SIGN_SECONDS if sign else None
+    result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
+    if result.status != 0 and restore_missing(git, links):
+        result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
     if sign and result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
         raise local_failure(tuple(args), result, git.cwd) or _unsigned(result)
     if result.status != 0:
         who = git.run("var", "GIT_COMMITTER_IDENT")
         raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
-    return result.stdout.decode().strip()
+    oid = result.stdout.decode().strip()
+    if sign:
+        # Signed again it would be another commit.
+        content = git.bytes("cat-file", "commit", oid)
+        remember(oid, FreshObject("commit", lambda: links, lambda: content))
+    else:
+        remake = partial(_commit_tree, git, args, text, env, links)
+        remember(oid, FreshObject("commit", lambda: links, None, remake))
+    return oid
+
+
+def make_tag(git: Git, target: str, text: str) -> str:
+    """Make a tag object from its text, which names the target; nothing points to it yet."""
+    content = text.encode()
+    oid = git.line("mktag", stdin=content)
+    remember(oid, FreshObject("tag", lambda: (target,), lambda: content))
+    return oid
+
+
+def remember_tree(git: Git, base: str, tree: str) -> None:
+    """Remember the objects of a tree that git itself wrote, such as from an index.
+
+    Args:
+        base: a commit or tree that a ref reaches; its objects need no copy.
+        tree: the tree.
+    """
+    args = ("-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", base, tree)
+    kinds = {tree: "tree"}
+    for meta in git.names("diff-tree", *args)[::2]:
+        _, mode, _, oid, _ = meta.split(" ")
+        if oid.strip("0"):
+            kinds[oid] = TreeEntry(mode, oid).kind
+    oids = _small_objects(git, [oid for oid, kind in kinds.items() if kind != "commit"])
+    for oid, content in zip(oids, read_objects(git, oids), strict=True):
+        if content is not None:
+            if kinds[oid] == "tree":
+                _remember_entries(oid, parse_tree(content, len(oid) // 2))
+            else:
+                _remember_blob(oid, content)
+
+
+def _small_objects(git: Git, oids: Sequence[str]) -> list[str]:
+    """Return the objects that are small enough to be remembered, as long as all of them are."""
+    requests = "".join(f"{oid}\n" for oid in oids).encode()
+    sizes = git.line("cat-file", "--batch-check=%(objectsize)", stdin=requests).split("\n")
+    small, total = [], 0
+    for oid, size in zip(oids, sizes, strict=True):
+        length = int(size) if size.isdigit() else MAX_BYTES
+        if total + length < MAX_BYTES:
+            small.append(oid)
+            total += length
+    return small
 
 
 def _unsigned(result: GitResult) -> PlannerError:
@@ -165,10 +245,29 @@ def read_tree(batch: Batch, name: str) -> Tree:
     return parse_tree(batch.read(name) or b"", len(info[0]) // 2)
 
 
+def missing_on_path(batch: Batch, commit: str, path: str) -> str | None:
+    """Return the object that is missing where a commit names a path; None if the commit has no such path."""
+    name = f"{commit}^{{tree}}"
+    for part in path.split("/"):
+        raw = batch.read(name)
+        if raw is None:
+            return name
+        entry = parse_tree(raw, len(commit) // 2).get(part)
+        if entry is None or entry.kind == "commit":
+            return None
+        name = entry.oid
+        if entry.kind == "blob":
+            break
+    return name if batch.info(name) is None else None
+
+
 def _splice(
     writer: _TreeWriter, batch: Batch, tree: str | None, blobs: Mapping[str, str | None]
 ) -> str | None:
     entries = dict(read_tree(batch, tree)) if tree else {}
+    if tree and not entries and batch.info(tree) is None:
+        # Otherwise all its other entries would be lost.
+        raise missing_object(tree)
     below: dict[str, dict[str, str | None]] = {}
     for path, oid in blobs.items():
         head, slash, rest = path.partition("/")
@@ -206,4 +305,26 @@ class _TreeWriter:
         if self._mktree is None:
             self._mktree = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
         lines = (f"{entry.mode} {entry.kind} {entry.oid}\t{name}\0" for name, entry in entries.items())
-        return self._mktree.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()
+        oid = self._mktree.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()
+        _remember_entries(oid, entries)
+        return oid
+
+
+def _remember_blob(oid: str, content: bytes) -> None:
+    remember(oid, FreshObject("blob", tuple, lambda: content, size=len(content) + 500))
+
+
+def _remember_entries(oid: str, entries: Tree) -> None:
+    links = lambda: [entry.oid for entry in entries.values()]  # noqa: E731
+    remember(oid, FreshObject("tree", links, partial(_tree_bytes, entries), size=100 * len(entries) + 500))
+
+
+def _tree_bytes(entries: Tree) -> bytes:
+    """Return a tree as git stores it."""
+    rows = [(name.encode("utf-8", "surrogateescape"), entry) for name, entry in entries.items()]
+    # Git sorts a folder as if its name ended in a slash.
+    rows.sort(key=lambda row: row[0] + b"/" * (row[1].kind == "tree"))
+    return b"".join(
+        b"%b %b\0%b" % (entry.mode.lstrip("0").encode(), name, bytes.fromhex(entry.oid))
+        for name, entry in rows
+    )

@@ -10,14 +10,24 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio import history
+from git_planner.gitio import fresh_objects, history
 from git_planner.gitio.git import Batch, read_objects
-from git_planner.gitio.git_failure import GitResult, failure
-from git_planner.gitio.objects import Tree, commit_tree, parse_tree, read_tree, splice
+from git_planner.gitio.git_failure import GitResult, failure, is_folder_removed
+from git_planner.gitio.objects import (
+    Tree,
+    commit_tree,
+    make_tag,
+    missing_on_path,
+    parse_tree,
+    read_tree,
+    splice,
+    write_blobs,
+)
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.turn_notes import note_moves
 
@@ -29,6 +39,8 @@ TRIES = 100
 # Another git may hold the ref's lock although the ref has not moved.
 UNMOVED_TRIES = 8
 SERIALIZE_SECONDS = 20.0
+# Seconds to wait for another writer to restore what a gc deleted between its objects and its ref.
+_RESTORE_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 Edits = Mapping[str, bytes | None]
 
@@ -54,19 +66,34 @@ class Snapshot:
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file; None when there is none."""
-        if self.tip is None:
-            return None
-        name = f"{self.tip}:{path}"
-        info = self._batch.info(name)
-        return self._batch.read(name) if info and info[1] == "blob" else None
+        info = self._info(path)
+        return self._batch.read(info[0]) if info and info[1] == "blob" else None
 
     def tree(self, path: str) -> Tree:
         """Return the entries of a folder; empty when there is none."""
-        return read_tree(self._batch, f"{self.tip}:{path}") if self.tip else {}
+        info = self._info(path)
+        return read_tree(self._batch, info[0]) if info else {}
 
     def names(self, path: str) -> list[str]:
         """Return the names of the files directly in a folder, sorted."""
         return sorted(name for name, entry in self.tree(path).items() if entry.kind == "blob")
+
+    def _info(self, path: str) -> tuple[str, str, int] | None:
+        """Return object id, type and size of a path; None when the tip has no such path.
+
+        Raises:
+            PlannerError: E_GIT when an object of the path is missing, and no other process restores it.
+        """
+        name = f"{self.tip}:{path}"
+        for pause in (*_RESTORE_PAUSES, None):
+            info = self._batch.info(name) if self.tip else None
+            lost = None if info or self.tip is None else missing_on_path(self._batch, self.tip, path)
+            if lost is None:
+                return info
+            if pause is None:
+                raise fresh_objects.missing_object(lost)
+            time.sleep(pause)
+        return None
 
 
 class Write(NamedTuple):
@@ -172,13 +199,22 @@ class Store:
             with self._writer_lock(), self._reader() as batch:
                 tips = self._tips(refs, batch)
                 snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
-                swaps = self._prepare(decide(snapshots), tips, batch)
-                if not swaps:
-                    return {ref: tips.oids.get(ref) for ref in refs}
-                result = self._publish(swaps, tips)
+                written = fresh_objects.count()
+                try:
+                    swaps = self._prepare(decide(snapshots), tips, batch)
+                    if not swaps:
+                        return {ref: tips.oids.get(ref) for ref in refs}
+                    update = partial(self._publish, swaps, tips)
+                    result = fresh_objects.move(self.repo, batch, _new_oids(swaps), update)
+                except PlannerError as error:
+                    if not self._is_disturbed(error, batch, written):
+                        raise
+                    continue
                 if result is None:
                     moved = {swap.ref: swap.new for swap in swaps}
                     return {ref: moved.get(ref, tips.oids.get(ref)) for ref in refs}
+                if fresh_objects.restore_missing(self.repo.git, _new_oids(swaps)):
+                    continue
                 is_unmoved = self._tips(refs, batch).oids == tips.oids
             self._contended = True
             unmoved += is_unmoved
@@ -209,16 +245,20 @@ class Store:
         """
         used = [int(name) for name in self.numbers(prefix) if name.isdigit()]
         number = max([0, *used, *taken]) + 1
-        blob = self.repo.git.line("hash-object", "-w", "--stdin", stdin=os.urandom(20).hex().encode())
-        for _ in range(TRIES * 10):
-            ref = f"{prefix}{number:04d}"
-            note_moves(self.repo.private(TURNS), [(ref, blob)])
-            result = self._update(f"create {ref}\0{blob}\0")
-            if result is None:
-                return number
-            if self.repo.maybe(ref, "object") is None:
-                raise failure(("update-ref",), result, self.repo.git.cwd)
-            number += 1
+        (blob,) = write_blobs(self.repo.git, {"": os.urandom(20).hex().encode()}).values()
+        with self._reader() as batch:
+            for _ in range(TRIES * 10):
+                ref = f"{prefix}{number:04d}"
+                note_moves(self.repo.private(TURNS), [(ref, blob)])
+                update = partial(self._update, f"create {ref}\0{blob}\0")
+                result = fresh_objects.move(self.repo, batch, [blob], update)
+                if result is None:
+                    return number
+                if fresh_objects.restore_missing(self.repo.git, [blob]):
+                    continue
+                if self.repo.maybe(ref, "object") is None:
+                    raise failure(("update-ref",), result, self.repo.git.cwd)
+                number += 1
         raise PlannerError(
             "E_CONFLICT", f"no free number under '{prefix}'", hint="run the same command again"
         )
@@ -281,7 +321,9 @@ class Store:
         before = None
         if parent is not None:
             info = batch.info(f"{parent}^{{tree}}")
-            before = info[0] if info else None
+            if info is None:
+                raise fresh_objects.missing_object(f"{parent}^{{tree}}")
+            before = info[0]
         tree = splice(self.repo.git, batch, before, step.edits)
         if tree == before and old is not None and not step.merge:
             return old
@@ -292,7 +334,7 @@ class Store:
         name = step.ref.removeprefix("refs/tags/")
         who = self.repo.git.line("var", "GIT_COMMITTER_IDENT")
         text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{step.message}\n"
-        return self.repo.git.line("mktag", stdin=text.encode())
+        return make_tag(self.repo.git, step.target, text)
 
     def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> GitResult | None:
         held: list[Lockstep] = []
@@ -328,6 +370,14 @@ class Store:
         result = self.repo.git.run(*args, stdin=os.fsencode(text))
         return None if result.status == 0 else result
 
+    def _is_disturbed(self, error: PlannerError, batch: Batch, written: int) -> bool:
+        """Return whether git failed since a concurrent gc deleted what was just written."""
+        if error.code != "E_GIT":
+            return False
+        return is_folder_removed(error.message.encode()) or fresh_objects.is_one_missing(
+            self.repo, batch, written
+        )
+
     def _reader(self) -> AbstractContextManager[Batch]:
         return nullcontext(self._batch) if self._batch else self.repo.git.batch()
 
@@ -354,6 +404,10 @@ class _Queue:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _new_oids(swaps: Sequence[_Swap]) -> list[str]:
+    return [swap.new for swap in swaps if swap.new is not None]
 
 
 def _command(swap: _Swap) -> str:

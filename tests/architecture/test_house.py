@@ -42,6 +42,8 @@ BELOW["redact"] = {"errors", "atomic_file"}
 BELOW["atomic_file"] = set()
 for _part in ("agents", "host", "gate"):
     BELOW[_part].add("atomic_file")
+BELOW["managed_block"] = {"errors"}
+BELOW["gitio"].add("managed_block")
 BELOW["agents"].add("redact")
 BELOW["turn_notes"] = set()
 BELOW["gitio"].add("turn_notes")

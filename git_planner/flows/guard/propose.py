@@ -12,7 +12,7 @@ from typing import Any
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule
 from git_planner.gitio import history
-from git_planner.gitio.objects import commit_tree
+from git_planner.gitio.objects import commit_tree, remember_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Store
 from git_planner.rules import refnames
@@ -101,7 +101,9 @@ def _proposal_tree(repo: Repository, tip: str, changed: Sequence[str]) -> str:
         repo.git.bytes("read-tree", tip, env=env)
         names_ = os.fsencode("".join(f"{path}\0" for path in changed))
         repo.git.bytes("update-index", "--add", "--remove", "-z", "--stdin", stdin=names_, env=env)
-        return repo.git.line("write-tree", env=env)
+        tree = repo.git.line("write-tree", env=env)
+        remember_tree(repo.git, tip, tree)
+        return tree
 
 
 def _create_branch(repo: Repository, message: str, commit: str) -> str:

@@ -23,8 +23,8 @@ import git_planner
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Git
-from git_planner.gitio.managed_block import ManagedBlock, rewrite
 from git_planner.gitio.repository import Repository
+from git_planner.managed_block import ManagedBlock, rewrite
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.merge_plan import merge_documents

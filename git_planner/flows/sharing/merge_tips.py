@@ -21,7 +21,7 @@ from git_planner.gitio import history
 from git_planner.gitio.git import Batch
 from git_planner.gitio.git_failure import failure
 from git_planner.gitio.history import TreeChange
-from git_planner.gitio.objects import read_tree, splice
+from git_planner.gitio.objects import read_tree, remember_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
 from git_planner.rules import refnames
@@ -99,6 +99,7 @@ def _merge_with_git(repo: Repository, ours: str, theirs: str) -> tuple[str, list
     if result.status not in (0, 1):
         raise failure(("merge-tree",), result, repo.git.cwd)
     tree, *paths = [os.fsdecode(path) for path in result.stdout.split(b"\0") if path]
+    remember_tree(repo.git, ours, tree)
     return tree, paths
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from git_planner.gitio.content.inert_git import with_filters
 from git_planner.gitio.content.survey import Limits, Survey, Surveyor, shown
+from git_planner.gitio.objects import remember_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.worktree import temporary_index
 
@@ -43,7 +44,9 @@ def read_content(
             start_index = temporary_index(reader.git, scratch, (start,))
             new_index = temporary_index(reader.git, second)
             survey = Surveyor(reader, start, limits or Limits(), (start_index, new_index)).run()
-            return Content(_write_tree(reader, survey, new_index), tuple(survey.problems))
+            tree = _write_tree(reader, survey, new_index)
+            remember_tree(reader.git, start, tree)
+            return Content(tree, tuple(survey.problems))
     finally:
         for index in (scratch, second):
             index.unlink(missing_ok=True)
