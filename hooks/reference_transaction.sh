@@ -2,8 +2,14 @@
 # The guard's backbone: every update of a managed branch passes here. Python checks every doubtful update, and
 # without Python the update is refused.
 
+# A new commit on HEAD's branch has its message in a file, too.
+moved_names_task() {
+	read -r head <"${GIT_DIR:-.git}/HEAD" && [ "$head" = "ref: $moved" ] && look=head_names_task || look=names_task
+	"$look" "$tip"
+}
+
 [ "$1" = prepared ] || {
-	[ ${#many} -gt 2 ] || ! "$look" "$tip" || run_plan_hook moved "$moved"
+	[ ${#many} -gt 2 ] || ! moved_names_task || run_plan_hook moved "$moved"
 	run_theirs "$1"
 }
 
@@ -23,5 +29,5 @@ while read -r old new ref; do
 done <<END
 $managed
 END
-[ -z "$doubtful" ] || printf %s "$doubtful" | check_with_python || exit
+[ -z "$doubtful" ] || printf %s "$doubtful" 2>/dev/null | check_with_python || exit
 run_theirs "$1"

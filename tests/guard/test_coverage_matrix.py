@@ -111,8 +111,10 @@ def wrong_cells(
         lab = fresh(place, kind, kept=kept)
         with lab.entered():
             actual = outcome(lab, way, kind)
-        if actual != coverage(way, kind):
-            wrong.append((kind.key, actual, coverage(way, kind)))
+        promised = coverage(way, kind)
+        # A newer git runs the hook for more of the ways.
+        if actual != promised and (actual, promised) != ("prevented", "detected"):
+            wrong.append((kind.key, actual, promised))
         shutil.rmtree(lab.root)
     return wrong
 

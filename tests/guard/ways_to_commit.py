@@ -140,7 +140,7 @@ def _branch_move(lab: Lab, evil: str) -> None:
 
 def _symbolic(lab: Lab, evil: str) -> None:
     lab.git("branch", "-q", "evil", evil)
-    lab.git("symbolic-ref", f"refs/heads/{ITERATION}", "refs/heads/evil")
+    lab.run_git("symbolic-ref", f"refs/heads/{ITERATION}", "refs/heads/evil")
 
 
 def _gitpython(lab: Lab, evil: str) -> None:

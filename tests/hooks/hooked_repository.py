@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 
 from git_planner.flows.hooks import install as hooks
@@ -79,10 +80,14 @@ def tree_bytes(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def hooks_started(lab: Lab, *git: str) -> list[str]:
-    """The names of the hooks that a git command starts, by git's own trace."""
+    """The names of the hooks that a git command starts, by git's own trace; repeated ones once.
+
+    Newer gits run reference-transaction more often.
+    """
     trace = lab.root / "trace"
     trace.unlink(missing_ok=True)
     result = lab.run_program("git", *git, env={"GIT_TRACE2_EVENT": str(trace)})
     assert result.status == 0, result.err
     events = [json.loads(line) for line in trace.read_text().splitlines()]
-    return [event["hook_name"] for event in events if event.get("child_class") == "hook"]
+    names = [event["hook_name"] for event in events if event.get("child_class") == "hook"]
+    return [name for name, _ in groupby(names)]

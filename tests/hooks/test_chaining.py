@@ -225,11 +225,10 @@ def test_the_framework_installed_later(lab: Lab) -> None:
 
 def test_no_hook_of_theirs_starts_nothing(lab: Lab) -> None:
     guarded_lab(lab)
-    moved = ["reference-transaction"] * 2
     assert hooks_started(lab, "commit", "-q", "--allow-empty", "-m", "x") == [
         "pre-commit",
         "commit-msg",
-        *moved,
+        "reference-transaction",
     ]
     lab.git("config", "core.hooksPath", "hooks-of-the-project")
     install.install_hooks(lab.repo)

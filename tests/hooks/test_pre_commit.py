@@ -170,7 +170,7 @@ def test_only_the_backbone_starts_elsewhere(lab: Lab, branch: str) -> None:
     guarded_lab(lab)
     lab.git("checkout", "-q", *(() if branch == "main" else ("-b",)), branch)
     change(lab)
-    assert hooks_started(lab, "commit", "-q", "-m", "yes") == ["reference-transaction"] * 2
+    assert hooks_started(lab, "commit", "-q", "-m", "yes") == ["reference-transaction"]
     assert lab.git("log", "-1", "--format=%s") == "yes"
 
 
@@ -183,7 +183,6 @@ def test_python_does_not_start_for_what_is_not_governed(lab: Lab) -> None:
     assert hooks_started(lab, "commit", "-q", "-m", "yes") == [
         "pre-commit",
         "commit-msg",
-        "reference-transaction",
         "reference-transaction",
     ]
     change(lab)

@@ -26,13 +26,17 @@ MAX_LISTED = 20
 PROPOSE_HINT = "change guarded files on the base branch: 'git planner guard propose'"
 _MARK = "git-planner guard 4"
 # An object id or the target of a symbolic ref.
-_VALUE = r"([0-9a-f]{40}|[0-9a-f]{64}|ref:[^ ]+)"
+_SYMBOLIC = "ref:"
+_VALUE = rf"([0-9a-f]{{40}}|[0-9a-f]{{64}}|{_SYMBOLIC}[^ ]+)"
 _LINE = re.compile(rf"{_VALUE} {_VALUE} (.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class RefUpdate:
-    """One ref update as git passes it to hooks; `new` None deletes, `old` None creates or is unspecified."""
+    """One ref update as git passes it to hooks; `new` None deletes, `old` None creates or is unspecified.
+
+    A value is an object id, or 'ref:' and the target of a symbolic ref.
+    """
 
     ref: str
     old: str | None
@@ -73,6 +77,8 @@ class RefUpdateGuard:
 
     def _check(self, update: RefUpdate, current: str | None) -> None:
         kind = ref_kind(update.ref)
+        if update.new is not None and update.new.startswith(_SYMBOLIC) and kind not in ("free", "proposal"):
+            raise _symbolic_ref_error(update.ref, update.new.removeprefix(_SYMBOLIC))
         if kind == "start":
             self._check_start(update, current)
         elif update.new is None or kind in ("free", "proposal"):
@@ -162,6 +168,15 @@ class RefUpdateGuard:
         except OSError:
             # The file is only a cache: without it the next ref update starts Python.
             return
+
+
+def _symbolic_ref_error(ref: str, target: str) -> PlannerError:
+    # The target is on another branch, whose moves are not checked.
+    return PlannerError(
+        "E_GUARD",
+        f"'{ref}' would become a symbolic ref to '{printable_path(target)}'",
+        hint="make it a branch of its own with 'git branch'",
+    )
 
 
 def _immutable_start_error(ref: str) -> PlannerError:
