@@ -149,7 +149,7 @@ def restore_missing(git: Git, tips: Iterable[str]) -> bool:
 
 def missing(repo: Repository, batch: Batch, oids: Iterable[str]) -> list[str]:
     """Return the ids of the objects that are neither loose nor packed."""
-    folder = os.environ.get("GIT_OBJECT_DIRECTORY") or f"{repo.common}/objects"
+    folder = f"{repo.common}/objects"
     packed = [oid for oid in oids if not os.path.exists(f"{folder}/{oid[:2]}/{oid[2:]}")]
     return [oid for oid in packed if batch.info(oid) is None]
 
