@@ -1,4 +1,4 @@
-"""Time of one store edit in a plan of 10 and of 5,000 tasks."""
+"""Time of one store edit in a plan of 10 and of 5,000 tasks, and edits lost beside a `git gc --prune=now`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks.task import task_id_for
 from tests.bench.timing import Figure, in_turn
+from tests.support.gc_race import race
 
 FOLDER = ".plans/x/"
+WRITERS, EDITS = 16, 100
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
-    """Time an edit that reads the plan, changes one task and writes the plan."""
+    """Time an edit that reads the plan, changes one task and writes the plan; then let many writers race."""
     os.environ.update(env)
     actions = {str(size): _editor(root / str(size), size) for size in (10, 5000)}
     taken = in_turn(actions, 30 // fewer)
     small, large = taken["10"].median, taken["5000"].median
     remark = f"{small:.1f} ms and {large:.1f} ms"
     yield Figure("store edit: plan of 5,000 tasks over plan of 10", 2, large / small, "x", remark)
+    path, edits = root / "race", EDITS // fewer
+    subprocess.run(["git", "init", "-q", "-b", "main", str(path)], check=True)
+    argv = ["git", "-C", str(path), "commit", "-q", "--allow-empty", "-m", "first"]
+    subprocess.run(argv, check=True)
+    kept, rounds = race(path, env, WRITERS, edits)
+    remark = f"of {WRITERS * edits}; gc ran {rounds} times"
+    yield Figure("edits lost beside git gc --prune=now", 0, WRITERS * edits - kept, "edits", remark)
 
 
 def _editor(path: Path, size: int) -> Callable[[], float]:
