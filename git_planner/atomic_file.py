@@ -1,4 +1,4 @@
-"""Files of this host: replaced atomically, and read only if they are regular and of a sensible size.
+"""Files of this host: created and replaced atomically, and read only if regular and of a sensible size.
 
 Imports little, for the hooks.
 """
@@ -18,6 +18,32 @@ if TYPE_CHECKING:
 
 # More than any file that this program writes for itself.
 MAX_READ = 64 * 1024 * 1024
+
+
+# Errors of link(2) on a file system, or in a sandbox, that has no hard links.
+_NO_LINKS = {
+    *(errno.EACCES, errno.EINVAL, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP),
+    *(errno.EPERM, errno.EXDEV),
+}
+
+
+def claim(draft: str | Path, path: str | Path) -> None:
+    """Give a complete file a name that nobody else has taken: of several processes one succeeds.
+
+    Without hard links the name is taken by an empty file first, which the draft then replaces.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: the file cannot be written.
+    """
+    try:
+        # link(2) is atomic and fails if the file exists.
+        os.link(draft, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(draft, path)
 
 
 def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:

@@ -116,7 +116,7 @@ def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
 
 def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
     if name in _PATHS:
-        return (folder / Path(value).expanduser()).absolute()
+        return (folder / _expanded(str(value), source)).absolute()
     try:
         if name in _SECONDS:
             seconds = float(value)
@@ -138,6 +138,18 @@ def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
             hint=f"unset it or correct it, as with 'git config {config_key(name)} …'",
         ) from None
     return str(value)
+
+
+def _expanded(path: str, source: str) -> Path:
+    """Return a path with its '~' replaced."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise PlannerError(
+            "E_USAGE",
+            f"'{source}' is '{path[:60]}', and this user has no home folder",
+            hint="write the complete path there, or set HOME",
+        )
+    return Path(expanded)
 
 
 def _git_config(repo: Repository) -> dict[str, str]:
@@ -198,6 +210,13 @@ def _main_folder(repo: Repository) -> Path:
 
 
 def _default_worktrees(repo: Repository) -> Path:
-    """Return the default folder for the worktrees of iterations, beside the repository."""
+    """Return the default folder for the worktrees of iterations, beside the repository.
+
+    Those of a submodule lie beside the outermost repository, where no 'git add' finds them.
+    """
+    above, git, module = str(repo.common).partition("/.git/modules/")
+    if git:
+        name = module.replace("/modules/", "-").replace("/", "-")
+        return Path(f"{above}.{name}.iter")
     home = _main_folder(repo)
     return home.parent / f"{home.name.removesuffix('.git')}.iter"

@@ -125,7 +125,8 @@ def fetch(
     """
     url(repo, remote)
     args = ["fetch", *options, "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
-    args += ["--no-recurse-submodules", "--atomic", "--", remote]
+    # A person's configuration may prune; our tags and copies of refs are not on every remote.
+    args += ["--no-prune", "--no-prune-tags", "--no-recurse-submodules", "--atomic", "--", remote]
     ended = _run(repo, [*args, *refspecs], progress, deadline)
     if ended.status != 0:
         result = GitResult(ended.status, b"", os.fsencode(ended.stderr))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,12 @@ from git_planner.gitio.git_failure import unknown_identity
 PRIVATE = "planner"
 # Files of the turns of agents that are at work, in the private folder.
 TURNS = "turns"
+# Folders in which the commands of several persons make files, and locks that they share.
+_PRIVATE_FOLDERS = (
+    *("cache", "cache/advance", "cache/pages", "cache/policies", "claimed", "guards", "guards/refs"),
+    *("guards/refs/heads", "index", "plan-starts", "records", "runs", TURNS, "verifications"),
+)
+_PRIVATE_LOCKS = ("owners.lock", "store.lock")
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 
@@ -129,18 +136,62 @@ def open_repository(cwd: Path | None = None) -> Repository:
     # A path may hold newlines, so the pattern looks for the two values in the middle.
     answer = _ANSWER.fullmatch(os.fsdecode(result.stdout))
     if answer is None or (answer["inside"] == "true" and result.status != 0):
-        raise PlannerError(
-            "E_NOT_A_REPOSITORY",
-            result.message or f"'{start}' is not a git repository",
-            hint="go to a repository, or make one with 'git init'",
-        )
+        raise _not_opened(start, result.message)
     git_dir, common = _split_paths(answer["paths"])
     # A worktree that the environment or the configuration names need not be around the current folder.
     top = Path(answer["top"]) if answer["top"] and result.status == 0 else None
+    if cwd is None:
+        _share_private(common)
     if top is not None and "GIT_DIR" in inherited and "GIT_WORK_TREE" not in inherited:
         top = _worktree_of(git_dir, top)
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
     return Repository(Git(prefix, top or git_dir), top, git_dir, common, answer["format"])
+
+
+def make_shared(folder: Path, common: Path) -> None:
+    """Make a missing folder, writable for those who share the repository (core.sharedRepository)."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        mode = common.stat().st_mode
+        if _is_shared(mode):
+            folder.chmod(mode & 0o2777)
+
+
+def _is_shared(mode: int) -> bool:
+    """Return whether a git directory has the permissions that git gives to those of shared repositories."""
+    return mode & stat.S_IWGRP != 0 and mode & stat.S_ISGID != 0
+
+
+def _share_private(common: Path) -> None:
+    """Make the private folders of a shared repository (core.sharedRepository) writable for all who share it.
+
+    A folder belongs to the person whose command needs it first, with the permissions of that person's umask.
+    """
+    mode = common.stat().st_mode
+    if not _is_shared(mode):
+        return
+    for name in ("", *_PRIVATE_FOLDERS):
+        with suppress(OSError):
+            make_shared(common / PRIVATE / name, common)
+    for name in _PRIVATE_LOCKS:
+        with suppress(OSError):
+            lock = os.open(common / PRIVATE / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            os.fchmod(lock, mode & 0o666)
+            os.close(lock)
+
+
+def _not_opened(start: Path, message: str) -> PlannerError:
+    """Return the error for a folder around which git opens no repository."""
+    first, *rest = message.splitlines() or [f"'{start}' is not a git repository"]
+    # Git's own advice, such as the command that makes another user's folder a safe one.
+    advice = [line.strip() for line in rest if line.strip().startswith("git ")]
+    if advice:
+        hint = f"if you trust it: {advice[-1]}"
+    elif "not a git repository" in first:
+        hint = "go to a repository, or make one with 'git init'"
+    else:
+        hint = "see what 'git status' says there"
+    return PlannerError("E_NOT_A_REPOSITORY", first, hint=hint)
 
 
 def _worktree_of(git_dir: Path, top: Path) -> Path:

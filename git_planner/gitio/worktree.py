@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from git_planner import atomic_file
 from git_planner.boot import boot_id
 from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
 from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import failure
-from git_planner.gitio.repository import Repository, open_repository
+from git_planner.gitio.repository import Repository, make_shared, open_repository
 
 # No writer needs an index for so long; a lock of another machine that is older is abandoned.
 _ABANDONED_SECONDS = 600.0
@@ -68,7 +69,7 @@ def add(repo: Repository, path: Path, branch: str) -> Repository:
     Returns:
         The repository, opened from there; its git runs no program of the worktree.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_shared(path.parent, repo.common)
     # A post-checkout hook of the repository is not meant for a worktree without a person.
     repo.git.bytes(
         "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--", str(path), branch
@@ -220,7 +221,7 @@ class Lockstep:
             file.write(json.dumps({"git-planner": mine}).encode())
             file.flush()
             _is_locked_now(file)
-            os.link(draft, self._lock)
+            atomic_file.claim(draft, self._lock)
             self._held = file
         except FileExistsError:
             raise self._refusal(f"its index is locked ('{self._lock}')") from None

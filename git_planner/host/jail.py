@@ -244,7 +244,7 @@ def _base_python(environment: Path, hidden: tuple[Path, ...]) -> Iterator[Path]:
 
 def _exposes(folder: Path, hidden: tuple[Path, ...]) -> bool:
     """Return whether a folder holds a hidden folder or a home."""
-    homes = [Path("/"), Path("/home"), Path("/root"), Path.home()]
+    homes = [Path("/"), Path("/home"), Path("/root"), Path(os.path.expanduser("~"))]
     return any(secret.is_relative_to(folder) for secret in (*hidden, *homes))
 
 

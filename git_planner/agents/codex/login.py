@@ -89,7 +89,7 @@ def install_hint() -> Iterator[None]:
 
 def custom_provider(home: Path | None) -> str | None:
     """Return the name of a home's model provider if it is not the built-in one; it has its own key."""
-    folder = home or Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
+    folder = home or Path(os.environ.get("CODEX_HOME") or os.path.expanduser("~/.codex"))
     try:
         settings = tomllib.loads(atomic_file.read(folder / "config.toml").decode("utf-8"))
     except (OSError, ValueError):

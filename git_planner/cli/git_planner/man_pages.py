@@ -13,7 +13,7 @@ import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
-from git_planner.errors import DONE
+from git_planner.errors import DONE, PlannerError
 
 
 @click.command()
@@ -33,7 +33,10 @@ def install(to: Path | None, remove: bool, as_json: bool) -> int:
     """
     from git_planner.flows.setup import man_pages
 
-    folder = to or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "man"
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    folder = to or Path(data) / "man"
+    if to is None and data.startswith("~"):
+        raise PlannerError("E_USAGE", "this user has no home folder", hint="name a folder with '--to'")
     done = man_pages.remove_pages(folder) if remove else man_pages.install_pages(folder)
     if as_json:
         emit({"schema": "git-planner/man-pages@1", "removed": remove, "pages": [str(page) for page in done]})

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from git_planner import documents, redact
+from git_planner import atomic_file, documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import OUT, RESULT, Run
@@ -118,7 +118,7 @@ def _write_once(folder: Path, data: bytes, result: TaskResult, run: Run) -> None
     draft_path = folder / f".{RESULT}.{secrets.token_hex(8)}"
     try:
         draft_path.write_bytes(data)
-        os.link(draft_path, folder / RESULT)
+        atomic_file.claim(draft_path, folder / RESULT)
     except FileExistsError:
         earlier_data = _read_plain_file(folder / RESULT) or b""
         try:

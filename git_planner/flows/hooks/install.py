@@ -23,6 +23,7 @@ from git_planner.flows.hooks.places import (
     is_not_a_folder,
     is_ours_alone,
     is_same_file,
+    keep_as,
     write_text,
 )
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX, EVERYWHERE, Content, HookSetting
@@ -162,7 +163,7 @@ def _write_hooks(folder: Path, contents: dict[str, Content]) -> bool:
         backup = folder / (name + BACKUP_SUFFIX)
         if os.path.lexists(path) and not scripts.is_ours(path) and not is_same_file(path, backup):
             # The hook keeps both names until it is replaced, so a kill in between disables nothing.
-            os.link(path, backup, follow_symlinks=False)
+            keep_as(path, backup)
         changed |= scripts.write_hook(path, content)
     return changed
 

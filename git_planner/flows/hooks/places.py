@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 from git_planner import atomic_file
@@ -22,8 +23,27 @@ def is_not_a_folder(path: Path) -> bool:
 
 
 def is_same_file(first: Path, second: Path) -> bool:
-    """Return whether two names are hard links of one file, as a killed installation leaves them."""
-    return os.path.lexists(second) and os.path.samestat(os.lstat(first), os.lstat(second))
+    """Return whether two names are one file or equal copies, as a killed installation leaves them."""
+    if not os.path.lexists(second):
+        return False
+    if os.path.samestat(os.lstat(first), os.lstat(second)):
+        return True
+    if first.is_symlink() or second.is_symlink():
+        return first.is_symlink() and second.is_symlink() and os.readlink(first) == os.readlink(second)
+    return os.lstat(first).st_mode == os.lstat(second).st_mode and first.read_bytes() == second.read_bytes()
+
+
+def keep_as(path: Path, backup: Path) -> None:
+    """Give a hook a second name; without hard links a copy gets it."""
+    try:
+        os.link(path, backup, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        draft = backup.with_name(f".{backup.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        shutil.copy2(path, draft, follow_symlinks=False)
+        os.replace(draft, backup)
 
 
 def write_text(path: Path, text: str) -> bool:

@@ -28,7 +28,7 @@ from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import ensure_base
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.inert_git import inert
-from git_planner.gitio.repository import Repository
+from git_planner.gitio.repository import Repository, make_shared
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations import stop
@@ -279,7 +279,7 @@ def worktree_path(settings: Settings, repo: Repository, state: IterationState) -
                 hint="set 'git config planner.worktrees' to a folder outside",
             )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_shared(folder, repo.common)
     except OSError as error:
         raise PlannerError(
             "E_USAGE",

@@ -97,8 +97,7 @@ def _serialized(repo: Repository) -> Iterator[None]:
 def _take_ownership(owner_file: Path, draft: Path, number: int) -> None:
     for _ in range(2):
         try:
-            # link(2) is atomic and fails if the file exists.
-            os.link(draft, owner_file)
+            atomic_file.claim(draft, owner_file)
         except FileExistsError:
             holder = _read_identity(owner_file)
             if holder is not None and _is_held(owner_file, holder):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
 
 
@@ -28,3 +29,18 @@ def worktree_findings(repo: Repository) -> Iterator[Diagnostic]:
             error = worktree.bad_link(repo, linked.path, state)
             code = f"worktree-{state}"
             yield Diagnostic("warning", code, error.message, str(linked.path), str(error.hint))
+
+
+def prune_findings(repo: Repository) -> Iterator[Diagnostic]:
+    """Find a configuration with which the next 'git fetch' deletes the tags of the best."""
+    remotes = repo.git.line("remote").splitlines()
+    keys = ("fetch.pruneTags", *(f"remote.{name}.pruneTags" for name in remotes))
+    pruning = [key for key in keys if (repo.config(key) or "").lower() in ("true", "yes", "on", "1")]
+    if remotes and pruning:
+        yield Diagnostic(
+            "warning",
+            "prune-tags",
+            f"'{pruning[-1]}' lets 'git fetch' delete the tags '{refnames.BEST_TAG}…' that a remote lacks",
+            pruning[-1],
+            "unset it here: git config --local fetch.pruneTags false; publish tags: git iterate best push",
+        )
