@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.records.ledger import LedgerReader, read_record
+from git_planner.flows.records.ledger import LedgerReader, damaged_records, read_ledger, read_record
 from git_planner.rules import refnames
 from tests.support.lab import Lab
+from tests.support.recorded_history import keep, record
+from tests.support.workshop import workshop
 
 DAMAGED: list[Any] = [
     None,
@@ -25,6 +27,17 @@ DAMAGED: list[Any] = [
     {"metrics": [{"samples": 1}], "tests": None},
     {"metrics": [], "tests": None, "unknown": 1},
 ]
+FORGED: dict[str, dict[str, Any]] = {
+    "zzz": {},
+    "99991231T235959Z-abcdefgh": {},
+    "20261399T000000Z-abcdefgh": {},
+    "20261121T100009Z-dddddddd": {"verdict": "glorious"},
+    "20261121T100009Z-eeeeeeee": {"summary": 7, "hypothesis": []},
+    "20261121T100009Z-ffffffff": {
+        "metrics": [{"name": "size", "unit": "", "better": "lower", "samples": [1]}]
+    },
+    "20261121T100009Z-gggggggg": {"iteration": "first"},
+}
 
 
 @pytest.mark.parametrize("document", DAMAGED, ids=json.dumps)
@@ -35,6 +48,35 @@ def test_a_damaged_record_is_refused_by_its_name(document: Any, lab: Lab) -> Non
     assert caught.value.code == "E_JSON"
     lab.commit("ledger", {f"{refnames.RECORDS}/x.json": content.decode()})
     lab.git("branch", f"{refnames.PLAN}default")
-    with pytest.raises(PlannerError, match=r"'x\.json' in the ledger is not a record") as caught:
-        LedgerReader(lab.repo).read("default")
-    assert caught.value.code == "E_JSON"
+    # In a ledger it is ignored, by its name.
+    reader = LedgerReader(lab.repo)
+    assert (reader.read("default"), [*reader.damaged], read_ledger(lab.repo, "default")) == (
+        [],
+        ["x.json"],
+        [],
+    )
+    assert [text.split(" in ")[0] for text in damaged_records(lab.repo, "default")] == ["'x.json'"]
+
+
+def test_forged_records_end_no_command(lab: Lab) -> None:
+    workshop(lab)
+    assert lab.run("git-plan", "task", "add", "one").status == 0
+    sound = record(1, lab.git("rev-parse", "HEAD"), 100.0, "shrink")
+    for name, changes in FORGED.items():
+        document = {**sound.document(), "id": name, **changes}
+        lab.rival("refs/heads/plan/default", refnames.record_path(name), json.dumps(document))
+    lab.rival("refs/heads/plan/default", refnames.record_path("20261121T100010Z-aaaaaaaa"), "{}")
+    keep(lab, sound)
+    names = sorted(f"{name}.json" for name in (*FORGED, "20261121T100010Z-aaaaaaaa"))
+    ran = lab.run("git-record")
+    assert ran.status == 0, ran.err
+    assert sorted(line.split("'")[1] for line in ran.err.splitlines() if "ignored:" in line) == names
+    for argv in (("git-record", "log"), ("git-record", "log", "--jsonl"), ("git-record", "best")):
+        ran = lab.run(*argv)
+        assert ran.status == 0, ran.err
+        assert "zzz" not in ran.out
+    for argv in (("git-iterate", "list"), ("git-plan", "sync"), ("git-plan", "list")):
+        assert lab.run(*argv).status == 0, argv
+    reader = LedgerReader(lab.repo)
+    assert reader.read("default")[0].id[:8] == "20261121"
+    assert sorted(reader.damaged) == names

@@ -17,6 +17,7 @@ _ACTIONS = {
     "unchanged": "up to date",
     "ahead": "ahead of the remote",
     "absent": "new on the remote",
+    "set_aside": "invalid on the remote, set aside",
 }
 
 

@@ -25,7 +25,7 @@ from git_planner.flows.runs import store
 from git_planner.flows.runs.inspect import agent_thread
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import read_claim
-from git_planner.flows.tasks.edit import read_tasks, task_message, task_of
+from git_planner.flows.tasks.edit import appended_handoff, read_tasks, task_message, task_of
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -255,12 +255,10 @@ class _RunFinisher:
         result = self.result
         if result is None or not (result.details or result.question or result.next):
             return task, {}
-        path = task.handoff or f"{refnames.plan_dir(self.run.plan)}/handoffs/{task.id}.md"
+        path = handoff.handoff_path(refnames.plan_dir(self.run.plan), task)
         lines = [result.summary, *(f"- {detail}" for detail in result.details)]
         lines += [f"Question: {result.question}"] if result.question else []
         lines += [f"Recommended: {result.next}"] if result.next else []
         kind = f"Result '{result.status}' of attempt {self.run.attempt}"
-        data = snapshot.read(path)
-        text = handoff.new_handoff(task) if data is None else data.decode("utf-8", "replace")
-        text = handoff.append_entry(text, handoff.render_entry(kind, result.at, self.run.agent, lines))
-        return task._replace(handoff=path), {path: text.encode()}
+        entry = handoff.render_entry(kind, result.at, self.run.agent, lines)
+        return task._replace(handoff=path), {path: appended_handoff(snapshot.read(path), task, entry)}

@@ -7,7 +7,7 @@ everybody, because every reader of the ledger is here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,11 +20,12 @@ from git_planner.gitio.history import list_refs
 from git_planner.gitio.objects import Tree, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
+from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records import dispute
 from git_planner.rules.records.record import Record, record_from
-from git_planner.rules.records.row import RecordRow, find_baseline, row_from
+from git_planner.rules.records.row import RecordIds, RecordRow, check_record, find_baseline, row_from
 
 if TYPE_CHECKING:
     from git_planner.rules.measuring.correctness_report import Proof
@@ -39,21 +40,50 @@ _FIELDS = list(RecordRow._fields)
 def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Record]:
     """Return all records of a plan, oldest first; an empty list if there is no such plan.
 
+    Files that are no records are left out; see `damaged_records`.
+
     Args:
         repo: the repository.
         plan: the plan's name.
         at: a commit of the plan's branch (default: its tip).
-
-    Raises:
-        PlannerError: E_JSON when a file of the ledger is no record.
     """
     ref = at or refnames.plan_ref(plan)
-    files = Store(repo).read_all([ref], refnames.RECORDS)[ref]
     reasons = read_disputes(repo, ref)
-    records = [
-        read_record(content, name) for name, content in sorted(files.items()) if name.endswith(".json")
-    ]
-    return [_as_shown(record, reasons) for record in records]
+    return [_as_shown(record, reasons) for record in _records(repo, ref) if isinstance(record, Record)]
+
+
+def damaged_records(repo: Repository, plan: str, at: str | None = None) -> tuple[str, ...]:
+    """Return what is wrong with each file of a ledger that is no record: it came from somewhere else.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name.
+        at: a commit of the plan's branch (default: its tip).
+    """
+    return tuple(text for text in _records(repo, at or refnames.plan_ref(plan)) if isinstance(text, str))
+
+
+def _records(repo: Repository, ref: str) -> Iterator[Record | str]:
+    """Yield the records of a ledger, and a sentence for each file that is none."""
+    files = Store(repo).read_all([ref], refnames.RECORDS)[ref]
+    ids = _record_ids(repo)
+    for name, content in sorted(files.items()):
+        if name.endswith(".json"):
+            try:
+                _check_name(name, ids)
+                yield read_record(content, name)
+            except PlannerError as error:
+                yield error.message
+
+
+def _record_ids(repo: Repository) -> RecordIds:
+    # Records have git's date, which may be ahead of the wall clock.
+    return RecordIds(max(utc_now(), repo.now()))
+
+
+def _check_name(name: str, ids: RecordIds) -> None:
+    if not ids.allow(name.removesuffix(".json")):
+        raise _unreadable_error(name, ValueError("its name is not an id of a time until now"))
 
 
 def read_disputes(repo: Repository, ref: str) -> dict[str, str]:
@@ -121,13 +151,18 @@ def read_baseline_proof(
         return None
     from git_planner.rules.measuring.correctness_report import proof_from
 
-    proof = proof_from(canonical_json.loads_trusted(content))
-    # A list that was made shorter is not the one that the baseline collected.
-    return proof if canonical_json.digest(proof.document()) == first.tests else None
+    # A damaged list is as good as none.
+    with suppress(PlannerError, KeyError, TypeError, AttributeError):
+        proof = proof_from(canonical_json.loads_trusted(content))
+        # A list that was made shorter is not the one that the baseline collected.
+        return proof if canonical_json.digest(proof.document()) == first.tests else None
+    return None
 
 
 class LedgerReader:
     """Reader of ledger rows, with a cache.
+
+    Files that are no records are left out; `damaged` says why, by their names.
 
     Args:
         repo: the repository.
@@ -137,6 +172,8 @@ class LedgerReader:
         self.repo = repo
         self._cache = repo.private("cache", "ledger.json")
         self._known = _load_cache(self._cache)
+        self._ids = _record_ids(repo)
+        self.damaged: dict[str, str] = {}
 
     def read(self, *plans: str) -> list[RecordRow]:
         """Return all rows at the tips of some plans' branches, oldest first."""
@@ -176,13 +213,28 @@ class LedgerReader:
         new = {oid: name for name, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
-                self._known[oid] = _parse_record(content or b"", name, row_from)._replace(blob=oid)
+                try:
+                    self._known[oid] = _parse_record(content or b"", name, row_from)._replace(blob=oid)
+                except PlannerError as error:
+                    self.damaged[name] = error.message
         if len(new) >= _WORTH:
             _save_cache(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
         disputed = {dispute.disputed_record(name) for tree in disputes for name in tree}
-        rows = (_as_named(self._known[oid], name.removesuffix(".json")) for name, oid in sorted(files))
+        rows = (
+            _as_named(self._known[oid], name.removesuffix(".json"))
+            for name, oid in sorted(files)
+            if oid in self._known and self._has_name(name)
+        )
         return dispute.apply_to_rows(rows, disputed)
+
+    def _has_name(self, name: str) -> bool:
+        try:
+            _check_name(name, self._ids)
+        except PlannerError as error:
+            self.damaged[name] = error.message
+            return False
+        return True
 
 
 def _as_named(row: RecordRow, name: str) -> RecordRow:
@@ -202,8 +254,9 @@ def _parse_record(
         document = canonical_json.loads_trusted(content, many=True)
         if not isinstance(document, dict):
             raise TypeError("it is no object")
+        check_record(document)
         return build(document)
-    except (PlannerError, KeyError, TypeError) as error:
+    except (PlannerError, KeyError, TypeError, OverflowError) as error:
         raise _unreadable_error(where, error) from None
 
 

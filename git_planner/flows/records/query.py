@@ -80,11 +80,13 @@ class RecordTexts:
 def read_texts(repo: Repository, plans: Sequence[str], last: int | None = None) -> RecordTexts:
     """Return the stored texts of some plans' records; order and parameters as for `read_rows`.
 
-    Raises:
-        PlannerError: E_JSON when one of them is invalid.
+    Files that are no records are left out.
     """
     folders = Store(repo).read_all([refnames.plan_ref(plan) for plan in plans], refnames.RECORDS)
-    texts = sorted((name, text) for folder in folders.values() for name, text in folder.items())
+    known = {f"{row.id}.json" for row in LedgerReader(repo).read(*plans)}
+    texts = sorted(
+        (name, text) for folder in folders.values() for name, text in folder.items() if name in known
+    )
     if last is not None:
         texts = texts[max(0, len(texts) - last) :]
     reasons = {name: why for ref in folders for name, why in read_disputes(repo, ref).items()}
@@ -153,7 +155,8 @@ def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
         commit = repo.maybe(name)
         # The newest record of the commit, in the first plan that has one.
         matches = [row for row in records if commit is not None and row.commit == commit]
-        matches = sorted(matches, key=lambda row: (-plans.index(row.plan), row.id))[-1:]
+        order = {plan: -place for place, plan in enumerate(plans)}
+        matches = sorted(matches, key=lambda row: (order.get(row.plan, -len(plans)), row.id))[-1:]
     if len(matches) == 1:
         return find_record(repo, matches[0].plan, matches[0].id)
     if matches:

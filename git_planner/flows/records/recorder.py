@@ -108,6 +108,8 @@ class Recorder:
             instrument=candidate.instrument,
             environment=site.digest,
         )
+        for damage in self.rows.damaged.values():
+            self.progress(f"ignored: {damage}")
         if known is not None and not self.force:
             return self._confirm_known(known)
         if self.kind == "attempt":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from git_planner.config.settings import read_settings
@@ -17,6 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.records import ledger
+from git_planner.flows.sharing.check_remote import check_plan
 from git_planner.flows.sharing.merge_tips import merge_tips
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
@@ -28,7 +29,7 @@ from git_planner.rules import refnames
 from git_planner.rules.plans.plan import is_plan_name
 
 MAX_TRIES = 12
-SyncAction = Literal["created", "followed", "merged", "unchanged", "ahead", "absent"]
+SyncAction = Literal["created", "followed", "merged", "unchanged", "ahead", "absent", "set_aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ def pull(
                 f"'{source}' has no plan '{plan_names[0]}'",
                 hint=f"git plan push {source} --plan {plan_names[0]}",
             )
-    return SharingResult(source, _merge_plans(repo, source, plan_names, remote_refs, progress), {})
+    return SharingResult(
+        source, _merge_plans(repo, source, plan_names, remote_refs, progress, every=every), {}
+    )
 
 
 def push(
@@ -127,11 +130,11 @@ def push(
     for attempt in range(MAX_TRIES):
         remote_refs = remote.listing(repo, source, refnames.HEADS + "*")
         on_remote = [name for name in plan_names if refnames.plan_ref(name) in remote_refs]
-        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress):
+        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress, every=every):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
         local_refs = history.list_refs(repo, refnames.HEADS)
-        refs = [refnames.plan_ref(name) for name in plan_names]
+        refs = [refnames.plan_ref(name) for name in plan_names if _is_sound(synced.get(name))]
         if work:
             for name in plan_names:
                 refs += _work_branches(repo, name, local_refs, remote_refs)
@@ -162,8 +165,10 @@ def _merge_plans(
     plan_names: Sequence[str],
     remote_refs: Mapping[str, str],
     progress: Progress,
+    *,
+    every: bool,
 ) -> tuple[PlanSync, ...]:
-    """Fetch plans and fast-forward or merge them, in one transaction."""
+    """Fetch plans and fast-forward or merge them, in one transaction; with `every` set invalid ones aside."""
     tips = {refnames.plan_ref(name): remote_refs[refnames.plan_ref(name)] for name in plan_names}
     missing = [ref for ref, oid in tips.items() if not history.is_complete(repo.git, oid)]
     if missing:
@@ -175,21 +180,26 @@ def _merge_plans(
                 f"'{refnames.short_name(incomplete[0])}' was reset on '{source}' during the fetch",
                 hint="run the same command again",
             )
-    _check_plans(repo, source, tips)
+    checked = _check_plans(repo, source, tips, every=every)
+    invalid = {name: result for name, result in checked.items() if isinstance(result, PlanSync)}
+    sound = [name for name in plan_names if name not in invalid]
     synced: dict[str, PlanSync] = {}
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         synced.clear()
         steps: list[Step] = []
-        for name in plan_names:
+        for name in sound:
             ref = refnames.plan_ref(name)
             synced[name] = _merge_plan(repo, source, name, snapshots[ref].tip, tips[ref])
             steps += [Move(ref, oid) for oid in (synced[name].tip,) if oid and oid != snapshots[ref].tip]
         return steps
 
-    if tips:
-        Store(repo).transact(list(tips), decide)
-    return tuple(synced[name] for name in plan_names)
+    if sound:
+        Store(repo).transact([refnames.plan_ref(name) for name in sound], decide)
+    for name, notes in checked.items():
+        if isinstance(notes, tuple):
+            synced[name] = replace(synced[name], notes=(*synced[name].notes, *notes))
+    return tuple({**synced, **invalid}[name] for name in plan_names)
 
 
 def _merge_plan(repo: Repository, source: str, name: str, ours: str | None, theirs: str) -> PlanSync:
@@ -204,19 +214,28 @@ def _merge_plan(repo: Repository, source: str, name: str, ours: str | None, thei
     return PlanSync(name, "merged", commit_tree(repo.git, merged.tree, (ours, theirs), text), merged.notes)
 
 
-def _check_plans(repo: Repository, source: str, tips: Mapping[str, str]) -> None:
-    """Refuse invalid plans before any ref is moved; validated pages are not validated again."""
-    with repo.git.batch() as batch:
-        for ref, oid in tips.items():
-            try:
-                Pages(repo, str(_plan_of_ref(ref))).read(Snapshot(ref, oid, batch))
-            except PlannerError as error:
-                raise PlannerError(
-                    error.code,
-                    f"the plan on '{source}' is invalid: {error.message}",
-                    hint=f"repair it there, at {oid[:12]}; nothing was changed here",
-                    details=error.details,
-                ) from None
+def _check_plans(
+    repo: Repository, source: str, tips: Mapping[str, str], *, every: bool
+) -> dict[str, PlanSync | tuple[str, ...]]:
+    """Check fetched plans before any ref is moved; validated pages are not validated again.
+
+    Returns:
+        By plan: notes on what is ignored; the result for an invalid plan, which is set aside with `every`.
+    """
+    checked: dict[str, PlanSync | tuple[str, ...]] = {}
+    for ref, oid in tips.items():
+        name = str(_plan_of_ref(ref))
+        try:
+            checked[name] = check_plan(repo, source, name, oid)
+        except PlannerError as error:
+            if not every:
+                raise
+            checked[name] = PlanSync(name, "set_aside", repo.maybe(ref), (error.message,))
+    return checked
+
+
+def _is_sound(plan_sync: PlanSync | None) -> bool:
+    return plan_sync is None or plan_sync.action != "set_aside"
 
 
 def _work_branches(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.sharing.check_remote import check_plan
 from git_planner.flows.sharing.merge_tips import merge_tips
 from git_planner.gitio import history, remote
 from git_planner.gitio.objects import commit_tree
@@ -83,6 +84,7 @@ def merge_remote(
         notes.extend(reconciled.notes)
 
     if ledger_ref in fetched:
+        notes.extend(check_plan(repo, remote_name, plan, fetched[ledger_ref]))
         reconcile(ledger_ref, partial(_merge_ledger, repo, plan, fetched[ledger_ref], remote_name))
     if best_ref in fetched:
         records = {

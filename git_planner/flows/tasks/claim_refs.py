@@ -63,7 +63,7 @@ def read_claims(repo: Repository, plan: str) -> dict[str, Claim]:
     if not refs:
         return {}
     for ref, files in Store(repo).read_all(refs, "").items():
-        claim = _parse_claim(files.get(CLAIM_FILE))
+        claim = _parse_claim(files.get(CLAIM_FILE), ref)
         if claim is not None:
             claims_by_task[ref.removeprefix(prefix)] = claim
     return claims_by_task
@@ -76,7 +76,7 @@ def claimed_tasks(repo: Repository, plan: str) -> frozenset[str]:
 
 def read_claim(snapshot: Snapshot) -> Claim | None:
     """Read a claim from a snapshot of its ref; None without a valid claim."""
-    return _parse_claim(snapshot.read(CLAIM_FILE))
+    return _parse_claim(snapshot.read(CLAIM_FILE), snapshot.ref)
 
 
 def claimed_task_error(claim: Claim) -> PlannerError:
@@ -89,13 +89,15 @@ def claimed_task_error(claim: Claim) -> PlannerError:
     )
 
 
-def _parse_claim(data: bytes | None) -> Claim | None:
-    """Parse a claim; an invalid one blocks no one and counts as None."""
+def _parse_claim(data: bytes | None, ref: str) -> Claim | None:
+    """Parse a claim; an invalid one, or that of another task than its ref's, counts as None."""
     if data is None:
         return None
     try:
         document = documents.read("claim", data, CLAIM_FILE)
     except PlannerError:
+        return None
+    if ref != f"{refnames.CLAIMS}{document['plan']}/{document['task']}":
         return None
     del document["schema"]
     from git_planner.host import process_identity

@@ -302,25 +302,39 @@ def _change_with_handoff(
     repo: Repository, plan: str, task_id: str, alter: TaskEdit, *, op: str, entry: str
 ) -> Task:
     """Change a task and add an entry to its handoff."""
-    path = f"{refnames.plan_dir(plan)}/handoffs/{task_id_for(task_number(task_id))}.md"
+    folder = refnames.plan_dir(plan)
 
     def edit_with_path(task: Task) -> Task:
         after = alter(task)
-        return after._replace(handoff=after.handoff or path)
+        return after._replace(handoff=handoff.handoff_path(folder, after))
 
     def extra_files(snapshot: Snapshot, before: Task, after: Task) -> Edits:
-        data = snapshot.read(after.handoff or path)
-        text = handoff.new_handoff(before) if data is None else data.decode("utf-8", "replace")
-        return {after.handoff or path: handoff.append_entry(text, entry).encode()}
+        path = handoff.handoff_path(folder, after)
+        return {path: appended_handoff(snapshot.read(path), before, entry)}
 
     return change_task(repo, plan, task_id, edit_with_path, op=op, extra_files=extra_files)
+
+
+def appended_handoff(data: bytes | None, task: Task, entry: str) -> bytes:
+    """Return a task's handoff with a further entry, and its secrets masked, as in the task itself.
+
+    Args:
+        data: the present file, if any.
+        task: the task before the change.
+        entry: the entry.
+    """
+    from git_planner import redact
+
+    text = handoff.new_handoff(task) if data is None else data.decode("utf-8", "replace")
+    return redact.mask_text(handoff.append_entry(text, entry)).encode()
 
 
 def read_handoff(repo: Repository, plan: str, task: Task) -> str:
     """Read a task's handoff, or return the start of a new one."""
     if task.handoff is not None:
+        path = handoff.handoff_path(refnames.plan_dir(plan), task)
         with repo.git.batch() as batch:
-            data = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(task.handoff)
+            data = Store(repo).snapshot(refnames.plan_ref(plan), batch).read(path)
         if data is not None:
             return data.decode("utf-8", "replace")
     return handoff.new_handoff(task)
@@ -424,6 +438,7 @@ __all__ = [
     "TaskFields",
     "add_task",
     "answer_question",
+    "appended_handoff",
     "ask_question",
     "change_task",
     "read_briefs",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from git_planner.rules.refnames import new_id
+from git_planner.rules.timestamps import add_seconds
 
 Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured", "disputed"]
 # Verdicts of records that are no measurement, or one that is contradicted.
 NOT_VALID = ("invalid", "unmeasured", "disputed")
+_RECORD_KINDS = ("baseline", "attempt", "imported")
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,40}")
+_ID_TIME = "%Y%m%dT%H%M%SZ"
+_YEAR = 366 * 24 * 3600.0
 
 
 class RecordRow(NamedTuple):
@@ -50,6 +57,69 @@ class RecordRow(NamedTuple):
     def valid(self) -> bool:
         """True if the result is a measurement that nothing contradicts."""
         return self.verdict not in NOT_VALID
+
+
+_TEXT, _NUMBER, _LISTS = (str,), (int, float), ("strategy", "change_summary", "files", "violations", "notes")
+_OPTIONAL = (str, type(None))
+# A ledger may come from anywhere: what later code relies on is checked when a record is read.
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "plan", "commit", "tree", "base", "hypothesis", "summary", "created_at"), _TEXT),
+    **dict.fromkeys(("reason", "branch", "slug", "instrument", "environment_digest", "directive"), _OPTIONAL),
+    **dict.fromkeys(_LISTS, (list,)),
+    **dict.fromkeys(("best_before", "delta", "threshold"), (*_NUMBER, type(None))),
+    "iteration": (int, type(None)),
+    **dict.fromkeys(("comparison", "tests"), (dict, type(None))),
+    "threshold_met": (bool,),
+    **dict.fromkeys(("usage", "seconds", "agents", "environment"), (dict,)),
+}
+
+
+def check_record(document: Mapping[str, Any]) -> None:
+    """Check that the values of a record have the types that later code relies on.
+
+    Raises:
+        KeyError, TypeError, OverflowError: the document is not that of a record.
+    """
+    for name, types in _TYPES.items():
+        if name in document and not isinstance(document[name], types):
+            raise TypeError(f"'{name}' is {type(document[name]).__name__}")
+    if not all(isinstance(text, str) for name in _LISTS for text in document.get(name, ())):
+        raise TypeError("a list holds no texts")
+    for name, choices in (("kind", _RECORD_KINDS), ("verdict", get_args(Verdict))):
+        if document[name] not in choices:
+            raise TypeError(f"'{name}' is {str(document[name])[:40]!r}")
+    for metric in document["metrics"]:
+        if metric["better"] not in ("lower", "higher") or not isinstance(metric["name"], str):
+            raise TypeError("'metrics' names no metric")
+        numbers = [metric["median"], metric["spread"], *metric["samples"]]
+        if not all(isinstance(number, _NUMBER) and math.isfinite(number) for number in numbers):
+            raise TypeError("'metrics' holds no numbers")
+
+
+class RecordIds:
+    """Check of the ids of records: later ones than a clock that is ahead would write are none.
+
+    Args:
+        now: the time as 'YYYY-MM-DDTHH:MM:SSZ'.
+    """
+
+    def __init__(self, now: str) -> None:
+        self._now = compact_time(now)
+        self._latest = compact_time(add_seconds(now, _YEAR))
+
+    def allow(self, record_id: str) -> bool:
+        """Return whether a text is the id of a record."""
+        if not _ID.fullmatch(record_id) or record_id[:16] > self._latest:
+            return False
+        try:
+            return record_id[:16] <= self._now or bool(datetime.strptime(record_id[:16], _ID_TIME))
+        except ValueError:
+            return False
+
+
+def compact_time(stamp: str) -> str:
+    """Return a timestamp as ids begin with it."""
+    return stamp.replace("-", "").replace(":", "")
 
 
 def row_from(document: Mapping[str, Any]) -> RecordRow:
@@ -162,8 +232,8 @@ def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
         stamp: UTC time as 'YYYY-MM-DDTHH:MM:SSZ'.
     """
     last = max((row.id[:16] for row in rows), default="")
-    if stamp.replace("-", "").replace(":", "") <= last:
-        after = datetime.strptime(last, "%Y%m%dT%H%M%SZ") + timedelta(seconds=1)
+    if compact_time(stamp) <= last:
+        after = datetime.strptime(last, _ID_TIME) + timedelta(seconds=1)
         stamp = after.strftime("%Y-%m-%dT%H:%M:%SZ")
     return new_id(stamp)
 

@@ -5,9 +5,29 @@ Entries are only appended, so concurrent edits merge line by line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from git_planner.rules.tasks.task import Task
+
+
+def handoff_path(folder: str, task: Task) -> str:
+    """Return the path of a task's handoff on the branch of its plan.
+
+    A plan may come from anywhere: a path outside of the folder of handoffs is ignored.
+
+    Args:
+        folder: the plan's folder.
+        task: the task.
+    """
+    if task.handoff is not None and is_handoff(folder, task.handoff):
+        return task.handoff
+    return f"{folder}/handoffs/{task.id}.md"
+
+
+def is_handoff(folder: str, path: str) -> bool:
+    """Return whether a path is that of a handoff of a plan."""
+    return re.fullmatch(re.escape(folder) + r"/handoffs/task_[0-9]{3,9}\.md", path) is not None
 
 
 def new_handoff(task: Task) -> str:
