@@ -290,7 +290,7 @@ def test_a_tool_that_is_missing(lab: Lab) -> None:
     result = record_commit(lab.repo, "main", progress=lambda _: None)
     assert (result.record.verdict, result.record.reason, result.exit) == ("unmeasured", "missing_tool", 4)
     assert result.record.summary == (
-        "a program that the policy names is not installed: 'no-such-tool' is not on PATH"
+        "a program or module that the policy names is not installed: 'no-such-tool' is not on PATH"
     )
 
 

@@ -14,7 +14,7 @@ from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import record_commit
 from git_planner.flows.records.remeasure_best import find_outdated_best, remeasure_best
 from git_planner.gitio import history
-from git_planner.rules.records.record import Record
+from git_planner.rules.records.record import Record, attempts_since_best
 from tests.support.benchmark_project import BENCH, TEST, attempt, project
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, campaign, hush
@@ -184,6 +184,11 @@ def test_a_new_policy_counts_for_the_next_iteration(lab: Lab) -> None:
     assert lab.show(f"{result.state.base}:value") == "60\n"
     assert find_outdated_best(lab.repo, "default", None) is None
     assert [record.value for record in rows(lab)] == [100, 60, 60, 50]
+    # The best measured again is no further attempt, and its iteration is still one that improved.
+    assert rows(lab)[2].verdict == "within_noise"
+    assert attempts_since_best(rows(lab)[:3]) == 0
+    listed = json.loads(lab.run("git-iterate", "list", "--json").out)["iterations"]
+    assert [(row["verdict"], row["value"]) for row in listed] == [("improved", 60), ("improved", 50)]
 
 
 def test_what_a_new_policy_refuses_is_not_built_on(lab: Lab) -> None:

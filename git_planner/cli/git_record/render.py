@@ -47,6 +47,7 @@ def recorded_document(done: RecordResult) -> dict[str, Any]:
         "schema": "git-planner/recorded@1",
         "record": done.record.document(),
         "cached": done.cached,
+        "cached_note": _cache_note(done.record) if done.cached else None,
         "advanced": done.advanced,
         "tag": done.tag,
         "ledger": done.ledger,

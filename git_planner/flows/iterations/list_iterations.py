@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +82,11 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
     states = _read_states(repo, refs, trailers)
     reader = LedgerReader(repo)
     ledgers = {name: reader.read(name) for name in {state.plan for state, _ in states.values()}}
-    records = {
-        (name, record.iteration, _record_slug(record)): record
-        for name, rows in ledgers.items()
-        for record in rows
-        if record.kind == "attempt"
-    }
+    records: dict[tuple[str, int | None, str | None], list[RecordRow]] = {}
+    for name, rows in ledgers.items():
+        for row in rows:
+            if row.kind == "attempt":
+                records.setdefault((name, row.iteration, _record_slug(row)), []).append(row)
     places = {
         place.branch: place.path
         for place in worktree.listing(repo)
@@ -100,7 +99,8 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
         tip, run = trailers.get(ref, (None, ""))
         refused = refs.get(f"{refnames.REFUSED}{number:04d}")
         key = (state.plan, number)
-        record = records.get((*key, state.slug)) or records.get((*key, None))
+        own_records = records.get((*key, state.slug)) or records.get((*key, None)) or []
+        record = _own_record(repo, own_records, tip, refused)
         phase = _phase(record, refused, run == state.branch)
         iterations.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
     known_numbers = {iteration.number for iteration in iterations}
@@ -131,6 +131,28 @@ def find_iteration(repo: Repository, number: int) -> Iteration:
     raise PlannerError(
         "E_UNKNOWN_REF", f"there is no iteration {number} here", hint="list them with 'git iterate list'"
     )
+
+
+def _own_record(
+    repo: Repository, rows: Sequence[RecordRow], tip: str | None, refused: str | None
+) -> RecordRow | None:
+    """Return the record of an iteration's own work.
+
+    A best is measured again as a merge with a new base, no commit of its iteration; and a commit that
+    improved on the best is equal to the best when it is measured again.
+    """
+    if len(rows) < 2:
+        return rows[-1] if rows else None
+    own = [row for row in rows if row.commit in (tip, refused)]
+    if not own and tip is not None:
+        own = [
+            row
+            for row in rows
+            if repo.maybe(row.commit) is not None and history.is_ancestor(repo.git, row.commit, tip)
+        ]
+    last = (own or rows)[-1]
+    improved = [row for row in own if row.verdict == "improved" and row.tree == last.tree]
+    return improved[-1] if improved and last.verdict == "within_noise" else last
 
 
 def _record_slug(record: RecordRow) -> str | None:

@@ -19,6 +19,7 @@ from git_planner.host import jail, process
 from git_planner.host.jail import NoJail
 from git_planner.host.machine import search_path
 from git_planner.host.process import Finished
+from git_planner.rules.measuring.startup import startup_problem
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
 
@@ -99,7 +100,9 @@ class CommandRunner:
             return CommandResult(
                 done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {reason}")
             )
-        return CommandResult(replace(done, status=jail.status(self.jail, done)))
+        done = replace(done, status=jail.status(self.jail, done))
+        problem = startup_problem(argv, done.status, done.stderr)
+        return CommandResult(done, Refusal("missing_tool", problem) if problem else None)
 
 
 def _environment(policy: Policy, place: Path) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.measuring.tool_description import describe_tools, utf8_text
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
@@ -81,7 +81,7 @@ def describe_site(repo: Repository, policy: Policy) -> Site:
         "cpu": _cpu_model(),
         "cpus": os.cpu_count() or 0,
         "git": repo.git.line("version").removeprefix("git version "),
-        "tools": {name: _describe_tool(name) for name in sorted({run[0] for run in runs})},
+        "tools": describe_tools(runs, search_path()),
     }
     if any(metric.source == "instructions" for metric in policy.metrics):
         counting = instruction_counter.find(search_path())
@@ -95,7 +95,7 @@ def describe_site(repo: Repository, policy: Policy) -> Site:
         }
     # The values go into the digest only: they may be private, and the record is committed.
     values = {name: os.environ.get(name) for name in policy.environment}
-    variables = {name: _utf8_text(value) for name, value in values.items()}
+    variables = {name: utf8_text(value) for name, value in values.items()}
     digest = canonical_json.digest({**stable, **held, "variables": variables})
     now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
     return Site({**stable, "jail": sandbox.shown}, now, digest)
@@ -331,23 +331,6 @@ def _read_proof(
     return read
 
 
-def _describe_tool(name: str) -> dict[str, Any] | None:
-    """Return path, size and time of a command's program, to notice a replacement; None if there is none."""
-    if "/" in name and not os.path.isabs(name):
-        return {"path": name}
-    program = shutil.which(name, path=search_path())
-    if program is None:
-        return None
-    real = os.path.realpath(program)
-    stat = os.stat(real)
-    return {
-        "path": _utf8_text(program),
-        "file": _utf8_text(real),
-        "size": stat.st_size,
-        "changed": int(stat.st_mtime),
-    }
-
-
 def _cpu_model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
@@ -366,11 +349,3 @@ def _exit_message(status: int) -> str:
 def _stderr_tail(done: process.Finished) -> str:
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return f"; stderr: {lines[-1].strip()[:300]}" if lines else ""
-
-
-def _utf8_text(value: str | None) -> str | None:
-    return (
-        None
-        if value is None
-        else value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    )

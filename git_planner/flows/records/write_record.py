@@ -280,7 +280,7 @@ class _RecordWriter:
             threshold_met=decision.reason is None
             and value is not None
             and verdict.is_reached(value, draft.threshold, draft.direction),
-            summary=finding.summary or decision.summary,
+            summary=finding.summary or f"{decision.summary}{_skips_text(draft)}",
         )
 
     def _decide_verdict(self, draft: Record, top: RecordRow | None) -> Decision:
@@ -350,6 +350,12 @@ class _RecordWriter:
         if proof is not None and record.tests is not None:
             written[f"{TESTS_FOLDER}/{record.tests.ids}.json"] = canonical_json.dumps(proof.document())
         return written
+
+
+def _skips_text(draft: Record) -> str:
+    """Return the part of the summary about skipped tests; empty if none was."""
+    skipped = draft.tests.skipped if draft.tests else 0
+    return f"; {skipped} of {draft.tests.collected} tests skipped" if draft.tests and skipped else ""
 
 
 def _redact_record(record: Record) -> Record:

@@ -31,7 +31,7 @@ REASONS = {
     "implementer_failed": "the implementer failed",
     "crash": "the benchmark crashed",
     "timeout": "the time allowed for a command ran out",
-    "missing_tool": "a program that the policy names is not installed",
+    "missing_tool": "a program or module that the policy names is not installed",
     "no_jail": "the policy asks for a jail, and there is none",
     "no_baseline": "the base could not be measured, so there is nothing to compare with",
     "red_base": "the base is red",
@@ -199,6 +199,11 @@ class RankedRecord(Protocol):
         ...
 
     @property
+    def iteration(self) -> int | None:
+        """The number of its iteration."""
+        ...
+
+    @property
     def verdict(self) -> str:
         """The verdict."""
         ...
@@ -242,7 +247,10 @@ def pick_best(records: Iterable[RecordT], *, instrument: str | None = None) -> R
 
 
 def attempts_since_best(records: Iterable[RankedRecord], *, instrument: str | None = None) -> int | None:
-    """Count the valid attempts after the best one, in the order given; None without a best."""
+    """Count the valid attempts after the best one, in the order given; None without a best.
+
+    The best measured again, as after a change of the policy, is no further attempt.
+    """
     top: RankedRecord | None = None
     since = 0
     for record in records:
@@ -250,7 +258,7 @@ def attempts_since_best(records: Iterable[RankedRecord], *, instrument: str | No
             continue
         if _is_new_best(record, top, instrument):
             top, since = record, 0
-        else:
+        elif top is None or record.iteration is None or record.iteration != top.iteration:
             since += 1
     return None if top is None else since
 

@@ -1,0 +1,108 @@
+"""Description of the tools that a policy's commands name: results of unlike tools are not compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_WORD = re.compile(r"[A-Za-z][\w.+-]{0,60}")
+_PYTHON = re.compile(r"(?:python|pypy)[\d.]*")
+_MOST_WORDS = 60
+# Modules that Python imports when it starts, besides what '*.pth' files name.
+_START_MODULES = ("sitecustomize.py", "usercustomize.py")
+_MAX_START_FILE = 1 << 20
+
+
+def describe_tools(runs: Iterable[Sequence[str]], path: str) -> dict[str, Any]:
+    """Describe the programs that command lines name: the first word, and what a shell in them would start.
+
+    Args:
+        runs: the command lines.
+        path: the search path for programs, absolute entries only.
+    """
+    tools: dict[str, Any] = {}
+    for run in runs:
+        tools[run[0]] = _describe(run[0], path)
+        for word in _inner_words(run):
+            if word not in tools and (tool := _describe(word, path)) is not None:
+                tools[word] = tool
+    return dict(sorted(tools.items()))
+
+
+def _inner_words(run: Sequence[str]) -> Iterator[str]:
+    """Yield the words of a command line after its first that may name programs."""
+    words: list[str] = []
+    for argument in run[1:]:
+        with suppress(ValueError):
+            words += shlex.split(argument) if " " in argument else [argument]
+    yield from (word for word in words[:_MOST_WORDS] if _WORD.fullmatch(word))
+
+
+def _describe(name: str, path: str) -> dict[str, Any] | None:
+    """Return path, size and time of a program, to notice a replacement; None if there is none."""
+    if "/" in name and not os.path.isabs(name):
+        return {"path": name}
+    program = shutil.which(name, path=path)
+    if program is None:
+        return None
+    real = os.path.realpath(program)
+    status = os.stat(real)
+    tool = {
+        "path": utf8_text(program),
+        "file": utf8_text(real),
+        "size": status.st_size,
+        "changed": int(status.st_mtime),
+    }
+    if _PYTHON.fullmatch(os.path.basename(program)) or _PYTHON.fullmatch(os.path.basename(real)):
+        tool["packages"] = _packages_digest(Path(program), Path(real))
+    return tool
+
+
+def _packages_digest(program: Path, real: Path) -> str:
+    """Return a digest of what an interpreter imports at its start, and of its installed distributions."""
+    state = hashlib.sha256()
+    for folder in _module_folders(program, real):
+        for entry in sorted(_relevant_names(folder)):
+            state.update(f"{entry}\0".encode("utf-8", "surrogateescape"))
+            if entry.endswith(".pth") or entry in _START_MODULES:
+                with suppress(OSError), open(folder / entry, "rb") as file:
+                    state.update(file.read(_MAX_START_FILE))
+        state.update(b"\1")
+    return state.hexdigest()
+
+
+def _module_folders(program: Path, real: Path) -> Iterator[Path]:
+    """Yield the folders of an interpreter's modules, of its virtual environment first."""
+    # Absolute, but not resolved: an interpreter finds its environment beside the link that it was started by.
+    prefixes = dict.fromkeys((program.parent.parent, real.parent.parent))
+    for prefix in prefixes:
+        for library in ("lib", "lib64", "local/lib"):
+            with suppress(OSError):
+                for name in sorted(os.listdir(prefix / library)):
+                    if _PYTHON.fullmatch(name):
+                        folder = prefix / library / name
+                        yield from (folder, folder / "site-packages", folder / "dist-packages")
+
+
+def _relevant_names(folder: Path) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [
+        name for name in names if name.endswith((".dist-info", ".egg-info", ".pth")) or name in _START_MODULES
+    ]
+
+
+def utf8_text(value: str | None) -> str | None:
+    """Return a text with bytes that are not UTF-8 written as '\\xNN'."""
+    if value is None:
+        return None
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
