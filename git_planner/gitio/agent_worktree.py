@@ -17,7 +17,7 @@ from git_planner.gitio.content.inert_git import inert, with_filters
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import GitResult, failure
-from git_planner.gitio.objects import commit_tree
+from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.gitio.worktree import bad_link, link_state
@@ -140,6 +140,19 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> st
         # Files outside of the sparse checkout would be shown as deleted.
         place.git.run("sparse-checkout", "reapply")
     return oid
+
+
+def check_signing(repo: Repository) -> None:
+    """Sign a commit that nothing points to, if commits are to be signed: before an agent is paid.
+
+    Raises:
+        PlannerError: E_SIGN.
+    """
+    if is_signed(repo):
+        git = Git((f"--git-dir={repo.common}",), repo.common)
+        with git.batch() as batch:
+            tree = splice(git, batch, None, {})
+        commit_tree(git, tree, (), "test of the signing program", sign=True)
 
 
 def is_signed(place: Repository) -> bool:

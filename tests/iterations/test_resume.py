@@ -142,6 +142,22 @@ def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
     assert not runs(orphan)
 
 
+def test_resume_runs_the_implementer_that_the_command_line_named(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace("implementer: command", "implementer: codex")
+    lab.commit("another default", {".git-planner.yml": policy})
+    started = lab.root / "started"
+    agent(lab, f'touch "{started}"; sleep 60')
+    process = begin(lab, "--impl", "command")
+    wait_for(started)
+    os.kill(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    agent(lab, "echo 90 >value")
+    result = resume_iteration(lab.repo, 1, IterateOptions(), hush)
+    assert result.record is not None
+    assert (result.record.value, result.record.agents["implementer"]["name"]) == (90.0, "command")
+
+
 def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
     campaign(lab)
     started = lab.root / "started"

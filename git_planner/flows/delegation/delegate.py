@@ -27,6 +27,7 @@ from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import claimed_tasks
 from git_planner.flows.tasks.claims import check_claimable
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks
+from git_planner.gitio import agent_worktree
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules.policy.policy import Policy
@@ -114,6 +115,7 @@ def delegate(repo: Repository, options: DelegateOptions, progress: Progress) -> 
             caused, with all tasks put back.
     """
     repo.ident()
+    agent_worktree.check_signing(repo)
     plan = current_plan(repo, options.plan)
     base = find_base(repo, plan, options.start)
     setup = _read_settings(repo, options, base.policy)

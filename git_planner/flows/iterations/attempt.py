@@ -41,8 +41,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Report:
-    """The implementer's part of a record."""
+class Report:
+    """The implementer's part of a record; it has ended."""
 
     agent: str
     model: str | None
@@ -51,11 +51,25 @@ class _Report:
     failure: PlannerError | None = None
     undone: tuple[str, ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        failure = self.failure
+        return {
+            "agent": self.agent,
+            "model": self.model,
+            "usage": [self.usage.input, self.usage.output],
+            "seconds": self.seconds,
+            "failure": [failure.code, failure.message, list(failure.details)] if failure else None,
+            "undone": list(self.undone),
+        }
+
     @property
     def assisted_by(self) -> str:
+        """Return the value of the Assisted-by trailer."""
         return f"{self.agent}:{self.model or 'default'}"
 
     def extra(self, state: IterationState) -> dict[str, Any]:
+        """Return the fields of the record."""
         planned = dict(state.planner.get("usage") or {"input": 0, "output": 0})
         return {
             "agents": {
@@ -72,12 +86,27 @@ class _Report:
         }
 
 
-def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, progress: Progress) -> Attempt:
-    """Run the implementer, then check, commit and record its changes.
+def report_from(document: Mapping[str, Any]) -> Report | None:
+    """Read a report back from its JSON object; None if it is not one."""
+    try:
+        failure = document["failure"]
+        return Report(
+            agent=str(document["agent"]),
+            model=None if document["model"] is None else str(document["model"]),
+            usage=Usage(*map(int, document["usage"])),
+            seconds=float(document["seconds"]),
+            failure=PlannerError(failure[0], failure[1], details=failure[2]) if failure else None,
+            undone=tuple(map(str, document["undone"])),
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
+def run_implementer(work: AttemptSite, implementer: Implementer, brief: Brief, progress: Progress) -> Report:
+    """Run the implementer and return its report.
 
     Raises:
-        PlannerError: permanent errors of the implementer; E_INTERRUPTED after Ctrl-C, when the attempt can be
-            resumed; what recording raises.
+        PlannerError: permanent errors of the implementer.
     """
     began = time.monotonic()
     failure: PlannerError | None = None
@@ -90,23 +119,30 @@ def make_attempt(work: AttemptSite, implementer: Implementer, brief: Brief, prog
             if not is_transient_code(error.code):
                 raise
             failure = error
-    seconds = time.monotonic() - began
-    report = _Report(
+    return Report(
         agent=implementer.name,
         model=(implementation.model if implementation else None) or brief.model,
         usage=implementation.usage if implementation else Usage(),
-        seconds=seconds,
+        seconds=time.monotonic() - began,
         failure=failure,
         undone=turn.notes,
     )
+
+
+def settle_attempt(work: AttemptSite, report: Report, progress: Progress) -> Attempt:
+    """Check, commit and record the changes of an implementer that has ended. Can be repeated after an error.
+
+    Raises:
+        PlannerError: E_SIGN, and what committing and recording raise.
+    """
     recorded, kept = _AttemptRecorder(work, report, progress).settle()
-    return Attempt(recorded, kept, report.usage, seconds)
+    return Attempt(recorded, kept, report.usage, report.seconds)
 
 
 class _AttemptRecorder:
     """Commit or quarantine the agent's changes, and record the attempt."""
 
-    def __init__(self, work: AttemptSite, report: _Report, progress: Progress) -> None:
+    def __init__(self, work: AttemptSite, report: Report, progress: Progress) -> None:
         self.work, self.report, self.progress = work, report, progress
         self.left = AgentChanges(work)
 

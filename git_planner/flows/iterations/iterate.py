@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.agent_changes import AttemptSite
-from git_planner.flows.iterations.attempt import Attempt, make_attempt
+from git_planner.flows.iterations.attempt import Attempt, report_from, run_implementer, settle_attempt
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
@@ -26,6 +26,7 @@ from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import ensure_base
+from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.inert_git import inert
 from git_planner.gitio.repository import Repository, make_shared
@@ -38,6 +39,8 @@ from git_planner.rules.policy.policy import Policy
 from git_planner.rules.records.record import Record, pick_best
 
 MANUAL = "manual"
+# Options that an interrupted iteration remembers.
+CHOICE = ("implementer", "implementer_model", "implementer_effort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +152,12 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
         progress: called with each progress message.
 
     Raises:
-        PlannerError: E_MEASURE if the base has no valid result; errors of planning, which use up only a
-            number; permanent errors of the implementer; E_DIRTY in place; E_INTERRUPTED, when the iteration
-            can be resumed.
+        PlannerError: E_SIGN if commits cannot be signed; E_MEASURE if the base has no valid result; errors of
+            planning, which use up only a number; permanent errors of the implementer; E_DIRTY in place;
+            E_INTERRUPTED, when the iteration can be resumed.
     """
     repo.ident()
+    agent_worktree.check_signing(repo)
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:
@@ -230,6 +234,7 @@ def run_attempt(
     *,
     implementer: Implementer | None = None,
     resumed: bool = False,
+    finished: Repository | None = None,
 ) -> IterationResult:
     """Implement, commit and record an iteration whose branch stands at its state commit.
 
@@ -237,6 +242,7 @@ def run_attempt(
         start: the state commit.
         implementer: the implementer (default: the one in options or settings).
         resumed: whether an earlier process has started it.
+        finished: the worktree of an implementer that has ended, see `attempt_file`; no other one is run.
     """
     began = time.monotonic()
     if options.in_place:
@@ -244,10 +250,11 @@ def run_attempt(
         repo = inert(repo)
     policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
-    implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)
+    choice = {name: getattr(options, name) for name in CHOICE}
+    report = report_from(attempt_file.load(repo, state.iteration)[1] or {}) if finished else None
     with (
         process_lock.lock_iteration(repo, state.iteration),
-        _worktree(repo, state, settings, options, progress) as place,
+        nullcontext(finished) if finished else _worktree(repo, state, settings, options, progress) as place,
     ):
         work = AttemptSite(
             repo,
@@ -259,9 +266,15 @@ def run_attempt(
             resumed=resumed,
             from_red=options.from_red,
         )
-        brief = _brief(repo, work, settings)
-        finished = make_attempt(work, implementer, brief, progress)
-    return _result(state, finished, None if options.in_place else place.top, began)
+        if report is None:
+            implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)
+            attempt_file.save(repo, state.iteration, choice, None)
+            report = run_implementer(work, implementer, _brief(repo, work, settings), progress)
+            # From here on, the work is done and paid for.
+            attempt_file.save(repo, state.iteration, choice, report.document())
+        attempt = settle_attempt(work, report, progress)
+        attempt_file.save(repo, state.iteration, choice, None)
+    return _result(state, attempt, None if options.in_place else place.top, began)
 
 
 def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
@@ -308,10 +321,15 @@ def _worktree(
 
 @contextmanager
 def interruptible(state: IterationState) -> Iterator[None]:
-    """Turn Ctrl-C into an error with the command to resume."""
+    """Turn Ctrl-C into an error with the command to resume; name that command if a commit is not signed."""
     number = state.iteration
     try:
         yield
+    except PlannerError as error:
+        if error.code != "E_SIGN":
+            raise
+        hint = f"mend it, then 'git iterate resume {number}' commits the work; no agent is run again"
+        raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None
     except KeyboardInterrupt:
         raise PlannerError(
             "E_INTERRUPTED",

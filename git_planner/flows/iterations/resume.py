@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,14 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.iterate import IterateOptions, IterationResult, interruptible, run_attempt
+from git_planner.flows.iterations.iterate import (
+    CHOICE,
+    IterateOptions,
+    IterationResult,
+    interruptible,
+    run_attempt,
+    worktree_path,
+)
 from git_planner.flows.iterations.list_iterations import (
     PHASE_TEXTS,
     Iteration,
@@ -21,6 +28,7 @@ from git_planner.flows.iterations.list_iterations import (
 from git_planner.flows.iterations.provenance import iteration_record
 from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
+from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.content.survey import Limits
@@ -170,6 +178,9 @@ def _implement_again(
             f"iteration {iteration.number} was planned in another clone",
             hint="resume it there, or start a new one with 'git iterate'",
         )
+    choice, report = attempt_file.load(repo, iteration.number)
+    chosen: dict[str, Any] = {name: getattr(options, name) or choice.get(name) for name in CHOICE}
+    options = replace(options, **chosen)
     place = agent_worktree.find_detached(iteration.worktree, repo) if iteration.worktree else None
     if place is not None and not _is_managed(repo, place):
         raise PlannerError(
@@ -177,12 +188,35 @@ def _implement_again(
             f"'{iteration.branch}' is checked out in '{place.top}', where a person works",
             hint=f"switch it to another branch there, then 'git iterate resume {iteration.number}'",
         )
-    _clear_attempt(repo, iteration, place, progress)
-    result = run_attempt(repo, iteration.state, iteration.start, options, progress, resumed=True)
-    did = "implemented again"
+    finished = _finished_place(repo, iteration, place) if report else None
+    if finished is None:
+        _clear_attempt(repo, iteration, place, progress)
+    else:
+        options = replace(options, in_place=False)
+    result = run_attempt(
+        repo, iteration.state, iteration.start, options, progress, resumed=True, finished=finished
+    )
+    did = "implemented again" if finished is None else "committed the finished work"
     return ResumeResult(
         iteration.number, iteration.branch, iteration.phase, did, result.record, result, result.exit
     )
+
+
+def _finished_place(repo: Repository, iteration: Iteration, place: Repository | None) -> Repository | None:
+    """Return a worktree with the work of an implementer that has ended; None if it is gone."""
+    assert iteration.state is not None
+    assert iteration.start is not None
+    if place is not None:
+        return place
+    kept = repo.maybe(f"{refnames.INTERRUPTED}{iteration.number:04d}")
+    tip = repo.maybe(refnames.HEADS + iteration.state.branch)
+    # The work of an attempt in a person's worktree was kept when that went back to its branch.
+    if kept is None or tip is None or tip not in history.parents(repo.git, kept):
+        return None
+    path = worktree_path(read_settings(repo), repo, iteration.state)
+    place = worktree.add(repo, path, iteration.state.branch)
+    agent_worktree.checkout_tree(place, tip, kept, iteration.start)
+    return place
 
 
 def _clear_attempt(
