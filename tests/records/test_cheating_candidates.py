@@ -192,7 +192,10 @@ def test_modes_links_renames_and_submodules_are_changes_too(lab: Lab) -> None:
     for number, (commands, expected) in enumerate(
         [
             ([("update-index", "--chmod=+x", "tests/bench.py")], ("mode 100644 to 100755: tests/bench.py",)),
-            ([("mv", "tests/bench.py", "src/bench.py")], ("deleted: tests/bench.py",)),
+            (
+                [("mv", "tests/bench.py", "src/bench.py")],
+                ("deleted: tests/bench.py", "added under the name of a guarded module: src/bench.py"),
+            ),
             (
                 [("update-index", "--add", "--cacheinfo", f"160000,{tip},tests/sub")],
                 ("added submodule: tests/sub",),
@@ -218,7 +221,8 @@ def test_a_link_in_place_of_the_tests(lab: Lab) -> None:
     lab.git("add", "--all")
     lab.git("commit", "-q", "-m", "try")
     result = measured(lab)
-    assert (result.reason, len(result.violations)) == ("guard", 4)
+    assert (result.reason, len(result.violations)) == ("guard", 5)
+    assert result.violations[-1] == "added under the name of a guarded module: src/tests/__init__.py"
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,9 @@ def record_from(document: Mapping[str, Any]) -> Record:
         from git_planner.rules.records.recorded_comparison import RecordedComparison
 
         keys = ("orders", "base", "candidate", "lead_ins")
-        lists = {key: tuple(fields["comparison"].get(key, ())) for key in keys}
-        fields["comparison"] = RecordedComparison(**{**fields["comparison"], **lists})
+        comparison = {**fields["comparison"]}
+        lists = {key: tuple(comparison.get(key, ())) for key in keys}
+        fields["comparison"] = RecordedComparison(**{**comparison, **lists})
     fields["tests"] = TestCounts(**fields["tests"]) if fields["tests"] else None
     for name in ("strategy", "change_summary", "files", "violations", "notes"):
         fields[name] = tuple(fields[name])
