@@ -35,6 +35,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_AGENT_FAILED": (UNREACHED, "the agent's program failed"),
     "E_ANSWER": (NO, "the agent's answer cannot be used"),
     "E_BASE": (USAGE, "the base branch is ambiguous or does not exist"),
+    "E_BLOCKED": (REFUSED, "a branch or tag has a name that blocks the names of other branches or tags"),
     "E_BUSY": (REFUSED, "another process or person is working on it right now"),
     "E_CHECKED_OUT": (REFUSED, "the branch to be moved is checked out with uncommitted changes"),
     "E_CODEX_AUTH": (UNREACHED, "codex has no login, or the service rejects it"),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from git_planner.errors import PlannerError
 from git_planner.folders import walk_folders
 from git_planner.gitio.git import Batch, Git
 
@@ -211,6 +212,30 @@ def resolve_refs(git: Git, *refs: str) -> dict[str, str]:
     """Return the objects of the refs that exist; asked for by full name, none is missed."""
     answers = {ref: git.read_object("info", ref) for ref in refs if ref.startswith("refs/")}
     return {ref: answer[0] for ref, answer in answers.items() if answer}
+
+
+def blocking_ref(repo: Repository, ref: str) -> str | None:
+    """Return a ref that leaves no room for another: 'refs/heads/a' for 'refs/heads/a/b', and the reverse."""
+    parts = ref.split("/")
+    above = ["/".join(parts[:length]) for length in range(3, len(parts))]
+    return next(iter([*resolve_refs(repo.git, *above), *list_refs(repo, ref + "/")]), None)
+
+
+def blocked(blocking: str, ref: str) -> PlannerError:
+    """Return the error for a ref that cannot exist beside one of such a name."""
+    kinds = {"refs/heads/": "branch", "refs/tags/": "tag", "refs/remotes/": "remote-tracking branch"}
+    prefix = next((prefix for prefix in kinds if blocking.startswith(prefix)), "")
+    name, wanted = blocking.removeprefix(prefix), ref.removeprefix(prefix)
+    hints = {
+        "refs/heads/": f"give it another name: git branch -m {name} NEW_NAME",
+        "refs/tags/": f"give it another name: 'git tag NEW_NAME {name}', then delete '{name}'",
+        "refs/remotes/": "the remote's branch needs another name",
+    }
+    return PlannerError(
+        "E_BLOCKED",
+        f"the {kinds.get(prefix, 'ref')} '{name}' blocks '{wanted}': git keeps only one of them",
+        hint=hints.get(prefix, "see it with 'git for-each-ref'"),
+    )
 
 
 def parents(git: Git, commit: str) -> list[str]:

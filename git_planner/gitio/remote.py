@@ -23,6 +23,7 @@ from git_planner.gitio.git_failure import (
     retry_transient,
     without_label,
 )
+from git_planner.gitio.history import blocked
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 
@@ -226,7 +227,12 @@ def push(
     if ended.late:
         raise _failed(remote, "pushed to", ended)
     # The remote's refs, never git's message, decide whether this was a lost race.
-    tips = listing(repo, remote, *(update.ref for update in updates))
+    above = {"/".join(update.ref.split("/")[:3]) for update in updates}
+    tips = listing(repo, remote, *(update.ref for update in updates), *above)
+    for update in updates:
+        blocking = "/".join(update.ref.split("/")[:3])
+        if blocking != update.ref and blocking in tips:
+            raise blocked(blocking.replace("refs/heads/", f"refs/remotes/{remote}/"), update.ref)
     if any(tips.get(update.ref) != update.expected for update in updates):
         return LostRace({update.ref: tips.get(update.ref) for update in updates})
     raise _failed(remote, "pushed to", ended)

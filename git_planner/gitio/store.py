@@ -219,7 +219,7 @@ class Store:
             self._contended = True
             unmoved += is_unmoved
             if unmoved >= UNMOVED_TRIES:
-                raise failure(("update-ref",), result, self.repo.git.cwd)
+                raise self._refused([swap.ref for swap in swaps if swap.old is None], result)
             import random
 
             time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
@@ -257,11 +257,19 @@ class Store:
                 if fresh_objects.restore_missing(self.repo.git, [blob]):
                     continue
                 if self.repo.maybe(ref, "object") is None:
-                    raise failure(("update-ref",), result, self.repo.git.cwd)
+                    raise self._refused([ref], result)
                 number += 1
         raise PlannerError(
             "E_CONFLICT", f"no free number under '{prefix}'", hint="run the same command again"
         )
+
+    def _refused(self, created: Iterable[str], result: GitResult) -> PlannerError:
+        """Return the error for a transaction that git refuses, although no ref has moved."""
+        for ref in created:
+            blocking = history.blocking_ref(self.repo, ref)
+            if blocking is not None:
+                return history.blocked(blocking, ref)
+        return failure(("update-ref",), result, self.repo.git.cwd)
 
     def numbers(self, prefix: str) -> list[str]:
         """Return the names of all refs under a prefix, without the prefix."""

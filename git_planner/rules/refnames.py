@@ -76,6 +76,12 @@ def plan_dir(name: str) -> str:
     return f".plans/{check_plan_name(name)}"
 
 
+def blocking_names() -> tuple[str, ...]:
+    """Return the refs that must not exist: git has no branch 'plan/x' beside a branch 'plan'."""
+    folders = (HEADS + PLAN, HEADS + ITER, HEADS + TOURNAMENT, BEST_TAG)
+    return tuple(folder.removesuffix("/") for folder in folders)
+
+
 def is_best(branch: str) -> bool:
     """Return whether a branch, by its short name, is the rolling best of some plan."""
     return branch == _BEST or branch.startswith(f"{_BEST}-")

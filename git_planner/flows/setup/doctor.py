@@ -392,6 +392,7 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
                 "remove the file when no git process runs in the repository",
             )
     yield from repository_checks.worktree_findings(repo)
+    yield from repository_checks.name_findings(repo)
     yield from repository_checks.prune_findings(repo)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from git_planner import atomic_file
 from git_planner.flows.hooks import install, uninstall
 from git_planner.flows.hooks.uninstall import UninstallResult
+from git_planner.flows.setup import repository_checks
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
 from git_planner.resources import resource_folder
@@ -85,7 +86,7 @@ def _next_steps(repo: Repository, policy: Path | None) -> tuple[str, ...]:
     committed = repo.git.run("cat-file", "-e", f"HEAD:{POLICY_FILE}").status == 0
     if policy is None and not committed:
         return (f"commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
-    steps = []
+    steps = [f"{finding.message}; {finding.fix}" for finding in repository_checks.name_findings(repo)]
     if policy is not None and not (committed and repo.git.yes("diff", "--quiet", "HEAD", "--", str(policy))):
         steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")
         steps.append(f"commit it on the base branch: git add {POLICY_FILE} && git commit")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from git_planner.gitio import worktree
+from git_planner.flows.plans.blocked_names import blocking_refs
+from git_planner.gitio import history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
@@ -29,6 +30,13 @@ def worktree_findings(repo: Repository) -> Iterator[Diagnostic]:
             error = worktree.bad_link(repo, linked.path, state)
             code = f"worktree-{state}"
             yield Diagnostic("warning", code, error.message, str(linked.path), str(error.hint))
+
+
+def name_findings(repo: Repository) -> Iterator[Diagnostic]:
+    """Find branches and tags that block the names of git-planner."""
+    for ref in blocking_refs(repo):
+        error = history.blocked(ref, f"{ref}/…")
+        yield Diagnostic("error", "name-blocked", error.message, ref, str(error.hint))
 
 
 def prune_findings(repo: Repository) -> Iterator[Diagnostic]:
