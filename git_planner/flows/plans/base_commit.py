@@ -35,8 +35,8 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
             as last fetched, then the policy's base).
 
     Raises:
-        PlannerError: E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base branch
-            does not contain the guarded files of the named commit, or of the remote's best.
+        PlannerError: E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base
+            branch does not contain the guarded files of the named commit, or of the remote's best.
     """
     check_names(repo)
     if from_ref is not None:
