@@ -125,8 +125,9 @@ def commit_tree(
     *,
     date: str | None = None,
     sign: bool = False,
+    masked: bool = False,
 ) -> str:
-    """Make a commit object; nothing points to it yet.
+    """Make a commit object, with the secrets in its message masked; nothing points to it yet.
 
     Args:
         git: the repository's git.
@@ -135,11 +136,17 @@ def commit_tree(
         text: the message.
         date: author's and committer's date as git reads it; the present when None.
         sign: whether to sign it with the person's key.
+        masked: the message has no secrets.
 
     Raises:
         PlannerError: E_IDENTITY when git does not know who commits; E_SIGN when the signing program fails or
             waits for a person.
     """
+    if not masked:
+        # Hooks write messages of their own, and are spared the import.
+        from git_planner import redact
+
+        text = redact.mask_text(text)
     if date is None:
         now = time.time()
         date = f"@{int(now)} {time.strftime('%z', time.localtime(now))}"

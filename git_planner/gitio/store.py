@@ -97,13 +97,17 @@ class Snapshot:
 
 
 class Write(NamedTuple):
-    """Commit edits on a ref. `base` is the commit a new ref starts from; `merge` adds a second parent."""
+    """Commit edits on a ref. `base` is the commit a new ref starts from; `merge` adds a second parent.
+
+    Secrets in the edits and in the message are masked. `masked`: message and JSON documents have none.
+    """
 
     ref: str
     edits: Edits
     message: Message
     base: str | None = None
     merge: str | None = None
+    masked: bool = False
 
 
 class Move(NamedTuple):
@@ -161,7 +165,13 @@ class Store:
         self._contended = False
 
     def edit(
-        self, ref: str, change: EditDecision, message: Message, *, base: str | None = None
+        self,
+        ref: str,
+        change: EditDecision,
+        message: Message,
+        *,
+        base: str | None = None,
+        masked: bool = False,
     ) -> str | None:
         """Change files on one branch.
 
@@ -171,6 +181,7 @@ class Store:
                 every lost compare, so it must depend on nothing but its snapshot.
             message: the commit's message.
             base: the commit a new branch starts from; a branch without history when None.
+            masked: see Write.
 
         Returns:
             The tip afterwards; None when there was nothing to write and no branch.
@@ -178,7 +189,9 @@ class Store:
         Raises:
             PlannerError: E_CONFLICT when tries ran out, E_CHECKED_OUT, E_GIT, E_IDENTITY, E_NO_SPACE.
         """
-        tips = self.transact([ref], lambda snapshots: [Write(ref, change(snapshots[ref]), message, base)])
+        tips = self.transact(
+            [ref], lambda snapshots: [Write(ref, change(snapshots[ref]), message, base, masked=masked)]
+        )
         return tips[ref]
 
     def transact(self, refs: Sequence[str], decide: Decide) -> dict[str, str | None]:
@@ -332,16 +345,19 @@ class Store:
             if info is None:
                 raise fresh_objects.missing_object(f"{parent}^{{tree}}")
             before = info[0]
-        tree = splice(self.repo.git, batch, before, step.edits)
+        tree = splice(self.repo.git, batch, before, _masked(step.edits, documents=not step.masked))
         if tree == before and old is not None and not step.merge:
             return old
         parents = tuple(oid for oid in (parent, step.merge) if oid)
-        return commit_tree(self.repo.git, tree, parents, step.message.text())
+        return commit_tree(self.repo.git, tree, parents, step.message.text(), masked=step.masked)
 
     def _tag(self, step: Tag) -> str:
         name = step.ref.removeprefix("refs/tags/")
         who = self.repo.git.line("var", "GIT_COMMITTER_IDENT")
-        text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{step.message}\n"
+        from git_planner import redact
+
+        message = redact.mask_text(step.message)
+        text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{message}\n"
         return make_tag(self.repo.git, step.target, text)
 
     def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> GitResult | None:
@@ -416,6 +432,21 @@ class _Queue:
 
 def _new_oids(swaps: Sequence[_Swap]) -> list[str]:
     return [swap.new for swap in swaps if swap.new is not None]
+
+
+def _masked(edits: Edits, *, documents: bool) -> Edits:
+    """Mask the secrets in what is about to be committed, whichever command writes it.
+
+    Args:
+        edits: the files.
+        documents: mask JSON documents, too; else their writer has done so.
+    """
+    open_paths = [path for path in edits if edits[path] and (documents or not path.endswith(".json"))]
+    if not open_paths:
+        return edits
+    from git_planner import redact
+
+    return {**edits, **{path: redact.mask_bytes(edits[path] or b"") for path in open_paths}}
 
 
 def _command(swap: _Swap) -> str:

@@ -50,6 +50,8 @@ BELOW["gitio"].add("turn_notes")
 BELOW["folders"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("folders")
+# One function writes what is committed, and it masks.
+BELOW["gitio"].add("redact")
 BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("progress")

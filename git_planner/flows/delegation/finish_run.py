@@ -145,7 +145,7 @@ class _RunFinisher:
                 after, handoff_files = self._with_handoff(snapshots[ref], self._task_after(before))
                 edits.update({**page_store.task_edits(plan_pages, [after]), **handoff_files})
             claim = read_claim(snapshots[claim_ref])
-            steps: list[Step] = [Write(ref, edits, commit_message)]
+            steps: list[Step] = [Write(ref, edits, commit_message, masked=True)]
             return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run.run else steps
 
         Store(self.repo).transact([ref, claim_ref], decide)

@@ -74,7 +74,7 @@ def requeue_task(repo: Repository, plan: str, task_id: str, run_id: str, reason:
         if task.run == run_id and task.status == "in_progress":
             edits.update(page_store.task_edits(plan_pages, [transitions.requeue_task(task, reason)]))
         claim = read_claim(snapshots[claim_ref])
-        steps: list[Step] = [Write(ref, edits, task_message(plan, task_id, "recover"))]
+        steps: list[Step] = [Write(ref, edits, task_message(plan, task_id, "recover"), masked=True)]
         return [*steps, Delete(claim_ref)] if claim is not None and claim.run == run_id else steps
 
     Store(repo).transact([ref, claim_ref], decide)

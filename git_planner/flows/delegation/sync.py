@@ -90,7 +90,7 @@ def _renumber_duplicates(repo: Repository, plan: str, *, dry_run: bool) -> tuple
             plan_edits(result.document, plan) if result is not None and renumberings and not dry_run else {}
         )
 
-    Store(repo).edit(refnames.plan_ref(plan), change, task_message(plan, "tasks", "settle"))
+    Store(repo).edit(refnames.plan_ref(plan), change, task_message(plan, "tasks", "settle"), masked=True)
     return tuple(renumberings)
 
 

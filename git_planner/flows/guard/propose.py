@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker, GuardRule
 from git_planner.gitio import history
@@ -59,6 +60,8 @@ def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Prop
     """
     if repo.top is None:
         raise PlannerError("E_USAGE", "a bare repository has no files to propose")
+    # The branch is named by the message, too.
+    message = redact.mask_text(message or SUBJECT)
     checker = GuardChecker(repo)
     tip, head = checker.base_tips(repo.resolve("HEAD"))[0], repo.resolve("HEAD")
     rule = checker.rule_at(tip)
@@ -76,9 +79,9 @@ def propose(repo: Repository, message: str | None, paths: Sequence[str]) -> Prop
             f"the base branch has another '{printable_path(moved[0])}' than the commit you are on",
             hint="merge the base branch first, with 'git merge'",
         )
-    commit = commit_tree(repo.git, _proposal_tree(repo, tip, changed), (tip,), f"{message or SUBJECT}\n")
+    commit = commit_tree(repo.git, _proposal_tree(repo, tip, changed), (tip,), f"{message}\n")
     base = rule.policy.base if rule.policy else "the base branch"
-    return Proposal(_create_branch(repo, message or SUBJECT, commit), commit, base, tuple(changed))
+    return Proposal(_create_branch(repo, message, commit), commit, base, tuple(changed))
 
 
 def _changed_paths(repo: Repository, rule: GuardRule, paths: Sequence[str]) -> list[str]:

@@ -172,7 +172,7 @@ class _RecordWriter:
         advanced = any(isinstance(step, Move) and step.oid == record.commit for step in steps)
         sentences = tuple(entry.sentence for entry in disputed)
         self.settled = WrittenRecord(record, False, advanced, tag, sentences)
-        return [Write(self.subject.ref, documents_, message, self.subject.base), *steps]
+        return [Write(self.subject.ref, documents_, message, self.subject.base, masked=True), *steps]
 
     def _same_claims(self, rows: Sequence[RecordRow]) -> list[RecordRow]:
         """Return the valid records of the same commit or tree by the same instrument."""

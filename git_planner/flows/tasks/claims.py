@@ -100,7 +100,7 @@ def claim_task(
             else Write(claim_ref, {CLAIM_FILE: _claim_bytes(claim)}, _claim_message(claim))
         )
         extra_steps = extension.steps(snapshots, after) if extension else ()
-        return [Write(ref, edits, task_message(plan, name, "claim")), claim_step, *extra_steps]
+        return [Write(ref, edits, task_message(plan, name, "claim"), masked=True), claim_step, *extra_steps]
 
     Store(repo).transact([ref, claim_ref, *(extension.refs if extension else ())], decide)
     page_store.mark_valid(edits)
@@ -156,7 +156,7 @@ def release_task(
         edits.clear()
         edits.update(page_store.task_edits(plan_pages, [after]) if after != task else {})
         released[:] = [after]
-        steps: list[Step] = [Write(ref, edits, task_message(plan, name, op))]
+        steps: list[Step] = [Write(ref, edits, task_message(plan, name, op), masked=True)]
         return [*steps, Delete(claim_ref)] if claim is not None else steps
 
     Store(repo).transact([ref, claim_ref], decide)

@@ -155,7 +155,7 @@ def change_task(
         if after != before:
             edits.update(page_store.task_edits(plan_pages, [after]))
         edits.update(extra_files(snapshots[ref], before, after) if extra_files else {})
-        steps: list[Step] = [Write(ref, edits, task_message(plan, name, op))]
+        steps: list[Step] = [Write(ref, edits, task_message(plan, name, op), masked=True)]
         if after.status == before.status or snapshots[claim_ref].tip is None:
             return steps
         claim = read_claim(snapshots[claim_ref])
@@ -225,6 +225,7 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
         change,
         task_message(campaign.plan, "a task", "add"),
         base=campaign.base.oid,
+        masked=True,
     )
     page_store.mark_valid(edits)
     return added[0]
@@ -316,17 +317,15 @@ def _change_with_handoff(
 
 
 def appended_handoff(data: bytes | None, task: Task, entry: str) -> bytes:
-    """Return a task's handoff with a further entry, and its secrets masked, as in the task itself.
+    """Return a task's handoff with a further entry.
 
     Args:
         data: the present file, if any.
         task: the task before the change.
         entry: the entry.
     """
-    from git_planner import redact
-
     text = handoff.new_handoff(task) if data is None else data.decode("utf-8", "replace")
-    return redact.mask_text(handoff.append_entry(text, entry)).encode()
+    return handoff.append_entry(text, entry).encode()
 
 
 def read_handoff(repo: Repository, plan: str, task: Task) -> str:

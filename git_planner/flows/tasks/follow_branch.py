@@ -325,7 +325,10 @@ class _AdvanceDecision(NamedTuple):
         outcome.edits = self._edits(plan_pages)
         return [
             Write(
-                refnames.plan_ref(page_store.plan), outcome.edits, _advance_message(page_store.plan, outcome)
+                refnames.plan_ref(page_store.plan),
+                outcome.edits,
+                _advance_message(page_store.plan, outcome),
+                masked=True,
             ),
             *deletions,
         ]
