@@ -247,6 +247,7 @@ CODES_OF = {
     "with_submodule": {
         **NO_REMOTE,
         **dict.fromkeys(("git-iterate publish", "git-iterate best tag", "git-record best"), "E_NO_RECORD"),
+        "git-iterate once": "E_MEASURE",
     },
     "unborn": UNBORN,
     "no_repository": NOWHERE,

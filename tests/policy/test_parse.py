@@ -49,6 +49,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
     fields = policy._asdict()
     assert fields == {
         "base": "main",
+        "max_file_mb": 100,
         "guard": ("tests/**", "pytest.ini"),
         "allow": ("src/**",),
         "forbid": ("src/simulator.py",),
