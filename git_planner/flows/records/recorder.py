@@ -94,6 +94,7 @@ class Recorder:
             "baseline" if subject.commit == subject.base else "attempt"
         )
         self.rows = LedgerReader(repo)
+        self._rows: list[rows_.RecordRow] | None = None
         self.began = time.monotonic()
 
     def record(self) -> RecordResult:
@@ -162,6 +163,7 @@ class Recorder:
         else:
             self.progress(f"no valid record of this instrument yet: the base {base.commit[:12]} comes first")
         done = Recorder(self.repo, base, self.progress, {}, force=True, advance=False).record()
+        self._rows = None
         self.progress(f"baseline: {done.record.summary}")
         return done
 
@@ -188,7 +190,7 @@ class Recorder:
         for _ in range(_MOST_CLAIMS if self.confirm else 0):
             here = self._measured_here(site)
             trees = {row.tree for row in here if row.instrument == candidate.instrument} | {candidate.tree}
-            claims = rows_.list_claims(self.rows.read(self.subject.plan), trees, candidate.instrument)
+            claims = rows_.list_claims(self._ledger(), trees, candidate.instrument)
             claim = next((row for row in claims if row.id not in skipped), None)
             if claim is None:
                 return
@@ -211,6 +213,7 @@ class Recorder:
                 self.repo, subject, self.progress, {}, force=True, advance=self.advance, confirm=False
             )
             record = recorder.record().record
+            self._rows = None
         except PlannerError as error:
             return f"'{claim.id}' claims an improvement and does not count here: {error.message}"
         if record.verdict == "improved":
@@ -237,9 +240,15 @@ class Recorder:
         note = "the noise on this machine is not known; 'git record noise' measures it"
         self.subject = replace(subject, notes=(*subject.notes, note))
 
+    def _ledger(self) -> list[rows_.RecordRow]:
+        """Return the rows of the plan, read once, and again after another recorder has written."""
+        if self._rows is None:
+            self._rows = self.rows.read(self.subject.plan)
+        return self._rows
+
     def _measured_here(self, site: Site) -> list[rows_.RecordRow]:
         """Return the rows of the plan that were measured in this repository and environment."""
-        return self.rows.measured_here(self.rows.read(self.subject.plan), site.digest)
+        return self.rows.measured_here(self._ledger(), site.digest)
 
     def _measure(self, candidate: Candidate, site: Site) -> RecordResult:
         plan, instrument, rows = self.subject.plan, candidate.instrument, self._measured_here(site)
@@ -346,6 +355,7 @@ class Recorder:
             advance=self.advance,
             force=self.force,
             from_red=self.from_red,
+            claims=self._ledger(),
         )
         for note in done.disputes:
             self.progress(note)

@@ -74,6 +74,7 @@ def write_record(
     advance: bool,
     force: bool,
     from_red: bool = False,
+    claims: Sequence[RecordRow] = (),
 ) -> WrittenRecord:
     """Decide the verdict and write record, best, tag and ledger atomically.
 
@@ -85,11 +86,13 @@ def write_record(
         advance: move the rolling best to an improvement.
         force: write a new record even if the commit has one.
         from_red: let the first valid result become the best without a valid baseline.
+        claims: the ledger as it was read last, whose tags may have to go.
 
     Raises:
         PlannerError: what Store.transact raises.
     """
     writer = _RecordWriter(repo, rows, subject, draft, advance=advance, force=force, from_red=from_red)
+    writer.claims = claims
     Store(repo).transact(writer.refs, writer.decide)
     assert writer.settled is not None
     return writer.settled
@@ -123,6 +126,7 @@ class _RecordWriter:
         self.repo, self.rows, self.subject, self.finding = repo, rows, subject, finding
         self.advance, self.force, self.from_red, self.known = advance, force, from_red, known
         self.settled: WrittenRecord | None = None
+        self.claims: Sequence[RecordRow] = ()
         self.best_ref = refnames.best_ref(subject.plan)
         self.tag = self._tag_name()
         self.stamp = repo.now()
@@ -132,7 +136,7 @@ class _RecordWriter:
         """Return every ref that the decision depends on."""
         refs = [self.subject.ref, self.best_ref, *([self.tag] if self.tag else [])]
         if self._contradicts:
-            tags = (best_tag(row) for row in self._same_claims(self.rows.read(self.subject.plan)))
+            tags = (best_tag(row) for row in self._same_claims(self.claims))
             refs += [tag for tag in tags if tag is not None]
         return list(dict.fromkeys(refs))
 
