@@ -262,3 +262,17 @@ def test_push_without_a_remote_says_so(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         best.push_best(lab.repo, None, hush)
     assert (caught.value.code, caught.value.exit) == ("E_REMOTE", 4)
+
+
+def test_a_disputed_best_of_the_remote_is_not_followed_and_goes_back_there(lab: Lab) -> None:
+    campaign(lab)
+    bare, base = with_origin(lab), lab.git("rev-parse", "main")
+    record = attempt(lab, "echo 90 >value").record
+    assert lab.run("git-iterate", "best", "push").status == 0
+    assert lab.run("git-record", "reject", record.id, "--why", "luck").status == 0
+    told = lab.run("git-iterate", "best", "ensure")
+    assert (told.status, "is at a disputed record and is not followed" in told.err) == (0, True)
+    assert lab.refs()[BEST] == base
+    pushed = lab.run("git-iterate", "best", "push")
+    assert pushed.status == 0, pushed.err
+    assert there(bare, lab)[BEST] == base

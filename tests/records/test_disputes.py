@@ -23,7 +23,9 @@ def recorded(lab: Lab, *args: str) -> dict[str, Any]:
 
 def forge(lab: Lab, like: dict[str, Any], *, moves_best: bool = True, **fields: Any) -> dict[str, Any]:
     """Write a record with plain git, as an agent did: like a true one, of another commit and value."""
-    record = {**like, "id": f"20991231T235959Z-{'f' * 8}", "verdict": "improved", "kind": "attempt", **fields}
+    # A second later than the true one.
+    later = f"{like['id'][:13]}{int(like['id'][13:15]) + 1:02}Z-{'f' * 8}"
+    record = {**like, "id": later, "verdict": "improved", "kind": "attempt", **fields}
     metrics = [{**like["metrics"][0], "median": 1.0, "samples": [1.0]}]
     document = {**record, "metrics": fields.get("metrics", metrics), "summary": "cycles 1 (-99 against 100)"}
     path = refnames.record_path(record["id"])

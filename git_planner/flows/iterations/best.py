@@ -94,6 +94,9 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
     ref = refnames.best_ref(name)
     server = read_settings(repo).remote
     remote_tip = _fetch_best(repo, server, ref, progress) if _has_remote(repo, server) else None
+    if remote_tip and reconcile_best.is_disputed(remote_tip, read_ledger(repo, name)):
+        progress(f"'{refnames.short_name(ref)}' of '{server}' is at a disputed record and is not followed")
+        remote_tip = None
     start = None if remote_tip or repo.maybe(ref) else find_base(repo, name, None).oid
     base = _base_branch_tip(repo, remote_tip or repo.maybe(ref) or start)
     did: Did = "unchanged"

@@ -117,7 +117,7 @@ class Recorder:
             problem = self.measure_base(candidate.instrument, site)
             if problem is not None:
                 return self._write(RecordDraft(self._draft(candidate), problem))
-            self._measure_claims(candidate, site)
+            self._measure_claims(candidate.instrument, candidate.tree, site)
         self._check_noise(candidate, site)
         return self._measure(candidate, site)
 
@@ -126,12 +126,19 @@ class Recorder:
         return self._write(RecordDraft(self._draft(candidate), candidate.refusal, summary=summary))
 
     def check_base(self) -> Refusal | None:
-        """Measure the subject, which is a base, unless it has a valid result here; return what is wrong."""
+        """Measure the subject, which is a base, and the best, unless they have a result here.
+
+        Returns:
+            What is wrong with the base; None if there is something to compare with.
+        """
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return candidate.refusal
         site = run_benchmark.describe_site(self.repo, self.subject.policy)
-        return self.measure_base(candidate.instrument, site)
+        problem = self.measure_base(candidate.instrument, site)
+        if problem is None:
+            self._measure_claims(candidate.instrument, None, site)
+        return problem
 
     def measure_base(self, instrument: str, site: Site) -> Refusal | None:
         """Measure the base, unless the instrument has a valid result here.
@@ -181,16 +188,21 @@ class Recorder:
             "red_base", f"{summary}; with '--from-red' the first valid attempt becomes the best of a red base"
         )
 
-    def _measure_claims(self, candidate: Candidate, site: Site) -> None:
+    def _measure_claims(self, instrument: str, tree: str | None, site: Site) -> None:
         """Measure the best improvement that the ledger claims and that was not measured here.
 
-        Only then is the candidate compared with it. What cannot be measured here does not count here.
+        Only then is a candidate compared with it. What cannot be measured here does not count here.
+
+        Args:
+            instrument: the instrument.
+            tree: the candidate's tree, which is measured anyway; None without a candidate.
+            site: the measuring environment.
         """
         skipped: set[str] = set()
         for _ in range(_MOST_CLAIMS if self.confirm else 0):
             here = self._measured_here(site)
-            trees = {row.tree for row in here if row.instrument == candidate.instrument} | {candidate.tree}
-            claims = rows_.list_claims(self._ledger(), trees, candidate.instrument)
+            trees = {row.tree for row in here if row.instrument == instrument} | ({tree} if tree else set())
+            claims = rows_.list_claims(self._ledger(), trees, instrument)
             claim = next((row for row in claims if row.id not in skipped), None)
             if claim is None:
                 return

@@ -16,6 +16,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.records.dispute import VERDICT
 from git_planner.rules.records.record import Record, is_better
 
 REMOTE_COPIES = refnames.OURS + "remote/"
@@ -87,13 +88,22 @@ def merge_remote(
         notes.extend(check_plan(repo, remote_name, plan, fetched[ledger_ref]))
         reconcile(ledger_ref, partial(_merge_ledger, repo, plan, fetched[ledger_ref], remote_name))
     if best_ref in fetched:
-        records = {
-            record.commit: record for record in read_ledger(repo, plan, tips.get(ledger_ref)) if record.valid
-        }
+        ledger = read_ledger(repo, plan, tips.get(ledger_ref))
+        records = {record.commit: record for record in ledger if record.valid}
+        if repo.maybe(best_ref) is not None and is_disputed(fetched[best_ref], ledger):
+            branch = refnames.short_name(best_ref)
+            notes.append(f"'{branch}' of '{remote_name}' is at a disputed record and is not followed")
+            return tips, notes
         reconcile(
             best_ref, partial(_choose_best, repo, best_ref, fetched[best_ref], remote_name, records=records)
         )
     return tips, notes
+
+
+def is_disputed(commit: str, ledger: Sequence[Record]) -> bool:
+    """Return whether a commit has disputed records and none that holds."""
+    own = [record for record in ledger if record.commit == commit]
+    return any(record.verdict == VERDICT for record in own) and not any(record.valid for record in own)
 
 
 class _Reconciled(NamedTuple):
