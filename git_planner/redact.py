@@ -29,6 +29,8 @@ SERVICES = frozenset(
         *("GITHUB_TOKEN", "GITLAB_TOKEN", "GOOGLE_API_KEY", "HF_TOKEN", "OPENAI_API_KEY"),
     )
 )
+# Bytes that are kept of the beginning and of the end of a long log.
+LOG_PART = 1024 * 1024
 # Identifiers and paths, such as 'settings.access_token_v2'.
 _WORDS = r"[A-Za-z]*[0-9]{0,2}(?:[._/:~=+-][A-Za-z]*[0-9]{0,2})*"
 _NAME = r"(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|token|password|passwd|credential)s?"
@@ -76,13 +78,31 @@ def mask_bytes(value: bytes) -> bytes:
 
 
 def mask_file(path: Path) -> None:
-    """Mask the secrets in a file; a missing path or one that is no regular file is ignored."""
+    """Mask the secrets in a log file; a missing path or one that is no regular file is ignored.
+
+    Masking takes up to half a second per megabyte, so of a longer file only beginning and end are kept.
+    """
     if path.is_symlink() or not path.is_file():
         return
     before = path.read_bytes()
-    after = mask_bytes(before)
+    after = mask_bytes(before) if len(before) <= 2 * LOG_PART else _mask_ends(before)
     if after is not before:
         atomic_file.write(path, after, path.stat().st_mode & 0o777)
+
+
+def _mask_ends(value: bytes) -> bytes:
+    """Return the masked beginning and end of a long log, without secrets that the cuts would halve."""
+    head, tail = value[:LOG_PART], value[-LOG_PART:]
+    # Whole words only: a token has no white space.
+    head = head[: max(head.rfind(b"\n"), head.rfind(b" ")) + 1]
+    starts = [place for place in (tail.find(b"\n"), tail.find(b" ")) if place >= 0]
+    tail = tail[min(starts) :] if starts else b""
+    # The end of a key whose beginning has been left out.
+    end = re.search(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", tail)
+    if end is not None and b"-----BEGIN" not in tail[: end.start()]:
+        tail = tail[end.end() :]
+    left_out = len(value) - len(head) - len(tail)
+    return b"".join((mask_bytes(head), b"\n[%d bytes left out]\n" % left_out, mask_bytes(tail)))
 
 
 def _mask_value(value: Any, name: str, secrets: _KnownSecrets) -> Any:

@@ -40,7 +40,8 @@ class Finished:
     """Result of a program that has ended.
 
     `status` is its exit status, or minus the signal that ended it. `stdout` and `stderr` are the first
-    `limit` bytes of the streams; `truncated`: there was more. `timed_out`: the deadline ended it.
+    `limit` bytes of the streams; `truncated`: there was more on one of them, `stdout_truncated`: on stdout.
+    `timed_out`: the deadline ended it.
     """
 
     argv: tuple[str, ...]
@@ -50,6 +51,7 @@ class Finished:
     seconds: float
     timed_out: bool
     truncated: bool
+    stdout_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def run(
         raise KeyboardInterrupt
     out, err = (bytes(sink.kept) for sink in sinks)
     cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
-    return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut)
+    return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut, sinks[0].dropped)
 
 
 def new_mark() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -140,6 +141,27 @@ def test_files_and_bytes(tmp_path: Path) -> None:
         redact.mask_file(tmp_path / name)
     untouched = b"\xff\x00 nothing here"
     assert redact.mask_bytes(untouched) is untouched
+
+
+def test_of_a_long_log_both_ends_are_masked_and_kept(tmp_path: Path) -> None:
+    key = KEYS[0][1].encode()
+    body = b"\n".join([b"QUFB" * 16] * 40)
+    private = b"-----BEGIN RSA PRIVATE KEY-----\n" + body + b"\n-----END RSA PRIVATE KEY-----\n"
+    noise = b"a line of noise " * 64 + b"\n"
+    part = redact.LOG_PART
+    log = tmp_path / "log"
+    # A key and a token at each of the cuts.
+    before = (noise * part)[: part - 20 - len(key) // 2] + b" " + key + b" " * 20
+    after = private[len(private) // 2 :] + (noise * part)[: part - len(private) // 2]
+    log.write_bytes(before + noise * 14_000 + private[: len(private) // 2] + after[:part] + b" " + key)
+    redact.mask_file(log)
+    kept = log.read_bytes()
+    assert len(kept) < 2 * part + 100
+    assert kept.startswith(noise)
+    assert re.search(rb"\n\[\d{8} bytes left out\]\n", kept)
+    assert kept.endswith(b" [redacted:aws]")
+    assert key[:8] not in kept
+    assert b"QUFBQUFB" not in kept
 
 
 def test_the_library_is_not_loaded_for_ordinary_text() -> None:

@@ -13,9 +13,11 @@ from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import record_commit
 from git_planner.flows.records.recorder import RecordResult
+from git_planner.redact import LOG_PART
 from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import POLICY, attempt, iteration, project
 from tests.support.lab import Lab
+from tests.support.workshop import FILES, SIZE
 
 
 def measured(lab: Lab, ref: str = "HEAD", **options: Any) -> RecordResult:
@@ -160,6 +162,15 @@ def test_what_is_missing_is_told(make_lab: Callable[..., Lab]) -> None:
         "E_NO_BASE",
         [" has no commit in common with ", "main", ""],
     )
+
+
+def test_a_value_counts_beside_17_megabytes_on_stderr(lab: Lab) -> None:
+    noise = "import sys\nsys.stderr.write('a warning at line 12345\\n' * 740_000)\nsys.stderr.flush()\n"
+    lab.commit("noise", {**FILES, "tests/size.py": noise + SIZE})
+    ran = lab.run("git-record", "main")
+    assert (ran.status, "size 100 lines" in ran.out) == (0, True), ran.out + ran.err
+    logs = list((lab.path / ".git/planner/records").rglob("size-1.stderr"))
+    assert [log.stat().st_size < 2 * LOG_PART + 100 for log in logs] == [True]
 
 
 def test_only_a_confirmed_start_advances_the_best(lab: Lab) -> None:

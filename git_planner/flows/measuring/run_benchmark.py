@@ -259,7 +259,8 @@ class _BenchmarkRun:
             return done
         if done.status != 0:
             return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
-        if done.truncated:
+        # Counts of instructions are read from stderr, every other value from stdout.
+        if done.truncated if counting else done.stdout_truncated:
             return Refusal("no_metric", f"'{metric.name}': more was printed than is read")
         return _read_value(metric, counting, done)
 
