@@ -68,3 +68,22 @@ def test_an_invalid_plan_is_set_aside_and_the_others_are_pulled_and_pushed(lab: 
     assert moved == [other.refs()[PLAN], lab.refs()["refs/heads/plan/second"]]
     # By its name it is refused.
     assert share(lab, "pull").status != 0
+
+
+def test_a_fresh_clone_is_told_to_pull(lab: Lab) -> None:
+    lab, other, _ = two_clones(lab)
+    other.git("fetch", "-q", "origin")
+    other.git("branch", "-q", "-D", "plan/default")
+    pull = "git plan pull origin --plan default"
+    for argv in (
+        ("task", "list"),
+        ("sync",),
+        ("lint",),
+        ("task", "add", "another first one"),
+        ("use", "default"),
+    ):
+        ran = other.run("git-plan", *argv)
+        assert (ran.status != 0, pull in ran.err) == (True, True), (argv, ran.err)
+    assert pull in other.run("git-plan", "list").err
+    assert other.run(*pull.replace(" ", "-", 1).split()).status == 0
+    assert other.run("git-plan", "task", "list").status == 0

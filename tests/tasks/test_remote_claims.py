@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_only_one_clone_acquires_the_claim(clones: tuple[Lab, Lab]) -> None:
     assert remote_claims(one) == [CLAIMS + "task_001"]
     ran = claim_first_task(other)
     assert (ran.status, json.loads(ran.out)["code"]) == (3, "E_BUSY")
+    assert re.search(r"'task_001' is claimed by 'one .*' on '.+' since .*, as 'origin' says", ran.out)
     assert page(other)["tasks"][0]["status"] == "in_progress"
     assert page(other)["tasks"][0]["owner"].startswith("one")
 

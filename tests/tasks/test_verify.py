@@ -99,6 +99,15 @@ def test_failed_commands_do_not(lab: Lab) -> None:
     assert plan(lab, "sync").out == ""
 
 
+def test_the_last_lines_of_a_failed_command_are_shown(lab: Lab) -> None:
+    code = "import sys; print(*range(50), sep=chr(10)); print(99, file=sys.stderr); sys.exit(1)"
+    set_up_task(lab, "true", f"{PYTHON} '{code}'")
+    ran = plan(lab, "task", "verify", "task_001")
+    shown = [line[4:] for line in ran.err.splitlines() if line.startswith("  | ")]
+    assert (ran.status, shown) == (1, [*map(str, range(40, 50)), "99"])
+    assert verify(lab, status=1)["output"] == shown
+
+
 def test_a_command_that_does_not_end(lab: Lab) -> None:
     set_up_task(lab, f"{PYTHON} 'import time; time.sleep(600)'")
     document = verify(lab, "--timeout", "0.5", status=124)

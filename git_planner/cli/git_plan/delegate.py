@@ -86,6 +86,8 @@ def _delegated_lines(done: DelegationResult, *, dry_run: bool) -> Iterator[str]:
     for run in done.runs:
         where = f" on '{run.branch}'" if run.commit else ""
         yield f"{run.task}: {run.outcome}{where}{f': {run.reason}' if run.reason else ''}"
+    for lines in done.questions:
+        yield from lines
     for name, reason in done.skipped:
         yield f"{name}: skipped: {reason}"
     if not (done.faults or done.would or done.runs or done.skipped):

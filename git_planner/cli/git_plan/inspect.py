@@ -106,7 +106,13 @@ def list_plans(as_json: bool) -> int:
         )
         return DONE
     if not plans and not packets:
-        tell("no plans yet; start one with 'git plan offline' or 'git plan codex'")
+        from git_planner.flows.plans.page_store import pull_hint
+
+        pull = pull_hint(repo, None)
+        advice = (
+            f"a remote has one: '{pull}'" if pull else "start one with 'git plan offline' or 'git plan codex'"
+        )
+        tell(f"no plans yet; {advice}")
     for plan in plans:
         say(f"{'*' if plan.name == current else ' '} {_plan_row(plan)}")
     for name in packets:

@@ -68,6 +68,7 @@ def _finding_lines(finding: RunReport, *, full: bool) -> Iterator[str]:
         yield f"  agent's processes: {', '.join(map(str, finding.agent)) or 'none'}"
         yield f"  worktree {run.worktree or 'not made'}, logs in {finding.folder}"
         yield from (f"  | {line}" for line in finding.words)
+    yield from finding.question
     if full and run.reason:
         yield f"  reason: {run.reason}"
     if finding.resume and (full or finding.verdict != "ended"):

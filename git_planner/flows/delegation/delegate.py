@@ -23,6 +23,7 @@ from git_planner.flows.planning.ask_planner import reserve_number
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.runs import store
+from git_planner.flows.runs.inspect import question_lines
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import claimed_tasks
 from git_planner.flows.tasks.claims import check_claimable
@@ -70,7 +71,8 @@ class DelegationResult:
     """Result of one `git plan delegate`.
 
     `skipped` are tasks that could not be started, with the reason; `would` those that a dry run would start,
-    `waiting` the number of ready tasks left; `faults` errors in the plan, which keep all tasks from starting.
+    `waiting` the number of ready tasks left; `faults` errors in the plan, which keep all tasks from starting;
+    `questions` what agents asked, with the command that answers.
     """
 
     plan: str
@@ -80,6 +82,7 @@ class DelegationResult:
     would: tuple[Task, ...] = ()
     faults: tuple[LintFault, ...] = ()
     waiting: int = 0
+    questions: tuple[tuple[str, ...], ...] = ()
 
     @property
     def exit(self) -> int:
@@ -93,6 +96,7 @@ class DelegationResult:
             "schema": "git-planner/delegated@1",
             "plan": self.plan,
             "runs": [run.document() for run in self.runs],
+            "questions": [list(lines) for lines in self.questions],
             "recovered": [run.document() for run in self.recovered],
             "skipped": [{"task": task, "reason": reason} for task, reason in self.skipped],
             "would": [task.id for task in self.would],
@@ -249,7 +253,10 @@ class _Delegator:
                 "interrupted; the agents were stopped, and unfinished tasks were put back",
                 hint="git plan delegate",
             )
-        return DelegationResult(self.plan, tuple(self.finished), skipped=tuple(self.skipped.items()))
+        questions = tuple(filter(None, (tuple(question_lines(self.repo, run)) for run in self.finished)))
+        return DelegationResult(
+            self.plan, tuple(self.finished), skipped=tuple(self.skipped.items()), questions=questions
+        )
 
     def _start_more(self, pool: ThreadPoolExecutor, agents: set[Future[Run]]) -> bool:
         """Start as many tasks as there is room for; False when no more are to be started."""
@@ -282,6 +289,8 @@ class _Delegator:
         else:
             self.finished.append(run)
             self.progress(f"{run.task}: {run.outcome}{f', {run.reason}' if run.reason else ''}")
+            for line in question_lines(self.repo, run):
+                self.progress(line)
 
     def _start_next(self) -> StartedRun | None:
         """Start the next task that can be started; None when none can."""
@@ -301,6 +310,7 @@ class _Delegator:
                     continue
                 if error.code not in _RACE_CODES:
                     raise
+                self.progress(f"{task.id}: not started: {error.message}")
                 started = None
             if started is not None:
                 self.reserved_number = None
@@ -327,14 +337,14 @@ class _Delegator:
             # A named task need not be ready, and a refused task must not use up a number.
             check_claimable(self.repo, plan_tasks, task)
             if self.remote_claims is not None and task.id in self.remote_claims.held_tasks():
-                raise _claimed_remotely(task, self.remote_claims)
+                raise self.remote_claims.claimed_error(task.id)
         request = prepare_run(self.repo, plan_tasks, task, self.setup, self._reserve_number)
         if self.remote_claims is None:
             return start_run(self.repo, request, self.setup)
         acquired = self.remote_claims.acquire(request.claim())
         if acquired is None:
             if is_named:
-                raise _claimed_remotely(task, self.remote_claims)
+                raise self.remote_claims.claimed_error(task.id)
             return None
         try:
             return start_run(self.repo, request, self.setup, acquired)
@@ -347,12 +357,6 @@ class _Delegator:
         if self.reserved_number is None:
             self.reserved_number = reserve_number(self.repo)
         return self.reserved_number
-
-
-def _claimed_remotely(task: Task, remote_claims: RemoteClaims) -> PlannerError:
-    return PlannerError(
-        "E_BUSY", f"'{task.id}' is claimed on '{remote_claims.remote_name}'", hint="git plan task ready"
-    )
 
 
 @contextmanager

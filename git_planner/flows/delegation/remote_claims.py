@@ -18,7 +18,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
 from git_planner.flows.sharing import push_pull
-from git_planner.flows.tasks.claim_refs import Claim, read_claim
+from git_planner.flows.tasks.claim_refs import Claim, claimed_task_error, read_claim
 from git_planner.flows.tasks.claims import Claimant, ClaimExtension, claim_commit, claim_task, new_claim
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.gitio import remote
@@ -74,6 +74,15 @@ class RemoteClaims:
         claims = self.read_claims().items()
         return frozenset(task for task, (_, claim) in claims if claim is None or claim.in_force())
 
+    def claimed_error(self, task_id: str) -> PlannerError:
+        """Return the error for a task that is claimed on the remote, naming the holder."""
+        _, claim = self.read_claims().get(task_id, ("", None))
+        if claim is not None:
+            return claimed_task_error(claim, self.remote_name)
+        return PlannerError(
+            "E_BUSY", f"'{task_id}' is claimed on '{self.remote_name}'", hint="git plan task ready"
+        )
+
     def lapsed_runs(self, plan_tasks: PlanTasks) -> list[tuple[str, str]]:
         """Return the tasks, with their runs, whose delegators on other machines died."""
         running = [task for task in plan_tasks.tasks if task.status == "in_progress" and task.run is not None]
@@ -127,9 +136,7 @@ class RemoteClaims:
             partial(self._remember, task.id),
         )
         if acquired is None:
-            raise PlannerError(
-                "E_BUSY", f"'{task.id}' is claimed on '{self.remote_name}'", hint="git plan task ready"
-            )
+            raise self.claimed_error(task.id)
         try:
             claimed = claim_task(
                 self.repo, self.plan, task.id, claimant, ClaimExtension((), lambda _seen, _task: (), acquired)

@@ -230,6 +230,24 @@ def _schema_checksum() -> str:
     return f"{state:08x}"
 
 
+def pull_hint(repo: Repository, plan: str | None) -> str | None:
+    """Return the advice to pull a plan that a remote has and this clone has not; None when no remote has it.
+
+    Args:
+        repo: the repository.
+        plan: the plan's name; any plan when None.
+    """
+    from git_planner.gitio.history import list_refs
+
+    for ref in list_refs(repo, "refs/remotes/"):
+        remote, _, branch = ref.removeprefix("refs/remotes/").partition("/")
+        name = branch.removeprefix(refnames.PLAN)
+        with suppress(PlannerError):
+            if name != branch and plan in (None, name) and refnames.check_plan_name(name):
+                return f"git plan pull {remote} --plan {name}"
+    return None
+
+
 def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     """Return the error for a plan that does not exist, suggesting plans with similar names."""
     from git_planner.gitio.history import list_refs
@@ -237,6 +255,9 @@ def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
 
     prefix = refnames.HEADS + refnames.PLAN
     refs = list_refs(repo, prefix) if repo is not None else {}
+    pull = pull_hint(repo, plan) if repo is not None else None
+    if pull is not None:
+        return PlannerError("E_NO_PLAN", f"the plan '{plan}' is on a remote, and not here", hint=pull)
     near = close_names(plan, (ref.removeprefix(prefix) for ref in refs))
     return PlannerError(
         "E_NO_PLAN",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat
 from git_planner.flows.runs.stop import agent_process
-from git_planner.flows.runs.store import Run, run_folder
+from git_planner.flows.runs.store import OUT, RESULT, Run, run_folder
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 
@@ -32,6 +33,7 @@ class RunReport:
     words: tuple[str, ...]
     thread: str | None
     folder: str
+    question: tuple[str, ...] = ()
 
     @property
     def resume(self) -> str | None:
@@ -51,6 +53,7 @@ class RunReport:
             "thread": self.thread,
             "resume": self.resume,
             "folder": self.folder,
+            "question": list(self.question),
         }
 
 
@@ -123,6 +126,7 @@ def inspect_run(repo: Repository, run: Run) -> RunReport:
         words=tuple(output_tail(repo, run)),
         thread=agent_thread(repo, run),
         folder=os.fspath(run_folder(repo, run.run)),
+        question=tuple(question_lines(repo, run)),
     )
 
 
@@ -135,6 +139,25 @@ def output_tail(repo: Repository, run: Run, most: int = 10) -> list[str]:
             lines = redact.mask_text(file.read().decode(errors="replace")).splitlines()
             tail = [*tail, *[line[:500] for line in lines if line.strip()][-most:]]
     return tail[-most:]
+
+
+def question_lines(repo: Repository, run: Run) -> list[str]:
+    """Return the question that a run ended with, and how to answer it; empty when it asked none."""
+    if run.outcome != "needs_input":
+        return []
+    question = None
+    with (
+        suppress(OSError, ValueError, TypeError),
+        open(run_folder(repo, run.run) / OUT / RESULT, "rb") as file,
+    ):
+        result = json.loads(file.read(_HEAD))
+        question = result.get("question") or result.get("summary") if isinstance(result, dict) else None
+    command = f"{run.task} --plan {run.plan}"
+    return [
+        f"  question: {redact.mask_text(' '.join(str(question or run.reason).split()))[:2000]}",
+        f"  answer it: git plan task answer {run.task} TEXT --plan {run.plan}",
+        f"  then:      git plan task resume {command}",
+    ]
 
 
 def agent_thread(repo: Repository, run: Run) -> str | None:

@@ -79,12 +79,13 @@ def read_claim(snapshot: Snapshot) -> Claim | None:
     return _parse_claim(snapshot.read(CLAIM_FILE), snapshot.ref)
 
 
-def claimed_task_error(claim: Claim) -> PlannerError:
-    """Return the error for a task that another holds."""
+def claimed_task_error(claim: Claim, remote: str | None = None) -> PlannerError:
+    """Return the error for a task that another holds; `remote` has the claim, if it is not here."""
+    since = f"since {claim.claimed_at}" + (f", as '{remote}' says" if remote else "")
     process = f", process {claim.process.pid}" if claim.process else ""
     return PlannerError(
         "E_BUSY",
-        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{process} since {claim.claimed_at}",
+        f"'{claim.task}' is claimed by '{claim.owner}' on '{claim.host}'{process} {since}",
         hint=f"wait, or choose another task: 'git plan task ready --plan {claim.plan}'",
     )
 

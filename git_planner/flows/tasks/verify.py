@@ -7,7 +7,9 @@ command sees the files of an earlier one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from git_planner.rules.tasks.transitions import TRANSITIONS, move_task
 
 # Default deadline of a command, when neither the policy nor the user sets one.
 DEFAULT_SECONDS = 600.0
+_TAIL_BYTES, _TAIL_LINES = 16 * 1024, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,14 @@ class Verification:
     task: Task
     evidence: TaskEvidence
     logs: Path | None = None
+
+    @property
+    def output(self) -> tuple[str, ...]:
+        """Return the last lines that the failed command printed; empty when none failed."""
+        failed = next((number for number, run in enumerate(self.evidence.runs, 1) if run.status != 0), None)
+        if failed is None or self.logs is None:
+            return ()
+        return tuple(_last_lines(self.logs / f"{failed}.{stream}" for stream in ("stdout", "stderr")))
 
     @property
     def exit(self) -> int:
@@ -62,6 +73,7 @@ class Verification:
             "task": task,
             "evidence": self.task._replace(evidence=(self.evidence,)).document()["evidence"][0],
             "logs": str(self.logs) if self.logs else None,
+            "output": list(self.output),
         }
 
 
@@ -294,6 +306,15 @@ def _output_digest(logs: Path, number: int) -> str:
     for kind in ("stdout", "stderr"):
         state.update((logs / f"{number}.{kind}").read_bytes())
     return state.hexdigest()
+
+
+def _last_lines(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield the last lines of each file; their secrets are masked already."""
+    for path in paths:
+        with suppress(OSError), open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+            yield from [line[:500] for line in lines if line.strip()][-_TAIL_LINES:]
 
 
 def _verifier(repo: Repository) -> str:

@@ -246,6 +246,8 @@ def verify(
     say(row(done.task))
     if not done.evidence.ok:
         tell(f"{failure_reason(done.evidence)}; its output is in '{done.logs}'")
+        for line in done.output:
+            tell(f"  | {line}")
     elif done.task.status != "done":
         tell(f"the evidence is recorded; {done.task.id} stays {done.task.status}")
     return done.exit

@@ -88,7 +88,8 @@ def lines(task: Task, claim: Claim | None) -> list[str]:
         shown.append(f"question, {question.at}, {question.by}: {question.summary}")
         shown += [f"  {detail}" for detail in question.details]
         reply = question.answer
-        shown.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else "  not answered yet")
+        ask = f"  not answered yet; answer it: git plan task answer {task.id} TEXT"
+        shown.append(f"  answer, {reply.at}, {reply.by}: {reply.text}" if reply else ask)
     for proof in task.evidence:
         result = "passed" if proof.ok else "failed"
         stale = "" if proof.attempt == task.attempt else f", of attempt {proof.attempt}"
