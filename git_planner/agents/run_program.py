@@ -54,8 +54,7 @@ def run_agent(
     write_masked(folder / PROCESS, expected(argv[0], mark).document())
 
     def started(child: Started) -> None:
-        process_identity = identity(child.pid, child.mark)
-        if process_identity is not None:
+        if process_identity := identity(child.pid, child.mark):
             write_masked(folder / PROCESS, process_identity.document())
 
     try:
@@ -71,6 +70,7 @@ def run_agent(
             on_start=started,
             on_tick=on_tick,
             mark=mark,
+            holder="supervisor",
         )
     finally:
         (folder / PROCESS).unlink(missing_ok=True)

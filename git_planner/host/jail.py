@@ -110,11 +110,14 @@ def confined(
     return [*command, *(word.replace(here, PLACE) for word in argv)], within
 
 
-def status(jail: Jail | NoJail, done: process.Finished) -> int:
-    """Return the exit status of the program itself: bubblewrap reports a signal as 128 plus its number."""
-    if isinstance(jail, Jail) and 128 < done.status <= 128 + 64:
-        return 128 - done.status
-    return done.status
+def status(done: process.Finished) -> int:
+    """Return the exit status of a held program: its holder reports a signal as 128 plus its number."""
+    return 128 - done.status if 128 < done.status <= 128 + 64 else done.status
+
+
+def holder(jail: Jail | NoJail) -> process.Holder | None:
+    """Return what holds all that a measured program starts where there is no jail, which ends it at once."""
+    return None if isinstance(jail, Jail) else "supervisor"
 
 
 def not_started(jail: Jail | NoJail, done: process.Finished) -> str | None:

@@ -12,22 +12,28 @@ import os
 import secrets
 import selectors
 import signal
-import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-from git_planner.errors import PlannerError, resource_error
+from git_planner.errors import PlannerError
+from git_planner.host.start_program import start_program
 
 if TYPE_CHECKING:
+    import subprocess
+
     import psutil
 
 LIMIT = 16 * 1024 * 1024
 GRACE = 2.0
 MARK = "GIT_PLANNER_MARK"
+Holder = Literal["supervisor", "bubblewrap"]
+# The name of a process that ends all that it holds when it is asked to end.
+_BUBBLEWRAP = "bwrap"
 _CHUNK = 256 * 1024
 # Seconds that leftover children have to exit on their own.
 _EXIT_GRACE_SECONDS = 0.05
@@ -77,6 +83,7 @@ def run(
     on_tick: Callable[[], None] | None = None,
     grace: float = GRACE,
     mark: str | None = None,
+    holder: Holder | None = None,
 ) -> Finished:
     """Run a program to its end or to its deadline; afterwards no process of it is left.
 
@@ -93,6 +100,8 @@ def run(
         on_tick: called every TICK seconds while the program runs; an exception ends the program.
         grace: seconds between SIGTERM and SIGKILL.
         mark: the mark in its environment, see `new_mark`; a new one when None.
+        holder: what ends all that the program starts with it: a 'supervisor', which is started here (on
+            Linux), or the 'bubblewrap' of `argv`. Either reports a signal as the status 128 plus its number.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES, E_USAGE (it cannot be started),
@@ -104,9 +113,10 @@ def run(
         signals = stack.enter_context(_Signals())
         sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
         sinks[0].on_line = on_line
-        child = _start(argv, cwd, _marked_environment(env, mark), stdin)
+        supervised, marked = holder == "supervisor", _marked_environment(env, mark)
+        child = start_program(argv, cwd, marked, piped=bool(stdin), supervised=supervised)
         watch = _Watch(child, mark, sinks, stdin, signals)
-        watch.on_tick = on_tick
+        watch.holder, watch.on_tick = holder, on_tick
         try:
             if on_start is not None:
                 on_start(Started(child.pid, mark))
@@ -133,7 +143,7 @@ def related(mark: str, session: int | None = None) -> list[psutil.Process]:
     processes = []
     for pid in psutil.pids():
         with contextlib.suppress(psutil.Error, OSError):
-            if (session is not None and os.getsid(pid) == session) or mark in _environment(pid):
+            if (session is not None and os.getsid(pid) == session) or mark in _marks(pid):
                 processes.append(psutil.Process(pid))
     return [process for process in processes if alive(process)]
 
@@ -154,10 +164,20 @@ def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 1.0)):
         for process in filter(alive, processes):
             with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
+                if number == signal.SIGKILL or _may_be_asked(process):
+                    process.send_signal(number)
         until = time.monotonic() + patience
         while any(map(alive, processes)) and time.monotonic() < until:
             time.sleep(0.01)
+
+
+def _may_be_asked(process: psutil.Process) -> bool:
+    """Return whether a process may be asked to end: bubblewrap would end the program in it at once."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return process.name() != _BUBBLEWRAP
+    return False
 
 
 @dataclass(slots=True)
@@ -241,6 +261,7 @@ class _Watch:
         self._signals = signals
         self._input = memoryview(stdin)
         self.on_tick: Callable[[], None] | None = None
+        self.holder: Holder | None = None
         self._tick_at = time.monotonic()
         self._descendants: set[psutil.Process] = set()
         self._pause = 0.2
@@ -274,7 +295,7 @@ class _Watch:
         """End the program and all its processes, keep their last output, and reap it."""
         try:
             self._drain()
-            left = self._left()
+            left = set() if self._held_to_the_end() else self._left()
             if left and self._over():
                 left = self._staying(left)
             if not self._over() or left:
@@ -293,6 +314,13 @@ class _Watch:
         if not hasattr(os, "waitid"):
             return self._child.poll() is not None
         return os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _held_to_the_end(self) -> bool:
+        """Return whether a supervisor has ended by itself, which it does only after all that it holds."""
+        if self.holder != "supervisor" or sys.platform != "linux":
+            return False
+        ended = os.waitid(os.P_PID, self._child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return ended is not None and ended.si_code == os.CLD_EXITED
 
     def _tick(self) -> None:
         if self.on_tick is not None and time.monotonic() >= self._tick_at:
@@ -378,8 +406,13 @@ class _Watch:
 
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, number)
-        for process in others:
+                if self.holder is None:
+                    os.killpg(self._child.pid, number)
+                elif number == signal.SIGKILL:
+                    # The holder must not end before what it holds.
+                    os.kill(self._child.pid, signal.SIGCONT)
+                    os.kill(self._child.pid, signal.SIGUSR1)
+        for process in others if number == signal.SIGKILL else filter(_may_be_asked, others):
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
 
@@ -403,8 +436,10 @@ class _Watch:
         for _ in range(10):
             self._signal(signal.SIGKILL, left)
             self._wait(left, 0.5)
-            if not (left := self._left()):
+            if self._over() and not (left := self._left()):
                 return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
 
     def _close(self) -> None:
         self._selector.close()
@@ -417,46 +452,8 @@ class _Watch:
 def _marked_environment(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:
     marked = dict(os.environ if env is None else env)
     # A nested run keeps the outer mark too, so that the outer run finds all its processes.
-    marked[MARK] = f"{marked[MARK]}:{mark}" if MARK in marked else mark
+    marked[MARK] = f"{marked[MARK]}:{mark}" if marked.get(MARK) else mark
     return marked
-
-
-def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes) -> subprocess.Popen[bytes]:
-    if not cwd.is_dir():
-        raise PlannerError("E_MISSING_FOLDER", f"the folder '{cwd}' to run '{argv[0]}' in does not exist")
-    try:
-        return subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise _cannot_start(argv, error) from None
-
-
-def _cannot_start(argv: Sequence[str], error: OSError | ValueError) -> PlannerError:
-    name = argv[0]
-    exhausted = resource_error(error, starting=name)
-    if exhausted is not None:
-        return exhausted
-    if isinstance(error, ValueError) or error.errno == errno.E2BIG:
-        return PlannerError("E_USAGE", f"'{name}' cannot be started with these arguments ({error})")
-    if error.errno == errno.ENOENT and "/" not in name:
-        reason = "is not on PATH"
-    elif error.errno == errno.ENOENT:
-        reason = "names an interpreter that does not exist" if os.path.exists(name) else "does not exist"
-    elif error.errno == errno.EACCES:
-        reason = "is not executable"
-    else:
-        reason = f"cannot be started ({os.strerror(error.errno or 0)})"
-    return PlannerError(
-        "E_MISSING_TOOL", f"'{name}' {reason}", hint="install it, or name another program in the settings"
-    )
 
 
 @contextlib.contextmanager
@@ -475,12 +472,18 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
         ) from None
 
 
-def _environment(pid: int) -> str:
-    """Return a process's environment as text; empty when this user may not read it."""
+def _marks(pid: int) -> list[str]:
+    """Return the marks in a process's environment; none when this user may not read it."""
     import psutil
 
+    prefix = f"{MARK}="
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return os.fsdecode(file.read())
+            entries = os.fsdecode(file.read()).split("\0")
     except FileNotFoundError:
-        return "" if os.path.isdir("/proc/self") else str(psutil.Process(pid).environ().get(MARK))
+        entries = (
+            [] if os.path.isdir("/proc/self") else [prefix + psutil.Process(pid).environ().get(MARK, "")]
+        )
+    marked = next((entry for entry in entries if entry.startswith(prefix)), prefix)
+    # Compared as a whole: a part of a mark, or none at all, would name any process.
+    return [mark for mark in marked.removeprefix(prefix).split(":") if mark]

@@ -78,7 +78,14 @@ DOORS = {
     "referencing": {"documents.py"},
     "yaml": {"config/yaml_subset.py"},
 }
-STARTERS = {"host/bounded_call.py", "host/process.py", "gitio/git.py", "gitio/remote.py"}
+STARTERS = {
+    "host/bounded_call.py",
+    "host/process.py",
+    "host/start_program.py",
+    "host/supervisor.py",
+    "gitio/git.py",
+    "gitio/remote.py",
+}
 STARTING_MODULES = {"subprocess", "multiprocessing", "pty"}
 STARTING_CALLS = re.compile(
     r"os\.(exec|spawn|popen|posix_spawn|system|fork|startfile)\w*|asyncio\.create_subproc.*"

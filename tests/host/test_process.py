@@ -18,6 +18,8 @@ from git_planner.host import process
 from git_planner.host.process import Finished, Started, run
 from tests.support.signalling import signal_once_written
 
+needs_supervisor = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has child subreapers")
+
 
 def sh(text: str, cwd: Path, seconds: float = 20, **more: object) -> Finished:
     return run(["sh", "-c", text], cwd=cwd, seconds=seconds, **more)  # type: ignore[arg-type]
@@ -138,6 +140,80 @@ def test_nothing_that_it_started_is_left(tmp_path: Path, escape: str, end: str) 
     assert [pid for pid in left if not gone(pid)] == []
 
 
+# Nothing but its parents leads to the daemon: it forks twice, with a session and an environment of its own.
+DAEMON = "(env -i setsid sh -c '{body} echo $$ >> pids; exec sleep 60' &); "
+
+
+@needs_supervisor
+@pytest.mark.parametrize("body", ["", 'trap "" TERM;'], ids=["polite", "deaf"])
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("until [ -s pids ]; do :; done; exit 5", 5),
+        ("sleep 60", 128 + 15),
+        ("trap '' TERM; sleep 60; sleep 60", None),
+    ],
+    ids=["early end", "deadline", "deaf at the deadline"],
+)
+def test_a_supervisor_holds_a_daemon_that_nothing_else_leads_to(
+    tmp_path: Path, body: str, end: str, status: int | None
+) -> None:
+    began = time.monotonic()
+    daemon = DAEMON.format(body=body)
+    done = sh(f"{daemon} {end}", tmp_path, 1.0 if "60" in end else 60, grace=0.3, holder="supervisor")
+    assert done.timed_out == ("60" in end)
+    assert status in (done.status, None)
+    assert time.monotonic() - began < 30
+    (daemon_pid,) = pids(tmp_path / "pids")
+    assert gone(daemon_pid)
+
+
+def test_a_part_of_a_mark_names_no_process() -> None:
+    mark = process.new_mark()
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, process.MARK: f"outer:{mark}"}) as child:
+        assert [entry.pid for entry in process.related(mark)] == [child.pid]
+        assert process.related(mark[:-1]) == process.related("") == process.related("sleep") == []
+        child.kill()
+
+
+@needs_supervisor
+def test_a_supervised_program_is_as_one_that_is_not(tmp_path: Path) -> None:
+    text = "cat; echo err >&2; env | grep -v PATH=; sed -n 's/SigIgn:.*\\(.......\\)$/\\1/p' /proc/$$/status"
+    env = {"PATH": os.environ["PATH"], "LANG": "C", "X": "\udcff ü"}
+    mark = process.new_mark()
+    plain = sh(text, tmp_path, stdin=b"in\0" * 100_000, env=env, mark=mark)
+    held = sh(text, tmp_path, stdin=b"in\0" * 100_000, env=env, mark=mark, holder="supervisor")
+    assert (held.status, held.stdout, held.stderr) == (plain.status, plain.stdout, plain.stderr)
+    assert held.argv == plain.argv
+    assert sh("exit 7", tmp_path, holder="supervisor").status == 7
+    assert sh("kill -9 $$", tmp_path, holder="supervisor").status == 128 + signal.SIGKILL
+    assert sh("kill 0", tmp_path, holder="supervisor").status == 128 + signal.SIGTERM
+    with pytest.raises(PlannerError, match="'no-such-tool' is not on PATH"):
+        run(["no-such-tool"], cwd=tmp_path, seconds=5, holder="supervisor")
+
+
+@needs_supervisor
+def test_a_supervised_program_ends_with_us(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from git_planner.host.process import run\n"
+        f"run(['sh', '-c', {DAEMON.format(body='') + 'sleep 60'!r}], cwd=Path('.'), seconds=60, "
+        "holder='supervisor')\n"
+    )
+    root = Path(process.__file__).parents[2]
+    ours = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    while not (tmp_path / "pids").exists() or not pids(tmp_path / "pids"):
+        time.sleep(0.02)
+    ours.kill()
+    ours.wait()
+    (daemon,) = pids(tmp_path / "pids")
+    until = time.monotonic() + 30
+    while not gone(daemon) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert gone(daemon)
+
+
 def test_a_grandchild_that_holds_the_pipe_does_not_hold_us(tmp_path: Path) -> None:
     began = time.monotonic()
     done = sh("setsid sh -c 'while :; do echo noise; done' & echo mine; sleep 0.2", tmp_path, limit=10_000)
@@ -245,13 +321,13 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     )
     assert ours.stdout is not None
     mark = ours.stdout.readline().decode().strip()
-    while len(process.related(mark)) < 3:
+    while sorted(entry.name() for entry in process.related(mark)) != ["sh", "sleep", "sleep"]:
         time.sleep(0.02)
     ours.kill()
     ours.wait()
     ours.stdout.close()
     left = process.related(mark)
-    assert sorted(process.name() for process in left) == ["sh", "sleep", "sleep"]
+    assert len(left) == 3
     process.end(left)
     assert process.related(mark) == []
 

@@ -85,6 +85,7 @@ class CommandRunner:
                 stdout=self.logs / f"{name}.stdout",
                 stderr=self.logs / f"{name}.stderr",
                 on_start=lambda _: on_start(),
+                holder=jail.holder(self.jail),
             )
         except PlannerError as error:
             if error.code != "E_MISSING_TOOL":
@@ -100,7 +101,7 @@ class CommandRunner:
             return CommandResult(
                 done, Refusal("missing_tool", f"'{argv[0]}' could not be started in the jail: {reason}")
             )
-        done = replace(done, status=jail.status(self.jail, done))
+        done = replace(done, status=jail.status(done))
         problem = startup_problem(argv, done.status, done.stderr)
         return CommandResult(done, Refusal("missing_tool", problem) if problem else None)
 

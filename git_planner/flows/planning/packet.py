@@ -177,9 +177,14 @@ def run_profile(repo: Repository, base: str, policy: Policy, progress: Progress)
             command, sandbox_env = sandbox_paths.sandboxed_command(
                 repo, sandbox, policy.profile.run, env, place
             )
-            seconds = policy.profile.timeout
-            result = process.run(command, cwd=place / "tree", seconds=seconds, env=sandbox_env)
-            return _profile_result(policy.profile, replace(result, status=jail.status(sandbox, result)))
+            result = process.run(
+                command,
+                cwd=place / "tree",
+                seconds=policy.profile.timeout,
+                env=sandbox_env,
+                holder=jail.holder(sandbox),
+            )
+            return _profile_result(policy.profile, replace(result, status=jail.status(result)))
     except PlannerError as error:
         return {"error": error.message}
 
