@@ -95,6 +95,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_REMOTE": (UNREACHED, "the remote repository could not be reached, read or written"),
     "E_RESOURCES": (UNREACHED, "the machine has no open files, processes or memory left"),
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),
+    "E_SANDBOX": (UNREACHED, "the policy requires a sandbox for agents, and none works here"),
     "E_SCHEMA": (NO, "the document does not match its schema"),
     "E_SIGN": (UNREACHED, "the commit could not be signed"),
     "E_SPEC": (NO, "the change's spec is missing or not valid"),

@@ -19,14 +19,14 @@ import time
 from pathlib import Path
 
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.contract import Brief, Implementation, Sandbox, WritingRequest
+from git_planner.agents.confinement import Confinement
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
-from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
 from git_planner.progress import Progress
-from git_planner.rules.policy.policy import Policy, Program
+from git_planner.rules.policy.policy import Program
 
 NAME = "command"
 
@@ -36,8 +36,8 @@ class CommandTransport:
 
     name = NAME
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, confinement: Confinement) -> None:
+        self._program, self._confinement = program, confinement
 
     def ask(self, turn: Turn | WritingRequest) -> Reply:
         """Run the program once.
@@ -54,6 +54,7 @@ class CommandTransport:
             }
         done = run_agent(
             self._program.run,
+            self._confinement,
             cwd=turn.working_dir,
             folder=turn.folder,
             seconds=seconds,
@@ -74,8 +75,9 @@ class CommandImplementer:
     sandboxes: tuple[Sandbox, ...] = ()
     reports = True
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, confinement: Confinement) -> None:
+        self._program, self._confinement = program, confinement
+        self.confined_by = confinement.shown
 
     def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Run the program once in the worktree.
@@ -88,11 +90,13 @@ class CommandImplementer:
         progress(f"running {Path(self._program.run[0]).name}")
         done = run_agent(
             self._program.run,
+            self._confinement,
             cwd=brief.worktree,
             folder=brief.folder,
             seconds=seconds,
             stdin=brief.prompt,
             env={"GIT_PLANNER_MODEL": brief.model, "GIT_PLANNER_EFFORT": brief.effort, **brief.env},
+            writable=brief.writable,
             on_tick=brief.on_tick,
         )
         _check_exit(done, self._program, seconds)
@@ -105,24 +109,28 @@ class CommandImplementer:
         )
 
 
-def command_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
+def command_planner(workplace: Workplace) -> PlanningAgent:
     """Return the planner of the policy's 'agents: command: planner:'."""
-    return PlanningAgent(CommandTransport(_require_program(policy.agents.command_planner, "planner")))
+    program = _require_program(workplace.policy.agents.command_planner, "planner")
+    return PlanningAgent(CommandTransport(program, workplace.confinement))
 
 
-def command_implementer(policy: Policy, settings: Settings) -> CommandImplementer:  # noqa: ARG001
+def command_implementer(workplace: Workplace) -> CommandImplementer:
     """Return the implementer of the policy's 'agents: command: implementer:'."""
-    return CommandImplementer(_require_program(policy.agents.command_implementer, "implementer"))
+    program = _require_program(workplace.policy.agents.command_implementer, "implementer")
+    return CommandImplementer(program, workplace.confinement)
 
 
-def command_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
+def command_researcher(workplace: Workplace) -> WritingAgent:
     """Return the researcher of the policy's 'agents: command: researcher:'."""
-    return WritingAgent(CommandTransport(_require_program(policy.agents.command_researcher, "researcher")))
+    program = _require_program(workplace.policy.agents.command_researcher, "researcher")
+    return WritingAgent(CommandTransport(program, workplace.confinement))
 
 
-def command_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001
+def command_critic(workplace: Workplace) -> WritingAgent:
     """Return the critic of the policy's 'agents: command: critic:'."""
-    return WritingAgent(CommandTransport(_require_program(policy.agents.command_critic, "critic")))
+    program = _require_program(workplace.policy.agents.command_critic, "critic")
+    return WritingAgent(CommandTransport(program, workplace.confinement))
 
 
 def _require_program(program: Program | None, role: str) -> Program:

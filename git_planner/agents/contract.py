@@ -8,15 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from git_planner.progress import Progress
 from git_planner.rules.planning.directive import Directive
+
+if TYPE_CHECKING:
+    from git_planner.agents.confinement import Confinement
+    from git_planner.config.settings import Settings
+    from git_planner.rules.policy.policy import Policy
 
 AnswerKind = Literal["directive", "plan-options", "planning-plan"]
 WritingKind = Literal["research", "review"]
 Sandbox = Literal["read-only", "workspace-write", "danger-full-access"]
 SANDBOXES: tuple[Sandbox, ...] = get_args(Sandbox)
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Parts that an agent is made from: the trusted policy, the person's settings, and its confinement."""
+
+    policy: Policy
+    settings: Settings
+    confinement: Confinement
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +97,9 @@ class Planner(Protocol):
 class Brief:
     """Input of an implementer. `index` counts a plan's iterations from 0; `seconds` is its deadline.
 
-    `env` are further variables for its program, `writable` are folders outside the worktree that its
-    sandbox makes writable. `sandbox` None means the implementer's default. `on_tick` is called often while
-    its program runs; an exception from it ends that program.
+    `env` are further variables for its program, `writable` are folders outside the worktree that its jail and
+    its own sandbox make writable. `sandbox` None means the implementer's default. `on_tick` is called often
+    while its program runs; an exception from it ends that program.
     """
 
     directive: Directive
@@ -119,12 +133,14 @@ class Implementer(Protocol):
     """An agent that carries out a brief by editing files in its worktree, without committing.
 
     `sandboxes` are the supported ones, the default first; empty if git-planner does not confine its program.
-    `reports` is true if it can report a result; otherwise exit status 0 counts as success.
+    `reports` is true if it can report a result; otherwise exit status 0 counts as success. `confined_by`
+    names the jail around its program, or why there is none; None if it starts no program.
     """
 
     name: str
     sandboxes: tuple[Sandbox, ...]
     reports: bool
+    confined_by: str | None
 
     def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Edit the worktree within the deadline, or raise PlannerError."""

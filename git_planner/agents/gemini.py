@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from git_planner.agents.answer_loop import Reply
-from git_planner.agents.contract import Usage, WritingRequest
+from git_planner.agents.confinement import Confinement
+from git_planner.agents.contract import Usage, Workplace, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
-from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
-from git_planner.rules.policy.policy import Policy
 
 NAME = "gemini"
 # The prompt on stdin precedes this text; '-p' makes gemini work without a terminal.
@@ -69,12 +68,13 @@ class GeminiTransport:
 
     Args:
         program: gemini, by name or path.
+        confinement: what it may change.
     """
 
     name = NAME
 
-    def __init__(self, program: str) -> None:
-        self._program = program
+    def __init__(self, program: str, confinement: Confinement) -> None:
+        self._program, self._confinement = program, confinement
 
     def ask(self, request: WritingRequest) -> Reply:
         """Run one turn of gemini.
@@ -84,24 +84,23 @@ class GeminiTransport:
         """
         model = ("-m", request.model) if request.model else ()
         argv = [self._program, "-p", _ASK, *model, "--skip-trust", "--output-format", "json"]
-        # Gemini writes error reports, which contain the prompt, to its temporary folder.
-        with _install_hint(), tempfile.TemporaryDirectory(prefix="git-planner-") as temporary:
-            for name in ("tmp", "empty"):
-                (Path(temporary) / name).mkdir()
+        with _install_hint(), tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
             done = run_agent(
                 argv,
-                cwd=Path(temporary) / "empty",
+                self._confinement,
+                cwd=Path(empty),
                 folder=request.folder,
                 seconds=request.seconds,
                 stdin=request.prompt,
-                env={"TMPDIR": str(Path(temporary) / "tmp"), "NO_COLOR": "1"},
+                env={"NO_COLOR": "1"},
+                client=NAME,
             )
         return parse_answer(done, argv)
 
 
-def gemini_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+def gemini_critic(workplace: Workplace) -> WritingAgent:
     """Return the critic that uses gemini."""
-    return WritingAgent(GeminiTransport(settings.gemini))
+    return WritingAgent(GeminiTransport(workplace.settings.gemini, workplace.confinement))
 
 
 def parse_answer(done: Finished, argv: list[str]) -> Reply:

@@ -12,11 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
-from git_planner.agents.contract import Usage, WritingRequest
+from git_planner.agents.contract import Usage, Workplace, WritingRequest
 from git_planner.agents.text_loop import WritingAgent
-from git_planner.config.settings import Settings
 from git_planner.folders import walk_files
-from git_planner.rules.policy.policy import Policy
 from git_planner.rules.refnames import number_text
 
 NAME = "offline"
@@ -36,7 +34,7 @@ class OfflineTransport:
         return Reply(json.dumps(answer, indent=2, ensure_ascii=False), model=NAME, usage=Usage())
 
 
-def offline_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
+def offline_planner(_: Workplace) -> PlanningAgent:
     """Return the offline planner."""
     return PlanningAgent(OfflineTransport())
 
@@ -59,7 +57,7 @@ class OfflineResearchTransport:
         return Reply("\n".join(lines), model=NAME)
 
 
-def offline_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+def offline_researcher(_: Workplace) -> WritingAgent:
     """Return the offline researcher."""
     return WritingAgent(OfflineResearchTransport())
 

@@ -6,12 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from git_planner.agents.contract import Brief, Implementation, Sandbox
-from git_planner.config.settings import Settings
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.progress import Progress
-from git_planner.rules.policy.policy import Policy
 
 SUFFIXES = (".patch", ".diff")
 
@@ -26,6 +24,7 @@ class PatchesImplementer:
     name = "patches"
     sandboxes: tuple[Sandbox, ...] = ()
     reports = False
+    confined_by = None
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -76,9 +75,9 @@ class PatchesImplementer:
         return brief.worktree / folder
 
 
-def patches_implementer(policy: Policy, settings: Settings) -> PatchesImplementer:
+def patches_implementer(workplace: Workplace) -> PatchesImplementer:
     """Return the implementer for the folder named by the settings or the policy."""
-    folder = settings.patches or policy.agents.patches
+    folder = workplace.settings.patches or workplace.policy.agents.patches
     return PatchesImplementer(Path(folder) if folder else None)
 
 

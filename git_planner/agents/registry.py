@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from git_planner.agents.contract import Critic, Implementer, Planner, Researcher
+from git_planner.agents.contract import Critic, Implementer, Planner, Researcher, Workplace
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
+from git_planner.gitio.repository import Repository
 from git_planner.rules.policy.policy import Policy
 
-# name -> (module, function of policy and settings, description in one line)
+# name -> (module, function of a Workplace, description in one line)
 AgentRow = tuple[str, str, str]
 
 PLANNERS: Mapping[str, AgentRow] = {
@@ -40,50 +41,59 @@ CRITICS: Mapping[str, AgentRow] = {
     "gemini": ("gemini", "gemini_critic", "the gemini CLI with a Pro model"),
 }
 
+_AGENTS = {
+    "planner": PLANNERS,
+    "implementer": IMPLEMENTERS,
+    "researcher": RESEARCHERS,
+    "critic": CRITICS,
+}
+# Agents that start no program, and so need no confinement.
+_WITHOUT_PROGRAM = ("offline", "patches")
 
-def make_planner(name: str, policy: Policy, settings: Settings) -> Planner:
+
+def make_planner(name: str, policy: Policy, settings: Settings, repo: Repository) -> Planner:
     """Make the planner of a name.
 
     Raises:
-        PlannerError: E_AGENT if the name is unknown; E_POLICY if the policy does not configure the agent.
+        PlannerError: E_AGENT if the name is unknown; E_POLICY if the policy does not configure the agent;
+            E_SANDBOX if it requires a sandbox and none works here.
     """
-    agent: Planner = _make_agent("planner", PLANNERS, name, policy, settings)
+    agent: Planner = _make_agent("planner", name, policy, settings, repo)
     return agent
 
 
-def make_implementer(name: str, policy: Policy, settings: Settings) -> Implementer:
+def make_implementer(name: str, policy: Policy, settings: Settings, repo: Repository) -> Implementer:
     """Make the implementer of a name.
 
     Raises:
         PlannerError: as for `make_planner`.
     """
-    agent: Implementer = _make_agent("implementer", IMPLEMENTERS, name, policy, settings)
+    agent: Implementer = _make_agent("implementer", name, policy, settings, repo)
     return agent
 
 
-def make_researcher(name: str, policy: Policy, settings: Settings) -> Researcher:
+def make_researcher(name: str, policy: Policy, settings: Settings, repo: Repository) -> Researcher:
     """Make the researcher of a name.
 
     Raises:
         PlannerError: as for `make_planner`.
     """
-    agent: Researcher = _make_agent("researcher", RESEARCHERS, name, policy, settings)
+    agent: Researcher = _make_agent("researcher", name, policy, settings, repo)
     return agent
 
 
-def make_critic(name: str, policy: Policy, settings: Settings) -> Critic:
+def make_critic(name: str, policy: Policy, settings: Settings, repo: Repository) -> Critic:
     """Make the critic of a name.
 
     Raises:
         PlannerError: as for `make_planner`.
     """
-    agent: Critic = _make_agent("critic", CRITICS, name, policy, settings)
+    agent: Critic = _make_agent("critic", name, policy, settings, repo)
     return agent
 
 
-def _make_agent(
-    role: str, agents: Mapping[str, AgentRow], name: str, policy: Policy, settings: Settings
-) -> Any:
+def _make_agent(role: str, name: str, policy: Policy, settings: Settings, repo: Repository) -> Any:
+    agents = _AGENTS[role]
     if name not in agents:
         raise PlannerError(
             "E_AGENT",
@@ -91,4 +101,8 @@ def _make_agent(
             hint=f"known: {', '.join(agents)}",
         )
     module, function, _ = agents[name]
-    return getattr(import_module(f"git_planner.agents.{module}"), function)(policy, settings)
+    from git_planner.agents.confinement import NO_PROGRAM, confine
+
+    confinement = NO_PROGRAM if name in _WITHOUT_PROGRAM else confine(repo, policy)
+    workplace = Workplace(policy, settings, confinement)
+    return getattr(import_module(f"git_planner.agents.{module}"), function)(workplace)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file, redact
+from git_planner.agents.confinement import Confinement
+from git_planner.errors import PlannerError
 from git_planner.gitio.git import program_environment
-from git_planner.host import process
+from git_planner.host import jail, process
 from git_planner.host.process import Finished, Started
 from git_planner.host.process_identity import expected, identity
 from git_planner.rules.documents import canonical_json
@@ -18,6 +21,7 @@ PROMPT, COMMAND, PROCESS, STDOUT, STDERR = "prompt.md", "command.json", "process
 
 def run_agent(
     argv: Sequence[str],
+    confinement: Confinement,
     *,
     cwd: Path,
     folder: Path,
@@ -25,6 +29,8 @@ def run_agent(
     stdin: str,
     env: Mapping[str, str | None],
     drop: Sequence[str] = (),
+    client: str | None = None,
+    writable: Sequence[Path] = (),
     on_line: Callable[[bytes], None] | None = None,
     on_tick: Callable[[], None] | None = None,
 ) -> Finished:
@@ -32,50 +38,66 @@ def run_agent(
 
     Args:
         argv: the program and its arguments.
+        confinement: what it may change; whatever it starts ends with it.
         cwd: its working directory.
         folder: where to keep the files; created if missing.
-        seconds: its deadline.
-        stdin: the prompt.
-        env: variables to set; None leaves a variable unchanged.
-        drop: variables to remove. Variables that redirect git (such as GIT_DIR) are always removed.
+        seconds, stdin: its deadline and its prompt.
+        env, drop: variables to set (None: unchanged) and to remove; those that redirect git are removed.
+        client: the client whose state it may change (default: the program's name).
+        writable: files and folders outside `cwd` that it may change.
         on_line: called with each line of stdout.
-        on_tick: called often while it runs; an exception from it ends the program.
+        on_tick: called often while it runs; an exception ends the program.
+
+    Raises:
+        PlannerError: E_SANDBOX if the jail cannot be started; what `process.run` raises.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     added = {name: value for name, value in env.items() if value is not None}
     settings = {name: value for name, value in program_environment(added).items() if name not in drop}
     write_masked(folder / PROMPT, stdin)
-    write_masked(
-        folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), "seconds": seconds, "unset": list(drop)}
-    )
+    limits = {"seconds": seconds, "unset": list(drop), "sandbox": confinement.shown}
+    write_masked(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), **limits})
+    with (
+        confinement.enclose(argv, settings, cwd, client or Path(argv[0]).name, writable) as program,
+        _kept_identity(argv[0], folder) as (mark, on_start),
+    ):
+        done = process.run(
+            program.argv,
+            cwd=cwd,
+            seconds=seconds,
+            env=program.env,
+            stdin=stdin.encode("utf-8", "replace"),
+            stdout=folder / STDOUT,
+            stderr=folder / STDERR,
+            on_line=on_line,
+            on_start=on_start,
+            on_tick=on_tick,
+            mark=mark,
+            holder=program.holder,
+        )
+    if reason := jail.not_started(confinement.sandbox, done):
+        message = f"'{argv[0]}' could not be started in its sandbox: {reason}"
+        raise PlannerError("E_SANDBOX", message, hint="git planner doctor")
+    return done
 
+
+@contextmanager
+def _kept_identity(name: str, folder: Path) -> Iterator[tuple[str, Callable[[Started], None]]]:
+    """Keep the identity of a program in a folder while it runs; mask its output afterwards."""
     mark = process.new_mark()
     # Written before the start, so that the program can be found if this process is killed right after it.
-    write_masked(folder / PROCESS, expected(argv[0], mark).document())
+    write_masked(folder / PROCESS, expected(name, mark).document())
 
     def started(child: Started) -> None:
         if process_identity := identity(child.pid, child.mark):
             write_masked(folder / PROCESS, process_identity.document())
 
     try:
-        return process.run(
-            argv,
-            cwd=cwd,
-            seconds=seconds,
-            env=settings,
-            stdin=stdin.encode("utf-8", "replace"),
-            stdout=folder / STDOUT,
-            stderr=folder / STDERR,
-            on_line=on_line,
-            on_start=started,
-            on_tick=on_tick,
-            mark=mark,
-            holder="supervisor",
-        )
+        yield mark, started
     finally:
         (folder / PROCESS).unlink(missing_ok=True)
-        for name in (STDOUT, STDERR):
-            redact.mask_file(folder / name)
+        for stream in (STDOUT, STDERR):
+            redact.mask_file(folder / stream)
 
 
 def write_masked(path: Path, content: str | Mapping[str, Any]) -> None:

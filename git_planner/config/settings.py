@@ -52,7 +52,7 @@ class Settings:
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
-_OTHER_KEYS = ("planner.base", "planner.jailRead")
+_OTHER_KEYS = ("planner.agentWrite", "planner.base", "planner.jailRead")
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
 _SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat")
 

@@ -99,7 +99,7 @@ def confined(
     command = [jail.program, *_ALONE, *_system(), "--proc", "/proc", "--dev", "/dev"]
     for name in ("/tmp", "/var/tmp"):
         command += ("--bind", str(place / "tmp"), name)
-    for folder in _tools(argv[0], path, tuple(hidden)):
+    for folder in tool_folders(argv[0], path, tuple(hidden)):
         command += ("--ro-bind-try", folder, folder)
     for folder in map(str, shown):
         command += ("--ro-bind-try", folder, folder)
@@ -133,6 +133,11 @@ def _probe(program: str) -> Jail | NoJail:
     """Run bubblewrap inside bubblewrap: printing its version there proves that both work."""
     argv = [program, *_ALONE, *_system(), "--ro-bind-try", program, program]
     argv += ("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/", "--", program, "--version")
+    return probe_command(program, argv)
+
+
+def probe_command(program: str, argv: Sequence[str]) -> Jail | NoJail:
+    """Return the sandbox if a command line that prints bubblewrap's version in it succeeds."""
     env = {"PATH": os.defpath, "LC_ALL": "C"}
     try:
         done = process.run(argv, cwd=Path("/"), seconds=_PROBE_SECONDS, env=env)
@@ -164,7 +169,7 @@ def _system() -> tuple[str, ...]:
 
 
 @cache
-def _tools(program: str, path: tuple[str, ...], hidden: tuple[Path, ...]) -> tuple[str, ...]:
+def tool_folders(program: str, path: tuple[str, ...], hidden: tuple[Path, ...]) -> tuple[str, ...]:
     """Return the folders outside the system's that the tools on PATH and the program itself need."""
     visible: dict[str, None] = {}
     folders = [Path(entry) for entry in path if os.path.isdir(entry)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+Severity = Literal["error", "warning", "info"]
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -14,7 +16,7 @@ class Diagnostic:
     if it is good to know. `code` is stable. `target` is the affected object.
     """
 
-    severity: Literal["error", "warning", "info"]
+    severity: Severity
     code: str
     message: str
     target: str

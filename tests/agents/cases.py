@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import documents
+from git_planner.agents.confinement import Confinement
 from git_planner.agents.contract import AnswerKind, Brief, PlanningRequest
 from git_planner.agents.prompts import planner_prompt
 from git_planner.config.policy_file import parse_policy
+from git_planner.host.jail import NoJail
 from git_planner.rules.planning import planning_plan
 from git_planner.rules.planning.directive import directive_from
 from git_planner.rules.policy.policy import Policy
 
+# Agents of the tests run without a jail, unless the test is about it.
+UNCONFINED = Confinement(NoJail("turned off by the test"))
 FAMILIES = ("family:schedule", "family:reduce_loads")
 DIRECTIVE: Mapping[str, Any] = {
     "schema": "git-planner/directive@1",

@@ -17,7 +17,7 @@ from git_planner.agents.prompts import read_template
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program
-from tests.agents.cases import DIRECTIVE, Progress, outcome, request
+from tests.agents.cases import DIRECTIVE, UNCONFINED, Progress, outcome, request
 from tests.support.signalling import signal_once_written
 
 GOOD = json.dumps(DIRECTIVE)
@@ -191,7 +191,7 @@ def test_an_interrupted_attempt_is_kept(tmp_path: Path) -> None:
     planning_request = request(tmp_path)
     ready = tmp_path / "ready"
     script = f"echo begun; echo >'{ready}'; exec sleep 60"
-    agent = PlanningAgent(CommandTransport(Program(("sh", "-c", script), 60)))
+    agent = PlanningAgent(CommandTransport(Program(("sh", "-c", script), 60), UNCONFINED))
     timer = signal_once_written(ready, 1, signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         agent.plan(planning_request, Progress().append)

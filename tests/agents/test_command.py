@@ -13,7 +13,7 @@ from git_planner.agents.command import CommandImplementer, CommandTransport
 from git_planner.errors import PlannerError
 from git_planner.host.process import related
 from git_planner.rules.policy.policy import Program
-from tests.agents.cases import DIRECTIVE, Progress, brief, outcome, request, variables
+from tests.agents.cases import DIRECTIVE, UNCONFINED, Progress, brief, outcome, request, variables
 
 
 def program(folder: Path, body: str, timeout: float = 20) -> Program:
@@ -24,7 +24,7 @@ def program(folder: Path, body: str, timeout: float = 20) -> Program:
 
 
 def planner(folder: Path, body: str, timeout: float = 20) -> PlanningAgent:
-    return PlanningAgent(CommandTransport(program(folder, body, timeout)), backoff=0.01)
+    return PlanningAgent(CommandTransport(program(folder, body, timeout), UNCONFINED), backoff=0.01)
 
 
 def test_a_planner_gets_the_prompt_and_the_documents(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_its_timeout_ends_all_its_processes(tmp_path: Path) -> None:
 
 
 def test_a_missing_program_is_not_retried(tmp_path: Path) -> None:
-    agent = PlanningAgent(CommandTransport(Program(("no-such-agent",), 5)))
+    agent = PlanningAgent(CommandTransport(Program(("no-such-agent",), 5), UNCONFINED))
     with pytest.raises(PlannerError) as caught:
         agent.plan(request(tmp_path), Progress().append)
     assert caught.value.code == "E_MISSING_TOOL"
@@ -120,7 +120,7 @@ def test_an_implementer_edits_its_worktree(tmp_path: Path) -> None:
         'cat > got; echo "$GIT_PLANNER_MODEL $GIT_PLANNER_EFFORT" >> got; echo working; echo I changed got.\n'
     )
     progress = Progress()
-    done = CommandImplementer(program(tmp_path, body)).implement(
+    done = CommandImplementer(program(tmp_path, body), UNCONFINED).implement(
         brief(tmp_path, folder, model="m", effort="high"), progress.append
     )
     assert (tmp_path / "got").read_text() == "Carry it out: ümlaut.m high\n"
@@ -134,7 +134,7 @@ def test_an_implementer_edits_its_worktree(tmp_path: Path) -> None:
     ("body", "seconds", "code"), [("exit 1", 20.0, "E_AGENT_FAILED"), ("sleep 60", 0.4, "E_DEADLINE")]
 )
 def test_an_implementer_that_fails(tmp_path: Path, body: str, seconds: float, code: str) -> None:
-    agent = CommandImplementer(program(tmp_path, "echo why >&2; " + body))
+    agent = CommandImplementer(program(tmp_path, "echo why >&2; " + body), UNCONFINED)
     with pytest.raises(PlannerError) as caught:
         agent.implement(brief(tmp_path, tmp_path / "log", seconds=seconds), Progress().append)
     assert (caught.value.code, caught.value.details) == (code, ("why",))

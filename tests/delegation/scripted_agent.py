@@ -21,6 +21,7 @@ metrics:
   - {{name: cost, run: [cat, src/value], pattern: '(\\d+)', unit: points, better: lower, kind: deterministic,
      timeout: 20}}
 agents:
+  sandbox: off
   implementer: command
   command: {{implementer: {{run: [sh, "{agent}"], timeout: {timeout}}}}}
 """

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from git_planner.host import agent_jail
+from git_planner.host.jail import Jail
 from git_planner.rules.delegation.outcome import OUTCOMES
 from tests.delegation.scripted_agent import (
     DONE,
@@ -20,7 +23,9 @@ from tests.delegation.scripted_agent import (
     task,
 )
 from tests.support.lab import Lab
+from tests.support.small_campaign import agent
 
+HERE = agent_jail.find("auto", os.environ["PATH"])
 WHO = "command for C O Mitter <committer@example.com>"
 BRANCH = "iter/0001-task-001-make-it-smaller"
 ONE = ("Make it smaller", "--write-scope", "src/**", "--action", "write 90")
@@ -341,3 +346,21 @@ def test_what_cannot_be_committed_blocks_the_task_and_is_left(lab: Lab) -> None:
     assert lab.show(f"{run['kept']}:src/value") == "90\n"
     assert lab.show(f"{run['kept']}:src/n/f") == "1\n"
     assert (Path(run["worktree"]) / "src" / "big").exists()
+
+
+@pytest.mark.skipif(not isinstance(HERE, Jail), reason=f"the jail of this machine: {HERE.shown}")
+def test_an_agent_in_its_jail_reports_its_result_and_writes_to_nothing_else(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    policy = lab.show("main:.git-planner.yml").replace("sandbox: off", "sandbox: required")
+    lab.commit("the jail", {".git-planner.yml": policy})
+    meta = '"${GIT_PLANNER_RESULT%/out/*}/meta.json"'
+    writes = f"(echo x >{meta}) 2>/dev/null && echo meta\ngit update-ref refs/heads/mine HEAD 2>/dev/null"
+    agent(lab, f"{writes}\necho 90 >src/value\n{DONE}")
+    status, document = delegate(lab)
+    assert (status, [run["outcome"] for run in document["runs"]]) == (0, ["done"])
+    (run,) = saved_runs(lab)
+    assert run.confined_by == HERE.shown
+    folder = lab.path / ".git/planner/runs" / run.run
+    assert "meta" not in (folder / "stdout").read_text().split()
+    assert "refs/heads/mine" not in lab.refs()
+    assert f"  sandbox: {HERE.shown}\n" in lab.run("git-plan", "runs", "--run", run.run).out

@@ -97,7 +97,10 @@ def scripted(lab: Lab, role: str, *answers: str, status: int = 0, policy: str = 
         f"print('something went wrong', file=sys.stderr)\nsys.exit({status})\n"
     )
     run = json.dumps([sys.executable, "-I", "-S", str(program)])
-    agents = f"agents: {{{role}: command, attempts: 2, command: {{{role}: {{run: {run}, timeout: 20}}}}}}\n"
+    agents = (
+        f"agents: {{sandbox: off, {role}: command, attempts: 2, "
+        f"command: {{{role}: {{run: {run}, timeout: 20}}}}}}\n"
+    )
     text = POLICY[: POLICY.index("agents:")] + agents + policy
     lab.commit(f"a {role} of its own", {**FILES, ".git-planner.yml": text})
 

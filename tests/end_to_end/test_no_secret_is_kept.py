@@ -75,7 +75,10 @@ def test_a_planner_that_answers_with_keys(lab: Lab, accepted: bool) -> None:
     }
     answer |= {"strategy_family": "family:schedule"} if accepted else {"risk": "None at all"}
     text = planner_script(lab, f"Of course:\n```json\n{json.dumps(answer)}\n```\n")
-    agents = f"agents: {{planner: command, attempts: 2, command: {{planner: {{run: [cat, {text}]}}}}}}\n"
+    agents = (
+        "agents: {sandbox: off, planner: command, attempts: 2, "
+        f"command: {{planner: {{run: [cat, {text}]}}}}}}\n"
+    )
     project(lab, POLICY + agents)
     options = PlanOptions()
     if accepted:

@@ -39,7 +39,11 @@ def test_an_improvement_becomes_the_best(lab: Lab) -> None:
     assert [record.kind for record in read_ledger(lab.repo, "default")] == ["baseline", "attempt"]
     assert result.record.agents == {
         "planner": {"name": "offline", "model": "offline"},
-        "implementer": {"name": "command", "model": None},
+        "implementer": {
+            "name": "command",
+            "model": None,
+            "sandbox": "none (turned off by the policy)",
+        },
     }
     sound(lab)
 

@@ -50,7 +50,10 @@ def scripted(lab: Lab, *answers: Any, before: str = "") -> None:
         f"print({lines!r}[asked])\n"
     )
     run = json.dumps([sys.executable, "-I", "-S", str(program)])
-    agents = f"agents: {{planner: command, attempts: 2, command: {{planner: {{run: {run}, timeout: 20}}}}}}\n"
+    agents = (
+        "agents: {sandbox: off, planner: command, attempts: 2, "
+        f"command: {{planner: {{run: {run}, timeout: 20}}}}}}\n"
+    )
     policy = POLICY[: POLICY.index("agents:")] + agents
     lab.commit("another planner", {".git-planner.yml": policy})
 

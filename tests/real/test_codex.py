@@ -26,7 +26,8 @@ import pytest
 from git_planner.agents.answer_loop import PlanningAgent
 from git_planner.agents.codex.agents import CodexImplementer, CodexTransport, api_planner, codex_planner
 from git_planner.agents.codex.login import LoginKind, find_chatgpt_login, read_login_kind
-from git_planner.agents.contract import Answer, PlanningRequest, Usage
+from git_planner.agents.confinement import Confinement, confine
+from git_planner.agents.contract import Answer, PlanningRequest, Usage, Workplace
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.host.process import alive
@@ -77,8 +78,20 @@ def settings_of(lab: Lab, home: Path, **flags: Any) -> Settings:
     return read_settings(lab.repo, codex=str(CODEX), codex_home=home, codex_home_api=home, **flags)
 
 
+def jail_of(lab: Lab) -> Confinement:
+    """Return the jail that codex runs in."""
+    return confine(lab.repo, policy("{sandbox: required}"))
+
+
+def workplace(lab: Lab, settings: Settings) -> Workplace:
+    """Return what a planner is made from."""
+    return Workplace(policy(), settings, jail_of(lab))
+
+
 def planner(lab: Lab, home: Path) -> PlanningAgent:
-    return PlanningAgent(CodexTransport("codex", settings_of(lab, home), find_chatgpt_login), backoff=0.05)
+    return PlanningAgent(
+        CodexTransport("codex", settings_of(lab, home), jail_of(lab), find_chatgpt_login), backoff=0.05
+    )
 
 
 def ask(lab: Lab, home: Path, **changes: Any) -> tuple[Answer, PlanningRequest]:
@@ -183,7 +196,7 @@ def test_an_implementer_turn_edits_the_worktree(lab: Lab, home: Path) -> None:
     worktree = lab.worktree("worktree", "iter/0001-next")
     with serving(*turns) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(settings_of(lab, home))
+        agent = CodexImplementer(settings_of(lab, home), jail_of(lab))
         done = agent.implement(brief(worktree, lab.root / "log", effort="high"), progress.append)
     assert (worktree / "README.md").read_text() == "hello, faster\n"
     assert (worktree / "made.txt").read_text() == "made\n"
@@ -202,7 +215,7 @@ def test_an_implementer_cannot_write_elsewhere(lab: Lab, home: Path) -> None:
     outside.mkdir()
     with serving(openai_responses.runs(f"echo x > {outside}/x"), openai_responses.says("done")) as server:
         codex_home(home / "home", server.port)
-        CodexImplementer(settings_of(lab, home / "home")).implement(
+        CodexImplementer(settings_of(lab, home / "home"), jail_of(lab)).implement(
             brief(lab.path, lab.root / "log"), Progress().append
         )
     assert list(outside.iterdir()) == []
@@ -211,7 +224,7 @@ def test_an_implementer_cannot_write_elsewhere(lab: Lab, home: Path) -> None:
 def test_a_failed_implementer_raises_its_error(lab: Lab, home: Path) -> None:
     with serving(openai_responses.edits("README.md", "hello", "half"), openai_responses.fails(401)) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(settings_of(lab, home))
+        agent = CodexImplementer(settings_of(lab, home), jail_of(lab))
         with pytest.raises(PlannerError) as caught:
             agent.implement(brief(lab.path, lab.root / "log"), Progress().append)
     assert caught.value.code == "E_CODEX_AUTH"
@@ -310,7 +323,7 @@ def test_a_service_that_recovers_is_used(lab: Lab, home: Path) -> None:
 def test_a_running_command_ends_with_the_deadline(lab: Lab, home: Path) -> None:
     with serving(openai_responses.runs("sleep 61"), again=True) as server:
         codex_home(home, server.port)
-        agent = CodexImplementer(settings_of(lab, home))
+        agent = CodexImplementer(settings_of(lab, home), jail_of(lab))
         with pytest.raises(PlannerError) as caught:
             agent.implement(brief(lab.path, lab.root / "log", seconds=3), Progress().append)
     assert caught.value.code == "E_DEADLINE"
@@ -334,7 +347,7 @@ def test_a_configuration_that_codex_refuses(lab: Lab, home: Path, text: str) -> 
     (home / "config.toml").write_text(text)
     (home / "auth.json").write_text(json.dumps({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-stub"}))
     with variables(CODEX_API_KEY="sk"), pytest.raises(PlannerError) as caught:
-        api_planner(policy(), settings_of(lab, home)).plan(
+        api_planner(workplace(lab, settings_of(lab, home))).plan(
             request(lab.root, working_dir=lab.path), Progress().append
         )
     assert caught.value.code == "E_CODEX_CONFIG"
@@ -386,7 +399,7 @@ def test_keys_in_the_environment_are_no_login_for_codex(lab: Lab, home: Path) ->
 def test_the_api_planner_needs_a_key(lab: Lab, home: Path) -> None:
     login(home)
     with pytest.raises(PlannerError) as caught:
-        api_planner(policy(), settings_of(lab, home)).plan(
+        api_planner(workplace(lab, settings_of(lab, home))).plan(
             request(lab.root, working_dir=lab.path), Progress().append
         )
     assert caught.value.code == "E_CODEX_AUTH"
@@ -417,7 +430,7 @@ def test_the_api_planner_uses_the_right_key(lab: Lab, home: Path, source: str) -
         env = {keys[source]: f"sk-{source}"} if source in keys else {}
         with variables(**env):
             asked = replace(request(lab.root, working_dir=lab.path), folder=lab.repo.private("runs", "0001"))
-            done = api_planner(policy(), settings_of(lab, home)).plan(asked, Progress().append)
+            done = api_planner(workplace(lab, settings_of(lab, home))).plan(asked, Progress().append)
     assert server.script.keys == [f"sk-{source}"]
     assert (done.model, server.script.requests[0]["model"]) == ("gpt-5.2-pro", "gpt-5.2-pro")
     logs = b"".join(path.read_bytes() for path in asked.folder.rglob("*") if path.is_file())
@@ -430,7 +443,7 @@ def test_the_implementer_uses_the_stored_login_and_not_a_variable(lab: Lab, home
         login(home, "sk-stored")
         progress = Progress()
         with variables(CODEX_API_KEY="sk-variable", OPENAI_API_KEY="sk-variable"):
-            agent = CodexImplementer(settings_of(lab, home))
+            agent = CodexImplementer(settings_of(lab, home), jail_of(lab))
             agent.implement(brief(lab.path, lab.root / "log", model="gpt-5.5"), progress.append)
     assert server.script.keys == ["sk-stored"]
     assert progress == ["codex works with its API key"]
@@ -441,7 +454,7 @@ def test_a_profile_is_used(lab: Lab, home: Path) -> None:
         codex_home(home, server.port)
         (home / "deep.config.toml").write_text('model = "gpt-5.5-deep"\n')
         mine = replace(settings_of(lab, home), codex_profile="deep")
-        codex_planner(policy(), mine).plan(request(lab.root, working_dir=lab.path), Progress().append)
+        codex_planner(workplace(lab, mine)).plan(request(lab.root, working_dir=lab.path), Progress().append)
     assert server.script.requests[0]["model"] == "gpt-5.5-deep"
 
 

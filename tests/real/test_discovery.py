@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from git_planner.agents.answer_loop import Reply
+from git_planner.agents.confinement import confine
 from git_planner.agents.contract import WritingRequest
 from git_planner.agents.gemini import GeminiTransport
 from git_planner.errors import PlannerError
+from tests.agents.cases import policy as agents_policy
 from tests.agents.cases import variables
 from tests.discovery.scripted_agents import FINDINGS, options, review, shown
 from tests.real.conftest import Place
@@ -108,7 +110,8 @@ def ask(place: Place, gemini: Path, reply: stub.Reply, seconds: float = 30) -> R
     with stub.serving(reply) as server:
         env = {**place.lab.env, **gemini_home(place.lab.home, server.port)}
         with variables(**env):
-            return GeminiTransport(str(gemini)).ask(writing_request)
+            jail = confine(place.lab.repo, agents_policy("{sandbox: required}"))
+            return GeminiTransport(str(gemini), jail).ask(writing_request)
 
 
 FAILURES = {

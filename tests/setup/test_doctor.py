@@ -24,7 +24,7 @@ base: main
 guard: ["tests/**"]
 correctness: {run: [git, --version]}
 jail: off
-agents: {planner: offline, implementer: patches, patches: patches}
+agents: {sandbox: off, planner: offline, implementer: patches, patches: patches}
 """
 
 
@@ -71,6 +71,7 @@ def test_a_healthy_repository(healthy: Lab) -> None:
         "identity: C O Mitter <committer@example.com>",
         "base: main",
         "jail: none (turned off by the policy)",
+        "agents run in: none (turned off by the policy)",
         "codex: none",
         "codex login: none",
         f"gemini: {shutil.which('gemini') or 'none'}",
@@ -299,19 +300,27 @@ def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, 
     if program:
         hook(folder / "bwrap", "echo 'bwrap: no permissions to make a namespace' >&2; exit 1")
     os.environ["PATH"] = str(folder)
-    healthy.commit("policy", {".git-planner.yml": POLICY.replace("jail: off", f"jail: {mode}")})
-    jail_findings = [
-        finding for finding in doctor.run_checks(healthy.repo).findings if finding.code == "no-jail"
-    ]
+    policy = POLICY.replace("jail: off", f"jail: {mode}").replace("sandbox: off", f"sandbox: {mode}")
+    healthy.commit("policy", {".git-planner.yml": policy})
+    findings = doctor.run_checks(healthy.repo).findings
     reason = (
         "bubblewrap does not work here: no permissions to make a namespace"
         if program
         else "bubblewrap is not installed"
     )
-    message = f"measured commands run without a jail: {reason}"
-    assert [(finding.severity, finding.message) for finding in jail_findings] == (
-        [(severity, message)] if severity else []
+    agents = (
+        f"no agent can be started: the policy requires a sandbox for agents; {reason}"
+        if mode == "required"
+        else f"agents run without a sandbox: {reason}"
     )
+    expected = {
+        "no-jail": (severity, f"measured commands run without a jail: {reason}"),
+        "no-agent-sandbox": (severity, agents),
+    }
+    reported = {
+        finding.code: (finding.severity, finding.message) for finding in findings if finding.code in expected
+    }
+    assert reported == (expected if severity else {})
 
 
 def test_a_missing_merge_driver(healthy: Lab) -> None:

@@ -16,6 +16,7 @@ metrics:
   - {{name: cost, run: [cat, value], pattern: '(\\d+)', unit: points, better: lower, kind: deterministic,
      timeout: 20}}
 agents:
+  sandbox: off
   planner: offline
   implementer: command
   command: {{implementer: {{run: [sh, "{agent}"], timeout: {timeout}}}}}

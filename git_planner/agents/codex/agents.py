@@ -11,14 +11,15 @@ from git_planner import atomic_file, redact
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.codex.events import CodexEvents, check_outcome
 from git_planner.agents.codex.login import Login, find_api_login, find_chatgpt_login, install_hint
-from git_planner.agents.contract import Brief, Implementation, Sandbox, WritingRequest
+from git_planner.agents.confinement import Confinement
+from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace, WritingRequest
 from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.progress import Progress
-from git_planner.rules.policy.policy import Policy
 
+NAME = "codex"
 API_MODEL = "gpt-5.2-pro"
 LAST_MESSAGE = "last_message"
 # The first line keeps codex from asking for approval; the second limits its retries of a refused connection.
@@ -37,15 +38,21 @@ class CodexTransport:
     Args:
         name: name of the agent.
         settings: personal settings: the program, its homes and profile.
+        confinement: what it may change.
         find_login: finds the login, or raises PlannerError.
         model: the default model; None leaves the choice to codex's configuration.
     """
 
     def __init__(
-        self, name: str, settings: Settings, find_login: FindLogin, model: str | None = None
+        self,
+        name: str,
+        settings: Settings,
+        confinement: Confinement,
+        find_login: FindLogin,
+        model: str | None = None,
     ) -> None:
         self.name = name
-        self._settings = settings
+        self._settings, self._confinement = settings, confinement
         self._find_login = find_login
         self._model = model
         self._login: Login | None = None
@@ -73,15 +80,20 @@ class CodexTransport:
         ]
         events = CodexEvents()
         seconds = turn.seconds - (time.monotonic() - began)
+        # Codex writes to it from within the jail.
+        last.touch(mode=0o600)
         with install_hint():
             done = run_agent(
                 argv,
+                self._confinement,
                 cwd=turn.working_dir,
                 folder=turn.folder,
                 seconds=seconds,
                 stdin=turn.prompt,
                 env={**self._login.env, **_QUIET},
                 drop=self._login.drop,
+                client=NAME,
+                writable=(last,),
                 on_line=events.read_line,
             )
         redact.mask_file(last)
@@ -95,12 +107,13 @@ class CodexTransport:
 class CodexImplementer:
     """An implementer that runs codex in a sandbox that can write to the worktree and the brief's folders."""
 
-    name = "codex"
+    name = NAME
     sandboxes: tuple[Sandbox, ...] = ("workspace-write", "read-only", "danger-full-access")
     reports = True
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, confinement: Confinement) -> None:
+        self._settings, self._confinement = settings, confinement
+        self.confined_by = confinement.shown
 
     def implement(self, brief: Brief, progress: Progress) -> Implementation:
         """Run one turn of codex in the worktree.
@@ -125,12 +138,15 @@ class CodexImplementer:
         with install_hint():
             done = run_agent(
                 argv,
+                self._confinement,
                 cwd=brief.worktree,
                 folder=brief.folder,
                 seconds=seconds,
                 stdin=brief.prompt,
                 env={**login.env, **_QUIET, **brief.env},
                 drop=login.drop,
+                client=NAME,
+                writable=brief.writable,
                 on_line=events.read_line,
                 on_tick=brief.on_tick,
             )
@@ -145,26 +161,28 @@ class CodexImplementer:
         )
 
 
-def codex_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
+def codex_planner(workplace: Workplace) -> PlanningAgent:
     """Return the planner that uses codex with its ChatGPT login."""
-    return PlanningAgent(CodexTransport("codex", settings, find_chatgpt_login))
+    return PlanningAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
 
 
-def api_planner(policy: Policy, settings: Settings) -> PlanningAgent:  # noqa: ARG001 - as all agents
+def api_planner(workplace: Workplace) -> PlanningAgent:
     """Return the planner that uses codex with an API key."""
-    return PlanningAgent(CodexTransport("api", settings, find_api_login, API_MODEL))
+    return PlanningAgent(
+        CodexTransport("api", workplace.settings, workplace.confinement, find_api_login, API_MODEL)
+    )
 
 
-def codex_researcher(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+def codex_researcher(workplace: Workplace) -> WritingAgent:
     """Return the researcher that uses codex."""
-    return WritingAgent(CodexTransport("codex", settings, find_chatgpt_login))
+    return WritingAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
 
 
-def codex_critic(policy: Policy, settings: Settings) -> WritingAgent:  # noqa: ARG001 - as all agents
+def codex_critic(workplace: Workplace) -> WritingAgent:
     """Return the critic that uses codex."""
-    return WritingAgent(CodexTransport("codex", settings, find_chatgpt_login))
+    return WritingAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
 
 
-def codex_implementer(policy: Policy, settings: Settings) -> CodexImplementer:  # noqa: ARG001 - as all agents
+def codex_implementer(workplace: Workplace) -> CodexImplementer:
     """Return the implementer that uses codex."""
-    return CodexImplementer(settings)
+    return CodexImplementer(workplace.settings, workplace.confinement)

@@ -330,6 +330,8 @@ def _record_lines(record: Any) -> list[str]:
     if record is None:
         return []
     lines = [f"record     {record.id}: {record.verdict}. {record.summary}"]
+    if sandbox := record.agents.get("implementer", {}).get("sandbox"):
+        lines.append(f"sandbox    {sandbox}")
     lines += [f"  {line}" for line in (*record.violations, *record.notes)]
     return lines
 

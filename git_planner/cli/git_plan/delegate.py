@@ -49,7 +49,7 @@ APPROVALS = ("never", "untrusted", "on-failure", "on-request")
 @click.option(
     "--allow-danger",
     is_flag=True,
-    help="Run the agent without a sandbox; must be given on every call.",
+    help="Run the agent without a sandbox of its own; must be given on every call.",
 )
 @options.claim_remote_options
 @options.dry_run_option

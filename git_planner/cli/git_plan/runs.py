@@ -65,6 +65,8 @@ def _finding_lines(finding: RunReport, *, full: bool) -> Iterator[str]:
     if full or finding.verdict != "ended":
         pid = run.process.pid if run.process else "?"
         yield f"  delegator {pid} on '{run.host}', last heartbeat {finding.beat or 'never'}"
+        if run.confined_by is not None:
+            yield f"  sandbox: {run.confined_by}"
         yield f"  agent's processes: {', '.join(map(str, finding.agent)) or 'none'}"
         yield f"  worktree {run.worktree or 'not made'}, logs in {finding.folder}"
         yield from (f"  | {line}" for line in finding.words)

@@ -228,7 +228,8 @@ def _threshold_text(record: Record) -> str:
 def _agent_name(agent: Any) -> str:
     if not isinstance(agent, dict):
         return str(agent)
-    return f"{agent.get('name')} ({agent['model']})" if agent.get("model") else str(agent.get("name"))
+    name = f"{agent.get('name')} ({agent['model']})" if agent.get("model") else str(agent.get("name"))
+    return f"{name}, sandbox: {agent['sandbox']}" if agent.get("sandbox") else name
 
 
 def _first_line(text: str) -> str:

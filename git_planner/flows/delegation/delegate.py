@@ -179,7 +179,7 @@ def _read_settings(repo: Repository, options: DelegateOptions, policy: Policy) -
         implementer_effort=options.effort,
         implementer_timeout=options.seconds,
     )
-    implementer = registry.make_implementer(settings.implementer, policy, settings)
+    implementer = registry.make_implementer(settings.implementer, policy, settings, repo)
     return AgentSetup(
         settings=settings,
         implementer=implementer,

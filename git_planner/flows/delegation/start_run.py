@@ -244,4 +244,5 @@ def _new_run(request: RunRequest, task: Task, setup: AgentSetup, state: Iteratio
         interval=setup.settings.heartbeat,
         seconds=setup.seconds,
         started_at=request.claimant.claimed_at,
+        confined_by=setup.implementer.confined_by,
     )

@@ -101,7 +101,7 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
     plan_folder = open_plan_folder(repo, PlanOptions(plan=options.plan))
     policy = plan_folder.campaign.base.policy
     settings = read_settings(repo, policy=policy, critic=options.critic)
-    agent = registry.make_critic(settings.critic, policy, settings)
+    agent = registry.make_critic(settings.critic, policy, settings, repo)
     critic_settings = policy.critics.of(agent.name)
     model = options.model or critic_settings.model
     _check_model(agent, critic_settings, model)

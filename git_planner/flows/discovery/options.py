@@ -106,7 +106,7 @@ def draft_options(repo: Repository, options: PlanOptions, progress: Progress) ->
     plan_folder = open_plan_folder(repo, options)
     campaign = plan_folder.campaign
     settings = request_settings(repo, campaign)
-    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     request = campaign.packet_request(number, refnames.PLAN + plan_folder.plan, settings.planner_model)
     packet = _with_documents(

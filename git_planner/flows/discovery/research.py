@@ -96,7 +96,7 @@ def research(repo: Repository, options: ResearchOptions, progress: Progress) -> 
         researcher_model=options.model,
         researcher_timeout=options.seconds,
     )
-    agent = registry.make_researcher(settings.researcher, base.policy, settings)
+    agent = registry.make_researcher(settings.researcher, base.policy, settings, repo)
     now = repo.now()
     goal = redact.mask_text(plan_folder.campaign.document["goal"])
     run = rules.ResearchRun(refnames.new_id(now), goal, base.oid, base.ref, agent.name, now)

@@ -50,6 +50,12 @@ class Report:
     seconds: float
     failure: PlannerError | None = None
     undone: tuple[str, ...] = ()
+    confined_by: str | None = None
+
+    @property
+    def sandbox(self) -> dict[str, str]:
+        """Return the field of the record that names the sandbox of the implementer's program."""
+        return {} if self.confined_by is None else {"sandbox": self.confined_by}
 
     def document(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -61,6 +67,7 @@ class Report:
             "seconds": self.seconds,
             "failure": [failure.code, failure.message, list(failure.details)] if failure else None,
             "undone": list(self.undone),
+            "confined_by": self.confined_by,
         }
 
     @property
@@ -74,7 +81,7 @@ class Report:
         return {
             "agents": {
                 "planner": {"name": state.planner["name"], "model": state.planner["model"]},
-                "implementer": {"name": self.agent, "model": self.model},
+                "implementer": {"name": self.agent, "model": self.model, **self.sandbox},
             },
             "usage": {
                 "planner_input": planned["input"],
@@ -97,6 +104,7 @@ def report_from(document: Mapping[str, Any]) -> Report | None:
             seconds=float(document["seconds"]),
             failure=PlannerError(failure[0], failure[1], details=failure[2]) if failure else None,
             undone=tuple(map(str, document["undone"])),
+            confined_by=None if (name := document.get("confined_by")) is None else str(name),
         )
     except (KeyError, TypeError, ValueError, IndexError):
         return None
@@ -126,6 +134,7 @@ def run_implementer(work: AttemptSite, implementer: Implementer, brief: Brief, p
         seconds=time.monotonic() - began,
         failure=failure,
         undone=turn.notes,
+        confined_by=implementer.confined_by,
     )
 
 

@@ -165,7 +165,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     campaign = open_campaign(repo, _plan_options(options, None))
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
-    implementer = registry.make_implementer(settings.implementer, policy, settings)
+    implementer = registry.make_implementer(settings.implementer, policy, settings, repo)
     _check_patches(repo, settings, campaign.plan)
     ensure_base(repo, campaign.plan, campaign.base.oid, from_red=options.from_red, progress=progress)
     if settings.planner == MANUAL:
@@ -267,7 +267,7 @@ def run_attempt(
             from_red=options.from_red,
         )
         if report is None:
-            implementer = implementer or registry.make_implementer(settings.implementer, policy, settings)
+            implementer = implementer or registry.make_implementer(settings.implementer, policy, settings, repo)
             attempt_file.save(repo, state.iteration, choice, None)
             report = run_implementer(work, implementer, _brief(repo, work, settings), progress)
             # From here on, the work is done and paid for.

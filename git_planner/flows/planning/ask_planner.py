@@ -134,7 +134,7 @@ def make_iteration(
         remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     settings = request_settings(repo, campaign)
-    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)
     number = reserve_number(repo) if number is None else number
     iteration = refnames.IterationName(number, refnames.slug(options.slug or ""))
     folder = repo.private("runs", f"{number:04d}", "plan")
@@ -156,7 +156,7 @@ def make_planning_plan(repo: Repository, options: PlanOptions, progress: Progres
     """
     campaign = open_campaign(repo, options)
     settings = request_settings(repo, campaign)
-    planner = registry.make_planner(settings.planner, campaign.base.policy, settings)
+    planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)
     number = Store(repo).reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))
     folder = repo.private("runs", f"plan-{number:04d}")
     request = campaign.packet_request(number, refnames.PLAN + campaign.plan, settings.planner_model)

@@ -35,7 +35,8 @@ class Run:
 
     `process` is its delegator on `host`, `start` the state commit of its branch, `interval` the seconds
     between two heartbeats. `claim` is the commit of its claim on `remote`; None when it holds none there.
-    `outcome` and later fields describe its end.
+    `sandbox` is the agent's own, `confined_by` the jail around its program, or why there is none. `outcome`
+    to `argv` describe its end.
     """
 
     run: str
@@ -69,6 +70,7 @@ class Run:
     error: str | None = None
     thread: str | None = None
     argv: tuple[str, ...] = ()
+    confined_by: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the run as JSON."""
@@ -121,7 +123,7 @@ def load_run(place: Path) -> Run | None:
     """Read a run from its folder; return None if it is missing or unreadable."""
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         document = json.loads(atomic_file.read(place / META))
-        fields = {name: document[name] for name in Run.__dataclass_fields__}
+        fields = {name: document[name] for name in Run.__dataclass_fields__ if name in document}
         process = fields["process"] and process_identity.identity_from(fields["process"])
         run = Run(**{**fields, "process": process, "argv": tuple(fields["argv"])})
         task_number(run.task)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import git_planner
+from git_planner.agents.confinement import Confinement
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings, unknown_config_keys
 from git_planner.errors import PlannerError
@@ -26,10 +27,10 @@ from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
-from git_planner.host import jail, process
-from git_planner.host.jail import Jail
+from git_planner.host import agent_jail, jail, process
+from git_planner.host.jail import NoJail
 from git_planner.rules import refnames
-from git_planner.rules.diagnostic import Diagnostic
+from git_planner.rules.diagnostic import Diagnostic, Severity
 from git_planner.rules.did_you_mean import did_you_mean
 from git_planner.rules.policy.policy import Policy
 
@@ -239,17 +240,36 @@ def _check_jail(context: CheckContext) -> Iterator[Diagnostic]:
         return
     sandbox = jail.find(policy.jail, os.environ.get("PATH", os.defpath))
     context.facts["jail"] = sandbox.shown
-    if isinstance(sandbox, Jail) or policy.jail == "off":
+    if isinstance(sandbox, NoJail) and policy.jail != "off":
+        message = f"measured commands run without a jail: {sandbox.why}"
+        yield _missing_jail(sandbox, policy.jail, "no-jail", message)
+
+
+def _check_agent_jail(context: CheckContext) -> Iterator[Diagnostic]:
+    """Check that agents' programs can run in a sandbox."""
+    policy = context.policy
+    if policy is None:
         return
-    yield Diagnostic(
-        "error" if policy.jail == "required" else "warning" if sandbox.installed else "info",
-        "no-jail",
-        f"measured commands run without a jail: {sandbox.why}",
-        jail.PROGRAM,
+    agents = policy.agents
+    sandbox = agent_jail.find(agents.sandbox, os.environ.get("PATH", os.defpath))
+    context.facts["agents run in"] = Confinement(sandbox, git_writable=agents.git == "read-write").shown
+    if isinstance(sandbox, NoJail) and agents.sandbox != "off":
+        message = f"agents run without a sandbox: {sandbox.why}"
+        if agents.sandbox == "required":
+            message = f"no agent can be started: the policy requires a sandbox for agents; {sandbox.why}"
+        yield _missing_jail(sandbox, agents.sandbox, "no-agent-sandbox", message)
+
+
+def _missing_jail(
+    sandbox: NoJail, mode: Literal["auto", "required", "off"], code: str, message: str
+) -> Diagnostic:
+    fix = (
         "see docs/sandbox.md for what this machine has to allow"
         if sandbox.installed
-        else "install bubblewrap",
+        else "install bubblewrap"
     )
+    severity: Severity = "error" if mode == "required" else "warning" if sandbox.installed else "info"
+    return Diagnostic(severity, code, message, jail.PROGRAM, fix)
 
 
 def _check_agents(context: CheckContext) -> Iterator[Diagnostic]:
@@ -442,6 +462,7 @@ CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_policy,
     _check_programs,
     _check_jail,
+    _check_agent_jail,
     _check_agents,
     _check_hooks,
     _check_merge_driver,

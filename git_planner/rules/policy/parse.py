@@ -237,6 +237,8 @@ def _agent_settings(document: Mapping[str, Any]) -> AgentSettings:
         command_researcher=_program(command.get("researcher")),
         critic=document.get("critic", default.critic),
         command_critic=_program(command.get("critic")),
+        sandbox=document.get("sandbox", default.sandbox),
+        git=document.get("git", default.git),
     )
 
 

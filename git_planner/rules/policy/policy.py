@@ -106,7 +106,8 @@ class AgentSettings(NamedTuple):
     """The agents, models and time limits of the roles.
 
     `command_planner` and the like are the programs behind the 'command' agents; `patches` is the folder
-    (repository-relative or absolute) behind the 'patches' implementer.
+    (repository-relative or absolute) behind the 'patches' implementer. `sandbox` says whether agents'
+    programs run in a jail, `git` what they may do with git's own files there.
     """
 
     planner: str = "codex"
@@ -125,6 +126,8 @@ class AgentSettings(NamedTuple):
     command_researcher: Program | None = None
     critic: str = "gemini"
     command_critic: Program | None = None
+    sandbox: Literal["auto", "required", "off"] = "auto"
+    git: Literal["read-only", "read-write"] = "read-only"
 
 
 class CriticSettings(NamedTuple):
