@@ -406,15 +406,25 @@ class _Watch:
 
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                if self.holder is None:
-                    os.killpg(self._child.pid, number)
-                elif number == signal.SIGKILL:
+                if self.holder is not None and number == signal.SIGKILL:
                     # The holder must not end before what it holds.
                     os.kill(self._child.pid, signal.SIGCONT)
                     os.kill(self._child.pid, signal.SIGUSR1)
+                else:
+                    # A supervisor ignores a signal to the group; a jailed program has a group of its own.
+                    os.killpg(self._jailed_group() or self._child.pid, number)
         for process in others if number == signal.SIGKILL else filter(_may_be_asked, others):
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
+
+    def _jailed_group(self) -> int | None:
+        """Return the process group of the program in the jail, if there is one: that of its first process."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            if self.holder == "bubblewrap":
+                return os.getpgid(psutil.Process(self._child.pid).children()[0].pid)
+        return None
 
     def _wait(self, left: set[psutil.Process], grace: float) -> None:
         """Wait until all have ended; a further signal to this process ends the waiting."""

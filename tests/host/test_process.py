@@ -14,10 +14,12 @@ import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.host import process
+from git_planner.host import agent_jail, process
+from git_planner.host.jail import Jail
 from git_planner.host.process import Finished, Started, run
 from tests.support.signalling import signal_once_written
 
+JAIL = agent_jail.find("auto", os.environ["PATH"])
 needs_supervisor = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has child subreapers")
 
 
@@ -166,6 +168,22 @@ def test_a_supervisor_holds_a_daemon_that_nothing_else_leads_to(
     assert time.monotonic() - began < 30
     (daemon_pid,) = pids(tmp_path / "pids")
     assert gone(daemon_pid)
+
+
+@pytest.mark.skipif(not isinstance(JAIL, Jail), reason=f"the jail of this machine: {JAIL.shown}")
+def test_a_program_in_a_jail_is_asked_to_end_before_it_is_killed(tmp_path: Path) -> None:
+    assert isinstance(JAIL, Jail)
+    places = {"rights": {tmp_path: True}, "needed": [tmp_path]}
+    for script, last in (
+        ("trap 'echo bye; exit 3' TERM; echo x >pids; sleep 60 & wait", b"bye\n"),
+        ("trap 'echo deaf' TERM; echo x >pids; while :; do sleep 60; done", b"deaf\n"),
+    ):
+        command = agent_jail.confined(JAIL, ["sh", "-c", script], tmp_path, tmp_path, **places)
+        done = run(command, cwd=tmp_path, seconds=1.5, grace=0.5, holder="bubblewrap")
+        assert (done.timed_out, done.stdout[: len(last)], done.seconds < 30) == (True, last, True)
+        assert [
+            entry for entry in psutil.process_iter(["cmdline"]) if script in (entry.info["cmdline"] or ())
+        ] == []
 
 
 def test_a_part_of_a_mark_names_no_process() -> None:

@@ -20,6 +20,7 @@ from git_planner.flows.iterations.list_iterations import list_iterations
 from git_planner.flows.iterations.resume import resume_iteration
 from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
+from tests.support.signalling import kill_without_agents
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
 
 CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
@@ -129,7 +130,7 @@ def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
     agent(lab, f'echo 42 >value; echo $$ >"{lab.root}/pid"; touch "{started}"; exec sleep 60')
     process = begin(lab)
     wait_for(started)
-    process.kill()
+    kill_without_agents(process.pid)
     process.communicate()
     orphan = int((lab.root / "pid").read_text())
     assert runs(orphan)

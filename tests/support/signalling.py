@@ -1,4 +1,4 @@
-"""Signals to the test's own process, once a program that it started is known to run."""
+"""Signals to processes: to the test's own, and to the owner of an agent."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from pathlib import Path
+
+import psutil
 
 
 def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> threading.Thread:
@@ -28,3 +30,13 @@ def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> thr
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     return thread
+
+
+def kill_without_agents(pid: int) -> None:
+    """Kill a process, but not the agents that it runs, as on a system without supervisors."""
+    owner = psutil.Process(pid)
+    owner.suspend()
+    for child in owner.children():
+        if "supervisor.py" in " ".join(child.cmdline()):
+            child.kill()
+    owner.kill()
