@@ -104,8 +104,7 @@ def run(
             Linux), or the 'bubblewrap' of `argv`. Either reports a signal as the status 128 plus its number.
 
     Raises:
-        PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES, E_USAGE (it cannot be started),
-            E_NO_SPACE.
+        PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES, E_USAGE (no start), E_NO_SPACE.
         KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came meanwhile; the program has been ended.
     """
     mark, began = mark or new_mark(), time.monotonic()
