@@ -18,7 +18,7 @@ from git_planner.cli.boundary import guarded
 from git_planner.cli.output import tell
 from git_planner.errors import PlannerError
 from git_planner.gitio.git_failure import GitResult, failure
-from git_planner.host import process
+from git_planner.host import start_program
 from git_planner.rules.printable import printable
 from tests.support.lab import Lab
 from tests.support.small_campaign import campaign
@@ -70,7 +70,7 @@ def test_too_many_open_files_are_named(lab: Lab) -> None:
             os.close(handle)
     assert (ran.status, json.loads(ran.out)["code"]) == (4, "E_RESOURCES"), ran.err
     with pytest.raises(PlannerError) as caught:
-        raise process._cannot_start(["tool"], OSError(errno.EAGAIN, "x"))
+        raise start_program._cannot_start("tool", Path(), OSError(errno.EAGAIN, "x"))
     assert (caught.value.code, caught.value.message) == (
         "E_RESOURCES",
         "'tool' cannot be started: too many processes are running",

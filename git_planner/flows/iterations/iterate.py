@@ -267,7 +267,9 @@ def run_attempt(
             from_red=options.from_red,
         )
         if report is None:
-            implementer = implementer or registry.make_implementer(settings.implementer, policy, settings, repo)
+            implementer = implementer or registry.make_implementer(
+                settings.implementer, policy, settings, repo
+            )
             attempt_file.save(repo, state.iteration, choice, None)
             report = run_implementer(work, implementer, _brief(repo, work, settings), progress)
             # From here on, the work is done and paid for.
