@@ -80,9 +80,9 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:
         ) from None
     renamed = False
     try:
-        before = path.read_bytes() if path.exists() else b""
-        after = change(before)
         with open(handle, "wb") as file:
+            before = path.read_bytes() if path.exists() else b""
+            after = change(before)
             file.write(after)
         if after != before and after:
             os.chmod(lock, mode)
