@@ -173,6 +173,26 @@ def test_a_value_counts_beside_17_megabytes_on_stderr(lab: Lab) -> None:
     assert [log.stat().st_size < 2 * LOG_PART + 100 for log in logs] == [True]
 
 
+def test_lfs_pointers_and_empty_submodules_are_named_as_the_cause(
+    lab: Lab, make_lab: Callable[..., Lab]
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
+    reads = "open('libs/sub/README.md')\nassert not open('data.bin').read().startswith('version')\n"
+    lab.commit("pointers", {**FILES, "data.bin": pointer, "tests/size.py": reads + SIZE})
+    donor = make_lab()
+    lab.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(donor.path), "libs/sub")
+    lab.commit("a submodule", {})
+    ran = lab.run("git-record", "main")
+    causes = (
+        "LFS pointers stand for the content of 'data.bin' (1 in all)",
+        "the submodule 'libs/sub' is an empty folder (1 in all)",
+    )
+    assert ran.status != 0
+    for cause in causes:
+        assert f"in the measured tree {cause}" in ran.out + ran.err
+        assert f"in measured trees {cause}" in lab.run("git-planner", "doctor").out
+
+
 def test_only_a_confirmed_start_advances_the_best(lab: Lab) -> None:
     project(lab)
     attempt(lab, 1, 90)

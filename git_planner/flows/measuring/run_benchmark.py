@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.measuring.tool_description import describe_tools, utf8_text
+from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
@@ -188,6 +189,10 @@ class _BenchmarkRun:
     def _result(
         self, refusal: Refusal | None, metrics: tuple[MeasuredMetric, ...], proof: Proof | None
     ) -> BenchmarkResult:
+        if refusal is not None and refusal.reason not in ("no_jail", "missing_tool"):
+            # The likely cause: files that the person has on disk are not in the measured tree.
+            sentences = find_placeholders(self.repo, self.tree).sentences()
+            self.notes += [f"in the measured tree {sentence}" for sentence in sentences]
         seconds = {step: round(took, 3) for step, took in self.seconds.items()}
         return BenchmarkResult(refusal, metrics, proof, seconds, tuple(self.notes), self.comparison)
 

@@ -414,6 +414,7 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
     yield from repository_checks.worktree_findings(repo)
     yield from repository_checks.name_findings(repo)
     yield from repository_checks.prune_findings(repo)
+    yield from repository_checks.placeholder_findings(repo)
 
 
 def _check_bests(context: CheckContext) -> Iterator[Diagnostic]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from git_planner.flows.plans.blocked_names import blocking_refs
 from git_planner.gitio import history, worktree
+from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
@@ -37,6 +38,19 @@ def name_findings(repo: Repository) -> Iterator[Diagnostic]:
     for ref in blocking_refs(repo):
         error = history.blocked(ref, f"{ref}/…")
         yield Diagnostic("error", "name-blocked", error.message, ref, str(error.hint))
+
+
+def placeholder_findings(repo: Repository) -> Iterator[Diagnostic]:
+    """Find files of HEAD whose content the measured trees do not hold."""
+    head = repo.maybe("HEAD")
+    for sentence in find_placeholders(repo, head).sentences() if head is not None else ():
+        yield Diagnostic(
+            "info",
+            "content-missing",
+            f"in measured trees {sentence}",
+            "HEAD",
+            "let tests and benchmarks do without it, or commit the content itself",
+        )
 
 
 def prune_findings(repo: Repository) -> Iterator[Diagnostic]:
