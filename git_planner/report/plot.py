@@ -21,6 +21,7 @@ LOOKS = {
     "worse": ("-", "v", "#cf222e"),
     "invalid": ("x", "x", "#8250df"),
     "unmeasured": ("?", "P", "#6e7781"),
+    "disputed": ("!", "X", "#bf3989"),
 }
 
 # Axes need room around the values, and squares of distances.

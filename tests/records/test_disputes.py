@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from git_planner import documents
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.report.plot import LOOKS
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.records.row import Verdict
 from tests.support.benchmark_project import attempt, project
 from tests.support.lab import Lab
 
@@ -104,6 +106,7 @@ def test_a_pulled_best_is_measured_here_and_holds(lab: Lab) -> None:
     clone = lab.clone("other")
     for branch in ("plan/default", "iter/best"):
         clone.git("branch", branch, f"origin/{branch}")
+    assert "it was not measured in this repository" in clone.run("git-record", "best").out
     clone.git("checkout", "-q", "-b", "main2", "origin/main")
     attempt(clone, 2, 95, base="origin/main")
     result = recorded(clone)
@@ -146,6 +149,10 @@ def test_a_person_rejects_a_record(lab: Lab) -> None:
     assert lab.run("git-record", "reject", second["id"], "--why", " ").status == 2
     assert lab.run("git-record", "reject", "main", "--why", "the base, too").status == 0
     assert lab.refs()["refs/heads/iter/best"] == first != base
+    # Planners are told, and plots show it.
+    packed = lab.run("git-plan", "manual", "pack")
+    assert packed.status == 0, packed.err
+    assert set(get_args(Verdict)) == set(LOOKS)
     # Measured again it counts again.
     assert recorded(lab, "iter/0002-next")["record"]["verdict"] == "improved"
     lab.fsck()

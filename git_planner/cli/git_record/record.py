@@ -128,6 +128,8 @@ def best(plan: str | None, as_json: bool) -> int:
         emit(found.document())
     else:
         say("\n".join(text.details(found)))
+        if not query.is_measured_here(repo, found):
+            say("  elsewhere    it was not measured in this repository, and will be before it counts here")
     return DONE
 
 

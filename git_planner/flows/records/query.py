@@ -138,6 +138,15 @@ def best_record(repo: Repository, plan: str) -> Record:
     return find_record(repo, plan, top.id)
 
 
+def is_measured_here(repo: Repository, record: Record) -> bool:
+    """Return whether a record, or another one of its tree and instrument, was measured in this repository."""
+    reader = LedgerReader(repo)
+    return any(
+        (row.tree, row.instrument) == (record.tree, record.instrument)
+        for row in reader.measured_here(reader.read(record.plan), None)
+    )
+
+
 def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:
     """Return one record by its id, a prefix of it or of its random part, or a revision of its commit.
 
