@@ -174,3 +174,17 @@ def test_check_lint_and_doctor_know_a_disputed_best(lab: Lab) -> None:
     assert [fault["code"] for fault in lint["faults"] if fault["severity"] == "error"] == ["best-disputed"]
     listed = json.loads(lab.run("git-iterate", "list", "--json").out)
     assert "disputed" in json.dumps(listed)
+
+
+def test_a_forged_best_of_a_measured_tree_is_set_back_even_by_a_cached_answer(lab: Lab) -> None:
+    base = project(lab)
+    attempt(lab, 1, 120)
+    true = recorded(lab)["record"]
+    forge(lab, true)
+    again = recorded(lab)
+    assert (again["cached"], again["record"]["verdict"]) == (True, "worse")
+    assert lab.git("rev-parse", "iter/best") == base
+    # Nothing is left to be measured again.
+    count = len(verdicts(lab))
+    assert recorded(lab)["cached"] is True
+    assert len(verdicts(lab)) == count

@@ -25,6 +25,7 @@ from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
+from git_planner.rules.records.dispute import list_claims
 from git_planner.rules.records.record import Record, pick_best
 from git_planner.rules.refnames import random_token
 
@@ -112,6 +113,8 @@ class Recorder:
         for damage in self.rows.damaged.values():
             self.progress(f"ignored: {damage}")
         if known is not None and not self.force:
+            if self.kind == "attempt":
+                self._measure_claims(candidate.instrument, None, site)
             return self._confirm_known(known)
         if self.kind == "attempt":
             problem = self.measure_base(candidate.instrument, site)
@@ -199,11 +202,11 @@ class Recorder:
             site: the measuring environment.
         """
         skipped: set[str] = set()
+        metric = self.subject.policy.metric
+        kind = metric.kind if metric else "deterministic"
         for _ in range(_MOST_CLAIMS if self.confirm else 0):
-            here = self._measured_here(site)
-            trees = {row.tree for row in here if row.instrument == instrument} | ({tree} if tree else set())
-            claims = rows_.list_claims(self._ledger(), trees, instrument)
-            claim = next((row for row in claims if row.id not in skipped), None)
+            claims = list_claims(self._ledger(), self._measured_here(site), instrument, kind)
+            claim = next((row for row in claims if row.id not in skipped and row.tree != tree), None)
             if claim is None:
                 return
             skipped.add(claim.id)

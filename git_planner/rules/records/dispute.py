@@ -6,12 +6,12 @@ reviewed, pushed and merged like the record, and two clones can dispute one reco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from git_planner.rules.records.record import MAX_TEXT, Record, is_better
-from git_planner.rules.records.row import RecordRow
+from git_planner.rules.records.record import MAX_TEXT, Record, is_better, pick_best
+from git_planner.rules.records.row import RecordRow, find_baseline
 from git_planner.rules.refnames import DISPUTES, number_text, random_token
 
 SCHEMA = "git-planner/dispute@1"
@@ -71,7 +71,43 @@ def with_dispute(record: Record, why: str) -> Record:
     )
 
 
-def contradiction(claim: RecordRow, now: Record, baseline: RecordRow | None, kind: str) -> str | None:
+def list_claims(
+    rows: Sequence[RecordRow], here: Sequence[RecordRow], instrument: str, kind: str
+) -> list[RecordRow]:
+    """Return the records that claim a better result than was measured here, the best claim first.
+
+    A claim of a tree that was measured here counts only if that measurement contradicts it. Of a noisy
+    metric, a later gain is over an earlier one, so what came before a claim that holds is none.
+
+    Args:
+        rows: the ledger, oldest first.
+        here: the rows that were measured here, in this environment.
+        instrument: the instrument.
+        kind: the deciding metric's kind, 'deterministic' or 'noisy'.
+    """
+    own = [row for row in here if row.instrument == instrument and row.valid and row.value is not None]
+    by_tree, ids = {row.tree: row for row in own}, {row.id for row in own}
+    baseline, top = find_baseline(own, instrument), pick_best(own)
+    claims: list[RecordRow] = []
+    for row in rows:
+        if row.verdict != "improved" or row.instrument != instrument or row.value is None or row.id in ids:
+            continue
+        measured = by_tree.get(row.tree)
+        if measured is not None:
+            if contradiction(row, measured, baseline, kind) is not None:
+                claims.append(row)
+            elif row.rival is not None:
+                claims.clear()
+        elif row.rival is not None or top is None or is_better(row.value, top.value or 0.0, row.direction):
+            claims.append(row)
+    sign = -1.0 if claims and claims[0].direction == "higher" else 1.0
+    keys = [(0.0 if row.rival else sign * (row.value or 0.0), -place) for place, row in enumerate(claims)]
+    return [claims[-place] for _, place in sorted(keys)]
+
+
+def contradiction(
+    claim: RecordRow, now: Record | RecordRow, baseline: RecordRow | None, kind: str
+) -> str | None:
     """Return why a new measurement contradicts a record of the same tree and instrument; None if it does not.
 
     In one environment a deterministic metric has one value. Elsewhere values may differ, but what was an
@@ -86,7 +122,7 @@ def contradiction(claim: RecordRow, now: Record, baseline: RecordRow | None, kin
     if not claim.valid or now.verdict in ("unmeasured", VERDICT):
         return None
     if not now.valid:
-        return f"measured again it is not valid: {now.summary}"
+        return f"measured again it is not valid: {_summary(now)}"
     if claim.value is None or now.value is None:
         return None
     if kind == "deterministic" and claim.environment_digest == now.environment_digest:
@@ -96,17 +132,21 @@ def contradiction(claim: RecordRow, now: Record, baseline: RecordRow | None, kin
     return _missing_gain(claim, now, baseline, kind)
 
 
-def _missing_gain(claim: RecordRow, now: Record, baseline: RecordRow, kind: str) -> str | None:
+def _missing_gain(claim: RecordRow, now: Record | RecordRow, baseline: RecordRow, kind: str) -> str | None:
     if kind == "deterministic":
         if baseline.value is None or now.value is None or is_better(now.value, baseline.value, now.direction):
             return None
         return f"{_both_values(claim, now)}; the base has {number_text(baseline.value)} here"
     if now.verdict == "improved" or now.rival is None or now.rival not in (claim.rival, baseline.id):
         return None
-    return f"its gain was not found again: {now.summary}"
+    return f"its gain was not found again: {_summary(now)}"
 
 
-def _both_values(claim: RecordRow, now: Record) -> str:
+def _summary(now: Record | RecordRow) -> str:
+    return now.summary if isinstance(now, Record) else now.verdict
+
+
+def _both_values(claim: RecordRow, now: Record | RecordRow) -> str:
     return f"{number_text(now.value or 0.0)} was measured here, not {number_text(claim.value or 0.0)}"
 
 

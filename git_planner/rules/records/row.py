@@ -202,28 +202,6 @@ def is_red(rows: Sequence[RecordRow], instrument: str) -> bool:
     return len(last) == 2 and last[0] == last[1] and last[0][0] == "invalid"
 
 
-def list_claims(rows: Iterable[RecordRow], measured_trees: set[str], instrument: str) -> list[RecordRow]:
-    """Return the records that claim an improvement which was not measured here, the best claim first.
-
-    Args:
-        rows: the ledger.
-        measured_trees: the trees that the instrument measured here.
-        instrument: the instrument.
-    """
-    claims = [
-        row
-        for row in rows
-        if row.verdict == "improved"
-        and row.instrument == instrument
-        and row.value is not None
-        and row.tree not in measured_trees
-    ]
-    # A later gain of a noisy metric is over an earlier one, whatever the values say.
-    sign = -1.0 if claims and claims[0].direction == "higher" else 1.0
-    keys = [(0.0 if row.rival else sign * (row.value or 0.0), -place) for place, row in enumerate(claims)]
-    return [claims[-place] for _, place in sorted(keys)]
-
-
 def next_id(rows: Sequence[RecordRow], stamp: str) -> str:
     """Create a record id that sorts after all others, even if the clocks of their writers were ahead.
 
