@@ -16,6 +16,7 @@ UNREACHED = 4
 CONFLICT = 5
 DEADLINE = 124
 INTERRUPTED = 130
+TERMINATED = 143
 
 EXIT_MEANING = {
     DONE: "done",
@@ -26,6 +27,7 @@ EXIT_MEANING = {
     CONFLICT: "conflict: the repository kept changing and retries ran out",
     DEADLINE: "deadline",
     INTERRUPTED: "interrupted",
+    TERMINATED: "interrupted by SIGTERM",
 }
 
 # code -> (exit status, description). Keep sorted; docs/errors.md is checked against it.

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from git_planner.agents.answer_loop import Reply
@@ -21,6 +19,7 @@ from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
+from git_planner.owned_folder import temporary_folder
 
 NAME = "gemini"
 # The prompt on stdin precedes this text; '-p' makes gemini work without a terminal.
@@ -84,11 +83,11 @@ class GeminiTransport:
         """
         model = ("-m", request.model) if request.model else ()
         argv = [self._program, "-p", _ASK, *model, "--skip-trust", "--output-format", "json"]
-        with _install_hint(), tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
+        with _install_hint(), temporary_folder() as empty:
             done = run_agent(
                 argv,
                 self._confinement,
-                cwd=Path(empty),
+                cwd=empty,
                 folder=request.folder,
                 seconds=request.seconds,
                 stdin=request.prompt,

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from git_planner.cli.command_row import Row
+from git_planner.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     import click
@@ -241,7 +244,37 @@ def main(program: str, argv: Sequence[str]) -> int:
         )
         return result if isinstance(result, int) else 0
 
-    return guarded(run, as_json="--json" in argv)
+    with _ended_by_signals() as caught:
+        status = guarded(run, as_json="--json" in argv)
+    return 128 + caught[0] if caught and status == INTERRUPTED else status
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """End as by Ctrl-C, with a message, when SIGTERM or SIGHUP comes; yield the signals that came.
+
+    A signal that the caller ignores or handles stays as it is.
+    """
+    caught: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        caught.append(number)
+        raise KeyboardInterrupt
+
+    numbers = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL
+    ]
+    installed = []
+    # Only the main thread may set handlers.
+    with suppress(ValueError):
+        for number in numbers:
+            signal.signal(number, interrupt)
+            installed.append(number)
+    try:
+        yield caught
+    finally:
+        for number in installed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def enter_prefix() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from git_planner.errors import PlannerError
 from git_planner.folders import make_folder, remove_folder
@@ -22,10 +23,11 @@ from git_planner.gitio.fresh_objects import restore_missing
 from git_planner.gitio.git import Git, read_objects
 from git_planner.gitio.objects import remember_tree
 from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import temporary_folder
 
 GITLINK = "160000"
 SYMLINK = "120000"
-# Objects are read in portions of this many files and bytes; a larger file is read alone.
+# Objects are read in portions of this many files and bytes; git writes a larger file itself.
 _PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
 _Entries = dict[str, tuple[str, str]]
 
@@ -107,15 +109,12 @@ def exported(repo: Repository, tree: str) -> Iterator[Path]:
     Raises:
         PlannerError: E_EXPORT when an entry of the tree cannot be written, E_NO_SPACE.
     """
-    place = Path(tempfile.mkdtemp(prefix="git-planner-"))
-    try:
+    with temporary_folder() as place:
         for name in ("home", "tmp", "tree"):
             (place / name).mkdir()
         restore_missing(repo.git, [tree])
         write_out(repo.git, tree, place / "tree")
         yield place
-    finally:
-        remove_folder(place)
 
 
 def write_out(git: Git, tree: str, target: Path) -> None:
@@ -134,6 +133,10 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     portion: list[tuple[str, str, str]] = []
     total = 0
     for mode, oid, path, size in listed:
+        if size > _PORTION_BYTES and mode not in (SYMLINK, GITLINK):
+            with _writing(path, target):
+                _write_large(git, target / path, mode, oid)
+            continue
         if portion and (len(portion) == _PORTION_FILES or total + size > _PORTION_BYTES):
             _write_portion(git, portion, target)
             portion, total = [], 0
@@ -167,18 +170,31 @@ def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Pat
         content = b"" if mode == GITLINK else next(contents)
         if content is None:
             raise _unwritable(path, f"its object {oid} is missing")
-        try:
+        with _writing(path, target):
             _write_entry(target / path, mode, content)
-        except FileExistsError:
-            raise _unwritable(path, "two entries have that name") from None
-        except NotADirectoryError:
-            raise _unwritable(path, "a file is in its way") from None
-        except ValueError:
-            raise _unwritable(path, "it is a link to a name with a NUL in it") from None
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise _no_space(target) from None
-            raise _unwritable(path, (error.strerror or "no reason given").lower()) from None
+
+
+@contextmanager
+def _writing(path: str, target: Path) -> Iterator[None]:
+    """Turn what goes wrong while an entry is written into a PlannerError."""
+    try:
+        yield
+    except FileExistsError:
+        raise _unwritable(path, "two entries have that name") from None
+    except NotADirectoryError:
+        raise _unwritable(path, "a file is in its way") from None
+    except ValueError:
+        raise _unwritable(path, "it is a link to a name with a NUL in it") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_space(target) from None
+        raise _unwritable(path, (error.strerror or "no reason given").lower()) from None
+
+
+def _write_large(git: Git, place: Path, mode: str, oid: str) -> None:
+    make_folder(place.parent)
+    with _new_file(place, mode) as file:
+        git.write_to(file, "cat-file", "blob", oid)
 
 
 def _write_entry(place: Path, mode: str, content: bytes) -> None:
@@ -188,9 +204,13 @@ def _write_entry(place: Path, mode: str, content: bytes) -> None:
     elif mode == SYMLINK:
         os.symlink(content, os.fsencode(place))
     else:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with open(os.open(place, flags, 0o755 if mode == "100755" else 0o644), "wb") as file:
+        with _new_file(place, mode) as file:
             file.write(content)
+
+
+def _new_file(place: Path, mode: str) -> IO[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    return open(os.open(place, flags, 0o755 if mode == "100755" else 0o644), "wb")
 
 
 def _checked_path(path: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from git_planner.errors import PlannerError, resource_error
 from git_planner.gitio.git_failure import GitResult, cannot_start, failure, is_transient, retry_transient
@@ -195,6 +196,17 @@ class Git:
             raise failure(args, result, self.cwd)
         return result.stdout
 
+    def write_to(self, file: IO[Bytes], *args: str) -> None:
+        """Run git with its output in a file, whatever its size.
+
+        Raises:
+            PlannerError: E_GIT with git's message when it failed.
+        """
+        process = self._start(args, None, None, stdout=file.fileno())
+        _, stderr = process.communicate()
+        if process.returncode != 0:
+            raise failure(args, GitResult(process.returncode, b"", stderr), self.cwd)
+
     def line(self, *args: str, stdin: Bytes | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run git and return its output as text without the final newline."""
         return os.fsdecode(self.bytes(*args, stdin=stdin, env=env)).removesuffix("\n")
@@ -277,6 +289,7 @@ class Git:
         stdin: int | None,
         *,
         new_session: bool = False,
+        stdout: int = subprocess.PIPE,
     ) -> subprocess.Popen[Bytes]:
         global spawned  # noqa: PLW0603 - the count is of the process, not of one repository
         spawned += 1
@@ -288,7 +301,7 @@ class Git:
                 cwd=self.cwd,
                 env=git_environment(env, keep_repository=self.keep_repository),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=subprocess.PIPE,
                 start_new_session=new_session,
             )

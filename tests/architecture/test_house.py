@@ -52,6 +52,9 @@ for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("folders")
 # One function writes what is committed, and it masks.
 BELOW["gitio"].add("redact")
+BELOW["owned_folder"] = {"folders"}
+for _part in ("gitio", "agents", "host"):
+    BELOW[_part].add("owned_folder")
 BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("progress")

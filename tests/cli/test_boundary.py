@@ -8,12 +8,14 @@ import json
 import os
 import re
 import resource
+import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from git_planner import gate
+from git_planner import cli, gate
 from git_planner.cli.boundary import guarded
 from git_planner.cli.output import tell
 from git_planner.errors import PlannerError
@@ -171,3 +173,16 @@ def test_a_number_is_a_finite_one(lab: Lab, argv: tuple[str, ...], option: str, 
     ran = lab.run(*argv, option, number)
     assert (ran.status, lab.refs()) == (2, before)
     assert ran.err.startswith(f"error: invalid value for '{option}': "), ran.err
+
+
+def test_sigterm_ends_with_a_message_as_ctrl_c_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(*_: object, **__: object) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(cli, "group", lambda _: SimpleNamespace(main=command))
+    assert cli.main("git-plan", []) == 143
+    assert capsys.readouterr().err == "error: interrupted (E_INTERRUPTED)\n"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

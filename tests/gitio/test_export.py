@@ -155,6 +155,23 @@ def test_names_that_lead_out_are_refused(lab: Lab, tmp_path: Path, name: str) ->
     assert (caught.value.code, list(target.iterdir())) == ("E_EXPORT", [])
 
 
+def test_a_large_file_is_never_in_memory(lab: Lab) -> None:
+    content = os.urandom(1024) * 16 * 1024
+    lab.commit("large", {"big": content})
+    target = lab.root / "out"
+    target.mkdir()
+    with lab.entered():
+        git = lab.repo.git
+        tracemalloc.start()
+        try:
+            write_out(git, "HEAD", target)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < len(content) / 4
+    assert (target / "big").read_bytes() == content
+
+
 def test_what_a_program_made_unwritable_is_removed(tmp_path: Path) -> None:
     place = tmp_path / "place"
     (place / "a" / "b").mkdir(parents=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
+from git_planner.owned_folder import temporary_folder
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.discovery import research as findings
@@ -114,13 +114,13 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
     labels = ", ".join(material.label for material in inputs)
     progress(f"{agent.name} is given {labels}: {len(prompt.encode()):,} bytes in all")
     folder = repo.private("runs", f"review-{refnames.new_id(repo.now())}")
-    with tempfile.TemporaryDirectory(prefix="git-planner-") as empty:
+    with temporary_folder() as empty:
         sheet = WritingRequest(
             kind="review",
             prompt=prompt,
             check=rules.find_review_faults,
             # An empty folder: the prompt has all inputs, and a critic needs no other files.
-            working_dir=Path(empty),
+            working_dir=empty,
             folder=folder,
             seconds=options.seconds or critic_settings.timeout,
             model=model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from git_planner.flows.measuring.candidate_tree import Candidate, build_candidat
 from git_planner.flows.measuring.run_benchmark import Site
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
+from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
@@ -22,7 +22,6 @@ from git_planner.rules.measuring import noise as rules
 from git_planner.rules.measuring.noise import MetricNoise, Noise
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, Policy
-from git_planner.rules.refnames import random_token
 
 # Runs if a record needs the noise and it has not been measured yet.
 FEW_RUNS = 10
@@ -140,13 +139,10 @@ def noisy_metrics(policy: Policy) -> list[Metric]:
 def _measure_metric_noise(  # noqa: PLR0917 - all of different types
     repo: Repository, base: Subject, tree: str, metric: Metric, runs: int, progress: Progress
 ) -> MetricNoise:
-    logs = repo.private("records", f"noise-{random_token()}")
-    try:
+    with owned_folder(repo.private("records"), "noise-") as logs:
         samples = run_benchmark.measure_samples(
             repo, base.policy, tree, metric, runs, logs=logs, progress=progress
         )
-    finally:
-        shutil.rmtree(logs, ignore_errors=True)
     if isinstance(samples, Refusal):
         raise _measure_error(samples)
     return rules.summarise_noise(metric, samples)

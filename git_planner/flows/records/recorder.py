@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,13 +20,13 @@ from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.flows.records.write_record import RecordDraft
 from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
 from git_planner.rules.records.dispute import list_claims
 from git_planner.rules.records.record import Record, pick_best
-from git_planner.rules.refnames import random_token
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
@@ -279,8 +278,7 @@ class Recorder:
         if source is not None and not self.force and self._is_reusable(source, rows):
             return self._reuse(draft, source.id)
         before = read_baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
-        logs = self.repo.private("records", f"running-{random_token()}")
-        try:
+        with owned_folder(self.repo.private("records"), "running-") as logs:
             outcome = run_benchmark.measure(
                 self.repo,
                 self.subject.policy,
@@ -292,9 +290,8 @@ class Recorder:
             )
             done = self._write(_measured_draft(draft, outcome))
             with suppress(OSError):
+                logs.chmod(logs.parent.stat().st_mode & 0o777)
                 logs.rename(self._place(done.record.id))
-        finally:
-            shutil.rmtree(logs, ignore_errors=True)
         return replace(done, logs=self._logs(done.record.id))
 
     def _is_reusable(self, source: rows_.RecordRow, rows: Sequence[rows_.RecordRow]) -> bool:

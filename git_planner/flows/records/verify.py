@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,13 @@ from git_planner.flows.measuring.paired_runs import Rival, restore_tree
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
 from git_planner.rules.records.recorded_comparison import comparison_verdict, describe_comparison
-from git_planner.rules.refnames import number_text, random_token
+from git_planner.rules.refnames import number_text
 from git_planner.rules.stats import paired_design
 
 # Attempts with these reasons were never measured.
@@ -93,8 +93,7 @@ def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Pro
     before = None
     if record.kind != "baseline":
         before = read_baseline_proof(repo, subject.plan, rows, candidate.instrument)
-    logs = repo.private("records", f"verify-{random_token()}")
-    try:
+    with owned_folder(repo.private("records"), "verify-") as logs:
         outcome = run_benchmark.measure(
             repo,
             subject.policy,
@@ -104,8 +103,6 @@ def verify_record(repo: Repository, ref: str, *, plan: str | None, progress: Pro
             progress=progress,
             rival=_rival(repo, subject, record),
         )
-    finally:
-        shutil.rmtree(logs, ignore_errors=True)
     return _check_outcome(record, candidate, outcome)
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
-from git_planner.folders import remove_folder
 from git_planner.gitio.export import write_out
 from git_planner.gitio.git import Git
 from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import temporary_folder
 
 _OFF = (f"core.hooksPath={os.devnull}", "core.fsmonitor=false", "submodule.recurse=false")
 _FILTER = re.compile(r"(?s)filter\.([^=]+)\.(clean|smudge|process)")
@@ -51,8 +49,7 @@ def with_filters(place: Repository, start: str) -> Iterator[Repository]:
     if not any(command for _, command in filters):
         yield _with_settings(place, {})
         return
-    folder = Path(tempfile.mkdtemp(prefix="git-planner-"))
-    try:
+    with temporary_folder() as folder:
         write_out(place.git, start, folder)
         enter = f"cd {shlex.quote(str(folder))} && "
         yield _with_settings(
@@ -64,8 +61,6 @@ def with_filters(place: Repository, start: str) -> Iterator[Repository]:
             },
             required=True,
         )
-    finally:
-        remove_folder(folder)
 
 
 def config_files_in(place: Repository) -> list[str]:
