@@ -91,6 +91,7 @@ def test_recording_as_json(lab: Lab) -> None:
             "schema": "git-planner/recorded@1",
             "record": json.loads(json.dumps(record.document())),
             "cached": False,
+            "cached_note": None,
             "advanced": False,
             "tag": None,
             "ledger": "refs/heads/plan/default",
