@@ -1,5 +1,5 @@
-# Targets: make demo | test | test-real | bench | lint | docs | clean
-# Requires Python 3.11 or newer, git and make. Everything else is installed into .venv/ (and .real/ for test-real).
+# Targets: make demo | test | test-git | test-real | bench | lint | docs | clean
+# Requires Python 3.11 or newer, git and make. Everything else is installed into .venv/ (.real/ for test-git, test-real).
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
@@ -20,7 +20,7 @@ DEMO ?=
 SLOTS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 ARGS ?=
 
-.PHONY: help demo test test-real bench lint format docs clean
+.PHONY: help demo test test-git test-real bench lint format docs clean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -41,6 +41,11 @@ demo: $(VENV)/installed-plot.toml
 
 test: $(VENV)/installed-test.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m "not real" -n $(SLOTS) --dist worksteal $(ARGS)
+
+# What depends on git's version, with the newest git.
+test-git: $(VENV)/installed-test.toml $(REAL)/git/bin/git
+	PATH="$(CURDIR)/$(REAL)/git/bin:$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m "not real" -n $(SLOTS) \
+	  --dist worksteal tests/hooks tests/guard tests/gitio tests/sharing $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
   $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
@@ -86,6 +91,10 @@ $(REAL)/gemini-$(GEMINI):
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/gemini @google/gemini-cli@$(GEMINI)
 	$(REAL)/gemini/node_modules/.bin/gemini --version
 	@touch $@
+
+$(REAL)/git/bin/git:
+	sh tests/support/newest_git.sh $(REAL)/git
+	$@ --version
 
 clean:
 	rm -rf $(VENV) $(REAL) build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache
