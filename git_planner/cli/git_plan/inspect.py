@@ -91,10 +91,14 @@ def list_plans(as_json: bool) -> int:
     """List all plans with their tasks, records and best; '*' marks the current one."""
     from git_planner.flows.plans.current_plan import current_plan
     from git_planner.flows.plans.list_plans import list_plans
+    from git_planner.flows.plans.lost_plans import find_lost_plans
 
     repo = open_repository()
     plans, packets = list_plans(repo)
     current = current_plan(repo, None)
+    lost_plans = list(find_lost_plans(repo))
+    for lost in lost_plans:
+        tell(f"warning: {lost.message}; bring it back with '{lost.fix}'")
     if as_json:
         emit(
             {
@@ -102,6 +106,7 @@ def list_plans(as_json: bool) -> int:
                 "current": current,
                 "plans": [plan.document() for plan in plans],
                 "packets": list(packets),
+                "gone": [lost.document() for lost in lost_plans],
             }
         )
         return DONE

@@ -70,7 +70,7 @@ def requeue_task(repo: Repository, plan: str, task_id: str, run_id: str, reason:
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         edits.clear()
         plan_pages = page_store.read(snapshots[ref], pages.page_name(task_number(task_id)))
-        task = task_of(plan_pages, plan, task_id)
+        task = task_of(plan_pages, plan, task_id, repo)
         if task.run == run_id and task.status == "in_progress":
             edits.update(page_store.task_edits(plan_pages, [transitions.requeue_task(task, reason)]))
         claim = read_claim(snapshots[claim_ref])

@@ -253,6 +253,12 @@ def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     from git_planner.gitio.history import list_refs
     from git_planner.rules.did_you_mean import close_names, did_you_mean
 
+    if repo is not None:
+        from git_planner.flows.plans.lost_plans import find_lost_plans
+
+        for lost in find_lost_plans(repo):
+            if lost.target == refnames.PLAN + plan:
+                return PlannerError("E_NO_PLAN", lost.message, hint=lost.fix)
     prefix = refnames.HEADS + refnames.PLAN
     refs = list_refs(repo, prefix) if repo is not None else {}
     pull = pull_hint(repo, plan) if repo is not None else None

@@ -23,6 +23,7 @@ from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
+from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks
 from git_planner.flows.sharing import merge_driver
@@ -417,6 +418,10 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
     yield from repository_checks.placeholder_findings(repo)
 
 
+def _check_lost_plans(context: CheckContext) -> Iterator[Diagnostic]:
+    yield from find_lost_plans(context.repo)
+
+
 def _check_bests(context: CheckContext) -> Iterator[Diagnostic]:
     """Check that each rolling best is what a measurement made here, or elsewhere, says it is."""
     for name, standing in best_standings(context.repo).items():
@@ -470,6 +475,7 @@ CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_framework,
     _check_man_pages,
     _check_leftovers,
+    _check_lost_plans,
     _check_bests,
     _check_shallow,
 )

@@ -79,7 +79,7 @@ def claim_task(
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         plan_pages = page_store.read(snapshots[ref])
-        task = task_of(plan_pages, plan, name)
+        task = task_of(plan_pages, plan, name, repo)
         all_tasks = [task_from(document) for page in plan_pages.values() for document in page["tasks"]]
         task = _claimable_task(task, all_tasks, read_claim(snapshots[claim_ref]), others)
         after = transitions.start_task(
@@ -148,7 +148,7 @@ def release_task(
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         plan_pages = page_store.read(snapshots[ref], pages.page_name(task_number(name)))
-        task = task_of(plan_pages, plan, name)
+        task = task_of(plan_pages, plan, name, repo)
         claim = read_claim(snapshots[claim_ref])
         if claim is not None and owner is not None and claim.owner != owner:
             raise claimed_task_error(claim)

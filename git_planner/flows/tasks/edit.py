@@ -148,7 +148,7 @@ def change_task(
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         plan_pages = page_store.read(snapshots[ref], pages.page_name(number))
-        before = task_of(plan_pages, plan, task_id)
+        before = task_of(plan_pages, plan, task_id, repo)
         after = alter(before)
         edits.clear()
         result[:] = [after]
@@ -168,14 +168,16 @@ def change_task(
     return result[0]
 
 
-def task_of(plan_pages: Mapping[str, Mapping[str, Any]], plan: str, task_id: str) -> Task:
+def task_of(
+    plan_pages: Mapping[str, Mapping[str, Any]], plan: str, task_id: str, repo: Repository | None = None
+) -> Task:
     """Return a task from the pages that `Pages.read` returned.
 
     Raises:
         PlannerError: E_NO_PLAN, E_UNKNOWN_TASK.
     """
     if pages.FIRST_PAGE not in plan_pages:
-        raise missing_plan(plan)
+        raise missing_plan(plan, repo)
     number = task_number(task_id)
     for document in plan_pages.get(pages.page_name(number), {"tasks": ()})["tasks"]:
         if task_number(document["id"]) == number:

@@ -109,7 +109,7 @@ def verify_task(
         plan_pages = Pages(repo, plan).read(Store(repo).snapshot(refnames.plan_ref(plan), batch))
     if pages.FIRST_PAGE not in plan_pages:
         raise missing_plan(plan, repo)
-    task = task_of(plan_pages, plan, name)
+    task = task_of(plan_pages, plan, name, repo)
     work_history = read_history(repo, plan, plan_pages, read_branches(repo, plan_pages[pages.FIRST_PAGE]))
     oid = _commit_to_verify(repo, task, work_history, commit)
     logs = None
