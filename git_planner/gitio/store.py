@@ -28,6 +28,7 @@ from git_planner.gitio.objects import (
     splice,
     write_blobs,
 )
+from git_planner.gitio.refs import branch_tips
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.turn_notes import note_moves
 
@@ -39,9 +40,6 @@ TRIES = 100
 # Another git may hold the ref's lock although the ref has not moved.
 UNMOVED_TRIES = 8
 SERIALIZE_SECONDS = 20.0
-# Folder with a file for every branch that holds state: the commit that it was moved to last.
-_TIPS = "tips"
-_HEADS = "refs/heads/"
 # Seconds to wait for another writer to restore what a gc deleted between its objects and its ref.
 _RESTORE_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -247,25 +245,6 @@ class Store:
             hint="run the same command again",
         )
 
-    def lost_branches(self) -> dict[str, str]:
-        """Return the branches that were written here and are gone, with their last noted commit.
-
-        A branch counts as renamed, not as gone, if another one contains that commit.
-        """
-        noted = {}
-        for folder, _, names in os.walk(self.repo.private(_TIPS)):
-            for name in names:
-                path = Path(folder, name)
-                ref = path.relative_to(self.repo.private(_TIPS)).as_posix()
-                with suppress(OSError):
-                    noted[ref] = path.read_text().strip()
-        present = history.list_refs(self.repo, *noted) if noted else {}
-        return {
-            ref: oid
-            for ref, oid in sorted(noted.items())
-            if ref not in present and not self._is_contained(oid)
-        }
-
     def snapshot(self, ref: str, batch: Batch) -> Snapshot:
         """Return a read-only view of a ref as it is now."""
         return Snapshot(ref, self._tips([ref], batch).oids.get(ref), batch)
@@ -361,7 +340,7 @@ class Store:
 
     def _commit(self, step: Write, old: str | None, batch: Batch) -> str | None:
         if old is None and step.edits:
-            self._check_new(step.ref, batch)
+            branch_tips.check_new(self.repo, step.ref)
         parent = old or step.base
         if not step.edits and not step.merge:
             return old
@@ -378,40 +357,9 @@ class Store:
         return commit_tree(self.repo.git, tree, parents, step.message.text(), masked=step.masked)
 
     def _note_tips(self, steps: Sequence[Step], moved: Mapping[str, str | None]) -> None:
-        """Note where branches are that hold state, so that it is noticed when one of them is deleted."""
         for step in steps:
-            tip = moved.get(step.ref)
-            path = self.repo.private(_TIPS, step.ref)
-            with suppress(OSError):
-                if isinstance(step, Delete):
-                    path.unlink()
-                elif isinstance(step, Write) and tip and step.ref.startswith(_HEADS):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    draft = path.with_name(f"{path.name}.{os.urandom(6).hex()}.lock")
-                    draft.write_text(f"{tip}\n")
-                    os.replace(draft, path)
-
-    def _check_new(self, ref: str, batch: Batch) -> None:
-        """Refuse to begin a branch anew that was written here and was deleted since."""
-        path = self.repo.private(_TIPS, ref)
-        try:
-            oid = path.read_text().strip()
-        except OSError:
-            return
-        if batch.info(oid) is None or self._is_contained(oid):
-            return
-        name = ref.removeprefix(_HEADS)
-        raise PlannerError(
-            "E_BRANCH_GONE",
-            f"the branch '{name}' is gone; it was at {oid[:12]} when it was last written here",
-            hint=f"git branch {name} {oid}",
-            details=[f"if it was deleted on purpose, delete the note of it, too: '{path}'"],
-        )
-
-    def _is_contained(self, oid: str) -> bool:
-        """Return whether a branch contains a commit."""
-        args = ("branch", "--list", "--format=%(refname)", "--contains", oid)
-        return bool(self.repo.git.answer(*args))
+            if isinstance(step, Write | Delete) and step.ref in moved:
+                branch_tips.note_tip(self.repo, step.ref, moved[step.ref])
 
     def _tag(self, step: Tag) -> str:
         name = step.ref.removeprefix("refs/tags/")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from git_planner.gitio.refs.branch_tips import lost_branches
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
 
 
 def find_lost_plans(repo: Repository) -> Iterator[Diagnostic]:
     """Yield a finding for every plan whose branch is gone; `target` is the branch, `fix` brings it back."""
-    for ref, oid in Store(repo).lost_branches().items():
+    for ref, oid in lost_branches(repo).items():
         if not ref.startswith(refnames.HEADS + refnames.PLAN):
             continue
         branch = refnames.short_name(ref)
