@@ -1,7 +1,7 @@
 """Notes of where the branches are that hold state, so that it is noticed when one of them is deleted.
 
-Git keeps no reflog of a deleted branch. `planner/tips` of the common git directory has a file for every branch
-that the store writes files to, with the commit that it was moved to last.
+Git keeps no reflog of a deleted branch. `planner/tips` of the common git directory has a file for every
+branch that the store writes files to, with the commit that it was moved to last.
 """
 
 from __future__ import annotations
