@@ -8,7 +8,6 @@ still ends whatever the program starts.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from git_planner.host import agent_jail
 from git_planner.host.jail import Jail, NoJail, tool_folders
 from git_planner.host.process import Holder
 from git_planner.host.start_program import check_program
+from git_planner.owned_folder import temporary_folder
 from git_planner.rules.policy.policy import Policy
 
 WRITE_VARIABLE, WRITE_KEY = "GIT_PLANNER_AGENT_WRITE", "planner.agentWrite"
@@ -93,15 +93,15 @@ class Confinement:
         if not cwd.is_dir():
             raise PlannerError("E_MISSING_FOLDER", f"the folder '{cwd}' to run '{argv[0]}' in does not exist")
         check_program(argv[0], cwd, env)
-        with tempfile.TemporaryDirectory(prefix="git-planner-", ignore_cleanup_errors=True) as folder:
+        with temporary_folder() as folder:
             if not isinstance(self.sandbox, Jail):
-                yield Enclosed(argv, {**env, "TMPDIR": folder}, "supervisor")
+                yield Enclosed(argv, {**env, "TMPDIR": str(folder)}, "supervisor")
                 return
             command = agent_jail.confined(
                 self.sandbox,
                 argv,
                 cwd,
-                Path(folder),
+                folder,
                 rights=self._rights(cwd, (*client_state(client, env), *writable)),
                 needed=self._needed(argv, env),
             )
