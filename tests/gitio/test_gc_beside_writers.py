@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def test_objects_that_are_deleted_between_two_calls_are_written_again(
                 return
             for ref in (REF, SIDE, TAG):
                 lab.git("update-ref", "-d", ref)
+            shutil.rmtree(lab.path / ".git/planner/tips")
     raise AssertionError("the command never came to its end")
 
 
