@@ -21,7 +21,7 @@ BENT = {
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_EXTERNAL_DIFF": "false",
     "GIT_DIFF_OPTS": "-U0",
-    "GIT_REPLACE_REF_BASE": "refs/other",
+    "GIT_REPLACE_REF_BASE": "refs/other/",
 }
 
 

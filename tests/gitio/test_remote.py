@@ -119,7 +119,7 @@ def test_a_server_that_never_answers_meets_the_deadline(lab: Lab) -> None:
         held: list[socket.socket] = []
         thread = threading.Thread(target=lambda: held.append(server.accept()[0]), daemon=True)
         thread.start()
-        lab.git("remote", "add", "slow", f"http://127.0.0.1:{server.getsockname()[1]}/x.git")
+        lab.git("remote", "add", "slow", f"git://127.0.0.1:{server.getsockname()[1]}/x.git")
         with pytest.raises(PlannerError) as caught:
             remote.fetch(lab.repo, "slow", ["refs/heads/main:refs/planner/seen"], hush, deadline=0.5)
         thread.join()
