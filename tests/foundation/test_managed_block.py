@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,22 +12,42 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.managed_block import rewrite
 
+# Another writer takes the lock whenever it is free, holds it for a moment, and counts the locks that it lost.
+RIVAL = """
+import os, sys, time
+lock, end = sys.argv[1:]
+taken = lost = 0
+while not os.path.exists(end):
+    try:
+        own = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        continue
+    taken += 1
+    time.sleep(0.0005)
+    try:
+        lost += not os.path.samestat(os.fstat(own), os.stat(lock))
+        os.unlink(lock)
+    except FileNotFoundError:
+        lost += 1
+    os.close(own)
+print(taken, lost)
+"""
 
-def test_the_lock_of_the_next_writer_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, lock = tmp_path / "config", tmp_path / "config.lock"
-    replace = os.replace
 
-    def replace_and_lock(old: Path, new: Path) -> None:
-        # The next writer takes the lock as soon as it is free.
-        replace(old, new)
-        lock.write_text("the next writer's")
-
-    monkeypatch.setattr(os, "replace", replace_and_lock)
-    assert rewrite(path, lambda before: before + b"one\n", "configuration")
-    assert (path.read_bytes(), lock.read_text()) == (b"one\n", "the next writer's")
-    with pytest.raises(PlannerError) as caught:
-        rewrite(path, lambda before: before + b"two\n", "configuration")
-    assert (caught.value.code, path.read_bytes()) == ("E_BUSY", b"one\n")
+def test_the_lock_of_the_next_writer_stays(tmp_path: Path) -> None:
+    path, end = tmp_path / "config", tmp_path / "end"
+    rival = subprocess.Popen(
+        [sys.executable, "-c", RIVAL, str(tmp_path / "config.lock"), str(end)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    written = 0
+    while written < 300:
+        with contextlib.suppress(PlannerError):
+            written += rewrite(path, lambda before: before + b"x", "configuration")
+    end.touch()
+    taken, lost = map(int, rival.communicate()[0].split())
+    assert (path.stat().st_size, taken > 0, lost) == (300, True, 0)
 
 
 @pytest.mark.parametrize("after", [b"as before\n", b""])
