@@ -9,13 +9,14 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from git_planner import cli, gate
+from git_planner import gate
 from git_planner.cli.boundary import guarded
 from git_planner.cli.output import tell
 from git_planner.errors import PlannerError
@@ -177,14 +178,20 @@ def test_a_number_is_a_finite_one(lab: Lab, argv: tuple[str, ...], option: str, 
     assert ran.err.startswith(f"error: invalid value for '{option}': "), ran.err
 
 
-def test_sigterm_ends_with_a_message_as_ctrl_c_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def command(*_: object, **__: object) -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return 0
-
-    monkeypatch.setattr(cli, "group", lambda _: SimpleNamespace(main=command))
-    assert cli.main("git-plan", []) == 143
-    assert capsys.readouterr().err == "error: interrupted (E_INTERRUPTED)\n"
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+def test_sigterm_ends_with_a_message_as_ctrl_c_does(lab: Lab) -> None:
+    code = "import sys; from git_planner import cli; sys.exit(cli.main('git-plan', ['manual', 'apply', '-']))"
+    # The command waits for an answer on stdin.
+    command = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=lab.path,
+        env=lab.env,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    status = Path(f"/proc/{command.pid}/status")
+    while not int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) >> (signal.SIGTERM - 1) & 1:
+        time.sleep(0.01)
+    command.terminate()
+    # Click ends the line in which a terminal shows '^C'.
+    assert command.communicate()[1] == b"\nerror: interrupted (E_INTERRUPTED)\n"
+    assert command.returncode == 143
