@@ -23,6 +23,8 @@ while not os.path.exists(end):
     except FileExistsError:
         continue
     taken += 1
+    if taken == 1:
+        print("ready", flush=True)
     time.sleep(0.0005)
     try:
         lost += not os.path.samestat(os.fstat(own), os.stat(lock))
@@ -41,6 +43,8 @@ def test_the_lock_of_the_next_writer_stays(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert rival.stdout is not None
+    assert rival.stdout.readline() == "ready\n"
     written = 0
     while written < 300:
         with contextlib.suppress(PlannerError):
