@@ -11,7 +11,7 @@ from git_planner import atomic_file, redact
 from git_planner.agents.confinement import Confinement
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import program_environment
-from git_planner.host import jail, process
+from git_planner.host import jail, marks, process
 from git_planner.host.process import Finished, Started
 from git_planner.host.process_identity import expected, identity
 from git_planner.rules.documents import canonical_json
@@ -84,7 +84,7 @@ def run_agent(
 @contextmanager
 def _kept_identity(name: str, folder: Path) -> Iterator[tuple[str, Callable[[Started], None]]]:
     """Keep the identity of a program in a folder while it runs; mask its output afterwards."""
-    mark = process.new_mark()
+    mark = marks.new_mark()
     # Written before the start, so that the program can be found if this process is killed right after it.
     write_masked(folder / PROCESS, expected(name, mark).document())
 

@@ -1,7 +1,7 @@
 """Runner of programs other than git: one deadline, bounded output, and no process left running.
 
 A program gets a session of its own. When it ends, or must end, every process that it started ends too: its
-process group, its recorded descendants, and the carriers of its mark in the environment. Imports only errors.
+process group, its recorded descendants, and the carriers of its mark in the environment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import selectors
 import signal
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from git_planner.errors import PlannerError
+from git_planner.host.marks import alive, marked_environment, new_mark, related
 from git_planner.host.start_program import start_program
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 LIMIT = 16 * 1024 * 1024
 GRACE = 2.0
-MARK = "GIT_PLANNER_MARK"
 Holder = Literal["supervisor", "bubblewrap"]
 # The name of a process that ends all that it holds when it is asked to end.
 _BUBBLEWRAP = "bwrap"
@@ -112,7 +111,7 @@ def run(
         signals = stack.enter_context(_Signals())
         sinks = [_Sink(stack.enter_context(_opened(path)), limit) for path in (stdout, stderr)]
         sinks[0].on_line = on_line
-        supervised, marked = holder == "supervisor", _marked_environment(env, mark)
+        supervised, marked = holder == "supervisor", marked_environment(env, mark)
         child = start_program(argv, cwd, marked, piped=bool(stdin), supervised=supervised)
         watch = _Watch(child, mark, sinks, stdin, signals)
         watch.holder, watch.on_tick = holder, on_tick
@@ -128,32 +127,6 @@ def run(
     out, err = (bytes(sink.kept) for sink in sinks)
     cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
     return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut, sinks[0].dropped)
-
-
-def new_mark() -> str:
-    """Return a unique mark. Recorded before the start, it finds the program's processes in every case."""
-    return secrets.token_hex(16)
-
-
-def related(mark: str, session: int | None = None) -> list[psutil.Process]:
-    """Return all living processes that carry a mark in their environment or belong to a session."""
-    import psutil
-
-    processes = []
-    for pid in psutil.pids():
-        with contextlib.suppress(psutil.Error, OSError):
-            if (session is not None and os.getsid(pid) == session) or mark in _marks(pid):
-                processes.append(psutil.Process(pid))
-    return [process for process in processes if alive(process)]
-
-
-def alive(process: psutil.Process) -> bool:
-    """Return whether this very process still runs; a zombie does not."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def end(processes: Sequence[psutil.Process], grace: float = GRACE) -> None:
@@ -389,7 +362,9 @@ class _Watch:
 
     def _left(self) -> set[psutil.Process]:
         """Return the living processes that the program started."""
-        candidates = self._descendants | self._below() | set(related(self._mark, self._child.pid))
+        # Those of a program that has ended have another parent by now.
+        below = set() if self._over() else self._below()
+        candidates = self._descendants | below | set(related(self._mark, self._child.pid))
         return {process for process in candidates if process.pid != self._child.pid and alive(process)}
 
     def _staying(self, left: set[psutil.Process]) -> set[psutil.Process]:
@@ -458,13 +433,6 @@ class _Watch:
                 pipe.close()
 
 
-def _marked_environment(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:
-    marked = dict(os.environ if env is None else env)
-    # A nested run keeps the outer mark too, so that the outer run finds all its processes.
-    marked[MARK] = f"{marked[MARK]}:{mark}" if marked.get(MARK) else mark
-    return marked
-
-
 @contextlib.contextmanager
 def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
     if path is None:
@@ -479,20 +447,3 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | None]:
         raise PlannerError(
             "E_NO_SPACE", f"no space left for the output in '{path.parent}'", hint="make room, then try again"
         ) from None
-
-
-def _marks(pid: int) -> list[str]:
-    """Return the marks in a process's environment; none when this user may not read it."""
-    import psutil
-
-    prefix = f"{MARK}="
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            entries = os.fsdecode(file.read()).split("\0")
-    except FileNotFoundError:
-        entries = (
-            [] if os.path.isdir("/proc/self") else [prefix + psutil.Process(pid).environ().get(MARK, "")]
-        )
-    marked = next((entry for entry in entries if entry.startswith(prefix)), prefix)
-    # Compared as a whole: a part of a mark, or none at all, would name any process.
-    return [mark for mark in marked.removeprefix(prefix).split(":") if mark]

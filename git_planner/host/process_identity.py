@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from git_planner.boot import boot_id
-from git_planner.host import process
+from git_planner.host import marks, process
 from git_planner.host.machine import host_name
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _process(who: ProcessIdentity) -> psutil.Process | None:
             is_same = _start_ticks(who.pid) == who.ticks
         else:
             is_same = abs(entry.create_time() - who.create_time) <= _CLOCK_TOLERANCE
-        if is_same and process.alive(entry):
+        if is_same and marks.alive(entry):
             return entry
     return None
 
@@ -187,7 +187,7 @@ def _left(who: ProcessIdentity) -> list[psutil.Process]:
 
     if not _is_here(who):
         return []
-    processes = {entry.pid: entry for entry in (process.related(who.mark) if who.mark else [])}
+    processes = {entry.pid: entry for entry in (marks.related(who.mark) if who.mark else [])}
     if leader := _process(who):
         processes[leader.pid] = leader
         with contextlib.suppress(psutil.Error):

@@ -14,7 +14,14 @@ from git_planner.errors import PlannerError, resource_error
 
 # Seconds between SIGTERM and SIGKILL for what a supervised program leaves behind.
 _LEFTOVER_GRACE = "2"
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
+# An imported module is compiled once; a script is compiled at every start.
+_START = """\
+import sys
+sys.path.append(sys.argv[1].rpartition("/")[0])
+from supervisor import main
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 def start_program(
@@ -37,7 +44,8 @@ def start_program(
     command = list(argv)
     if supervised and sys.platform == "linux":
         check_program(argv[0], cwd, env)
-        command = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(os.getpid()), _LEFTOVER_GRACE, *command]
+        call = (_SUPERVISOR, str(os.getpid()), _LEFTOVER_GRACE)
+        command = [sys.executable, "-I", "-S", "-c", _START, *call, *command]
     try:
         return subprocess.Popen(
             command,

@@ -1,19 +1,24 @@
 """Supervisor of a program: the parent of every process that the program leaves behind, until all have ended.
 
-`host/start_program.py` runs it as a script: `python -I -S supervisor.py PARENT GRACE PROGRAM ARGUMENT...`.
-As a child subreaper it adopts a descendant whose own parent has ended, whatever session, group and
-environment that descendant has. It ends them when the program ends, when its own parent dies, and on
-SIGUSR1, then exits with the program's status, or with 128 plus the signal that ended the program. Linux only,
-standard library only.
+`host/start_program.py` calls `main` in a Python of its own. As a child subreaper it adopts a descendant whose
+own parent has ended, whatever session, group and environment that descendant has. It ends them when the
+program ends, when its own parent dies, and on SIGUSR1, then exits with the program's status, or with 128 plus
+the signal that ended the program. Linux only, standard library only.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    # Each program waits for this start, and 'signal' imports 'enum', for 5 ms.
+    import _signal as signal
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 # Sent by the parent, and by the kernel when the parent dies: end everything at once.
@@ -28,7 +33,12 @@ _EXIT_GRACE_SECONDS, _KILL_SECONDS = 0.05, 10.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run a program, and return its status when no process of it is left."""
+    """Run a program, and return its status when no process of it is left.
+
+    Args:
+        arguments: the process id of its parent, the seconds between SIGTERM and SIGKILL for what it leaves
+            behind, then the program and its arguments.
+    """
     parent, grace, command = int(arguments[0]), float(arguments[1]), arguments[2:]
     prctl = ctypes.CDLL(None).prctl
     prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -121,7 +131,7 @@ def _has_children() -> bool:
     return True
 
 
-def _signal_descendants(number: signal.Signals) -> None:
+def _signal_descendants(number: int) -> None:
     parents: dict[int, int] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -138,7 +148,3 @@ def _signal_descendants(number: signal.Signals) -> None:
             os.kill(pid, number)
         except OSError:
             continue
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

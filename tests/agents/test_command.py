@@ -11,7 +11,7 @@ import pytest
 from git_planner.agents.answer_loop import PlanningAgent
 from git_planner.agents.command import CommandImplementer, CommandTransport
 from git_planner.errors import PlannerError
-from git_planner.host.process import related
+from git_planner.host.marks import related
 from git_planner.rules.policy.policy import Program
 from tests.agents.cases import DIRECTIVE, UNCONFINED, Progress, brief, outcome, request, variables
 

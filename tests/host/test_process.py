@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.host import agent_jail, process
+from git_planner.host import agent_jail, marks, process
 from git_planner.host.jail import Jail
 from git_planner.host.process import Finished, Started, run
 from tests.support.signalling import signal_once_written
@@ -187,10 +187,10 @@ def test_a_program_in_a_jail_is_asked_to_end_before_it_is_killed(tmp_path: Path)
 
 
 def test_a_part_of_a_mark_names_no_process() -> None:
-    mark = process.new_mark()
-    with subprocess.Popen(["sleep", "60"], env={**os.environ, process.MARK: f"outer:{mark}"}) as child:
-        assert [entry.pid for entry in process.related(mark)] == [child.pid]
-        assert process.related(mark[:-1]) == process.related("") == process.related("sleep") == []
+    mark = marks.new_mark()
+    with subprocess.Popen(["sleep", "60"], env={**os.environ, marks.MARK: f"outer:{mark}"}) as child:
+        assert [entry.pid for entry in marks.related(mark)] == [child.pid]
+        assert marks.related(mark[:-1]) == marks.related("") == marks.related("sleep") == []
         child.kill()
 
 
@@ -198,7 +198,7 @@ def test_a_part_of_a_mark_names_no_process() -> None:
 def test_a_supervised_program_is_as_one_that_is_not(tmp_path: Path) -> None:
     text = "cat; echo err >&2; env | grep -v PATH=; sed -n 's/SigIgn:.*\\(.......\\)$/\\1/p' /proc/$$/status"
     env = {"PATH": os.environ["PATH"], "LANG": "C", "X": "\udcff ü"}
-    mark = process.new_mark()
+    mark = marks.new_mark()
     plain = sh(text, tmp_path, stdin=b"in\0" * 100_000, env=env, mark=mark)
     held = sh(text, tmp_path, stdin=b"in\0" * 100_000, env=env, mark=mark, holder="supervisor")
     assert (held.status, held.stdout, held.stderr) == (plain.status, plain.stdout, plain.stderr)
@@ -208,6 +208,24 @@ def test_a_supervised_program_is_as_one_that_is_not(tmp_path: Path) -> None:
     assert sh("kill 0", tmp_path, holder="supervisor").status == 128 + signal.SIGTERM
     with pytest.raises(PlannerError, match="'no-such-tool' is not on PATH"):
         run(["no-such-tool"], cwd=tmp_path, seconds=5, holder="supervisor")
+
+
+@needs_supervisor
+def test_a_start_imports_little(tmp_path: Path) -> None:
+    slow = "print({*sys.modules} & {'enum', 're', 'signal', 'subprocess', 'typing', 'psutil'})"
+    host = str(Path(process.__file__).parent)
+    code = f"import sys; sys.path.append({host!r}); import supervisor; {slow}"
+    alone = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True)
+    assert alone.stdout == b"set()\n"
+    # Usually nothing of a program is left, and psutil is not needed to see that.
+    code = (
+        "import sys; from pathlib import Path; from git_planner.host.process import run; "
+        "run(['true'], cwd=Path('.'), seconds=60); print('psutil' in sys.modules)"
+    )
+    root = str(Path(host).parents[1])
+    env = {**os.environ, "PYTHONPATH": root}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, check=True)
+    assert ran.stdout == b"False\n"
 
 
 @needs_supervisor
@@ -339,15 +357,15 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     )
     assert ours.stdout is not None
     mark = ours.stdout.readline().decode().strip()
-    while sorted(entry.name() for entry in process.related(mark)) != ["sh", "sleep", "sleep"]:
+    while sorted(entry.name() for entry in marks.related(mark)) != ["sh", "sleep", "sleep"]:
         time.sleep(0.02)
     ours.kill()
     ours.wait()
     ours.stdout.close()
-    left = process.related(mark)
+    left = marks.related(mark)
     assert len(left) == 3
     process.end(left)
-    assert process.related(mark) == []
+    assert marks.related(mark) == []
 
 
 def test_ticks_while_the_program_runs_and_what_a_tick_raises_ends_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from git_planner.agents.confinement import Confinement, confine
 from git_planner.agents.contract import Answer, PlanningRequest, Usage, Workplace
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
-from git_planner.host.process import alive
+from git_planner.host.marks import alive
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from tests.agents.cases import DIRECTIVE, Progress, brief, outcome, policy, request, variables
 from tests.support.lab import Lab
