@@ -24,7 +24,8 @@ class Settings:
     `worktrees` is the folder for the worktrees of iterations. `codex` is the program, by name or path;
     `codex_home` its CODEX_HOME for planning and implementing, `codex_home_api` the one for planning by API
     key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the interval between
-    two heartbeats of a run. `patches` is the folder of diffs of the 'patches' implementer. None: not set.
+    two heartbeats of a run. `sign_timeout` is that of the program that signs commits. `patches` is the folder
+    of diffs of the 'patches' implementer. None: not set.
     """
 
     plan: str
@@ -49,12 +50,13 @@ class Settings:
     researcher_timeout: float
     critic: str
     heartbeat: float
+    sign_timeout: float
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
 _OTHER_KEYS = ("planner.agentWrite", "planner.base", "planner.jailRead")
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
-_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat")
+_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat", "sign_timeout")
 
 
 def config_key(setting: str) -> str:
@@ -174,6 +176,8 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "researcher_timeout": 2700.0,
         "critic": "gemini",
         "heartbeat": 10.0,
+        # Time for a person to enter the passphrase of a key.
+        "sign_timeout": 60.0,
     }
 
 

@@ -102,7 +102,7 @@ def put_branch(repo: Repository, ref: str, commit: str) -> None:
         repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
-def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> str:
+def commit(place: Repository, ref: str, tip: str, tree: str, message: str, *, sign_seconds: float) -> str:
     """Commit a tree on top of a worktree's branch, signed if the person's configuration says so.
 
     No hook runs. The signing program is started in the git directory, where a relative name finds nothing
@@ -114,6 +114,7 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> st
         tip: the commit that the branch stands at.
         tree: the tree to commit; the index is set to it, which clears flags that hide changes.
         message: the complete message.
+        sign_seconds: the time for the signing program.
 
     Returns:
         The commit.
@@ -122,7 +123,7 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> st
         PlannerError: E_SIGN, E_IDENTITY, E_NO_SPACE; E_GIT when the branch has moved.
     """
     git = Git((f"--git-dir={place.common}",), place.common)
-    oid = commit_tree(git, tree, (tip,), message, sign=is_signed(place))
+    oid = commit_tree(git, tree, (tip,), message, sign_seconds=sign_seconds if is_signed(place) else None)
     note_moves(place.private(TURNS), [(ref, oid)])
     update = ("update-ref", "-m", f"commit: {message.partition(chr(10))[0]}", ref, oid, tip)
 
@@ -142,8 +143,12 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str) -> st
     return oid
 
 
-def check_signing(repo: Repository) -> None:
+def check_signing(repo: Repository, sign_seconds: float) -> None:
     """Sign a commit that nothing points to, if commits are to be signed: before an agent is paid.
+
+    Args:
+        repo: the repository.
+        sign_seconds: the time for the signing program.
 
     Raises:
         PlannerError: E_SIGN.
@@ -152,7 +157,7 @@ def check_signing(repo: Repository) -> None:
         git = Git((f"--git-dir={repo.common}",), repo.common)
         with git.batch() as batch:
             tree = splice(git, batch, None, {})
-        commit_tree(git, tree, (), "test of the signing program", sign=True)
+        commit_tree(git, tree, (), "test of the signing program", sign_seconds=sign_seconds)
 
 
 def is_signed(place: Repository) -> bool:

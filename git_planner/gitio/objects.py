@@ -16,8 +16,6 @@ from git_planner.gitio.git_failure import GitResult, failure, local_failure, unk
 
 # Above this many blobs one fast-import is cheaper than a process per blob.
 _FEW = 4
-# Seconds in which a person can enter the passphrase of a key.
-SIGN_SECONDS = 60.0
 # zlib at its fastest: a plan of thousands of tasks is rewritten often, and gc packs it well later.
 _FAST = "core.looseCompression=1"
 
@@ -124,7 +122,7 @@ def commit_tree(
     text: str,
     *,
     date: str | None = None,
-    sign: bool = False,
+    sign_seconds: float | None = None,
     masked: bool = False,
 ) -> str:
     """Make a commit object, with the secrets in its message masked; nothing points to it yet.
@@ -135,7 +133,7 @@ def commit_tree(
         parents: the parents' ids.
         text: the message.
         date: author's and committer's date as git reads it; the present when None.
-        sign: whether to sign it with the person's key.
+        sign_seconds: sign it with the person's key, within so many seconds; None: it is not signed.
         masked: the message has no secrets.
 
     Raises:
@@ -154,7 +152,7 @@ def commit_tree(
         env = {name: os.environ.get(name) or date for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE")}
     else:
         env = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    options = ["-S"] if sign else []
+    options = [] if sign_seconds is None else ["-S"]
     args = [
         "commit-tree",
         *options,
@@ -163,29 +161,33 @@ def commit_tree(
         "-F",
         "-",
     ]
-    return _commit_tree(git, args, text, env, (tree, *parents))
+    return _commit_tree(git, args, text, env, (tree, *parents), seconds=sign_seconds)
 
 
 def _commit_tree(
-    git: Git, args: Sequence[str], text: str, env: Mapping[str, str], links: tuple[str, ...]
+    git: Git,
+    args: Sequence[str],
+    text: str,
+    env: Mapping[str, str],
+    links: tuple[str, ...],
+    *,
+    seconds: float | None,
 ) -> str:
-    sign = "-S" in args
-    seconds = SIGN_SECONDS if sign else None
     result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
     if result.status != 0 and restore_missing(git, links):
         result = git.run(*args, stdin=text.encode(), env=env, seconds=seconds)
-    if sign and result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
-        raise local_failure(tuple(args), result, git.cwd) or _unsigned(result)
+    if seconds is not None and result.status != 0 and git.run("var", "GIT_COMMITTER_IDENT").status == 0:
+        raise local_failure(tuple(args), result, git.cwd) or _unsigned(result, seconds)
     if result.status != 0:
         who = git.run("var", "GIT_COMMITTER_IDENT")
         raise unknown_identity(who) if who.status != 0 else failure(tuple(args), result, git.cwd)
     oid = result.stdout.decode().strip()
-    if sign:
+    if seconds is not None:
         # Signed again it would be another commit.
         content = git.bytes("cat-file", "commit", oid)
         remember(oid, FreshObject("commit", lambda: links, lambda: content))
     else:
-        remake = partial(_commit_tree, git, args, text, env, links)
+        remake = partial(_commit_tree, git, args, text, env, links, seconds=None)
         remember(oid, FreshObject("commit", lambda: links, None, remake))
     return oid
 
@@ -233,9 +235,9 @@ def _small_objects(git: Git, oids: Sequence[str]) -> list[str]:
     return small
 
 
-def _unsigned(result: GitResult) -> PlannerError:
+def _unsigned(result: GitResult, seconds: float) -> PlannerError:
     is_late = result.status == TIMED_OUT
-    cause = f"did not end within {SIGN_SECONDS:g} seconds" if is_late else "failed"
+    cause = f"did not end within {seconds:g} seconds" if is_late else "failed"
     return PlannerError(
         "E_SIGN",
         f"the commit cannot be signed: the signing program of 'commit.gpgSign' {cause}",

@@ -41,7 +41,7 @@ TRIES = 100
 UNMOVED_TRIES = 8
 SERIALIZE_SECONDS = 20.0
 # Seconds to wait for another writer to restore what a gc deleted between its objects and its ref.
-_RESTORE_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
+RESTORE_PAUSES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 Edits = Mapping[str, bytes | None]
 
@@ -61,9 +61,11 @@ class Message(NamedTuple):
 class Snapshot:
     """A read-only view of one ref's tip, or of nothing when the ref does not exist."""
 
-    def __init__(self, ref: str, tip: str | None, batch: Batch) -> None:
+    def __init__(
+        self, ref: str, tip: str | None, batch: Batch, restore_pauses: Sequence[float] = RESTORE_PAUSES
+    ) -> None:
         self.ref, self.tip = ref, tip
-        self._batch = batch
+        self._batch, self._restore_pauses = batch, restore_pauses
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file; None when there is none."""
@@ -86,7 +88,7 @@ class Snapshot:
             PlannerError: E_GIT when an object of the path is missing, and no other process restores it.
         """
         name = f"{self.tip}:{path}"
-        for pause in (*_RESTORE_PAUSES, None):
+        for pause in (*self._restore_pauses, None):
             info = self._batch.info(name) if self.tip else None
             lost = None if info or self.tip is None else missing_on_path(self._batch, self.tip, path)
             if lost is None:
@@ -157,11 +159,19 @@ class Store:
         repo: the repository.
         serialize: queue with other writers on a lock file after a lost compare. Correctness does not need it.
         batch: an open reader of the same repository to reuse.
+        restore_pauses: the pauses in which another writer can restore a missing object.
     """
 
-    def __init__(self, repo: Repository, *, serialize: bool = True, batch: Batch | None = None) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        *,
+        serialize: bool = True,
+        batch: Batch | None = None,
+        restore_pauses: Sequence[float] = RESTORE_PAUSES,
+    ) -> None:
         self.repo = repo
-        self._batch = batch
+        self._batch, self._restore_pauses = batch, restore_pauses
         self._serialize = serialize
         self._contended = False
 
@@ -212,7 +222,7 @@ class Store:
         for attempt in range(TRIES):
             with self._writer_lock(), self._reader() as batch:
                 tips = self._tips(refs, batch)
-                snapshots = {ref: Snapshot(ref, tips.oids.get(ref), batch) for ref in refs}
+                snapshots = {ref: self._snapshot(ref, tips, batch) for ref in refs}
                 written = fresh_objects.count()
                 try:
                     steps = decide(snapshots)
@@ -247,7 +257,10 @@ class Store:
 
     def snapshot(self, ref: str, batch: Batch) -> Snapshot:
         """Return a read-only view of a ref as it is now."""
-        return Snapshot(ref, self._tips([ref], batch).oids.get(ref), batch)
+        return self._snapshot(ref, self._tips([ref], batch), batch)
+
+    def _snapshot(self, ref: str, tips: _Tips, batch: Batch) -> Snapshot:
+        return Snapshot(ref, tips.oids.get(ref), batch, self._restore_pauses)
 
     def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
         """Reserve the next free number under a prefix by creating its ref, which only one writer can do.

@@ -7,6 +7,7 @@ could stop it; a child can be killed. It is a fork: the text is not copied, and 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import resource
@@ -20,9 +21,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 # Processor time decides, so that a busy machine refuses no result that an idle one accepts.
-CPU_SECONDS = 10
+_CPU_SECONDS = 10
 # A backstop for a child that does not run at all.
-_WALL_SECONDS = 20 * CPU_SECONDS
+_WALL_SECONDS = 20 * _CPU_SECONDS
 _MEMORY = 4 * 1024**3
 _CHUNK = 1024 * 1024
 
@@ -34,14 +35,14 @@ class Stopped:
     why: str
 
 
-def call(read: Callable[[], T], *, cpu_seconds: int | None = None) -> T | Stopped:
+def call(read: Callable[[], T], *, seconds: float = _CPU_SECONDS) -> T | Stopped:
     """Return what a function returns, or `Stopped` if it exceeds a limit.
 
     Args:
         read: a function without effects, whose result can be pickled.
-        cpu_seconds: the limit of processor time (default: CPU_SECONDS).
+        seconds: the limit of processor time, if it is below ten seconds; rounded up to whole seconds.
     """
-    cpu_seconds = cpu_seconds or CPU_SECONDS
+    cpu_seconds = math.ceil(min(seconds, _CPU_SECONDS))
     source, sink = os.pipe()
     with warnings.catch_warnings():
         # Python warns of forks beside threads; the child uses nothing that another thread could hold.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.gitio import agent_worktree, fresh_objects, objects, store
+from git_planner.gitio import agent_worktree, fresh_objects, objects
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.store import Message, Move, Step, Store, Tag, Write
 from tests.support.gc_race import race
@@ -24,6 +24,7 @@ REF, FILE = "refs/heads/plan/x", ".plans/x/plan.json"
 SIDE, TAG, NUMBERS = "refs/planner/side", "refs/tags/best/1-a-i1", "refs/planner/numbers/iter/"
 # What a gc does that read the refs before they moved.
 PRUNE = f'"{GIT}" prune --expire=now'
+MOVES_REFS = '[ "$7" = update-ref ] || [ "$6" = update-ref ] || [ "$5" = update-ref ]'
 REPACK = f'"{GIT}" repack -adlq; {PRUNE}'
 
 
@@ -113,7 +114,7 @@ def test_a_gc_that_read_the_refs_before_deletes_nothing_that_is_needed(lab: Lab)
 
 def test_a_gc_that_repacks_before_the_refs_move_keeps_what_they_will_need(lab: Lab) -> None:
     start_gc(lab)
-    disturb(lab, REPACK, '[ "$7" = update-ref ] || [ "$6" = update-ref ] || [ "$5" = update-ref ]')
+    disturb(lab, REPACK, MOVES_REFS)
     write_all(lab.store)
     calm(lab)
     check_all(lab)
@@ -121,15 +122,11 @@ def test_a_gc_that_repacks_before_the_refs_move_keeps_what_they_will_need(lab: L
 
 def test_a_gc_that_starts_while_the_refs_move_is_seen(lab: Lab) -> None:
     before = loose(lab)
-    writer = lab.store
-    publish = writer._update
-
-    def start_and_publish(commands: str) -> object:
-        start_gc(lab)
-        return publish(commands)
-
-    writer._update = start_and_publish  # type: ignore[method-assign,assignment]
-    write_all(writer)
+    with lab.entered():
+        disturb(lab, f"echo {os.getpid()} {os.uname().nodename} >.git/gc.pid", MOVES_REFS)
+        write_all(lab.store)
+        calm(lab)
+    assert (lab.path / ".git/gc.pid").exists()
     for path in loose(lab) - before:
         path.unlink()
     check_all(lab)
@@ -178,22 +175,20 @@ def test_an_agents_content_is_kept_and_committed_although_it_was_deleted(lab: La
             agent_worktree.keep(repo, SIDE, tree, start, "kept\n")
             assert lab.show(f"{SIDE}:deep/work.txt") == "work 0\n"
         else:
-            agent_worktree.commit(place, "refs/heads/iter/0001-a", start, tree, "work\n")
+            agent_worktree.commit(place, "refs/heads/iter/0001-a", start, tree, "work\n", sign_seconds=60)
             assert lab.show("iter/0001-a:deep/work.txt") == "work 1\n"
         lab.fsck()
 
 
-def test_a_plan_whose_objects_are_missing_is_not_taken_for_an_empty_one(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store, "_RESTORE_PAUSES", (0.01,))
+def test_a_plan_whose_objects_are_missing_is_not_taken_for_an_empty_one(lab: Lab) -> None:
     write_all(lab.store)
+    writer = Store(lab.repo, restore_pauses=(0.01,))
     tip = lab.refs()[REF]
     oids = lab.git("rev-parse", f"{tip}:{FILE}", f"{tip}:.plans", f"{tip}^{{tree}}").split()
     for oid in oids:
         (lab.path / ".git/objects" / oid[:2] / oid[2:]).unlink()
         with pytest.raises(PlannerError) as caught:
-            lab.store.edit(REF, lambda seen: {FILE: (seen.read(FILE) or b"") + b"two\n"}, Message("two"))
+            writer.edit(REF, lambda seen: {FILE: (seen.read(FILE) or b"") + b"two\n"}, Message("two"))
         assert caught.value.code == "E_GIT"
         assert lab.refs()[REF] == tip
 

@@ -9,7 +9,6 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.iterate import IterateOptions
 from git_planner.flows.iterations.resume import resume_iteration
-from git_planner.gitio import objects
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush
 
@@ -35,11 +34,11 @@ FAILURES = {"fails": ("exit 1", "failed"), "waits": ("sleep 60", "did not end wi
 @pytest.mark.parametrize(("script", "cause"), FAILURES.values(), ids=FAILURES.keys())
 @pytest.mark.parametrize("in_place", [False, True])
 def test_work_that_cannot_be_signed_is_kept_and_committed_later(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, script: str, cause: str, in_place: bool
+    lab: Lab, script: str, cause: str, in_place: bool
 ) -> None:
     campaign(lab)
     before = signer(lab)
-    monkeypatch.setattr(objects, "SIGN_SECONDS", 1.0)
+    lab.git("config", "planner.signTimeout", "1")
     with pytest.raises(PlannerError) as caught:
         attempt(lab, f"echo 90 >value; echo '{script}' >'{before}'", in_place=in_place)
     assert caught.value.code == "E_SIGN"
@@ -51,7 +50,7 @@ def test_work_that_cannot_be_signed_is_kept_and_committed_later(
     )
     before.write_text("")
     agent(lab, "echo 10 >value")
-    monkeypatch.setattr(objects, "SIGN_SECONDS", 60.0)
+    lab.git("config", "--unset", "planner.signTimeout")
     done = resume_iteration(lab.repo, 1, IterateOptions(), hush)
     assert done.did == "committed the finished work"
     assert done.record is not None

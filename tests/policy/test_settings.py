@@ -326,6 +326,7 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "researcher_timeout": 2700.0,
         "critic": "gemini",
         "heartbeat": 10.0,
+        "sign_timeout": 60.0,
     }
 
 

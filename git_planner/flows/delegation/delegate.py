@@ -119,7 +119,7 @@ def delegate(repo: Repository, options: DelegateOptions, progress: Progress) -> 
             caused, with all tasks put back.
     """
     repo.ident()
-    agent_worktree.check_signing(repo)
+    agent_worktree.check_signing(repo, read_settings(repo).sign_timeout)
     plan = current_plan(repo, options.plan)
     base = find_base(repo, plan, options.start)
     setup = _read_settings(repo, options, base.policy)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from git_planner import redact
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import utf8_path
@@ -148,7 +149,9 @@ class AgentChanges:
         assert self.tip is not None
         if self.tree == work.repo.resolve(self.tip, "tree"):
             body = "The agent made the commits before this one itself; this one says where they belong."
-        return agent_worktree.commit(work.place, work.ref, self.tip, self.tree, full_message(message, body))
+        seconds = read_settings(work.repo).sign_timeout
+        text = full_message(message, body)
+        return agent_worktree.commit(work.place, work.ref, self.tip, self.tree, text, sign_seconds=seconds)
 
     def quarantine(self, message: Message, messages: Sequence[str]) -> tuple[str, str]:
         """Keep the changes under a quarantine ref; reset branch and worktree to the state commit.

@@ -157,7 +157,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
             E_INTERRUPTED, when the iteration can be resumed.
     """
     repo.ident()
-    agent_worktree.check_signing(repo)
+    agent_worktree.check_signing(repo, read_settings(repo).sign_timeout)
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:

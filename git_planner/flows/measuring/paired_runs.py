@@ -20,8 +20,14 @@ from git_planner.rules.records.recorded_comparison import RecordedComparison
 from git_planner.rules.records.row import RecordRow
 from git_planner.rules.stats import paired_design
 
+# Tosses a coin that no candidate can foresee.
+Coin = Callable[[], bool]
 # Measures one run: tree id (None for the candidate's tree) and name of the run -> value of the metric.
 Sample = Callable[[str | None, str], float | Refusal]
+
+
+def _fair_coin() -> bool:
+    return secrets.randbits(1) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> 
 
 
 def compare_in_pairs(
-    metric: Metric, against: Rival, sample: Sample, progress: Progress
+    metric: Metric, against: Rival, sample: Sample, progress: Progress, *, coin: Coin = _fair_coin
 ) -> RecordedComparison | Refusal:
     """Measure base and candidate alternately until the comparison is decided.
 
@@ -79,13 +85,14 @@ def compare_in_pairs(
         against: the rival of the candidate.
         sample: measures one run.
         progress: called with each progress message.
+        coin: decides the order of each round.
 
     Returns:
         The comparison, or the refusal of a run without a value.
     """
     plan, rounds = against.plan, list[paired_design.Round]()
     while True:
-        order = paired_design.round_order(coin=secrets.randbits(1) == 1)
+        order = paired_design.round_order(coin=coin())
         progress(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
         values: list[float] = []
         for place, letter in enumerate(order):

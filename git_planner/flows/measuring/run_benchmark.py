@@ -310,7 +310,8 @@ def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
 def _read_value(metric: Metric, counting: Counter | None, done: process.Finished) -> float | Refusal:
     if counting is not None:
         return metric_output.read_count(metric.name, counting.tool, done.stderr)
-    read = bounded_call.call(lambda: metric_output.read_metric(metric, done.stdout))
+    # What may be read takes no longer than what may be measured.
+    read = bounded_call.call(lambda: metric_output.read_metric(metric, done.stdout), seconds=metric.timeout)
     if isinstance(read, bounded_call.Stopped):
         return Refusal("no_metric", f"'{metric.name}': reading it from stdout {read.why}")
     return read

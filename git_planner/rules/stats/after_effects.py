@@ -33,13 +33,17 @@ _DEPENDENT = 1e-6
 
 
 def p_value(
-    rounds: Sequence[tuple[str, Sequence[float]]], better: Literal["lower", "higher"] = "lower"
+    rounds: Sequence[tuple[str, Sequence[float]]],
+    better: Literal["lower", "higher"] = "lower",
+    *,
+    limit: float = _LIMIT,
 ) -> float:
     """Return the one-sided p-value of the candidate's gain without after-effects; 1 if that has no estimate.
 
     Args:
         rounds: the order of each round, A for the base and B for the candidate, and its values in that order.
         better: the direction of improvement.
+        limit: the largest residual, in medians of all residuals.
     """
     sizes = [len(order) for order, _ in rounds]
     candidate, before, earlier = _columns("".join(order for order, _ in rounds))
@@ -49,7 +53,7 @@ def p_value(
     freedom = len(values) - len(sizes) - len(basis)
     if len(basis) < 3 or freedom < 1:
         return 1.0
-    fitted, residuals = _limited_fit(values, basis, sizes)
+    fitted, residuals = _limited_fit(values, basis, sizes, limit)
     gain = _dot(fitted, basis[-1]) * (-1 if better == "lower" else 1)
     off = math.sqrt(_dot(residuals, residuals) / freedom)
     if not off:
@@ -114,13 +118,13 @@ def _fit(values: Sequence[float], basis: Sequence[Sequence[float]]) -> list[floa
 
 
 def _limited_fit(
-    values: list[float], basis: Sequence[Sequence[float]], sizes: Sequence[int]
+    values: list[float], basis: Sequence[Sequence[float]], sizes: Sequence[int], limit: float
 ) -> tuple[list[float], list[float]]:
     """Return what orthonormal columns explain of values, and the residuals, after large ones were limited."""
     limited, fitted = values, _fit(values, basis)
     for _ in range(_PASSES):
         off = list(map(sub, values, fitted))
-        most = _LIMIT * median(list(map(abs, off)))
+        most = limit * median(list(map(abs, off)))
         if not most or max(map(abs, off)) <= most:
             break
         limited = [own + max(-most, min(most, far)) for own, far in zip(fitted, off, strict=True)]
