@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tests.bench.timing import Figure, in_turn
+from tests.bench.timing import Figure, in_turn, run_command
 
 TASKS = 10
 
@@ -16,13 +15,13 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
     """Time commits with and without a task id, interleaved with bare commits."""
     places = {name: _repository(root / name, env) for name in ("bare", "iter", "main")}
     for name in ("iter", "main"):
-        _run(["git", "planner", "init"], places[name], env)
-        _run(["git", "add", ".git-planner.yml"], places[name], env)
-        _run(["git", "commit", "-q", "-m", "policy"], places[name], env)
+        run_command(["git", "planner", "init"], places[name], env)
+        run_command(["git", "add", ".git-planner.yml"], places[name], env)
+        run_command(["git", "commit", "-q", "-m", "policy"], places[name], env)
         for number in range(TASKS):
-            _run(["git", "plan", "task", "add", f"do {number}"], places[name], env)
-    _run(["git", "plan", "offline", "--slug", "bench"], places["iter"], env)
-    _run(["git", "switch", "-q", "iter/0001-bench"], places["iter"], env)
+            run_command(["git", "plan", "task", "add", f"do {number}"], places[name], env)
+    run_command(["git", "plan", "offline", "--slug", "bench"], places["iter"], env)
+    run_command(["git", "switch", "-q", "iter/0001-bench"], places["iter"], env)
     actions = {
         "bare": _committer(places["bare"], env, "turn"),
         "iter": _committer(places["iter"], env, "task_{:03d}: turn"),
@@ -42,11 +41,11 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 
 
 def _repository(path: Path, env: Mapping[str, str]) -> Path:
-    _run(["git", "init", "-q", "-b", "main", str(path)], path.parent, env)
+    run_command(["git", "init", "-q", "-b", "main", str(path)], path.parent, env)
     (path / "src.py").write_text("x = 0\n")
-    _run(["git", "config", "gc.auto", "0"], path, env)
-    _run(["git", "add", "."], path, env)
-    _run(["git", "commit", "-q", "-m", "first"], path, env)
+    run_command(["git", "config", "gc.auto", "0"], path, env)
+    run_command(["git", "add", "."], path, env)
+    run_command(["git", "commit", "-q", "-m", "first"], path, env)
     return path
 
 
@@ -56,15 +55,9 @@ def _committer(place: Path, env: Mapping[str, str], message: str) -> Callable[[]
     def run() -> float:
         number = next(turn)
         (place / "src.py").write_text(f"x = {time.time_ns()}\n")
-        _run(["git", "add", "src.py"], place, env)
+        run_command(["git", "add", "src.py"], place, env)
         started = time.perf_counter()
-        _run(["git", "commit", "-q", "-m", message.format(number % TASKS + 1)], place, env)
+        run_command(["git", "commit", "-q", "-m", message.format(number % TASKS + 1)], place, env)
         return (time.perf_counter() - started) * 1000
 
     return run
-
-
-def _run(argv: list[str], cwd: Path, env: Mapping[str, str]) -> None:
-    done = subprocess.run(argv, cwd=cwd, env=dict(env), capture_output=True, check=False, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.bench.startup import BIN
-from tests.bench.timing import Figure, in_turn
+from tests.bench.timing import Figure, in_turn, run_command
 
 PREK = """\
 repos:
@@ -22,13 +21,13 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
     """Time commits in equal repositories: bare, with git-planner on main and iter/*, with one prek hook."""
     places = {name: _repository(root / name, env) for name in ("bare", "ours", "iter", "prek")}
     for name in ("ours", "iter"):
-        _run(["git", "planner", "init"], places[name], env)
-        _run(["git", "add", ".git-planner.yml"], places[name], env)
-        _run(["git", "commit", "-q", "-m", "policy"], places[name], env)
-    _run(["git", "switch", "-q", "-c", "iter/0001-bench"], places["iter"], env)
+        run_command(["git", "planner", "init"], places[name], env)
+        run_command(["git", "add", ".git-planner.yml"], places[name], env)
+        run_command(["git", "commit", "-q", "-m", "policy"], places[name], env)
+    run_command(["git", "switch", "-q", "-c", "iter/0001-bench"], places["iter"], env)
     (places["prek"] / ".pre-commit-config.yaml").write_text(PREK)
-    _run(["git", "add", ".pre-commit-config.yaml"], places["prek"], env)
-    _run([str(BIN / "prek"), "install", "-q"], places["prek"], env)
+    run_command(["git", "add", ".pre-commit-config.yaml"], places["prek"], env)
+    run_command([str(BIN / "prek"), "install", "-q"], places["prek"], env)
     taken = in_turn({name: _committer(place, env) for name, place in places.items()}, 60 // fewer, 5)
     bare = taken["bare"].median
     ours, on_iter, prek = (taken[name].median - bare for name in ("ours", "iter", "prek"))
@@ -39,13 +38,13 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
 
 
 def _repository(path: Path, env: Mapping[str, str]) -> Path:
-    _run(["git", "init", "-q", "-b", "main", str(path)], path.parent, env)
+    run_command(["git", "init", "-q", "-b", "main", str(path)], path.parent, env)
     (path / "tests").mkdir()
     (path / "tests/test_a.py").write_text("def test_a():\n    assert True\n")
     (path / "src.py").write_text("x = 0\n")
-    _run(["git", "config", "gc.auto", "0"], path, env)
-    _run(["git", "add", "."], path, env)
-    _run(["git", "commit", "-q", "-m", "first"], path, env)
+    run_command(["git", "config", "gc.auto", "0"], path, env)
+    run_command(["git", "add", "."], path, env)
+    run_command(["git", "commit", "-q", "-m", "first"], path, env)
     return path
 
 
@@ -54,15 +53,9 @@ def _committer(place: Path, env: Mapping[str, str]) -> Callable[[], float]:
 
     def run() -> float:
         (place / "src.py").write_text(f"x = {next(turn)}{'0' * 3}\n")
-        _run(["git", "add", "src.py"], place, env)
+        run_command(["git", "add", "src.py"], place, env)
         started = time.perf_counter()
-        _run(["git", "commit", "-q", "-m", "turn"], place, env)
+        run_command(["git", "commit", "-q", "-m", "turn"], place, env)
         return (time.perf_counter() - started) * 1000
 
     return run
-
-
-def _run(argv: list[str], cwd: Path, env: Mapping[str, str]) -> None:
-    done = subprocess.run(argv, cwd=cwd, env=dict(env), capture_output=True, check=False, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")

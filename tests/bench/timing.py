@@ -36,6 +36,13 @@ print((time.perf_counter() - started) * 1000, usage.ru_maxrss / 1024, os.waitsta
 """
 
 
+def run_command(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    """Run a command that must succeed."""
+    done = subprocess.run(argv, cwd=cwd, env=dict(env), capture_output=True, check=False, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}")
+
+
 def run_once(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
     """Run a command until it exits.
 

@@ -10,7 +10,6 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,10 +22,8 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.host import start_program
 from git_planner.rules.printable import printable
-from tests.support.lab import Lab
+from tests.support.lab import Lab, command_line
 from tests.support.small_campaign import campaign
-
-CODE = "import sys; from git_planner import cli; sys.exit(cli.main('git-record', sys.argv[1:]))"
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR])
@@ -150,7 +147,7 @@ def test_a_repository_that_can_only_be_read_is_distinguished_from_other_failures
 
 @pytest.mark.parametrize("argv", [(), ("--json",)])
 def test_a_closed_stdout_is_no_success(lab: Lab, argv: tuple[str, ...]) -> None:
-    ran = lab.run_program("sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", CODE, "log", *argv)
+    ran = lab.run_program("sh", "-c", 'exec "$@" >&-', "sh", *command_line("git-record", "log", *argv))
     assert (ran.status, ran.err.splitlines()[0]) == (
         4,
         "error: the output cannot be written: stdout is closed (E_UNWRITABLE)",
@@ -179,15 +176,8 @@ def test_a_number_is_a_finite_one(lab: Lab, argv: tuple[str, ...], option: str, 
 
 
 def test_sigterm_ends_with_a_message_as_ctrl_c_does(lab: Lab) -> None:
-    code = "import sys; from git_planner import cli; sys.exit(cli.main('git-plan', ['manual', 'apply', '-']))"
     # The command waits for an answer on stdin.
-    command = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=lab.path,
-        env=lab.env,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    command = lab.start("git-plan", "manual", "apply", "-", stdin=subprocess.PIPE)
     status = Path(f"/proc/{command.pid}/status")
     while not int(re.findall(r"SigCgt:\s*(\w+)", status.read_text())[0], 16) >> (signal.SIGTERM - 1) & 1:
         time.sleep(0.01)

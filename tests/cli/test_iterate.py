@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, campaign
-
-CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
 
 
 def test_one_iteration_is_told_in_a_few_lines(lab: Lab) -> None:
@@ -141,24 +137,7 @@ def test_two_loops_with_different_plans_at_once(lab: Lab) -> None:
     campaign(lab)
     agent(lab, "sleep 0.1; echo $(($(cat value) - 3)) >value")
     loops = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                CODE,
-                "git-iterate",
-                "--plan",
-                plan,
-                "--loop",
-                "--max-attempts",
-                "3",
-                "--json",
-            ],
-            cwd=lab.path,
-            env=lab.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        lab.start("git-iterate", "--plan", plan, "--loop", "--max-attempts", "3", "--json")
         for plan in ("one", "two")
     ]
     ended = [(loop.communicate(timeout=60), loop.returncode) for loop in loops]

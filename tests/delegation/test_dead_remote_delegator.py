@@ -19,9 +19,8 @@ from tests.delegation.scripted_agent import (
     started_tasks,
     task,
 )
-from tests.delegation.test_many_delegators import start
-from tests.iterations.test_resume import wait_for
 from tests.support.lab import Lab
+from tests.support.signalling import wait_for
 from tests.support.two_clones import share
 
 CLAIM = "refs/planner/claims/default/task_001"
@@ -53,7 +52,7 @@ def rewrite_claim(lab: Lab, bare: Path, **fields: str) -> None:
 def kill_delegator_and_agent(lab: Lab) -> None:
     """Start the first task, then kill its delegator and its agent as a power cut would."""
     set_agent_script(lab, f'echo $$ >"{lab.root}/agent"; sleep 77')
-    process = start(lab, "--remote", "origin")
+    process = lab.start("git-plan", "delegate", "--remote", "origin")
     wait_for(lab.root / "agent")
     os.kill(process.pid, signal.SIGKILL)
     # The agent ends with its delegator, where that works.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -20,26 +18,14 @@ from tests.delegation.scripted_agent import (
     started_tasks,
     task,
 )
-from tests.iterations.test_resume import CODE, runs, wait_for
 from tests.support.lab import Lab
+from tests.support.signalling import is_running, wait_for
 from tests.support.two_clones import PAGE, PLAN, page
 
 FULL = os.environ.get("LAB_RACE") == "full"
 # A whole race takes minutes.
 DELEGATORS, TASKS = (32, 200) if FULL else (8, 24)
 REMOTE_DELEGATORS, REMOTE_TASKS = (32, 200) if FULL else (4, 8)
-
-
-def start(lab: Lab, *argv: str) -> subprocess.Popen[bytes]:
-    """Start a real `git plan delegate`."""
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, "git-plan", "delegate", *argv],
-        cwd=lab.path,
-        env=lab.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
 
 
 def task_arguments(count: int) -> list[tuple[str, ...]]:
@@ -71,7 +57,9 @@ def check_all_done_once(lab: Lab, count: int) -> None:
 def test_many_delegators_start_each_task_once(lab: Lab) -> None:
     set_up_lab(lab, *task_arguments(TASKS))
     set_fast_agent(lab)
-    racers = [start(lab, "--max-tasks", "1000", "--parallel", "1") for _ in range(DELEGATORS)]
+    racers = [
+        lab.start("git-plan", "delegate", "--max-tasks", "1000", "--parallel", "1") for _ in range(DELEGATORS)
+    ]
     stderrs = [racer.communicate()[1].decode() for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * DELEGATORS, stderrs
     check_all_done_once(lab, TASKS)
@@ -89,7 +77,7 @@ def test_two_clones_of_a_remote_start_each_task_once(lab: Lab) -> None:
     for clone in (lab, other):
         clone.git("config", "planner.remote", "origin")
     racers = [
-        start(clone, "--max-tasks", "1000", "--remote", "origin")
+        clone.start("git-plan", "delegate", "--max-tasks", "1000", "--remote", "origin")
         for clone in (lab, other)
         for _ in range(REMOTE_DELEGATORS // 2)
     ]
@@ -233,7 +221,7 @@ def test_a_refusal_uses_up_no_iteration_number(lab: Lab) -> None:
 def test_ctrl_c_ends_all_agents_and_puts_their_tasks_back(lab: Lab, number: int) -> None:
     set_up_lab(lab, *task_arguments(3))
     set_agent_script(lab, f'sleep 77 & echo $! >"{lab.root}/pid-$GIT_PLANNER_TASK"; wait')
-    process = start(lab, "--max-tasks", "9", "--parallel", "2", "--json")
+    process = lab.start("git-plan", "delegate", "--max-tasks", "9", "--parallel", "2", "--json")
     for name in ("task_001", "task_002"):
         wait_for(lab.root / f"pid-{name}")
     os.kill(process.pid, number)
@@ -247,6 +235,6 @@ def test_ctrl_c_ends_all_agents_and_puts_their_tasks_back(lab: Lab, number: int)
             2,
             "the delegator was interrupted",
         )
-        assert not runs(int((lab.root / f"pid-{name}").read_text()))
+        assert not is_running(int((lab.root / f"pid-{name}").read_text()))
     assert (task(lab, "task_003").status, sorted(started_tasks(lab))) == ("todo", ["task_001", "task_002"])
     assert {run.outcome for run in saved_runs(lab)} == {"interrupted"}

@@ -28,10 +28,8 @@ from tests.delegation.scripted_agent import (
     started_tasks,
     task,
 )
-from tests.delegation.test_many_delegators import start
-from tests.iterations.test_resume import runs, wait_for
-from tests.support.lab import Lab
-from tests.support.signalling import kill_without_agents
+from tests.support.lab import Lab, command_line
+from tests.support.signalling import is_running, kill_without_agents, wait_for
 
 # A full sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
 STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "19"))
@@ -47,7 +45,7 @@ def doctor(lab: Lab, *argv: str) -> tuple[int, dict[str, Any]]:
 def start_and_kill_delegator(lab: Lab, *script: str) -> int:
     """Start a task, kill its delegator while the agent works, and return the agent's pid."""
     set_agent_script(lab, f'echo $$ >"{lab.root}/pid"', *script, f'touch "{lab.root}/ready"', "exec sleep 77")
-    process = start(lab)
+    process = lab.start("git-plan", "delegate")
     wait_for(lab.root / "ready")
     kill_without_agents(process.pid)
     process.communicate()
@@ -85,12 +83,12 @@ def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path) -> Non
 def test_an_agent_that_outlived_its_delegator_is_stopped_and_its_task_restarted(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     agent = start_and_kill_delegator(lab, "echo 42 >src/value")
-    assert runs(agent)
+    assert is_running(agent)
     assert doctor(lab)[1]["runs"][0]["verdict"] == "dead"
     set_agent_script(lab, "echo 90 >src/value", DONE)
     status, document = delegate(lab)
     assert (status, [run["outcome"] for run in document["recovered"]]) == (0, ["lost"])
-    assert not runs(agent)
+    assert not is_running(agent)
     done_task = task(lab)
     assert (done_task.status, done_task.attempt, started_tasks(lab)) == ("agent_done", 2, ["task_001"] * 2)
     assert lab.show(f"{document['recovered'][0]['kept']}:src/value") == "42\n"
@@ -103,7 +101,7 @@ def test_a_result_that_a_dead_delegator_did_not_read_is_applied(lab: Lab) -> Non
     set_agent_script(lab, DONE)
     status, document = delegate(lab)
     assert (status, [run["outcome"] for run in document["recovered"]]) == (0, ["done"])
-    assert not runs(agent)
+    assert not is_running(agent)
     assert (task(lab).status, task(lab).attempt) == ("agent_done", 1)
     assert lab.show(f"{task(lab).branch}:src/value") == "90\n"
     assert started_tasks(lab) == ["task_001", "task_002"]
@@ -118,7 +116,7 @@ def test_a_task_that_was_reset_after_its_delegator_died_is_not_blocked_again(lab
     set_agent_script(lab, "echo 90 >src/value", DONE)
     assert delegate(lab)[0] == 0
     assert (task(lab).status, task(lab).attempt) == ("agent_done", 2)
-    assert not runs(agent)
+    assert not is_running(agent)
     assert sorted(str(run.outcome) for run in saved_runs(lab)) == ["done", "stale"]
 
 
@@ -150,7 +148,7 @@ def test_the_doctor_shows_and_stops_only_own_processes(lab: Lab) -> None:
         f'touch "{lab.root}/ready"',
         "exec sleep 77",
     )
-    process = start(lab)
+    process = lab.start("git-plan", "delegate")
     wait_for(lab.root / "ready")
     status, document = doctor(lab)
     finding = document["runs"][0]
@@ -226,9 +224,8 @@ def test_a_delegator_in_another_container_keeps_its_task_and_its_work(lab: Lab) 
     set_up_lab(lab, ONE)
     wait = f'while [ ! -e "{lab.root}/go" ]; do sleep 0.05; done'
     set_agent_script(lab, "echo 90 >src/value", f'touch "{lab.root}/ready"', wait, DONE)
-    code = "import sys; from git_planner import cli; sys.exit(cli.main('git-plan', ['delegate']))"
     container = ["bwrap", "--dev-bind", "/", "/", "--unshare-pid", "--proc", "/proc"]
-    process = subprocess.Popen([*container, sys.executable, "-c", code], cwd=lab.path, env=lab.env)
+    process = subprocess.Popen([*container, *command_line("git-plan", "delegate")], cwd=lab.path, env=lab.env)
     try:
         wait_for(lab.root / "ready")
         assert lab.run("git-plan", "sync").status == 0

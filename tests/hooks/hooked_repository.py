@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from itertools import groupby
 from pathlib import Path
 
@@ -67,13 +68,22 @@ def hook(path: Path, text: str) -> Path:
     return path
 
 
-def tree_bytes(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file of a git directory that a hook installation could touch: modes and bytes."""
+# Files of the git directory that a commit writes.
+COMMIT_FILES = ("index", "COMMIT_EDITMSG", "ORIG_HEAD")
+
+
+def tree_bytes(folder: Path, *, but: Collection[str] = ()) -> dict[str, tuple[int, bytes]]:
+    """Return every file of a git directory that a hook installation could touch: modes and bytes.
+
+    Args:
+        folder: the git directory.
+        but: files to leave out.
+    """
     skipped = ("objects", "logs", "refs")
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name.split("/")[0] not in skipped and (path.is_file() or path.is_symlink()):
+        if name not in but and name.split("/")[0] not in skipped and (path.is_file() or path.is_symlink()):
             content = b"-> " + str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
             files[name] = (path.lstat().st_mode, content)
     return files

@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from git_planner.errors import PlannerError
@@ -20,37 +16,26 @@ from git_planner.flows.iterations.list_iterations import list_iterations
 from git_planner.flows.iterations.resume import resume_iteration
 from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
-from tests.support.signalling import kill_without_agents
+from tests.support.signalling import is_running, kill_without_agents, wait_for
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
 
-CODE = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
 # A whole sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
 STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "23"))
 
 
-def begin(lab: Lab, *argv: str) -> subprocess.Popen[bytes]:
-    """Start a real `git iterate` in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, "git-iterate", *argv],
-        cwd=lab.path,
-        env=lab.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def interrupt(lab: Lab, script: str, *argv: str, number: int = signal.SIGINT) -> tuple[int, bytes]:
+    """Start a real `git iterate`, and interrupt it once its agent has done the script.
 
-
-def wait_for(path: Path) -> None:
-    """Wait until a file is there."""
-    until = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < until, f"{path} never came"
-        time.sleep(0.01)
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there and has not only been left unread."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    Returns:
+        Its exit status, and what it printed on stdout.
+    """
+    started = lab.root / "started"
+    agent(lab, f'{script}; touch "{started}"; sleep 60 & wait')
+    process = lab.start("git-iterate", *argv)
+    wait_for(started)
+    os.kill(process.pid, number)
+    out, _ = process.communicate(timeout=120)
+    return process.returncode, out
 
 
 def calls_of_one_iteration(lab: Lab) -> int:
@@ -105,16 +90,11 @@ def _goes_on(lab: Lab, call: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int) -> None:
     campaign(lab)
-    started, pid = lab.root / "started", lab.root / "pid"
-    agent(lab, f'echo 42 >value; sleep 60 & echo $! >"{pid}"; touch "{started}"; wait')
-    process = begin(lab, "--slug", "x", "--json")
-    wait_for(started)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    script = f'echo 42 >value; sleep 60 & echo $! >"{lab.root}/pid"'
+    status, out = interrupt(lab, script, "--slug", "x", "--json", number=number)
+    assert status == 130, out
     assert json.loads(out)["hint"] == "git iterate resume 1"
-    sleeper = int(pid.read_text())
-    assert not runs(sleeper)
+    assert not is_running(int((lab.root / "pid").read_text()))
     agent(lab, "echo 90 >value")
     result = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert result.record is not None
@@ -128,31 +108,26 @@ def test_an_agent_that_outlived_its_owner_is_ended_first(lab: Lab) -> None:
     campaign(lab)
     started = lab.root / "started"
     agent(lab, f'echo 42 >value; echo $$ >"{lab.root}/pid"; touch "{started}"; exec sleep 60')
-    process = begin(lab)
+    process = lab.start("git-iterate")
     wait_for(started)
     kill_without_agents(process.pid)
     process.communicate()
     orphan = int((lab.root / "pid").read_text())
-    assert runs(orphan)
+    assert is_running(orphan)
     agent(lab, "echo 90 >value")
     messages: list[str] = []
     result = resume_iteration(lab.repo, 1, IterateOptions(), messages.append)
     assert result.record is not None
     assert result.record.value == 90.0
     assert any(f"{orphan}" in line for line in messages)
-    assert not runs(orphan)
+    assert not is_running(orphan)
 
 
 def test_resume_runs_the_implementer_that_the_command_line_named(lab: Lab) -> None:
     campaign(lab)
     policy = (lab.path / ".git-planner.yml").read_text().replace("implementer: command", "implementer: codex")
     lab.commit("another default", {".git-planner.yml": policy})
-    started = lab.root / "started"
-    agent(lab, f'touch "{started}"; sleep 60')
-    process = begin(lab, "--impl", "command")
-    wait_for(started)
-    os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=120)
+    interrupt(lab, "true", "--impl", "command")
     agent(lab, "echo 90 >value")
     result = resume_iteration(lab.repo, 1, IterateOptions(), hush)
     assert result.record is not None
@@ -163,7 +138,7 @@ def test_an_iteration_that_is_being_worked_on_is_left_alone(lab: Lab) -> None:
     campaign(lab)
     started = lab.root / "started"
     agent(lab, f'touch "{started}"; sleep 60')
-    process = begin(lab)
+    process = lab.start("git-iterate")
     try:
         wait_for(started)
         with pytest.raises(PlannerError) as caught:
@@ -226,14 +201,9 @@ def test_in_place_is_refused_in_a_merge_and_without_a_worktree(lab: Lab) -> None
 
 def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
     campaign(lab)
-    started = lab.root / "started"
-    agent(lab, f'echo 42 >value; touch "{started}"; sleep 60')
+    agent(lab, "true")
     with lab.undisturbed():
-        process = begin(lab, "--in-place")
-        wait_for(started)
-        os.kill(process.pid, signal.SIGINT)
-        process.communicate(timeout=120)
-        assert process.returncode == 130
+        assert interrupt(lab, "echo 42 >value", "--in-place")[0] == 130
     assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
     agent(lab, "echo 90 >value")
     result = resume_iteration(lab.repo, None, IterateOptions(), hush)
@@ -267,12 +237,7 @@ def test_only_one_process_has_an_iteration(lab: Lab) -> None:
 
 def test_what_lies_in_a_worktree_without_its_link_is_kept(lab: Lab) -> None:
     campaign(lab)
-    started = lab.root / "started"
-    agent(lab, f'echo 42 >value; rm .git; touch "{started}"; sleep 60')
-    process = begin(lab, "--slug", "x")
-    wait_for(started)
-    os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=120)
+    interrupt(lab, "echo 42 >value; rm .git", "--slug", "x")
     agent(lab, "echo 90 >value")
     result = resume_iteration(lab.repo, None, IterateOptions(), hush)
     assert result.record is not None

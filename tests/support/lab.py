@@ -20,8 +20,14 @@ from tests.support import prepared
 
 EPOCH = 1_700_000_000
 GIT = shutil.which("git") or "git"
+RUN = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
 # Half the time of a small commit goes into 'git maintenance', and no repository here outlives its test.
 QUICK = "[maintenance]\n\tauto = false\n[core]\n\tfsync = none\n"
+
+
+def command_line(*argv: str) -> list[str]:
+    """Return program and arguments of a git-planner command line: command_line('git-plan', 'list')."""
+    return [sys.executable, "-c", RUN, *argv]
 
 
 def sealed(home: Path) -> dict[str, str]:
@@ -241,8 +247,20 @@ class Lab:
 
     def spawn(self, *argv: str, cwd: Path | None = None, stdin: str | None = None, **env: str) -> Ran:
         """Run a git-planner command line as a separate process: spawn('git-plan', 'list')."""
-        code = "import sys; from git_planner import cli; sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
-        return self.run_program(sys.executable, "-c", code, *argv, cwd=cwd, stdin=stdin, env=env)
+        return self.run_program(*command_line(*argv), cwd=cwd, stdin=stdin, env=env)
+
+    def start(self, *argv: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
+        """Start a git-planner command line in a session of its own: start('git-iterate', '--loop')."""
+        self.state = None
+        return subprocess.Popen(
+            command_line(*argv),
+            cwd=self.path,
+            env=self.env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def run_program(
         self,

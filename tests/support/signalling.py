@@ -1,4 +1,4 @@
-"""Signals to processes: to the test's own, and to the owner of an agent."""
+"""Processes beside a test: wait for what they do, and send them signals."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> thr
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     return thread
+
+
+def wait_for(path: Path) -> None:
+    """Wait until another process has made a file."""
+    until = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} never came"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and was not reaped does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def kill_without_agents(pid: int) -> None:
