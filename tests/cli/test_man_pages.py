@@ -7,20 +7,32 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from git_planner import documents
+from git_planner.agents import registry
 from git_planner.cli import ABOUT
+from git_planner.cli.reference import policy_page
+from git_planner.config import policy_file
+from git_planner.config.settings import _OTHER_KEYS, Settings, config_key
 from git_planner.flows.setup import man_pages
+from git_planner.rules.policy.parse import policy_from
 from tests.docs.test_readme import leaves
 from tests.support.lab import Lab, Ran
 
+ROOT = Path(__file__).parents[2]
+ROLES = ("planner", "implementer", "researcher", "critic")
 PAGES = {
     "git-iterate.1",
     "git-plan.1",
     "git-planner.1",
     "git-record.1",
+    "gitplanner-policy.5",
     "gitplanner-schema.5",
     "gitplanner-workflow.7",
 }
@@ -61,6 +73,7 @@ def test_git_shows_our_pages_once_they_are_installed(lab: Lab) -> None:
         assert ran.out.startswith(program.upper())
         assert "EXIT STATUS" in ran.out
     assert "git record log" in man(lab, "help", "gitplanner-workflow").out
+    assert "metrics[].pattern string" in man(lab, "help", "gitplanner-policy").out
     assert lab.run("git-planner", "install-man-pages", "--remove").status == 0
     assert list((lab.home / ".local/share/man").rglob("*.?")) == []
     assert man(lab, "plan", "--help").status != 0
@@ -105,3 +118,80 @@ def test_a_folder_that_is_none_is_refused(lab: Lab) -> None:
         done = lab.run("git-planner", "install-man-pages", "--to", str(lab.root / "file"), "--json", *more)
         assert (done.status, json.loads(done.out)["code"]) == (2, "E_USAGE")
     assert os.listdir(lab.root / "repo") != []
+
+
+def test_the_page_of_the_policy_has_every_key_and_setting(lab: Lab) -> None:
+    page = next(page for page in man_pages.shipped_pages() if page.name == "gitplanner-policy.5")
+    shown = set(re.findall(r"^\\fB([\w.[\]]+)\\fR ", page.read_text(), re.MULTILINE))
+    schema = documents.inlined_schema("policy")
+
+    def names(node: Mapping[str, Any], prefix: str) -> Iterator[str]:
+        for key, field in node.get("properties", {}).items():
+            yield prefix + key
+            for inner, mark in (
+                (field, "."),
+                (field.get("items", {}), "[]."),
+                *((one, ".") for one in field.get("anyOf", ())),
+            ):
+                yield from names(inner, f"{prefix}{key}{mark}")
+
+    settings = {config_key(field.name) for field in fields(Settings)}
+    assert shown >= {*names(schema, ""), *settings, *_OTHER_KEYS}
+    assert {"metrics[].pairs.alpha", "agents.command.planner.run", "critics.gemini.models.as_of"} <= shown
+
+
+def test_the_page_of_the_policy_tells_the_defaults() -> None:
+    metric = {"name": "n", "run": ["x"], "pattern": "(x)", "better": "lower"}
+    start = {"schema": "git-planner/policy@1", "metrics": [metric], "correctness": {"run": ["x"]}}
+    policy = policy_from({**start, "profile": {"run": ["x"]}})
+    assert policy.correctness is not None
+    assert policy.profile is not None
+    (plain,) = policy.metrics
+    defaults: dict[str, object] = {
+        "base": f"'{policy.base}'",
+        "scope.max_file_mb": policy.max_file_mb,
+        "correctness.timeout": f"{policy.correctness.timeout:g}",
+        "profile.timeout": f"{policy.profile.timeout:g}",
+        "metrics[].timeout": f"{plain.timeout:g}",
+        "metrics[].repeats": plain.repeats,
+        "families.streak": policy.families.streak,
+        "families.bonus_streak": policy.families.bonus_streak,
+        "families.bonus_gain": f"{policy.families.bonus_gain:g}",
+        "prompt_budget": policy.prompt_budget,
+        "agents.attempts": policy.agents.attempts,
+        "stop.invalid": policy.stop.invalid,
+        "critics.budget": policy.critics.budget,
+        "critics.gemini.timeout": f"{policy.critics.gemini.timeout:g}",
+        "critics.gemini.model": policy.critics.gemini.model,
+        **{f"agents.{role}": f"'{getattr(policy.agents, role)}'" for role in ROLES},
+        **{f"metrics[].pairs.{key}": value for key, value in plain.pairs._asdict().items()},
+    }
+    texts = {key.name: key.text for key in policy_page.policy_keys()}
+    assert {
+        name: default for name, default in defaults.items() if f"(default: {default}" not in texts[name]
+    } == {}
+    for name, default in (
+        ("correctness.proof", policy.correctness.proof),
+        ("metrics[].kind", plain.kind),
+        ("metrics[].source", plain.source),
+        ("jail", policy.jail),
+        ("agents.sandbox", policy.agents.sandbox),
+        ("agents.git", policy.agents.git),
+    ):
+        assert f"'{default}' (default" in texts[name]
+    timeouts = (f"{role} {getattr(policy.agents, f'{role}_timeout'):g}" for role in ROLES[:3])
+    assert f"(default: {', '.join(timeouts)})" in texts["agents.timeouts"]
+
+
+def test_the_example_of_the_policy_is_valid() -> None:
+    policy_file.parse_policy(policy_page.example(ROOT).encode(), "example")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_policy_names_agents_that_exist(role: str) -> None:
+    names = documents.schema("policy")["properties"]["agents"]["properties"][role]["enum"]
+    # A person is the planner of 'manual'.
+    assert set(names) - {"manual"} == set(registry._AGENTS[role])
+    unknown = {"schema": "git-planner/policy@1", "correctness": {"run": ["x"]}, "agents": {role: "codx"}}
+    (fault,) = documents.validate("policy", unknown)
+    assert fault.startswith(f"/agents/{role}: must be one of ")

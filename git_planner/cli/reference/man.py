@@ -1,4 +1,4 @@
-"""Manual pages in man's format: one per program, one on the documents, one on the workflow."""
+"""Manual pages in man's format: one per program; the documents, the policy and the workflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import git_planner
 from git_planner import documents
 from git_planner.cli import ABOUT, DEFAULTS
+from git_planner.cli.reference import policy_page
 from git_planner.cli.reference.entries import entries, value
 from git_planner.errors import EXIT_MEANING
 from git_planner.rules.documents.markdown import Block, parse_outline
@@ -22,9 +23,10 @@ def pages(root: Path) -> dict[str, str]:
     """Return the text of every manual page by its name, such as 'man1/git-plan.1'.
 
     Args:
-        root: the checkout, for its walkthrough.
+        root: the checkout, for its walkthrough and its README.
     """
     texts = {f"man1/{program}.1": _program(program) for program in ABOUT}
+    texts["man5/gitplanner-policy.5"] = _policy(policy_page.example(root))
     texts["man5/gitplanner-schema.5"] = _schemas()
     walk = (root / "docs" / "walkthrough.md").read_text(encoding="utf-8")
     texts["man7/gitplanner-workflow.7"] = _workflow(walk)
@@ -67,17 +69,45 @@ def _schemas() -> str:
         *_paragraph("'git planner schema NAME' prints each as a JSON Schema (2020-12)."),
     ]
     for name in (*documents.KINDS, *documents.PARTS):
-        schema = documents.inlined_schema(name)
+        schema = documents.schema(name)
         lines += [f".SH {_quoted(name)}", *_paragraph(schema["description"])]
         required = schema.get("required", ())
-        for key, field in schema.get("properties", {}).items():
-            note = " ".join([_type(field), "" if key in required else "(may be missing)"]).strip()
+        for key, written in schema.get("properties", {}).items():
+            field = policy_page.resolved(written, schema)
+            kind = _type(field) + (" or null" if "anyOf" in written else "")
+            note = " ".join([kind, "" if key in required else "(may be missing)"]).strip()
             lines += [
                 ".TP",
                 f"{_BOLD}{_escaped(key)}{_PLAIN} {_escaped(note)}",
                 *_paragraph(field.get("description", "-")),
             ]
     return _page(lines, ABOUT)
+
+
+def _policy(example: str) -> str:
+    lines = _head("gitplanner-policy", 5, policy_page.ABOUT_POLICY)
+    lines += [".SH SYNOPSIS", *_paragraph("`.git-planner.yml` at the top of the repository")]
+    lines += [".SH DESCRIPTION", *_paragraph(_POLICY_TEXT), ".SH EXAMPLE", *_literal(example)]
+    lines += [".SH POLICY KEYS", *_keys(policy_page.policy_keys())]
+    lines += [".SH PERSONAL SETTINGS", *_paragraph(_SETTINGS_TEXT), *_keys(policy_page.personal_settings())]
+    return _page(lines, ABOUT)
+
+
+def _keys(keys: Iterable[policy_page.PolicyKey]) -> Iterator[str]:
+    for key in keys:
+        yield from (".TP", f"{_BOLD}{_escaped(key.name)}{_PLAIN} {_escaped(key.note)}", *_paragraph(key.text))
+
+
+_POLICY_TEXT = """The rules of a repository for planned changes: what is guarded, how a change is checked and
+measured, and which agents work. It is read from the trusted base commit, never from a working tree, so an
+iteration cannot change its own rules.
+
+`git planner init` writes a policy with comments, `git planner doctor` checks the committed one, and
+`git planner schema policy` prints the schema. Unknown keys are errors."""
+
+_SETTINGS_TEXT = """Settings of one person or machine are in git's configuration, as in
+`git config planner.plan NAME`, or in an environment variable. Precedence: option, environment, git's
+configuration, policy, default."""
 
 
 def _workflow(text: str) -> str:
@@ -93,10 +123,15 @@ def _block(block: Block) -> Iterator[str]:
         if block.level > 1:
             yield f".SH {_quoted(block.text.upper())}"
     elif block.kind == "code":
-        yield from (".PP", ".RS 4", ".nf", *map(_escaped, block.text.rstrip().splitlines()), ".fi", ".RE")
+        yield from _literal(block.text)
     elif not block.text.startswith("<!--"):
         yield from ([".IP \\(bu 2"] if block.kind == "item" else [".PP"])
         yield from _paragraph(block.text)
+
+
+def _literal(text: str) -> tuple[str, ...]:
+    """Return the lines of a text that man does not fill."""
+    return (".PP", ".RS 4", ".nf", *map(_escaped, text.rstrip().splitlines()), ".fi", ".RE")
 
 
 def _head(name: str, section: int, about: str) -> list[str]:
@@ -112,7 +147,8 @@ def _head(name: str, section: int, about: str) -> list[str]:
 
 def _page(lines: Sequence[str], others: Iterable[str]) -> str:
     also = [f"{_BOLD}{_escaped(name)}{_PLAIN}(1)" for name in others]
-    also += [f"{_BOLD}gitplanner\\-schema{_PLAIN}(5)", f"{_BOLD}gitplanner\\-workflow{_PLAIN}(7)"]
+    manual = (("policy", 5), ("schema", 5), ("workflow", 7))
+    also += [f"{_BOLD}gitplanner\\-{name}{_PLAIN}({section})" for name, section in manual]
     return "\n".join([*lines, ".SH SEE ALSO", ", ".join(also)]) + "\n"
 
 
