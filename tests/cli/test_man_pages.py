@@ -184,7 +184,8 @@ def test_the_page_of_the_policy_tells_the_defaults() -> None:
 
 
 def test_the_example_of_the_policy_is_valid() -> None:
-    policy_file.parse_policy(policy_page.example(ROOT).encode(), "example")
+    policy = policy_file.parse_policy(policy_page.example(ROOT).encode(), "example")
+    assert policy.metrics[0].name == "cycles"
 
 
 @pytest.mark.parametrize("role", ROLES)
