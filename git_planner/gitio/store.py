@@ -387,10 +387,13 @@ class Store:
         held: list[Lockstep] = []
         try:
             for swap in swaps:
-                worktree = tips.worktrees.get(swap.ref)
-                if worktree and swap.old and swap.new and worktree.is_dir():
-                    from git_planner.gitio.worktree import Lockstep, bad_link, link_state
+                reported = tips.worktrees.get(swap.ref)
+                if reported and swap.old and swap.new:
+                    from git_planner.gitio.worktree import Lockstep, bad_link, checked_out_folder, link_state
 
+                    worktree = checked_out_folder(self.repo, swap.ref, reported)
+                    if worktree is None:
+                        continue
                     state = link_state(self.repo, worktree)
                     if state == "foreign":
                         # The worktree of the repository that this one is a copy of.

@@ -46,9 +46,10 @@ def listing(repo: Repository) -> list[Worktree]:
             fields[key] = value
         elif fields:
             if "bare" not in fields:
+                path = Path(fields["worktree"])
                 worktrees.append(
                     Worktree(
-                        Path(fields["worktree"]),
+                        main_folder(repo) or path if path == repo.common else path,
                         fields.get("HEAD"),
                         fields.get("branch"),
                         "locked" in fields,
@@ -95,6 +96,45 @@ def remove(repo: Repository, path: Path) -> None:
         remove_folder(path)
 
 
+def main_folder(repo: Repository) -> Path | None:
+    """Return the folder of the main worktree where git reports the git directory in its place.
+
+    It does so for submodules and for other git directories outside of their worktree.
+
+    Returns:
+        The folder; None in a bare repository, or if neither the configuration nor the current folder tells it.
+    """
+    if repo.git_dir == repo.common:
+        return repo.top
+    configured = Git((f"--git-dir={repo.common}",), repo.common)
+    result = configured.run("config", "--file", str(repo.common / "config"), "--get", "core.worktree")
+    folder = repo.common / os.fsdecode(result.stdout).removesuffix("\n")
+    return Path(os.path.normpath(folder)) if result.status == 0 and folder.is_dir() else None
+
+
+def checked_out_folder(repo: Repository, ref: str, reported: Path) -> Path | None:
+    """Return the folder in which a branch is checked out; None if there is none.
+
+    Args:
+        repo: the repository.
+        ref: the branch.
+        reported: git's answer, which is the git directory for some main worktrees.
+
+    Raises:
+        PlannerError: E_WORKTREE if nothing tells the folder.
+    """
+    if reported != repo.common:
+        return reported if reported.is_dir() else None
+    folder = main_folder(repo)
+    if folder is None and (repo.config("core.bare") or "false") == "false":
+        raise PlannerError(
+            "E_WORKTREE",
+            f"'{ref}' is checked out in the main worktree of '{repo.common}', and git does not know its folder",
+            hint="run the command in that folder",
+        )
+    return folder
+
+
 Link = Literal["sound", "broken", "foreign"]
 
 
@@ -104,6 +144,9 @@ def link_state(repo: Repository, path: Path) -> Link:
     The link of a moved repository is broken. The worktrees that a copied repository lists are those of the
     original, whose own entries lead to them.
     """
+    if path == repo.common:
+        # A main worktree whose folder only its own commands know.
+        return "sound"
     link = path / ".git"
     try:
         if link.is_dir():
