@@ -105,5 +105,5 @@ def write_masked(path: Path, content: str | Mapping[str, Any]) -> None:
     if isinstance(content, str):
         data = redact.mask_text(content).encode("utf-8", "replace")
     else:
-        data = canonical_json.dumps(redact.mask_document(content))
+        data = canonical_json.dumps_host(redact.mask_document(content))
     atomic_file.write(path, data, 0o600)

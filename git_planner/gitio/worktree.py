@@ -102,7 +102,7 @@ def main_folder(repo: Repository) -> Path | None:
     It does so for submodules and for other git directories outside of their worktree.
 
     Returns:
-        The folder; None in a bare repository, or if neither the configuration nor the current folder tells it.
+        The folder; None in a bare repository, or if neither configuration nor current folder tells it.
     """
     if repo.git_dir == repo.common:
         return repo.top
@@ -129,7 +129,8 @@ def checked_out_folder(repo: Repository, ref: str, reported: Path) -> Path | Non
     if folder is None and (repo.config("core.bare") or "false") == "false":
         raise PlannerError(
             "E_WORKTREE",
-            f"'{ref}' is checked out in the main worktree of '{repo.common}', and git does not know its folder",
+            f"'{ref}' is checked out in the main worktree of '{repo.common}', "
+            "and git does not know its folder",
             hint="run the command in that folder",
         )
     return folder
@@ -144,9 +145,6 @@ def link_state(repo: Repository, path: Path) -> Link:
     The link of a moved repository is broken. The worktrees that a copied repository lists are those of the
     original, whose own entries lead to them.
     """
-    if path == repo.common:
-        # A main worktree whose folder only its own commands know.
-        return "sound"
     link = path / ".git"
     try:
         if link.is_dir():

@@ -144,7 +144,9 @@ _LATER = ("ticks", "namespace", "machine")
 
 
 def _identity(pid: int, create_time: float, argv0: str, mark: str, ticks: int) -> ProcessIdentity:
-    return ProcessIdentity(pid, create_time, boot(), argv0, mark, ticks, namespace(), machine())
+    # For people only; a claim is committed, and a document holds no bytes that are not UTF-8.
+    shown = argv0.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return ProcessIdentity(pid, create_time, boot(), shown, mark, ticks, namespace(), machine())
 
 
 def _boot_time() -> float:

@@ -68,10 +68,9 @@ def test_a_linked_worktree_that_cannot_know_the_main_one_refuses_and_names_the_w
     lab.git("switch", "-q", "plan/default", cwd=place)
     lab.git("worktree", "add", "-q", str(lab.root / "linked"), "-b", "side", cwd=place)
     ran = lab.run("git-plan", "task", "add", "two", cwd=lab.root / "linked")
-    assert ran.err == (
-        f"error: 'refs/heads/plan/default' is checked out in the main worktree of '{lab.root}/elsewhere.git', "
-        "and git does not know its folder (E_WORKTREE)\nhint: run the command in that folder\n"
-    )
+    message = "is checked out in the main worktree of '{}', and git does not know its folder (E_WORKTREE)"
+    told = message.format(lab.root / "elsewhere.git")
+    assert ran.err == f"error: 'refs/heads/plan/default' {told}\nhint: run the command in that folder\n"
     assert lab.git("status", "--porcelain", cwd=place) == ""
 
 

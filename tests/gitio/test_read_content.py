@@ -99,6 +99,11 @@ ODD = {
         [],
     ),
     "pipe": ("mkfifo p", [], []),
+    "pipes that git would open": (
+        "mkdir -p d/e n; mkfifo .gitignore d/e/.gitattributes n/.gitattributes; echo 1 >d/e/x; echo 1 >n/x",
+        ["100644 d/e/x", "100644 n/x"],
+        [],
+    ),
     ".GIT": ("mkdir .GIT; echo 1 >.GIT/x; echo 1 >y", ["100644 y"], ["a name that git refuses: .GIT/x"]),
     "git~1": ("echo 1 >git~1; echo 1 >y", ["100644 y"], ["a name that git refuses: git~1"]),
     "folder for a file": ("rm README.md; mkdir README.md; echo 1 >README.md/x", ["100644 README.md/x"], []),

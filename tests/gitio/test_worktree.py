@@ -73,6 +73,14 @@ def test_a_locked_one_stays_with_all_that_is_in_it(lab: Lab) -> None:
     assert [entry.path for entry in worktree.listing(lab.repo)] == [Path(lab.path)]
 
 
+def test_pruning_does_not_wait_at_a_pipe_that_git_would_open(lab: Lab) -> None:
+    campaign(lab)
+    done = attempt(lab, "echo 90 >value")
+    assert done.worktree is not None
+    os.mkfifo(done.worktree / ".gitignore")
+    assert [place.why for place in prune_worktrees(lab.repo, hush, dry_run=False).places] == [None]
+
+
 # -- locks of killed writers ---------------------------------------------------------------------------------
 REF = "refs/heads/mine"
 HOLD = """

@@ -15,6 +15,7 @@ from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.flows.iterations.resume import is_managed_worktree
 from git_planner.gitio import agent_worktree, worktree
+from git_planner.gitio.content.pipes import remove_pipes
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import Worktree
 from git_planner.progress import Progress
@@ -135,5 +136,6 @@ def _cause_unsafe(repo: Repository, place: Worktree, iteration: Iteration) -> st
         return "it is not a worktree of this repository any more"
     if repo.top is not None and repo.top == opened.top:
         return "you are in it"
+    remove_pipes(place.path)
     dirty = worktree.dirty_paths(opened)
     return f"it has uncommitted changes ({len(dirty)})" if dirty else None

@@ -35,7 +35,7 @@ def save(
     document = {"choice": dict(choice), "report": report}
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        atomic_file.write(path, canonical_json.dumps(redact.mask_document(document)), 0o600)
+        atomic_file.write(path, canonical_json.dumps_host(redact.mask_document(document)), 0o600)
 
 
 def load(repo: Repository, number: int) -> tuple[dict[str, str | None], dict[str, Any] | None]:

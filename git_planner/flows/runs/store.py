@@ -116,7 +116,7 @@ def save_run(repo: Repository, run: Run) -> Run:
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON document atomically, replacing the old one."""
-    atomic_file.write(path, canonical_json.dumps(dict(document)))
+    atomic_file.write(path, canonical_json.dumps_host(dict(document)))
 
 
 def load_run(place: Path) -> Run | None:

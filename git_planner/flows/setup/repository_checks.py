@@ -26,7 +26,9 @@ def worktree_findings(repo: Repository) -> Iterator[Diagnostic]:
                 f"if it is gone for good: git worktree remove {shlex.quote(str(linked.path))}",
             )
             continue
-        state = worktree.link_state(repo, linked.path)
+        # Of some main worktrees only their own commands know the folder; git names the git directory then.
+        known = linked.path != repo.common
+        state = worktree.link_state(repo, linked.path) if known else "sound"
         if state != "sound":
             error = worktree.bad_link(repo, linked.path, state)
             code = f"worktree-{state}"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from git_planner.folders import walk_files
 from git_planner.gitio.content import submodules
+from git_planner.gitio.content.pipes import remove_pipes
 from git_planner.gitio.export import GITLINK
 from git_planner.gitio.repository import Repository
 
@@ -131,6 +132,8 @@ class Surveyor:
         shut: dict[str, bytes] = {}
         names: list[str] = []
         for _ in range(_LISTINGS):
+            # Every round opens folders, in which there may be more of them.
+            remove_pipes(self.top)
             args = ("ls-files", "--others", "--exclude-standard", "-z")
             result = self.place.git.run(*args, env=self.start_index)
             names = [os.fsdecode(name) for name in result.stdout.split(b"\0") if name]

@@ -71,6 +71,21 @@ def dumps_small(document: Any) -> bytes:
     return dumps(document)
 
 
+def dumps_host(document: Any) -> bytes:
+    """Write a document of this host that no digest and no commit covers.
+
+    Names of files need not be UTF-8: Python has a lone surrogate for such a byte, which is written as an
+    escape. `json.loads` reads it back.
+
+    Raises:
+        PlannerError: E_JSON.
+    """
+    try:
+        return f"{json.dumps(document, indent=2, sort_keys=True, allow_nan=False)}\n".encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PlannerError("E_JSON", f"a document cannot be written: {error}") from None
+
+
 def compact(document: Any) -> bytes:
     """Return the canonical form for digests: sorted keys, no spaces, UTF-8.
 
