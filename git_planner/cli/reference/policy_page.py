@@ -36,6 +36,7 @@ SETTINGS = {
     "researcher_model": "Model of the researcher (default: the policy's).",
     "researcher_timeout": "Deadline of the researcher, in seconds (default: the policy's).",
     "critic": "Critic to ask (default: the policy's).",
+    "sign_timeout": "Deadline of the program that signs commits, in seconds (default: 60).",
     "heartbeat": "Seconds between two heartbeats of a run (default: 10).",
 }
 
