@@ -21,7 +21,7 @@ from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.gitio.worktree import bad_link, link_state
-from git_planner.turn_notes import note_moves
+from git_planner.turn_notes import noted_moves
 
 # Files that git leaves beside the index while a merge, a rebase or the like is unfinished.
 _UNFINISHED = {
@@ -91,15 +91,15 @@ def reset_branch(place: Repository, ref: str, commit: str) -> None:
     if place.git.run("symbolic-ref", "--quiet", "HEAD").stdout.decode().strip() != ref:
         place.git.bytes("symbolic-ref", "-m", "planner: back on the iteration's branch", "HEAD", ref)
     if place.maybe(ref) != commit:
-        note_moves(place.private(TURNS), [(ref, commit)])
-        place.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
+        with noted_moves(place.private(TURNS), [(ref, commit)]):
+            place.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
 def put_branch(repo: Repository, ref: str, commit: str) -> None:
     """Reset a branch to a commit when its worktree is unusable."""
     if repo.maybe(ref) != commit:
-        note_moves(repo.private(TURNS), [(ref, commit)])
-        repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
+        with noted_moves(repo.private(TURNS), [(ref, commit)]):
+            repo.git.bytes("update-ref", "-m", "planner: back to the state commit", ref, commit)
 
 
 def commit(place: Repository, ref: str, tip: str, tree: str, message: str, *, sign_seconds: float) -> str:
@@ -124,14 +124,13 @@ def commit(place: Repository, ref: str, tip: str, tree: str, message: str, *, si
     """
     git = Git((f"--git-dir={place.common}",), place.common)
     oid = commit_tree(git, tree, (tip,), message, sign_seconds=sign_seconds if is_signed(place) else None)
-    note_moves(place.private(TURNS), [(ref, oid)])
     update = ("update-ref", "-m", f"commit: {message.partition(chr(10))[0]}", ref, oid, tip)
 
     def move() -> GitResult | None:
         result = place.git.run(*update)
         return result if result.status else None
 
-    with place.git.batch() as batch:
+    with place.git.batch() as batch, noted_moves(place.private(TURNS), [(ref, oid)]):
         refused = fresh_objects.move(place, batch, [oid], move)
     if refused is not None:
         raise failure(update, refused, place.git.cwd)

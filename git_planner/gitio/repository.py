@@ -22,7 +22,7 @@ _PRIVATE_FOLDERS = (
     *("cache", "cache/advance", "cache/pages", "cache/policies", "claimed", "guards", "guards/refs"),
     *("guards/refs/heads", "index", "plan-starts", "records", "runs", TURNS, "verifications"),
 )
-_PRIVATE_LOCKS = ("owners.lock", "store.lock")
+_PRIVATE_LOCKS = ("owners.lock", "store.lock", "turns.lock")
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 

@@ -30,7 +30,7 @@ from git_planner.gitio.objects import (
 )
 from git_planner.gitio.refs import branch_tips
 from git_planner.gitio.repository import TURNS, Repository, open_repository
-from git_planner.turn_notes import note_moves
+from git_planner.turn_notes import noted_moves
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -278,9 +278,9 @@ class Store:
         with self._reader() as batch:
             for _ in range(TRIES * 10):
                 ref = f"{prefix}{number:04d}"
-                note_moves(self.repo.private(TURNS), [(ref, blob)])
                 update = partial(self._update, f"create {ref}\0{blob}\0")
-                result = fresh_objects.move(self.repo, batch, [blob], update)
+                with noted_moves(self.repo.private(TURNS), [(ref, blob)]):
+                    result = fresh_objects.move(self.repo, batch, [blob], update)
                 if result is None:
                     return number
                 if fresh_objects.restore_missing(self.repo.git, [blob]):
@@ -403,8 +403,8 @@ class Store:
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)
-            note_moves(self.repo.private(TURNS), ((swap.ref, swap.new) for swap in swaps))
-            result = self._update("".join(map(_command, swaps)))
+            with noted_moves(self.repo.private(TURNS), ((swap.ref, swap.new) for swap in swaps)):
+                result = self._update("".join(map(_command, swaps)))
             if result is None:
                 while held:
                     held.pop().follow()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 
 import pytest
 
 from git_planner.flows.guard.agent_turn import agent_turn
+from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.repository import TURNS
-from git_planner.gitio.store import Message, Move
+from git_planner.gitio.store import Message, Move, Store
 from tests.support import small_campaign
 from tests.support.lab import Lab
 
@@ -72,6 +74,36 @@ def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str
             ours = lab.store.edit(PLAN, lambda _: {"x": b"2"}, Message("ours again"))
             lab.git("update-ref", PLAN, second)
         assert (lab.refs()[PLAN], len(told)) == (ours, 1)
+
+
+def test_a_move_that_was_noted_before_the_turn_began_stays(
+    lab: Lab, moved: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages: list[str] = []
+    is_turn_at_work, is_move_made = threading.Event(), threading.Event()
+    # The turn waits for the move; or it goes on, and has read the refs.
+    monkeypatch.setattr("git_planner.turn_notes.time.sleep", lambda _: is_turn_at_work.set())
+
+    def take_turn() -> None:
+        with agent_turn(lab.repo, OWN, messages.append):
+            is_turn_at_work.set()
+            assert is_move_made.wait(60)
+
+    turn = threading.Thread(target=take_turn)
+    update = Store._update
+
+    def slow_update(store: Store, commands: str) -> GitResult | None:
+        turn.start()
+        assert is_turn_at_work.wait(60)
+        return update(store, commands)
+
+    with lab.entered():
+        monkeypatch.setattr(Store, "_update", slow_update)
+        ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
+        monkeypatch.setattr(Store, "_update", update)
+        is_move_made.set()
+        turn.join()
+    assert (messages, lab.refs()[PLAN]) == ([], ours)
 
 
 def test_a_forged_best_of_an_implementer_does_not_last(lab: Lab) -> None:
