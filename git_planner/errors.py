@@ -74,6 +74,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_INTERNAL": (UNREACHED, "git-planner has a defect"),
     "E_INTERRUPTED": (INTERRUPTED, "the command was interrupted"),
     "E_JSON": (NO, "the text is not valid JSON"),
+    "E_LEASE": (NO, "there is no lease of that name on this host, or the leases cannot be read"),
     "E_MEASURE": (UNREACHED, "the benchmark produced no value"),
     "E_MERGE": (REFUSED, "the changes do not merge"),
     "E_MIN_GAIN": (USAGE, "min_gain is smaller than twice the noise"),

@@ -55,6 +55,15 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "task": Row("git_plan.task.commands", "task", "work on tasks", "Add, show, claim and change tasks."),
         "delegate": Row("git_plan.delegate", "delegate", "work on tasks", "Give ready tasks to agents."),
         "runs": Row("git_plan.runs", "runs", "work on tasks", "Show delegated runs; stop or requeue one."),
+        "lease": Row(
+            "git_plan.lease",
+            "lease",
+            "share this host",
+            "Ration heavy work over all repositories of this host.",
+        ),
+        "resources": Row(
+            "git_plan.lease", "resources", "share this host", "Show whether heavy work would be admitted now."
+        ),
         "sync": Row(
             "git_plan.sync", "sync", "work on tasks", "Recompute task statuses from the Git history."
         ),

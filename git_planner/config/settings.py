@@ -26,6 +26,9 @@ class Settings:
     key; `gemini` is the gemini program. Timeouts are in seconds, and so is `heartbeat`, the interval between
     two heartbeats of a run. `sign_timeout` is that of the program that signs commits. `patches` is the folder
     of diffs of the 'patches' implementer. None: not set.
+
+    The last six are the limits of this host: number of heavy leases, load average of one minute and available
+    memory in GiB for heavy work and for starting workers, time to live of a lease in seconds.
     """
 
     plan: str
@@ -51,12 +54,32 @@ class Settings:
     critic: str
     heartbeat: float
     sign_timeout: float
+    max_heavy_leases: int | None
+    max_loadavg_1: float | None
+    min_mem_available_gb: float | None
+    worker_spawn_max_loadavg_1: float | None
+    worker_spawn_min_mem_available_gb: float | None
+    lease_ttl_seconds: float
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
 _OTHER_KEYS = ("planner.agentWrite", "planner.base", "planner.jailRead")
 _PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
-_SECONDS = ("planner_timeout", "implementer_timeout", "researcher_timeout", "heartbeat", "sign_timeout")
+_SECONDS = (
+    "planner_timeout",
+    "implementer_timeout",
+    "researcher_timeout",
+    "heartbeat",
+    "sign_timeout",
+    "lease_ttl_seconds",
+)
+_AMOUNTS = (
+    "max_loadavg_1",
+    "min_mem_available_gb",
+    "worker_spawn_max_loadavg_1",
+    "worker_spawn_min_mem_available_gb",
+)
+_COUNTS = {"attempts": 20, "max_heavy_leases": 1000}
 
 
 def config_key(setting: str) -> str:
@@ -119,27 +142,29 @@ def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
 def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
     if name in _PATHS:
         return (folder / _expanded(str(value), source)).absolute()
+    expected = "seconds, more than 0, at most a week"
     try:
         if name in _SECONDS:
-            seconds = float(value)
-            if not 0 < seconds <= 604_800:
-                raise ValueError
-            return seconds
-        if name == "attempts":
-            count = int(value)
-            if not 1 <= count <= 20:
-                raise ValueError
-            return count
+            return _within(float(value), 604_800)
+        if name in _AMOUNTS:
+            expected = "a number, more than 0, at most 100000"
+            return _within(float(value), 100_000)
+        if name in _COUNTS:
+            expected = f"a whole number from 1 to {_COUNTS[name]}"
+            return _within(int(value), _COUNTS[name])
     except ValueError:
-        expected = (
-            "a whole number from 1 to 20" if name == "attempts" else "seconds, more than 0, at most a week"
-        )
         raise PlannerError(
             "E_USAGE",
             f"'{source}' is '{str(value)[:60]}', which is not {expected}",
             hint=f"unset it or correct it, as with 'git config {config_key(name)} …'",
         ) from None
     return str(value)
+
+
+def _within(number: float, most: float) -> float:
+    if not 0 < number <= most:
+        raise ValueError
+    return number
 
 
 def _expanded(path: str, source: str) -> Path:
@@ -178,6 +203,7 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "heartbeat": 10.0,
         # Time for a person to enter the passphrase of a key.
         "sign_timeout": 60.0,
+        "lease_ttl_seconds": 1800.0,
     }
 
 

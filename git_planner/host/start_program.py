@@ -58,7 +58,7 @@ def start_program(
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        raise _cannot_start(argv[0], cwd, error) from None
+        raise start_error(argv[0], cwd, error) from None
 
 
 def check_program(name: str, cwd: Path, env: Mapping[str, str]) -> None:
@@ -74,7 +74,7 @@ def check_program(name: str, cwd: Path, env: Mapping[str, str]) -> None:
         if os.access(path, os.X_OK) and (interpreter is None or os.path.exists(interpreter)):
             return
         code = errno.ENOENT if os.access(path, os.X_OK) else errno.EACCES
-    raise _cannot_start(name, cwd, OSError(code, os.strerror(code)))
+    raise start_error(name, cwd, OSError(code, os.strerror(code)))
 
 
 def _interpreter(path: str) -> str | None:
@@ -88,7 +88,8 @@ def _interpreter(path: str) -> str | None:
     return os.fsdecode(words[0]) if words else None
 
 
-def _cannot_start(name: str, cwd: Path, error: OSError | ValueError) -> PlannerError:
+def start_error(name: str, cwd: Path, error: OSError | ValueError) -> PlannerError:
+    """Return the error that says why a program cannot be started in a folder."""
     exhausted = resource_error(error, starting=name)
     if exhausted is not None:
         return exhausted

@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 # Layer -> floors, lowest first. A folder may import from the floors below its own only.
 FLOORS = {
     "rules": (
-        ("documents", "stats"),
+        ("board", "documents", "stats"),
         ("policy",),
         ("records", "tasks"),
         ("measuring", "planning", "plans", "specs"),
@@ -30,7 +30,7 @@ FLOORS = {
         ("planning", "sharing"),
         ("discovery", "iterations"),
         ("setup", "tasks"),
-        ("delegation",),
+        ("board", "delegation"),
     ),
 }
 # Modules of rules/ that every capability may use.

@@ -83,6 +83,7 @@ DOORS = {
 }
 STARTERS = {
     "host/bounded_call.py",
+    "host/leases/foreground.py",
     "host/process.py",
     "host/start_program.py",
     "host/supervisor.py",

@@ -70,7 +70,7 @@ def test_too_many_open_files_are_named(lab: Lab) -> None:
             os.close(handle)
     assert (ran.status, json.loads(ran.out)["code"]) == (4, "E_RESOURCES"), ran.err
     with pytest.raises(PlannerError) as caught:
-        raise start_program._cannot_start("tool", Path(), OSError(errno.EAGAIN, "x"))
+        raise start_program.start_error("tool", Path(), OSError(errno.EAGAIN, "x"))
     assert (caught.value.code, caught.value.message) == (
         "E_RESOURCES",
         "'tool' cannot be started: too many processes are running",

@@ -1,0 +1,1 @@
+"""Board: leases for heavy work on this host."""

@@ -1,0 +1,77 @@
+"""Program in the foreground: it shares this process's terminal, input and output, and gets its signals."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from git_planner.host.start_program import check_program, start_error
+
+# A terminal sends the first two to the whole foreground group; the program decides what they mean.
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Foreground:
+    """A program that runs in the foreground, as a context: at its end this process handles signals again.
+
+    Args:
+        argv: the program and its arguments.
+        environment: its complete environment.
+        inherited: a file descriptor that it and its children keep open.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL, E_RESOURCES, E_USAGE (no start).
+    """
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], inherited: int) -> None:
+        self._argv, self._environment, self._inherited = argv, environment, inherited
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Foreground:
+        """Start the program; leave the terminal's signals to it, and pass on the others."""
+        folder = Path.cwd()
+        check_program(self._argv[0], folder, self._environment)
+        for number in _FROM_TERMINAL:
+            self._handlers[number] = signal.signal(number, lambda *_: None)
+        for number in _PASSED_ON:
+            self._handlers[number] = signal.signal(number, self._pass_on)
+        try:
+            self._child = subprocess.Popen(
+                list(self._argv), env=dict(self._environment), pass_fds=[self._inherited]
+            )
+        except (OSError, ValueError) as error:
+            self._restore()
+            raise start_error(self._argv[0], folder, error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Handle signals as before."""
+        self._restore()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for the program's end; return its exit status, or None after `seconds`.
+
+        The status of a program that a signal ended is 128 plus the signal's number, as in a shell.
+        """
+        assert self._child is not None
+        try:
+            status = self._child.wait(min(seconds, 3600.0))
+        except subprocess.TimeoutExpired:
+            return None
+        return status if status >= 0 else 128 - status
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
+        if self._child is not None:
+            self._child.send_signal(number)
+
+    def _restore(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
