@@ -37,6 +37,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_AGENT_FAILED": (UNREACHED, "the agent's program failed"),
     "E_ANSWER": (NO, "the agent's answer cannot be used"),
     "E_BASE": (USAGE, "the base branch is ambiguous or does not exist"),
+    "E_BEST_MOVED": (REFUSED, "the rolling best was moved, replaced or deleted by another program"),
     "E_BLOCKED": (REFUSED, "a branch or tag has a name that blocks the names of other branches or tags"),
     "E_BRANCH_GONE": (REFUSED, "a branch with a plan was deleted, and would begin anew without its history"),
     "E_BUSY": (REFUSED, "another process or person is working on it right now"),

@@ -103,7 +103,10 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "git_iterate.iterate", "publish", "publish and clean up", "Create a branch for a pull request."
         ),
         "best": Row(
-            "git_iterate.iterate", "best", "publish and clean up", "Create, tag and push the rolling best."
+            "git_iterate.iterate",
+            "best",
+            "publish and clean up",
+            "Create, restore, tag and push the rolling best.",
         ),
         "prune": Row(
             "git_iterate.iterate", "prune", "publish and clean up", "Remove worktrees of finished iterations."

@@ -114,10 +114,15 @@ class Write(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Move a ref to an object, provided that it is as in the snapshot of the decision."""
+    """Move a ref to an object, provided that it is as in the snapshot of the decision.
+
+    `copy`: a ref of ours that goes there in the same transaction, wherever it was; then a symbolic ref is
+    replaced and its target stays.
+    """
 
     ref: str
     oid: str
+    copy: str | None = None
 
 
 class Tag(NamedTuple):
@@ -140,11 +145,16 @@ Decide = Callable[[Mapping[str, Snapshot]], Sequence[Step]]
 
 
 class _Swap(NamedTuple):
-    """One ref's move in a transaction; `new` None removes it, `old` None creates it."""
+    """One ref's move in a transaction; `new` None removes it, `old` None creates it.
+
+    `anyhow`: `old` is not compared. `plain`: a symbolic ref is not followed.
+    """
 
     ref: str
     old: str | None
     new: str | None
+    anyhow: bool = False
+    plain: bool = False
 
 
 class _Tips(NamedTuple):
@@ -245,7 +255,9 @@ class Store:
             self._contended = True
             unmoved += is_unmoved
             if unmoved >= UNMOVED_TRIES:
-                raise self._refused([swap.ref for swap in swaps if swap.old is None], result)
+                raise self._refused(
+                    [swap.ref for swap in swaps if swap.old is None and not swap.anyhow], result
+                )
             import random
 
             time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
@@ -347,8 +359,11 @@ class Store:
                     old, new = None, self._tag(step)
                 case Delete():
                     new = None
-            if new != old:
-                swaps.append(_Swap(step.ref, old, new))
+            copy = step.copy if isinstance(step, Move) else None
+            if new != old or copy is not None:
+                swaps.append(_Swap(step.ref, old, new, plain=copy is not None))
+            if copy is not None:
+                swaps.append(_Swap(copy, None, new, anyhow=True))
         return swaps
 
     def _commit(self, step: Write, old: str | None, batch: Batch) -> str | None:
@@ -476,9 +491,10 @@ def _masked(edits: Edits, *, documents: bool) -> Edits:
 
 
 def _command(swap: _Swap) -> str:
-    # 'create' means "must not exist", under SHA-1 and SHA-256 alike.
     if swap.new is None:
         return f"delete {swap.ref}\0{swap.old}\0"
-    if swap.old is None:
-        return f"create {swap.ref}\0{swap.new}\0"
-    return f"update {swap.ref}\0{swap.new}\0{swap.old}\0"
+    option = "option no-deref\0" if swap.plain else ""
+    # 'create' means "must not exist", under SHA-1 and SHA-256 alike.
+    if swap.old is None and not swap.anyhow:
+        return f"{option}create {swap.ref}\0{swap.new}\0"
+    return f"{option}update {swap.ref}\0{swap.new}\0{swap.old or ''}\0"

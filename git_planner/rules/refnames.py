@@ -26,6 +26,7 @@ REFUSED = OURS + "refused/"
 INTERRUPTED = OURS + "interrupted/"
 PUBLISHED = OURS + "published/"
 UNDONE = OURS + "undone/"
+BESTS = OURS + "bests/"
 _BEST = ITER + "best"
 STATE_FILE = ".advisor/state.json"
 POLICY_FILE = ".git-planner.yml"
@@ -90,6 +91,11 @@ def is_best(branch: str) -> bool:
 def best_ref(plan: str) -> str:
     """Return the full ref of a plan's rolling best."""
     return HEADS + _BEST + ("" if plan == "default" else f"-{check_plan_name(plan)}")
+
+
+def best_copy(plan: str) -> str:
+    """Return the full ref that names where git-planner last left a plan's rolling best."""
+    return BESTS + check_plan_name(plan)
 
 
 def short_name(ref: str) -> str:

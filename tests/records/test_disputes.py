@@ -171,7 +171,10 @@ def test_check_lint_and_doctor_know_a_disputed_best(lab: Lab) -> None:
     doctor = json.loads(lab.run("git-planner", "doctor", "--json").out)
     assert [one["target"] for one in doctor["findings"] if one["code"] == "best-disputed"] == [tip[:12]]
     lint = json.loads(lab.run("git-plan", "lint", "--json").out)
-    assert [fault["code"] for fault in lint["faults"] if fault["severity"] == "error"] == ["best-disputed"]
+    assert [fault["code"] for fault in lint["faults"] if fault["severity"] == "error"] == [
+        "best-moved",
+        "best-disputed",
+    ]
     listed = json.loads(lab.run("git-iterate", "list", "--json").out)
     assert "disputed" in json.dumps(listed)
 

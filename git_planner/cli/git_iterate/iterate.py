@@ -210,7 +210,7 @@ def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
 
 @click.group("best", cls=CommandGroup)
 def best() -> None:
-    """Create, tag and push the rolling best of a plan."""
+    """Create, restore, tag and push the rolling best of a plan."""
 
 
 @best.command("ensure")
@@ -222,6 +222,27 @@ def best_ensure(plan: str | None, as_json: bool) -> int:
 
     done = flow.ensure_best(open_repository(), plan, tell)
     _print_result(done.document(), [f"{done.branch} {done.commit[:12]}: {done.did}"], as_json=as_json)
+    return DONE
+
+
+@best.command("restore")
+@plan_option
+@json_option
+def best_restore(plan: str | None, as_json: bool) -> int:
+    """Bring the rolling best back to where git-planner left it, if something else moved it.
+
+    What it was moved to is kept under 'refs/planner/undone/'. To keep the best where it is, measure it with
+    'git record' instead.
+    """
+    from git_planner.flows.plans.best_place import restore_best
+    from git_planner.flows.plans.current_plan import current_plan
+
+    repo = open_repository()
+    done = restore_best(repo, current_plan(repo, plan))
+    lines = [f"{done.branch} {done.commit[:12]}: {'restored' if done.moved else 'is where it was left'}"]
+    if done.kept:
+        lines.append(f"what it was at is kept as {done.kept}")
+    _print_result(done.document(), lines, as_json=as_json)
     return DONE
 
 

@@ -120,6 +120,7 @@ def _emit_log(plans: Sequence[str], kept: RecordTexts, now: str | None) -> None:
 @json_option
 def best(plan: str | None, as_json: bool) -> int:
     """Show the best record of a plan among those of the latest instrument."""
+    from git_planner.flows.plans.best_place import find_moved_best
     from git_planner.flows.records import query
 
     repo = open_repository()
@@ -130,6 +131,9 @@ def best(plan: str | None, as_json: bool) -> int:
         say("\n".join(text.details(found)))
         if not query.is_measured_here(repo, found):
             say("  elsewhere    it was not measured in this repository, and will be before it counts here")
+    moved = find_moved_best(repo, found.plan)
+    if moved is not None:
+        tell(f"warning: {moved.message}; '{moved.fix}' brings it back")
     return DONE
 
 

@@ -11,13 +11,14 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import find_base
+from git_planner.flows.plans.best_place import check_best, move_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.sharing import reconcile_best
 from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Move, Snapshot, Step, Store, Tag
+from git_planner.gitio.store import Snapshot, Step, Store, Tag
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.records.record import Record, pick_best
@@ -88,10 +89,12 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
     """Create the rolling best, or fast-forward it to the remote's and to its base.
 
     Raises:
-        PlannerError: E_CONFLICT when it and the remote's have diverged; E_REMOTE; what `find_base` raises.
+        PlannerError: E_BEST_MOVED; E_CONFLICT when it and the remote's have diverged; E_REMOTE; what
+            `find_base` raises.
     """
     name = current_plan(repo, plan)
-    ref = refnames.best_ref(name)
+    check_best(repo, name)
+    ref, copy = refnames.best_ref(name), refnames.best_copy(name)
     server = read_settings(repo).remote
     remote_tip = _fetch_best(repo, server, ref, progress) if _has_remote(repo, server) else None
     if remote_tip and reconcile_best.is_disputed(remote_tip, read_ledger(repo, name)):
@@ -106,9 +109,10 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
         goal, did = _choose_target(repo, ref, snapshots[ref].tip, remote_tip, start)
         if base is not None and goal != base and history.is_ancestor(repo.git, goal, base):
             goal, did = base, ("created" if snapshots[ref].tip is None else "forwarded")
-        return [Move(ref, goal)] if goal != snapshots[ref].tip else []
+        in_place = goal == snapshots[ref].tip == snapshots[copy].tip
+        return [] if in_place else [move_best(name, goal)]
 
-    commit = Store(repo).transact([ref], decide)[ref]
+    commit = Store(repo).transact([ref, copy], decide)[ref]
     assert commit is not None
     return EnsuredBest(refnames.short_name(ref), commit, did)
 
@@ -167,9 +171,12 @@ def push_best(
         dry_run: only report what would be pushed.
 
     Raises:
-        PlannerError: E_REMOTE; E_CONFLICT after too many lost races, or if no record decides between bests.
+        PlannerError: E_BEST_MOVED; E_REMOTE; E_CONFLICT after too many lost races, or if no record decides
+            between bests.
     """
     name = current_plan(repo, plan)
+    if not tags_only:
+        check_best(repo, name)
     server = read_settings(repo).remote
     remote.url(repo, server)
     notes: list[str] = []

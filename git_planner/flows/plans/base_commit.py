@@ -9,6 +9,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
+from git_planner.flows.plans.best_place import check_best
 from git_planner.flows.plans.blocked_names import check_names
 from git_planner.gitio.history import list_refs
 from git_planner.gitio.repository import Repository
@@ -35,12 +36,14 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
             as last fetched, then the policy's base).
 
     Raises:
-        PlannerError: E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD when the base
-            branch does not contain the guarded files of the named commit, or of the remote's best.
+        PlannerError: E_BEST_MOVED, E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD
+            when the base branch does not contain the guarded files of the named commit, or of the remote's
+            best.
     """
     check_names(repo)
     if from_ref is not None:
         return _named_base(repo, plan, from_ref)
+    check_best(repo, plan)
     best = refnames.best_ref(plan)
     oid_or_none = repo.maybe(best) or _remote_best(repo, best)
     if oid_or_none is not None:

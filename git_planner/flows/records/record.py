@@ -15,6 +15,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.candidate_tree import build_candidate
+from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import worktree
@@ -61,7 +62,11 @@ def record_commit(
     if advance:
         subject = remeasure_best.with_current_best(repo, subject, progress)
     recorder = Recorder(repo, subject, progress, extra or {}, force=force, advance=advance, from_red=from_red)
-    return recorder.record()
+    result = recorder.record()
+    moved = find_moved_best(repo, subject.plan) if advance else None
+    if moved is not None:
+        progress(f"{moved.message}; '{moved.fix}' brings it back")
+    return result
 
 
 def ensure_base(repo: Repository, plan: str, base: str, *, from_red: bool, progress: Progress) -> None:

@@ -15,10 +15,10 @@ from git_planner.flows.records.settle_disputes import (
     best_tag,
     dispute_files,
     tag_steps,
-    tip_that_holds,
+    way_back,
 )
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
+from git_planner.gitio.store import Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
 from git_planner.rules.records.dispute import VERDICT, Dispute
 from git_planner.rules.records.record import Record
@@ -76,16 +76,15 @@ def reject_record(repo: Repository, plans: Sequence[str], name: str, why: str) -
         disputed = [DisputedRow(row, note)]
         here = reader.measured_here(reader.read_at(seen[ledger]), None)
         rest = [other for other in here if other.id != row.id and other.instrument == row.instrument]
-        tip = seen[best].tip
-        holds = tip_that_holds(repo, tip, disputed, rest, record.base)
-        moved = holds if holds != tip else None
+        back = way_back(repo, record.plan, seen[best].tip, disputed, rest, base=record.base)
+        moved = back.step.oid if back.step else None
         tags = tag_steps(repo, disputed, seen, None)
         removed = tags[0].ref if tags else None
         message = Message(
             f"record rejected: {note.why}"[:120], (("Planner-Op", "reject"), ("Planner-Args", record.id))
         )
-        moves = [Move(best, moved)] if moved else []
+        moves = [back.step] if back.step else []
         return [Write(ledger, dispute_files(disputed), message), *moves, *tags]
 
-    Store(repo).transact([ledger, best, *([tag] if tag else [])], decide)
+    Store(repo).transact([ledger, best, refnames.best_copy(record.plan), *([tag] if tag else [])], decide)
     return RejectResult(look_up_record(repo, [record.plan], record.id), moved, removed, False)

@@ -20,16 +20,17 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
+from git_planner.flows.plans.best_place import check_best, move_best
 from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import history
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.gitio.store import Message, Snapshot, Step, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 
 # Errors that a person has to resolve, and that must not block measuring a candidate.
-_SETTLED_BY_HAND = ("E_MERGE", "E_STATE", "E_CHECKED_OUT")
+_SETTLED_BY_HAND = ("E_BEST_MOVED", "E_MERGE", "E_STATE", "E_CHECKED_OUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,10 @@ def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Prog
         The best's new record; None if it is current.
 
     Raises:
-        PlannerError: E_MERGE when it does not merge with the base; what measuring and writing raise.
+        PlannerError: E_BEST_MOVED; E_MERGE when it does not merge with the base; what measuring and
+            writing raise.
     """
+    check_best(repo, plan)
     outdated = find_outdated_best(repo, plan, base)
     if outdated is None:
         return None
@@ -164,7 +167,7 @@ def _merge_base_branch(repo: Repository, outdated: OutdatedBest) -> str:
         raise PlannerError(
             "E_MERGE",
             f"'{outdated.branch}' does not merge with the base branch, whose guard has changed",
-            hint=f"merge the base branch into '{outdated.branch}' by hand, with 'git merge'",
+            hint=f"merge the base branch into it with 'git merge', then run 'git record {outdated.branch}'",
             details=conflicts[:20],
         )
     return _make_commit(repo, outdated, tree, "the guard of the base branch is taken over")
@@ -192,7 +195,7 @@ def _move_best(repo: Repository, outdated: OutdatedBest, commit: str, progress: 
         nonlocal moved
         # A concurrent update has newer information.
         moved = snapshots[ref].tip == outdated.best
-        return [Move(ref, commit)] if moved else []
+        return [move_best(outdated.plan, commit)] if moved else []
 
     Store(repo).transact([ref], decide)
     if moved:

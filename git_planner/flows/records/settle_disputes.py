@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from git_planner.flows.plans.best_place import MovedBest, find_moved_best, move_best
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Delete, Snapshot
+from git_planner.gitio.store import Delete, Move, Snapshot
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.dispute import Dispute
@@ -57,6 +59,37 @@ def tag_steps(
         for tag, commit in tags.items()
         if tag is not None and tag != keep and tag in seen and seen[tag].tip and repo.maybe(tag) == commit
     ]
+
+
+class WayBack(NamedTuple):
+    """Where the rolling best belongs after disputes, and the step that brings it there, if one is needed.
+
+    `moved`: another program moved it, and what it was moved to is not disputed, so it stays there.
+    """
+
+    holds: str | None
+    step: Move | None
+    moved: MovedBest | None
+
+
+def way_back(
+    repo: Repository,
+    plan: str,
+    tip: str | None,
+    disputed: Sequence[DisputedRow],
+    rows: Sequence[RecordRow],
+    *,
+    base: str,
+) -> WayBack:
+    """Return the way back of a plan's best after disputes; parameters as for `tip_that_holds`."""
+    moved = find_moved_best(repo, plan)
+    if moved is not None and tip_that_holds(repo, tip, disputed, rows, base) == tip:
+        holds = tip_that_holds(repo, moved.left, disputed, rows, base)
+        # What it can be brought back to is corrected.
+        step = Move(refnames.best_copy(plan), holds) if holds and holds != moved.left else None
+        return WayBack(holds, step, moved)
+    holds = tip_that_holds(repo, moved.left if moved else tip, disputed, rows, base)
+    return WayBack(holds, move_best(plan, holds) if holds and holds != tip else None, None)
 
 
 def tip_that_holds(

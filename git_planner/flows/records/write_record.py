@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from git_planner import redact
 from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.plans.best_place import MovedBest, find_moved_best, move_best
 from git_planner.flows.records.journal import note_record
 from git_planner.flows.records.ledger import TESTS_FOLDER, LedgerReader, read_record
 from git_planner.flows.records.settle_disputes import (
@@ -14,7 +15,7 @@ from git_planner.flows.records.settle_disputes import (
     best_tag,
     dispute_files,
     tag_steps,
-    tip_that_holds,
+    way_back,
 )
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
@@ -128,13 +129,15 @@ class _RecordWriter:
         self.settled: WrittenRecord | None = None
         self.claims: Sequence[RecordRow] = ()
         self.best_ref = refnames.best_ref(subject.plan)
+        self.best_copy = refnames.best_copy(subject.plan)
+        self.moved: MovedBest | None = None
         self.tag = self._tag_name()
         self.stamp = repo.now()
 
     @property
     def refs(self) -> list[str]:
         """Return every ref that the decision depends on."""
-        refs = [self.subject.ref, self.best_ref, *([self.tag] if self.tag else [])]
+        refs = [self.subject.ref, self.best_ref, self.best_copy, *([self.tag] if self.tag else [])]
         if self._contradicts:
             tags = (best_tag(row) for row in self._same_claims(self.claims))
             refs += [tag for tag in tags if tag is not None]
@@ -152,6 +155,7 @@ class _RecordWriter:
 
     def decide(self, seen: Mapping[str, Snapshot]) -> Sequence[Step]:
         """Return the steps for the current tips; see Store.transact."""
+        self.moved = find_moved_best(self.repo, self.subject.plan) if self.advance else None
         rows = self.rows.read_at(seen[self.subject.ref])
         known = self._find_known(rows)
         if known is not None:
@@ -215,17 +219,21 @@ class _RecordWriter:
     ) -> tuple[list[Step], tuple[str, ...], str | None]:
         """Return steps for the best and its tags, notes for the record, and the new tag."""
         tip = seen[self.best_ref].tip
+        # A best that somebody else moved stays there until a person decides; where it was left is known.
+        left = tip if self.moved is None else self.moved.left
         if not disputed:
-            return self._advance_best(record, seen, tip)
+            return self._advance_best(record, seen, left)
         own = [row_from(record.document())] if record.valid else []
         same = [row for row in here if row.instrument == record.instrument]
-        holds = tip_that_holds(self.repo, tip, disputed, [*same, *own], self.subject.base)
-        steps, notes, tag = self._advance_best(record, seen, holds)
+        back = way_back(self.repo, self.subject.plan, tip, disputed, [*same, *own], base=self.subject.base)
+        self.moved = back.moved
+        steps, notes, tag = self._advance_best(record, seen, back.holds)
         moves = [*steps]
-        if holds is not None and holds != tip and not any(step.ref == self.best_ref for step in steps):
-            moves.append(Move(self.best_ref, holds))
-            branch = refnames.short_name(self.best_ref)
-            notes = (*notes, f"'{branch}' is back at '{holds[:12]}', the last best that holds")
+        if back.step is not None and not any(step.ref == self.best_ref for step in steps):
+            moves.append(back.step)
+            if back.moved is None:
+                branch, place = refnames.short_name(self.best_ref), back.step.oid[:12]
+                notes = (*notes, f"'{branch}' is back at '{place}', the last best that holds")
         moves += tag_steps(self.repo, disputed, seen, tag)
         return moves, (*(entry.sentence for entry in disputed), *notes), tag
 
@@ -251,7 +259,8 @@ class _RecordWriter:
         top = pick_best(here, instrument=known.instrument)
         steps: list[Step] = []
         tag = None
-        if top is not None and top.id == known.id:
+        restarts = self.moved is not None and record.verdict == "baseline"
+        if (top is not None and top.id == known.id) or restarts:
             steps, _, tag = self._advance_best(record, seen, seen[self.best_ref].tip)
         self.settled = WrittenRecord(record, True, any(isinstance(step, Move) for step in steps), tag)
         return steps
@@ -320,19 +329,35 @@ class _RecordWriter:
             tip: where the rolling best is, or goes back to.
         """
         state = self.subject.state
+        branch = refnames.short_name(self.best_ref)
+        if self.moved is not None and record.valid:
+            return self._keep_moved(record, seen, self.moved)
         if state is None or not self.advance or not record.valid:
             return [], (), None
-        branch = refnames.short_name(self.best_ref)
         if not self.subject.confirmed:
             return [], (f"'{branch}' was not advanced: the iteration's start is not confirmed here",), None
         if record.verdict != "improved":
-            return ([Move(self.best_ref, state.base)] if tip is None else []), (), None
+            return ([move_best(self.subject.plan, state.base)] if tip is None else []), (), None
         if tip is not None and not history.is_ancestor(self.repo.git, tip, record.commit):
             return [], (f"'{branch}' was not advanced: it was moved to '{tip[:12]}' meanwhile",), None
-        steps: list[Step] = (
-            [] if seen[self.best_ref].tip == record.commit else [Move(self.best_ref, record.commit)]
-        )
-        return self._tag_best(record, seen, steps)
+        is_there = record.commit == seen[self.best_ref].tip == seen[self.best_copy].tip
+        return self._tag_best(record, seen, [] if is_there else [move_best(self.subject.plan, record.commit)])
+
+    def _keep_moved(
+        self, record: Record, seen: Mapping[str, Snapshot], moved: MovedBest
+    ) -> tuple[list[Step], tuple[str, ...], str | None]:
+        """Return what `_advance_best` does if a person moved the best.
+
+        It is kept where it is if that commit is the subject and was measured: as an improvement, as no loss
+        if it follows the last best, or as the base to begin with again.
+        """
+        follows = moved.left is not None and history.is_ancestor(self.repo.git, moved.left, record.commit)
+        verdicts = ("improved", "baseline", "within_noise") if follows else ("improved", "baseline")
+        if moved.symbolic or record.commit != moved.tip or record.verdict not in verdicts:
+            note = f"'{moved.branch}' was not advanced: it {moved.problem}; '{moved.fix}' brings it back"
+            return [], (note,), None
+        steps: list[Step] = [move_best(self.subject.plan, record.commit)]
+        return self._tag_best(record, seen, steps) if record.verdict == "improved" else (steps, (), None)
 
     def _tag_best(
         self, record: Record, seen: Mapping[str, Snapshot], steps: list[Step]

@@ -23,7 +23,9 @@ from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
 from git_planner.flows.hooks.scripts import BACKUP_SUFFIX
 from git_planner.flows.hooks.status import hook_status
+from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.lost_plans import find_lost_plans
+from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks
 from git_planner.flows.sharing import merge_driver
@@ -423,7 +425,11 @@ def _check_lost_plans(context: CheckContext) -> Iterator[Diagnostic]:
 
 
 def _check_bests(context: CheckContext) -> Iterator[Diagnostic]:
-    """Check that each rolling best is what a measurement made here, or elsewhere, says it is."""
+    """Check that each rolling best is where it was left, and what a measurement says it is."""
+    for name in plan_names(context.repo):
+        moved = find_moved_best(context.repo, name)
+        if moved is not None:
+            yield moved.diagnostic()
     for name, standing in best_standings(context.repo).items():
         if standing.disputed:
             yield Diagnostic(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
+from git_planner.flows.plans.best_place import move_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.sharing.check_remote import check_plan
 from git_planner.flows.sharing.merge_tips import merge_tips
@@ -80,7 +81,7 @@ def merge_remote(
     notes: list[str] = []
 
     def reconcile(ref: str, rule: Callable[[str | None], _Reconciled]) -> None:
-        reconciled = rule(repo.maybe(ref)) if dry_run else _move_ref(repo, ref, rule)
+        reconciled = rule(repo.maybe(ref)) if dry_run else _move_ref(repo, plan, ref, rule)
         tips[ref] = reconciled.tip
         notes.extend(reconciled.notes)
 
@@ -111,12 +112,15 @@ class _Reconciled(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _move_ref(repo: Repository, ref: str, rule: Callable[[str | None], _Reconciled]) -> _Reconciled:
+def _move_ref(
+    repo: Repository, plan: str, ref: str, rule: Callable[[str | None], _Reconciled]
+) -> _Reconciled:
     decided: list[_Reconciled] = []
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
         decided[:] = [rule(snapshots[ref].tip)]
-        return [Move(ref, decided[0].tip)]
+        tip = decided[0].tip
+        return [move_best(plan, tip) if ref == refnames.best_ref(plan) else Move(ref, tip)]
 
     Store(repo).transact([ref], decide)
     return decided[0]

@@ -10,6 +10,7 @@ from typing import Any
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import parse_leniently
 from git_planner.flows.plans.page_store import missing_plan
@@ -133,6 +134,9 @@ def _find_misplaced(plan_pages: Mapping[str, Mapping[str, Any]]) -> Iterator[Lin
 
 def _record_faults(repo: Repository, plan: str) -> Iterator[LintFault]:
     """Yield what is wrong with the plan's results: a disputed best, improvements from elsewhere."""
+    moved = find_moved_best(repo, plan)
+    if moved is not None:
+        yield LintFault("best-moved", "error", "", f"{moved.message}; '{moved.fix}' brings it back")
     for standing in best_standings(repo, [plan]).values():
         if standing.disputed:
             message = f"'{standing.branch}' is at a disputed record: {standing.why}"

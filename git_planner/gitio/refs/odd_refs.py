@@ -1,0 +1,33 @@
+"""Branches that are not plain refs to a commit: symbolic, damaged, or naming something else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from git_planner.gitio import history
+from git_planner.gitio.repository import Repository
+
+
+def symbolic_target(repo: Repository, ref: str) -> str | None:
+    """Return the ref that a symbolic ref names, which may not exist; None for other refs."""
+    result = repo.git.run("symbolic-ref", "--quiet", ref)
+    return os.fsdecode(result.stdout).strip() or None if result.status == 0 else None
+
+
+def describe_odd(repo: Repository, ref: str) -> str:
+    """Return what is wrong with a ref that names no commit."""
+    if repo.maybe(ref, "object") is not None:
+        return "names something that is no commit"
+    if ref in history.list_refs(repo, ref):
+        return "names a commit that does not exist"
+    return "is damaged" if (repo.common / ref).is_file() else "is gone"
+
+
+def clear_odd(repo: Repository, ref: str) -> None:
+    """Remove what git can neither read nor overwrite under a ref's name: a symbolic ref, a damaged file."""
+    if symbolic_target(repo, ref) is not None:
+        repo.git.line("symbolic-ref", "--delete", ref)
+    elif repo.maybe(ref, "object") is None and ref not in history.list_refs(repo, ref):
+        with suppress(OSError):
+            (repo.common / ref).unlink()
