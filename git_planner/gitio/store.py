@@ -116,8 +116,7 @@ class Write(NamedTuple):
 class Move(NamedTuple):
     """Move a ref to an object, provided that it is as in the snapshot of the decision.
 
-    `copy`: a ref of ours that goes there in the same transaction, wherever it was; then a symbolic ref is
-    replaced and its target stays.
+    `copy`: a ref that goes there, too, wherever it was; then a symbolic ref is replaced and its target stays.
     """
 
     ref: str
@@ -145,9 +144,9 @@ Decide = Callable[[Mapping[str, Snapshot]], Sequence[Step]]
 
 
 class _Swap(NamedTuple):
-    """One ref's move in a transaction; `new` None removes it, `old` None creates it.
+    """One ref's move in a transaction; `new` None removes it, `old` None creates it, `anyhow` ignores `old`.
 
-    `anyhow`: `old` is not compared. `plain`: a symbolic ref is not followed.
+    `plain`: a symbolic ref is not followed.
     """
 
     ref: str

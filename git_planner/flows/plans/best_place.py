@@ -1,4 +1,4 @@
-"""Where git-planner left the rolling best of a plan, and whether another program moved it since.
+"""Place of a plan's rolling best: where git-planner left it, and whether another program moved it since.
 
 Every move of a best by this program sets a copy under `refs/planner/bests/` in the same transaction. A best
 that is elsewhere was moved, replaced or deleted by hand, or with the hooks off; nothing starts from it. A

@@ -62,7 +62,7 @@ def tag_steps(
 
 
 class WayBack(NamedTuple):
-    """Where the rolling best belongs after disputes, and the step that brings it there, if one is needed.
+    """Place of the rolling best after disputes, and the step that brings it there, if one is needed.
 
     `moved`: another program moved it, and what it was moved to is not disputed, so it stays there.
     """

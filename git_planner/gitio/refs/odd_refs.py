@@ -1,4 +1,4 @@
-"""Branches that are not plain refs to a commit: symbolic, damaged, or naming something else."""
+"""Refs that do not simply name a commit: symbolic, damaged, or naming something else."""
 
 from __future__ import annotations
 
