@@ -69,6 +69,9 @@ COMMANDS: dict[str, dict[str, Row]] = {
         ),
         "lint": Row("git_plan.lint", "lint", "work on tasks", "Check a plan for faults, overlaps and drift."),
         "use": Row("git_plan.use", "use", "look at plans", "Set the current plan."),
+        "inbox": Row(
+            "git_plan.inbox", "inbox", "look at plans", "List what waits for a person, oldest first."
+        ),
         "status": Row(
             "git_plan.inspect",
             "status",
