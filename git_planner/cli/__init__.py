@@ -56,13 +56,16 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "delegate": Row("git_plan.delegate", "delegate", "work on tasks", "Give ready tasks to agents."),
         "runs": Row("git_plan.runs", "runs", "work on tasks", "Show delegated runs; stop or requeue one."),
         "lease": Row(
-            "git_plan.lease",
+            "git_plan.board.lease",
             "lease",
             "share this host",
             "Ration heavy work over all repositories of this host.",
         ),
         "resources": Row(
-            "git_plan.lease", "resources", "share this host", "Show whether heavy work would be admitted now."
+            "git_plan.board.lease",
+            "resources",
+            "share this host",
+            "Show whether heavy work would be admitted now.",
         ),
         "sync": Row(
             "git_plan.sync", "sync", "work on tasks", "Recompute task statuses from the Git history."
@@ -70,7 +73,7 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "lint": Row("git_plan.lint", "lint", "work on tasks", "Check a plan for faults, overlaps and drift."),
         "use": Row("git_plan.use", "use", "look at plans", "Set the current plan."),
         "inbox": Row(
-            "git_plan.inbox", "inbox", "look at plans", "List what waits for a person, oldest first."
+            "git_plan.board.inbox", "inbox", "look at plans", "List what waits for a person, oldest first."
         ),
         "status": Row(
             "git_plan.inspect",

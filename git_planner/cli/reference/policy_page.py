@@ -38,6 +38,14 @@ SETTINGS = {
     "critic": "Critic to ask (default: the policy's).",
     "sign_timeout": "Deadline of the program that signs commits, in seconds (default: 60).",
     "heartbeat": "Seconds between two heartbeats of a run (default: 10).",
+    "max_heavy_leases": "Leases for heavy work on this host (default: half of its CPUs, at least 1).",
+    "max_loadavg_1": "Load average of one minute at which no heavy work is admitted (default: none).",
+    "min_mem_available_gb": "Available memory in GiB that heavy work needs (default: none).",
+    "worker_spawn_max_loadavg_1": "Load average at which no worker is started (default: as for heavy work).",
+    "worker_spawn_min_mem_available_gb": (
+        "Available memory in GiB that a new worker needs (default: as for heavy work)."
+    ),
+    "lease_ttl_seconds": "Seconds after which a lease is lost unless it is renewed (default: 1800).",
 }
 
 

@@ -23,7 +23,7 @@ from git_planner.rules.timestamps import format_time
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """What waits for a person, the oldest first."""
+    """Items that wait for a person, the oldest first."""
 
     items: tuple[InboxItem, ...]
 
