@@ -306,6 +306,25 @@ def test_task_worktrees_are_pruned_and_their_iterations_not_resumed(lab: Lab) ->
     assert [place["removed"] for place in pruned["places"]] == [True], pruned
 
 
+@pytest.mark.parametrize(("end", "status"), [(DONE, "agent_done"), ("true", "blocked")])
+def test_resuming_the_iteration_of_a_task_leaves_the_task_alone(
+    lab: Lab, end: str, status: str
+) -> None:
+    set_up_lab(lab, ONE)
+    set_agent_script(lab, "echo 90 >src/value", end)
+    delegate(lab)
+    before, worktrees = task(lab), lab.git("worktree", "list")
+    resumed = lab.run("git-iterate", "resume", "1", "--json")
+    answer = json.loads(resumed.out)
+    if status == "agent_done":
+        assert (answer["did"], answer["record"]["verdict"]) == ("recorded the commit", "improved")
+    else:
+        assert (answer["code"], answer["hint"]) == ("E_USAGE", "git plan runs --plan default")
+    assert (task(lab), before.status) == (before, status)
+    assert lab.git("worktree", "list") == worktrees
+    assert started_tasks(lab) == ["task_001"]
+
+
 def test_changes_are_committed_although_the_agent_deleted_the_git_file_of_its_worktree(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     set_agent_script(lab, "echo 90 >src/value", DONE, "rm .git")

@@ -101,7 +101,7 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
         key = (state.plan, number)
         own_records = records.get((*key, state.slug)) or records.get((*key, None)) or []
         record = _own_record(repo, own_records, tip, refused)
-        phase = _phase(record, refused, run == state.branch)
+        phase = _phase(record, refused, run == state.branch or (bool(run) and _is_task(state)))
         iterations.append(Iteration(number, phase, state, start, tip, refused, record, places.get(ref)))
     known_numbers = {iteration.number for iteration in iterations}
     numbers = {int(ref.rsplit("/", 1)[1]) for ref in refs if ref.startswith(refnames.NUMBERS)}
@@ -116,7 +116,11 @@ def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration
 
 def is_task_iteration(iteration: Iteration) -> bool:
     """Return whether an iteration belongs to a task, which stores its result, so that it needs no record."""
-    return iteration.state is not None and iteration.state.planner["name"] == TASK_PLANNER
+    return iteration.state is not None and _is_task(iteration.state)
+
+
+def _is_task(state: IterationState) -> bool:
+    return bool(state.planner["name"] == TASK_PLANNER)
 
 
 def find_iteration(repo: Repository, number: int) -> Iteration:

@@ -75,8 +75,9 @@ def resume_iteration(
         progress: called with each progress message.
 
     Raises:
-        PlannerError: E_UNKNOWN_REF; E_USAGE when several are unfinished; E_BUSY while a process works on it;
-            E_CHECKED_OUT when its branch is checked out where a person works; what iterating raises.
+        PlannerError: E_UNKNOWN_REF; E_USAGE when several are unfinished, or for the unfinished one of a
+            task; E_BUSY while a process works on it; E_CHECKED_OUT when its branch is checked out where a
+            person works; what iterating raises.
     """
     iteration = find_iteration(repo, number) if number is not None else _only_unfinished(repo)
     if iteration is None:
@@ -87,6 +88,13 @@ def resume_iteration(
             "E_BUSY",
             f"process {owner} is working on iteration {iteration.number}",
             hint="wait for it, or end it with Ctrl-C where it runs",
+        )
+    if is_task_iteration(iteration) and iteration.phase not in ("committed", "recorded"):
+        # Its branch is the task's work, which the task refers to; only a delegator knows how it ended.
+        raise PlannerError(
+            "E_USAGE",
+            f"iteration {iteration.number} is an attempt at a task, which 'git plan delegate' repeats",
+            hint=f"git plan runs --plan {iteration.state.plan if iteration.state else ''}",
         )
     ended = process_lock.end_leftover_agents(repo, iteration.number)
     if ended:
