@@ -123,6 +123,7 @@ def run(
             watch.end(grace)
         sinks[0].finish()
     if signals.caught:
+        signals.pass_on()
         raise KeyboardInterrupt
     out, err = (bytes(sink.kept) for sink in sinks)
     cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
@@ -220,6 +221,11 @@ class _Signals:
             signal.set_wakeup_fd(self._old_wake)
             os.close(self.wake)
             os.close(self._write)
+
+    def pass_on(self) -> None:
+        """Give the first signal to its handler of before: it decides with which status the command ends."""
+        if callable(handler := self._old.get(self.caught[0])):
+            handler(self.caught[0], None)
 
 
 class _Watch:

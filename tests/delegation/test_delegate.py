@@ -307,9 +307,7 @@ def test_task_worktrees_are_pruned_and_their_iterations_not_resumed(lab: Lab) ->
 
 
 @pytest.mark.parametrize(("end", "status"), [(DONE, "agent_done"), ("true", "blocked")])
-def test_resuming_the_iteration_of_a_task_leaves_the_task_alone(
-    lab: Lab, end: str, status: str
-) -> None:
+def test_resuming_the_iteration_of_a_task_leaves_the_task_alone(lab: Lab, end: str, status: str) -> None:
     set_up_lab(lab, ONE)
     set_agent_script(lab, "echo 90 >src/value", end)
     delegate(lab)

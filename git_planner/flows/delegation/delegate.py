@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -367,9 +367,19 @@ def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handled = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    earlier_handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in handled}
+    caught: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+        stop.set()
+
+    earlier_handlers: dict[int, Any] = {number: signal.signal(number, note) for number in handled}
     try:
         yield
     finally:
         for number, handler in earlier_handlers.items():
             signal.signal(number, handler)
+        if caught and callable(handler := earlier_handlers[caught[0]]):
+            # It decides with which status the command ends; what was interrupted is told by the caller.
+            with suppress(KeyboardInterrupt):
+                handler(caught[0], None)
