@@ -92,7 +92,7 @@ def test_ctrl_c_ends_the_agent_and_leaves_it_to_be_resumed(lab: Lab, number: int
     campaign(lab)
     script = f'echo 42 >value; sleep 60 & echo $! >"{lab.root}/pid"'
     status, out = interrupt(lab, script, "--slug", "x", "--json", number=number)
-    assert status == 130, out
+    assert status == 128 + number, out
     assert json.loads(out)["hint"] == "git iterate resume 1"
     assert not is_running(int((lab.root / "pid").read_text()))
     agent(lab, "echo 90 >value")
