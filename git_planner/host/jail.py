@@ -188,7 +188,7 @@ def _link_folders(program: Path) -> Iterator[Path]:
     """Yield the folders of a program, of its link targets and of its interpreter."""
     for _ in range(40):
         yield program.parent
-        if not program.is_symlink():
+        if not os.path.islink(program):
             break
         program = program.parent / os.readlink(program)
     try:
@@ -203,7 +203,7 @@ def _link_folders(program: Path) -> Iterator[Path]:
     if first.startswith(b"#!") and shebang and os.path.isabs(shebang[0]):
         interpreter = Path(shebang[0])
         yield interpreter.parent
-        if interpreter.is_symlink():
+        if os.path.islink(interpreter):
             yield interpreter.resolve().parent
 
 
@@ -233,21 +233,24 @@ def _installation(folder: Path) -> Path | None:
     if folder.name != "bin":
         return None
     marks = ("pyvenv.cfg", "conda-meta", "lib/node_modules")
+    # os.path, unlike Path, takes what this user may not look at for missing, as the search on PATH does.
     python = any(
-        name.startswith("python") and (root / "lib" / name / "os.py").is_file()
+        name.startswith("python") and os.path.isfile(root / "lib" / name / "os.py")
         for name in _folder_names(str(root / "lib"))
     )
-    return root if python or any((root / mark).exists() for mark in marks) else None
+    return root if python or any(os.path.exists(root / mark) for mark in marks) else None
 
 
 def _base_python(environment: Path, hidden: tuple[Path, ...]) -> Iterator[Path]:
     """Yield the folders of the Python that a virtual environment is based on."""
-    config = environment / "pyvenv.cfg"
-    if config.is_file():
-        for line in config.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition("=")
-            if key.strip() == "home" and os.path.isabs(value.strip()):
-                yield from _visible_folders(Path(value.strip()), hidden)
+    try:
+        text = (environment / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "home" and os.path.isabs(value.strip()):
+            yield from _visible_folders(Path(value.strip()), hidden)
 
 
 def _exposes(folder: Path, hidden: tuple[Path, ...]) -> bool:
