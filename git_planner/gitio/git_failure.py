@@ -76,7 +76,8 @@ def failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> PlannerError
     if local is not None:
         return local
     return PlannerError(
-        "E_GIT", result.message or f"'git {args[0]}' ended with status {result.status} and no message"
+        "E_GIT",
+        result.message or f"'git {_subcommand(args)}' ended with status {result.status} and no message",
     )
 
 
@@ -85,13 +86,13 @@ def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> Planne
     if _is_full(cwd):
         return PlannerError(
             "E_NO_SPACE",
-            f"no space left on the disk of '{cwd}' while running 'git {args[0]}'",
+            f"no space left on the disk of '{cwd}' while running 'git {_subcommand(args)}'",
             hint="make room, then run the same command again; nothing was half written",
         )
     if _UNWRITABLE.search(_REMOTE_LINE.sub(b"", result.stderr)):
         return PlannerError(
             "E_UNWRITABLE",
-            f"the repository of '{cwd}' cannot be written by 'git {args[0]}'",
+            f"the repository of '{cwd}' cannot be written by 'git {_subcommand(args)}'",
             hint="look at its git directory with 'ls -ld', then run the same command again",
             details=result.stderr.decode(errors="replace").strip().splitlines()[:5],
         )
@@ -113,6 +114,14 @@ def cannot_start(cwd: Path) -> PlannerError:
     if not cwd.is_dir():
         return PlannerError("E_NOT_A_REPOSITORY", f"the folder '{cwd}' is gone")
     return PlannerError("E_MISSING_TOOL", "'git' is not on PATH", hint="install git 2.38 or later")
+
+
+def _subcommand(args: tuple[str, ...]) -> str:
+    """Return the name of git's command, which settings may precede."""
+    place = 0
+    while place + 2 < len(args) and args[place] == "-c":
+        place += 2
+    return args[place]
 
 
 def _is_full(cwd: Path) -> bool:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
 
 from git_planner.errors import PlannerError
 from git_planner.host.marks import alive, marked_environment, new_mark, related
@@ -124,7 +124,6 @@ def run(
         sinks[0].finish()
     if signals.caught:
         signals.pass_on()
-        raise KeyboardInterrupt
     out, err = (bytes(sink.kept) for sink in sinks)
     cut, took = any(sink.dropped for sink in sinks), time.monotonic() - began
     return Finished(tuple(argv), child.returncode, out, err, took, not ended, cut, sinks[0].dropped)
@@ -222,10 +221,11 @@ class _Signals:
             os.close(self.wake)
             os.close(self._write)
 
-    def pass_on(self) -> None:
+    def pass_on(self) -> NoReturn:
         """Give the first signal to its handler of before: it decides with which status the command ends."""
         if callable(handler := self._old.get(self.caught[0])):
             handler(self.caught[0], None)
+        raise KeyboardInterrupt
 
 
 class _Watch:

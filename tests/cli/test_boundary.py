@@ -145,6 +145,11 @@ def test_a_repository_that_can_only_be_read_is_distinguished_from_other_failures
     assert other.code == "E_GIT"
 
 
+def test_an_error_names_the_command_of_git_and_not_its_settings(tmp_path: Path) -> None:
+    error = failure(("-c", "a.b=c", "-c", "d.e=f", "read-tree", "x"), GitResult(1, b"", b""), tmp_path)
+    assert error.message == "'git read-tree' ended with status 1 and no message"
+
+
 @pytest.mark.parametrize("argv", [(), ("--json",)])
 def test_a_closed_stdout_is_no_success(lab: Lab, argv: tuple[str, ...]) -> None:
     ran = lab.run_program("sh", "-c", 'exec "$@" >&-', "sh", *command_line("git-record", "log", *argv))

@@ -30,6 +30,7 @@ from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.policy.policy import Policy
+from git_planner.rules.tasks.task import Task
 
 _MAX_DETAILS = 5
 
@@ -65,7 +66,7 @@ class Worker:
                 brief = self._brief(started, run, path, deadline)
             ending, error = self._run_agent(run, brief)
             with self.lock:
-                finished = finish_run(repo, run, started.task, ending)
+                finished = self._finish(run, started.task, ending)
         if error is not None and finished.outcome == "not_started":
             raise error
         return finished
@@ -86,6 +87,16 @@ class Worker:
         return RunEnding(
             "ended", thread=implementation.thread, argv=implementation.command, summary=implementation.summary
         ), None
+
+    def _finish(self, run: Run, task: Task, ending: RunEnding) -> Run:
+        """Finish a run; where the machine fails, name the command that takes the finished work over."""
+        try:
+            return finish_run(self.repo, run, task, ending)
+        except PlannerError as error:
+            if error.code not in ("E_SIGN", "E_NO_SPACE"):
+                raise
+            hint = "mend it, then 'git plan delegate' commits the work; no agent is run again for it"
+            raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None
 
     def _brief(self, started: StartedRun, run: Run, path: Path, deadline: float) -> Brief:
         folder, settings = store.run_folder(self.repo, run.run), self.setup.settings

@@ -323,14 +323,18 @@ def _worktree(
 
 @contextmanager
 def interruptible(state: IterationState) -> Iterator[None]:
-    """Turn Ctrl-C into an error with the command to resume; name that command if a commit is not signed."""
+    """Turn Ctrl-C into an error with the command to resume; name that command where the machine failed."""
     number = state.iteration
     try:
         yield
     except PlannerError as error:
-        if error.code != "E_SIGN":
+        if error.code == "E_SIGN":
+            hint = f"mend it, then 'git iterate resume {number}' commits the work; no agent is run again"
+        elif error.code == "E_NO_SPACE":
+            # The same command again would pay for another attempt.
+            hint = f"make room, then 'git iterate resume {number}' goes on with what there is"
+        else:
             raise
-        hint = f"mend it, then 'git iterate resume {number}' commits the work; no agent is run again"
         raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None
     except KeyboardInterrupt:
         raise PlannerError(
