@@ -19,6 +19,7 @@ from typing import IO
 
 from git_planner.errors import PlannerError
 from git_planner.folders import make_folder, remove_folder
+from git_planner.gitio import history
 from git_planner.gitio.fresh_objects import restore_missing
 from git_planner.gitio.git import Git, read_objects
 from git_planner.gitio.objects import remember_tree
@@ -29,6 +30,7 @@ GITLINK = "160000"
 SYMLINK = "120000"
 # Objects are read in portions of this many files and bytes; git writes a larger file itself.
 _PORTION_FILES, _PORTION_BYTES = 512, 4 * 1024 * 1024
+_LITERAL = ":(top,literal)"
 _Entries = dict[str, tuple[str, str]]
 
 
@@ -50,7 +52,10 @@ def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
 
     No pattern matches nothing.
     """
-    if not pathspecs:
+    literal = [spec.removeprefix(_LITERAL) for spec in pathspecs if spec.startswith(_LITERAL)]
+    if len(literal) == len(pathspecs) and not any(
+        repo.git.read_object("info", f"{tree}:{path}") for path in literal
+    ):
         return {}
     # ls-tree knows no glob patterns; a comparison with the empty tree does, and needs no index. Git knows the
     # empty tree without storing it.
@@ -75,6 +80,18 @@ def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
     return files
 
 
+def _changed_entries(
+    repo: Repository, trusted: _Entries, base: str, candidate: str, guard: Sequence[str]
+) -> _Entries:
+    """Return the candidate's guarded files, from those of the base and the differences of the two."""
+    own = dict(trusted)
+    for change in history.changes(repo.git, base, candidate, guard):
+        own.pop(change.path, None)
+        if change.status != "D":
+            own[change.path] = (change.new_mode, change.new)
+    return own
+
+
 def compose(
     repo: Repository, candidate: str, base: str, guard: Sequence[str], drop: Sequence[str] = ()
 ) -> Composed:
@@ -89,7 +106,7 @@ def compose(
         The tree; it is stored in the repository, but nothing points to it.
     """
     trusted = entries(repo, base, guard)
-    own = entries(repo, candidate, guard)
+    own = _changed_entries(repo, trusted, base, candidate, guard)
     dropped = entries(repo, candidate, drop)
     removed = {path for path in own if own[path] != trusted.get(path)} | set(dropped)
     added = {path: entry for path, entry in trusted.items() if own.get(path) != entry or path in removed}

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from git_planner.errors import PlannerError, resource_error
 from git_planner.gitio.git_failure import GitResult, cannot_start, failure, is_transient, retry_transient
@@ -72,6 +72,9 @@ FIXED = {**_SAFE, "LC_ALL": "C.UTF-8"}
 
 # Inside Git, 'bytes' is a verb.
 Bytes = bytes
+
+# So many objects are read sooner by the git that is running than by one more.
+_FEW = 8
 
 # Status of a git that exceeded its deadline.
 TIMED_OUT = 124
@@ -142,6 +145,8 @@ class Git:
         self._configuration: dict[str, str] | None = None
         self._cat_file: Conversation | None = None
         self._cat_file_lock = allocate_lock()
+        # Differences of two trees, which never change: see `history.changes`.
+        self.known_changes: dict[tuple[str | None, str | None], Any] = {}
 
     def __del__(self) -> None:
         """End the reader of objects."""
@@ -195,6 +200,26 @@ class Git:
         if result.status != 0:
             raise failure(args, result, self.cwd)
         return result.stdout
+
+    def short_output(self, *args: str, most: int) -> Bytes | None:
+        """Run git and return its output; None if it is longer than `most` bytes.
+
+        Raises:
+            PlannerError: E_GIT with git's message when it failed.
+        """
+        started = time.perf_counter()
+        process = self._start(args, None, None)
+        assert process.stdout is not None
+        output = process.stdout.read(most + 1)
+        if len(output) > most:
+            process.kill()
+        _, stderr = process.communicate()
+        _trace(args, started)
+        if len(output) > most:
+            return None
+        if process.returncode != 0:
+            raise failure(args, GitResult(process.returncode, b"", stderr), self.cwd)
+        return output
 
     def write_to(self, file: IO[Bytes], *args: str) -> None:
         """Run git with its output in a file, whatever its size.
@@ -399,6 +424,10 @@ class Batch:
 
 def read_objects(git: Git, names: Iterable[str]) -> Iterator[bytes | None]:
     """Read many objects in one call: contents in the order of the names, None for those that are missing."""
+    names = list(names)
+    if len(names) <= _FEW:
+        yield from (git.batch().read(name) for name in names)
+        return
     requests = b"".join(os.fsencode(name) + b"\n" for name in names)
     output = memoryview(git.bytes("cat-file", "--batch", "--buffer", stdin=requests))
     raw = output.obj

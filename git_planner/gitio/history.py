@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.folders import walk_folders
+from git_planner.gitio.content.pathspec import matcher
 from git_planner.gitio.git import Batch, Git
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 # Listings of refs are repeated at most so often while other processes keep replacing refs.
 _MAX_LISTINGS = 100
+_DIFF_TREE = (
+    *("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-abbrev"),
+    "--ignore-submodules=none",
+)
+# A longer list of differences is neither kept nor matched here: git is quicker.
+_FEW_BYTES = 8192
+_MOST_KNOWN = 64
 # The coarsest clock of a file system, in nanoseconds: two changes this far apart have different times.
 _TIMES_DIFFER = 2_000_000_000
 
@@ -34,25 +42,40 @@ class TreeChange(NamedTuple):
 def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list[TreeChange]:
     """Return the paths that differ between two commits or trees; a rename is a removal and an addition.
 
+    Git lists the differences of two trees once; few of them are matched with simple pathspecs here.
+
     Args:
         old, new: names of commits or trees.
         pathspecs: only paths that git matches with one of these; all when empty.
     """
-    raw = git.names(
-        "diff-tree",
-        "-r",
-        "-z",
-        "--raw",
-        "--no-renames",
-        "--no-ext-diff",
-        "--no-abbrev",
-        "--ignore-submodules=none",
-        old,
-        new,
-        "--",
-        *pathspecs,
-    )
-    return _raw_changes(raw)
+    trees = (_tree_id(git, old), _tree_id(git, new))
+    if None in trees:
+        # Git's own message says what is wrong.
+        return _ask_changes(git, old, new, pathspecs)
+    if trees[0] == trees[1]:
+        return []
+    matches = matcher(tuple(pathspecs))
+    if pathspecs and matches is None:
+        return _ask_changes(git, old, new, pathspecs)
+    if trees not in git.known_changes:
+        raw = git.short_output(*_DIFF_TREE, old, new, "--", most=_FEW_BYTES)
+        fields = None if raw is None else [os.fsdecode(field) for field in raw.split(b"\0") if field]
+        if len(git.known_changes) >= _MOST_KNOWN:
+            git.known_changes.clear()
+        git.known_changes[trees] = None if fields is None else tuple(_raw_changes(fields))
+    known: Sequence[TreeChange] | None = git.known_changes[trees]
+    if known is None:
+        return _ask_changes(git, old, new, pathspecs)
+    return [change for change in known if matches is None or matches(change.path)]
+
+
+def _tree_id(git: Git, name: str) -> str | None:
+    answer = git.read_object("info", f"{name}^{{tree}}")
+    return answer[0] if answer else None
+
+
+def _ask_changes(git: Git, old: str, new: str, pathspecs: Sequence[str]) -> list[TreeChange]:
+    return _raw_changes(git.names(*_DIFF_TREE, old, new, "--", *pathspecs))
 
 
 def _raw_changes(fields: Sequence[str]) -> list[TreeChange]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from git_planner.config.policy_file import policy_at
-from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.environment import describe_site
 from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
 from git_planner.flows.records.record import record_commit
 from git_planner.flows.records.recorder import RecordResult
@@ -287,7 +287,7 @@ def test_results_of_inside_and_outside_are_not_mixed(lab: Lab) -> None:
     sites = {}
     for mode in ("auto", "required", "off"):
         commit = lab.commit(mode, {".git-planner.yml": POLICY + f"jail: {mode}\n"})
-        sites[mode] = run_benchmark.describe_site(lab.repo, policy_at(lab.repo, commit)).digest
+        sites[mode] = describe_site(lab.repo, policy_at(lab.repo, commit)).digest
     assert sites["auto"] == sites["required"] != sites["off"]
 
 

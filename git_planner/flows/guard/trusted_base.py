@@ -174,10 +174,9 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
     """Return the state of a commit, and whether this repository's copy of the start confirms it."""
     iteration = refnames.parse_iteration(refnames.HEADS + branch) if branch else None
     expected = repo.maybe(f"{refnames.ITERATIONS}{iteration.number:04d}") if iteration else None
-    start = repo.git.line("rev-list", "-1", commit, "--", STATE_SPEC)
-    with repo.git.batch() as batch:
-        content = batch.read(f"{commit}:{refnames.STATE_FILE}") if start else None
-    if content is None:
+    content = repo.git.batch().read(f"{commit}:{refnames.STATE_FILE}")
+    start = "" if content is None else repo.git.line("rev-list", "-1", commit, "--", STATE_SPEC)
+    if content is None or not start:
         if expected is not None:
             raise _forged_state_error(branch or commit, f"'{refnames.STATE_FILE}' is missing")
         return None

@@ -11,7 +11,7 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
-from git_planner.flows.measuring.run_benchmark import Site
+from git_planner.flows.measuring.environment import Site, describe_site
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
 from git_planner.owned_folder import owned_folder
@@ -53,7 +53,7 @@ def report_noise(
             twice the noise (which is stored nevertheless), and the errors of `find_subject`.
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
-    candidate, site = build_candidate(repo, subject), run_benchmark.describe_site(repo, subject.policy)
+    candidate, site = build_candidate(repo, subject), describe_site(repo, subject.policy)
     noise = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
     done = NoiseReport(
         noise or measure_noise(repo, subject, candidate, site, runs, progress), noise is not None, subject.ref

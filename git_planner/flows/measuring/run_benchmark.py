@@ -10,20 +10,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandRunner
-from git_planner.flows.measuring.tool_description import describe_tools, utf8_text
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
-from git_planner.host.jail import Jail
 from git_planner.host.machine import search_path
 from git_planner.progress import Progress
-from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
 from git_planner.rules.measuring.correctness_report import Proof
@@ -39,23 +35,6 @@ _PROOF = "proof.xml"
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """The measuring environment.
-
-    `stable` is the part that results depend on; `now` is the state at the start: the one-minute load, the
-    niceness, and the CPU that noisy metrics are pinned to.
-    """
-
-    stable: Mapping[str, Any]
-    now: Mapping[str, Any]
-    digest: str
-
-    def document(self) -> dict[str, Any]:
-        """Return the environment as it is stored in a record."""
-        return {**self.stable, **self.now}
-
-
-@dataclass(frozen=True, slots=True)
 class BenchmarkResult:
     """The result of measuring: a refusal, or the metrics in the policy's order. `seconds` by step."""
 
@@ -65,41 +44,6 @@ class BenchmarkResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     comparison: RecordedComparison | None = None
-
-
-def describe_site(repo: Repository, policy: Policy) -> Site:
-    """Describe the machine, its jail, the tools of the policy's commands, and their environment variables."""
-    sandbox = jail.find(policy.jail, search_path())
-    machine = os.uname()
-    runs = [
-        *([policy.correctness.run] if policy.correctness else []),
-        *(metric.run for metric in policy.metrics),
-    ]
-    stable = {
-        "host": machine.nodename,
-        "kernel": f"{machine.sysname} {machine.release}",
-        "machine": machine.machine,
-        "cpu": _cpu_model(),
-        "cpus": os.cpu_count() or 0,
-        "git": repo.git.line("version").removeprefix("git version "),
-        "tools": describe_tools(runs, search_path()),
-    }
-    if any(metric.source == "instructions" for metric in policy.metrics):
-        counting = instruction_counter.find(search_path())
-        stable["counter"] = counting.shown if counting else None
-    # The reason for a missing jail is recorded, but does not change the digest.
-    held: dict[str, Any] = {"jail": "none"}
-    if isinstance(sandbox, Jail):
-        held = {
-            "jail": sandbox.shown,
-            "jail_read": [str(path) for path in sandbox_paths.extra_readonly_paths(repo)],
-        }
-    # The values go into the digest only: they may be private, and the record is committed.
-    values = {name: os.environ.get(name) for name in policy.environment}
-    variables = {name: utf8_text(value) for name, value in values.items()}
-    digest = canonical_json.digest({**stable, **held, "variables": variables})
-    now = {"load": round(os.getloadavg()[0], 2), "nice": os.nice(0), "pinned": cpu_affinity.choose()}
-    return Site({**stable, "jail": sandbox.shown}, now, digest)
 
 
 def measure(
@@ -336,17 +280,6 @@ def _read_proof(
     if isinstance(read, bounded_call.Stopped):
         return Refusal("no_proof", f"reading the report {read.why}")
     return read
-
-
-def _cpu_model() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.startswith(("model name", "Model")):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return os.uname().machine
 
 
 def _exit_message(status: int) -> str:

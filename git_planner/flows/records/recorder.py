@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
+from git_planner.flows.measuring.environment import Site, describe_site
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
-from git_planner.flows.measuring.run_benchmark import BenchmarkResult, Site
 from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
 from git_planner.flows.records.write_record import RecordDraft
@@ -30,6 +29,7 @@ from git_planner.rules.records.record import Record, pick_best
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
+    from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 
 # Runs of a base without a valid result, before it is called red or not measurable.
 _BASE_RUNS = 2
@@ -102,7 +102,7 @@ class Recorder:
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return self.refuse(candidate)
-        site = run_benchmark.describe_site(self.repo, self.subject.policy)
+        site = describe_site(self.repo, self.subject.policy)
         known = rows_.find_same_commit(
             self._measured_here(site),
             commit=self.subject.commit,
@@ -136,7 +136,7 @@ class Recorder:
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return candidate.refusal
-        site = run_benchmark.describe_site(self.repo, self.subject.policy)
+        site = describe_site(self.repo, self.subject.policy)
         problem = self.measure_base(candidate.instrument, site)
         if problem is None:
             self._measure_claims(candidate.instrument, None, site)
@@ -278,8 +278,10 @@ class Recorder:
         if source is not None and not self.force and self._is_reusable(source, rows):
             return self._reuse(draft, source.id)
         before = read_baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
+        from git_planner.flows.measuring.run_benchmark import measure
+
         with owned_folder(self.repo.private("records"), "running-") as logs:
-            outcome = run_benchmark.measure(
+            outcome = measure(
                 self.repo,
                 self.subject.policy,
                 candidate.tree,

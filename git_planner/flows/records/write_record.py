@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from git_planner import redact
 from git_planner.flows.guard.trusted_base import Subject
@@ -23,7 +24,6 @@ from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Tag, W
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
-from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.verdict import Decision, Refusal
 from git_planner.rules.records.dispute import Dispute, contradiction
 from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, truncate_texts
@@ -35,6 +35,9 @@ from git_planner.rules.records.row import (
     next_id,
     row_from,
 )
+
+if TYPE_CHECKING:
+    from git_planner.rules.measuring.correctness_report import Proof
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
 
