@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +28,8 @@ _swept: set[tuple[str, str]] = set()
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Yield a new folder in the system's folder for temporary files; remove it at the end in every case."""
+    import tempfile
+
     with owned_folder(Path(tempfile.gettempdir()), TEMPORARY) as folder:
         yield folder
 
@@ -41,6 +42,8 @@ def owned_folder(parent: Path, prefix: str) -> Iterator[Path]:
         parent: the folder to make it in.
         prefix: the beginning of its name; only folders with the same prefix are removed.
     """
+    import tempfile
+
     parent.mkdir(parents=True, exist_ok=True)
     if (key := (os.fspath(parent), prefix)) not in _swept:
         _swept.add(key)

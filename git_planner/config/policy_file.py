@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
 
 
+# The last policy that was read, by its bytes: most commits that a command looks at have the same.
+_parsed: dict[bytes, Policy] = {}
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -78,8 +80,12 @@ def policy_at(repo: Repository, commit: str) -> Policy:
         raise unusable_policy(where, f"is a {entry[1]}, not a file")
     if data is None:
         raise policy_too_large(where, entry[2])
+    if data in _parsed:
+        return _parsed[data]
     mark = _validated_marker(repo, data)
     policy = parse_policy(data, where, validated=mark.exists())
+    _parsed.clear()
+    _parsed[data] = policy
     # The marker is only a cache: without it the schema is validated again.
     with suppress(OSError):
         mark.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +17,11 @@ from pathlib import Path
 from typing import IO
 
 from git_planner.errors import PlannerError
-from git_planner.folders import make_folder, remove_folder
+from git_planner.folders import make_folder
 from git_planner.gitio import history
 from git_planner.gitio.fresh_objects import restore_missing
 from git_planner.gitio.git import Git, read_objects
-from git_planner.gitio.objects import remember_tree
+from git_planner.gitio.objects import TreeEntry, parse_tree, splice_entries
 from git_planner.gitio.repository import Repository
 from git_planner.owned_folder import temporary_folder
 
@@ -53,10 +52,8 @@ def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
     No pattern matches nothing.
     """
     literal = [spec.removeprefix(_LITERAL) for spec in pathspecs if spec.startswith(_LITERAL)]
-    if len(literal) == len(pathspecs) and not any(
-        repo.git.read_object("info", f"{tree}:{path}") for path in literal
-    ):
-        return {}
+    if len(literal) == len(pathspecs):
+        return {path: entry for top in literal for path, entry in _entries_below(repo, tree, top)}
     # ls-tree knows no glob patterns; a comparison with the empty tree does, and needs no index. Git knows the
     # empty tree without storing it.
     empty = hashlib.new(repo.object_format, b"tree 0\0").hexdigest()
@@ -78,6 +75,25 @@ def entries(repo: Repository, tree: str, pathspecs: Sequence[str]) -> _Entries:
         _, mode, _, oid, _ = meta.split(" ")
         files[path] = (mode, oid)
     return files
+
+
+def _entries_below(repo: Repository, tree: str, top: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the files of one folder of a commit or tree, or the file of that name."""
+    head, _, name = top.rpartition("/")
+    waiting = [(head, f"{tree}:{head}", name)]
+    while waiting:
+        folder, object_name, only = waiting.pop()
+        answer = repo.git.read_object("contents", object_name)
+        if answer is None or answer[1] != "tree":
+            continue
+        for name, entry in parse_tree(answer[3], len(answer[0]) // 2).items():
+            path = f"{folder}/{name}" if folder else name
+            if only and name != only:
+                continue
+            if entry.kind == "tree":
+                waiting.append((path, entry.oid, ""))
+            else:
+                yield path, (entry.mode, entry.oid)
 
 
 def _changed_entries(
@@ -112,7 +128,8 @@ def compose(
     added = {path: entry for path, entry in trusted.items() if own.get(path) != entry or path in removed}
     tree = repo.resolve(candidate, "tree")
     if removed or added:
-        tree = _edited_tree(repo, tree, removed, added)
+        edits = {path: TreeEntry(*added[path]) if path in added else None for path in (*removed, *added)}
+        tree = splice_entries(repo.git, repo.git.batch(), tree, edits)
     submodules = tuple(path for path, (mode, _) in trusted.items() if mode == GITLINK)
     return Composed(tree, trusted, submodules)
 
@@ -160,25 +177,6 @@ def write_out(git: Git, tree: str, target: Path) -> None:
         portion.append((mode, oid, path))
         total += size
     _write_portion(git, portion, target)
-
-
-def _edited_tree(repo: Repository, tree: str, removed: set[str], added: _Entries) -> str:
-    scratch = repo.private("index")
-    scratch.mkdir(parents=True, exist_ok=True)
-    # git itself must make the index file, and its lock beside it, so only the folder is made here.
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    env = {"GIT_INDEX_FILE": str(folder / "index")}
-    zero = "0" * len(tree)
-    lines = [f"0 {zero}\t{path}\0" for path in sorted(removed)]
-    lines += [f"{mode} {oid}\t{path}\0" for path, (mode, oid) in added.items()]
-    try:
-        repo.git.bytes("read-tree", tree, env=env)
-        repo.git.bytes("update-index", "-z", "--index-info", stdin=os.fsencode("".join(lines)), env=env)
-        edited = repo.git.line("write-tree", env=env)
-        remember_tree(repo.git, tree, edited)
-        return edited
-    finally:
-        remove_folder(folder)
 
 
 def _write_portion(git: Git, listed: Sequence[tuple[str, str, str]], target: Path) -> None:

@@ -145,6 +145,8 @@ class Git:
         self._configuration: dict[str, str] | None = None
         self._cat_file: Conversation | None = None
         self._cat_file_lock = allocate_lock()
+        # Who git takes for the committer, as `git var GIT_COMMITTER_IDENT` prints it.
+        self.committer: str | None = None
         # Differences of two trees, which never change: see `history.changes`.
         self.known_changes: dict[tuple[str | None, str | None], Any] = {}
 

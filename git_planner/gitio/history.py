@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Listings of refs are repeated at most so often while other processes keep replacing refs.
 _MAX_LISTINGS = 100
+OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DIFF_TREE = (
     *("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-abbrev"),
     "--ignore-submodules=none",
@@ -92,8 +94,17 @@ def merge_base(git: Git, one: str, other: str) -> str | None:
     return result.stdout.decode().strip() or None if result.status == 0 else None
 
 
+def merge_bases(git: Git, one: str, other: str) -> list[str]:
+    """Return all best common ancestors of two commits."""
+    if one == other and OBJECT_ID.fullmatch(one):
+        return [one]
+    return git.run("merge-base", "--all", one, other).stdout.decode().split()
+
+
 def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
     """Return whether one commit equals another or is its ancestor."""
+    if ancestor == of and OBJECT_ID.fullmatch(of):
+        return True
     return git.yes("merge-base", "--is-ancestor", ancestor, of)
 
 

@@ -93,8 +93,14 @@ def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes |
         The new tree's id.
     """
     blobs = write_blobs(git, {path: content for path, content in edits.items() if content is not None})
+    entries = {path: TreeEntry("100644", blobs[path]) if path in blobs else None for path in edits}
+    return splice_entries(git, batch, root, entries)
+
+
+def splice_entries(git: Git, batch: Batch, root: str | None, edits: Mapping[str, TreeEntry | None]) -> str:
+    """Make a tree as `splice` does, of objects that are stored already."""
     with _TreeWriter(git) as writer:
-        return _splice(writer, batch, root, {path: blobs.get(path) for path in edits}) or writer.write({})
+        return _splice(writer, batch, root, edits) or writer.write({})
 
 
 def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
@@ -271,29 +277,49 @@ def missing_on_path(batch: Batch, commit: str, path: str) -> str | None:
 
 
 def _splice(
-    writer: _TreeWriter, batch: Batch, tree: str | None, blobs: Mapping[str, str | None]
+    writer: _TreeWriter, batch: Batch, root: str | None, edits: Mapping[str, TreeEntry | None]
 ) -> str | None:
-    entries = dict(read_tree(batch, tree)) if tree else {}
-    if tree and not entries and batch.info(tree) is None:
-        # Otherwise all its other entries would be lost.
-        raise missing_object(tree)
-    below: dict[str, dict[str, str | None]] = {}
-    for path, oid in blobs.items():
-        head, slash, rest = path.partition("/")
-        if slash:
-            below.setdefault(head, {})[rest] = oid
-        elif oid is None:
-            entries.pop(head, None)
-        else:
-            entries[head] = TreeEntry("100644", oid)
-    for name, inner in below.items():
-        old = entries.get(name)
-        new = _splice(writer, batch, old.oid if old and old.kind == "tree" else None, inner)
-        if new is not None:
-            entries[name] = TreeEntry("040000", new)
+    # Without recursion: a candidate may have folders at any depth.
+    trees: dict[str, Tree] = {}
+    for folder, changed in _changed_folders(edits):
+        parent, _, name = folder.rpartition("/")
+        old = trees[parent].get(name) if folder else None
+        oid = old.oid if old and old.kind == "tree" else None if folder else root
+        entries = dict(read_tree(batch, oid)) if oid else {}
+        if oid and not entries and batch.info(oid) is None:
+            # Otherwise all its other entries would be lost.
+            raise missing_object(oid)
+        for name, entry in changed.items():
+            if entry is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = entry
+        trees[folder] = entries
+    for folder, entries in reversed(trees.items()):
+        if not folder:
+            break
+        parent, _, name = folder.rpartition("/")
+        old = trees[parent].get(name)
+        if entries:
+            trees[parent][name] = TreeEntry("040000", writer.write(entries))
         elif old and old.kind == "tree":
-            del entries[name]
-    return writer.write(entries) if entries else None
+            del trees[parent][name]
+    return writer.write(trees[""]) if trees[""] else None
+
+
+def _changed_folders(
+    edits: Mapping[str, TreeEntry | None],
+) -> list[tuple[str, dict[str, TreeEntry | None]]]:
+    """Return each folder on the way to an edit with the edits directly in it; outer folders come first."""
+    folders: dict[str, dict[str, TreeEntry | None]] = {"": {}}
+    for path, entry in edits.items():
+        folder, _, name = path.rpartition("/")
+        below = folder
+        while below not in folders:
+            folders[below] = {}
+            below = below.rpartition("/")[0]
+        folders[folder][name] = entry
+    return sorted(folders.items(), key=lambda item: (item[0].count("/"), item[0] != ""))
 
 
 class _TreeWriter:

@@ -20,9 +20,10 @@ TURNS = "turns"
 # Folders in which the commands of several persons make files, and locks that they share.
 _PRIVATE_FOLDERS = (
     *("cache", "cache/advance", "cache/pages", "cache/policies", "claimed", "guards", "guards/refs"),
-    *("guards/refs/heads", "index", "plan-starts", "records", "runs", TURNS, "verifications"),
+    *("guards/refs/heads", "plan-starts", "records", "runs", TURNS, "verifications"),
 )
 _PRIVATE_LOCKS = ("owners.lock", "store.lock", "turns.lock")
+_DATE, _STAMP = "GIT_COMMITTER_DATE", "%Y-%m-%dT%H:%M:%SZ"
 _ANSWER = re.compile(r"(?s)(?P<paths>.*?)\n(?P<inside>true|false)\n(?P<format>sha\w+)\n(?P<top>.*?)\n?")
 
 
@@ -90,8 +91,21 @@ class Repository(NamedTuple):
         return self._committer().rsplit(" ", 2)[0]
 
     def now(self) -> str:
-        """Return the time of a commit made now, in UTC as 'YYYY-MM-DDTHH:MM:SSZ'."""
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(self._committer().rsplit(" ", 2)[1])))
+        """Return the time of a commit made now, in UTC as 'YYYY-MM-DDTHH:MM:SSZ'.
+
+        Raises:
+            PlannerError: E_IDENTITY when git does not know the committer.
+        """
+        stamp = self._committer().rsplit(" ", 2)[1]
+        return time.strftime(_STAMP, time.gmtime(int(stamp) if _DATE in os.environ else None))
+
+    def fixed_date(self) -> str | None:
+        """Return the time that the environment gives to commits; None if it gives none that git can read."""
+        if _DATE not in os.environ:
+            return None
+        with suppress(PlannerError):
+            return self.now()
+        return None
 
     def private(self, *parts: str) -> Path:
         """Return a path in the folder for logs, locks and caches in the common directory; never state."""
@@ -111,10 +125,13 @@ class Repository(NamedTuple):
         return self.top or self.common
 
     def _committer(self) -> str:
+        if self.git.committer is not None:
+            return self.git.committer
         result = self.git.run("var", "GIT_COMMITTER_IDENT")
         if result.status != 0:
             raise unknown_identity(result)
-        return os.fsdecode(result.stdout).strip()
+        self.git.committer = os.fsdecode(result.stdout).strip()
+        return self.git.committer
 
 
 def open_repository(cwd: Path | None = None) -> Repository:

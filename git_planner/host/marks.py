@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ MARK = "GIT_PLANNER_MARK"
 
 def new_mark() -> str:
     """Return a unique mark. Recorded before the start, it finds the program's processes in every case."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def marked_environment(env: Mapping[str, str] | None, mark: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.folders import remove_folder
+from git_planner.gitio import git as spawning
 from git_planner.gitio.export import compose, entries, exported, write_out
 from tests.support.lab import Lab
 
@@ -48,7 +49,22 @@ def test_the_bases_guarded_files_win_and_our_state_goes(lab: Lab) -> None:
     assert listing(lab, composed.tree) == "README.md\nsrc/x.py\ntests/a.py\ntests/deep/b.py"
     assert lab.show(f"{composed.tree}:tests/a.py") == "a\n"
     assert lab.show(f"{composed.tree}:src/x.py") == "2\n"
-    assert list((lab.repo.common / "planner" / "index").iterdir()) == []
+
+
+def test_folders_of_any_depth_and_files_in_place_of_folders(lab: Lab) -> None:
+    base = lab.commit("base", {"tests/a": "a\n", "tests/b/x": "b\n", "tests/b/y/z": "b\n"})
+    deep = "tests/" + "d/" * 3000 + "x"
+    lab.rival("refs/heads/deep", deep, "x")
+    tip = lab.rival("refs/heads/deep", "tests/a/b", "x")
+    tip = lab.rival("refs/heads/deep", "tests/b", "x")
+    assert listing(lab, tip) == f"tests/a/b\ntests/b\n{deep}"
+    spawned = spawning.spawned
+    composed = compose(lab.repo, tip, base, GUARD, STATE)
+    # A reader, three listings, one writer of trees.
+    assert spawning.spawned - spawned <= 5
+    assert listing(lab, composed.tree) == "tests/a\ntests/b/x\ntests/b/y/z"
+    assert composed.tree == compose(lab.repo, composed.tree, base, GUARD, STATE).tree
+    assert compose(lab.repo, tip, "main~1", GUARD, STATE).tree == lab.git("mktree", stdin="")
 
 
 def test_a_link_in_place_of_the_guarded_folder_is_replaced(lab: Lab) -> None:

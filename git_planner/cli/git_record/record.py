@@ -126,10 +126,10 @@ def best(plan: str | None, as_json: bool) -> int:
     repo = open_repository()
     found = query.best_record(repo, _plans(repo, plan)[0])
     if as_json:
-        emit(found.document())
+        emit(found.record.document())
     else:
-        say("\n".join(text.details(found)))
-        if not query.is_measured_here(repo, found):
+        say("\n".join(text.details(found.record)))
+        if not found.measured_here:
             say("  elsewhere    it was not measured in this repository, and will be before it counts here")
     moved = find_moved_best(repo, found.plan)
     if moved is not None:

@@ -7,9 +7,7 @@ own, git matches the paths, and nothing is read from a working tree.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +17,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.base_branch import branch_tips, find_base_branch, find_branch_tip
 from git_planner.flows.guard.runner import runner_names
+from git_planner.folders import remove_folder
 from git_planner.gitio import export, history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
@@ -237,7 +236,7 @@ class GuardChecker:
         """
         yielded = set()
         for tip in self.base_tips(commit):
-            for anchor in self.repo.git.run("merge-base", "--all", commit, tip).stdout.decode().split():
+            for anchor in history.merge_bases(self.repo.git, commit, tip):
                 if anchor not in yielded and (
                     after is None or history.is_ancestor(self.repo.git, after, anchor)
                 ):
@@ -325,6 +324,8 @@ class _TemporaryIndex:
     """A temporary git index that holds one tree; a context manager that returns its environment."""
 
     def __init__(self, repo: Repository, tree: str) -> None:
+        import tempfile
+
         self._repo, self._tree = repo, tree
         self._folder = Path(tempfile.mkdtemp(prefix="git-planner-"))
 
@@ -334,7 +335,7 @@ class _TemporaryIndex:
         return env
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
 
 
 def _change_message(change: history.TreeChange) -> str:

@@ -7,7 +7,7 @@ everybody, because every reader of the ledger is here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +34,11 @@ ParsedRecord = TypeVar("ParsedRecord", Record, RecordRow)
 TESTS_FOLDER = "experiments/tests"
 # Rewrite the cache only after this many new records, when reading them again would cost more.
 _WORTH = 64
+# Up to so many branches are resolved one by one.
+_FEW_PLANS = 4
+_LEDGER, _RECORDS = refnames.RECORDS.split("/")
+_DISPUTES = refnames.DISPUTES.removeprefix(f"{_LEDGER}/")
+_NO_ID = "its name is not an id of a time until now"
 _FIELDS = list(RecordRow._fields)
 
 
@@ -78,15 +83,13 @@ def _records(repo: Repository, ref: str) -> Iterator[Record | str]:
 
 def _record_ids(repo: Repository) -> RecordIds:
     now = utc_now()
-    # Records have git's date, which may be ahead of the wall clock. Reading needs no identity.
-    with suppress(PlannerError):
-        now = max(now, repo.now())
-    return RecordIds(now)
+    # Records have git's date, which may be ahead of the wall clock.
+    return RecordIds(max(now, repo.fixed_date() or now))
 
 
 def _check_name(name: str, ids: RecordIds) -> None:
     if not ids.allow(name.removesuffix(".json")):
-        raise _unreadable_error(name, ValueError("its name is not an id of a time until now"))
+        raise _unreadable_error(name, ValueError(_NO_ID))
 
 
 def read_disputes(repo: Repository, ref: str) -> dict[str, str]:
@@ -180,14 +183,22 @@ class LedgerReader:
 
     def read(self, *plans: str) -> list[RecordRow]:
         """Return all rows at the tips of some plans' branches, oldest first."""
+        roots = self._trees(f"{tip}:{_LEDGER}" for tip in self._tips(plans))
+        oids = [[root[name].oid for root in roots if name in root] for name in (_RECORDS, _DISPUTES)]
+        return self._rows(*(self._trees(folder) for folder in oids))
+
+    def _tips(self, plans: Sequence[str]) -> list[str]:
+        """Return names of the tips of some plans' branches."""
+        refs = [refnames.plan_ref(plan) for plan in plans]
+        if len(refs) <= _FEW_PLANS:
+            return refs
+        # Git resolves a thousand object ids sooner than a thousand branches.
+        listed = list_refs(self.repo, refnames.HEADS + refnames.PLAN)
+        return [listed[ref] for ref in refs if ref in listed]
+
+    def _trees(self, names: Iterable[str]) -> list[Tree]:
         id_bytes = 32 if self.repo.object_format == "sha256" else 20
-        names = [
-            f"{refnames.plan_ref(plan)}:{folder}"
-            for plan in plans
-            for folder in (refnames.RECORDS, refnames.DISPUTES)
-        ]
-        folders = [parse_tree(raw, id_bytes) if raw else {} for raw in read_objects(self.repo.git, names)]
-        return self._rows(folders[::2], folders[1::2])
+        return [parse_tree(raw, id_bytes) for raw in read_objects(self.repo.git, names) if raw]
 
     def read_at(self, snapshot: Snapshot) -> list[RecordRow]:
         """Return all rows on a snapshot of a plan's branch, oldest first."""
@@ -224,25 +235,19 @@ class LedgerReader:
             _save_cache(self._cache, self._known)
         # An id begins with its time, so the order of names is the order of time.
         disputed = {dispute.disputed_record(name) for tree in disputes for name in tree}
-        rows = (
-            _as_named(self._known[oid], name.removesuffix(".json"))
-            for name, oid in sorted(files)
-            if oid in self._known and self._has_name(name)
-        )
+        rows: list[RecordRow] = []
+        for name, oid in sorted(files):
+            row, record_id = self._known.get(oid), name.removesuffix(".json")
+            if row is not None and self._ids.allow(record_id):
+                rows.append(row if row.id == record_id else _renamed(row, record_id))
+            elif row is not None:
+                self.damaged[name] = _unreadable_error(name, ValueError(_NO_ID)).message
         return dispute.apply_to_rows(rows, disputed)
 
-    def _has_name(self, name: str) -> bool:
-        try:
-            _check_name(name, self._ids)
-        except PlannerError as error:
-            self.damaged[name] = error.message
-            return False
-        return True
 
-
-def _as_named(row: RecordRow, name: str) -> RecordRow:
-    """Return the row of a file; one that says another id than its file's name was not written by us."""
-    return row if row.id == name else row._replace(id=name, blob="")
+def _renamed(row: RecordRow, record_id: str) -> RecordRow:
+    """Return the row of a file that says another id than its name does: it was not written by us."""
+    return row._replace(id=record_id, blob="")
 
 
 def _as_shown(record: Record, reasons: Mapping[str, str]) -> Record:

@@ -122,29 +122,30 @@ def current_instrument(repo: Repository) -> str | None:
         return None
 
 
-def best_record(repo: Repository, plan: str) -> Record:
+@dataclass(frozen=True, slots=True)
+class BestRecord:
+    """The best record of a plan. `measured_here`: it, or another one of its tree and instrument, was."""
+
+    record: Record
+    measured_here: bool
+
+
+def best_record(repo: Repository, plan: str) -> BestRecord:
     """Return the best record of a plan under the instrument of the newest valid record.
 
     Raises:
         PlannerError: E_NO_RECORD without a valid record.
     """
-    records = LedgerReader(repo).read(plan)
+    reader = LedgerReader(repo)
+    records = reader.read(plan)
     newest = next((row for row in reversed(records) if row.valid), None)
     top = pick_best(row for row in records if newest and row.instrument == newest.instrument)
     if top is None:
         raise PlannerError(
             "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
         )
-    return find_record(repo, plan, top.id)
-
-
-def is_measured_here(repo: Repository, record: Record) -> bool:
-    """Return whether a record, or another one of its tree and instrument, was measured in this repository."""
-    reader = LedgerReader(repo)
-    return any(
-        (row.tree, row.instrument) == (record.tree, record.instrument)
-        for row in reader.measured_here(reader.read(record.plan), None)
-    )
+    alike = [row for row in records if (row.tree, row.instrument) == (top.tree, top.instrument)]
+    return BestRecord(find_record(repo, plan, top.id), bool(reader.measured_here(alike, None)))
 
 
 def look_up_record(repo: Repository, plans: Sequence[str], name: str) -> Record:

@@ -22,7 +22,6 @@ from git_planner.rules.policy.policy import (
     Program,
     Stop,
 )
-from git_planner.rules.stats import paired_design
 from git_planner.rules.stats.pairs import Pairs
 
 COMMAND_TIMEOUT = 600.0
@@ -77,7 +76,11 @@ def _noise_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
     for key in ("min_gain", "pairs"):
         if key in metric and metric.get("kind") != "noisy":
             yield f"{at}/{key}: is for metrics whose kind is 'noisy'"
-    numbers = _pairs(metric.get("pairs", {}))
+    if "pairs" not in metric:
+        return
+    from git_planner.rules.stats import paired_design
+
+    numbers = _pairs(metric["pairs"])
     if numbers.min > numbers.max:
         yield f"{at}/pairs/min: must be at most the 'max' of {numbers.max}"
     elif not paired_design.plan_comparison(numbers, 1).decidable:
