@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +76,14 @@ def mask_bytes(value: bytes) -> bytes:
     before = value.decode("utf-8", "surrogateescape")
     after = mask_text(before)
     return value if after == before else after.encode("utf-8", "surrogateescape")
+
+
+def mask_new_lines(value: bytes, known: bytes) -> bytes:
+    """Mask every secret in the lines of a text that an older text does not have."""
+    old = frozenset(known.split(b"\n"))
+    runs = groupby(value.split(b"\n"), old.__contains__)
+    parts = [(is_old, b"\n".join(lines)) for is_old, lines in runs]
+    return b"\n".join(part if is_old else mask_bytes(part) for is_old, part in parts)
 
 
 def mask_file(path: Path) -> None:

@@ -206,7 +206,7 @@ def _write_pack(git: Git, batch: Batch, fresh: Mapping[str, FreshObject], *args:
     for oid, entry in reversed(list(fresh.items())):
         if entry.remake is not None:
             contents[oid] = (entry.kind, _read_again(git, batch, oid, entry.remake, contents))
-    return _index_pack(git, contents, *args)
+    return index_pack(git, contents, *args)
 
 
 def _read_again(
@@ -222,13 +222,18 @@ def _read_again(
         if content is not None:
             return content
         # Git makes no commit of a tree or of parents that are missing.
-        _index_pack(git, contents)
+        index_pack(git, contents)
         remake()
     raise missing_object(oid)
 
 
-def _index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]], *args: str) -> str:
-    """Write a pack of objects: id -> kind and content. Return the pack's name."""
+def index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]], *args: str) -> str:
+    """Store objects as a pack: id -> kind and content. Return the pack's name."""
+    return git.line("index-pack", "--stdin", *args, stdin=pack_of(contents)).split()[-1]
+
+
+def pack_of(contents: Mapping[str, tuple[str, bytes]]) -> bytes:
+    """Return objects in the format of a pack: id -> kind and content."""
     import hashlib
     import zlib
 
@@ -243,7 +248,7 @@ def _index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]], *args: str)
         pack += zlib.compress(content, 1)
     is_sha256 = any(len(oid) == 64 for oid in contents)
     pack += hashlib.new("sha256" if is_sha256 else "sha1", pack).digest()
-    return git.line("index-pack", "--stdin", *args, stdin=bytes(pack)).split()[-1]
+    return bytes(pack)
 
 
 def _remove_old_keeps(folder: Path) -> None:

@@ -145,6 +145,7 @@ class Git:
         self._configuration: dict[str, str] | None = None
         self._cat_file: Conversation | None = None
         self._cat_file_lock = allocate_lock()
+        self.object_format: str | None = None
         # Who git takes for the committer, as `git var GIT_COMMITTER_IDENT` prints it.
         self.committer: str | None = None
         # Differences of two trees, which never change: see `history.changes`.
@@ -255,6 +256,12 @@ class Git:
         """Run git and return its output; None when it failed."""
         result = self.run(*args)
         return result.stdout if result.status == 0 else None
+
+    def hash_name(self) -> str:
+        """Return the name of the hash that object ids consist of."""
+        if self.object_format is None:
+            self.object_format = self.line("rev-parse", "--show-object-format")
+        return self.object_format
 
     def batch(self) -> Batch:
         """Return a reader of objects and names; use it as a context manager."""

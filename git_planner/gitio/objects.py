@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.fresh_objects import MAX_BYTES, FreshObject, missing_object, remember, restore_missing
-from git_planner.gitio.git import TIMED_OUT, Batch, Conversation, Git, read_objects
+from git_planner.gitio.fresh_objects import (
+    MAX_BYTES,
+    FreshObject,
+    index_pack,
+    missing_object,
+    pack_of,
+    remember,
+    restore_missing,
+)
+from git_planner.gitio.git import TIMED_OUT, Batch, Git, read_objects
 from git_planner.gitio.git_failure import GitResult, failure, local_failure, unknown_identity
 
-# Above this many blobs one fast-import is cheaper than a process per blob.
-_FEW = 4
+# More new objects than this become one pack, as git does with what it receives.
+_MOST_LOOSE = 100
 # zlib at its fastest: a plan of thousands of tasks is rewritten often, and gc packs it well later.
 _FAST = "core.looseCompression=1"
 
@@ -60,25 +68,10 @@ def write_blobs(git: Git, contents: Mapping[str, bytes]) -> dict[str, str]:
     Returns:
         The same keys with the blobs' ids.
     """
-    if len(contents) <= _FEW:
-        oids = [
-            git.line("-c", _FAST, "hash-object", "-w", "-t", "blob", "--stdin", stdin=content)
-            for content in contents.values()
-        ]
-    else:
-        oids = _import_blobs(git, contents)
-    for oid, content in zip(oids, contents.values(), strict=True):
-        _remember_blob(oid, content)
-    return dict(zip(contents, oids, strict=True))
-
-
-def _import_blobs(git: Git, contents: Mapping[str, bytes]) -> list[str]:
-    stream = bytearray()
-    for mark, content in enumerate(contents.values(), 1):
-        stream += b"blob\nmark :%d\ndata %d\n%s\n" % (mark, len(content), content)
-    for mark in range(1, len(contents) + 1):
-        stream += b"get-mark :%d\n" % mark
-    return git.line("fast-import", "--quiet", "--done", stdin=bytes(stream) + b"done\n").split()
+    writer = _ObjectWriter(git)
+    blobs = {key: writer.add_blob(content) for key, content in contents.items()}
+    writer.flush()
+    return blobs
 
 
 def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes | None]) -> str:
@@ -92,15 +85,17 @@ def splice(git: Git, batch: Batch, root: str | None, edits: Mapping[str, bytes |
     Returns:
         The new tree's id.
     """
-    blobs = write_blobs(git, {path: content for path, content in edits.items() if content is not None})
-    entries = {path: TreeEntry("100644", blobs[path]) if path in blobs else None for path in edits}
-    return splice_entries(git, batch, root, entries)
+    writer = _ObjectWriter(git)
+    entries = {
+        path: None if content is None else TreeEntry("100644", writer.add_blob(content))
+        for path, content in edits.items()
+    }
+    return _splice(writer, batch, root, entries)
 
 
 def splice_entries(git: Git, batch: Batch, root: str | None, edits: Mapping[str, TreeEntry | None]) -> str:
     """Make a tree as `splice` does, of objects that are stored already."""
-    with _TreeWriter(git) as writer:
-        return _splice(writer, batch, root, edits) or writer.write({})
+    return _splice(_ObjectWriter(git), batch, root, edits)
 
 
 def merge_trees(git: Git, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
@@ -277,8 +272,8 @@ def missing_on_path(batch: Batch, commit: str, path: str) -> str | None:
 
 
 def _splice(
-    writer: _TreeWriter, batch: Batch, root: str | None, edits: Mapping[str, TreeEntry | None]
-) -> str | None:
+    writer: _ObjectWriter, batch: Batch, root: str | None, edits: Mapping[str, TreeEntry | None]
+) -> str:
     # Without recursion: a candidate may have folders at any depth.
     trees: dict[str, Tree] = {}
     for folder, changed in _changed_folders(edits):
@@ -301,10 +296,12 @@ def _splice(
         parent, _, name = folder.rpartition("/")
         old = trees[parent].get(name)
         if entries:
-            trees[parent][name] = TreeEntry("040000", writer.write(entries))
+            trees[parent][name] = TreeEntry("040000", writer.add_tree(entries))
         elif old and old.kind == "tree":
             del trees[parent][name]
-    return writer.write(trees[""]) if trees[""] else None
+    tree = writer.add_tree(trees[""])
+    writer.flush()
+    return tree
 
 
 def _changed_folders(
@@ -322,26 +319,46 @@ def _changed_folders(
     return sorted(folders.items(), key=lambda item: (item[0].count("/"), item[0] != ""))
 
 
-class _TreeWriter:
-    """One `git mktree` for all the trees of a splice."""
+class _ObjectWriter:
+    """Writer of blobs and trees: one git stores them all, however many they are."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._mktree: Conversation | None = None
+        self._waiting: dict[str, tuple[str, bytes]] = {}
+        self._written: list[Callable[[], None]] = []
 
-    def __enter__(self) -> _TreeWriter:
-        return self
+    def add_blob(self, content: bytes) -> str:
+        """Return the id of a blob that `flush` stores."""
+        oid = self._add("blob", content)
+        self._written.append(partial(_remember_blob, oid, content))
+        return oid
 
-    def __exit__(self, *_: object) -> None:
-        if self._mktree is not None:
-            self._mktree.end()
+    def add_tree(self, entries: Tree) -> str:
+        """Return the id of a tree that `flush` stores."""
+        oid = self._add("tree", _tree_bytes(entries))
+        self._written.append(partial(_remember_entries, oid, entries))
+        return oid
 
-    def write(self, entries: Tree) -> str:
-        if self._mktree is None:
-            self._mktree = self._git.conversation("-c", _FAST, "mktree", "-z", "--missing", "--batch")
-        lines = (f"{entry.mode} {entry.kind} {entry.oid}\t{name}\0" for name, entry in entries.items())
-        oid = self._mktree.ask("".join(lines).encode("utf-8", "surrogateescape") + b"\0").decode()
-        _remember_entries(oid, entries)
+    def flush(self) -> None:
+        """Store all objects."""
+        if len(self._waiting) > _MOST_LOOSE:
+            index_pack(self._git, self._waiting)
+        elif self._waiting:
+            self._git.bytes("-c", _FAST, "unpack-objects", "-q", stdin=pack_of(self._waiting))
+        # Only what was stored can have been deleted again.
+        for remember_object in self._written:
+            remember_object()
+        self._waiting.clear()
+        self._written.clear()
+
+    def _add(self, kind: str, content: bytes) -> str:
+        import hashlib
+
+        state = hashlib.new(self._git.hash_name(), usedforsecurity=False)
+        state.update(b"%b %d\0" % (kind.encode(), len(content)))
+        state.update(content)
+        oid = state.hexdigest()
+        self._waiting[oid] = (kind, content)
         return oid
 
 

@@ -162,7 +162,9 @@ def open_repository(cwd: Path | None = None) -> Repository:
     if top is not None and "GIT_DIR" in inherited and "GIT_WORK_TREE" not in inherited:
         top = _worktree_of(git_dir, top)
     prefix = (f"--git-dir={git_dir}", *((f"--work-tree={top}",) if top else ()))
-    return Repository(Git(prefix, top or git_dir), top, git_dir, common, answer["format"])
+    git = Git(prefix, top or git_dir)
+    git.object_format = answer["format"]
+    return Repository(git, top, git_dir, common, answer["format"])
 
 
 def make_shared(folder: Path, common: Path) -> None:

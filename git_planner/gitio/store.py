@@ -377,7 +377,7 @@ class Store:
             if info is None:
                 raise fresh_objects.missing_object(f"{parent}^{{tree}}")
             before = info[0]
-        tree = splice(self.repo.git, batch, before, _masked(step.edits, documents=not step.masked))
+        tree = splice(self.repo.git, batch, before, _masked(step, batch, before))
         if tree == before and old is not None and not step.merge:
             return old
         parents = tuple(oid for oid in (parent, step.merge) if oid)
@@ -474,19 +474,27 @@ def _new_oids(swaps: Sequence[_Swap]) -> list[str]:
     return [swap.new for swap in swaps if swap.new is not None]
 
 
-def _masked(edits: Edits, *, documents: bool) -> Edits:
+def _masked(step: Write, batch: Batch, before: str | None) -> Edits:
     """Mask the secrets in what is about to be committed, whichever command writes it.
 
-    Args:
-        edits: the files.
-        documents: mask JSON documents, too; else their writer has done so.
-    """
-    open_paths = [path for path in edits if edits[path] and (documents or not path.endswith(".json"))]
-    if not open_paths:
-        return edits
-    from git_planner import redact
+    Of a JSON document only the lines are looked at that the tree does not hold yet: the others were looked at
+    when they came, and no secret of such a document crosses lines.
 
-    return {**edits, **{path: redact.mask_bytes(edits[path] or b"") for path in open_paths}}
+    Args:
+        step: the files, and whether their JSON documents need no look.
+        batch: an open reader of the repository.
+        before: the tree that they change.
+    """
+    masked: dict[str, bytes] = {}
+    for path, content in step.edits.items():
+        is_document = path.endswith(".json")
+        if not content or (is_document and step.masked):
+            continue
+        from git_planner import redact
+
+        known = batch.read(f"{before}:{path}") if before and is_document else None
+        masked[path] = redact.mask_new_lines(content, known) if known else redact.mask_bytes(content)
+    return {**step.edits, **masked}
 
 
 def _command(swap: _Swap) -> str:

@@ -61,7 +61,7 @@ def test_every_git_of_a_command_has_the_one_environment(lab: Lab) -> None:
     folder = traced(lab)
     ran = lab.spawn("git-plan", "task", "add", "Größe messen")
     assert ran.status == 0, ran.err
-    check_environments(folder, "update-ref", "mktree")
+    check_environments(folder, "update-ref", "unpack-objects")
     assert "Größe messen" in lab.show("plan/default:.plans/default/plan.json")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -44,6 +45,28 @@ def test_a_deleted_plan_is_noticed_and_comes_back(lab: Lab, way: tuple[str, ...]
     assert lab.run("git-plan", "task", "add", "again").status == 0
     assert "one" in lab.run("git-plan", "task", "list").out
     assert "gone" not in lab.run("git-plan", "list").err
+
+
+@pytest.mark.parametrize("kind", ["cut short", "binary", "a pipe", "a link", "a folder"])
+def test_a_damaged_note_is_none(lab: Lab, kind: str) -> None:
+    planned(lab)
+    note = lab.path / NOTE
+    content = note.read_bytes()
+    note.unlink()
+    if kind == "a pipe":
+        os.mkfifo(note)
+    elif kind == "a link":
+        note.symlink_to(lab.path / "precious")
+    elif kind == "a folder":
+        note.mkdir()
+    else:
+        note.write_bytes(content[:7] if kind == "cut short" else b"\0\xff" * 20)
+    assert "gone" not in lab.run("git-plan", "list").err
+    assert planned(lab)
+    assert not (lab.path / "precious").exists()
+    lab.git("branch", "-D", "plan/default")
+    assert ("gone" in lab.run("git-plan", "list").err) == (kind in {"cut short", "binary"})
+    assert planned(lab) if kind not in {"cut short", "binary"} else True
 
 
 def test_a_note_that_is_deleted_lets_a_plan_begin_anew(lab: Lab) -> None:

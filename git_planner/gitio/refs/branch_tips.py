@@ -10,12 +10,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 
 _TIPS = "tips"
 _HEADS = "refs/heads/"
+_MOST_BYTES = 100
+# Neither a link nor a pipe is written to.
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def note_tip(repo: Repository, ref: str, tip: str | None) -> None:
@@ -28,9 +32,12 @@ def note_tip(repo: Repository, ref: str, tip: str | None) -> None:
             path.unlink()
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.urandom(6).hex()}.lock")
-        draft.write_text(f"{tip}\n")
-        os.replace(draft, path)
+        # In place, since every change of state waits for this: a note is one short line of a fixed length.
+        descriptor = os.open(path, _WRITE, 0o666)
+        try:
+            os.pwrite(descriptor, f"{tip}\n".encode(), 0)
+        finally:
+            os.close(descriptor)
 
 
 def check_new(repo: Repository, ref: str) -> None:
@@ -40,12 +47,9 @@ def check_new(repo: Repository, ref: str) -> None:
         PlannerError: E_BRANCH_GONE.
     """
     path = repo.private(_TIPS, ref)
-    try:
-        oid = path.read_text().strip()
-    except OSError:
-        return
+    oid = _noted(path)
     # Once git has deleted the commit there is nothing to lose any more.
-    if repo.maybe(oid) is None or _is_contained(repo, oid):
+    if oid is None or repo.maybe(oid) is None or _is_contained(repo, oid):
         return
     name = ref.removeprefix(_HEADS)
     raise PlannerError(
@@ -61,17 +65,24 @@ def lost_branches(repo: Repository) -> dict[str, str]:
 
     A branch counts as renamed, not as gone, if another one contains that commit.
     """
-    top, noted = repo.private(_TIPS), {}
+    top = repo.private(_TIPS)
+    noted: dict[str, str] = {}
     for folder, _, names in os.walk(top):
-        # Names of branches do not end in '.lock'; drafts of killed processes do.
-        for name in (name for name in names if not name.endswith(".lock")):
-            path = Path(folder, name)
-            with suppress(OSError):
-                noted[path.relative_to(top).as_posix()] = path.read_text().strip()
+        for path in (Path(folder, name) for name in names):
+            if (oid := _noted(path)) is not None:
+                noted[path.relative_to(top).as_posix()] = oid
     present = history.list_refs(repo, *noted) if noted else {}
     return {
         ref: oid for ref, oid in sorted(noted.items()) if ref not in present and not _is_contained(repo, oid)
     }
+
+
+def _noted(path: Path) -> str | None:
+    """Return the commit of a note; None if there is none, or it was not written to its end."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = atomic_file.read(path, _MOST_BYTES).decode().strip()
+        return text if history.OBJECT_ID.fullmatch(text) else None
+    return None
 
 
 def _is_contained(repo: Repository, oid: str) -> bool:
