@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,23 @@ def related(mark: str, session: int | None = None) -> list[psutil.Process]:
 
     The leader of the session is left out: it is the program itself.
     """
+    return list(_living(_related_ids(mark, session)))
+
+
+def wait_for_exit(mark: str, session: int, seconds: float) -> bool:
+    """Wait for the related processes that exit on their own right after a program, as a sandbox's do.
+
+    Returns:
+        Whether none is left.
+    """
+    left, until = _related_ids(mark, session), time.monotonic() + seconds
+    while left and time.monotonic() < until:
+        time.sleep(0.001)
+        left = [pid for pid in left if _is_running(pid)]
+    return not left
+
+
+def _related_ids(mark: str, session: int | None) -> list[int]:
     found = []
     for pid in _process_ids():
         if pid == session:
@@ -41,7 +59,27 @@ def related(mark: str, session: int | None = None) -> list[psutil.Process]:
         with contextlib.suppress(OSError):
             if (session is not None and os.getsid(pid) == session) or mark in _marks(pid):
                 found.append(pid)
-    return list(_living(found))
+    return found
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether there is a process of this number that has not ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] != [b"Z"]
+    except OSError:
+        # Without /proc the number alone tells.
+        return not os.path.isdir("/proc/self") and _is_taken(pid)
+
+
+def _is_taken(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _process_ids() -> list[int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
 
 from git_planner.errors import PlannerError
-from git_planner.host.marks import alive, marked_environment, new_mark, related
+from git_planner.host.marks import alive, marked_environment, new_mark, related, wait_for_exit
 from git_planner.host.start_program import start_program
 
 if TYPE_CHECKING:
@@ -274,8 +274,6 @@ class _Watch:
         try:
             self._drain()
             left = set() if self._held_to_the_end() else self._left()
-            if left and self._over():
-                left = self._staying(left)
             if not self._over() or left:
                 self._signal(signal.SIGTERM, left)
                 self._wait(left, grace)
@@ -368,18 +366,14 @@ class _Watch:
 
     def _left(self) -> set[psutil.Process]:
         """Return the living processes that the program started."""
-        # Those of a program that has ended have another parent by now.
-        below = set() if self._over() else self._below()
+        below: set[psutil.Process] = set()
+        if not self._over():
+            below = self._below()
+        # Its children have another parent by now, and usually there are none.
+        elif wait_for_exit(self._mark, self._child.pid, _EXIT_GRACE_SECONDS) and not self._descendants:
+            return set()
         candidates = self._descendants | below | set(related(self._mark, self._child.pid))
         return {process for process in candidates if process.pid != self._child.pid and alive(process)}
-
-    def _staying(self, left: set[psutil.Process]) -> set[psutil.Process]:
-        """Return the processes that do not exit on their own right after the program, as a sandbox's do."""
-        until = time.monotonic() + _EXIT_GRACE_SECONDS
-        while left and time.monotonic() < until:
-            time.sleep(0.001)
-            left = {process for process in left if alive(process)}
-        return left
 
     def _signal(self, number: signal.Signals, others: set[psutil.Process]) -> None:
         import psutil

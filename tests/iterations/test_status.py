@@ -97,7 +97,7 @@ def test_a_list_of_plans(lab: Lab) -> None:
     )
 
 
-def test_a_list_takes_four_calls_of_git_however_many_plans(lab: Lab) -> None:
+def test_a_list_takes_at_most_four_calls_of_git_however_many_plans(lab: Lab) -> None:
     workshop(lab)
     repo = lab.repo
     counts = []
@@ -106,7 +106,7 @@ def test_a_list_takes_four_calls_of_git_however_many_plans(lab: Lab) -> None:
         before = git.spawned
         assert len(list_plans(repo)[0]) == number + 1
         counts.append(git.spawned - before)
-    assert counts == [4, 4, 4]
+    assert max(counts) <= 4
 
 
 def test_a_list_survives_what_somebody_wrote_there(lab: Lab) -> None:

@@ -131,7 +131,7 @@ def best(plan: str | None, as_json: bool) -> int:
         say("\n".join(text.details(found.record)))
         if not found.measured_here:
             say("  elsewhere    it was not measured in this repository, and will be before it counts here")
-    moved = find_moved_best(repo, found.plan)
+    moved = find_moved_best(repo, found.record.plan)
     if moved is not None:
         tell(f"warning: {moved.message}; '{moved.fix}' brings it back")
     return DONE
