@@ -234,7 +234,6 @@ def index_pack(git: Git, contents: Mapping[str, tuple[str, bytes]], *args: str) 
 
 def pack_of(contents: Mapping[str, tuple[str, bytes]]) -> bytes:
     """Return objects in the format of a pack: id -> kind and content."""
-    import hashlib
     import zlib
 
     pack = bytearray(b"PACK\0\0\0\2" + len(contents).to_bytes(4, "big"))
@@ -247,8 +246,20 @@ def pack_of(contents: Mapping[str, tuple[str, bytes]]) -> bytes:
         pack.append(byte)
         pack += zlib.compress(content, 1)
     is_sha256 = any(len(oid) == 64 for oid in contents)
-    pack += hashlib.new("sha256" if is_sha256 else "sha1", pack).digest()
-    return bytes(pack)
+    return bytes(pack + digest("sha256" if is_sha256 else "sha1", pack))
+
+
+def digest(hash_name: str, content: bytes | bytearray) -> bytes:
+    """Return the digest of a content by one of the hashes that git uses."""
+    if hash_name == "sha1":
+        # Loading OpenSSL, as 'hashlib' does, takes longer than hashing.
+        with suppress(ImportError):
+            import _sha1  # type: ignore[import-not-found]
+
+            return bytes(_sha1.sha1(content).digest())
+    import hashlib
+
+    return hashlib.new(hash_name, content, usedforsecurity=False).digest()
 
 
 def _remove_old_keeps(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +12,20 @@ from git_planner.errors import PlannerError
 
 Ended = TypeVar("Ended")
 
+# Patterns are compiled when a git has failed: every hook loads this module.
 # `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
-_INCOMPLETE_WORKTREE = re.compile(rb"failed to read [^\n]{0,4096}worktrees/[^\n/]{1,255}/commondir")
+_INCOMPLETE_WORKTREE = rb"failed to read [^\n]{0,4096}worktrees/[^\n/]{1,255}/commondir"
 # A concurrent `git prune` removes a folder of objects that another git is about to write to.
-_FOLDER_REMOVED = re.compile(
+_FOLDER_REMOVED = (
     rb"(unable to create temporary file|unable to write file [^\n]{0,4096}): No such file or directory"
 )
-_UNWRITABLE = re.compile(
+_UNWRITABLE = (
     rb"(unable to create temporary file|Unable to create '[^'\n]*'|could not create [^\n]*):"
     rb" (Permission denied|Read-only file system|Operation not permitted)"
     rb"|insufficient permission for adding an object"
 )
 # Lines from the git of a remote repository, about its own disk.
-_REMOTE_LINE = re.compile(rb"(?m)^remote:.*$")
+_REMOTE_LINE = rb"(?m)^remote:.*$"
 # Seconds to wait before every further try; two in all.
 _PAUSES = tuple(0.002 * 2**attempt for attempt in range(10))
 
@@ -52,12 +52,18 @@ def is_transient(status: int, stderr: bytes) -> bool:
     """Return whether git failed for a transient reason, before doing anything."""
     if status == 0:
         return False
-    return _INCOMPLETE_WORKTREE.search(stderr) is not None or is_folder_removed(stderr)
+    return _has(_INCOMPLETE_WORKTREE, stderr) or is_folder_removed(stderr)
 
 
 def is_folder_removed(stderr: bytes) -> bool:
     """Return whether git could not write an object since a `git prune` removed the folder just then."""
-    return _FOLDER_REMOVED.search(stderr) is not None
+    return _has(_FOLDER_REMOVED, stderr)
+
+
+def _has(pattern: bytes, stderr: bytes) -> bool:
+    import re
+
+    return re.search(pattern, stderr) is not None
 
 
 def retry_transient(run_once: Callable[[], Ended], is_failed: Callable[[Ended], bool]) -> Ended:
@@ -89,7 +95,9 @@ def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> Planne
             f"no space left on the disk of '{cwd}' while running 'git {_subcommand(args)}'",
             hint="make room, then run the same command again; nothing was half written",
         )
-    if _UNWRITABLE.search(_REMOTE_LINE.sub(b"", result.stderr)):
+    import re
+
+    if _has(_UNWRITABLE, re.sub(_REMOTE_LINE, b"", result.stderr)):
         return PlannerError(
             "E_UNWRITABLE",
             f"the repository of '{cwd}' cannot be written by 'git {_subcommand(args)}'",

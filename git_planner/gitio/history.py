@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.folders import walk_folders
-from git_planner.gitio.content.pathspec import matcher
 from git_planner.gitio.git import Batch, Git
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 # Listings of refs are repeated at most so often while other processes keep replacing refs.
 _MAX_LISTINGS = 100
-OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _DIFF_TREE = (
     *("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-abbrev"),
     "--ignore-submodules=none",
@@ -56,6 +53,8 @@ def changes(git: Git, old: str, new: str, pathspecs: Sequence[str] = ()) -> list
         return _ask_changes(git, old, new, pathspecs)
     if trees[0] == trees[1]:
         return []
+    from git_planner.gitio.content.pathspec import matcher
+
     matches = matcher(tuple(pathspecs))
     if pathspecs and matches is None:
         return _ask_changes(git, old, new, pathspecs)
@@ -94,16 +93,21 @@ def merge_base(git: Git, one: str, other: str) -> str | None:
     return result.stdout.decode().strip() or None if result.status == 0 else None
 
 
+def is_object_id(name: str) -> bool:
+    """Return whether a name is a complete object id."""
+    return len(name) in (40, 64) and not name.strip("0123456789abcdef")
+
+
 def merge_bases(git: Git, one: str, other: str) -> list[str]:
     """Return all best common ancestors of two commits."""
-    if one == other and OBJECT_ID.fullmatch(one):
+    if one == other and is_object_id(one):
         return [one]
     return git.run("merge-base", "--all", one, other).stdout.decode().split()
 
 
 def is_ancestor(git: Git, ancestor: str, of: str) -> bool:
     """Return whether one commit equals another or is its ancestor."""
-    if ancestor == of and OBJECT_ID.fullmatch(of):
+    if ancestor == of and is_object_id(of):
         return True
     return git.yes("merge-base", "--is-ancestor", ancestor, of)
 

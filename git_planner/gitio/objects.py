@@ -13,6 +13,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.fresh_objects import (
     MAX_BYTES,
     FreshObject,
+    digest,
     index_pack,
     missing_object,
     pack_of,
@@ -352,12 +353,8 @@ class _ObjectWriter:
         self._written.clear()
 
     def _add(self, kind: str, content: bytes) -> str:
-        import hashlib
-
-        state = hashlib.new(self._git.hash_name(), usedforsecurity=False)
-        state.update(b"%b %d\0" % (kind.encode(), len(content)))
-        state.update(content)
-        oid = state.hexdigest()
+        header = b"%b %d\0" % (kind.encode(), len(content))
+        oid = digest(self._git.hash_name(), header + content).hex()
         self._waiting[oid] = (kind, content)
         return oid
 

@@ -81,7 +81,7 @@ def _noted(path: Path) -> str | None:
     """Return the commit of a note; None if there is none, or it was not written to its end."""
     with suppress(OSError, UnicodeDecodeError):
         text = atomic_file.read(path, _MOST_BYTES).decode().strip()
-        return text if history.OBJECT_ID.fullmatch(text) else None
+        return text if history.is_object_id(text) else None
     return None
 
 
