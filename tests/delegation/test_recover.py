@@ -177,7 +177,9 @@ def test_the_doctor_shows_and_stops_only_own_processes(lab: Lab) -> None:
 def test_another_process_with_the_pid_of_an_agent_is_left_alone(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     agent = start_and_kill_delegator(lab)
-    psutil.Process(agent).kill()
+    killed = psutil.Process(agent)
+    killed.kill()
+    killed.wait(60)
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with lab.entered():
         run = store.list_runs(lab.repo)[0]

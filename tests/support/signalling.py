@@ -49,7 +49,8 @@ def kill_without_agents(pid: int) -> None:
     """Kill a process, but not the agents that it runs, as on a system without supervisors."""
     owner = psutil.Process(pid)
     owner.suspend()
-    for child in owner.children():
-        if "supervisor.py" in " ".join(child.cmdline()):
-            child.kill()
+    supervisors = [child for child in owner.children() if "supervisor.py" in " ".join(child.cmdline())]
+    for supervisor in supervisors:
+        supervisor.kill()
     owner.kill()
+    psutil.wait_procs(supervisors, timeout=60)
