@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -76,6 +76,28 @@ def mask_bytes(value: bytes) -> bytes:
     before = value.decode("utf-8", "surrogateescape")
     after = mask_text(before)
     return value if after == before else after.encode("utf-8", "surrogateescape")
+
+
+def mask_files(
+    files: Mapping[str, bytes | None], read_known: Callable[[str], bytes | None], *, documents: bool
+) -> Mapping[str, bytes | None]:
+    """Mask every secret in the files of a change.
+
+    Of a JSON document only the lines are looked at that the last commit does not hold yet: the others were
+    looked at when they came, and no secret of such a document crosses lines.
+
+    Args:
+        files: path -> content; None removes a file.
+        read_known: returns the content of a path in the last commit.
+        documents: mask JSON documents, too; else their writer has done so.
+    """
+    masked: dict[str, bytes | None] = dict(files)
+    for path, content in files.items():
+        is_document = path.endswith(".json")
+        if content and (documents or not is_document):
+            known = read_known(path) if is_document else None
+            masked[path] = mask_new_lines(content, known) if known else mask_bytes(content)
+    return masked
 
 
 def mask_new_lines(value: bytes, known: bytes) -> bytes:

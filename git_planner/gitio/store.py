@@ -475,26 +475,13 @@ def _new_oids(swaps: Sequence[_Swap]) -> list[str]:
 
 
 def _masked(step: Write, batch: Batch, before: str | None) -> Edits:
-    """Mask the secrets in what is about to be committed, whichever command writes it.
+    """Mask the secrets in what is about to be committed, whichever command writes it."""
+    if step.masked and all(path.endswith(".json") for path in step.edits):
+        return step.edits
+    from git_planner import redact
 
-    Of a JSON document only the lines are looked at that the tree does not hold yet: the others were looked at
-    when they came, and no secret of such a document crosses lines.
-
-    Args:
-        step: the files, and whether their JSON documents need no look.
-        batch: an open reader of the repository.
-        before: the tree that they change.
-    """
-    masked: dict[str, bytes] = {}
-    for path, content in step.edits.items():
-        is_document = path.endswith(".json")
-        if not content or (is_document and step.masked):
-            continue
-        from git_planner import redact
-
-        known = batch.read(f"{before}:{path}") if before and is_document else None
-        masked[path] = redact.mask_new_lines(content, known) if known else redact.mask_bytes(content)
-    return {**step.edits, **masked}
+    read = lambda path: batch.read(f"{before}:{path}") if before else None  # noqa: E731
+    return redact.mask_files(step.edits, read, documents=not step.masked)
 
 
 def _command(swap: _Swap) -> str:
