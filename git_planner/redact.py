@@ -41,6 +41,15 @@ _MARKS = (
     r"|(?:AC|SK)[a-z0-9]{32}|AKC[a-zA-Z0-9]{10}|PuTTY-User-Key"
 )
 _OWN_MARKS = rf"(?<![A-Za-z0-9])sk-|AIza|github_pat_|hf_|npm_|xai-|rt_|Bearer|PRIVATE KEY|://|eyJ|_authToken|(?i:{_NAME})"
+# A text with a match of those marks holds one of these; they are found ten times as fast.
+_LITERALS = (
+    *("sk-", "AIza", "github_pat_", "hf_", "npm_", "xai-", "rt_", "Bearer", "PRIVATE KEY", "://", "eyJ"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "A3T"),
+    *("ABIA", "AKIA", "ASIA", "AC", "SK", "AKC", "-us", "pypi-Ag", "SG.", "xox", "hooks.slack", "sq0csp"),
+    "k_live_",
+)
+_FOLDED = ("key", "secret", "token", "passw", "credential", "aws")
+_TELEGRAM = re.compile(r":(?<=[0-9]:)[0-9A-Za-z_-]{35}")
 # A pattern may match only the start of a secret; the rest of the word belongs to it.
 _REST = re.compile(r"[\w+/=.-]*[\w+/=-]|")
 
@@ -54,7 +63,7 @@ def _mask_string(value: str, secrets: _KnownSecrets) -> str:
     for secret, kind in secrets:
         if secret in value:
             value = value.replace(secret, f"[redacted:{kind}]")
-    if not value or not (_has_match(_OWN_MARKS, value) or _has_match(_MARKS, value)):
+    if not _may_hold_secret(value) or not (_has_match(_OWN_MARKS, value) or _has_match(_MARKS, value)):
         return value
     spans = sorted(_secret_spans(value), key=lambda span: (span[0], -span[1]))
     parts, done = [], 0
@@ -170,6 +179,17 @@ def _known_secrets(credentials: tuple[tuple[str, str], ...]) -> _KnownSecrets:
             json.dumps(value, ensure_ascii=False)[1:-1]: kind,
         }
     return tuple(sorted(secrets.items(), key=lambda pair: -len(pair[0])))
+
+
+def _may_hold_secret(value: str) -> bool:
+    """Return False only for a text that neither _OWN_MARKS nor _MARKS match."""
+    if any(literal in value for literal in _LITERALS):
+        return True
+    folded = value.lower()
+    if not value.isascii():
+        # Patterns that ignore case take these for 'i' and 's'.
+        folded = folded.replace("\u0131", "i").replace("\u017f", "s")
+    return any(name in folded for name in _FOLDED) or _TELEGRAM.search(value) is not None
 
 
 def _secret_spans(value: str) -> Iterator[tuple[int, int, str]]:

@@ -58,6 +58,52 @@ def test_every_form_is_masked_wherever_it_stands(kind: str, key: str) -> None:
     assert redact.mask_document({"a": [key], "c": 1}) == {"a": [f"[redacted:{kind}]"], "c": 1}
 
 
+PIECES = (
+    *redact._LITERALS,
+    *(
+        "api",
+        "_key",
+        "KEY",
+        "secret",
+        "token",
+        "pas",
+        "sword",
+        "swd",
+        "creden",
+        "tial",
+        "aws",
+        "Aws",
+        "=",
+        ":",
+    ),
+    *(
+        " ",
+        "'",
+        '"',
+        "\n",
+        "1",
+        "x",
+        "X",
+        "-",
+        "/",
+        "\u017f",
+        "\u212a",
+        "\u0131",
+        "\u0130",
+        "ä",
+        "a" * 40,
+        "9" * 40,
+    ),
+    *("Ab1" * 14, "gh", "gl", "pat-", "k-", "_", "A", "C", "S", "K", "IA", "live_", "us", "G.", "xo", "b-"),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join))
+def test_a_text_without_marks_is_told_quickly(text: str) -> None:
+    matches = redact._has_match(redact._OWN_MARKS, text) or redact._has_match(redact._MARKS, text)
+    assert redact._may_hold_secret(text) or not matches
+
+
 def test_a_key_that_was_cut_off_is_masked_as_far_as_it_goes() -> None:
     for part in (private_key()[:200], private_key()[:-40]):
         assert redact.mask_text(f"log: {part}") == "log: [redacted:private-key]"
