@@ -83,7 +83,7 @@ def test_a_shared_repository_is_writable_for_its_group(make_lab: Callable[..., L
     shared = [
         planner,
         lab.root / "repo.iter",
-        *(planner / name for name in ("runs", "records", "cache", "index")),
+        *(planner / name for name in ("runs", "records", "cache")),
     ]
     assert {stat.S_IMODE(path.stat().st_mode) & 0o2070 for path in shared} == {0o2070}
     assert {path.stat().st_mode & 0o060 for path in planner.glob("*.lock")} == {0o060}
