@@ -30,9 +30,8 @@ from tests.delegation.scripted_agent import (
 )
 from tests.support.lab import Lab, command_line
 from tests.support.signalling import is_running, kill_without_agents, wait_for
+from tests.support.sweeps import sampled
 
-# A full sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
-STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "19"))
 ONE = ("Make it smaller", "--write-scope", "src/**")
 
 
@@ -52,7 +51,8 @@ def start_and_kill_delegator(lab: Lab, *script: str) -> int:
     return int((lab.root / "pid").read_text())
 
 
-def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path) -> None:
+@sampled(31)
+def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path, stride: int) -> None:
     call, turn = 2, 0
     while True:
         root = tmp_path / f"lab{call}"
@@ -77,7 +77,7 @@ def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path) -> Non
         assert [ref for ref in lab.refs() if ref.startswith("refs/planner/claims/")] == []
         assert all(run.ended_at for run in saved_runs(lab))
         lab.fsck()
-        call, turn = call + STRIDE, turn + 1
+        call, turn = call + stride, turn + 1
 
 
 def test_an_agent_that_outlived_its_delegator_is_stopped_and_its_task_restarted(lab: Lab) -> None:

@@ -18,6 +18,7 @@ from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.flows.plans.plan_document import read_plan
 from tests.discovery.scripted_agents import markdown, option, review, scripted, shown
 from tests.support.lab import Lab
+from tests.support.sweeps import sampled
 from tests.support.workshop import workshop
 
 PLAN = "refs/heads/plan/default"
@@ -168,9 +169,10 @@ def test_choices_at_the_same_time_end_in_one(lab: Lab) -> None:
     lab.fsck()
 
 
-def test_killed_at_any_call_of_git_it_is_chosen_or_it_is_not(lab: Lab) -> None:
+@sampled(3)
+def test_killed_at_any_call_of_git_it_is_chosen_or_it_is_not(lab: Lab, stride: int) -> None:
     tip = ready(lab).refs()[PLAN]
-    for calls in range(1, 60):
+    for calls in range(1, 60, stride):
         child = os.fork()
         if child == 0:
             os.environ.update(lab.crash_after(calls, after=calls % 2 == 0))

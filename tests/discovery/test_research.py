@@ -14,6 +14,7 @@ from git_planner.flows.discovery.research import ResearchOptions, research
 from git_planner.rules.discovery.research import WAITING
 from tests.discovery.scripted_agents import FINDINGS, asked, scripted, shown
 from tests.support.lab import Lab
+from tests.support.sweeps import sampled
 from tests.support.workshop import workshop
 
 FILE = "research/RESEARCH.md"
@@ -161,9 +162,10 @@ def forked(lab: Lab, env: dict[str, str]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_killed_at_any_call_of_git_the_file_is_whole(lab: Lab) -> None:
+@sampled(3)
+def test_killed_at_any_call_of_git_the_file_is_whole(lab: Lab, stride: int) -> None:
     workshop(lab)
-    for calls in range(1, 100):
+    for calls in range(1, 100, stride):
         status = forked(lab, lab.crash_after(calls))
         if "refs/heads/plan/default" in lab.refs():
             text = shown(lab, FILE)

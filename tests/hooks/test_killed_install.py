@@ -14,6 +14,7 @@ from git_planner.flows.hooks.status import hook_status
 from git_planner.flows.hooks.uninstall import UninstallResult
 from tests.hooks.hooked_repository import guarded_lab, hook, tree_bytes
 from tests.support.lab import Lab
+from tests.support.sweeps import sampled
 
 
 class Killed(BaseException):
@@ -48,14 +49,16 @@ def without_drafts(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("ordinary", [True, False])
-def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: bool) -> None:
+@sampled(3)
+def test_killed_at_every_step_their_hooks_stay(lab: Lab, ordinary: bool, again: bool, stride: int) -> None:
     guarded_lab(lab, install=False)
     folder = lab.path / ".git/hooks"
     hook(folder / "commit-msg", "echo theirs >&2").chmod(0o750)
     hook(folder / "real", "exit 0").chmod(0o700)
     (folder / "reference-transaction").symlink_to("real")
     before = tree_bytes(folder)
-    for steps in range(100):
+    # Another third of the steps for each kind.
+    for steps in range((ordinary + 2 * again) % stride, 100, stride):
         try:
             with killed_after(steps):
                 install.install_hooks(lab.repo, ordinary=ordinary)

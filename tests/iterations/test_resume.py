@@ -18,9 +18,7 @@ from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
 from tests.support.signalling import is_running, kill_without_agents, wait_for
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound
-
-# A whole sweep (stride 1) takes minutes. The stride is odd: runs with and without "after" meet other calls.
-STRIDE = int(os.environ.get("LAB_SWEEP_STRIDE", "23"))
+from tests.support.sweeps import sampled
 
 
 def interrupt(lab: Lab, script: str, *argv: str, number: int = signal.SIGINT) -> tuple[int, bytes]:
@@ -46,14 +44,15 @@ def calls_of_one_iteration(lab: Lab) -> int:
     return len((lab.root / "crash" / str(never) / "count").read_text())
 
 
-def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path) -> None:
+@sampled(37)
+def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path, stride: int) -> None:
     (tmp_path / "count").mkdir()
     counting = Lab(tmp_path / "count")
     campaign(counting)
     agent(counting, "echo 90 >value")
     whole = calls_of_one_iteration(counting)
     assert whole > 30
-    for turn, call in enumerate(range(2, whole + 1, STRIDE)):
+    for turn, call in enumerate(range(2, whole + 1, stride)):
         root = tmp_path / f"lab{call}"
         root.mkdir()
         lab = Lab(root)

@@ -22,6 +22,7 @@ from git_planner.flows.planning.campaign import PlanOptions
 from git_planner.flows.plans.plan_document import read_plan
 from git_planner.rules.documents import canonical_json
 from tests.support.lab import Lab
+from tests.support.sweeps import sampled
 from tests.support.workshop import POLICY, directive, planning_plan, workshop
 
 OFFLINE = PlanOptions(slug="next")
@@ -275,10 +276,11 @@ def forked(lab: Lab, env: dict[str, str]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_killed_at_any_call_of_git_it_is_there_or_it_is_not(lab: Lab) -> None:
+@sampled(3)
+def test_killed_at_any_call_of_git_it_is_there_or_it_is_not(lab: Lab, stride: int) -> None:
     workshop(lab)
     whole = ("refs/heads/iter/{}-auto", "refs/planner/iterations/{}")
-    for calls in range(1, 200):
+    for calls in range(1, 200, stride):
         status = forked(lab, lab.crash_after(calls, after=calls % 2 == 0))
         refs = lab.refs()
         packets = lab.run_git("ls-tree", "--name-only", "plan/default", "planner_packets/").out.split()

@@ -1,0 +1,25 @@
+"""Sweeps over many like cases: `make test` tries a sample of them, `make test-real` every one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pytest
+
+Case = TypeVar("Case")
+
+
+def sampled(stride: int) -> pytest.MarkDecorator:
+    """Parametrize a test by `stride`: how far apart the cases are that it tries; 1 for every one.
+
+    Args:
+        stride: the distance in the sample. An odd one meets other calls with and without "after".
+    """
+    whole = pytest.param(1, id="whole", marks=pytest.mark.real)
+    return pytest.mark.parametrize("stride", [pytest.param(stride, id="sample"), whole])
+
+
+def every(cases: Sequence[Case], stride: int, start: int = 0) -> list[Case]:
+    """Return every n-th case, beginning with another one for each start."""
+    return list(cases[start % stride :: stride])
