@@ -50,6 +50,7 @@ test-git: $(VENV)/installed-test.toml $(REAL)/git/bin/git
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
   $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m real -o timeout=3600 $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m hypothesis --hypothesis-profile thorough $(ARGS)
 
 bench: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench $(ARGS)

@@ -17,7 +17,8 @@ from tests.support.lab import Lab
 from tests.support.memory import memory_folder
 
 # Speed is judged by 'make bench'; a busy machine must not fail a property.
-settings.register_profile("steady", deadline=None)
+settings.register_profile("steady", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("steady")
 
 # Git syncs refs to the disk, and a run makes half a million files. TMPDIR and --basetemp take precedence.

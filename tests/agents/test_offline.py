@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner import documents
@@ -76,7 +76,6 @@ def test_families_take_turns_and_blocked_ones_are_never_used() -> None:
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     values=st.tuples(numbers, numbers, numbers),
     metric=st.sampled_from([None, "lower", "higher"]),

@@ -117,10 +117,41 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's syntax tree: a dozen tests look at each."""
+    return tuple(ast.walk(tree(path)))
+
+
+def dotted(node: ast.expr) -> str:
+    """Return the text of a name with its attributes, such as 'os.path'; empty for anything else."""
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return before and f"{before}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def name_called(call: ast.Call) -> str:
+    """Return the last name of what is called, such as 'run' for 'git.run()'."""
+    called = call.func
+    return (
+        called.attr
+        if isinstance(called, ast.Attribute)
+        else called.id
+        if isinstance(called, ast.Name)
+        else ""
+    )
+
+
+@functools.cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
     """Line and full name of every module that a file imports, at its top or within a function."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
     package = ["git_planner", *path.relative_to(PACKAGE).parts[:-1]]
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -157,16 +188,16 @@ def test_rules_touch_nothing() -> None:
         wrong += [f"{within(path)}:{line} {name}" for line, name in sorted(names) if name in IMPURE_MODULES]
         wrong += [
             f"{within(path)}:{node.lineno} {node.func.id}()"
-            for node in ast.walk(tree(path))
+            for node in nodes(path)
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
             and node.func.id in ("print", "open")
         ]
         wrong += [
             f"{within(path)}:{node.lineno} {ast.unparse(node)}"
-            for node in ast.walk(tree(path))
+            for node in nodes(path)
             if isinstance(node, ast.Attribute)
-            and re.fullmatch(r"sys\.(stdin|stdout|stderr|argv|exit)", ast.unparse(node))
+            and re.fullmatch(r"sys\.(stdin|stdout|stderr|argv|exit)", dotted(node))
         ]
     assert wrong == []
 
@@ -195,8 +226,8 @@ def test_few_files_start_programs() -> None:
         ]
         wrong += [
             f"{within(path)}:{node.lineno} {ast.unparse(node)}"
-            for node in ast.walk(tree(path))
-            if isinstance(node, ast.Attribute) and STARTING_CALLS.fullmatch(ast.unparse(node))
+            for node in nodes(path)
+            if isinstance(node, ast.Attribute) and STARTING_CALLS.fullmatch(dotted(node))
         ]
     assert wrong == []
 
@@ -204,7 +235,7 @@ def test_few_files_start_programs() -> None:
 def test_broad_excepts_stand_at_the_two_boundaries_only() -> None:
     found = []
     for path in sources():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ExceptHandler):
                 names = (
                     {"BaseException"}
@@ -220,9 +251,9 @@ def test_broad_excepts_stand_at_the_two_boundaries_only() -> None:
 def test_no_suppress_or_except_swallows_a_whole_family() -> None:
     wrong = []
     for path in sources():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             caught: list[ast.expr] = []
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rsplit(".", 1)[-1] == "suppress":
+            if isinstance(node, ast.Call) and name_called(node) == "suppress":
                 caught = node.args
             elif isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Tuple):
                 caught = node.type.elts
@@ -245,7 +276,7 @@ def test_files_and_functions_are_short() -> None:
         lines = path.read_text(encoding="utf-8").count("\n")
         if lines >= 500:
             long.append(f"{path.relative_to(ROOT)}: {lines} lines")
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > 60:
@@ -263,7 +294,7 @@ def test_every_error_code_is_declared_and_used() -> None:
     for path in sources():
         if within(path) == "errors.py":
             continue
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 used |= set(re.findall(r"(?<![A-Z_])E_[A-Z]+(?:_[A-Z]+)*\b", node.value))
     assert sorted(used - CODES.keys()) == []
@@ -288,7 +319,7 @@ def test_public_functions_say_what_they_do() -> None:
 def test_no_class_name_is_used_twice() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in sources():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(f"{within(path)}:{node.lineno}")
     assert {name: lines for name, lines in places.items() if len(lines) > 1} == {}
@@ -297,8 +328,8 @@ def test_no_class_name_is_used_twice() -> None:
 def test_loop_variables_carry_their_noun() -> None:
     wrong = []
     for path in sources():
-        nodes = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Name | ast.arg)]
-        names = [(node.lineno, node.id if isinstance(node, ast.Name) else node.arg) for node in nodes]
+        named = [node for node in nodes(path) if isinstance(node, ast.Name | ast.arg)]
+        names = [(node.lineno, node.id if isinstance(node, ast.Name) else node.arg) for node in named]
         wrong += [f"{within(path)}:{line}" for line, name in names if name == "each"]
     assert wrong == []
 
@@ -306,7 +337,7 @@ def test_loop_variables_carry_their_noun() -> None:
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     wrong = []
     for path in sources():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 first = (ast.get_docstring(node) or "").partition("\n")[0]
                 if RELATIVE.match(first):
@@ -317,7 +348,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
 def test_every_test_can_fail() -> None:
     silent = []
     for path in (ROOT / "tests").rglob("test_*.py"):
-        functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef)]
+        functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
         tests = [node for node in functions if node.name.startswith("test_")]
         silent += [
             f"{path.relative_to(ROOT)}:{node.lineno} {node.name}" for node in tests if not _asserts(node)
@@ -330,7 +361,7 @@ def _asserts(function: ast.FunctionDef) -> bool:
         if isinstance(node, ast.Assert):
             return True
         if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rsplit(".", 1)[-1]
+            name = name_called(node)
             if name in ("raises", "suppress") or name.lstrip("_").startswith(
                 ("assert", "check", "expect", "refus")
             ):
@@ -419,7 +450,7 @@ def third_party(folder: Path, own: set[str]) -> set[str]:
     """Return the distributions that the files of a folder import, at their top or within a function."""
     names = set()
     for path in sources(folder):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -22,10 +22,10 @@ from tests.support.lab import Lab
 from tests.support.signalling import is_running, wait_for
 from tests.support.two_clones import PAGE, PLAN, page
 
-FULL = os.environ.get("LAB_RACE") == "full"
-# A whole race takes minutes.
-DELEGATORS, TASKS = (32, 200) if FULL else (8, 24)
-REMOTE_DELEGATORS, REMOTE_TASKS = (32, 200) if FULL else (4, 8)
+# Delegators and tasks of a race: a few in the suite, many with 'make test-real'.
+RACES = pytest.mark.parametrize(
+    ("delegators", "tasks"), [(4, 8), pytest.param(12, 40, marks=pytest.mark.real)]
+)
 
 
 def task_arguments(count: int) -> list[tuple[str, ...]]:
@@ -54,20 +54,22 @@ def check_all_done_once(lab: Lab, count: int) -> None:
     assert {(task.status, task.attempt) for task in task_arguments} == {("agent_done", 1)}
 
 
-def test_many_delegators_start_each_task_once(lab: Lab) -> None:
-    set_up_lab(lab, *task_arguments(TASKS))
+@RACES
+def test_many_delegators_start_each_task_once(lab: Lab, delegators: int, tasks: int) -> None:
+    set_up_lab(lab, *task_arguments(tasks))
     set_fast_agent(lab)
     racers = [
-        lab.start("git-plan", "delegate", "--max-tasks", "1000", "--parallel", "1") for _ in range(DELEGATORS)
+        lab.start("git-plan", "delegate", "--max-tasks", "1000", "--parallel", "1") for _ in range(delegators)
     ]
     stderrs = [racer.communicate()[1].decode() for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * DELEGATORS, stderrs
-    check_all_done_once(lab, TASKS)
+    assert [racer.returncode for racer in racers] == [0] * delegators, stderrs
+    check_all_done_once(lab, tasks)
     assert [ref for ref in lab.refs() if ref.startswith("refs/planner/claims/")] == []
 
 
-def test_two_clones_of_a_remote_start_each_task_once(lab: Lab) -> None:
-    set_up_lab(lab, *task_arguments(REMOTE_TASKS))
+@RACES
+def test_two_clones_of_a_remote_start_each_task_once(lab: Lab, delegators: int, tasks: int) -> None:
+    set_up_lab(lab, *task_arguments(tasks))
     set_fast_agent(lab)
     lab.git("clone", "-q", "--bare", str(lab.path), str(lab.root / "shared.git"))
     lab.git("remote", "add", "origin", str(lab.root / "shared.git"))
@@ -79,14 +81,14 @@ def test_two_clones_of_a_remote_start_each_task_once(lab: Lab) -> None:
     racers = [
         clone.start("git-plan", "delegate", "--max-tasks", "1000", "--remote", "origin")
         for clone in (lab, other)
-        for _ in range(REMOTE_DELEGATORS // 2)
+        for _ in range(delegators // 2)
     ]
     stderrs = [racer.communicate()[1].decode() for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * len(racers), "\n".join(stderrs)
-    assert sorted(started_tasks(lab)) == [f"task_{number:03d}" for number in range(1, REMOTE_TASKS + 1)]
+    assert sorted(started_tasks(lab)) == [f"task_{number:03d}" for number in range(1, tasks + 1)]
     ran = lab.run("git-plan", "pull")
     assert ran.status == 0, ran.err
-    check_all_done_once(lab, REMOTE_TASKS)
+    check_all_done_once(lab, tasks)
     claims = lab.git("ls-remote", "origin", "refs/planner/claims/*")
     assert claims == "", [
         line for stderr in stderrs for line in stderr.splitlines() if "works in" not in line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner import documents
@@ -73,7 +73,6 @@ def numbered(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "options": found}
 
 
-@settings(max_examples=150)
 @given(three())
 def test_what_is_rendered_reads_back(document: dict[str, Any]) -> None:
     assert rules.parse_options(rules.render_options(document, plan="p", inputs=["x"])) == numbered(document)

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner import documents
@@ -63,7 +63,6 @@ def test_valid_samples_are_accepted_without_jsonschema(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SOUND)
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_accepted_values_are_accepted_by_jsonschema(kind: str, data: st.DataObject) -> None:
     schema, document = documents.inlined_schema(kind), copy.deepcopy(stored(SOUND[kind]))

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -95,7 +95,6 @@ def test_the_strict_directive_accepts_the_same_as_far_as_it_can_say(
         assert accepts("directive", "strict")(document)
 
 
-@settings(max_examples=60)
 @given(samples.PLANNING_PLANS, st.data())
 def test_the_strict_planning_plan_accepts_the_same_as_far_as_it_can_say(
     value: dict[str, Any], data: st.DataObject

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -100,7 +100,6 @@ def test_a_directive_survives_its_document(value: Directive) -> None:
     assert directive_from(documents.complete_answer("directive", stored(document))) == value
 
 
-@settings(max_examples=40)
 @given(samples.PLANNING_PLANS)
 def test_every_planning_plan_of_the_samples_is_valid(document: dict[str, Any]) -> None:
     assert documents.validate("planning-plan", document) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.guard.guard import ALWAYS, guarded_globs, wide_globs, wide_pathspecs
@@ -73,7 +73,6 @@ def _no_file_in_another(paths: set[str]) -> set[str]:
     return {path for path in paths if not any(other.startswith(f"{path}/") for other in paths)}
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     pattern=_joined("aAbé*?[]!-\\. "),
     paths=st.sets(_joined("aAbéÉ[]-. !"), min_size=1, max_size=12).map(_no_file_in_another),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner import documents
@@ -145,7 +145,6 @@ def test_a_refused_answer_is_shown_with_its_faults() -> None:
     assert len(render_retry("$answer$faults", "p", "x" * 10**6, ["f" * 10**5] * 100)) < 24_000
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     budget=st.integers(2000, 40_000),
     sizes=st.lists(st.integers(0, 30_000), max_size=6),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from git_planner import documents
 from git_planner.errors import PlannerError
@@ -207,7 +207,6 @@ def merge_by_line(folder: Path, documents_: Forks) -> bytes | None:
 
 
 @given(forks())
-@settings(max_examples=150)
 def test_a_merge_by_line_is_a_conflict_or_loses_nothing(
     tmp_path_factory: pytest.TempPathFactory, versions: Forks
 ) -> None:

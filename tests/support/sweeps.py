@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 import pytest
-
-Case = TypeVar("Case")
 
 
 def sampled(stride: int) -> pytest.MarkDecorator:
@@ -18,8 +13,3 @@ def sampled(stride: int) -> pytest.MarkDecorator:
     """
     whole = pytest.param(1, id="whole", marks=pytest.mark.real)
     return pytest.mark.parametrize("stride", [pytest.param(stride, id="sample"), whole])
-
-
-def every(cases: Sequence[Case], stride: int, start: int = 0) -> list[Case]:
-    """Return every n-th case, beginning with another one for each start."""
-    return list(cases[start % stride :: stride])
