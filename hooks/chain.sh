@@ -26,3 +26,21 @@ restore_hooks_path() {
 	done
 	export GIT_CONFIG_COUNT="$n"
 }
+
+# A copy of the repository ('cp -r') starts the hooks of the original until they are installed again. In a copy, and in
+# a repository that was moved, use the files of the repository that git works in: its patterns, plans and own hooks.
+in_a_copy() {
+	own=$(CDPATH='' cd -- "$own" && pwd -P) || return 0
+	original=${planner%/planner}
+	case $theirs in "$original"/*) theirs=$own${theirs#"$original"} ;; esac
+	plans_marker=$own/planner${plans_marker#"$planner"}
+	planner=$own/planner common=$own
+}
+
+own=${GIT_DIR:-.git}
+# The git directory of a linked worktree names the common one.
+if [ -r "$own/commondir" ] && read -r shared <"$own/commondir"; then
+	case $shared in /*) own=$shared ;; *) own=$own/$shared ;; esac
+fi
+# shellcheck disable=SC3013 # dash, bash, ksh, zsh and busybox have it
+[ "$own/planner" -ef "$planner" ] || in_a_copy

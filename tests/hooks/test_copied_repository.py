@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -64,6 +65,58 @@ def test_commits_in_a_copy_write_no_patterns_for_the_original(lab: Lab) -> None:
     lab.git("commit", "-q", "--allow-empty", "-m", "in the copy", cwd=copy.place)
     assert not (guards / "refs").exists()
     assert (copy.common / "planner/guards/refs/heads" / ITERATION).is_file()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("ordinary", [False, True])
+def test_hooks_of_a_copy_use_its_own_patterns(lab: Lab, ordinary: bool, linked: bool) -> None:
+    guarded_lab(lab, ordinary=ordinary)
+    lab.git("commit", "-q", "--allow-empty", "-m", "writes the patterns")
+    copy = copied(lab)
+    for folder, _, names in os.walk(lab.path / ".git/planner/guards"):
+        for path in (Path(folder, name) for name in names):
+            # From now on, the original guards nothing.
+            header, against, *_ = path.read_text().splitlines()
+            path.write_text(f"{header}\n{against}\n\nend\n")
+    place = copy.place
+    if linked:
+        place = lab.root / "linked"
+        lab.git("checkout", "-q", "main", cwd=copy.place)
+        lab.git("worktree", "add", "-q", str(place), ITERATION, cwd=copy.place)
+    tip = lab.git("rev-parse", ITERATION, cwd=place)
+    (place / "tests/test_code.py").write_text("")
+    lab.git("add", "tests", cwd=place)
+    assert "(E_GUARD)" in lab.run_git("commit", "-m", "no", cwd=place).err
+    assert "(E_GUARD)" in lab.run_git("commit", "--no-verify", "-m", "no", cwd=place).err
+    assert lab.git("rev-parse", ITERATION, cwd=place) == tip
+
+
+def test_hooks_of_a_copy_start_its_own_other_hooks(lab: Lab) -> None:
+    said = lab.root / "said"
+    for name in ("pre-commit", "post-commit", "reference-transaction"):
+        hook(lab.path / ".git/hooks" / name, f'echo "{name} $0" >>"{said}"')
+    guarded_lab(lab)
+    copy = copied(lab)
+    said.write_text("")
+    lab.git("commit", "-q", "--allow-empty", "-m", "in the copy", cwd=copy.place)
+    heard = {line for line in said.read_text().splitlines() if line.startswith(("pre-commit", "reference"))}
+    assert heard == {
+        f"pre-commit {copy.common}/hooks/pre-commit",
+        f"reference-transaction {copy.common}/hooks/reference-transaction.before-planner",
+    }
+
+
+def test_plans_of_a_copy_follow_its_commits(lab: Lab) -> None:
+    guarded_lab(lab)
+    lab.git("checkout", "-q", "main")
+    copy = copied(lab)
+    # Only the copy has a plan.
+    assert lab.run("git-plan", "task", "add", "one", cwd=copy.place).status == 0
+    lab.git("commit", "-q", "--allow-empty", "-m", "task_001: done", cwd=copy.place)
+    assert '"status": "agent_done"' in lab.git(
+        "show", "plan/default:.plans/default/plan.json", cwd=copy.place
+    )
+    assert "plan/default" not in lab.git("branch", "--list")
 
 
 def campaign_with_worktrees(lab: Lab) -> Path:
