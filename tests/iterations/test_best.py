@@ -44,6 +44,12 @@ def there(bare: Path, lab: Lab) -> dict[str, str]:
     return dict(line.split(" ") for line in lines)
 
 
+def measure_and_push(lab: Lab) -> None:
+    """Measure the best of the remote, which diverged from this one, and keep the better of both."""
+    assert "(E_CONFLICT)" in lab.run("git-iterate", "best", "ensure").err
+    assert lab.run("git-iterate", "best", "push").status == 0
+
+
 def test_ensure_makes_the_best_at_its_base(lab: Lab) -> None:
     campaign(lab)
     made = best.ensure_best(lab.repo, None, hush)
@@ -93,9 +99,52 @@ def test_a_shared_best_that_the_base_does_not_vouch_for_is_no_start(lab: Lab) ->
     lab.commit("easier", {"tests/test_it": "true\n"})
     lab.git("push", "-q", "origin", "iter/best")
     other = rival(lab, bare)
-    with other.entered(), pytest.raises(PlannerError) as caught:
-        iterate(other.repo, IterateOptions(), hush)
-    assert (caught.value.code, "origin/iter/best" in caught.value.message) == ("E_GUARD", True)
+    # It is set aside with its name, and the rest works.
+    agent(lab, "echo 90 >value")
+    note = "set aside: 'origin/iter/best' has other guarded files than the base branch"
+    iterated = other.run("git-iterate")
+    assert (iterated.status, note in iterated.err) == (0, True), iterated.err
+    assert "tests/test_it" in iterated.err
+    assert other.git("rev-parse", "iter/best~2") == other.git("rev-parse", "main")
+    note = "'iter/best' of 'origin' has other guarded files than the base branch ('tests/test_it')"
+    for verb in ("ensure", "push"):
+        shared = other.run("git-iterate", "best", verb)
+        assert (shared.status, f"{note} and is not followed" in shared.out + shared.err) == (0, True), verb
+    assert there(bare, lab)[BEST] == lab.git("rev-parse", "iter/best")
+    assert there(bare, lab)[PLAN] == other.git("rev-parse", "plan/default")
+
+
+def test_a_best_that_was_measured_elsewhere_moves_nothing_here_until_it_is_measured(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    other = rival(lab, bare)
+    best.ensure_best(other.repo, None, hush)
+    attempt(lab, "echo 90 >value")
+    best.push_best(lab.repo, None, hush)
+    before = other.refs()[BEST]
+    pushed = other.run("git-iterate", "best", "push")
+    note = "'iter/best' of 'origin' was not measured here ('git iterate best ensure' measures it)"
+    assert (pushed.status, f"{note} and is not followed" in pushed.out) == (0, True), pushed.err
+    assert (other.refs()[BEST], there(bare, lab)[BEST]) == (before, lab.refs()[BEST])
+    ensured = other.run("git-iterate", "best", "ensure")
+    assert "was not measured here: it is measured first" in ensured.err
+    assert other.refs()[BEST] == lab.refs()[BEST] == other.refs()["refs/planner/bests/default"]
+
+
+def test_a_forged_best_of_the_remote_is_measured_and_set_aside(lab: Lab) -> None:
+    campaign(lab)
+    bare = with_origin(lab)
+    attempt(lab, "echo 90 >value")
+    lab.git("checkout", "-q", "--detach", "iter/best")
+    worse = lab.commit("worse", {"value": "500\n"})
+    lab.git("push", "-q", "origin", f"{worse}:{BEST}")
+    lab.git("checkout", "-q", "main")
+    before = lab.refs()[BEST]
+    ensured = lab.run("git-iterate", "best", "ensure")
+    assert (ensured.status, "is worse, measured here" in ensured.err) == (0, True), ensured.err
+    pushed = lab.run("git-iterate", "best", "push")
+    assert (pushed.status, "is worse, measured here, and is not followed" in pushed.out) == (0, True)
+    assert (lab.refs()[BEST], there(bare, lab)[BEST]) == (before, worse)
 
 
 def test_a_lost_tag_is_made_again_from_the_record_alone(lab: Lab) -> None:
@@ -146,18 +195,22 @@ def test_two_clones_that_went_different_ways_agree(lab: Lab, ours: int, theirs: 
     result = best.push_best(lab.repo, None, hush)
     assert (dry.moved.keys(), dry.notes) == (result.moved.keys(), result.notes)
     assert dry.moved.get(BEST) == result.moved.get(BEST)
+    assert len(lab.git("rev-list", "--parents", "-1", "plan/default").split()) == 3
+    if winner == "theirs":
+        assert BEST not in result.moved
+        measure_and_push(lab)
     assert "the ledgers of 'plan/default' were merged" in result.notes
     top = mine if winner == "ours" else lost
     assert lab.git("rev-parse", "iter/best") == top.record.commit == there(bare, lab)[BEST]
     tags = {f"refs/tags/best/{ours}-ours-i1", f"refs/tags/best/{theirs}-theirs-i1"}
     assert tags <= there(bare, lab).keys()
     ids = sorted([*(record.id for record in read_ledger(lab.repo, "default"))])
-    assert len(ids) == 4
+    # A best of another clone was measured here, too.
+    assert len(ids) == (4 if winner == "ours" else 5)
     assert there(bare, lab)[PLAN] == lab.refs()[PLAN]
-    assert len(lab.git("rev-list", "--parents", "-1", "plan/default").split()) == 3
+    measure_and_push(other)
     with other.entered():
-        best.push_best(other.repo, None, hush)
-        assert sorted(record.id for record in read_ledger(other.repo, "default")) == ids
+        assert set(ids) <= {record.id for record in read_ledger(other.repo, "default")}
         assert other.git("rev-parse", "iter/best") == top.record.commit
     lab.fsck()
 
@@ -218,6 +271,11 @@ def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
         best.ensure_best(other.repo, None, hush)
         iterate(other.repo, IterateOptions(slug="y"), hush)
         best.push_best(other.repo, None, hush)
+    second = there(bare, lab)[BEST]
+    assert lab.run("git-plan", "pull").status == 0
+    lab.git("fetch", "-q", "origin", second)
+    assert lab.run("git-record", second, "--no-advance").status == 0
+    assert lab.run("git-plan", "push").status == 0
     before = lab.refs()
     dry = best.push_best(lab.repo, None, hush, dry_run=True)
     assert (dry.moved, lab.refs()) == ({}, before)
@@ -244,17 +302,17 @@ def test_a_rival_that_is_always_faster_ends_in_a_conflict(lab: Lab) -> None:
     assert BEST not in there(bare, lab)
 
 
-def test_no_record_no_verdict(lab: Lab) -> None:
+def test_a_best_of_the_remote_without_a_record_is_left_and_the_rest_is_pushed(lab: Lab) -> None:
     campaign(lab)
     bare = with_origin(lab)
     other = rival(lab, bare)
     other.commit("by hand", {"value": "1\n"})
     other.git("push", "-q", "origin", "HEAD:iter/best")
     attempt(lab, "echo 90 >value")
-    with pytest.raises(PlannerError) as caught:
-        best.push_best(lab.repo, None, hush)
-    assert caught.value.code == "E_CONFLICT"
-    assert PLAN not in there(bare, lab)
+    result = best.push_best(lab.repo, None, hush)
+    assert "was not measured here" in result.notes[0]
+    assert there(bare, lab)[BEST] == other.git("rev-parse", "HEAD")
+    assert PLAN in there(bare, lab)
 
 
 def test_push_without_a_remote_says_so(lab: Lab) -> None:

@@ -194,10 +194,26 @@ def _commit_state(repo: Repository, commit: str, branch: str | None) -> tuple[It
         return state, False
     # A rebase rewrites the first commit, but must not change the state.
     if own != start and state_changes(GuardChecker(repo), own, commit):
+        if iteration is None and _is_of_another_clone(repo, state, own, commit):
+            _check_start(repo, state, start)
+            return state, False
         raise _forged_state_error(
             branch or commit, f"its state was written by '{start[:12]}', not by '{own[:12]}'"
         )
     return state, True
+
+
+def _is_of_another_clone(repo: Repository, state: IterationState, own: str, commit: str) -> bool:
+    """Return whether a commit is of another clone's iteration, which has the number of one here.
+
+    The start here is not between its base and the commit, and that base has guarded files of the base branch.
+    """
+    if history.is_ancestor(repo.git, own, commit) and not history.is_ancestor(repo.git, own, state.base):
+        return False
+    try:
+        return GuardChecker(repo).find_anchor(state.base)[0] is not None
+    except PlannerError:
+        return False
 
 
 def _check_start(repo: Repository, state: IterationState, start: str) -> None:

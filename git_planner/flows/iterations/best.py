@@ -14,6 +14,7 @@ from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.best_place import check_best, move_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records.ledger import read_ledger
+from git_planner.flows.records.record import record_commit
 from git_planner.flows.sharing import reconcile_best
 from git_planner.gitio import history, remote
 from git_planner.gitio.remote import LostRace, Update
@@ -88,6 +89,8 @@ class PushedBest:
 def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> EnsuredBest:
     """Create the rolling best, or fast-forward it to the remote's and to its base.
 
+    A best of the remote that was not measured here is measured first.
+
     Raises:
         PlannerError: E_BEST_MOVED; E_CONFLICT when it and the remote's have diverged; E_REMOTE; what
             `find_base` raises.
@@ -97,8 +100,9 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
     ref, copy = refnames.best_ref(name), refnames.best_copy(name)
     server = read_settings(repo).remote
     remote_tip = _fetch_best(repo, server, ref, progress) if _has_remote(repo, server) else None
-    if remote_tip and reconcile_best.is_disputed(remote_tip, read_ledger(repo, name)):
-        progress(f"'{refnames.short_name(ref)}' of '{server}' is at a disputed record and is not followed")
+    objection = _measured_objection(repo, name, remote_tip, progress) if remote_tip else None
+    if objection is not None:
+        progress(f"'{refnames.short_name(ref)}' of '{server}' {objection} and is not followed")
         remote_tip = None
     start = None if remote_tip or repo.maybe(ref) else find_base(repo, name, None).oid
     base = _base_branch_tip(repo, remote_tip or repo.maybe(ref) or start)
@@ -175,6 +179,7 @@ def push_best(
             between bests.
     """
     name = current_plan(repo, plan)
+    best_ref = refnames.best_ref(name)
     if not tags_only:
         check_best(repo, name)
     server = read_settings(repo).remote
@@ -183,12 +188,14 @@ def push_best(
     for attempt in range(PUSH_ATTEMPTS):
         theirs = remote.listing(repo, server, refnames.HEADS + "*", refnames.BEST_TAG + "*")
         tips: dict[str, str] = {}
+        leaves_best = False
         if not tags_only:
-            tips, messages = reconcile_best.merge_remote(
+            tips, messages, leaves_best = reconcile_best.merge_remote(
                 repo, server, name, theirs, progress, dry_run=dry_run
             )
             notes += messages
         updates = _updates(repo, name, theirs, tips, tags_only=tags_only)
+        updates = [update for update in updates if not (leaves_best and update.ref == best_ref)]
         if branches:
             branch_updates, left_notes = _branch_updates(repo, name, server, theirs)
             updates += branch_updates
@@ -247,6 +254,27 @@ def _base_branch_tip(repo: Repository, commit: str | None) -> str | None:
         branch = policy_at(repo, commit).base
         return repo.maybe(refnames.HEADS + branch)
     return None
+
+
+def _measured_objection(repo: Repository, plan: str, tip: str, progress: Progress) -> str | None:
+    """Return why a remote's best is not followed; one that was not measured here is measured now."""
+    if reconcile_best.is_disputed(tip, read_ledger(repo, plan)):
+        return "is at a disputed record"
+    local = repo.maybe(refnames.best_ref(plan))
+    if local is not None and history.is_ancestor(repo.git, tip, local):
+        return None
+    objection = reconcile_best.find_objection(repo, plan, tip)
+    if objection is None or not objection.is_unmeasured:
+        return objection and objection.why
+    progress(f"the best of the remote, {tip[:12]}, was not measured here: it is measured first")
+    try:
+        record = record_commit(repo, tip, plan=plan, advance=False, progress=progress).record
+    except PlannerError as error:
+        return f"cannot be measured here ({error.message})"
+    again = reconcile_best.find_objection(repo, plan, tip)
+    if again is None:
+        return None
+    return f"is {record.verdict.replace('_', ' ')}, measured here: {record.summary}"
 
 
 def _has_remote(repo: Repository, server: str) -> bool:

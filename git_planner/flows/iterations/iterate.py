@@ -163,6 +163,8 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     if options.from_ref is None:
         remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, _plan_options(options, None))
+    for note in campaign.base.notes:
+        progress(note)
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings, repo)

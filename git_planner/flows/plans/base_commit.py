@@ -19,11 +19,15 @@ from git_planner.rules.policy.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The trusted commit of an iteration, the name it was found by, and the policy it holds."""
+    """The trusted commit of an iteration, the name it was found by, and the policy it holds.
+
+    `notes` are for people: what was set aside.
+    """
 
     oid: str
     ref: str
     policy: Policy
+    notes: tuple[str, ...] = ()
 
 
 def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
@@ -37,15 +41,15 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
 
     Raises:
         PlannerError: E_BEST_MOVED, E_BLOCKED, E_UNKNOWN_REF, E_UNBORN, E_BASE, E_NO_POLICY, E_POLICY; E_GUARD
-            when the base branch does not contain the guarded files of the named commit, or of the remote's
-            best.
+            when the base branch does not contain the guarded files of the named commit.
     """
     check_names(repo)
     if from_ref is not None:
         return _named_base(repo, plan, from_ref)
     check_best(repo, plan)
     best = refnames.best_ref(plan)
-    oid_or_none = repo.maybe(best) or _remote_best(repo, best)
+    here = repo.maybe(best)
+    oid_or_none, notes = (here, ()) if here is not None else _remote_best(repo, best)
     if oid_or_none is not None:
         return Base(oid_or_none, refnames.short_name(best), policy_at(repo, oid_or_none))
     # HEAD may be a candidate, and a candidate must not choose its own base, so HEAD is the last resort.
@@ -54,7 +58,7 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
         oid = repo.maybe(ref)
         if oid is not None:
-            return Base(oid, branch, policy_at(repo, oid))
+            return Base(oid, branch, policy_at(repo, oid), notes)
     raise PlannerError(
         "E_UNKNOWN_REF",
         f"the base branch '{branch}' that '{refnames.POLICY_FILE}' names does not exist",
@@ -62,13 +66,17 @@ def find_base(repo: Repository, plan: str, from_ref: str | None) -> Base:
     )
 
 
-def _remote_best(repo: Repository, best: str) -> str | None:
-    """Return the remote's rolling best as last fetched, the only one in a fresh clone."""
+def _remote_best(repo: Repository, best: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the remote's rolling best as last fetched, the only one in a fresh clone, or why not."""
     name = f"{read_settings(repo).remote}/{refnames.short_name(best)}"
     oid = repo.maybe(f"refs/remotes/{name}")
     if oid is not None:
-        _check_vouched(repo, name, oid)
-    return oid
+        try:
+            _check_vouched(repo, name, oid)
+        except PlannerError as error:
+            details = f": {', '.join(error.details[:3])}" if error.details else ""
+            return None, (f"set aside: {error.message}{details} ({error.code})",)
+    return oid, ()
 
 
 def _named_base(repo: Repository, plan: str, from_ref: str) -> Base:
