@@ -98,28 +98,35 @@ def merge_remote(
         reconcile(ledger_ref, partial(_merge_ledger, repo, plan, fetched[ledger_ref], remote_name))
     if best_ref not in fetched:
         return MergedRemote(tips, notes, False)
-    theirs = fetched[best_ref]
     ledger = read_ledger(repo, plan, tips.get(ledger_ref))
-    subject = f"'{refnames.short_name(best_ref)}' of '{remote_name}'"
-    if is_disputed(theirs, ledger):
-        notes.append(f"{subject} is at a disputed record and is not followed")
-        return MergedRemote(tips, notes, False)
-    ours = repo.maybe(best_ref)
-    objection = None
-    if ours is None or not history.is_ancestor(repo.git, theirs, ours):
-        objection = find_objection(repo, plan, theirs)
     records = {record.commit: record for record in ledger if record.valid}
-    if objection is not None:
-        is_worse = ours is not None and _is_claimed_worse(repo, ours, theirs, records)
-        branch = refnames.short_name(best_ref)
-        notes.append(
-            _ours_is_better(branch, remote_name)
-            if is_worse
-            else f"{subject} {objection.why} and is not followed"
-        )
-        return MergedRemote(tips, notes, not is_worse)
-    reconcile(best_ref, partial(_choose_best, repo, best_ref, theirs, remote_name, records=records))
-    return MergedRemote(tips, notes, False)
+    theirs = fetched[best_ref]
+    leaves_best, note = _judge_best(repo, plan, theirs, remote_name, records)
+    if is_disputed(theirs, ledger):
+        leaves_best, note = False, _not_followed(best_ref, remote_name, "is at a disputed record")
+    if note is None:
+        reconcile(best_ref, partial(_choose_best, repo, best_ref, theirs, remote_name, records=records))
+    return MergedRemote(tips, [*notes, *([note] if note else [])], leaves_best)
+
+
+def _judge_best(
+    repo: Repository, plan: str, theirs: str, remote_name: str, records: Mapping[str, Record]
+) -> tuple[bool, str | None]:
+    """Return whether a best of the remote is left as it is there, and why it is not followed."""
+    best_ref = refnames.best_ref(plan)
+    ours = repo.maybe(best_ref)
+    if ours is not None and history.is_ancestor(repo.git, theirs, ours):
+        return False, None
+    objection = find_objection(repo, plan, theirs)
+    if objection is None:
+        return False, None
+    if ours is not None and _is_claimed_worse(repo, ours, theirs, records):
+        return False, _ours_is_better(refnames.short_name(best_ref), remote_name)
+    return True, _not_followed(best_ref, remote_name, objection.why)
+
+
+def _not_followed(best_ref: str, remote_name: str, why: str) -> str:
+    return f"'{refnames.short_name(best_ref)}' of '{remote_name}' {why} and is not followed"
 
 
 class MergedRemote(NamedTuple):
