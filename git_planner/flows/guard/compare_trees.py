@@ -94,6 +94,7 @@ class GuardChecker:
         self._rules: dict[str, GuardRule] = {}
         self._policies: dict[str, Policy | None] = {}
         self._modules: dict[str, frozenset[str]] = {}
+        self._merge_bases: dict[tuple[str, str], list[str]] = {}
 
     def preload(self, commit: str, policy: Policy) -> GuardChecker:
         """Store the policy of a commit that was read already; return the checker itself."""
@@ -236,12 +237,17 @@ class GuardChecker:
         """
         yielded = set()
         for tip in self.base_tips(commit):
-            for anchor in history.merge_bases(self.repo.git, commit, tip):
+            for anchor in self._merge_bases_of(commit, tip):
                 if anchor not in yielded and (
                     after is None or history.is_ancestor(self.repo.git, after, anchor)
                 ):
                     yielded.add(anchor)
                     yield anchor
+
+    def _merge_bases_of(self, commit: str, tip: str) -> list[str]:
+        if (commit, tip) not in self._merge_bases:
+            self._merge_bases[commit, tip] = history.merge_bases(self.repo.git, commit, tip)
+        return self._merge_bases[commit, tip]
 
     def find_anchor(self, commit: str) -> tuple[str | None, list[GuardDifference]]:
         """Find the commit of the base branch whose guarded content a commit has.
