@@ -268,7 +268,8 @@ class Store:
 
     def snapshot(self, ref: str, batch: Batch) -> Snapshot:
         """Return a read-only view of a ref as it is now."""
-        return self._snapshot(ref, self._tips([ref], batch), batch)
+        tip = batch.info(ref)
+        return self._snapshot(ref, _Tips({ref: tip[0]} if tip else {}, {}), batch)
 
     def _snapshot(self, ref: str, tips: _Tips, batch: Batch) -> Snapshot:
         return Snapshot(ref, tips.oids.get(ref), batch, self._restore_pauses)

@@ -79,14 +79,8 @@ def test_a_push_pushes_a_plan_that_a_listing_misses(planned: Lab) -> None:
     assert PLAN in planned.git("ls-remote", "origin")
 
 
-def _snapshot_tip(repo: Repository) -> str | None:
-    with repo.git.batch() as batch:
-        return Store(repo).snapshot(PLAN, batch).tip
-
-
 LISTERS: dict[str, Callable[[Repository], Any]] = {
     "list_refs": lambda repo: history.list_refs(repo, refnames.HEADS),
-    "Store.snapshot": _snapshot_tip,
     "Store.numbers": lambda repo: Store(repo).numbers(refnames.HEADS),
     "read_branches": lambda repo: read_branches(repo, {"base_ref": "main"}),
     "taken_numbers": lambda repo: taken_numbers(repo, refnames.PLAN),

@@ -365,6 +365,20 @@ def test_an_edit_costs_five_calls_of_git_whatever_its_size(lab: Lab) -> None:
     lab.fsck()
 
 
+def test_a_snapshot_costs_one_reader_of_objects(lab: Lab) -> None:
+    tip = lab.store.edit(REF, append("one"), Message("one"), base="main")
+    store = lab.store
+    before = spawns.spawned
+    with store.repo.git.batch() as batch:
+        assert store.snapshot(REF, batch).tip == tip
+        assert store.snapshot(REF, batch).read(FILE) == b"one\n"
+        moved = lab.rival(REF, FILE, "two\n")
+        assert (store.snapshot(REF, batch).tip, store.snapshot("refs/heads/none", batch).tip) == (moved, None)
+        lab.git("pack-refs", "--all")
+        assert store.snapshot(REF, batch).tip == moved
+    assert spawns.spawned - before == 1
+
+
 def test_only_new_lines_of_a_document_are_masked(lab: Lab) -> None:
     old, new = f"ghp_{'a1B2' * 9}", f"ghp_{'c3D4' * 9}"
     lab.rival(REF, "x.json", f'{{\n"a": "{old}",\n"b": 1\n}}\n')
