@@ -396,8 +396,9 @@ class _Watch:
         import psutil
 
         with contextlib.suppress(psutil.Error, OSError):
-            if self.holder == "bubblewrap":
-                return os.getpgid(psutil.Process(self._child.pid).children()[0].pid)
+            # One that has just ended has no children any more.
+            inside = psutil.Process(self._child.pid).children() if self.holder == "bubblewrap" else []
+            return os.getpgid(inside[0].pid) if inside else None
         return None
 
     def _wait(self, left: set[psutil.Process], grace: float) -> None:

@@ -186,6 +186,13 @@ def test_a_program_in_a_jail_is_asked_to_end_before_it_is_killed(tmp_path: Path)
         ] == []
 
 
+def test_what_outlives_the_holder_is_ended(tmp_path: Path) -> None:
+    # A jail ends with its first process; on a busy machine, not at once.
+    done = sh("setsid sleep 60 >/dev/null 2>&1 & echo $! >pids; exit 3", tmp_path, holder="bubblewrap")
+    assert done.status == 3
+    assert [pid for pid in pids(tmp_path / "pids") if not gone(pid)] == []
+
+
 def test_a_part_of_a_mark_names_no_process() -> None:
     mark = marks.new_mark()
     with subprocess.Popen(["sleep", "60"], env={**os.environ, marks.MARK: f"outer:{mark}"}) as child:
