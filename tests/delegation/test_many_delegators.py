@@ -228,7 +228,7 @@ def test_ctrl_c_ends_all_agents_and_puts_their_tasks_back(lab: Lab, number: int)
         wait_for(lab.root / f"pid-{name}")
     os.kill(process.pid, number)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert b"E_INTERRUPTED" in out
     for name in ("task_001", "task_002"):
         task_now = task(lab, name)

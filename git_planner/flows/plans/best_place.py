@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.gitio import history
 from git_planner.gitio.refs.odd_refs import clear_odd, describe_odd, symbolic_target
 from git_planner.gitio.repository import Repository
@@ -184,6 +183,8 @@ def _read_both(repo: Repository, plan: str) -> tuple[str | None, str | None]:
 
 
 def _is_in_base_branch(repo: Repository, commit: str) -> bool:
+    from git_planner.flows.guard.compare_trees import GuardChecker
+
     base_branch = GuardChecker(repo).base_branch
     return base_branch is not None and any(
         history.is_ancestor(repo.git, commit, tip) for tip in base_branch[1]

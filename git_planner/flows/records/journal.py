@@ -8,9 +8,9 @@ written does no harm.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
+from git_planner.gitio.fresh_objects import digest
 from git_planner.gitio.repository import Repository
 
 _FILE = "measured"
@@ -18,10 +18,7 @@ _FILE = "measured"
 
 def blob_id(repo: Repository, content: bytes) -> str:
     """Return the object id that git gives to a file's content."""
-    state = hashlib.new(repo.object_format, usedforsecurity=False)
-    state.update(b"blob %d\0" % len(content))
-    state.update(content)
-    return state.hexdigest()
+    return digest(repo.object_format, b"blob %d\0" % len(content) + content).hex()
 
 
 def read_journal(repo: Repository) -> frozenset[str]:
