@@ -18,6 +18,9 @@ DEADLINE = 124
 INTERRUPTED = 130
 TERMINATED = 143
 
+# Failures of this machine, after which the same work can go on.
+MACHINE_FAILURES = ("E_NO_SPACE", "E_RESOURCES", "E_UNWRITABLE")
+
 EXIT_MEANING = {
     DONE: "done",
     NO: "the answer is no: invalid record, gate failed, difference found",

@@ -27,6 +27,17 @@ def make_folder(path: Path) -> None:
         folder.mkdir(exist_ok=True)
 
 
+def make_readable(path: Path, bits: int) -> bool:
+    """Give the owner of a file or folder back the rights to read it; return whether that was possible."""
+    with suppress(OSError):
+        mode = os.lstat(path).st_mode
+        needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
+        if not stat.S_ISLNK(mode) and not os.access(path, needed):
+            os.chmod(path, stat.S_IMODE(mode) | bits)
+            return True
+    return False
+
+
 def walk_folders(top: str | Path) -> Iterator[str]:
     """Yield a folder and all folders below it; ignore those that cannot be read or have vanished."""
     folders = [os.fspath(top)]

@@ -7,11 +7,12 @@ read (`content/read_content.py`) is committed, and no hook or other program of t
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from git_planner.errors import PlannerError
-from git_planner.folders import remove_folder
+from git_planner.folders import make_readable, remove_folder
 from git_planner.gitio import fresh_objects
 from git_planner.gitio.content.inert_git import inert, with_filters
 from git_planner.gitio.content.read_content import read_content
@@ -190,6 +191,7 @@ def repair(place: Repository, *, ours: bool) -> None:
         ours: whether no other program can work there, so that every lock is stale.
     """
     assert place.top is not None
+    make_readable(place.top, stat.S_IRWXU)
     link = place.top / ".git"
     if place.git_dir != place.common and place.top.is_dir() and not _leads_to(link, place.git_dir):
         _discard(link)
@@ -200,7 +202,9 @@ def repair(place: Repository, *, ours: bool) -> None:
 
 def at(path: Path, repo: Repository) -> Repository | None:
     """Return the worktree of `repo` in a folder; None when the folder is not one."""
-    if not (path / ".git").exists():
+    # An agent may have closed the folder to everybody.
+    make_readable(path, stat.S_IRWXU)
+    if not os.path.exists(path / ".git"):
         return None
     with suppress(PlannerError):
         place = open_repository(path)

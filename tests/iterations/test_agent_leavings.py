@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
 from git_planner.folders import remove_folder
-from tests.support.lab import Lab
-from tests.support.small_campaign import attempt, campaign
+from tests.support.lab import Lab, Ran, command_line
+from tests.support.small_campaign import agent, attempt, campaign
 
 HOOKS = (
     "pre-commit prepare-commit-msg commit-msg post-commit post-index-change post-checkout"
@@ -134,3 +137,34 @@ def test_a_sparse_checkout_can_be_worked_in(lab: Lab) -> None:
     assert lab.show("refs/planner/refused/0002:docs/a") == "2\n"
     assert refused.worktree is not None
     assert lab.git("status", "--porcelain", cwd=refused.worktree) == ""
+
+
+def run_without_privilege(lab: Lab, *argv: str) -> Ran:
+    """Run a command line as a user whom the permissions of files bind, which those of root do not."""
+    words = command_line(*argv)
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("needs setpriv")
+        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
+    return lab.run_program(*words)
+
+
+def test_folders_and_files_that_an_agent_closed_are_opened_again(lab: Lab) -> None:
+    campaign(lab)
+    agent(
+        lab,
+        "echo 90 >value; mkdir -p notes/a notes/b; echo 1 >notes/a/x; echo 1 >notes/b/y; "
+        "mkfifo notes/b/.gitignore; chmod 000 notes/a/x notes/a notes/b notes value .",
+    )
+    ran = run_without_privilege(lab, "git-iterate", "--slug", "x")
+    assert (ran.status, ran.out.splitlines()[0]) == (
+        0,
+        "iter/0001-x: improved. cost 90 points (-10 against 100)",
+    )
+    assert lab.git("ls-tree", "-r", "--name-only", "iter/0001-x", "notes").split() == [
+        "notes/a/x",
+        "notes/b/y",
+    ]
+    (lab.root / "repo.iter/0001-x").chmod(0)
+    pruned = run_without_privilege(lab, "git-iterate", "prune")
+    assert (pruned.status, "repo.iter/0001-x: removed" in pruned.out) == (0, True), pruned

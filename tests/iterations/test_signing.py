@@ -80,7 +80,7 @@ def test_after_a_full_disk_the_hint_goes_on_with_the_work(lab: Lab) -> None:
     state = make_iteration(lab.repo, PlanOptions(), hush).state
     with pytest.raises(PlannerError) as caught, interruptible(state):
         raise PlannerError("E_NO_SPACE", "no space left", hint="run the same command again")
-    assert caught.value.hint == "make room, then 'git iterate resume 1' goes on with what there is"
+    assert caught.value.hint == "mend that, then 'git iterate resume 1' goes on with what there is"
 
 
 @pytest.mark.parametrize(("script", "cause"), FAILURES.values(), ids=FAILURES.keys())

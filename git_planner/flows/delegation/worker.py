@@ -13,7 +13,7 @@ from pathlib import Path
 
 from git_planner.agents.contract import Brief
 from git_planner.agents.prompts import read_template
-from git_planner.errors import PlannerError
+from git_planner.errors import MACHINE_FAILURES, PlannerError
 from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
@@ -93,7 +93,7 @@ class Worker:
         try:
             return finish_run(self.repo, run, task, ending)
         except PlannerError as error:
-            if error.code not in ("E_SIGN", "E_NO_SPACE"):
+            if error.code not in ("E_SIGN", *MACHINE_FAILURES):
                 raise
             hint = "mend it, then 'git plan delegate' commits the work; no agent is run again for it"
             raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None

@@ -14,7 +14,7 @@ from git_planner.agents.contract import Brief, Implementer, Usage
 from git_planner.agents.prompts import apply_prompt
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
-from git_planner.errors import DONE, NO, PlannerError
+from git_planner.errors import DONE, MACHINE_FAILURES, NO, PlannerError
 from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.agent_changes import AttemptSite
@@ -332,9 +332,9 @@ def interruptible(state: IterationState) -> Iterator[None]:
     except PlannerError as error:
         if error.code == "E_SIGN":
             hint = f"mend it, then 'git iterate resume {number}' commits the work; no agent is run again"
-        elif error.code == "E_NO_SPACE":
+        elif error.code in MACHINE_FAILURES:
             # The same command again would pay for another attempt.
-            hint = f"make room, then 'git iterate resume {number}' goes on with what there is"
+            hint = f"mend that, then 'git iterate resume {number}' goes on with what there is"
         else:
             raise
         raise PlannerError(error.code, error.message, hint=hint, details=error.details) from None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from git_planner.folders import walk_files
+from git_planner.folders import make_readable, walk_files
 from git_planner.gitio.content import submodules
 from git_planner.gitio.content.pipes import remove_pipes
 from git_planner.gitio.export import GITLINK
@@ -140,7 +140,7 @@ class Surveyor:
             folders = {os.fsdecode(name): cause for name, cause in _SHUT.findall(result.stderr)}
             fresh = [folder for folder in folders if folder not in shut]
             shut |= folders
-            opened = [folder for folder in fresh if _make_readable(self.top / folder, stat.S_IRWXU)]
+            opened = [folder for folder in fresh if make_readable(self.top / folder, stat.S_IRWXU)]
             if not opened:
                 break
         self.survey.problems += [
@@ -229,7 +229,7 @@ class Surveyor:
         with suppress(OSError):
             status = os.lstat(path)
             if stat.S_ISDIR(status.st_mode):
-                return os.access(path, os.X_OK) or _make_readable(path, stat.S_IRWXU)
+                return os.access(path, os.X_OK) or make_readable(path, stat.S_IRWXU)
         return False
 
     def _is_file(self, path: str, status: os.stat_result) -> bool:
@@ -238,7 +238,7 @@ class Surveyor:
             return stat.S_ISLNK(status.st_mode)
         place = self.top / path
         is_own = status.st_uid == os.geteuid() and status.st_mode & stat.S_IRUSR
-        if is_own or os.access(place, os.R_OK) or _make_readable(place, stat.S_IRUSR):
+        if is_own or os.access(place, os.R_OK) or make_readable(place, stat.S_IRUSR):
             return True
         self.survey.problems.append(f"unreadable: {shown(path)}")
         return False
@@ -254,15 +254,4 @@ def shown(path: str) -> str:
 def _is_open(folder: Path) -> bool:
     with suppress(OSError):
         return os.access(folder, os.R_OK | os.X_OK)
-    return False
-
-
-def _make_readable(path: Path, bits: int) -> bool:
-    """Give the owner of a file or folder back the rights to read it; return whether that was possible."""
-    with suppress(OSError):
-        mode = os.lstat(path).st_mode
-        needed = os.R_OK | os.X_OK if stat.S_ISDIR(mode) else os.R_OK
-        if not stat.S_ISLNK(mode) and not os.access(path, needed):
-            os.chmod(path, stat.S_IMODE(mode) | bits)
-            return True
     return False
