@@ -68,6 +68,8 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "conftest": _write("conftest.py", "pass\n"),
     "sitecustomize": _write("src/sitecustomize.py", "pass\n"),
     "pth": _write("src/x.pth", "import os\n"),
+    "distribution": _write("src/x-1.dist-info/entry_points.txt", "[pytest11]\nx = code\n"),
+    "runner-module": _write("src/pluggy.py", "pass\n"),
     "shadow": _write("src/random.py", "def random():\n    return 0.5\n"),
     "shadow-link": lambda top: (top / "json").symlink_to("src"),
     "policy": _write(".git-planner.yml", POLICY.replace("tests/**", "docs/**")),
@@ -75,6 +77,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
         "pyproject.toml", FILES["pyproject.toml"] + '[tool.pytest.ini_options]\naddopts="-x"\n'
     ),
     "pytest-ini": _write("pytest.ini", "[pytest]\n"),
+    "pytest-toml": _write("src/pytest.toml", "[pytest]\naddopts = ['-x']\n"),
     "tox-ini": _write("tox.ini", FILES["tox.ini"] + "[pytest]\naddopts = -x\n"),
     "setup-cfg": _write("setup.cfg", FILES["setup.cfg"] + "[tool:pytest]\naddopts = -x\n"),
     # Files with index flags never get into a commit, which then holds only the code.
