@@ -22,6 +22,10 @@ from git_planner.host.process import Finished
 from git_planner.owned_folder import temporary_folder
 
 NAME = "gemini"
+INSTALL = (
+    "install it with 'npm install --global @google/gemini-cli', or name it with"
+    " 'git config planner.gemini /path/to/gemini'"
+)
 # The prompt on stdin precedes this text; '-p' makes gemini work without a terminal.
 _ASK = "Write the review that the text above asks for: the Markdown and nothing else."
 # Exit statuses defined by gemini; other ones are HTTP statuses modulo 256.
@@ -228,7 +232,4 @@ def _install_hint() -> Iterator[None]:
     except PlannerError as error:
         if error.code != "E_MISSING_TOOL":
             raise
-        hint = (
-            "npm install --global @google/gemini-cli, or name it: git config planner.gemini /path/to/gemini"
-        )
-        raise PlannerError(error.code, error.message, hint=hint) from None
+        raise PlannerError(error.code, error.message, hint=INSTALL) from None

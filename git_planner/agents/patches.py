@@ -41,8 +41,8 @@ class PatchesImplementer:
         if brief.index >= len(patches):
             raise PlannerError(
                 "E_PATCHES_EXHAUSTED",
-                f"'{folder}' has {len(patches)} patches and all have been used",
-                hint="add another patch there, or stop the loop with '--max-attempts'",
+                f"all patches in '{folder}' have been used: {len(patches)}",
+                hint="add another patch there",
             )
         patch = patches[brief.index]
         progress(f"applying {patch.name}")
@@ -67,12 +67,17 @@ class PatchesImplementer:
     def _patch_folder(self, brief: Brief) -> Path:
         folder = brief.patches or self._folder
         if folder is None:
-            raise PlannerError(
-                "E_POLICY",
-                "the implementer 'patches' has no folder of patches",
-                hint="set 'agents: patches:' in '.git-planner.yml'",
-            )
+            raise no_folder_error()
         return brief.worktree / folder
+
+
+def no_folder_error() -> PlannerError:
+    """Return the error for an implementer whose folder nobody has named."""
+    return PlannerError(
+        "E_POLICY",
+        "the implementer 'patches' has no folder of patches",
+        hint="set 'agents: patches:' in '.git-planner.yml'",
+    )
 
 
 def patches_implementer(workplace: Workplace) -> PatchesImplementer:
@@ -88,6 +93,10 @@ def list_patches(folder: Path) -> list[Path]:
         PlannerError: E_MISSING_FOLDER.
     """
     if not folder.is_dir():
-        raise PlannerError("E_MISSING_FOLDER", f"the folder of patches '{folder}' does not exist")
+        raise PlannerError(
+            "E_MISSING_FOLDER",
+            f"the folder of patches '{folder}' does not exist",
+            hint="put patches there, or name another folder in 'agents: patches:' in '.git-planner.yml'",
+        )
     patches = [path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file()]
     return sorted(patches, key=lambda path: os.fsencode(path.name))

@@ -61,6 +61,11 @@ def _usage_error(error: click.ClickException) -> PlannerError:
         near = close_names(error.option_name, (name for option in options for name in option.opts))
     elif isinstance(error, NoSuchName):
         near = [f"{context.command_path} {name}" for name in close_names(error.name, error.known)]
+    elif isinstance(error, click.BadParameter) and error.param and isinstance(error.param.type, click.Choice):
+        # For a missing argument click lists the choices again, one per line.
+        message = message.splitlines()[0].removesuffix(" Choose from:").rstrip(".")
+        given = error.message.partition(" is not one of ")[0].strip("'")
+        near = close_names(given, map(str, error.param.type.choices))
     hint = did_you_mean(near, f"see '{_help_path(context)} -h'")
     return PlannerError("E_USAGE", message[:1].lower() + message[1:], hint=hint)
 
@@ -85,7 +90,9 @@ def _closed() -> TextIO:
 
 
 def _report(error: PlannerError, *, as_json: bool) -> int:
-    lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in error.details)]
+    # A message that already ends with a fault does not list it once more.
+    details = [line for line in error.details if not error.message.endswith(line)]
+    lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in details)]
     if error.hint and os.environ.get("GIT_ADVICE") != "0":
         lines.append(f"hint: {error.hint}")
     # The exit status must be right even if nothing can be printed.

@@ -54,3 +54,8 @@ def _is_escaped(letter: str) -> bool:
 
 
 _ESCAPES = _Escapes()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form, such as '1 step' or '2 steps'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

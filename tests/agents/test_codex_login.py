@@ -125,4 +125,4 @@ def test_a_missing_codex_has_an_install_hint(lab: Lab) -> None:
         find_api_login(read_settings(lab.repo, codex="/no/codex"), lab.path)
     assert (caught.value.code, caught.value.message) == ("E_MISSING_TOOL", "'/no/codex' does not exist")
     assert caught.value.hint is not None
-    assert caught.value.hint.startswith("npm install --global @openai/codex")
+    assert caught.value.hint.startswith("install it with 'npm install --global @openai/codex'")

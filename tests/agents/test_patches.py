@@ -67,7 +67,7 @@ def test_no_more_patches(lab: Lab, folder: Path) -> None:
     with pytest.raises(PlannerError) as caught:
         PatchesImplementer(folder).implement(brief(lab.path, lab.root / "log", index=2), Progress().append)
     assert caught.value.code == "E_PATCHES_EXHAUSTED"
-    assert caught.value.message == f"'{folder}' has 2 patches and all have been used"
+    assert caught.value.message == f"all patches in '{folder}' have been used: 2"
 
 
 def test_no_folder(lab: Lab) -> None:

@@ -57,7 +57,7 @@ def test_recording(lab: Lab) -> None:
         ),
     )
     assert plain(done.err) == (
-        "no valid record of this instrument yet: the base OID comes first\n"
+        "measuring the base OID first: no valid record of this instrument yet\n"
         "correctness: python -m unittest -v tests.test_value\n"
         "cycles (1 of 1): python tests/bench.py\n"
         "baseline: cycles 100, the baseline\n"

@@ -22,7 +22,7 @@ def test_init_is_idempotent(lab: Lab) -> None:
         f"policy: wrote '{lab.path}/.git-planner.yml'\n"
         f"hooks: in '{lab.path}/.git/planner/hooks' (include)\n"
         "merge: git merges documents of git-planner by task and field\n"
-        "next: edit '.git-planner.yml': what is guarded, what judges, what is measured\n"
+        "next: edit '.git-planner.yml': guarded paths, tests, metrics, agents\n"
         "next: commit it on the base branch: git add .git-planner.yml && git commit\n"
         "next: check the setup: git planner doctor\n"
     )
@@ -97,7 +97,7 @@ def test_before_the_first_commit(make_lab: Callable[..., Lab]) -> None:
     document = json.loads(done.out)
     assert (done.status, document["written"]) == (0, True)
     assert document["next"] == [
-        "edit '.git-planner.yml': what is guarded, what judges, what is measured",
+        "edit '.git-planner.yml': guarded paths, tests, metrics, agents",
         "commit it on the base branch: git add .git-planner.yml && git commit",
         "this repository has no commit yet; it will be the first",
         "check the setup: git planner doctor",

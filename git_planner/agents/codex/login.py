@@ -24,6 +24,10 @@ from git_planner.host import process
 KEYS = ("CODEX_API_KEY", "OPENAI_API_KEY")
 HOME, API_HOME = ".codex_home", ".codex_home_api"
 _STATUS_SECONDS = 30.0
+INSTALL = (
+    "install it with 'npm install --global @openai/codex', or name it with"
+    " 'git config planner.codex /path/to/codex'"
+)
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z_]+)\s*=\s*(.*)")
 
 
@@ -83,8 +87,7 @@ def install_hint() -> Iterator[None]:
     except PlannerError as error:
         if error.code != "E_MISSING_TOOL":
             raise
-        hint = "npm install --global @openai/codex, or name it: git config planner.codex /path/to/codex"
-        raise PlannerError(error.code, error.message, hint=hint) from None
+        raise PlannerError(error.code, error.message, hint=INSTALL) from None
 
 
 def custom_provider(home: Path | None) -> str | None:

@@ -13,6 +13,7 @@ from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
+from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.discovery.options import OptionsResult
@@ -136,7 +137,7 @@ def _show_options(made: OptionsResult, as_json: bool) -> None:
     say(f"{branch}: {what} in '{made.path}'")
     if made.answer is not None:
         for option in made.answer.document["options"]:
-            say(f"option {option['name']}: {option['title']} ({len(option['steps'])} steps)")
+            say(f"option {option['name']}: {option['title']} ({counted(len(option['steps']), 'step')})")
     for line in made.open[:10]:
         say(f"  {line}")
     if len(made.open) > 10:

@@ -13,6 +13,7 @@ from git_planner.cli.options import candidates, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
+from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.iterations.status import PlanStatus
@@ -28,11 +29,16 @@ ATTEMPT, HYPOTHESIS, CHANGE_SUMMARY, OUTCOME = (140, 80, 160, 200)
 def status(plan: str | None, as_json: bool) -> int:
     """Show the current attempt of a plan and where the plan stands."""
     from git_planner.flows.iterations.status import plan_status as run
+    from git_planner.flows.plans.page_store import pull_hint_if_missing
 
-    report = run(open_repository(), plan)
+    repo = open_repository()
+    report = run(repo, plan)
     if as_json:
         emit(report.document())
         return DONE
+    pull = pull_hint_if_missing(repo, report.plan)
+    if pull is not None:
+        tell(f"the plan '{report.plan}' is on a remote, and not here; '{pull}' fetches it")
     for line in _status_lines(report):
         say(line)
     return DONE
@@ -131,7 +137,8 @@ def _plan_row(plan: PlanSummary) -> str:
     tasks = ", ".join(f"{count} {name}" for name, count in plan.tasks.items()) or "no tasks"
     best = f"best {number_text(plan.best)}" if plan.best is not None else "no best"
     day = time.strftime("%Y-%m-%d", time.gmtime(plan.active))
-    return f"{plan.name}  {day}  {plan.records} records, {best}, {tasks}  {_cut(plan.goal, 60)}".rstrip()
+    counts = f"{counted(plan.records, 'record')}, {best}, {tasks}"
+    return f"{plan.name}  {day}  {counts}  {_cut(plan.goal, 60)}".rstrip()
 
 
 @click.command()

@@ -71,6 +71,7 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
     """Plot the primary metric over the iterations of a plan."""
     from git_planner.config.settings import read_settings
     from git_planner.flows.records.ledger import read_ledger
+    from git_planner.flows.records.query import without_records
     from git_planner.report import plot as draw
 
     repo = open_repository()
@@ -80,10 +81,12 @@ def plot(plan: str | None, svg: Path | None, as_json: bool) -> int:
         _write(svg, draw.draw_svg(drawn))
     if as_json:
         emit({**drawn.document(), "plan": name, "svg": None if svg is None else str(svg)})
-    elif drawn.points:
+    elif any(point.value is not None for point in drawn.points):
         say(draw.draw_terminal(drawn, width=_width()))
+    elif drawn.points:
+        say(f"plan '{name}' has no record with a value yet")
     else:
-        say(f"plan '{name}' has no records yet; 'git record' adds one")
+        say(without_records(repo, name))
     return DONE
 
 

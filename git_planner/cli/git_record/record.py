@@ -23,6 +23,7 @@ from git_planner.cli.output import emit, hush, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import refnames
+from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.records.query import RecordTexts
@@ -101,7 +102,7 @@ def log(plan: str | None, every: bool, last: int | None, jsonl: bool, as_json: b
         _emit_log(plans, query.read_texts(repo, plans, last), query.current_instrument(repo))
     else:
         rows = query.read_rows(repo, plans, last)
-        none = f"plan '{plans[0]}' has no records yet; 'git record' adds one" if plans else "no plans yet"
+        none = query.without_records(repo, plans[0]) if plans else "no plans yet"
         now = query.current_instrument(repo) if rows and not every else None
         say("\n".join(text.log_lines(rows, now, everything=every)) if rows else none)
     return DONE
@@ -242,7 +243,7 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     if as_json:
         emit(done.document())
     else:
-        say(f"plan '{done.plan}': {done.added} records imported, {done.known} known already")
+        say(f"plan '{done.plan}': {counted(done.added, 'record')} imported, {done.known} known already")
     return done.exit
 
 
@@ -251,7 +252,8 @@ def _suggest_command(error: PlannerError, name: str) -> PlannerError:
     from git_planner.cli import COMMANDS
     from git_planner.rules.did_you_mean import close_names
 
-    near = close_names(name, COMMANDS["git-record"]) if error.code == "E_UNKNOWN_REF" else []
+    shown = [command for command, row in COMMANDS["git-record"].items() if row.help]
+    near = close_names(name, shown) if error.code == "E_UNKNOWN_REF" else []
     if near:
         error.hint = f"did you mean 'git record {near[0]}'?"
     return error

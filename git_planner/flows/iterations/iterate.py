@@ -434,13 +434,15 @@ def _remove_worktree(repo: Repository, result: IterationResult) -> IterationResu
 
 
 def _check_patches(repo: Repository, settings: Settings, plan: str) -> None:
-    """Refuse before planning if no patch is left."""
-    if settings.implementer != "patches" or settings.patches is None:
+    """Refuse before planning if there is no folder of patches, or no patch is left."""
+    if settings.implementer != "patches":
         return
+    if settings.patches is None:
+        raise patches.no_folder_error()
     folder = repo.place / settings.patches
     rows = read_ledger(repo, plan)
     tried = {record.iteration for record in rows if record.kind == "attempt" and record.iteration is not None}
-    if folder.is_dir() and len(tried) >= len(patches.list_patches(folder)):
+    if len(tried) >= len(patches.list_patches(folder)):
         raise PlannerError(
             "E_PATCHES_EXHAUSTED",
             f"all patches in '{folder}' have been tried",

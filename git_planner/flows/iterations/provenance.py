@@ -191,10 +191,14 @@ def _last_change(repo: Repository, path: str) -> str:
         place = os.path.relpath(path, repo.top) if repo.top else path
         result = repo.git.run("log", "-1", "--format=%H", "HEAD", "--", f":(top,literal){place}")
         commit = result.stdout.decode().strip()
+    if not commit and path.isascii() and path.isdigit():
+        raise PlannerError(
+            "E_UNKNOWN_REF", f"there is no iteration {path} here", hint="list them with 'git iterate list'"
+        )
     if not commit:
         raise PlannerError(
             "E_UNKNOWN_REF",
-            f"'{printable_name(path)}' is neither a commit nor a path that one changed",
+            f"'{printable_name(path)}' is neither a commit nor a committed path",
             hint="list iterations with 'git iterate list'",
         )
     return commit

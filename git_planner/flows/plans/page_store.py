@@ -248,6 +248,11 @@ def pull_hint(repo: Repository, plan: str | None) -> str | None:
     return None
 
 
+def pull_hint_if_missing(repo: Repository, plan: str) -> str | None:
+    """Return the command that fetches a plan that only a remote has; None if it is here."""
+    return pull_hint(repo, plan) if repo.maybe(refnames.HEADS + refnames.PLAN + plan) is None else None
+
+
 def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     """Return the error for a plan that does not exist, suggesting plans with similar names."""
     from git_planner.gitio.history import list_refs

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
+from git_planner.flows.plans.page_store import missing_plan, pull_hint_if_missing
 from git_planner.flows.records.ledger import (
     LedgerReader,
     find_record,
@@ -130,6 +131,14 @@ class BestRecord:
     measured_here: bool
 
 
+def without_records(repo: Repository, plan: str) -> str:
+    """Return what to tell about a plan that has no records here, with the next step."""
+    pull = pull_hint_if_missing(repo, plan)
+    if pull is not None:
+        return f"plan '{plan}' is on a remote, and not here; '{pull}' fetches it"
+    return f"plan '{plan}' has no records yet; 'git record' adds one"
+
+
 def best_record(repo: Repository, plan: str) -> BestRecord:
     """Return the best record of a plan under the instrument of the newest valid record.
 
@@ -140,10 +149,13 @@ def best_record(repo: Repository, plan: str) -> BestRecord:
     records = reader.read(plan)
     newest = next((row for row in reversed(records) if row.valid), None)
     top = pick_best(row for row in records if newest and row.instrument == newest.instrument)
+    if top is None and pull_hint_if_missing(repo, plan) is not None:
+        raise missing_plan(plan, repo)
     if top is None:
-        raise PlannerError(
-            "E_NO_RECORD", f"plan '{plan}' has no valid record yet", hint="measure a commit with 'git record'"
-        )
+        what, hint = "no valid record", "measure a commit with 'git record'"
+        if newest is not None:
+            what, hint = "no record with a value", f"add a metric to '{refnames.POLICY_FILE}'"
+        raise PlannerError("E_NO_RECORD", f"plan '{plan}' has {what} yet", hint=hint)
     alike = [row for row in records if (row.tree, row.instrument) == (top.tree, top.instrument)]
     return BestRecord(find_record(repo, plan, top.id), bool(reader.measured_here(alike, None)))
 

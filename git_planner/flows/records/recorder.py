@@ -168,12 +168,14 @@ class Recorder:
     def _record_base(self, instrument: str, *, again: bool) -> RecordResult:
         base = self._base_subject(instrument)
         if again:
-            self.progress(f"the base {base.commit[:12]} has no valid result: it is measured once more")
+            self.progress(f"measuring the base {base.commit[:12]} again: it has no valid result yet")
         else:
-            self.progress(f"no valid record of this instrument yet: the base {base.commit[:12]} comes first")
+            self.progress(
+                f"measuring the base {base.commit[:12]} first: no valid record of this instrument yet"
+            )
         done = Recorder(self.repo, base, self.progress, {}, force=True, advance=False).record()
         self._rows = None
-        self.progress(f"baseline: {done.record.summary}")
+        self.progress(f"{done.record.verdict}: {done.record.summary}")
         return done
 
     def _base_subject(self, instrument: str) -> Subject:

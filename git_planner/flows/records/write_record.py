@@ -303,7 +303,7 @@ class _RecordWriter:
         metric = self.subject.policy.metric
         if metric is None or not draft.metrics:
             unmoved: Verdict = "baseline" if draft.kind == "baseline" else "within_noise"
-            return Decision(unmoved, None, None, None, "the tests passed; the policy names no metric")
+            return Decision(unmoved, None, None, None, "the tests passed; the policy has no metric")
         own = draft.metrics[0]
         if draft.kind == "baseline":
             return Decision("baseline", None, None, None, f"{verdict.measured_text(own)}, the baseline")

@@ -186,7 +186,7 @@ def _policy_finding(repo: Repository, error: PlannerError) -> Diagnostic:
         return Diagnostic("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
     is_uncommitted = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
     fix = (
-        f"commit it on the base branch: git add {refnames.POLICY_FILE}"
+        f"commit it on the base branch: git add {refnames.POLICY_FILE} && git commit"
         if is_uncommitted
         else "git planner init"
     )
@@ -225,6 +225,24 @@ def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
                 run[0],
                 f"install it, or name another one in '{refnames.POLICY_FILE}'",
             )
+        elif (module := _missing_module(context.repo, run)) is not None:
+            yield Diagnostic(
+                "error",
+                "module-missing",
+                f"the Python module of {purpose} is missing: '{module}'",
+                shutil.which(run[0]) or run[0],
+                f"install it for this Python, or change the command in '{refnames.POLICY_FILE}'",
+            )
+
+
+def _missing_module(repo: Repository, run: Sequence[str]) -> str | None:
+    """Return the module of 'python -m MODULE' if that Python does not find it; nothing of it is imported."""
+    if len(run) < 3 or run[1] != "-m" or not os.path.basename(run[0]).startswith("python"):
+        return None
+    module = run[2].partition(".")[0]
+    look = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
+    done = process.run([run[0], "-c", look, module], cwd=repo.place, seconds=30.0)
+    return module if done.status == 3 else None
 
 
 def _is_executable(repo: Repository, program: str) -> bool:
@@ -294,7 +312,7 @@ def _check_codex(context: CheckContext, settings: Settings) -> Iterator[Diagnost
                 "codex-missing",
                 f"the program '{settings.codex}' is missing, and the settings plan or implement with it",
                 settings.codex,
-                "npm install --global @openai/codex, or git config planner.codex PATH",
+                login.INSTALL,
             )
         return
     version = process.run([settings.codex, "--version"], cwd=context.repo.place, seconds=30.0)
@@ -314,6 +332,8 @@ def _check_codex(context: CheckContext, settings: Settings) -> Iterator[Diagnost
 
 def _check_gemini(context: CheckContext, settings: Settings) -> Iterator[Diagnostic]:
     """Check the program of the gemini critic, if it was chosen explicitly."""
+    from git_planner.agents.gemini import INSTALL
+
     context.facts["gemini"] = shutil.which(settings.gemini)
     is_chosen = context.policy is not None and "critic" in context.policy.document.get("agents", {})
     is_chosen = is_chosen or context.repo.config("planner.critic") is not None
@@ -323,7 +343,7 @@ def _check_gemini(context: CheckContext, settings: Settings) -> Iterator[Diagnos
             "gemini-missing",
             f"the program '{settings.gemini}' is missing, and 'git plan critique' is set to use it",
             settings.gemini,
-            "npm install --global @google/gemini-cli, or git config planner.gemini PATH",
+            INSTALL,
         )
 
 

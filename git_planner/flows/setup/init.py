@@ -88,8 +88,7 @@ def _next_steps(repo: Repository, policy: Path | None) -> tuple[str, ...]:
         return (f"commit a '{POLICY_FILE}' in a clone of this bare repository: git planner init",)
     steps = [f"{finding.message}; {finding.fix}" for finding in repository_checks.name_findings(repo)]
     if policy is not None and not (committed and repo.git.yes("diff", "--quiet", "HEAD", "--", str(policy))):
-        steps.append(f"edit '{POLICY_FILE}': what is guarded, what judges, what is measured")
-        steps.append(f"commit it on the base branch: git add {POLICY_FILE} && git commit")
-        if repo.maybe("HEAD") is None:
-            steps.append("this repository has no commit yet; it will be the first")
+        steps.append(f"edit '{POLICY_FILE}': guarded paths, tests, metrics, agents")
+        first = ", as the first commit of this repository" if repo.maybe("HEAD") is None else ""
+        steps.append(f"commit it on the base branch{first}: git add {POLICY_FILE} && git commit")
     return (*steps, "check the setup: git planner doctor")
