@@ -50,13 +50,13 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture
 def make_lab(tmp_path: Path) -> Callable[..., Lab]:
     """Provide a factory of other laboratories: make_lab('--bare'), make_lab(first=False)."""
-    made: list[Lab] = []
+    labs: list[Lab] = []
 
     def make(*init: str, first: bool = True) -> Lab:
-        root = tmp_path / f"lab{len(made)}"
+        root = tmp_path / f"lab{len(labs)}"
         root.mkdir()
-        made.append(Lab(root, *init, first=first))
-        return made[-1]
+        labs.append(Lab(root, *init, first=first))
+        return labs[-1]
 
     return make
 

@@ -13,6 +13,7 @@ import click
 
 from git_planner.cli.lazy_group import LazyGroup, NoSuchName
 from git_planner.cli.output import emit, tell
+from git_planner.cli.similar_names import suggest_name
 from git_planner.errors import DONE, PlannerError, resource_error
 from git_planner.rules.did_you_mean import close_names, did_you_mean
 
@@ -34,7 +35,7 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
     try:
         return command()
     except PlannerError as error:
-        return _report(error, as_json=as_json)
+        return _report(suggest_name(error), as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         return _report(PlannerError("E_INTERRUPTED", "interrupted"), as_json=as_json)
     except click.ClickException as error:

@@ -136,7 +136,12 @@ def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
     """Return the planner.* keys of git's configuration that nothing reads, with keys of similar names."""
     known = [*(config_key(field.name) for field in fields(Settings)), *_OTHER_KEYS]
     unknown = sorted(_git_config(repo).keys() - {key.lower() for key in known})
-    return {key: close_names(key, known) for key in unknown}
+    # Their common beginning would make all keys similar.
+    names = [key.removeprefix("planner.") for key in known]
+    return {
+        key: [f"planner.{name}" for name in close_names(key.removeprefix("planner."), names)]
+        for key in unknown
+    }
 
 
 def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:

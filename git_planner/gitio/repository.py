@@ -59,12 +59,9 @@ class Repository(NamedTuple):
                 f"'{self.place}' has no commit yet",
                 hint="make a first commit with 'git commit', then try again",
             )
-        from git_planner.rules.did_you_mean import close_names, did_you_mean
-
-        listed = self.git.run("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", "refs/tags")
-        near = close_names(name, listed.stdout.decode("utf-8", "replace").split())
-        hint = did_you_mean(near, "list names with 'git branch --all'")
-        raise PlannerError("E_UNKNOWN_REF", f"'{name}' names no {kind} here", hint=hint)
+        raise PlannerError(
+            "E_UNKNOWN_REF", f"'{name}' names no {kind} here", hint="list names with 'git branch --all'"
+        )
 
     def maybe(self, name: str, kind: str = "commit") -> str | None:
         """Return the object id of a name, or None."""

@@ -98,7 +98,7 @@ def alive(who: ProcessIdentity) -> bool:
     return sight(who) == "alive"
 
 
-def left(who: ProcessIdentity) -> list[int]:
+def living_pids(who: ProcessIdentity) -> list[int]:
     """Return the ids of this process and of the carriers of its mark, as far as they are alive."""
     return sorted(entry.pid for entry in _left(who))
 

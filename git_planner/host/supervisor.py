@@ -110,15 +110,15 @@ def _wait_for_all(seconds: float) -> bool:
 
 def _reap(program: int) -> int | None:
     """Collect the children that have ended; return the program's status if it is one of them."""
-    found = None
+    status = None
     try:
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             if ended[0] == program:
                 code = os.waitstatus_to_exitcode(ended[1])
-                found = code if code >= 0 else 128 - code
+                status = code if code >= 0 else 128 - code
     except ChildProcessError:
         pass
-    return found
+    return status
 
 
 def _has_children() -> bool:

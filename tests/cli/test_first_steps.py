@@ -91,8 +91,8 @@ def test_the_doctor_names_a_module_that_is_not_installed(lab: Lab) -> None:
         agents = "agents: {planner: offline, implementer: patches, patches: patches}\n"
         policy(lab, f"correctness: {{run: [{sys.executable}, -m, {module}]}}\n{agents}")
         report = json.loads(lab.run("git-planner", "doctor", "--json").out)
-        found = [row["code"] for row in report["findings"] if row["code"].startswith("module")]
-        assert found == codes
+        reported = [row["code"] for row in report["findings"] if row["code"].startswith("module")]
+        assert reported == codes
 
 
 def test_a_policy_without_a_metric(lab: Lab) -> None:

@@ -82,7 +82,7 @@ def test_by_hand(lab: Lab, tmp_path: Path) -> None:
     out, err = plan(lab, "manual", "apply", "-", stdin=json.dumps(directive(risk="None")), status=1)
     assert out == ""
     assert err.startswith("Your last answer is invalid:\n\n1. /risk: ")
-    assert "(E_ANSWER)\n  /risk: " in err
+    assert "/risk: must be one of 'Low', 'Medium', 'High', not 'None' (E_ANSWER)\n" in err
     reply = tmp_path / "reply.txt"
     wrong = tmp_path / "answer.txt"
     wrong.write_text("nonsense")

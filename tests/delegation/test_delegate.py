@@ -145,13 +145,13 @@ def test_the_answer_to_a_question_is_in_the_next_prompt(lab: Lab) -> None:
     status, document = delegate(lab)
     assert (status, document["runs"][0]["outcome"]) == (1, "needs_input")
     # It prints the question and the command that answers it, and so does the list of runs.
-    told = [
+    prompts = [
         "  question: How small?",
         "  answer it: git plan task answer task_001 TEXT --plan default",
         "  then:      git plan task resume task_001 --plan default",
     ]
-    assert document["questions"] == [told]
-    assert lab.run("git-plan", "runs").out.splitlines()[-3:] == told
+    assert document["questions"] == [prompts]
+    assert lab.run("git-plan", "runs").out.splitlines()[-3:] == prompts
     asked = task(lab)
     assert asked.status == "needs_input"
     assert asked.open_question is not None

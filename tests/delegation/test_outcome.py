@@ -45,7 +45,7 @@ def result(status: ResultStatus) -> TaskResult:
 
 
 @pytest.mark.parametrize(
-    ("how", "said", "reports", "outcome"),
+    ("how", "reported", "reports", "outcome"),
     [
         ("ended", "done", True, "done"),
         ("ended", None, True, "no_result"),
@@ -67,9 +67,9 @@ def result(status: ResultStatus) -> TaskResult:
     ],
 )
 def test_each_way_to_end_has_one_outcome(
-    how: RunEnd, said: ResultStatus | None, reports: bool, outcome: str
+    how: RunEnd, reported: ResultStatus | None, reports: bool, outcome: str
 ) -> None:
-    decision = decide_outcome(how, "words", result(said) if said else None, None, reports=reports)
+    decision = decide_outcome(how, "words", result(reported) if reported else None, None, reports=reports)
     assert decision.outcome == outcome
     assert decision.take == (outcome == "done")
 
@@ -78,8 +78,10 @@ def test_every_combination_has_a_known_outcome_and_an_allowed_status() -> None:
     combinations = itertools.product(
         get_args(RunEnd), (None, *RESULT_STATUSES), (None, "broken"), (True, False)
     )
-    for how, said, unusable, reports in combinations:
-        decision = decide_outcome(how, "words", result(said) if said else None, unusable, reports=reports)
+    for how, reported, unusable, reports in combinations:
+        decision = decide_outcome(
+            how, "words", result(reported) if reported else None, unusable, reports=reports
+        )
         assert decision.status in TRANSITIONS["in_progress"]
         assert (decision.outcome == "bad_result") == (unusable is not None)
         assert decision.take <= (decision.outcome == "done")

@@ -30,9 +30,9 @@ def hush(_: str) -> None:
 
 def tasks(lab: Lab) -> list[tuple[str, str, str]]:
     """The plan's tasks: id, step, status."""
-    found = read_plan(lab.repo, "default")
-    assert found is not None
-    return [(task["id"], task["step"], task["status"]) for task in found["tasks"]]
+    plan = read_plan(lab.repo, "default")
+    assert plan is not None
+    return [(task["id"], task["step"], task["status"]) for task in plan["tasks"]]
 
 
 def ready(lab: Lab) -> Lab:

@@ -27,8 +27,8 @@ def hush(_: str) -> None:
 def test_a_template_is_written_once(lab: Lab) -> None:
     workshop(lab)
     with lab.undisturbed():
-        made = write_template(lab.repo, PlanOptions(goal_text="make it small"))
-    assert (made.new, len(made.open) > 20) == (True, True)
+        written = write_template(lab.repo, PlanOptions(goal_text="make it small"))
+    assert (written.new, len(written.open) > 20) == (True, True)
     text = shown(lab, FILE)
     assert "## Goal\n\nmake it small\n" in text
     assert f"- Base: `main` at `{lab.git('rev-parse', 'main')[:12]}`" in text
@@ -54,10 +54,10 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
     research(lab.repo, ResearchOptions(researcher="offline", goal="make it small"), hush)
     lab.rival("refs/heads/plan/default", ".plans/default/CONTEXT.md", "The context of it all.\n")
     with lab.undisturbed():
-        made = draft_options(lab.repo, PlanOptions(), hush)
-    assert made.open == ()
-    assert made.answer is not None
-    assert made.answer.attempts == 2
+        draft = draft_options(lab.repo, PlanOptions(), hush)
+    assert draft.open == ()
+    assert draft.answer is not None
+    assert draft.answer.attempts == 2
     prompt = asked(lab, "planner")
     assert "make it small" in prompt
     assert "Code: research/RESEARCH.md" in prompt
@@ -71,8 +71,8 @@ def test_a_planner_drafts_from_goal_research_and_context(lab: Lab) -> None:
 
 def test_the_offline_planner_drafts_too(lab: Lab) -> None:
     workshop(lab)
-    made = draft_options(lab.repo, PlanOptions(planner="offline"), hush)
-    assert made.open == ()
+    draft = draft_options(lab.repo, PlanOptions(planner="offline"), hush)
+    assert draft.open == ()
     assert [len(item["steps"]) for item in parse_options(shown(lab, FILE))["options"]] == [1, 2, 3]
 
 

@@ -21,7 +21,7 @@ LINES = samples.TEXTS.map(lambda text: " ".join(text.split())).filter(bool)
 @st.composite
 def steps(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Steps of an option; each may depend on those before it."""
-    made: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
     for number in range(draw(st.integers(1, 4))):
         step: dict[str, Any] = {
             "id": f"s{number}",
@@ -33,16 +33,16 @@ def steps(draw: st.DrawFn) -> list[dict[str, Any]]:
         if draw(st.booleans()):
             step["files"] = draw(st.lists(samples.PATHS, min_size=1, max_size=3))
             step["risks"] = draw(st.lists(LINES, min_size=1, max_size=2))
-        if made and draw(st.booleans()):
-            step["dependencies"] = [draw(st.sampled_from(made))["id"]]
-        made.append(step)
-    return made
+        if drawn and draw(st.booleans()):
+            step["dependencies"] = [draw(st.sampled_from(drawn))["id"]]
+        drawn.append(step)
+    return drawn
 
 
 @st.composite
 def three(draw: st.DrawFn) -> dict[str, Any]:
     """A document of options."""
-    found = [
+    options = [
         {
             "name": name,
             "title": draw(LINES),
@@ -55,12 +55,12 @@ def three(draw: st.DrawFn) -> dict[str, Any]:
         }
         for name in "ABC"
     ]
-    return {"schema": rules.SCHEMA, "goal": draw(LINES), "options": found}
+    return {"schema": rules.SCHEMA, "goal": draw(LINES), "options": options}
 
 
 def numbered(document: dict[str, Any]) -> dict[str, Any]:
     """The document with the ids that steps have by their place."""
-    found = []
+    options = []
     for option in document["options"]:
         ids = {step["id"]: f"{option['name'].lower()}{at}" for at, step in enumerate(option["steps"], 1)}
         own = []
@@ -69,8 +69,8 @@ def numbered(document: dict[str, Any]) -> dict[str, Any]:
             if step.get("dependencies"):
                 renamed["dependencies"] = [ids[dependency] for dependency in step["dependencies"]]
             own.append({key: value for key, value in renamed.items() if value != []})
-        found.append({**option, "steps": own})
-    return {**document, "options": found}
+        options.append({**option, "steps": own})
+    return {**document, "options": options}
 
 
 @given(three())
@@ -212,11 +212,11 @@ def test_what_people_write_is_understood() -> None:
 def test_the_untouched_template_is_nothing_to_work_with() -> None:
     fixed = (resource_folder("templates") / "preplan" / "PLAN_OPTIONS.md").read_text()
     text = rules.render_template(fixed, plan="p", goal="a\ngoal", inputs=["one", "two"])
-    found = find_problems(text, rules.parse_options(text))
-    assert len(found) > 20
-    assert all(item.startswith("still to be filled in: line ") for item in found)
+    problems = find_problems(text, rules.parse_options(text))
+    assert len(problems) > 20
+    assert all(item.startswith("still to be filled in: line ") for item in problems)
     filled = text
-    for line in found:
+    for line in problems:
         filled = filled.replace(line.partition(": ")[2].partition(": ")[2], "python x.py")
     assert find_problems(filled, rules.parse_options(filled)) == []
     assert documents.validate("plan-options", rules.parse_options(filled)) == []
@@ -248,8 +248,8 @@ def test_faults_are_told_in_the_readers_words(changes: dict[str, Any], fault: st
     three = [scripted_agents.option("A"), scripted_agents.option("B", **changes), scripted_agents.option("C")]
     text = scripted_agents.markdown(options=three)
     for only in (None, "B"):
-        found = find_problems(text, rules.parse_options(text), only)
-        assert any(fault in item for item in found), found
+        problems = find_problems(text, rules.parse_options(text), only)
+        assert any(fault in item for item in problems), problems
     assert find_problems(text, rules.parse_options(text), "A") == []
 
 

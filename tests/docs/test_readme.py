@@ -137,12 +137,12 @@ def test_exit_statuses_in_the_readme_are_those_of_the_program() -> None:
 
 
 def test_generated_pages_are_up_to_date() -> None:
-    made = pages(ROOT)
-    assert len(made) == 2 + 7 + 12
-    for name, text in made.items():
+    texts = pages(ROOT)
+    assert len(texts) == 2 + 7 + 12
+    for name, text in texts.items():
         assert read(name) == text, f"'{name}': run 'make docs'"
     shipped = {*ROOT.glob("templates/man/*/*"), *ROOT.glob("templates/completion/*/*")}
-    assert {str(path.relative_to(ROOT)) for path in shipped} <= made.keys()
+    assert {str(path.relative_to(ROOT)) for path in shipped} <= texts.keys()
 
 
 def test_link_targets_exist() -> None:

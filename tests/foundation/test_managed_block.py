@@ -59,7 +59,7 @@ def test_the_own_lock_is_removed_where_nothing_is_renamed(tmp_path: Path, after:
     path = tmp_path / "config"
     path.write_bytes(b"as before\n")
     assert rewrite(path, lambda _: after, "configuration") == (after == b"")
-    assert [left.name for left in tmp_path.iterdir()] == (["config"] if after else [])
+    assert [path.name for path in tmp_path.iterdir()] == (["config"] if after else [])
 
 
 def test_a_change_that_fails_leaves_file_and_no_lock(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_a_change_that_fails_leaves_file_and_no_lock(tmp_path: Path) -> None:
 
     with pytest.raises(PlannerError):
         rewrite(path, fail, "configuration")
-    assert [(left.name, left.read_bytes()) for left in tmp_path.iterdir()] == [("config", b"as before\n")]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("config", b"as before\n")]

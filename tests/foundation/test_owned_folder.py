@@ -35,8 +35,8 @@ def test_the_folder_of_a_killed_program_is_removed_and_that_of_a_living_one_stay
         for owner in tmp_path.glob("*.owner"):
             aged(owner)
         remove_abandoned(tmp_path, TEMPORARY)
-        left = sorted(path.name for path in tmp_path.iterdir())
-        assert left == sorted([folder.name, f"{folder.name}.owner", "git-planner-demo-12345678"])
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == sorted([folder.name, f"{folder.name}.owner", "git-planner-demo-12345678"])
     assert [path.name for path in tmp_path.iterdir()] == ["git-planner-demo-12345678"]
 
 

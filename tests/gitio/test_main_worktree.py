@@ -69,8 +69,8 @@ def test_a_linked_worktree_that_cannot_know_the_main_one_refuses_and_names_the_w
     lab.git("worktree", "add", "-q", str(lab.root / "linked"), "-b", "side", cwd=place)
     ran = lab.run("git-plan", "task", "add", "two", cwd=lab.root / "linked")
     message = "is checked out in the main worktree of '{}', and git does not know its folder (E_WORKTREE)"
-    told = message.format(lab.root / "elsewhere.git")
-    assert ran.err == f"error: 'refs/heads/plan/default' {told}\nhint: run the command in that folder\n"
+    expected = message.format(lab.root / "elsewhere.git")
+    assert ran.err == f"error: 'refs/heads/plan/default' {expected}\nhint: run the command in that folder\n"
     assert lab.git("status", "--porcelain", cwd=place) == ""
 
 

@@ -198,8 +198,8 @@ def test_a_submodule_keeps_only_commits_that_others_can_get(
     place = agent_place(lab)
     script(lab, place, text)
     content = read(lab, place)
-    found = [line for line in listed(lab, content.tree) if line.split(" ")[1].startswith("sub")]
-    assert [line for line in found if line != "100644 sub/README.md"] == ([entry] if entry else [])
+    entries = [line for line in listed(lab, content.tree) if line.split(" ")[1].startswith("sub")]
+    assert [line for line in entries if line != "100644 sub/README.md"] == ([entry] if entry else [])
     assert [problem in line for line in content.problems] == ([True] if problem else [])
     if "origin/main" in text:
         assert lab.git("rev-parse", f"{content.tree}:sub") == lab.git("-C", "sub", "rev-parse", "origin/main")

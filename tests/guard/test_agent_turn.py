@@ -30,10 +30,10 @@ def moved(lab: Lab) -> tuple[str, str]:
 
 def test_moves_of_the_agent_are_undone_kept_and_told(lab: Lab, moved: tuple[str, str]) -> None:
     first, second = moved
-    told: list[str] = []
+    messages: list[str] = []
     with lab.entered():
         before = lab.refs()
-        with suppress(KeyboardInterrupt), agent_turn(lab.repo, OWN, told.append) as turn:
+        with suppress(KeyboardInterrupt), agent_turn(lab.repo, OWN, messages.append) as turn:
             for ref in (PLAN, BEST, TAG, OWN):
                 lab.git("update-ref", ref, second)
             lab.git("update-ref", "-d", "refs/planner/claims/default/task_001")
@@ -44,22 +44,22 @@ def test_moves_of_the_agent_are_undone_kept_and_told(lab: Lab, moved: tuple[str,
         assert {ref: oid for ref, oid in after.items() if ref not in undone} == {**before, OWN: second}
         assert set(undone.values()) == {second}
         assert len(undone) == 3
-        assert turn.notes == tuple(told)
+        assert turn.notes == tuple(messages)
         removed = "'iter/0002-other' was removed while the agent worked, not by git-planner"
-        assert told[0] == f"{removed}, and was put back"
-        assert len(told) == 5
+        assert messages[0] == f"{removed}, and was put back"
+        assert len(messages) == 5
         assert not list(lab.repo.private(TURNS).iterdir())
         assert first == after[PLAN]
 
 
 def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str]) -> None:
     _, second = moved
-    told: list[str] = []
+    messages: list[str] = []
     with lab.entered():
         # Left by a process that was killed.
         lab.repo.private(TURNS).mkdir(parents=True)
         lab.repo.private(TURNS, "abandoned").write_text("")
-        with agent_turn(lab.repo, OWN, told.append):
+        with agent_turn(lab.repo, OWN, messages.append):
             assert [path.name for path in lab.repo.private(TURNS).iterdir()] != ["abandoned"]
             ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
             lab.store.transact([BEST], lambda _: [Move(BEST, second)])
@@ -67,13 +67,13 @@ def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str
             # A person's commit on another iteration.
             lab.git("update-ref", OTHER, second)
         refs = lab.refs()
-        assert (told, refs[PLAN], refs[BEST], refs[OTHER]) == ([], ours, second, second)
+        assert (messages, refs[PLAN], refs[BEST], refs[OTHER]) == ([], ours, second, second)
         assert "refs/planner/numbers/iter/0001" in refs
         # What the agent moved on from our move goes back to that.
-        with agent_turn(lab.repo, OWN, told.append):
+        with agent_turn(lab.repo, OWN, messages.append):
             ours = lab.store.edit(PLAN, lambda _: {"x": b"2"}, Message("ours again"))
             lab.git("update-ref", PLAN, second)
-        assert (lab.refs()[PLAN], len(told)) == (ours, 1)
+        assert (lab.refs()[PLAN], len(messages)) == (ours, 1)
 
 
 def test_a_move_that_was_noted_before_the_turn_began_stays(

@@ -152,5 +152,7 @@ def test_the_python_of_a_script_is_found(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / name).write_text(f"{first}\n")
         (tmp_path / name).chmod(0o755)
     (tmp_path / "python3").symlink_to(sys.executable)
-    found = [runner._python_of(name) for name in ("pytest", "tool", "other", "python3", "gone", "./python3")]
-    assert found == [sys.executable, None, str(tmp_path / "python3"), str(tmp_path / "python3"), None, None]
+    pythons = [
+        runner._python_of(name) for name in ("pytest", "tool", "other", "python3", "gone", "./python3")
+    ]
+    assert pythons == [sys.executable, None, str(tmp_path / "python3"), str(tmp_path / "python3"), None, None]

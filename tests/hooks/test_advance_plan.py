@@ -144,7 +144,7 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "dash", "busybox sh"])
 @pytest.mark.parametrize(
-    ("message", "found"),
+    ("message", "expected"),
     [
         ("TASK-7: do it\n\nabout task_8: nothing\n", ".TASK-7: do it"),
         ("fixup! squash! task_001 : x", ".task_001 : x"),
@@ -160,7 +160,7 @@ def test_a_broken_plan_does_not_stop_a_commit(lab: Lab) -> None:
         ("x\n" * 600 + "task_001: late", ".."),
     ],
 )
-def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message: str, found: str) -> None:
+def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message: str, expected: str) -> None:
     program, *more = shell.split()
     if shutil.which(program) is None:
         pytest.skip(f"there is no {program} here")
@@ -168,7 +168,7 @@ def test_what_every_shell_reads_in_a_message(tmp_path: Path, shell: str, message
     script = f'. "{ROOT}/hooks/advance_plan.sh"; read_message <"$1"; printf %s "$named$naming$reverts"'
     words = [program, *more, "-c", script, "sh", str(tmp_path / "message")]
     ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, found, "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, expected, "")
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["cache deleted", "installed again too"])

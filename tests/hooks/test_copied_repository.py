@@ -128,10 +128,10 @@ def campaign_with_worktrees(lab: Lab) -> Path:
 
 
 def test_a_copy_does_not_touch_the_worktrees_of_the_original(lab: Lab) -> None:
-    made = campaign_with_worktrees(lab)
+    worktree = campaign_with_worktrees(lab)
     copy = copied(lab)
     with lab.undisturbed():
-        before = (made / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()
+        before = (worktree / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()
         assert lab.run("git-plan", "task", "add", "x", cwd=copy.place).status == 0
         assert lab.git("rev-parse", "plan/default", cwd=copy.place) != lab.git("rev-parse", "plan/default")
         lab.git("update-ref", "refs/heads/iter/0001-auto", "iter/0001-auto~1", cwd=copy.place)
@@ -139,15 +139,15 @@ def test_a_copy_does_not_touch_the_worktrees_of_the_original(lab: Lab) -> None:
         resumed = lab.run("git-iterate", "resume", "1", cwd=copy.place)
         assert (resumed.status, "(E_WORKTREE)" in resumed.err) == (3, True), resumed.err
         assert lab.run("git-iterate", "prune", cwd=copy.place).status == 0
-        assert ((made / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()) == before
+        assert ((worktree / ".git").read_bytes(), (lab.root / "plan" / ".git").read_bytes()) == before
     report = json.loads(lab.run("git-planner", "doctor", "--json", cwd=copy.place).out)
-    found = [(finding["code"], finding["target"]) for finding in report["findings"]]
-    assert ("worktree-foreign", str(made)) in found
-    assert ("worktree-foreign", str(lab.root / "plan")) in found
+    findings = [(finding["code"], finding["target"]) for finding in report["findings"]]
+    assert ("worktree-foreign", str(worktree)) in findings
+    assert ("worktree-foreign", str(lab.root / "plan")) in findings
 
 
 def test_a_moved_repository_says_which_worktrees_to_repair(lab: Lab) -> None:
-    made = campaign_with_worktrees(lab)
+    worktree = campaign_with_worktrees(lab)
     lab.path = lab.path.rename(lab.root / "moved")
     refused = lab.run("git-plan", "task", "add", "x", cwd=lab.path)
     assert refused.status == 3
@@ -158,7 +158,7 @@ def test_a_moved_repository_says_which_worktrees_to_repair(lab: Lab) -> None:
     )
     report = json.loads(lab.run("git-planner", "doctor", "--json", cwd=lab.path).out)
     broken = [finding["target"] for finding in report["findings"] if finding["code"] == "worktree-broken"]
-    assert sorted(broken) == [str(lab.root / "plan"), str(made)]
+    assert sorted(broken) == [str(lab.root / "plan"), str(worktree)]
     lab.git("worktree", "repair")
     assert lab.run("git-plan", "task", "add", "x", cwd=lab.path).status == 0
     assert lab.git("status", "--porcelain", cwd=lab.root / "plan") == ""

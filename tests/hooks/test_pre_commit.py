@@ -339,8 +339,8 @@ def test_what_is_kept_for_the_shim(lab: Lab) -> None:
 
 def _bake(lab: Lab, key: str, value: str) -> None:
     shim = lab.path / ".git/planner/hooks/pre-commit"
-    text, found = re.subn(rf"(?m)^{key}=('[^']*'|\S*)$", f"{key}='{value}'", shim.read_text())
-    assert found == 1
+    text, count = re.subn(rf"(?m)^{key}=('[^']*'|\S*)$", f"{key}='{value}'", shim.read_text())
+    assert count == 1
     shim.write_text(text)
 
 

@@ -18,9 +18,9 @@ TOOLS = ("pre-commit", "prek")
 
 
 def manifest() -> list[dict[str, object]]:
-    found = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
-    assert isinstance(found, list)
-    return found
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert isinstance(hooks, list)
+    return hooks
 
 
 def test_the_manifest(lab: Lab) -> None:

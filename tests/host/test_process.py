@@ -137,9 +137,9 @@ def test_nothing_that_it_started_is_left(tmp_path: Path, escape: str, end: str) 
     assert done.timed_out == (end == "sleep 60")
     assert done.status == (5 if "exit" in end else -signal.SIGTERM)
     assert time.monotonic() - began < 30
-    left = pids(tmp_path / "pids")
-    assert left
-    assert [pid for pid in left if not gone(pid)] == []
+    started = pids(tmp_path / "pids")
+    assert started
+    assert [pid for pid in started if not gone(pid)] == []
 
 
 # Nothing but its parents leads to the daemon: it forks twice, with a session and an environment of its own.
@@ -369,9 +369,9 @@ def test_a_killed_run_can_be_found_by_its_mark(tmp_path: Path) -> None:
     ours.kill()
     ours.wait()
     ours.stdout.close()
-    left = marks.related(mark)
-    assert len(left) == 3
-    process.end(left)
+    related = marks.related(mark)
+    assert len(related) == 3
+    process.end(related)
     assert marks.related(mark) == []
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from git_planner.host.process_identity import alive, end, identity, identity_from, left, sight
+from git_planner.host.process_identity import alive, end, identity, identity_from, living_pids, sight
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_ends_a_process_and_what_it_started() -> None:
         grandchild = int(child.stdout.readline())
         who = identity(child.pid)
         assert who is not None
-        assert left(who) == sorted([child.pid, grandchild])
+        assert living_pids(who) == sorted([child.pid, grandchild])
         assert end(who) == sorted([child.pid, grandchild])
-        assert left(who) == []
+        assert living_pids(who) == []
         assert not alive(who)
 
 
@@ -85,9 +85,9 @@ def test_finds_what_is_left_by_its_mark_when_the_first_is_gone() -> None:
         assert child.stdout is not None
         orphan = int(child.stdout.readline())
         child.communicate(b"\n")
-        assert left(who) == [orphan]
+        assert living_pids(who) == [orphan]
         assert end(who) == [orphan]
-        assert left(who) == []
+        assert living_pids(who) == []
 
 
 def test_what_cannot_be_seen_is_far(sleeper: subprocess.Popen[bytes]) -> None:
@@ -112,7 +112,7 @@ def test_what_cannot_be_seen_is_far(sleeper: subprocess.Popen[bytes]) -> None:
         (replace(who, boot="another", machine="", create_time=1.0), None, "gone"),
     ):
         assert sight(twin, host) == expected, (twin, host)
-        assert expected == "alive" or (left(twin), end(twin)) == ([], [])
+        assert expected == "alive" or (living_pids(twin), end(twin)) == ([], [])
     assert sleeper.poll() is None
 
 
@@ -155,5 +155,5 @@ def test_a_process_in_another_pid_namespace_is_far() -> None:
         if not line:
             pytest.skip("bubblewrap does not work here")
         who = identity_from(json.loads(line))
-        assert (sight(who), alive(who), left(who)) == ("far", False, [])
+        assert (sight(who), alive(who), living_pids(who)) == ("far", False, [])
         child.communicate(b"\n")

@@ -52,8 +52,12 @@ def measure_and_push(lab: Lab) -> None:
 
 def test_ensure_makes_the_best_at_its_base(lab: Lab) -> None:
     campaign(lab)
-    made = best.ensure_best(lab.repo, None, hush)
-    assert (made.branch, made.commit, made.did) == ("iter/best", lab.git("rev-parse", "main"), "created")
+    ensured = best.ensure_best(lab.repo, None, hush)
+    assert (ensured.branch, ensured.commit, ensured.did) == (
+        "iter/best",
+        lab.git("rev-parse", "main"),
+        "created",
+    )
     assert best.ensure_best(lab.repo, None, hush).did == "unchanged"
     tip = lab.commit("more", {"notes/a": "x\n"})
     forwarded = best.ensure_best(lab.repo, None, hush)
@@ -330,8 +334,8 @@ def test_a_disputed_best_of_the_remote_is_not_followed_and_goes_back_there(lab: 
     record = attempt(lab, "echo 90 >value").record
     assert lab.run("git-iterate", "best", "push").status == 0
     assert lab.run("git-record", "reject", record.id, "--why", "luck").status == 0
-    told = lab.run("git-iterate", "best", "ensure")
-    assert (told.status, "is at a disputed record and is not followed" in told.err) == (0, True)
+    ran = lab.run("git-iterate", "best", "ensure")
+    assert (ran.status, "is at a disputed record and is not followed" in ran.err) == (0, True)
     assert lab.refs()[BEST] == base
     pushed = lab.run("git-iterate", "best", "push")
     assert pushed.status == 0, pushed.err

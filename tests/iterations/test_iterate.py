@@ -299,10 +299,10 @@ def test_a_clone_knows_iterations_by_their_branches(lab: Lab) -> None:
         other.git("branch", name, f"origin/{name}")
     other.rival("refs/heads/iter/0007-broken", ".advisor/state.json", "{}")
     with other.entered():
-        found = [
+        iterations = [
             (iteration.number, iteration.phase, iteration.start) for iteration in list_iterations(other.repo)
         ]
-    assert found == [(1, "recorded", None)]
+    assert iterations == [(1, "recorded", None)]
 
 
 def test_a_red_base_stops_before_anyone_is_paid(lab: Lab) -> None:

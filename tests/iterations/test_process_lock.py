@@ -40,9 +40,9 @@ def work(start: float) -> None:
     repo, sight = open_repository(), process_identity.sight
 
     def slowly(who: ProcessIdentity, host: str | None = None) -> process_identity.Sight:
-        found = sight(who, host)
+        seen = sight(who, host)
         time.sleep(random.uniform(0, 0.004))
-        return found
+        return seen
 
     process_identity.sight = slowly
     for number in ROUNDS:

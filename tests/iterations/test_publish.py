@@ -152,7 +152,7 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
     campaign(lab)
     result = attempt(lab, "echo 90 >value; git commit -qam own; echo 80 >value", slug="x")
     tip = published(lab)
-    found = {
+    numbers = {
         "the tip": (result.record.commit, "trailer"),
         "on the way": (f"{result.record.commit}~1", "state"),
         "published": (tip, "trailer"),
@@ -160,7 +160,7 @@ def test_why_finds_the_iteration_of_every_kind_of_commit(lab: Lab) -> None:
         "squashed": (squash_merge(lab, tip), "patch"),
         "a path": ("value", "patch"),
     }
-    for what, (name, how) in found.items():
+    for what, (name, how) in numbers.items():
         answer = find_provenance(lab.repo, name)
         assert answer.iteration is not None, what
         assert (answer.iteration.number, answer.how) == (1, how), what

@@ -28,8 +28,8 @@ def hush(_: str) -> None:
 
 
 def test_a_plan_that_does_not_exist_yet(lab: Lab) -> None:
-    found = plan_status(workshop(lab).repo, None)
-    assert (found.plan, found.current, found.record, found.best, found.open) == (
+    report = plan_status(workshop(lab).repo, None)
+    assert (report.plan, report.current, report.record, report.best, report.open) == (
         "default",
         None,
         None,
@@ -41,17 +41,17 @@ def test_a_plan_that_does_not_exist_yet(lab: Lab) -> None:
 def test_the_current_iteration_is_the_checked_out_one_or_the_newest(lab: Lab) -> None:
     workshop(lab)
     first, second = (make_iteration(lab.repo, PlanOptions(slug="next"), hush) for _ in range(2))
-    found = plan_status(lab.repo, None)
-    assert found.current is not None
-    assert found.current.branch == second.state.branch
-    assert [(iteration.branch, iteration.phase) for iteration in found.open] == [
+    report = plan_status(lab.repo, None)
+    assert report.current is not None
+    assert report.current.branch == second.state.branch
+    assert [(iteration.branch, iteration.phase) for iteration in report.open] == [
         ("iter/0001-next", "planned"),
         ("iter/0002-next", "planned"),
     ]
     lab.git("checkout", "-q", first.state.branch)
-    found = plan_status(lab.repo, None)
-    assert found.current is not None
-    assert found.current.branch == first.state.branch
+    report = plan_status(lab.repo, None)
+    assert report.current is not None
+    assert report.current.branch == first.state.branch
 
 
 def test_best_plateau_and_blocked_family(lab: Lab) -> None:
@@ -66,15 +66,15 @@ def test_best_plateau_and_blocked_family(lab: Lab) -> None:
     )
     make_planning_plan(lab.repo, PlanOptions(), hush)
     make_packet_branch(lab.repo, PlanOptions(slug="hand"), hush)
-    found = plan_status(lab.repo, None)
-    assert found.best is not None
-    assert (found.best.value, found.plateau) == (90.0, 1)
-    assert found.rule is not None
-    assert found.rule.blocked == ("family:shrink",)
-    assert found.record is not None
-    assert found.record.reason == "guard"
-    assert (found.open, found.packets, found.tasks) == ((), ("plan/0002-hand",), {"todo": 3})
-    assert json.loads(json.dumps(found.document()))["best"]["value"] == 90.0
+    report = plan_status(lab.repo, None)
+    assert report.best is not None
+    assert (report.best.value, report.plateau) == (90.0, 1)
+    assert report.rule is not None
+    assert report.rule.blocked == ("family:shrink",)
+    assert report.record is not None
+    assert report.record.reason == "guard"
+    assert (report.open, report.packets, report.tasks) == ((), ("plan/0002-hand",), {"todo": 3})
+    assert json.loads(json.dumps(report.document()))["best"]["value"] == 90.0
 
 
 def test_a_list_of_plans(lab: Lab) -> None:
@@ -139,8 +139,8 @@ def test_no_iteration_to_show(lab: Lab) -> None:
 
 def judged(document: Any, where: str = "x.json") -> tuple[str | None, list[str]]:
     data = document if isinstance(document, bytes) else canonical_json.dumps(document)
-    found = check_document(data, where)
-    return found.kind, list(found.faults)
+    checked = check_document(data, where)
+    return checked.kind, list(checked.faults)
 
 
 def test_documents_of_every_kind_are_judged(lab: Lab) -> None:
@@ -159,8 +159,8 @@ def test_documents_of_every_kind_are_judged(lab: Lab) -> None:
         planned.commit: "state",
     }
     for name, kind in names.items():
-        found = check_document(*load_document(lab.repo, name))
-        assert (found.kind, found.faults) == (kind, ()), name
+        checked = check_document(*load_document(lab.repo, name))
+        assert (checked.kind, checked.faults) == (kind, ()), name
 
 
 def test_faults_have_pointers() -> None:

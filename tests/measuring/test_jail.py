@@ -50,7 +50,7 @@ def judged(done: RecordResult) -> tuple[str, str | None, float | None]:
     return done.record.verdict, done.record.reason, done.record.value
 
 
-def said(done: RecordResult) -> str:
+def output_of(done: RecordResult) -> str:
     """Return the output of the benchmark."""
     assert done.logs is not None
     return (done.logs / "cycles-1.stdout").read_text()
@@ -100,7 +100,7 @@ def test_nothing_outside_can_be_read_written_or_reached(lab: Lab, tmp_path: Path
             lines += [f"try:\n    {attempt}\n    print('{name}: done')", "except Exception:", "    pass"]
         done = candidate(lab, "\n".join([*lines, "VALUE = 100", ""]))
     assert judged(done) == ("within_noise", None, 100.0)
-    assert said(done) == "CYCLES: 100\n"
+    assert output_of(done) == "CYCLES: 100\n"
     assert not (lab.home / "planted").exists()
     assert done.record.environment["jail"] == HERE.shown
 
@@ -109,7 +109,7 @@ def test_without_a_jail_the_same_tries_are_seen_to_work(lab: Lab) -> None:
     lab.home.joinpath(".netrc").write_text("password x")
     code = f"print('home:', open({str(lab.home / '.netrc')!r}).read())\nVALUE = 100\n"
     done = candidate(lab, code, WITHOUT)
-    assert said(done) == "home: password x\nCYCLES: 100\n"
+    assert output_of(done) == "home: password x\nCYCLES: 100\n"
     assert done.record.environment["jail"] == "none (turned off by the policy)"
 
 
@@ -172,7 +172,7 @@ def test_variables_it_sets_reach_no_other_run(lab: Lab) -> None:
     )
     done = candidate(lab, code)
     assert judged(done) == ("within_noise", None, 100.0)
-    assert said(done) == "seen: None False False\nCYCLES: 100\n"
+    assert output_of(done) == "seen: None False False\nCYCLES: 100\n"
 
 
 @needs_jail
@@ -219,7 +219,7 @@ def test_a_run_can_tell_the_next_one_nothing(lab: Lab) -> None:
     )
     done = candidate(lab, code, REQUIRED.replace("repeats: 1", "repeats: 3"))
     assert judged(done) == ("within_noise", None, 100.0)
-    assert said(done) == "/measured/tree measured\nCYCLES: 100\n"
+    assert output_of(done) == "/measured/tree measured\nCYCLES: 100\n"
     assert [
         name for name in ("/tmp/planted", "/var/tmp/planted", "/dev/shm/planted") if os.path.exists(name)
     ] == []

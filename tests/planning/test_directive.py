@@ -14,8 +14,8 @@ NAMES = st.lists(st.sampled_from("abcd"), unique=True, max_size=4)
 @given(NAMES, NAMES)
 def test_blocked_families_are_out_unless_that_leaves_none(names: list[str], blocked: list[str]) -> None:
     allowed = allowed_families(names, [prefix_family(item) for item in blocked])
-    left = [f"family:{name}" for name in names if name not in blocked]
-    assert list(allowed) == (left or [f"family:{name}" for name in names])
+    free = [f"family:{name}" for name in names if name not in blocked]
+    assert list(allowed) == (free or [f"family:{name}" for name in names])
 
 
 def test_a_family_is_prefixed_once() -> None:

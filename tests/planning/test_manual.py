@@ -39,22 +39,22 @@ def test_a_packet_is_four_files_on_a_branch(lab: Lab) -> None:
     base = workshop(lab).git("rev-parse", "HEAD")
     lab.git("remote", "add", "origin", "https://ada:secret@github.com/ada/engine.git")
     with lab.undisturbed():
-        made = manual.make_packet_branch(lab.repo, HAND, hush)
-    assert made.branch == "plan/0001-by-hand"
-    assert lab.git("diff", "--name-status", base, made.branch).splitlines() == [
+        packet_branch = manual.make_packet_branch(lab.repo, HAND, hush)
+    assert packet_branch.branch == "plan/0001-by-hand"
+    assert lab.git("diff", "--name-status", base, packet_branch.branch).splitlines() == [
         "A\tplanner_packets/directive.json",
         "A\tplanner_packets/directive_schema.json",
         "A\tplanner_packets/packet.json",
         "A\tplanner_packets/prompt.md",
     ]
-    assert read(lab, f"{made.branch}:{manual.DIRECTIVE}") == {}
-    packet = read(lab, f"{made.branch}:{manual.PACKET}")
-    assert (packet["base"], packet["branch"], packet["iteration"]) == (base, made.branch, 1)
+    assert read(lab, f"{packet_branch.branch}:{manual.DIRECTIVE}") == {}
+    packet = read(lab, f"{packet_branch.branch}:{manual.PACKET}")
+    assert (packet["base"], packet["branch"], packet["iteration"]) == (base, packet_branch.branch, 1)
     assert packet["repo"]["origin_url"] == "https://github.com/ada/engine.git"
-    schema = read(lab, f"{made.branch}:{manual.SCHEMA}")
+    schema = read(lab, f"{packet_branch.branch}:{manual.SCHEMA}")
     assert schema == documents.schema("directive", families=["shrink", "reuse"])
-    prompt = lab.show(f"{made.branch}:{manual.PROMPT}")
-    assert prompt == made.prompt
+    prompt = lab.show(f"{packet_branch.branch}:{manual.PROMPT}")
+    assert prompt == packet_branch.prompt
     assert prompt.startswith(
         f"<!-- about {estimate_tokens(prompt.partition('-->')[2].lstrip()):,} tokens -->\n\n# Plan"
     )

@@ -39,9 +39,9 @@ def profiled(lab: Lab, code: str, timeout: float = 20) -> Any:
 
 def test_a_first_packet(lab: Lab) -> None:
     base = workshop(lab).git("rev-parse", "HEAD")
-    found = packet(lab, slug="next", model="m", hint="look at the loop")
+    document = packet(lab, slug="next", model="m", hint="look at the loop")
     changing = ("strategy_family_constraints", "experiment_summary", "schema", "timestamp")
-    assert {name: value for name, value in found.items() if name not in changing} == {
+    assert {name: value for name, value in document.items() if name not in changing} == {
         "iteration": 1,
         "plan": "default",
         "branch": "iter/0001-next",
@@ -89,17 +89,21 @@ def test_a_packet_tells_the_past(lab: Lab) -> None:
         record(3, "c" * 40, None, "shrink"),
     ]
     keep(lab, *rows)
-    found = packet(lab, log_tail=2, goal="best")
-    assert (found["best"], found["aspiration"], found["plateau_valid_iters_since_best"]) == (80.0, 79.0, 0)
-    assert found["cold_start"] is False
-    rule = found["strategy_family_constraints"]
+    document = packet(lab, log_tail=2, goal="best")
+    assert (document["best"], document["aspiration"], document["plateau_valid_iters_since_best"]) == (
+        80.0,
+        79.0,
+        0,
+    )
+    assert document["cold_start"] is False
+    rule = document["strategy_family_constraints"]
     assert (rule["blocked_families"], rule["allowed_families"]) == (["family:shrink"], ["family:reuse"])
-    assert [item["iteration"] for item in found["experiment_log_tail"]] == [2, 3]
-    assert found["experiment_log_tail"][1]["reason"] == "guarded paths changed"
-    assert [inspiration["commit"] for inspiration in found["inspirations"]] == [other]
-    assert found["base_context"]["evaluation_summary"] == "size=90.0"
-    assert found["iteration_hint"].startswith("3 attempt(s) so far. The best is 80 lines.")
-    assert found["experiment_summary"]["invalid_counts"] == {"total": 1, "guard": 1}
+    assert [item["iteration"] for item in document["experiment_log_tail"]] == [2, 3]
+    assert document["experiment_log_tail"][1]["reason"] == "guarded paths changed"
+    assert [inspiration["commit"] for inspiration in document["inspirations"]] == [other]
+    assert document["base_context"]["evaluation_summary"] == "size=90.0"
+    assert document["iteration_hint"].startswith("3 attempt(s) so far. The best is 80 lines.")
+    assert document["experiment_summary"]["invalid_counts"] == {"total": 1, "guard": 1}
 
 
 def test_the_offline_planner_keeps_to_the_family_rule(lab: Lab) -> None:
@@ -125,9 +129,9 @@ def test_context_files_are_bounded_and_never_binary(lab: Lab) -> None:
     base = lab.commit("a link", {"src/size.txt": "100\n"})
     lab.git("add", "src/link")
     lab.git("commit", "-q", "--amend", "--no-edit")
-    found = code_context(lab.repo, lab.git("rev-parse", "HEAD"), ["src/**"])
+    context = code_context(lab.repo, lab.git("rev-parse", "HEAD"), ["src/**"])
     assert base
-    assert found == {
+    assert context == {
         "src/big.txt": "x" * 48_000 + "\n(cut: 48,000 of 60,000 characters)",
         "src/data.bin": "(binary: 2 bytes)",
         "src/deep/a.py": "a\n",
@@ -141,10 +145,10 @@ def test_context_files_are_bounded_and_never_binary(lab: Lab) -> None:
 def test_context_files_have_one_limit_together(lab: Lab) -> None:
     files = {f"src/{number}.txt": "y" * 45_000 for number in range(6)}
     base = workshop(lab).commit("files", files)
-    found = code_context(lab.repo, base, ["src/?.txt"])
-    assert [len(text) > 40_000 for text in found.values()] == [True] * 3 + [False] * 3
-    assert found["src/3.txt"].endswith("\n(cut: 25,000 of 45,000 characters)")
-    assert found["src/4.txt"] == "(left out: 45,000 bytes)"
+    context = code_context(lab.repo, base, ["src/?.txt"])
+    assert [len(text) > 40_000 for text in context.values()] == [True] * 3 + [False] * 3
+    assert context["src/3.txt"].endswith("\n(cut: 25,000 of 45,000 characters)")
+    assert context["src/4.txt"] == "(left out: 45,000 bytes)"
 
 
 def test_the_profile_is_of_the_base_and_away_from_the_person(lab: Lab) -> None:
@@ -154,8 +158,8 @@ def test_the_profile_is_of_the_base_and_away_from_the_person(lab: Lab) -> None:
         "'GIT_COMMITTER_NAME' in os.environ]))"
     )
     with lab.undisturbed(allow=["repo"]):
-        found = profiled(lab, code)
-    assert found == ["100\n", False, True, False]
+        profile = profiled(lab, code)
+    assert profile == ["100\n", False, True, False]
     assert not (lab.path / "made").exists()
 
 
@@ -169,9 +173,9 @@ def test_the_profile_is_of_the_base_and_away_from_the_person(lab: Lab) -> None:
     ],
 )
 def test_a_profile_that_fails_is_told_to_the_planner(lab: Lab, code: str, error: str) -> None:
-    found = profiled(lab, code, timeout=0.3 if "sleep" in code else 20)
-    assert list(found) == ["error"]
-    assert error in found["error"]
+    profile = profiled(lab, code, timeout=0.3 if "sleep" in code else 20)
+    assert list(profile) == ["error"]
+    assert error in profile["error"]
 
 
 def test_a_profile_program_that_is_missing(lab: Lab) -> None:

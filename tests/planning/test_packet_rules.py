@@ -135,15 +135,15 @@ def test_the_only_family_is_never_blocked() -> None:
 )
 def test_at_least_one_known_family_is_always_allowed(steps: list[tuple[Any, int]], better: str) -> None:
     rows = [row(n, family, value or None, better=better) for n, (family, value) in enumerate(steps, 1)]
-    found = packet.family_rule(rows, FAMILIES)
+    rule = packet.family_rule(rows, FAMILIES)
     known = {f"family:{name}" for name in FAMILIES.names}
-    assert set(found.allowed) | set(found.blocked) == known
-    assert found.allowed
-    assert (found.blocked != ()) == (found.streak >= found.limit)
-    tail = [packet.family_of(record) for record in rows[len(rows) - found.streak :]]
-    assert set(tail) <= {found.current}
-    if found.streak < len(rows) and found.streak:
-        assert packet.family_of(rows[len(rows) - found.streak - 1]) != found.current
+    assert set(rule.allowed) | set(rule.blocked) == known
+    assert rule.allowed
+    assert (rule.blocked != ()) == (rule.streak >= rule.limit)
+    tail = [packet.family_of(record) for record in rows[len(rows) - rule.streak :]]
+    assert set(tail) <= {rule.current}
+    if rule.streak < len(rows) and rule.streak:
+        assert packet.family_of(rows[len(rows) - rule.streak - 1]) != rule.current
 
 
 def test_an_equal_result_does_not_end_a_plateau() -> None:
@@ -178,11 +178,11 @@ def test_the_summary_of_a_campaign() -> None:
         "result_summary": "",
         "reason": "tests failed",
     }
-    found = packet.experiment_summary(rows)
-    assert found["last_attempt"] == last
-    assert [attempt["iteration"] for attempt in found["recent_attempts"]] == [1, 2, 3, 4]
-    assert found["last_valid_attempt"] == packet.summarize_attempt(rows[3])
-    assert found["recent_strategy_combos"] == [
+    summary = packet.experiment_summary(rows)
+    assert summary["last_attempt"] == last
+    assert [attempt["iteration"] for attempt in summary["recent_attempts"]] == [1, 2, 3, 4]
+    assert summary["last_valid_attempt"] == packet.summarize_attempt(rows[3])
+    assert summary["recent_strategy_combos"] == [
         {
             "iteration": number,
             "strategy_tags": [f"family:{family}"],
@@ -196,7 +196,7 @@ def test_the_summary_of_a_campaign() -> None:
             (3, "break_deps", 95, None),
         ]
     ]
-    assert {key: found[key] for key in ("best_value", "best_by_family", "invalid_counts")} == {
+    assert {key: summary[key] for key in ("best_value", "best_by_family", "invalid_counts")} == {
         "best_value": 90,
         "best_by_family": {"family:schedule": 90, "family:break_deps": 95},
         "invalid_counts": {"total": 2, "guard": 1, "incorrect": 1},
@@ -222,9 +222,9 @@ def test_the_best_is_of_the_newest_instrument_only() -> None:
 
 def test_the_summary_is_bounded() -> None:
     rows = [row(number, "schedule", 1000 - number) for number in range(1, 100)]
-    found = packet.experiment_summary(rows)
-    assert [attempt["iteration"] for attempt in found["recent_attempts"]] == list(range(92, 100))
-    assert [combo["iteration"] for combo in found["recent_strategy_combos"]] == list(range(85, 100))
+    summary = packet.experiment_summary(rows)
+    assert [attempt["iteration"] for attempt in summary["recent_attempts"]] == list(range(92, 100))
+    assert [combo["iteration"] for combo in summary["recent_strategy_combos"]] == list(range(85, 100))
     assert [item["iteration"] for item in packet.log_tail(rows)] == list(range(80, 100))
     assert [item["iteration"] for item in packet.log_tail(rows, 2)] == [98, 99]
     assert packet.log_tail(rows, 0) == []

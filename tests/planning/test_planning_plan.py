@@ -21,7 +21,7 @@ def plan(*steps: tuple[str, list[str]]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "faults"),
     [
         ([("a", []), ("b", ["a"]), ("c", ["a", "b"])], []),
         ([("b", ["a"]), ("a", [])], []),
@@ -36,8 +36,8 @@ def plan(*steps: tuple[str, list[str]]) -> dict[str, Any]:
         ([("a", ["b\x1b"]), ("b\x1b", ["a"])], ["/steps: dependency cycle: 'a' → 'b\\u001b' → 'a'"]),
     ],
 )
-def test_steps_are_judged(steps: list[tuple[str, list[str]]], told: list[str]) -> None:
-    assert find_step_faults(plan(*steps)) == told
+def test_steps_are_judged(steps: list[tuple[str, list[str]]], faults: list[str]) -> None:
+    assert find_step_faults(plan(*steps)) == faults
 
 
 GRAPHS = st.dictionaries(

@@ -166,8 +166,8 @@ def test_no_packet_exceeds_the_budget(budget: int, sizes: list[int], goal: str, 
     st.integers(0, 1500),
 )
 def test_sections_never_exceed_their_room(parts: list[tuple[str, int, bool]], room: int) -> None:
-    made = [PromptSection(f"S{n}", body or "b", rank, tail) for n, (body, rank, tail) in enumerate(parts)]
-    assert len(join_sections(made, room)) <= room
+    sections = [PromptSection(f"S{n}", body or "b", rank, tail) for n, (body, rank, tail) in enumerate(parts)]
+    assert len(join_sections(sections, room)) <= room
 
 
 @given(st.text(max_size=400), st.integers(0, 400), st.booleans())

@@ -10,7 +10,7 @@ OID = "a" * 40
 
 def task(number: int, uid: str | None = None, **fields: Any) -> dict[str, Any]:
     """A task that nobody has begun, with other values where they are named."""
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": f"task_{number:03d}",
         "uid": uid or f"uid{number:08d}",
         "title": f"task {number}",
@@ -27,13 +27,13 @@ def task(number: int, uid: str | None = None, **fields: Any) -> dict[str, Any]:
         "handoff": None,
     }
     lists = ("actions", "read_scope", "write_scope", "dependencies", "acceptance", "verify", "risks")
-    found |= {name: [] for name in (*lists, "references", "inputs", "commits", "evidence", "notes")}
-    return found | fields
+    document |= {name: [] for name in (*lists, "references", "inputs", "commits", "evidence", "notes")}
+    return document | fields
 
 
 def plan(*tasks: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
     """A plan of these tasks."""
-    found: dict[str, Any] = {
+    document: dict[str, Any] = {
         "schema": "git-planner/plan@1",
         "name": "default",
         "goal": "be fast",
@@ -44,7 +44,7 @@ def plan(*tasks: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
         "acceptance": [],
         "planning_plan": None,
     }
-    return found | {"tasks": [dict(other) for other in tasks]} | fields
+    return document | {"tasks": [dict(other) for other in tasks]} | fields
 
 
 def evidence(minute: int, *, ok: bool = True, attempt: int = 1) -> dict[str, Any]:

@@ -16,16 +16,16 @@ from tests.plans.documents import evidence, plan, question, task
 
 def both_ways(base: Any, one: Any, other: Any, *, complete: bool = False) -> MergeResult:
     """The merge, which is the same from either side."""
-    found = merge_documents(base, one, other, complete=complete)
-    assert merge_documents(base, other, one, complete=complete) == found
-    return found
+    merged = merge_documents(base, one, other, complete=complete)
+    assert merge_documents(base, other, one, complete=complete) == merged
+    return merged
 
 
 def tasks(base: Any, one: Any, other: Any) -> dict[str, dict[str, Any]]:
     """The merged tasks by identity; nothing is left to a person."""
-    found = both_ways(base, one, other)
-    assert found.conflicts == ()
-    return {item["uid"]: item for item in found.document["tasks"]}
+    merged = both_ways(base, one, other)
+    assert merged.conflicts == ()
+    return {item["uid"]: item for item in merged.document["tasks"]}
 
 
 def test_different_tasks_and_different_fields_just_merge() -> None:
@@ -44,8 +44,8 @@ def test_two_tasks_of_one_number_are_both_kept_with_their_dependencies() -> None
     base = plan(task(1))
     one = plan(task(1), task(2, "bbbbbbbb"), task(3, "cccccccc", dependencies=["task_002"]))
     other = plan(task(1), task(2, "aaaaaaaa"), task(3, "dddddddd", dependencies=["task_001", "task_002"]))
-    found = both_ways(base, one, other)
-    assert found == MergeResult(
+    merged = both_ways(base, one, other)
+    assert merged == MergeResult(
         plan(
             task(1),
             task(2, "aaaaaaaa"),
@@ -73,13 +73,13 @@ def test_two_tasks_of_one_number_are_both_kept_with_their_dependencies() -> None
 
 def test_who_was_there_first_keeps_the_number() -> None:
     base = plan(task(1, "zzzzzzzz"))
-    found = tasks(base, plan(task(1, "zzzzzzzz", title="t")), plan(task(1, "zzzzzzzz"), task(1, "aaaaaaaa")))
-    assert (found["zzzzzzzz"]["id"], found["aaaaaaaa"]["id"]) == ("task_001", "task_002")
+    merged = tasks(base, plan(task(1, "zzzzzzzz", title="t")), plan(task(1, "zzzzzzzz"), task(1, "aaaaaaaa")))
+    assert (merged["zzzzzzzz"]["id"], merged["aaaaaaaa"]["id"]) == ("task_001", "task_002")
 
 
 def test_a_task_that_was_begun_keeps_the_number() -> None:
-    found = tasks(plan(), plan(task(1, "aaaaaaaa")), plan(task(1, "bbbbbbbb", status="in_progress")))
-    assert (found["aaaaaaaa"]["id"], found["bbbbbbbb"]["id"]) == ("task_002", "task_001")
+    merged = tasks(plan(), plan(task(1, "aaaaaaaa")), plan(task(1, "bbbbbbbb", status="in_progress")))
+    assert (merged["aaaaaaaa"]["id"], merged["bbbbbbbb"]["id"]) == ("task_002", "task_001")
 
 
 def test_a_number_stays_on_its_page() -> None:
@@ -101,9 +101,9 @@ def test_the_further_status_stands_and_the_other_is_noted() -> None:
         plan(task(1, status="in_progress", owner="ann")),
         plan(task(1, status="agent_done", owner="bob")),
     )
-    found = tasks(plan(task(1)), one, other)["uid00000001"]
-    assert (found["status"], found["owner"]) == ("agent_done", "bob")
-    assert found["notes"] == [
+    merged = tasks(plan(task(1)), one, other)["uid00000001"]
+    assert (merged["status"], merged["owner"]) == ("agent_done", "bob")
+    assert merged["notes"] == [
         "merged: status was also 'in_progress', owner 'ann'",
         "merged: owner was also 'ann'",
     ]
@@ -113,8 +113,8 @@ def test_a_later_attempt_takes_all_that_belongs_to_it() -> None:
     base = plan(task(1, status="in_progress", owner="ann", run="r1"))
     one = plan(task(1, status="agent_done", owner="ann", run="r1", commits=["c" * 40]))
     other = plan(task(1, attempt=2))
-    found = tasks(base, one, other)["uid00000001"]
-    assert found == task(
+    merged = tasks(base, one, other)["uid00000001"]
+    assert merged == task(
         1, attempt=2, commits=["c" * 40], notes=["merged: attempt 1 had reached 'agent_done', owner 'ann'"]
     )
 
@@ -122,39 +122,39 @@ def test_a_later_attempt_takes_all_that_belongs_to_it() -> None:
 def test_done_needs_the_evidence_of_both_sides() -> None:
     base = plan(task(1, status="agent_done"))
     one = plan(task(1, status="done", evidence=[evidence(1)]))
-    found = tasks(base, one, plan(task(1, status="agent_done", evidence=[evidence(2, ok=False)])))
-    assert found["uid00000001"]["status"] == "agent_done"
-    assert found["uid00000001"]["evidence"] == [evidence(1), evidence(2, ok=False)]
-    found = tasks(base, one, plan(task(1, status="review_ready", evidence=[evidence(0, ok=False)])))
-    assert found["uid00000001"]["status"] == "done"
+    merged = tasks(base, one, plan(task(1, status="agent_done", evidence=[evidence(2, ok=False)])))
+    assert merged["uid00000001"]["status"] == "agent_done"
+    assert merged["uid00000001"]["evidence"] == [evidence(1), evidence(2, ok=False)]
+    merged = tasks(base, one, plan(task(1, status="review_ready", evidence=[evidence(0, ok=False)])))
+    assert merged["uid00000001"]["status"] == "done"
 
 
 def test_a_text_that_gives_way_is_a_note() -> None:
-    found = both_ways(plan(task(1)), plan(task(1, title="left")), plan(task(1, title="right", notes=["n"])))
-    (kept,) = found.document["tasks"]
+    merged = both_ways(plan(task(1)), plan(task(1, title="left")), plan(task(1, title="right", notes=["n"])))
+    (kept,) = merged.document["tasks"]
     gone = {"left": "right", "right": "left"}[kept["title"]]
     assert kept["notes"] == ["n", f"merged: title was also '{gone}'"]
-    assert found.notes == (f"task_001: merged: title was also '{gone}'",)
+    assert merged.notes == (f"task_001: merged: title was also '{gone}'",)
 
 
 def test_questions_are_answered_once() -> None:
     base = plan(task(1, inputs=[question(1), question(2)]))
     one = plan(task(1, inputs=[question(1, "this"), question(2)]))
     other = plan(task(1, inputs=[question(1, "that"), question(2, "yes"), question(3)]))
-    found = tasks(base, one, other)["uid00000001"]
-    texts = [item["answer"] and item["answer"]["text"] for item in found["inputs"]]
+    merged = tasks(base, one, other)["uid00000001"]
+    texts = [item["answer"] and item["answer"]["text"] for item in merged["inputs"]]
     assert texts in (["this", "yes", None], ["that", "yes", None])
     other_text = {"this": "that", "that": "this"}[texts[0]]
-    assert found["notes"] == [f"merged: boss also answered 'which 1?': {other_text}"]
+    assert merged["notes"] == [f"merged: boss also answered 'which 1?': {other_text}"]
 
 
 def test_lists_lose_what_one_side_took_out_and_get_what_both_added() -> None:
     base = plan(task(1, write_scope=["a", "b"], verify=[["make"]]))
     one = plan(task(1, write_scope=["b", "c"], verify=[["make"], ["x"]]))
     other = plan(task(1, write_scope=["a", "b", "d"], verify=[["make"], ["x"]]))
-    found = tasks(base, one, other)["uid00000001"]
-    assert (found["write_scope"][0], sorted(found["write_scope"])) == ("b", ["b", "c", "d"])
-    assert found["verify"] == [["make"], ["x"]]
+    merged = tasks(base, one, other)["uid00000001"]
+    assert (merged["write_scope"][0], sorted(merged["write_scope"])) == ("b", ["b", "c", "d"])
+    assert merged["verify"] == [["make"], ["x"]]
 
 
 def test_a_goal_that_both_sides_changed_is_for_a_person() -> None:
@@ -164,10 +164,10 @@ def test_a_goal_that_both_sides_changed_is_for_a_person() -> None:
 def test_two_clones_that_made_the_plan_at_once_have_one() -> None:
     one = plan(task(1, "aaaaaaaa"), created_at="2026-11-21T10:00:00Z", base="1" * 40)
     other = plan(task(1, "bbbbbbbb"), created_at="2026-11-21T10:05:00Z", base="2" * 40)
-    found = both_ways(None, one, other)
-    assert found.conflicts == ()
-    assert found.document["base"] == "1" * 40
-    assert [item["id"] for item in found.document["tasks"]] == ["task_001", "task_002"]
+    merged = both_ways(None, one, other)
+    assert merged.conflicts == ()
+    assert merged.document["base"] == "1" * 40
+    assert [item["id"] for item in merged.document["tasks"]] == ["task_001", "task_002"]
 
 
 def test_other_documents_merge_key_by_key() -> None:
@@ -206,16 +206,16 @@ EDITS = st.sampled_from(
 @st.composite
 def edited(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
     """The plan after a few edits as clones make them."""
-    found = copy.deepcopy(document)
+    copied = copy.deepcopy(document)
     for _ in range(draw(st.integers(0, 4))):
         what = draw(EDITS)
-        numbers = [int(other["id"][5:]) for other in found["tasks"]]
+        numbers = [int(other["id"][5:]) for other in copied["tasks"]]
         if what == "add" or not numbers:
-            uids = st.integers(0, 20).map("fresh{:08d}".format).filter(lambda uid: uid not in str(found))
-            found["tasks"].append(task(max(numbers, default=0) + 1, draw(uids)))
+            uids = st.integers(0, 20).map("fresh{:08d}".format).filter(lambda uid: uid not in str(copied))
+            copied["tasks"].append(task(max(numbers, default=0) + 1, draw(uids)))
             continue
-        _edit(draw, what, draw(st.sampled_from(found["tasks"])), found["tasks"])
-    return found
+        _edit(draw, what, draw(st.sampled_from(copied["tasks"])), copied["tasks"])
+    return copied
 
 
 def _edit(draw: st.DrawFn, what: str, one: dict[str, Any], all_: list[dict[str, Any]]) -> None:
@@ -266,35 +266,37 @@ def test_the_same_whoever_merges_and_nothing_new_from_nothing(fork: Forks) -> No
 @given(forks(), st.booleans())
 def test_nothing_is_lost(fork: Forks, complete: bool) -> None:
     base, one, other = fork
-    found = both_ways(base, one, other, complete=complete)
-    assert found.conflicts == ()
-    merged = {entry["uid"]: entry for entry in found.document["tasks"]}
+    result = both_ways(base, one, other, complete=complete)
+    assert result.conflicts == ()
+    merged = {entry["uid"]: entry for entry in result.document["tasks"]}
     before = {entry["uid"]: entry["title"] for entry in base["tasks"]}
-    assert len({entry["id"] for entry in merged.values()}) == len(found.document["tasks"])
-    canonical_json.dumps(found.document)
+    assert len({entry["id"] for entry in merged.values()}) == len(result.document["tasks"])
+    canonical_json.dumps(result.document)
     for side in (one, other):
         for entry in side["tasks"]:
             kept = merged[entry["uid"]]
             for field in ("notes", "evidence"):
                 assert [item for item in entry[field] if item not in kept[field]] == []
-            said = " ".join([*kept["notes"], kept["title"], before.get(entry["uid"], "")])
+            texts = " ".join([*kept["notes"], kept["title"], before.get(entry["uid"], "")])
             # Of two answers to one question the other one is a note.
             replies = [item["answer"]["text"] for item in entry["inputs"] if item not in kept["inputs"]]
-            assert [text for text in replies if "also answered 'which" not in said or text not in said] == []
-            assert entry["title"] in said
+            assert [
+                text for text in replies if "also answered 'which" not in texts or text not in texts
+            ] == []
+            assert entry["title"] in texts
 
 
 @given(forks())
 def test_what_is_there_twice_is_told_apart_without_loss(fork: Forks) -> None:
     _, one, other = fork
-    found = merge_duplicates({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
+    merged = merge_duplicates({**one, "tasks": [*one["tasks"], *other["tasks"]]}).document
     assert (
         merge_duplicates({**one, "tasks": [*other["tasks"], *one["tasks"]]}).document["tasks"]
-        == found["tasks"]
+        == merged["tasks"]
     )
-    assert merge_duplicates(found) == MergeResult(found)
-    kept = {entry["uid"]: entry for entry in found["tasks"]}
-    assert len(kept) == len({entry["id"] for entry in found["tasks"]}) == len(found["tasks"])
+    assert merge_duplicates(merged) == MergeResult(merged)
+    kept = {entry["uid"]: entry for entry in merged["tasks"]}
+    assert len(kept) == len({entry["id"] for entry in merged["tasks"]}) == len(merged["tasks"])
     for entry in (*one["tasks"], *other["tasks"]):
         for field in ("notes", "evidence", "commits"):
             assert [item for item in entry[field] if item not in kept[entry["uid"]][field]] == []

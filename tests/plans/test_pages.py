@@ -53,8 +53,8 @@ def test_replacing_tasks_in_a_text_is_writing_them_anew(
         )
 
     texts = {item: canonical_json.dumps_small({**task, "id": item}) for item, task in fresh.items()}
-    found = pages.replace_tasks(page(before), texts)
-    assert found == (page(before | fresh) if fresh.keys() <= before.keys() else None)
+    replaced = pages.replace_tasks(page(before), texts)
+    assert replaced == (page(before | fresh) if fresh.keys() <= before.keys() else None)
 
 
 def test_a_page_in_another_form_is_not_replaced_in() -> None:

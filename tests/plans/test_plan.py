@@ -32,27 +32,27 @@ def test_a_new_plan_is_valid() -> None:
 
 
 def test_steps_become_tasks_in_their_order() -> None:
-    made = plans.add_steps(EMPTY, answer([], ["s0"], ["s1", "s0", "s0"]), "d" * 64)
-    assert short(made) == [
+    extended = plans.add_steps(EMPTY, answer([], ["s0"], ["s1", "s0", "s0"]), "d" * 64)
+    assert short(extended) == [
         ("task_001", "s0", "todo", []),
         ("task_002", "s1", "todo", ["task_001"]),
         ("task_003", "s2", "todo", ["task_001", "task_002"]),
     ]
-    assert made["planning_plan"] == "d" * 64
-    assert documents.validate("plan", made) == []
+    assert extended["planning_plan"] == "d" * 64
+    assert documents.validate("plan", extended) == []
     assert EMPTY["tasks"] == []
 
 
 def test_the_same_planning_plan_changes_nothing() -> None:
-    made = plans.add_steps(EMPTY, answer([]), "d" * 64)
-    assert plans.add_steps(made, answer([]), "d" * 64) == made
+    extended = plans.add_steps(EMPTY, answer([]), "d" * 64)
+    assert plans.add_steps(extended, answer([]), "d" * 64) == extended
 
 
 def test_tasks_that_were_begun_or_made_by_hand_stay() -> None:
-    made = plans.add_steps(EMPTY, answer([], []), "d" * 64)
-    made["tasks"][0]["status"] = "in_progress"
-    made["tasks"].append({**made["tasks"][1], "id": "task_003", "step": None})
-    again = plans.add_steps(made, answer([], ["s0"]), "e" * 64)
+    extended = plans.add_steps(EMPTY, answer([], []), "d" * 64)
+    extended["tasks"][0]["status"] = "in_progress"
+    extended["tasks"].append({**extended["tasks"][1], "id": "task_003", "step": None})
+    again = plans.add_steps(extended, answer([], ["s0"]), "e" * 64)
     assert short(again) == [
         ("task_001", "s0", "in_progress", []),
         ("task_002", "s1", "cancelled", []),

@@ -321,12 +321,12 @@ def test_a_grandchild_that_was_left_behind_is_ended(lab: Lab) -> None:
     )
     candidate(lab, {"src/value.py": forking})
     assert judged(lab) == ("within_noise", None, 100.0)
-    left = [
+    processes = [
         process.pid
         for process in psutil.process_iter(["cmdline"])
         if length in (process.info["cmdline"] or [])
     ]
-    assert left == []
+    assert processes == []
 
 
 def test_one_run_leaves_nothing_for_the_next(lab: Lab) -> None:

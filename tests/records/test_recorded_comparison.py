@@ -36,7 +36,7 @@ def rounds(*gains: float) -> list[Round]:
     ]
 
 
-def found(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> RecordedComparison:
+def compared(*gains: float, metric: Metric = WALL, numbers: Pairs = NUMBERS) -> RecordedComparison:
     """A comparison that went on as long as there were rounds."""
     plan, all_ = paired_design.plan_comparison(numbers, 1), rounds(*gains)
     standing = paired_design.evaluate_rounds(plan, all_, metric.better)
@@ -54,7 +54,7 @@ def record(identity: str, verdict: str, value: float, comparison: RecordedCompar
 
 
 def test_a_gain_is_summed_up() -> None:
-    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    comparison = compared(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     assert (comparison.ending, comparison.rival, comparison.number, comparison.runs) == (
         "improved",
         TOP,
@@ -73,7 +73,7 @@ def test_a_gain_is_summed_up() -> None:
 
 
 def test_where_higher_is_better_all_is_turned_round() -> None:
-    comparison = found(-5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, metric=SCORE)
+    comparison = compared(-5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, metric=SCORE)
     assert (comparison.ending, comparison.effect, comparison.low, comparison.high) == (
         "improved",
         8.0,
@@ -83,7 +83,7 @@ def test_where_higher_is_better_all_is_turned_round() -> None:
 
 
 def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
-    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    comparison = compared(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     assert comparison_verdict(comparison, WALL._replace(min_gain=8.0)) == "improved"
     asking = WALL._replace(min_gain=8.5)
     assert comparison_verdict(comparison, asking) == "within_noise"
@@ -91,15 +91,15 @@ def test_a_gain_below_the_smallest_one_is_not_kept() -> None:
 
 
 def test_what_is_clearly_worse_is_worse() -> None:
-    separated = found(-50.0, -51.0, -52.0)
+    separated = compared(-50.0, -51.0, -52.0)
     assert (separated.ending, separated.low, comparison_verdict(separated, WALL)) == ("worse", None, "worse")
     assert describe_comparison(separated, WALL) == "+51 ms against 102, p 1, 15 runs"
-    slowly = found(*[-0.1 - place / 100 for place in range(12)])
+    slowly = compared(*[-0.1 - place / 100 for place in range(12)])
     assert (slowly.ending, comparison_verdict(slowly, WALL)) == ("worse", "worse")
 
 
 def test_after_effects_are_named_where_they_may_be_the_gain() -> None:
-    comparison = replace(found(*[5.0, 6.0, 7.0] * 4), ending="budget", level=None, adjusted_p=0.4)
+    comparison = replace(compared(*[5.0, 6.0, 7.0] * 4), ending="budget", level=None, adjusted_p=0.4)
     assert comparison_verdict(comparison, WALL) == "within_noise"
     assert describe_comparison(comparison, WALL).endswith(
         "; after-effects of earlier runs may explain it (p 0.4 without them)"
@@ -107,12 +107,12 @@ def test_after_effects_are_named_where_they_may_be_the_gain() -> None:
 
 
 def test_neither_is_within_noise() -> None:
-    comparison = found(1.0, -1.5, 1.2, -0.9)
+    comparison = compared(1.0, -1.5, 1.2, -0.9)
     assert (comparison.ending, comparison_verdict(comparison, WALL)) == ("futile", "within_noise")
 
 
 def test_the_verdict_stands_only_against_the_best_of_now() -> None:
-    comparison = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    comparison = compared(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     own = MeasuredMetric("wall", "ms", "lower", (94.0,), 94.0, 0.0)
     top = row.row_from(record(TOP, "within_noise", 50.0).document())
     decision = decide_noisy(WALL, own, comparison, top, same=False)
@@ -129,7 +129,7 @@ def test_the_verdict_stands_only_against_the_best_of_now() -> None:
 
 
 def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> None:
-    won = found(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    won = compared(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
     first = record(TOP, "within_noise", 50.0)
     second = record("20261121T000001Z-bbbbbbbb", "improved", 94.0, won)
     stale = record("20261121T000002Z-cccccccc", "improved", 10.0, won)
@@ -141,14 +141,14 @@ def test_the_lead_goes_to_what_improved_on_the_leader_whatever_the_hour() -> Non
 
 @pytest.mark.parametrize("gains", [(5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0), (-50.0, -51.0, -52.0)])
 def test_a_comparison_survives_its_document(gains: tuple[float, ...]) -> None:
-    result = record(TOP, "improved", 94.0, found(*gains))
+    result = record(TOP, "improved", 94.0, compared(*gains))
     document = result.document()
     assert documents.validate("record", document) == []
     assert record_from(document) == result
 
 
 def test_a_comparison_in_rounds_of_four_is_still_read() -> None:
-    comparison = replace(found(5.0, 6.0, 7.0), orders=("ABBA", "BAAB", "ABBA"))
+    comparison = replace(compared(5.0, 6.0, 7.0), orders=("ABBA", "BAAB", "ABBA"))
     document = record(TOP, "improved", 94.0, comparison).document()
     del document["comparison"]["lead_ins"], document["comparison"]["adjusted_p"]
     assert documents.validate("record", document) == []

@@ -141,9 +141,9 @@ def test_what_does_not_merge_is_said_and_settled_by_hand(lab: Lab) -> None:
     old = best_of_60(lab)
     proposed_and_merged(lab, {"tests/bench.py": NEWER}, {"src/value.py": "VALUE = 90\n"})
     attempted(lab, 2, 70)
-    found = record_commit(lab.repo, "HEAD", progress=hush).record
-    assert (found.verdict, found.best_before) == ("improved", 1090.0)
-    assert any("was not measured again" in note for note in found.notes)
+    record = record_commit(lab.repo, "HEAD", progress=hush).record
+    assert (record.verdict, record.best_before) == ("improved", 1090.0)
+    assert any("was not measured again" in note for note in record.notes)
     assert lab.git("rev-parse", "iter/best") == old
     with pytest.raises(PlannerError) as caught:
         iterate(lab.repo, IterateOptions(planner="offline", implementer="command"), hush)
@@ -262,8 +262,8 @@ def test_a_broken_off_renewal_is_taken_up_again(lab: Lab) -> None:
         lab.spawn("git-record", **lab.crash_after(call))
         lab.fsck()
     assert record_commit(lab.repo, "HEAD", progress=hush).record.verdict == "improved"
-    found = rows(lab)[2:]
-    assert [(record.kind, record.iteration, record.verdict) for record in found] == [
+    records = rows(lab)[2:]
+    assert [(record.kind, record.iteration, record.verdict) for record in records] == [
         ("baseline", None, "baseline"),
         ("attempt", 1, "invalid"),
         ("attempt", 2, "improved"),

@@ -98,8 +98,10 @@ def test_before_the_first_commit(make_lab: Callable[..., Lab]) -> None:
     assert (done.status, document["written"]) == (0, True)
     assert document["next"] == [
         "edit '.git-planner.yml': guarded paths, tests, metrics, agents",
-        "commit it on the base branch: git add .git-planner.yml && git commit",
-        "this repository has no commit yet; it will be the first",
+        (
+            "commit it on the base branch, as the first commit of this repository:"
+            " git add .git-planner.yml && git commit"
+        ),
         "check the setup: git planner doctor",
     ]
 

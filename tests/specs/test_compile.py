@@ -32,22 +32,22 @@ VERIFIED = TaskEvidence("verified", STAMP.at, "x", 1, "a" * 40, "b" * 40, ok=Tru
 
 
 def change(text: str) -> SpecChange:
-    found, faults = parse_items(parse_outline(text), "tasks.md")
+    items, faults = parse_items(parse_outline(text), "tasks.md")
     assert faults == ()
-    return SpecChange("add-x", "goal", (), ("stays",), (), found, (), ())
+    return SpecChange("add-x", "goal", (), ("stays",), (), items, (), ())
 
 
 def compiled(
-    text: str, tasks: list[Task] | None = None, said: dict[str, Any] | None = None, verify: Any = MAKE
+    text: str, tasks: list[Task] | None = None, overrides: dict[str, Any] | None = None, verify: Any = MAKE
 ) -> tuple[list[Task], list[tuple[str, str]]]:
     """The tasks after compiling, and what was done as pairs of kind and id."""
-    wishes = CompileDefaults(overrides_from(said or {}, "o.json"), verify)
-    found, effects = merge_change(tasks or [], change(text), wishes, STAMP)
-    again, more = merge_change(found, change(text), wishes, STAMP)
+    wishes = CompileDefaults(overrides_from(overrides or {}, "o.json"), verify)
+    merged, effects = merge_change(tasks or [], change(text), wishes, STAMP)
+    again, more = merge_change(merged, change(text), wishes, STAMP)
     # Compiling twice is compiling once; only what was merely told is told again.
-    assert again == found
+    assert again == merged
     assert {effect.kind for effect in more} <= {"kept", "refused"}
-    return found, [(effect.kind, effect.task) for effect in effects]
+    return merged, [(effect.kind, effect.task) for effect in effects]
 
 
 def test_items_become_tasks() -> None:
@@ -238,7 +238,7 @@ SAID = {
 
 
 def test_overrides_are_applied_the_nearest_last() -> None:
-    (one, two), _ = compiled("- [ ] the first {#k}\n- [ ] b\n", said=SAID)
+    (one, two), _ = compiled("- [ ] the first {#k}\n- [ ] b\n", overrides=SAID)
     assert (one.title, one.intent, one.verify) == ("By key", "by id", (("three", "|"),))
     assert (one.write_scope, one.acceptance) == (("src/a",), ("by title",))
     assert overrides_from(SAID, "o").default_verify == (("make", "test"),)

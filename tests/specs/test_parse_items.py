@@ -19,15 +19,15 @@ TASKS = "tasks.md"
 
 def items(text: str) -> tuple[SpecItem, ...]:
     """The tasks of a text in which nothing is wrong."""
-    found, faults = parse_items(parse_outline(text), TASKS)
+    parsed, faults = parse_items(parse_outline(text), TASKS)
     assert faults == ()
-    return found
+    return parsed
 
 
 def item(text: str) -> SpecItem:
     """The only task of a text."""
-    (found,) = items(text)
-    return found
+    (parsed,) = items(text)
+    return parsed
 
 
 def faults(text: str) -> list[str]:
@@ -76,7 +76,7 @@ def test_what_is_code_quote_or_html_is_no_task(hidden: str) -> None:
 
 
 def test_what_stands_below_a_task_belongs_to_it() -> None:
-    found = item(
+    task = item(
         """\
 - [ ] Add the `reflow` option
   to the formatter
@@ -101,7 +101,7 @@ def test_what_stands_below_a_task_belongs_to_it() -> None:
   - Why: people ask for it
 """
     )
-    assert found == SpecItem(
+    assert task == SpecItem(
         key=derive_key("Add the reflow option to the formatter"),
         title="Add the `reflow` option to the formatter",
         line=1,
@@ -143,12 +143,12 @@ def test_nested_tasks_come_after_what_the_one_above_comes_after() -> None:
     "name", ["one", "{#one}", "#one", "`one`", "1.1", "1.1.", "task 1.1", "First, of all", "first, OF all."]
 )
 def test_a_task_is_named_by_key_number_or_title(name: str) -> None:
-    found = items(
+    tasks = items(
         f"- [ ] 1.1 First, of all {{#one}}\n- [ ] 1.2 Second\n- [ ] 1.3 Third\n  - after: {name}; Second\n"
     )
-    assert found[2].after == ("one", found[1].key)
-    assert [entry.number for entry in found] == ["1.1", "1.2", "1.3"]
-    assert found[0].title == "First, of all"
+    assert tasks[2].after == ("one", tasks[1].key)
+    assert [entry.number for entry in tasks] == ["1.1", "1.2", "1.3"]
+    assert tasks[0].title == "First, of all"
 
 
 def test_numbers_are_those_of_numbered_lists_too_and_else_places() -> None:
@@ -183,15 +183,15 @@ def test_a_key_is_the_titles_own_whatever_its_place_and_marks() -> None:
 
 
 def test_a_key_ends_the_title_on_its_line() -> None:
-    found = item("- [ ] Do it {#do}\n  because it\n  is needed\n")
-    assert (found.key, found.title, found.intent) == ("do", "Do it", "because it is needed")
+    task = item("- [ ] Do it {#do}\n  because it\n  is needed\n")
+    assert (task.key, task.title, task.intent) == ("do", "Do it", "because it is needed")
 
 
 def test_a_long_title_is_cut_and_stands_whole_in_the_intent() -> None:
     title = "word " * 60
-    found = item(f"- [ ] {title}")
-    assert len(found.title) == 200
-    assert found.intent == title.strip()
+    task = item(f"- [ ] {title}")
+    assert len(task.title) == 200
+    assert task.intent == title.strip()
 
 
 WRONG = [
@@ -315,8 +315,8 @@ def change(**more: str | None) -> SpecChange:
 
 
 def test_a_change_is_read() -> None:
-    found = change()
-    assert found == SpecChange(
+    parsed = change()
+    assert parsed == SpecChange(
         slug="add-x",
         goal="People want x.",
         acceptance=("it is there",),
@@ -342,7 +342,7 @@ def test_the_goal_is_the_first_thing_said(text: str, goal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "faults"),
     [
         (
             {"proposal": None},
@@ -367,14 +367,14 @@ def test_the_goal_is_the_first_thing_said(text: str, goal: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_change(more: dict[str, str | None], told: list[str]) -> None:
-    assert [str(fault) for fault in change(**more).faults] == told
+def test_what_is_wrong_with_a_change(more: dict[str, str | None], faults: list[str]) -> None:
+    assert [str(fault) for fault in change(**more).faults] == faults
 
 
 def test_faults_of_reading_stand_beside_those_of_the_text() -> None:
     known = SpecFault(PROJECT, 3, "is not UTF-8")
-    found = parse_change("add-x", {path: text for path, text in TEXTS.items() if path != PROJECT}, [known])
-    assert found.faults == (known,)
+    parsed = parse_change("add-x", {path: text for path, text in TEXTS.items() if path != PROJECT}, [known])
+    assert parsed.faults == (known,)
 
 
 def test_a_name_without_letters_is_none() -> None:
@@ -407,15 +407,15 @@ TEXT = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
 
 @given(TEXT)
 def test_any_text_is_read(text: str) -> None:
-    found, wrong = parse_items(parse_outline(text), TASKS)
-    assert found or wrong
+    tasks, wrong = parse_items(parse_outline(text), TASKS)
+    assert tasks or wrong
     last = text.count("\n") + text.count("\r") + 1
-    assert all(1 <= entry.line <= last for entry in (*found, *wrong))
+    assert all(1 <= entry.line <= last for entry in (*tasks, *wrong))
     assert all(1 <= block.line <= last for block in iter_blocks(parse_outline(text).blocks))
     assert split_sections(parse_outline(text).blocks) or not parse_outline(text).blocks
     if not wrong:
-        known = {entry.key for entry in found}
-        assert all(set(entry.after) <= known - {entry.key} for entry in found)
+        known = {entry.key for entry in tasks}
+        assert all(set(entry.after) <= known - {entry.key} for entry in tasks)
 
 
 @given(TEXT, st.sampled_from(["```", "~~~", "<!--"]))
@@ -425,15 +425,15 @@ def test_whatever_stands_in_a_fence_or_comment_is_no_task(text: str, mark: str) 
     )
     inner = inner.replace("-->", "").replace("\r", "")
     end = {"<!--": "-->"}.get(mark, mark)
-    found, _ = parse_items(parse_outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
-    assert [entry.title for entry in found] == ["only"]
+    tasks, _ = parse_items(parse_outline(f"{mark}\n{inner}\n{end}\n\n- [ ] only\n"), TASKS)
+    assert [entry.title for entry in tasks] == ["only"]
 
 
 @given(TEXT)
 def test_whatever_stands_in_a_quote_is_no_task(text: str) -> None:
     quoted = "".join(f"> {line}\n" for line in text.splitlines())
-    found, _ = parse_items(parse_outline(f"{quoted}\n- [ ] only\n"), TASKS)
-    assert [entry.title for entry in found] == ["only"]
+    tasks, _ = parse_items(parse_outline(f"{quoted}\n- [ ] only\n"), TASKS)
+    assert [entry.title for entry in tasks] == ["only"]
 
 
 LINES = [
@@ -463,8 +463,8 @@ LINES = [
 def test_a_line_of_any_length_is_read_at_once(label: str, piece: str) -> None:
     # Whatever takes the square of its length takes hours here.
     line = piece * (400_000 // len(piece))
-    found, wrong = parse_items(parse_outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
-    assert found
+    tasks, wrong = parse_items(parse_outline(f"- [ ] a\n  - {label}{line}x\n- [ ] {line}x\n"), TASKS)
+    assert tasks
     assert wrong or not piece.strip()
 
 

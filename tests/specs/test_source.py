@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from git_planner.rules.specs.change import MAX_BYTES
-from tests.specs.written_change import FOLDER, PLAN, PROJECT, PROPOSAL, TASKS, spec, told, write, written
+from tests.specs.written_change import FOLDER, PLAN, PROJECT, PROPOSAL, TASKS, answer_of, spec, write, written
 from tests.support.lab import Lab, Ran
 from tests.support.workshop import workshop
 
@@ -17,15 +17,15 @@ def test_what_is_there_is_written_over_only_when_told(lab: Lab) -> None:
     workshop(lab)
     spec(lab, "init")
     write(lab, project=PROJECT, tasks=TASKS)
-    assert told(lab, "init")["written"] == []
-    assert told(lab, "propose", "shrink")["kept"] == [f"{FOLDER}/tasks.md"]
+    assert answer_of(lab, "init")["written"] == []
+    assert answer_of(lab, "propose", "shrink")["kept"] == [f"{FOLDER}/tasks.md"]
     assert (lab.path / FOLDER / "tasks.md").read_text() == TASKS
     os.link(lab.path / FOLDER / "tasks.md", lab.root / "as it was")
-    assert f"{FOLDER}/tasks.md" in told(lab, "propose", "shrink", "--force")["written"]
+    assert f"{FOLDER}/tasks.md" in answer_of(lab, "propose", "shrink", "--force")["written"]
     # Put in its place, not emptied and written anew.
     assert (lab.root / "as it was").read_text() == TASKS
     assert "<fill:" in (lab.path / FOLDER / "tasks.md").read_text()
-    assert told(lab, "init", "--force")["written"] == ["openspec/project.md"]
+    assert answer_of(lab, "init", "--force")["written"] == ["openspec/project.md"]
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_no_name_leaves_the_folder(lab: Lab, name: str) -> None:
     workshop(lab)
     spec(lab, "init")
     before = {path for path in lab.root.rglob("*") if ".git" not in path.parts}
-    made = told(lab, "propose", "--", name)["change"]
-    assert made in ("outside", "out-side", "outside-md")
+    change = answer_of(lab, "propose", "--", name)["change"]
+    assert change in ("outside", "out-side", "outside-md")
     new = {path for path in lab.root.rglob("*") if ".git" not in path.parts} - before
-    top = lab.path / "openspec/changes" / made
+    top = lab.path / "openspec/changes" / change
     assert new
     assert all(path == top or top in path.parents for path in new)
 
@@ -47,13 +47,13 @@ def test_no_name_leaves_the_folder(lab: Lab, name: str) -> None:
 def test_a_name_without_letters_is_refused(lab: Lab, name: str) -> None:
     workshop(lab)
     for command in ("propose", "validate", "compile", "archive"):
-        assert told(lab, command, name)["code"] == "E_NAME"
+        assert answer_of(lab, command, name)["code"] == "E_NAME"
 
 
 @pytest.mark.parametrize("plan", ["../x", "0001-next", "best", "X"])
 def test_a_plan_cannot_be_called_anything(lab: Lab, plan: str) -> None:
     written(lab)
-    assert told(lab, "compile", "shrink", "--plan", plan)["code"] == "E_NAME"
+    assert answer_of(lab, "compile", "shrink", "--plan", plan)["code"] == "E_NAME"
 
 
 def test_links_are_not_followed(lab: Lab) -> None:
@@ -64,7 +64,7 @@ def test_links_are_not_followed(lab: Lab) -> None:
     path = lab.path / FOLDER / "tasks.md"
     path.unlink()
     path.symlink_to(outside / "tasks.md")
-    assert told(lab, "validate", "shrink")["faults"] == [
+    assert answer_of(lab, "validate", "shrink")["faults"] == [
         {
             "path": f"{FOLDER}/tasks.md",
             "line": 1,
@@ -74,12 +74,12 @@ def test_links_are_not_followed(lab: Lab) -> None:
     lab.commit("links", {"openspec/project.md": PROJECT, f"{FOLDER}/proposal.md": PROPOSAL})
     lab.git("add", f"{FOLDER}/tasks.md")
     lab.git("commit", "-qm", "a link")
-    assert [fault["message"] for fault in told(lab, "validate", "shrink", "--from", "main")["faults"]] == [
-        "is not a file"
-    ]
+    assert [
+        fault["message"] for fault in answer_of(lab, "validate", "shrink", "--from", "main")["faults"]
+    ] == ["is not a file"]
     (lab.path / "openspec/changes/away").symlink_to(outside)
-    assert told(lab, "propose", "away")["code"] == "E_DIRTY"
-    assert told(lab, "archive", "away")["code"] == "E_DIRTY"
+    assert answer_of(lab, "propose", "away")["code"] == "E_DIRTY"
+    assert answer_of(lab, "archive", "away")["code"] == "E_DIRTY"
     assert sorted(os.listdir(outside)) == ["tasks.md"]
 
 
@@ -111,9 +111,9 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(lab: Lab) -> None:
     written(lab)
     path = lab.path / FOLDER / "tasks.md"
     path.write_bytes(b"\xef\xbb\xbf" + TASKS.replace("\n", "\r\n").encode())
-    assert told(lab, "compile", "shrink")["tasks"] == 3
+    assert answer_of(lab, "compile", "shrink")["tasks"] == 3
     write(lab, tasks=TASKS)
-    assert not told(lab, "compile", "shrink")["changed"]
+    assert not answer_of(lab, "compile", "shrink")["changed"]
 
 
 def test_a_secret_does_not_get_into_a_plan(lab: Lab) -> None:
@@ -124,9 +124,9 @@ def test_a_secret_does_not_get_into_a_plan(lab: Lab) -> None:
         tasks=TASKS + f"- [ ] use {secret}\n",
         proposal=PROPOSAL.replace("too large", f"too large {secret}"),
     )
-    assert told(lab, "compile", "shrink")["changed"]
+    assert answer_of(lab, "compile", "shrink")["changed"]
     assert secret not in lab.git("log", "-p", PLAN)
-    assert not told(lab, "compile", "shrink")["changed"]
+    assert not answer_of(lab, "compile", "shrink")["changed"]
 
 
 def test_a_bare_repository_has_only_commits(make_lab: Any) -> None:
@@ -146,9 +146,9 @@ def test_a_bare_repository_has_only_commits(make_lab: Any) -> None:
 def test_there_must_be_a_change(lab: Lab) -> None:
     workshop(lab)
     spec(lab, "init")
-    assert told(lab, "validate")["code"] == "E_SPEC"
-    assert told(lab, "archive", "nothing")["code"] == "E_SPEC"
-    assert [fault["path"] for fault in told(lab, "validate", "nothing")["faults"]] == [
+    assert answer_of(lab, "validate")["code"] == "E_SPEC"
+    assert answer_of(lab, "archive", "nothing")["code"] == "E_SPEC"
+    assert [fault["path"] for fault in answer_of(lab, "validate", "nothing")["faults"]] == [
         "openspec/changes/nothing/proposal.md",
         "openspec/changes/nothing/tasks.md",
         *["openspec/project.md"] * 3,
@@ -160,10 +160,10 @@ def test_a_plan_branch_that_is_checked_out_moves_with_its_files(lab: Lab) -> Non
     spec(lab, "compile", "shrink")
     place = lab.worktree("shrinking", "plan/shrink")
     write(lab, tasks=TASKS + "- [ ] more\n")
-    assert told(lab, "compile", "shrink")["changed"]
+    assert answer_of(lab, "compile", "shrink")["changed"]
     assert lab.git("status", "--porcelain", cwd=place) == ""
     assert "more" in (place / ".plans/shrink/MASTER.md").read_text()
     (place / ".plans/shrink/plan.json").write_text("mine")
     write(lab, tasks=TASKS)
-    assert told(lab, "compile", "shrink")["code"] == "E_CHECKED_OUT"
+    assert answer_of(lab, "compile", "shrink")["code"] == "E_CHECKED_OUT"
     assert (place / ".plans/shrink/plan.json").read_text() == "mine"

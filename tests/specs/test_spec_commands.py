@@ -17,9 +17,9 @@ from tests.specs.written_change import (
     PROJECT,
     PROPOSAL,
     TASKS,
+    answer_of,
     spec,
     tasks,
-    told,
     write,
     written,
 )
@@ -29,7 +29,7 @@ from tests.support.workshop import POLICY, workshop
 
 def test_from_nothing_to_tasks_and_to_the_archive(lab: Lab) -> None:
     workshop(lab)
-    assert told(lab, "propose", "Shrink!")["code"] == "E_SPEC"
+    assert answer_of(lab, "propose", "Shrink!")["code"] == "E_SPEC"
     assert spec(lab, "init").out == (
         "made openspec/specs/.gitkeep\n"
         "made openspec/changes/.gitkeep\n"
@@ -37,7 +37,7 @@ def test_from_nothing_to_tasks_and_to_the_archive(lab: Lab) -> None:
         "made openspec/project.md\n"
         "next: fill in 'openspec/project.md', then: git plan spec propose CHANGE\n"
     )
-    assert told(lab, "propose", "Shrink!")["written"] == [
+    assert answer_of(lab, "propose", "Shrink!")["written"] == [
         f"{FOLDER}/specs/.gitkeep",
         f"{FOLDER}/proposal.md",
         f"{FOLDER}/tasks.md",
@@ -70,10 +70,10 @@ def test_from_nothing_to_tasks_and_to_the_archive(lab: Lab) -> None:
         ["task_003", "todo"],
     ]
     assert lab.run("git-plan", "lint", "--plan", "shrink").status == 0
-    refused = told(lab, "archive", "shrink")
+    refused = answer_of(lab, "archive", "shrink")
     assert (refused["code"], refused["details"]) == ("E_UNFINISHED", ["shrink/task_001", "shrink/task_003"])
     write(lab, tasks=TASKS.replace("[ ]", "[x]"))
-    assert told(lab, "compile", "shrink")["counts"]["done"] == 2
+    assert answer_of(lab, "compile", "shrink")["counts"]["done"] == 2
     assert spec(lab, "archive", "shrink").status == 0
     assert sorted(os.listdir(lab.path / "openspec/archive")) == [".gitkeep", f"{lab.repo.now()[:10]}-shrink"]
     lab.fsck()
@@ -81,7 +81,7 @@ def test_from_nothing_to_tasks_and_to_the_archive(lab: Lab) -> None:
 
 def test_compiling_writes_one_commit_and_the_second_time_none(lab: Lab) -> None:
     written(lab)
-    first = told(lab, "compile", "shrink")
+    first = answer_of(lab, "compile", "shrink")
     assert first["changed"]
     assert lab.git("rev-list", "--count", f"main..{PLAN}") == "1"
     assert lab.git("log", "-1", "--format=%s%n%(trailers)", PLAN).splitlines() == [
@@ -95,7 +95,7 @@ def test_compiling_writes_one_commit_and_the_second_time_none(lab: Lab) -> None:
         ".plans/shrink/plan.json",
     ]
     lab._tick()
-    second = told(lab, "compile", "shrink")
+    second = answer_of(lab, "compile", "shrink")
     assert (second["changed"], second["commit"], second["effects"]) == (False, first["commit"], [])
     document = canonical_json.loads(lab.show(f"{PLAN}:.plans/shrink/plan.json"), "plan.json")
     assert (document["goal"], document["acceptance"], document["constraints"]) == (
@@ -123,7 +123,7 @@ def test_status_and_evidence_outlive_a_new_compilation(lab: Lab) -> None:
     before = tasks(lab)
     changed = TASKS.replace("Halve the number", "Make it half").replace("[x] 1.2", "[ ] 1.2")
     write(lab, tasks=changed.replace("* [ ] 1.3 Say so in the readme", "* [ ] 1.3 Tell people"))
-    compiled = told(lab, "compile", "shrink")
+    compiled = answer_of(lab, "compile", "shrink")
     assert [(effect["kind"], effect["task"]) for effect in compiled["effects"]] == [
         ("changed", "task_001"),
         ("reopened", "task_002"),
@@ -151,10 +151,10 @@ def test_a_commit_can_be_compiled_and_the_working_tree_does_not_count(lab: Lab) 
     write(lab, tasks="nothing")
     assert spec(lab, "validate", "shrink").status == 1
     assert spec(lab, "validate", "--from", "main").status == 0
-    compiled = told(lab, "compile", "shrink", "--from", "main", "--plan", "other")
+    compiled = answer_of(lab, "compile", "shrink", "--from", "main", "--plan", "other")
     assert compiled["source"] == f"'main' at {lab.git('rev-parse', '--short=12', 'main')}"
     assert tasks(lab, "other")[0]["title"] == "Halve the number"
-    assert told(lab, "compile", "shrink", "--from", "nowhere")["code"] == "E_UNKNOWN_REF"
+    assert answer_of(lab, "compile", "shrink", "--from", "nowhere")["code"] == "E_UNKNOWN_REF"
 
 
 def test_two_changes_share_a_plan_and_keep_its_goal(lab: Lab) -> None:
@@ -164,11 +164,11 @@ def test_two_changes_share_a_plan_and_keep_its_goal(lab: Lab) -> None:
     second.mkdir()
     (second / "proposal.md").write_text("# G\n\nIt is too small.\n")
     (second / "tasks.md").write_text("- [ ] Halve the number {#halve}\n")
-    assert told(lab, "compile", "grow", "--plan", "both")["goal"] == "The number is too large."
+    assert answer_of(lab, "compile", "grow", "--plan", "both")["goal"] == "The number is too large."
     assert [task["spec"]["change"] for task in tasks(lab, "both")] == ["shrink"] * 3 + ["grow"]
     assert len({task["uid"] for task in tasks(lab, "both")}) == 4
     for change in ("shrink", "grow", "shrink"):
-        assert not told(lab, "compile", change, "--plan", "both")["changed"]
+        assert not answer_of(lab, "compile", change, "--plan", "both")["changed"]
     assert "`openspec/changes/grow/`" in lab.show("plan/both:.plans/both/CONTEXT.md")
 
 
@@ -187,14 +187,14 @@ def test_changes_that_are_compiled_at_once_all_get_in(lab: Lab) -> None:
             )
         )
     assert [item.status for item in ran] == [0] * len(changes), ran
-    found = tasks(lab, "all")
-    assert [item["id"] for item in found] == [f"task_{n:03d}" for n in range(1, 9)]
-    assert sorted(item["title"] for item in found) == sorted(
+    compiled = tasks(lab, "all")
+    assert [item["id"] for item in compiled] == [f"task_{n:03d}" for n in range(1, 9)]
+    assert sorted(item["title"] for item in compiled) == sorted(
         f"{which} of {change}" for change in changes for which in ("first", "second")
     )
     assert lab.show("plan/all:.plans/all/MASTER.md").count("## ") == len(changes)
     for change in changes:
-        assert not told(lab, "compile", change, "--plan", "all")["changed"]
+        assert not answer_of(lab, "compile", change, "--plan", "all")["changed"]
 
 
 def test_a_kill_leaves_the_old_plan_or_the_new_one(lab: Lab) -> None:
@@ -221,18 +221,20 @@ def test_a_kill_leaves_the_old_plan_or_the_new_one(lab: Lab) -> None:
 def test_verify_commands_come_from_overrides_policy_or_repository(lab: Lab) -> None:
     written(lab)
     (lab.path / "pytest.ini").write_text("[pytest]\n")
-    suggested = told(lab, "compile", "shrink", "--plan", "one")
+    suggested = answer_of(lab, "compile", "shrink", "--plan", "one")
     assert (suggested["verify"], suggested["verify_from"]) == (
         [["python", "-m", "pytest", "-q"]],
         "what the repository has",
     )
     lab.commit("verify", {".git-planner.yml": POLICY + "verify: ['make check', [sh, -c, 'a | b']]\n"})
-    by_policy = told(lab, "compile", "shrink", "--plan", "two")
+    by_policy = answer_of(lab, "compile", "shrink", "--plan", "two")
     assert by_policy["verify"] == [["make", "check"], ["sh", "-c", "a | b"]]
     assert by_policy["verify_from"] == "'verify' of '.git-planner.yml'"
-    said = lab.path / "said.json"
-    said.write_text(json.dumps({"default_verify": ["make it"], "by_key": {"halve": {"verify": ["true"]}}}))
-    overridden = told(lab, "compile", "shrink", "--plan", "three", "--verify-overrides", str(said))
+    overrides = lab.path / "said.json"
+    overrides.write_text(
+        json.dumps({"default_verify": ["make it"], "by_key": {"halve": {"verify": ["true"]}}})
+    )
+    overridden = answer_of(lab, "compile", "shrink", "--plan", "three", "--verify-overrides", str(overrides))
     assert overridden["verify_from"] == "the overrides"
     assert [task["verify"] for task in tasks(lab, "three")] == [
         [["true"]],
@@ -240,7 +242,7 @@ def test_verify_commands_come_from_overrides_policy_or_repository(lab: Lab) -> N
         [["make", "it"]],
     ]
     # They stay when the file is not given again.
-    assert told(lab, "compile", "shrink", "--plan", "three")["counts"]["changed"] == 1
+    assert answer_of(lab, "compile", "shrink", "--plan", "three")["counts"]["changed"] == 1
     assert [task["verify"] for task in tasks(lab, "three")][1] == [["make", "it"]]
 
 
@@ -257,10 +259,10 @@ def test_verify_commands_come_from_overrides_policy_or_repository(lab: Lab) -> N
 )
 def test_overrides_are_never_ignored(lab: Lab, text: str | None, code: str) -> None:
     written(lab)
-    said = lab.path / "said.json"
+    overrides = lab.path / "said.json"
     if text is not None:
-        said.write_text(text)
-    assert told(lab, "compile", "shrink", "--verify-overrides", str(said))["code"] == code
+        overrides.write_text(text)
+    assert answer_of(lab, "compile", "shrink", "--verify-overrides", str(overrides))["code"] == code
     assert PLAN not in lab.refs()
 
 
@@ -268,7 +270,7 @@ def test_overrides_are_never_ignored(lab: Lab, text: str | None, code: str) -> N
 def test_a_policy_with_commands_that_cannot_be_run_is_refused(lab: Lab, verify: str) -> None:
     written(lab)
     lab.commit("verify", {".git-planner.yml": POLICY + f"verify: {verify}\n"})
-    refused = told(lab, "compile", "shrink")
+    refused = answer_of(lab, "compile", "shrink")
     assert refused["code"] == "E_POLICY"
     assert all(detail.startswith("/verify") for detail in refused["details"])
 
@@ -279,7 +281,7 @@ def test_what_git_knows_moves_in_the_index_too_and_nothing_else_does(lab: Lab) -
     lab.commit("spec", {f"{FOLDER}/tasks.md": TASKS, f"{FOLDER}/proposal.md": PROPOSAL})
     write(lab, design="# D\n", tasks=TASKS + "\nchanged\n")
     (lab.path / "src/size.txt").write_text("99\n")
-    archived = told(lab, "archive", "shrink")
+    archived = answer_of(lab, "archive", "shrink")
     after = Path(archived["to"])
     assert archived["staged"]
     assert sorted(os.listdir(lab.path / after)) == ["design.md", "proposal.md", "tasks.md"]
@@ -294,17 +296,17 @@ def test_what_git_knows_moves_in_the_index_too_and_nothing_else_does(lab: Lab) -
 def test_what_git_does_not_know_is_only_moved(lab: Lab) -> None:
     written(lab)
     before = lab.git("ls-files", "--stage")
-    assert told(lab, "archive", "shrink")["staged"] is False
+    assert answer_of(lab, "archive", "shrink")["staged"] is False
     assert lab.git("ls-files", "--stage") == before
     write(lab, tasks=TASKS)
-    assert told(lab, "archive", "shrink")["code"] == "E_DIRTY"
+    assert answer_of(lab, "archive", "shrink")["code"] == "E_DIRTY"
     assert (lab.path / FOLDER / "tasks.md").exists()
 
 
 def test_force_archives_what_is_not_done_and_says_so(lab: Lab) -> None:
     written(lab)
     spec(lab, "compile", "shrink", "--plan", "a-plan")
-    assert told(lab, "archive", "shrink")["details"] == ["a-plan/task_001", "a-plan/task_003"]
+    assert answer_of(lab, "archive", "shrink")["details"] == ["a-plan/task_001", "a-plan/task_003"]
     ran = spec(lab, "archive", "shrink", "--force")
     assert ran.status == 0
     assert "2 of its tasks are open, such as a-plan/task_001" in ran.out
@@ -314,7 +316,7 @@ def test_thousands_of_tasks_take_few_calls_of_git(lab: Lab) -> None:
     written(lab)
     write(lab, tasks="".join(f"- [ ] task number {n}\n" for n in range(1000)))
     started = git.spawned
-    assert told(lab, "compile", "shrink")["tasks"] == 1000
+    assert answer_of(lab, "compile", "shrink")["tasks"] == 1000
     assert git.spawned - started < 40
     assert (
         len(

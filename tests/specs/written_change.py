@@ -35,10 +35,10 @@ def spec(lab: Lab, *argv: str) -> Ran:
     return lab.run("git-plan", "spec", *argv)
 
 
-def told(lab: Lab, *argv: str) -> dict[str, Any]:
+def answer_of(lab: Lab, *argv: str) -> dict[str, Any]:
     """The one JSON document of a command, whatever its status."""
-    found: dict[str, Any] = json.loads(spec(lab, argv[0], "--json", *argv[1:]).out)
-    return found
+    document: dict[str, Any] = json.loads(spec(lab, argv[0], "--json", *argv[1:]).out)
+    return document
 
 
 def write(lab: Lab, **files: str) -> None:
@@ -58,5 +58,5 @@ def written(lab: Lab) -> Lab:
 
 def tasks(lab: Lab, plan: str = "shrink") -> list[dict[str, Any]]:
     text = lab.show(f"plan/{plan}:.plans/{plan}/plan.json")
-    found: list[dict[str, Any]] = canonical_json.loads(text, "plan.json")["tasks"]
-    return found
+    listed: list[dict[str, Any]] = canonical_json.loads(text, "plan.json")["tasks"]
+    return listed

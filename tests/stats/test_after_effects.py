@@ -66,8 +66,8 @@ def test_p_is_that_of_least_squares() -> None:
 def test_lasting_effects_are_no_gain_and_hide_none(lasting: tuple[float, ...]) -> None:
     luck = [after_effects.p_value(comparison(13, seed, 0.0, lasting)) for seed in range(100)]
     assert sum(p <= 0.05 for p in luck) <= 12
-    found = [after_effects.p_value(comparison(13, seed, 2.0, lasting)) for seed in range(20)]
-    assert max(found) < 0.05
+    p_values = [after_effects.p_value(comparison(13, seed, 2.0, lasting)) for seed in range(20)]
+    assert max(p_values) < 0.05
 
 
 def test_one_disturbed_run_hides_no_gain() -> None:

@@ -111,18 +111,18 @@ class Lab:
         return self._copy_or_make((*self.state, name), make)
 
     def _copy_or_make(self, state: tuple[object, ...], make: Callable[[Lab], object]) -> Lab:
-        made = prepared.prepared(state)
-        if made is None:
+        folder = prepared.prepared(state)
+        if folder is None:
             before = dict(self.env)
             make(self)
             changed = {name: value for name, value in self.env.items() if before.get(name) != value}
             prepared.keep(state, self.root, (self.ticks, changed))
         else:
-            prepared.write(made, self.root)
-            self.ticks, changed = made.state
-            old, new = str(made.root), str(self.root)
+            prepared.write(folder, self.root)
+            self.ticks, changed = folder.state
+            old, new = str(folder.root), str(self.root)
             self.env |= {name: value.replace(old, new) for name, value in changed.items()}
-            for entry in made.entries:
+            for entry in folder.entries:
                 if entry.path.endswith(".git/index"):
                     # The index names the files that it was made with.
                     self.git("update-index", "-q", "--refresh", cwd=(self.root / entry.path).parents[1])
@@ -351,10 +351,10 @@ def _loose_head(place: Path) -> str | None:
     """Return the commit that HEAD names, when HEAD and its branch are plain files below `.git`."""
     try:
         head = (place / ".git" / "HEAD").read_text().removeprefix("ref: ").strip()
-        found = (place / ".git" / head).read_text().strip() if head.startswith("refs/") else head
+        content = (place / ".git" / head).read_text().strip() if head.startswith("refs/") else head
     except OSError:
         return None
-    return found if set(found) <= set("0123456789abcdef") else None
+    return content if set(content) <= set("0123456789abcdef") else None
 
 
 @contextlib.contextmanager

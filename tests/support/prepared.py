@@ -54,13 +54,13 @@ def stamps(root: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def write(made: Prepared, root: Path) -> None:
+def write(folder: Prepared, root: Path) -> None:
     """Write a kept folder to another place, and adapt the paths in its files; what is there is removed."""
     place = os.getcwd()
-    for left in root.iterdir():
-        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-    old, new = os.fsencode(made.root), os.fsencode(root)
-    for entry in made.entries:
+    for path in root.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    old, new = os.fsencode(folder.root), os.fsencode(root)
+    for entry in folder.entries:
         path = os.path.join(root, entry.path)
         if entry.content is None:
             os.mkdir(path)

@@ -99,9 +99,9 @@ def test_git_s_date_neither_ends_a_claim_nor_prolongs_it(lab: Lab, date: str) ->
     assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
     lab.env.update(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
     assert error(lab, "task", "claim", "task_001", "--owner", "you") == "E_BUSY"
-    (made,) = read_claims(lab.repo, "default").values()
-    assert made.expires_at < add_seconds(utc_now(), 366 * 86400)
-    expired = canonical_json.dumps({**made.document(), "expires_at": "2020-01-01T00:00:00Z"}).decode()
+    (claim,) = read_claims(lab.repo, "default").values()
+    assert claim.expires_at < add_seconds(utc_now(), 366 * 86400)
+    expired = canonical_json.dumps({**claim.document(), "expires_at": "2020-01-01T00:00:00Z"}).decode()
     lab.rival(refnames.claim_ref("default", "task_001"), "claim.json", expired)
     assert task(lab, "claim", "task_001", "--owner", "you")["task"]["owner"] == "you"
 

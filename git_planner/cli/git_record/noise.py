@@ -101,22 +101,22 @@ def noise_lines(done: NoiseReport) -> Iterator[str]:
     yield from _indented(*rows)
 
 
-def evidence_lines(found: SimulationReport) -> Iterator[str]:
+def evidence_lines(report: SimulationReport) -> Iterator[str]:
     """Format the result of a simulation as two tables."""
-    yield f"campaigns of {found.trials} candidates; the noise of a single run is 5 % (1 sigma)"
-    yield f"at most {found.bound:.3g} false keeps a campaign are expected"
+    yield f"campaigns of {report.trials} candidates; the noise of a single run is 5 % (1 sigma)"
+    yield f"at most {report.bound:.3g} false keeps a campaign are expected"
     yield ""
-    yield f"candidates that change nothing, {found.campaigns} campaigns a row"
+    yield f"candidates that change nothing, {report.campaigns} campaigns a row"
     yield from _indented(
         ("noise", "false keeps a campaign", "runs a candidate", "most runs"),
         *(
             (outcome.case.label, f"{outcome.kept:.2f}", f"{outcome.runs:.0f}", str(outcome.most))
-            for outcome in found.outcomes
+            for outcome in report.outcomes
             if outcome.case.gain == 0
         ),
     )
     yield ""
-    yield f"candidates that are better, {found.better} campaigns a row"
+    yield f"candidates that are better, {report.better} campaigns a row"
     yield from _indented(
         ("noise", "gain", "kept", "runs a candidate", "most runs"),
         *(
@@ -127,7 +127,7 @@ def evidence_lines(found: SimulationReport) -> Iterator[str]:
                 f"{outcome.runs:.0f}",
                 str(outcome.most),
             )
-            for outcome in found.outcomes
+            for outcome in report.outcomes
             if outcome.case.gain > 0
         ),
     )

@@ -125,14 +125,14 @@ def best(plan: str | None, as_json: bool) -> int:
     from git_planner.flows.records import query
 
     repo = open_repository()
-    found = query.best_record(repo, _plans(repo, plan)[0])
+    top = query.best_record(repo, _plans(repo, plan)[0])
     if as_json:
-        emit(found.record.document())
+        emit(top.record.document())
     else:
-        say("\n".join(text.details(found.record)))
-        if not found.measured_here:
+        say("\n".join(text.details(top.record)))
+        if not top.measured_here:
             say("  elsewhere    it was not measured in this repository, and will be before it counts here")
-    moved = find_moved_best(repo, found.record.plan)
+    moved = find_moved_best(repo, top.record.plan)
     if moved is not None:
         tell(f"warning: {moved.message}; '{moved.fix}' brings it back")
     return DONE
@@ -147,11 +147,11 @@ def show(name: str, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.records import query
 
     repo = open_repository()
-    found = query.look_up_record(repo, _searched(repo, plan), name)
+    record = query.look_up_record(repo, _searched(repo, plan), name)
     if as_json:
-        emit(found.document())
+        emit(record.document())
     else:
-        say("\n".join(text.details(found)))
+        say("\n".join(text.details(record)))
     return DONE
 
 

@@ -76,8 +76,8 @@ def _pythons(policy: Policy | None) -> Iterator[str]:
     runs = [metric.run for metric in policy.metrics] if policy else []
     if policy and policy.correctness:
         runs.insert(0, policy.correctness.run)
-    found = [python for run in runs if (python := _python_of(run[0])) is not None]
-    yield from found or filter(None, map(_python_of, ("python3", "python")))
+    pythons = [python for run in runs if (python := _python_of(run[0])) is not None]
+    yield from pythons or filter(None, map(_python_of, ("python3", "python")))
 
 
 def _python_of(program: str) -> str | None:

@@ -177,14 +177,14 @@ class AgentChanges:
             for change in (*history.changes(git, start, self.tree, specs), *self._shadowing())
         ]
         judged = scope.check_guarded_changes(changed)
-        found = list(judged[1]) if judged else []
+        violations = list(judged[1]) if judged else []
         if tip != start:
             words = ("log", "--format=", "-z", "-m", "--full-history", "--no-renames", "--name-only")
             on_the_way = git.names(*words, f"{start}..{tip}", "--", *specs)
             seen = {change.path for change in changed}
             paths = dict.fromkeys(utf8_path(path) for path in on_the_way)
-            found += [f"changed on the way: {path}" for path in paths if path not in seen]
-        return tuple(found)
+            violations += [f"changed on the way: {path}" for path in paths if path not in seen]
+        return tuple(violations)
 
     def _shadowing(self) -> list[history.TreeChange]:
         checker, start = GuardChecker(self.work.repo), self.work.start

@@ -223,9 +223,9 @@ class _AttemptRecorder:
             progress=self.progress,
         )
 
-    def _quarantine(self, reason: str, said: Sequence[str]) -> tuple[str, str]:
+    def _quarantine(self, reason: str, details: Sequence[str]) -> tuple[str, str]:
         message, _ = attempt_message(self.work, self.report.assisted_by, reason)
-        return self.left.quarantine(message, said)
+        return self.left.quarantine(message, details)
 
 
 def attempt_message(work: AttemptSite, assisted_by: str, reason: str | None = None) -> tuple[Message, str]:

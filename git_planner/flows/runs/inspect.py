@@ -117,7 +117,7 @@ def find_run(repo: Repository, run_id: str) -> Run:
 def inspect_run(repo: Repository, run: Run) -> RunReport:
     """Report on one run."""
     agent = agent_process(repo, run)
-    living = process_identity.left(agent) if agent is not None and not run.is_remote else []
+    living = process_identity.living_pids(agent) if agent is not None and not run.is_remote else []
     return RunReport(
         run=run,
         verdict=check_liveness(repo, run),

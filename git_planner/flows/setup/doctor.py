@@ -185,16 +185,10 @@ def _policy_finding(repo: Repository, error: PlannerError) -> Diagnostic:
     if error.code != "E_NO_POLICY":
         return Diagnostic("error", "policy-invalid", error.message, refnames.POLICY_FILE, str(error.hint))
     is_uncommitted = repo.top is not None and (repo.top / refnames.POLICY_FILE).is_file()
-    fix = (
-        f"commit it on the base branch: git add {refnames.POLICY_FILE} && git commit"
-        if is_uncommitted
-        else "git planner init"
-    )
-    message = (
-        f"'{refnames.POLICY_FILE}' is not committed"
-        if is_uncommitted
-        else f"there is no '{refnames.POLICY_FILE}'"
-    )
+    message, fix = f"there is no '{refnames.POLICY_FILE}'", "git planner init"
+    if is_uncommitted:
+        message = f"'{refnames.POLICY_FILE}' is not committed"
+        fix = f"commit it on the base branch: git add {refnames.POLICY_FILE} && git commit"
     return Diagnostic("error", "policy-missing", message, refnames.POLICY_FILE, fix)
 
 

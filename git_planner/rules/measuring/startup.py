@@ -23,8 +23,8 @@ def startup_problem(argv: Sequence[str], status: int, stderr: bytes) -> str | No
     lines = stderr[-4000:].decode("utf-8", "replace").strip().splitlines()
     last = lines[-1].strip()[:_MAX_LINE] if lines else ""
     if status in (_NOT_FOUND, _NOT_EXECUTABLE):
-        said = "was not found" if status == _NOT_FOUND else "cannot be executed"
-        return f"'{argv[0]}' ended with status {status}: a program {said}{f' ({last})' if last else ''}"
+        fault = "was not found" if status == _NOT_FOUND else "cannot be executed"
+        return f"'{argv[0]}' ended with status {status}: a program {fault}{f' ({last})' if last else ''}"
     match = _NO_MODULE.fullmatch(last)
     if status == 1 and match and len(lines) == 1 and _runs_module(argv, match[1]):
         return f"'{' '.join(argv[:3])[:200]}': the module '{match[1]}' is not installed"

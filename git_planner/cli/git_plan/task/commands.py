@@ -98,12 +98,12 @@ def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     from git_planner.flows.tasks.edit import read_handoff, read_tasks
 
     repo = open_repository()
-    found = read_tasks(repo, plan)
-    one = found.task(task_id)
-    claim = read_claims(repo, found.plan).get(one.id)
-    text = read_handoff(repo, found.plan, one) if handoff else None
+    tasks = read_tasks(repo, plan)
+    one = tasks.task(task_id)
+    claim = read_claims(repo, tasks.plan).get(one.id)
+    text = read_handoff(repo, tasks.plan, one) if handoff else None
     if as_json:
-        emit_task(found.plan, one, claim=claim and claim.document(), text=text)
+        emit_task(tasks.plan, one, claim=claim and claim.document(), text=text)
         return DONE
     if text is not None:
         say(text.rstrip())
