@@ -125,8 +125,8 @@ def test_a_best_that_somebody_moved_is_noticed_and_comes_back(lab: Lab, move: Ca
 def keep(lab: Lab, commit: str) -> Ran:
     """Move the best to a commit by hand, and measure it as the hint says."""
     lab.git("branch", "-f", "iter/best", commit)
-    told = lab.run("git-iterate").err
-    assert f"to keep {commit[:12]}, measure it: 'git record iter/best'" in told
+    stderr = lab.run("git-iterate").err
+    assert f"to keep {commit[:12]}, measure it: 'git record iter/best'" in stderr
     return lab.run("git-record", "iter/best")
 
 

@@ -257,7 +257,7 @@ def _wait_for(
     deadline = time.monotonic() + seconds
     state = read_state()
     limit, thresholds = read_limits(settings, state).of(request.kind)
-    lock, told = None, ""
+    lock, last_reason = None, ""
 
     def refused() -> str | None:
         return refusal(read_state(), thresholds)
@@ -271,9 +271,9 @@ def _wait_for(
             if asked.answer.lease.is_granted or left <= 0:
                 is_answered = True
                 return asked
-            if asked.answer.reason != told:
-                told = asked.answer.reason
-                tell(f"waiting for a lease, number {asked.answer.position} in the queue: {told}")
+            if asked.answer.reason != last_reason:
+                last_reason = asked.answer.reason
+                tell(f"waiting for a lease, number {asked.answer.position} in the queue: {last_reason}")
             time.sleep(min(_PAUSE_SECONDS, left))
     finally:
         if not is_answered:

@@ -219,7 +219,7 @@ def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
                 run[0],
                 f"install it, or name another one in '{refnames.POLICY_FILE}'",
             )
-        elif (module := _missing_module(context.repo, run)) is not None:
+        elif (module := repository_checks.missing_module(context.repo, run)) is not None:
             yield Diagnostic(
                 "error",
                 "module-missing",
@@ -227,16 +227,6 @@ def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
                 shutil.which(run[0]) or run[0],
                 f"install it for this Python, or change the command in '{refnames.POLICY_FILE}'",
             )
-
-
-def _missing_module(repo: Repository, run: Sequence[str]) -> str | None:
-    """Return the module of 'python -m MODULE' if that Python does not find it; nothing of it is imported."""
-    if len(run) < 3 or run[1] != "-m" or not os.path.basename(run[0]).startswith("python"):
-        return None
-    module = run[2].partition(".")[0]
-    look = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
-    done = process.run([run[0], "-c", look, module], cwd=repo.place, seconds=30.0)
-    return module if done.status == 3 else None
 
 
 def _is_executable(repo: Repository, program: str) -> bool:

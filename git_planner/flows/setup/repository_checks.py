@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from git_planner.flows.plans.blocked_names import blocking_refs
 from git_planner.gitio import history, worktree
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
+from git_planner.host import process
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
 
@@ -68,3 +70,13 @@ def prune_findings(repo: Repository) -> Iterator[Diagnostic]:
             pruning[-1],
             "unset it here: git config --local fetch.pruneTags false; publish tags: git iterate best push",
         )
+
+
+def missing_module(repo: Repository, run: Sequence[str]) -> str | None:
+    """Return the module of 'python -m MODULE' if that Python does not find it; nothing of it is imported."""
+    if len(run) < 3 or run[1] != "-m" or not os.path.basename(run[0]).startswith("python"):
+        return None
+    module = run[2].partition(".")[0]
+    look = "import importlib.util, sys; sys.exit(3 if importlib.util.find_spec(sys.argv[1]) is None else 0)"
+    done = process.run([run[0], "-c", look, module], cwd=repo.place, seconds=30.0)
+    return module if done.status == 3 else None
