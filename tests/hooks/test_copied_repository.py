@@ -92,14 +92,14 @@ def test_hooks_of_a_copy_use_its_own_patterns(lab: Lab, ordinary: bool, linked: 
 
 
 def test_hooks_of_a_copy_start_its_own_other_hooks(lab: Lab) -> None:
-    said = lab.root / "said"
+    output = lab.root / "said"
     for name in ("pre-commit", "post-commit", "reference-transaction"):
-        hook(lab.path / ".git/hooks" / name, f'echo "{name} $0" >>"{said}"')
+        hook(lab.path / ".git/hooks" / name, f'echo "{name} $0" >>"{output}"')
     guarded_lab(lab)
     copy = copied(lab)
-    said.write_text("")
+    output.write_text("")
     lab.git("commit", "-q", "--allow-empty", "-m", "in the copy", cwd=copy.place)
-    heard = {line for line in said.read_text().splitlines() if line.startswith(("pre-commit", "reference"))}
+    heard = {line for line in output.read_text().splitlines() if line.startswith(("pre-commit", "reference"))}
     assert heard == {
         f"pre-commit {copy.common}/hooks/pre-commit",
         f"reference-transaction {copy.common}/hooks/reference-transaction.before-planner",
