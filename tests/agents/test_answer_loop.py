@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from git_planner.agents import answer_loop
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
@@ -29,16 +29,15 @@ class Scripted:
 
     name = "scripted"
 
-    def __init__(self, *script: str | PlannerError, pause: float = 0) -> None:
+    def __init__(self, *script: str | PlannerError) -> None:
         self.script: Sequence[str | PlannerError] = script
         self.turns: list[Turn] = []
-        self.times: list[float] = []
-        self._pause = pause
+        # Passes the time that an answer takes.
+        self.take_time: Callable[[], None] = lambda: None
 
     def ask(self, turn: Turn) -> Reply:
         self.turns.append(turn)
-        self.times.append(time.monotonic())
-        time.sleep(self._pause)
+        self.take_time()
         answer = self.script[len(self.turns) - 1]
         if isinstance(answer, PlannerError):
             raise answer
@@ -152,29 +151,48 @@ def test_a_permanent_failure_is_not_retried(tmp_path: Path, code: str) -> None:
     assert set(TRANSIENT_AGENT_CODES) <= set(CODES)
 
 
-def test_waits_longer_each_time(tmp_path: Path) -> None:
+class Clock:
+    """A clock that only goes on when somebody sleeps: a busy machine decides nothing."""
+
+    def __init__(self) -> None:
+        self.now, self.pauses = 1000.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Provide the clock of the answer loop."""
+    clock = Clock()
+    monkeypatch.setattr(answer_loop, "time", clock)
+    return clock
+
+
+def test_waits_longer_each_time(tmp_path: Path, clock: Clock) -> None:
     transport = Scripted(*[failure("E_CODEX_RATE")] * 3, GOOD)
     PlanningAgent(transport, backoff=0.1).plan(request(tmp_path, attempts=4), Progress().append)
-    gaps = [late - early for early, late in zip(transport.times, transport.times[1:], strict=False)]
-    # No upper bounds: a busy machine takes its own time.
-    assert all(gap >= least for gap, least in zip(gaps, (0.075, 0.15, 0.3), strict=True))
+    for pause, least in zip(clock.pauses, (0.075, 0.15, 0.3), strict=True):
+        assert least <= pause <= 2 * least
 
 
-def test_never_waits_past_the_deadline(tmp_path: Path) -> None:
+def test_never_waits_past_the_deadline(tmp_path: Path, clock: Clock) -> None:
     transport = Scripted(*[failure("E_CODEX_SERVER")] * 3)
-    began = time.monotonic()
     with pytest.raises(PlannerError, match="it failed"):
         PlanningAgent(transport, backoff=25).plan(request(tmp_path, seconds=15), Progress().append)
-    assert time.monotonic() - began < 12
-    assert len(transport.turns) == 1
+    assert (clock.pauses, len(transport.turns)) == ([], 1)
 
 
-def test_one_deadline_for_all_attempts(tmp_path: Path) -> None:
-    transport = Scripted(BAD, BAD, BAD, pause=0.8)
+def test_one_deadline_for_all_attempts(tmp_path: Path, clock: Clock) -> None:
+    transport = Scripted(BAD, BAD, BAD)
+    transport.take_time = lambda: clock.sleep(0.8)
     with pytest.raises(PlannerError):
         PlanningAgent(transport).plan(request(tmp_path, seconds=2.0), Progress().append)
-    assert len(transport.turns) == 2
-    assert transport.turns[0].seconds > transport.turns[1].seconds > 0.4
+    assert [round(turn.seconds, 3) for turn in transport.turns] == [2.0, 1.2]
 
 
 def test_earlier_attempts_stay(tmp_path: Path) -> None:

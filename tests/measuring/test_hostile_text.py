@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import time
@@ -64,6 +65,19 @@ def _seconds(read: Callable[[str], object], text: str) -> float:
     return time.process_time() - start
 
 
+def _least_seconds(read: Callable[[str], object], atom: str, end: str) -> tuple[float, float]:
+    """Return the least times for a small and a large text; other work on the machine may disturb a few."""
+    small = large = math.inf
+    for turn in range(10):
+        small, large = (
+            min(least, _seconds(read, atom * (size // len(atom)) + end))
+            for least, size in ((small, SMALL), (large, LARGE))
+        )
+        if turn and large <= 10 * small:
+            break
+    return small, large
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_four_times_the_text_takes_about_four_times_as_long(name: str) -> None:
     read = READERS[name]
@@ -73,10 +87,7 @@ def test_four_times_the_text_takes_about_four_times_as_long(name: str) -> None:
         for end in ("", "!"):
             if _seconds(read, atom * (LARGE // len(atom)) + end) < 0.1:
                 continue
-            small, large = (
-                min(_seconds(read, atom * (size // len(atom)) + end) for _ in range(2))
-                for size in (SMALL, LARGE)
-            )
+            small, large = _least_seconds(read, atom, end)
             if large > 10 * small:
                 slow.append(f"{atom!r}: {small:.3f} s, {large:.3f} s")
     assert slow == []

@@ -32,10 +32,10 @@ def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> thr
     return thread
 
 
-def wait_for(path: Path) -> None:
-    """Wait until another process has made a file."""
+def wait_for(path: Path, text: str = "") -> None:
+    """Wait until another process has made a file, and has written a text to it."""
     until = time.monotonic() + 120
-    while not path.exists():
+    while not path.exists() or (text and text not in path.read_text()):
         assert time.monotonic() < until, f"{path} never came"
         time.sleep(0.01)
 
