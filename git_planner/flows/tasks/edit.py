@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
@@ -35,8 +34,7 @@ TaskEdit = Callable[[Task], Task]
 ExtraFiles = Callable[[Snapshot, Task, Task], Edits]
 
 
-@dataclass(frozen=True, slots=True)
-class PlanTasks:
+class PlanTasks(NamedTuple):
     """A plan as read: its name, the tip of its branch, its first page without tasks, and its tasks by
     number.
     """
@@ -59,8 +57,7 @@ class PlanTasks:
         raise unknown_task_error(self.plan, task_id, (task.number for task in self.tasks))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFields:
+class TaskFields(NamedTuple):
     """Fields for `add` and `update`; None leaves a field unchanged, lists are appended to the present ones.
 
     `clear` names fields that are emptied first.

@@ -6,8 +6,7 @@ OUTCOMES is the table of outcomes; `decide_outcome` picks from it, and docs/dele
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from git_planner.rules.tasks.task import TaskStatus
 
@@ -38,8 +37,7 @@ OUTCOMES: Mapping[str, tuple[TaskStatus, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(NamedTuple):
     """The result an agent reports, with the fields of its document; valid for one attempt of one task."""
 
     plan: str
@@ -56,8 +54,7 @@ class TaskResult:
 
     def document(self) -> dict[str, Any]:
         """Return the result as a JSON document."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"schema": SCHEMA, **fields, "details": list(self.details)}
+        return {"schema": SCHEMA, **self._asdict(), "details": list(self.details)}
 
     @property
     def content(self) -> dict[str, Any]:
@@ -65,8 +62,7 @@ class TaskResult:
         return {key: value for key, value in self.document().items() if key != "at"}
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOutcome:
+class TaskOutcome(NamedTuple):
     """The outcome of a run for its task. `take`: commit the changes in the worktree to the task's branch."""
 
     outcome: str
