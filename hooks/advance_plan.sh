@@ -21,7 +21,7 @@ read_message() {
 		[Tt][Aa][Ss][Kk][_-][0-9]*:* | [Pp][Ll][Aa][Nn][Nn][Ee][Rr]-[TtPp][AaLl][SsAa][KkNn]:*)
 			naming=${naming:-$line} named=.$named
 			;;
-		[Tt]'his reverts commit '*) reverts=yes ;;
+		[Tt]'his reverts commit '* | 'This reverts merge request '* | 'Reverts '*'#'[0-9]*) reverts=yes ;;
 		esac
 	done
 }

@@ -44,6 +44,11 @@ def there(bare: Path, lab: Lab) -> dict[str, str]:
     return dict(line.split(" ") for line in lines)
 
 
+def pull(lab: Lab) -> None:
+    """Pull the plan of the remote."""
+    assert lab.run("git-plan", "pull").status == 0
+
+
 def measure_and_push(lab: Lab) -> None:
     """Measure the best of the remote, which diverged from this one, and keep the better of both."""
     assert "(E_CONFLICT)" in lab.run("git-iterate", "best", "ensure").err
@@ -71,6 +76,7 @@ def test_ensure_takes_the_remote_one_and_never_goes_back(lab: Lab) -> None:
     assert best.ensure_best(lab.repo, None, hush).did == "unchanged"
     best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
+    pull(other)
     with other.entered():
         taken = best.ensure_best(other.repo, None, hush)
     assert (taken.commit, taken.did) == (result.record.commit, "fetched")
@@ -88,6 +94,7 @@ def test_a_fresh_clone_goes_on_from_the_shared_best(lab: Lab) -> None:
     best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
     agent(lab, "echo $(($(cat value) - 1)) >value")
+    pull(other)
     with other.entered():
         second = iterate(other.repo, IterateOptions(slug="y"), hush)
         assert (second.state.base, second.state.base_ref) == (result.record.commit, "iter/best")
@@ -272,6 +279,7 @@ def test_a_dry_run_moves_what_the_real_one_moves(lab: Lab) -> None:
     attempt(lab, "echo 90 >value", slug="x")
     best.push_best(lab.repo, None, hush)
     other = rival(lab, bare)
+    pull(other)
     with other.entered():
         agent(lab, "echo 80 >value")
         best.ensure_best(other.repo, None, hush)

@@ -235,3 +235,56 @@ def test_only_followed_fields_may_change() -> None:
         with pytest.raises(PlannerError, match=name):
             check_followed_task(before, {**before, name: value})
     check_followed_task(before, {**before, "owner": None, "status": "agent_done", "commits": [oid(1)]})
+
+
+def read(number: int, parents: tuple[int, ...], subject: str, body: str = "") -> HistoryCommit:
+    """Read a commit from its message."""
+    names = " ".join(map(oid, parents))
+    return read_commit(oid(number), oid(number), names, subject=subject, tasks="", plan="", body=body)
+
+
+BUTTON = "Reverts me/it#12"
+REVERTED = {
+    "GitHub, squashed": ("task_001: a (#12)", "", 'Revert "task_001: a (#12)" (#13)', BUTTON),
+    "GitHub, title changed": ("task_001: a (#12)", "", 'Revert "a" (#13)', f"\n{BUTTON}\n"),
+    "GitLab": (
+        "Title",
+        "task_001: a\n\nSee merge request me/it!12",
+        'Revert "Title"',
+        "This reverts merge request !12",
+    ),
+    "GitHub, merged": ("Merge pull request #12 from me/x", "task_001: a", 'Revert "a" (#13)', BUTTON),
+    "git": (
+        "Merge branch 'x'",
+        "",
+        'Revert "Merge"',
+        f"This reverts commit {oid(3)}, reversing\nchanges made to {oid(1)}.",
+    ),
+}
+
+
+@pytest.mark.parametrize("site", REVERTED)
+def test_a_request_that_was_reverted_on_the_base_branch(site: str) -> None:
+    subject, body, revert, why = REVERTED[site]
+    is_merge = subject.startswith("Merge ")
+    commits = [
+        read(4, (3,), revert, why),
+        read(3, (1, 2) if is_merge else (1,), subject, body),
+        *([read(2, (1,), "task_001: do it")] if is_merge else []),
+        read(1, (), "first (#12)"),
+    ]
+    branches = (local_branch("main", 4, trunk=True), *([local_branch("x", 2)] if is_merge else []))
+    reverted = make_history(commits, *branches).reverted
+    assert reverted.keys() == ({oid(2), oid(3)} if is_merge else {oid(3)})
+    assert set(reverted.values()) == {oid(4)}
+    # A revert of the revert brings it back.
+    again = read(5, (4,), f'Revert "{revert}" (#14)', f"This reverts commit {oid(4)}.")
+    assert make_history(
+        [again, *commits], local_branch("main", 5, trunk=True), *branches[1:]
+    ).reverted.keys() == {oid(4)}
+
+
+@pytest.mark.parametrize("subject", ["task_002: like it", "Reverts things"])
+def test_a_message_that_only_speaks_of_a_reverted_request_reverts_nothing(subject: str) -> None:
+    commits = [read(2, (1,), subject, "Reverts me/it#12"), read(1, (), "task_001: do it (#12)")]
+    assert make_history(commits, local_branch("main", 2, trunk=True)).reverted == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -60,7 +61,9 @@ def test_a_verified_task_stays_done(lab_with_work: Lab, site: str, base_moved: b
     lab.git("reflog", "expire", "--expire=now", "--all")
     lab.git("gc", "-q", "--prune=now")
     assert sync(lab)["changes"] == []
-    lab.commit(f"Revert\n\nThis reverts commit {squashed}.", {"src/size.txt": "100\n"})
+    number = re.search(r"\A.*\(#([0-9]+)\)$", lab.git("log", "-1", "--format=%s", squashed))
+    button = f'Revert "do it" (#99)\n\nReverts me/it#{number[1]}' if number else None
+    lab.commit(button or f"Revert\n\nThis reverts commit {squashed}.", {"src/size.txt": "100\n"})
     sync(lab)
     assert (task(lab)["status"], task(lab)["attempt"]) == ("todo", 2)
 

@@ -260,10 +260,10 @@ def _suggest_command(error: PlannerError, name: str) -> PlannerError:
 
 
 def _plans(repo: Repository, plan: str | None, *, every: bool = False) -> list[str]:
-    from git_planner.flows.plans.current_plan import current_plan
+    from git_planner.flows.plans.current_plan import needed_plan
     from git_planner.flows.records.ledger import plan_names
 
-    return plan_names(repo) if every and plan is None else [current_plan(repo, plan)]
+    return plan_names(repo) if every and plan is None else [needed_plan(repo, plan)]
 
 
 def _searched(repo: Repository, plan: str | None) -> list[str]:

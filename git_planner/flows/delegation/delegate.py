@@ -21,7 +21,7 @@ from git_planner.flows.delegation.start_run import AgentSetup, StartedRun, prepa
 from git_planner.flows.delegation.worker import Worker
 from git_planner.flows.planning.ask_planner import reserve_number
 from git_planner.flows.plans.base_commit import find_base
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.runs import store
 from git_planner.flows.runs.inspect import question_lines
 from git_planner.flows.runs.store import Run
@@ -120,7 +120,7 @@ def delegate(repo: Repository, options: DelegateOptions, progress: Progress) -> 
     """
     repo.ident()
     agent_worktree.check_signing(repo, read_settings(repo).sign_timeout)
-    plan = current_plan(repo, options.plan)
+    plan = needed_plan(repo, options.plan)
     base = find_base(repo, plan, options.start)
     setup = _read_settings(repo, options, base.policy)
     remote_claims = RemoteClaims(repo, plan, options.remote, progress) if options.remote else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.delegation.recover import recover_runs
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.plans.plan_document import plan_edits, read_plan_at
 from git_planner.flows.records.ledger import LedgerReader, find_record
 from git_planner.flows.tasks.edit import task_message
@@ -66,7 +66,7 @@ def sync(repo: Repository, plan: str | None, *, progress: Progress, dry_run: boo
     Raises:
         PlannerError: E_NO_PLAN, E_CHECKED_OUT, E_CONFLICT, E_JSON, E_SCHEMA, E_GIT.
     """
-    name = current_plan(repo, plan)
+    name = needed_plan(repo, plan)
     renumberings = _renumber_duplicates(repo, name, dry_run=dry_run)
     if dry_run and renumberings:
         # Later changes depend on the renumbering.

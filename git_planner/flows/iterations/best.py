@@ -12,7 +12,7 @@ from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.best_place import check_best, move_best
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import current_plan, needed_plan
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import record_commit
 from git_planner.flows.sharing import reconcile_best
@@ -95,7 +95,7 @@ def ensure_best(repo: Repository, plan: str | None, progress: Progress) -> Ensur
         PlannerError: E_BEST_MOVED; E_CONFLICT when it and the remote's have diverged; E_REMOTE; what
             `find_base` raises.
     """
-    name = current_plan(repo, plan)
+    name = needed_plan(repo, plan)
     check_best(repo, name)
     ref, copy = refnames.best_ref(name), refnames.best_copy(name)
     server = read_settings(repo).remote

@@ -22,7 +22,7 @@ from git_planner.flows.iterations.attempt import Attempt, report_from, run_imple
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import ensure_base
@@ -161,7 +161,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
+        remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, _plan_options(options, None))
     for note in campaign.base.notes:
         progress(note)

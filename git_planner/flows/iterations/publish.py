@@ -13,7 +13,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.iterations.best import best_iteration_record
 from git_planner.flows.iterations.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.iterations.provenance import iteration_record
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import export, history, remote
 from git_planner.gitio.objects import commit_tree, merge_trees
@@ -118,7 +118,7 @@ def publish_iteration(
 
 def _source(repo: Repository, which: str, plan: str | None) -> _Source:
     if which == "best":
-        name = current_plan(repo, plan)
+        name = needed_plan(repo, plan)
         top = best_iteration_record(repo, name)
         if top is None or top.iteration is None:
             raise PlannerError(

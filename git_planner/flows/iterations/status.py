@@ -11,7 +11,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.list_iterations import Iteration, list_iterations
 from git_planner.flows.planning.manual import packet_branches
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import current_plan, needed_plan
 from git_planner.flows.plans.list_plans import parse_leniently
 from git_planner.flows.plans.plan_document import read_plan
 from git_planner.flows.records.ledger import read_ledger
@@ -77,7 +77,7 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     Raises:
         PlannerError: E_NAME, E_JSON, E_SCHEMA.
     """
-    name = current_plan(repo, plan)
+    name = needed_plan(repo, plan)
     rows = read_ledger(repo, name)
     document = read_plan(repo, name)
     iterations = list_iterations(repo, name)

@@ -29,7 +29,7 @@ from git_planner.flows.planning.campaign import (
 )
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
@@ -131,7 +131,7 @@ def make_iteration(
             changed guard; E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
+        remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     settings = request_settings(repo, campaign)
     planner = registry.make_planner(settings.planner, campaign.base.policy, settings, repo)

@@ -11,7 +11,7 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.packet import PacketRequest
 from git_planner.flows.plans.base_commit import Base, find_base
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.plans.plan_document import read_plan, read_plan_at
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot
@@ -80,7 +80,7 @@ def open_campaign(repo: Repository, options: PlanOptions) -> Campaign:
     Raises:
         PlannerError: E_NAME, E_UNKNOWN_REF, E_UNBORN, E_NO_POLICY, E_POLICY, E_USAGE.
     """
-    plan = plans.check_new_plan_name(current_plan(repo, options.plan))
+    plan = plans.check_new_plan_name(needed_plan(repo, options.plan))
     goal: Goal = options.goal or ("threshold" if options.threshold is not None else "best")
     if goal == "threshold" and options.threshold is None:
         raise PlannerError(

@@ -24,7 +24,7 @@ from git_planner.flows.planning.ask_planner import (
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, taken_numbers
-from git_planner.flows.plans.current_plan import current_plan
+from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio.history import list_refs
@@ -111,7 +111,7 @@ def make_packet_branch(repo: Repository, options: PlanOptions, progress: Progres
             E_CONFLICT.
     """
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, current_plan(repo, options.plan), None, progress)
+        remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress)
     campaign = open_campaign(repo, options)
     store = Store(repo)
     number = store.reserve(PACKET_NUMBERS, taken_numbers(repo, refnames.PLAN))

@@ -10,6 +10,30 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 
 
+def needed_plan(repo: Repository, flag: str | None) -> str:
+    """Return the plan of a command that reads a plan or writes to it, as `current_plan` does.
+
+    Raises:
+        PlannerError: E_NO_PLAN if a remote has the plan and this clone has not: it would begin anew here.
+    """
+    name = current_plan(repo, flag)
+    check_pulled(repo, name)
+    return name
+
+
+def check_pulled(repo: Repository, plan: str) -> None:
+    """Refuse to begin a plan anew that a remote has, as last fetched, and this clone has not pulled.
+
+    Raises:
+        PlannerError: E_NO_PLAN.
+    """
+    if repo.maybe(refnames.plan_ref(plan)) is None:
+        from git_planner.flows.plans.page_store import missing_plan, pull_hint
+
+        if pull_hint(repo, plan) is not None:
+            raise missing_plan(plan, repo)
+
+
 def current_plan(repo: Repository, flag: str | None) -> str:
     """Return the named plan, else the checked-out iteration's, else the one in the settings."""
     if flag is not None:

@@ -16,6 +16,7 @@ from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.plans.best_place import find_moved_best
+from git_planner.flows.plans.current_plan import check_pulled
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.recorder import Recorder, RecordResult
 from git_planner.gitio import worktree
@@ -58,6 +59,7 @@ def record_commit(
             E_GIT).
     """
     subject = trusted_base.find_subject(repo, ref, plan)
+    check_pulled(repo, subject.plan)
     subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref)))
     if advance:
         subject = remeasure_best.with_current_best(repo, subject, progress)

@@ -10,6 +10,7 @@ from typing import Any
 from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import Base, find_base
+from git_planner.flows.plans.current_plan import check_pulled
 from git_planner.flows.plans.page_store import Pages, check_unique_numbers
 from git_planner.flows.plans.plan_document import read_plan_at
 from git_planner.flows.specs.source import SpecSource, UnreadableError, open_source
@@ -154,6 +155,7 @@ def _read_inputs(
 ) -> _CompileInputs:
     slug = parse_slug(name)
     plan = plans.check_new_plan_name(plan or slug)
+    check_pulled(repo, plan)
     parsed_overrides = _read_overrides(overrides)
     base = find_base(repo, plan, None)
     with open_source(repo, ref) as source:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.current_plan import current_plan
-from git_planner.flows.plans.page_store import Pages, missing_plan, pull_hint
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.tasks.claim_refs import claimed_task_error, read_claim
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
@@ -208,8 +208,6 @@ def add_task(repo: Repository, plan: str | None, fields: TaskFields, uid: str) -
     def change(snapshot: Snapshot) -> Edits:
         plan_pages: dict[str, Any] = dict(page_store.read(snapshot))
         if pages.FIRST_PAGE not in plan_pages:
-            if pull_hint(repo, campaign.plan) is not None:
-                raise missing_plan(campaign.plan, repo)
             plan_pages[pages.FIRST_PAGE] = plans.split_plan(campaign.document)[pages.FIRST_PAGE]
         numbers = [task_number(document["id"]) for page in plan_pages.values() for document in page["tasks"]]
         number = max(numbers, default=0) + 1

@@ -242,7 +242,9 @@ def _new_commits(repo: Repository, plan: str, ref: str, tip: str) -> list[Histor
         logged = log(repo.git, [f"{old}...{tip}"], sides=True)
         commits = [parse_commit(entry) for entry in reversed(logged)]
         is_rewritten = any(entry.side != ">" for entry in logged) or len(logged) > _MAX_QUICK_COMMITS
-        if not is_rewritten and not any(commit.reverts or len(commit.parents) > 1 for commit in commits):
+        if not is_rewritten and not any(
+            commit.reverts or commit.reverted_request or len(commit.parents) > 1 for commit in commits
+        ):
             return commits
     return None
 

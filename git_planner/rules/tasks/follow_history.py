@@ -23,12 +23,19 @@ MAX_COMMITS = 10_000
 MAX_EVIDENCE = 1_000
 # Compiled on use: hooks load this module at every commit that names a task.
 _REVERTS = r"(?m)^This reverts commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)\b"
+# A pull request: the commit that brought it to the base branch, and the one that reverts it there, by the
+# buttons of GitHub ("Reverts owner/repo#12") and GitLab ("This reverts merge request !7").
+_REQUEST = (
+    r"(?m)\A(?:.*\(#([0-9]{1,9})\)$|Merge pull request #([0-9]{1,9}) )|^See merge request \S*!([0-9]{1,9})$"
+)
+_REVERTED_REQUEST = r"(?m)^(?:Reverts \S+#|This reverts merge request \S*!)([0-9]{1,9})\b"
 _WORKED: frozenset[str] = frozenset(("agent_done", "review_ready", "done"))
 
 
 class HistoryCommit(NamedTuple):
     """A commit: the numbers of the tasks it names, the plan its trailer names (None: no trailer), and the
     commits its message says it reverts. `origin` is equal for the rewrites of one commit; empty if unknown.
+    `request` is the number of the pull request that it brought, `reverted_request` of the one it reverts.
     """
 
     oid: str
@@ -38,6 +45,8 @@ class HistoryCommit(NamedTuple):
     plan: str | None = None
     reverts: tuple[str, ...] = ()
     origin: str = ""
+    request: int = 0
+    reverted_request: int = 0
 
 
 class PlanShares(NamedTuple):
@@ -110,6 +119,8 @@ def read_commit(
     if quoted:
         names, plans = (*names, *quoted), plans or [*filter(None, (quoted_plan(body),))]
     reverts = re.findall(_REVERTS, body) if "This reverts" in body else ()
+    request = re.search(_REQUEST, f"{subject}\n{body}") if "#" in subject or "See merge" in body else None
+    reverted = re.search(_REVERTED_REQUEST, body) if subject.startswith('Revert "') else None
     return HistoryCommit(
         oid,
         tree,
@@ -118,6 +129,8 @@ def read_commit(
         plans[-1] if plans else None,
         tuple(reverts),
         f"{author} {subject}" if author and names else "",
+        int(next(filter(None, request.groups()))) if request else 0,
+        int(reverted[1]) if reverted else 0,
     )
 
 
@@ -332,15 +345,36 @@ def _reverts(commits: Sequence[HistoryCommit], reached: Mapping[str, int]) -> di
     """Return for each reverted commit a bit mask of the branches that revert it, and the latest revert."""
     reverts: dict[str, tuple[int, str]] = {}
     newer: set[str] = set()
-    for commit in commits:
+    known = {commit.oid: commit for commit in commits}
+    for place, commit in enumerate(commits):
         newer.add(commit.oid)
         standing = reached[commit.oid] & ~reverts.get(commit.oid, (0, ""))[0]
-        for target in commit.reverts:
+        older = (other for other in commits[place + 1 :] if reached[other.oid] & standing)
+        for target in _reverted_commits(commit, older, known):
             # A commit cannot revert a later one, even if its message says so.
             if target not in newer and reached.get(target, 0) & standing:
                 before, by = reverts.get(target, (0, ""))
                 reverts[target] = (before | standing, by or commit.oid)
     return reverts
+
+
+def _reverted_commits(
+    commit: HistoryCommit, older: Iterable[HistoryCommit], known: Mapping[str, HistoryCommit]
+) -> set[str]:
+    """Return the commits that a commit reverts: those it names, and what the merges among them brought.
+
+    Args:
+        commit: the commit.
+        older: the commits after it in the list, of which one may have brought the request that it reverts.
+        known: all commits.
+    """
+    targets, number = set(commit.reverts), commit.reverted_request
+    if number:
+        targets |= set(next(([other.oid] for other in older if other.request == number), ()))
+    for target in [oid for oid in targets if oid in known and len(known[oid].parents) > 1]:
+        first = known[target].parents[0]
+        targets |= _ancestors(target, known) - _ancestors(first, known) - {first}
+    return targets
 
 
 def _stated_plan(
