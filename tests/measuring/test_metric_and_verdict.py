@@ -64,11 +64,19 @@ finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
         (b"CYCLES: nan\n", Refusal("no_metric", "'cycles' is 'nan', which is not a finite number")),
         (b"CYCLES: 1e999\n", Refusal("no_metric", "'cycles' is '1e999', which is not a finite number")),
         (b"CYCLES: 1_000\n", Refusal("no_metric", "'cycles' is '1_000', which is not a finite number")),
+        (
+            "CYCLES: \u0663\n".encode(),
+            Refusal("no_metric", "'cycles' is '\u0663', which is not a finite number"),
+        ),
         (b"CYCLES: 0x10\n", Refusal("no_metric", "'cycles' is '0x10', which is not a finite number")),
     ],
 )
 def test_patterns(stdout: bytes, expected: float | Refusal) -> None:
     assert metric.read_metric(CYCLES, stdout) == expected
+
+
+def test_a_negative_zero_is_zero() -> None:
+    assert str(metric.read_metric(CYCLES, b"CYCLES: -0\n")) == "0.0"
 
 
 @pytest.mark.parametrize(
@@ -267,6 +275,8 @@ def test_the_guard() -> None:
         FileChange("tests/e.py", "A", "000000", "100644"),
         FileChange("tests/f.py", "A", "000000", "160000"),
     ]
+    twice = [FileChange("d", "A", "000000", "120000")] * 2
+    assert check_guarded_changes(twice) == (Refusal("guard", "'d'"), ("added: d",))
     assert check_guarded_changes([]) is None
     assert check_guarded_changes(changes) == (
         Refusal("guard", "'tests/a.py', 'tests/b.py', 'tests/c.py', 'tests/d.py', 'tests/e.py' and 1 more"),

@@ -19,9 +19,9 @@ def check_differences(differences: Sequence[tuple[str, str]]) -> tuple[Refusal, 
     """Refuse differences of guarded paths, given as pairs of path and message."""
     if not differences:
         return None
-    return Refusal("guard", _path_list([path for path, _ in differences])), tuple(
-        message for _, message in differences
-    )
+    # A path may be refused for two reasons, such as a link that is named like a module.
+    paths = list(dict.fromkeys(path for path, _ in differences))
+    return Refusal("guard", _path_list(paths)), tuple(dict.fromkeys(message for _, message in differences))
 
 
 def check_scope(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 4
 Tool = Literal["perf", "valgrind"]
 _COUNTS: dict[Tool, re.Pattern[str]] = {
@@ -110,7 +110,8 @@ def _by_pointer(name: str, pointer: str, text: str) -> float | Refusal:
 def _finite_number(written: str | None) -> float | None:
     if written is None or not _NUMBER.fullmatch(written.strip()):
         return None
-    value = float(written)
+    # A negative zero is zero: it would be another value in names and documents.
+    value = float(written) + 0.0
     return value if math.isfinite(value) else None
 
 
