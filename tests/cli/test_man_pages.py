@@ -196,3 +196,13 @@ def test_a_policy_names_agents_that_exist(role: str) -> None:
     unknown = {"schema": "git-planner/policy@1", "correctness": {"run": ["x"]}, "agents": {role: "codx"}}
     (fault,) = documents.validate("policy", unknown)
     assert fault.startswith(f"/agents/{role}: must be one of ")
+
+
+def test_lines_to_paste_stay_lines() -> None:
+    page = next(page for page in man_pages.shipped_pages() if page.name == "git-planner.1").read_text()
+    literal = page.partition("completion script of all commands")[2].partition(".nf\n")[2].partition(".fi")[0]
+    assert [line.split(":")[0] for line in literal.splitlines()] == ["bash", "zsh", "fish"]
+    text = (ROOT / "docs/commands.md").read_text()
+    assert '\n\n    bash: eval "$(git planner completion bash)"' in text
+    # click's name of a type is no placeholder.
+    assert "INTEGER" not in text

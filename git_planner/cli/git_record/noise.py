@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--trials", type=click.IntRange(1, 1000), default=60, show_default=True, help="Candidates per campaign."
+    "--trials",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    default=60,
+    show_default=True,
+    help="Candidates per campaign.",
 )
 @click.option(
     "--campaigns",
+    metavar="N",
     type=click.IntRange(1, 10_000),
     default=50,
     show_default=True,
     help="Number of campaigns to simulate.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--seed", metavar="N", type=int, default=1, show_default=True, help="Seed of the random numbers."
+)
 @click.option("--metric", metavar="NAME", help="Use the settings of this metric of the policy at HEAD.")
 @json_option
 def simulate(trials: int, campaigns: int, seed: int, metric: str | None, as_json: bool) -> int:

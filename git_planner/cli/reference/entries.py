@@ -51,7 +51,14 @@ def _visible_commands(command: click.Command, path: str) -> Iterator[CommandEntr
 
 
 def _help_text(help_text: str) -> str:
-    return "\n".join(line.strip() for line in help_text.replace("\b", "").strip().splitlines())
+    """Return a help text whose literal paragraphs, which click marks, are indented by four spaces."""
+    paragraphs = []
+    for paragraph in help_text.strip().split("\n\n"):
+        lines = [line.strip() for line in paragraph.strip().splitlines()]
+        if lines[:1] == ["\b"] or paragraph.lstrip(" ").startswith("\b"):
+            lines = [f"    {line}" for line in lines if line.strip("\b")]
+        paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraphs)
 
 
 def value(option: click.Option) -> str:

@@ -154,7 +154,14 @@ def _page(lines: Sequence[str], others: Iterable[str]) -> str:
 
 def _paragraph(text: str) -> list[str]:
     """Return the lines of a text with Markdown converted to man's fonts; an empty line starts a paragraph."""
-    return [_inline(line.strip()) or ".PP" for line in text.strip().splitlines()]
+    lines: list[str] = []
+    for paragraph in text.strip().split("\n\n"):
+        lines += [".PP"] if lines else []
+        if paragraph.startswith("    "):
+            lines += [".nf", *(_escaped(line.strip()) for line in paragraph.splitlines()), ".fi"]
+        else:
+            lines += [_inline(line.strip()) for line in paragraph.splitlines()]
+    return lines
 
 
 def _inline(text: str) -> str:
