@@ -45,7 +45,7 @@ def parse_policy(data: bytes, where: str, *, validated: bool = False) -> Policy:
 
     document = read_yaml(data, where, validated=validated)
     if not isinstance(document, dict):
-        raise unusable_policy(where, "is not a mapping of keys")
+        raise unusable_policy(where, "is not a mapping")
     faults = [] if validated else documents.validate("policy", document)
     faults = faults or policy_problems(document)
     if faults:

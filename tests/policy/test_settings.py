@@ -327,6 +327,12 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "critic": "gemini",
         "heartbeat": 10.0,
         "sign_timeout": 60.0,
+        "max_heavy_leases": None,
+        "max_loadavg_1": None,
+        "min_mem_available_gb": None,
+        "worker_spawn_max_loadavg_1": None,
+        "worker_spawn_min_mem_available_gb": None,
+        "lease_ttl_seconds": 1800.0,
     }
 
 
