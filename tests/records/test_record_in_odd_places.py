@@ -236,7 +236,7 @@ def test_kill_at_every_step(lab: Lab) -> None:
     assert brief(read_ledger(lab.repo, "default"))[1:] == LESS
 
 
-NEW = {"refs/heads/iter/best", "refs/tags/best/90-next-i1"}
+NEW = {"refs/heads/iter/best", "refs/planner/bests/default", "refs/tags/best/90-next-i1"}
 LESS = [("attempt", "improved", None, 90.0, -10.0)]
 
 
