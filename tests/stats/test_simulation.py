@@ -35,8 +35,8 @@ def label(case: SimulationCase) -> str:
 
 @pytest.fixture(scope="module")
 def report() -> SimulationReport:
-    """Return a fifth of the report of 'git record simulate', without the costly row."""
-    return simulate(Pairs(), 60, 10, 1, [case for case in CASES if not case.fading])
+    """Return a tenth of the report of 'git record simulate', without the costly row."""
+    return simulate(Pairs(), 60, 5, 1, [case for case in CASES if not case.fading])
 
 
 def outcome(report: SimulationReport, case: SimulationCase) -> CaseResult:
