@@ -1,4 +1,4 @@
-"""Files of this host: created and replaced atomically, and read only if regular and of a sensible size.
+"""Files of this host: replaced atomically, locked, and read only if regular and of a sensible size.
 
 Imports little, for the hooks.
 """
@@ -14,12 +14,10 @@ from contextlib import suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import IO, BinaryIO
 
 # More than any file that this program writes for itself.
 MAX_READ = 64 * 1024 * 1024
-
-
 # Errors of link(2) on a file system, or in a sandbox, that has no hard links.
 _NO_LINKS = {
     *(errno.EACCES, errno.EINVAL, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP),
@@ -68,6 +66,17 @@ def write(path: str | Path, data: bytes, mode: int = 0o666) -> None:
         with suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def lock_now(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; return False when another process holds it, or without flock."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def open_regular(path: str | Path) -> BinaryIO:

@@ -61,13 +61,14 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:
     """Rewrite a file with `change`, under git's own lock for it; return whether it changed.
 
     Args:
-        path: the file; a missing one counts as empty.
+        path: the file; a missing one counts as empty, and a link leads to the file, as for git.
         change: from the content to the new content; an empty result removes the file.
         what: its name in a message.
 
     Raises:
         PlannerError: E_BUSY when another process holds the lock.
     """
+    path = Path(os.path.realpath(path))
     lock = path.with_name(path.name + ".lock")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     try:

@@ -6,7 +6,6 @@ its process in every case, and is seen from other containers, too.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from git_planner import atomic_file
 from git_planner.folders import remove_folder
 
 TEMPORARY = "git-planner-"
@@ -53,8 +53,7 @@ def owned_folder(parent: Path, prefix: str) -> Iterator[Path]:
     try:
         with open(owner, "wb") as file:
             # Without file locks, leftovers of a killed program stay.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            atomic_file.lock_now(file)
             yield folder
     finally:
         remove_folder(folder)
@@ -87,7 +86,6 @@ def _has_owner(folder: Path) -> bool:
 
 def _remove_unlocked(owner: Path) -> None:
     with open(os.open(owner, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as file:
-        # Fails while the owner lives.
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_folder(owner.with_name(owner.name.removesuffix(_OWNER)))
-        owner.unlink(missing_ok=True)
+        if atomic_file.lock_now(file):
+            remove_folder(owner.with_name(owner.name.removesuffix(_OWNER)))
+            owner.unlink(missing_ok=True)

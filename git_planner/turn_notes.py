@@ -3,6 +3,7 @@
 Every turn of an agent has a file in `planner/turns` of the common git directory, locked by its process. The
 store appends each move to all of them before it is made; so the moves of others are known at a turn's end.
 A move that was noted before a turn began is made before the turn reads the refs: both use `turns.lock`.
+An agent outside of a sandbox can remove the files, so a process uses its own ones by their handles.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+from git_planner import atomic_file
 
 _GONE = "-"
 # A move takes milliseconds; only a process that was suspended in one holds the lock for longer.
 _LOCK_SECONDS = 10.0
+# Handles of the files of this process's turns.
+_own: set[int] = set()
 
 
 @contextmanager
@@ -33,45 +39,54 @@ def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterat
 
 
 def _note(folder: Path, moves: Iterable[tuple[str, str | None]]) -> None:
-    try:
+    names: list[str] = []
+    with suppress(OSError):
         names = os.listdir(folder)
-    except OSError:
+    if not names and not _own:
         return
     lines = "".join(f"\n{new or _GONE} {ref}\n" for ref, new in moves).encode("utf-8", "surrogateescape")
+    for handle in tuple(_own):
+        with suppress(OSError):
+            os.write(handle, lines)
     for name in names:
         # A turn that ends in this moment has removed its file; where nothing can be written, no ref moves.
         with suppress(OSError):
-            descriptor = os.open(folder / name, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            # Without waiting for a reader, if a pipe has taken its place.
+            handle = os.open(folder / name, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                os.write(descriptor, lines)
+                os.write(handle, lines)
             finally:
-                os.close(descriptor)
+                os.close(handle)
 
 
 @contextmanager
-def open_turn(folder: Path, name: str) -> Iterator[Path]:
-    """Have all moves of this program noted in a file, and yield its path; remove files of killed ones."""
+def open_turn(folder: Path, name: str) -> Iterator[IO[bytes]]:
+    """Have all moves of this program noted in a file, and yield it; remove files of killed ones."""
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder)
     path = folder / name
     draft = folder.with_name(f"{folder.name}-{name}")
-    with open(draft, "xb") as file:
+    with open(draft, "x+b", buffering=0, opener=_open_for_appending) as file:
         # Locked before it has its name, so that nobody takes it for an abandoned one.
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        atomic_file.lock_now(file)
         os.rename(draft, path)
+        _own.add(file.fileno())
         # From here on moves are noted in the file; those that were noted before are waited for.
         with _locked(folder, fcntl.LOCK_EX):
             pass
         try:
-            yield path
+            yield file
         finally:
-            path.unlink(missing_ok=True)
+            _own.remove(file.fileno())
+            with suppress(OSError):
+                path.unlink()
 
 
-def read_moves(path: Path) -> dict[str, list[str | None]]:
+def read_moves(turn: IO[bytes]) -> dict[str, list[str | None]]:
     """Return the noted moves: full ref name -> new object ids in order, None for a deletion."""
+    turn.seek(0)
     moves: dict[str, list[str | None]] = {}
-    for line in path.read_bytes().decode("utf-8", "surrogateescape").split("\n"):
+    for line in turn.read().decode("utf-8", "surrogateescape").split("\n"):
         new, _, ref = line.partition(" ")
         if ref:
             moves.setdefault(ref, []).append(None if new == _GONE else new)
@@ -107,6 +122,10 @@ def _is_taken(descriptor: int, kind: int) -> bool:
 
 def _remove_abandoned(folder: Path) -> None:
     for path in folder.iterdir():
-        with suppress(OSError), open(path, "rb") as file:
-            if _is_taken(file.fileno(), fcntl.LOCK_EX):
+        with suppress(OSError), atomic_file.open_regular(path) as file:
+            if atomic_file.lock_now(file):
                 path.unlink()
+
+
+def _open_for_appending(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_APPEND, 0o666)

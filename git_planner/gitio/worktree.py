@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from git_planner.gitio.repository import Repository, make_shared, open_repositor
 
 # No writer needs an index for so long; a lock of another machine that is older is abandoned.
 _ABANDONED_SECONDS = 600.0
+_MAX_PATH = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +149,24 @@ def link_state(repo: Repository, path: Path) -> Link:
     try:
         if link.is_dir():
             return "sound" if os.path.samefile(link, repo.common) else "foreign"
-        key, _, target = os.fsdecode(link.read_bytes()).removesuffix("\n").partition(": ")
+        key, _, target = _read_path(link).partition(": ")
         git_dir = path / target
         if key != "gitdir" or not git_dir.is_dir():
             return "broken"
         if os.path.samefile(git_dir, repo.common):
             return "sound"
-        common = git_dir / os.fsdecode((git_dir / "commondir").read_bytes()).removesuffix("\n")
+        common = git_dir / _read_path(git_dir / "commondir")
         if os.path.samefile(common, repo.common):
             return "sound"
-        back = git_dir / os.fsdecode((git_dir / "gitdir").read_bytes()).removesuffix("\n")
+        back = git_dir / _read_path(git_dir / "gitdir")
         return "foreign" if os.path.samefile(back, link) else "broken"
     except (OSError, ValueError):
         return "broken"
+
+
+def _read_path(file: Path) -> str:
+    """Return the line of a file of git, in whose place an agent may have put anything."""
+    return os.fsdecode(atomic_file.read(file, _MAX_PATH)).removesuffix("\n")
 
 
 def bad_link(repo: Repository, path: Path, state: Link) -> PlannerError:
@@ -261,7 +266,7 @@ class Lockstep:
         try:
             file.write(json.dumps({"git-planner": mine}).encode())
             file.flush()
-            _is_locked_now(file)
+            atomic_file.lock_now(file)
             atomic_file.claim(draft, self._lock)
             self._held = file
         except FileExistsError:
@@ -304,7 +309,7 @@ def _abandoned(place: Repository, lock: Path) -> Lockstep | None:
     try:
         move = json.loads(file.read())["git-planner"]
         # Meanwhile another process may have recovered the worktree, and a new writer may have begun.
-        if _is_decisive(move, file) and _is_locked_now(file) and _is_same(file, lock):
+        if _is_decisive(move, file) and atomic_file.lock_now(file) and _is_same(file, lock):
             return Lockstep(place, move["ref"], move["old"], move["new"], file)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
@@ -324,15 +329,6 @@ def _is_decisive(move: Mapping[str, str], file: IO[bytes]) -> bool:
     age = time.time() - os.fstat(file.fileno()).st_mtime
     is_before_boot = is_same_host and age > time.clock_gettime(time.CLOCK_BOOTTIME)
     return is_before_boot or age > _ABANDONED_SECONDS
-
-
-def _is_locked_now(file: IO[bytes]) -> bool:
-    """Lock an open file until it is closed; return False when another process holds it, or without flock."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _is_same(file: IO[bytes], path: Path) -> bool:

@@ -257,6 +257,11 @@ def test_a_pipe_in_the_place_of_a_file_of_a_run_does_not_hang(lab: Lab) -> None:
         os.mkfifo(folder / name)
     status, document = doctor(lab)
     assert (status, [entry["run"]["run"] for entry in document["runs"]]) == (0, [run.run])
+    # As a run that asked a question.
+    (folder / "out/result.json").unlink()
+    os.mkfifo(folder / "out/result.json")
+    store.save_run(lab.repo, replace(run, outcome="needs_input", reason="which one?"))
+    assert doctor(lab)[1]["runs"][0]["question"][0] == "  question: which one?"
     (folder / "meta.json").unlink()
     os.mkfifo(folder / "meta.json")
     assert doctor(lab)[1]["runs"] == []

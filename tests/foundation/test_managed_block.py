@@ -72,3 +72,12 @@ def test_a_change_that_fails_leaves_file_and_no_lock(tmp_path: Path) -> None:
     with pytest.raises(PlannerError):
         rewrite(path, fail, "configuration")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("config", b"as before\n")]
+
+
+def test_a_linked_file_stays_linked(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    target, path = tmp_path / "dotfiles/config", tmp_path / "config"
+    path.symlink_to("dotfiles/config")
+    assert rewrite(path, lambda before: before + b"one\n", "configuration")
+    assert rewrite(path, lambda before: before + b"two\n", "configuration")
+    assert (path.is_symlink(), target.read_bytes()) == (True, b"one\ntwo\n")

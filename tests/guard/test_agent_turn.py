@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from git_planner.flows.guard.agent_turn import agent_turn
+from git_planner.folders import remove_folder
 from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.repository import TURNS
 from git_planner.gitio.store import Message, Move, Store
@@ -114,3 +115,30 @@ def test_a_forged_best_of_an_implementer_does_not_last(lab: Lab) -> None:
     assert result.record.verdict == "improved"
     refs = lab.refs()
     assert (refs[BEST], "refs/tags/best/1-x-i9" in refs) == (result.record.commit, False)
+
+
+SABOTAGE = {
+    "removed": 'rm -r "$turns"',
+    "made pipes": 'for turn in "$turns"/*; do rm "$turn"; mkfifo "$turn"; done',
+    "emptied": 'for turn in "$turns"/*; do : >"$turn"; done',
+}
+
+
+@pytest.mark.parametrize("script", SABOTAGE.values(), ids=SABOTAGE.keys())
+def test_an_agent_that_removes_the_notes_of_its_turn_gains_nothing(lab: Lab, script: str) -> None:
+    small_campaign.campaign(lab)
+    turns = f"turns='{lab.path}/.git/planner/turns'"
+    forging = f"echo 110 >value; {turns}; {script}; git tag {TAG.removeprefix('refs/tags/')}; true"
+    for number in (1, 2):
+        result = small_campaign.attempt(lab, forging, slug=f"x{number}")
+        assert (result.record.verdict, TAG in lab.refs()) == ("worse", False)
+        assert "'best/1-next-i9' was made while the agent worked" in result.record.notes[0]
+
+
+@pytest.mark.usefixtures("moved")
+def test_moves_of_this_process_are_known_although_its_notes_are_gone(lab: Lab) -> None:
+    told: list[str] = []
+    with agent_turn(lab.repo, OWN, told.append):
+        remove_folder(lab.repo.private(TURNS))
+        ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
+    assert (lab.refs()[PLAN], told) == (ours, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -168,3 +169,16 @@ def test_folders_and_files_that_an_agent_closed_are_opened_again(lab: Lab) -> No
     (lab.root / "repo.iter/0001-x").chmod(0)
     pruned = run_without_privilege(lab, "git-iterate", "prune")
     assert (pruned.status, "repo.iter/0001-x: removed" in pruned.out) == (0, True), pruned
+
+
+def test_a_pipe_in_the_place_of_the_link_hangs_no_command(lab: Lab) -> None:
+    campaign(lab)
+    result = attempt(lab, "echo 90 >value; rm .git; mkfifo .git", slug="x")
+    assert (result.record.verdict, result.record.value) == ("improved", 90.0)
+    link = lab.root / "repo.iter/0001-x/.git"
+    link.unlink(missing_ok=True)
+    os.mkfifo(link)
+    findings = json.loads(lab.run("git-planner", "doctor", "--json").out)["findings"]
+    assert "worktree-broken" in [finding["code"] for finding in findings]
+    for command in ("list", "show", "resume", "prune"):
+        assert lab.run("git-iterate", command, *(["1"] if command in ("show", "resume") else [])).status == 0

@@ -12,19 +12,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker, GuardDifference
+from git_planner.flows.guard.pattern_file import write_pattern_file
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
-from git_planner.rules.guard.guard import STATE, guarded_globs, ref_kind
+from git_planner.rules.guard.guard import STATE, ref_kind
 from git_planner.rules.policy.policy import pathspecs
 from git_planner.rules.printable import printable_path
 
 MAX_LISTED = 20
 PROPOSE_HINT = "change guarded files on the base branch: 'git planner guard propose'"
-_MARK = "git-planner guard 4"
 # An object id or the target of a symbolic ref.
 _SYMBOLIC = "ref:"
 _VALUE = rf"([0-9a-f]{{40}}|[0-9a-f]{{64}}|{_SYMBOLIC}[^ ]+)"
@@ -155,19 +154,9 @@ class RefUpdateGuard:
             return False
 
     def _write_patterns(self, ref: str, against: str, trusted: str) -> None:
-        """Write the pattern file by which the shim answers the next time without Python, atomically."""
-        names = " ".join(self.checker.module_names(trusted))
-        globs = guarded_globs(self.checker.rule_at(trusted).patterns)
-        lines = [f"{_MARK} {ref}", against, names, *globs, "end"]
-        if self.folder is None or any("\n" in line for line in lines):
-            return
-        place = self.folder / ref
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            atomic_file.write(place, ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape"))
-        except OSError:
-            # The file is only a cache: without it the next ref update starts Python.
-            return
+        if self.folder is not None:
+            patterns, modules = self.checker.rule_at(trusted).patterns, self.checker.module_names(trusted)
+            write_pattern_file(self.folder, ref, against, patterns, modules)
 
 
 def _symbolic_ref_error(ref: str, target: str) -> PlannerError:

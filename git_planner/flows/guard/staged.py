@@ -56,7 +56,11 @@ def check_guard(planner: str | None = None) -> None:
     head = checker.repo.resolve("HEAD")
     rule = checker.rule_at(head)
     if planner is not None:
-        _write_patterns(planner, rule.patterns, checker.module_names(head))
+        from git_planner.flows.guard.pattern_file import write_pattern_file
+
+        policy = checker.repo.maybe(f"HEAD:{POLICY_FILE}", "blob") or "none"
+        folder = os.path.join(planner, "guards")
+        write_pattern_file(folder, policy, "HEAD", rule.patterns, checker.module_names(head))
     tree = _index_tree()
     differences = [*checker.differences(head, tree), *state_changes(checker, head, tree)]
     if differences and not any(
@@ -160,31 +164,6 @@ def _check_first_commit(branch: str) -> None:
         raise PlannerError(
             "E_GUARD", f"guarded paths are staged on '{branch}'", hint=PROPOSE_HINT, details=lines
         )
-
-
-def _write_patterns(planner: str, patterns: Sequence[str], modules: Sequence[str]) -> None:
-    """Write the pattern file by which the shim handles the next commit without Python, atomically."""
-    from git_planner import atomic_file
-    from git_planner.rules.guard.guard import guarded_globs
-    from git_planner.rules.refnames import POLICY_FILE
-
-    oid = (
-        (hook_git().answer("rev-parse", "--quiet", "--verify", f"HEAD:{POLICY_FILE}") or b"none")
-        .decode()
-        .strip()
-    )
-    lines = [f"git-planner guard 4 {oid}", "HEAD", " ".join(modules), *guarded_globs(patterns), "end"]
-    if any("\n" in line for line in lines):
-        return
-    folder = os.path.join(planner, "guards")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        atomic_file.write(
-            os.path.join(folder, oid), ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
-        )
-    except OSError:
-        # The file is only a cache: without it the next commit starts Python.
-        return
 
 
 def _index_tree() -> str:

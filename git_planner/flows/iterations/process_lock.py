@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from git_planner import atomic_file
 from git_planner.agents.run_program import PROCESS
@@ -41,7 +41,7 @@ def lock_iteration(repo: Repository, number: int) -> Iterator[None]:
     draft.write_bytes(content)
     # Locked for as long as its owner lives, which processes of other containers see, too.
     with open(draft, "rb") as held:
-        _lock_now(held)
+        atomic_file.lock_now(held)
         try:
             with _serialized(repo):
                 _take_ownership(owner_file, draft, number)
@@ -126,16 +126,7 @@ def _is_held(owner_file: Path, holder: process_identity.ProcessIdentity) -> bool
         return True
     # One kernel holds the file locks of all its containers.
     with suppress(OSError), open(owner_file, "rb") as file:
-        return not _lock_now(file)
-    return True
-
-
-def _lock_now(file: IO[bytes]) -> bool:
-    """Lock an open file until it is closed; return False when another process holds it, or without flock."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+        return not atomic_file.lock_now(file)
     return True
 
 

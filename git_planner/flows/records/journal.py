@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from git_planner import atomic_file
 from git_planner.gitio.fresh_objects import digest
 from git_planner.gitio.repository import Repository
 
@@ -24,7 +25,7 @@ def blob_id(repo: Repository, content: bytes) -> str:
 def read_journal(repo: Repository) -> frozenset[str]:
     """Return the ids of the files of all records that were measured here."""
     try:
-        text = repo.private(_FILE).read_text(encoding="ascii", errors="replace")
+        text = atomic_file.read(repo.private(_FILE)).decode("ascii", "replace")
     except OSError:
         return frozenset()
     return frozenset(text.split())

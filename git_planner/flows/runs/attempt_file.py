@@ -41,8 +41,7 @@ def save(
 def load(repo: Repository, number: int) -> tuple[dict[str, str | None], dict[str, Any] | None]:
     """Return choice and report; empty and None if there are none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        with open(_path(repo, number), "rb") as file:
-            document = json.loads(file.read(_MAX_BYTES))
+        document = json.loads(atomic_file.read(_path(repo, number), _MAX_BYTES))
         report = document["report"]
         return dict(document["choice"]), None if report is None else dict(report)
     return {}, None

@@ -148,7 +148,7 @@ def question_lines(repo: Repository, run: Run) -> list[str]:
     question = None
     with (
         suppress(OSError, ValueError, TypeError),
-        open(run_folder(repo, run.run) / OUT / RESULT, "rb") as file,
+        atomic_file.open_regular(run_folder(repo, run.run) / OUT / RESULT) as file,
     ):
         result = json.loads(file.read(_HEAD))
         question = result.get("question") or result.get("summary") if isinstance(result, dict) else None

@@ -6,7 +6,7 @@ Shared by the hooks, `git planner check`, `git record` and the server.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -164,12 +164,6 @@ def imported_name(path: str, mode: str) -> str | None:
         return None if "/" in inner else inner
     match = _MODULE.fullmatch(inner)
     return match[1] if match else None
-
-
-def is_shadowing(path: str, mode: str, names: Collection[str]) -> bool:
-    """Return whether Python would import an added file instead of one of the named modules."""
-    name = imported_name(path, mode)
-    return name is not None and (name == "" or name in names)
 
 
 def importable_names(paths: Iterable[str]) -> frozenset[str]:
