@@ -132,6 +132,13 @@ def test_a_gc_that_starts_while_the_refs_move_is_seen(lab: Lab) -> None:
     check_all(lab)
 
 
+def test_what_begins_after_the_refs_have_moved_keeps_what_they_reach(lab: Lab) -> None:
+    write_all(lab.store)
+    for command in (("prune", "--expire=now"), ("repack", "-adq"), ("gc", "--quiet", "--prune=now")):
+        lab.git(*command)
+        check_all(lab)
+
+
 def test_without_a_gc_no_pack_is_made(lab: Lab) -> None:
     write_all(lab.store)
     assert list((lab.path / ".git/objects/pack").glob("*")) == []

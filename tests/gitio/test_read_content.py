@@ -137,6 +137,38 @@ def test_what_holds_no_content_counts_as_nothing(lab: Lab) -> None:
     assert (content.problems, listed(lab, content.tree)) == ((), ["120000 d", "100644 e/x"])
 
 
+METADATA = ("PKG-INFO", "SOURCES.txt", "entry_points.txt")
+INSTALLING = (
+    "mkdir a.egg-info; for name in PKG-INFO SOURCES.txt entry_points.txt; do echo 1 >a.egg-info/$name; done"
+)
+INSTALLED = {
+    "alone": ("", []),
+    "in src": ("mkdir src; mv a.egg-info src", []),
+    "with a file of the agent's own": (
+        "echo 1 >a.egg-info/work.py",
+        [*(f"a.egg-info/{name}" for name in METADATA), "a.egg-info/work.py"],
+    ),
+    "incomplete": ("rm a.egg-info/SOURCES.txt", ["a.egg-info/PKG-INFO", "a.egg-info/entry_points.txt"]),
+    "a file of that name": ("rm -r a.egg-info; echo 1 >a.egg-info", ["a.egg-info"]),
+}
+
+
+@pytest.mark.parametrize(("text", "paths"), INSTALLED.values(), ids=INSTALLED.keys())
+def test_the_metadata_of_an_installation_is_no_work(lab: Lab, text: str, paths: list[str]) -> None:
+    place = agent_place(lab)
+    script(lab, place, f"{INSTALLING}\n{text}\necho 1 >work")
+    content = read(lab, place)
+    assert content.problems == ()
+    assert listed(lab, content.tree) == [f"100644 {path}" for path in ["README.md", *paths, "work"]]
+
+
+def test_metadata_that_the_project_tracks_is_work(lab: Lab) -> None:
+    lab.commit("tracked", {"a.egg-info/requires.txt": "x\n"})
+    place = agent_place(lab)
+    script(lab, place, INSTALLING.replace("mkdir a.egg-info; ", ""))
+    assert f"100644 a.egg-info/{METADATA[2]}" in listed(lab, read(lab, place).tree)
+
+
 def test_large_files_are_named_before_they_are_read(lab: Lab) -> None:
     lab.commit("large", {"old": "x" * 3000, "grown": "1\n", ".gitattributes": "*.bin filter=count\n"})
     lab.git("config", "filter.count.clean", "wc -c")

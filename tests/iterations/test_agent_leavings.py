@@ -182,3 +182,13 @@ def test_a_pipe_in_the_place_of_the_link_hangs_no_command(lab: Lab) -> None:
     assert "worktree-broken" in [finding["code"] for finding in findings]
     for command in ("list", "show", "resume", "prune"):
         assert lab.run("git-iterate", command, *(["1"] if command in ("show", "resume") else [])).status == 0
+
+
+def test_an_agent_may_install_the_project_in_its_worktree(lab: Lab) -> None:
+    campaign(lab)
+    files = "PKG-INFO SOURCES.txt entry_points.txt dependency_links.txt top_level.txt requires.txt"
+    install = f"mkdir x.egg-info; for name in {files}; do echo '[pytest11]' >x.egg-info/$name; done"
+    result = attempt(lab, f"echo 90 >value; {install}")
+    assert (result.record.verdict, result.record.value, result.record.files) == ("improved", 90.0, ("value",))
+    result = attempt(lab, f"echo 80 >value; {install}; echo 'import os' >x.egg-info/plugin.py")
+    assert (result.record.verdict, result.record.reason) == ("invalid", "guard")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from git_planner.folders import make_readable, walk_files
 from git_planner.gitio.content import submodules
+from git_planner.gitio.content.installed_metadata import without_installed_metadata
 from git_planner.gitio.content.pipes import remove_pipes
 from git_planner.gitio.export import GITLINK
 from git_planner.gitio.repository import Repository
@@ -79,7 +80,7 @@ class Surveyor:
             meta, path = line.split("\t", 1)
             mode, _, oid, size = meta.split()
             known[path] = (mode, oid, int(size) if size.isdigit() else 0)
-        listed = self._untracked()
+        listed = without_installed_metadata(self._untracked(), known)
         sparse = self._sparse()
         oversize: list[str] = []
         for path, (mode, oid, old_size) in known.items():
