@@ -7,9 +7,11 @@ import json
 import math
 import os
 import re
+import resource
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from resource import RLIMIT_AS, RLIMIT_CPU
 from typing import Any
 
 import psutil
@@ -132,6 +134,8 @@ def test_a_call_is_answered_or_stopped() -> None:
     assert bounded_call.call(lambda: hanging.search("a" * 100), seconds=0.5) == Stopped(
         "took more than 1 seconds"
     )
+    limits = bounded_call.call(lambda: [resource.getrlimit(kind)[0] for kind in (RLIMIT_CPU, RLIMIT_AS)])
+    assert limits == [10, 4 * 1024**3]
     # An error of the reader, or no memory for it, is not mistaken for an answer.
     lost = Stopped("ended without a result, probably for lack of memory")
     assert bounded_call.call(lambda: len("x" * 2**40)) == lost

@@ -67,6 +67,11 @@ def test_most_of_the_runs_are_spent_on_what_is_worth_them(report: SimulationRepo
     assert outcome(report, SimulationCase("normal", 2.0)).runs <= 75
 
 
+def test_more_runs_find_more_small_gains() -> None:
+    row = simulate(Pairs(max=96), 60, 3, 1, [SimulationCase("normal", 1.0)]).outcomes[0]
+    assert (0.5 <= row.share <= 0.7, row.most) == (True, 240)
+
+
 def test_effects_that_fade_from_run_to_run_give_no_keeps() -> None:
     fading = [case for case in CASES if case.fading]
     assert [result.kept for result in simulate(Pairs(), 60, 2, 1, fading).outcomes] == [0]
