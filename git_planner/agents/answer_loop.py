@@ -19,7 +19,7 @@ from git_planner.agents.contract import Answer, AnswerKind, PlanningRequest, Usa
 from git_planner.agents.prompts import retry_prompt
 from git_planner.agents.run_program import PROMPT, write_masked
 from git_planner.errors import PlannerError
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules.documents.extract_json import (
     DIRECTIVE_KEYS,
     PLAN_OPTIONS_KEYS,
@@ -97,7 +97,9 @@ class PlanningAgent:
         for number in range(1, max(1, request.attempts) + 1):
             if number > 1 and not self._wait(number, attempts.seconds_left(), faults):
                 break
-            progress(f"asking the planner '{self.name}', attempt {number} of {max(1, request.attempts)}")
+            progress(
+                Step(f"asking the planner '{self.name}', attempt {number} of {max(1, request.attempts)}")
+            )
             try:
                 return attempts.ask(number)
             except PlannerError as error:

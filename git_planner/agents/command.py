@@ -25,7 +25,7 @@ from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules.policy.policy import Program
 
 NAME = "command"
@@ -87,7 +87,7 @@ class CommandImplementer:
         """
         began = time.monotonic()
         seconds = min(brief.seconds, self._program.timeout)
-        progress(f"running {Path(self._program.run[0]).name}")
+        progress(Step(f"running {Path(self._program.run[0]).name}"))
         done = run_agent(
             self._program.run,
             self._confinement,

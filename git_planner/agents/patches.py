@@ -9,7 +9,7 @@ from pathlib import Path
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 
 SUFFIXES = (".patch", ".diff")
 
@@ -45,7 +45,7 @@ class PatchesImplementer:
                 hint="add another patch there",
             )
         patch = patches[brief.index]
-        progress(f"applying {patch.name}")
+        progress(Step(f"applying {patch.name}"))
         command = ("apply", "--whitespace=nowarn", "--allow-empty", "--", str(patch))
         result = open_repository(brief.worktree).git.run(*command)
         brief.folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
+from git_planner.progress import Step
 from git_planner.rules.printable import printable
 
 
@@ -22,8 +24,9 @@ def say(text: str) -> None:
 
 
 def tell(message: str) -> None:
-    """Show progress: one line on stderr."""
-    click.echo(printable(message), err=True)
+    """Print a message on stderr; a step only if that is a terminal."""
+    if not isinstance(message, Step) or sys.stderr.isatty():
+        click.echo(printable(message), err=True)
 
 
 def hush(_: str) -> None:

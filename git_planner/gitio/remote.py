@@ -25,7 +25,7 @@ from git_planner.gitio.git_failure import (
 )
 from git_planner.gitio.history import blocked
 from git_planner.gitio.repository import Repository
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 
 if TYPE_CHECKING:
     from git.cmd import Git as Wrapper
@@ -327,7 +327,7 @@ class _StderrLines:
                 self._kept.append(line + "\n")
             elif self._progress is not None and f"{match[1]} {match[2]}" != self._last and match[2] == "100":
                 self._last = f"{match[1]} {match[2]}"
-                self._progress(f"{match[1].lower()}: done")
+                self._progress(Step(f"{match[1].lower()}: done"))
 
 
 def _failed(remote: str, verb: str, ended: _RemoteResult) -> PlannerError:

@@ -64,12 +64,19 @@ class Repository(NamedTuple):
         )
 
     def maybe(self, name: str, kind: str = "commit") -> str | None:
-        """Return the object id of a name, or None."""
+        """Return the object id of a name, or None.
+
+        Args:
+            name: a revision, or a path of one, such as 'main:README.md'.
+            kind: the type that a revision is peeled to, or that the object of a path has.
+        """
         # Git resolves '^{commit}' as HEAD.
         if not name or "\n" in name or "\0" in name:
             return None
-        answer = self.git.read_object("info", f"{name}^{{{kind}}}")
-        return answer[0] if answer else None
+        # Git takes all that follows a colon for the path.
+        is_path = ":" in name
+        answer = self.git.read_object("info", name if is_path else f"{name}^{{{kind}}}")
+        return answer[0] if answer and (not is_path or answer[1] == kind) else None
 
     def head_branch(self) -> str | None:
         """Return the short name of HEAD's branch; None when detached."""

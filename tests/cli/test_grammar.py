@@ -105,3 +105,10 @@ def test_the_implementer_has_the_same_options_everywhere() -> None:
     assert {"--planner", "--planner-model", "--max-attempts", "--timeout"} <= {
         name for where, _, name in options() if where == "git-iterate once"
     }
+
+
+def test_every_output_can_be_had_as_json() -> None:
+    with_json = {path for path, _, name in options() if name == "--json"}
+    without = {path for path, command in ALL.items() if not isinstance(command, click.Group)} - with_json
+    # These print a script, JSON anyway, or what a hook prints.
+    assert without == {"git-planner completion", "git-planner schema", "git-planner gate"}

@@ -199,7 +199,7 @@ def test_the_command(lab: Lab) -> None:
     assert ran.status == 0
     assert ran.out.splitlines()[0] == "plan/default: review by command"
     assert "given: preplan/PLAN_OPTIONS.md (plan/default, " in ran.out
-    assert "asking 'command' for the review, attempt 1 of 2" in ran.err
+    assert "command is given preplan/PLAN_OPTIONS.md" in ran.err
 
 
 def own_gemini(lab: Lab, text: str, model: str) -> None:

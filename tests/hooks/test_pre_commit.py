@@ -322,6 +322,17 @@ def test_damaged_patterns_guard_all_the_same_and_heal(lab: Lab, damage: bytes | 
     assert not (lab.path / "owned").exists()
 
 
+def test_a_state_file_that_got_by_can_be_taken_back(lab: Lab) -> None:
+    begun(guarded_lab(lab))
+    state = lab.path / ".advisor/state.json"
+    state.write_text('{"forged": true}\n')
+    lab.git("-c", "core.hooksPath=/dev/null", "commit", "-q", "-a", "-m", "got by")
+    lab.git("checkout", "-q", "refs/planner/iterations/0001", "--", ".advisor")
+    assert lab.run_git("commit", "-q", "-m", "taken back").err == ""
+    state.write_text('{"forged": true}\n')
+    assert lab.run_git("commit", "-q", "-a", "-m", "no").status == 1
+
+
 def test_what_is_kept_for_the_shim(lab: Lab) -> None:
     guarded_lab(lab)
     change(lab)

@@ -17,7 +17,7 @@ from git_planner.agents.run_program import run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 
 NAME = "codex"
 API_MODEL = "gpt-5.2-pro"
@@ -133,7 +133,7 @@ class CodexImplementer:
             *(("-c", f"model_reasoning_effort={json.dumps(brief.effort)}") if brief.effort else ()),
             "-",
         ]
-        events = CodexEvents(on_action=progress)
+        events = CodexEvents(on_action=lambda action: progress(Step(action)))
         seconds = brief.seconds - (time.monotonic() - began)
         with install_hint():
             done = run_agent(

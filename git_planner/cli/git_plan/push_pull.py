@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from git_planner.cli.options import all_option, json_option, plan_option
-from git_planner.cli.output import emit, hush, say, tell
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.flows.sharing.push_pull import SharingResult
 from git_planner.gitio.repository import open_repository
@@ -36,11 +36,11 @@ def push(where: str | None, plan: str | None, every: bool, work: bool, as_json: 
     from git_planner.flows.sharing.push_pull import push as run
 
     _check_selection(plan, every)
-    repo, note = open_repository(), hush if as_json else tell
-    done = run(repo, where, plan, note, every=every, work=work)
+    repo = open_repository()
+    done = run(repo, where, plan, tell, every=every, work=work)
     for shared in done.plans:
-        for task in RemoteClaims(repo, shared.plan, done.remote, note).release_ended():
-            note(f"{task}: its claim on '{done.remote}' is released")
+        for task in RemoteClaims(repo, shared.plan, done.remote, tell).release_ended():
+            tell(f"{task}: its claim on '{done.remote}' is released")
     return _print_shared(done, as_json)
 
 
@@ -57,7 +57,7 @@ def pull(where: str | None, plan: str | None, every: bool, as_json: bool) -> int
     from git_planner.flows.sharing.push_pull import pull as run
 
     _check_selection(plan, every)
-    return _print_shared(run(open_repository(), where, plan, hush if as_json else tell, every=every), as_json)
+    return _print_shared(run(open_repository(), where, plan, tell, every=every), as_json)
 
 
 def _check_selection(plan: str | None, every: bool) -> None:

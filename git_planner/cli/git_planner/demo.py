@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from git_planner.cli.options import json_option, plan_option
-from git_planner.cli.output import emit, hush, say, tell
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.records.record import REASONS, Record
@@ -32,7 +32,7 @@ def demo(folder: Path | None, as_json: bool) -> int:
     """
     from git_planner.flows.setup.demo import run_demo as run
 
-    done = run(folder, hush if as_json else tell)
+    done = run(folder, tell)
     if as_json:
         emit(done.document())
         return DONE

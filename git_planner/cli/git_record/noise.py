@@ -9,7 +9,7 @@ import click
 
 from git_planner.cli.git_record.render import in_columns
 from git_planner.cli.options import force_option, json_option, plan_option
-from git_planner.cli.output import emit, hush, say, tell
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
@@ -72,7 +72,7 @@ def noise(plan: str | None, runs: int, force: bool, as_json: bool) -> int:
     """
     from git_planner.flows.measuring.noise import report_noise as run
 
-    done = run(open_repository(), plan=plan, runs=runs, force=force, progress=hush if as_json else tell)
+    done = run(open_repository(), plan=plan, runs=runs, force=force, progress=tell)
     if as_json:
         emit(
             {

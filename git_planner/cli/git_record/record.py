@@ -19,7 +19,7 @@ from git_planner.cli.options import (
     json_option,
     plan_option,
 )
-from git_planner.cli.output import emit, hush, say, tell
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import refnames
@@ -65,7 +65,7 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
             force=force,
             advance=not no_advance,
             from_red=from_red,
-            progress=hush if as_json else tell,
+            progress=tell,
         )
     except PlannerError as error:
         raise _suggest_command(error, ref) from None
@@ -190,7 +190,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
     """
     from git_planner.flows.records.verify import verify_record as run
 
-    done = run(open_repository(), ref, plan=plan, progress=hush if as_json else tell)
+    done = run(open_repository(), ref, plan=plan, progress=tell)
     if as_json:
         emit(done.document())
     else:

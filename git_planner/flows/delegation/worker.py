@@ -26,7 +26,7 @@ from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import Repository
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules import refnames
 from git_planner.rules.delegation import task_prompt
 from git_planner.rules.policy.policy import Policy
@@ -76,7 +76,7 @@ class Worker:
         try:
             with agent_turn(self.repo, refnames.HEADS + run.branch, self.progress):
                 implementation = self.setup.implementer.implement(
-                    brief, lambda message: self.progress(f"{run.task}: {message}")
+                    brief, lambda message: self.progress(Step(f"{run.task}: {message}"))
                 )
         except KeyboardInterrupt:
             return RunEnding("interrupted", "the delegator was interrupted"), None

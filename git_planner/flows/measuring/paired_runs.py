@@ -11,7 +11,7 @@ from git_planner.flows.guard.trusted_base import Subject
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, pathspecs
@@ -93,7 +93,7 @@ def compare_in_pairs(
     plan, rounds = against.plan, list[paired_design.Round]()
     while True:
         order = paired_design.round_order(coin=coin())
-        progress(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}")
+        progress(Step(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"))
         values: list[float] = []
         for place, letter in enumerate(order):
             run = f"{metric.name}-{len(rounds) + 1}{'abcde'[place]}{letter}"

@@ -19,7 +19,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.machine import search_path
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
 from git_planner.rules.measuring.correctness_report import Proof
@@ -141,7 +141,7 @@ class _BenchmarkRun:
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof, Refusal | None] | Refusal:
-        self.progress(f"correctness: {' '.join(correctness.run)}")
+        self.progress(Step(f"correctness: {' '.join(correctness.run)}"))
         with exported(self.repo, self.tree) as place:
             report = place / jail.RESULTS / _PROOF
             report.parent.mkdir()
@@ -178,7 +178,7 @@ class _BenchmarkRun:
         """Measure one metric `runs` times and return its values."""
         values = []
         for turn in range(1, runs + 1):
-            self.progress(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}")
+            self.progress(Step(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}"))
             value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value

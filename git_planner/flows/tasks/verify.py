@@ -24,7 +24,7 @@ from git_planner.flows.tasks.follow_branch import read_branches, read_history
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Store
-from git_planner.progress import Progress
+from git_planner.progress import Progress, Step
 from git_planner.rules import refnames
 from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.plans import pages
@@ -169,7 +169,7 @@ def run_commands(
     runner = CommandRunner(repo, policy, logs)
     runs = []
     for number, argv in enumerate(commands, 1):
-        progress(f"{number} of {len(commands)}: {' '.join(argv)}")
+        progress(Step(f"{number} of {len(commands)}: {' '.join(argv)}"))
         with export.exported(repo, tree) as place:
             result = runner.run(f"{number}", argv, place, seconds=seconds or _default_deadline(policy))
         is_late = result.refusal is not None and result.refusal.reason == "timeout"
