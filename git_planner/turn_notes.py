@@ -70,14 +70,14 @@ def open_turn(folder: Path, name: str) -> Iterator[IO[bytes]]:
         # Locked before it has its name, so that nobody takes it for an abandoned one.
         atomic_file.lock_now(file)
         os.rename(draft, path)
-        _own.add(file.fileno())
-        # From here on moves are noted in the file; those that were noted before are waited for.
-        with _locked(folder, fcntl.LOCK_EX):
-            pass
         try:
+            _own.add(file.fileno())
+            # From here on moves are noted in the file; those that were noted before are waited for.
+            with _locked(folder, fcntl.LOCK_EX):
+                pass
             yield file
         finally:
-            _own.remove(file.fileno())
+            _own.discard(file.fileno())
             with suppress(OSError):
                 path.unlink()
 
