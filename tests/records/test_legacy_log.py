@@ -21,6 +21,7 @@ from git_planner.rules.records.row import (
     next_id,
     row_from,
 )
+from tests.support.lab import Lab
 
 ROW: dict[str, Any] = {
     "iteration_id": 5,
@@ -200,3 +201,13 @@ def test_a_new_id_sorts_last_whatever_the_clock_says() -> None:
     assert next_id(rows, "2026-11-21T23:59:59Z").startswith("20261122T000000Z-")
     assert next_id(rows, "2026-11-23T10:00:00Z").startswith("20261123T100000Z-")
     assert next_id([], "2026-11-21T10:00:00Z").startswith("20261121T100000Z-")
+
+
+def test_a_log_that_is_too_large_or_cannot_be_read_says_so(lab: Lab) -> None:
+    log = lab.root / "log.jsonl"
+    with log.open("wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+    ran = lab.run("git-record", "import", str(log))
+    assert (ran.status, "'log.jsonl' has more than 67,108,864 bytes" in ran.err) == (1, True), ran.err
+    ran = lab.run("git-record", "import", str(lab.root / "none"))
+    assert ran.err.startswith("error: "), ran.err

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from git_planner.cli import options as shared
+from git_planner.cli.input_file import read_input
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
@@ -115,17 +114,8 @@ def options(
 def _options_text(file: str) -> str:
     from git_planner.flows.discovery.plan_folder import MAX_BYTES, decode_text
 
-    if file == "-":
-        return decode_text(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin")
-    try:
-        with Path(file).open("rb") as opened:
-            return decode_text(opened.read(MAX_BYTES + 1), file)
-    except OSError as error:
-        raise PlannerError(
-            "E_MISSING_INPUT",
-            f"'{file}' cannot be read: {error.strerror}",
-            hint="name the file that has the options",
-        ) from None
+    where, data = read_input(file, MAX_BYTES, "the options", "E_MISSING_INPUT")
+    return decode_text(data, where)
 
 
 def _show_options(made: OptionsResult, as_json: bool) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from git_planner.cli.git_plan.ask import packet_options, plan_options, show_planned
+from git_planner.cli.input_file import read_input
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import from_option, input_file_option, json_option, slug_option
 from git_planner.cli.output import check_place, emit, put_text, say, tell
-from git_planner.errors import DONE, PlannerError
+from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 
@@ -66,7 +66,7 @@ def apply(
 
     ANSWER is a file, '-' for stdin, or a packet's branch (default: the answer that is on the branch).
     """
-    from git_planner.flows.planning.manual import AnswerRefused
+    from git_planner.flows.planning.manual import MAX_PASTED_BYTES, AnswerRefused
     from git_planner.flows.planning.manual import apply_answer as run
 
     if (
@@ -84,7 +84,7 @@ def apply(
             open_repository(),
             from_ref,
             tell,
-            pasted=_read_answer(source) if source else None,
+            pasted=read_input(source, MAX_PASTED_BYTES, "the answer") if source else None,
             slug=slug,
             allow_stale_base=allow_stale_base,
         )
@@ -93,22 +93,6 @@ def apply(
         raise
     show_planned(planned, as_json)
     return DONE
-
-
-def _read_answer(source: str) -> tuple[str, bytes]:
-    from git_planner.flows.planning.manual import MAX_PASTED_BYTES
-
-    if source == "-":
-        return "stdin", sys.stdin.buffer.read(MAX_PASTED_BYTES + 1)
-    try:
-        with Path(source).open("rb") as file:
-            return source, file.read(MAX_PASTED_BYTES + 1)
-    except OSError as error:
-        raise PlannerError(
-            "E_USAGE",
-            f"'{source}' cannot be read: {error.strerror}",
-            hint="name the file that has the answer",
-        ) from None
 
 
 def _put_reply(text: str, reply: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from git_planner.cli.git_record import render as text
+from git_planner.cli.input_file import read_input
 from git_planner.cli.options import (
     all_option,
     candidates,
@@ -232,12 +232,11 @@ def import_(file: Path, plan: str | None, as_json: bool) -> int:
     Rows that were imported earlier are skipped. Lines that are not rows are listed and make the exit status
     1; all others are imported.
     """
-    from git_planner.flows.records.import_log import import_log
+    from git_planner.flows.records.import_log import MAX_BYTES, import_log
 
     repo = open_repository()
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    where = "stdin" if str(file) == "-" else file.name
-    done = import_log(repo, data, where, _plans(repo, plan)[0])
+    where, data = read_input(str(file), MAX_BYTES, "the log")
+    done = import_log(repo, data, Path(where).name, _plans(repo, plan)[0])
     for fault in done.faults:
         tell(f"not imported: {fault}")
     if as_json:

@@ -14,6 +14,9 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.legacy_log import record_from_row
 
+# More than a loop writes in years.
+MAX_BYTES = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
@@ -50,8 +53,14 @@ def import_log(repo: Repository, data: bytes, source: str, plan: str) -> ImportR
         plan: the plan; its branch is made from HEAD's commit when it is new.
 
     Raises:
-        PlannerError: what writing raises; E_UNBORN.
+        PlannerError: E_JSON; what writing raises; E_UNBORN.
     """
+    if len(data) > MAX_BYTES:
+        raise PlannerError(
+            "E_JSON",
+            f"'{source}' has more than {MAX_BYTES:,} bytes",
+            hint="import it in parts, with 'git record import'",
+        )
     records: dict[str, bytes] = {}
     faults = []
     for line_number, line in enumerate(data.split(b"\n"), 1):
