@@ -32,6 +32,8 @@ while not os.path.exists(end):
     except FileNotFoundError:
         lost += 1
     os.close(own)
+    # Without a pause it would hardly ever be free on a busy machine.
+    time.sleep(0.001)
 print(taken, lost)
 """
 
@@ -46,12 +48,12 @@ def test_the_lock_of_the_next_writer_stays(tmp_path: Path) -> None:
     assert rival.stdout is not None
     assert rival.stdout.readline() == "ready\n"
     written = 0
-    while written < 300:
+    while written < 100:
         with contextlib.suppress(PlannerError):
             written += rewrite(path, lambda before: before + b"x", "configuration")
     end.touch()
     taken, lost = map(int, rival.communicate()[0].split())
-    assert (path.stat().st_size, taken > 0, lost) == (300, True, 0)
+    assert (path.stat().st_size, taken > 0, lost) == (100, True, 0)
 
 
 @pytest.mark.parametrize("after", [b"as before\n", b""])
