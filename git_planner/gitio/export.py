@@ -157,6 +157,7 @@ def write_out(git: Git, tree: str, target: Path) -> None:
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
+    target = target.resolve()
     listed: list[tuple[str, str, str, int]] = []
     for line in git.names("ls-tree", "-r", "-l", "-z", "--full-tree", tree):
         meta, path = line.split("\t", 1)
@@ -213,6 +214,9 @@ def _write_large(git: Git, place: Path, mode: str, oid: str) -> None:
 
 
 def _write_entry(place: Path, mode: str, content: bytes) -> None:
+    # A broken tree may name a link and something below it; a file system may take two names for one.
+    if mode == SYMLINK and os.path.realpath(place.parent) != os.fspath(place.parent):
+        raise NotADirectoryError
     make_folder(place.parent)
     if mode == GITLINK:
         place.mkdir()

@@ -223,3 +223,21 @@ def test_large_files_do_not_stand_in_memory_at_once(lab: Lab) -> None:
         tracemalloc.stop()
     assert peak < 16 * size
     assert all((target / name).read_bytes() == content for name, content in files.items())
+
+
+def test_nothing_is_written_through_a_link_of_a_broken_tree(lab: Lab) -> None:
+    outside = lab.root / "outside"
+    outside.mkdir()
+    link, inner = (
+        lab.git("hash-object", "-w", "--stdin", stdin=text) for text in (str(outside), "somewhere")
+    )
+    for entry in (
+        f"120000 blob {inner}\ty",
+        f"040000 tree {lab.git('mktree', stdin=f'120000 blob {inner}{chr(9)}z')}\ty",
+    ):
+        below = lab.git("mktree", stdin=f"{entry}\n")
+        tree = lab.git("mktree", stdin=f"120000 blob {link}\tx\n040000 tree {below}\tx\n")
+        with pytest.raises(PlannerError) as caught, exported(lab.repo, tree):
+            pass
+        assert caught.value.message.endswith("cannot be written out: a file is in its way")
+        assert list(outside.iterdir()) == []
