@@ -110,5 +110,6 @@ def test_the_implementer_has_the_same_options_everywhere() -> None:
 def test_every_output_can_be_had_as_json() -> None:
     with_json = {path for path, _, name in options() if name == "--json"}
     without = {path for path, command in ALL.items() if not isinstance(command, click.Group)} - with_json
-    # These print a script, JSON anyway, or what a hook prints.
-    assert without == {"git-planner completion", "git-planner schema", "git-planner gate"}
+    # These print a script, JSON anyway, what a hook prints, and what another program prints.
+    ours = ("completion", "schema", "gate")
+    assert without == {*(f"git-planner {name}" for name in ours), "git-plan lease run"}
