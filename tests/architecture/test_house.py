@@ -45,14 +45,14 @@ for _part in ("agents", "gitio", "host", "gate"):
 BELOW["managed_block"] = {"errors"}
 BELOW["gitio"].add("managed_block")
 BELOW["agents"].add("redact")
-BELOW["turn_notes"] = set()
+BELOW["turn_notes"] = {"atomic_file"}
 BELOW["gitio"].add("turn_notes")
 BELOW["folders"] = set()
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("folders")
 # One function writes what is committed, and it masks.
 BELOW["gitio"].add("redact")
-BELOW["owned_folder"] = {"folders"}
+BELOW["owned_folder"] = {"atomic_file", "folders"}
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("owned_folder")
 BELOW["progress"] = set()
