@@ -137,8 +137,8 @@ def test_an_agent_that_removes_the_notes_of_its_turn_gains_nothing(lab: Lab, scr
 
 @pytest.mark.usefixtures("moved")
 def test_moves_of_this_process_are_known_although_its_notes_are_gone(lab: Lab) -> None:
-    told: list[str] = []
-    with agent_turn(lab.repo, OWN, told.append):
+    messages: list[str] = []
+    with agent_turn(lab.repo, OWN, messages.append):
         remove_folder(lab.repo.private(TURNS))
         ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
-    assert (lab.refs()[PLAN], told) == (ours, [])
+    assert (lab.refs()[PLAN], messages) == (ours, [])
