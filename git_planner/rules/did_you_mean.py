@@ -11,7 +11,11 @@ def close_names(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names that are close to a name, the closest first; at most two."""
     import difflib
 
-    return difflib.get_close_matches(name, list(known), 2, 0.65) if len(name) <= MAX_NAME else []
+    return (
+        difflib.get_close_matches(name, [word for word in known if word != name], 2, 0.65)
+        if len(name) <= MAX_NAME
+        else []
+    )
 
 
 def did_you_mean(names: Iterable[str], otherwise: str) -> str:

@@ -96,3 +96,13 @@ def test_a_plan_that_git_has_deleted_for_good_is_said_to_be_so(lab: Lab) -> None
     assert "git plan pull --plan default" in lab.run("git-plan", "list").err
     # There is nothing to lose any more.
     assert planned(lab)
+
+
+def test_a_plan_with_records_alone_is_told_from_a_missing_one(lab: Lab) -> None:
+    lab.rival("refs/heads/plan/default", "experiments/records/README", "x")
+    listed = lab.run("git-plan", "task", "list")
+    assert listed.status == 1
+    assert listed.err.splitlines() == [
+        "error: the plan 'default' has no task yet (E_NO_PLAN)",
+        "hint: add one with 'git plan task add TITLE'",
+    ]

@@ -269,6 +269,11 @@ def missing_plan(plan: str, repo: Repository | None = None) -> PlannerError:
     pull = pull_hint(repo, plan) if repo is not None else None
     if pull is not None:
         return PlannerError("E_NO_PLAN", f"the plan '{plan}' is on a remote, and not here", hint=pull)
+    if prefix + plan in refs:
+        # Records alone, as the first 'git record' makes them.
+        return PlannerError(
+            "E_NO_PLAN", f"the plan '{plan}' has no task yet", hint="add one with 'git plan task add TITLE'"
+        )
     near = close_names(plan, (ref.removeprefix(prefix) for ref in refs))
     return PlannerError(
         "E_NO_PLAN",
