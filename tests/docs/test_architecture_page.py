@@ -49,3 +49,19 @@ def test_names_of_the_page_for_contributors_are_there() -> None:
     assert CODES
     for method in re.findall(r"`Lab\.(\w+)`", text):
         assert callable(getattr(Lab, method))
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("flows/tasks/claims.py", "def claim_task("),
+        ("flows/guard/ref_updates.py", "class RefUpdateGuard:"),
+        ("flows/records/write_record.py", "def write_record("),
+        ("flows/specs/compile.py", "def compile_change("),
+        ("rules/specs/compile.py", "def merge_change("),
+        ("rules/delegation/task_prompt.py", "def render_task_prompt("),
+    ],
+)
+def test_the_page_answers_where_things_are_done(name: str, definition: str) -> None:
+    assert f"`{name}`" in page("docs/architecture.md").partition("## Where is")[2]
+    assert definition in (ROOT / "git_planner" / name).read_text()
