@@ -6,6 +6,7 @@ import json
 from typing import Any, get_args
 
 from git_planner import documents
+from git_planner.flows.records.journal import note_record
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.report.plot import LOOKS
 from git_planner.rules import refnames
@@ -191,3 +192,33 @@ def test_a_forged_best_of_a_measured_tree_is_set_back_even_by_a_cached_answer(la
     count = len(verdicts(lab))
     assert recorded(lab)["cached"] is True
     assert len(verdicts(lab)) == count
+
+
+def test_a_gain_that_was_measured_in_rounds_of_the_older_order_is_measured_again_once(lab: Lab) -> None:
+    project(lab)
+    attempt(lab, 1, 120)
+    true = recorded(lab)["record"]
+    comparison = {"orders": ["ABBA", "BAAB"], "rival": true["id"], "number": 1, "alpha": 0.05, "level": 0.05}
+    comparison |= {
+        "ending": "gain",
+        "base": [1.0],
+        "candidate": [1.0],
+        "p": 0.01,
+        "effect": -1.0,
+        "low": None,
+    }
+    document = forge(lab, true, comparison={**comparison, "high": None, "confidence": 0.95})
+    content = lab.run_git(
+        "cat-file", "-p", f"plan/default:{refnames.record_path(document['id'])}"
+    ).out.encode()
+    with lab.entered():
+        # It was measured here, by an earlier version.
+        note_record(lab.repo, content)
+    best = attempt(lab, 2, 90)
+    first = lab.run("git-record")
+    assert (
+        "claims an improvement that was measured in rounds without lead-in: it is measured again" in first.err
+    )
+    assert ("disputed", 1.0) in verdicts(lab)
+    assert lab.refs()["refs/heads/iter/best"] == best
+    assert "measured again" not in lab.run("git-record").err

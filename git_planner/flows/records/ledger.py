@@ -209,7 +209,8 @@ class LedgerReader:
 
         Args:
             rows: rows as they were read.
-            environment: the digest of the environment they were measured in; None for any.
+            environment: the digest of the environment they were measured in; None for any. With one, a gain
+                that was measured in rounds without lead-in is left out: it is measured again.
         """
         journal = read_journal(self.repo)
         return [
@@ -218,6 +219,7 @@ class LedgerReader:
             if row.blob in journal
             and row.verdict != dispute.VERDICT
             and environment in (None, row.environment_digest)
+            and (environment is None or row.lead_ins or row.verdict != "improved")
         ]
 
     def _rows(self, folders: Sequence[Tree], disputes: Sequence[Tree]) -> list[RecordRow]:

@@ -221,7 +221,8 @@ class Recorder:
         """Measure the commit of a claim; return why it does not count, None if it holds."""
         if self.repo.maybe(claim.commit) is None:
             return f"'{claim.id}' claims an improvement and does not count here: its commit is missing"
-        self.progress(f"'{claim.id}' claims an improvement that was not measured here: it is measured again")
+        why = "was not measured here" if claim.lead_ins else "was measured in rounds without lead-in"
+        self.progress(f"'{claim.id}' claims an improvement that {why}: it is measured again")
         try:
             subject = trusted_base.find_subject(self.repo, claim.commit, self.subject.plan)
             subject = replace(subject, notes=(*subject.notes, f"'{claim.id}' measured again"))

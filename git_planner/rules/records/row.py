@@ -25,7 +25,7 @@ class RecordRow(NamedTuple):
 
     `metric`, `unit`, `direction`, `value` and `spread` are of the deciding metric; `tests` is the digest of
     the test ids' document, `number` the comparison's place in its campaign, `blob` the object id of the
-    record's file; other fields as in Record.
+    record's file, `lead_ins` False if its rounds had none, as in older records; other fields as in Record.
     """
 
     id: str
@@ -52,6 +52,7 @@ class RecordRow(NamedTuple):
     number: int | None
     slug: str | None = None
     blob: str = ""
+    lead_ins: bool = True
 
     @property
     def valid(self) -> bool:
@@ -148,6 +149,7 @@ def row_from(document: Mapping[str, Any]) -> RecordRow:
             "tests": tests.get("ids"),
             "rival": comparison.get("rival"),
             "number": comparison.get("number"),
+            "lead_ins": not any(len(str(order)) == 4 for order in comparison.get("orders", ())),
         }
     )
 
