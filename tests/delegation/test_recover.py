@@ -51,7 +51,7 @@ def start_and_kill_delegator(lab: Lab, *script: str) -> int:
     return int((lab.root / "pid").read_text())
 
 
-@sampled(31)
+@sampled(19)
 def test_killed_at_any_call_of_git_each_task_is_done_once(tmp_path: Path, stride: int) -> None:
     call, turn = 2, 0
     while True:
