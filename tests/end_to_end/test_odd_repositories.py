@@ -52,12 +52,15 @@ ARGUMENTS = {
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
     "git-planner schema": ["directive"],
+    "git-plan lease run": ["--purpose", "tests", "--", "true"],
+    "git-plan lease acquire": ["--purpose", "tests", "--session", "worker"],
+    **{f"git-plan lease {name}": ["HEAVY-0"] for name in ("renew", "release")},
     "git-planner demo": ["{full}"],
     "git-planner ci": ["github"],
     "git-planner completion": ["bash"],
     "git-planner gate": ["guard"],
 }
-NO_JSON = {"git-planner schema", "git-planner completion", "git-planner gate"}
+NO_JSON = {"git-planner schema", "git-planner completion", "git-planner gate", "git-plan lease run"}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
     *("git-planner completion", "git-planner install-man-pages"),
@@ -201,6 +204,7 @@ ANYWHERE = {
     "git-plan research": "E_MISSING_TOOL",
     **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
     "git-plan task result": "E_RESULT",
+    **dict.fromkeys(("git-plan lease renew", "git-plan lease release"), "E_LEASE"),
     "git-plan codex": "E_MISSING_TOOL",
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
