@@ -7,6 +7,7 @@ this order, under the heading of their group.
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -263,7 +264,8 @@ def main(program: str, argv: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
 
     with _ended_by_signals() as caught:
-        status = guarded(run, as_json="--json" in argv)
+        # What follows '--' belongs to another command.
+        status = guarded(run, as_json="--json" in itertools.takewhile("--".__ne__, argv))
     return 128 + caught[0] if caught and status == INTERRUPTED else status
 
 

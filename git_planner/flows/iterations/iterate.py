@@ -168,7 +168,9 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings, repo)
-    _check_patches(repo, settings, campaign.plan)
+    # In a bare repository the policy's folder is seen only once there is a worktree.
+    if settings.patches is not None or policy.agents.patches is None:
+        _check_patches(repo, settings, campaign.plan)
     ensure_base(repo, campaign.plan, campaign.base.oid, from_red=options.from_red, progress=progress)
     if settings.planner == MANUAL:
         planned = manual.apply_answer(repo, options.from_ref, progress, slug=options.slug)
