@@ -53,7 +53,8 @@ def test_the_bases_guarded_files_win_and_our_state_goes(lab: Lab) -> None:
 
 def test_folders_of_any_depth_and_files_in_place_of_folders(lab: Lab) -> None:
     base = lab.commit("base", {"tests/a": "a\n", "tests/b/x": "b\n", "tests/b/y/z": "b\n"})
-    deep = "tests/" + "d/" * 3000 + "x"
+    # Newer gits list no trees that are nested deeper than 2,048.
+    deep = "tests/" + "d/" * 2000 + "x"
     lab.rival("refs/heads/deep", deep, "x")
     tip = lab.rival("refs/heads/deep", "tests/a/b", "x")
     tip = lab.rival("refs/heads/deep", "tests/b", "x")
