@@ -102,9 +102,11 @@ def log(plan: str | None, every: bool, last: int | None, jsonl: bool, as_json: b
         _emit_log(plans, query.read_texts(repo, plans, last), query.current_instrument(repo))
     else:
         rows = query.read_rows(repo, plans, last)
-        none = query.without_records(repo, plans[0]) if plans else "no plans yet"
-        now = query.current_instrument(repo) if rows and not every else None
-        say("\n".join(text.log_lines(rows, now, everything=every)) if rows else none)
+        if not rows:
+            say(query.without_records(repo, plans[0]) if plans else "no plans yet")
+            return DONE
+        now = None if every else query.current_instrument(repo)
+        say("\n".join(text.log_lines(rows, now, everything=every)))
     return DONE
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.plans.page_store import missing_plan, pull_hint_if_missing
 from git_planner.flows.records.ledger import (
     LedgerReader,
     find_record,
@@ -133,6 +132,8 @@ class BestRecord:
 
 def without_records(repo: Repository, plan: str) -> str:
     """Return what to tell about a plan that has no records here, with the next step."""
+    from git_planner.flows.plans.page_store import pull_hint_if_missing
+
     pull = pull_hint_if_missing(repo, plan)
     if pull is not None:
         return f"plan '{plan}' is on a remote, and not here; '{pull}' fetches it"
@@ -149,9 +150,11 @@ def best_record(repo: Repository, plan: str) -> BestRecord:
     records = reader.read(plan)
     newest = next((row for row in reversed(records) if row.valid), None)
     top = pick_best(row for row in records if newest and row.instrument == newest.instrument)
-    if top is None and pull_hint_if_missing(repo, plan) is not None:
-        raise missing_plan(plan, repo)
     if top is None:
+        from git_planner.flows.plans.page_store import missing_plan, pull_hint_if_missing
+
+        if pull_hint_if_missing(repo, plan) is not None:
+            raise missing_plan(plan, repo)
         what, hint = "no valid record", "measure a commit with 'git record'"
         if newest is not None:
             what, hint = "no record with a value", f"add a metric to '{refnames.POLICY_FILE}'"
