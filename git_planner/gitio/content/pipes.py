@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from git_planner.errors import PlannerError
+from git_planner.folders import walk_files
 
 _OPENED_BY_GIT = (".gitattributes", ".gitignore")
 
@@ -19,22 +20,9 @@ def remove_pipes(top: Path) -> None:
     Raises:
         PlannerError: E_GIT if one cannot be removed.
     """
-    folders = [os.fspath(top)]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                listed = list(entries)
-        except OSError:
-            continue
-        for entry in listed:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name != ".git":
-                    folders.append(entry.path)
-            elif entry.name in _OPENED_BY_GIT and not (
-                entry.is_file(follow_symlinks=False) or entry.is_symlink()
-            ):
-                _remove(entry.path)
+    for entry in walk_files(top, skip=".git"):
+        if entry.name in _OPENED_BY_GIT and not (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
+            _remove(entry.path)
 
 
 def _remove(path: str) -> None:
