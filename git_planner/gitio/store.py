@@ -169,6 +169,7 @@ class Store:
         serialize: queue with other writers on a lock file after a lost compare. Correctness does not need it.
         batch: an open reader of the same repository to reuse.
         restore_pauses: the pauses in which another writer can restore a missing object.
+        tries: how often a change is tried while others move its refs.
     """
 
     def __init__(
@@ -178,10 +179,11 @@ class Store:
         serialize: bool = True,
         batch: Batch | None = None,
         restore_pauses: Sequence[float] = RESTORE_PAUSES,
+        tries: int = TRIES,
     ) -> None:
         self.repo = repo
         self._batch, self._restore_pauses = batch, restore_pauses
-        self._serialize = serialize
+        self._serialize, self._tries = serialize, tries
         self._contended = False
 
     def edit(
@@ -228,7 +230,7 @@ class Store:
             PlannerError: as `edit`.
         """
         unmoved = 0
-        for attempt in range(TRIES):
+        for attempt in range(self._tries):
             with self._writer_lock(), self._reader() as batch:
                 tips = self._tips(refs, batch)
                 snapshots = {ref: self._snapshot(ref, tips, batch) for ref in refs}
@@ -262,7 +264,7 @@ class Store:
             time.sleep(random.uniform(0.0, min(0.002 * 2 ** min(attempt, 6), 0.1)))
         raise PlannerError(
             "E_CONFLICT",
-            f"'{refs[0]}' kept moving while it was being changed ({TRIES} tries); nothing was written",
+            f"'{refs[0]}' kept moving while it was being changed ({self._tries} tries); nothing was written",
             hint="run the same command again",
         )
 

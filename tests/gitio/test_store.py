@@ -100,10 +100,7 @@ def test_a_new_branch_is_never_made_over_a_rivals(lab: Lab) -> None:
     assert lab.show(f"plan/x:{FILE}") == "rival\nmine\n"
 
 
-def test_a_branch_that_never_stands_still_ends_in_a_conflict(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("git_planner.gitio.store.TRIES", 10)
+def test_a_branch_that_never_stands_still_ends_in_a_conflict(lab: Lab) -> None:
     lab.store.edit(REF, append("one"), Message("one"), base="HEAD")
     count = iter(range(1000))
 
@@ -112,7 +109,7 @@ def test_a_branch_that_never_stands_still_ends_in_a_conflict(
         return append("mine")(snapshot)
 
     with pytest.raises(PlannerError) as caught:
-        lab.store.edit(REF, change, Message("mine"))
+        Store(lab.repo, tries=10).edit(REF, change, Message("mine"))
     assert (caught.value.code, caught.value.exit) == ("E_CONFLICT", 5)
     assert lab.show(f"plan/x:{FILE}") == "one\n"
 
