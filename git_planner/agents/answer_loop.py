@@ -71,17 +71,30 @@ class Transport(Protocol):
         ...
 
 
+class LoopClock(Protocol):
+    """A clock in seconds that can be waited on, such as the module `time`."""
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        ...
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait."""
+        ...
+
+
 class PlanningAgent:
     """A planner that asks through a transport.
 
     Args:
         transport: how to ask.
         backoff: seconds before the second attempt after a transient failure; doubled for each further one.
+        clock: the clock of deadlines and waits.
     """
 
-    def __init__(self, transport: Transport, backoff: float = 1.0) -> None:
+    def __init__(self, transport: Transport, backoff: float = 1.0, clock: LoopClock = time) -> None:
         self.name = transport.name
-        self._transport = transport
+        self._transport, self._clock = transport, clock
         self._backoff = backoff
 
     def plan(self, request: PlanningRequest, progress: Progress) -> Answer:
@@ -91,7 +104,7 @@ class PlanningAgent:
             PlannerError: E_ANSWER if the last answer was refused (its faults in the details), E_DEADLINE,
                 or the error of the transport.
         """
-        attempts = _Attempts(self._transport, request)
+        attempts = _Attempts(self._transport, request, self._clock)
         failure = PlannerError("E_USAGE", "at least one attempt is needed")
         faults: Sequence[str] = ()
         for number in range(1, max(1, request.attempts) + 1):
@@ -116,17 +129,17 @@ class PlanningAgent:
         pause = min(_LONGEST_WAIT, self._backoff * 2 ** (number - 2)) * random.uniform(0.75, 1.25)
         if pause + _LEAST_SECONDS > left:
             return False
-        time.sleep(pause)
+        self._clock.sleep(pause)
         return True
 
 
 class _Attempts:
     """The attempts at one request."""
 
-    def __init__(self, transport: Transport, request: PlanningRequest) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, request: PlanningRequest, clock: LoopClock) -> None:
+        self._transport, self._clock = transport, clock
         self._request = request
-        self._began = time.monotonic()
+        self._began = self._clock.monotonic()
         self._prompt = request.prompt
         self._usage = Usage()
         self.count = 0
@@ -141,14 +154,14 @@ class _Attempts:
 
     def seconds_left(self) -> float:
         """Return the seconds until the deadline."""
-        return self._began + self._request.seconds - time.monotonic()
+        return self._began + self._request.seconds - self._clock.monotonic()
 
     def ask(self, number: int) -> Answer:
         """Ask once, validate the answer and keep the outcome, also of a failure."""
         self.count, self.faults = number, []
         folder = create_attempt_folder(self._request.folder)
         write_masked(folder / PROMPT, self._prompt)
-        began = time.monotonic()
+        began = self._clock.monotonic()
         outcome: dict[str, Any] = {"result": "interrupted", "attempt": number}
         try:
             reply = self._transport.ask(self._turn(folder))
@@ -164,7 +177,7 @@ class _Attempts:
             raise
         finally:
             outcome.pop("schema", None)
-            write_masked(folder / OUTCOME, {**outcome, "seconds": round(time.monotonic() - began, 3)})
+            write_masked(folder / OUTCOME, {**outcome, "seconds": round(self._clock.monotonic() - began, 3)})
 
     def _validate(self, text: str) -> Mapping[str, Any]:
         """Return the document in an answer; raise E_ANSWER and prepare the retry prompt if it has faults."""
@@ -203,7 +216,7 @@ class _Attempts:
             raw=reply.text,
             model=reply.model or self._request.model,
             attempts=self.count,
-            seconds=time.monotonic() - self._began,
+            seconds=self._clock.monotonic() - self._began,
             usage=self._usage,
             command=reply.command,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.agents import answer_loop
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
@@ -166,16 +165,14 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Provide the clock of the answer loop."""
-    clock = Clock()
-    monkeypatch.setattr(answer_loop, "time", clock)
-    return clock
+def clock() -> Clock:
+    """Provide a clock for the answer loop."""
+    return Clock()
 
 
 def test_waits_longer_each_time(tmp_path: Path, clock: Clock) -> None:
     transport = Scripted(*[failure("E_CODEX_RATE")] * 3, GOOD)
-    PlanningAgent(transport, backoff=0.1).plan(request(tmp_path, attempts=4), Progress().append)
+    PlanningAgent(transport, backoff=0.1, clock=clock).plan(request(tmp_path, attempts=4), Progress().append)
     for pause, least in zip(clock.pauses, (0.075, 0.15, 0.3), strict=True):
         assert least <= pause <= 2 * least
 
@@ -183,7 +180,9 @@ def test_waits_longer_each_time(tmp_path: Path, clock: Clock) -> None:
 def test_never_waits_past_the_deadline(tmp_path: Path, clock: Clock) -> None:
     transport = Scripted(*[failure("E_CODEX_SERVER")] * 3)
     with pytest.raises(PlannerError, match="it failed"):
-        PlanningAgent(transport, backoff=25).plan(request(tmp_path, seconds=15), Progress().append)
+        PlanningAgent(transport, backoff=25, clock=clock).plan(
+            request(tmp_path, seconds=15), Progress().append
+        )
     assert (clock.pauses, len(transport.turns)) == ([], 1)
 
 
@@ -191,7 +190,7 @@ def test_one_deadline_for_all_attempts(tmp_path: Path, clock: Clock) -> None:
     transport = Scripted(BAD, BAD, BAD)
     transport.take_time = lambda: clock.sleep(0.8)
     with pytest.raises(PlannerError):
-        PlanningAgent(transport).plan(request(tmp_path, seconds=2.0), Progress().append)
+        PlanningAgent(transport, clock=clock).plan(request(tmp_path, seconds=2.0), Progress().append)
     assert [round(turn.seconds, 3) for turn in transport.turns] == [2.0, 1.2]
 
 
