@@ -56,6 +56,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_CODEX_REQUEST": (UNREACHED, "the service rejects the request"),
     "E_CODEX_SERVER": (UNREACHED, "the service failed"),
     "E_CODEX_STREAM": (UNREACHED, "the connection broke while the model was answering"),
+    "E_CONFIG": (UNREACHED, "the configuration file cannot be read"),
     "E_CONFLICT": (CONFLICT, "the repository kept changing while the result was being written"),
     "E_DEADLINE": (DEADLINE, "the step exceeded its time limit"),
     "E_DIRTY": (REFUSED, "the working tree holds changes that are in the way"),

@@ -1,4 +1,4 @@
-"""User settings, from flags, environment, git configuration, policy and defaults."""
+"""User settings, from flags, environment, git configuration, configuration file, policy and defaults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from git_planner.config.config_file import ConfigFile, read_config_file
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.did_you_mean import close_names
@@ -100,7 +101,10 @@ def read_settings(
     environ: Mapping[str, str] = os.environ,
     **flags: Any,
 ) -> Settings:
-    """Read the settings, each from the first of: flag, environment, git config, policy, default.
+    """Read the settings, each from the first of: flag, environment, git config, file, policy, default.
+
+    The file is the user's `config.yml`. Git's configuration comes before it as a whole, so that a global key
+    means the same with and without a file.
 
     Args:
         repo: the repository.
@@ -109,13 +113,14 @@ def read_settings(
         flags: the values of the command line; None means not given.
 
     Raises:
-        PlannerError: E_USAGE naming the source of an invalid value; E_NAME for the plan's name.
+        PlannerError: E_USAGE naming the source of an invalid value; E_NAME for the plan's name; E_CONFIG if
+            the configuration file cannot be read.
     """
     unknown = sorted(set(flags) - {field.name for field in fields(Settings)})
     if unknown:
         raise TypeError(f"not settings: {', '.join(unknown)}")
     configured = _git_config(repo)
-    low = {**_defaults(repo), **_policy_settings(repo, policy)}
+    low = {**_defaults(repo), **_policy_settings(repo, policy), **file_settings(environ)[1]}
     values: dict[str, Any] = {}
     for field in fields(Settings):
         name, key = field.name, config_key(field.name)
@@ -132,6 +137,28 @@ def read_settings(
     return Settings(**values)
 
 
+def file_settings(environ: Mapping[str, str] = os.environ) -> tuple[Path | None, dict[str, Any]]:
+    """Return the path of the configuration file, whether it exists or not, and the settings in it.
+
+    Raises:
+        PlannerError: E_CONFIG if it cannot be read; E_USAGE naming file and line of what it may not hold.
+    """
+    file = read_config_file(environ, [field.name for field in fields(Settings)])
+    folder = Path() if file.path is None else file.path.parent
+    return file.path, {
+        name: _of_file(file, name, folder) for name, value in file.values.items() if value != ""
+    }
+
+
+def is_set(repo: Repository, name: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether environment, git's configuration or the configuration file has a setting."""
+    key = config_key(name).lower()
+    return (
+        bool(environ.get(environment_variable(name)) or _git_config(repo).get(key))
+        or name in file_settings(environ)[1]
+    )
+
+
 def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
     """Return the planner.* keys of git's configuration that nothing reads, with keys of similar names."""
     known = [*(config_key(field.name) for field in fields(Settings)), *_OTHER_KEYS]
@@ -142,6 +169,31 @@ def unknown_config_keys(repo: Repository) -> dict[str, list[str]]:
         key: [f"planner.{name}" for name in close_names(key.removeprefix("planner."), names)]
         for key in unknown
     }
+
+
+def _of_file(file: ConfigFile, name: str, folder: Path) -> Any:
+    """Return a value of the configuration file, of the setting's type; a path counts from the file."""
+    value = file.values[name]
+    kind: Any = str
+    expected = "text"
+    if name in _COUNTS:
+        kind, expected = int, f"a whole number from 1 to {_COUNTS[name]}"
+    elif name in (*_SECONDS, *_AMOUNTS):
+        kind, expected = (int, float), "a number"
+    if isinstance(value, bool) or not isinstance(value, kind):
+        shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        raise PlannerError(
+            "E_USAGE",
+            f"'{file.place(name)}' is '{shown[:60]}', which is not {expected}",
+            hint="write it in quotes"
+            if kind is str and isinstance(value, int | float)
+            else "correct it there",
+        )
+    try:
+        return _convert(name, value, "", folder)
+    except PlannerError:
+        # The place needs the YAML reader, which is loaded for an error only.
+        return _convert(name, value, file.place(name), folder)
 
 
 def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:

@@ -57,6 +57,14 @@ def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
     return document
 
 
+def key_lines(data: bytes) -> dict[str, int]:
+    """Return the lines of a mapping's keys, counted from 1; the document was read before."""
+    import yaml
+
+    node: Any = yaml.compose(data.decode("utf-8-sig"), Loader=_base_loader())
+    return {key.value: key.start_mark.line + 1 for key, _ in node.value}
+
+
 def _check_events(text: str, where: str) -> None:
     """Refuse aliases, tags, several documents and deep nesting before building anything."""
     import yaml

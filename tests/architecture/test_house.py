@@ -40,7 +40,7 @@ for _part in ("config", "agents", "host", "engines"):
 BELOW["gate"].add("flows")
 BELOW["redact"] = {"errors", "atomic_file"}
 BELOW["atomic_file"] = set()
-for _part in ("agents", "gitio", "host", "gate"):
+for _part in ("agents", "config", "gitio", "host", "gate"):
     BELOW[_part].add("atomic_file")
 BELOW["managed_block"] = {"errors"}
 BELOW["gitio"].add("managed_block")

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import git_planner
 from git_planner.agents.confinement import Confinement
 from git_planner.config.policy_file import policy_at
-from git_planner.config.settings import Settings, read_settings, unknown_config_keys
+from git_planner.config.settings import Settings, is_set, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.hooks import scripts
@@ -28,13 +28,13 @@ from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.records.standing import best_standings
 from git_planner.flows.setup import man_pages, repository_checks
+from git_planner.flows.setup.settings_checks import settings_findings
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
 from git_planner.host import agent_jail, jail, process
 from git_planner.host.jail import NoJail
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic, Severity
-from git_planner.rules.did_you_mean import did_you_mean
 from git_planner.rules.policy.policy import Policy
 
 GIT_NEEDED = (2, 38)
@@ -91,7 +91,9 @@ def run_checks(repo: Repository) -> DoctorReport:
         try:
             findings += check(context)
         except PlannerError as error:
-            findings.append(_failed_check(check, error))
+            # Several checks read the settings, and would all report the same fault of them.
+            if not any(error.message in finding.message for finding in findings):
+                findings.append(_failed_check(check, error))
     return DoctorReport(context.facts, tuple(findings))
 
 
@@ -124,11 +126,7 @@ def _check_identity(context: CheckContext) -> Iterator[Diagnostic]:
 
 
 def _check_config(context: CheckContext) -> Iterator[Diagnostic]:
-    """Check git's configuration for planner.* keys that nothing reads."""
-    for key, near in unknown_config_keys(context.repo).items():
-        message = f"nothing reads the key '{key}' of git's configuration"
-        hint = did_you_mean(near, f"git config --unset {key}")
-        yield Diagnostic("warning", "config-unknown", message, key, hint)
+    yield from settings_findings(context.repo, context.facts)
 
 
 def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
@@ -320,7 +318,7 @@ def _check_gemini(context: CheckContext, settings: Settings) -> Iterator[Diagnos
 
     context.facts["gemini"] = shutil.which(settings.gemini)
     is_chosen = context.policy is not None and "critic" in context.policy.document.get("agents", {})
-    is_chosen = is_chosen or context.repo.config("planner.critic") is not None
+    is_chosen = is_chosen or is_set(context.repo, "critic")
     if is_chosen and settings.critic == "gemini" and context.facts["gemini"] is None:
         yield Diagnostic(
             "warning",
