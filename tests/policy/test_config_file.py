@@ -194,8 +194,8 @@ def test_plain_lines_load_no_yaml_reader(lab: Lab) -> None:
         "print(len(file_settings()[1]), 'yaml' in sys.modules)"
     )
     argv = [sys.executable, "-c", text]
-    done = subprocess.run(argv, env={**lab.env, **environ}, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "3 False\n", done.stderr
+    env = {**lab.env, **environ}
+    assert subprocess.check_output(argv, env=env, text=True, timeout=60) == "3 False\n"
 
 
 def test_the_doctor_shows_the_file_and_what_overrides_it(lab: Lab) -> None:

@@ -105,9 +105,9 @@ iteration cannot change its own rules.
 `git planner init` writes a policy with comments, `git planner doctor` checks the committed one, and
 `git planner schema policy` prints the schema. Unknown keys are errors."""
 
-_SETTINGS_TEXT = """Settings of one person or machine are in git's configuration, as in
-`git config planner.plan NAME`, in an environment variable, or, for all repositories, in the file
-`git-planner/config.yml` below `$XDG_CONFIG_HOME` (`~/.config`), or in the one that `GIT_PLANNER_CONFIG` names.
+_SETTINGS_TEXT = """Settings of one person or machine are in git's configuration, as in `git config
+planner.plan NAME`, in an environment variable, or, for all repositories, in the file
+`git-planner/config.yml` below `$XDG_CONFIG_HOME` (`~/.config`), or the one that `GIT_PLANNER_CONFIG` names.
 The file is a flat YAML map such as `max_heavy_leases: 3`: the name is the one of the environment variable
 without `GIT_PLANNER_`, in lower case; `plan` and `remote` belong to a repository and may not be in it.
 Precedence: option, environment, git's configuration of any scope, file, policy, default."""
