@@ -111,6 +111,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_STALE_BASE": (REFUSED, "the base has moved since the packet was made"),
     "E_STATE": (REFUSED, "the iteration's state is not the one it started with"),
     "E_TAG": (REFUSED, "a tag of that name points to another commit"),
+    "E_TERMINAL": (UNREACHED, "the terminal cannot be opened, does not answer, or is gone"),
     "E_TOO_LARGE": (USAGE, "the text to be sent exceeds the size limit"),
     "E_TRANSITION": (REFUSED, "the task's status does not allow this change"),
     "E_UNBORN": (USAGE, "the repository has no commit yet"),

@@ -73,6 +73,7 @@ DOORS = {
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
+    "libtmux": {"host/terminals/tmux_server.py"},
     "markdown_it": {"rules/documents/markdown.py"},
     "matplotlib": {"report/"},
     "orjson": {"rules/documents/canonical_json.py"},
@@ -87,6 +88,10 @@ STARTERS = {
     "host/process.py",
     "host/start_program.py",
     "host/supervisor.py",
+    "host/terminals/detached.py",
+    "host/terminals/launch.py",
+    "host/terminals/tmux.py",
+    "host/terminals/tmux_server.py",
     "gitio/git.py",
     "gitio/remote.py",
 }

@@ -1,0 +1,1 @@
+"""Terminals that programs of ours run in: windows of tmux, windows of a desktop, or none."""
