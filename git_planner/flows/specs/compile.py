@@ -17,6 +17,7 @@ from git_planner.flows.specs.source import SpecSource, UnreadableError, open_sou
 from git_planner.flows.specs.validate import load_change, parse_slug, require_valid
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.host import bounded_call
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import plan as plans
@@ -35,6 +36,8 @@ from git_planner.rules.specs.suggest_verify import FILES_READ, suggest_verify
 from git_planner.rules.tasks.task import CLOSED, Task, task_from
 
 _OVERRIDES_BYTES = 1024 * 1024
+# Top-level folders that are searched for projects.
+_LOOK_INTO = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,15 +292,31 @@ def _default_verify(
         return overrides.default_verify, "the overrides"
     if base.policy.verify:
         return base.policy.verify, f"'verify' of '{refnames.POLICY_FILE}'"
-    suggested = suggest_verify(set(_top_names(source)), dict(_suggestion_texts(source)))
+    names, texts = set(_top_names(source)), dict(_suggestion_texts(source))
+    # The files may be written to exhaust their readers: a suggestion is not worth that.
+    suggested = bounded_call.call(lambda: suggest_verify(names, texts))
+    if isinstance(suggested, bounded_call.Stopped):
+        return (), "nothing"
     return suggested, "what the repository has" if suggested else "nothing"
 
 
 def _top_names(source: SpecSource) -> Iterator[str]:
-    for name, is_folder in source.names("").items():
+    looked_into = 0
+    for name, is_folder in _names(source, "").items():
         yield f"{name}/" if is_folder else name
         if is_folder and not name.endswith(".xcodeproj") and not name.startswith("."):
-            yield from (f"{name}/{inner}" for inner in source.names(name) if inner.endswith(".xcodeproj"))
+            looked_into += 1
+            if looked_into <= _LOOK_INTO:
+                yield from (
+                    f"{name}/{inner}" for inner in _names(source, name) if inner.endswith(".xcodeproj")
+                )
+
+
+def _names(source: SpecSource, folder: str) -> Mapping[str, bool]:
+    try:
+        return source.names(folder)
+    except UnreadableError:
+        return {}
 
 
 def _suggestion_texts(source: SpecSource) -> Iterator[tuple[str, str]]:

@@ -6,15 +6,19 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import Batch
-from git_planner.gitio.objects import read_tree
+from git_planner.gitio.objects import Tree, read_tree
 from git_planner.gitio.repository import Repository
 from git_planner.rules.specs.change import MAX_BYTES
+
+# Bytes of a folder in a commit, which are mostly names: about 100,000 entries.
+_FOLDER_BYTES = 8 * 1024 * 1024
 
 
 class UnreadableError(Exception):
@@ -32,7 +36,11 @@ class SpecSource(Protocol):
         """Read a file of at most MAX_BYTES; None if it does not exist. Raises UnreadableError."""
 
     def names(self, folder: str) -> dict[str, bool]:
-        """List the entries of a folder, and whether each is a folder; symlinks are left out."""
+        """List the entries of a folder, and whether each is a folder; symlinks are left out.
+
+        Raises:
+            UnreadableError: the folder exists and cannot be listed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +59,13 @@ class WorkingTree:
         disk_path = self.safe_path(path)
         try:
             file_stat = os.lstat(disk_path)
+            if not stat.S_ISREG(file_stat.st_mode):
+                raise UnreadableError("is not a file")
+            if file_stat.st_size > MAX_BYTES:
+                raise UnreadableError(_size_fault(file_stat.st_size))
+            return atomic_file.read(disk_path, MAX_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if not stat.S_ISREG(file_stat.st_mode):
-            raise UnreadableError("is not a file")
-        if file_stat.st_size > MAX_BYTES:
-            raise UnreadableError(_size_fault(file_stat.st_size))
-        try:
-            return disk_path.read_bytes()
         except OSError as error:
             raise UnreadableError(f"cannot be read: {error.strerror}") from None
 
@@ -71,8 +78,10 @@ class WorkingTree:
                     for entry in entries
                     if not entry.is_symlink()
                 }
-        except (FileNotFoundError, NotADirectoryError, UnreadableError):
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:
+            raise UnreadableError(f"cannot be read: {error.strerror}") from None
 
     def safe_path(self, path: str) -> Path:
         """Return the location of a path on disk.
@@ -97,6 +106,8 @@ class CommitSource:
     batch: Batch
     oid: str
     name: str
+    # Folder -> id of its tree: a path is followed step by step, as a name in it may be none for git.
+    _trees: dict[str, str | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -106,7 +117,7 @@ class CommitSource:
     def read(self, path: str) -> bytes | None:
         """See SpecSource."""
         folder, _, name = path.rpartition("/")
-        entry = read_tree(self.batch, f"{self.oid}:{folder}").get(name)
+        entry = self._read_folder(folder).get(name)
         if entry is None:
             return None
         if entry.kind != "blob" or entry.mode == "120000":
@@ -120,12 +131,32 @@ class CommitSource:
 
     def names(self, folder: str) -> dict[str, bool]:
         """See SpecSource."""
-        tree = read_tree(self.batch, f"{self.oid}:{folder}")
         return {
             name: entry.kind == "tree"
-            for name, entry in tree.items()
+            for name, entry in self._read_folder(folder).items()
             if entry.mode != "120000" and entry.kind != "commit"
         }
+
+    def _read_folder(self, folder: str) -> Tree:
+        tree = self._tree(folder)
+        if tree is None:
+            return {}
+        info = self.batch.info(tree)
+        if info is None:
+            raise UnreadableError(f"'{folder}' is missing in this clone")
+        if info[2] > _FOLDER_BYTES:
+            raise UnreadableError(f"'{folder}' has more files than are listed")
+        return read_tree(self.batch, info[0])
+
+    def _tree(self, folder: str) -> str | None:
+        """Return the tree of a folder; None if there is no such folder."""
+        if not folder:
+            return f"{self.oid}^{{tree}}"
+        if folder not in self._trees:
+            parent, _, name = folder.rpartition("/")
+            entry = self._read_folder(parent).get(name)
+            self._trees[folder] = entry.oid if entry and entry.kind == "tree" else None
+        return self._trees[folder]
 
 
 def _size_fault(size: int) -> str:

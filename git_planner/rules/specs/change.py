@@ -70,6 +70,11 @@ def change_folder(slug: str) -> str:
     return f"{CHANGES}/{slug}"
 
 
+def is_usable_name(name: str) -> bool:
+    """Return whether every clone can have a file of this name. A commit made by hand may have others."""
+    return name.isprintable() and name.lower() not in (".", "..", ".git")
+
+
 def required_files(slug: str) -> tuple[str, ...]:
     """Return the files that a change must have."""
     return (PROJECT, f"{change_folder(slug)}/{PROPOSAL}", f"{change_folder(slug)}/{TASKS}")

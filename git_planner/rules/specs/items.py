@@ -84,15 +84,19 @@ def resolve_dependencies(
     faults: list[SpecFault] = []
     own = {item.key: list(_own_dependencies(item, names, path, faults)) for item in items}
     by_key = {item.key: item for item in items}
+    nested: dict[str, list[str]] = {item.key: [] for item in items}
     for item in items:
         if item.parent is not None:
-            own[item.parent].append(item.key)
+            nested[item.parent].append(item.key)
     resolved = []
     for item in items:
+        # What an outer item has nested is part of the family: only its written dependencies are inherited.
         inherited = [key for above in _parent_keys(item, by_key) for key in own[above]]
         family = {item.key, *_parent_keys(item, by_key)}
         beside = [key for key in inherited if not family & {key, *_parent_keys(by_key[key], by_key)}]
-        after = tuple(key for key in dict.fromkeys([*own[item.key], *beside]) if key != item.key)
+        after = tuple(
+            key for key in dict.fromkeys([*own[item.key], *nested[item.key], *beside]) if key != item.key
+        )
         if len(after) > MAX_DEPENDENCIES:
             message = f"comes after {len(after):,} others; at most {MAX_DEPENDENCIES} are kept"
             faults.append(SpecFault(path, item.line, message))

@@ -29,6 +29,7 @@ from git_planner.rules.specs.items import (
 
 MAX_TITLE, MAX_INTENT, MAX_LINE = 200, 4000, 2000
 MAX_LINES, MAX_PATHS = 50, 200
+MAX_TASKS = 5000
 _LABELS = {
     **dict.fromkeys(("files", "file", "scope", "writes", "write scope"), "write_scope"),
     **dict.fromkeys(("reads", "read scope"), "read_scope"),
@@ -103,6 +104,9 @@ def parse_items(read: Outline, path: str) -> tuple[tuple[SpecItem, ...], tuple[S
     _read_blocks(reader, read.blocks, None, "")
     if read.deep is not None:
         reader.fault(read.deep, "is nested too deep to be read")
+    if len(reader.drafts) > MAX_TASKS:
+        reader.fault(1, f"has {len(reader.drafts):,} tasks; at most {MAX_TASKS:,} are kept")
+        return (), tuple(reader.faults)
     if not reader.drafts:
         reader.fault(1, "has no task: a task is an item that begins with '[ ]' or '[x]'")
     keys = _keys(reader)

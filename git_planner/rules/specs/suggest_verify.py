@@ -14,6 +14,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 
 MAX_COMMANDS = 3
+_TOML_LINE = 10_000
 Command = tuple[str, ...]
 # Files whose content is needed; of others the name suffices. Makefiles in the order in which make finds them.
 MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
@@ -106,9 +107,12 @@ def _xcode(names: Collection[str], _: Mapping[str, str]) -> Iterator[Command]:
 
 
 def _toml(text: str) -> dict[str, object]:
+    # A dotted key of a hundred thousand parts takes all memory there is.
+    if max(map(len, text.splitlines()), default=0) > _TOML_LINE:
+        return {}
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
 
 
