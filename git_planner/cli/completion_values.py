@@ -27,7 +27,7 @@ def _tasks(repo: Repository, context: click.Context) -> Iterable[tuple[str, str]
 
 
 def _iterations(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
-    from git_planner.flows.iterations.list_iterations import PHASE_TEXTS, list_iterations
+    from git_planner.flows.planning.list_iterations import PHASE_TEXTS, list_iterations
 
     return ((str(iteration.number), PHASE_TEXTS[iteration.phase]) for iteration in list_iterations(repo))
 

@@ -28,9 +28,9 @@ FLOORS = {
         ("hooks", "measuring", "plans"),
         ("records", "specs"),
         ("planning", "sharing"),
-        ("discovery", "iterations"),
-        ("setup", "tasks"),
-        ("board", "delegation"),
+        ("discovery", "iterations", "tasks"),
+        ("delegation", "setup"),
+        ("board",),
     ),
 }
 # Modules of rules/ that every capability may use.

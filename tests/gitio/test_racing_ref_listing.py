@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from git_planner.flows.guard.base_branch import branch_tips, find_branch_tip
-from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.list_plans import list_plans

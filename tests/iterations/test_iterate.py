@@ -10,7 +10,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import iterate as flow
 from git_planner.flows.iterations.iterate import IterateOptions, LoopOptions, iterate
-from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, attempt, campaign, hush, sound

@@ -98,7 +98,7 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
 @json_option
 def list_(plan: str | None, as_json: bool) -> int:
     """List all iterations: number, plan, phase, verdict, value and worktree."""
-    from git_planner.flows.iterations.list_iterations import list_iterations
+    from git_planner.flows.planning.list_iterations import list_iterations
 
     iterations = list_iterations(open_repository(), plan)
     rows = [("no.", "slug", "plan", "phase", "verdict", "value", "worktree")]
@@ -129,8 +129,8 @@ def list_(plan: str | None, as_json: bool) -> int:
 @json_option
 def show(number: int, as_json: bool) -> int:
     """Show one iteration: its directive, its record and its logs."""
-    from git_planner.flows.iterations.list_iterations import PHASE_TEXTS
     from git_planner.flows.iterations.provenance import show_iteration as flow
+    from git_planner.flows.planning.list_iterations import PHASE_TEXTS
 
     shown = flow(open_repository(), number)
     lines = [f"iteration {number}: {PHASE_TEXTS[shown.iteration.phase]}"]

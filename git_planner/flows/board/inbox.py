@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.flows.iterations.process_lock import lock_holder
+from git_planner.flows.planning.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.list_iterations import Iteration, find_iteration, list_iterations
+from git_planner.flows.planning.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.records.ledger import plan_names as all_plans
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import history

@@ -11,8 +11,8 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.best import best_iteration_record
-from git_planner.flows.iterations.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.planning.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import export, history, remote

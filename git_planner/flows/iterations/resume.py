@@ -18,14 +18,14 @@ from git_planner.flows.iterations.iterate import (
     run_attempt,
     worktree_path,
 )
-from git_planner.flows.iterations.list_iterations import (
+from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.planning.list_iterations import (
     PHASE_TEXTS,
     Iteration,
     find_iteration,
     is_task_iteration,
     list_iterations,
 )
-from git_planner.flows.iterations.provenance import iteration_record
 from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.flows.runs import attempt_file

@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import Iteration, list_iterations
+from git_planner.flows.planning.list_iterations import Iteration, list_iterations
 from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.current_plan import current_plan, needed_plan
 from git_planner.flows.plans.list_plans import parse_leniently

@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.list_iterations import list_iterations
+from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import parse_leniently
