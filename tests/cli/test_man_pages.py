@@ -150,6 +150,7 @@ def test_the_page_of_the_policy_tells_the_defaults() -> None:
     defaults: dict[str, object] = {
         "base": f"'{policy.base}'",
         "scope.max_file_mb": policy.max_file_mb,
+        "scope.max_new_files": f"{policy.max_new_files:,}",
         "correctness.timeout": f"{policy.correctness.timeout:g}",
         "profile.timeout": f"{policy.profile.timeout:g}",
         "metrics[].timeout": f"{plain.timeout:g}",

@@ -365,6 +365,23 @@ def test_what_cannot_be_committed_blocks_the_task_and_is_left(lab: Lab) -> None:
     assert (Path(run["worktree"]) / "src" / "big").exists()
 
 
+def test_very_many_files_block_the_task_and_are_left(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    policy = (lab.path / ".git-planner.yml").read_text()
+    assert "scope: {" in policy
+    policy = policy.replace("scope: {", "scope: {max_new_files: 20, ")
+    lab.commit("limit", {".git-planner.yml": policy})
+    set_agent_script(lab, "echo 90 >src/value; mkdir src/m; for f in $(seq 30); do : >src/m/$f; done", DONE)
+    status, done = delegate(lab)
+    run = done["runs"][0]
+    assert (status, run["outcome"]) == (1, "refused")
+    assert task(lab).reason == (
+        "left what cannot be committed: one of more than 20 new files ('scope.max_new_files'): src/m/1"
+    )
+    assert lab.show(f"{run['kept']}:src/value") == "90\n"
+    assert len(os.listdir(Path(run["worktree"], "src/m"))) == 30
+
+
 @pytest.mark.skipif(not isinstance(HERE, Jail), reason=f"the jail of this machine: {HERE.shown}")
 def test_an_agent_in_its_jail_reports_its_result_and_writes_to_nothing_else(lab: Lab) -> None:
     set_up_lab(lab, ONE)

@@ -192,7 +192,7 @@ def test_too_many_and_too_deep_files_are_named(lab: Lab) -> None:
     assert content.problems == ("nested in more than 2 folders: a/b/c/d/e",)
     assert listed(lab, content.tree) == ["100644 README.md", "100644 a/f"]
     content = read(lab, place, Limits(new_files=1))
-    assert content.problems == ("one of 2 new files, more than 1: a/b/c/d/e",)
+    assert content.problems == ("one of more than 1 new files ('scope.max_new_files'): a/b/c/d/e",)
 
 
 def submodule(lab: Lab) -> str:

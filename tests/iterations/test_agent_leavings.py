@@ -108,6 +108,40 @@ def test_a_policy_allows_larger_files(lab: Lab) -> None:
     assert attempt(lab, "mkdir notes; truncate -s 2M notes/big").record.verdict == "within_noise"
 
 
+@pytest.mark.parametrize("in_a_repository", [False, True])
+@pytest.mark.parametrize("count", [30, pytest.param(100_000, marks=pytest.mark.real)])
+def test_very_many_files_are_refused_and_stay_in_the_worktree(
+    lab: Lab, count: int, in_a_repository: bool
+) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text()
+    limit = 20_000 if count > 20_000 else 20
+    if count <= 20_000:
+        policy = policy.replace("scope: {", f"scope: {{max_new_files: {limit}, ")
+    lab.commit("limit", {".git-planner.yml": policy})
+    make = f"git init -q notes/n; mkdir notes/n/m; for f in $(seq 1 {count}); do echo $f; done"
+    write = "(cd notes/n/m; split -l 1 -a 4 - file)"
+    remove = "true" if in_a_repository else "rm -rf notes/n/.git"
+    agent(lab, f"mkdir notes; {make} | {write}; {remove}; echo 90 >value")
+    done = lab.run("git-iterate", "--slug", "x", "--json")
+    record = json.loads(done.out)["record"]
+    assert (record["verdict"], record["reason"]) == ("invalid", "unfit"), done
+    problem = f"one of more than {limit:,} new files ('scope.max_new_files'): notes/n/m/file"
+    assert [entry[: len(problem)] for entry in record["violations"]] == [problem]
+    assert lab.show("refs/planner/refused/0001:value") == "90\n"
+    assert lab.run("git-iterate", "prune").status == 0
+    (folder,) = lab.root.glob("repo.iter/*/notes/n/m")
+    assert len(os.listdir(folder)) == count
+
+
+def test_a_policy_allows_more_files(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace("scope: {", "scope: {max_new_files: 2, ")
+    lab.commit("limit", {".git-planner.yml": policy})
+    assert attempt(lab, "mkdir notes; touch notes/a notes/b notes/c").record.reason == "unfit"
+    assert attempt(lab, "mkdir notes; touch notes/a notes/b").record.verdict == "within_noise"
+
+
 @pytest.mark.parametrize("depth", [3000, 1500])
 def test_folders_nested_thousands_deep_end_no_listing(lab: Lab, depth: int) -> None:
     campaign(lab)

@@ -50,6 +50,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
     assert fields == {
         "base": "main",
         "max_file_mb": 100,
+        "max_new_files": 20_000,
         "guard": ("tests/**", "pytest.ini"),
         "allow": ("src/**",),
         "forbid": ("src/simulator.py",),

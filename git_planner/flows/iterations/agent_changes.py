@@ -111,8 +111,7 @@ class AgentChanges:
         return self._violations(self.tip) or self.problems
 
     def _content(self) -> Content:
-        limits = Limits(file_bytes=self.work.policy.max_file_mb * 1024 * 1024)
-        return read_content(self.work.place, self.work.start, limits)
+        return read_content(self.work.place, self.work.start, content_limits(self.work.policy))
 
     def refusal_reason(self, violations: Sequence[str]) -> str:
         """Return the reason of a record for the violations that `read` has returned."""
@@ -189,6 +188,11 @@ class AgentChanges:
     def _shadowing(self) -> list[history.TreeChange]:
         checker, start = GuardChecker(self.work.repo), self.work.start
         return checker.preload(start, self.work.policy).shadowing_changes(start, self.tree)
+
+
+def content_limits(policy: Policy) -> Limits:
+    """Return the policy's limits for the files that an agent leaves."""
+    return Limits(file_bytes=policy.max_file_mb * 1024 * 1024, new_files=policy.max_new_files)
 
 
 def full_message(message: Message, body: str) -> str:

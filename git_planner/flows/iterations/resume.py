@@ -10,6 +10,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
+from git_planner.flows.iterations.agent_changes import content_limits
 from git_planner.flows.iterations.iterate import (
     CHOICE,
     IterateOptions,
@@ -31,7 +32,6 @@ from git_planner.flows.records.recorder import RecordResult
 from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.content.read_content import read_content
-from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -264,8 +264,7 @@ def _keepable_tree(repo: Repository, iteration: Iteration, place: Repository) ->
     """
     assert iteration.state is not None
     assert iteration.start is not None
-    policy = policy_at(repo, iteration.state.base)
-    limits = Limits(file_bytes=policy.max_file_mb * 1024 * 1024)
+    limits = content_limits(policy_at(repo, iteration.state.base))
     content = read_content(place, iteration.start, limits)
     if content.problems and iteration.refused is None:
         raise PlannerError(

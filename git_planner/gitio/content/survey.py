@@ -99,9 +99,8 @@ class Surveyor:
 
     def _add_new(self, listed: list[str], oversize: list[str]) -> None:
         if len(listed) > self.limits.new_files:
-            self.survey.problems.append(
-                f"one of {len(listed):,} new files, more than {self.limits.new_files:,}: {shown(listed[0])}"
-            )
+            limit = f"{self.limits.new_files:,} new files ('scope.max_new_files')"
+            self.survey.problems.append(f"one of more than {limit}: {shown(listed[0])}")
             return
         deep: list[str] = []
         for path in listed:

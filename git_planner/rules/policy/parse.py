@@ -157,6 +157,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         verify=tuple(parse_command(command, "verify") for command in document.get("verify", ())),
         critics=critics_from(document.get("critics", {})),
         max_file_mb=scope.get("max_file_mb", 100),
+        max_new_files=scope.get("max_new_files", 20_000),
     )
 
 

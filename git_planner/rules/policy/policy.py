@@ -166,7 +166,7 @@ class Policy(NamedTuple):
     """The committed policy of a base commit. `document` is the validated file, `digest` its digest.
 
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
-    size of a file that an agent may leave.
+    size of a file that an agent may leave, `max_new_files` their number.
     """
 
     base: str
@@ -192,6 +192,7 @@ class Policy(NamedTuple):
     verify: tuple[tuple[str, ...], ...] = ()
     critics: Critics = Critics()
     max_file_mb: int = 100
+    max_new_files: int = 20_000
 
     @property
     def metric(self) -> Metric | None:
