@@ -173,6 +173,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "set up a repository",
             "Install the manual pages for 'git help'.",
         ),
+        "import": Row(
+            "git_planner.imports",
+            "import_",
+            "set up a repository",
+            "Import the settings or the board of a session planner.",
+        ),
         "doctor": Row(
             "git_planner.setup", "doctor", "check a repository", "Check the setup and suggest fixes."
         ),

@@ -146,6 +146,11 @@ def timeout_option(limited: str) -> Option:
     )
 
 
+def yes_option(effect: str) -> Option:
+    """Return the flag that answers a question of the command beforehand."""
+    return click.option("--yes", is_flag=True, help=effect)
+
+
 def force_option(effect: str) -> Option:
     """Return the flag that skips a safety check or a cache; `effect` is an imperative sentence."""
     return click.option("--force", is_flag=True, help=effect)

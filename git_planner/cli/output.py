@@ -29,6 +29,18 @@ def tell(message: str) -> None:
         click.echo(printable(message), err=True)
 
 
+def ask(question: str) -> bool | None:
+    """Ask a person a question on stderr, to be answered with yes or no; None when there is no terminal."""
+    if not _is_asked_here():
+        return None
+    tell(f"{question} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _is_asked_here() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def hush(_: str) -> None:
     """Show no progress."""
 

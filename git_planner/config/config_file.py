@@ -40,6 +40,8 @@ class ConfigFile:
 
     def place(self, name: str) -> str:
         """Return file, line and name of a value, for errors."""
+        if self.path is None:
+            return name
         from git_planner.config.yaml_subset import key_lines
 
         return f"{self.path}, line {key_lines(self.data).get(name, 1)}: {name}"
@@ -76,14 +78,14 @@ def read_config_file(environ: Mapping[str, str], known: Collection[str]) -> Conf
         return ConfigFile(path)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    values = _plain_values(data)
+    values = plain_values(data)
     file = ConfigFile(path, _yaml_values(data, path) if values is None else values, data)
     for name in file.values:
         _check_name(file, name, known)
     return file
 
 
-def _plain_values(data: bytes) -> dict[str, Any] | None:
+def plain_values(data: bytes) -> dict[str, Any] | None:
     """Return the values of a file of plain lines; None if only the YAML reader can tell."""
     if not data.isascii():
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from git_planner.config.config_file import ConfigFile, read_config_file
+from git_planner.config.config_file import OF_REPOSITORY, ConfigFile, read_config_file
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.did_you_mean import close_names
@@ -130,7 +130,7 @@ def read_settings(
             values[name] = _convert(name, environ[environment_variable(name)], environment_variable(name))
         elif configured.get(key.lower()):
             # A path in git's configuration counts from the repository, wherever the command was started.
-            values[name] = _convert(name, configured[key.lower()], key, _main_folder(repo))
+            values[name] = _convert(name, configured[key.lower()], key, main_folder(repo))
         else:
             values[name] = low.get(name)
     refnames.check_plan_name(values["plan"])
@@ -148,6 +148,20 @@ def file_settings(environ: Mapping[str, str] = os.environ) -> tuple[Path | None,
     return file.path, {
         name: _of_file(file, name, folder) for name, value in file.values.items() if value != ""
     }
+
+
+def setting_names() -> list[str]:
+    """Return the names of the settings that the configuration file may have."""
+    return [field.name for field in fields(Settings) if field.name not in OF_REPOSITORY]
+
+
+def check_file_value(name: str, value: Any, folder: Path) -> Any:
+    """Return a value for the configuration file in a folder, as it is read from there.
+
+    Raises:
+        PlannerError: E_USAGE if it does not fit.
+    """
+    return _of_file(ConfigFile(None, {name: value}), name, folder)
 
 
 def is_set(repo: Repository, name: str, environ: Mapping[str, str] = os.environ) -> bool:
@@ -289,7 +303,7 @@ def _policy_settings(repo: Repository, policy: Policy | None) -> dict[str, Any]:
     return values
 
 
-def _main_folder(repo: Repository) -> Path:
+def main_folder(repo: Repository) -> Path:
     """Return the main worktree of a repository, seen from any of its worktrees; a bare one's own folder."""
     if repo.top is not None and repo.git_dir == repo.common:
         return repo.top
@@ -305,5 +319,5 @@ def _default_worktrees(repo: Repository) -> Path:
     if git:
         name = module.replace("/modules/", "-").replace("/", "-")
         return Path(f"{above}.{name}.iter")
-    home = _main_folder(repo)
+    home = main_folder(repo)
     return home.parent / f"{home.name.removesuffix('.git')}.iter"

@@ -18,28 +18,38 @@ MAX_DEPTH = 20
 SCHEMA_HINT = "see the schema with 'git planner schema policy'"
 
 
-def read_yaml(data: bytes, where: str, *, validated: bool = False) -> Any:
+def read_yaml(
+    data: bytes,
+    where: str,
+    *,
+    validated: bool = False,
+    limit: int = MAX_POLICY_BYTES,
+    aliases: bool = False,
+) -> Any:
     """Parse YAML into the corresponding JSON document.
 
     Args:
         data: its bytes.
         where: its name in errors.
         validated: these bytes are known to be valid.
+        limit: how many bytes are read.
+        aliases: whether values may be repeated by aliases, as other programs write them, as long as the
+            document that they stand for has at most `limit` characters.
 
     Raises:
         PlannerError: E_POLICY with the reason, line and column.
     """
     import yaml
 
-    if len(data) > MAX_POLICY_BYTES:
-        raise policy_too_large(where, len(data))
+    if len(data) > limit:
+        raise policy_too_large(where, len(data), limit)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise unusable_policy(where, f"is not UTF-8 (byte {error.start})") from None
     try:
         if not validated:
-            _check_events(text, where)
+            _check_events(text, where, limit if aliases else 0)
         document = yaml.load(text, Loader=_json_loader())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -65,13 +75,19 @@ def key_lines(data: bytes) -> dict[str, int]:
     return {key.value: key.start_mark.line + 1 for key, _ in node.value}
 
 
-def _check_events(text: str, where: str) -> None:
-    """Refuse aliases, tags, several documents and deep nesting before building anything."""
+def _check_events(text: str, where: str, repeated: int = 0) -> None:
+    """Refuse aliases, tags, several documents and deep nesting before building anything.
+
+    Args:
+        text: the document.
+        where: its name in errors.
+        repeated: the number of characters up to which aliases are allowed.
+    """
     import yaml
 
     depth = documents_seen = 0
     for event in yaml.parse(text, Loader=_base_loader()):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if not repeated and (isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)):
             raise unusable_policy(where, "uses anchors and aliases, which are not allowed", event.start_mark)
         if tag := getattr(event, "tag", None):
             raise unusable_policy(where, f"uses the tag '{tag[:60]}', which is not allowed", event.start_mark)
@@ -85,6 +101,23 @@ def _check_events(text: str, where: str) -> None:
                 raise unusable_policy(where, f"is nested deeper than {MAX_DEPTH} levels", event.start_mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+    if repeated and _expanded_size(yaml.compose(text, Loader=_base_loader()), {}, 0) > repeated:
+        raise unusable_policy(where, "repeats too much by aliases")
+
+
+def _expanded_size(node: Any, sizes: dict[int, float], depth: int) -> float:
+    """Return the number of characters that a node stands for; endless where it contains itself."""
+    if node is None or depth > 2 * MAX_DEPTH:
+        return 0 if node is None else math.inf
+    known = sizes.get(id(node))
+    if known is None:
+        # A node that is reached again before its size is known contains itself.
+        sizes[id(node)] = math.inf
+        children = node.value if isinstance(node.value, list) else ()
+        inner = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        own = 1 + (len(node.value) if isinstance(node.value, str) else 0)
+        known = sizes[id(node)] = own + sum(_expanded_size(child, sizes, depth + 1) for child in inner)
+    return known
 
 
 def _base_loader() -> Any:
@@ -153,6 +186,6 @@ def unusable_policy(where: str, what: str, mark: Any = None, *, hint: str = SCHE
     return PlannerError("E_POLICY", f"'{where}' {what}{place}", hint=hint)
 
 
-def policy_too_large(where: str, size: int) -> PlannerError:
-    """Return the error for a policy of `size` bytes, which is more than is read."""
-    return unusable_policy(where, f"has {size:,} bytes; at most {MAX_POLICY_BYTES:,} are read")
+def policy_too_large(where: str, size: int, limit: int = MAX_POLICY_BYTES) -> PlannerError:
+    """Return the error for a document of `size` bytes, which is more than is read."""
+    return unusable_policy(where, f"has {size:,} bytes; at most {limit:,} are read")

@@ -52,6 +52,8 @@ ARGUMENTS = {
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
     "git-planner schema": ["directive"],
+    "git-planner import config": ["--dry-run"],
+    "git-planner import board": ["--plan", "old"],
     "git-plan lease run": ["--purpose", "tests", "--", "true"],
     # Lost at once, so that "run" does not wait for it.
     "git-plan lease acquire": ["--purpose", "tests", "--session", "worker", "--ttl", "0.001"],
@@ -212,6 +214,8 @@ ANYWHERE = {
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
     "git-planner demo": "E_USAGE",
+    "git-planner import config": "E_MISSING_INPUT",
+    "git-planner import board": "E_MISSING_INPUT",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
     # In the order of COMMANDS they come before 'init' and 'propose'.
@@ -246,6 +250,7 @@ NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),
     **dict.fromkeys((*ANYWHERE_DONE, NAMES_ALL), "done"),
     "git-planner demo": "E_USAGE",
+    "git-planner import config": "E_MISSING_INPUT",
     "git-planner gate": "E_GIT",
 }
 CODES_OF = {

@@ -178,7 +178,7 @@ OTHER_LINES = st.sampled_from(["", " ", "# a: 1", " # b", "---", "...", "#", "\t
 @given(st.lists(LINES | OTHER_LINES, max_size=4), st.sampled_from(["\n", "\r\n"]))
 def test_plain_lines_are_read_as_yaml(lines: list[str], end: str) -> None:
     data = end.join(lines).encode()
-    values = config_file._plain_values(data)
+    values = config_file.plain_values(data)
     if values is not None:
         document: Any = read_yaml(data, "f") or {}
         assert values == document
