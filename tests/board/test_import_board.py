@@ -273,9 +273,9 @@ def test_spellings() -> None:
 
 def test_cycles_of_the_board_are_cut() -> None:
     rows = [{"id": f"TASK-{n}", "title": "x", "after": [f"TASK-{n % 3 + 1}"]} for n in (1, 2, 3)]
-    made = plan_tasks(read_old_tasks(rows).tasks, [], {}, STAMP)
-    assert [task.dependencies for _, task in made.new] == [("task_002",), ("task_003",), ()]
-    assert made.left_out == ("TASK-3: its dependency 'TASK-1', which would make a cycle",)
+    result = plan_tasks(read_old_tasks(rows).tasks, [], {}, STAMP)
+    assert [task.dependencies for _, task in result.new] == [("task_002",), ("task_003",), ()]
+    assert result.left_out == ("TASK-3: its dependency 'TASK-1', which would make a cycle",)
     alone = plan_tasks(read_old_tasks([{"id": "a", "title": "x", "after": "a"}]).tasks, [], {}, STAMP)
     assert alone.left_out == ("a: its dependency 'a', which would make a cycle",)
 
@@ -283,8 +283,8 @@ def test_cycles_of_the_board_are_cut() -> None:
 def test_a_long_chain_is_imported_at_once() -> None:
     rows = [{"id": f"TASK-{n}", "title": "x", "after": [f"TASK-{n + 1}"]} for n in range(1, 1001)]
     started = time.process_time()
-    made = plan_tasks(read_old_tasks(rows).tasks, [], {}, STAMP)
-    assert len(made.new) == 1000
+    result = plan_tasks(read_old_tasks(rows).tasks, [], {}, STAMP)
+    assert len(result.new) == 1000
     assert time.process_time() - started < 10
 
 
@@ -307,8 +307,8 @@ ENTRY = st.tuples(st.dictionaries(KEYS, VALUE, max_size=6), STATUSES).map(
 
 @given(st.lists(ENTRY | VALUE, max_size=4) | VALUE)
 def test_whatever_a_board_holds_becomes_valid_tasks(document: Any) -> None:
-    made = plan_tasks(read_old_tasks(document).tasks, [], {}, STAMP)
-    for _, task in made.new:
+    result = plan_tasks(read_old_tasks(document).tasks, [], {}, STAMP)
+    for _, task in result.new:
         documents.check("task", task.document(), task.id)
         assert isinstance(task, Task)
     read_old_sessions(document)

@@ -87,7 +87,7 @@ class BoardImport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Import:
+class _ImportInputs:
     """All inputs of an import, and what the last decision came to."""
 
     campaign: Campaign
@@ -118,7 +118,7 @@ def import_board(
     campaign = open_campaign(repo, PlanOptions(plan=plan))
     board = read_old_tasks(files.tasks)
     handoffs, unused = _match_handoffs(board, files, repo)
-    inputs = _Import(
+    inputs = _ImportInputs(
         campaign=campaign,
         pages=Pages(repo, campaign.plan),
         files=files,
@@ -149,7 +149,7 @@ def import_board(
 
 
 def _result(
-    inputs: _Import, imported: ImportedTasks, edits: Mapping[str, bytes | None], *, dry_run: bool
+    inputs: _ImportInputs, imported: ImportedTasks, edits: Mapping[str, bytes | None], *, dry_run: bool
 ) -> BoardImport:
     folder = f"{refnames.plan_dir(inputs.campaign.plan)}/"
     texts = [path.removeprefix(folder) for path in edits if not pages.is_page(path.removeprefix(folder))]
@@ -192,7 +192,7 @@ def _match_handoffs(board: OldBoard, files: BoardFiles, repo: Repository) -> tup
     return handoffs, lines
 
 
-def _decide(inputs: _Import, snapshot: Snapshot) -> tuple[ImportedTasks, dict[str, bytes | None]]:
+def _decide(inputs: _ImportInputs, snapshot: Snapshot) -> tuple[ImportedTasks, dict[str, bytes | None]]:
     """Return the tasks that the plan on a snapshot has not yet, and the files to write."""
     plan_pages: dict[str, Any] = dict(inputs.pages.read(snapshot))
     is_new = pages.FIRST_PAGE not in plan_pages
@@ -225,13 +225,13 @@ def _decide(inputs: _Import, snapshot: Snapshot) -> tuple[ImportedTasks, dict[st
     return result, edits
 
 
-def _handoff(inputs: _Import, old: OldTask, task: Task) -> bytes:
+def _handoff(inputs: _ImportInputs, old: OldTask, task: Task) -> bytes:
     stamp, body = inputs.stamp, inputs.handoffs[old.id]
     entry = handoff.render_entry(f"Imported from {BOARD_FOLDER}", stamp.at, stamp.by, [body])
     return handoff.append_entry(handoff.new_handoff(task), entry).encode()
 
 
-def _texts(inputs: _Import, snapshot: Snapshot, left_out: list[str]) -> dict[str, bytes | None]:
+def _texts(inputs: _ImportInputs, snapshot: Snapshot, left_out: list[str]) -> dict[str, bytes | None]:
     """Return the texts of the board that the plan does not have; one that was changed there is left alone."""
     folder = f"{refnames.plan_dir(inputs.campaign.plan)}/{IMPORTED}"
     edits: dict[str, bytes | None] = {}
@@ -244,7 +244,7 @@ def _texts(inputs: _Import, snapshot: Snapshot, left_out: list[str]) -> dict[str
     return edits
 
 
-def _report(inputs: _Import, imported: ImportedTasks) -> str:
+def _report(inputs: _ImportInputs, imported: ImportedTasks) -> str:
     """Return the section of the report for one import."""
     lines = [f"Digest of the board: {inputs.files.digest}", ""]
     lines += [f"- {old.id} -> {task.id}: {old.old_status} -> {task.status}" for old, task in imported.new]

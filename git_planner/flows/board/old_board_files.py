@@ -58,7 +58,7 @@ def read_board_files(repo: Repository, path: Path | None) -> BoardFiles:
     """
     top, folder = _find_board(repo, path)
     files = BoardFiles(folder)
-    reader = _Reader(top, folder)
+    reader = _BoardReader(top, folder)
     data = reader.read("board/tasks.yaml", MOST_YAML)
     files.tasks = _yaml(data, f"{folder}/board/tasks.yaml")
     try:
@@ -113,7 +113,7 @@ def _no_board(place: Path) -> PlannerError:
     )
 
 
-class _Reader:
+class _BoardReader:
     """Reader of the files below a folder of a working tree; it follows no link below the working tree."""
 
     def __init__(self, top: Path, folder: Path) -> None:
@@ -178,7 +178,7 @@ class _Reader:
         return open(handle, "rb")
 
 
-def _keep_text(reader: _Reader, files: BoardFiles, path: str, texts: dict[str, str], name: str) -> None:
+def _keep_text(reader: _BoardReader, files: BoardFiles, path: str, texts: dict[str, str], name: str) -> None:
     """Keep a text with its control characters escaped, or note why it is not read."""
     try:
         text = printable(reader.read(path, MOST_TEXT).decode("utf-8-sig", "replace").replace("\r\n", "\n"))
