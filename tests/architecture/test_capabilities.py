@@ -21,7 +21,7 @@ FLOORS = {
         ("policy",),
         ("records", "tasks"),
         ("measuring", "planning", "plans", "specs"),
-        ("board", "delegation", "discovery", "guard", "iterations"),
+        ("board", "delegation", "discovery", "guard", "imports", "iterations"),
     ),
     "flows": (
         ("guard", "runs"),
@@ -29,7 +29,7 @@ FLOORS = {
         ("records", "specs"),
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),
-        ("delegation", "setup"),
+        ("delegation", "imports", "setup"),
         ("board",),
     ),
 }

@@ -14,8 +14,8 @@ from git_planner.gitio.repository import open_repository
 from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
-    from git_planner.flows.board.import_board import BoardImport
-    from git_planner.flows.setup.import_config import ConfigImport
+    from git_planner.flows.imports.board import BoardImport
+    from git_planner.flows.imports.config import ConfigImport
 
 
 @click.group("import")
@@ -34,7 +34,7 @@ def config(file: Path | None, dry_run: bool, yes: bool, as_json: bool) -> int:
     Reads FILE (default: the one in CODEX_ORCHESTRATOR_CONFIG, then ~/.config/codex-orchestrator/config.toml).
     Values that config.yml has already stay as they are.
     """
-    from git_planner.flows.setup.import_config import plan_config_import, write_config_import
+    from git_planner.flows.imports.config import plan_config_import, write_config_import
 
     planned = plan_config_import(file)
     if not as_json:
@@ -71,7 +71,7 @@ def board(path: Path | None, plan: str | None, dry_run: bool, as_json: bool) -> 
     the command is run again. Tasks that were in progress are todo, sessions are listed only, and everything
     that has no place in a plan is reported.
     """
-    from git_planner.flows.board.import_board import import_board
+    from git_planner.flows.imports.board import import_board
 
     done = import_board(open_repository(), path, plan, dry_run=dry_run)
     if as_json:

@@ -16,7 +16,7 @@ from git_planner.config.settings import main_folder
 from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
-from git_planner.rules.board.old_tasks import BOARD_FOLDER
+from git_planner.rules.imports.old_tasks import BOARD_FOLDER
 from git_planner.rules.printable import counted, printable
 
 MOST_YAML = 4 * 1024 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from git_planner.errors import PlannerError
-from git_planner.rules.board.old_board import MOST_NOTE, OldTask, inside
+from git_planner.rules.imports.old_board import MOST_NOTE, OldTask, inside
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import (
     Task,

@@ -9,13 +9,14 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.errors import DONE
-from git_planner.flows.board.old_board_files import BoardFiles, read_board_files
+from git_planner.flows.imports.board_files import BoardFiles, read_board_files
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
 from git_planner.flows.plans.page_store import Pages
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Edits, Message, Snapshot, Store
 from git_planner.rules import refnames
-from git_planner.rules.board.old_board import (
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.imports.old_board import (
     OldBoard,
     OldTask,
     inside,
@@ -23,13 +24,12 @@ from git_planner.rules.board.old_board import (
     read_old_sessions,
     read_old_tasks,
 )
-from git_planner.rules.board.old_tasks import (
+from git_planner.rules.imports.old_tasks import (
     BOARD_FOLDER,
     ImportedTasks,
     ImportStamp,
     plan_tasks,
 )
-from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.tasks import handoff

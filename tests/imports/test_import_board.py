@@ -16,8 +16,8 @@ from git_planner import documents
 from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
-from git_planner.rules.board.old_board import inside, question_in, read_old_sessions, read_old_tasks
-from git_planner.rules.board.old_tasks import ImportStamp, plan_tasks
+from git_planner.rules.imports.old_board import inside, question_in, read_old_sessions, read_old_tasks
+from git_planner.rules.imports.old_tasks import ImportStamp, plan_tasks
 from git_planner.rules.tasks.task import Task
 from tests.support.lab import Lab
 from tests.support.workshop import workshop

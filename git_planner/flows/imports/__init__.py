@@ -1,0 +1,1 @@
+"""Import what an older session planner left."""

@@ -1,0 +1,1 @@
+"""Rules of importing an older session planner's board."""
