@@ -28,8 +28,10 @@ class Settings:
     two heartbeats of a run. `sign_timeout` is that of the program that signs commits. `patches` is the folder
     of diffs of the 'patches' implementer. None: not set.
 
-    The last six are the limits of this host: number of heavy leases, load average of one minute and available
-    memory in GiB for heavy work and for starting workers, time to live of a lease in seconds.
+    `max_heavy_leases` to `lease_ttl_seconds` are the limits of this host: number of heavy leases, load
+    average of one minute and available memory in GiB for heavy work and for starting workers, time to live of
+    a lease in seconds. The last six are for sessions: where their terminals are, the client that they run,
+    its sandbox (None: by the role), the model of workers, and who answers its prompt about the folder.
     """
 
     plan: str
@@ -61,6 +63,12 @@ class Settings:
     worker_spawn_max_loadavg_1: float | None
     worker_spawn_min_mem_available_gb: float | None
     lease_ttl_seconds: float
+    terminal: str
+    tmux_socket: str
+    session_client: str
+    session_sandbox: str | None
+    worker_model: str | None
+    trust_prompt: str
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
@@ -81,6 +89,11 @@ _AMOUNTS = (
     "worker_spawn_min_mem_available_gb",
 )
 _COUNTS = {"attempts": 20, "max_heavy_leases": 1000}
+_CHOICES = {
+    "session_sandbox": ("read-only", "workspace-write", "danger-full-access"),
+    "terminal": ("auto", "desktop", "headless", "tmux"),
+    "trust_prompt": ("answer", "ask"),
+}
 
 
 def config_key(setting: str) -> str:
@@ -223,6 +236,9 @@ def _convert(name: str, value: Any, source: str, folder: Path = Path()) -> Any:
         if name in _COUNTS:
             expected = f"a whole number from 1 to {_COUNTS[name]}"
             return _within(int(value), _COUNTS[name])
+        if name in _CHOICES:
+            expected = f"one of {', '.join(_CHOICES[name])}"
+            return _CHOICES[name][_CHOICES[name].index(value)]
     except ValueError:
         raise PlannerError(
             "E_USAGE",
@@ -275,6 +291,10 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         # Time for a person to enter the passphrase of a key.
         "sign_timeout": 60.0,
         "lease_ttl_seconds": 1800.0,
+        "terminal": "auto",
+        "tmux_socket": "git-planner",
+        "session_client": "codex",
+        "trust_prompt": "answer",
     }
 
 

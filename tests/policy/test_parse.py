@@ -85,6 +85,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "unguard": (),
         "jail": "auto",
         "verify": (("python", "-m", "pytest", "-q", "my tests"), ("make", "check")),
+        "clients": (),
     }
 
 

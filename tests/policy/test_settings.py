@@ -333,6 +333,12 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "worker_spawn_max_loadavg_1": None,
         "worker_spawn_min_mem_available_gb": None,
         "lease_ttl_seconds": 1800.0,
+        "terminal": "auto",
+        "tmux_socket": "git-planner",
+        "session_client": "codex",
+        "session_sandbox": None,
+        "worker_model": None,
+        "trust_prompt": "answer",
     }
 
 
@@ -437,3 +443,20 @@ def test_the_policy_s_patches_lie_in_the_repository(lab: Lab) -> None:
     assert read_settings(lab.repo, policy=policy, environ={}).patches == lab.path / "demo/patches"
     chosen = read_settings(lab.repo, policy=policy, environ={}, patches=Path("/elsewhere"))
     assert chosen.patches == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("setting", "good", "choices"),
+    [
+        ("terminal", "headless", "auto, desktop, headless, tmux"),
+        ("session_sandbox", "danger-full-access", "read-only, workspace-write, danger-full-access"),
+        ("trust_prompt", "ask", "answer, ask"),
+    ],
+)
+def test_settings_with_choices_name_them(lab: Lab, setting: str, good: str, choices: str) -> None:
+    variable = environment_variable(setting)
+    assert getattr(read_settings(lab.repo, environ={variable: good}), setting) == good
+    with pytest.raises(PlannerError) as refused:
+        read_settings(lab.repo, environ={variable: "yolo"})
+    assert refused.value.message == f"'{variable}' is 'yolo', which is not one of {choices}"
+    assert refused.value.hint == f"unset it or correct it, as with 'git config {config_key(setting)} …'"

@@ -46,6 +46,18 @@ SETTINGS = {
         "Available memory in GiB that a new worker needs (default: as for heavy work)."
     ),
     "lease_ttl_seconds": "Seconds after which a lease is lost unless it is renewed (default: 1800).",
+    "terminal": "Where sessions run: auto, desktop, tmux or headless (default: auto).",
+    "tmux_socket": "Name of the socket of git-planner's own tmux server (default: git-planner).",
+    "session_client": "Client that sessions run: a preset, or one of the policy (default: codex).",
+    "session_sandbox": (
+        "Sandbox of sessions' clients: read-only, workspace-write or danger-full-access (default: read-only "
+        "for a planner, workspace-write for a worker)."
+    ),
+    "worker_model": "Model of workers (default: the client's own).",
+    "trust_prompt": (
+        "Whether sessions answer their client's prompt about the folder, keeping its settings off: answer or "
+        "ask (default: answer)."
+    ),
 }
 
 

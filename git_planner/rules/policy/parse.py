@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
@@ -23,6 +23,9 @@ from git_planner.rules.policy.policy import (
     Stop,
 )
 from git_planner.rules.stats.pairs import Pairs
+
+if TYPE_CHECKING:
+    from git_planner.rules.policy.interactive_client import InteractiveClient
 
 COMMAND_TIMEOUT = 600.0
 PROMPT_BUDGET = 60_000
@@ -43,6 +46,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         *_agent_problems(document),
         *_verify_problems(document),
         *_critic_problems(document),
+        *_client_problems(document),
     ]
 
 
@@ -129,6 +133,13 @@ def _critic_problems(document: Mapping[str, Any]) -> Iterator[str]:
             yield f"/critics/{name}/model: {why}, and 'models' there admits none such"
 
 
+def _client_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    if "clients" in document:
+        from git_planner.rules.policy.client_parse import client_problems
+
+        yield from client_problems(document["clients"])
+
+
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """Build a policy from a document without schema errors and `policy_problems`."""
     scope = document.get("scope", {})
@@ -158,7 +169,17 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         critics=critics_from(document.get("critics", {})),
         max_file_mb=scope.get("max_file_mb", 100),
         max_new_files=scope.get("max_new_files", 20_000),
+        clients=_clients(document),
     )
+
+
+def _clients(document: Mapping[str, Any]) -> tuple[InteractiveClient, ...]:
+    # Hooks read policies, and start no session.
+    if "clients" not in document:
+        return ()
+    from git_planner.rules.policy.client_parse import clients_from
+
+    return clients_from(document["clients"])
 
 
 def families_from(document: Mapping[str, Any]) -> Families:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from git_planner.rules.policy import model_rule
 from git_planner.rules.stats.pairs import Pairs
+
+if TYPE_CHECKING:
+    from git_planner.rules.policy.interactive_client import InteractiveClient
 
 ALWAYS_GUARDED = (".git-planner.yml",)
 # Files that Python or pytest reads at start-up. A policy may exempt single patterns with 'unguard'.
@@ -166,7 +169,8 @@ class Policy(NamedTuple):
     """The committed policy of a base commit. `document` is the validated file, `digest` its digest.
 
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
-    size of a file that an agent may leave, `max_new_files` their number.
+    size of a file that an agent may leave, `max_new_files` their number; `clients` are those that sessions
+    can run, besides the presets.
     """
 
     base: str
@@ -193,6 +197,7 @@ class Policy(NamedTuple):
     critics: Critics = Critics()
     max_file_mb: int = 100
     max_new_files: int = 20_000
+    clients: tuple[InteractiveClient, ...] = ()
 
     @property
     def metric(self) -> Metric | None:

@@ -89,10 +89,10 @@ def test_the_end_of_the_caller_ends_no_window(tmux: Tmux, monkeypatch: pytest.Mo
 
 
 def test_ends_all_that_the_program_started(tmux: Tmux) -> None:
-    terminal = tmux.start("sh", "-c", "setsid sleep 60 & exec sleep 60")
+    terminal = tmux.start("sh", "-c", "setsid sh -c '>own; exec sleep 60' & exec sleep 60")
     process = terminal.process
     assert process is not None
-    assert until(lambda: len(living_pids(process)) == 2)
+    assert until(lambda: len(living_pids(process)) == 2 and (tmux.folder / "own").exists())
     os.kill(process.pid, signal.SIGKILL)
     assert until(lambda: tmux.backend.sight(terminal) == "gone")
     assert len(living_pids(process)) == 1

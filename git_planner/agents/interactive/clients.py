@@ -1,0 +1,65 @@
+"""Clients that sessions run: the presets, and those of the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from git_planner.config.settings import Settings
+from git_planner.errors import PlannerError
+from git_planner.rules.policy.interactive_client import InteractiveClient, ThreadFiles, TrustPrompt
+from git_planner.rules.policy.policy import Policy
+
+# What the folder's own settings name runs outside the sandbox; an agent may have written them.
+_CODEX_FOLDER = ("-c", 'projects={{cwd_quoted}={trust_level="{folder}"}}')
+_CODEX_OPTIONS = (
+    ("-p", "{profile}"),
+    ("-m", "{model}"),
+    ("-c", 'model_reasoning_effort="{effort}"'),
+    ("-s", "{sandbox}"),
+    ("-c", 'approval_policy="{approval}"'),
+    ("-C", "{cwd}"),
+    ("--add-dir", "{writable}"),
+    ("-c", "mcp_servers.{mcp_name}={mcp_toml}"),
+    _CODEX_FOLDER,
+)
+CODEX = InteractiveClient(
+    name="codex",
+    program="codex",
+    # Without the option all sessions share one background server, which neither starts nor ends with them.
+    start=("{program}", "--no-daemon", *_CODEX_OPTIONS, ("--", "{prompt}")),
+    resume=("{program}", "resume", "--no-daemon", *_CODEX_OPTIONS, "--", "{thread}", "{prompt}"),
+    headless=("{program}", "exec", "--json", "--color", "never", *_CODEX_OPTIONS, ("--", "{prompt}")),
+    headless_resume=(
+        *("{program}", "exec", "--json", "--color", "never", *_CODEX_OPTIONS),
+        *("resume", "--", "{thread}", "{prompt}"),
+    ),
+    words={"folder": {"restricted": "untrusted"}},
+    threads=ThreadFiles(
+        files=(
+            "$CODEX_HOME/sessions/*/*/*/rollout-*.jsonl",
+            "~/.codex/sessions/*/*/*/rollout-*.jsonl",
+        ),
+        id=r"rollout-.*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl",
+    ),
+    trust=TrustPrompt((r"^\s*Folder access\s*$", r"^\s*\S 1\. Open restricted\s*$")),
+    quit="/quit",
+)
+PRESETS: Mapping[str, InteractiveClient] = {client.name: client for client in (CODEX,)}
+
+
+def find_client(name: str, policy: Policy, settings: Settings) -> InteractiveClient:
+    """Return the client of a name: the policy's, or a preset with the program of the settings.
+
+    Raises:
+        PlannerError: E_AGENT if nothing has that name.
+    """
+    for client in policy.clients:
+        if client.name == name:
+            return client
+    if name not in PRESETS:
+        known = ", ".join(dict.fromkeys((*PRESETS, *(client.name for client in policy.clients))))
+        message = f"{name[:80]!r} is not a client of sessions"
+        raise PlannerError("E_AGENT", message, hint=f"known: {known}; others are 'clients' of the policy")
+    programs = {"codex": settings.codex, "gemini": settings.gemini}
+    return replace(PRESETS[name], program=programs.get(name, PRESETS[name].program))

@@ -1,0 +1,59 @@
+"""Answer to a client's prompt about the folder that it is started in, and to no other prompt."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from git_planner.host.terminals.terminal import Terminal, TerminalBackend
+from git_planner.rules.policy.interactive_client import TrustPrompt
+
+_PAUSE = 0.1
+# A client that is just starting may drop a key.
+_AGAIN_SECONDS = 0.7
+
+
+def answer_trust_prompt(
+    backend: TerminalBackend, terminal: Terminal, prompt: TrustPrompt | None, seconds: float
+) -> bool:
+    """Watch the screen of a client that was just started, and answer its trust prompt.
+
+    It is answered until it is gone from the screen. Call it only for a folder that git-planner made, or that
+    the person has started it in.
+
+    Args:
+        backend: the backend of the terminal.
+        terminal: the terminal of the client.
+        prompt: the prompt; None if the client has none.
+        seconds: how long to watch.
+
+    Returns:
+        Whether it was asked and answered.
+
+    Raises:
+        PlannerError: E_TERMINAL.
+    """
+    until, answered_at = time.monotonic() + seconds, 0.0
+    while prompt is not None and (now := time.monotonic()) < until:
+        screen = backend.screen(terminal)
+        if screen is None:
+            break
+        if is_asked(prompt, screen):
+            if now - answered_at > _AGAIN_SECONDS:
+                backend.send(terminal, prompt.keys)
+                answered_at = now
+        elif answered_at:
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
+def is_asked(prompt: TrustPrompt, screen: str) -> bool:
+    """Return whether a screen shows the prompt: all of its patterns match, and in the order given."""
+    place = 0
+    for pattern in prompt.patterns:
+        match = re.compile(pattern, re.MULTILINE).search(screen, place)
+        if match is None:
+            return False
+        place = match.end()
+    return True

@@ -1,0 +1,87 @@
+"""Answers to the trust prompt, in a real tmux with a program that asks as codex does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from git_planner.agents.interactive.clients import CODEX
+from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, is_asked
+from git_planner.host.terminals.headless import HeadlessBackend
+from git_planner.host.terminals.terminal import Terminal
+from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
+
+RESTRICTED = """
+  Folder access
+  /work/wt
+
+  Config, hooks, and exec policies from untrusted folders stay disabled.
+
+\u203a 1. Open restricted
+  2. Back to Agent Command Center
+
+  enter continue · esc back"""
+TRUST = RESTRICTED.replace("Open restricted", "Trust and continue")
+APPROVAL = "  Would you like to run the following command?\n\n\u203a 1. Yes, proceed\n  2. No"
+SCRIPT = """
+import sys
+screens = sys.argv[1:]
+for number, screen in enumerate(screens):
+    print("\\x1b[2J\\x1b[H" + screen, flush=True)
+    answer = sys.stdin.readline()
+    open("answers", "a").write(f"{number}:{answer.strip()}\\n")
+print("\\x1b[2J\\x1b[HREADY", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("screen", "is_known"),
+    [
+        (RESTRICTED, True),
+        (TRUST, False),
+        (APPROVAL, False),
+        ("", False),
+        (RESTRICTED.replace("\u203a 1", "  1").replace("  2", "\u203a 2"), False),
+        ("\n".join(reversed(RESTRICTED.split("\n"))), False),
+        ("the Folder access is 1. Open restricted", False),
+    ],
+)
+def test_knows_one_prompt_only(screen: str, is_known: bool) -> None:
+    assert CODEX.trust is not None
+    assert is_asked(CODEX.trust, screen) is is_known
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    with Tmux(tmp_path) as server:
+        yield server
+
+
+@pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
+def test_answers_until_the_prompt_is_gone_and_nothing_after_it(tmux: Tmux, tmp_path: Path) -> None:
+    terminal = tmux.start(sys.executable, "-c", SCRIPT, "starting", RESTRICTED, APPROVAL)
+    assert until(lambda: "starting" in tmux.screen(terminal))
+    tmux.backend.send(terminal, "go")
+    assert answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 10.0)
+    assert "Would you like to run" in tmux.screen(terminal)
+    assert (tmp_path / "answers").read_text() == "0:go\n1:\n"
+
+
+@pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
+def test_leaves_other_prompts_alone(tmux: Tmux, tmp_path: Path) -> None:
+    terminal = tmux.start(sys.executable, "-c", SCRIPT, TRUST)
+    assert until(lambda: "Trust and continue" in tmux.screen(terminal))
+    assert not answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 0.3)
+    assert not answer_trust_prompt(tmux.backend, terminal, None, 10.0)
+    assert not (tmp_path / "answers").exists()
+    tmux.backend.end(terminal)
+    assert not answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 10.0)
+
+
+def test_without_a_screen_nothing_is_answered() -> None:
+    terminal = Terminal("headless", None, None, None, None)
+    assert not answer_trust_prompt(HeadlessBackend(), terminal, CODEX.trust, 10.0)
