@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+import pytest
+
 from git_planner import documents
 from git_planner.flows.records.journal import note_record
 from git_planner.flows.records.ledger import read_ledger
@@ -12,7 +14,7 @@ from git_planner.report.plot import LOOKS
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.row import Verdict
-from tests.support.benchmark_project import attempt, project
+from tests.support.benchmark_project import POLICY, attempt, project
 from tests.support.lab import Lab
 
 
@@ -221,4 +223,48 @@ def test_a_gain_that_was_measured_in_rounds_of_the_older_order_is_measured_again
     )
     assert ("disputed", 1.0) in verdicts(lab)
     assert lab.refs()["refs/heads/iter/best"] == best
+    assert "measured again" not in lab.run("git-record").err
+
+
+NOISY = (
+    "\n".join(line for line in POLICY.splitlines() if not line.startswith("correctness"))
+    .replace(
+        "[python, tests/bench.py], pattern: 'CYCLES: (\\d+)'",
+        "[cat, src/value.py], pattern: 'VALUE = (\\d+)'",
+    )
+    .replace("kind: deterministic, repeats: 1", "kind: noisy, repeats: 1, pairs: {alpha: 0.4}")
+)
+
+
+@pytest.mark.parametrize(("value", "holds"), [(80, True), (101, False)])
+def test_a_noisy_gain_of_the_older_order_is_compared_again_once(lab: Lab, value: int, holds: bool) -> None:
+    project(lab, NOISY)
+    tip = attempt(lab, 1, value)
+    true = recorded(lab)["record"]
+    assert (true["verdict"], set(true["comparison"]["orders"]) <= {"AABBA", "BBAAB"}) == (
+        "improved" if holds else "worse",
+        True,
+    )
+    # As an earlier version wrote it, which had measured a gain.
+    comparison = {
+        name: part for name, part in true["comparison"].items() if name not in ("lead_ins", "adjusted_p")
+    }
+    rounds = len(comparison["orders"])
+    comparison |= {"orders": (["ABBA", "BAAB"] * rounds)[:rounds], "ending": "improved"}
+    content = canonical_json.dumps({**true, "verdict": "improved", "comparison": comparison})
+    assert documents.validate("record", json.loads(content)) == []
+    lab.rival("refs/heads/plan/default", refnames.record_path(true["id"]), content.decode())
+    with lab.entered():
+        note_record(lab.repo, content)
+    attempt(lab, 2, 100)
+    first = lab.run("git-record")
+    assert (
+        "claims an improvement that was measured in rounds without lead-in: it is measured again" in first.err
+    )
+    again = [record for record in read_ledger(lab.repo, "default") if record.commit == tip]
+    assert [record.verdict for record in again] == (
+        ["improved", "improved"] if holds else ["disputed", "worse"]
+    )
+    assert lab.refs()["refs/heads/iter/best"] == (tip if holds else lab.git("rev-parse", "main"))
+    attempt(lab, 3, 100, base="iter/best")
     assert "measured again" not in lab.run("git-record").err

@@ -17,6 +17,7 @@ COMMANDS = (
     ("git-plan", "lint"),
     ("git-plan", "sync"),
     ("git-plan", "delegate"),
+    ("git-plan", "spec", "compile", "a-change", "--plan", "default"),
     ("git-plan", "task", "list"),
     ("git-plan", "task", "add", "more"),
     ("git-plan", "task", "claim", "task_001"),
