@@ -105,6 +105,11 @@ def validate(
         full = _inline_references(own, own)
     else:
         full = inlined_schema(kind)
+    return list_problems(full, document)
+
+
+def list_problems(full: Mapping[str, Any], document: Any) -> list[str]:
+    """Validate a value against a schema without references; the result is that of `validate`."""
     if fast_accept.accepts(full, document):
         return []
     # A hostile document may have a million problems: stop at the limit.

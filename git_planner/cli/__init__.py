@@ -179,6 +179,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "set up a repository",
             "Import the settings or the board of a session planner.",
         ),
+        "mcp": Row(
+            "git_planner.mcp",
+            "mcp",
+            "set up a repository",
+            "Serve agents' clients over MCP; register with them.",
+        ),
         "doctor": Row(
             "git_planner.setup", "doctor", "check a repository", "Check the setup and suggest fixes."
         ),

@@ -19,11 +19,14 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class CommandGroup(click.Group):
-    """A group of commands whose help shows their short help in full; without arguments it prints its help."""
+    """A group of commands whose help shows their short help in full.
+
+    Without arguments it prints its help, unless it does something itself.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Print the help if there are no arguments."""
-        if not args and not ctx.resilient_parsing:
+        if not args and not ctx.resilient_parsing and not self.invoke_without_command:
             click.echo(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)

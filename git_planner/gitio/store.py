@@ -29,6 +29,7 @@ from git_planner.gitio.objects import (
     write_blobs,
 )
 from git_planner.gitio.refs import branch_tips
+from git_planner.gitio.refs.operation import operation_trailers
 from git_planner.gitio.repository import TURNS, Repository, open_repository
 from git_planner.turn_notes import noted_moves
 
@@ -384,7 +385,8 @@ class Store:
         if tree == before and old is not None and not step.merge:
             return old
         parents = tuple(oid for oid in (parent, step.merge) if oid)
-        return commit_tree(self.repo.git, tree, parents, step.message.text(), masked=step.masked)
+        message = step.message._replace(trailers=(*step.message.trailers, *operation_trailers()))
+        return commit_tree(self.repo.git, tree, parents, message.text(), masked=step.masked)
 
     def _note_tips(self, steps: Sequence[Step], moved: Mapping[str, str | None]) -> None:
         for step in steps:

@@ -68,6 +68,7 @@ BELOW["mcp"] = {*BELOW}
 BELOW["cli"] = {*BELOW}
 
 DOORS = {
+    "anyio": {"mcp/"},
     "click": {"cli/"},
     "detect_secrets": {"redact.py"},
     "filelock": {"gitio/store.py"},
@@ -76,6 +77,8 @@ DOORS = {
     "libtmux": {"host/terminals/tmux_server.py"},
     "markdown_it": {"rules/documents/markdown.py"},
     "matplotlib": {"report/"},
+    "mcp": {"mcp/"},
+    "mcp_types": {"mcp/"},
     "orjson": {"rules/documents/canonical_json.py"},
     "plotext": {"report/"},
     "psutil": {"host/"},
@@ -84,6 +87,7 @@ DOORS = {
 }
 STARTERS = {
     "host/bounded_call.py",
+    "host/calls/fork_server.py",
     "host/leases/foreground.py",
     "host/process.py",
     "host/start_program.py",
@@ -442,8 +446,8 @@ DISTRIBUTIONS = {
     "xdist": "pytest-xdist",
     "yaml": "pyyaml",
 }
-# Comes with jsonschema, and is imported with it only.
-BROUGHT_ALONG = {"referencing"}
+# They come with jsonschema and mcp, and are imported with them only.
+BROUGHT_ALONG = {"anyio", "mcp_types", "referencing"}
 # Programs that are run and not imported: hook managers, builders, and plugins of pytest.
 PROGRAMS = {
     "pre-commit",

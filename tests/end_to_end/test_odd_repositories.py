@@ -64,11 +64,11 @@ ARGUMENTS = {
     "git-planner gate": ["guard"],
 }
 # They print no document of their own.
-SILENT = ("git-planner gate", "git-plan lease run")
-NO_JSON = {"git-planner schema", "git-planner completion", "git-planner gate", "git-plan lease run"}
+SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run")
+NO_JSON = {"git-planner schema", "git-planner completion", *SILENT}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
-    *("git-planner completion", "git-planner install-man-pages"),
+    *("git-planner completion", "git-planner install-man-pages", "git-planner mcp serve"),
 )
 # It names every way to move a branch, including those that no message may suggest.
 NAMES_ALL = "git-planner guard matrix"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from git_planner.flows.tasks.edit import TaskFields
     from git_planner.rules.tasks.task import TaskStatus
 from git_planner.cli.git_plan.task import questions
-from git_planner.cli.git_plan.task.options import fields, open_plan, task_argument
+from git_planner.cli.git_plan.task.options import fields, open_plan, part_of, part_options, task_argument
 from git_planner.cli.git_plan.task.render import emit_task, lines, list_chosen, row, tell_task, with_status
 from git_planner.cli.git_plan.task.result import result
 
@@ -48,7 +48,7 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     from git_planner.flows.tasks.edit import add_task
 
     repo = open_repository()
-    made = add_task(repo, plan, _wanted(title=title, **asked), refnames.random_token(16))
+    made = add_task(repo, plan, _wanted(title=title, **asked), _new_uid())
     tell_task(current_plan(repo, plan), made, as_json)
     return DONE
 
@@ -61,28 +61,36 @@ def add(title: str, plan: str | None, as_json: bool, **asked: Any) -> int:
     metavar="STATUS",
     help="List only tasks with STATUS; may be repeated.",
 )
+@part_options
 @plan_option
 @json_option
-def list_tasks(statuses: Sequence[str], plan: str | None, as_json: bool) -> int:
+def list_tasks(*, statuses: Sequence[str], plan: str | None, as_json: bool, **part: Any) -> int:
     """List the tasks of a plan by number."""
     from git_planner.rules.tasks.transitions import parse_status
 
     wanted = {parse_status(name) for name in statuses}
-    list_chosen(open_repository(), plan, as_json, lambda _, tasks: with_status(tasks, wanted))
+    list_chosen(
+        open_repository(), plan, as_json, part_of(**part), lambda _, tasks: with_status(tasks, wanted)
+    )
     return DONE
 
 
 @task.command(short_help="List the tasks that can be started now.")
+@part_options
 @plan_option
 @json_option
-def ready(plan: str | None, as_json: bool) -> int:
+def ready(*, plan: str | None, as_json: bool, **part: Any) -> int:
     """List the tasks that can be started now: dependencies done, not claimed, scopes free."""
     from git_planner.flows.tasks.claim_refs import claimed_tasks
     from git_planner.rules.tasks import readiness
 
     repo = open_repository()
     list_chosen(
-        repo, plan, as_json, lambda name, tasks: readiness.ready_tasks(tasks, claimed_tasks(repo, name))
+        repo,
+        plan,
+        as_json,
+        part_of(**part),
+        lambda name, tasks: readiness.ready_tasks(tasks, claimed_tasks(repo, name)),
     )
     return DONE
 
@@ -280,6 +288,15 @@ def _move(task_id: str, status: TaskStatus, reason: str | None, plan: str | None
     moved = release_task(repo, name, task_id, owner=repo.ident(), status=status, reason=reason, op=status)
     tell_task(name, moved, as_json)
     return DONE
+
+
+def _new_uid() -> str:
+    """Return the uid of a new task: a random one, or that of the operation that adds it."""
+    from git_planner.gitio.refs.operation import current_name
+    from git_planner.rules.tasks.task import derive_uid
+
+    name = current_name()
+    return refnames.random_token(16) if name is None else derive_uid("operation", name)
 
 
 def _wanted(*, verify: Sequence[str], **asked: Any) -> TaskFields:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from git_planner.cli.git_plan.task.render import Part
 from git_planner.cli.options import candidates, json_option, plan_option
 from git_planner.gitio.repository import Repository, open_repository
 
@@ -50,3 +51,23 @@ def open_plan(plan: str | None) -> tuple[Repository, str]:
 
     repo = open_repository()
     return repo, current_plan(repo, plan)
+
+
+def part_options(command: F) -> F:
+    """Add the options that choose a part of a list of tasks, passed as `start`, `limit` and `brief`."""
+    for option in (
+        click.option("--brief", is_flag=True, help="With --json, print only the fields that the list shows."),
+        click.option("--limit", type=click.IntRange(1), metavar="N", help="List at most N tasks."),
+        click.option(
+            "--start", metavar="TASK", help="List from TASK on.", shell_complete=candidates("tasks")
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def part_of(*, start: str | None, limit: int | None, brief: bool) -> Part:
+    """Return the part of a list that the options choose."""
+    from git_planner.rules.tasks.task import task_number
+
+    return Part(0 if start is None else task_number(start), limit, brief)

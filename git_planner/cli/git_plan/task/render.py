@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import Repository
@@ -22,19 +22,43 @@ def with_status(tasks: Sequence[TaskT], wanted: set[TaskStatus]) -> list[TaskT]:
     return [task for task in tasks if not wanted or task.status in wanted]
 
 
-def list_chosen(repo: Repository, plan: str | None, as_json: bool, chosen: Chosen) -> None:
-    """List the chosen tasks of a plan; only JSON output needs the complete tasks."""
+class Part(NamedTuple):
+    """The part of a list to print: tasks from a number on, at most so many, with all fields or few."""
+
+    first: int = 0
+    most: int | None = None
+    brief: bool = False
+
+    def cut(self, tasks: Sequence[Any]) -> tuple[Sequence[Any], str | None]:
+        """Return the tasks of this part, and the id of the one that follows them."""
+        rest = [task for task in tasks if task.number >= self.first] if self.first else tasks
+        if self.most is None or len(rest) <= self.most:
+            return rest, None
+        return rest[: self.most], rest[self.most].id
+
+
+def list_chosen(repo: Repository, plan: str | None, as_json: bool, part: Part, chosen: Chosen) -> None:
+    """List the chosen tasks of a plan; only JSON output with all fields needs the complete tasks."""
     from git_planner.flows.tasks.edit import read_briefs, read_tasks
 
-    if as_json:
+    if as_json and not part.brief:
         listed = read_tasks(repo, plan)
-        tasks = [task.document() for task in chosen(listed.plan, listed.tasks)]
-        emit({"schema": "git-planner/tasks@1", "plan": listed.plan, "tasks": tasks})
+        tasks, following = part.cut(chosen(listed.plan, listed.tasks))
+        document = {"schema": "git-planner/tasks@1", "plan": listed.plan}
+        more = {} if part.most is None else {"next": following}
+        emit({**document, "tasks": [task.document() for task in tasks], **more})
         return
     name, briefs = read_briefs(repo, plan)
-    rows = [row(brief) for brief in chosen(name, briefs)]
+    tasks, following = part.cut(chosen(name, briefs))
+    if as_json:
+        fields = [task._asdict() for task in tasks]
+        emit({"schema": "git-planner/task-rows@1", "plan": name, "tasks": fields, "next": following})
+        return
+    rows = [row(brief) for brief in tasks]
     if rows:
         say("\n".join(rows))
+        if following is not None:
+            tell(f"there are more; list them with '--start {following}'")
     else:
         tell(f"no matching tasks in the plan '{name}'")
 

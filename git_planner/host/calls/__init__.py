@@ -1,0 +1,1 @@
+"""Calls that are answered by forks of one process."""

@@ -1,0 +1,1 @@
+"""The MCP server: the face for agents' clients. Each tool is a command of the command line."""
