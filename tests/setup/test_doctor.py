@@ -35,6 +35,7 @@ def healthy(lab: Lab) -> Lab:
     merge_driver.install(lab.repo)
     install.install_hooks(lab.repo)
     set_man(lab, is_found=True)
+    lab.git("config", "planner.terminal", "headless")
     return lab
 
 
@@ -76,6 +77,7 @@ def test_a_healthy_repository(healthy: Lab) -> None:
         "codex: none",
         "codex login: none",
         f"gemini: {shutil.which('gemini') or 'none'}",
+        "terminal: headless",
         "hooks: include",
         "no problems",
     ]
@@ -330,3 +332,18 @@ def test_a_missing_merge_driver(healthy: Lab) -> None:
     assert [(finding.severity, finding.code, finding.fix) for finding in findings] == [
         ("warning", "merge-driver", "git planner init")
     ]
+
+
+def test_what_terminals_lack(healthy: Lab) -> None:
+    os.environ |= {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    healthy.git("config", "planner.terminal", "auto")
+    hook(healthy.root / "bin/tmux", "echo tmux 2.8")
+    assert doctor_findings(healthy) == [("info", "no-terminal", "planner.terminal")]
+    report = doctor.run_checks(healthy.repo)
+    assert (report.facts["terminal"], report.ok) == (None, True)
+    message = "sessions cannot be started in tmux: tmux 2.8 is too old: 3.0 is needed"
+    assert report.findings[0].message == message
+    hook(healthy.root / "bin/tmux", "echo tmux 3.4")
+    assert doctor_findings(healthy) == []
+    healthy.git("config", "planner.terminal", "desktop")
+    assert doctor_findings(healthy)[0] == ("warning", "no-terminal", "planner.terminal")

@@ -27,7 +27,7 @@ from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.records.ledger import plan_names
 from git_planner.flows.records.standing import best_standings
-from git_planner.flows.setup import man_pages, repository_checks
+from git_planner.flows.setup import man_pages, repository_checks, terminal_check
 from git_planner.flows.setup.settings_checks import settings_findings
 from git_planner.flows.sharing import merge_driver
 from git_planner.gitio.repository import Repository
@@ -329,6 +329,11 @@ def _check_gemini(context: CheckContext, settings: Settings) -> Iterator[Diagnos
         )
 
 
+def _check_terminal(context: CheckContext) -> Iterator[Diagnostic]:
+    settings = read_settings(context.repo, policy=context.policy)
+    yield from terminal_check.terminal_findings(settings, os.environ, context.facts)
+
+
 def _check_hooks(context: CheckContext) -> Iterator[Diagnostic]:
     status = hook_status(context.repo)
     context.facts["hooks"] = status.place
@@ -478,6 +483,7 @@ CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_jail,
     _check_agent_jail,
     _check_agents,
+    _check_terminal,
     _check_hooks,
     _check_merge_driver,
     _check_framework,
