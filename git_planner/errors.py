@@ -103,6 +103,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_PATCHES_EXHAUSTED": (NO, "all patches of the folder have been used"),
     "E_PLOT": (NO, "the values cannot be drawn"),
     "E_POLICY": (USAGE, "the policy file cannot be used"),
+    "E_REGISTRATION": (REFUSED, "the client's file cannot be changed, or has another server of that name"),
     "E_REMOTE": (UNREACHED, "the remote repository could not be reached, read or written"),
     "E_RESOURCES": (UNREACHED, "the machine has no open files, processes or memory left"),
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),

@@ -60,6 +60,7 @@ ARGUMENTS = {
     **{f"git-plan lease {name}": ["HEAVY-0"] for name in ("renew", "release")},
     "git-planner demo": ["{full}"],
     "git-planner ci": ["github"],
+    "git-planner mcp plugin": ["--print"],
     "git-planner completion": ["bash"],
     "git-planner gate": ["guard"],
 }
@@ -68,7 +69,12 @@ SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run")
 NO_JSON = {"git-planner schema", "git-planner completion", *SILENT}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
-    *("git-planner completion", "git-planner install-man-pages", "git-planner mcp serve"),
+    *(
+        "git-planner completion",
+        "git-planner install-man-pages",
+        "git-planner mcp serve",
+        *("git-planner mcp register", "git-planner mcp unregister"),
+    ),
 )
 # It names every way to move a branch, including those that no message may suggest.
 NAMES_ALL = "git-planner guard matrix"
@@ -256,7 +262,10 @@ NOWHERE = {
 CODES_OF = {
     **dict.fromkeys(KINDS, NO_REMOTE),
     "shallow": ANYWHERE,
-    "bare": {**ANYWHERE, **dict.fromkeys((*SPECS, "git-planner guard propose"), "E_USAGE")},
+    "bare": {
+        **ANYWHERE,
+        **dict.fromkeys((*SPECS, "git-planner guard propose", "git-planner mcp plugin"), "E_USAGE"),
+    },
     "dirty": {**NO_REMOTE, "git-planner guard propose": "done"},
     "with_submodule": {
         **NO_REMOTE,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
 from git_planner.cli.lazy_group import CommandGroup
+from git_planner.cli.options import json_option
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
+from git_planner.flows.setup.client_files import CLIENTS, Scope
+from git_planner.gitio.repository import open_repository
 
 
 @click.group(cls=CommandGroup, invoke_without_command=True)
@@ -64,3 +69,97 @@ _OFTEN_NEEDED = (
     "git_planner.redact",
     "orjson",
 )
+
+
+client_option = click.option(
+    "--client",
+    type=click.Choice(sorted(CLIENTS)),
+    default="codex",
+    show_default=True,
+    help="Client of agents.",
+)
+scope_option = click.option(
+    "--scope",
+    type=click.Choice(["user", "project"]),
+    help="Whose file to change (default: 'user', for clients that have one).",
+)
+print_option = click.option(
+    "--print", "is_print", is_flag=True, help="Print what would be written, and write nothing."
+)
+
+
+@mcp.command(short_help="Register the server with an agent's client.")
+@client_option
+@scope_option
+@click.option("--approve", is_flag=True, help="Let the client call the tools without asking.")
+@print_option
+@json_option
+def register(*, client: str, scope: Scope | None, approve: bool, is_print: bool, as_json: bool) -> int:
+    """Register the server in a client's own file; everything else in the file stays.
+
+    Registering again changes nothing.
+    """
+    from git_planner.flows.setup.register_client import register as run
+
+    done = run(client, scope, _worktree(), approve=approve, write=not is_print)
+    if as_json:
+        emit(done.document())
+        return DONE
+    tell(f"'{done.path}'" if is_print else f"{done.state}: '{done.path}'")
+    say(done.entry.rstrip())
+    return DONE
+
+
+@mcp.command(short_help="Take the server out of a client's file.")
+@client_option
+@scope_option
+@json_option
+def unregister(*, client: str, scope: Scope | None, as_json: bool) -> int:
+    """Take the server out of a client's file; everything else in the file stays."""
+    from git_planner.flows.setup.register_client import unregister as run
+
+    done = run(client, scope, _worktree())
+    if as_json:
+        emit(done.document())
+    else:
+        say(f"{done.state}: '{done.path}'")
+    return DONE
+
+
+@mcp.command(short_help="Write codex's plugin for this repository.")
+@print_option
+@json_option
+def plugin(*, is_print: bool, as_json: bool) -> int:
+    """Write a plugin of codex and a marketplace file into the worktree, for all who use the repository.
+
+    A marketplace file that is there gets one more plugin.
+    """
+    from git_planner.flows.setup.codex_plugin import NAME, write_plugin
+
+    top = open_repository().top
+    if top is None:
+        raise PlannerError("E_USAGE", "a bare repository has no worktree", hint="run it in a worktree")
+    done = write_plugin(top, write=not is_print)
+    if as_json:
+        emit(done.document())
+        return DONE
+    for name, text in done.files.items():
+        if is_print:
+            tell(f"'{name}'")
+            say(text.rstrip())
+        else:
+            say(f"{'written' if name in done.written else 'kept'}: '{name}'")
+    if not is_print:
+        say("next: codex plugin marketplace add .")
+        say(f"next: codex plugin add {NAME}@{done.marketplace}")
+    return DONE
+
+
+def _worktree() -> Path | None:
+    """Return the top of the worktree around the current folder; None outside of one."""
+    try:
+        return open_repository().top
+    except PlannerError as error:
+        if error.code != "E_NOT_A_REPOSITORY":
+            raise
+        return None

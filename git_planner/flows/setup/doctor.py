@@ -126,7 +126,10 @@ def _check_identity(context: CheckContext) -> Iterator[Diagnostic]:
 
 
 def _check_config(context: CheckContext) -> Iterator[Diagnostic]:
+    from git_planner.flows.setup.register_client import registrations
+
     yield from settings_findings(context.repo, context.facts)
+    context.facts["mcp server"] = ", ".join(registrations(context.repo.top)) or None
 
 
 def _check_policy(context: CheckContext) -> Iterator[Diagnostic]:
