@@ -71,6 +71,7 @@ def test_a_healthy_repository(healthy: Lab) -> None:
     assert lines[3:] == [
         "identity: C O Mitter <committer@example.com>",
         "configuration file: none",
+        "mcp server: none",
         "base: main",
         "jail: none (turned off by the policy)",
         "agents run in: none (turned off by the policy)",
