@@ -33,6 +33,7 @@ KINDS = (
     "policy",
     "record",
     "result",
+    "session",
     "state",
     "tests",
 )

@@ -109,6 +109,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),
     "E_SANDBOX": (UNREACHED, "the policy requires a sandbox for agents, and none works here"),
     "E_SCHEMA": (NO, "the document does not match its schema"),
+    "E_SESSION": (REFUSED, "there is no such session, or it cannot do that now"),
     "E_SIGN": (UNREACHED, "the commit could not be signed"),
     "E_SPEC": (NO, "the change's spec is missing or not valid"),
     "E_STALE_BASE": (REFUSED, "the base has moved since the packet was made"),

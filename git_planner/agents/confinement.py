@@ -76,7 +76,14 @@ class Confinement:
 
     @contextmanager
     def enclose(
-        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, client: str, writable: Sequence[Path]
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        client: str,
+        writable: Sequence[Path],
+        *,
+        in_terminal: bool = False,
     ) -> Iterator[Enclosed]:
         """Prepare the start of a program, with a temporary folder that is deleted afterwards.
 
@@ -86,6 +93,7 @@ class Confinement:
             cwd: the folder it works in, which it may change.
             client: the name of the client whose state it may change.
             writable: files and folders that it may change, too.
+            in_terminal: it keeps the terminal that this process has.
 
         Raises:
             PlannerError: E_MISSING_TOOL, E_MISSING_FOLDER.
@@ -104,6 +112,7 @@ class Confinement:
                 folder,
                 rights=self._rights(cwd, (*client_state(client, env), *writable)),
                 needed=self._needed(argv, env),
+                in_terminal=in_terminal,
             )
             kept = {name: value for name, value in env.items() if name not in agent_jail.SESSION_VARIABLES}
             yield Enclosed(command, {**kept, "TMPDIR": "/tmp"}, "bubblewrap")
@@ -127,6 +136,8 @@ class Confinement:
 
 
 NO_PROGRAM = Confinement(NoJail("no program is started"))
+# A planner's client confines its commands itself, and its tools write to the repository.
+NOT_CONFINED = Confinement(NoJail("its client's own sandbox"))
 
 
 def confine(repo: Repository, policy: Policy) -> Confinement:

@@ -129,6 +129,18 @@ class Implementation:
     thread: str | None = None
 
 
+class SuspendedTurn(Exception):
+    """An implementer was asked to suspend its turn: its client has ended, and can go on with its thread.
+
+    Args:
+        thread: the client's id of the thread, if it is known.
+    """
+
+    def __init__(self, thread: str | None = None) -> None:
+        super().__init__(thread)
+        self.thread = thread
+
+
 class Implementer(Protocol):
     """An agent that carries out a brief by editing files in its worktree, without committing.
 

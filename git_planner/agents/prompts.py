@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from git_planner.agents.contract import AnswerKind
+from git_planner.errors import PlannerError
 from git_planner.resources import resource_folder
 from git_planner.rules.planning import prompt as rules
 from git_planner.rules.planning.directive import Directive
@@ -74,3 +75,25 @@ def apply_prompt(
 def read_template(name: str) -> str:
     """Return the prompt template of a name, such as 'apply'."""
     return (resource_folder("templates") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a prompt that is rendered from the template of a name, such as 'session-planner'.
+
+    Args:
+        name: the template.
+        values: the values of its variables; they are texts, and nothing in them is executed.
+
+    Raises:
+        PlannerError: E_MISSING_EXTRA without Jinja2.
+    """
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise PlannerError(
+            "E_MISSING_EXTRA",
+            "prompts of sessions are rendered by Jinja2, which is not installed",
+            hint="pip install 'git-planner[board]'",
+        ) from None
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    return environment.from_string(read_template(name)).render(values)

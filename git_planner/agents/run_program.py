@@ -59,7 +59,7 @@ def run_agent(
     write_masked(folder / COMMAND, {"argv": list(argv), "cwd": str(cwd), **limits})
     with (
         confinement.enclose(argv, settings, cwd, client or Path(argv[0]).name, writable) as program,
-        _kept_identity(argv[0], folder) as (mark, on_start),
+        kept_identity(argv[0], folder) as (mark, on_start),
     ):
         done = process.run(
             program.argv,
@@ -82,7 +82,7 @@ def run_agent(
 
 
 @contextmanager
-def _kept_identity(name: str, folder: Path) -> Iterator[tuple[str, Callable[[Started], None]]]:
+def kept_identity(name: str, folder: Path) -> Iterator[tuple[str, Callable[[Started], None]]]:
     """Keep the identity of a program in a folder while it runs; mask its output afterwards."""
     mark = marks.new_mark()
     # Written before the start, so that the program can be found if this process is killed right after it.

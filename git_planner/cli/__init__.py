@@ -56,6 +56,21 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "task": Row("git_plan.task.commands", "task", "work on tasks", "Add, show, claim and change tasks."),
         "delegate": Row("git_plan.delegate", "delegate", "work on tasks", "Give ready tasks to agents."),
         "runs": Row("git_plan.runs", "runs", "work on tasks", "Show delegated runs; stop or requeue one."),
+        "worker": Row(
+            "git_plan.board.session", "worker", "run sessions", "Run workers in terminals, each on a task."
+        ),
+        "session": Row(
+            "git_plan.board.session",
+            "session",
+            "run sessions",
+            "Run the planner in a terminal; list, attach and close sessions.",
+        ),
+        "suspend": Row("git_plan.board.session", "suspend", "run sessions", "Stop all sessions for a while."),
+        "resume": Row(
+            "git_plan.board.session", "resume", "run sessions", "Go on with all suspended sessions."
+        ),
+        "shutdown": Row("git_plan.board.session", "shutdown", "run sessions", "Close all sessions."),
+        "session-program": Row("git_plan.board.session", "session_program", "run sessions", ""),
         "lease": Row(
             "git_plan.board.lease",
             "lease",
@@ -146,6 +161,13 @@ COMMANDS: dict[str, dict[str, Row]] = {
         ),
     },
     "git-planner": {
+        "launch": Row("git_planner.launch", "launch", "run sessions", ""),
+        "quickstart": Row(
+            "git_planner.launch",
+            "quickstart",
+            "run sessions",
+            "Explain sessions, with this repository's names.",
+        ),
         "init": Row(
             "git_planner.setup",
             "init",
@@ -248,7 +270,7 @@ ABOUT = {
 }
 
 # Command that runs when the first argument is not a command: 'git record HEAD~1' records.
-DEFAULTS = {"git-record": "measure", "git-iterate": "once"}
+DEFAULTS = {"git-record": "measure", "git-iterate": "once", "git-planner": "launch"}
 
 
 def main(program: str, argv: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ SESSION_VARIABLES = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
 _RUN = "/run"
 _OPTIONS = (
-    *("--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+    *("--unshare-pid", "--unshare-ipc", "--die-with-parent", "--cap-drop", "ALL"),
     *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
 )
 
@@ -44,6 +44,7 @@ def confined(
     *,
     rights: Mapping[Path, bool],
     needed: Iterable[Path] = (),
+    in_terminal: bool = False,
 ) -> list[str]:
     """Return the command line that runs a program in the jail.
 
@@ -54,9 +55,12 @@ def confined(
         temporary: its temporary folder; inside it is /tmp.
         rights: existing files and folders that it may write to (True), or not although one above is writable.
         needed: further paths that it must see even if they lie in a temporary folder.
+        in_terminal: it keeps the terminal of this process, which reads nothing from it.
     """
     real_rights = {Path(os.path.realpath(path)): right for path, right in rights.items()}
-    command = [*_prefix(sandbox.program), *_temporary_options(temporary)]
+    # A session of its own has no terminal, so that no program in it can type into the one outside.
+    alone = () if in_terminal else ("--new-session",)
+    command = [*_prefix(sandbox.program), *alone, *_temporary_options(temporary)]
     for shown in dict.fromkeys(_shown((*real_rights, *(Path(os.path.realpath(path)) for path in needed)))):
         command += ("--ro-bind-try", shown, shown)
     # A mount hides earlier ones below it, so the outer comes first.

@@ -74,6 +74,7 @@ DOORS = {
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
+    "jinja2": {"agents/prompts.py"},
     "libtmux": {"host/terminals/tmux_server.py"},
     "markdown_it": {"rules/documents/markdown.py"},
     "matplotlib": {"report/"},
@@ -88,7 +89,7 @@ DOORS = {
 STARTERS = {
     "host/bounded_call.py",
     "host/calls/fork_server.py",
-    "host/leases/foreground.py",
+    "host/terminals/foreground.py",
     "host/process.py",
     "host/start_program.py",
     "host/supervisor.py",

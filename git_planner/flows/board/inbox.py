@@ -78,6 +78,9 @@ def _of_runs(repo: Repository, plan: str | None) -> Iterator[InboxItem]:
     """Yield the runs whose delegator is gone or has stopped."""
     for run in store.list_runs(repo, plan):
         verdict = check_liveness(repo, run) if run.ended_at is None else "ended"
+        if verdict == "suspended" and run.suspended_at is not None:
+            text = f"the session on {run.task} is suspended"
+            yield InboxItem("run", run.suspended_at, run.plan, run.run, text, "git plan resume")
         if verdict in ("dead", "stalled"):
             since = last_heartbeat(repo, run) or run.started_at
             text = (

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from git_planner.errors import PlannerError
+from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
+from git_planner.flows.delegation.suspend_run import suspend_run
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import has_fresh_heartbeat
+from git_planner.flows.runs.inspect import agent_thread
 from git_planner.flows.runs.recover import abandoned_runs, abandonment_cause, end_leftover_agent
 from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.claim_refs import Claim, read_claim, read_claims
@@ -53,7 +56,11 @@ def recover_runs(repo: Repository, plan: str, progress: Progress) -> tuple[Run, 
             # Its delegator cannot be seen, and is late; it lives.
             continue
         recovered_runs += _recover_claimed(repo, claim, run, progress)
+    held = {claim.run for claim in read_claims(repo, plan).values() if claim.in_force()}
     for run in abandoned_runs(repo, plan):
+        if run.run in held:
+            # It is suspended.
+            continue
         recovered_runs += _recover_unclaimed(repo, run, progress)
     return tuple(recovered_runs)
 
@@ -89,6 +96,9 @@ def _recover_claimed(repo: Repository, claim: Claim, run: Run, progress: Progres
             if current is None or current.ended_at is not None:
                 return []
             end_leftover_agent(repo, current, progress)
+            if current.session is not None and agent_result.read_result(repo, current) == (None, None):
+                progress(f"{claim.task}: suspended, since the process of its session died")
+                return [suspend_run(repo, current, agent_thread(repo, current))]
             task = read_tasks(repo, run.plan).task(run.task)
             finished = finish_run(repo, current, task, RunEnding("lost", abandonment_cause(current)))
     except PlannerError as error:

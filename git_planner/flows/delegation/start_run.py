@@ -41,7 +41,7 @@ class AgentSetup:
     """Agent, sandbox and limits that all runs of one `delegate` share.
 
     `start` names the commit that tasks start from, None for the default base. `sandbox` is None when the
-    agent has no sandbox that can be chosen.
+    agent has no sandbox that can be chosen. A session brings its name, and the id of its run.
     """
 
     settings: Settings
@@ -51,6 +51,8 @@ class AgentSetup:
     seconds: float
     start: str | None = None
     remote: str | None = None
+    run: str | None = None
+    session: str | None = None
 
     @property
     def danger(self) -> bool:
@@ -156,7 +158,7 @@ def prepare_run(
         claimed_at=now,
         expires_at=add_seconds(utc_now(), setup.seconds + CLAIM_GRACE_SECONDS),
         process=process_identity.identity(os.getpid()),
-        run=refnames.new_id(now),
+        run=setup.run or refnames.new_id(now),
         base=base.oid,
     )
     return RunRequest(plan_tasks.plan, task, base, reserve(), claimant)
@@ -245,4 +247,5 @@ def _new_run(request: RunRequest, task: Task, setup: AgentSetup, state: Iteratio
         seconds=setup.seconds,
         started_at=request.claimant.claimed_at,
         confined_by=setup.implementer.confined_by,
+        session=setup.session,
     )

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from git_planner.agents.contract import Brief
+from git_planner.agents.contract import Brief, SuspendedTurn
 from git_planner.agents.prompts import read_template
 from git_planner.errors import MACHINE_FAILURES, PlannerError
 from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
+from git_planner.flows.delegation.suspend_run import suspend_run
 from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.iterate import worktree_path
@@ -51,7 +52,7 @@ class Worker:
         self.stop, self.lock = threading.Event(), threading.Lock()
 
     def run_task(self, started: StartedRun) -> Run:
-        """Let an agent work on a started task, and finish its run.
+        """Let an agent work on a started task, or go on with a suspended one, and finish or suspend its run.
 
         Raises:
             PlannerError: what the agent raised, when every other task would fail, too; as `finish_run`.
@@ -59,17 +60,28 @@ class Worker:
         deadline, repo = time.monotonic() + started.run.seconds, self.repo
         with process_lock.lock_iteration(repo, started.run.iteration):
             with self.lock:
-                path = worktree_path(self.setup.settings, repo, started.state)
-                # Saved before the worktree is created, so that it is found after a kill.
-                run = store.save_run(repo, replace(started.run, worktree=str(path)))
-                worktree.add(repo, path, run.branch)
+                run, path = self._with_worktree(started)
                 brief = self._brief(started, run, path, deadline)
-            ending, error = self._run_agent(run, brief)
+            try:
+                ending, error = self._run_agent(run, brief)
+            except SuspendedTurn as turn:
+                return suspend_run(repo, run, turn.thread)
             with self.lock:
                 finished = self._finish(run, started.task, ending)
         if error is not None and finished.outcome == "not_started":
             raise error
         return finished
+
+    def _with_worktree(self, started: StartedRun) -> tuple[Run, Path]:
+        """Return the run with its worktree; that of a suspended run is still there."""
+        run = started.run
+        if run.worktree is not None and Path(run.worktree).is_dir():
+            return run, Path(run.worktree)
+        path = worktree_path(self.setup.settings, self.repo, started.state)
+        # Saved before the worktree is created, so that it is found after a kill.
+        run = store.save_run(self.repo, replace(run, worktree=str(path)))
+        worktree.add(self.repo, path, run.branch)
+        return run, path
 
     def _run_agent(self, run: Run, brief: Brief) -> tuple[RunEnding, PlannerError | None]:
         self.progress(f"{run.task}: {run.agent} works in '{brief.worktree}', run {run.run}")
@@ -116,7 +128,7 @@ class Worker:
                 "GIT_PLANNER_PLAN": run.plan,
                 "GIT_PLANNER_TASK": run.task,
                 "GIT_PLANNER_RUN": run.run,
-                "GIT_PLANNER_PROGRAM": _git_plan_program(),
+                "GIT_PLANNER_PROGRAM": git_plan_program(),
                 agent_result.RESULT_VARIABLE: str(out_folder / RESULT),
             },
             writable=(out_folder,),
@@ -134,12 +146,12 @@ class Worker:
             before=[plan_tasks.task(task_id) for task_id in task.dependencies],
             handoff=read_handoff(self.repo, run.plan, task) if task.handoff else "",
             reports=run.reports,
-            program=shlex.quote(_git_plan_program()),
+            program=shlex.quote(git_plan_program()),
         )
         return task_prompt.render_task_prompt(read_template("task"), task, setting, policy.prompt_budget)
 
 
-def _git_plan_program() -> str:
+def git_plan_program() -> str:
     """Return the path of `git-plan`: an agent's shell may have another PATH."""
     sibling = Path(sys.executable).with_name("git-plan")
     return str(sibling) if sibling.exists() else shutil.which("git-plan") or "git-plan"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.measuring.measuring_lease import measuring_lease
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
@@ -70,7 +71,8 @@ def measure(
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
-    return _BenchmarkRun(repo, policy, tree, logs, progress).run_all(before, rival)
+    with measuring_lease(repo, progress):
+        return _BenchmarkRun(repo, policy, tree, logs, progress).run_all(before, rival)
 
 
 def measure_samples(
@@ -85,7 +87,8 @@ def measure_samples(
 ) -> list[float] | Refusal:
     """Measure one metric of a tree `runs` times; other parameters as for `measure`."""
     logs.mkdir(parents=True, exist_ok=True)
-    return _BenchmarkRun(repo, policy, tree, logs, progress).samples(metric, runs)
+    with measuring_lease(repo, progress):
+        return _BenchmarkRun(repo, policy, tree, logs, progress).samples(metric, runs)
 
 
 class _BenchmarkRun:

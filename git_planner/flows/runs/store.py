@@ -36,7 +36,8 @@ class Run:
     `process` is its delegator on `host`, `start` the state commit of its branch, `interval` the seconds
     between two heartbeats. `claim` is the commit of its claim on `remote`; None when it holds none there.
     `sandbox` is the agent's own, `confined_by` the jail around its program, or why there is none. `outcome`
-    to `argv` describe its end.
+    to `argv` describe its end. `session` is the name of its session when its agent works in a terminal,
+    `suspended_at` when that was suspended.
     """
 
     run: str
@@ -71,6 +72,8 @@ class Run:
     thread: str | None = None
     argv: tuple[str, ...] = ()
     confined_by: str | None = None
+    session: str | None = None
+    suspended_at: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the run as JSON."""
@@ -141,6 +144,17 @@ def list_runs(repo: Repository, plan: str | None = None) -> list[Run]:
     names = sorted(name for name in os.listdir(top) if is_run_id(name)) if top.is_dir() else []
     runs = filter(None, (load_run(top / name) for name in names))
     return [run for run in runs if plan in (None, run.plan)]
+
+
+def has_open_sessions(repo: Repository) -> bool:
+    """Return whether a session of this host runs here, as far as its file says; see flows/board."""
+    top = repo.private("runs")
+    for path in top.glob("*/session.json") if top.is_dir() else ():
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            session = json.loads(atomic_file.read(path))["session"]
+            if session["state"] in ("starting", "running") and session["task"]:
+                return True
+    return False
 
 
 def save_end(repo: Repository, run: Run, **how: Any) -> Run:

@@ -177,6 +177,12 @@ def claim_commit(repo: Repository, claim: Claim, earlier: str | None) -> str:
     return commit_tree(repo.git, tree, (earlier,) if earlier else (), _claim_message(claim).text())
 
 
+def rewrite_claim(claim: Claim) -> Write:
+    """Return the step that replaces a claim by another state of itself."""
+    ref = refnames.claim_ref(claim.plan, claim.task)
+    return Write(ref, {CLAIM_FILE: _claim_bytes(claim)}, _claim_message(claim))
+
+
 def new_claim(task: Task, plan: str, claimant: Claimant, nonce: str) -> Claim:
     """Return a claim on a task; `nonce` makes its commit unique."""
     return Claim(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
 
 
 def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
@@ -30,3 +31,23 @@ def find_cycle(graph: Mapping[str, Sequence[str]]) -> list[str]:
                 waiting[successor] = iter(graph[successor])
                 path.append(successor)
     return []
+
+
+def dependency_order(graph: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the names of an acyclic graph, each after those it depends on, otherwise in the given order.
+
+    Args:
+        graph: name -> the names it depends on; those that are no keys are ignored.
+
+    Raises:
+        graphlib.CycleError: the graph has a cycle.
+    """
+    place = {name: number for number, name in enumerate(graph)}
+    sorter = TopologicalSorter({name: [other for other in graph[name] if other in graph] for name in graph})
+    sorter.prepare()
+    ordered: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=place.__getitem__)
+        ordered += ready
+        sorter.done(*ready)
+    return ordered

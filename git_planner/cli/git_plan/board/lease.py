@@ -13,7 +13,7 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.board.leases import LeaseReport
+    from git_planner.flows.runs.leases import LeaseReport
     from git_planner.rules.board.lease import Kind
 
 purpose_option = click.option("--purpose", required=True, metavar="TEXT", help="What the lease is for.")
@@ -56,7 +56,7 @@ def run_command(
     The lease is renewed while the command runs. The exit status is the command's. Its environment has
     GIT_PLANNER_LEASE and GIT_PLANNER_LEASE_TOKEN, a number that grows with every grant.
     """
-    from git_planner.flows.board.leases import run_under_lease
+    from git_planner.flows.runs.leases import run_under_lease
 
     return run_under_lease(
         open_repository(),
@@ -93,7 +93,7 @@ def acquire(
     Exit with 1 while it waits in the queue. A waiting lease that is not asked for again within a minute
     leaves the queue; a granted one is lost unless it is renewed within its time to live.
     """
-    from git_planner.flows.board.leases import acquire_lease
+    from git_planner.flows.runs.leases import acquire_lease
 
     report = acquire_lease(
         open_repository(),
@@ -117,7 +117,7 @@ def acquire(
 @json_option
 def renew(*, name: str, as_json: bool) -> int:
     """Renew LEASE for another time to live."""
-    from git_planner.flows.board.leases import lease_document
+    from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
     open_repository()
@@ -135,7 +135,7 @@ def renew(*, name: str, as_json: bool) -> int:
 @json_option
 def release(*, name: str, as_json: bool) -> int:
     """Release LEASE, or leave the queue."""
-    from git_planner.flows.board.leases import lease_document
+    from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
     open_repository()
@@ -152,7 +152,7 @@ def release(*, name: str, as_json: bool) -> int:
 @json_option
 def list_leases(*, as_json: bool) -> int:
     """List the leases of this host: those held, then those waiting, in order."""
-    from git_planner.flows.board.leases import lease_document
+    from git_planner.flows.runs.leases import lease_document
     from git_planner.host.leases.host_lease import HostLeases
 
     open_repository()
@@ -176,7 +176,7 @@ def list_leases(*, as_json: bool) -> int:
 @json_option
 def resources(*, as_json: bool) -> int:
     """Show load, memory and leases of this host, and whether heavy work or a worker would be admitted now."""
-    from git_planner.flows.board.leases import read_resources
+    from git_planner.flows.runs.leases import read_resources
 
     document = read_resources(open_repository()).document()
     if as_json:

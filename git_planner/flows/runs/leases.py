@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import DONE, NO, PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
-from git_planner.host.leases.foreground import Foreground
 from git_planner.host.leases.host_lease import AskedLease, HostLeases
 from git_planner.host.leases.host_state import read_state
 from git_planner.host.start_program import check_program
+from git_planner.host.terminals.foreground import Foreground
 from git_planner.progress import Progress
 from git_planner.rules.board.admission import HostState, Thresholds, default_limit, refusal
 from git_planner.rules.board.lease import Book, Clock, Kind, Lease, LeaseAnswer
@@ -194,28 +194,59 @@ def run_under_lease(
         PlannerError: E_DEADLINE, not granted in time; E_MISSING_TOOL; E_BUSY.
     """
     check_program(argv[0], Path.cwd(), os.environ)
-    settings = read_settings(repo, lease_ttl_seconds=ttl)
-    request = replace(_request(kind, purpose, session, settings), pid=os.getpid(), is_locked=True)
-    leases = HostLeases()
-    asked = _wait_for(leases, request, settings, float("inf") if wait is None else wait, tell)
-    lease = asked.answer.lease
-    try:
-        if not lease.is_granted:
-            raise PlannerError(
-                "E_DEADLINE",
-                f"no lease was granted in {wait:g} seconds: {asked.answer.reason}",
-                hint="see what is held with 'git plan lease list'",
-            )
+    with held_lease(
+        repo, kind=kind, purpose=purpose, session=session, ttl=ttl, wait=wait, tell=tell
+    ) as asked:
+        lease = asked.answer.lease
         assert asked.lock is not None
         environment = {**os.environ, LEASE: lease.name, TOKEN: str(lease.token)}
         with Foreground(argv, environment, inherited=asked.lock.fileno()) as command:
             # Renewed three times in its life, so that one late renewal loses nothing.
             while (status := command.wait(lease.ttl / 3)) is None:
-                lease = _kept(leases, lease, tell)
+                lease = _kept(HostLeases(), lease, tell)
             return status
+
+
+@contextmanager
+def held_lease(
+    repo: Repository,
+    *,
+    kind: Kind,
+    purpose: str,
+    session: str = "",
+    ttl: float | None = None,
+    wait: float | None = None,
+    tell: Progress,
+) -> Iterator[AskedLease]:
+    """Wait for a lease of this process, hold it, and release it; it is lost when this process dies.
+
+    Args:
+        repo: the repository whose settings hold.
+        kind: 'heavy', or 'spawn' to start a session.
+        purpose: what it is for.
+        session: the name of the session that asks.
+        ttl: time to live in seconds; the setting when None.
+        wait: seconds to wait for the lease; any time when None.
+        tell: gets messages.
+
+    Raises:
+        PlannerError: E_DEADLINE, not granted in time; E_BUSY.
+    """
+    settings = read_settings(repo, lease_ttl_seconds=ttl)
+    request = replace(_request(kind, purpose, session, settings), pid=os.getpid(), is_locked=True)
+    leases = HostLeases()
+    asked = _wait_for(leases, request, settings, float("inf") if wait is None else wait, tell)
+    try:
+        if not asked.answer.lease.is_granted:
+            raise PlannerError(
+                "E_DEADLINE",
+                f"no lease was granted in {wait:g} seconds: {asked.answer.reason}",
+                hint="see what is held with 'git plan lease list'",
+            )
+        yield asked
     finally:
         with suppress(PlannerError):
-            leases.release(lease.name)
+            leases.release(asked.answer.lease.name)
 
 
 def read_resources(repo: Repository) -> Resources:

@@ -1,0 +1,1 @@
+"""Sessions: planners and workers whose clients run in terminals."""

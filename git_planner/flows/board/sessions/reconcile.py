@@ -1,0 +1,89 @@
+"""Heal sessions whose process has gone: suspend, finish or end them. It can be interrupted anywhere."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from git_planner.errors import PlannerError
+from git_planner.flows.board.sessions import session_store
+from git_planner.flows.board.sessions.session_store import HostSession
+from git_planner.flows.delegation import agent_result
+from git_planner.flows.delegation.recover import recover_runs
+from git_planner.flows.runs import store
+from git_planner.flows.runs.store import Run, run_folder
+from git_planner.gitio.repository import Repository
+from git_planner.host.clock import utc_now
+from git_planner.host.terminals.choose import backend_of
+from git_planner.progress import Progress
+from git_planner.rules.board.session import recovery_step
+
+
+def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ...]:
+    """Bring every session of this host whose process has gone into a state that it can stay in.
+
+    Args:
+        repo: the repository.
+        progress: called with each progress message.
+
+    Returns:
+        The sessions that were healed.
+
+    Raises:
+        PlannerError: what `recover_runs` raises.
+    """
+    healed = []
+    for session in session_store.host_sessions(repo):
+        run = store.load_run(run_folder(repo, session.run))
+        step = recovery_step(session.session.state, session.sight(), has_result=_has_result(repo, run))
+        if step == "leave":
+            continue
+        if run is not None and run.ended_at is None:
+            recover_runs(repo, run.plan, progress)
+            run = store.load_run(run_folder(repo, session.run))
+        after = session_store.change_session(repo, session.run, partial(_healed, run=run), publish=True)
+        _close_terminal(after)
+        progress(f"session {after.session.name}: {after.session.state}, since its process had gone")
+        healed.append(after)
+    return tuple(healed)
+
+
+def state_after(session: HostSession, run: Run | None) -> HostSession:
+    """Return a session as its run ended: suspended, waiting for an answer, or ended."""
+    if run is not None and run.ended_at is None and run.suspended_at is not None:
+        return replace(session.moved("suspended", thread=run.thread or session.session.thread), process=None)
+    if run is None or run.ended_at is None:
+        return session.moved("ended", ended_at=utc_now(), outcome="not_started", reason="it had not started")
+    fields = {
+        "outcome": run.outcome,
+        "reason": run.reason[:4000] if run.reason else None,
+        "thread": run.thread or session.session.thread,
+    }
+    if run.outcome == "needs_input":
+        return session.moved("needs_input", **fields)
+    return session.moved("ended", ended_at=utc_now(), **fields)
+
+
+def _healed(session: HostSession, run: Run | None) -> HostSession:
+    """Return a session of a dead process in a state that it can stay in."""
+    if session.session.is_active and session.sight() != "gone":
+        # Another process has taken it over meanwhile.
+        return session
+    if session.session.kind == "worker":
+        return state_after(session, run)
+    if session.session.thread is not None and session.session.state != "ending":
+        return replace(session.moved("suspended"), process=None)
+    return session.moved("ended", ended_at=utc_now(), outcome="lost", reason="its process died")
+
+
+def _has_result(repo: Repository, run: Run | None) -> bool:
+    return run is not None and run.ended_at is None and agent_result.read_result(repo, run)[0] is not None
+
+
+def _close_terminal(session: HostSession) -> None:
+    """Close the terminal that a dead process left behind."""
+    if session.terminal is not None and not session.session.is_active:
+        with suppress(PlannerError):
+            backend_of(session.terminal, os.environ).end(session.terminal)

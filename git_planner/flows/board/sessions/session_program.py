@@ -1,0 +1,252 @@
+"""The program in a session's terminal: it watches over the client, and records its start and its end.
+
+It is the process of the session. A worker's claims the task, as any delegator does, and finishes the run when
+its client has ended; a planner's runs the client in the main worktree.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from git_planner.agents.confinement import NOT_CONFINED, confine
+from git_planner.agents.contract import SuspendedTurn
+from git_planner.agents.interactive.session_client import ClientThread, SessionClient, TurnHooks
+from git_planner.agents.interactive.trust_prompt import answer_trust_prompt
+from git_planner.config.settings import Settings, read_settings
+from git_planner.errors import PlannerError
+from git_planner.flows.board.sessions import session_store
+from git_planner.flows.board.sessions.reconcile import state_after
+from git_planner.flows.board.sessions.session_client import planner_server, session_client_of
+from git_planner.flows.board.sessions.session_prompt import planner_prompt, worker_prompt
+from git_planner.flows.board.sessions.session_store import HostSession
+from git_planner.flows.delegation import agent_result
+from git_planner.flows.delegation.start_run import (
+    CLAIM_GRACE_SECONDS,
+    AgentSetup,
+    StartedRun,
+    prepare_run,
+    start_run,
+)
+from git_planner.flows.delegation.suspend_run import adopt_run
+from git_planner.flows.delegation.worker import Worker
+from git_planner.flows.planning.ask_planner import reserve_number
+from git_planner.flows.plans.base_commit import find_base
+from git_planner.flows.runs import store
+from git_planner.flows.runs.heartbeat import HeartbeatWriter
+from git_planner.flows.runs.store import Run, run_folder
+from git_planner.flows.tasks.edit import read_tasks
+from git_planner.gitio.repository import Repository
+from git_planner.host import process_identity
+from git_planner.host.clock import utc_now
+from git_planner.host.terminals.choose import backend_of
+from git_planner.progress import Progress
+from git_planner.rules import refnames
+from git_planner.rules.board.session import Session
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.planning.directive import state_from
+from git_planner.rules.policy.interactive_client import ClientRequest, InteractiveClient
+from git_planner.rules.policy.policy import Policy
+
+# Seconds that a client may take until it asks whether its folder can be trusted.
+_TRUST_SECONDS, _TRUST_PAUSE = 30.0, 0.1
+
+
+def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSession:
+    """Run the client of a session until it ends, is suspended or closed.
+
+    Args:
+        repo: the repository.
+        session_id: the session, reserved or suspended.
+        progress: called with each progress message.
+
+    Returns:
+        The session as it was left.
+
+    Raises:
+        PlannerError: E_SESSION when another process has the session, or it has ended.
+    """
+    session = session_store.change_session(repo, session_id, _taken_over, publish=True)
+    try:
+        end = _work(repo, session, progress) if session.task else _plan(repo, session)
+    except PlannerError as error:
+        text = f"{error.message} ({error.code})"
+        session_store.change_session(
+            repo, session_id, lambda current: _not_started(current, text), publish=True
+        )
+        raise
+    return session_store.change_session(repo, session_id, lambda current: _left(current, end), publish=True)
+
+
+def _taken_over(session: HostSession) -> HostSession:
+    is_taken = session.session.is_active and session.session.state != "reserved" and session.sight() != "gone"
+    if is_taken or session.session.state in ("ended", "needs_input"):
+        raise PlannerError(
+            "E_SESSION",
+            f"the session '{session.session.name}' is {session.session.state}, and is not started again",
+            hint="git plan session list",
+        )
+    started = session.moved("starting", started_at=utc_now())
+    return replace(started, process=process_identity.identity(os.getpid()))
+
+
+def _work(repo: Repository, session: HostSession, progress: Progress) -> Run:
+    """Let the client work on the task of a session; return the run as it ended or was suspended."""
+    base = find_base(repo, session.session.plan, None)
+    settings = read_settings(repo, policy=base.policy, plan=session.session.plan)
+    run = store.load_run(run_folder(repo, session.run))
+    client = _client(
+        repo, session, settings, base.policy, lambda prompt: worker_prompt(session.session, prompt)
+    )
+    setup = AgentSetup(
+        settings=settings,
+        implementer=client,
+        sandbox=session.session.sandbox,
+        approval=session.session.approval or "never",
+        seconds=settings.session_timeout,
+        run=session.run,
+        session=session.session.name,
+    )
+    started = _started(repo, session, setup) if run is None else _resumed(repo, run)
+    fields = {"branch": started.run.branch, "base": started.run.base}
+    _note(repo, session.run, fields)
+    return Worker(repo, setup, progress).run_task(started)
+
+
+def _started(repo: Repository, session: HostSession, setup: AgentSetup) -> StartedRun:
+    plan_tasks = read_tasks(repo, session.session.plan)
+    task = plan_tasks.task(str(session.task))
+    request = prepare_run(repo, plan_tasks, task, setup, lambda: reserve_number(repo))
+    return start_run(repo, request, setup)
+
+
+def _resumed(repo: Repository, run: Run) -> StartedRun:
+    """Take over the suspended run of a session."""
+    adopted = adopt_run(repo, run, CLAIM_GRACE_SECONDS)
+    task = read_tasks(repo, run.plan).task(run.task)
+    with repo.git.batch() as batch:
+        data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
+    state = state_from(canonical_json.loads_trusted(data))
+    return StartedRun(task, adopted, state, find_base(repo, run.plan, run.base))
+
+
+def _plan(repo: Repository, session: HostSession) -> HostSession:
+    """Run the planner's client in the main worktree; return the session as its client left it."""
+    if repo.top is None:
+        raise PlannerError("E_USAGE", "a planner works in a worktree, and this repository has none")
+    settings = read_settings(repo, plan=session.session.plan)
+    policy = find_base(repo, settings.plan, None).policy
+    client = _client(repo, session, settings, policy, lambda prompt: prompt)
+    folder = run_folder(repo, session.run)
+    beat = HeartbeatWriter(folder, session, lambda: False)
+    env = {"GIT_PLANNER_PLAN": session.session.plan, "GIT_PLANNER_SESSION": session.session.name}
+    prompt = planner_prompt(repo, session)
+    try:
+        client.run(prompt, repo.top, folder, settings.session_timeout, env=env, on_tick=beat)
+    except SuspendedTurn as turn:
+        return session.moved("suspended", thread=turn.thread or session.session.thread)
+    except KeyboardInterrupt:
+        return session.moved("ended", ended_at=utc_now(), outcome="closed")
+    return session.moved("ended", ended_at=utc_now(), outcome="done")
+
+
+def _client(
+    repo: Repository, session: HostSession, settings: Settings, policy: Policy, wrap: Callable[[str], str]
+) -> SessionClient:
+    """Return the client of a session, confined unless it plans: a planner's tools write to the repository."""
+    document = session.session
+    access = session_client_of(repo, document.client, policy, settings)
+    request = ClientRequest(
+        cwd=str(repo.place),
+        model=document.model,
+        effort=document.effort,
+        sandbox=document.sandbox or "workspace-write",
+        approval="on-request" if document.approval == "on-request" else "never",
+        mcp=planner_server() if document.kind == "planner" else None,
+        program=access.client.program,
+        profile=settings.codex_profile if document.client == "codex" else None,
+    )
+    return SessionClient(
+        access,
+        request,
+        confine(repo, policy) if document.task else NOT_CONFINED,
+        _hooks(repo, session, access.client, wrap),
+        ClientThread(document.session, _thread(repo, document), document.backend == "headless"),
+    )
+
+
+def _hooks(
+    repo: Repository, session: HostSession, client: InteractiveClient, wrap: Callable[[str], str]
+) -> TurnHooks:
+    def on_start() -> None:
+        session_store.change_session(
+            repo, session.run, lambda current: current.moved("running"), publish=True
+        )
+        _answer_trust_prompt(repo, session.run, client)
+
+    def has_result() -> bool:
+        run = store.load_run(run_folder(repo, session.run)) if session.task else None
+        return run is not None and agent_result.read_result(repo, run)[0] is not None
+
+    return TurnHooks(
+        on_start=on_start,
+        on_thread=lambda thread: _note(repo, session.run, {"thread": thread}),
+        request=lambda: session_store.read_request(repo, session.run),
+        has_result=has_result,
+        wrap=wrap,
+    )
+
+
+def _answer_trust_prompt(repo: Repository, session_id: str, client: InteractiveClient) -> None:
+    """Answer the client's question about its folder, in a thread of its own, while the client starts."""
+
+    def answer() -> None:
+        deadline = time.monotonic() + _TRUST_SECONDS
+        while time.monotonic() < deadline:
+            session = session_store.load_session(repo, session_id)
+            if session is not None and session.terminal is not None:
+                backend = backend_of(session.terminal, os.environ)
+                with suppress(PlannerError):
+                    answer_trust_prompt(backend, session.terminal, client.trust, _TRUST_SECONDS)
+                return
+            time.sleep(_TRUST_PAUSE)
+
+    if client.trust is not None:
+        threading.Thread(target=answer, daemon=True).start()
+
+
+def _thread(repo: Repository, session: Session) -> str | None:
+    """Return the thread that a client goes on with: its own, else that of the session it continues."""
+    if session.thread is not None or session.continues is None:
+        return session.thread
+    earlier = session_store.load_session(repo, session.continues)
+    return earlier.session.thread if earlier is not None else None
+
+
+def _note(repo: Repository, session_id: str, fields: Mapping[str, Any]) -> None:
+    """Write down what became known of a session."""
+    session_store.change_session(
+        repo, session_id, lambda current: replace(current, session=replace(current.session, **fields))
+    )
+
+
+def _left(session: HostSession, end: Run | HostSession) -> HostSession:
+    """Return a session as its client left it; one that was closed meanwhile stays closed."""
+    if session.session.state == "ended":
+        return session
+    if isinstance(end, Run):
+        return state_after(session, end)
+    ended = replace(end.session, thread=session.session.thread or end.session.thread)
+    return replace(session, session=ended, process=None if ended.state == "suspended" else session.process)
+
+
+def _not_started(session: HostSession, reason: str) -> HostSession:
+    if session.session.state == "ended":
+        return session
+    fields = {"outcome": "not_started", "reason": reason[:4000]}
+    return session.moved("ended", ended_at=utc_now(), **fields)

@@ -1,0 +1,173 @@
+"""Sessions of workers and planners in real terminals; their client is a shell script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.board.session_lab import (
+    ASK,
+    REPORT,
+    THREAD,
+    kill_session,
+    run,
+    sessions,
+    set_client,
+    spawn,
+    tell,
+    wait_for,
+)
+from tests.delegation.scripted_agent import set_up_lab, task
+from tests.support.lab import Lab
+
+ONE = ("Make it smaller", "--write-scope", "src/**")
+# Begins a thread; works only when it goes on with one.
+SLOW = f"""
+{THREAD.format("t-1")}
+if [ -n "$thread" ]; then echo "$thread" >src/value; {REPORT}; fi
+sleep 60
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_tmux(lab: Lab) -> Iterator[None]:
+    """Give the laboratory a tmux server of its own, and end it."""
+    lab.env["TMUX_TMPDIR"] = str(lab.root)
+    yield
+    lab.run_program("tmux", "-L", "git-planner", "kill-server")
+
+
+@pytest.mark.parametrize("backend", ["tmux", "headless"])
+def test_a_worker_in_a_terminal_does_its_task(lab: Lab, backend: str) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 60")
+    started = spawn(lab, backend=backend)
+    assert (started["name"], started["state"]) == ("worker-task_001", "running")
+    ended = wait_for(lab, "state", "ended")
+    assert ended["outcome"] == "done", ended
+    assert task(lab).status == "agent_done"
+    assert lab.show(f"{ended['branch']}:src/value") == "90\n"
+    kept = run(lab, "session", "prompt", "task_001")["prompt"]
+    assert "## Task task_001: Make it smaller" in kept
+    assert "worker-task_001" in kept
+    committed = lab.show(f"plan/default:.plans/default/sessions/{ended['session']}.json")
+    assert '"state": "ended"' in committed
+
+
+@pytest.mark.parametrize("backend", ["tmux", "headless"])
+def test_a_suspended_worker_goes_on_in_its_worktree_with_its_thread(lab: Lab, backend: str) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f"echo 1 >>src/begun\n{SLOW}")
+    started = spawn(lab, backend=backend)
+    suspended = run(lab, "suspend")["sessions"]
+    assert [item["state"] for item in suspended] == ["suspended"]
+    assert task(lab).status == "in_progress"
+    claimed = lab.run("git-plan", "task", "claim", "task_001")
+    assert (claimed.status, "(E_BUSY)" in claimed.err) == (3, True)
+    tell(lab, "sync")
+    assert task(lab).status == "in_progress"
+    resumed = run(lab, "resume")["sessions"]
+    assert [item["session"] for item in resumed] == [started["session"]]
+    ended = wait_for(lab, "state", "ended")
+    assert (ended["outcome"], ended["thread"]) == ("done", "t-1")
+    assert lab.show(f"{ended['branch']}:src/value") == "t-1\n"
+    assert lab.show(f"{ended['branch']}:src/begun") == "1\n1\n"
+
+
+def test_a_worker_whose_processes_are_killed_is_suspended_and_goes_on(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, SLOW)
+    started = spawn(lab)
+    wait_for(lab, "thread", "t-1")
+    kill_session(lab, started["session"])
+    assert wait_for(lab, "seen", "dead")["state"] == "running"
+    resumed = spawn(lab)
+    assert resumed["session"] == started["session"]
+    assert wait_for(lab, "state", "ended")["outcome"] == "done"
+
+
+def test_sync_suspends_the_worker_of_a_dead_session(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, SLOW)
+    started = spawn(lab)
+    kill_session(lab, started["session"])
+    wait_for(lab, "seen", "dead")
+    tell(lab, "sync")
+    assert task(lab).status == "in_progress"
+    assert "git plan resume" in tell(lab, "inbox")
+    assert [item["state"] for item in run(lab, "shutdown")["sessions"]] == ["ended"]
+    assert task(lab).status == "todo"
+
+
+def test_a_closed_worker_puts_its_task_back_and_keeps_what_it_did(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "echo 77 >src/value; sleep 60")
+    spawn(lab)
+    closed = run(lab, "worker", "close", "task_001")
+    assert (closed["state"], closed["outcome"]) == ("ended", "interrupted")
+    assert task(lab).status == "todo"
+    assert lab.show("refs/planner/refused/0001:src/value") == "77\n"
+    assert run(lab, "worker", "close", "task_001")["state"] == "ended"
+
+
+def test_a_question_is_answered_and_the_thread_goes_on(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    answered = f"echo 5 >src/value; {REPORT}"
+    set_client(lab, f'{THREAD.format("t-9")}\nif [ -n "$thread" ]; then {answered}; else {ASK}; fi; sleep 60')
+    spawn(lab)
+    waiting = wait_for(lab, "state", "needs_input")
+    assert (waiting["thread"], task(lab).status) == ("t-9", "needs_input")
+    assert lab.run("git-plan", "worker", "spawn", "task_001").status == 3
+    tell(lab, "task", "answer", "task_001", "the left one")
+    tell(lab, "task", "resume", "task_001")
+    assert spawn(lab)["continues"] == waiting["session"]
+    assert wait_for(lab, "state", "ended")["outcome"] == "done"
+    assert [item["state"] for item in sessions(lab)] == ["ended", "ended"]
+
+
+def test_shutdown_closes_everything(lab: Lab) -> None:
+    set_up_lab(lab, ONE, ("Another", "--write-scope", "docs/**"))
+    set_client(lab, "sleep 60")
+    spawn(lab)
+    spawn(lab, "task_002")
+    run(lab, "suspend")
+    spawn(lab, "task_002")
+    closed = run(lab, "shutdown")["sessions"]
+    assert [item["state"] for item in closed] == ["ended", "ended"]
+    assert {task(lab, name).status for name in ("task_001", "task_002")} == {"todo"}
+    assert run(lab, "shutdown")["sessions"] == []
+
+
+def test_a_client_that_fails_at_once_is_told(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "exit 7")
+    spawn(lab)
+    ended = wait_for(lab, "state", "ended")
+    assert (ended["outcome"], "status 7" in ended["reason"]) == ("agent_failed", True)
+
+
+def test_a_client_that_is_not_there_is_told_before_anything_is_written(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    before = lab.refs()
+    ran = lab.run("git-plan", "worker", "spawn", "task_001", "--client", "codex", "--backend", "headless")
+    assert (ran.status, "(E_MISSING_TOOL)" in ran.err) == (4, True), ran.err
+    assert lab.refs() == before
+
+
+def test_the_planner_goes_on_with_its_thread(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f'{THREAD.format("p-1")}\necho "$thread" >>"{lab.root}/seen"; sleep 60')
+    first = run(lab, "session", "start", "--backend", "tmux")
+    assert run(lab, "session", "start")["session"] == first["session"]
+    assert "Make it smaller" in run(lab, "session", "prompt", "planner")["prompt"]
+    wait_for(lab, "thread", "p-1")
+    shown = lab.run("git-plan", "session", "attach")
+    assert (shown.status, "attach-session" in shown.out) == (0, True)
+    assert run(lab, "session", "close", "planner")["state"] == "ended"
+    second = run(lab, "session", "start", "--backend", "tmux")
+    assert second["continues"] == first["session"]
+    run(lab, "suspend")
+    assert run(lab, "resume")["sessions"][0]["session"] == second["session"]
+    run(lab, "shutdown")
+    assert (lab.root / "seen").read_text() == "\np-1\np-1\n"
