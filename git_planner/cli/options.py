@@ -93,6 +93,20 @@ planner_model_option = click.option(
 effort_option = click.option(
     "--effort", metavar="LEVEL", help="Reasoning effort of the agent's model (default: the setting)."
 )
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["read-only", "workspace-write", "danger-full-access"]),
+    help="Sandbox of the agent's client (default: the least that its work needs).",
+)
+allow_danger_option = click.option(
+    "--allow-danger",
+    is_flag=True,
+    help="Run the agent without a sandbox of its own; must be given on every call.",
+)
+new_session_option = click.option(
+    "--new-session", is_flag=True, help="Begin a new conversation with the agent."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask before something is written or started.")
 max_tasks_option = click.option(
     "--max-tasks",
     type=click.IntRange(1),
@@ -144,11 +158,6 @@ def timeout_option(limited: str) -> Option:
     return click.option(
         "--timeout", "seconds", type=SECONDS, metavar="SECONDS", help=f"Time limit for {limited}."
     )
-
-
-def yes_option(effect: str) -> Option:
-    """Return the flag that answers a question of the command beforehand."""
-    return click.option("--yes", is_flag=True, help=effect)
 
 
 def force_option(effect: str) -> Option:

@@ -57,6 +57,7 @@ class Settings:
     critic: str
     heartbeat: float
     sign_timeout: float
+    session_timeout: float
     max_heavy_leases: int | None
     max_loadavg_1: float | None
     min_mem_available_gb: float | None
@@ -80,6 +81,7 @@ _SECONDS = (
     "researcher_timeout",
     "heartbeat",
     "sign_timeout",
+    "session_timeout",
     "lease_ttl_seconds",
 )
 _AMOUNTS = (
@@ -290,6 +292,8 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "heartbeat": 10.0,
         # Time for a person to enter the passphrase of a key.
         "sign_timeout": 60.0,
+        # A session lasts as long as a person lets it.
+        "session_timeout": 86400.0,
         "lease_ttl_seconds": 1800.0,
         "terminal": "auto",
         "tmux_socket": "git-planner",

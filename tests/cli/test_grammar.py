@@ -112,4 +112,8 @@ def test_every_output_can_be_had_as_json() -> None:
     without = {path for path, command in ALL.items() if not isinstance(command, click.Group)} - with_json
     # These print a script, JSON anyway, what a hook prints, and what another program prints.
     ours = ("completion", "schema", "gate")
-    assert without == {*(f"git-planner {name}" for name in ours), "git-plan lease run"}
+    assert without == {
+        *(f"git-planner {name}" for name in ours),
+        "git-plan lease run",
+        "git-plan session-program",
+    }

@@ -26,7 +26,7 @@ from git_planner.flows.setup.demo import make_repository
 from tests.support.lab import Lab
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/migrate.md", "docs/leases.md")
+DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/migrate.md", "docs/leases.md", "docs/sessions.md")
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
 OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|planner)(?![\w./@-])[^`|\n;&]*")
 
@@ -170,7 +170,13 @@ def test_every_command_takes_json() -> None:
         if "--json" not in {name for option in command.params for name in option.opts}
     ]
     assert set(without) == {
+<<<<<<< HEAD
         *("git-planner schema", "git-planner completion", "git-planner mcp serve", "git-plan lease run")
+=======
+        "git-planner schema",
+        "git-planner completion",
+        "git-plan lease run",
+>>>>>>> bc2cc4b (feat(sessions): planners and workers in terminals)
     }
 
 

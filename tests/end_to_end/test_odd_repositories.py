@@ -58,6 +58,9 @@ ARGUMENTS = {
     # Lost at once, so that "run" does not wait for it.
     "git-plan lease acquire": ["--purpose", "tests", "--session", "worker", "--ttl", "0.001"],
     **{f"git-plan lease {name}": ["HEAVY-0"] for name in ("renew", "release")},
+    **{f"git-plan {words}": ["task_001"] for words in ("worker spawn", "worker close")},
+    **{f"git-plan session {word}": ["planner"] for word in ("close", "prompt")},
+    "git-plan session-program": ["20261128T120000Z-abcdefgh"],
     "git-planner demo": ["{full}"],
     "git-planner ci": ["github"],
     "git-planner mcp plugin": ["--print"],
@@ -65,7 +68,11 @@ ARGUMENTS = {
     "git-planner gate": ["guard"],
 }
 # They print no document of their own.
+<<<<<<< HEAD
 SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run")
+=======
+SILENT = ("git-planner gate", "git-plan lease run", "git-plan session-program")
+>>>>>>> bc2cc4b (feat(sessions): planners and workers in terminals)
 NO_JSON = {"git-planner schema", "git-planner completion", *SILENT}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
@@ -202,6 +209,10 @@ KINDS = {
 }
 SPECS = [command for command in EVERY if command.startswith("git-plan spec ")]
 TASKS = [command for command in EVERY if command.startswith("git-plan task ")]
+OF_A_SESSION = (
+    *(f"git-plan session {word}" for word in ("attach", "close", "prompt")),
+    *("git-plan session-program", "git-plan worker close"),
+)
 MAIN = ("git-plan offline", "git-plan manual pack", "git-iterate once", "git-record measure")
 # kind -> command -> its outcome; other commands are done.
 EXPECTED: dict[str, dict[str, str]] = {
@@ -216,6 +227,9 @@ ANYWHERE = {
     **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
     "git-plan task result": "E_RESULT",
     **dict.fromkeys(("git-plan lease renew", "git-plan lease release"), "E_LEASE"),
+    **dict.fromkeys(OF_A_SESSION, "E_SESSION"),
+    **dict.fromkeys(("git-plan session start", "git-plan worker spawn"), "E_MISSING_TOOL"),
+    "git-planner launch": "E_USAGE",
     "git-plan codex": "E_MISSING_TOOL",
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
@@ -239,6 +253,8 @@ UNBORN = {
         (f"git-plan {name}" for name in ("research", "options", "critique", "choose")), "E_UNBORN"
     ),
     **dict.fromkeys((*TASKS, "git-plan lint", "git-plan sync", "git-plan push"), "E_NO_PLAN"),
+    **dict.fromkeys(("git-plan worker integrate", "git-plan worker spawn"), "E_NO_PLAN"),
+    "git-plan session start": "E_UNBORN",
     "git-plan task result": "E_RESULT",
     **dict.fromkeys(("git-plan task add", "git-plan spec compile", "git-plan delegate"), "E_UNBORN"),
     **dict.fromkeys(MAIN, "E_UNBORN"),

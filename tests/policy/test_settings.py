@@ -327,6 +327,7 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "critic": "gemini",
         "heartbeat": 10.0,
         "sign_timeout": 60.0,
+        "session_timeout": 86400.0,
         "max_heavy_leases": None,
         "max_loadavg_1": None,
         "min_mem_available_gb": None,

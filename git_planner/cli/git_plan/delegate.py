@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from git_planner.agents.contract import SANDBOXES
 from git_planner.cli import options
 from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import open_repository
@@ -39,18 +38,14 @@ APPROVALS = ("never", "untrusted", "on-failure", "on-request")
 @options.effort_option
 @options.from_option("the task's dependencies, then the base branch")
 @options.timeout_option("each agent, from its launch to its result")
-@click.option("--sandbox", type=click.Choice(SANDBOXES), help="Sandbox of the agent (default: the policy's).")
+@options.sandbox_option
 @click.option(
     "--approval",
     type=click.Choice(APPROVALS),
     default="never",
     help="Approval mode of the agent; any other than 'never' is refused.",
 )
-@click.option(
-    "--allow-danger",
-    is_flag=True,
-    help="Run the agent without a sandbox of its own; must be given on every call.",
-)
+@options.allow_danger_option
 @options.claim_remote_options
 @options.dry_run_option
 @options.plan_option

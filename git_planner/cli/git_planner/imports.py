@@ -26,7 +26,7 @@ def import_() -> None:
 @import_.command(short_help="Import its config.toml into config.yml.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @dry_run_option
-@yes_option("Write without asking.")
+@yes_option
 @json_option
 def config(file: Path | None, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Import settings into ~/.config/git-planner/config.yml.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.options import json_option
+from git_planner.cli.options import json_option, new_session_option, yes_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--new-session", is_flag=True, help="Begin a new conversation with the planner.")
-@click.option("--yes", is_flag=True, help="Do not ask before the first launch in this repository.")
+@new_session_option
+@yes_option
 @json_option
 def launch(*, new_session: bool, yes: bool, as_json: bool) -> int:
     """Set up what is missing, resume or start the planner's session, and show it.

@@ -37,6 +37,7 @@ SETTINGS = {
     "researcher_timeout": "Deadline of the researcher, in seconds (default: the policy's).",
     "critic": "Critic to ask (default: the policy's).",
     "sign_timeout": "Deadline of the program that signs commits, in seconds (default: 60).",
+    "session_timeout": "Deadline of a session, in seconds (default: a day).",
     "heartbeat": "Seconds between two heartbeats of a run (default: 10).",
     "max_heavy_leases": "Leases for heavy work on this host (default: half of its CPUs, at least 1).",
     "max_loadavg_1": "Load average of one minute at which no heavy work is admitted (default: none).",

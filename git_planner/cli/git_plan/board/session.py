@@ -16,6 +16,7 @@ from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
     from git_planner.flows.board.sessions.list_sessions import Sessions, SessionView
+    from git_planner.flows.board.sessions.start_session import StartOptions
 
 backend_option = click.option(
     "--backend",
@@ -24,17 +25,6 @@ backend_option = click.option(
 )
 client_option = click.option(
     "--client", metavar="NAME", help="Client that runs in it (default: planner.sessionClient, then codex)."
-)
-sandbox_option = click.option(
-    "--sandbox",
-    type=click.Choice(["read-only", "workspace-write", "danger-full-access"]),
-    help="Rights of the client (default: planner.sessionSandbox, then the least).",
-)
-danger_option = click.option(
-    "--allow-danger", is_flag=True, help="Run the client without a sandbox; must be given on every call."
-)
-new_session_option = click.option(
-    "--new-session", "new_thread", is_flag=True, help="Begin a new conversation with the client."
 )
 active_option = click.option("--active", is_flag=True, help="List only sessions that run.")
 keep_option = click.option(
@@ -59,9 +49,9 @@ def _start_options(command: Any) -> Any:
         client_option,
         options.model_option,
         options.effort_option,
-        sandbox_option,
-        danger_option,
-        new_session_option,
+        options.sandbox_option,
+        options.allow_danger_option,
+        options.new_session_option,
         json_option,
     ):
         command = option(command)
@@ -79,7 +69,7 @@ def start_planner(*, as_json: bool, **given: Any) -> int:
     from git_planner.flows.board.sessions.list_sessions import view_session
 
     repo = open_repository()
-    started = start_session.start_planner(repo, start_session.StartOptions(**given), tell)
+    started = start_session.start_planner(repo, _started_as(given), tell)
     return _print_session(view_session(repo, started), as_json=as_json)
 
 
@@ -97,7 +87,7 @@ def spawn(*, task: str, notes: tuple[str, ...], as_json: bool, **given: Any) -> 
     from git_planner.flows.board.sessions.list_sessions import view_session
 
     repo = open_repository()
-    chosen = start_session.StartOptions(notes=notes, **given)
+    chosen = _started_as({**given, "notes": notes})
     started = start_session.spawn_worker(repo, task, chosen, tell)
     return _print_session(view_session(repo, started), as_json=as_json)
 
@@ -262,6 +252,13 @@ def session_program(*, session_id: str) -> int:
     left = run_session(open_repository(), session_id, tell)
     tell(f"{left.session.name}: {left.session.outcome or left.session.state}")
     return DONE if left.session.outcome in ("done", None) else NO
+
+
+def _started_as(given: dict[str, Any]) -> StartOptions:
+    from git_planner.flows.board.sessions.start_session import StartOptions
+
+    new_thread = given.pop("new_session")
+    return StartOptions(new_thread=new_thread, **given)
 
 
 def _close(name: str, plan: str | None, *, status: Any, keep_running: bool, as_json: bool) -> int:

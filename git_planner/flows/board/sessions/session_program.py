@@ -50,7 +50,7 @@ from git_planner.rules import refnames
 from git_planner.rules.board.session import Session
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import state_from
-from git_planner.rules.policy.interactive_client import ClientRequest, InteractiveClient
+from git_planner.rules.policy.interactive_client import ClientRequest, TrustPrompt
 from git_planner.rules.policy.policy import Policy
 
 # Seconds that a client may take until it asks whether its folder can be trusted.
@@ -175,19 +175,19 @@ def _client(
         access,
         request,
         confine(repo, policy) if document.task else NOT_CONFINED,
-        _hooks(repo, session, access.client, wrap),
+        _hooks(repo, session, access.client.trust if settings.trust_prompt == "answer" else None, wrap),
         ClientThread(document.session, _thread(repo, document), document.backend == "headless"),
     )
 
 
 def _hooks(
-    repo: Repository, session: HostSession, client: InteractiveClient, wrap: Callable[[str], str]
+    repo: Repository, session: HostSession, trust: TrustPrompt | None, wrap: Callable[[str], str]
 ) -> TurnHooks:
     def on_start() -> None:
         session_store.change_session(
             repo, session.run, lambda current: current.moved("running"), publish=True
         )
-        _answer_trust_prompt(repo, session.run, client)
+        _answer_trust_prompt(repo, session.run, trust)
 
     def has_result() -> bool:
         run = store.load_run(run_folder(repo, session.run)) if session.task else None
@@ -202,7 +202,7 @@ def _hooks(
     )
 
 
-def _answer_trust_prompt(repo: Repository, session_id: str, client: InteractiveClient) -> None:
+def _answer_trust_prompt(repo: Repository, session_id: str, trust: TrustPrompt | None) -> None:
     """Answer the client's question about its folder, in a thread of its own, while the client starts."""
 
     def answer() -> None:
@@ -212,11 +212,11 @@ def _answer_trust_prompt(repo: Repository, session_id: str, client: InteractiveC
             if session is not None and session.terminal is not None:
                 backend = backend_of(session.terminal, os.environ)
                 with suppress(PlannerError):
-                    answer_trust_prompt(backend, session.terminal, client.trust, _TRUST_SECONDS)
+                    answer_trust_prompt(backend, session.terminal, trust, _TRUST_SECONDS)
                 return
             time.sleep(_TRUST_PAUSE)
 
-    if client.trust is not None:
+    if trust is not None:
         threading.Thread(target=answer, daemon=True).start()
 
 

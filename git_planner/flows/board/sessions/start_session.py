@@ -1,7 +1,7 @@
 """Start sessions: reserve one, open its terminal, and wait until its client runs.
 
-`git plan session-program` runs in the terminal and watches over the client; see `session_program.py`. The
-session is written before the terminal is opened, so that an interrupted start is found by the next command.
+The program of `session_program.py` runs in the terminal and watches over the client. The session is written
+before the terminal is opened, so that an interrupted start is found by the next command.
 """
 
 from __future__ import annotations
