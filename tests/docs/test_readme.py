@@ -170,13 +170,7 @@ def test_every_command_takes_json() -> None:
         if "--json" not in {name for option in command.params for name in option.opts}
     ]
     assert set(without) == {
-<<<<<<< HEAD
         *("git-planner schema", "git-planner completion", "git-planner mcp serve", "git-plan lease run")
-=======
-        "git-planner schema",
-        "git-planner completion",
-        "git-plan lease run",
->>>>>>> bc2cc4b (feat(sessions): planners and workers in terminals)
     }
 
 

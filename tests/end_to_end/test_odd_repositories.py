@@ -68,11 +68,7 @@ ARGUMENTS = {
     "git-planner gate": ["guard"],
 }
 # They print no document of their own.
-<<<<<<< HEAD
-SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run")
-=======
-SILENT = ("git-planner gate", "git-plan lease run", "git-plan session-program")
->>>>>>> bc2cc4b (feat(sessions): planners and workers in terminals)
+SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run", "git-plan session-program")
 NO_JSON = {"git-planner schema", "git-planner completion", *SILENT}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),
