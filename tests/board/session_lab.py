@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.delegation.scripted_agent import RESULT_COMMAND
@@ -70,6 +71,14 @@ def wait_for(lab: Lab, field: str, value: Any, seconds: float = 30) -> Any:
         if listed and listed[-1][field] == value:
             return listed[-1]
         assert time.monotonic() < deadline, listed
+        time.sleep(0.1)
+
+
+def wait_until(is_done: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is the case."""
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
 
 

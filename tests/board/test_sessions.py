@@ -17,6 +17,7 @@ from tests.board.session_lab import (
     spawn,
     tell,
     wait_for,
+    wait_until,
 )
 from tests.delegation.scripted_agent import set_up_lab, task
 from tests.support.lab import Lab
@@ -51,8 +52,8 @@ def test_a_worker_in_a_terminal_does_its_task(lab: Lab, backend: str) -> None:
     kept = run(lab, "session", "prompt", "task_001")["prompt"]
     assert "## Task task_001: Make it smaller" in kept
     assert "worker-task_001" in kept
-    committed = lab.show(f"plan/default:.plans/default/sessions/{ended['session']}.json")
-    assert '"state": "ended"' in committed
+    committed = f"plan/default:.plans/default/sessions/{ended['session']}.json"
+    wait_until(lambda: '"state": "ended"' in lab.show(committed))
 
 
 @pytest.mark.parametrize("backend", ["tmux", "headless"])

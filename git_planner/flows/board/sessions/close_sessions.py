@@ -128,6 +128,8 @@ def _asked(
             _end_process(current)
             heal_sessions(repo, progress)
             current = session_store.load_session(repo, session.run) or current
+        elif not current.is_told:
+            current = session_store.change_session(repo, session.run, lambda item: item, publish=True)
         _close_terminal(current)
         after.append(current)
     return after
@@ -141,7 +143,8 @@ def _wait_until_idle(repo: Repository, session_id: str) -> HostSession:
             raise PlannerError(
                 "E_SESSION", f"the session '{session_id}' is gone", hint="git plan session list"
             )
-        if not session.session.is_active or session.sight() == "gone" or time.monotonic() >= deadline:
+        is_left = not session.session.is_active and session.is_told
+        if is_left or session.sight() == "gone" or time.monotonic() >= deadline:
             return session
         time.sleep(_PAUSE)
 

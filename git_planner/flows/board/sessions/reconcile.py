@@ -39,6 +39,8 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
         run = store.load_run(run_folder(repo, session.run))
         step = recovery_step(session.session.state, session.sight(), has_result=_has_result(repo, run))
         if step == "leave":
+            if not session.is_told and session.sight() == "gone":
+                session_store.change_session(repo, session.run, lambda current: current, publish=True)
             continue
         if run is not None and run.ended_at is None:
             recover_runs(repo, run.plan, progress)

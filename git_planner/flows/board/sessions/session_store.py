@@ -42,7 +42,7 @@ class HostSession:
     """A session with what only this host knows: its process, its terminal, and where its client works.
 
     `process` is the one that starts it while it is reserved, afterwards the one that watches over its client.
-    `is_remote`: it is known from its plan's branch alone.
+    `is_remote`: it is known from its plan's branch alone. `is_told`: its plan's branch has it as it is.
     """
 
     session: Session
@@ -51,6 +51,7 @@ class HostSession:
     worktree: str | None = None
     interval: float = 10.0
     is_remote: bool = False
+    is_told: bool = True
 
     @property
     def run(self) -> str:
@@ -81,6 +82,7 @@ class HostSession:
             "terminal": self.terminal.document() if self.terminal else None,
             "worktree": self.worktree,
             "interval": self.interval,
+            "told": self.is_told,
         }
 
 
@@ -90,12 +92,21 @@ def save_session(repo: Repository, session: HostSession, *, publish: bool = True
     Raises:
         PlannerError: what `Store.transact` raises; the host file is written by then.
     """
+    session = replace(session, is_told=session.is_told and not publish)
     folder = run_folder(repo, session.run)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_document(folder / FILE, redact.mask_document(session.host_document()))
-    if publish:
-        _publish(repo, session.session)
-    return session
+    return tell_session(repo, session) if publish else session
+
+
+def tell_session(repo: Repository, session: HostSession) -> HostSession:
+    """Write a session on its plan's branch, and note that it is there; a kill in between repeats it.
+
+    Raises:
+        PlannerError: what `Store.transact` raises.
+    """
+    _publish(repo, session.session)
+    return save_session(repo, replace(session, is_told=True), publish=False)
 
 
 def change_session(
@@ -110,11 +121,7 @@ def change_session(
         session = load_session(repo, session_id)
         if session is None:
             raise PlannerError("E_SESSION", f"there is no session '{session_id[:80]}' here")
-        changed = change(session)
-        save_session(repo, changed, publish=False)
-    if publish:
-        _publish(repo, changed.session)
-    return changed
+        return save_session(repo, change(session), publish=publish)
 
 
 def load_session(repo: Repository, session_id: str) -> HostSession | None:
@@ -131,6 +138,7 @@ def load_session(repo: Repository, session_id: str) -> HostSession | None:
             terminal and terminal_from(terminal),
             document["worktree"],
             float(document["interval"]),
+            is_told=document["told"] is True,
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -169,7 +177,7 @@ def find_session(repo: Repository, name: str, plan: str | None = None) -> HostSe
     """
     sessions = host_sessions(repo)
     chosen = [session for session in sessions if session.run == name]
-    if not chosen:
+    if not chosen and not is_run_id(name):
         checked = check_session_name(name)
         chosen = [
             session
@@ -184,7 +192,7 @@ def find_session(repo: Repository, name: str, plan: str | None = None) -> HostSe
             f"there is no session '{name[:80]}' on this host{place}",
             hint="git plan session list",
         )
-    return max(chosen, key=lambda session: (session.session.is_active, session.run))
+    return max(chosen, key=lambda item: (item.session.is_active, item.session.state != "ended", item.run))
 
 
 def is_fresh(repo: Repository, session: HostSession) -> bool:

@@ -1,0 +1,164 @@
+"""Starts of sessions that are killed between any two steps; races for one task; hostile and far sessions."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.board.session_lab import REPORT, kill_session, run, sessions, set_client, spawn, tell, wait_for
+from tests.delegation.scripted_agent import set_up_lab, task
+from tests.support.lab import Lab, Ran
+from tests.support.sweeps import sampled
+
+ONE = ("Make it smaller", "--write-scope", "src/**", "--verify", "grep -q 90 src/value")
+
+
+def settle(lab: Lab) -> Any:
+    """Run the next command after a kill until the task's session has ended; return the session."""
+    for _ in range(3):
+        ran = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
+        if task(lab).status in ("agent_done", "done"):
+            break
+        assert ran.status in (0, 3), ran.err
+        if ran.status == 0:
+            break
+    # An earlier one that did not start may be of the same second.
+    deadline = time.monotonic() + 30
+    while not (done := [item for item in sessions(lab) if item["outcome"] == "done"]):
+        assert time.monotonic() < deadline, sessions(lab)
+        time.sleep(0.1)
+    return done[0]
+
+
+@sampled(13)
+def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, stride: int) -> None:
+    call, turn = 3, 0
+    while True:
+        root = tmp_path / f"lab{call}"
+        root.mkdir()
+        lab = Lab(root)
+        set_up_lab(lab, ONE)
+        begun = root / "begun"
+        set_client(
+            lab, f"PATH='{lab.env['PATH']}'; echo x >>'{begun}'; echo 90 >src/value; {REPORT}; sleep 60"
+        )
+        env = lab.crash_after(call, after=bool(turn % 2))
+        killed = lab.spawn("git-plan", "worker", "spawn", "task_001", "--backend", "headless", **env)
+        if killed.status == 0 and len((root / "crash" / str(call) / "count").read_text()) < call:
+            assert turn > 1, "nothing was killed"
+            return
+        settle(lab)
+        assert task(lab).status == "agent_done"
+        assert lab.show(f"{task(lab).branch}:src/value") == "90\n"
+        assert [item["state"] for item in sessions(lab) if item["state"] != "ended"] == []
+        assert lab.git("for-each-ref", "refs/planner/claims") == ""
+        call, turn = call + stride, turn + 1
+
+
+@sampled(17)
+def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
+    call, turn = 2, 0
+    while True:
+        root = tmp_path / f"lab{call}"
+        root.mkdir()
+        lab = Lab(root)
+        set_up_lab(lab, ONE)
+        assert lab.run("git-plan", "delegate").status == 0
+        killed = lab.spawn("git-plan", "worker", "integrate", **lab.crash_after(call, after=bool(turn % 2)))
+        if killed.status == 0:
+            assert turn > 2, "nothing was killed"
+            return
+        tell(lab, "worker", "integrate")
+        assert lab.show("main:src/value") == "90\n"
+        assert task(lab).status == "done", call
+        assert lab.git("rev-list", "--count", "main", "--grep", "Planner-Task: task_001") == "1"
+        assert lab.git("status", "--porcelain", "--untracked-files=no") == ""
+        call, turn = call + stride, turn + 1
+
+
+@pytest.mark.parametrize("racers", [4, pytest.param(16, marks=pytest.mark.real)])
+def test_many_that_start_a_worker_on_one_task_start_one(lab: Lab, racers: int) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f"echo x >>'{lab.root}/begun'; echo 90 >src/value; sleep 3; {REPORT}; sleep 60")
+    answers: list[Ran] = []
+
+    def start() -> None:
+        answers.append(lab.spawn("git-plan", "worker", "spawn", "task_001", "--backend", "headless"))
+
+    threads = [threading.Thread(target=start) for _ in range(racers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait_for(lab, "state", "ended")
+    assert (lab.root / "begun").read_text() == "x\n"
+    assert task(lab).status == "agent_done"
+    assert sorted({answer.status for answer in answers}) in ([0], [0, 3]), [item.err for item in answers]
+
+
+def test_a_killed_worker_after_a_restart_is_suspended(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f'if [ -n "$thread" ]; then echo 90 >src/value; {REPORT}; fi; sleep 60')
+    started = spawn(lab)
+    kill_session(lab, started["session"])
+    rewritten = lab.path / ".git" / "planner" / "runs" / started["session"] / "session.json"
+    document = json.loads(rewritten.read_text())
+    # As after a restart: the process was one of an earlier boot of this machine.
+    document["process"]["boot"] = "an earlier boot"
+    rewritten.write_text(json.dumps(document))
+    assert wait_for(lab, "seen", "dead")["state"] == "running"
+    assert [item["state"] for item in run(lab, "suspend")["sessions"]] == []
+    assert sessions(lab)[-1]["state"] == "suspended"
+    assert task(lab).status == "in_progress"
+
+
+def test_sessions_of_another_host_are_shown_as_far_and_left_alone(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "sleep 60")
+    started = spawn(lab)
+    run(lab, "shutdown")
+    path = f".plans/default/sessions/{started['session']}.json"
+    document = json.loads(lab.show(f"plan/default:{path}"))
+    other = "20261130T120000Z-abcdefgh"
+    lab.git("switch", "-q", "plan/default")
+    pulled = {**document, "session": other, "host": "elsewhere", "state": "running", "ended_at": None}
+    lab.commit("pulled", {path.replace(started["session"], other): json.dumps(pulled)})
+    lab.git("switch", "-q", "main")
+    far = next(item for item in sessions(lab) if item["session"] == other)
+    assert (far["seen"], far["host"], far["attach"]) == ("far", "elsewhere", None)
+    assert run(lab, "suspend")["sessions"] == []
+    closed = lab.run("git-plan", "session", "close", other)
+    assert (closed.status, "on 'elsewhere'" in closed.err) == (3, True), closed.err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "[" * 100_000,
+        '{"schema": "git-planner/session@1"}',
+        "\x00\xff",
+        " " * 10_000_000,
+    ],
+)
+def test_what_is_no_session_on_a_plan_is_left_out(lab: Lab, content: str) -> None:
+    set_up_lab(lab, ONE)
+    lab.git("switch", "-q", "plan/default")
+    lab.commit("hostile", {".plans/default/sessions/20261130T120000Z-abcdefgh.json": content})
+    lab.git("switch", "-q", "main")
+    assert sessions(lab) == []
+
+
+def test_a_session_file_on_this_host_that_cannot_be_read_is_left_out(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "sleep 60")
+    started = spawn(lab)
+    run(lab, "shutdown")
+    path = lab.path / ".git" / "planner" / "runs" / started["session"] / "session.json"
+    path.write_bytes(b"\xff{")
+    assert [item["seen"] for item in sessions(lab)] == ["idle"]
