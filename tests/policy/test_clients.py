@@ -27,7 +27,7 @@ CLIENT = """clients:
   thread: {files: [$TOOL_HOME/s/*.json, "~/.tool/s/*.json"], id: '"id": "(\\w+)"'}
   quit: /exit
   quit_seconds: 3
-  trust: {screen: ['Trust \\S+\\?', '1\\. Yes'], keys: "y"}
+  trust: [{screen: ['Trust \\S+\\?', '1\\. Yes'], keys: [Down, "y"]}, {screen: [Again]}]
 - name: other
   start: [other]
 """
@@ -46,7 +46,7 @@ def test_a_client_of_the_policy(lab: Lab) -> None:
         resume=("tool", "chat", "--id", "{thread}", "{prompt}"),
         headless=("tool", "run", "{prompt}"),
         threads=ThreadFiles(("$TOOL_HOME/s/*.json", "~/.tool/s/*.json"), r'"id": "(\w+)"'),
-        trust=TrustPrompt((r"Trust \S+\?", r"1\. Yes"), "y"),
+        trust=(TrustPrompt((r"Trust \S+\?", r"1\. Yes"), ("Down", "y")), TrustPrompt(("Again",), ("Enter",))),
         quit="/exit",
         quit_seconds=3.0,
     )
@@ -85,8 +85,8 @@ def test_a_client_of_the_policy_replaces_a_preset(lab: Lab) -> None:
             {"name": "a", "start": ["x"], "thread": {"files": ["~/s/*"], "id": "(x"}},
             "not a regular expression",
         ),
-        ({"name": "a", "start": ["x"], "trust": {"screen": ["("]}}, "not a regular expression"),
-        ({"name": "a", "start": ["x"], "trust": {"screen": ["x"], "keys": "\u0003"}}, "keys"),
+        ({"name": "a", "start": ["x"], "trust": [{"screen": ["("]}]}, "not a regular expression"),
+        ({"name": "a", "start": ["x"], "trust": [{"screen": ["x"], "keys": ["C-c"]}]}, "keys"),
         ({"name": "a", "start": ["x"], "yolo": True}, "yolo"),
     ],
 )

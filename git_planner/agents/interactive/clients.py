@@ -42,10 +42,77 @@ CODEX = InteractiveClient(
         ),
         id=r"rollout-.*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl",
     ),
-    trust=TrustPrompt((r"^\s*Folder access\s*$", r"^\s*\S 1\. Open restricted\s*$")),
+    trust=(TrustPrompt((r"^\s*Folder access\s*$", r"^\s*\S 1\. Open restricted\s*$")),),
     quit="/quit",
 )
-PRESETS: Mapping[str, InteractiveClient] = {client.name: client for client in (CODEX,)}
+_CLAUDE_OPTIONS = (
+    ("--model", "{model}"),
+    ("--effort", "{effort}"),
+    ("--permission-mode", "{sandbox}"),
+    # '--add-dir' would ask about each folder, and load what the folder defines.
+    ("--mcp-config", "{mcp_json}", "--allowedTools", "mcp__{mcp_name}"),
+    ("--setting-sources", "{folder}", "--strict-mcp-config"),
+)
+_CLAUDE_FOLDER = r"^\s*Accessing workspace:\s*$"
+CLAUDE = InteractiveClient(
+    name="claude",
+    program="claude",
+    start=("{program}", ("--session-id", "{new_thread}"), *_CLAUDE_OPTIONS, ("--", "{prompt}")),
+    resume=("{program}", "--resume", "{thread}", *_CLAUDE_OPTIONS, ("--", "{prompt}")),
+    headless=(
+        *("{program}", "-p", "--output-format", "json", ("--session-id", "{new_thread}")),
+        *(*_CLAUDE_OPTIONS, ("--", "{prompt}")),
+    ),
+    headless_resume=(
+        *("{program}", "-p", "--output-format", "json", "--resume", "{thread}"),
+        *(*_CLAUDE_OPTIONS, ("--", "{prompt}")),
+    ),
+    words={
+        "folder": {"restricted": "user"},
+        "sandbox": {
+            "read-only": "plan",
+            "workspace-write": "acceptEdits",
+            "danger-full-access": "bypassPermissions",
+        },
+    },
+    # It trusts the folder; the options above still keep the folder's settings off.
+    trust=(
+        TrustPrompt((_CLAUDE_FOLDER, r"^\s*\S No, exit\s*$", r"^\s*Yes, I trust this folder\s*$"), ("Down",)),
+        TrustPrompt((_CLAUDE_FOLDER, r"^\s*No, exit\s*$", r"^\s*\S Yes, I trust this folder\s*$")),
+    ),
+    quit="/exit",
+)
+_GEMINI_OPTIONS = (
+    ("-m", "{model}"),
+    ("--approval-mode", "{sandbox}"),
+    ("--include-directories={writable}",),
+    # It is called so because it does not ask; the folder's settings stay off.
+    ("--skip-trust={folder}",),
+)
+GEMINI = InteractiveClient(
+    name="gemini",
+    program="gemini",
+    # A prompt that begins with '-' must not be an argument of its own.
+    start=(
+        *("{program}", ("--session-id", "{new_thread}")),
+        *(*_GEMINI_OPTIONS, ("--prompt-interactive={prompt}",)),
+    ),
+    resume=("{program}", "--resume", "{thread}", *_GEMINI_OPTIONS, ("--prompt-interactive={prompt}",)),
+    headless=(
+        *("{program}", "-o", "json", ("--session-id", "{new_thread}")),
+        *(*_GEMINI_OPTIONS, ("--prompt={prompt}",)),
+    ),
+    headless_resume=(
+        *("{program}", "-o", "json", "--resume", "{thread}"),
+        *(*_GEMINI_OPTIONS, ("--prompt={prompt}",)),
+    ),
+    words={
+        "folder": {"restricted": "true"},
+        "sandbox": {"read-only": "plan", "workspace-write": "auto_edit", "danger-full-access": "yolo"},
+    },
+    quit="/quit",
+)
+PRESETS: Mapping[str, InteractiveClient] = {client.name: client for client in (CODEX, CLAUDE, GEMINI)}
 
 
 def find_client(name: str, policy: Policy, settings: Settings) -> InteractiveClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 from git_planner.host.terminals.terminal import Terminal, TerminalBackend
 from git_planner.rules.policy.interactive_client import TrustPrompt
@@ -14,7 +15,7 @@ _AGAIN_SECONDS = 0.7
 
 
 def answer_trust_prompt(
-    backend: TerminalBackend, terminal: Terminal, prompt: TrustPrompt | None, seconds: float
+    backend: TerminalBackend, terminal: Terminal, prompts: Sequence[TrustPrompt], seconds: float
 ) -> bool:
     """Watch the screen of a client that was just started, and answer its trust prompt.
 
@@ -24,7 +25,7 @@ def answer_trust_prompt(
     Args:
         backend: the backend of the terminal.
         terminal: the terminal of the client.
-        prompt: the prompt; None if the client has none.
+        prompts: the forms that the prompt may have; empty if the client has none.
         seconds: how long to watch.
 
     Returns:
@@ -33,16 +34,17 @@ def answer_trust_prompt(
     Raises:
         PlannerError: E_TERMINAL.
     """
-    until, answered_at = time.monotonic() + seconds, 0.0
-    while prompt is not None and (now := time.monotonic()) < until:
+    until = time.monotonic() + seconds
+    answered: dict[TrustPrompt, float] = {}
+    while prompts and (now := time.monotonic()) < until:
         screen = backend.screen(terminal)
         if screen is None:
             break
-        if is_asked(prompt, screen):
-            if now - answered_at > _AGAIN_SECONDS:
-                backend.send(terminal, prompt.keys)
-                answered_at = now
-        elif answered_at:
+        prompt = next((prompt for prompt in prompts if is_asked(prompt, screen)), None)
+        if prompt is not None and now - answered.get(prompt, 0.0) > _AGAIN_SECONDS:
+            backend.press(terminal, prompt.keys)
+            answered[prompt] = now
+        elif prompt is None and answered:
             return True
         time.sleep(_PAUSE)
     return False

@@ -15,7 +15,7 @@ from git_planner.host.marks import MARK
 from git_planner.host.process_identity import Sight
 from git_planner.host.terminals.detached import start_detached
 from git_planner.host.terminals.launch_file import launch_command, terminal_environment
-from git_planner.host.terminals.terminal import Terminal, checked_text, safe_name
+from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text, safe_name
 
 # In order of preference.
 EMULATORS = ("gnome-terminal", "xterm")
@@ -86,6 +86,11 @@ class DesktopBackend:
     def send(self, terminal: Terminal, text: str, *, enter: bool = True) -> None:
         """Refuse to type: only the person at the desktop types there."""
         checked_text(text)
+        raise PlannerError("E_TERMINAL", f"{self.place(terminal)} takes no text from other programs")
+
+    def press(self, terminal: Terminal, keys: Sequence[str]) -> None:
+        """Refuse to press keys, as to type."""
+        checked_keys(keys)
         raise PlannerError("E_TERMINAL", f"{self.place(terminal)} takes no text from other programs")
 
     def screen(self, terminal: Terminal) -> str | None:

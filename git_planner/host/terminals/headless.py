@@ -11,7 +11,7 @@ from git_planner.host.process_identity import Sight
 from git_planner.host.start_program import check_program
 from git_planner.host.terminals.detached import start_detached
 from git_planner.host.terminals.launch_file import terminal_environment
-from git_planner.host.terminals.terminal import Terminal, checked_text
+from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text
 
 
 class HeadlessBackend:
@@ -43,6 +43,11 @@ class HeadlessBackend:
     def send(self, terminal: Terminal, text: str, *, enter: bool = True) -> None:
         """Refuse to type: there is no terminal."""
         checked_text(text)
+        raise PlannerError("E_TERMINAL", f"{self.place(terminal)} has no terminal that takes text")
+
+    def press(self, terminal: Terminal, keys: Sequence[str]) -> None:
+        """Refuse to press keys, as to type."""
+        checked_keys(keys)
         raise PlannerError("E_TERMINAL", f"{self.place(terminal)} has no terminal that takes text")
 
     def screen(self, terminal: Terminal) -> str | None:

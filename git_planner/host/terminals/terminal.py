@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from git_planner.errors import PlannerError
 from git_planner.host.process_identity import ProcessIdentity, Sight, identity_from
 
+KEYS = ("Enter", "Escape", "Tab", "Space", "Up", "Down", "Left", "Right")
 _MOST_OF_A_NAME = 40
 _MOST_OF_A_TEXT = 100_000
 
@@ -99,6 +100,14 @@ class TerminalBackend(Protocol):
         """
         ...
 
+    def press(self, terminal: Terminal, keys: Sequence[str]) -> None:
+        """Press keys of KEYS, or those of single characters.
+
+        Raises:
+            PlannerError: E_USAGE for another key; E_TERMINAL as for `send`.
+        """
+        ...
+
     def screen(self, terminal: Terminal) -> str | None:
         """Return the visible text; None if the terminal is gone or cannot be read.
 
@@ -144,3 +153,16 @@ def checked_text(text: str) -> str:
             message = f"the text holds the character U+{ord(letter):04X}, which a terminal would obey"
             raise PlannerError("E_USAGE", message, hint="send it as one line of plain text")
     return text
+
+
+def checked_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """Return keys that may be pressed.
+
+    Raises:
+        PlannerError: E_USAGE.
+    """
+    for key in keys:
+        if key not in KEYS and not (len(key) == 1 and "!" <= key <= "~"):
+            hint = f"known: {', '.join(KEYS)}, and single characters"
+            raise PlannerError("E_USAGE", f"{key[:20]!r} is not a key", hint=hint)
+    return tuple(keys)

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from git_planner.errors import PlannerError
 from git_planner.host import process_identity
 from git_planner.host.process_identity import Sight
 from git_planner.host.terminals.launch_file import launch_command, terminal_environment
-from git_planner.host.terminals.terminal import Terminal, checked_text, safe_name
+from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text, safe_name
 
 if TYPE_CHECKING:
     from git_planner.host.terminals.tmux_server import TmuxServer
@@ -29,6 +30,7 @@ SOCKET = "git-planner"
 INSTALL, INSTALL_EXTRA = "install tmux 3.0 or newer", "pip install 'git-planner[board]'"
 _NEEDED = (3, 0)
 _SIZE = ("-x", "200", "-y", "50")
+_PASTE_SECONDS = 0.2
 _MOST_OF_A_SCREEN = 64 * 1024
 # A server that is just ending has no target any more.
 _NO_SERVER = re.compile(
@@ -105,16 +107,21 @@ class TmuxBackend:
     def send(self, terminal: Terminal, text: str, *, enter: bool = True) -> None:
         """Type a text into the terminal, and press Enter; see TerminalBackend."""
         data = checked_text(text).encode("utf-8")
-        pane = self._needed_pane(terminal)
-        if pane.is_in_mode:
-            # A person has scrolled back, and the keys would move through the history.
-            self._run("send-keys", "-t", pane.id, "-X", "cancel")
+        pane = self._listening_pane(terminal)
         if data:
             buffer = f"git-planner-{secrets.token_hex(4)}"
             paste = ("paste-buffer", "-p", "-d", "-b", buffer, "-t", pane.id)
             self._checked(self._connect().cmd_with_input(data, "load-buffer", "-b", buffer, "-", ";", *paste))
         if enter:
+            # Many programs take a key right after a pasted text for a part of it.
+            time.sleep(_PASTE_SECONDS if data else 0.0)
             self._run("send-keys", "-t", pane.id, "Enter")
+
+    def press(self, terminal: Terminal, keys: Sequence[str]) -> None:
+        """Press keys; see TerminalBackend."""
+        # A lone ';' would end the command.
+        escaped = ["\\;" if key == ";" else key for key in checked_keys(keys)]
+        self._run("send-keys", "-t", self._listening_pane(terminal).id, *escaped)
 
     def screen(self, terminal: Terminal) -> str | None:
         """Return the visible text; see TerminalBackend."""
@@ -202,10 +209,13 @@ class TmuxBackend:
         _, pane, session, window, mode, _ = next((row for row in rows if row[2] == terminal.session), rows[0])
         return Pane(pane, session, window, mode != "0")
 
-    def _needed_pane(self, terminal: Terminal) -> Pane:
+    def _listening_pane(self, terminal: Terminal) -> Pane:
         pane = self._pane(terminal)
         if pane is None:
             raise PlannerError("E_TERMINAL", f"the {self.place(terminal)} is gone")
+        if pane.is_in_mode:
+            # A person has scrolled back, and keys would move through the history.
+            self._run("send-keys", "-t", pane.id, "-X", "cancel")
         return pane
 
     def _run(self, command: str, *arguments: str) -> None:

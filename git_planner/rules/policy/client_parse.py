@@ -37,8 +37,9 @@ def client_problems(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         thread = document.get("thread")
         if thread is not None:
             yield from _pattern_problems(f"{at}/thread/id", thread["id"], 1)
-        for number, pattern in enumerate(document.get("trust", {}).get("screen", ())):
-            yield from _pattern_problems(f"{at}/trust/screen/{number}", pattern, None)
+        for index, prompt in enumerate(document.get("trust", ())):
+            for number, pattern in enumerate(prompt["screen"]):
+                yield from _pattern_problems(f"{at}/trust/{index}/screen/{number}", pattern, None)
 
 
 def clients_from(documents: Sequence[Mapping[str, Any]]) -> tuple[InteractiveClient, ...]:
@@ -47,7 +48,8 @@ def clients_from(documents: Sequence[Mapping[str, Any]]) -> tuple[InteractiveCli
 
 
 def _client(document: Mapping[str, Any]) -> InteractiveClient:
-    thread, trust = document.get("thread"), document.get("trust")
+    thread = document.get("thread")
+    default = TrustPrompt(()).keys
     return InteractiveClient(
         name=document["name"],
         program=document["start"][0],
@@ -56,7 +58,10 @@ def _client(document: Mapping[str, Any]) -> InteractiveClient:
         headless=_parts(document.get("headless", ())),
         headless_resume=_parts(document.get("headless_resume", ())),
         threads=ThreadFiles(tuple(thread["files"]), thread["id"]) if thread else None,
-        trust=TrustPrompt(tuple(trust["screen"]), trust.get("keys", "")) if trust else None,
+        trust=tuple(
+            TrustPrompt(tuple(prompt["screen"]), tuple(prompt.get("keys", default)))
+            for prompt in document.get("trust", ())
+        ),
         quit=document.get("quit"),
         quit_seconds=float(document.get("quit_seconds", 10.0)),
     )

@@ -78,11 +78,11 @@ class ThreadFiles:
 class TrustPrompt:
     """Prompt of a client about the folder it runs in: patterns of its screen, in order, and the answer.
 
-    `keys` is typed; empty presses Enter only, which confirms the marked choice.
+    `keys` are pressed: names of keys, or single characters.
     """
 
     patterns: tuple[str, ...]
-    keys: str = ""
+    keys: tuple[str, ...] = ("Enter",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class InteractiveClient:
     headless_resume: tuple[Part, ...] = ()
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     threads: ThreadFiles | None = None
-    trust: TrustPrompt | None = None
+    trust: tuple[TrustPrompt, ...] = ()
     quit: str | None = None
     quit_seconds: float = 10.0
 
@@ -110,6 +110,11 @@ class InteractiveClient:
     def chooses_thread(self) -> bool:
         """Return whether the id of a new thread is chosen by whoever starts the client."""
         return _names(self.start, "new_thread")
+
+    @property
+    def takes_mcp(self) -> bool:
+        """Return whether a session of it can be given an MCP server."""
+        return _names(self.start, "mcp_toml") or _names(self.start, "mcp_json")
 
     def sandbox_in_force(self, request: ClientRequest) -> str:
         """Return the sandbox that the client is told to use; 'unknown' if its command does not say."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.agents.interactive.clients import CODEX, PRESETS
+from git_planner.agents.interactive.clients import CLAUDE, CODEX, GEMINI, PRESETS
 from git_planner.errors import PlannerError
 from git_planner.rules.policy.interactive_client import (
     ClientRequest,
@@ -112,3 +112,49 @@ def test_mcp_servers_are_read_back_from_json() -> None:
 
 def test_presets_are_named_by_their_clients() -> None:
     assert all(client.name == name and client.start and client.resume for name, client in PRESETS.items())
+
+
+def test_claude_is_given_its_thread_and_its_server() -> None:
+    request = ClientRequest("/w", prompt="- x", effort="low", mcp=MCP, thread="01a2-b", writable=("/a",))
+    server = {"command": "git-planner", "args": ["mcp", "a b"], "env": {"KEY": 'v"1'}}
+    options = (
+        *("--effort", "low", "--permission-mode", "acceptEdits"),
+        *("--mcp-config", json.dumps({"mcpServers": {"git-planner": server}})),
+        *("--allowedTools", "mcp__git-planner", "--setting-sources", "user", "--strict-mcp-config"),
+        *("--", "- x"),
+    )
+    assert CLAUDE.start_argv(request) == ("claude", "--session-id", "01a2-b", *options)
+    assert CLAUDE.resume_argv("t", request) == ("claude", "--resume", "t", *options)
+    quiet = ("claude", "-p", "--output-format", "json")
+    assert CLAUDE.headless_argv(request) == (*quiet, "--session-id", "01a2-b", *options)
+    assert CLAUDE.headless_resume_argv("t", request) == (*quiet, "--resume", "t", *options)
+    saved = ClientRequest("/w", sandbox="read-only", folder="saved")
+    assert CLAUDE.start_argv(saved) == ("claude", "--permission-mode", "plan")
+
+
+def test_gemini_takes_a_prompt_that_looks_like_an_option() -> None:
+    request = ClientRequest("/w", prompt="- x", model="m", mcp=MCP, thread="01a2-b", writable=("/a", "/b"))
+    options = (
+        *("-m", "m", "--approval-mode", "auto_edit"),
+        *("--include-directories=/a", "--include-directories=/b", "--skip-trust=true"),
+    )
+    asking = (*options, "--prompt-interactive=- x")
+    assert GEMINI.start_argv(request) == ("gemini", "--session-id", "01a2-b", *asking)
+    assert GEMINI.resume_argv("t", request) == ("gemini", "--resume", "t", *asking)
+    quiet = ("gemini", "-o", "json")
+    assert GEMINI.headless_argv(request) == (*quiet, "--session-id", "01a2-b", *options, "--prompt=- x")
+    assert GEMINI.headless_resume_argv("t", request) == (*quiet, "--resume", "t", *options, "--prompt=- x")
+
+
+def test_what_presets_can_do() -> None:
+    request = ClientRequest("/w", sandbox="danger-full-access")
+    facts = {
+        name: (client.chooses_thread, client.takes_mcp, client.threads is not None, client.quit)
+        for name, client in PRESETS.items()
+    }
+    assert facts == {
+        "codex": (False, True, True, "/quit"),
+        "claude": (True, True, False, "/exit"),
+        "gemini": (True, False, False, "/quit"),
+    }
+    assert {client.sandbox_in_force(request) for client in PRESETS.values()} == {"danger-full-access"}

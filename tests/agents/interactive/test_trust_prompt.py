@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.agents.interactive.clients import CODEX
+from git_planner.agents.interactive.clients import CLAUDE, CODEX
 from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, is_asked
 from git_planner.host.terminals.headless import HeadlessBackend
 from git_planner.host.terminals.terminal import Terminal
@@ -51,8 +51,15 @@ sys.stdin.read()
     ],
 )
 def test_knows_one_prompt_only(screen: str, is_known: bool) -> None:
-    assert CODEX.trust is not None
-    assert is_asked(CODEX.trust, screen) is is_known
+    assert is_asked(CODEX.trust[0], screen) is is_known
+
+
+def test_claude_is_moved_to_the_other_choice_first() -> None:
+    first = " Accessing workspace:\n\n /w\n\n \u276f No, exit\n   Yes, I trust this folder\n"
+    second = first.replace("\u276f No", "  No").replace("   Yes", " \u276f Yes")
+    asked = [[is_asked(prompt, screen) for prompt in CLAUDE.trust] for screen in (first, second, "")]
+    assert asked == [[True, False], [False, True], [False, False]]
+    assert [prompt.keys for prompt in CLAUDE.trust] == [("Down",), ("Enter",)]
 
 
 @pytest.fixture
@@ -76,7 +83,7 @@ def test_leaves_other_prompts_alone(tmux: Tmux, tmp_path: Path) -> None:
     terminal = tmux.start(sys.executable, "-c", SCRIPT, TRUST)
     assert until(lambda: "Trust and continue" in tmux.screen(terminal))
     assert not answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 0.3)
-    assert not answer_trust_prompt(tmux.backend, terminal, None, 10.0)
+    assert not answer_trust_prompt(tmux.backend, terminal, (), 10.0)
     assert not (tmp_path / "answers").exists()
     tmux.backend.end(terminal)
     assert not answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 10.0)

@@ -115,6 +115,15 @@ def test_names_cannot_be_misread(tmux: Tmux, tmp_path: Path) -> None:
     assert sorted(names) == sorted(safe_name(name) for name in HOSTILE[::4])
 
 
+def test_presses_keys(tmux: Tmux) -> None:
+    terminal = tmux.start("cat", "-v")
+    tmux.backend.press(terminal, ("a", ";", "Up", "Space", "-", "Enter"))
+    assert until(lambda: tmux.screen(terminal).endswith("a;^[[A -"))
+    for key in ("C-c", "enter", "", "ab", "\n"):
+        with pytest.raises(PlannerError, match="is not a key"):
+            tmux.backend.press(terminal, ("a", key))
+
+
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[A", "\x03", "a\tb", "\u202e", "\x7f", "\udcff"])
 def test_types_no_control_characters(tmux: Tmux, text: str) -> None:
     terminal = Terminal("tmux", tmux.backend.socket, "$0", "@0", None)
