@@ -63,7 +63,7 @@ def read_intent(repo: Repository, *, new_session: bool = False) -> Intent:
             "E_USAGE", "a planner works in a worktree, and this repository has none", hint="use a clone"
         )
     settings = read_settings(repo)
-    backend = choose_backend(settings.terminal, os.environ)
+    backend = choose_backend(settings.terminal, os.environ, settings.tmux_socket)
     sessions = session_store.host_sessions(repo)
     starts = [
         f"go on with the session '{item.session.name}'"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -175,13 +175,13 @@ def _client(
         access,
         request,
         confine(repo, policy) if document.task else NOT_CONFINED,
-        _hooks(repo, session, access.client.trust if settings.trust_prompt == "answer" else None, wrap),
+        _hooks(repo, session, access.client.trust if settings.trust_prompt == "answer" else (), wrap),
         ClientThread(document.session, _thread(repo, document), document.backend == "headless"),
     )
 
 
 def _hooks(
-    repo: Repository, session: HostSession, trust: TrustPrompt | None, wrap: Callable[[str], str]
+    repo: Repository, session: HostSession, trust: Sequence[TrustPrompt], wrap: Callable[[str], str]
 ) -> TurnHooks:
     def on_start() -> None:
         session_store.change_session(
@@ -202,7 +202,7 @@ def _hooks(
     )
 
 
-def _answer_trust_prompt(repo: Repository, session_id: str, trust: TrustPrompt | None) -> None:
+def _answer_trust_prompt(repo: Repository, session_id: str, trust: Sequence[TrustPrompt]) -> None:
     """Answer the client's question about its folder, in a thread of its own, while the client starts."""
 
     def answer() -> None:
@@ -216,7 +216,7 @@ def _answer_trust_prompt(repo: Repository, session_id: str, trust: TrustPrompt |
                 return
             time.sleep(_TRUST_PAUSE)
 
-    if trust is not None:
+    if trust:
         threading.Thread(target=answer, daemon=True).start()
 
 

@@ -145,7 +145,8 @@ def resume_session(repo: Repository, session: HostSession, progress: Progress) -
     Raises:
         PlannerError: as `spawn_worker`.
     """
-    backend = choose_backend(session.session.backend, os.environ)
+    socket = read_settings(repo).tmux_socket
+    backend = choose_backend(session.session.backend, os.environ, socket)
     return _start(repo, session, backend, progress)
 
 
@@ -163,13 +164,13 @@ class _SessionParts:
         self._repo, self._settings, self._options = repo, settings, options
         policy = find_base(repo, options.plan or settings.plan, None).policy
         self.client = session_client_of(repo, settings.session_client, policy, settings).client
-        self.backend = choose_backend(settings.terminal, os.environ)
+        self.backend = choose_backend(settings.terminal, os.environ, settings.tmux_socket)
 
     def backend_of(self, session: HostSession) -> TerminalBackend:
         """Return the terminal of a suspended session: the one that was asked for, else the one it had."""
         if self._options.backend is not None:
             return self.backend
-        return choose_backend(session.session.backend, os.environ)
+        return choose_backend(session.session.backend, os.environ, self._settings.tmux_socket)
 
     def new_session(self, kind: SessionKind, name: str, plan: str) -> HostSession:
         """Return a reserved session, not yet written."""
