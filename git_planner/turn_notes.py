@@ -1,8 +1,9 @@
 """Notes of this program's own ref moves, for as long as agents are at work.
 
 Every turn of an agent has a file in `planner/turns` of the common git directory, locked by its process. The
-store appends each move to all of them before it is made; so the moves of others are known at a turn's end.
-A move that was noted before a turn began is made before the turn reads the refs: both use `turns.lock`.
+store appends each move to all of them before it is tried, and its outcome after that; so the moves of others
+are known at a turn's end.
+No move is under way while a turn reads the refs, at its begin and at its end: both use `turns.lock`.
 An agent outside of a sandbox can remove the files, so a process uses its own ones by their handles.
 """
 
@@ -11,40 +12,68 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from git_planner import atomic_file
 
 _GONE = "-"
+_MADE, _NOT_MADE = "+", "!"
 # A move takes milliseconds; only a process that was suspended in one holds the lock for longer.
 _LOCK_SECONDS = 10.0
 # Handles of the files of this process's turns.
 _own: set[int] = set()
 
 
+class NotedMoves(NamedTuple):
+    """The noted moves of a ref: its new object ids in order, None for a deletion.
+
+    `tried` are those that were made, or may have been by a process that was killed; `made` surely were.
+    """
+
+    tried: list[str | None]
+    made: list[str | None]
+
+
 @contextmanager
-def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterator[None]:
-    """Note moves that the block makes; a turn that begins meanwhile waits for its end.
+def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterator[Callable[[], None]]:
+    """Note moves that the block makes; a turn that begins or ends meanwhile waits for them.
 
     Args:
         folder: the folder of the turns' files; without it no agent is at work.
         moves: full ref names with the new object ids, None for a deletion.
+
+    Yields:
+        A function to call if the moves were not made; an exception says the same.
     """
+    noted, outcome = tuple(moves), _MADE
+
+    def take_back() -> None:
+        nonlocal outcome
+        outcome = _NOT_MADE
+
     with _locked(folder, fcntl.LOCK_SH):
-        _note(folder, moves)
-        yield
+        _note(folder, noted)
+        try:
+            yield take_back
+        except Exception:
+            take_back()
+            raise
+        finally:
+            _note(folder, noted, outcome)
 
 
-def _note(folder: Path, moves: Iterable[tuple[str, str | None]]) -> None:
+def _note(folder: Path, moves: Iterable[tuple[str, str | None]], mark: str = "") -> None:
     names: list[str] = []
     with suppress(OSError):
         names = os.listdir(folder)
     if not names and not _own:
         return
-    lines = "".join(f"\n{new or _GONE} {ref}\n" for ref, new in moves).encode("utf-8", "surrogateescape")
+    lines = "".join(f"\n{mark}{new or _GONE} {ref}\n" for ref, new in moves).encode(
+        "utf-8", "surrogateescape"
+    )
     for handle in tuple(_own):
         with suppress(OSError):
             os.write(handle, lines)
@@ -73,7 +102,7 @@ def open_turn(folder: Path, name: str) -> Iterator[IO[bytes]]:
         try:
             _own.add(file.fileno())
             # From here on moves are noted in the file; those that were noted before are waited for.
-            with _locked(folder, fcntl.LOCK_EX):
+            with no_move_under_way(folder):
                 pass
             yield file
         finally:
@@ -82,14 +111,29 @@ def open_turn(folder: Path, name: str) -> Iterator[IO[bytes]]:
                 path.unlink()
 
 
-def read_moves(turn: IO[bytes]) -> dict[str, list[str | None]]:
-    """Return the noted moves: full ref name -> new object ids in order, None for a deletion."""
+@contextmanager
+def no_move_under_way(folder: Path) -> Iterator[None]:
+    """Wait for the moves that are being made, and let none begin within the block."""
+    with _locked(folder, fcntl.LOCK_EX):
+        yield
+
+
+def read_moves(turn: IO[bytes]) -> dict[str, NotedMoves]:
+    """Return the noted moves by full ref name."""
     turn.seek(0)
-    moves: dict[str, list[str | None]] = {}
+    moves: dict[str, NotedMoves] = {}
     for line in turn.read().decode("utf-8", "surrogateescape").split("\n"):
         new, _, ref = line.partition(" ")
-        if ref:
-            moves.setdefault(ref, []).append(None if new == _GONE else new)
+        if not ref:
+            continue
+        name = new.lstrip(_MADE + _NOT_MADE)
+        oid, noted = None if name == _GONE else name, moves.setdefault(ref, NotedMoves([], []))
+        if new == name:
+            noted.tried.append(oid)
+        elif new.startswith(_MADE):
+            noted.made.append(oid)
+        elif oid in noted.tried:
+            del noted.tried[len(noted.tried) - 1 - noted.tried[::-1].index(oid)]
     return moves
 
 

@@ -422,11 +422,12 @@ class Store:
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)
-            with noted_moves(self.repo.private(TURNS), ((swap.ref, swap.new) for swap in swaps)):
+            with noted_moves(self.repo.private(TURNS), [(swap.ref, swap.new) for swap in swaps]) as take_back:
                 result = self._update("".join(map(_command, swaps)))
-            if result is None:
-                while held:
-                    held.pop().follow()
+                if result is not None:
+                    take_back()
+            while held and result is None:
+                held.pop().follow()
             return result
         finally:
             for step in held:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 
 import pytest
 
+from git_planner.errors import PlannerError
 from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.folders import remove_folder
-from git_planner.gitio.git_failure import GitResult
 from git_planner.gitio.repository import TURNS
-from git_planner.gitio.store import Message, Move, Store
+from git_planner.gitio.store import Delete, Message, Move, Snapshot, Store
+from git_planner.turn_notes import noted_moves
 from tests.support import small_campaign
-from tests.support.lab import Lab
+from tests.support.lab import GIT, Lab
 
 PLAN, BEST, TAG = "refs/heads/plan/default", "refs/heads/iter/best", "refs/tags/best/1-next-i9"
 OWN, OTHER = "refs/heads/iter/0001-own", "refs/heads/iter/0002-other"
@@ -77,34 +79,106 @@ def test_moves_of_git_planner_and_of_people_stay(lab: Lab, moved: tuple[str, str
         assert (lab.refs()[PLAN], len(messages)) == (ours, 1)
 
 
-def test_a_move_that_was_noted_before_the_turn_began_stays(
-    lab: Lab, moved: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_move_that_was_noted_before_the_turn_began_stays(lab: Lab, moved: tuple[str, str]) -> None:
     messages: list[str] = []
     is_turn_at_work, is_move_made = threading.Event(), threading.Event()
-    # The turn waits for the move; or it goes on, and has read the refs.
-    monkeypatch.setattr("git_planner.turn_notes.time.sleep", lambda _: is_turn_at_work.set())
+    moving, go_on = lab.root / "moving", lab.root / "go-on"
+    slow_git = lab.root / "slow" / "git"
+    slow_git.parent.mkdir()
+    slow_git.write_text(
+        f"""#!/bin/sh
+case "$*" in *update-ref*--stdin*) : >'{moving}'; while ! [ -e '{go_on}' ]; do sleep 0.01; done ;; esac
+exec '{GIT}' "$@"
+"""
+    )
+    slow_git.chmod(0o755)
+    lab.env["PATH"] = f"{slow_git.parent}{os.pathsep}{lab.env['PATH']}"
 
     def take_turn() -> None:
+        while not moving.exists():
+            is_move_made.wait(0.01)
         with agent_turn(lab.repo, OWN, messages.append):
             is_turn_at_work.set()
             assert is_move_made.wait(60)
 
-    turn = threading.Thread(target=take_turn)
-    update = Store._update
+    def let_go() -> None:
+        # A turn that does not wait for the move reads the refs in this time.
+        is_turn_at_work.wait(0.5)
+        go_on.touch()
 
-    def slow_update(store: Store, commands: str) -> GitResult | None:
-        turn.start()
-        assert is_turn_at_work.wait(60)
-        return update(store, commands)
-
+    turn, releaser = threading.Thread(target=take_turn), threading.Thread(target=let_go)
     with lab.entered():
-        monkeypatch.setattr(Store, "_update", slow_update)
+        turn.start()
+        releaser.start()
         ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
-        monkeypatch.setattr(Store, "_update", update)
         is_move_made.set()
         turn.join()
+        releaser.join()
     assert (messages, lab.refs()[PLAN]) == ([], ours)
+
+
+def test_a_move_of_ours_that_lost_its_race_is_no_goal(lab: Lab, moved: tuple[str, str]) -> None:
+    messages: list[str] = []
+
+    def decide(_: Snapshot) -> dict[str, bytes]:
+        # The agent is faster than our move, which is noted before it is tried.
+        lab.git("update-ref", PLAN, moved[1])
+        return {"x": b"2"}
+
+    with lab.entered():
+        with agent_turn(lab.repo, OWN, messages.append):
+            ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
+            with pytest.raises(PlannerError):
+                Store(lab.repo, tries=1).edit(PLAN, decide, Message("lost"))
+        assert (lab.refs()[PLAN], len(messages)) == (ours, 1)
+        # The same without a move that was made.
+        with agent_turn(lab.repo, OWN, messages.append), pytest.raises(PlannerError):
+            Store(lab.repo, tries=1).edit(PLAN, decide, Message("lost"))
+        assert (lab.refs()[PLAN], len(messages)) == (ours, 2)
+        # A move to where ours would have gone is the agent's, too.
+        notes = lab.repo.private(TURNS)
+        with (
+            agent_turn(lab.repo, OWN, messages.append),
+            suppress(ValueError),
+            noted_moves(notes, [(PLAN, moved[1])]),
+        ):
+            lab.git("update-ref", PLAN, moved[1])
+            raise ValueError
+        assert (lab.refs()[PLAN], len(messages)) == (ours, 3)
+
+
+def test_an_agent_cannot_put_a_ref_back_to_where_its_turn_began(lab: Lab, moved: tuple[str, str]) -> None:
+    messages: list[str] = []
+    claim = "refs/planner/claims/default/task_002"
+    with lab.entered(), agent_turn(lab.repo, OWN, messages.append):
+        ours = lab.store.edit(PLAN, lambda _: {"x": b"1"}, Message("ours"))
+        lab.store.transact([OTHER], lambda _: [Move(OTHER, moved[1])])
+        lab.store.transact([claim], lambda _: [Move(claim, moved[1])])
+        for ref in (PLAN, OTHER):
+            lab.git("update-ref", ref, moved[0])
+        lab.git("update-ref", "-d", claim)
+    refs = lab.refs()
+    assert (refs[PLAN], refs[OTHER], refs[claim]) == (ours, moved[1], moved[1])
+    assert len(messages) == 3
+
+
+def test_a_move_that_a_killed_process_only_noted_is_none(lab: Lab, moved: tuple[str, str]) -> None:
+    messages: list[str] = []
+    with lab.entered(), agent_turn(lab.repo, OWN, messages.append):
+        (notes,) = lab.repo.private(TURNS).iterdir()
+        with notes.open("a") as file:
+            file.write(f"\n{moved[1]} {PLAN}\n")
+    assert (messages, lab.refs()[PLAN]) == ([], moved[0])
+
+
+def test_what_we_removed_and_an_agent_made_again_is_removed(lab: Lab, moved: tuple[str, str]) -> None:
+    messages: list[str] = []
+    claim = "refs/planner/claims/default/task_001"
+    with lab.entered(), agent_turn(lab.repo, OWN, messages.append):
+        lab.store.transact([claim], lambda _: [Move(claim, moved[1])])
+        lab.store.transact([claim], lambda _: [Delete(claim)])
+        lab.git("update-ref", claim, moved[0])
+    assert (claim in lab.refs(), len(messages)) == (False, 1)
 
 
 def test_a_forged_best_of_an_implementer_does_not_last(lab: Lab) -> None:

@@ -19,6 +19,7 @@ from git_planner.gitio.store import Delete, Move, Snapshot, Step, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.guard.guard import ref_kind
+from git_planner.turn_notes import NotedMoves
 
 _WATCHED = (
     refnames.HEADS + refnames.PLAN,
@@ -53,9 +54,11 @@ def agent_turn(repo: Repository, own: str | None, progress: Progress) -> Iterato
         try:
             yield turn
         finally:
-            after = _read_refs(repo)
-            # Read after the refs: a move of ours is noted before it is made.
-            foreign = _foreign_moves(repo, before, after, turn_notes.read_moves(noted), own)
+            with turn_notes.no_move_under_way(repo.private(TURNS)):
+                after = _read_refs(repo)
+                # Read after the refs: a move of ours is noted before it is made.
+                moves = turn_notes.read_moves(noted)
+            foreign = _foreign_moves(repo, before, after, moves, own)
             sentences = [
                 _undo(repo, ref, after.get(ref), goal, f"{refnames.UNDONE}{token}/{place}")
                 for place, (ref, goal) in enumerate(sorted(foreign.items()), 1)
@@ -74,21 +77,33 @@ def _foreign_moves(
     repo: Repository,
     before: Mapping[str, str],
     after: Mapping[str, str],
-    noted: Mapping[str, Sequence[str | None]],
+    noted: Mapping[str, NotedMoves],
     own: str | None,
 ) -> dict[str, str | None]:
     """Return the refs that somebody else moved, with where they belong; None if they should not exist."""
-    moved = [ref for ref in {**before, **after} if before.get(ref) != after.get(ref) and ref != own]
-    foreign = [ref for ref in moved if after.get(ref) not in noted.get(ref, ())]
+    nothing = NotedMoves([], [])
+    foreign = []
+    for ref in {**before, **after, **noted}:
+        tried, made = noted.get(ref, nothing)
+        # Also a ref that is where it was has been moved, if a move of ours was made in between. A move that
+        # was under way as the turn began is known by its outcome alone.
+        is_moved = before.get(ref) != after.get(ref) or made
+        if is_moved and after.get(ref) not in (*tried, *made) and ref != own:
+            foreign.append(ref)
     if not foreign:
         return {}
     checked_out = {refnames.HEADS + place.branch for place in worktree.listing(repo) if place.branch}
     goals: dict[str, str | None] = {}
     for ref in foreign:
-        if _may_be_a_persons(repo, ref, before.get(ref), after.get(ref), checked_out=ref in checked_out):
+        tried, made = (
+            [oid for oid in oids if oid is None or repo.maybe(oid, "object") is not None]
+            for oids in noted.get(ref, nothing)
+        )
+        expected = [before.get(ref), *made][-1]
+        if _may_be_a_persons(repo, ref, expected, after.get(ref), checked_out=ref in checked_out):
             continue
-        ours = [oid for oid in noted.get(ref, ()) if oid and repo.maybe(oid, "object") is not None]
-        goals[ref] = ours[-1] if ours else before.get(ref)
+        # A move that was tried may have lost its race to a faster one.
+        goals[ref] = [before.get(ref), *tried, *made][-1]
     return goals
 
 
