@@ -293,9 +293,8 @@ class Store:
         with self._reader() as batch:
             for _ in range(TRIES * 10):
                 ref = f"{prefix}{number:04d}"
-                update = partial(self._update, f"create {ref}\0{blob}\0")
-                with noted_moves(self.repo.private(TURNS), [(ref, blob)]):
-                    result = fresh_objects.move(self.repo, batch, [blob], update)
+                update = partial(self._update, f"create {ref}\0{blob}\0", [(ref, blob)])
+                result = fresh_objects.move(self.repo, batch, [blob], update)
                 if result is None:
                     return number
                 if fresh_objects.restore_missing(self.repo.git, [blob]):
@@ -422,10 +421,8 @@ class Store:
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)
-            with noted_moves(self.repo.private(TURNS), [(swap.ref, swap.new) for swap in swaps]) as take_back:
-                result = self._update("".join(map(_command, swaps)))
-                if result is not None:
-                    take_back()
+            moves = [(swap.ref, swap.new) for swap in swaps]
+            result = self._update("".join(map(_command, swaps)), moves)
             while held and result is None:
                 held.pop().follow()
             return result
@@ -433,12 +430,16 @@ class Store:
             for step in held:
                 step.release()
 
-    def _update(self, commands: str) -> GitResult | None:
-        """Move refs in one transaction; return None on success."""
+    def _update(self, commands: str, moves: Sequence[tuple[str, str | None]]) -> GitResult | None:
+        """Move refs in one transaction, and note it for the agents at work; return None on success."""
         text = f"start\0{commands}prepare\0commit\0"
         args = ("-c", "core.filesRefLockTimeout=1000", "update-ref", "-m", "planner", "--stdin", "-z")
-        result = self.repo.git.run(*args, stdin=os.fsencode(text))
-        return None if result.status == 0 else result
+        with noted_moves(self.repo.private(TURNS), moves) as take_back:
+            result = self.repo.git.run(*args, stdin=os.fsencode(text))
+            if result.status == 0:
+                return None
+            take_back()
+        return result
 
     def _is_disturbed(self, error: PlannerError, batch: Batch, written: int) -> bool:
         """Return whether git failed since a concurrent gc deleted what was just written."""
