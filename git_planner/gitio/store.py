@@ -397,8 +397,8 @@ class Store:
         who = self.repo.git.line("var", "GIT_COMMITTER_IDENT")
         from git_planner import redact
 
-        message = redact.mask_text(step.message)
-        text = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n{message}\n"
+        head = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n"
+        text = f"{head}{redact.mask_text(step.message)}\n"
         return make_tag(self.repo.git, step.target, text)
 
     def _publish(self, swaps: Sequence[_Swap], tips: _Tips) -> GitResult | None:
@@ -421,8 +421,7 @@ class Store:
                     step = Lockstep(open_repository(worktree), swap.ref, swap.old, swap.new)
                     step.take()
                     held.append(step)
-            moves = [(swap.ref, swap.new) for swap in swaps]
-            result = self._update("".join(map(_command, swaps)), moves)
+            result = self._update("".join(map(_command, swaps)), [(swap.ref, swap.new) for swap in swaps])
             while held and result is None:
                 held.pop().follow()
             return result
