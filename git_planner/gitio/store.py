@@ -393,11 +393,12 @@ class Store:
                 branch_tips.note_tip(self.repo, step.ref, moved[step.ref])
 
     def _tag(self, step: Tag) -> str:
-        name = step.ref.removeprefix("refs/tags/")
         who = self.repo.git.line("var", "GIT_COMMITTER_IDENT")
         from git_planner import redact
 
-        head = f"object {step.target}\ntype commit\ntag {name}\ntagger {who}\n\n"
+        head = (
+            f"object {step.target}\ntype commit\ntag {step.ref.removeprefix('refs/tags/')}\ntagger {who}\n\n"
+        )
         text = f"{head}{redact.mask_text(step.message)}\n"
         return make_tag(self.repo.git, step.target, text)
 
