@@ -278,14 +278,11 @@ class Store:
         return Snapshot(ref, tips.oids.get(ref), batch, self._restore_pauses)
 
     def reserve(self, prefix: str, taken: Iterable[int] = ()) -> int:
-        """Reserve the next free number under a prefix by creating its ref, which only one writer can do.
+        """Reserve and return the next free number under a prefix: only one writer can create its ref.
 
         Args:
             prefix: such as 'refs/planner/numbers/iter/'.
             taken: numbers that are in use elsewhere, such as in branch names of a clone.
-
-        Returns:
-            The number, 1 and up.
         """
         used = [int(name) for name in self.numbers(prefix) if name.isdigit()]
         number = max([0, *used, *taken]) + 1
