@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from git_planner import atomic_file
+from git_planner.errors import PlannerError
 
 _GONE = "-"
 _MADE, _NOT_MADE = "+", "!"
@@ -46,7 +47,7 @@ def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterat
         moves: full ref names with the new object ids, None for a deletion.
 
     Yields:
-        A function to call if the moves were not made; an exception says the same.
+        A function to call if the moves were not made; a PlannerError says the same.
     """
     noted, outcome = tuple(moves), _MADE
 
@@ -58,11 +59,10 @@ def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterat
         _note(folder, noted)
         try:
             yield take_back
-        except Exception:
-            take_back()
+        except PlannerError:
+            _note(folder, noted, _NOT_MADE)
             raise
-        finally:
-            _note(folder, noted, outcome)
+        _note(folder, noted, outcome)
 
 
 def _note(folder: Path, moves: Iterable[tuple[str, str | None]], mark: str = "") -> None:

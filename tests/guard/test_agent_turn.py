@@ -139,11 +139,11 @@ def test_a_move_of_ours_that_lost_its_race_is_no_goal(lab: Lab, moved: tuple[str
         notes = lab.repo.private(TURNS)
         with (
             agent_turn(lab.repo, OWN, messages.append),
-            suppress(ValueError),
+            suppress(PlannerError),
             noted_moves(notes, [(PLAN, moved[1])]),
         ):
             lab.git("update-ref", PLAN, moved[1])
-            raise ValueError
+            raise PlannerError("E_GIT", "it was not made")
         assert (lab.refs()[PLAN], len(messages)) == (ours, 3)
 
 
