@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from git_planner import atomic_file
-from git_planner.errors import PlannerError
 
 _GONE = "-"
 _MADE, _NOT_MADE = "+", "!"
@@ -47,7 +46,7 @@ def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterat
         moves: full ref names with the new object ids, None for a deletion.
 
     Yields:
-        A function to call if the moves were not made; a PlannerError says the same.
+        A function to call if the moves were not made.
     """
     noted, outcome = tuple(moves), _MADE
 
@@ -57,11 +56,8 @@ def noted_moves(folder: Path, moves: Iterable[tuple[str, str | None]]) -> Iterat
 
     with _locked(folder, fcntl.LOCK_SH):
         _note(folder, noted)
-        try:
-            yield take_back
-        except PlannerError:
-            _note(folder, noted, _NOT_MADE)
-            raise
+        yield take_back
+        # After an exception it is not known whether they were made.
         _note(folder, noted, outcome)
 
 

@@ -139,11 +139,10 @@ def test_a_move_of_ours_that_lost_its_race_is_no_goal(lab: Lab, moved: tuple[str
         notes = lab.repo.private(TURNS)
         with (
             agent_turn(lab.repo, OWN, messages.append),
-            suppress(PlannerError),
-            noted_moves(notes, [(PLAN, moved[1])]),
+            noted_moves(notes, [(PLAN, moved[1])]) as take_back,
         ):
             lab.git("update-ref", PLAN, moved[1])
-            raise PlannerError("E_GIT", "it was not made")
+            take_back()
         assert (lab.refs()[PLAN], len(messages)) == (ours, 3)
 
 
