@@ -59,8 +59,8 @@ def reports(status: str, *words: str, before: str = "true") -> Reply:
     """Return the reply of a worker that reports a result, by the command of the last prompt it was given."""
 
     def reply(text: str) -> Turn:
-        found = re.findall(r"(\S+git-plan) task result (task_[0-9]+) --run ([0-9TZ]+-[a-z0-9]+)", text)
-        program, name, run_id = found[-1]
+        calls = re.findall(r"(\S+git-plan) task result (task_[0-9]+) --run ([0-9TZ]+-[a-z0-9]+)", text)
+        program, name, run_id = calls[-1]
         arguments = " ".join(f"'{word}'" if " " in word else word for word in words)
         return shell(f"{before} && {program} task result {name} --run {run_id} --status {status} {arguments}")
 
