@@ -16,6 +16,8 @@ SQLPARSE := 0.6.1
 CODEX := 0.169.0
 HUSKY := 9.1.7
 GEMINI := 0.61.0
+INSPECTOR := 2.12.0
+TOKENIZER := 4.0.0
 DEMO ?=
 SLOTS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 ARGS ?=
@@ -48,7 +50,7 @@ test-git: $(VENV)/installed-test.toml $(REAL)/git/bin/git
 	  --dist worksteal tests/hooks tests/guard tests/gitio tests/sharing $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
-  $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI)
+  $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI) $(REAL)/inspector-$(INSPECTOR)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m real -o timeout=3600 $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m hypothesis --hypothesis-profile thorough $(ARGS)
 
@@ -91,6 +93,12 @@ $(REAL)/gemini-$(GEMINI):
 	  echo "hint: install Node.js 20 or newer; 'make test' does without" >&2; exit 1; }
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/gemini @google/gemini-cli@$(GEMINI)
 	$(REAL)/gemini/node_modules/.bin/gemini --version
+	@touch $@
+
+# The inspector of MCP, and a tokenizer that brings the vocabulary of o200k along.
+$(REAL)/inspector-$(INSPECTOR): | $(REAL)/codex-$(CODEX)
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/inspector @modelcontextprotocol/inspector@$(INSPECTOR)
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/tokenizer gpt-tokenizer@$(TOKENIZER)
 	@touch $@
 
 $(REAL)/git/bin/git:

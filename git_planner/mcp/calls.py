@@ -17,8 +17,9 @@ from git_planner.gitio.refs.operation import is_committed, named_operation
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.gitio.worktree import main_folder
 from git_planner.mcp import jobs, resources
+from git_planner.mcp.command_lines import MOST_OF_PAGE, PAGE, Command
 from git_planner.mcp.keys import HeldKey, held_key
-from git_planner.mcp.tools import MOST_OF_PAGE, PAGE, Command, Tool, find_tool, input_schema
+from git_planner.mcp.tools import Tool, find_tool, input_schema
 
 # From a program and its arguments to the exit status, as cli.main.
 RunCommand = Callable[[str, Sequence[str]], int]

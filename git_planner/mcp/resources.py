@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from git_planner.errors import PlannerError
-from git_planner.mcp.tools import MOST_OF_PAGE, Command
+from git_planner.mcp.command_lines import MOST_OF_PAGE, Command
 
 SCHEME = "git-planner"
 MOST_CHARACTERS = 128 * 1024
@@ -112,7 +112,7 @@ def parse_address(uri: str) -> Address:
     )
     if address.scheme != SCHEME or kind is None or not is_whole or address.fragment:
         raise wrong
-    if not all(part.isprintable() for part in [*parts, *query["repo_path"]]):
+    if len(query["repo_path"]) != 1 or not all(map(str.isprintable, [*parts, *query["repo_path"]])):
         raise wrong
     return Address(kind, query["repo_path"][0], parts)
 

@@ -13,26 +13,32 @@ from git_planner.mcp.arguments import (
     flag,
     long_text,
     number,
-    options,
     text,
     texts,
     whole_number,
 )
-
-PAGE = 50
-MOST_OF_PAGE = 200
-
-
-class Command(NamedTuple):
-    """A command line: the program, the words before '--json', and the values after '--'."""
-
-    program: str
-    words: Sequence[str]
-    values: Sequence[str] = ()
-
-    def argv(self) -> list[str]:
-        """Return the arguments of the program."""
-        return [*self.words, "--json", *(["--", *self.values] if self.values else [])]
+from git_planner.mcp.command_lines import (
+    ACTIONS,
+    MOST_OF_PAGE,
+    Command,
+    doctor_line,
+    inbox_line,
+    leases_line,
+    list_sessions_line,
+    plan_line,
+    record_line,
+    resources_line,
+    runs_line,
+    sessions_line,
+    show_task_line,
+    task_create_line,
+    task_show_line,
+    task_update_line,
+    tasks_list_line,
+    worker_close_line,
+    worker_integrate_line,
+    worker_spawn_line,
+)
 
 
 class Tool(NamedTuple):
@@ -86,157 +92,6 @@ _FIELDS = {
     "dependencies": texts("Tasks to be done first", 20),
     "notes": texts("", 8000),
 }
-_FIELD_OPTIONS = {
-    "plan": "--plan",
-    "intent": "--intent",
-    "write_scope": "--write-scope",
-    "read_scope": "--read-scope",
-    "acceptance": "--acceptance",
-    "actions": "--action",
-    "verify": "--verify",
-    "dependencies": "--after",
-    "notes": "--note",
-}
-
-
-def _missing(action: str, name: str) -> PlannerError:
-    return PlannerError("E_USAGE", f"the action '{action}' needs '{name}'", hint=f"add '{name}'")
-
-
-def _doctor(arguments: Arguments) -> Command:
-    return Command("git-planner", ["init" if arguments.get("initialise") else "doctor"])
-
-
-def _plan(arguments: Arguments) -> Command:
-    words = {"status": ["status"], "list": ["list"], "lint": ["lint"]}[arguments.get("action", "status")]
-    return Command("git-plan", [*words, *(options(arguments, plan="--plan") if words != ["list"] else [])])
-
-
-def _tasks_list(arguments: Arguments) -> Command:
-    words = ["task", "ready"] if arguments.get("ready") else ["task", "list"]
-    if arguments.get("ready") and arguments.get("status"):
-        raise PlannerError("E_USAGE", "'ready' and 'status' exclude each other", hint="give one of the two")
-    page = [f"--limit={arguments.get('limit', PAGE)}"]
-    cursor = options(arguments, cursor="--start")
-    return Command(
-        "git-plan", [*words, "--brief", *page, *cursor, *options(arguments, plan="--plan", status="--status")]
-    )
-
-
-def _task_show(arguments: Arguments) -> Command:
-    words = options(arguments, plan="--plan", handoff="--handoff")
-    return Command("git-plan", ["task", "show", *words], [arguments["task"]])
-
-
-def _task_create(arguments: Arguments) -> Command:
-    return Command("git-plan", ["task", "add", *options(arguments, **_FIELD_OPTIONS)], [arguments["title"]])
-
-
-# Action -> subcommand of 'git plan task', its options, and the argument that it needs.
-_ACTIONS: dict[str, tuple[str, dict[str, str], str | None]] = {
-    "edit": (
-        "update",
-        {
-            "title": "--title",
-            "status": "--status",
-            "reason": "--reason",
-            "clear": "--clear",
-            **_FIELD_OPTIONS,
-        },
-        None,
-    ),
-    "claim": ("claim", {"owner": "--owner", "hours": "--hours", "plan": "--plan"}, None),
-    "release": ("release", {"owner": "--owner", "reason": "--reason", "plan": "--plan"}, None),
-    "request_review": ("review", {"note": "--note", "plan": "--plan"}, None),
-    "request_input": (
-        "input",
-        {
-            "summary": "--summary",
-            "details": "--detail",
-            "recommended_next_step": "--next",
-            "owner": "--by",
-            "plan": "--plan",
-        },
-        "summary",
-    ),
-    "answer": ("answer", {"owner": "--by", "plan": "--plan"}, "answer"),
-    "resume": ("resume", {"notes": "--note", "plan": "--plan"}, None),
-    "defer": ("defer", {"reason": "--reason", "plan": "--plan"}, "reason"),
-    "cancel": ("cancel", {"reason": "--reason", "plan": "--plan"}, "reason"),
-    "sign_off": ("verify", {"note": "--note", "plan": "--plan"}, "note"),
-}
-_ALWAYS_KNOWN = {"repo_path", "expected_branch", "idempotency_key", "action", "task"}
-
-
-def _task_update(arguments: Arguments) -> Command:
-    action = arguments["action"]
-    name, spellings, needed = _ACTIONS[action]
-    unused = sorted(arguments.keys() - spellings.keys() - _ALWAYS_KNOWN - {needed})
-    if unused:
-        allowed = ", ".join(sorted(spellings.keys() | ({needed} if needed else set())))
-        raise PlannerError(
-            "E_USAGE", f"the action '{action}' takes no '{unused[0]}'", hint=f"it takes: {allowed}"
-        )
-    if needed is not None and needed not in arguments:
-        raise _missing(action, needed)
-    values = [arguments["task"], *([arguments["answer"]] if action == "answer" else [])]
-    return Command("git-plan", ["task", name, *options(arguments, **spellings)], values)
-
-
-def _show_task(arguments: Arguments) -> Command:
-    return _task_show({name: arguments[name] for name in ("task", "plan") if name in arguments})
-
-
-def _inbox(arguments: Arguments) -> Command:
-    return Command("git-plan", ["inbox", *options(arguments, plan="--plan")])
-
-
-def _leases(arguments: Arguments) -> Command:
-    action = arguments.get("action", "list")
-    if action in ("renew", "release"):
-        if "lease" not in arguments:
-            raise _missing(action, "lease")
-        return Command("git-plan", ["lease", action], [arguments["lease"]])
-    if action == "list":
-        return Command("git-plan", ["lease", "list"])
-    if missing := [name for name in ("purpose", "session") if name not in arguments]:
-        raise _missing("acquire", missing[0])
-    words = options(arguments, purpose="--purpose", session="--session", pid="--pid", ttl_seconds="--ttl")
-    return Command("git-plan", ["lease", "acquire", *words])
-
-
-def _resources(_: Arguments) -> Command:
-    return Command("git-plan", ["resources"])
-
-
-def _record(arguments: Arguments) -> Command:
-    action, plan = arguments["action"], options(arguments, plan="--plan")
-    if action == "start":
-        if "task" in arguments:
-            commit = options(arguments, ref="--commit")
-            return Command("git-plan", ["task", "verify", *plan, *commit], [arguments["task"]])
-        words = [*plan, *options(arguments, force="--force")]
-        return Command("git-record", words, [_ref(arguments)])
-    if action == "show":
-        return Command("git-record", ["show", *plan], [_ref(arguments)])
-    if action == "best":
-        return Command("git-record", ["best", *plan])
-    return Command("git-record", ["log", *plan, "-n", str(arguments.get("last", 20))])
-
-
-def _ref(arguments: Arguments) -> str:
-    return str(arguments.get("ref", "HEAD"))
-
-
-def _runs(arguments: Arguments) -> Command:
-    action = arguments.get("action", "list")
-    if action in ("stop", "requeue") and "run" not in arguments:
-        raise _missing(action, "run")
-    words = options(arguments, run="--run", plan="--plan")
-    extra = {"stop": ["--end"], "requeue": ["--rerun"]}.get(action, [])
-    return Command("git-plan", ["runs", *words, *extra])
-
-
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
@@ -245,7 +100,7 @@ TOOLS: dict[str, Tool] = {
             "Check the setup and suggest fixes; with initialise, create what is missing first.",
             {"initialise": flag(), **KEY},
             (),
-            _doctor,
+            doctor_line,
             changes=lambda arguments: bool(arguments.get("initialise")),
             idempotent=True,
         ),
@@ -254,28 +109,28 @@ TOOLS: dict[str, Tool] = {
             "Show where a plan stands, list all plans, or lint one.",
             {"action": choice("status", "list", "lint"), **PLAN},
             (),
-            _plan,
+            plan_line,
         ),
         Tool(
             "tasks_list",
             "List tasks by number, in pages. ready: only those that can be started now.",
             {"status": texts("", 20), "ready": flag(), **PAGING, **PLAN},
             (),
-            _tasks_list,
+            tasks_list_line,
         ),
         Tool(
             "task_show",
             "Show a task in full: questions, answers, evidence, claim; with handoff, its handoff file, too.",
             {**TASK, "handoff": flag(), **PLAN},
             ("task",),
-            _task_show,
+            task_show_line,
         ),
         Tool(
             "task_create",
             "Add a task with the next number, creating the plan if necessary.",
             {"title": text("One line", 200), **_FIELDS, **PLAN, **KEY},
             ("title",),
-            _task_create,
+            task_create_line,
             changes=_always,
         ),
         Tool(
@@ -285,7 +140,7 @@ TOOLS: dict[str, Tool] = {
             " empties them first) or set status; sign_off: done by hand.",
             {
                 **TASK,
-                "action": choice(*_ACTIONS),
+                "action": choice(*ACTIONS),
                 "title": text("", 200),
                 "status": text("", 20),
                 "reason": text("", 2000),
@@ -302,16 +157,16 @@ TOOLS: dict[str, Tool] = {
                 **KEY,
             },
             ("task", "action"),
-            _task_update,
+            task_update_line,
             changes=_always,
-            shown=_show_task,
+            shown=show_task_line,
         ),
         Tool(
             "inbox",
             "List what waits for a person, oldest first, each with the command that answers it.",
             {**PAGING, **PLAN},
             (),
-            _inbox,
+            inbox_line,
             listed=lambda _: "items",
         ),
         Tool(
@@ -328,7 +183,7 @@ TOOLS: dict[str, Tool] = {
                 **KEY,
             },
             (),
-            _leases,
+            leases_line,
             changes=_one_of("acquire", "renew", "release"),
             idempotent=True,
         ),
@@ -337,7 +192,7 @@ TOOLS: dict[str, Tool] = {
             "Show load, memory and leases of this host, and whether heavy work would be admitted now.",
             {},
             (),
-            _resources,
+            resources_line,
         ),
         Tool(
             "record",
@@ -354,9 +209,76 @@ TOOLS: dict[str, Tool] = {
                 **KEY,
             },
             ("action",),
-            _record,
+            record_line,
             changes=_one_of("start", "stop"),
             starts=_one_of("start"),
+        ),
+        Tool(
+            "sessions",
+            "List sessions of planner and workers, show a session's prompt, close one; suspend, resume or"
+            " close (shutdown) all.",
+            {
+                "action": choice("list", "prompt", "close", "suspend", "resume", "shutdown"),
+                "name": text("", 100),
+                "active_only": flag(),
+                "task_status": choice("todo", "blocked", "agent_done", "review_ready", "cancelled"),
+                "keep_running": flag("Only take it from the list"),
+                **PAGING,
+                **PLAN,
+                **KEY,
+            },
+            (),
+            sessions_line,
+            changes=_one_of("close", "suspend", "resume", "shutdown"),
+            listed=lambda _: "sessions",
+            shown=list_sessions_line,
+            destructive=True,
+        ),
+        Tool(
+            "worker_spawn",
+            "Start a worker on a task in a worktree of its own, or go on with its suspended session. With"
+            " notes a task that waits for an answer is put back first.",
+            {
+                **TASK,
+                "notes": texts("", 8000),
+                "backend": choice("auto", "desktop", "headless", "tmux"),
+                "client": text("", 50),
+                "model": text("", 100),
+                "effort": text("", 50),
+                "new_session": flag("Begin a new conversation"),
+                **PLAN,
+                **KEY,
+            },
+            ("task",),
+            worker_spawn_line,
+            changes=_always,
+            shown=list_sessions_line,
+        ),
+        Tool(
+            "worker_close",
+            "End a worker; what it did is kept, and its unfinished task is put back.",
+            {"name": text("", 100), "keep_running": flag("Only take it from the list"), **PLAN, **KEY},
+            ("name",),
+            worker_close_line,
+            changes=_always,
+            shown=list_sessions_line,
+            destructive=True,
+        ),
+        Tool(
+            "worker_integrate",
+            "Bring finished tasks to the base branch, one after the other; their verify commands must pass."
+            " Returns a handle at once, for record's result.",
+            {
+                "tasks": texts("Default: all that are finished", 20),
+                "into": text("Branch; default: the base", 250),
+                "merge": flag("Make merge commits"),
+                **PLAN,
+                **KEY,
+            },
+            (),
+            worker_integrate_line,
+            changes=_always,
+            starts=_always,
         ),
         Tool(
             "runs",
@@ -369,7 +291,7 @@ TOOLS: dict[str, Tool] = {
                 **KEY,
             },
             (),
-            _runs,
+            runs_line,
             changes=_one_of("stop", "requeue"),
             listed=lambda _: "runs",
             destructive=True,
@@ -397,17 +319,13 @@ def output_schema() -> Schema:
     return {
         "type": "object",
         "properties": {
-            "repository": {"type": "object", "properties": _nullable("root", "worktree", "branch")},
+            "repository": {"type": "object", "required": ["root", "worktree", "branch"]},
             "result": {"type": "object"},
             "exit": {"type": "integer"},
             "next_cursor": {"type": "string"},
-            "error": {"type": "object", "properties": _nullable("code", "message", "hint")},
+            "error": {"type": "object", "required": ["code", "message", "hint"]},
         },
     }
-
-
-def _nullable(*names: str) -> dict[str, Schema]:
-    return {name: {"type": ["string", "null"]} for name in names}
 
 
 def find_tool(name: str) -> Tool:

@@ -65,8 +65,8 @@ def test_an_option_has_one_help_text() -> None:
         where[name].add(path)
     shared = {name for name in texts if len(where[name]) > 1}
     differing = {name: texts[name] for name in shared - DEPENDING if len(texts[name]) > 1}
-    # The same word for different things of a task, of a run or of a report; of a session or of a setup.
-    allowed = {"--client", "--run", "--status", "--remove"}
+    # The same word for different things of a task, of a run or of a report.
+    allowed = {"--run", "--status", "--remove"}
     assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared
 
@@ -111,7 +111,7 @@ def test_every_output_can_be_had_as_json() -> None:
     with_json = {path for path, _, name in options() if name == "--json"}
     without = {path for path, command in ALL.items() if not isinstance(command, click.Group)} - with_json
     # These print a script, JSON anyway, what a hook prints, and what another program prints.
-    ours = ("completion", "schema", "gate", "mcp serve")
+    ours = ("completion", "schema", "gate")
     assert without == {
         *(f"git-planner {name}" for name in ours),
         "git-plan lease run",

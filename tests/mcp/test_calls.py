@@ -12,7 +12,8 @@ import pytest
 
 from git_planner import cli
 from git_planner.cli import DEFAULTS
-from git_planner.mcp.tools import _ACTIONS, TOOLS, Command, input_schema
+from git_planner.mcp.command_lines import ACTIONS, Command
+from git_planner.mcp.tools import TOOLS, input_schema
 from tests.mcp.called import ask, call, refusal, result
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
@@ -233,7 +234,7 @@ def test_each_argument_is_an_option_of_the_command(tool: str) -> None:
     for action in properties.get("action", {"enum": [None]})["enum"]:
         names = [*properties]
         if tool == "task_update":
-            names = ["task", *_ACTIONS[action][1], *filter(None, [_ACTIONS[action][2]])]
+            names = ["task", *ACTIONS[action][1], *filter(None, [ACTIONS[action][2]])]
         for without in ("ready", "status"):
             arguments = {name: _example(properties[name]) for name in names if name != without}
             for without_task in (False, True) if tool == "record" else (False,):

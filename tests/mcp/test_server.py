@@ -22,7 +22,10 @@ from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 
+from git_planner.mcp.server import describe_tool
 from git_planner.mcp.tools import TOOLS
+from tests.board.session_lab import ASK, REPORT, THREAD, set_client
+from tests.delegation.scripted_agent import set_up_lab
 from tests.support.lab import Lab, command_line
 from tests.support.workshop import workshop
 
@@ -276,6 +279,53 @@ def test_a_cancelled_call_ends_its_command(lab: Lab) -> None:
         created = server.answer()
         assert (created["id"], created["result"]["isError"]) == (2, False)
         assert server.end() == (0, "")
+
+
+def test_a_worker_asks_works_and_is_integrated(lab: Lab) -> None:
+    """The planner's part of a campaign, through tools only; the worker's client is a shell script."""
+    set_up_lab(lab, ("Make it smaller", "--write-scope", "src/**"))
+    set_client(
+        lab, f'{THREAD.format("t-1")}\nif [ -n "$thread" ]; then echo 90 >src/value; {REPORT}; else {ASK}; fi'
+    )
+    where = {"repo_path": str(lab.path)}
+    with raw_server(lab) as server:
+        server.initialise()
+
+        def result(tool: str, **arguments: Any) -> dict[str, Any]:
+            server.ask(1, "tools/call", name=tool, arguments={**where, **arguments})
+            content = server.answer()["result"]["structuredContent"]
+            assert "error" not in content, content
+            document: dict[str, Any] = content["result"]
+            return document
+
+        spawned = {"task": "task_001", "backend": "headless", "idempotency_key": "first"}
+        session = result("worker_spawn", **spawned)
+        assert session["name"] == "worker-task_001"
+        assert result("worker_spawn", **spawned) == session
+        wait_for(lambda: result("inbox")["items"])
+        assert "which?" in result("inbox")["items"][0]["text"]
+        result("task_update", task="task_001", action="answer", answer="this one")
+        result("task_update", task="task_001", action="resume")
+        result("worker_spawn", task="task_001", backend="headless")
+        wait_for(lambda: result("task_show", task="task_001")["task"]["status"] == "agent_done")
+        assert "worker-task_001" in result("sessions", action="prompt", name="task_001")["prompt"]
+        handle = result("worker_integrate", idempotency_key="bring")["handle"]
+        wait_for(lambda: result("record", action="result", handle=handle)["state"] == "ended")
+        (brought,) = result("record", action="result", handle=handle)["result"]["tasks"]
+        assert (brought["task"], brought["outcome"]) == ("task_001", "integrated")
+        states = {session["state"] for session in result("sessions")["sessions"]}
+        assert states <= {"ended", "needs_input"}
+        assert result("sessions", action="shutdown")["sessions"] == []
+        assert server.end() == (0, "")
+    assert lab.show("main:src/value") == "90\n"
+
+
+def test_the_list_of_tools_is_short() -> None:
+    described = [
+        describe_tool(tool).model_dump(mode="json", by_alias=True, exclude_none=True)
+        for tool in TOOLS.values()
+    ]
+    assert len(json.dumps(described, separators=(",", ":"))) < 22_000
 
 
 def test_without_the_extra_it_says_what_to_install(lab: Lab) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from git_planner.flows.setup.client_files import CLIENTS
 from git_planner.flows.setup.register_client import own_program, registrations
+from git_planner.rules.policy.interactive_client import SERVER_VARIABLES
 from tests.support.lab import Lab
 
 CONFIG = """\
@@ -80,6 +81,7 @@ def test_the_entries_of_the_clients(lab: Lab) -> None:
     assert table == {
         "command": program,
         "args": ["mcp", "serve"],
+        "env_vars": [*SERVER_VARIABLES],
         "startup_timeout_sec": 30,
         "default_tools_approval_mode": "approve",
     }
@@ -119,15 +121,37 @@ def test_registering_again_with_other_words_changes_the_entry(lab: Lab) -> None:
     servers = tomllib.loads(path.read_text())["mcp_servers"]
     assert servers["git-planner"]["default_tools_approval_mode"] == "approve"
     assert servers["later"] == {"command": "x"}
+    # What a person added to the entry stays.
+    path.write_text(
+        CONFIG
+        + run(lab, "register", "--print")["entry"]
+        + "enabled = false\n\n[mcp_servers.git-planner.env]\nA = 'b'\n# end\n[x]\n"
+    )
+    assert run(lab, "register")["state"] == "kept"
+    assert run(lab, "register", "--approve")["state"] == "written"
+    entry = tomllib.loads(path.read_text())["mcp_servers"]["git-planner"]
+    assert (entry["enabled"], entry["env"], entry["default_tools_approval_mode"]) == (
+        False,
+        {"A": "b"},
+        "approve",
+    )
+    run(lab, "unregister")
+    assert path.read_text() == CONFIG + "# end\n[x]\n"
     gemini = file_of(lab, "gemini", "user")
     for approve in ([], ["--approve"], []):
         run(lab, "register", "--client", "gemini", *approve)
-        assert ("trust" in gemini.read_text()) == bool(approve)
+    assert json.loads(gemini.read_text())["mcpServers"]["git-planner"]["trust"] is True
 
 
 BROKEN = [
     ("codex", "[mcp_servers.git-planner]\ncommand = 'other'\n", "has another server 'git-planner'"),
     ("codex", "mcp_servers = {}\n", "cannot be changed"),
+    (
+        "codex",
+        "mcp_servers = { git-planner = { command = 'git-planner', args = ['mcp', 'serve'] } }\n",
+        "cannot be",
+    ),
+    ("gemini", '{"mcpServers": {"git-planner": {"command": "other"}}}', "has another server 'git-planner'"),
     ("codex", "a = \n", "cannot be changed"),
     ("codex", b"\xff\xfe", "it is not UTF-8"),
     ("gemini", b"\xff\xfe", "it is not UTF-8"),
@@ -151,11 +175,11 @@ def test_files_that_cannot_be_changed_stay_as_they_are(lab: Lab) -> None:
             if command == "register":
                 error = json.loads(ran.out)
                 assert message in error["message"], error
-                assert error["code"] in ("E_REGISTRATION", "E_JSON")
+                assert error["code"] == "E_REGISTRATION"
             assert path.read_bytes() == data
     path = file_of(lab, "codex", "user")
     path.write_text(BROKEN[0][1])
-    assert run(lab, "unregister", status=3)["hint"] == "remove it with 'codex mcp remove git-planner'"
+    assert run(lab, "unregister", status=3)["code"] == "E_REGISTRATION"
     path.unlink()
     os.mkfifo(path)
     assert run(lab, "register", status=4)["code"] == "E_UNWRITABLE"

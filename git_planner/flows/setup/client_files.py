@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from git_planner.rules.policy.interactive_client import SERVER_VARIABLES
+
 Scope = Literal["user", "project"]
 SERVER = "git-planner"
 ARGUMENTS = ("mcp", "serve")
@@ -56,7 +58,13 @@ def _in_project(*parts: str) -> Callable[[Mapping[str, str], Path | None], Path]
 
 def _codex(command: str, approve: bool) -> dict[str, Any]:
     more = {"default_tools_approval_mode": "approve"} if approve else {}
-    return {"command": command, "args": [*ARGUMENTS], "startup_timeout_sec": _START_SECONDS, **more}
+    return {
+        "command": command,
+        "args": [*ARGUMENTS],
+        "env_vars": [*SERVER_VARIABLES],
+        "startup_timeout_sec": _START_SECONDS,
+        **more,
+    }
 
 
 def _plain(command: str, _: bool) -> dict[str, Any]:

@@ -54,9 +54,6 @@ class CheckContext:
     base: str | None = None
 
 
-Check = Callable[[CheckContext], Iterator[Diagnostic]]
-
-
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
     """Result of all checks. `facts` are versions and paths."""
@@ -79,16 +76,18 @@ class DoctorReport:
         }
 
 
-def run_checks(repo: Repository, more: Sequence[Check] = ()) -> DoctorReport:
+def run_checks(repo: Repository) -> DoctorReport:
     """Run all checks.
 
     Args:
         repo: the repository.
-        more: checks of capabilities above this one. A failed check is a finding.
+
+    Returns:
+        Facts, and findings in the order of the checks; a failed check is a finding.
     """
     context = CheckContext(repo, {"git-planner": git_planner.__version__})
     findings: list[Diagnostic] = []
-    for check in (*CHECKS, *more):
+    for check in CHECKS:
         try:
             findings += check(context)
         except PlannerError as error:
@@ -471,12 +470,14 @@ def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:
         )
 
 
-def _failed_check(check: Check, error: PlannerError) -> Diagnostic:
-    text = f"{check.__name__.strip('_').replace('_', ' ')}: {error.message}"
-    return Diagnostic("error", "check-failed", text, error.code, error.hint or "see above")
+def _failed_check(check: Callable[[CheckContext], Iterator[Diagnostic]], error: PlannerError) -> Diagnostic:
+    name = check.__name__.strip("_").replace("_", " ")
+    return Diagnostic(
+        "error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above"
+    )
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
     _check_versions,
     _check_identity,
     _check_config,

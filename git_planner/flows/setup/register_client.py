@@ -6,18 +6,15 @@ import json
 import os
 import shutil
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from git_planner import atomic_file, managed_block
 from git_planner.errors import PlannerError
-from git_planner.flows.setup.client_files import APPROVING, CLIENTS, SERVER, ClientFile, Scope
-from git_planner.managed_block import ManagedBlock
-from git_planner.rules.documents import json_edit
+from git_planner.flows.setup.client_files import APPROVING, ARGUMENTS, CLIENTS, SERVER, ClientFile, Scope
+from git_planner.rules.documents import json_edit, toml_edit
 
-BLOCK = ManagedBlock("mcp server")
 _MAX_BYTES = 4 * 1024 * 1024
 State = Literal["printed", "written", "kept", "removed", "absent"]
 
@@ -60,21 +57,21 @@ def register(
         )
     command = "git-planner" if scope == "project" else own_program()
     entry = file.entry(command, approve)
-    text = (
-        _toml(file, entry) if file.is_toml else json.dumps({file.keys[0]: {SERVER: entry}}, indent=2) + "\n"
-    )
+    text = toml_edit.table_text(file.keys, entry) if file.is_toml else _as_json(file, entry)
     if not write:
         return Registration(client, scope, str(path), text, "printed")
 
-    def change(data: bytes) -> bytes:
-        if file.is_toml:
-            return _with_table(path, data, file, entry, text)
-        before = _decoded(path, data)
-        if json_edit.read_member(before or "{}", file.keys) == entry:
-            return data
-        return json_edit.set_member(before, file.keys, entry).encode()
+    def change(before: str) -> str:
+        present = _read_entry(file, before)
+        if present is None:
+            return _set_entry(file, before, entry)
+        _check_ours(path, present)
+        if present.items() >= entry.items():
+            return before
+        return _set_entry(file, _remove_entry(file, before), {**present, **entry})
 
-    return Registration(client, scope, str(path), text, "written" if _rewrite(path, change) else "kept")
+    state: State = "written" if _rewrite(path, change) else "kept"
+    return Registration(client, scope, str(path), text, state)
 
 
 def unregister(client: str, scope: Scope | None, top: Path | None) -> Registration:
@@ -87,17 +84,12 @@ def unregister(client: str, scope: Scope | None, top: Path | None) -> Registrati
     if not path.exists():
         return Registration(client, scope, str(path), "", "absent")
 
-    def change(data: bytes) -> bytes:
-        if not file.is_toml:
-            return _without_member(_decoded(path, data), file)
-        after = BLOCK.without(data)
-        if after == data and _table(path, data, file) is not None:
-            raise PlannerError(
-                "E_REGISTRATION",
-                f"the server '{SERVER}' in '{path}' was not registered by this command",
-                hint=f"remove it with 'codex mcp remove {SERVER}'",
-            )
-        return after
+    def change(before: str) -> str:
+        present = _read_entry(file, before)
+        if present is None:
+            return before
+        _check_ours(path, present)
+        return _remove_entry(file, before)
 
     return Registration(client, scope, str(path), "", "removed" if _rewrite(path, change) else "absent")
 
@@ -109,13 +101,8 @@ def registrations(top: Path | None) -> list[str]:
         for scope, file in scopes.items():
             path = file.path(os.environ, top)
             try:
-                data = atomic_file.read(path, _MAX_BYTES)
-                entry = (
-                    _table(path, data, file)
-                    if file.is_toml
-                    else json_edit.read_member(_decoded(path, data) or "{}", file.keys)
-                )
-            except (OSError, PlannerError):
+                entry = _read_entry(file, atomic_file.read(path, _MAX_BYTES).decode())
+            except (OSError, UnicodeDecodeError, PlannerError):
                 continue
             places += [f"{client} ({scope})"] if entry is not None else []
     return places
@@ -160,73 +147,67 @@ def check_within(path: Path, top: Path | None) -> None:
         )
 
 
-def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> bool:
+def _rewrite(path: Path, change: Callable[[str], str]) -> bool:
     try:
         if path.exists():
             # Also refuses what is no regular file, and one that is too large.
             atomic_file.read(path, _MAX_BYTES)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return managed_block.rewrite(path, change, "client's file")
+        return managed_block.rewrite(path, lambda data: change(data.decode()).encode(), "client's file")
     except OSError as error:
         raise PlannerError(
             "E_UNWRITABLE",
             f"'{path}' cannot be read or written: {error.strerror or error}",
             hint="print the entry with '--print', and put it there by hand",
         ) from None
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    try:
-        return data.decode()
     except UnicodeDecodeError:
-        raise _unreadable(path, "it is not UTF-8") from None
+        raise _unchangeable(path, "it is not UTF-8") from None
+    except PlannerError as error:
+        raise _unchangeable(path, error.message) if error.code == "E_JSON" else error from None
 
 
-def _table(path: Path, data: bytes, file: ClientFile) -> Any:
-    """Return the entry of the server in TOML; None when there is none."""
-    try:
-        value: Any = tomllib.loads(_decoded(path, data))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise _unreadable(path, str(error)) from None
-    for key in file.keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _read_entry(file: ClientFile, text: str) -> Any:
+    """Return the server's entry; None when there is none."""
+    if file.is_toml:
+        return toml_edit.read_table(text, file.keys)
+    return json_edit.read_member(text if text.strip() else "{}", file.keys)
 
 
-def _with_table(path: Path, data: bytes, file: ClientFile, entry: dict[str, Any], text: str) -> bytes:
-    """Return TOML with the server's table in a block at the end; the same bytes when it is registered."""
-    present = _table(path, data, file)
-    if present == entry:
-        return data
-    if BLOCK.without(data) == data and present is not None:
+def _set_entry(file: ClientFile, text: str, entry: Mapping[str, Any]) -> str:
+    if file.is_toml:
+        return toml_edit.add_table(text, file.keys, entry)
+    return json_edit.set_member(text, file.keys, entry)
+
+
+def _remove_entry(file: ClientFile, text: str) -> str:
+    """Return a file's text without the entry, and without what is empty then; '' if nothing is left."""
+    if file.is_toml:
+        return toml_edit.remove_table(text, file.keys)
+    after = json_edit.remove_member(text, file.keys)
+    if json_edit.read_member(after, file.keys[:1]) == {}:
+        after = json_edit.remove_member(after, file.keys[:1])
+    return "" if after.strip() == "{}" else after
+
+
+def _check_ours(path: Path, entry: Any) -> None:
+    """Refuse an entry of this name that starts another program."""
+    command = entry.get("command") if isinstance(entry, dict) else None
+    words = (
+        [*command] if isinstance(command, list) else [command, *(entry.get("args") or ())] if command else []
+    )
+    if not words or Path(str(words[0])).name != "git-planner" or tuple(words[1:]) != ARGUMENTS:
         raise PlannerError(
             "E_REGISTRATION",
             f"'{path}' has another server '{SERVER}'",
-            hint=f"see it with 'codex mcp get {SERVER}', and remove it first if it is not needed",
+            hint=f"look at it, and remove it first if it is not needed ('codex mcp get {SERVER}')",
         )
-    after = BLOCK.appended(data, text.encode())
-    if _table(path, after, file) != entry:
-        raise _unreadable(path, "its tables cannot be extended")
-    return after
 
 
-def _without_member(text: str, file: ClientFile) -> bytes:
-    """Return JSON without the server's entry, and without what is empty then; b'' if nothing is left."""
-    after = json_edit.remove_member(text, file.keys)
-    if after == text:
-        return text.encode()
-    if json_edit.read_member(after, file.keys[:1]) == {}:
-        after = json_edit.remove_member(after, file.keys[:1])
-    return b"" if after.strip() == "{}" else after.encode()
+def _as_json(file: ClientFile, entry: Mapping[str, Any]) -> str:
+    return json.dumps({file.keys[0]: {SERVER: entry}}, indent=2) + "\n"
 
 
-def _toml(file: ClientFile, entry: Mapping[str, Any]) -> str:
-    # A text of JSON is one of TOML.
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in entry.items()]
-    return "\n".join([f"[{'.'.join(file.keys)}]", *lines]) + "\n"
-
-
-def _unreadable(path: Path, reason: str) -> PlannerError:
+def _unchangeable(path: Path, reason: str) -> PlannerError:
     return PlannerError(
         "E_REGISTRATION",
         f"'{path}' cannot be changed: {reason}",

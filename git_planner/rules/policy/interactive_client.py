@@ -23,6 +23,14 @@ PLACEHOLDERS = (
     *("new_thread", "profile", "program", "prompt", "sandbox", "thread", "writable"),
 )
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+# Variables that codex passes on to the MCP server by name only: who the person is, where their files and
+# clients are, and which session the server belongs to.
+SERVER_VARIABLES = (
+    *("CODEX_API_KEY", "CODEX_HOME", "DISPLAY", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_NAME", "GIT_COMMITTER_EMAIL"),
+    *("GIT_COMMITTER_NAME", "GIT_CONFIG_GLOBAL", "GIT_PLANNER_CONFIG", "GIT_PLANNER_PLAN", "GIT_PLANNER_RUN"),
+    *("GIT_PLANNER_SESSION", "GIT_PLANNER_TASK", "OPENAI_API_KEY", "SSH_AUTH_SOCK", "WAYLAND_DISPLAY"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"),
+)
 # The kernel's limit for one argument is 128 KiB.
 _MOST_OF_A_PROMPT = 100_000
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,100}")
@@ -30,12 +38,16 @@ _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,100}")
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """An MCP server that a session is given; nothing is written into a client's configuration."""
+    """An MCP server that a session is given; nothing is written into a client's configuration.
+
+    `variables` are names of variables of the client's environment that codex passes on.
+    """
 
     name: str
     command: str
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +249,8 @@ def _mcp_texts(server: McpServer) -> dict[str, str | None]:
     strings = ",".join(map(toml_string, server.args))
     env = ",".join(f"{toml_string(name)}={toml_string(value)}" for name, value in server.env.items())
     table = f"command={toml_string(server.command)},args=[{strings}],env={{{env}}}"
+    if server.variables:
+        table += f",env_vars=[{','.join(map(toml_string, server.variables))}]"
     document = {"command": server.command, "args": list(server.args), "env": dict(server.env)}
     return {
         "mcp_toml": f'{{{table},required=true,default_tools_approval_mode="approve"}}',

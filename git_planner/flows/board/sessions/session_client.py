@@ -15,7 +15,7 @@ from git_planner.gitio.git import program_environment
 from git_planner.gitio.repository import Repository
 from git_planner.host.start_program import check_program
 from git_planner.rules.board.session import SessionKind, SessionSandbox
-from git_planner.rules.policy.interactive_client import McpServer
+from git_planner.rules.policy.interactive_client import SERVER_VARIABLES, McpServer
 from git_planner.rules.policy.policy import Policy
 
 _SANDBOXES: tuple[SessionSandbox, ...] = get_args(SessionSandbox)
@@ -72,4 +72,6 @@ def session_sandbox(
 def planner_server() -> McpServer | None:
     """Return the MCP server that a planner's client is given; None without the extra 'mcp'."""
     program = Path(git_plan_program()).with_name("git-planner")
-    return McpServer("git-planner", str(program), ("mcp",)) if find_spec("mcp") else None
+    if find_spec("mcp") is None:
+        return None
+    return McpServer("git-planner", str(program), ("mcp",), variables=SERVER_VARIABLES)
