@@ -225,6 +225,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "ci": Row(
             "git_planner.guard", "ci", "check a repository", "Print or write a template for CI or a server."
         ),
+        "top": Row(
+            "git_planner.top",
+            "top",
+            "look at plans and documents",
+            "Watch plans, tasks, runs, leases and the inbox.",
+        ),
         "plot": Row(
             "git_planner.demo",
             "plot",

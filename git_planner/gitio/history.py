@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from git_planner.errors import PlannerError
@@ -236,6 +237,21 @@ def _folder_times(repo: Repository, patterns: Sequence[str]) -> dict[str, int] |
             except FileNotFoundError:
                 return None
     return times if max(times.values(), default=0) < time.time_ns() - _TIMES_DIFFER else None
+
+
+def ref_stamps(repo: Repository, prefixes: Sequence[str]) -> list[tuple[str, int]]:
+    """Return when the folders of loose refs, and the files of all others, last changed (ns).
+
+    Cheap enough to be asked for every second. Two changes within the resolution of the file system's clock
+    look like one.
+    """
+    places = [place for prefix in prefixes for place in walk_folders(repo.common / prefix)]
+    places += [os.fspath(repo.common / name) for name in ("packed-refs", "reftable/tables.list")]
+    stamps = []
+    for place in places:
+        with suppress(FileNotFoundError):
+            stamps.append((place, os.stat(place).st_mtime_ns))
+    return stamps
 
 
 def _list_once(git: Git, fields: Sequence[str], patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -31,6 +31,7 @@ FLOORS = {
         ("discovery", "iterations", "tasks"),
         ("delegation", "imports", "setup"),
         ("board",),
+        ("overview",),
     ),
 }
 # Modules of rules/ that every capability may use.

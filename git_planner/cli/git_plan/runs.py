@@ -42,12 +42,13 @@ def runs(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, as_
     if as_json:
         emit(examined.document())
     else:
-        for line in _examined_lines(examined, full=run_id is not None):
+        for line in examined_lines(examined, full=run_id is not None):
             say(line)
     return examined.exit
 
 
-def _examined_lines(examined: RunReports, *, full: bool) -> Iterator[str]:
+def examined_lines(examined: RunReports, *, full: bool) -> Iterator[str]:
+    """Yield the lines that show runs; `full` shows also what matters only to one run."""
     if not examined.findings:
         yield "no agent has worked on a task here yet"
     for finding in examined.findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,14 @@ from git_planner.flows.planning.list_iterations import Iteration, is_task_iterat
 from git_planner.flows.plans.lost_plans import find_lost_plans
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat
+from git_planner.flows.runs.store import Run
 from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.board.inbox import InboxItem, Kind, sort_items, task_item
 from git_planner.rules.plans import plan as plans
+from git_planner.rules.tasks.task import Task
 from git_planner.rules.timestamps import format_time
 
 
@@ -42,42 +44,72 @@ def read_inbox(repo: Repository, plan: str | None = None) -> Inbox:
     Raises:
         PlannerError: E_NO_PLAN for a plan that does not exist.
     """
-    times = _branch_times(repo)
+    times = branch_times(repo)
     names = [name for ref in times if plans.is_plan_name(name := _plan_name(ref))]
     if plan is not None:
         names = [read_tasks(repo, plan).plan]
-    items = [
-        *_of_tasks(repo, names, times),
-        *_of_runs(repo, plan),
-        *_of_iterations(repo, plan, times),
-        *(() if plan is not None else _of_branches(repo, times)),
-    ]
-    return Inbox(tuple(sort_items(items)))
-
-
-def _of_tasks(repo: Repository, names: Sequence[str], times: dict[str, str]) -> Iterator[InboxItem]:
-    """Yield the tasks that wait; a run knows best since when a task is blocked."""
-    ended = {(run.plan, run.task): run.ended_at for run in store.list_runs(repo) if run.ended_at is not None}
+    runs = store.list_runs(repo)
+    ended = ended_times(runs)
+    items: list[InboxItem] = []
     for name in names:
         changed = times.get(refnames.plan_ref(name), "")
         try:
-            tasks = read_tasks(repo, name).tasks
+            items += task_items(name, read_tasks(repo, name).tasks, ended, changed)
         except PlannerError as error:
-            if error.code == "E_NO_PLAN":
-                continue
-            text = f"it cannot be read: {error.message}"
-            yield InboxItem("plan", changed, name, refnames.PLAN + name, text, f"git plan lint --plan {name}")
-            continue
-        for task in tasks:
-            item = task_item(name, task, ended.get((name, task.id), changed))
-            if item is not None:
-                yield item
+            items += unreadable_items(name, error, changed)
+    items += run_items(repo, [run for run in runs if plan in (None, run.plan)])
+    items += branch_items(repo, plan, times)
+    return Inbox(tuple(sort_items(items)))
 
 
-def _of_runs(repo: Repository, plan: str | None) -> Iterator[InboxItem]:
-    """Yield the runs whose delegator is gone or has stopped."""
-    for run in store.list_runs(repo, plan):
-        verdict = check_liveness(repo, run) if run.ended_at is None else "ended"
+def ended_times(runs: Iterable[Run]) -> dict[tuple[str, str], str]:
+    """Return when the last run of a task ended, by plan and task."""
+    return {(run.plan, run.task): run.ended_at for run in runs if run.ended_at is not None}
+
+
+def task_items(
+    plan: str, tasks: Iterable[Task], ended: Mapping[tuple[str, str], str], changed: str
+) -> Iterator[InboxItem]:
+    """Yield the tasks of a plan that wait; a run knows best since when a task is blocked.
+
+    Args:
+        plan: the plan's name.
+        tasks: its tasks.
+        ended: see `ended_times`.
+        changed: the time of the last change of the plan.
+    """
+    for task in tasks:
+        item = task_item(plan, task, ended.get((plan, task.id), changed))
+        if item is not None:
+            yield item
+
+
+def unreadable_items(plan: str, error: PlannerError, changed: str) -> Iterator[InboxItem]:
+    """Yield the item for a plan whose tasks cannot be read; none for a branch with records alone."""
+    if error.code != "E_NO_PLAN":
+        text = f"it cannot be read: {error.message}"
+        yield InboxItem("plan", changed, plan, refnames.PLAN + plan, text, f"git plan lint --plan {plan}")
+
+
+def branch_items(repo: Repository, plan: str | None, times: dict[str, str]) -> Iterator[InboxItem]:
+    """Yield the iterations that wait and, unless a plan is named, packets, proposals and lost plans."""
+    yield from _of_iterations(repo, plan, times)
+    if plan is None:
+        yield from _of_branches(repo, times)
+
+
+def run_items(
+    repo: Repository, runs: Iterable[Run], liveness: Mapping[str, str] | None = None
+) -> Iterator[InboxItem]:
+    """Yield the runs whose delegator is gone or has stopped.
+
+    Args:
+        repo: the repository.
+        runs: the runs.
+        liveness: see `check_liveness`, by run, where it was checked already.
+    """
+    for run in runs:
+        verdict = (liveness or {}).get(run.run) or check_liveness(repo, run)
         if verdict == "suspended" and run.suspended_at is not None:
             text = f"the session on {run.task} is suspended"
             yield InboxItem("run", run.suspended_at, run.plan, run.run, text, "git plan resume")
@@ -136,7 +168,7 @@ def _is_merged(repo: Repository, ref: str) -> bool:
     return head is not None and history.is_ancestor(repo.git, ref, head)
 
 
-def _branch_times(repo: Repository) -> dict[str, str]:
+def branch_times(repo: Repository) -> dict[str, str]:
     """Return the branches of plans and iterations with the time of their last commit."""
     prefixes = [refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER]
     listed = history.list_ref_fields(repo, ("committerdate:unix",), prefixes)

@@ -26,7 +26,7 @@ from git_planner.host import process_identity
 from git_planner.rules.board import lease as rules
 from git_planner.rules.board.lease import Book, Clock, Lease, LeaseAnswer
 
-_BOOK, _LOCK, _OWNERS = "book.json", "book.lock", "owners"
+BOOK, _LOCK, _OWNERS = "book.json", "book.lock", "owners"
 _MAX_BYTES = 4 * 1024 * 1024
 # A process that is stopped in the middle of a change must not hang all others.
 _LOCK_SECONDS = 20.0
@@ -129,7 +129,7 @@ class HostLeases:
             yield change
             if change.book != before:
                 content = json.dumps(change.book.document(), sort_keys=True).encode()
-                atomic_file.write(self.folder / _BOOK, content, 0o600)
+                atomic_file.write(self.folder / BOOK, content, 0o600)
             self._remove_owners(change.book)
 
     def _take(self, file: IO[bytes]) -> None:
@@ -160,14 +160,14 @@ class HostLeases:
 
     def _stored(self) -> Book:
         try:
-            return rules.book_from(json.loads(atomic_file.read(self.folder / _BOOK, _MAX_BYTES)))
+            return rules.book_from(json.loads(atomic_file.read(self.folder / BOOK, _MAX_BYTES)))
         except FileNotFoundError:
             # Tokens never begin anew, not even after a restart.
             return Book(last_token=int(time.time()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlannerError(
                 "E_LEASE",
-                f"'{self.folder / _BOOK}' cannot be read: {str(error)[:200] or type(error).__name__}",
+                f"'{self.folder / BOOK}' cannot be read: {str(error)[:200] or type(error).__name__}",
                 hint="end what holds leases, then move that file away",
             ) from None
 

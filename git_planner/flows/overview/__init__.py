@@ -1,0 +1,1 @@
+"""Overview: everything about a repository that a person watches, on one page."""
