@@ -84,6 +84,8 @@ DOORS = {
     "plotext": {"report/"},
     "psutil": {"host/"},
     "referencing": {"documents.py"},
+    "rich": {"report/top/"},
+    "textual": {"report/top/", "cli/git_planner/top.py"},
     "yaml": {"config/yaml_subset.py"},
 }
 STARTERS = {

@@ -163,7 +163,8 @@ class OverviewReader:
 
     def is_changed(self) -> bool:
         """Return whether a source changed since the last `read`, or that is long ago; start no process."""
-        return time.monotonic() - self._cache.read_at > _STALE_SECONDS or self._stamps() != self._stamp
+        is_stale = time.monotonic() - self._cache.read_at > _STALE_SECONDS
+        return is_stale or self._stamps() != self._stamp or self._has_other_run()
 
     def read(self) -> Overview:
         """Read what changed, and return everything.
@@ -217,14 +218,16 @@ class OverviewReader:
         return next((item for item in tasks.tasks if item.id == task), None) if tasks else None
 
     def _stamps(self) -> object:
-        """Return the times of all sources, without starting a process."""
-        top = self.repo.private("runs")
-        # Heartbeats come often and change nothing that is shown, until they are missing.
-        runs = [_mtime(top), *(_mtime(top / name / store.META) for name in self._open_runs())]
-        return [history.ref_stamps(self.repo, _PREFIXES), runs, _mtime(state_folder() / BOOK)]
+        """Return the times of all sources but the runs' own files, without starting a process."""
+        places = (self.repo.private("runs"), state_folder() / BOOK)
+        return [history.ref_stamps(self.repo, _PREFIXES), *(_stamp(path) for path in places)]
 
-    def _open_runs(self) -> list[str]:
-        return [name for name, (_, run) in self._cache.runs.items() if run.ended_at is None]
+    def _has_other_run(self) -> bool:
+        """Return whether an open run was written; its heartbeats show nothing new until they are missing."""
+        top, runs = self.repo.private("runs"), self._cache.runs.items()
+        return any(
+            _stamp(top / name / store.META) != stamp for name, (stamp, run) in runs if run.ended_at is None
+        )
 
     def _read_refs(self) -> None:
         prefixes = [refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER]
@@ -302,11 +305,7 @@ class OverviewReader:
         except OSError:
             names = []
         for name in names:
-            try:
-                about = os.stat(top / name / store.META)
-            except OSError:
-                continue
-            stamp = (about.st_mtime_ns, about.st_size)
+            stamp = _stamp(top / name / store.META)
             if name in known and known[name][0] == stamp:
                 runs[name] = known[name]
             elif (run := store.load_run(top / name)) is not None:
@@ -349,8 +348,10 @@ def _task_lines(plan: str, tasks: Iterable[Task]) -> list[TaskLine]:
     return [TaskLine(plan, task.id, task.status, task.title, task.owner) for task in in_order]
 
 
-def _mtime(path: Path) -> int:
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return time of change (ns) and size of a file; zeros if it is not there."""
     try:
-        return os.stat(path).st_mtime_ns
+        about = os.stat(path)
     except OSError:
-        return 0
+        return 0, 0
+    return about.st_mtime_ns, about.st_size

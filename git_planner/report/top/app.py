@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SuspendNotSupported
 from textual.binding import Binding
 from textual.containers import Container
 from textual.content import Content
@@ -59,8 +59,9 @@ class TopApp(App[None]):
     #summary { text-style: bold; }
     #keys { color: $text-muted; }
     #panes { height: 1fr; layout: grid; grid-size: 2 5; grid-rows: 2fr 2fr 1fr 1fr 1fr; }
-    RowList { border: round $panel; height: 100%; scrollbar-size-vertical: 1; }
-    RowList:focus { border: round $accent; }
+    RowList { border: round $foreground 40%; border-title-color: $foreground; height: 100%; }
+    RowList { scrollbar-size-vertical: 1; }
+    RowList:focus { border: round $accent; border-title-color: $accent; }
     #tasks { row-span: 5; }
     .narrow #panes { layout: vertical; }
     .narrow RowList { display: none; height: 1fr; }
@@ -257,6 +258,8 @@ class TopApp(App[None]):
                 self._actions.attach(run.attach)
         except PlannerError as error:
             self._tell(error)
+        except SuspendNotSupported:
+            self.notify(f"this terminal cannot be left; run: {' '.join(run.attach)}", markup=False)
         self.refresh()
 
     def action_help(self) -> None:

@@ -33,10 +33,8 @@ class Pane:
 
     def widths(self, rows: Sequence[PaneRow]) -> list[int]:
         """Return the widths of the columns but the last, as far as some rows need them."""
-        return [
-            min(24, max([len(column), *(len(row.cells[place]) for row in rows)]))
-            for place, column in enumerate(self.columns[:-1])
-        ]
+        places = range(len(self.columns) - 1)
+        return [min(24, max((len(row.cells[place]) for row in rows), default=0)) for place in places]
 
 
 def panes_of(overview: Overview) -> dict[str, Pane]:
