@@ -31,7 +31,6 @@ FLOORS = {
         ("discovery", "iterations", "tasks"),
         ("delegation", "imports", "setup"),
         ("board",),
-        ("overview",),
     ),
 }
 # Modules of rules/ that every capability may use.

@@ -1,20 +1,34 @@
-"""Time of `git plan task list`, `ready` and `update` with 5,000 tasks, compared with 10."""
+"""Time of `git plan task` with 5,000 tasks, compared with 10; CPU time of `git planner top` with 1,000."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psutil
+
+from git_planner.flows.runs.heartbeat import HEARTBEAT
+from git_planner.flows.tasks.edit import TaskFields, update_task
+from git_planner.gitio.repository import open_repository
+from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.plan import new_plan, split_plan
 from git_planner.rules.tasks.task import STATUSES, Task, TaskEvidence, task_id_for
 from tests.bench.timing import Figure, commands
+from tests.board.stored_run import save_runs
+from tests.support.lab import command_line
 from tests.support.workshop import POLICY
 
 FEW, MANY = 10, 5000
 ASKED = 250
+WATCHED, RUNS = 1000, 20
+ASKED_MS, ASKED_IDLE = 100, 2
+IDLE_SECONDS, SETTLE_SECONDS = 30.0, 2.5
 
 
 def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
@@ -41,6 +55,53 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
             "x",
             f"{few.median:.0f} ms with {FEW}",
         )
+    yield from _measure_top(root / "top", env, fewer)
+
+
+def _measure_top(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
+    """Run the live view in a window of tmux, and read the CPU time of its processes."""
+    os.environ.update(env)
+    root.mkdir()
+    fill(root / "repo", env, WATCHED)
+    repo = open_repository(root / "repo")
+    for run in save_runs(repo, RUNS):
+        repo.private("runs", run.run, HEARTBEAT).write_text(json.dumps({"at": utc_now()}))
+    tmux = ["tmux", "-u", "-L", f"planner-bench-{os.getpid()}", "-f", "/dev/null"]
+    window = [*tmux, "new-session", "-d", "-x", "160", "-y", "50", "-c", str(root / "repo")]
+    shown = {**env, "TERM": "xterm-256color"}
+    shown.pop("NO_COLOR", None)
+    subprocess.run([*window, *command_line("git-planner", "top")], env=shown, check=True)
+    try:
+        pane = subprocess.check_output([*tmux, "display-message", "-p", "#{pane_pid}"], text=True)
+        process = psutil.Process(int(pane))
+        time.sleep(2 * SETTLE_SECONDS)
+        refreshes = []
+        for number in range(10 // fewer + 1):
+            before = _cpu_seconds(process)
+            update_task(repo, "default", "task_021", TaskFields(title=f"title {number}"))
+            time.sleep(SETTLE_SECONDS)
+            refreshes.append((_cpu_seconds(process) - before) * 1000)
+        name = f"git planner top: a refresh with {WATCHED:,} tasks, {RUNS} runs"
+        yield Figure(
+            name, ASKED_MS, sorted(refreshes)[len(refreshes) // 2], "ms CPU", f"{max(refreshes):.0f} at most"
+        )
+        seconds = IDLE_SECONDS / fewer
+        before = _cpu_seconds(process)
+        time.sleep(seconds)
+        yield Figure(
+            "git planner top: idle", ASKED_IDLE, (_cpu_seconds(process) - before) / seconds * 100, "% CPU"
+        )
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """Return the CPU time of a process with its children, also of those that ended."""
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        times = one.cpu_times()
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def task_like(number: int) -> Task:

@@ -26,7 +26,14 @@ from git_planner.flows.setup.demo import make_repository
 from tests.support.lab import Lab
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/walkthrough.md", "docs/migrate.md", "docs/leases.md", "docs/sessions.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/walkthrough.md",
+    "docs/migrate.md",
+    "docs/leases.md",
+    "docs/sessions.md",
+    "docs/top.md",
+)
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
 OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|planner)(?![\w./@-])[^`|\n;&]*")
 

@@ -10,11 +10,12 @@ from typing import Any
 from textual.pilot import Pilot
 
 from git_planner.errors import PlannerError
-from git_planner.flows.overview.overview import Overview, PlanLine, RecordLine, RunLine, TaskLine
+from git_planner.flows.board.overview.overview import Overview, PlanLine, RecordLine, RunLine, TaskLine
 from git_planner.report.top.actions import TopActions
 from git_planner.report.top.app import TopApp
 from git_planner.rules.board.inbox import InboxItem
 
+ATTACH = ("git", "x")
 NASTY = "Which \x1b[2J one? \u202e[red]x[/red]"
 
 
@@ -33,8 +34,21 @@ def overview(tasks: int = 12) -> Overview:
         plans=(PlanLine("speed", "Make it twice as fast", {"todo": 3, "done": 2}, True, at),),
         tasks=tuple(lines),
         runs=(
-            RunLine(f"{runs}1Z-abcdefgh", "speed", "task_001", "alive", "codex m", at, at, ("git", "x")),
-            RunLine(f"{runs}0Z-abcdefgh", "speed", "task_005", "needs_input", "codex m", at, None),
+            RunLine(
+                f"{runs}1Z-abcdefgh",
+                "speed",
+                "task_001",
+                "worker-task_001",
+                "running",
+                True,
+                "codex m",
+                at,
+                at,
+                ATTACH,
+            ),
+            RunLine(
+                f"{runs}0Z-abcdefgh", "speed", "task_005", None, "needs_input", False, "codex m", at, None
+            ),
         ),
         leases=({**lease, "session": "w", "pid": 7},),
         inbox=(

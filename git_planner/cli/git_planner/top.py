@@ -18,11 +18,10 @@ from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
 
 if TYPE_CHECKING:
-    from git_planner.flows.overview.overview import OverviewReader
+    from git_planner.flows.board.overview.overview import OverviewReader
     from git_planner.report.top.actions import TopActions
 
 _COLUMNS = 100
-_FOLLOWED_LINES = 200
 _NO_COLOR = ("never", "false", "no", "off", "0")
 
 
@@ -36,7 +35,7 @@ def top(*, once: bool, plan: str | None, as_json: bool) -> int:
     The keys are on the last line: open an item, answer a question, follow a run's output, attach to a
     session. Needs the extra 'board'; a plain frame (--once) does not.
     """
-    from git_planner.flows.overview.overview import OverviewReader
+    from git_planner.flows.board.overview.overview import OverviewReader
 
     repo = open_repository()
     reader = OverviewReader(repo, plan)
@@ -92,9 +91,9 @@ def top_actions(repo: Repository) -> TopActions:
         return f"{task} is answered; requeue it with 'git plan task resume {task} --plan {plan}'"
 
     def output(run: str) -> Sequence[str]:
-        from git_planner.flows.runs.inspect import find_run, output_tail
+        from git_planner.flows.board.overview.session_lines import run_output
 
-        return output_tail(repo, find_run(repo, run), _FOLLOWED_LINES) or ["nothing was printed yet"]
+        return run_output(repo, run)
 
     return TopActions(describe, answer, output, _attach)
 
@@ -108,7 +107,7 @@ def _described(repo: Repository, pane: str, item: Any) -> Iterable[str]:
 
         task = read_tasks(repo, item.plan).task(item.task)
         return render.lines(task, read_claims(repo, item.plan).get(task.id))
-    if pane == "runs":
+    if pane == "runs" and item.session is None:
         from git_planner.cli.git_plan.runs import examined_lines
         from git_planner.flows.runs.inspect import inspect_runs
 
@@ -125,8 +124,8 @@ def _described(repo: Repository, pane: str, item: Any) -> Iterable[str]:
 
 
 def _attach(argv: Sequence[str]) -> None:
-    from git_planner.host.leases.foreground import Foreground
+    from git_planner.host.terminals.foreground import Foreground
 
-    with open(os.devnull, "rb") as nothing, Foreground(argv, os.environ, nothing.fileno()) as program:
+    with Foreground(argv, os.environ) as program:
         while program.wait(3600.0) is None:
             pass

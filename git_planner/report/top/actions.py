@@ -1,4 +1,4 @@
-"""What the keys of the live view do."""
+"""Actions of the keys of the live view."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from git_planner.errors import PlannerError
-from git_planner.flows.overview.overview import Overview, RunLine, TaskLine
+from git_planner.flows.board.overview.overview import Overview, TaskLine
+from git_planner.flows.board.overview.session_lines import RunLine
 from git_planner.report.top.actions import TopActions
 from git_planner.report.top.dialogs import AnswerDialog, TextDialog
 from git_planner.report.top.frame import cut_line
@@ -32,7 +33,7 @@ _TINY = 10
 _KEYS = "1-6 pane  enter open  a answer  f follow  t attach  r refresh  q quit"
 
 
-class Reader(Protocol):
+class OverviewSource(Protocol):
     """Source of the overview; used by one thread at a time."""
 
     def is_changed(self) -> bool:
@@ -85,7 +86,7 @@ class TopApp(App[None]):
         Binding("q,ctrl+c", "quit", "quit"),
     ]
 
-    def __init__(self, reader: Reader, actions: TopActions, first: Overview | None = None) -> None:
+    def __init__(self, reader: OverviewSource, actions: TopActions, first: Overview | None = None) -> None:
         super().__init__()
         self._reader, self._actions, self._overview = reader, actions, first
         self._active = "inbox"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from git_planner.flows.overview.overview import Overview
-from git_planner.report.top.panes import NAMES, Pane, panes_of, summary_of
+from git_planner.flows.board.overview.overview import Overview
+from git_planner.report.top.panes import NAMES, TopPane, panes_of, summary_of
 from git_planner.rules.printable import printable_line
 
 _MOST_ROWS = 10
@@ -29,7 +29,7 @@ def render_frame(overview: Overview, width: int, most: int = _MOST_ROWS) -> list
     return lines
 
 
-def _pane_lines(pane: Pane, width: int, most: int) -> list[str]:
+def _pane_lines(pane: TopPane, width: int, most: int) -> list[str]:
     rows = pane.rows[:most]
     if not rows:
         return [f"{pane.name}: none"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from git_planner.flows.overview.overview import Overview
+from git_planner.flows.board.overview.overview import Overview
 from git_planner.rules.printable import counted, printable_line
 
 # The order of the parts, and of the keys that show them.
@@ -24,7 +24,7 @@ class PaneRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pane:
+class TopPane:
     """A part of the overview: its name, and its rows. The last column takes the width that is left."""
 
     name: str
@@ -37,7 +37,7 @@ class Pane:
         return [min(24, max((len(row.cells[place]) for row in rows), default=0)) for place in places]
 
 
-def panes_of(overview: Overview) -> dict[str, Pane]:
+def panes_of(overview: Overview) -> dict[str, TopPane]:
     """Return all panes by name; texts are one line each, with control characters escaped."""
     has_plans = len(overview.plans) > 1
     made = {
@@ -51,7 +51,7 @@ def panes_of(overview: Overview) -> dict[str, Pane]:
         "leases": (("lease", "state", "until", "purpose"), _leases(overview)),
         "records": (("at", "verdict", "value", "plan"), _records(overview)),
     }
-    return {name: Pane(name, columns, tuple(rows)) for name, (columns, rows) in made.items()}
+    return {name: TopPane(name, columns, tuple(rows)) for name, (columns, rows) in made.items()}
 
 
 def summary_of(overview: Overview) -> str:
@@ -59,7 +59,7 @@ def summary_of(overview: Overview) -> str:
     sizes = [
         counted(len(overview.plans), "plan"),
         counted(len(overview.tasks), "task"),
-        counted(sum(not _is_ended(run.state) for run in overview.runs), "run"),
+        counted(sum(run.is_open for run in overview.runs), "run"),
         counted(len(overview.leases), "lease"),
         f"{len(overview.inbox)} waiting",
     ]
@@ -85,7 +85,7 @@ def _tasks(overview: Overview, has_plans: bool) -> Iterator[PaneRow]:
 
 def _runs(overview: Overview) -> Iterator[PaneRow]:
     for run in overview.runs:
-        cells = (f"{run.plan} {run.task}", run.state, run.agent, _at(run.started_at), run.run)
+        cells = (f"{run.plan} {run.session or run.task}", run.state, run.agent, _at(run.started_at), run.run)
         yield _row(run.run, cells, run.state, run)
 
 
@@ -122,7 +122,3 @@ def _row(key: str, cells: Sequence[str], tone: str, item: Any) -> PaneRow:
 def _at(time: str | None) -> str:
     """Return month, day and minute of a UTC time."""
     return f"{time[5:10]} {time[11:16]}" if time else ""
-
-
-def _is_ended(state: str) -> bool:
-    return state not in ("alive", "stalled", "dead")

@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from git_planner.report.top.frame import cut_line, fill_cell, join_cells
-from git_planner.report.top.panes import Pane, PaneRow
+from git_planner.report.top.panes import PaneRow, TopPane
 
 _TONES = {
     **dict.fromkeys(("needs_input", "question", "blocked", "dead", "refused", "lost", "disputed"), "red"),
@@ -48,7 +48,7 @@ class RowList(ScrollView, can_focus=True):
     def __init__(self, name: str) -> None:
         super().__init__(id=name)
         self.border_title = f"{name} 0"
-        self.pane = Pane(name, (), ())
+        self.pane = TopPane(name, (), ())
         self.cursor = 0
         self._widths: list[int] = []
 
@@ -57,7 +57,7 @@ class RowList(ScrollView, can_focus=True):
         """Return the row under the cursor."""
         return self.pane.rows[self.cursor] if self.cursor < len(self.pane.rows) else None
 
-    def show(self, pane: Pane) -> None:
+    def show(self, pane: TopPane) -> None:
         """Show other rows; nothing is drawn when they are the same."""
         old = self.pane
         if old.columns == pane.columns and _texts(old) == _texts(pane):
@@ -75,7 +75,7 @@ class RowList(ScrollView, can_focus=True):
         self.border_title = f"{self.pane.name} {len(self.pane.rows)}"
         self.refresh()
 
-    def _redraw(self, old: Pane) -> None:
+    def _redraw(self, old: TopPane) -> None:
         """Draw the visible lines that differ."""
         top = self.scroll_offset.y
         for place in range(top, min(top + self.size.height, len(old.rows))):
@@ -126,5 +126,5 @@ class RowList(ScrollView, can_focus=True):
         self.refresh()
 
 
-def _texts(pane: Pane) -> list[tuple[tuple[str, ...], str]]:
+def _texts(pane: TopPane) -> list[tuple[tuple[str, ...], str]]:
     return [(row.cells, row.tone) for row in pane.rows]

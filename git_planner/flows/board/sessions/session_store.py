@@ -163,7 +163,7 @@ def all_sessions(repo: Repository, plan: str | None = None) -> list[HostSession]
         plan: only those of one plan.
     """
     here = {session.run: session for session in host_sessions(repo)}
-    for session in _published(repo, plan):
+    for session in published_sessions(repo, plan):
         here.setdefault(session.run, session)
     sessions = [session for session in here.values() if plan in (None, session.session.plan)]
     return sorted(sessions, key=lambda session: session.run)
@@ -261,7 +261,7 @@ def _publish(repo: Repository, session: Session) -> None:
     Store(repo).transact([ref], decide)
 
 
-def _published(repo: Repository, plan: str | None) -> Iterator[HostSession]:
+def published_sessions(repo: Repository, plan: str | None) -> Iterator[HostSession]:
     """Yield the valid sessions on the branches of plans; what is no session there is left out."""
     prefix = refnames.HEADS + refnames.PLAN
     names = [ref.removeprefix(prefix) for ref in history.list_refs(repo, prefix)]

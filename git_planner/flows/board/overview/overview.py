@@ -6,22 +6,18 @@ changed, and reads only that again.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.board import inbox
-from git_planner.flows.board.leases import lease_document
+from git_planner.flows.board.overview.session_lines import RunFiles, RunLine, stamp_of
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.records.ledger import LedgerReader
-from git_planner.flows.runs import store
-from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat
-from git_planner.flows.runs.store import Run
+from git_planner.flows.runs.leases import lease_document
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
@@ -35,8 +31,8 @@ from git_planner.rules.tasks.task import Task, TaskStatus
 from git_planner.rules.timestamps import format_time
 
 _PREFIXES = (refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER, refnames.OURS)
-# Finished runs and records that are shown.
-MOST_ENDED, MOST_RECORDS = 20, 20
+# Records that are shown.
+MOST_RECORDS = 20
 # Seconds after which what no file tells is looked at again: processes that ended, locks that were left.
 _STALE_SECONDS = 10.0
 # Statuses in the order in which they need a person's eyes.
@@ -66,20 +62,6 @@ class TaskLine:
     status: str
     title: str
     owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """A run: 'alive', 'stalled', 'dead' or its outcome; `attach` is the command that shows its terminal."""
-
-    run: str
-    plan: str
-    task: str
-    state: str
-    agent: str
-    started_at: str
-    beat: str | None
-    attach: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +105,7 @@ class Overview:
 
 @dataclass(slots=True)
 class _PlanCache:
-    """What was read of a plan at a tip."""
+    """Content of a plan at a tip."""
 
     tip: str
     tasks: PlanTasks | PlannerError
@@ -134,13 +116,12 @@ class _PlanCache:
 
 @dataclass(slots=True)
 class _Cache:
-    """What was read, with the stamps of its sources."""
+    """Content of all sources, with their stamps."""
 
     refs: list[tuple[str, int]] = field(default_factory=list)
     tips: dict[str, str] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
     plans: dict[str, _PlanCache] = field(default_factory=dict)
-    runs: dict[str, tuple[tuple[int, int], Run]] = field(default_factory=dict)
     branch_items: list[InboxItem] = field(default_factory=list)
     branches: object = None
     read_at: float = float("-inf")
@@ -160,11 +141,12 @@ class OverviewReader:
         self._stamp: object = None
         self._current = ""
         self._leases = HostLeases()
+        self._files = RunFiles(repo)
 
     def is_changed(self) -> bool:
         """Return whether a source changed since the last `read`, or that is long ago; start no process."""
         is_stale = time.monotonic() - self._cache.read_at > _STALE_SECONDS
-        return is_stale or self._stamps() != self._stamp or self._has_other_run()
+        return is_stale or self._stamps() != self._stamp or self._files.has_other()
 
     def read(self) -> Overview:
         """Read what changed, and return everything.
@@ -181,8 +163,8 @@ class OverviewReader:
         if is_moved:
             self._read_refs()
             cache.refs = refs
-        runs = self._runs()
-        liveness = {run.run: check_liveness(self.repo, run) for run in runs}
+        runs = self._files.read(self.plan, remote=is_moved)
+        liveness = self._files.liveness(runs)
         ended = inbox.ended_times(runs)
         names = self._plan_names()
         if is_moved or is_stale:
@@ -205,7 +187,7 @@ class OverviewReader:
             at=utc_now(),
             plans=tuple(self._plan_line(name, name == self._current) for name in names if self._tasks(name)),
             tasks=tuple(line for name in names for line in cache.plans[name].lines),
-            runs=self._run_lines(runs, liveness),
+            runs=self._files.lines(runs, liveness, self.plan),
             leases=tuple(leases),
             inbox=tuple(sort_items(items)),
             records=self._records(names),
@@ -220,14 +202,7 @@ class OverviewReader:
     def _stamps(self) -> object:
         """Return the times of all sources but the runs' own files, without starting a process."""
         places = (self.repo.private("runs"), state_folder() / BOOK)
-        return [history.ref_stamps(self.repo, _PREFIXES), *(_stamp(path) for path in places)]
-
-    def _has_other_run(self) -> bool:
-        """Return whether an open run was written; its heartbeats show nothing new until they are missing."""
-        top, runs = self.repo.private("runs"), self._cache.runs.items()
-        return any(
-            _stamp(top / name / store.META) != stamp for name, (stamp, run) in runs if run.ended_at is None
-        )
+        return [history.ref_stamps(self.repo, _PREFIXES), *(stamp_of(path) for path in places)]
 
     def _read_refs(self) -> None:
         prefixes = [refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER]
@@ -296,41 +271,6 @@ class OverviewReader:
             name, goal, {status: counts[status] for status in _ORDER if counts[status]}, is_current, changed
         )
 
-    def _runs(self) -> list[Run]:
-        """Return the runs, oldest first; only those whose file changed are read."""
-        top = self.repo.private("runs")
-        known, runs = self._cache.runs, {}
-        try:
-            names = sorted(name for name in os.listdir(top) if store.is_run_id(name))
-        except OSError:
-            names = []
-        for name in names:
-            stamp = _stamp(top / name / store.META)
-            if name in known and known[name][0] == stamp:
-                runs[name] = known[name]
-            elif (run := store.load_run(top / name)) is not None:
-                runs[name] = (stamp, run)
-        self._cache.runs = runs
-        return [run for _, run in runs.values() if self.plan in (None, run.plan)]
-
-    def _run_lines(self, runs: Sequence[Run], liveness: Mapping[str, str]) -> tuple[RunLine, ...]:
-        """Return the runs at work, and the last ended ones, the newest first."""
-        ended = [run for run in runs if run.ended_at is not None][-MOST_ENDED:]
-        at_work = [run for run in runs if run.ended_at is None]
-        return tuple(self._run_line(run, liveness[run.run]) for run in [*reversed(at_work), *reversed(ended)])
-
-    def _run_line(self, run: Run, liveness: str) -> RunLine:
-        is_ended = run.ended_at is not None
-        return RunLine(
-            run=run.run,
-            plan=run.plan,
-            task=run.task,
-            state=run.outcome or "ended" if is_ended else liveness,
-            agent=run.agent if run.model is None else f"{run.agent} {run.model}",
-            started_at=run.started_at,
-            beat=None if is_ended else last_heartbeat(self.repo, run),
-        )
-
     def _records(self, names: Iterable[str]) -> tuple[RecordLine, ...]:
         rows = sorted(
             (row for name in names for row in self._cache.plans[name].records), key=lambda row: row.id
@@ -346,12 +286,3 @@ def _task_lines(plan: str, tasks: Iterable[Task]) -> list[TaskLine]:
     place = {status: number for number, status in enumerate(_ORDER)}
     in_order = sorted(tasks, key=lambda task: (place[task.status], task.number))
     return [TaskLine(plan, task.id, task.status, task.title, task.owner) for task in in_order]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return time of change (ns) and size of a file; zeros if it is not there."""
-    try:
-        about = os.stat(path)
-    except OSError:
-        return 0, 0
-    return about.st_mtime_ns, about.st_size

@@ -11,15 +11,22 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.overview import overview
-from git_planner.flows.overview.overview import OverviewReader
+from git_planner.flows.board.overview import overview
+from git_planner.flows.board.overview.overview import OverviewReader
+from git_planner.flows.board.sessions.session_store import HostSession, save_session
+from git_planner.flows.runs.store import save_end
 from git_planner.gitio import git
+from git_planner.host import process_identity
+from git_planner.host.machine import host_name
+from git_planner.host.terminals.terminal import Terminal
 from git_planner.report.top.frame import columns_of, cut_line, fill_cell, render_frame
 from git_planner.report.top.panes import panes_of
-from tests.overview.stored_run import store_run
+from git_planner.rules.board.session import Session
+from tests.board.stored_run import store_run
 from tests.support.lab import Lab
 from tests.support.workshop import workshop
 
+ATTACH = "git plan session attach planner --plan default"
 HOSTILE = "a\u202eb\x1b]0;x\x07 [red]c[/red]"
 
 
@@ -89,7 +96,7 @@ def test_a_run_that_ends_and_a_plan_that_comes_are_seen(watched: Lab) -> None:
         reader = OverviewReader(watched.repo)
         reader.read()
         assert not reader.is_changed()
-        overview.store.save_end(watched.repo, run, outcome="verified")
+        save_end(watched.repo, run, outcome="verified")
         assert reader.is_changed()
         assert [line.state for line in reader.read().runs] == ["verified"]
         add(watched, "elsewhere", "other")
@@ -98,6 +105,37 @@ def test_a_run_that_ends_and_a_plan_that_comes_are_seen(watched: Lab) -> None:
         page = reader.read()
     assert [plan.plan for plan in page.plans] == ["default", "other"]
     assert panes_of(page)["tasks"].columns[0] == "plan"
+
+
+def test_sessions_are_shown_with_the_command_that_attaches(watched: Lab) -> None:
+    with watched.entered():
+        reader = OverviewReader(watched.repo)
+        reader.read()
+        session = Session(
+            session="20261130T130000Z-abcdefgh",
+            name="planner",
+            kind="planner",
+            plan="default",
+            state="running",
+            client="codex",
+            backend="tmux",
+            host=host_name(),
+            reserved_at="2026-11-30T13:00:00Z",
+        )
+        terminal = Terminal("tmux", "git-planner", "$1", "@1", None)
+        here = HostSession(session, process_identity.identity(os.getpid()), terminal)
+        save_session(watched.repo, here, publish=False)
+        assert reader.is_changed()
+        shown = reader.read()
+        assert [(line.session, line.task, line.state, line.attach) for line in shown.runs] == [
+            ("planner", None, "running", tuple(ATTACH.split()))
+        ]
+        save_session(watched.repo, here.moved("suspended"), publish=False)
+        assert reader.is_changed()
+        assert [(line.state, line.is_open, line.attach) for line in reader.read().runs] == [
+            ("suspended", True, ())
+        ]
+    assert "default planner  suspended  codex" in watched.run("git-planner", "top").out
 
 
 def test_what_no_file_tells_is_looked_at_again_after_a_while(

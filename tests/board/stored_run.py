@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 
 from git_planner.flows.runs.store import Run, run_folder, save_run
+from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.machine import host_name
 from tests.support.lab import Lab
 
 
-def store_run(lab: Lab, task: str, output: str = "") -> Run:
-    """Store a run of a task that this process delegates, with what its agent printed."""
-    number = int(task.removeprefix("task_"))
-    run = Run(
+def new_run(number: int) -> Run:
+    """Return a run of a task that this process delegates."""
+    return Run(
         run=f"20261130T1200{number:02d}Z-abcdefgh",
         plan="default",
-        task=task,
+        task=f"task_{number:03d}",
         uid="uid00001",
         attempt=1,
         iteration=number,
@@ -35,6 +35,16 @@ def store_run(lab: Lab, task: str, output: str = "") -> Run:
         seconds=1800.0,
         started_at="2026-11-30T12:00:00Z",
     )
+
+
+def save_runs(repo: Repository, count: int) -> list[Run]:
+    """Store runs of the first tasks."""
+    return [save_run(repo, new_run(number)) for number in range(1, count + 1)]
+
+
+def store_run(lab: Lab, task: str, output: str = "") -> Run:
+    """Store a run of a task, with what its agent printed."""
+    run = new_run(int(task.removeprefix("task_")))
     with lab.entered():
         save_run(lab.repo, run)
         (run_folder(lab.repo, run.run) / "stdout").write_text(output)
