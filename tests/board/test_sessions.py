@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -34,9 +35,10 @@ sleep 60
 @pytest.fixture(autouse=True)
 def own_tmux(lab: Lab) -> Iterator[None]:
     """Give the laboratory a tmux server of its own, and end it."""
-    lab.env["TMUX_TMPDIR"] = str(lab.root)
+    socket = f"git-planner-test-{secrets.token_hex(8)}"
+    lab.env["GIT_PLANNER_TMUX_SOCKET"] = socket
     yield
-    lab.run_program("tmux", "-L", "git-planner", "kill-server")
+    lab.run_program("tmux", "-L", socket, "kill-server")
 
 
 @pytest.mark.parametrize("backend", ["tmux", "headless"])

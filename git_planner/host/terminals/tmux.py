@@ -146,7 +146,8 @@ class TmuxBackend:
     def attach_argv(self, group: str, terminal: Terminal | None) -> tuple[str, ...] | None:
         """Return the command that shows the dashboard, or one window of it; see TerminalBackend."""
         server, dashboard = self._connect(), f"={safe_name(group)}"
-        tmux = ("env", "-u", "TMUX", "-u", "TMUX_PANE", "tmux", *self._options())
+        unset = ("env", "-u", "TMUX", "-u", "TMUX_PANE", "-u", "TMUX_TMPDIR")
+        tmux = (*unset, "tmux", *self._options())
         if terminal is None:
             is_there = server.cmd("has-session", "-t", dashboard).returncode == 0
             return (*tmux, "attach-session", "-t", dashboard) if is_there else None

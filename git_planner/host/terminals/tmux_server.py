@@ -18,7 +18,8 @@ from git_planner.errors import PlannerError
 
 CONFIGURATION = Path(__file__).with_name("tmux.conf")
 _SECONDS = 10.0
-_LEFT_OUT = ("COLUMNS", "LINES", "TMUX", "TMUX_PANE")
+# The socket is always in /tmp, which the jail of agents hides: who reaches it can run anything outside.
+_LEFT_OUT = ("COLUMNS", "LINES", "TMUX", "TMUX_PANE", "TMUX_TMPDIR")
 
 
 class TmuxServer(libtmux.Server):

@@ -12,16 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from git_planner.agents.confinement import confine
+from git_planner.config.policy_file import parse_policy
 from git_planner.errors import PlannerError
+from git_planner.host import process
 from git_planner.host.marks import MARK
 from git_planner.host.process_identity import living_pids
 from git_planner.host.terminals.choose import backend_of, choose_backend
 from git_planner.host.terminals.terminal import Terminal, safe_name, terminal_from
 from git_planner.host.terminals.tmux import TmuxBackend
+from tests.support.lab import Lab
 from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
 
 pytestmark = pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
 GROUP = "git-planner-0a1b2c3d"
+POLICY = "schema: git-planner/policy@1\ncorrectness: {run: [make, test]}\n"
 HOSTILE = (
     *("a:b", "a.b", "%1", "@1", "$1", "=x", "-x", "a;b", "a;", "#{pid}", "#(touch PWNED)", "#[fg=red]"),
     *("line\nbreak", "tab\there", "\x1b[31mred", "🙂", "", " ", "../..", "'; touch PWNED; '", "x" * 500),
@@ -180,6 +185,22 @@ def test_attaches_from_within_another_tmux(tmux: Tmux, tmp_path: Path) -> None:
         clients = tmux.run("list-clients", "-F", "#{session_name}").split("\n")
         assert len(set(clients)) == 2
     assert until(lambda: tmux.run("list-sessions", "-F", "#{session_name}") == GROUP)
+
+
+def test_an_agent_in_its_jail_does_not_reach_the_server(
+    lab: Lab, tmux: Tmux, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMUX_TMPDIR", str(lab.home))
+    tmux.start("cat")
+    jail = confine(lab.repo, parse_policy(POLICY.encode(), "p.yml"))
+    if not jail.is_jail:
+        pytest.skip(jail.shown)
+    argv = ("tmux", "-S", f"/tmp/tmux-{os.geteuid()}/{tmux.backend.socket}", "list-windows", "-a")
+    assert process.run(argv, cwd=lab.path, seconds=20).status == 0
+    with jail.enclose(argv, dict(os.environ), lab.path, "codex", ()) as program:
+        done = process.run(program.argv, cwd=lab.path, seconds=20, env=program.env)
+    assert b"No such file or directory" in done.stderr
+    monkeypatch.delenv("TMUX_TMPDIR")
 
 
 def test_a_program_that_cannot_be_started_says_so(tmux: Tmux, tmp_path: Path) -> None:
