@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -39,21 +38,16 @@ _CHUNK = 256 * 1024
 _TEXT = 4000
 
 
-def serve(program: list[str]) -> None:
+def serve(forks: ForkServer) -> None:
     """Serve on stdin and stdout until the client closes stdin.
 
     Args:
-        program: the command that forks the processes of the calls.
+        forks: forks the processes of the calls; it has been started.
     """
     logger = logging.getLogger("mcp")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
-    forks = ForkServer(program, Path.cwd(), os.environ)
-    forks.start()
-    try:
-        anyio.run(_serve, Calls(forks))
-    finally:
-        forks.stop()
+    anyio.run(_serve, Calls(forks))
 
 
 async def _serve(calls: Calls) -> None:
@@ -64,9 +58,8 @@ async def _serve(calls: Calls) -> None:
     try:
         # What a library prints must not get between the messages.
         os.dup2(2, 1)
-        with suppress(BrokenPipeError, ConnectionResetError):
-            async with streams as (source, sink):
-                await server.run(source, sink, server.create_initialization_options())
+        async with streams as (source, sink):
+            await server.run(source, sink, server.create_initialization_options())
     finally:
         os.dup2(out, 1)
         os.close(out)

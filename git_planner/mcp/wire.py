@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -23,22 +24,32 @@ _NO_MESSAGE = (-32600, "the line is not a message of JSON-RPC 2.0")
 
 
 class Writer:
-    """Output of lines. `asked` are the ids of the requests that are not answered yet."""
+    """Output of lines, which nobody reads any more once `has_reader` is false.
+
+    `asked` are the ids of the requests that are not answered yet; `reading` is cancelled when it goes.
+    """
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._waits = _may_block(number)
         self._lock = anyio.Lock()
         self.asked: set[int | str] = set()
+        self.has_reader = True
+        self.reading = anyio.CancelScope()
 
     async def write(self, text: str) -> None:
         """Write a text that ends with a newline."""
         data = memoryview(text.encode("utf-8", "backslashreplace"))
         async with self._lock:
-            while data:
+            while data and self.has_reader:
                 if self._waits:
                     await anyio.wait_writable(self._number)
-                data = data[os.write(self._number, data[:_PIPE_BYTES]) :]
+                try:
+                    data = data[os.write(self._number, data[:_PIPE_BYTES]) :]
+                except OSError:
+                    # No further answer can be given, so no further request is read.
+                    self.has_reader = False
+                    self.reading.cancel()
         if (identity := _ID.search(text, 0, _START)) is not None:
             self.asked.discard(json.loads(identity[1]))
 
@@ -78,7 +89,9 @@ class Reader:
         if "id" in message and "method" in message:
             self._writer.asked.add(message["id"])
         elif message.get("method") == "notifications/cancelled":
-            self._writer.asked.discard(message.get("params", {}).get("requestId"))
+            identity = message.get("params", {}).get("requestId")
+            if isinstance(identity, int | str):
+                self._writer.asked.discard(identity)
 
     async def _refuse(self, code: int, message: str) -> None:
         error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
@@ -98,6 +111,8 @@ class Reader:
                 await self._refuse(-32600, f"the message has more than {MAX_LINE:,} bytes")
                 is_too_long, searched = False, 0
                 continue
+            if not self._writer.has_reader:
+                return None
             if self._ended:
                 line = bytes(self._buffer)
                 self._buffer.clear()
@@ -109,18 +124,22 @@ class Reader:
             await self._read()
 
     async def _read(self) -> None:
-        if self._waits:
-            await anyio.wait_readable(self._number)
-        else:
-            await anyio.lowlevel.checkpoint()
-        part = os.read(self._number, _CHUNK)
+        part = b""
+        with self._writer.reading, suppress(OSError):
+            if self._waits:
+                await anyio.wait_readable(self._number)
+            else:
+                await anyio.lowlevel.checkpoint()
+            part = os.read(self._number, _CHUNK)
+        # A cancel scope is entered once.
+        self._writer.reading = anyio.CancelScope()
         self._buffer += part
         self._ended = not part
 
     async def _finish_calls(self) -> None:
         """Wait until the requests that came are answered."""
         with anyio.move_on_after(_LAST_CALLS_SECONDS):
-            while self._writer.asked:
+            while self._writer.asked and self._writer.has_reader:
                 await anyio.sleep(0.02)
 
 

@@ -192,6 +192,7 @@ def test_bad_lines_are_answered_and_the_next_call_works(lab: Lab) -> None:
         assert server.answer()["result"]["isError"] is False
         server.ask(3, "tools/call", name="plan", arguments=[])
         assert server.answer()["error"]["code"] == -32602
+        server.send(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":[]}}')
         server.ask(4, "no/such")
         assert server.answer()["error"]["code"] == -32601
         assert server.end() == (0, "")
@@ -208,6 +209,17 @@ def test_calls_that_came_are_answered_after_stdin_is_closed(lab: Lab) -> None:
         server.process.stdin = None
         assert server.answer()["id"] == 1
         assert server.end() == (0, "")
+
+
+def test_a_client_that_reads_no_more_ends_the_server(lab: Lab) -> None:
+    with raw_server(lab) as server:
+        server.initialise()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+        server.ask(1, "tools/list")
+        assert server.process.wait(timeout=30) == 0
+        assert server.process.stderr is not None
+        assert server.process.stderr.read() == b""
 
 
 def sleeping() -> tuple[str, str]:
@@ -337,3 +349,9 @@ def test_without_the_extra_it_says_what_to_install(lab: Lab) -> None:
         "error: 'mcp', which speaks the protocol, is not installed (E_MISSING_EXTRA)\n"
         "hint: pip install 'git-planner[mcp]'\n"
     )
+
+
+def test_nothing_else_imports_the_protocol() -> None:
+    code = "import sys, git_planner.cli.git_planner.mcp, git_planner.mcp.calls; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {"mcp", "mcp_types", "anyio", "pydantic"} & set(modules.split()) == set()

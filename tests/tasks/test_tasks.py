@@ -218,3 +218,25 @@ def test_five_hundred_tasks_over_several_pages(lab: Lab) -> None:
     changed = lab.git("diff", "--name-only", "plan/default~1", "plan/default")
     assert changed == ".plans/default/plan-0003.json"
     assert len(task(lab, "list")["tasks"]) == 501
+
+
+def test_a_part_of_the_list(lab: Lab) -> None:
+    workshop(lab)
+    for title in ("one", "two", "three"):
+        assert lab.run("git-plan", "task", "add", title).status == 0
+    ran = lab.run("git-plan", "task", "list", "--start", "task_2", "--limit", "1")
+    assert (ran.out, ran.err) == (
+        "task_002  todo          two\n",
+        "there are more; list them with '--start task_003'\n",
+    )
+    brief = json.loads(lab.run("git-plan", "task", "list", "--brief", "--json", "--limit", "2").out)
+    assert [list(task) for task in brief["tasks"]] == [
+        ["dependencies", "id", "owner", "status", "title", "write_scope"]
+    ] * 2
+    assert (brief["schema"], brief["next"]) == ("git-planner/task-rows@1", "task_003")
+    full = json.loads(
+        lab.run("git-plan", "task", "ready", "--json", "--start", "task_003", "--limit", "5").out
+    )
+    assert ([task["title"] for task in full["tasks"]], full["next"]) == (["three"], None)
+    assert "next" not in json.loads(lab.run("git-plan", "task", "list", "--json").out)
+    assert lab.run("git-plan", "task", "list", "--start", "x").status == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,9 +38,23 @@ def serve() -> int:
             "'mcp', which speaks the protocol, is not installed",
             hint="pip install 'git-planner[mcp]'",
         )
-    from git_planner.mcp.server import serve as run
+    if sys.stdin is None:
+        raise PlannerError("E_USAGE", "stdin is closed", hint="let a client start it")
+    if sys.stdin.isatty():
+        tell("waiting for a client on stdin (Ctrl-D ends); 'git planner mcp register' makes one start it")
+    from git_planner.host.calls.fork_server import ForkServer
 
-    run([sys.executable, "-c", f"from {__name__} import calls; calls()"])
+    forks = ForkServer(
+        [sys.executable, "-c", f"from {__name__} import calls; calls()"], Path.cwd(), os.environ
+    )
+    try:
+        # While it imports the commands, this process imports the protocol.
+        forks.start()
+        from git_planner.mcp.server import serve as run
+
+        run(forks)
+    finally:
+        forks.stop()
     return DONE
 
 

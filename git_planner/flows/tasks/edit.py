@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
@@ -88,6 +89,17 @@ def read_tasks(repo: Repository, plan: str | None) -> PlanTasks:
     name = current_plan(repo, plan)
     with repo.git.batch() as batch:
         return tasks_in(repo, Store(repo).snapshot(refnames.plan_ref(name), batch), name)
+
+
+def read_task(repo: Repository, plan: str | None, task_id: str) -> tuple[str, Task]:
+    """Read the name of a plan and one of its tasks, whatever the number of the others; see `read_tasks`."""
+    name, page = current_plan(repo, plan), pages.page_name(task_number(task_id))
+    with repo.git.batch() as batch:
+        plan_pages = Pages(repo, name).read(Store(repo).snapshot(refnames.plan_ref(name), batch), page)
+    with suppress(PlannerError):
+        return name, task_of(plan_pages, name, task_id, repo)
+    # The error names similar tasks of the whole plan.
+    return name, read_tasks(repo, name).task(task_id)
 
 
 def read_briefs(repo: Repository, plan: str | None) -> tuple[str, list[TaskSummary]]:
@@ -441,6 +453,7 @@ __all__ = [
     "change_task",
     "read_briefs",
     "read_handoff",
+    "read_task",
     "read_tasks",
     "resume_task",
     "task_message",

@@ -103,15 +103,14 @@ def ready(*, plan: str | None, as_json: bool, **part: Any) -> int:
 def show(task_id: str, handoff: bool, plan: str | None, as_json: bool) -> int:
     """Show a task with its questions, evidence and claim."""
     from git_planner.flows.tasks.claim_refs import read_claims
-    from git_planner.flows.tasks.edit import read_handoff, read_tasks
+    from git_planner.flows.tasks.edit import read_handoff, read_task
 
     repo = open_repository()
-    tasks = read_tasks(repo, plan)
-    one = tasks.task(task_id)
-    claim = read_claims(repo, tasks.plan).get(one.id)
-    text = read_handoff(repo, tasks.plan, one) if handoff else None
+    name, one = read_task(repo, plan, task_id)
+    claim = read_claims(repo, name).get(one.id)
+    text = read_handoff(repo, name, one) if handoff else None
     if as_json:
-        emit_task(tasks.plan, one, claim=claim and claim.document(), text=text)
+        emit_task(name, one, claim=claim and claim.document(), text=text)
         return DONE
     if text is not None:
         say(text.rstrip())
