@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import signal
 import subprocess
@@ -338,6 +339,31 @@ def test_the_list_of_tools_is_short() -> None:
         for tool in TOOLS.values()
     ]
     assert len(json.dumps(described, separators=(",", ":"))) < 22_000
+
+
+def test_a_call_whose_process_was_killed_is_done_once(lab: Lab) -> None:
+    workshop(lab)
+    command, seconds = sleeping()
+    hook = lab.path / ".git" / "hooks" / "reference-transaction"
+    # The branch has moved, and the outcome is not kept yet.
+    hook.write_text(f'#!/bin/sh\ngrep -q plan/default && [ "$1" = committed ] && exec {command}\nexit 0\n')
+    hook.chmod(0o755)
+    with raw_server(lab) as server:
+        server.initialise()
+        arguments = {"repo_path": str(lab.path), "title": "x", "idempotency_key": "k"}
+        server.ask(1, "tools/call", name="task_create", arguments=arguments)
+        wait_for(lambda: running(seconds))
+        os.killpg(os.getpgid(running(seconds)[0].pid), signal.SIGKILL)
+        error = server.answer()["result"]["structuredContent"]["error"]
+        assert (error["code"], error["hint"]) == ("E_INTERNAL", "try the call again")
+        hook.unlink()
+        server.ask(2, "tools/call", name="task_create", arguments=arguments)
+        again = server.answer()["result"]["structuredContent"]["result"]
+        assert again["task"]["id"] == "task_001"
+        server.ask(3, "tools/call", name="tasks_list", arguments={"repo_path": str(lab.path)})
+        listed = server.answer()["result"]["structuredContent"]["result"]
+        assert [task["title"] for task in listed["tasks"]] == ["x"]
+        assert server.end() == (0, "")
 
 
 def test_without_the_extra_it_says_what_to_install(lab: Lab) -> None:
