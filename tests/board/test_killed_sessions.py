@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.board.session_lab import REPORT, kill_session, run, sessions, set_client, spawn, tell, wait_for
+from tests.board.session_lab import (
+    REPORT,
+    kill_session,
+    run,
+    sessions,
+    set_client,
+    spawn,
+    tell,
+    wait_for,
+    wait_until,
+)
 from tests.delegation.scripted_agent import set_up_lab, task
 from tests.support.lab import Lab, Ran
 from tests.support.sweeps import sampled
@@ -112,8 +122,7 @@ def test_a_killed_worker_after_a_restart_is_suspended(lab: Lab) -> None:
     document["process"]["boot"] = "an earlier boot"
     rewritten.write_text(json.dumps(document))
     assert wait_for(lab, "seen", "dead")["state"] == "running"
-    assert [item["state"] for item in run(lab, "suspend")["sessions"]] == []
-    assert sessions(lab)[-1]["state"] == "suspended"
+    wait_until(lambda: run(lab, "suspend")["sessions"] == [] and sessions(lab)[-1]["state"] == "suspended")
     assert task(lab).status == "in_progress"
 
 

@@ -21,6 +21,7 @@ from git_planner.host.process import Started
 from git_planner.host.terminals.foreground import Foreground
 from git_planner.progress import Progress
 from git_planner.rules.policy.interactive_client import ClientRequest, InteractiveClient
+from git_planner.rules.printable import printable
 
 # Seconds between two looks at requests and results, and between two looks for the client's thread.
 _PAUSE, _THREAD_PAUSE = 0.2, 1.0
@@ -146,6 +147,7 @@ class SessionClient:
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders = tuple(map(str, writable))
+        prompt = printable(prompt)
         argv = self._command(replace(self._request, prompt=prompt, cwd=str(cwd), writable=folders))
         write_masked(folder / PROMPT, prompt)
         limits = {"seconds": seconds, "sandbox": self._confinement.shown}

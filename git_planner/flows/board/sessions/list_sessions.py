@@ -38,7 +38,6 @@ class SessionView:
             "schema": "git-planner/session-view@1",
             "seen": self.seen,
             "heartbeat": self.beat,
-            "worktree": self.session.worktree,
             "attach": self.attach,
             "place": self.place,
         }

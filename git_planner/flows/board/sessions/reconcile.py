@@ -45,6 +45,9 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
         if run is not None and run.ended_at is None:
             recover_runs(repo, run.plan, progress)
             run = store.load_run(run_folder(repo, session.run))
+            if run is not None and run.ended_at is None and run.suspended_at is None:
+                # Another process works on it, or its claim is not seen to have lapsed yet.
+                continue
         after = session_store.change_session(repo, session.run, partial(_healed, run=run), publish=True)
         _close_terminal(after)
         progress(f"session {after.session.name}: {after.session.state}, since its process had gone")

@@ -19,11 +19,21 @@ from git_planner.rules.policy.interactive_client import SERVER_VARIABLES, McpSer
 from git_planner.rules.policy.policy import Policy
 
 _SANDBOXES: tuple[SessionSandbox, ...] = get_args(SessionSandbox)
+_QUIET = {"RUST_BACKTRACE": "0"}
 _DANGER: SessionSandbox = "danger-full-access"
 
 
-def session_client_of(repo: Repository, name: str, policy: Policy, settings: Settings) -> ClientAccess:
+def session_client_of(
+    repo: Repository, name: str, policy: Policy, settings: Settings, *, drops_keys: bool | None = None
+) -> ClientAccess:
     """Return a client after checking that its program and its login are there.
+
+    Args:
+        repo: the repository.
+        name: the client's name.
+        policy: the trusted policy.
+        settings: personal settings.
+        drops_keys: whether its login, which was checked before, needs no key of the environment.
 
     Raises:
         PlannerError: E_AGENT for an unknown name; E_MISSING_TOOL; E_CODEX_AUTH.
@@ -32,10 +42,15 @@ def session_client_of(repo: Repository, name: str, policy: Policy, settings: Set
     check_program(client.program, repo.place, program_environment({}))
     if name != "codex":
         return ClientAccess(client, {})
-    from git_planner.agents.codex.login import find_chatgpt_login
+    from git_planner.agents.codex.login import KEYS, find_chatgpt_login, implementer_home
 
+    if drops_keys is not None:
+        # It was asked when the session was started; asking takes as long as the client's own start.
+        home = implementer_home(settings, repo.place)
+        env = {"CODEX_HOME": str(home)} if home else {}
+        return ClientAccess(client, {**env, **_QUIET}, KEYS if drops_keys else ())
     login = find_chatgpt_login(settings, repo.place)
-    return ClientAccess(client, {**login.env, "RUST_BACKTRACE": "0"}, login.drop)
+    return ClientAccess(client, {**login.env, **_QUIET}, login.drop)
 
 
 def session_sandbox(

@@ -71,7 +71,7 @@ def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSe
     Raises:
         PlannerError: E_SESSION when another process has the session, or it has ended.
     """
-    session = session_store.change_session(repo, session_id, _taken_over, publish=True)
+    session = session_store.change_session(repo, session_id, _taken_over)
     try:
         end = _work(repo, session, progress) if session.task else _plan(repo, session)
     except PlannerError as error:
@@ -160,7 +160,7 @@ def _client(
 ) -> SessionClient:
     """Return the client of a session, confined unless it plans: a planner's tools write to the repository."""
     document = session.session
-    access = session_client_of(repo, document.client, policy, settings)
+    access = session_client_of(repo, document.client, policy, settings, drops_keys=session.drops_keys)
     request = ClientRequest(
         cwd=str(repo.place),
         model=document.model,

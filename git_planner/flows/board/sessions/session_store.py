@@ -39,17 +39,18 @@ _MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class HostSession:
-    """A session with what only this host knows: its process, its terminal, and where its client works.
+    """A session with what only this host knows: its process and its terminal.
 
     `process` is the one that starts it while it is reserved, afterwards the one that watches over its client.
-    `is_remote`: it is known from its plan's branch alone. `is_told`: its plan's branch has it as it is.
+    `drops_keys`: its client's login is stored, and needs no key of the environment. `is_remote`: it is known
+    from its plan's branch alone. `is_told`: its plan's branch has it as it is.
     """
 
     session: Session
     process: ProcessIdentity | None = None
     terminal: Terminal | None = None
-    worktree: str | None = None
     interval: float = 10.0
+    drops_keys: bool = True
     is_remote: bool = False
     is_told: bool = True
 
@@ -80,8 +81,8 @@ class HostSession:
             "session": self.session.document(),
             "process": self.process.document() if self.process else None,
             "terminal": self.terminal.document() if self.terminal else None,
-            "worktree": self.worktree,
             "interval": self.interval,
+            "drops_keys": self.drops_keys,
             "told": self.is_told,
         }
 
@@ -136,8 +137,8 @@ def load_session(repo: Repository, session_id: str) -> HostSession | None:
             session_from(document["session"]),
             process and process_identity.identity_from(process),
             terminal and terminal_from(terminal),
-            document["worktree"],
-            float(document["interval"]),
+            interval=float(document["interval"]),
+            drops_keys=document["drops_keys"] is True,
             is_told=document["told"] is True,
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

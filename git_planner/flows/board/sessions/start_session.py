@@ -163,7 +163,8 @@ class _SessionParts:
     def __init__(self, repo: Repository, settings: Settings, options: StartOptions) -> None:
         self._repo, self._settings, self._options = repo, settings, options
         policy = find_base(repo, options.plan or settings.plan, None).policy
-        self.client = session_client_of(repo, settings.session_client, policy, settings).client
+        access = session_client_of(repo, settings.session_client, policy, settings)
+        self.client, self._drops_keys = access.client, bool(access.drop)
         self.backend = choose_backend(settings.terminal, os.environ, settings.tmux_socket)
 
     def backend_of(self, session: HostSession) -> TerminalBackend:
@@ -197,7 +198,7 @@ class _SessionParts:
             # Nobody sits at a worker's terminal: what its sandbox forbids is refused.
             approval="on-request" if kind == "planner" and self.backend.name != "headless" else "never",
         )
-        return HostSession(session, interval=settings.heartbeat)
+        return HostSession(session, interval=settings.heartbeat, drops_keys=self._drops_keys)
 
 
 def _session_settings(repo: Repository, options: StartOptions) -> Settings:
