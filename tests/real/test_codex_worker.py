@@ -1,0 +1,70 @@
+"""A worker of the real codex in a window of tmux: started, suspended, resumed by its thread, finished."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.board.session_lab import run, tell, wait_for, wait_until
+from tests.delegation.scripted_agent import RESULT_COMMAND, set_up_lab, task
+from tests.real.conftest import Place
+from tests.support.lab import Lab
+from tests.support.servers.openai_responses import Turn, codex_home, falls_silent, items, says, serving
+
+pytestmark = pytest.mark.real
+
+ONE = ("Make it smaller", "--write-scope", "src/**")
+# codex's shell has a PATH of its own.
+REPORT = f"{Path(sys.executable).parent}/{RESULT_COMMAND} --status done --summary 'did it'"
+
+
+def runs(command: str) -> Turn:
+    """Return a turn in which a model of code mode runs a command."""
+    script = f"text(await tools.exec_command({json.dumps({'cmd': command})}))"
+    call = {"type": "custom_tool_call", "id": "ct_1", "call_id": "c1", "name": "exec", "input": script}
+    return items(call)
+
+
+@pytest.fixture
+def lab(place: Place, codex: Path) -> Iterator[Lab]:
+    """A laboratory outside /tmp and /dev, which codex's sandbox replaces, with a tmux server of its own."""
+    (place.folder / "worker").mkdir()
+    laboratory = Lab(place.folder / "worker")
+    socket = f"git-planner-test-{secrets.token_hex(8)}"
+    laboratory.env |= {
+        "GIT_PLANNER_TMUX_SOCKET": socket,
+        "GIT_PLANNER_CODEX": str(codex),
+        "GIT_PLANNER_CODEX_HOME": str(place.folder / "codex"),
+        "GIT_PLANNER_WORKER_MODEL": "gpt-6-sol",
+        "STUB_API_KEY": "stub-key",
+    }
+    with laboratory.entered():
+        yield laboratory
+    laboratory.run("git-plan", "shutdown")
+    laboratory.run_program("tmux", "-L", socket, "kill-server")
+
+
+def test_a_worker_of_codex_is_suspended_and_goes_on(lab: Lab, place: Place) -> None:
+    set_up_lab(lab, ONE)
+    with serving(runs("echo 1 >>src/begun"), falls_silent(), falls_silent()) as stub:
+        codex_home(place.folder / "codex", stub.port)
+        started = run(lab, "worker", "spawn", "task_001", "--backend", "tmux")
+        wait_until(lambda: len(stub.script.requests) >= 2)
+        assert "## Task task_001: Make it smaller" in stub.script.prompts()[0]
+        suspended = run(lab, "suspend")["sessions"][0]
+        thread = suspended["thread"]
+        assert (suspended["state"], bool(thread)) == ("suspended", True)
+    with serving(runs(f"echo 90 >src/value; {REPORT}"), says("Done."), again=True) as stub:
+        codex_home(place.folder / "codex", stub.port)
+        tell(lab, "resume")
+        ended = wait_for(lab, "state", "ended", 60)
+        assert "## Task task_001: Make it smaller" in stub.script.prompts()[0]
+    assert (ended["session"], ended["outcome"], ended["thread"]) == (started["session"], "done", thread)
+    assert lab.show(f"{ended['branch']}:src/value") == "90\n"
+    assert lab.show(f"{ended['branch']}:src/begun") == "1\n"
+    assert task(lab).status == "agent_done"
