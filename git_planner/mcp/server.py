@@ -34,8 +34,11 @@ CALL_SECONDS = 900.0
 # Seconds that a cancelled call has to clean up.
 _GRACE_SECONDS = 10.0
 _CHUNK = 256 * 1024
-# Characters of a result that are shown as text, too.
-_TEXT = 4000
+# Characters of a result that are shown as text, too; to clients of older protocols, all of them.
+_TEXT = 16_000
+_FIRST_WITH_STRUCTURE = "2025-06-18"
+# Calls that are carried out at once; further ones wait.
+_MOST_AT_ONCE = 16
 
 
 def serve(forks: ForkServer) -> None:
@@ -47,11 +50,11 @@ def serve(forks: ForkServer) -> None:
     logger = logging.getLogger("mcp")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
-    anyio.run(_serve, Calls(forks))
+    anyio.run(_serve, forks)
 
 
-async def _serve(calls: Calls) -> None:
-    server = build_server(calls)
+async def _serve(forks: ForkServer) -> None:
+    server = build_server(Calls(forks))
     out = os.dup(1)
     writer = Writer(out)
     streams = stdio_server(cast(Any, Reader(0, writer)), cast(Any, writer))
@@ -71,10 +74,11 @@ def build_server(calls: Calls) -> Server[Any]:
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[describe_tool(tool) for tool in TOOLS.values()])
 
-    async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         outcome = await calls.call({"tool": params.name, "arguments": params.arguments or {}})
+        is_whole = context.protocol_version < _FIRST_WITH_STRUCTURE
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=as_text(outcome))],
+            content=[types.TextContent(type="text", text=as_text(outcome, is_whole=is_whole))],
             structured_content=outcome,
             is_error="error" in outcome,
         )
@@ -143,14 +147,14 @@ def describe_tool(tool: Tool) -> types.Tool:
     )
 
 
-def as_text(outcome: Mapping[str, Any]) -> str:
-    """Return an outcome as text for clients that show no structured content."""
+def as_text(outcome: Mapping[str, Any], *, is_whole: bool = True) -> str:
+    """Return an outcome as text for clients that show no structured content, cut unless it is to be whole."""
     error = outcome.get("error")
     if error is not None:
         lines = [f"error: {error['message']} ({error['code']})", *(error.get("details") or ())]
         return "\n".join([*lines, *([f"hint: {error['hint']}"] if error.get("hint") else [])])
     text = json.dumps(outcome.get("result", {}), ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= _TEXT else f"{text[:_TEXT]}… (complete in the structured content)"
+    return text if is_whole or len(text) <= _TEXT else f"{text[:_TEXT]}… (complete in the structured content)"
 
 
 class Calls:
@@ -163,6 +167,7 @@ class Calls:
 
     def __init__(self, forks: ForkServer, seconds: float = CALL_SECONDS) -> None:
         self._forks, self._seconds = forks, seconds
+        self._room = anyio.Semaphore(_MOST_AT_ONCE)
 
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outcome of a call, or an error. A cancelled call is asked to end, and cleans up."""
@@ -174,8 +179,9 @@ class Calls:
                     f"the arguments have {len(data):,} bytes; at most {MAX_ARGUMENTS:,} are taken",
                     hint="shorten the texts",
                 )
-            with anyio.fail_after(self._seconds):
-                return await self._ask(data)
+            async with self._room:
+                with anyio.fail_after(self._seconds):
+                    return await self._ask(data)
         except TimeoutError:
             error = PlannerError(
                 "E_DEADLINE",

@@ -107,9 +107,10 @@ TOOLS: dict[str, Tool] = {
         Tool(
             "plan",
             "Show where a plan stands, list all plans, or lint one.",
-            {"action": choice("status", "list", "lint"), **PLAN},
+            {"action": choice("status", "list", "lint"), **PAGING, **PLAN},
             (),
             plan_line,
+            listed=lambda arguments: "plans" if arguments.get("action") == "list" else None,
         ),
         Tool(
             "tasks_list",

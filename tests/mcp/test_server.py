@@ -199,6 +199,39 @@ def test_bad_lines_are_answered_and_the_next_call_works(lab: Lab) -> None:
         assert server.end() == (0, "")
 
 
+def test_many_calls_at_once_run_a_few_at_a_time(lab: Lab) -> None:
+    with raw_server(lab) as server:
+        server.initialise()
+        for number in range(40):
+            server.ask(number, "tools/call", name="resources", arguments={"repo_path": str(lab.path), "x": 1})
+        forks = psutil.Process(server.process.pid).children()
+        most = 0
+        answered = set()
+        for _ in range(40):
+            answered.add(server.answer()["id"])
+            most = max(most, sum(len(fork.children()) for fork in forks))
+        assert (answered, most <= 16) == ({*range(40)}, True)
+        assert server.end() == (0, "")
+
+
+def test_clients_of_older_protocols_get_the_whole_result_as_text(lab: Lab) -> None:
+    workshop(lab)
+    notes = [word for number in range(9) for word in ("--note", f"{number} {'x' * 2500}")]
+    assert lab.run("git-plan", "task", "add", "long", *notes).status == 0
+    for version in ("2024-11-05", "2025-06-18"):
+        with raw_server(lab) as server:
+            client = {"name": "test", "version": "1"}
+            server.ask(0, "initialize", protocolVersion=version, capabilities={}, clientInfo=client)
+            assert server.answer()["result"]["protocolVersion"] == version
+            arguments = {"repo_path": str(lab.path), "task": "task_001"}
+            server.ask(1, "tools/call", name="task_show", arguments=arguments)
+            text = server.answer()["result"]["content"][0]["text"]
+            if version < "2025":
+                assert json.loads(text)["task"]["title"] == "long"
+            else:
+                assert text.endswith("… (complete in the structured content)")
+
+
 def test_calls_that_came_are_answered_after_stdin_is_closed(lab: Lab) -> None:
     workshop(lab)
     arguments = {"repo_path": str(lab.path), "title": "x"}
@@ -246,8 +279,15 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
-def test_long_work_goes_on_without_the_server(lab: Lab, ending: signal.Signals) -> None:
+def test_a_server_that_is_asked_to_end_says_so(lab: Lab) -> None:
+    with raw_server(lab) as server:
+        server.initialise()
+        server.process.send_signal(signal.SIGTERM)
+        status, err = server.end()
+    assert (status, err.strip()) == (128 + signal.SIGTERM, "error: interrupted (E_INTERRUPTED)")
+
+
+def test_long_work_goes_on_without_the_server(lab: Lab) -> None:
     workshop(lab)
     command, seconds = sleeping()
     assert lab.run("git-plan", "task", "add", "x", "--verify", command).status == 0
@@ -259,10 +299,7 @@ def test_long_work_goes_on_without_the_server(lab: Lab, ending: signal.Signals) 
         begun = server.answer()["result"]["structuredContent"]["result"]
         assert begun["state"] == "running"
         wait_for(lambda: running(seconds))
-        server.process.send_signal(ending)
-        status, err = server.end()
-    if ending == signal.SIGTERM:
-        assert (status, err.strip()) == (128 + signal.SIGTERM, "error: interrupted (E_INTERRUPTED)")
+        server.process.kill()
     with raw_server(lab) as server:
         server.initialise()
         for action, state in (("result", "running"), ("stop", "ended")):

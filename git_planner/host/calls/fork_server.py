@@ -157,6 +157,7 @@ def serve(number: int, answer: Answer) -> None:
                 return
             for handle in handles:
                 with socket.socket(fileno=handle) as connection:
+                    connection.set_inheritable(False)
                     _fork(channel, connection, answer)
 
 
@@ -205,4 +206,6 @@ def _reply(connection: socket.socket, data: bytes) -> None:
     # A caller that is gone does not undo what was done.
     with contextlib.suppress(OSError):
         connection.sendall(data)
+        # The answer has ended, also if a program that the child started holds the socket.
+        connection.shutdown(socket.SHUT_RDWR)
     connection.close()
