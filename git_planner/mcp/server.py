@@ -76,11 +76,10 @@ def build_server(calls: Calls) -> Server[Any]:
 
     async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         outcome = await calls.call({"tool": params.name, "arguments": params.arguments or {}})
-        is_whole = context.protocol_version < _FIRST_WITH_STRUCTURE
+        text = as_text(outcome, is_whole=context.protocol_version < _FIRST_WITH_STRUCTURE)
+        content = [types.TextContent(type="text", text=text)]
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=as_text(outcome, is_whole=is_whole))],
-            structured_content=outcome,
-            is_error="error" in outcome,
+            content=list(content), structured_content=outcome, is_error="error" in outcome
         )
 
     async def list_resources(_: Any, __: Any) -> types.ListResourcesResult:
