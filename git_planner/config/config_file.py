@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from git_planner import atomic_file
 from git_planner.errors import PlannerError
@@ -30,12 +30,11 @@ _LINE = (
 _NO_TEXT = {"true", "false", "null"}
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(NamedTuple):
     """The configuration file with its values by the name of the setting; empty when there is none."""
 
     path: Path | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = MappingProxyType({})
     data: bytes = b""
 
     def place(self, name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from git_planner.flows.board.sessions.session_store import save_session
 from git_planner.flows.runs.heartbeat import HEARTBEAT
 from git_planner.flows.tasks.edit import TaskFields, update_task
 from git_planner.gitio.repository import open_repository
@@ -20,7 +21,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.plan import new_plan, split_plan
 from git_planner.rules.tasks.task import STATUSES, Task, TaskEvidence, task_id_for
 from tests.bench.timing import Figure, commands
-from tests.board.stored_run import save_runs
+from tests.board.stored_run import save_runs, session_of
 from tests.support.lab import command_line
 from tests.support.workshop import POLICY
 
@@ -66,6 +67,7 @@ def _measure_top(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Fig
     repo = open_repository(root / "repo")
     for run in save_runs(repo, RUNS):
         repo.private("runs", run.run, HEARTBEAT).write_text(json.dumps({"at": utc_now()}))
+        save_session(repo, session_of(run), publish=False)
     tmux = ["tmux", "-u", "-L", f"planner-bench-{os.getpid()}", "-f", "/dev/null"]
     window = [*tmux, "new-session", "-d", "-x", "160", "-y", "50", "-c", str(root / "repo")]
     shown = {**env, "TERM": "xterm-256color"}
@@ -81,7 +83,7 @@ def _measure_top(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Fig
             update_task(repo, "default", "task_021", TaskFields(title=f"title {number}"))
             time.sleep(SETTLE_SECONDS)
             refreshes.append((_cpu_seconds(process) - before) * 1000)
-        name = f"git planner top: a refresh with {WATCHED:,} tasks, {RUNS} runs"
+        name = f"git planner top: a refresh with {WATCHED:,} tasks, {RUNS} sessions"
         yield Figure(
             name, ASKED_MS, sorted(refreshes)[len(refreshes) // 2], "ms CPU", f"{max(refreshes):.0f} at most"
         )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
+from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.runs.store import Run, run_folder, save_run
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.machine import host_name
+from git_planner.host.terminals.terminal import Terminal
+from git_planner.rules.board.session import Session
 from tests.support.lab import Lab
 
 
@@ -35,6 +38,23 @@ def new_run(number: int) -> Run:
         seconds=1800.0,
         started_at="2026-11-30T12:00:00Z",
     )
+
+
+def session_of(run: Run) -> HostSession:
+    """Return the session of a run, in a window of tmux."""
+    session = Session(
+        session=run.run,
+        name=f"worker-{run.task}",
+        kind="worker",
+        plan=run.plan,
+        state="running",
+        client="codex",
+        backend="tmux",
+        host=run.host,
+        reserved_at=run.started_at,
+        task=run.task,
+    )
+    return HostSession(session, run.process, Terminal("tmux", "git-planner", "$1", "@1", None))
 
 
 def save_runs(repo: Repository, count: int) -> list[Run]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.board.overview import overview
+from git_planner.flows.board.overview import overview, session_lines
 from git_planner.flows.board.overview.overview import OverviewReader
 from git_planner.flows.board.sessions.session_store import HostSession, save_session
 from git_planner.flows.runs.store import save_end
@@ -141,12 +141,18 @@ def test_sessions_are_shown_with_the_command_that_attaches(watched: Lab) -> None
 def test_what_no_file_tells_is_looked_at_again_after_a_while(
     watched: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store_run(watched, "task_001")
     with watched.entered():
         reader = OverviewReader(watched.repo)
-        reader.read()
+        assert [run.state for run in reader.read().runs] == ["alive"]
+        monkeypatch.setattr(session_lines, "check_liveness", lambda *_: "dead")
+        assert [run.state for run in reader.read().runs] == ["alive"]
         now = time.monotonic()
         monkeypatch.setattr(overview.time, "monotonic", lambda: now + 11)
         assert reader.is_changed()
+        page = reader.read()
+    assert [run.state for run in page.runs] == ["dead"]
+    assert [item.kind for item in page.inbox] == ["run", "question"]
 
 
 def test_one_plan_only(watched: Lab) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from git_planner import documents
 from git_planner.config.yaml_subset import read_yaml
 from git_planner.errors import PlannerError
+from git_planner.flows.imports import board as flow
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
 from git_planner.rules.imports.old_board import inside, question_in, read_old_sessions, read_old_tasks
 from git_planner.rules.imports.old_tasks import ImportStamp, plan_tasks
@@ -148,6 +149,25 @@ def test_a_later_import_adds_what_is_new_and_leaves_the_rest_alone(board_lab: La
     ]
     task = next(task for task in read_tasks(board_lab.repo, "old").tasks if task.id == "task_010")
     assert task.dependencies == ("task_007",)
+
+
+def test_two_imports_at_once_import_each_task_once(board_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_board(board_lab, **{"board__risks.md": "one\n"})
+    decide = flow._decide
+    others: list[str] = []
+
+    def decide_after_another(*arguments: Any) -> Any:
+        result = decide(*arguments)
+        if not others:
+            others.append("began")
+            others.append(board_lab.run("git-planner", "import", "board", "--plan", "old").out)
+        return result
+
+    monkeypatch.setattr(flow, "_decide", decide_after_another)
+    done = imported(board_lab)
+    assert others[1].startswith("plan 'old': 6 tasks imported")
+    assert (done["changed"], done["tasks"], len(done["known"])) == (False, [], 6)
+    assert len(read_tasks(board_lab.repo, "old").tasks) == 6
 
 
 def test_a_plan_whose_tasks_all_have_high_numbers_has_a_first_page(board_lab: Lab) -> None:

@@ -141,6 +141,7 @@ def test_attach_leaves_the_screen_to_a_command(monkeypatch: pytest.MonkeyPatch) 
         assert "cannot be left" in "\n".join(screen_text(app))
         monkeypatch.setattr(app, "suspend", lambda: open(os.devnull))  # noqa: SIM115 - a context
         await pilot.press("t")
+        assert "'git x' ended with status 3" in " ".join(" ".join(screen_text(app)).split())
 
     watch.drive(act)
     assert watch.calls == [("attach", "git", "x")]

@@ -100,7 +100,11 @@ class Watch:
             self._call("output", run)
             return list(self.output)
 
-        return TopActions(describe, answer, read_output, lambda argv: self._call("attach", *argv))
+        def attach(argv: Sequence[str]) -> int:
+            self._call("attach", *argv)
+            return 3
+
+        return TopActions(describe, answer, read_output, attach)
 
     def _call(self, *call: Any) -> None:
         self.calls.append(call)

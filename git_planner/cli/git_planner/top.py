@@ -123,9 +123,11 @@ def _described(repo: Repository, pane: str, item: Any) -> Iterable[str]:
     return [f"{name}: {value}" for name, value in fields.items() if value not in (None, "")]
 
 
-def _attach(argv: Sequence[str]) -> None:
+def _attach(argv: Sequence[str]) -> int:
+    """Run a command in the foreground, and return its exit status."""
     from git_planner.host.terminals.foreground import Foreground
 
     with Foreground(argv, os.environ) as program:
-        while program.wait(3600.0) is None:
+        while (status := program.wait(3600.0)) is None:
             pass
+    return status

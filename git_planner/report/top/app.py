@@ -256,7 +256,10 @@ class TopApp(App[None]):
             return
         try:
             with self.suspend():
-                self._actions.attach(run.attach)
+                status = self._actions.attach(run.attach)
+            if status != 0:
+                text = f"'{' '.join(run.attach)}' ended with status {status}"
+                self.notify(text, severity="error", markup=False)
         except PlannerError as error:
             self._tell(error)
         except SuspendNotSupported:

@@ -163,11 +163,14 @@ class OverviewReader:
         if is_moved:
             self._read_refs()
             cache.refs = refs
-        runs = self._files.read(self.plan, remote=is_moved)
+        runs = self._files.read(self.plan)
+        if is_stale:
+            self._files.forget_processes()
         liveness = self._files.liveness(runs)
         ended = inbox.ended_times(runs)
         names = self._plan_names()
         if is_moved or is_stale:
+            self._files.read_published({name: cache.plans[name].tip for name in names}, self.plan)
             self._read_branches(names, forced=is_stale)
         if is_stale:
             cache.read_at = time.monotonic()

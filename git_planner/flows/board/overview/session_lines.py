@@ -18,6 +18,7 @@ from git_planner.flows.runs.inspect import find_run, output_tail
 from git_planner.flows.runs.store import Run
 from git_planner.gitio.repository import Repository
 from git_planner.host.terminals.choose import backend_of
+from git_planner.rules import refnames
 
 # Ended runs that are shown.
 MOST_ENDED = 20
@@ -50,6 +51,10 @@ class RunFiles:
     runs: dict[str, tuple[tuple[int, int], Run]] = field(default_factory=dict)
     sessions: dict[str, tuple[tuple[int, int], HostSession]] = field(default_factory=dict)
     remote: list[HostSession] = field(default_factory=list)
+    published: object = None
+    # How runs and sessions were seen when their files had these stamps.
+    seen: dict[str, tuple[tuple[int, int], str]] = field(default_factory=dict)
+    shown: dict[str, tuple[tuple[int, int], RunLine]] = field(default_factory=dict)
 
     def has_other(self) -> bool:
         """Return whether the file of an open run or session changed.
@@ -67,12 +72,25 @@ class RunFiles:
             if session.session.state != "ended"
         )
 
-    def read(self, plan: str | None, *, remote: bool) -> list[Run]:
-        """Read what changed, and return the runs, oldest first.
+    def read_published(self, tips: Mapping[str, str], plan: str | None) -> None:
+        """Read the sessions on the branches of plans, if there are others than before.
+
+        Args:
+            tips: the tips of the branches by plan.
+            plan: only this plan.
+        """
+        with self.repo.git.batch() as batch:
+            places = [f"{tip}:{refnames.plan_dir(name)}/{session_store.FOLDER}" for name, tip in tips.items()]
+            folders = [batch.info(place) for place in places]
+        if folders != self.published:
+            self.remote = list(session_store.published_sessions(self.repo, plan)) if any(folders) else []
+            self.published = folders
+
+    def read(self, plan: str | None) -> list[Run]:
+        """Read the files of this host that changed, and return the runs, oldest first.
 
         Args:
             plan: only those of one plan.
-            remote: read the sessions on the branches of plans, too.
         """
         top = self.repo.private("runs")
         try:
@@ -93,13 +111,20 @@ class RunFiles:
             elif stamp != (0, 0) and (session := session_store.load_session(self.repo, name)) is not None:
                 sessions[name] = (stamp, session)
         self.runs, self.sessions = runs, sessions
-        if remote:
-            self.remote = list(session_store.published_sessions(self.repo, plan))
         return [run for _, run in runs.values() if plan in (None, run.plan)]
+
+    def forget_processes(self) -> None:
+        """Look at processes and heartbeats again."""
+        self.seen.clear()
+        self.shown.clear()
 
     def liveness(self, runs: Iterable[Run]) -> dict[str, str]:
         """Return how the runs are seen, by id; see `check_liveness`."""
-        return {run.run: check_liveness(self.repo, run) for run in runs}
+        for run in runs:
+            stamp = self.runs[run.run][0]
+            if self.seen.get(run.run, (None,))[0] != stamp:
+                self.seen[run.run] = (stamp, check_liveness(self.repo, run))
+        return {run.run: self.seen[run.run][1] for run in runs}
 
     def lines(
         self, runs: Sequence[Run], liveness: Mapping[str, str], plan: str | None
@@ -107,10 +132,12 @@ class RunFiles:
         """Return those at work, and the last ended ones, the newest first."""
         here = {name: session for name, (_, session) in self.sessions.items()}
         sessions = [*here.values(), *(session for session in self.remote if session.run not in here)]
-        lines = {run.run: self._run_line(run, liveness[run.run]) for run in runs}
-        for session in sessions:
-            if plan in (None, session.session.plan):
-                lines[session.run] = self._session_line(session)
+        lines = {
+            session.run: self._session_line(session)
+            for session in sessions
+            if plan in (None, session.session.plan)
+        }
+        lines |= {run.run: self._run_line(run, liveness[run.run]) for run in runs if run.run not in lines}
         newest = sorted(lines.values(), key=lambda line: line.run, reverse=True)
         ended = [line for line in newest if not line.is_open][:MOST_ENDED]
         return (*(line for line in newest if line.is_open), *ended)
@@ -130,6 +157,13 @@ class RunFiles:
         )
 
     def _session_line(self, session: HostSession) -> RunLine:
+        """Return a session as it is seen; one of this host is looked at once until its file changes."""
+        stamp = self.sessions[session.run][0] if session.run in self.sessions else (0, 0)
+        if self.shown.get(session.run, (None,))[0] != stamp or session.is_remote:
+            self.shown[session.run] = (stamp, self._seen_session(session))
+        return self.shown[session.run][1]
+
+    def _seen_session(self, session: HostSession) -> RunLine:
         shown, about = view_session(self.repo, session), session.session
         attach = (*shlex.split(shown.attach), "--plan", about.plan) if shown.attach else ()
         return RunLine(
