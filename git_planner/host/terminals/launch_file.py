@@ -6,7 +6,9 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from git_planner import atomic_file
@@ -15,6 +17,9 @@ from git_planner.host.marks import MARK, new_mark
 from git_planner.host.start_program import check_program
 from git_planner.host.terminals.launch import OF_TERMINAL
 
+_PREFIX = "launch-"
+# A program reads its file in a moment; an older one is of a start that was killed.
+_UNREAD_SECONDS = 60.0
 # The size of the caller's terminal, and the terminal itself.
 _OF_CALLER = (*OF_TERMINAL, "COLUMNS", "LINES")
 
@@ -41,7 +46,8 @@ def launch_command(
     if not cwd.is_dir():
         raise PlannerError("E_MISSING_FOLDER", f"the folder '{cwd}' to run '{argv[0]}' in does not exist")
     check_program(argv[0], cwd, env)
-    path = log.absolute().with_name(f"launch-{secrets.token_hex(4)}.json")
+    _remove_unread(log.absolute().parent)
+    path = log.absolute().with_name(f"{_PREFIX}{secrets.token_hex(4)}.json")
     start = {"argv": list(argv), "cwd": str(cwd.absolute()), "env": dict(env), "log": str(log.absolute())}
     try:
         atomic_file.write(path, json.dumps(start).encode("ascii"), 0o600)
@@ -49,3 +55,11 @@ def launch_command(
         raise PlannerError("E_UNWRITABLE", f"'{path}' cannot be written ({error.strerror})") from None
     script = str(Path(__file__).with_name("launch.py"))
     return [sys.executable, "-I", "-S", script, str(path)], path
+
+
+def _remove_unread(folder: Path) -> None:
+    """Remove files that no program has read: they may hold secrets."""
+    for path in folder.glob(f"{_PREFIX}*.json"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _UNREAD_SECONDS:
+                path.unlink()

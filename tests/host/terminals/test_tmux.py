@@ -205,6 +205,15 @@ def test_an_agent_in_its_jail_does_not_reach_the_server(
     monkeypatch.delenv("TMUX_TMPDIR")
 
 
+def test_a_start_removes_what_a_killed_one_left(tmux: Tmux, tmp_path: Path) -> None:
+    old, new = tmp_path / "launch-0a.json", tmp_path / "launch-0b.json"
+    for path in (old, new):
+        path.write_text("{}")
+    os.utime(old, (1, 1))
+    tmux.start("cat")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_a_program_that_cannot_be_started_says_so(tmux: Tmux, tmp_path: Path) -> None:
     with pytest.raises(PlannerError) as refused:
         tmux.start("no-such-program")
