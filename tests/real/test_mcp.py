@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from git_planner.mcp.tools import TOOLS
+from tests.board.session_lab import REPORT, sessions, set_client, wait_until
+from tests.delegation.scripted_agent import set_up_lab, task
 from tests.real.conftest import Place, fetched
+from tests.support.lab import Lab
 from tests.support.servers.openai_responses import Turn, codex_home, items, says, serving
 from tests.support.workshop import workshop
 
@@ -151,3 +154,33 @@ def test_the_list_of_tools_has_few_tokens(place: Place, campaign: Path) -> None:
     code = "console.log(require(process.argv[1]).encode(process.argv[2]).length)"
     tokens = int(ran(place, "node", "-e", code, module, text))
     assert 1000 < tokens <= MOST_TOKENS
+
+
+def test_a_planner_in_codex_starts_a_worker_that_outlives_it(lab: Lab, place: Place, codex: Path) -> None:
+    set_up_lab(lab, ("Make it smaller", "--write-scope", "src/**"))
+    set_client(lab, f"sleep 8\necho 90 >src/value\n{REPORT}")
+    home, where = place.folder / "codex-planner", {"repo_path": str(lab.path)}
+    lab.env |= {"CODEX_HOME": str(home), "STUB_API_KEY": "stub-key"}
+    lab.git("config", "planner.codex", str(codex))
+    spawn = calls(1, "worker_spawn", **where, task="task_001", backend="headless", client="script")
+    with serving(spawn, calls(2, "sessions", **where), says("started")) as server:
+        codex_home(home, server.port)
+        session = json.loads(
+            lab.spawn(
+                *("git-plan", "session", "start", "--backend", "headless", "--client", "codex", "--json")
+            ).out
+        )
+        assert session["kind"] == "planner"
+        wait_until(lambda: len(server.script.requests) == 3, 60)
+        shown = json.dumps(server.script.requests[2]["input"][-2:])
+        assert "worker-task_001" in shown
+        wait_until(lambda: state_of(lab, "planner") == "ended", 60)
+        assert state_of(lab, "worker-task_001") == "running"
+    wait_until(lambda: state_of(lab, "worker-task_001") == "ended", 60)
+    assert task(lab).status == "agent_done"
+
+
+def state_of(lab: Lab, name: str) -> str:
+    """Return the state of a session."""
+    states = [session["state"] for session in sessions(lab) if session["name"] == name]
+    return str(states[-1]) if states else "none"
