@@ -22,6 +22,7 @@ from tests.board.session_lab import (
 )
 from tests.delegation.scripted_agent import set_up_lab, task
 from tests.support.lab import Lab
+from tests.support.servers.tmux import end_server
 
 ONE = ("Make it smaller", "--write-scope", "src/**")
 # Begins a thread; works only when it goes on with one.
@@ -38,7 +39,7 @@ def own_tmux(lab: Lab) -> Iterator[None]:
     socket = f"git-planner-test-{secrets.token_hex(8)}"
     lab.env["GIT_PLANNER_TMUX_SOCKET"] = socket
     yield
-    lab.run_program("tmux", "-L", socket, "kill-server")
+    end_server(socket)
 
 
 @pytest.mark.parametrize("backend", ["tmux", "headless"])

@@ -15,6 +15,7 @@ from tests.delegation.scripted_agent import RESULT_COMMAND, set_up_lab, task
 from tests.real.conftest import Place
 from tests.support.lab import Lab
 from tests.support.servers.openai_responses import Turn, codex_home, falls_silent, items, says, serving
+from tests.support.servers.tmux import end_server
 
 pytestmark = pytest.mark.real
 
@@ -46,7 +47,7 @@ def lab(place: Place, codex: Path) -> Iterator[Lab]:
     with laboratory.entered():
         yield laboratory
     laboratory.run("git-plan", "shutdown")
-    laboratory.run_program("tmux", "-L", socket, "kill-server")
+    end_server(socket)
 
 
 def test_a_worker_of_codex_is_suspended_and_goes_on(lab: Lab, place: Place) -> None:

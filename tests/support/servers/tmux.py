@@ -31,7 +31,7 @@ class Tmux:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.run("kill-server")
+        end_server(self.backend.socket)
 
     def start(self, *argv: str, env: Mapping[str, str] | None = None) -> Terminal:
         """Start a program in a window."""
@@ -53,6 +53,12 @@ class Tmux:
         command = ["tmux", "-u", "-L", self.backend.socket, *argv]
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)
         return done.stdout.decode().rstrip("\n")
+
+
+def end_server(socket: str) -> None:
+    """End the server of a socket, and remove the socket, which tmux leaves."""
+    subprocess.run(["tmux", "-L", socket, "kill-server"], capture_output=True, timeout=20, check=False)
+    Path(f"/tmp/tmux-{os.geteuid()}/{socket}").unlink(missing_ok=True)
 
 
 def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
