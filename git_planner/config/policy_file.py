@@ -93,6 +93,20 @@ def policy_at(repo: Repository, commit: str) -> Policy:
     return policy
 
 
+def policy_or_none(repo: Repository, commit: str) -> Policy | None:
+    """Read the policy of a commit; None if it has none.
+
+    Raises:
+        PlannerError: E_POLICY if it is not valid.
+    """
+    try:
+        return policy_at(repo, commit)
+    except PlannerError as error:
+        if error.code != "E_NO_POLICY":
+            raise
+        return None
+
+
 def _validated_marker(repo: Repository, data: bytes) -> Path:
     """Return the marker of a policy that this version's schema accepts; loading jsonschema takes 70 ms."""
     schema = canonical_json.compact(documents.schema("policy"))

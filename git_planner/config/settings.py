@@ -12,10 +12,10 @@ from git_planner.config.config_file import OF_REPOSITORY, ConfigFile, read_confi
 from git_planner.errors import PlannerError
 from git_planner.rules import refnames
 from git_planner.rules.did_you_mean import close_names
-from git_planner.rules.policy.policy import Policy
 
 if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
+    from git_planner.rules.policy.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.rules.records.record import Record, is_better
+from git_planner.rules.records.ranking import is_better
+from git_planner.rules.records.record import Record
 
 # verdict -> (marker in the terminal, marker in the SVG, colour)
 LOOKS = {

@@ -20,7 +20,8 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import Directive, directive_from, state_from
 from git_planner.rules.plans.plan import add_steps, new_plan
 from git_planner.rules.policy.parse import policy_from, policy_problems
-from git_planner.rules.records.record import REASONS, Record, record_from
+from git_planner.rules.records.record import Record, record_from
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.tasks.task import FIELDS, STATUSES
 from git_planner.rules.tasks.transitions import TRANSITIONS
 from tests.support import samples

@@ -23,14 +23,8 @@ from git_planner.rules.measuring.verdict import (
     summarise_samples,
 )
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import (
-    MeasuredMetric,
-    Record,
-    attempts_since_best,
-    pick_best,
-    record_from,
-    truncate_texts,
-)
+from git_planner.rules.records.ranking import attempts_since_best, pick_best
+from git_planner.rules.records.record import MeasuredMetric, Record, record_from, truncate_texts
 from git_planner.rules.stats import summary as statistics
 
 CYCLES = Metric(

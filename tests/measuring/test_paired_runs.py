@@ -12,7 +12,7 @@ from git_planner.flows.records.verify import verify_record
 from git_planner.rules import refnames
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import pick_best
+from git_planner.rules.records.ranking import pick_best
 from git_planner.rules.stats import paired_design
 from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from git_planner.rules.planning import packet
 from git_planner.rules.policy.policy import Families, Metric
-from git_planner.rules.records.record import MeasuredMetric, Record, attempts_since_best
+from git_planner.rules.records.ranking import attempts_since_best
+from git_planner.rules.records.record import MeasuredMetric, Record
 
 FAMILIES = Families(("schedule", "reduce_loads", "break_deps"), streak=2, bonus_streak=3, bonus_gain=10)
 CYCLES = Metric("cycles", ("true",), r"(\d+)", None, "cycles", "lower", "deterministic", 1, 60)

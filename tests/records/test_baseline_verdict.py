@@ -8,7 +8,8 @@ import pytest
 
 from git_planner import documents
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.rules.records.record import pick_best, record_from
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import record_from
 from git_planner.rules.records.row import row_from
 from tests.support import samples
 from tests.support.benchmark_project import attempt, project

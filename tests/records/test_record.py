@@ -13,7 +13,8 @@ from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import git as spawning
 from git_planner.gitio.store import Message, Store
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import BENCH, POLICY, TEST, attempt, iteration, project
 from tests.support.lab import Lab
 

@@ -10,7 +10,8 @@ from git_planner import documents
 from git_planner.rules.measuring.verdict import Decision, decide_noisy
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records import row
-from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, record_from
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import MeasuredMetric, Record, record_from
 from git_planner.rules.records.recorded_comparison import (
     RecordedComparison,
     comparison_verdict,

@@ -14,7 +14,8 @@ from git_planner.flows.records.ledger import read_ledger
 from git_planner.flows.records.record import record_commit
 from git_planner.flows.records.remeasure_best import find_outdated_best, remeasure_best
 from git_planner.gitio import history
-from git_planner.rules.records.record import Record, attempts_since_best
+from git_planner.rules.records.ranking import attempts_since_best
+from git_planner.rules.records.record import Record
 from tests.support.benchmark_project import BENCH, TEST, attempt, project
 from tests.support.lab import Lab
 from tests.support.small_campaign import agent, campaign, hush

@@ -14,7 +14,8 @@ from git_planner.cli.options import json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
-from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.records.record import Record
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.refnames import number_text
 
 PICTURE = "cycles.svg"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from git_planner.rules import refnames
-from git_planner.rules.records.record import REASONS, Record
-from git_planner.rules.records.row import instrument_changes
+from git_planner.rules.records.row import REASONS, instrument_changes
 from git_planner.rules.refnames import HEADS, number_text
 
 if TYPE_CHECKING:
     from git_planner.flows.records.query import RecordComparison
     from git_planner.flows.records.recorder import RecordResult
+    from git_planner.rules.records.record import Record
     from git_planner.rules.records.recorded_comparison import RecordedComparison
     from git_planner.rules.records.row import RecordRow
 

@@ -22,7 +22,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Step, Store, Tag
 from git_planner.progress import Progress
 from git_planner.rules import refnames
-from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import Record
 
 PUSH_ATTEMPTS = 5
 Did = Literal["created", "fetched", "forwarded", "unchanged", "ahead"]

@@ -36,7 +36,8 @@ from git_planner.rules.iterations import stop
 from git_planner.rules.iterations.stop import LoopProgress
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import Record
 
 MANUAL = "manual"
 # Options that an interrupted iteration remembers.

@@ -36,7 +36,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.planning.directive import IterationState
-from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.records.record import Record
+from git_planner.rules.records.row import REASONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.planning import packet as packets
 from git_planner.rules.plans import plan as plans
-from git_planner.rules.records import record as records
+from git_planner.rules.records import ranking
 from git_planner.rules.records.record import Record
 
 _NUMBER = re.compile(r"(?:iter/)?0*([1-9]\d{0,8})")
@@ -92,8 +92,8 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
         goal=document["goal"] if document else "",
         current=current,
         record=_iteration_record(current, rows),
-        best=records.pick_best(comparable),
-        plateau=records.attempts_since_best(comparable),
+        best=ranking.pick_best(comparable),
+        plateau=ranking.attempts_since_best(comparable),
         rule=_family_rule(repo, current, rows),
         open=tuple(iteration for iteration in iterations if iteration.phase != "recorded"),
         packets=tuple(packet_branches(repo)),

@@ -23,7 +23,7 @@ from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import packet as rules
 from git_planner.rules.policy.policy import Policy, Program, pathspecs
-from git_planner.rules.records import record as records
+from git_planner.rules.records import ranking
 from git_planner.rules.records.record import Record
 
 SCHEMA = "git-planner/packet@1"
@@ -78,7 +78,7 @@ def build_packet(
     """
     policy, base = request.base.policy, request.base.oid
     comparable = rules.comparable_records(ledger)
-    best = records.pick_best(comparable)
+    best = ranking.pick_best(comparable)
     value = best.value if best else None
     document = {
         "schema": SCHEMA,
@@ -95,7 +95,7 @@ def build_packet(
         "metric": _metric_document(policy),
         "best": value,
         "aspiration": rules.compute_aspiration(value, policy.metric, request.goal),
-        "plateau_valid_iters_since_best": records.attempts_since_best(comparable),
+        "plateau_valid_iters_since_best": ranking.attempts_since_best(comparable),
         "constraints": _constraints_document(policy, request.constraints),
         "acceptance_criteria": list(request.acceptance),
         "strategy_family_constraints": rules.family_rule(ledger, policy.families).document(),

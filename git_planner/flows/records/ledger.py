@@ -24,13 +24,13 @@ from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records import dispute
-from git_planner.rules.records.record import Record, record_from
 from git_planner.rules.records.row import RecordIds, RecordRow, check_record, find_baseline, row_from
 
 if TYPE_CHECKING:
     from git_planner.rules.measuring.correctness_report import Proof
+    from git_planner.rules.records.record import Record
 
-ParsedRecord = TypeVar("ParsedRecord", Record, RecordRow)
+ParsedRecord = TypeVar("ParsedRecord", "Record", RecordRow)
 TESTS_FOLDER = "experiments/tests"
 # Rewrite the cache only after this many new records, when reading them again would cost more.
 _WORTH = 64
@@ -54,7 +54,7 @@ def read_ledger(repo: Repository, plan: str, at: str | None = None) -> list[Reco
     """
     ref = at or refnames.plan_ref(plan)
     reasons = read_disputes(repo, ref)
-    return [_as_shown(record, reasons) for record in _records(repo, ref) if isinstance(record, Record)]
+    return [_as_shown(record, reasons) for record in _records(repo, ref) if not isinstance(record, str)]
 
 
 def damaged_records(repo: Repository, plan: str, at: str | None = None) -> tuple[str, ...]:
@@ -123,6 +123,9 @@ def read_record(content: bytes, where: str) -> Record:
     Raises:
         PlannerError: E_JSON.
     """
+    # Lists read rows; the class of whole records takes a while to import.
+    from git_planner.rules.records.record import record_from
+
     return _parse_record(content, where, record_from)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import (
@@ -19,8 +19,11 @@ from git_planner.gitio.store import Store
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.dispute import with_dispute
-from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.ranking import pick_best
 from git_planner.rules.records.row import InstrumentChange, RecordRow, find_named, instrument_changes
+
+if TYPE_CHECKING:
+    from git_planner.rules.records.record import Record
 
 _SHOWN = 5
 
@@ -110,16 +113,14 @@ def current_instrument(repo: Repository) -> str | None:
     Raises:
         PlannerError: E_POLICY.
     """
-    from git_planner.flows.guard.compare_trees import GuardChecker
+    from git_planner.config.policy_file import policy_or_none
+    from git_planner.flows.guard.base_branch import find_base_branch
     from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 
-    try:
-        tip = GuardChecker(repo).base_tips()[0]
-        return instrument_digest_at(repo, tip)
-    except PlannerError as error:
-        if error.code not in ("E_NO_BASE", "E_NO_POLICY"):
-            raise
+    base = find_base_branch(repo, lambda commit: policy_or_none(repo, commit))
+    if base is None or policy_or_none(repo, base[1][0]) is None:
         return None
+    return instrument_digest_at(repo, base[1][0])
 
 
 @dataclass(frozen=True, slots=True)

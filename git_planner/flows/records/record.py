@@ -24,7 +24,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
-from git_planner.rules.records.record import REASONS
+from git_planner.rules.records.row import REASONS
 
 
 def record_commit(

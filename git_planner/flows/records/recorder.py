@@ -25,7 +25,8 @@ from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records import row as rows_
 from git_planner.rules.records.dispute import list_claims
-from git_planner.rules.records.record import Record, pick_best
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import Record
 
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival

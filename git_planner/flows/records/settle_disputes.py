@@ -13,7 +13,7 @@ from git_planner.gitio.store import Delete, Move, Snapshot
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.records.dispute import Dispute
-from git_planner.rules.records.record import pick_best
+from git_planner.rules.records.ranking import pick_best
 from git_planner.rules.records.row import RecordRow
 
 

@@ -18,8 +18,9 @@ from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
+from git_planner.rules.records.record import MeasuredMetric, Record
 from git_planner.rules.records.recorded_comparison import comparison_verdict, describe_comparison
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.refnames import number_text
 from git_planner.rules.stats import paired_design
 

@@ -26,7 +26,8 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import verdict
 from git_planner.rules.measuring.verdict import Decision, Refusal
 from git_planner.rules.records.dispute import Dispute, contradiction
-from git_planner.rules.records.record import MeasuredMetric, Record, pick_best, truncate_texts
+from git_planner.rules.records.ranking import pick_best
+from git_planner.rules.records.record import MeasuredMetric, Record, truncate_texts
 from git_planner.rules.records.row import (
     RecordRow,
     Verdict,

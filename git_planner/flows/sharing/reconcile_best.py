@@ -24,7 +24,8 @@ from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.printable import printable_path
 from git_planner.rules.records.dispute import VERDICT
-from git_planner.rules.records.record import Record, is_better
+from git_planner.rules.records.ranking import is_better
+from git_planner.rules.records.record import Record
 
 # Verdicts, measured here, of a remote's best that may be followed.
 _FOLLOWED = ("improved", "within_noise", "baseline")

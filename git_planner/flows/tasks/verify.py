@@ -29,7 +29,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents.placeholders import find_placeholder
 from git_planner.rules.plans import pages
 from git_planner.rules.policy.policy import Policy, pathspecs
-from git_planner.rules.records.record import REASONS
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.tasks.follow_history import MAX_EVIDENCE, History, find_proof, task_tips
 from git_planner.rules.tasks.task import Task, TaskEvidence, VerifyRun, task_id_for, task_number
 from git_planner.rules.tasks.transitions import TRANSITIONS, move_task

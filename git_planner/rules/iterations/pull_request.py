@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from git_planner.rules.planning.directive import IterationState
-from git_planner.rules.records.record import REASONS, MeasuredMetric, Record
+from git_planner.rules.records.record import MeasuredMetric, Record
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.refnames import number_text
 
 _MAX_ATTEMPTS = 30

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from git_planner.rules.policy.policy import Metric
-from git_planner.rules.records.record import REASONS, MeasuredMetric, is_better
-from git_planner.rules.records.row import RecordRow, Verdict
+from git_planner.rules.records.ranking import is_better
+from git_planner.rules.records.record import MeasuredMetric
+from git_planner.rules.records.row import REASONS, RecordRow, Verdict
 from git_planner.rules.refnames import number_text
 from git_planner.rules.stats.summary import median, spread
 

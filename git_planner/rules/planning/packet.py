@@ -11,8 +11,9 @@ from typing import Any
 
 from git_planner.rules.planning.directive import FAMILY_PREFIX
 from git_planner.rules.policy.policy import Families, Metric
-from git_planner.rules.records import record as records
-from git_planner.rules.records.record import REASONS, Record
+from git_planner.rules.records import ranking
+from git_planner.rules.records.record import Record
+from git_planner.rules.records.row import REASONS
 from git_planner.rules.refnames import number_text
 
 LOG_TAIL = 20
@@ -179,7 +180,7 @@ def experiment_summary(ledger: Sequence[Record]) -> dict[str, Any]:
     Values are taken from comparable records only (one instrument); counts and attempts from all of them.
     """
     rows = attempts(ledger)
-    top = records.pick_best(comparable_records(ledger))
+    top = ranking.pick_best(comparable_records(ledger))
     valid = [record for record in rows if record.valid]
     tagged = [record for record in rows if record.strategy]
     return {
@@ -285,8 +286,8 @@ def iteration_hint(ledger: Sequence[Record], unit: str) -> str | None:
     if not rows:
         return None
     top, since = (
-        records.pick_best(comparable_records(ledger)),
-        records.attempts_since_best(comparable_records(ledger)),
+        ranking.pick_best(comparable_records(ledger)),
+        ranking.attempts_since_best(comparable_records(ledger)),
     )
     stand = (
         f"The best is {number_text(top.value)} {unit}".rstrip()

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from git_planner.rules.records.record import MAX_TEXT, Record, is_better, pick_best
-from git_planner.rules.records.row import RecordRow, find_baseline
+from git_planner.rules.records.ranking import is_better, pick_best
+from git_planner.rules.records.row import MAX_TEXT, RecordRow, find_baseline
 from git_planner.rules.refnames import DISPUTES, number_text, random_token
+
+if TYPE_CHECKING:
+    from git_planner.rules.records.record import Record
 
 SCHEMA = "git-planner/dispute@1"
 VERDICT: Literal["disputed"] = "disputed"
@@ -143,7 +146,7 @@ def _missing_gain(claim: RecordRow, now: Record | RecordRow, baseline: RecordRow
 
 
 def _summary(now: Record | RecordRow) -> str:
-    return now.summary if isinstance(now, Record) else now.verdict
+    return now.verdict if isinstance(now, RecordRow) else now.summary
 
 
 def _both_values(claim: RecordRow, now: Record | RecordRow) -> str:

@@ -14,6 +14,30 @@ from git_planner.rules.timestamps import add_seconds
 Verdict = Literal["baseline", "improved", "within_noise", "worse", "invalid", "unmeasured", "disputed"]
 # Verdicts of records that are no measurement, or one that is contradicted.
 NOT_VALID = ("invalid", "unmeasured", "disputed")
+MAX_TEXT = 20_000
+# Reason codes of invalid and unmeasured records.
+REASONS = {
+    "guard": "guarded paths changed",
+    "scope": "paths outside the scope changed",
+    "unfit": "files that cannot be committed were left",
+    "incorrect": "tests failed",
+    "no_proof": "no proof that the tests ran",
+    "tests_shrank": "fewer tests were collected than before",
+    "ambiguous_metric": "the metric was printed with different values",
+    "no_metric": "the metric was not printed",
+    "unsteady_metric": "a deterministic metric changed between repeats",
+    "commit_refused": "a commit hook refused the change",
+    "no_change": "the implementer changed nothing",
+    "implementer_failed": "the implementer failed",
+    "crash": "the benchmark crashed",
+    "timeout": "the time allowed for a command ran out",
+    "missing_tool": "a program or module that the policy names is not installed",
+    "no_jail": "the policy asks for a jail, and there is none",
+    "no_baseline": "the base could not be measured, so there is nothing to compare with",
+    "red_base": "the base is red",
+    "submodule": "a guarded path is a submodule, which is not measured",
+    "disputed": "a later measurement or a person contradicts it",
+}
 _RECORD_KINDS = ("baseline", "attempt", "imported")
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,40}")
 _ID_TIME = "%Y%m%dT%H%M%SZ"
