@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from git_planner.rules.iterations.pull_request import escape_line, render_body
 from git_planner.rules.planning.directive import Directive, IterationState
-from git_planner.rules.records.record import MeasuredMetric, Record, TestCounts
+from git_planner.rules.records import record as records
+from git_planner.rules.records.record import MeasuredMetric, Record
 
 DIRECTIVE = Directive(
     objective="Lower the cost",
@@ -73,7 +74,7 @@ def record(name: str, value: float | None, **more: object) -> Record:
 
 BASELINE = record("r0", 100.0, kind="baseline", verdict="within_noise", branch=None)
 BAD = record("r1", None, verdict="invalid", reason="guard", branch="iter/0001-bad")
-GOOD = record("r2", 80.0, tests=TestCounts(collected=5, passed=4, failed=0, skipped=1, ids="e" * 64))
+GOOD = record("r2", 80.0, tests=records.TestCounts(collected=5, passed=4, failed=0, skipped=1, ids="e" * 64))
 
 
 def test_the_whole_text() -> None:

@@ -10,6 +10,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.records.ledger import LedgerReader, damaged_records, read_ledger, read_record
 from git_planner.rules import refnames
+from git_planner.rules.records.row import RecordIds
 from tests.support.lab import Lab
 from tests.support.recorded_history import keep, record
 from tests.support.workshop import workshop
@@ -80,3 +81,20 @@ def test_forged_records_end_no_command(lab: Lab) -> None:
     reader = LedgerReader(lab.repo)
     assert reader.read("default")[0].id[:8] == "20261121"
     assert sorted(reader.damaged) == names
+
+
+def test_ids_that_are_checked_together_are_ids_one_by_one() -> None:
+    ids = RecordIds("2026-01-01T00:00:00Z")
+    good = "20231114T222020Z-abcdefgh"
+    assert ids.allow_all([])
+    assert ids.allow_all([good, f"{good}1"])
+    for bad in (
+        good * 2,
+        f"{good}\n{good}",
+        "",
+        "x",
+        f"{good}\n",
+        "20260101T000001Z-abcdefgh",
+        f"{good[:17]}{'a' * 41}",
+    ):
+        assert not ids.allow_all(sorted([good, bad])), bad

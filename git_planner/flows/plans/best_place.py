@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
@@ -18,14 +17,15 @@ from git_planner.gitio.refs.odd_refs import clear_odd, describe_odd, symbolic_ta
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.rules import refnames
-from git_planner.rules.diagnostic import Diagnostic
+
+if TYPE_CHECKING:
+    from git_planner.rules.diagnostic import Diagnostic
 
 # Seconds to wait for git to finish a transaction; a lock that stays longer was left by a killed process.
 _PAUSES = (0.01, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class MovedBest:
+class MovedBest(NamedTuple):
     """A rolling best that is not where git-planner left it.
 
     `left` is the commit where it was left, `tip` the commit it is at now; None if there is none.
@@ -71,11 +71,12 @@ class MovedBest:
 
     def diagnostic(self) -> Diagnostic:
         """Return the finding for a report."""
+        from git_planner.rules.diagnostic import Diagnostic
+
         return Diagnostic("error", "best-moved", self.message, self.branch, self.fix)
 
 
-@dataclass(frozen=True, slots=True)
-class RestoredBest:
+class RestoredBest(NamedTuple):
     """Result of `best restore`. `kept` is the ref of what it was at; `moved` is False if it was in place."""
 
     branch: str

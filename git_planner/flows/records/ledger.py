@@ -226,10 +226,14 @@ class LedgerReader:
         ]
 
     def _rows(self, folders: Sequence[Tree], disputes: Sequence[Tree]) -> list[RecordRow]:
-        files = [
-            (name, entry.oid) for tree in folders for name, entry in tree.items() if name.endswith(".json")
-        ]
-        new = {oid: name for name, oid in files if oid not in self._known}
+        # An id begins with its time, so the order of names is the order of time.
+        files = sorted(
+            (name[:-5], entry.oid)
+            for tree in folders
+            for name, entry in tree.items()
+            if name.endswith(".json")
+        )
+        new = {oid: f"{record_id}.json" for record_id, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
                 try:
@@ -238,14 +242,15 @@ class LedgerReader:
                     self.damaged[name] = error.message
         if len(new) >= _WORTH:
             _save_cache(self._cache, self._known)
-        # An id begins with its time, so the order of names is the order of time.
         disputed = {dispute.disputed_record(name) for tree in disputes for name in tree}
         rows: list[RecordRow] = []
-        for name, oid in sorted(files):
-            row, record_id = self._known.get(oid), name.removesuffix(".json")
-            if row is not None and self._ids.allow(record_id):
+        allow_all = self._ids.allow_all([record_id for record_id, _ in files])
+        for record_id, oid in files:
+            row = self._known.get(oid)
+            if row is not None and (allow_all or self._ids.allow(record_id)):
                 rows.append(row if row.id == record_id else _renamed(row, record_id))
             elif row is not None:
+                name = f"{record_id}.json"
                 self.damaged[name] = _unreadable_error(name, ValueError(_NO_ID)).message
         return dispute.apply_to_rows(rows, disputed)
 
@@ -277,7 +282,7 @@ def _load_cache(path: Path) -> dict[str, RecordRow]:
     with suppress(OSError, PlannerError, ValueError):
         document = canonical_json.loads_trusted(atomic_file.read(path))
         if isinstance(document, dict) and document.get("fields") == _FIELDS:
-            return {oid: RecordRow(*values) for oid, values in document["rows"].items()}
+            return dict(zip(document["rows"], map(RecordRow._make, document["rows"].values()), strict=True))
     return {}
 
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from git_planner import atomic_file
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 
 
 def symbolic_target(repo: Repository, ref: str) -> str | None:
     """Return the ref that a symbolic ref names, which may not exist; None for other refs."""
+    if not _may_be_symbolic(repo, ref):
+        return None
     result = repo.git.run("symbolic-ref", "--quiet", ref)
     return os.fsdecode(result.stdout).strip() or None if result.status == 0 else None
+
+
+def _may_be_symbolic(repo: Repository, ref: str) -> bool:
+    """Return False if a ref surely is not symbolic, without starting git: it packs no symbolic refs."""
+    if not (repo.common / "refs" / "heads").is_dir():
+        return True  # Refs are not stored as files.
+    path = repo.common / ref
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return path.is_symlink() or atomic_file.read(path, 4096).startswith(b"ref:")
+    return False
 
 
 def describe_odd(repo: Repository, ref: str) -> str:

@@ -72,7 +72,9 @@ def pick_best(records: Iterable[RecordT], *, instrument: str | None = None) -> R
     """
     top: RecordT | None = None
     for record in records:
-        if _is_new_best(record, top, instrument):
+        # Most of thousands are neither, and need no closer look.
+        leads = top is None or record.verdict == "improved" or record.kind == "baseline"
+        if leads and _is_new_best(record, top, instrument):
             top = record
     return top
 
