@@ -11,9 +11,11 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from git_planner.errors import PlannerError
+from git_planner.flows.board.sessions.session_store import save_session
 from git_planner.report.top.app import TopApp
 from git_planner.report.top.dialogs import AnswerDialog, TextDialog
 from git_planner.report.top.row_list import RowList
+from tests.board.stored_run import session_of, store_run
 from tests.report.watched import Watch, overview, screen_text, settle
 from tests.support.lab import Lab, command_line
 from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
@@ -258,6 +260,18 @@ def test_in_a_real_terminal(lab: Lab, setting: str) -> None:
         assert has_colour(shown) == (setting == "auto")
         lab.run("git-plan", "task", "add", "third")
         assert until(lambda: "task_003  todo  third" in tmux.screen(terminal))
+        run = store_run(lab, "task_001")
+        with lab.entered():
+            save_session(lab.repo, session_of(run), publish=False)
+        tmux.run("send-keys", "-t", target, "3")
+        assert until(lambda: "worker-task_001  running" in tmux.screen(terminal))
+        # Its window is not there, so the command that attaches ends at once, and the view comes back.
+        tmux.run("send-keys", "-t", target, "t")
+        assert until(lambda: "press Enter to go back" in tmux.screen(terminal), 30)
+        assert "window @1 of the tmux server 'git-planner'" in tmux.screen(terminal)
+        tmux.run("send-keys", "-t", target, "Enter")
+        assert until(lambda: "worker-task_001  running" in tmux.screen(terminal))
+        tmux.run("send-keys", "-t", target, "2")
         tmux.run("resize-window", "-t", target, "-x", "40", "-y", "8")
         assert until(lambda: "1-6 pane" not in tmux.screen(terminal))
         tmux.run("send-keys", "-t", target, "q")

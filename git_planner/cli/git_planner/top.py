@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.cli.options import json_option, plan_option
-from git_planner.cli.output import emit, say
+from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import Repository, open_repository
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from git_planner.report.top.actions import TopActions
 
 _COLUMNS = 100
+_READ_SECONDS = 3.0
 _NO_COLOR = ("never", "false", "no", "off", "0")
 
 
@@ -124,10 +126,14 @@ def _described(repo: Repository, pane: str, item: Any) -> Iterable[str]:
 
 
 def _attach(argv: Sequence[str]) -> int:
-    """Run a command in the foreground, and return its exit status."""
+    """Run a command in the foreground, and return its exit status; what ends at once can be read."""
     from git_planner.host.terminals.foreground import Foreground
 
+    started = time.monotonic()
     with Foreground(argv, os.environ) as program:
         while (status := program.wait(3600.0)) is None:
             pass
+    if time.monotonic() - started < _READ_SECONDS:
+        tell("press Enter to go back")
+        sys.stdin.readline()
     return status
