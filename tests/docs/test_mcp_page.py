@@ -28,6 +28,17 @@ def test_the_table_of_tools() -> None:
     assert named == OLDER | {"suspend", "shutdown"}
 
 
+def test_every_older_tool_has_a_counterpart() -> None:
+    table = (
+        read("docs/migrate.md").partition("## The session planner: its MCP tools")[2].partition("\n## ")[0]
+    )
+    lines = re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE)[1:]
+    older = {name for left, _ in lines for name in re.findall(r"`([\w-]+)`", left)}
+    assert older == OLDER | {"suspend", "shutdown"}
+    named = {name for _, right in lines for name in re.findall(r"`(\w+)`", right)}
+    assert {*TOOLS} <= named
+
+
 def test_the_resources_and_bounds() -> None:
     page = read("docs/mcp.md")
     assert re.findall(r"^\| `(git-planner:.*?)` \|", page, re.MULTILINE) == [
