@@ -33,9 +33,9 @@ def test_every_older_tool_has_a_counterpart() -> None:
         read("docs/migrate.md").partition("## The session planner: its MCP tools")[2].partition("\n## ")[0]
     )
     lines = re.findall(r"^\| (.*) \| (.*) \|$", table, re.MULTILINE)[1:]
-    older = {name for left, _ in lines for name in re.findall(r"`([\w-]+)`", left)}
+    older = {name for old, _ in lines for name in re.findall(r"`([\w-]+)`", old)}
     assert older == OLDER | {"suspend", "shutdown"}
-    named = {name for _, right in lines for name in re.findall(r"`(\w+)`", right)}
+    named = {name for _, ours in lines for name in re.findall(r"`(\w+)`", ours)}
     assert {*TOOLS} <= named
 
 
