@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -15,10 +16,11 @@ from git_planner.gitio.git import program_environment
 from git_planner.gitio.repository import Repository
 from git_planner.host.start_program import check_program
 from git_planner.rules.board.session import SessionKind, SessionSandbox
-from git_planner.rules.policy.interactive_client import SERVER_VARIABLES, McpServer
+from git_planner.rules.policy.interactive_client import McpServer
 from git_planner.rules.policy.policy import Policy
 
 _SANDBOXES: tuple[SessionSandbox, ...] = get_args(SessionSandbox)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUIET = {"RUST_BACKTRACE": "0"}
 _DANGER: SessionSandbox = "danger-full-access"
 
@@ -85,8 +87,12 @@ def session_sandbox(
 
 
 def planner_server() -> McpServer | None:
-    """Return the MCP server that a planner's client is given; None without the extra 'mcp'."""
-    program = Path(git_plan_program()).with_name("git-planner")
+    """Return the MCP server that a planner's client is given; None without the extra 'mcp'.
+
+    It gets the whole environment of the session: the workers that it starts need what the planner has.
+    """
     if find_spec("mcp") is None:
         return None
-    return McpServer("git-planner", str(program), ("mcp",), variables=SERVER_VARIABLES)
+    program = Path(git_plan_program()).with_name("git-planner")
+    names = {name for name in program_environment({}) if _NAME.fullmatch(name)}
+    return McpServer("git-planner", str(program), ("mcp",), variables=tuple(sorted(names)))
