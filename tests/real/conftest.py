@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,13 @@ def sqlparse() -> Path:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """Provide a folder for the tests of a module; it is deleted afterwards."""
+    with temporary_place() as made:
+        yield made
+
+
+@contextmanager
+def temporary_place() -> Iterator[Place]:
+    """Make a folder for tests, which is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="git-planner-real-", dir="/var/tmp"))
     for name in ("lab", "tmp"):
         (folder / name).mkdir()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import secrets
+import signal
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.board.session_lab import run, sessions, tell, wait_until
 from tests.delegation.scripted_agent import POLICY, task
-from tests.real.conftest import Place
+from tests.real.conftest import Place, temporary_place
 from tests.support.lab import Lab
 from tests.support.servers import loopback
 from tests.support.servers.openai_responses import Handler, Turn, codex_home, items, says
@@ -23,6 +31,7 @@ from tests.support.servers.openai_responses import Handler, Turn, codex_home, it
 pytestmark = pytest.mark.real
 
 MODEL = "gpt-6-sol"
+SOCKET = f"git-planner-real-{secrets.token_hex(8)}"
 Reply = Callable[[str], Turn]
 
 
@@ -69,6 +78,13 @@ def reports(status: str, *words: str, before: str = "true") -> Reply:
 
 
 @pytest.fixture
+def place() -> Iterator[Place]:
+    """Provide a folder for each test."""
+    with temporary_place() as made:
+        yield made
+
+
+@pytest.fixture
 def board(place: Place, codex: Path) -> Iterator[Lab]:
     """A repository with a policy and codex as the client of sessions, on a tmux server of its own."""
     lab = place.lab
@@ -79,37 +95,18 @@ def board(place: Place, codex: Path) -> Iterator[Lab]:
         "GIT_PLANNER_WORKER_MODEL": MODEL,
         "GIT_PLANNER_TERMINAL": "tmux",
         "STUB_API_KEY": "stub-key",
-        "TMUX_TMPDIR": str(place.folder),
+        "GIT_PLANNER_TMUX_SOCKET": SOCKET,
     }
     policy = POLICY.format(agent="/bin/true", timeout=20)
     lab.commit("the bench", {".git-planner.yml": policy, "src/value": "100\n", "tests/test_it": "guarded\n"})
     yield lab
     lab.run("git-plan", "shutdown")
-    lab.run_program("tmux", "-L", "git-planner", "kill-server")
+    lab.run_program("tmux", "-L", SOCKET, "kill-server")
 
 
 def serving(place: Place, parts: dict[str, list[Reply]]) -> Any:
     """Return a server that plays the conversations, once codex's home names it."""
     return loopback.running(Cast(parts), Handler)
-
-
-def test_a_worker_in_a_window_does_its_task(board: Lab, place: Place) -> None:
-    tell(board, "task", "add", "Write one", "--write-scope", "src/**", "--verify", "grep -q 1 src/one")
-    replies: list[Reply] = [
-        reports("done", "--summary", "wrote it", before="echo 1 >src/one"),
-        lambda _: says("It is done."),
-    ]
-    with serving(place, {"worker-task_001": replies}) as server:
-        codex_home(place.folder / "home", server.port, model=MODEL)
-        started = run(board, "worker", "spawn", "task_001")
-        assert started["state"] == "running"
-        wait_until(lambda: sessions(board)[-1]["state"] == "ended", 60)
-        ended = sessions(board)[-1]
-    assert ended["outcome"] == "done", (ended, server.script.requests)
-    assert ended["thread"]
-    assert board.show(f"{task(board).branch}:src/one") == "1\n"
-    tell(board, "worker", "integrate")
-    assert (board.show("main:src/one"), task(board).status) == ("1\n", "done")
 
 
 def calls_tool(tool: str, **arguments: Any) -> Callable[[str], Turn]:
@@ -125,7 +122,7 @@ def calls_tool(tool: str, **arguments: Any) -> Callable[[str], Turn]:
 
 def types(lab: Lab, text: str) -> None:
     """Type a text into the planner's window, as the operator."""
-    tmux = ("tmux", "-L", "git-planner")
+    tmux = ("tmux", "-L", SOCKET)
     pane = lab.run_program(*tmux, "list-windows", "-a", "-F", "#{window_name} #{window_id}").out
     window = next(line.split()[1] for line in pane.splitlines() if line.startswith("planner "))
     lab.run_program(*tmux, "send-keys", "-t", window, "-l", text)
@@ -135,7 +132,7 @@ def types(lab: Lab, text: str) -> None:
 
 def screen(lab: Lab) -> str:
     """Return what the planner's window shows."""
-    tmux = ("tmux", "-L", "git-planner")
+    tmux = ("tmux", "-L", SOCKET)
     return lab.run_program(*tmux, "capture-pane", "-p", "-t", "planner").out
 
 
@@ -147,11 +144,14 @@ def shows(lab: Lab, text: str, seconds: float = 90) -> None:
         time.sleep(0.2)
 
 
-def three_tasks(lab: Lab) -> None:
+def three_tasks(lab: Lab) -> list[str]:
+    """Add three tasks, one of which is cancelled; return the ids of the other two."""
+    names = []
     for number, name in enumerate(("one", "two", "three"), 1):
         words = ("--write-scope", f"src/{name}", "--verify", f"grep -q {number} src/{name}")
-        tell(lab, "task", "add", f"Write {name}", *words)
-    tell(lab, "task", "cancel", "task_003", "--reason", "later")
+        names.append(run(lab, "task", "add", f"Write {name}", *words)["task"]["id"])
+    tell(lab, "task", "cancel", names.pop(), "--reason", "later")
+    return names
 
 
 def test_a_planner_and_two_workers_from_the_first_command_to_the_end(board: Lab, place: Place) -> None:
@@ -202,4 +202,76 @@ def test_a_planner_and_two_workers_from_the_first_command_to_the_end(board: Lab,
         closed = run(board, "shutdown")["sessions"]
     assert [item["name"] for item in closed] == ["planner"]
     assert {item["state"] for item in sessions(board)} == {"ended"}
-    assert "no server running" in board.run_program("tmux", "-L", "git-planner", "list-sessions").err
+    assert "no server running" in board.run_program("tmux", "-L", SOCKET, "list-sessions").err
+
+
+def kill_everything(place: Place) -> None:
+    """Kill every process of the laboratory and its tmux server, as the end of the machine would."""
+    server = place.lab.run_program("tmux", "-L", SOCKET, "display-message", "-p", "#{pid}").out.strip()
+    pids = [int(server)]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("HOME", "").startswith(str(place.folder)) and process.pid != os.getpid():
+                pids.append(process.pid)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+def after_restart(place: Place, *argv: str) -> None:
+    """Run a program as after a restart of the machine: it and all that it starts see another boot id."""
+    boot = place.folder / "boot_id"
+    if not boot.exists():
+        boot.write_text(f"{uuid.uuid4()}\n")
+    script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+    command = ("unshare", "--mount", "sh", "-c", script, str(boot), *argv)
+    done = subprocess.run(
+        command, cwd=place.lab.path, env=place.lab.env, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["killed", "restarted"])
+def test_everything_is_killed_in_the_middle_and_goes_on(board: Lab, place: Place, restarted: bool) -> None:
+    if restarted and os.geteuid() != 0:
+        pytest.skip("only root can show another boot id to a program")
+    tasks = three_tasks(board)
+    planner: list[Reply] = [
+        *(calls_tool("worker_spawn", task=name) for name in tasks),
+        lambda _: says("Both workers are at work."),
+        lambda _: says("I am back."),
+    ]
+    # Each is killed while its first command runs, and does its work when it goes on.
+    parts: dict[str, list[Reply]] = {"You are the planner of the plan": planner}
+    for number, name in enumerate(tasks, 1):
+        work = f"echo {number} >src/{('one', 'two')[number - 1]}"
+        parts[f"worker-{name}"] = [
+            lambda _: shell("sleep 100"),
+            reports("done", "--summary", "wrote it", before=work),
+            lambda _: says("It is done."),
+        ]
+    with serving(place, parts) as server:
+        codex_home(place.folder / "home", server.port, model=MODEL)
+        assert board.run("git-planner", "--yes").status == 0
+        shows(board, "Both workers are at work.")
+        wait_until(lambda: all(item["thread"] for item in sessions(board)[-3:]), 60)
+        threads = {item["name"]: item["thread"] for item in sessions(board)[-3:]}
+        kill_everything(place)
+        program = str(Path(sys.executable).with_name("git-planner"))
+        if restarted:
+            after_restart(place, program, "--yes")
+        else:
+            assert board.run("git-planner").status == 0
+        shows(board, "I am back.")
+        finished = ("agent_done", "done")
+        wait_until(lambda: all(task(board, name).status in finished for name in tasks), 90)
+        again = {item["name"]: item["thread"] for item in sessions(board)[-3:]}
+        assert again == threads
+        tell(board, "worker", "integrate")
+        assert {task(board, name).status for name in tasks} == {"done"}
+        if restarted:
+            after_restart(place, str(Path(sys.executable).with_name("git-plan")), "shutdown")
+        else:
+            tell(board, "shutdown")
+    assert board.run_program("tmux", "-L", SOCKET, "list-sessions").status != 0

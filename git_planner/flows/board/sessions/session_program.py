@@ -183,9 +183,14 @@ def _client(
 def _hooks(
     repo: Repository, session: HostSession, trust: Sequence[TrustPrompt], wrap: Callable[[str], str]
 ) -> TurnHooks:
+    thread = _thread(repo, session.session)
+
     def on_start() -> None:
         session_store.change_session(
-            repo, session.run, lambda current: current.moved("running"), publish=True
+            repo,
+            session.run,
+            lambda current: current.moved("running", thread=current.session.thread or thread),
+            publish=True,
         )
         _answer_trust_prompt(repo, session.run, trust)
 
