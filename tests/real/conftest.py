@@ -72,8 +72,8 @@ def sqlparse() -> Path:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     """Provide a folder for the tests of a module; it is deleted afterwards."""
-    with temporary_place() as made:
-        yield made
+    with temporary_place() as folder:
+        yield folder
 
 
 @contextmanager

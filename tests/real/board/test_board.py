@@ -80,8 +80,8 @@ def reports(status: str, *words: str, before: str = "true") -> Reply:
 @pytest.fixture
 def place() -> Iterator[Place]:
     """Provide a folder for each test."""
-    with temporary_place() as made:
-        yield made
+    with temporary_place() as folder:
+        yield folder
 
 
 @pytest.fixture
