@@ -12,7 +12,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.board.overview import overview, session_lines
-from git_planner.flows.board.overview.overview import OverviewReader
+from git_planner.flows.board.overview.overview import Overview, OverviewReader
 from git_planner.flows.board.sessions.session_store import HostSession, save_session
 from git_planner.flows.runs.store import save_end
 from git_planner.gitio import git
@@ -34,6 +34,15 @@ def add(lab: Lab, title: str, plan: str = "default") -> None:
     """Add a task."""
     done = lab.run("git-plan", "task", "add", title, "--plan", plan)
     assert done.status == 0, done.err
+
+
+def settled(reader: OverviewReader) -> Overview:
+    """Read until nothing is new: what changed a moment ago is read twice."""
+    page = reader.read()
+    while reader.is_changed():
+        time.sleep(0.02)
+        page = reader.read()
+    return page
 
 
 @pytest.fixture
@@ -75,10 +84,7 @@ def test_nothing_is_read_again_until_something_changed(watched: Lab) -> None:
     with watched.entered():
         reader = OverviewReader(watched.repo)
         assert reader.is_changed()
-        reader.read()
-        # What changed within the resolution of the file system's clock is read once more.
-        time.sleep(0.06)
-        first = reader.read()
+        first = settled(reader)
         spawned = git.spawned
         assert not reader.is_changed()
         again = reader.read()
@@ -90,12 +96,27 @@ def test_nothing_is_read_again_until_something_changed(watched: Lab) -> None:
         assert [task.title for task in reader.read().tasks] == ["second", "first", "third"]
 
 
+def test_a_second_change_at_the_same_time_is_not_missed(
+    watched: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched.entered():
+        reader = OverviewReader(watched.repo)
+        settled(reader)
+        frozen = overview.history.ref_stamps(watched.repo, overview._PREFIXES)
+        monkeypatch.setattr(overview, "_TIMES_DIFFER", time.time_ns())
+        monkeypatch.setattr(overview.history, "ref_stamps", lambda *_: frozen)
+        reader.read()
+        add(watched, "third")
+    with watched.entered():
+        assert reader.is_changed()
+        assert len(reader.read().tasks) == 3
+
+
 def test_a_run_that_ends_and_a_plan_that_comes_are_seen(watched: Lab) -> None:
     run = store_run(watched, "task_001")
     with watched.entered():
         reader = OverviewReader(watched.repo)
-        reader.read()
-        assert not reader.is_changed()
+        settled(reader)
         save_end(watched.repo, run, outcome="verified")
         assert reader.is_changed()
         assert [line.state for line in reader.read().runs] == ["verified"]
@@ -110,7 +131,7 @@ def test_a_run_that_ends_and_a_plan_that_comes_are_seen(watched: Lab) -> None:
 def test_sessions_are_shown_with_the_command_that_attaches(watched: Lab) -> None:
     with watched.entered():
         reader = OverviewReader(watched.repo)
-        reader.read()
+        settled(reader)
         session = Session(
             session="20261130T130000Z-abcdefgh",
             name="planner",
@@ -126,7 +147,7 @@ def test_sessions_are_shown_with_the_command_that_attaches(watched: Lab) -> None
         here = HostSession(session, process_identity.identity(os.getpid()), terminal)
         save_session(watched.repo, here, publish=False)
         assert reader.is_changed()
-        shown = reader.read()
+        shown = settled(reader)
         assert [(line.session, line.task, line.state, line.attach) for line in shown.runs] == [
             ("planner", None, "running", tuple(ATTACH.split()))
         ]

@@ -35,6 +35,8 @@ _PREFIXES = (refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER, ref
 MOST_RECORDS = 20
 # Seconds after which what no file tells is looked at again: processes that ended, locks that were left.
 _STALE_SECONDS = 10.0
+# Nanoseconds within which two changes of a folder may get the same time.
+_TIMES_DIFFER = 50_000_000
 # Statuses in the order in which they need a person's eyes.
 _ORDER: tuple[TaskStatus, ...] = (
     *("needs_input", "review_ready", "agent_done", "blocked", "in_progress", "todo"),
@@ -159,7 +161,8 @@ class OverviewReader:
         is_stale = time.monotonic() - cache.read_at > _STALE_SECONDS
         refs = history.ref_stamps(self.repo, _PREFIXES)
         # A folder that changed a moment ago may change again without a new time.
-        is_moved = refs != cache.refs or max((at for _, at in refs), default=0) > time.time_ns() - 50_000_000
+        is_recent = max((at for _, at in refs), default=0) > time.time_ns() - _TIMES_DIFFER
+        is_moved = is_recent or refs != cache.refs
         if is_moved:
             self._read_refs()
             cache.refs = refs
@@ -185,7 +188,7 @@ class OverviewReader:
             leases = [lease_document(lease, clock) for lease in book.leases]
         except PlannerError as error:
             problems.append(f"leases: {error.message}")
-        self._stamp = stamp
+        self._stamp = None if is_recent else stamp
         return Overview(
             at=utc_now(),
             plans=tuple(self._plan_line(name, name == self._current) for name in names if self._tasks(name)),
