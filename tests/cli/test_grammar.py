@@ -65,8 +65,8 @@ def test_an_option_has_one_help_text() -> None:
         where[name].add(path)
     shared = {name for name in texts if len(where[name]) > 1}
     differing = {name: texts[name] for name in shared - DEPENDING if len(texts[name]) > 1}
-    # The same word for different things of a task, of a run or of a report.
-    allowed = {"--run", "--status", "--remove"}
+    # The same word for different things of a task, of a run, of a report or of a session.
+    allowed = {"--run", "--status", "--remove", "--client"}
     assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared
 
@@ -116,4 +116,5 @@ def test_every_output_can_be_had_as_json() -> None:
         *(f"git-planner {name}" for name in ours),
         "git-plan lease run",
         "git-plan session-program",
+        "git-planner mcp serve",
     }

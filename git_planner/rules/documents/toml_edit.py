@@ -14,6 +14,7 @@ from typing import Any
 
 from git_planner.errors import PlannerError
 
+_LONG_STRING = re.compile(r"'''.*?'''|\"\"\".*?\"\"\"", re.DOTALL)
 _HEADER = re.compile(r"^[ \t]*\[[^\n]*$", re.MULTILINE)
 
 
@@ -53,7 +54,7 @@ def remove_table(text: str, keys: Sequence[str]) -> str:
         return text
     _without(wanted, keys)
     after = text
-    headers = list(_HEADER.finditer(text))
+    headers = list(_HEADER.finditer(_LONG_STRING.sub(lambda found: "x" * len(found[0]), text)))
     for place in reversed(range(len(headers))):
         header = headers[place]
         if tuple(_header_keys(header[0]))[: len(keys)] == tuple(keys):
@@ -112,7 +113,7 @@ def _without(document: dict[str, Any], keys: Sequence[str]) -> None:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_value(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_value(name)} = {_value(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     # A text of JSON is one of TOML; only the delete character may not stand in it.
