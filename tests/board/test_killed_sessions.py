@@ -91,6 +91,28 @@ def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path
         call, turn = call + stride, turn + 1
 
 
+@sampled(11)
+def test_a_close_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
+    call, turn = 1, 0
+    while True:
+        root = tmp_path / f"lab{call}"
+        root.mkdir()
+        lab = Lab(root)
+        set_up_lab(lab, ONE)
+        set_client(lab, "echo 77 >src/value; sleep 60")
+        spawn(lab)
+        env = lab.crash_after(call, after=bool(turn % 2))
+        killed = lab.spawn("git-plan", "worker", "close", "task_001", **env)
+        assert run(lab, "worker", "close", "task_001")["state"] == "ended"
+        assert task(lab).status == "todo"
+        assert lab.show("refs/planner/refused/0001:src/value") == "77\n"
+        assert lab.git("for-each-ref", "refs/planner/claims") == ""
+        if killed.status == 0:
+            assert turn, "nothing was killed"
+            return
+        call, turn = call + stride, turn + 1
+
+
 @pytest.mark.parametrize("racers", [4, pytest.param(16, marks=pytest.mark.real)])
 def test_many_that_start_a_worker_on_one_task_start_one(lab: Lab, racers: int) -> None:
     set_up_lab(lab, ONE)

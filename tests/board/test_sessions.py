@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from git_planner.host import agent_jail
+from git_planner.host.jail import Jail
 from tests.board.session_lab import (
     ASK,
     REPORT,
@@ -24,6 +29,7 @@ from tests.delegation.scripted_agent import set_up_lab, task
 from tests.support.lab import Lab
 from tests.support.servers.tmux import end_server
 
+HERE = agent_jail.find("auto", os.environ["PATH"])
 ONE = ("Make it smaller", "--write-scope", "src/**")
 # Begins a thread; works only when it goes on with one.
 SLOW = f"""
@@ -175,3 +181,42 @@ def test_the_planner_goes_on_with_its_thread(lab: Lab) -> None:
     assert run(lab, "resume")["sessions"][0]["session"] == second["session"]
     run(lab, "shutdown")
     assert (lab.root / "seen").read_text() == "\np-1\np-1\n"
+
+
+@pytest.mark.skipif(not isinstance(HERE, Jail), reason="there is no jail here")
+def test_a_worker_in_its_jail_takes_a_lease_and_reports(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    policy = (lab.path / ".git-planner.yml").read_text()
+    lab.commit("a jail", {".git-planner.yml": policy.replace("sandbox: off", "sandbox: required")})
+    program = Path(sys.executable).with_name("git-plan")
+    lease = f"{program} lease run --purpose tests -- sh -c 'echo $GIT_PLANNER_LEASE >src/value'"
+    set_client(
+        lab,
+        f"{lease} && ! touch ../outside 2>/dev/null && {REPORT.replace('git-plan', str(program))}; sleep 60",
+    )
+    spawn(lab, backend="tmux")
+    ended = wait_for(lab, "state", "ended")
+    assert ended["outcome"] == "done", ended
+    assert lab.show(f"{ended['branch']}:src/value").startswith("HEAVY-")
+
+
+def test_a_tmux_server_that_dies_suspends_its_sessions(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, SLOW)
+    spawn(lab, backend="tmux")
+    wait_for(lab, "thread", "t-1")
+    lab.run_program("tmux", "-L", lab.env["GIT_PLANNER_TMUX_SOCKET"], "kill-server")
+    wait_for(lab, "state", "suspended")
+    resumed = spawn(lab, backend="tmux")
+    assert resumed["state"] == "running"
+    assert wait_for(lab, "state", "ended")["outcome"] == "done"
+
+
+def test_what_a_task_holds_reaches_a_terminal_without_control_characters(lab: Lab) -> None:
+    set_up_lab(lab, (*ONE, "--note", "look\x1b]0;owned\x07 \x1b[2J here\u202e"))
+    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 60")
+    spawn(lab)
+    wait_for(lab, "state", "ended")
+    kept = run(lab, "session", "prompt", "task_001")["prompt"]
+    assert "look" in kept
+    assert all(letter.isprintable() or letter in "\n\t" for letter in kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from git_planner import documents
 from git_planner.agents.contract import Implementer, Sandbox
@@ -41,7 +42,8 @@ class AgentSetup:
     """Agent, sandbox and limits that all runs of one `delegate` share.
 
     `start` names the commit that tasks start from, None for the default base. `sandbox` is None when the
-    agent has no sandbox that can be chosen. A session brings its name, and the id of its run.
+    agent has no sandbox that can be chosen. A session brings its name, the id of its run, and
+    what its agent may write to besides its worktree.
     """
 
     settings: Settings
@@ -53,6 +55,7 @@ class AgentSetup:
     remote: str | None = None
     run: str | None = None
     session: str | None = None
+    writable: tuple[Path, ...] = ()
 
     @property
     def danger(self) -> bool:

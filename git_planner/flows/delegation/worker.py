@@ -131,7 +131,7 @@ class Worker:
                 "GIT_PLANNER_PROGRAM": git_plan_program(),
                 agent_result.RESULT_VARIABLE: str(out_folder / RESULT),
             },
-            writable=(out_folder,),
+            writable=(out_folder, *self.setup.writable),
             sandbox=self.setup.sandbox,
             on_tick=HeartbeatWriter(folder, run, self.stop.is_set),
         )

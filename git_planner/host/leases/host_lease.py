@@ -118,6 +118,11 @@ class HostLeases:
         clock = self._clock()
         return rules.drop_lost(self._stored(), clock, self._is_gone)[0], clock
 
+    def made_folder(self) -> Path:
+        """Return the folder where the book lies; a missing one is made."""
+        self._make_folder()
+        return self.folder
+
     @contextmanager
     def _changed(self) -> Iterator[_BookChange]:
         """Yield the book for a change, under its lock and without lost leases; write it at the end."""

@@ -44,6 +44,7 @@ from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
+from git_planner.host.leases.host_lease import HostLeases
 from git_planner.host.terminals.choose import backend_of
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -111,6 +112,8 @@ def _work(repo: Repository, session: HostSession, progress: Progress) -> Run:
         seconds=settings.session_timeout,
         run=session.run,
         session=session.session.name,
+        # A worker takes leases before heavy work, and its processes are seen by their locks.
+        writable=(HostLeases().made_folder(),),
     )
     started = _started(repo, session, setup) if run is None else _resumed(repo, run)
     fields = {"branch": started.run.branch, "base": started.run.base}
