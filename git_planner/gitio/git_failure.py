@@ -108,8 +108,11 @@ def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> Planne
 
 
 def unknown_identity(result: GitResult) -> PlannerError:
-    """Return the error for a git without a committer identity."""
+    """Return the error for a git without a committer identity, or with a date that it cannot read."""
     last = result.message.splitlines()[-1:] or ["no message"]
+    if "invalid date format" in last[0]:
+        message = f"git cannot read the date in the environment ({without_label(last[0])})"
+        return PlannerError("E_IDENTITY", message, hint="unset GIT_COMMITTER_DATE and GIT_AUTHOR_DATE")
     return PlannerError(
         "E_IDENTITY",
         f"git does not know who you are ({without_label(last[0])})",

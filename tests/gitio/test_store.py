@@ -211,7 +211,13 @@ def test_a_missing_identity_is_told_clearly(lab: Lab) -> None:
     with pytest.raises(PlannerError) as caught:
         lab.store.edit(REF, append("one"), Message("one"), base="HEAD")
     assert caught.value.code == "E_IDENTITY"
-    assert REF not in lab.refs()
+
+
+def test_a_date_that_git_cannot_read_is_named(lab: Lab) -> None:
+    lab.env["GIT_COMMITTER_DATE"] = "4102444800 -1200"
+    with lab.entered(), pytest.raises(PlannerError, match="invalid date format: 4102444800") as caught:
+        lab.repo.ident()
+    assert caught.value.hint == "unset GIT_COMMITTER_DATE and GIT_AUTHOR_DATE"
 
 
 # -- a branch that is checked out ---------------------------------------------------------------------------
