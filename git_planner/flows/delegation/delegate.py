@@ -19,7 +19,7 @@ from git_planner.flows.delegation.recover import recover_runs, requeue_task
 from git_planner.flows.delegation.remote_claims import RemoteClaims
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun, prepare_run, start_run
 from git_planner.flows.delegation.worker import Worker
-from git_planner.flows.planning.ask_planner import reserve_number
+from git_planner.flows.planning.iteration_start import reserve_number
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.runs import store

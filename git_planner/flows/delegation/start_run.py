@@ -11,7 +11,7 @@ from git_planner import documents
 from git_planner.agents.contract import Implementer, Sandbox
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.ask_planner import state_commit
+from git_planner.flows.planning.iteration_start import state_commit
 from git_planner.flows.planning.list_iterations import TASK_PLANNER
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.runs import store

@@ -20,7 +20,7 @@ from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
 from git_planner.flows.delegation.suspend_run import suspend_run
 from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.iterate import worktree_path
+from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import HeartbeatWriter
 from git_planner.flows.runs.store import OUT, RESULT, Run

@@ -22,6 +22,7 @@ from git_planner.flows.iterations.attempt import Attempt, report_from, run_imple
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
+from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
@@ -29,7 +30,7 @@ from git_planner.flows.records.record import ensure_base
 from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.inert_git import inert
-from git_planner.gitio.repository import Repository, make_shared
+from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations import stop
@@ -282,36 +283,6 @@ def run_attempt(
         attempt = settle_attempt(work, report, progress)
         attempt_file.save(repo, state.iteration, choice, None)
     return _result(state, attempt, None if options.in_place else place.top, began)
-
-
-def worktree_path(settings: Settings, repo: Repository, state: IterationState) -> Path:
-    """Return a new path for an iteration's worktree, outside the repository.
-
-    Raises:
-        PlannerError: E_USAGE when the folder for worktrees lies inside the repository, or cannot be made.
-    """
-    folder = settings.worktrees
-    for inside in (repo.top, repo.common):
-        if inside is not None and folder.absolute().is_relative_to(inside):
-            raise PlannerError(
-                "E_USAGE",
-                f"'{folder}' for worktrees lies inside '{inside}'",
-                hint="set 'git config planner.worktrees' to a folder outside",
-            )
-    try:
-        make_shared(folder, repo.common)
-    except OSError as error:
-        raise PlannerError(
-            "E_USAGE",
-            f"'{folder}' for worktrees cannot be made ({error.strerror})",
-            hint="set 'git config planner.worktrees' to a folder that you can write to",
-        ) from None
-    name = f"{state.iteration:04d}-{state.slug}"
-    path, suffix = folder / name, 1
-    while path.exists():
-        suffix += 1
-        path = folder / f"{name}.{suffix}"
-    return path
 
 
 @contextmanager

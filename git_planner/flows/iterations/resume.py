@@ -17,9 +17,9 @@ from git_planner.flows.iterations.iterate import (
     IterationResult,
     interruptible,
     run_attempt,
-    worktree_path,
 )
 from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.planning.list_iterations import (
     PHASE_TEXTS,
     Iteration,

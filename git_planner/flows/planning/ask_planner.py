@@ -27,6 +27,7 @@ from git_planner.flows.planning.campaign import (
     request_settings,
     updated_plan,
 )
+from git_planner.flows.planning.iteration_start import commit_subject, reserve_number, state_commit
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import taken_numbers
 from git_planner.flows.plans.current_plan import needed_plan
@@ -34,7 +35,6 @@ from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.flows.records import remeasure_best
 from git_planner.flows.records.ledger import read_ledger
 from git_planner.gitio import export
-from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
 from git_planner.progress import Progress
@@ -57,7 +57,6 @@ __all__ = [
 
 PACKET_NUMBERS = refnames.OURS + "numbers/plan/"
 PACKETS = "planner_packets"
-SUBJECT_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +179,6 @@ def make_planning_plan(repo: Repository, options: PlanOptions, progress: Progres
     Store(repo).edit(ref, change, message, base=campaign.base.oid)
     tasks = (read_plan(repo, campaign.plan) or campaign.document)["tasks"]
     return PlannedSteps(campaign.plan, ref, document, tasks, folder, answer)
-
-
-def reserve_number(repo: Repository) -> int:
-    """Reserve the number of a new iteration: the next one unused in all known refs."""
-    return Store(repo).reserve(refnames.NUMBERS, taken_numbers(repo, refnames.ITER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +308,7 @@ def publish_iteration(
     }
     trailers = (("Planner-Op", "plan"), ("Planner-Args", f"{state.branch} {state.directive_digest}"))
     message = Message(
-        _commit_subject(f"iteration {state.iteration:04d}: {state.directive.objective}"), trailers
+        commit_subject(f"iteration {state.iteration:04d}: {state.directive.objective}"), trailers
     )
 
     def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
@@ -330,27 +324,6 @@ def publish_iteration(
 
     Store(repo).transact([branch, trusted_ref, plan, *([extra.ref] if extra else [])], decide)
     return commit
-
-
-def _commit_subject(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SUBJECT_CHARACTERS else line[: SUBJECT_CHARACTERS - 1].rstrip() + "…"
-
-
-def state_commit(repo: Repository, state: IterationState) -> str:
-    """Create the first commit of an iteration, without a ref."""
-    message = Message(
-        _commit_subject(f"plan {state.branch}: {state.directive.objective}"),
-        (
-            ("Planner-Directive", state.directive_digest),
-            ("Planner-Plan", state.plan),
-            ("Planner-Run", state.branch),
-        ),
-    )
-    with repo.git.batch() as batch:
-        edits = {refnames.STATE_FILE: canonical_json.dumps(state.document())}
-        tree = splice(repo.git, batch, repo.resolve(state.base, "tree"), edits)
-    return commit_tree(repo.git, tree, (state.base,), message.text())
 
 
 @contextmanager

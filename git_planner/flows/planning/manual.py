@@ -19,9 +19,9 @@ from git_planner.flows.planning.ask_planner import (
     family_choice,
     new_state,
     publish_iteration,
-    reserve_number,
 )
 from git_planner.flows.planning.campaign import Campaign, PlanOptions, open_campaign
+from git_planner.flows.planning.iteration_start import reserve_number
 from git_planner.flows.planning.packet import build_packet
 from git_planner.flows.plans.base_commit import Base, find_base, resolve_base, taken_numbers
 from git_planner.flows.plans.current_plan import needed_plan

@@ -35,7 +35,7 @@ from git_planner.flows.delegation.start_run import (
 )
 from git_planner.flows.delegation.suspend_run import adopt_run
 from git_planner.flows.delegation.worker import Worker
-from git_planner.flows.planning.ask_planner import reserve_number
+from git_planner.flows.planning.iteration_start import reserve_number
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import HeartbeatWriter
