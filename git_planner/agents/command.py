@@ -21,7 +21,7 @@ from pathlib import Path
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.confinement import Confinement
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace, WritingRequest
-from git_planner.agents.run_program import run_agent
+from git_planner.agents.run_program import check_installed, run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
@@ -140,6 +140,7 @@ def _require_program(program: Program | None, role: str) -> Program:
             f"the policy names no program for the {role} 'command'",
             hint=f"set 'agents: command: {role}:' in '.git-planner.yml'",
         )
+    check_installed(program.run[0])
     return program
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,22 @@ from git_planner.gitio.git import program_environment
 from git_planner.host import jail, marks, process
 from git_planner.host.process import Finished, Started
 from git_planner.host.process_identity import expected, identity
+from git_planner.host.start_program import check_program
 from git_planner.rules.documents import canonical_json
 
 PROMPT, COMMAND, PROCESS, STDOUT, STDERR = "prompt.md", "command.json", "process.json", "stdout", "stderr"
+
+
+def check_installed(program: str) -> None:
+    """Check that an agent's program can be started, before anything is measured, committed or paid for it.
+
+    A relative path counts from where it will work, and is checked then.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL.
+    """
+    if os.path.isabs(program) or "/" not in program:
+        check_program(program, Path("/"), program_environment({}))
 
 
 def run_agent(

@@ -171,7 +171,7 @@ def test_outside_the_scope_is_invalid_on_the_branch(lab: Lab) -> None:
 
 def test_an_error_that_would_come_again_is_told_and_can_be_resumed(lab: Lab) -> None:
     campaign(lab)
-    policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[no-such-program,")
+    policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[./no-such-program,")
     lab.commit("another agent", {".git-planner.yml": policy})
     with pytest.raises(PlannerError) as caught:
         iterate(lab.repo, IterateOptions(), hush)

@@ -10,7 +10,13 @@ from pathlib import Path
 from git_planner import atomic_file, redact
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.codex.events import CodexEvents, check_outcome
-from git_planner.agents.codex.login import Login, find_api_login, find_chatgpt_login, install_hint
+from git_planner.agents.codex.login import (
+    Login,
+    check_codex,
+    find_api_login,
+    find_chatgpt_login,
+    install_hint,
+)
 from git_planner.agents.confinement import Confinement
 from git_planner.agents.contract import Brief, Implementation, Sandbox, Workplace, WritingRequest
 from git_planner.agents.run_program import run_agent
@@ -161,13 +167,19 @@ class CodexImplementer:
         )
 
 
+def _transport(workplace: Workplace) -> CodexTransport:
+    check_codex(workplace.settings.codex)
+    return CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login)
+
+
 def codex_planner(workplace: Workplace) -> PlanningAgent:
     """Return the planner that uses codex with its ChatGPT login."""
-    return PlanningAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
+    return PlanningAgent(_transport(workplace))
 
 
 def api_planner(workplace: Workplace) -> PlanningAgent:
     """Return the planner that uses codex with an API key."""
+    check_codex(workplace.settings.codex)
     return PlanningAgent(
         CodexTransport("api", workplace.settings, workplace.confinement, find_api_login, API_MODEL)
     )
@@ -175,14 +187,15 @@ def api_planner(workplace: Workplace) -> PlanningAgent:
 
 def codex_researcher(workplace: Workplace) -> WritingAgent:
     """Return the researcher that uses codex."""
-    return WritingAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
+    return WritingAgent(_transport(workplace))
 
 
 def codex_critic(workplace: Workplace) -> WritingAgent:
     """Return the critic that uses codex."""
-    return WritingAgent(CodexTransport(NAME, workplace.settings, workplace.confinement, find_chatgpt_login))
+    return WritingAgent(_transport(workplace))
 
 
 def codex_implementer(workplace: Workplace) -> CodexImplementer:
     """Return the implementer that uses codex."""
+    check_codex(workplace.settings.codex)
     return CodexImplementer(workplace.settings, workplace.confinement)

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from git_planner import atomic_file
+from git_planner.agents.run_program import check_installed
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.gitio.git import program_environment
@@ -88,6 +89,16 @@ def install_hint() -> Iterator[None]:
         if error.code != "E_MISSING_TOOL":
             raise
         raise PlannerError(error.code, error.message, hint=INSTALL) from None
+
+
+def check_codex(program: str) -> None:
+    """Check that codex is installed, before anything is measured, committed or paid for it.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL.
+    """
+    with install_hint():
+        check_installed(program)
 
 
 def custom_provider(home: Path | None) -> str | None:

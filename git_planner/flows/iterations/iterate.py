@@ -170,6 +170,9 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     policy = campaign.base.policy
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings, repo)
+    if settings.planner != MANUAL:
+        # A missing program is told before the base is measured.
+        registry.make_planner(settings.planner, policy, settings, repo)
     # In a bare repository the policy's folder is seen only once there is a worktree.
     if settings.patches is not None or policy.agents.patches is None:
         _check_patches(repo, settings, campaign.plan)
