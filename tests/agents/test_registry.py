@@ -18,6 +18,7 @@ COMMANDS = "{command: {planner: {run: [cat]}, implementer: {run: [cat]}}}"
 
 
 def test_every_name_makes_an_agent_of_that_name(lab: Lab) -> None:
+    lab.git("config", "planner.codex", sys.executable)
     rules, settings = policy(COMMANDS), read_settings(lab.repo)
     assert [registry.make_planner(name, rules, settings, lab.repo).name for name in registry.PLANNERS] == [
         *registry.PLANNERS

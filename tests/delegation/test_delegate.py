@@ -257,8 +257,9 @@ def test_an_agent_that_cannot_be_started_blocks_no_task(lab: Lab) -> None:
     lab.env["GIT_PLANNER_CODEX"] = "/there/is/no/codex"
     ran = lab.run("git-plan", "delegate", "--impl", "codex", "--json")
     assert error_code(ran) in ("E_MISSING_TOOL", "E_CODEX_AUTH")
-    assert (task(lab).status, task(lab).attempt) == ("todo", 2)
-    assert saved_runs(lab)[0].outcome == "not_started"
+    # Nothing was claimed for it.
+    assert (task(lab).status, task(lab).attempt) == ("todo", 1)
+    assert saved_runs(lab) == []
 
 
 def test_patches_need_no_result(lab: Lab) -> None:
