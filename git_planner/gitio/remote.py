@@ -85,7 +85,7 @@ def url(repo: Repository, remote: str) -> str:
         raise PlannerError(
             "E_REMOTE",
             f"there is no remote '{remote}' here",
-            hint="'git remote' lists them; 'git config planner.remote NAME' says which one to use",
+            hint=f"add it with 'git remote add {remote} URL', or name another by 'planner.remote'",
         )
     return masked(os.fsdecode(result.stdout).strip())
 

@@ -133,7 +133,7 @@ def _show_options(made: OptionsResult, as_json: bool) -> None:
     if len(made.open) > 10:
         say(f"  and {len(made.open) - 10} more")
     if made.open:
-        say(f"edit: git show {branch}:{made.path}")
+        say(f"edit a copy: git show {branch}:{made.path} >FILE")
         say(f"next: git plan options --plan {made.plan} --file FILE")
     else:
         say(f"next: git plan critique --plan {made.plan}")
