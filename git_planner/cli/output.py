@@ -98,3 +98,13 @@ def _special(path: str) -> bool:
 def _no_place(path: str, error: OSError | ValueError) -> PlannerError:
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return PlannerError("E_USAGE", f"'{path}' cannot be written: {reason}", hint="name another file")
+
+
+def size_text(size: int) -> str:
+    """Return a size in bytes as people read it: '12 kB'."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -10,7 +10,7 @@ import click
 from git_planner.cli import options
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import candidates, dry_run_option, force_option, json_option, plan_option
-from git_planner.cli.output import check_place, emit, hush, put_text, say, tell
+from git_planner.cli.output import check_place, emit, hush, put_text, say, size_text, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
@@ -173,10 +173,10 @@ def prune(dry_run: bool, as_json: bool) -> int:
     done = flow(open_repository(), hush, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     lines = [
-        f"{_size(place.size):>9}  {place.path}: {verb if place.why is None else f'kept, {place.why}'}"
+        f"{size_text(place.size):>9}  {place.path}: {verb if place.why is None else f'kept, {place.why}'}"
         for place in done.places
     ]
-    lines.append(f"{_size(done.freed)} {'would be' if dry_run else 'is'} free again")
+    lines.append(f"{size_text(done.freed)} {'would be' if dry_run else 'is'} free again")
     _print_result(done.document(), lines if done.places else ["no iteration worktrees"], as_json=as_json)
     return DONE
 
@@ -362,12 +362,3 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-
-
-def _size(size: int) -> str:
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

@@ -103,9 +103,10 @@ def status(as_json: bool) -> int:
 @json_option
 def doctor(as_json: bool) -> int:
     """Check the setup and suggest fixes; exit with 1 when there is an error."""
+    from git_planner.flows.board.board_checks import check_board
     from git_planner.flows.setup.doctor import run_checks
 
-    report = run_checks(open_repository())
+    report = run_checks(open_repository(), (check_board,))
     if as_json:
         emit(report.document())
         return DONE if report.ok else NO

@@ -54,6 +54,9 @@ class CheckContext:
     base: str | None = None
 
 
+Check = Callable[[CheckContext], Iterator[Diagnostic]]
+
+
 @dataclass(frozen=True, slots=True)
 class DoctorReport:
     """Result of all checks. `facts` are versions and paths."""
@@ -76,18 +79,19 @@ class DoctorReport:
         }
 
 
-def run_checks(repo: Repository) -> DoctorReport:
+def run_checks(repo: Repository, more: Sequence[Check] = ()) -> DoctorReport:
     """Run all checks.
 
     Args:
         repo: the repository.
+        more: checks of capabilities above this one.
 
     Returns:
         Facts, and findings in the order of the checks; a failed check is a finding.
     """
     context = CheckContext(repo, {"git-planner": git_planner.__version__})
     findings: list[Diagnostic] = []
-    for check in CHECKS:
+    for check in (*CHECKS, *more):
         try:
             findings += check(context)
         except PlannerError as error:
@@ -470,14 +474,14 @@ def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:
         )
 
 
-def _failed_check(check: Callable[[CheckContext], Iterator[Diagnostic]], error: PlannerError) -> Diagnostic:
+def _failed_check(check: Check, error: PlannerError) -> Diagnostic:
     name = check.__name__.strip("_").replace("_", " ")
     return Diagnostic(
         "error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above"
     )
 
 
-CHECKS: tuple[Callable[[CheckContext], Iterator[Diagnostic]], ...] = (
+CHECKS: tuple[Check, ...] = (
     _check_versions,
     _check_identity,
     _check_config,

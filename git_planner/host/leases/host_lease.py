@@ -123,6 +123,12 @@ class HostLeases:
         self._make_folder()
         return self.folder
 
+    def read_lost(self) -> tuple[Lease, ...]:
+        """Return the leases whose owner has ended; the next change of the book removes them."""
+        book = self._stored()
+        kept = {lease.name for lease in rules.drop_lost(book, self._clock(), self._is_gone)[0].leases}
+        return tuple(lease for lease in book.leases if lease.name not in kept)
+
     @contextmanager
     def _changed(self) -> Iterator[_BookChange]:
         """Yield the book for a change, under its lock and without lost leases; write it at the end."""

@@ -93,6 +93,8 @@ class TmuxBackend:
             launch_file.unlink(missing_ok=True)
             raise
         program = process_identity.identity(pid, mark) or process_identity.expected(argv[0], mark)
+        # The menu of Ctrl-C calls it.
+        server.cmd("set-option", "-g", "@program", argv[0])
         return Terminal(self.name, self.socket, session, window, program)
 
     def sight(self, terminal: Terminal) -> Sight:

@@ -10,7 +10,7 @@ import click
 from git_planner.cli import options
 from git_planner.cli.lazy_group import CommandGroup
 from git_planner.cli.options import json_option, plan_option
-from git_planner.cli.output import emit, say, tell
+from git_planner.cli.output import emit, say, size_text, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 
@@ -211,6 +211,36 @@ def integrate(
     if not done.results:
         say(f"no task of the plan '{done.plan}' is finished and not yet on '{done.branch}'")
     return done.exit
+
+
+@worker.command("prune")
+@click.option(
+    "--keep",
+    type=click.IntRange(0, 100_000),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Keep the files of the N newest ended runs.",
+)
+@options.dry_run_option
+@json_option
+def prune(*, keep: int, dry_run: bool, as_json: bool) -> int:
+    """Remove worktrees of finished work, and the files of ended runs but the newest."""
+    from git_planner.flows.board.prune import prune_board
+
+    done = prune_board(open_repository(), keep, tell, dry_run=dry_run)
+    if as_json:
+        emit(done.document())
+        return DONE
+    verb = "would remove" if dry_run else "removed"
+    worktrees = [place for place in done.worktrees.places if place.why is None]
+    say(f"{verb} {len(worktrees)} worktrees, {size_text(done.worktrees.freed)}")
+    say(f"{verb} the files of {len(done.runs)} runs, {size_text(sum(run.size for run in done.runs))}")
+    say(f"kept the files of {done.kept_runs} ended runs, {size_text(done.kept_bytes)}")
+    for place in done.worktrees.places:
+        if place.why is not None:
+            say(f"kept '{place.path}', {size_text(place.size)}: {place.why}")
+    return DONE
 
 
 @click.command()
