@@ -87,7 +87,7 @@ def run_checks(repo: Repository, more: Sequence[Check] = ()) -> DoctorReport:
         more: checks of capabilities above this one.
 
     Returns:
-        Facts, and findings in the order of the checks; a failed check is a finding.
+        Facts and findings, in order; a failed check is a finding.
     """
     context = CheckContext(repo, {"git-planner": git_planner.__version__})
     findings: list[Diagnostic] = []
@@ -475,10 +475,8 @@ def _check_shallow(context: CheckContext) -> Iterator[Diagnostic]:
 
 
 def _failed_check(check: Check, error: PlannerError) -> Diagnostic:
-    name = check.__name__.strip("_").replace("_", " ")
-    return Diagnostic(
-        "error", "check-failed", f"{name}: {error.message}", error.code, error.hint or "see above"
-    )
+    text = f"{check.__name__.strip('_').replace('_', ' ')}: {error.message}"
+    return Diagnostic("error", "check-failed", text, error.code, error.hint or "see above")
 
 
 CHECKS: tuple[Check, ...] = (
