@@ -84,10 +84,7 @@ def run_checks(repo: Repository, more: Sequence[Check] = ()) -> DoctorReport:
 
     Args:
         repo: the repository.
-        more: checks of capabilities above this one.
-
-    Returns:
-        Facts and findings, in order; a failed check is a finding.
+        more: checks of capabilities above this one. A failed check is a finding.
     """
     context = CheckContext(repo, {"git-planner": git_planner.__version__})
     findings: list[Diagnostic] = []
