@@ -44,6 +44,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_BLOCKED": (REFUSED, "a branch or tag has a name that blocks the names of other branches or tags"),
     "E_BRANCH": (REFUSED, "another branch is checked out than the call expects"),
     "E_BRANCH_GONE": (REFUSED, "a branch with a plan was deleted, and would begin anew without its history"),
+    "E_BROKEN_REF": (REFUSED, "a branch or tag names an object that does not exist"),
     "E_BUSY": (REFUSED, "another process or person is working on it right now"),
     "E_CHECKED_OUT": (REFUSED, "the branch to be moved is checked out with uncommitted changes"),
     "E_CODEX_AUTH": (UNREACHED, "codex has no login, or the service rejects it"),

@@ -305,7 +305,9 @@ def main(program: str, argv: Sequence[str]) -> int:
 
     with _ended_by_signals() as caught:
         # What follows '--' belongs to another command.
-        status = guarded(run, as_json="--json" in itertools.takewhile("--".__ne__, argv))
+        as_json = "--json" in itertools.takewhile("--".__ne__, argv)
+        status = guarded(run, as_json=as_json, signals=caught)
+    # A program that was ended with this one says itself that it was interrupted.
     return 128 + caught[0] if caught and status == INTERRUPTED else status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TextIO
 
@@ -14,7 +14,7 @@ import click
 from git_planner.cli.lazy_group import LazyGroup, NoSuchName
 from git_planner.cli.output import emit, tell
 from git_planner.cli.similar_names import suggest_name
-from git_planner.errors import DONE, PlannerError, resource_error
+from git_planner.errors import DONE, INTERRUPTED, PlannerError, resource_error
 from git_planner.rules.did_you_mean import close_names, did_you_mean
 
 _UNWRITABLE = {
@@ -23,21 +23,22 @@ _UNWRITABLE = {
 }
 
 
-def guarded(command: Callable[[], int], *, as_json: bool) -> int:
+def guarded(command: Callable[[], int], *, as_json: bool, signals: Sequence[int] = ()) -> int:
     """Run a command, turning every error into a message and an exit status, never a traceback.
 
     Args:
         command: function to run; its result is the exit status.
         as_json: whether to print the error as a JSON document on stdout, too.
+        signals: filled with the signals that come meanwhile; the first decides the status of an interruption.
     """
     if sys.stdout is None:
         sys.stdout = _closed()
     try:
         return command()
     except PlannerError as error:
-        return _report(suggest_name(error), as_json=as_json)
+        return _report(suggest_name(error), as_json=as_json, signals=signals)
     except (KeyboardInterrupt, click.Abort):
-        return _report(PlannerError("E_INTERRUPTED", "interrupted"), as_json=as_json)
+        return _report(PlannerError("E_INTERRUPTED", "interrupted"), as_json=as_json, signals=signals)
     except click.ClickException as error:
         return _report(_usage_error(error), as_json=as_json)
     except BrokenPipeError:
@@ -90,7 +91,8 @@ def _closed() -> TextIO:
     return open(1, "w", encoding="utf-8", closefd=False)
 
 
-def _report(error: PlannerError, *, as_json: bool) -> int:
+def _report(error: PlannerError, *, as_json: bool, signals: Sequence[int] = ()) -> int:
+    status = 128 + signals[0] if signals and error.exit == INTERRUPTED else error.exit
     # A message that already ends with a fault does not list it once more.
     details = [line for line in error.details if not error.message.endswith(line)]
     lines = [f"error: {error.message} ({error.code})", *(f"  {line}" for line in details)]
@@ -104,11 +106,11 @@ def _report(error: PlannerError, *, as_json: bool) -> int:
         _discard(sys.stderr)
     try:
         if as_json:
-            emit(error.document())
+            emit({**error.document(), "exit": status})
         print(end="", flush=True)
     except OSError:
         _discard(sys.stdout)
-    return error.exit
+    return status
 
 
 def _discard(stream: TextIO) -> None:

@@ -78,9 +78,9 @@ def retry_transient(run_once: Callable[[], Ended], is_failed: Callable[[Ended], 
 
 def failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> PlannerError:
     """Return the error for a git that failed."""
-    local = local_failure(args, result, cwd)
-    if local is not None:
-        return local
+    special = local_failure(args, result, cwd) or _broken_ref(result)
+    if special is not None:
+        return special
     return PlannerError(
         "E_GIT",
         result.message or f"'git {_subcommand(args)}' ended with status {result.status} and no message",
@@ -105,6 +105,20 @@ def local_failure(args: tuple[str, ...], result: GitResult, cwd: Path) -> Planne
             details=result.stderr.decode(errors="replace").strip().splitlines()[:5],
         )
     return None
+
+
+def _broken_ref(result: GitResult) -> PlannerError | None:
+    """Return the error for a listing that one ref without its object ends; None for all other causes."""
+    import re
+
+    match = re.search(r"missing object ([0-9a-f]{40,64}) for refs/(?:heads/|tags/)?(\S+)", result.message)
+    if match is None:
+        return None
+    return PlannerError(
+        "E_BROKEN_REF",
+        f"'{match[2]}' names a commit that does not exist: '{match[1][:12]}'",
+        hint="'git planner doctor' says what can be brought back, 'git reflog' where it was before",
+    )
 
 
 def unknown_identity(result: GitResult) -> PlannerError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -28,7 +29,10 @@ def test_the_exit_status_names_the_signal(lab: Lab, argv: tuple[str, ...], numbe
     agent(lab, f"echo >'{lab.root}/ready'; exec sleep 60")
     before = signal.getsignal(number)
     timer = signal_once_written(lab.root / "ready", 1, number)
-    ran = lab.run(*argv)
+    ran = lab.run(*argv, "--json")
     timer.join()
     assert (ran.status, "(E_INTERRUPTED)" in ran.err) == (128 + number, True), ran.err
+    document = json.loads(ran.out)
+    if argv == ITERATE:
+        assert (document["code"], document["exit"]) == ("E_INTERRUPTED", 128 + number)
     assert signal.getsignal(number) == before
