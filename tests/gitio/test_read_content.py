@@ -195,6 +195,20 @@ def test_too_many_and_too_deep_files_are_named(lab: Lab) -> None:
     assert content.problems == ("one of more than 1 new files ('scope.max_new_files'): a/b/c/d/e",)
 
 
+def test_files_in_an_impossible_encoding_are_named_with_the_line_that_asks_for_it(lab: Lab) -> None:
+    place = agent_place(lab)
+    script(lab, place, "mkdir d; echo 1 >a.txt; echo 1 >d/b.txt; echo 1 >d/c; echo 1 >e.utf")
+    script(lab, place, "printf '# one\n*.txt working-tree-encoding=NOPE-8\n' >.gitattributes")
+    script(lab, place, "printf '*.utf text working-tree-encoding=UTF-16\n' >>.gitattributes")
+    content = read(lab, place)
+    assert content.problems == (
+        "not in the encoding 'NOPE-8' that '.gitattributes:2' names: a.txt",
+        "not in the encoding 'UTF-16' that '.gitattributes:3' names: e.utf",
+    )
+    names = [".gitattributes", "README.md", "d/c"]
+    assert [line.split(" ")[1] for line in listed(lab, content.tree)] == names
+
+
 def submodule(lab: Lab) -> str:
     """Add a submodule 'sub' with one commit to main; return that commit."""
     library = Lab(lab.root / "library")

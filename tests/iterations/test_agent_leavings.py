@@ -99,6 +99,20 @@ def test_a_large_file_stays_in_the_worktree_and_the_rest_is_kept(lab: Lab) -> No
     assert (result.worktree / "notes" / "big").stat().st_size == 300 * 1024 * 1024
 
 
+def test_an_impossible_encoding_is_refused_with_its_line(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace('"notes/**"', '"notes/**", ".gitattributes"')
+    lab.commit("attributes", {".git-planner.yml": policy})
+    result = attempt(
+        lab, "echo 90 >value; echo 'value working-tree-encoding=NOPE-8' >.gitattributes", slug="x"
+    )
+    assert (result.record.verdict, result.record.reason) == ("invalid", "unfit")
+    problem = "not in the encoding 'NOPE-8' that '.gitattributes:1' names: value"
+    assert result.record.violations == (problem,)
+    assert result.worktree is not None
+    assert (result.worktree / "value").read_text() == "90\n"
+
+
 def test_a_policy_allows_larger_files(lab: Lab) -> None:
     campaign(lab)
     policy = (lab.path / ".git-planner.yml").read_text().replace("scope: {", "scope: {max_file_mb: 1, ")

@@ -6,11 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from git_planner.gitio.content import encodings
 from git_planner.gitio.content.inert_git import with_filters
 from git_planner.gitio.content.survey import Limits, Survey, Surveyor, shown
+from git_planner.gitio.git_failure import failure
 from git_planner.gitio.objects import remember_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.worktree import temporary_index
+
+# Impossible encodings that are named, each after one more try.
+_MOST_ENCODINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,17 @@ def _write_tree(place: Repository, survey: Survey, index: Mapping[str, str]) -> 
     git = place.git
     stdin = os.fsencode("".join(f"{path}\0" for path in survey.paths))
     fast = ("-c", "core.looseCompression=1")
-    git.bytes(*fast, "update-index", "--add", "-z", "--stdin", stdin=stdin, env=index)
+    args = (*fast, "update-index", "--add", "-z", "--stdin")
+    for _ in range(_MOST_ENCODINGS):
+        result = git.run(*args, stdin=stdin, env=index)
+        refused = encodings.refused_paths(place, survey.paths, result) if result.status != 0 else None
+        if refused is None:
+            break
+        survey.problems.append(refused.problem)
+        survey.paths = [path for path in survey.paths if path not in refused.paths]
+        stdin = os.fsencode("".join(f"{path}\0" for path in survey.paths))
+    if result.status != 0:
+        raise failure(args, result, git.cwd)
     lines = "".join(f"{mode} {oid}\t{path}\0" for path, (mode, oid) in survey.entries.items())
     if lines:
         git.bytes("update-index", "-z", "--index-info", stdin=os.fsencode(lines), env=index)
