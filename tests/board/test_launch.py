@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,11 +33,16 @@ ONE = ("Make it smaller", "--write-scope", "src/**")
 @pytest.fixture(autouse=True)
 def own_tmux(lab: Lab) -> Iterator[None]:
     """Give the laboratory a tmux server of its own, and end it."""
-    lab.env["TMUX_TMPDIR"] = str(lab.root)
+    lab.env["GIT_PLANNER_TMUX_SOCKET"] = f"git-planner-test-{secrets.token_hex(8)}"
     lab.env["GIT_PLANNER_TERMINAL"] = "tmux"
     yield
     lab.run("git-plan", "shutdown")
-    lab.run_program("tmux", "-L", "git-planner", "kill-server")
+    tmux(lab, "kill-server")
+
+
+def tmux(lab: Lab, *words: str) -> str:
+    """Run a command of the laboratory's tmux."""
+    return lab.run_program("tmux", "-L", lab.env["GIT_PLANNER_TMUX_SOCKET"], *words).out
 
 
 def launch(lab: Lab, *words: str, cwd: Path | None = None) -> Any:
@@ -69,8 +75,8 @@ def test_one_command_starts_reuses_and_resumes_the_planner(lab: Lab) -> None:
     resumed = launch(lab)
     assert [item["name"] for item in resumed] == ["planner", "worker-task_001"]
     assert resumed[0]["session"] == first["session"]
-    windows = lab.run_program("tmux", "-L", "git-planner", "list-windows", "-a", "-F", "#{window_name}")
-    assert sorted(windows.out.split()) == ["planner", "worker-task_001"]
+    windows = tmux(lab, "list-windows", "-a", "-F", "#{window_name}")
+    assert sorted(windows.split()) == ["planner", "worker-task_001"]
     shown = lab.run("git-planner")
     assert (shown.status, "attach-session" in shown.out) == (0, True)
 
