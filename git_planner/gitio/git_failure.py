@@ -111,12 +111,16 @@ def _broken_ref(result: GitResult) -> PlannerError | None:
     """Return the error for a listing that one ref without its object ends; None for all other causes."""
     import re
 
-    match = re.search(r"missing object ([0-9a-f]{40,64}) for refs/(?:heads/|tags/)?(\S+)", result.message)
-    if match is None:
-        return None
+    match = re.search(r"missing object ([0-9a-f]{40,64}) for (refs/\S+)", result.message)
+    return broken_ref(match[2], match[1]) if match else None
+
+
+def broken_ref(ref: str, oid: str) -> PlannerError:
+    """Return the error for a ref whose commit does not exist."""
+    name = ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
     return PlannerError(
         "E_BROKEN_REF",
-        f"'{match[2]}' names a commit that does not exist: '{match[1][:12]}'",
+        f"'{name}' names a commit that does not exist: '{oid[:12]}'",
         hint="'git planner doctor' says what can be brought back, 'git reflog' where it was before",
     )
 

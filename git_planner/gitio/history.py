@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from git_planner.errors import PlannerError
 from git_planner.folders import walk_folders
 from git_planner.gitio.git import Batch, Git
+from git_planner.gitio.git_failure import broken_ref
 
 if TYPE_CHECKING:
     from git_planner.gitio.repository import Repository
@@ -254,9 +255,24 @@ def ref_stamps(repo: Repository, prefixes: Sequence[str]) -> list[tuple[str, int
     return stamps
 
 
+def _find_broken_ref(git: Git, patterns: Sequence[str]) -> PlannerError | None:
+    """Return the error for the first ref whose object is missing; None if all are there."""
+    lines = git.names("for-each-ref", "--format=%(objectname) %(refname)%00", *patterns)
+    for line in lines:
+        oid, _, ref = line.strip().partition(" ")
+        if ref and git.batch().info(oid) is None:
+            return broken_ref(ref, oid)
+    return None
+
+
 def _list_once(git: Git, fields: Sequence[str], patterns: Sequence[str]) -> dict[str, tuple[str, ...]]:
     form = "".join(f"%({field})%00" for field in ("refname", *fields))
-    parts = os.fsdecode(git.bytes("for-each-ref", f"--format={form}", *patterns)).split("\0")
+    try:
+        output = git.bytes("for-each-ref", f"--format={form}", *patterns)
+    except PlannerError as error:
+        # Git 2.55 may crash at a ref without its object, instead of naming it.
+        raise (_find_broken_ref(git, patterns) if error.code == "E_GIT" else None) or error from None
+    parts = os.fsdecode(output).split("\0")
     size = len(fields) + 1
     rows = (parts[at : at + size] for at in range(0, len(parts) - size + 1, size))
     return {ref.lstrip("\n"): tuple(values) for ref, *values in rows}
