@@ -37,6 +37,7 @@ def test_one_iteration_is_told_in_a_few_lines(lab: Lab) -> None:
     assert lab.run("git-iterate", "best", "tag").out.endswith(": exists already\n")
     assert lab.run("git-iterate", "publish").out.startswith("pr/0001-lower ")
     assert lab.run("git-iterate", "prune").out.splitlines()[-1].endswith(" is free again")
+    assert "0 B" not in lab.run("git-iterate", "prune").out
 
 
 def test_the_text_of_a_publication_has_a_place_before_there_is_a_branch(lab: Lab) -> None:

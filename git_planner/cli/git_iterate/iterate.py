@@ -176,7 +176,8 @@ def prune(dry_run: bool, as_json: bool) -> int:
         f"{size_text(place.size):>9}  {place.path}: {verb if place.why is None else f'kept, {place.why}'}"
         for place in done.places
     ]
-    lines.append(f"{size_text(done.freed)} {'would be' if dry_run else 'is'} free again")
+    free = f"{size_text(done.freed)} {'would be' if dry_run else 'is'} free again"
+    lines.append(free if done.freed else f"nothing {'would be' if dry_run else 'was'} removed")
     _print_result(done.document(), lines if done.places else ["no iteration worktrees"], as_json=as_json)
     return DONE
 

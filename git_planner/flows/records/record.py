@@ -60,7 +60,10 @@ def record_commit(
     """
     subject = trusted_base.find_subject(repo, ref, plan)
     check_pulled(repo, subject.plan)
-    subject = replace(subject, notes=(*subject.notes, *_uncommitted_note(repo, ref)))
+    uncommitted = _uncommitted_note(repo, ref)
+    for note in uncommitted:
+        progress(f"{note}; commit them to have them measured")
+    subject = replace(subject, notes=(*subject.notes, *uncommitted))
     if advance:
         subject = remeasure_best.with_current_best(repo, subject, progress)
     recorder = Recorder(repo, subject, progress, extra or {}, force=force, advance=advance, from_red=from_red)
