@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from textual.widgets import Input
 
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions.session_store import save_session
+from git_planner.host.process_identity import living_pids
 from git_planner.report.top.app import TopApp
 from git_planner.report.top.dialogs import AnswerDialog, TextDialog
 from git_planner.report.top.row_list import RowList
@@ -276,3 +278,19 @@ def test_in_a_real_terminal(lab: Lab, setting: str) -> None:
         assert until(lambda: "1-6 pane" not in tmux.screen(terminal))
         tmux.run("send-keys", "-t", target, "q")
         assert until(lambda: "task_003" not in tmux.screen(terminal))
+
+
+@pytest.mark.skipif(TMUX_IS_MISSING, reason="tmux is not installed")
+@pytest.mark.parametrize("ignored", [False, True])
+def test_it_ends_with_its_terminal(lab: Lab, ignored: bool) -> None:
+    workshop(lab)
+    hangup = "trap '' HUP; " if ignored else ""
+    program = shlex.join(command_line("git-planner", "top"))
+    with Tmux(lab.path) as tmux:
+        terminal = tmux.start(
+            "sh", "-c", f"{hangup}exec {program}", env={**lab.env, "TERM": "screen-256color"}
+        )
+        assert until(lambda: "[1 inbox 0]" in tmux.screen(terminal), 30), tmux.screen(terminal)
+        assert terminal.process is not None
+        tmux.run("kill-server")
+        assert until(lambda: living_pids(terminal.process) == [], 20)

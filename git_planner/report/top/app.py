@@ -5,7 +5,12 @@ Reading happens in a thread, and only when something changed; only what differs 
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from textual import events
@@ -27,10 +32,32 @@ from git_planner.rules.board.inbox import InboxItem
 from git_planner.rules.printable import printable_line
 
 _POLL_SECONDS = 1.0
+# Exit status of a program whose terminal has gone: 128 and SIGHUP.
+_HUNG_UP = 129
 # From this size on all panes are shown together.
 WIDE, HIGH = 120, 30
 _TINY = 10
 _KEYS = "1-6 pane  enter open  a answer  f follow  t attach  r refresh  q quit"
+
+
+def end_with_terminal() -> None:
+    """End this process at once when its terminal goes away: there is no screen to restore.
+
+    An exception in a signal handler would end one task of the event loop only, and the view would go on.
+    """
+    loop = asyncio.get_running_loop()
+    # Only the main thread of a program may handle signals.
+    with suppress(RuntimeError, ValueError):
+        loop.add_signal_handler(signal.SIGHUP, os._exit, _HUNG_UP)
+
+
+def _has_terminal() -> bool:
+    """Return whether the terminal of the output is still there."""
+    try:
+        os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    except OSError:
+        return False
+    return True
 
 
 class OverviewSource(Protocol):
@@ -90,6 +117,7 @@ class TopApp(App[None]):
         super().__init__()
         self._reader, self._actions, self._overview = reader, actions, first
         self._active = "inbox"
+        self._is_terminal = _has_terminal()
         self._is_reading = False
         self._summary = ""
 
@@ -103,6 +131,7 @@ class TopApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first overview, and look for changes from now on."""
+        end_with_terminal()
         self._arrange(self.size.width, self.size.height)
         if self._overview is not None:
             self._show(self._overview)
@@ -121,6 +150,8 @@ class TopApp(App[None]):
         self._show_summary(width)
 
     def _poll(self) -> None:
+        if self._is_terminal and not _has_terminal():
+            os._exit(_HUNG_UP)
         if not self._is_reading:
             self._is_reading = True
             self.run_worker(self._read_changes, thread=True, group="read", exit_on_error=False)
