@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.host.leases.host_lease import HostLeases
-from git_planner.rules.board.lease import Lease
+from git_planner.flows.runs import leases
+from git_planner.host.leases.host_lease import AskedLease, HostLeases
+from git_planner.rules.board.lease import Lease, LeaseAnswer
 from tests.board.lease_race import race
 from tests.support.lab import Lab, Ran
 
@@ -236,3 +238,23 @@ def test_processes_that_fight_for_two_leases(tmp_path: Path, processes: int, sec
     assert [grant.asked for grant in by_token] == sorted(grant.asked for grant in grants)
     assert len({grant.token for grant in grants}) == len(grants)
     assert {grant.worker for grant in grants} == set(range(processes))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "lines"),
+    [
+        (["the last one was granted 0.5 seconds ago", "the last one was granted 0.7 seconds ago"], 1),
+        (["the load average is 3.10, the limit 2", "the load average is 3.15, the limit 2"], 1),
+        (["2 wait before it", "1 wait before it", "the only lease of its kind is held"], 3),
+    ],
+)
+def test_who_waits_is_told_again_only_for_another_reason(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, reasons: list[str], lines: int
+) -> None:
+    request = Lease("a", "heavy", "tests", "me", 60)
+    waiting = [LeaseAnswer(request, 1, reason) for reason in reasons]
+    answers = iter([*waiting, LeaseAnswer(replace(request, token=1), 0)])
+    monkeypatch.setattr(HostLeases, "ask", lambda *_: AskedLease(next(answers)))
+    monkeypatch.setattr(leases, "_PAUSE_SECONDS", 0)
+    ran = ask(lab, "me", "--wait", "60")
+    assert ran.err.count("waiting for a lease") == lines, ran.err

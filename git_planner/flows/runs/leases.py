@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -302,14 +303,20 @@ def _wait_for(
             if asked.answer.lease.is_granted or left <= 0:
                 is_answered = True
                 return asked
-            if asked.answer.reason != last_reason:
-                last_reason = asked.answer.reason
-                tell(f"waiting for a lease, number {asked.answer.position} in the queue: {last_reason}")
+            reason = f"number {asked.answer.position} in the queue: {asked.answer.reason}"
+            if _without_figures(reason) != last_reason:
+                last_reason = _without_figures(reason)
+                tell(f"waiting for a lease, {reason}")
             time.sleep(min(_PAUSE_SECONDS, left))
     finally:
         if not is_answered:
             with suppress(PlannerError):
                 leases.release(request.name)
+
+
+def _without_figures(reason: str) -> str:
+    """Return a reason without load, memory and seconds, which differ each time it is asked for."""
+    return re.sub(r"\d+\.\d+", "", reason)
 
 
 def _kept(leases: HostLeases, lease: Lease, tell: Progress) -> Lease:
