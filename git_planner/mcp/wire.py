@@ -19,6 +19,8 @@ _PIPE_BYTES = 4096
 _LAST_CALLS_SECONDS = 30.0
 # The id stands at the start of an answer.
 _START = 400
+# The only fault of a line whose request is known, so that its sender, who waits for it, is answered.
+_BAD_PARAMS = -32602
 _ID = re.compile(r'"id":\s*(-?\d+|"(?:[^"\\]|\\.)*")')
 _NO_MESSAGE = (-32600, "the line is not a message of JSON-RPC 2.0")
 
@@ -82,7 +84,8 @@ class Reader:
             if fault is None:
                 self._note(message)
                 return line.decode("utf-8", "replace")
-            await self._refuse(*fault)
+            code, text = fault
+            await self._refuse(code, text, message.get("id") if code == _BAD_PARAMS else None)
 
     def _note(self, message: dict[str, Any]) -> None:
         """Note a request that is to be answered, and forget one that is cancelled."""
@@ -93,8 +96,8 @@ class Reader:
             if isinstance(identity, int | str):
                 self._writer.asked.discard(identity)
 
-    async def _refuse(self, code: int, message: str) -> None:
-        error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+    async def _refuse(self, code: int, message: str, identity: int | str | None = None) -> None:
+        error = {"jsonrpc": "2.0", "id": identity, "error": {"code": code, "message": message}}
         await self._writer.write(json.dumps(error) + "\n")
 
     async def _line(self) -> bytes | None:
@@ -159,7 +162,7 @@ def _fault(message: dict[str, Any]) -> tuple[int, str] | None:
     if isinstance(identity, bool) or not isinstance(identity, int | str):
         return -32600, "the id of the message is neither a whole number nor a text"
     if not isinstance(message.get("params", {}), dict):
-        return -32602, "the params of the message are not an object"
+        return _BAD_PARAMS, "the params of the message are not an object"
     if isinstance(message.get("method"), str) or "result" in message or "error" in message:
         return None
     return -32600, "the message has no method"

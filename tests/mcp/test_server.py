@@ -180,12 +180,14 @@ def test_bad_lines_are_answered_and_the_next_call_works(lab: Lab) -> None:
             (b'{"jsonrpc": "2.0", "id": null, "method": "ping"}', -32600),
             (b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', -32600),
             (b'{"jsonrpc": "2.0", "id": 1}', -32600),
-            (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}', -32602),
             (b'{"x":"' + b"y" * 17_000_000 + b'"}', -32600),
         ):
             server.send(line)
             error = server.answer()
             assert (error["id"], error["error"]["code"]) == (None, code), line[:60]
+        server.send(b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": []}')
+        error = server.answer()
+        assert (error["id"], error["error"]["code"]) == (7, -32602)
         server.ask(1, "tools/call", name="plan", arguments={"repo_path": "x" * 10_000_000})
         refused = server.answer()["result"]
         assert (refused["isError"], refused["structuredContent"]["error"]["code"]) == (True, "E_TOO_LARGE")
