@@ -77,3 +77,14 @@ def test_a_named_task_must_be_finished(lab: Lab) -> None:
     set_up_lab(lab, FIRST)
     ran = lab.run("git-plan", "worker", "integrate", "task_001")
     assert (ran.status, "(E_TRANSITION)" in ran.err) == (3, True)
+
+
+def test_a_task_without_verify_commands_is_brought_back_and_says_who_signs_it_off(lab: Lab) -> None:
+    set_up_lab(lab, ("Write one", "--write-scope", "src/**"))
+    set_agent_script(lab, f"echo 1 > src/one\n{DONE}")
+    delegate(lab)
+    (brought,) = integrate(lab)["tasks"]
+    assert (brought["outcome"], task(lab).status) == ("integrated", "agent_done")
+    assert "git plan task verify task_001" in brought["reason"]
+    assert lab.run("git-plan", "task", "verify", "task_001", "--note", "read it").status == 0
+    assert integrate(lab)["tasks"][0]["reason"] is None

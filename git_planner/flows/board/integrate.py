@@ -159,7 +159,13 @@ class _Integrator:
             self._move(tip, commit)
         if evidence is not None:
             self._record(task, evidence)
-        return Integration(task.id, "present" if is_present else "integrated", commit=commit)
+        note = None if task.verify or task.status == "done" else self._unverified(task)
+        return Integration(task.id, "present" if is_present else "integrated", commit=commit, reason=note)
+
+    def _unverified(self, task: Task) -> str:
+        """Return why a task is not done although its change is on the branch."""
+        command = f"git plan task verify {task.id} --plan {self.plan} --note TEXT"
+        return f"it has no verify command, so a person signs it off: {command}"
 
     def _commit(self, task: Task, source: str, tip: str, tree: str) -> str:
         parents = (tip, source) if self.merge else (tip,)
