@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from git_planner.agents.contract import AnswerKind
@@ -77,6 +78,20 @@ def read_template(name: str) -> str:
     return (resource_folder("templates") / "prompts" / f"{name}.md").read_text(encoding="utf-8")
 
 
+def check_template_engine() -> None:
+    """Check that prompts of sessions can be rendered here, before anything is written.
+
+    Raises:
+        PlannerError: E_MISSING_EXTRA without Jinja2.
+    """
+    if find_spec("jinja2") is None:
+        raise PlannerError(
+            "E_MISSING_EXTRA",
+            "prompts of sessions are rendered by Jinja2, which is not installed",
+            hint="pip install 'git-planner[board]'",
+        )
+
+
 def render_template(name: str, **values: Any) -> str:
     """Return a prompt that is rendered from the template of a name, such as 'session-planner'.
 
@@ -87,13 +102,8 @@ def render_template(name: str, **values: Any) -> str:
     Raises:
         PlannerError: E_MISSING_EXTRA without Jinja2.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise PlannerError(
-            "E_MISSING_EXTRA",
-            "prompts of sessions are rendered by Jinja2, which is not installed",
-            hint="pip install 'git-planner[board]'",
-        ) from None
+    check_template_engine()
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     return environment.from_string(read_template(name)).render(values)

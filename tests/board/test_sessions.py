@@ -6,10 +6,14 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from git_planner.errors import PlannerError
+from git_planner.flows.board.sessions.session_store import find_session, save_session
+from git_planner.flows.runs.store import save_run
 from git_planner.host import agent_jail
 from git_planner.host.jail import Jail
 from tests.board.session_lab import (
@@ -25,6 +29,7 @@ from tests.board.session_lab import (
     wait_for,
     wait_until,
 )
+from tests.board.stored_run import new_run, session_of
 from tests.delegation.scripted_agent import set_up_lab, task
 from tests.support.lab import Lab
 from tests.support.servers.tmux import end_server
@@ -220,3 +225,44 @@ def test_what_a_task_holds_reaches_a_terminal_without_control_characters(lab: La
     kept = run(lab, "session", "prompt", "task_001")["prompt"]
     assert "look" in kept
     assert all(letter.isprintable() or letter in "\n\t" for letter in kept)
+
+
+def test_a_launch_without_its_client_or_the_extra_writes_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.git("rm", "-q", "--ignore-unmatch", ".git-planner.yml")
+    lab.git("commit", "-qm", "no policy", "--allow-empty")
+    lab.env["GIT_PLANNER_CODEX"] = "no-such-codex"
+    with lab.undisturbed():
+        asking = lab.run("git-planner")
+        assert f"socket '{lab.env['GIT_PLANNER_TMUX_SOCKET']}'" in asking.err
+        assert "'no-such-codex' is not on PATH (E_MISSING_TOOL)" in lab.run("git-planner", "--yes").err
+    monkeypatch.setattr("git_planner.agents.prompts.find_spec", lambda _: None)
+    with lab.undisturbed():
+        missing = lab.run("git-planner", "--yes")
+    assert "(E_MISSING_EXTRA)" in missing.err
+
+
+def test_a_worker_without_the_extra_takes_no_task(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "sleep 60")
+    monkeypatch.setattr("git_planner.agents.prompts.find_spec", lambda _: None)
+    with lab.undisturbed():
+        missing = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
+    assert (missing.status, "pip install 'git-planner[board]'" in missing.err) == (4, True)
+
+
+def test_a_name_that_several_plans_have_means_the_current_plan(lab: Lab) -> None:
+    runs = [new_run(number) for number in (1, 2)]
+    with lab.entered():
+        for run, plan in zip(runs, ("first", "second"), strict=True):
+            stored = session_of(save_run(lab.repo, run))
+            one = replace(stored.session, name="worker-task_001", plan=plan)
+            save_session(lab.repo, replace(stored, session=one), publish=False)
+        with pytest.raises(
+            PlannerError, match="several plans have a session 'worker-task_001': first, second"
+        ):
+            find_session(lab.repo, "worker-task_001")
+        assert find_session(lab.repo, "worker-task_001", "second").session.plan == "second"
+        lab.git("config", "planner.plan", "first")
+        assert find_session(lab.repo, "worker-task_001").session.plan == "first"

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from git_planner.agents.prompts import check_template_engine
+from git_planner.config.policy_file import parse_policy
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
 from git_planner.flows.board.sessions.close_sessions import resume_sessions
 from git_planner.flows.board.sessions.reconcile import heal_sessions
+from git_planner.flows.board.sessions.session_client import session_client_of
 from git_planner.flows.board.sessions.session_store import HostSession
-from git_planner.flows.board.sessions.start_session import StartOptions, group_name, start_planner
-from git_planner.flows.setup.init import initialise
+from git_planner.flows.board.sessions.start_session import StartOptions, start_planner
+from git_planner.flows.setup.init import initialise, policy_template
 from git_planner.gitio.repository import Repository
 from git_planner.host.terminals.choose import choose_backend
 from git_planner.progress import Progress
@@ -72,7 +75,8 @@ def read_intent(repo: Repository, *, new_session: bool = False) -> Intent:
     ]
     runs = any(item.session.kind == "planner" and item.session.is_active for item in sessions)
     if not runs and not any("'planner'" in line for line in starts):
-        place = f"in {backend.name}" + (f", socket '{group_name(repo)}'" if backend.name == "tmux" else "")
+        socket = f", socket '{settings.tmux_socket}'" if backend.name == "tmux" else ""
+        place = f"in {backend.name}{socket}"
         starts.insert(0, f"start {settings.session_client} as the planner of '{settings.plan}', {place}")
     return Intent(tuple(_writes(repo)), tuple(starts), repo.private(_AGREED).exists())
 
@@ -88,7 +92,9 @@ def launch(repo: Repository, progress: Progress, *, new_session: bool = False) -
     Raises:
         PlannerError: as `start_planner`; E_NO_POLICY when the policy could not be committed.
     """
+    check_template_engine()
     for _ in _writes(repo):
+        _check_client(repo)
         _set_up(repo, progress)
         break
     repo.touch_private(_AGREED)
@@ -107,6 +113,19 @@ def _writes(repo: Repository) -> Iterator[str]:
         yield f"write a starter policy, '{POLICY_FILE}'"
     yield f"commit '{POLICY_FILE}' on '{repo.head_branch() or 'HEAD'}', and nothing else"
     yield "install the hooks, which act on plan/*, iter/* and bo4/* only"
+
+
+def _check_client(repo: Repository) -> None:
+    """Check the program of the planner's client before anything is written.
+
+    Raises:
+        PlannerError: E_AGENT, E_MISSING_TOOL; E_POLICY for a policy that is not committed yet.
+    """
+    assert repo.top is not None
+    path = repo.top / POLICY_FILE
+    policy = parse_policy(path.read_bytes() if path.is_file() else policy_template(None), POLICY_FILE)
+    settings = read_settings(repo)
+    session_client_of(repo, settings.session_client, policy, settings)
 
 
 def _set_up(repo: Repository, progress: Progress) -> None:

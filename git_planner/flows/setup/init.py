@@ -53,7 +53,7 @@ def initialise(repo: Repository, *, ordinary: bool = False) -> InitResult:
     written = policy is not None and not policy.exists() and not policy.is_symlink()
     if policy is not None and written:
         # Atomic: the next 'init' would keep a truncated file as the user's own.
-        atomic_file.write(policy, _policy_template(repo.head_branch()))
+        atomic_file.write(policy, policy_template(repo.head_branch()))
     # Before the hooks, whose section of the configuration has to be the last one.
     merge_driver.install(repo)
     installed = install.install_hooks(repo, ordinary=ordinary)
@@ -71,7 +71,7 @@ def undo_init(repo: Repository) -> UninstallResult:
     return replace(removed, changed=removed.changed or changed)
 
 
-def _policy_template(branch: str | None) -> bytes:
+def policy_template(branch: str | None) -> bytes:
     """Return the starter policy; its base is the current branch, unless that is a generated one."""
     text = (resource_folder("templates") / "policy.yml").read_text(encoding="utf-8")
     if branch and not branch.startswith((PLAN, ITER, TOURNAMENT)):

@@ -33,10 +33,11 @@ def choose_backend(name: str, environ: Mapping[str, str], socket: str = SOCKET) 
     if not faults:
         return backend
     if backend.name == "desktop":
-        hint = "install xterm, or: git config planner.terminal tmux"
+        need = "install xterm" if _has_display(environ) else "run it in a desktop"
+        hint = f"{need}, or: git config planner.terminal tmux"
         raise PlannerError("E_MISSING_TOOL", f"no window can be opened: {faults[0]}", hint=hint)
     is_extra = "libtmux" in faults[0]
-    hint = f"{INSTALL_EXTRA if is_extra else INSTALL}, or: git config planner.terminal headless"
+    hint = INSTALL_EXTRA if is_extra else f"{INSTALL}, or: git config planner.terminal headless"
     code = "E_MISSING_EXTRA" if is_extra else "E_MISSING_TOOL"
     raise PlannerError(code, f"no terminal can be opened in tmux: {faults[0]}", hint=hint)
 

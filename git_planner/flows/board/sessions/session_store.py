@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file, documents, redact
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.runs.heartbeat import has_fresh_heartbeat, last_heartbeat
 from git_planner.flows.runs.store import is_run_id, run_folder, write_document
@@ -173,8 +174,10 @@ def all_sessions(repo: Repository, plan: str | None = None) -> list[HostSession]
 def find_session(repo: Repository, name: str, plan: str | None = None) -> HostSession:
     """Return a session of this host by its name or id: an active one before the newest.
 
+    Without a plan, it is that of the current plan if several plans have one of the name.
+
     Raises:
-        PlannerError: E_SESSION when there is none; E_NAME.
+        PlannerError: E_SESSION when there is none, or none is meant more than another; E_NAME.
     """
     sessions = host_sessions(repo)
     chosen = [session for session in sessions if session.run == name]
@@ -185,6 +188,7 @@ def find_session(repo: Repository, name: str, plan: str | None = None) -> HostSe
             for session in sessions
             if session.session.name == checked and plan in (None, session.session.plan)
         ]
+        chosen = _of_one_plan(repo, name, chosen) if plan is None and len(chosen) > 1 else chosen
     if not chosen:
         far = [session for session in all_sessions(repo, plan) if name in (session.session.name, session.run)]
         place = f"; it is on '{far[-1].session.host}'" if far else ""
@@ -194,6 +198,24 @@ def find_session(repo: Repository, name: str, plan: str | None = None) -> HostSe
             hint="git plan session list",
         )
     return max(chosen, key=lambda item: (item.session.is_active, item.session.state != "ended", item.run))
+
+
+def _of_one_plan(repo: Repository, name: str, sessions: Sequence[HostSession]) -> list[HostSession]:
+    """Return the sessions that a name without a plan means: of the only plan with it, or of the current one.
+
+    Raises:
+        PlannerError: E_SESSION when it could be meant of several others.
+    """
+    opened = [item for item in sessions if item.session.state != "ended"] or list(sessions)
+    plans = sorted({item.session.plan for item in opened})
+    current = read_settings(repo).plan
+    if len(plans) > 1 and current not in plans and opened[0].session.state != "ended":
+        raise PlannerError(
+            "E_SESSION",
+            f"several plans have a session '{name[:80]}': {', '.join(plans)}",
+            hint="name one with '--plan PLAN'",
+        )
+    return [item for item in opened if item.session.plan == current] or opened
 
 
 def is_fresh(repo: Repository, session: HostSession) -> bool:

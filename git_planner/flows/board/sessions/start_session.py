@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from git_planner import atomic_file, redact
+from git_planner.agents.prompts import check_template_engine
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
@@ -162,6 +163,7 @@ class _SessionParts:
 
     def __init__(self, repo: Repository, settings: Settings, options: StartOptions) -> None:
         self._repo, self._settings, self._options = repo, settings, options
+        check_template_engine()
         policy = find_base(repo, options.plan or settings.plan, None).policy
         access = session_client_of(repo, settings.session_client, policy, settings)
         self.client, self._drops_keys = access.client, bool(access.drop)
