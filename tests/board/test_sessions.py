@@ -154,12 +154,14 @@ def test_shutdown_closes_everything(lab: Lab) -> None:
     assert run(lab, "shutdown")["sessions"] == []
 
 
-def test_a_client_that_fails_at_once_is_told(lab: Lab) -> None:
+@pytest.mark.parametrize("backend", ["tmux", "headless"])
+def test_a_client_that_fails_at_once_is_told(lab: Lab, backend: str) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "exit 7")
-    spawn(lab)
+    set_client(lab, "echo the service is gone >&2; exit 7")
+    spawn(lab, backend=backend)
     ended = wait_for(lab, "state", "ended")
     assert (ended["outcome"], "status 7" in ended["reason"]) == ("agent_failed", True)
+    assert "the service is gone" in ended["reason"]
 
 
 def test_a_client_that_is_not_there_is_told_before_anything_is_written(lab: Lab) -> None:
@@ -266,3 +268,24 @@ def test_a_name_that_several_plans_have_means_the_current_plan(lab: Lab) -> None
         assert find_session(lab.repo, "worker-task_001", "second").session.plan == "second"
         lab.git("config", "planner.plan", "first")
         assert find_session(lab.repo, "worker-task_001").session.plan == "first"
+
+
+def test_the_output_of_a_client_without_a_terminal_is_bounded(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f"head -c 40000000 /dev/zero | tr '\\0' x; echo 90 >src/value; {REPORT}")
+    started = spawn(lab)
+    wait_for(lab, "state", "ended")
+    log = lab.path / ".git" / "planner" / "runs" / started["session"] / "terminal.log"
+    assert 1_000_000 < log.stat().st_size < 20_000_000
+    assert task(lab).status == "agent_done"
+
+
+def test_ended_sessions_do_not_hide_the_others(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "sleep 60")
+    for _ in range(12):
+        spawn(lab)
+        run(lab, "worker", "close", "task_001")
+    lines = tell(lab, "session", "list").splitlines()
+    assert (len(lines), lines[-1]) == (11, "and 2 that ended earlier; '--all' lists them")
+    assert len(tell(lab, "session", "list", "--all").splitlines()) == 12

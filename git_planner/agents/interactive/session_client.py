@@ -28,6 +28,7 @@ _PAUSE, _THREAD_PAUSE = 0.2, 1.0
 # Seconds that a client has to say its last words after its result.
 _RESULT_PAUSE = 1.0
 # Statuses of a program that a signal of the terminal ended: hangup, interrupt, termination.
+_MOST_OUTPUT = 16 * 1024 * 1024
 _BY_SIGNAL = (129, 130, 143)
 
 
@@ -45,14 +46,15 @@ class TurnHooks:
     """Callbacks of a session's flow.
 
     `on_start` is called when the client runs, `on_thread` when its thread is known; `request` returns
-    'suspend' or 'close' once a person asked for it, `has_result` whether the agent has reported a result;
-    `wrap` makes the prompt of the session from the prompt of the task.
+    'suspend' or 'close' once a person asked for it, `has_result` whether the agent has reported a result,
+    `last_lines` what its terminal shows; `wrap` makes the prompt of the session from that of the task.
     """
 
     on_start: Callable[[], None]
     on_thread: Callable[[str], None]
     request: Callable[[], str | None]
     has_result: Callable[[], bool]
+    last_lines: Callable[[], Sequence[str]]
     wrap: Callable[[str], str]
 
 
@@ -162,7 +164,8 @@ class SessionClient:
         if status in _BY_SIGNAL or child.caught:
             raise SuspendedTurn(self._thread)
         if status != 0:
-            raise PlannerError("E_AGENT_FAILED", f"'{argv[0]}' ended with status {status}")
+            message = f"'{argv[0]}' ended with status {status}"
+            raise PlannerError("E_AGENT_FAILED", message, details=self._hooks.last_lines())
         return argv
 
     def _command(self, request: ClientRequest) -> tuple[str, ...]:
@@ -185,7 +188,12 @@ class SessionClient:
         with (
             self._confinement.enclose(argv, env, cwd, client, writable, in_terminal=True) as program,
             kept_identity(argv[0], folder) as (mark, on_start),
-            Foreground(program.argv, marked_environment(program.env, mark), cwd=cwd) as child,
+            Foreground(
+                program.argv,
+                marked_environment(program.env, mark),
+                cwd=cwd,
+                limit=_MOST_OUTPUT if self._headless else None,
+            ) as child,
         ):
             on_start(Started(child.pid, mark))
             identity = process_identity.identity(child.pid, mark) or process_identity.expected(argv[0], mark)

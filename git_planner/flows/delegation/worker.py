@@ -91,7 +91,8 @@ class Worker:
                     brief, lambda message: self.progress(Step(f"{run.task}: {message}"))
                 )
         except KeyboardInterrupt:
-            return RunEnding("interrupted", "the delegator was interrupted"), None
+            cause = "its session was closed" if run.session else "the delegator was interrupted"
+            return RunEnding("interrupted", cause), None
         except PlannerError as error:
             message = "\n".join([error.message, *error.details[-_MAX_DETAILS:]])
             is_late = error.code == "E_DEADLINE"

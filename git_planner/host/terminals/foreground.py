@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from git_planner.host.start_program import check_program, start_error
 
@@ -27,6 +29,7 @@ class Foreground:
         environment: its complete environment.
         cwd: the folder it runs in (default: the current one).
         inherited: a file descriptor that it and its children keep open.
+        limit: pass on at most so many bytes of its output and errors; None leaves its streams as they are.
 
     Raises:
         PlannerError: E_MISSING_TOOL, E_RESOURCES, E_USAGE (no start).
@@ -39,10 +42,12 @@ class Foreground:
         *,
         cwd: Path | None = None,
         inherited: int | None = None,
+        limit: int | None = None,
     ) -> None:
         self._argv, self._environment = argv, environment
         self._folder = Path.cwd() if cwd is None else cwd
         self._inherited = () if inherited is None else (inherited,)
+        self._limit = limit
         self.caught: list[int] = []
         self._handlers: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._child: subprocess.Popen[bytes] | None = None
@@ -54,10 +59,19 @@ class Foreground:
             self._handlers[number] = signal.signal(number, lambda number, _: self.caught.append(number))
         for number in _PASSED_ON:
             self._handlers[number] = signal.signal(number, self._pass_on)
+        is_bounded = self._limit is not None
         try:
             self._child = subprocess.Popen(
-                list(self._argv), cwd=self._folder, env=dict(self._environment), pass_fds=self._inherited
+                list(self._argv),
+                cwd=self._folder,
+                env=dict(self._environment),
+                pass_fds=self._inherited,
+                stdin=subprocess.DEVNULL if is_bounded else None,
+                stdout=subprocess.PIPE if is_bounded else None,
+                stderr=subprocess.STDOUT if is_bounded else None,
             )
+            if self._child.stdout is not None:
+                threading.Thread(target=self._pass_output, args=(self._child.stdout,), daemon=True).start()
         except (OSError, ValueError) as error:
             self._restore()
             raise start_error(self._argv[0], self._folder, error) from None
@@ -68,6 +82,14 @@ class Foreground:
     ) -> None:
         """Handle signals as before."""
         self._restore()
+
+    def _pass_output(self, output: IO[bytes]) -> None:
+        left = self._limit or 0
+        with suppress(OSError, ValueError):
+            while data := os.read(output.fileno(), 64 * 1024):
+                if left > 0:
+                    os.write(1, data[:left])
+                left -= len(data)
 
     @property
     def pid(self) -> int:

@@ -26,6 +26,8 @@ backend_option = click.option(
 client_option = click.option(
     "--client", metavar="NAME", help="Client that runs in it (default: planner.sessionClient, then codex)."
 )
+_MOST_ENDED = 10
+all_option = click.option("--all", "show_all", is_flag=True, help="List all that have ended, too.")
 active_option = click.option("--active", is_flag=True, help="List only sessions that run.")
 keep_option = click.option(
     "--keep-running", is_flag=True, help="Only take it from the list; its client goes on."
@@ -94,20 +96,22 @@ def spawn(*, task: str, notes: tuple[str, ...], as_json: bool, **given: Any) -> 
 
 @session.command("list")
 @active_option
+@all_option
 @plan_option
 @json_option
-def list_all(*, active: bool, plan: str | None, as_json: bool) -> int:
+def list_all(*, active: bool, show_all: bool, plan: str | None, as_json: bool) -> int:
     """List sessions, those of other hosts as the plans know them."""
-    return _list(plan, active=active, kind=None, as_json=as_json)
+    return _list(plan, active=active, show_all=show_all, kind=None, as_json=as_json)
 
 
 @worker.command("list")
 @active_option
+@all_option
 @plan_option
 @json_option
-def list_workers(*, active: bool, plan: str | None, as_json: bool) -> int:
+def list_workers(*, active: bool, show_all: bool, plan: str | None, as_json: bool) -> int:
     """List the workers' sessions."""
-    return _list(plan, active=active, kind="worker", as_json=as_json)
+    return _list(plan, active=active, show_all=show_all, kind="worker", as_json=as_json)
 
 
 @session.command("attach")
@@ -302,7 +306,7 @@ def _close(name: str, plan: str | None, *, status: Any, keep_running: bool, as_j
     return _print_session(view_session(repo, closed), as_json=as_json)
 
 
-def _list(plan: str | None, *, active: bool, kind: str | None, as_json: bool) -> int:
+def _list(plan: str | None, *, active: bool, show_all: bool, kind: str | None, as_json: bool) -> int:
     from git_planner.flows.board.sessions.list_sessions import list_sessions
 
     sessions = list_sessions(open_repository(), plan, active=active, kind=kind)
@@ -311,8 +315,13 @@ def _list(plan: str | None, *, active: bool, kind: str | None, as_json: bool) ->
         return DONE
     if not sessions.views:
         say("no session")
+    ended = [view for view in sessions.views if view.session.session.state == "ended"]
+    hidden = set() if show_all else {view.session.run for view in ended[:-_MOST_ENDED]}
     for view in sessions.views:
-        say(view.line())
+        if view.session.run not in hidden:
+            say(view.line())
+    if hidden:
+        say(f"and {len(hidden)} that ended earlier; '--all' lists them")
     return DONE
 
 

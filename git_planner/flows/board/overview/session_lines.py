@@ -165,7 +165,7 @@ class RunFiles:
 
     def _seen_session(self, session: HostSession) -> RunLine:
         shown, about = view_session(self.repo, session), session.session
-        attach = (*shlex.split(shown.attach), "--plan", about.plan) if shown.attach else ()
+        attach = tuple(shlex.split(shown.attach)) if shown.attach else ()
         return RunLine(
             run=session.run,
             plan=about.plan,

@@ -121,7 +121,8 @@ def view_session(repo: Repository, session: HostSession) -> SessionView:
     attach = None
     if session.terminal is not None and session.session.is_active and not session.is_remote:
         backend = backend_of(session.terminal, os.environ)
-        attach = f"git plan session attach {session.session.name}" if backend.can_attach else None
+        name = f"{session.session.name} --plan {session.session.plan}"
+        attach = f"git plan session attach {name}" if backend.can_attach else None
     place = None
     if session.terminal is not None and session.session.is_active:
         with suppress(PlannerError):

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from git_planner import atomic_file, redact
 from git_planner.agents.confinement import NOT_CONFINED, confine
 from git_planner.agents.contract import SuspendedTurn
 from git_planner.agents.interactive.session_client import ClientThread, SessionClient, TurnHooks
@@ -53,9 +54,11 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import state_from
 from git_planner.rules.policy.interactive_client import ClientRequest, TrustPrompt
 from git_planner.rules.policy.policy import Policy
+from git_planner.rules.printable import printable_line
 
 # Seconds that a client may take until it asks whether its folder can be trusted.
 _TRUST_SECONDS, _TRUST_PAUSE = 30.0, 0.1
+_LOG_TAIL, _LAST_LINES = 16 * 1024, 10
 
 
 def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSession:
@@ -206,8 +209,24 @@ def _hooks(
         on_thread=lambda thread: _note(repo, session.run, {"thread": thread}),
         request=lambda: session_store.read_request(repo, session.run),
         has_result=has_result,
+        last_lines=lambda: _last_lines(repo, session.run),
         wrap=wrap,
     )
+
+
+def _last_lines(repo: Repository, session_id: str) -> list[str]:
+    """Return the last lines that the terminal of a session shows, or that its log holds."""
+    session = session_store.load_session(repo, session_id)
+    screen = None
+    if session is not None and session.terminal is not None:
+        with suppress(PlannerError):
+            screen = backend_of(session.terminal, os.environ).screen(session.terminal)
+    if screen is None:
+        with suppress(OSError), atomic_file.open_regular(session_store.log_file(repo, session_id)) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
+            screen = file.read().decode(errors="replace")
+    lines = redact.mask_text(screen or "").splitlines()
+    return [printable_line(line)[:300] for line in lines if line.strip()][-_LAST_LINES:]
 
 
 def _answer_trust_prompt(repo: Repository, session_id: str, trust: Sequence[TrustPrompt]) -> None:

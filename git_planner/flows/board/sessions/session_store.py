@@ -265,6 +265,11 @@ def prompt_file(repo: Repository, session_id: str) -> Path:
     return run_folder(repo, session_id) / "prompt.md"
 
 
+def log_file(repo: Repository, session_id: str) -> Path:
+    """Return the file with the output of a session that has no terminal, or could not open one."""
+    return run_folder(repo, session_id) / "terminal.log"
+
+
 def _publish(repo: Repository, session: Session) -> None:
     """Write a session on its plan's branch; a plan without a branch has nobody to tell."""
     ref = refnames.plan_ref(session.plan)

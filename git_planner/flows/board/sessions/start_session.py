@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from git_planner import atomic_file, redact
 from git_planner.agents.prompts import check_template_engine
@@ -25,7 +24,6 @@ from git_planner.flows.delegation.worker import git_plan_program
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.runs.leases import held_lease, read_limits
-from git_planner.flows.runs.store import run_folder
 from git_planner.flows.tasks.claims import check_claimable
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks, resume_task
 from git_planner.gitio.git import program_environment
@@ -93,8 +91,9 @@ def spawn_worker(repo: Repository, task_id: str, options: StartOptions, progress
     suspended = _suspended(repo, plan, worker_name(task.id))
     if suspended is not None:
         return _start(repo, suspended, parts.backend_of(suspended), progress)
-    task = _claimable(repo, plan_tasks, task, options)
     session = parts.new_session("worker", worker_name(task.id), plan)
+    _check_single(repo, session)
+    task = _claimable(repo, plan_tasks, task, options)
     session = replace(
         session,
         session=replace(
@@ -122,6 +121,8 @@ def start_planner(repo: Repository, options: StartOptions, progress: Progress) -
         if session.session.name == PLANNER and session.session.is_active
     ]
     if running and not options.new_thread:
+        if running[-1].session.plan != plan:
+            progress(f"the planner of this repository works on '{running[-1].session.plan}', not on '{plan}'")
         return running[-1]
     if running:
         raise PlannerError(
@@ -288,7 +289,7 @@ def _open_terminal(repo: Repository, session: HostSession, backend: TerminalBack
         cwd=repo.top or repo.common,
         env=program_environment({}),
         group=group_name(repo),
-        log=_log_file(repo, session),
+        log=session_store.log_file(repo, session.run),
     )
     session_store.change_session(repo, session.run, lambda current: replace(current, terminal=terminal))
     return _wait_until(repo, session.run, _has_started)
@@ -311,7 +312,7 @@ def _check_single(repo: Repository, session: HostSession) -> None:
             raise PlannerError(
                 "E_BUSY",
                 f"the session '{other.session.name}' runs already",
-                hint=f"git plan session attach {other.session.name}",
+                hint=f"git plan session attach {other.session.name} --plan {other.session.plan}",
             )
 
 
@@ -333,14 +334,10 @@ def _died(repo: Repository, session: HostSession) -> PlannerError:
         heal_sessions(repo, lambda _: None)
     lines: list[str] = []
     with suppress(OSError):
-        text = atomic_file.read(_log_file(repo, session)).decode(errors="replace")
+        text = atomic_file.read(session_store.log_file(repo, session.run)).decode(errors="replace")
         lines = [line[:300] for line in redact.mask_text(text).splitlines() if line.strip()][-5:]
     message = f"the process of '{session.session.name}' ended before its client ran"
     return PlannerError("E_SESSION", message, hint="git plan session list", details=lines)
-
-
-def _log_file(repo: Repository, session: HostSession) -> Path:
-    return run_folder(repo, session.run) / "terminal.log"
 
 
 def _wait_until(repo: Repository, session_id: str, is_done: Callable[[HostSession], bool]) -> HostSession:
