@@ -47,9 +47,11 @@ def serve(forks: ForkServer) -> None:
     Args:
         forks: forks the processes of the calls; it has been started.
     """
-    logger = logging.getLogger("mcp")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
+    # What a signal interrupts is not told again by the event loop.
+    for name in ("mcp", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.addHandler(logging.NullHandler())
     anyio.run(_serve, forks)
 
 

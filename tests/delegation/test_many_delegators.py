@@ -195,6 +195,8 @@ def _mark_done(lab: Lab, name: str) -> None:
 )
 def test_unsupported_options_are_refused(lab: Lab, argv: tuple[str, ...]) -> None:
     set_up_lab(lab, ("one",))
+    # A program that is there: a missing one is told first.
+    lab.env["GIT_PLANNER_CODEX"] = "sh"
     before = lab.refs()
     assert error_code(lab.run("git-plan", "delegate", "--json", *argv)) == "E_USAGE"
     assert (lab.refs(), started_tasks(lab)) == (before, [])

@@ -34,7 +34,7 @@ def pruned(lab: Lab) -> None:
 def resumed(lab: Lab) -> None:
     """A resumed iteration whose worktree has been deleted."""
     policy = (lab.path / ".git-planner.yml").read_text()
-    lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[no-such-program,")})
+    lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[./no-such-program,")})
     with pytest.raises(PlannerError):
         iterate(lab.repo, IterateOptions(slug="x"), hush)
     (lab.root / "repo.iter" / "0001-x").rename(lab.root / "deleted")

@@ -210,7 +210,7 @@ def test_prune_removes_only_what_is_finished_clean_and_ours(lab: Lab) -> None:
     attempt(lab, "echo 80 >value", slug="c")
     (places["c"] / "mine").write_text("a person's\n")
     policy = (lab.path / ".git-planner.yml").read_text()
-    lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[no-such-program,")})
+    lab.commit("a broken agent", {".git-planner.yml": policy.replace("[sh,", "[./no-such-program,")})
     with pytest.raises(PlannerError):
         attempt(lab, "true", slug="d", from_ref="main")
     other = lab.worktree("elsewhere", "plan/default")

@@ -212,7 +212,7 @@ def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
 
 def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> None:
     campaign(lab)
-    policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[no-such-program,")
+    policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[./no-such-program,")
     lab.commit("a broken agent", {".git-planner.yml": policy})
     with pytest.raises(PlannerError):
         iterate(lab.repo, IterateOptions(slug="x"), hush)
