@@ -42,7 +42,10 @@ def wait_for(path: Path, text: str = "") -> None:
 
 def is_running(pid: int) -> bool:
     """Return whether a process runs; one that has ended and was not reaped does not."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def kill_without_agents(pid: int) -> None:
