@@ -45,7 +45,7 @@ def settle(lab: Lab) -> Any:
     return done[0]
 
 
-@sampled(13)
+@sampled(19, whole=3)
 def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 3, 0
     while True:
@@ -70,7 +70,7 @@ def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, s
         call, turn = call + stride, turn + 1
 
 
-@sampled(17)
+@sampled(41, whole=5)
 def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 2, 0
     while True:
@@ -91,7 +91,7 @@ def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path
         call, turn = call + stride, turn + 1
 
 
-@sampled(11)
+@sampled(11, whole=3)
 def test_a_close_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 1, 0
     while True:
