@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.runs.store import Run, run_folder, save_run
@@ -62,9 +63,12 @@ def save_runs(repo: Repository, count: int) -> list[Run]:
     return [save_run(repo, new_run(number)) for number in range(1, count + 1)]
 
 
-def store_run(lab: Lab, task: str, output: str = "") -> Run:
-    """Store a run of a task, with what its agent printed."""
+def store_run(
+    lab: Lab, task: str, output: str = "", process: process_identity.ProcessIdentity | None = None
+) -> Run:
+    """Store a run of a task, with what its agent printed; this process delegates it unless one is named."""
     run = new_run(int(task.removeprefix("task_")))
+    run = replace(run, process=process or run.process)
     with lab.entered():
         save_run(lab.repo, run)
         (run_folder(lab.repo, run.run) / "stdout").write_text(output)

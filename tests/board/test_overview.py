@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
@@ -11,11 +12,10 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.board.overview import overview, session_lines
-from git_planner.flows.board.overview.overview import Overview, OverviewReader
+from git_planner.flows.board.overview.overview import PREFIXES, Overview, OverviewReader
 from git_planner.flows.board.sessions.session_store import HostSession, save_session
 from git_planner.flows.runs.store import save_end
-from git_planner.gitio import git
+from git_planner.gitio import git, history
 from git_planner.host import process_identity
 from git_planner.host.machine import host_name
 from git_planner.host.terminals.terminal import Terminal
@@ -96,18 +96,17 @@ def test_nothing_is_read_again_until_something_changed(watched: Lab) -> None:
         assert [task.title for task in reader.read().tasks] == ["second", "first", "third"]
 
 
-def test_a_second_change_at_the_same_time_is_not_missed(
-    watched: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_change_at_the_same_time_is_not_missed(watched: Lab) -> None:
     with watched.entered():
-        reader = OverviewReader(watched.repo)
-        settled(reader)
-        frozen = overview.history.ref_stamps(watched.repo, overview._PREFIXES)
-        monkeypatch.setattr(overview, "_TIMES_DIFFER", time.time_ns())
-        monkeypatch.setattr(overview.history, "ref_stamps", lambda *_: frozen)
+        reader = OverviewReader(watched.repo, times_differ=time.time_ns())
+        stamps = history.ref_stamps(watched.repo, PREFIXES)
         reader.read()
         add(watched, "third")
+    for place, at in stamps:
+        # As on a file system whose clock is coarse.
+        os.utime(place, ns=(at, at))
     with watched.entered():
+        assert history.ref_stamps(watched.repo, PREFIXES) == stamps
         assert reader.is_changed()
         assert len(reader.read().tasks) == 3
 
@@ -159,17 +158,17 @@ def test_sessions_are_shown_with_the_command_that_attaches(watched: Lab) -> None
     assert "default planner  suspended  codex" in watched.run("git-planner", "top").out
 
 
-def test_what_no_file_tells_is_looked_at_again_after_a_while(
-    watched: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store_run(watched, "task_001")
+def test_what_no_file_tells_is_looked_at_again_after_a_while(watched: Lab) -> None:
+    delegator = subprocess.Popen(["sleep", "60"])
+    store_run(watched, "task_001", process=process_identity.identity(delegator.pid))
+    now = 1000.0
     with watched.entered():
-        reader = OverviewReader(watched.repo)
+        reader = OverviewReader(watched.repo, clock=lambda: now)
         assert [run.state for run in reader.read().runs] == ["alive"]
-        monkeypatch.setattr(session_lines, "check_liveness", lambda *_: "dead")
+        delegator.kill()
+        delegator.wait()
         assert [run.state for run in reader.read().runs] == ["alive"]
-        now = time.monotonic()
-        monkeypatch.setattr(overview.time, "monotonic", lambda: now + 11)
+        now += 11
         assert reader.is_changed()
         page = reader.read()
     assert [run.state for run in page.runs] == ["dead"]

@@ -31,7 +31,7 @@ from tests.board.session_lab import (
 )
 from tests.board.stored_run import new_run, session_of
 from tests.delegation.scripted_agent import set_up_lab, task
-from tests.support.lab import Lab
+from tests.support.lab import Lab, Ran
 from tests.support.servers.tmux import end_server
 
 HERE = agent_jail.find("auto", os.environ["PATH"])
@@ -229,9 +229,14 @@ def test_what_a_task_holds_reaches_a_terminal_without_control_characters(lab: La
     assert all(letter.isprintable() or letter in "\n\t" for letter in kept)
 
 
-def test_a_launch_without_its_client_or_the_extra_writes_nothing(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def without_jinja(lab: Lab, *argv: str) -> Ran:
+    """Run a command in a Python that has no Jinja2."""
+    hidden = "import sys; sys.modules['jinja2'] = None; from git_planner import cli; "
+    code = f"{hidden}sys.exit(cli.main(sys.argv[1], sys.argv[2:]))"
+    return lab.run_program(sys.executable, "-c", code, *argv)
+
+
+def test_a_launch_without_its_client_or_the_extra_writes_nothing(lab: Lab) -> None:
     lab.git("rm", "-q", "--ignore-unmatch", ".git-planner.yml")
     lab.git("commit", "-qm", "no policy", "--allow-empty")
     lab.env["GIT_PLANNER_CODEX"] = "no-such-codex"
@@ -239,18 +244,16 @@ def test_a_launch_without_its_client_or_the_extra_writes_nothing(
         asking = lab.run("git-planner")
         assert f"socket '{lab.env['GIT_PLANNER_TMUX_SOCKET']}'" in asking.err
         assert "'no-such-codex' is not on PATH (E_MISSING_TOOL)" in lab.run("git-planner", "--yes").err
-    monkeypatch.setattr("git_planner.agents.prompts.find_spec", lambda _: None)
     with lab.undisturbed():
-        missing = lab.run("git-planner", "--yes")
+        missing = without_jinja(lab, "git-planner", "--yes")
     assert "(E_MISSING_EXTRA)" in missing.err
 
 
-def test_a_worker_without_the_extra_takes_no_task(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_the_extra_takes_no_task(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     set_client(lab, "sleep 60")
-    monkeypatch.setattr("git_planner.agents.prompts.find_spec", lambda _: None)
     with lab.undisturbed():
-        missing = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
+        missing = without_jinja(lab, "git-plan", "worker", "spawn", "task_001", "--backend", "headless")
     assert (missing.status, "pip install 'git-planner[board]'" in missing.err) == (4, True)
 
 

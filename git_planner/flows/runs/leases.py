@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +19,13 @@ from git_planner.host.leases.host_state import read_state
 from git_planner.host.start_program import check_program
 from git_planner.host.terminals.foreground import Foreground
 from git_planner.progress import Progress
-from git_planner.rules.board.admission import HostState, Thresholds, default_limit, refusal
+from git_planner.rules.board.admission import (
+    HostState,
+    Thresholds,
+    default_limit,
+    refusal,
+    without_figures,
+)
 from git_planner.rules.board.lease import Book, Clock, Kind, Lease, LeaseAnswer
 from git_planner.rules.timestamps import format_time
 
@@ -304,19 +309,14 @@ def _wait_for(
                 is_answered = True
                 return asked
             reason = f"number {asked.answer.position} in the queue: {asked.answer.reason}"
-            if _without_figures(reason) != last_reason:
-                last_reason = _without_figures(reason)
+            if without_figures(reason) != last_reason:
+                last_reason = without_figures(reason)
                 tell(f"waiting for a lease, {reason}")
             time.sleep(min(_PAUSE_SECONDS, left))
     finally:
         if not is_answered:
             with suppress(PlannerError):
                 leases.release(request.name)
-
-
-def _without_figures(reason: str) -> str:
-    """Return a reason without load, memory and seconds, which differ each time it is asked for."""
-    return re.sub(r"\d+\.\d+", "", reason)
 
 
 def _kept(leases: HostLeases, lease: Lease, tell: Progress) -> Lease:

@@ -12,10 +12,10 @@ from git_planner import atomic_file
 from git_planner.errors import PlannerError
 from git_planner.host import process_identity
 from git_planner.host.marks import MARK
-from git_planner.host.process_identity import Sight
 from git_planner.host.terminals.detached import start_detached
 from git_planner.host.terminals.launch_file import launch_command, terminal_environment
-from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text, safe_name
+from git_planner.host.terminals.terminal import Terminal, safe_name
+from git_planner.host.terminals.unattached import Unattached
 
 # In order of preference.
 EMULATORS = ("gnome-terminal", "xterm")
@@ -23,7 +23,7 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 _START_SECONDS = 10.0
 
 
-class DesktopBackend:
+class DesktopBackend(Unattached):
     """A backend that opens windows of a terminal emulator. Nobody attaches to them from elsewhere.
 
     Args:
@@ -31,7 +31,6 @@ class DesktopBackend:
     """
 
     name = "desktop"
-    can_attach = False
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -78,33 +77,6 @@ class DesktopBackend:
         if program is None:
             program = process_identity.expected(emulator, mark)
         return Terminal(self.name, None, Path(emulator).name, window, program)
-
-    def sight(self, terminal: Terminal) -> Sight:
-        """Return whether the window is open, gone, or cannot be seen from here; see TerminalBackend."""
-        return process_identity.sight(terminal.process) if terminal.process else "gone"
-
-    def send(self, terminal: Terminal, text: str, *, enter: bool = True) -> None:
-        """Refuse to type: only the person at the desktop types there."""
-        checked_text(text)
-        raise PlannerError("E_TERMINAL", f"{self.place(terminal)} takes no text from other programs")
-
-    def press(self, terminal: Terminal, keys: Sequence[str]) -> None:
-        """Refuse to press keys, as to type."""
-        checked_keys(keys)
-        raise PlannerError("E_TERMINAL", f"{self.place(terminal)} takes no text from other programs")
-
-    def screen(self, terminal: Terminal) -> str | None:
-        """Return None: its text cannot be read."""
-        return None
-
-    def end(self, terminal: Terminal) -> None:
-        """End the program and all that it started, which closes the window; see TerminalBackend."""
-        if terminal.process is not None:
-            process_identity.end(terminal.process)
-
-    def attach_argv(self, group: str, terminal: Terminal | None) -> tuple[str, ...] | None:
-        """Return None: a window of a desktop shows itself."""
-        return None
 
     def place(self, terminal: Terminal) -> str:
         """Return where a person finds the terminal."""

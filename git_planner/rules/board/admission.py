@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -38,3 +39,8 @@ def refusal(state: HostState, thresholds: Thresholds) -> str | None:
     if low is not None and state.memory is not None and state.memory < low:
         return f"{state.memory:.1f} GiB of memory are available, {low:g} are required"
     return None
+
+
+def without_figures(reason: str) -> str:
+    """Return a reason without load, memory and seconds, which differ each time it is asked for."""
+    return re.sub(r"\d+\.\d+", "", reason)

@@ -19,7 +19,7 @@ from git_planner.rules.policy.interactive_client import (
     toml_string,
 )
 
-CWD = "/work/a 'b'"
+CWD = "/srv/a 'b'"
 MCP = McpServer("git-planner", "git-planner", ("mcp", "a b"), {"KEY": 'v"1'})
 
 
@@ -43,7 +43,7 @@ def test_codex_in_a_terminal_with_everything() -> None:
         *("--add-dir", "/a", "--add-dir", "/b"),
         "-c",
         f'mcp_servers.git-planner={{{table},required=true,default_tools_approval_mode="approve"}}',
-        *("-c", """projects={"/work/a 'b'"={trust_level="untrusted"}}"""),
+        *("-c", """projects={"/srv/a 'b'"={trust_level="untrusted"}}"""),
     )
     prompt = ("--", "- Do {model} it.")
     assert CODEX.start_argv(request) == ("/opt/codex", "--no-daemon", *options, *prompt)

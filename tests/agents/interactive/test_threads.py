@@ -11,7 +11,7 @@ from git_planner.agents.interactive.threads import find_thread
 from git_planner.rules.policy.interactive_client import ThreadFiles
 
 IDS = [f"01a22d15-6081-7620-96df-7fa9e684b9{number:02d}" for number in range(10)]
-CWD = Path("/work/ä")
+CWD = Path("/srv/ä")
 
 
 def rollout(home: Path, number: int, cwd: Path, prompt: str, at: float) -> None:
@@ -27,7 +27,7 @@ def rollout(home: Path, number: int, cwd: Path, prompt: str, at: float) -> None:
 def test_finds_the_newest_thread_of_a_folder_with_its_marker(tmp_path: Path) -> None:
     home = tmp_path / "a [b]*"
     for number, (cwd, prompt, at) in enumerate(
-        [(CWD, "run r1", 100), (CWD, "run r2", 200), (Path("/work"), "r1", 300), (CWD, "of the person", 400)]
+        [(CWD, "run r1", 100), (CWD, "run r2", 200), (Path("/srv"), "r1", 300), (CWD, "of the person", 400)]
     ):
         rollout(home, number, cwd, prompt, at)
     environ = {"CODEX_HOME": str(home), "HOME": str(tmp_path)}
@@ -36,7 +36,7 @@ def test_finds_the_newest_thread_of_a_folder_with_its_marker(tmp_path: Path) -> 
         return find_thread(CODEX.threads, environ, cwd=cwd, since=since, marker=marker)
 
     assert [thread(0, "run r1"), thread(0, "run r2"), thread(0)] == [IDS[0], IDS[1], IDS[3]]
-    assert thread(0, cwd=Path("/work")) == IDS[2]
+    assert thread(0, cwd=Path("/srv")) == IDS[2]
     assert thread(150, "run r1") is thread(403) is thread(0, "r9") is thread(0, cwd=tmp_path) is None
     assert thread(201.5, "run r2") == IDS[1]
 

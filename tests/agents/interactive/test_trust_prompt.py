@@ -16,7 +16,7 @@ from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
 
 RESTRICTED = """
   Folder access
-  /work/wt
+  /srv/wt
 
   Config, hooks, and exec policies from untrusted folders stay disabled.
 

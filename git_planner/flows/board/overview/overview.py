@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,12 +30,11 @@ from git_planner.rules.records.row import RecordRow
 from git_planner.rules.tasks.task import Task, TaskStatus
 from git_planner.rules.timestamps import format_time
 
-_PREFIXES = (refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER, refnames.OURS)
+PREFIXES = (refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER, refnames.OURS)
 # Records that are shown.
 MOST_RECORDS = 20
 # Seconds after which what no file tells is looked at again: processes that ended, locks that were left.
 _STALE_SECONDS = 10.0
-# Nanoseconds within which two changes of a folder may get the same time.
 _TIMES_DIFFER = 50_000_000
 # Statuses in the order in which they need a person's eyes.
 _ORDER: tuple[TaskStatus, ...] = (
@@ -135,10 +134,20 @@ class OverviewReader:
     Args:
         repo: the repository.
         plan: only this plan; all when None.
+        clock: returns the time in seconds, by which what no file tells is looked at again.
+        times_differ: nanoseconds within which two changes of a folder may get the same time.
     """
 
-    def __init__(self, repo: Repository, plan: str | None = None) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        plan: str | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        times_differ: int = _TIMES_DIFFER,
+    ) -> None:
         self.repo, self.plan = repo, plan
+        self._clock, self._times_differ = clock, times_differ
         self._cache = _Cache()
         self._stamp: object = None
         self._current = ""
@@ -147,7 +156,7 @@ class OverviewReader:
 
     def is_changed(self) -> bool:
         """Return whether a source changed since the last `read`, or that is long ago; start no process."""
-        is_stale = time.monotonic() - self._cache.read_at > _STALE_SECONDS
+        is_stale = self._clock() - self._cache.read_at > _STALE_SECONDS
         return is_stale or self._stamps() != self._stamp or self._files.has_other()
 
     def read(self) -> Overview:
@@ -158,10 +167,10 @@ class OverviewReader:
         """
         cache = self._cache
         stamp = self._stamps()
-        is_stale = time.monotonic() - cache.read_at > _STALE_SECONDS
-        refs = history.ref_stamps(self.repo, _PREFIXES)
+        is_stale = self._clock() - cache.read_at > _STALE_SECONDS
+        refs = history.ref_stamps(self.repo, PREFIXES)
         # A folder that changed a moment ago may change again without a new time.
-        is_recent = max((at for _, at in refs), default=0) > time.time_ns() - _TIMES_DIFFER
+        is_recent = max((at for _, at in refs), default=0) > time.time_ns() - self._times_differ
         is_moved = is_recent or refs != cache.refs
         if is_moved:
             self._read_refs()
@@ -176,7 +185,7 @@ class OverviewReader:
             self._files.read_published({name: cache.plans[name].tip for name in names}, self.plan)
             self._read_branches(names, forced=is_stale)
         if is_stale:
-            cache.read_at = time.monotonic()
+            cache.read_at = self._clock()
             self._current = current_plan(self.repo, None)
         items = [*cache.branch_items, *inbox.run_items(self.repo, runs, liveness)]
         for name in names:
@@ -208,7 +217,7 @@ class OverviewReader:
     def _stamps(self) -> object:
         """Return the times of all sources but the runs' own files, without starting a process."""
         places = (self.repo.private("runs"), state_folder() / BOOK)
-        return [history.ref_stamps(self.repo, _PREFIXES), *(stamp_of(path) for path in places)]
+        return [history.ref_stamps(self.repo, PREFIXES), *(stamp_of(path) for path in places)]
 
     def _read_refs(self) -> None:
         prefixes = [refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER]
