@@ -70,7 +70,7 @@ def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, s
         call, turn = call + stride, turn + 1
 
 
-@sampled(41, whole=5)
+@sampled(23, whole=5)
 def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 2, 0
     while True:
@@ -193,3 +193,33 @@ def test_a_session_file_on_this_host_that_cannot_be_read_is_left_out(lab: Lab) -
     path = lab.path / ".git" / "planner" / "runs" / started["session"] / "session.json"
     path.write_bytes(b"\xff{")
     assert [item["seen"] for item in sessions(lab)] == ["idle"]
+
+
+def test_a_session_that_was_left_running_and_died_blocks_no_task(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, "echo 77 >src/value; sleep 60")
+    started = spawn(lab)
+    assert run(lab, "worker", "close", "task_001", "--keep-running")["outcome"] == "left_running"
+    kill_session(lab, started["session"])
+    wait_until(lambda: "put back" in lab.run("git-plan", "sync").err or is_lapsed(lab))
+    assert spawn(lab)["session"] != started["session"]
+    assert lab.show("refs/planner/refused/0001:src/value") == "77\n"
+
+
+def test_a_start_that_fails_after_the_claim_can_be_tried_again(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(lab, f"echo 90 >src/value; {REPORT}; sleep 60")
+    lab.git("config", "planner.worktrees", str(lab.path / "inside"))
+    refused = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
+    assert (refused.status, "lies inside" in refused.err) == (3, True), refused.err
+    tell(lab, "sync")
+    lab.git("config", "--unset", "planner.worktrees")
+    spawn(lab)
+    wait_until(lambda: task(lab).status == "agent_done")
+    assert lab.git("for-each-ref", "refs/planner/claims") == ""
+
+
+def is_lapsed(lab: Lab) -> bool:
+    """Return whether the claim of a dead process has been noticed."""
+    claim = lab.show("refs/planner/claims/default/task_001:claim.json")
+    return bool(json.loads(claim)["process"] is None)

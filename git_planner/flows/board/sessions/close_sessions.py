@@ -10,15 +10,12 @@ from dataclasses import replace
 
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
-from git_planner.flows.board.sessions.reconcile import heal_sessions
+from git_planner.flows.board.sessions.reconcile import finish_idle_run, heal_sessions
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.board.sessions.start_session import resume_session
-from git_planner.flows.delegation.finish_run import RunEnding, finish_run
-from git_planner.flows.iterations import process_lock
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import run_folder
 from git_planner.flows.tasks.claims import release_task
-from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
@@ -164,10 +161,7 @@ def _finish_idle(repo: Repository, session: HostSession) -> HostSession:
     """Finish the run of a session that no process works on: its task is put back, its changes are kept."""
     run = store.load_run(run_folder(repo, session.run))
     if run is not None and run.ended_at is None:
-        with process_lock.lock_iteration(repo, run.iteration):
-            task = read_tasks(repo, run.plan).task(run.task)
-            ending = RunEnding("interrupted", "its session was closed", thread=run.thread)
-            run = finish_run(repo, run, task, ending)
+        run = finish_idle_run(repo, run, "its session was closed")
     outcome = run.outcome if run is not None else "closed"
 
     def ended(current: HostSession) -> HostSession:

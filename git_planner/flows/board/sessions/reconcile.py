@@ -11,9 +11,12 @@ from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.delegation import agent_result
+from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.delegation.recover import recover_runs
+from git_planner.flows.iterations import process_lock
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run, run_folder
+from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.host.terminals.choose import backend_of
@@ -37,6 +40,8 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
     healed = []
     for session in session_store.host_sessions(repo):
         run = store.load_run(run_folder(repo, session.run))
+        if session.session.state == "ended":
+            _finish_left_run(repo, session, run, progress)
         step = recovery_step(session.session.state, session.sight(), has_result=_has_result(repo, run))
         if step == "leave":
             if not session.is_told and session.sight() == "gone":
@@ -53,6 +58,28 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
         progress(f"session {after.session.name}: {after.session.state}, since its process had gone")
         healed.append(after)
     return tuple(healed)
+
+
+def finish_idle_run(repo: Repository, run: Run, reason: str) -> Run:
+    """Finish a run that no process works on: its task is put back, its changes are kept.
+
+    Raises:
+        PlannerError: E_BUSY when a process works on it; what `finish_run` raises.
+    """
+    with process_lock.lock_iteration(repo, run.iteration):
+        task = read_tasks(repo, run.plan).task(run.task)
+        return finish_run(repo, run, task, RunEnding("interrupted", reason, thread=run.thread))
+
+
+def _finish_left_run(repo: Repository, session: HostSession, run: Run | None, progress: Progress) -> None:
+    """Finish the run of a session that was closed while its client went on, once its process has gone."""
+    if run is None or run.ended_at is not None or session.sight() != "gone":
+        return
+    recover_runs(repo, run.plan, progress)
+    left = store.load_run(run_folder(repo, session.run))
+    if left is not None and left.ended_at is None and left.suspended_at is not None:
+        finish_idle_run(repo, left, "its process died after its session was closed")
+        progress(f"{left.task}: put back, since the process of its closed session had gone")
 
 
 def state_after(session: HostSession, run: Run | None) -> HostSession:

@@ -81,7 +81,7 @@ def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSe
     except PlannerError as error:
         text = f"{error.message} ({error.code})"
         session_store.change_session(
-            repo, session_id, lambda current: _not_started(current, text), publish=True
+            repo, session_id, lambda current: _failed(current, text, _unfinished(repo, current)), publish=True
         )
         raise
     return session_store.change_session(repo, session_id, lambda current: _left(current, end), publish=True)
@@ -272,8 +272,17 @@ def _left(session: HostSession, end: Run | HostSession) -> HostSession:
     return replace(session, session=ended, process=None if ended.state == "suspended" else session.process)
 
 
-def _not_started(session: HostSession, reason: str) -> HostSession:
+def _unfinished(repo: Repository, session: HostSession) -> bool:
+    """Return whether the run of a session has begun and not ended: it holds its task."""
+    run = store.load_run(run_folder(repo, session.run))
+    return run is not None and run.ended_at is None
+
+
+def _failed(session: HostSession, reason: str, is_unfinished: bool) -> HostSession:
+    """Return a session whose program failed: it can be resumed if its run holds its task."""
     if session.session.state == "ended":
         return session
-    fields = {"outcome": "not_started", "reason": reason[:4000]}
-    return session.moved("ended", ended_at=utc_now(), **fields)
+    if is_unfinished:
+        return replace(session.moved("suspended", reason=reason[:4000]), process=None)
+    outcome = "agent_failed" if session.session.state == "running" else "not_started"
+    return session.moved("ended", ended_at=utc_now(), outcome=outcome, reason=reason[:4000])

@@ -62,7 +62,6 @@ class StartOptions:
     allow_danger: bool = False
     new_thread: bool = False
     notes: tuple[str, ...] = ()
-    seconds: float | None = None
 
 
 def spawn_worker(repo: Repository, task_id: str, options: StartOptions, progress: Progress) -> HostSession:
@@ -280,7 +279,8 @@ def _open_terminal(repo: Repository, session: HostSession, backend: TerminalBack
         session = replace(
             session,
             process=identity,
-            session=replace(session.session, backend=backend.name),
+            terminal=None,
+            session=replace(session.session, backend=backend.name, reason=None),
         )
         session_store.save_session(repo, session, publish=is_new)
     terminal = backend.start(
@@ -325,7 +325,8 @@ def _end_answered(repo: Repository, session: HostSession) -> None:
 
 
 def _has_started(session: HostSession) -> bool:
-    return session.session.state not in ("reserved", "starting", "suspended")
+    is_failed = session.session.state == "suspended" and session.process is None
+    return is_failed or session.session.state not in ("reserved", "starting", "suspended")
 
 
 def _died(repo: Repository, session: HostSession) -> PlannerError:
@@ -360,7 +361,7 @@ def _wait_until(repo: Repository, session_id: str, is_done: Callable[[HostSessio
                 hint="look at it with 'git plan session list', and close it with 'git plan session close'",
             )
         time.sleep(_PAUSE)
-    if session.session.state == "ended" and session.session.outcome == "not_started":
+    if session.session.state == "suspended" or session.session.outcome == "not_started":
         raise PlannerError(
             "E_SESSION",
             f"'{session.session.name}' did not start: {session.session.reason}",
