@@ -25,6 +25,7 @@ KINDS = (
     "directive",
     "dispute",
     "error",
+    "event",
     "noise",
     "packet",
     "plan",

@@ -62,6 +62,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_CONFLICT": (CONFLICT, "the repository kept changing while the result was being written"),
     "E_DEADLINE": (DEADLINE, "the step exceeded its time limit"),
     "E_DIRTY": (REFUSED, "the working tree holds changes that are in the way"),
+    "E_EVENT_SCHEMA": (NO, "the event stream is not valid: a line is wrong, missing or rewritten"),
     "E_EVIDENCE": (REFUSED, "there is no evidence that the task is done"),
     "E_EXPORT": (UNREACHED, "the commit holds files that cannot be written to disk"),
     "E_GEMINI_AUTH": (UNREACHED, "gemini has no login, or the service rejects it"),

@@ -21,7 +21,7 @@ FLOORS = {
         ("policy",),
         ("records", "tasks"),
         ("measuring", "planning", "plans", "specs"),
-        ("board", "delegation", "discovery", "guard", "imports", "iterations"),
+        ("board", "delegation", "discovery", "guard", "imports", "iterations", "tournament"),
     ),
     "flows": (
         ("guard", "runs"),
