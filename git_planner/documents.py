@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KINDS = (
     "choice",
     "claim",
+    "coverage",
     "directive",
     "dispute",
     "error",

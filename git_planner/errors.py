@@ -60,6 +60,10 @@ CODES: dict[str, tuple[int, str]] = {
     "E_CODEX_STREAM": (UNREACHED, "the connection broke while the model was answering"),
     "E_CONFIG": (UNREACHED, "the configuration file cannot be read"),
     "E_CONFLICT": (CONFLICT, "the repository kept changing while the result was being written"),
+    "E_COVERAGE": (
+        NO,
+        "the coverage of a tournament contradicts itself, or its modules do not cover all goals",
+    ),
     "E_DEADLINE": (DEADLINE, "the step exceeded its time limit"),
     "E_DIRTY": (REFUSED, "the working tree holds changes that are in the way"),
     "E_EVENT_SCHEMA": (NO, "the event stream is not valid: a line is wrong, missing or rewritten"),
@@ -86,6 +90,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_LEASE": (NO, "there is no lease of that name on this host, or the leases cannot be read"),
     "E_MEASURE": (UNREACHED, "the benchmark produced no value"),
     "E_MERGE": (REFUSED, "the changes do not merge"),
+    "E_META_WEIGHTS": (USAGE, "the weights of the score lack the profile, or are not numbers"),
     "E_MIN_GAIN": (USAGE, "min_gain is smaller than twice the noise"),
     "E_MISSING_EXTRA": (UNREACHED, "an optional package is not installed"),
     "E_MISSING_FOLDER": (UNREACHED, "a required folder does not exist"),

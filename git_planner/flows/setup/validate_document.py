@@ -19,6 +19,7 @@ from git_planner.rules.planning import planning_plan as graphs
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.tasks.dependency_graph import find_cycle
+from git_planner.rules.tournament.coverage import coverage_problems
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
 _DOCUMENT_FILES = (refnames.STATE_FILE, "planner_packets/directive.json", refnames.POLICY_FILE)
@@ -124,6 +125,8 @@ def _semantic_faults(kind: str, document: Mapping[str, Any]) -> list[str]:
         return graphs.find_step_faults(document)
     if kind == "plan-options":
         return options.find_option_faults(document)
+    if kind == "coverage":
+        return coverage_problems(document)
     if kind == "state" and canonical_json.digest(document["directive"]) != document["directive_digest"]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":
