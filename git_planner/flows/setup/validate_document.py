@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ from git_planner.rules.tasks.dependency_graph import find_cycle
 from git_planner.rules.tournament.coverage import coverage_problems
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "coverage": coverage_problems,
+    "plan-options": options.find_option_faults,
+    "planning-plan": graphs.find_step_faults,
+}
 _DOCUMENT_FILES = (refnames.STATE_FILE, "planner_packets/directive.json", refnames.POLICY_FILE)
 
 
@@ -121,12 +126,8 @@ def _known_schemas() -> str:
 
 def _semantic_faults(kind: str, document: Mapping[str, Any]) -> list[str]:
     """Return the faults that a schema cannot express."""
-    if kind == "planning-plan":
-        return graphs.find_step_faults(document)
-    if kind == "plan-options":
-        return options.find_option_faults(document)
-    if kind == "coverage":
-        return coverage_problems(document)
+    if kind in _CHECKS:
+        return _CHECKS[kind](document)
     if kind == "state" and canonical_json.digest(document["directive"]) != document["directive_digest"]:
         return ["/directive_digest: is not the digest of /directive"]
     if kind == "plan":
