@@ -67,36 +67,36 @@ class Pick:
         }
 
 
-class _Selection(NamedTuple):
+class _ModuleSelection(NamedTuple):
     """Offers chosen together: by module, with the owner of each port; the first of a bundle comes first."""
 
     modules: Mapping[str, ModuleOffer]
     owners: Mapping[str, ModuleOffer]
 
-    def with_offer(self, offer: ModuleOffer) -> _Selection | None:
+    def with_offer(self, offer: ModuleOffer) -> _ModuleSelection | None:
         """Return the selection with one more offer; None if its module or a port of it is taken."""
         if offer.module in self.modules or any(port in self.owners for port in offer.ports):
             return None
-        return _Selection(
+        return _ModuleSelection(
             {**self.modules, offer.module: offer},
             {**self.owners, **dict.fromkeys(offer.ports, offer)},
         )
 
 
-class _Need(NamedTuple):
+class _PortNeed(NamedTuple):
     """A required port, and the modules that led to it, outermost first."""
 
     port: str
     path: tuple[str, ...]
 
 
-class _Partial(NamedTuple):
-    selection: _Selection
-    needs: tuple[_Need, ...]
+class _PartialBundle(NamedTuple):
+    selection: _ModuleSelection
+    needs: tuple[_PortNeed, ...]
 
 
 @dataclass(slots=True)
-class _Search:
+class _ModuleSearch:
     coverage: Coverage
     weights: ScoreWeights
     offers: Sequence[ModuleOffer]
@@ -110,7 +110,7 @@ class _Search:
             for port in offer.ports:
                 self.providers.setdefault(port, []).append(offer)
 
-    def bundles(self, root: ModuleOffer, selection: _Selection) -> Iterator[_Selection]:
+    def bundles(self, root: ModuleOffer, selection: _ModuleSelection) -> Iterator[_ModuleSelection]:
         """Yield the selections that an offer and providers of all that it requires make, depth first."""
         waiting = self._extended(selection, root, (), ())
         while waiting:
@@ -127,11 +127,15 @@ class _Search:
             elif owner.name in need.path:
                 self.circles[need.path[0]] = (*need.path[need.path.index(owner.name) :], owner.name)
             else:
-                waiting.append(_Partial(partial.selection, tuple(rest)))
+                waiting.append(_PartialBundle(partial.selection, tuple(rest)))
 
     def _extended(
-        self, selection: _Selection, offer: ModuleOffer, path: tuple[str, ...], rest: tuple[_Need, ...]
-    ) -> list[_Partial]:
+        self,
+        selection: _ModuleSelection,
+        offer: ModuleOffer,
+        path: tuple[str, ...],
+        rest: tuple[_PortNeed, ...],
+    ) -> list[_PartialBundle]:
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise PlannerError(
@@ -142,10 +146,10 @@ class _Search:
         extended = selection.with_offer(offer)
         if extended is None:
             return []
-        needs = (_Need(port, (*path, offer.name)) for port in offer.requires)
-        return [_Partial(extended, (*needs, *rest))]
+        needs = (_PortNeed(port, (*path, offer.name)) for port in offer.requires)
+        return [_PartialBundle(extended, (*needs, *rest))]
 
-    def picks(self, selection: _Selection, covered: frozenset[str]) -> list[Pick] | None:
+    def picks(self, selection: _ModuleSelection, covered: frozenset[str]) -> list[Pick] | None:
         """Return the picks that cover all goals, best first; None if there are none."""
         if covered >= self.coverage.goals.keys():
             return []
@@ -159,13 +163,15 @@ class _Search:
         self.hopeless.add(key)
         return None
 
-    def _moves(self, selection: _Selection, covered: frozenset[str]) -> Iterator[tuple[Pick, _Selection]]:
+    def _moves(
+        self, selection: _ModuleSelection, covered: frozenset[str]
+    ) -> Iterator[tuple[Pick, _ModuleSelection]]:
         """Yield the possible steps: the first bundle of each offer by rank, then all their other bundles.
 
         The module itself covers something new: it is no filler with a provider that would do alone.
         """
-        others: list[Iterator[_Selection]] = []
-        first: list[tuple[Pick, _Selection]] = []
+        others: list[Iterator[_ModuleSelection]] = []
+        first: list[tuple[Pick, _ModuleSelection]] = []
         for offer in self.offers:
             if offer.covers - covered:
                 bundles = self.bundles(offer, selection)
@@ -182,11 +188,11 @@ class _Search:
         yield from sorted(rest, key=_rank)
 
     @staticmethod
-    def _root(chosen: _Selection, before: _Selection) -> ModuleOffer:
+    def _root(chosen: _ModuleSelection, before: _ModuleSelection) -> ModuleOffer:
         return list(chosen.modules.values())[len(before.modules)]
 
     def _pick(
-        self, offer: ModuleOffer, chosen: _Selection, before: _Selection, covered: frozenset[str]
+        self, offer: ModuleOffer, chosen: _ModuleSelection, before: _ModuleSelection, covered: frozenset[str]
     ) -> Pick:
         bundle = tuple(list(chosen.modules.values())[len(before.modules) :])
         drivers = _drivers(self.coverage, bundle, covered)
@@ -211,8 +217,8 @@ def choose_modules(
     """
     shut = excluded or {}
     offers = [offer for offer in coverage.offers if offer.variant is None or offer.variant not in shut]
-    search = _Search(coverage, weights, offers)
-    picks = search.picks(_Selection({}, {}), frozenset())
+    search = _ModuleSearch(coverage, weights, offers)
+    picks = search.picks(_ModuleSelection({}, {}), frozenset())
     if picks is None:
         raise _uncovered_error(search, shut)
     return picks
@@ -242,7 +248,7 @@ def _gain(drivers: Drivers, weights: ScoreWeights) -> Fraction:
     )
 
 
-def _rank(move: tuple[Pick, _Selection]) -> tuple[Any, ...]:
+def _rank(move: tuple[Pick, _ModuleSelection]) -> tuple[Any, ...]:
     """Return the sort key of a step: gain, evidence, then low risk and cost, then its name and bundle."""
     pick = move[0]
     drivers = pick.drivers
@@ -250,9 +256,9 @@ def _rank(move: tuple[Pick, _Selection]) -> tuple[Any, ...]:
     return -pick.gain, -drivers.evidence_strength, drivers.risk, drivers.delta_cost, pick.offer.order, names
 
 
-def _uncovered_error(search: _Search, excluded: Mapping[int, str]) -> PlannerError:
+def _uncovered_error(search: _ModuleSearch, excluded: Mapping[int, str]) -> PlannerError:
     """Return the error that says of each goal why no selection covers it."""
-    nothing = _Selection({}, {})
+    nothing = _ModuleSelection({}, {})
     reasons = {
         goal: reason
         for goal in search.coverage.goals
@@ -271,7 +277,9 @@ def _uncovered_error(search: _Search, excluded: Mapping[int, str]) -> PlannerErr
     )
 
 
-def _goal_reason(search: _Search, goal: str, nothing: _Selection, excluded: Mapping[int, str]) -> str | None:
+def _goal_reason(
+    search: _ModuleSearch, goal: str, nothing: _ModuleSelection, excluded: Mapping[int, str]
+) -> str | None:
     """Return why no offer covers a goal even alone; None if one does."""
     covering = [offer for offer in search.coverage.offers if goal in offer.covers]
     if not covering:
@@ -287,7 +295,7 @@ def _goal_reason(search: _Search, goal: str, nothing: _Selection, excluded: Mapp
     return "; ".join(parts[:5])
 
 
-def _bundle_reason(search: _Search, offer: ModuleOffer) -> str:
+def _bundle_reason(search: _ModuleSearch, offer: ModuleOffer) -> str:
     absent = [port for port in offer.requires if port not in search.providers]
     if absent:
         return f"requires {', '.join(absent)}, which no other module provides"
