@@ -44,6 +44,25 @@ class TreeEntry(NamedTuple):
 Tree = dict[str, TreeEntry]
 
 
+class PlainCommit(NamedTuple):
+    """A commit that is the same in every clone.
+
+    `who` is author and committer, as 'Name <email>'; `date` is in seconds since 1970, in UTC.
+    """
+
+    tree: str
+    parents: tuple[str, ...]
+    message: str
+    who: str
+    date: int
+
+    def content(self) -> bytes:
+        """Return the commit as git stores it."""
+        lines = [f"tree {self.tree}", *(f"parent {parent}" for parent in self.parents)]
+        lines += [f"{role} {self.who} {self.date} +0000" for role in ("author", "committer")]
+        return "\n".join([*lines, "", self.message.rstrip("\n") + "\n"]).encode("utf-8", "replace")
+
+
 def parse_tree(raw: bytes, id_bytes: int) -> Tree:
     """Read a tree object's bytes.
 
@@ -194,6 +213,14 @@ def _commit_tree(
     return oid
 
 
+def write_commits(git: Git, commits: Sequence[PlainCommit]) -> list[str]:
+    """Store commits whose author and committer are given, all by one git; nothing points to them yet."""
+    writer = _ObjectWriter(git)
+    oids = [writer.add_commit(commit) for commit in commits]
+    writer.flush()
+    return oids
+
+
 def make_tag(git: Git, target: str, text: str) -> str:
     """Make a tag object from its text, which names the target; nothing points to it yet."""
     content = text.encode()
@@ -210,8 +237,27 @@ def remember_tree(git: Git, base: str, tree: str) -> None:
         tree: the tree.
     """
     args = ("-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff", base, tree)
-    kinds = {tree: "tree"}
-    for meta in git.names("diff-tree", *args)[::2]:
+    _remember_listed(git, git.names("diff-tree", *args)[::2], {tree: "tree"})
+
+
+def remember_trees(git: Git, base: str, trees: Sequence[str]) -> None:
+    """Remember the objects of many trees that git itself wrote.
+
+    Args:
+        base: a tree that a ref reaches.
+        trees: the trees.
+    """
+    requests = "".join(f"{base} {tree}\n" for tree in trees).encode()
+    args = ("--stdin", "-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff")
+    fields = git.names("diff-tree", *args, stdin=requests) if trees else []
+    # The two trees stand before the first of their changes.
+    changes = [field.rpartition("\n")[2] for field in fields[::2]]
+    _remember_listed(git, changes, dict.fromkeys(trees, "tree"))
+
+
+def _remember_listed(git: Git, changes: Sequence[str], kinds: dict[str, str]) -> None:
+    """Remember the new objects of changes, as `git diff-tree --raw` lists them, and of other kinds."""
+    for meta in changes:
         _, mode, _, oid, _ = meta.split(" ")
         if oid.strip("0"):
             kinds[oid] = TreeEntry(mode, oid).kind
@@ -338,6 +384,14 @@ class _ObjectWriter:
         """Return the id of a tree that `flush` stores."""
         oid = self._add("tree", _tree_bytes(entries))
         self._written.append(partial(_remember_entries, oid, entries))
+        return oid
+
+    def add_commit(self, commit: PlainCommit) -> str:
+        """Return the id of a commit that `flush` stores."""
+        content, links = commit.content(), (commit.tree, *commit.parents)
+        oid = self._add("commit", content)
+        fresh = FreshObject("commit", lambda: links, lambda: content)
+        self._written.append(partial(remember, oid, fresh))
         return oid
 
     def flush(self) -> None:

@@ -1,0 +1,268 @@
+"""Make the trees that patches lead to, from one base commit, without a worktree.
+
+A patch comes from outside: it may be anything. No hook, filter or attribute is consulted, git's own checks of
+paths are on for all file systems, and a fault concerns its patch only.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import posixpath
+import re
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from git_planner.errors import PlannerError
+from git_planner.gitio.git import TIMED_OUT, Git, read_objects
+from git_planner.gitio.git_failure import GitResult, failure, local_failure, without_label
+from git_planner.gitio.objects import remember_trees
+from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import owned_folder
+
+MOST_PATCH_BYTES = 64 * 2**20
+# A file that a binary patch makes may be no larger: git reserves the memory that the patch names.
+_MOST_UNPACKED = 256 * 2**20
+_SECONDS = 60.0
+_INDEX = "patch-index-"
+# The person's configuration, and that of the repository, must not change what a patch leads to.
+_SETTINGS = (
+    *("apply.ignoreWhitespace=no", "core.protectHFS=true", "core.protectNTFS=true", "core.fsmonitor=false"),
+    *("core.hooksPath=" + os.devnull, "core.splitIndex=false", "core.untrackedCache=false"),
+    *("core.attributesFile=" + os.devnull, "core.sparseCheckout=false", "index.skipHash=true"),
+)
+_BINARY = re.compile(rb"(?m)^(literal|delta) (\d+)\r?\n([A-Za-z])([^\r\n]{5,})")
+_GITLINK, _SYMLINK = "160000", "120000"
+_MOST_LINK_BYTES = 4096
+_PAIR = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\n")
+
+
+class PatchedTree(NamedTuple):
+    """A tree that a patch leads to, with its changes: number of files, lines added and removed, paths."""
+
+    tree: str
+    files: int
+    added: int
+    removed: int
+    paths: tuple[str, ...]
+
+
+class CountedChange(NamedTuple):
+    """One path of a tree that differs from another tree's, with the numbers of lines that differ."""
+
+    path: str
+    mode: str
+    oid: str
+    added: int
+    removed: int
+
+
+def patched_trees(
+    repo: Repository,
+    base: str,
+    patches: Iterable[bytes],
+    *,
+    seconds: float = _SECONDS,
+    most_bytes: int = MOST_PATCH_BYTES,
+) -> list[PatchedTree | PlannerError]:
+    """Apply each of some patches to one commit, and return the trees.
+
+    Args:
+        repo: the repository.
+        base: the commit.
+        patches: unified git diffs; each is read when it is its turn.
+        seconds: the deadline of one patch.
+        most_bytes: the size limit of one patch.
+
+    Returns:
+        For each patch its tree, or the error why it has none: E_PATCH, E_DEADLINE, E_TOO_LARGE.
+
+    Raises:
+        PlannerError: E_GIT, E_NO_SPACE, E_UNWRITABLE: no patch can be applied here.
+    """
+    root = repo.resolve(base, "tree")
+    trees: list[str | PlannerError] = []
+    with owned_folder(repo.private("patches"), _INDEX) as folder:
+        index = _BaseIndex(repo, root, folder)
+        for patch in patches:
+            try:
+                trees.append(index.apply(patch, seconds, most_bytes))
+            except PlannerError as error:
+                if error.code not in ("E_PATCH", "E_DEADLINE", "E_TOO_LARGE"):
+                    raise
+                trees.append(error)
+    return list(_inspected(repo.git, root, trees))
+
+
+class _BaseIndex:
+    """The index of one commit, read once and copied for each patch."""
+
+    def __init__(self, repo: Repository, root: str, folder: Path) -> None:
+        self._root, self._base, self._copy = root, folder / "base", folder / "index"
+        files = folder / "files"
+        files.mkdir()
+        # The empty folder as the worktree: no file of a checkout gives attributes.
+        prefix = (f"--git-dir={repo.common}", f"--work-tree={files}")
+        self._git = Git((*prefix, *(word for name in _SETTINGS for word in ("-c", name))), files)
+        self._env = {"GIT_INDEX_FILE": str(self._copy), "GIT_ATTR_NOSYSTEM": "1"}
+        self._git.bytes("read-tree", root, env={**self._env, "GIT_INDEX_FILE": str(self._base)})
+
+    def apply(self, patch: bytes, seconds: float, most_bytes: int) -> str:
+        """Return the tree that a patch leads to.
+
+        Raises:
+            PlannerError: E_PATCH, E_DEADLINE, E_TOO_LARGE; E_GIT and others for faults of this machine.
+        """
+        _check_size(patch, most_bytes)
+        # A git that exceeded its deadline leaves its lock.
+        self._copy.with_name(self._copy.name + ".lock").unlink(missing_ok=True)
+        shutil.copyfile(self._base, self._copy)
+        args = ("apply", "--cached", "--whitespace=nowarn", "-")
+        result = self._git.run(*args, stdin=patch, env=self._env, seconds=seconds)
+        if result.status != 0:
+            raise _unusable(args, result, seconds, self._git.cwd)
+        tree = self._git.line("write-tree", env=self._env)
+        if tree == self._root:
+            raise PlannerError("E_PATCH", "the patch changes nothing", hint="drop it, or make it anew")
+        return tree
+
+
+def _check_size(patch: bytes, most_bytes: int) -> None:
+    if len(patch) > most_bytes:
+        raise PlannerError(
+            "E_TOO_LARGE",
+            f"the patch has {len(patch):,} bytes; at most {most_bytes:,} are applied",
+            hint="leave generated files out of it",
+        )
+    if not patch.strip():
+        raise PlannerError("E_PATCH", "the patch is empty", hint="look at what its author reported")
+    unpacked = sum(map(_unpacked_size, _BINARY.finditer(patch)))
+    if unpacked > _MOST_UNPACKED:
+        raise PlannerError(
+            "E_TOO_LARGE",
+            f"the patch makes binary files of {unpacked:,} bytes; at most {_MOST_UNPACKED:,} are unpacked",
+            hint="leave large files out of it",
+        )
+
+
+def _unpacked_size(block: re.Match[bytes]) -> int:
+    """Return the size of the file that a block of a binary patch makes, as the block itself says.
+
+    A delta begins with the sizes of the file before and after, seven bits a byte.
+    """
+    size = int(block[2])
+    if block[1] == b"literal" or size > _MOST_UNPACKED:
+        return size
+    head = b""
+    with suppress(ValueError, zlib.error):
+        packed = base64.b85decode(block[4][: len(block[4]) // 5 * 5])
+        head = zlib.decompressobj().decompress(packed, 32)
+    numbers, number, shift = [], 0, 0
+    for byte in head:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number, shift = 0, 0
+    return max(size, *numbers[1:2], 0)
+
+
+def _unusable(args: tuple[str, ...], result: GitResult, seconds: float, cwd: Path) -> PlannerError:
+    """Return the error for a patch that git did not apply."""
+    if result.status == TIMED_OUT:
+        return PlannerError(
+            "E_DEADLINE",
+            f"the patch could not be applied within {seconds:g} seconds",
+            hint="look at its size",
+        )
+    special = local_failure(args, result, cwd)
+    if special is not None:
+        return special
+    if result.status < 0 or b"unable to write" in result.stderr:
+        return failure(args, result, cwd)
+    lines = [without_label(line)[:200] for line in result.message.splitlines() if line.strip()]
+    reason = lines[0] if lines else f"git ended with status {result.status}"
+    if reason.startswith("No valid patches"):
+        message = "the text is not a patch: it has no 'diff --git' with changes"
+    else:
+        message = f"the patch does not apply: {reason}"
+    return PlannerError("E_PATCH", message, hint="compare the base that it was made from", details=lines[:20])
+
+
+def _inspected(
+    git: Git, root: str, trees: Sequence[str | PlannerError]
+) -> Iterator[PatchedTree | PlannerError]:
+    """Yield each tree with its changes, or the error why it cannot be used."""
+    distinct = list(dict.fromkeys(tree for tree in trees if isinstance(tree, str)))
+    changes = tree_changes(git, root, distinct)
+    if distinct:
+        remember_trees(git, root, distinct)
+    links = {change.oid: b"" for changed in changes.values() for change in changed if change.mode == _SYMLINK}
+    oids = list(links)
+    sizes = _sizes(git, oids)
+    small = [oid for oid in oids if sizes.get(oid, 0) <= _MOST_LINK_BYTES]
+    for oid, content in zip(small, read_objects(git, small), strict=True):
+        links[oid] = content or b""
+    for tree in trees:
+        if isinstance(tree, PlannerError):
+            yield tree
+            continue
+        changed = changes[tree]
+        refused = next((fault for change in changed if (fault := _fault(change, links))), None)
+        if refused is not None:
+            yield PlannerError("E_PATCH", f"the patch is refused: {refused}", hint="remove that file from it")
+        else:
+            yield PatchedTree(
+                tree,
+                len(changed),
+                sum(change.added for change in changed),
+                sum(change.removed for change in changed),
+                tuple(change.path for change in changed),
+            )
+
+
+def _sizes(git: Git, oids: Sequence[str]) -> dict[str, int]:
+    return {oid: info[2] for oid in oids if (info := git.batch().info(oid)) is not None}
+
+
+def _fault(change: CountedChange, links: dict[str, bytes]) -> str | None:
+    """Return the reason why a path may not be changed like this; None if it may."""
+    path = change.path[:100]
+    if change.mode == _GITLINK:
+        return f"'{path}' is a submodule, whose commits nobody has checked"
+    if change.mode == _SYMLINK:
+        target = os.fsdecode(links[change.oid])
+        place = posixpath.normpath(posixpath.join(posixpath.dirname(change.path), target))
+        first = place.split("/")[0]
+        if not target or target.startswith("/") or first == ".." or first.lower() == ".git":
+            return f"the link '{path}' leads out of the repository"
+    return None
+
+
+def tree_changes(git: Git, root: str, trees: Sequence[str]) -> dict[str, list[CountedChange]]:
+    """Return how each of some trees differs from another one, in one call of git."""
+    requests = "".join(f"{root} {tree}\n" for tree in trees).encode()
+    args = ("diff-tree", "--stdin", "-r", "--raw", "--numstat", "--no-abbrev", "--no-renames", "-z")
+    output = git.bytes(*args, "--no-ext-diff", stdin=requests) if trees else b""
+    changes: dict[str, list[CountedChange]] = {tree: [] for tree in trees}
+    tree = ""
+    kinds: dict[str, tuple[str, str]] = {}
+    fields = iter(os.fsdecode(output).split("\0"))
+    for field in fields:
+        # The two trees stand before the first of their changes.
+        header = _PAIR.match(field)
+        change = field[header.end() :] if header else field
+        if header:
+            tree, kinds = header[2], {}
+        if change.startswith(":"):
+            _, mode, _, oid, _ = change.split(" ")
+            kinds[next(fields)] = (mode, oid)
+        elif change:
+            added, removed, path = change.split("\t", 2)
+            lines = [int(number) if number.isdigit() else 0 for number in (added, removed)]
+            changes[tree].append(CountedChange(path, *kinds[path], *lines))
+    return changes
