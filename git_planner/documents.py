@@ -38,6 +38,8 @@ KINDS = (
     "session",
     "state",
     "tests",
+    "tournament",
+    "variant",
 )
 # Parts of documents that have schemas of their own.
 PARTS = ("task",)

@@ -1,4 +1,4 @@
-"""The four command lines. A command's module is imported only when that command runs.
+"""The five command lines. A command's module is imported only when that command runs.
 
 `COMMANDS` is the only list of commands: program -> name -> row. Help shows them in
 this order, under the heading of their group.
@@ -160,6 +160,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "Estimate false-positive rate and power of noisy comparisons.",
         ),
     },
+    "git-bo4": {
+        "new": Row("git_bo4.runs", "new", "play a tournament", "Create a tournament of N variants."),
+        "status": Row("git_bo4.runs", "status", "look at tournaments", "Show where a tournament stands."),
+        "show": Row("git_bo4.runs", "show", "look at tournaments", "Show one variant."),
+        "list": Row("git_bo4.runs", "list_", "look at tournaments", "List all tournaments."),
+    },
     "git-planner": {
         "launch": Row("git_planner.launch", "launch", "run sessions", ""),
         "quickstart": Row(
@@ -264,6 +270,9 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "long forms of the other programs",
             "Long form of 'git record'.",
         ),
+        "bo4": Row(
+            "git_planner.long_forms", "bo4", "long forms of the other programs", "Long form of 'git bo4'."
+        ),
         "gate": Row("git_planner.setup", "gate", "", ""),
     },
 }
@@ -272,6 +281,7 @@ ABOUT = {
     "git-plan": "Ask a planner for the next directive, and manage plans and tasks.",
     "git-iterate": "Plan, implement and record one change, or a loop of them.",
     "git-record": "Measure a commit as its policy prescribes, and record the result.",
+    "git-bo4": "Play tournaments: N variants of one prompt, gated, measured and reviewed.",
     "git-planner": "Set up, check and maintain git-planner in a repository.",
 }
 
@@ -283,7 +293,7 @@ def main(program: str, argv: Sequence[str]) -> int:
     """Run one command line.
 
     Args:
-        program: 'git-plan', 'git-iterate', 'git-record' or 'git-planner'.
+        program: 'git-plan', 'git-iterate', 'git-record', 'git-bo4' or 'git-planner'.
         argv: its arguments.
 
     Returns:
@@ -387,6 +397,11 @@ def iterate() -> None:
 def record() -> None:
     """Console script `git-record`."""
     sys.exit(main("git-record", sys.argv[1:]))
+
+
+def bo4() -> None:
+    """Console script `git-bo4`."""
+    sys.exit(main("git-bo4", sys.argv[1:]))
 
 
 def planner() -> None:

@@ -37,6 +37,12 @@ def _commits(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
     return ((name, "") for name in ("HEAD", *refs.splitlines()))
 
 
+def _runs(repo: Repository, _: click.Context) -> Iterable[tuple[str, str]]:
+    from git_planner.flows.tournament.run_store import list_runs
+
+    return ((name, "") for name in list_runs(repo))
+
+
 def _completer(list_values: Callable[[Repository, click.Context], Iterable[tuple[str, str]]]) -> Completer:
     def complete(context: click.Context, _: click.Parameter, prefix: str) -> list[CompletionItem]:
         try:
@@ -51,4 +57,4 @@ def _completer(list_values: Callable[[Repository, click.Context], Iterable[tuple
     return complete
 
 
-plans, tasks, iterations, commits = map(_completer, (_plans, _tasks, _iterations, _commits))
+plans, tasks, iterations, commits, runs = map(_completer, (_plans, _tasks, _iterations, _commits, _runs))

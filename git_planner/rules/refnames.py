@@ -38,6 +38,8 @@ MAX_SLUG = 40
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _ITERATION = re.compile(r"iter/(\d{4,9})-([a-z0-9]+(?:-[a-z0-9]+)*)")
 _NAME = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
+_RUN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+MAX_RUN, MAX_TURN, MAX_VARIANT = 80, 99, 999
 
 
 def slug(text: str, fallback: str = "auto") -> str:
@@ -75,6 +77,55 @@ def plan_ref(name: str) -> str:
 def plan_dir(name: str) -> str:
     """Return the folder of a plan's documents on its branch."""
     return f".plans/{check_plan_name(name)}"
+
+
+def check_run_name(name: str) -> str:
+    """Return the name of a tournament's run unchanged, or refuse it with a suggestion.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    if not _RUN.fullmatch(name) or len(name) > MAX_RUN:
+        raise PlannerError(
+            "E_NAME",
+            f"{name[:80]!r} is not the name of a run: lower-case letters and digits joined by '-'",
+            hint=f"try '{slug(name)}'",
+        )
+    return name
+
+
+def run_ref(run: str) -> str:
+    """Return the full ref of the branch that holds a tournament's state."""
+    return f"{HEADS}{TOURNAMENT}{check_run_name(run)}/run"
+
+
+def winner_ref(run: str) -> str:
+    """Return the full ref of the branch that holds a tournament's winner."""
+    return f"{HEADS}{TOURNAMENT}{check_run_name(run)}/winner"
+
+
+def variant_ref(run: str, turn: int, number: int) -> str:
+    """Return the full ref of a variant's branch; turn and number count from 1.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    if not (1 <= turn <= MAX_TURN and 1 <= number <= MAX_VARIANT):
+        raise PlannerError("E_NAME", f"there is no variant {number} of turn {turn}")
+    folder = "" if turn == 1 else f"turn{turn}/"
+    return f"{HEADS}{TOURNAMENT}{check_run_name(run)}/{folder}v{number}"
+
+
+def run_dir(run: str) -> str:
+    """Return the folder of a tournament's documents on its branch."""
+    return f"runs/{check_run_name(run)}"
+
+
+def variant_path(run: str, turn: int, number: int) -> str:
+    """Return the path of a variant's document on its run's branch."""
+    variant_ref(run, turn, number)
+    folder = "" if turn == 1 else f"turn{turn}/"
+    return f"{run_dir(run)}/variants/{folder}var{number}.json"
 
 
 def blocking_names() -> tuple[str, ...]:

@@ -29,7 +29,7 @@ FLOORS = {
         ("records", "specs"),
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),
-        ("delegation", "imports", "setup"),
+        ("delegation", "imports", "setup", "tournament"),
         ("board",),
     ),
 }
@@ -40,7 +40,7 @@ CAPABILITIES = {name for floors in FLOORS.values() for floor in floors for name 
 LAYERS = {"agents", "cli", "foundation", "gitio", "host", "mcp", "report"}
 KINDS = {"architecture", "bench", "docs", "end_to_end", "real", "support"}
 MOST_MODULES = 12
-PROGRAMS = ("git_plan", "git_iterate", "git_record", "git_planner")
+PROGRAMS = ("git_plan", "git_iterate", "git_record", "git_bo4", "git_planner")
 
 
 def folders(top: Path) -> list[str]:
@@ -125,10 +125,10 @@ def test_what_installed_hooks_and_scripts_call_stays_where_it_is() -> None:
         assert callable(importlib.import_module(name).main)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["scripts"] == {
-        f"git-{name}": f"git_planner.cli:{name}" for name in ("plan", "iterate", "record", "planner")
+        f"git-{name}": f"git_planner.cli:{name}" for name in ("plan", "iterate", "record", "bo4", "planner")
     }
     cli = importlib.import_module("git_planner.cli")
-    assert all(callable(getattr(cli, name)) for name in ("plan", "iterate", "record", "planner"))
+    assert all(callable(getattr(cli, name)) for name in ("plan", "iterate", "record", "bo4", "planner"))
     assert not (PACKAGE / "hooks").exists(), "the wheel puts hooks/ there"
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.support.lab import Lab, Ran, sealed
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("git-iterate", "git-plan", "git-planner", "git-record")
+PROGRAMS = ("git-bo4", "git-iterate", "git-plan", "git-planner", "git-record")
 
 
 def files(*folders: str) -> set[str]:

@@ -1,7 +1,7 @@
-"""`git planner plan`, `iterate` and `record`: long forms for users with aliases of the short names."""
+"""`git planner plan`, `iterate`, `record` and `bo4`: long forms for users with aliases of the short names."""
 
 from __future__ import annotations
 
 from git_planner.cli import group
 
-plan, iterate, record = map(group, ("git-plan", "git-iterate", "git-record"))
+plan, iterate, record, bo4 = map(group, ("git-plan", "git-iterate", "git-record", "git-bo4"))

@@ -1,0 +1,242 @@
+"""`git bo4 new`, `status`, `show` and `list`: create tournaments and look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from git_planner.cli.git_bo4.sources import read_prompt, source_of, source_options
+from git_planner.cli.options import candidates, from_option, json_option, plan_option
+from git_planner.cli.output import emit, say, tell
+from git_planner.errors import DONE
+from git_planner.gitio.repository import open_repository
+
+if TYPE_CHECKING:
+    from git_planner.flows.tournament.run_store import RunView
+    from git_planner.rules.tournament.variant import Variant
+
+run_argument = click.argument("name", metavar="[RUN]", required=False, shell_complete=candidates("runs"))
+prompt_option = click.option("--prompt", metavar="TEXT", help="Prompt of the variants.")
+prompt_file_option = click.option(
+    "--file", "path", metavar="FILE", help="Read the document from FILE, or from stdin when FILE is '-'."
+)
+best_of_option = click.option(
+    "--best-of",
+    type=click.IntRange(1, 100),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Number of variants to ask for.",
+)
+run_option = click.option("--run", metavar="NAME", help="Name of the run (default: date and prompt).")
+modules_option = click.option(
+    "--modules", "needs_modules", is_flag=True, help="A variant without a 'module.json' is broken."
+)
+coverage_option = click.option(
+    "--coverage", metavar="FILE", help="Coverage file by which modules of variants are scored."
+)
+
+
+@click.command()
+@prompt_option
+@prompt_file_option
+@from_option("the plan's best, then the base branch")
+@best_of_option
+@source_options
+@run_option
+@modules_option
+@coverage_option
+@plan_option
+@json_option
+def new(
+    *,
+    prompt: str | None,
+    path: str | None,
+    from_ref: str | None,
+    best_of: int,
+    run: str | None,
+    needs_modules: bool,
+    coverage: str | None,
+    plan: str | None,
+    as_json: bool,
+    **source: Any,
+) -> int:
+    """Create a tournament: a branch 'bo4/<run>/run' with prompt, base and source.
+
+    The same command again returns the run that it has created, unless that has ended. Nothing is started;
+    'git bo4 watch' does that, and 'git bo4 run' does all.
+    """
+    view = create_run(
+        prompt=prompt,
+        path=path,
+        from_ref=from_ref,
+        best_of=best_of,
+        run=run,
+        needs_modules=needs_modules,
+        coverage=coverage,
+        plan=plan,
+        source=source,
+    )
+    _show_view(view, as_json)
+    return DONE
+
+
+def create_run(
+    *,
+    prompt: str | None,
+    path: str | None,
+    from_ref: str | None,
+    best_of: int,
+    run: str | None,
+    needs_modules: bool,
+    coverage: str | None,
+    plan: str | None,
+    source: Mapping[str, Any],
+) -> RunView:
+    """Create the run that the options of `git bo4 new` describe."""
+    from git_planner.flows.tournament.new import NewTournament, new_run
+
+    task = source["task"]
+    request = NewTournament(
+        prompt=read_prompt(prompt, path, is_needed=task is None),
+        source=source_of(**source),
+        attempts=best_of,
+        base=from_ref,
+        plan=plan,
+        run=run,
+        task=task,
+        environment=source["environment"],
+        needs_modules=needs_modules,
+        coverage={"path": coverage} if coverage else None,
+    )
+    return new_run(open_repository(), request)
+
+
+@click.command()
+@run_argument
+@json_option
+def status(*, name: str | None, as_json: bool) -> int:
+    """Show where RUN stands, stage by stage (default: the run that was created last)."""
+    _show_view(read_run(name), as_json)
+    return DONE
+
+
+@click.command()
+@click.argument("variant", metavar="N", type=click.IntRange(1))
+@run_argument
+@click.option("--turn", type=click.IntRange(1), metavar="T", help="Turn of the variant (default: the last).")
+@json_option
+def show(*, variant: int, name: str | None, turn: int | None, as_json: bool) -> int:
+    """Show variant N of RUN: where it came from, its gates and its figures."""
+    row = read_run(name).variant(variant, turn)
+    if as_json:
+        emit(row.document())
+        return DONE
+    for line in _variant_lines(row):
+        say(line)
+    return DONE
+
+
+@click.command("list")
+@click.option("--jsonl", is_flag=True, help="Print one line a run, as the older loop kept them.")
+@json_option
+def list_(*, jsonl: bool, as_json: bool) -> int:
+    """List all tournaments, the newest first."""
+    from git_planner.flows.tournament.run_store import list_lines, read_runs
+
+    repo = open_repository()
+    views = sorted(read_runs(repo), key=lambda view: view.run.created_at, reverse=True)
+    if jsonl:
+        for line in list_lines(repo, views):
+            say(line)
+        return DONE
+    if as_json:
+        emit({"runs": [_summary(view) for view in views]})
+        return DONE
+    if not views:
+        tell("there is no tournament here; 'git bo4 new -h' tells how to create one")
+    from git_planner.cli.git_record.render import in_columns
+
+    rows = [("run", "turn", "variants", "stage", "result")]
+    rows += [tuple(map(str, _summary(view).values())) for view in views]  # type: ignore[misc]
+    for line in in_columns(rows) if views else ():
+        say(line)
+    return DONE
+
+
+def read_run(name: str | None) -> RunView:
+    """Return a run by its name, or the one that was created last."""
+    from git_planner.flows.tournament.run_store import RunStore, latest_run
+
+    repo = open_repository()
+    return RunStore(repo, name or latest_run(repo)).read()
+
+
+def _summary(view: RunView) -> dict[str, Any]:
+    run = view.run
+    done = [name for name in run.stages if run.is_done(name)]
+    return {
+        "run": run.run,
+        "turn": run.turn.turn,
+        "variants": len(view.current) or run.attempts,
+        "stage": done[-1] if done else "new",
+        "result": _result_text(view),
+    }
+
+
+def _result_text(view: RunView) -> str:
+    selection = view.run.selection
+    if selection is None:
+        return "-"
+    return str(selection.get("rationale", ""))[:100]
+
+
+def _show_view(view: RunView, as_json: bool) -> None:
+    if as_json:
+        variants = [variant.document() for variant in view.current]
+        emit({"run": view.run.document(), "variants": variants, "stale": list(view.run.stale_stages())})
+        return
+    for line in _run_lines(view):
+        say(line)
+
+
+def _run_lines(view: RunView) -> Iterator[str]:
+    run = view.run
+    yield f"RUN: {run.run} (bo4/{run.run}/run)"
+    yield f"BASE: {run.base_ref} {run.base[:12]}"
+    where = f", environment {run.environment}" if run.environment else ""
+    task = f", task {run.task_id}" if run.task_id else ""
+    yield f"SOURCE: {run.kind}, best of {run.attempts}{where}{task}"
+    yield f"TURN: {run.turn.turn}"
+    for name, stage in run.stages.items():
+        stale = "" if run.stage(name) else " (stale: of an earlier turn)"
+        message = f": {stage.message}" if stage.message else ""
+        yield f"  {name:<8} {stage.outcome}{message}{stale}"
+    for variant in view.current:
+        yield f"  {variant.name:<8} {_variant_state(variant)}"
+    if run.selection:
+        yield f"SELECTED: {run.selection.get('rationale', '')}"
+
+
+def _variant_state(variant: Variant) -> str:
+    parts: list[str] = [variant.state]
+    if variant.reported and variant.reported != variant.state:
+        parts.append(f"'{variant.reported}'")
+    if variant.same_as:
+        parts.append(f"same as v{variant.same_as}")
+    if variant.files is not None:
+        parts.append(f"+{variant.added or 0}/-{variant.removed or 0} in {variant.files} files")
+    if variant.gates is not None:
+        parts.append("gates passed" if variant.passes else "gates failed")
+    if variant.error:
+        parts.append(f"{variant.error['code']}: {variant.error['message']}")
+    return ", ".join(parts)
+
+
+def _variant_lines(variant: Variant) -> Iterator[str]:
+    yield f"{variant.name}: {_variant_state(variant)}"
+    for name, value in variant.document().items():
+        if name not in ("schema", "turn", "number", "state", "error") and value not in (None, {}, []):
+            yield f"  {name.replace('_', ' '):<16} {value}"

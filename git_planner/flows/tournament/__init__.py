@@ -1,0 +1,1 @@
+"""Tournaments: N variants of one prompt, judged."""

@@ -1,0 +1,152 @@
+"""Run of a tournament: its document `run.json`, its turns and its stages. Pure.
+
+A stage is done for a turn when it has ended with the inputs that it would have now. A follow-up begins the
+next turn; then the stages of earlier turns are stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from git_planner.rules.documents import canonical_json
+
+SCHEMA = "git-planner/tournament@1"
+StageName = Literal["new", "watch", "harvest", "gate", "judge", "meta", "compose", "ship", "apply"]
+StageOutcome = Literal["begun", "done", "failed"]
+SourceKind = Literal["codex-cloud", "cloud-dialect", "local", "patches", "branches"]
+
+STAGES: tuple[StageName, ...] = get_args(StageName)
+SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
+NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: all variants that answer one prompt. `task` is the id by which the source knows them.
+
+    `follows` is the number of the variant of the turn before that the prompt is about.
+    """
+
+    turn: int
+    prompt_sha256: str
+    prompt_path: str
+    began_at: str
+    task: str | None = None
+    follows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How a stage ended, in which turn, and the digest of what it worked on.
+
+    `facts` are results of the stage that later stages and people read.
+    """
+
+    turn: int
+    outcome: StageOutcome
+    inputs: str
+    at: str
+    message: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TournamentRun:
+    """A tournament, with the fields of its document.
+
+    `uid` names it across clones. `base_ref` is the name by which `base`, its commit, was found. `source` says
+    where variants come from: its kind, and the options of that kind. `attempts` is the number of variants
+    that were asked for. `needs_modules`: a variant without a module is broken. `selection` is what was
+    chosen, `compose_sha256` the digest of the composition; None before.
+    """
+
+    run: str
+    uid: str
+    created_at: str
+    plan: str
+    base_ref: str
+    base: str
+    tree: str
+    source: Mapping[str, Any]
+    attempts: int
+    turns: tuple[Turn, ...]
+    stages: Mapping[StageName, Stage] = field(default_factory=dict)
+    environment: str | None = None
+    needs_modules: bool = False
+    coverage: Mapping[str, Any] | None = None
+    selection: Mapping[str, Any] | None = None
+    compose_sha256: str | None = None
+    updated_at: str | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """The turn that is played now."""
+        return self.turns[-1]
+
+    @property
+    def task_id(self) -> str | None:
+        """The id by which the source knows the turn; None until it has started."""
+        return self.turn.task
+
+    @property
+    def kind(self) -> SourceKind:
+        """The kind of the source."""
+        return self.source["kind"]  # type: ignore[no-any-return]
+
+    @property
+    def inputs(self) -> str:
+        """The digest of what the run was made from; the same command names the same run by it."""
+        return run_inputs(self.base, self.turns[0].prompt_sha256, self.source, self.attempts)
+
+    def stage(self, name: StageName) -> Stage | None:
+        """Return how a stage ended in this turn; None if it has not begun, or was of an earlier turn."""
+        stage = self.stages.get(name)
+        return stage if stage is not None and stage.turn == self.turn.turn else None
+
+    def is_done(self, name: StageName, inputs: str | None = None) -> bool:
+        """Return whether a stage is done in this turn; with `inputs` given, whether with these."""
+        stage = self.stage(name)
+        return stage is not None and stage.outcome == "done" and inputs in (None, stage.inputs)
+
+    def stale_stages(self) -> tuple[StageName, ...]:
+        """Return the stages whose results are of an earlier turn."""
+        return tuple(name for name in STAGES if name in self.stages and self.stage(name) is None)
+
+    def with_stage(self, name: StageName, stage: Stage) -> TournamentRun:
+        """Return the run with a stage as it stands now; later stages of the turn that worked on other inputs
+        must be run again, which their own digests tell.
+        """
+        return replace(self, stages={**self.stages, name: stage}, updated_at=stage.at)
+
+    def with_task(self, task: str) -> TournamentRun:
+        """Return the run with the source's id of this turn."""
+        return replace(self, turns=(*self.turns[:-1], replace(self.turn, task=task)))
+
+    def document(self) -> dict[str, Any]:
+        """Return the run as JSON."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        stages = {name: {**asdict(stage), "facts": dict(stage.facts)} for name, stage in self.stages.items()}
+        turns = [asdict(turn) for turn in self.turns]
+        return {"schema": SCHEMA, **fields, "source": dict(self.source), "turns": turns, "stages": stages}
+
+
+def run_from(document: Mapping[str, Any]) -> TournamentRun:
+    """Build a run from a document that has passed its schema."""
+    fields = {name: document[name] for name in TournamentRun.__dataclass_fields__ if name in document}
+    turns = tuple(Turn(**turn) for turn in document["turns"])
+    stages = {name: Stage(**stage) for name, stage in document["stages"].items()}
+    return TournamentRun(**{**fields, "turns": turns, "stages": stages})
+
+
+def run_inputs(base: str, prompt_sha256: str, source: Mapping[str, Any], attempts: int) -> str:
+    """Return the digest of what a run is made from.
+
+    Args:
+        base: its base commit.
+        prompt_sha256: the digest of its first prompt.
+        source: where its variants come from.
+        attempts: how many variants are asked for.
+    """
+    return canonical_json.digest([base, prompt_sha256, dict(source), attempts])
