@@ -161,10 +161,10 @@ COMMANDS: dict[str, dict[str, Row]] = {
         ),
     },
     "git-bo4": {
-        "new": Row("git_bo4.runs", "new", "play a tournament", "Create a tournament of N variants."),
-        "status": Row("git_bo4.runs", "status", "look at tournaments", "Show where a tournament stands."),
-        "show": Row("git_bo4.runs", "show", "look at tournaments", "Show one variant."),
-        "list": Row("git_bo4.runs", "list_", "look at tournaments", "List all tournaments."),
+        "new": Row("git_bo4.runs", "new", "run a tournament", "Create a tournament of N variants."),
+        "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
+        "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
+        "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),
     },
     "git-planner": {
         "launch": Row("git_planner.launch", "launch", "run sessions", ""),

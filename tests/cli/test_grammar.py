@@ -1,4 +1,4 @@
-"""One grammar for the four programs: an option of one meaning has one spelling and one help text."""
+"""One grammar for the five programs: an option of one meaning has one spelling and one help text."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_option_has_one_help_text() -> None:
     shared = {name for name in texts if len(where[name]) > 1}
     differing = {name: texts[name] for name in shared - DEPENDING if len(texts[name]) > 1}
     # The same word for different things of a task, of a run, of a report or of a session.
-    allowed = {"--run", "--status", "--remove", "--client"}
+    allowed = {"--run", "--status", "--remove", "--client", "--task"}
     assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared
 

@@ -28,6 +28,7 @@ from tests.support.lab import Lab, Ran
 ROOT = Path(__file__).parents[2]
 ROLES = ("planner", "implementer", "researcher", "critic")
 PAGES = {
+    "git-bo4.1",
     "git-iterate.1",
     "git-plan.1",
     "git-planner.1",

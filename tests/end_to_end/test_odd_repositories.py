@@ -51,6 +51,8 @@ ARGUMENTS = {
     "git-record reject": ["HEAD", "--why", "luck"],
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
+    "git-bo4 new": ["--prompt", "faster", "--run", "speed"],
+    "git-bo4 show": ["1", "speed"],
     "git-planner schema": ["directive"],
     "git-planner import config": ["--dry-run"],
     "git-planner import board": ["--plan", "old"],
@@ -234,6 +236,7 @@ ANYWHERE = {
     "git-planner import board": "E_MISSING_INPUT",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
+    "git-bo4 show": "E_UNKNOWN_VARIANT",
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
     # In the order of COMMANDS the only task is cancelled early, and put back by 'release'.
@@ -263,6 +266,8 @@ UNBORN = {
         ("git-iterate publish", "git-iterate best tag", "git-iterate best restore"), "E_NO_RECORD"
     ),
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
+    "git-bo4 new": "E_UNBORN",
+    **dict.fromkeys(("git-bo4 show", "git-bo4 status"), "E_UNKNOWN_RUN"),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

@@ -30,7 +30,9 @@ best_of_option = click.option(
     metavar="N",
     help="Number of variants to ask for.",
 )
-run_option = click.option("--run", metavar="NAME", help="Name of the run (default: date and prompt).")
+run_option = click.option(
+    "--run", metavar="RUN", help="Name of the new run (default: date and first line of the prompt)."
+)
 modules_option = click.option(
     "--modules", "needs_modules", is_flag=True, help="A variant without a 'module.json' is broken."
 )
@@ -140,7 +142,7 @@ def show(*, variant: int, name: str | None, turn: int | None, as_json: bool) -> 
 
 
 @click.command("list")
-@click.option("--jsonl", is_flag=True, help="Print one line a run, as the older loop kept them.")
+@click.option("--jsonl", is_flag=True, help="Print rows in the older log's format, one per line.")
 @json_option
 def list_(*, jsonl: bool, as_json: bool) -> int:
     """List all tournaments, the newest first."""

@@ -34,7 +34,7 @@ _OPTIONS = (
     click.option(
         "--env", "environment", metavar="NAME", help="Environment of the cloud service, id or label."
     ),
-    click.option("--task", metavar="ID", help="Task that the cloud service has already."),
+    click.option("--task", metavar="TASK", help="Task that the cloud service has already."),
     click.option(
         "--agent",
         "agents",
@@ -51,7 +51,7 @@ _OPTIONS = (
     ),
     click.option("--patches", metavar="FOLDER", help="Folder of diffs, each a variant."),
     click.option(
-        "--branch", "branches", multiple=True, metavar="REF", help="Branch, tag or commit that is a variant."
+        "--ref", "branches", multiple=True, metavar="REF", help="Branch, tag or commit that is a variant."
     ),
 )
 
@@ -78,14 +78,14 @@ def source_of(
         "--agent": bool(agents),
         "--variant-prompt": bool(extra_prompts),
         "--patches": patches is not None,
-        "--branch": bool(branches),
+        "--ref": bool(branches),
     }
     allowed: Mapping[str, tuple[str, ...]] = {
         "codex-cloud": ("--env",),
         "cloud-dialect": ("--env",),
         "local": ("--agent", "--variant-prompt"),
         "patches": ("--patches",),
-        "branches": ("--branch",),
+        "branches": ("--ref",),
     }
     wrong = [name for name, is_given in given.items() if is_given and name not in allowed[kind]]
     if wrong:
@@ -99,7 +99,7 @@ def source_of(
         return {"kind": kind, "folder": os.path.abspath(patches)}
     if kind == "branches":
         if not branches:
-            raise _usage("'--source branches' needs '--branch REF'")
+            raise _usage("'--source branches' needs '--ref REF'")
         return {"kind": kind, "refs": list(branches)}
     return {"kind": kind}
 

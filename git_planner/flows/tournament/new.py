@@ -17,7 +17,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
 from git_planner.rules.tournament.event import EventDraft
-from git_planner.rules.tournament.run import TournamentRun, Turn, run_inputs
+from git_planner.rules.tournament.run import TournamentRun, TournamentTurn, run_inputs
 
 PROMPT = "prompt.md"
 MAX_PROMPT = 400_000
@@ -25,7 +25,7 @@ MAX_PROMPT = 400_000
 
 @dataclass(frozen=True, slots=True)
 class NewTournament:
-    """What a tournament is to be made from.
+    """Request for a new tournament.
 
     `source` says where variants come from: its kind, and the options of that kind. `base` is a branch, tag
     or commit (None: the plan's best, then the policy's base). `task` is the id of a task that the service
@@ -73,7 +73,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
         tree=repo.resolve(base.oid, "tree"),
         source=dict(request.source),
         attempts=request.attempts,
-        turns=(Turn(1, digest, PROMPT, now, task=request.task),),
+        turns=(TournamentTurn(1, digest, PROMPT, now, task=request.task),),
         environment=request.environment,
         needs_modules=request.needs_modules,
         coverage=request.coverage,

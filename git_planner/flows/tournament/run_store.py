@@ -276,6 +276,23 @@ def read_runs(repo: Repository) -> list[RunView]:
     return views
 
 
+def check_stage(view: RunView, name: StageName) -> Stage:
+    """Return an earlier stage that a later one builds on.
+
+    Raises:
+        PlannerError: E_STAGE unless it is done in this turn.
+    """
+    stage = view.run.stage(name)
+    if stage is None or stage.outcome != "done":
+        state = "has not run in this turn" if stage is None else f"has {stage.outcome}: {stage.message}"
+        raise PlannerError(
+            "E_STAGE",
+            f"the stage '{name}' of the tournament '{view.run.run}' {state}",
+            hint=f"git bo4 {name} {view.run.run}",
+        )
+    return stage
+
+
 def list_lines(repo: Repository, views: Sequence[RunView]) -> list[str]:
     """Return the lines of the older loop's list of runs, one for each run."""
     lines = []

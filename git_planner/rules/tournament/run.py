@@ -23,7 +23,7 @@ NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TournamentTurn:
     """One turn: all variants that answer one prompt. `task` is the id by which the source knows them.
 
     `follows` is the number of the variant of the turn before that the prompt is about.
@@ -39,7 +39,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How a stage ended, in which turn, and the digest of what it worked on.
+    """End of a stage: its outcome, its turn, and the digest of what it worked on.
 
     `facts` are results of the stage that later stages and people read.
     """
@@ -71,7 +71,7 @@ class TournamentRun:
     tree: str
     source: Mapping[str, Any]
     attempts: int
-    turns: tuple[Turn, ...]
+    turns: tuple[TournamentTurn, ...]
     stages: Mapping[StageName, Stage] = field(default_factory=dict)
     environment: str | None = None
     needs_modules: bool = False
@@ -81,7 +81,7 @@ class TournamentRun:
     updated_at: str | None = None
 
     @property
-    def turn(self) -> Turn:
+    def turn(self) -> TournamentTurn:
         """The turn that is played now."""
         return self.turns[-1]
 
@@ -135,7 +135,7 @@ class TournamentRun:
 def run_from(document: Mapping[str, Any]) -> TournamentRun:
     """Build a run from a document that has passed its schema."""
     fields = {name: document[name] for name in TournamentRun.__dataclass_fields__ if name in document}
-    turns = tuple(Turn(**turn) for turn in document["turns"])
+    turns = tuple(TournamentTurn(**turn) for turn in document["turns"])
     stages = {name: Stage(**stage) for name, stage in document["stages"].items()}
     return TournamentRun(**{**fields, "turns": turns, "stages": stages})
 

@@ -60,7 +60,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """How messages call it: 'v2', or 'turn2/v1' after the first turn."""
+        """Name for messages: 'v2', or 'turn2/v1' after the first turn."""
         return f"v{self.number}" if self.turn == 1 else f"turn{self.turn}/v{self.number}"
 
     @property
