@@ -86,6 +86,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "jail": "auto",
         "verify": (("python", "-m", "pytest", "-q", "my tests"), ("make", "check")),
         "clients": (),
+        "modules": {},
     }
 
 

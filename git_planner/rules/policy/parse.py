@@ -170,6 +170,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         max_file_mb=scope.get("max_file_mb", 100),
         max_new_files=scope.get("max_new_files", 20_000),
         clients=_clients(document),
+        modules={name: tuple(patterns) for name, patterns in document.get("modules", {}).items()},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from git_planner.rules.policy import model_rule
@@ -170,7 +171,7 @@ class Policy(NamedTuple):
 
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
     size of a file that an agent may leave, `max_new_files` their number; `clients` are those that sessions
-    can run, besides the presets.
+    can run, besides the presets; `modules` are the patterns of the paths of each module.
     """
 
     base: str
@@ -198,6 +199,7 @@ class Policy(NamedTuple):
     max_file_mb: int = 100
     max_new_files: int = 20_000
     clients: tuple[InteractiveClient, ...] = ()
+    modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     @property
     def metric(self) -> Metric | None:
