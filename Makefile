@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 REAL := .real
 SQLPARSE := 0.6.1
 CODEX := 0.169.0
+# The last version whose `codex cloud` accepts a service on the loopback interface.
+CODEX_CLOUD := 0.150.0
 HUSKY := 9.1.7
 GEMINI := 0.61.0
 INSPECTOR := 0.15.0
@@ -50,7 +52,7 @@ test-git: $(VENV)/installed-test.toml $(REAL)/git/bin/git
 	  --dist worksteal tests/hooks tests/guard tests/gitio tests/sharing $(ARGS)
 
 test-real: $(VENV)/installed-test.toml $(REAL)/sqlparse-$(SQLPARSE)/pyproject.toml $(REAL)/codex-$(CODEX) \
-  $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI) $(REAL)/inspector-$(INSPECTOR)
+  $(REAL)/codex-cloud-$(CODEX_CLOUD) $(REAL)/husky-$(HUSKY) $(REAL)/gemini-$(GEMINI) $(REAL)/inspector-$(INSPECTOR)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m real -o timeout=3600 $(ARGS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -m hypothesis --hypothesis-profile thorough $(ARGS)
 
@@ -82,6 +84,11 @@ $(REAL)/codex-$(CODEX):
 	  echo "hint: install Node.js 18 or newer; 'make test' does without" >&2; exit 1; }
 	npm install --silent --no-audit --no-fund --prefix $(REAL)/codex @openai/codex@$(CODEX)
 	$(REAL)/codex/node_modules/.bin/codex --version
+	@touch $@
+
+$(REAL)/codex-cloud-$(CODEX_CLOUD): | $(REAL)/codex-$(CODEX)
+	npm install --silent --no-audit --no-fund --prefix $(REAL)/codex-cloud @openai/codex@$(CODEX_CLOUD)
+	$(REAL)/codex-cloud/node_modules/.bin/codex --version
 	@touch $@
 
 $(REAL)/husky-$(HUSKY): | $(REAL)/codex-$(CODEX)

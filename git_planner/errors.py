@@ -47,6 +47,8 @@ CODES: dict[str, tuple[int, str]] = {
     "E_BROKEN_REF": (REFUSED, "a branch or tag names an object that does not exist"),
     "E_BUSY": (REFUSED, "another process or person is working on it right now"),
     "E_CHECKED_OUT": (REFUSED, "the branch to be moved is checked out with uncommitted changes"),
+    "E_CLOUD_ANSWER": (UNREACHED, "the answer of the cloud service cannot be used"),
+    "E_CLOUD_TASK": (NO, "the cloud service does not have the task"),
     "E_CODEX_AUTH": (UNREACHED, "codex has no login, or the service rejects it"),
     "E_CODEX_CONFIG": (USAGE, "codex does not accept its configuration or command line"),
     "E_CODEX_EMPTY": (UNREACHED, "codex ended its turn without an answer"),

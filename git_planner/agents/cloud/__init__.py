@@ -1,0 +1,1 @@
+"""Clients of services that carry a prompt out several times."""
