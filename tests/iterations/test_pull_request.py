@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.iterations.pull_request import escape_line, render_body
+from git_planner.rules.documents.escape_markdown import escape_line
+from git_planner.rules.iterations.pull_request import render_body
 from git_planner.rules.planning.directive import Directive, IterationState
 from git_planner.rules.records import record as records
 from git_planner.rules.records.record import MeasuredMetric, Record

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from git_planner.rules.documents.escape_markdown import escape_line
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import MeasuredMetric, Record
 from git_planner.rules.records.row import REASONS
@@ -111,8 +111,3 @@ def _provenance_section(state: IterationState, record: Record) -> str:
         f"- Reproduce: `git record verify {record.commit}`",
     ]
     return "## Where this comes from\n\n" + "\n".join(rows)
-
-
-def escape_line(text: str) -> str:
-    """Put a text on one line and escape Markdown links, images, tags and mentions."""
-    return re.sub(r"([\\`*_\[\]<>|@#!])", r"\\\1", " ".join(text.split()))
