@@ -7,7 +7,6 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.documents.markdown import document_lines
 from git_planner.rules.tournament.compose import composition_of_variant
 from git_planner.rules.tournament.ship_text import (
     MAX_BODY,
@@ -21,10 +20,10 @@ from git_planner.rules.tournament.ship_text import (
 )
 
 ROWS = (
+    VariantRow("v1", "harvested", "passed", "+3/-1 in 1 file", Figure(9.5, 0.5, 0.3, 0.7), "codex gpt-6", ""),
     VariantRow(
-        "v1", "harvested", "passed", "+3/-1 in 1 file", Figure(9.5, 0.5, 0.3, 0.7), "codex gpt-6", ""
+        "v2", "harvested", "failed: lint", "+9/-0 in 2 files", None, "codex", "its gates failed: lint"
     ),
-    VariantRow("v2", "harvested", "failed: lint", "+9/-0 in 2 files", None, "codex", "its gates failed: lint"),
     VariantRow("v3", "broken", "-", "-", None, "", "E_PATCH: the patch does not apply"),
 )
 REPORT = ShipReport(
@@ -100,7 +99,6 @@ def test_texts_of_others_cannot_mention_link_or_break_the_table() -> None:
         "## Rejected",
         "## Where this comes from",
     ]
-    assert document_lines(text)
 
 
 @given(st.text(max_size=60), st.integers(0, 300), st.integers(1, 400))
