@@ -187,8 +187,8 @@ def test_a_file_in_the_place_of_a_folder_of_another_module_is_refused(lab: Lab) 
 def test_manifests_that_cannot_be_read_are_told_only_for_chosen_modules(lab: Lab) -> None:
     lab.commit("base", {"good/module.json": manifest("good"), "good/a": "0\n"})
     variant(lab, 1, {"bad/module.json": "{", "good/a": "1\n", "worse/module.json": '{"id": "x"}'})
-    found = read_manifests(lab.repo, "v1")
-    assert [(row.folder, row.module, row.problem and row.problem.code) for row in found] == [
+    manifests = read_manifests(lab.repo, "v1")
+    assert [(row.folder, row.module, row.problem and row.problem.code) for row in manifests] == [
         ("bad", "bad", "E_JSON"),
         ("good", "good", None),
         ("worse", "worse", "E_SCHEMA"),
