@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tests.delegation.scripted_agent import RESULT_COMMAND
+from tests.support import waiting
 from tests.support.lab import Lab
 
 # A client that keeps its thread as the clients do: in a file with its folder and its prompt.
@@ -63,23 +64,32 @@ def sessions(lab: Lab) -> list[Any]:
     return listed
 
 
-def wait_for(lab: Lab, field: str, value: Any, seconds: float = 30) -> Any:
+def wait_for(lab: Lab, field: str, value: Any) -> Any:
     """Wait until a field of the newest session has a value; return the session."""
-    deadline = time.monotonic() + seconds
-    while True:
-        listed = sessions(lab)
-        if listed and listed[-1][field] == value:
-            return listed[-1]
-        assert time.monotonic() < deadline, listed
-        time.sleep(0.1)
+    newest: list[Any] = []
+
+    def has_value() -> bool:
+        newest[:] = sessions(lab)[-1:]
+        return bool(newest) and newest[0][field] == value
+
+    wait_until(lab, has_value)
+    return newest[0]
 
 
-def wait_until(is_done: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is the case."""
-    deadline = time.monotonic() + seconds
-    while not is_done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def wait_until(lab: Lab, condition: Callable[[], object]) -> None:
+    """Wait until something is the case; a failure shows what the board has instead."""
+    waiting.wait_until(condition, lambda: board_text(lab))
+
+
+def board_text(lab: Lab) -> str:
+    """Return what there is to see of a laboratory's sessions: tasks, runs, files and last lines."""
+    texts = [lab.run("git-plan", *words).out for words in (("session", "list"), ("task", "list"), ("runs",))]
+    for folder in sorted((lab.path / ".git" / "planner" / "runs").glob("*T*")):
+        for name in ("session.json", "meta.json", "terminal.log"):
+            with suppress(OSError):
+                texts.append(f"{folder.name}/{name}: {(folder / name).read_text(errors='replace')[-2000:]}")
+        texts.append(f"{folder.name}/out: {[path.name for path in folder.glob('out/*')]}")
+    return "\n".join(texts)
 
 
 def kill_session(lab: Lab, session_id: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from git_planner.flows.delegation.recover import recover_runs
+from git_planner.flows.runs.store import list_runs
 from tests.board.session_lab import (
     REPORT,
     kill_session,
@@ -28,8 +29,8 @@ from tests.support.sweeps import sampled
 ONE = ("Make it smaller", "--write-scope", "src/**", "--verify", "grep -q 90 src/value")
 
 
-def settle(lab: Lab) -> Any:
-    """Run the next command after a kill until the task's session has ended; return the session."""
+def settle(lab: Lab) -> None:
+    """Run the next command after a kill until the task's session has ended."""
     for _ in range(3):
         ran = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
         if task(lab).status in ("agent_done", "done"):
@@ -38,11 +39,7 @@ def settle(lab: Lab) -> Any:
         if ran.status == 0:
             break
     # An earlier one that did not start may be of the same second.
-    deadline = time.monotonic() + 30
-    while not (done := [item for item in sessions(lab) if item["outcome"] == "done"]):
-        assert time.monotonic() < deadline, sessions(lab)
-        time.sleep(0.1)
-    return done[0]
+    wait_until(lab, lambda: any(item["outcome"] == "done" for item in sessions(lab)))
 
 
 @sampled(19, whole=3)
@@ -55,7 +52,7 @@ def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, s
         set_up_lab(lab, ONE)
         begun = root / "begun"
         set_client(
-            lab, f"PATH='{lab.env['PATH']}'; echo x >>'{begun}'; echo 90 >src/value; {REPORT}; sleep 60"
+            lab, f"PATH='{lab.env['PATH']}'; echo x >>'{begun}'; echo 90 >src/value; {REPORT}; sleep 600"
         )
         env = lab.crash_after(call, after=bool(turn % 2))
         killed = lab.spawn("git-plan", "worker", "spawn", "task_001", "--backend", "headless", **env)
@@ -99,7 +96,7 @@ def test_a_close_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path,
         root.mkdir()
         lab = Lab(root)
         set_up_lab(lab, ONE)
-        set_client(lab, "echo 77 >src/value; sleep 60")
+        set_client(lab, "echo 77 >src/value; sleep 600")
         spawn(lab)
         env = lab.crash_after(call, after=bool(turn % 2))
         killed = lab.spawn("git-plan", "worker", "close", "task_001", **env)
@@ -116,7 +113,7 @@ def test_a_close_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path,
 @pytest.mark.parametrize("racers", [4, pytest.param(16, marks=pytest.mark.real)])
 def test_many_that_start_a_worker_on_one_task_start_one(lab: Lab, racers: int) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f"echo x >>'{lab.root}/begun'; echo 90 >src/value; sleep 3; {REPORT}; sleep 60")
+    set_client(lab, f"echo x >>'{lab.root}/begun'; echo 90 >src/value; sleep 3; {REPORT}; sleep 600")
     answers: list[Ran] = []
 
     def start() -> None:
@@ -135,7 +132,7 @@ def test_many_that_start_a_worker_on_one_task_start_one(lab: Lab, racers: int) -
 
 def test_a_killed_worker_after_a_restart_is_suspended(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f'if [ -n "$thread" ]; then echo 90 >src/value; {REPORT}; fi; sleep 60')
+    set_client(lab, f'if [ -n "$thread" ]; then echo 90 >src/value; {REPORT}; fi; sleep 600')
     started = spawn(lab)
     kill_session(lab, started["session"])
     rewritten = lab.path / ".git" / "planner" / "runs" / started["session"] / "session.json"
@@ -144,13 +141,14 @@ def test_a_killed_worker_after_a_restart_is_suspended(lab: Lab) -> None:
     document["process"]["boot"] = "an earlier boot"
     rewritten.write_text(json.dumps(document))
     assert wait_for(lab, "seen", "dead")["state"] == "running"
-    wait_until(lambda: run(lab, "suspend")["sessions"] == [] and sessions(lab)[-1]["state"] == "suspended")
+    wait_until(lab, lambda: run(lab, "suspend")["sessions"] == [])
+    assert wait_for(lab, "state", "suspended")
     assert task(lab).status == "in_progress"
 
 
 def test_sessions_of_another_host_are_shown_as_far_and_left_alone(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     started = spawn(lab)
     run(lab, "shutdown")
     path = f".plans/default/sessions/{started['session']}.json"
@@ -187,7 +185,7 @@ def test_what_is_no_session_on_a_plan_is_left_out(lab: Lab, content: str) -> Non
 
 def test_a_session_file_on_this_host_that_cannot_be_read_is_left_out(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     started = spawn(lab)
     run(lab, "shutdown")
     path = lab.path / ".git" / "planner" / "runs" / started["session"] / "session.json"
@@ -197,26 +195,49 @@ def test_a_session_file_on_this_host_that_cannot_be_read_is_left_out(lab: Lab) -
 
 def test_a_session_that_was_left_running_and_died_blocks_no_task(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "echo 77 >src/value; sleep 60")
+    set_client(lab, "echo 77 >src/value; sleep 600")
     started = spawn(lab)
     assert run(lab, "worker", "close", "task_001", "--keep-running")["outcome"] == "left_running"
     kill_session(lab, started["session"])
-    wait_until(lambda: "put back" in lab.run("git-plan", "sync").err or is_lapsed(lab))
+    wait_until(lab, lambda: "put back" in lab.run("git-plan", "sync").err or is_lapsed(lab))
     assert spawn(lab)["session"] != started["session"]
     assert lab.show("refs/planner/refused/0001:src/value") == "77\n"
 
 
 def test_a_start_that_fails_after_the_claim_can_be_tried_again(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f"echo 90 >src/value; {REPORT}; sleep 60")
+    set_client(lab, f"echo 90 >src/value; {REPORT}; sleep 600")
     lab.git("config", "planner.worktrees", str(lab.path / "inside"))
     refused = lab.run("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
     assert (refused.status, "lies inside" in refused.err) == (3, True), refused.err
     tell(lab, "sync")
     lab.git("config", "--unset", "planner.worktrees")
     spawn(lab)
-    wait_until(lambda: task(lab).status == "agent_done")
+    wait_until(lab, lambda: task(lab).status == "agent_done")
     assert lab.git("for-each-ref", "refs/planner/claims") == ""
+
+
+def test_a_process_that_dies_during_a_recovery_is_left_to_the_next(lab: Lab) -> None:
+    set_up_lab(lab, ONE, ("Another", "--write-scope", "docs/**"))
+    set_client(lab, "sleep 600")
+    first, second = spawn(lab, "task_001"), spawn(lab, "task_002")
+    kill_session(lab, second["session"])
+    wait_for(lab, "seen", "dead")
+
+    def kill_first(_: object) -> None:
+        # The claim of the first is in force when it is looked at, and its process dies afterwards.
+        with suppress(ProcessLookupError):
+            kill_session(lab, first["session"])
+
+    with lab.entered():
+        recovered = recover_runs(lab.repo, "default", kill_first)
+        assert [run.task for run in recovered] == ["task_002"]
+        assert [run.ended_at for run in list_runs(lab.repo)] == [None, None]
+    suspended = run(lab, "suspend")["sessions"]
+    assert [item["state"] for item in sessions(lab)] == ["suspended", "suspended"], suspended
+    set_client(lab, f"echo 90 >src/value; {REPORT}; sleep 600")
+    spawn(lab, "task_001")
+    wait_until(lab, lambda: task(lab).status == "agent_done")
 
 
 def is_lapsed(lab: Lab) -> bool:

@@ -64,7 +64,7 @@ def test_nothing_is_written_before_the_person_has_agreed(lab: Lab) -> None:
 
 def test_one_command_starts_reuses_and_resumes_the_planner(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     first = launch(lab, "--yes")[0]
     assert (first["name"], first["state"], first["backend"]) == ("planner", "running", "tmux")
     other = lab.root / "linked"
@@ -83,7 +83,7 @@ def test_one_command_starts_reuses_and_resumes_the_planner(lab: Lab) -> None:
 
 def test_a_planner_that_was_killed_goes_on(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f"{THREAD.format('p-1')}\nsleep 60")
+    set_client(lab, f"{THREAD.format('p-1')}\nsleep 600")
     first = launch(lab, "--yes")[0]
     wait_for(lab, "thread", "p-1")
     kill_session(lab, first["session"])
@@ -96,7 +96,7 @@ def test_a_planner_that_was_killed_goes_on(lab: Lab) -> None:
 
 def test_a_person_is_asked_and_shown_the_planner_and_suspends_by_ctrl_c(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "echo I am the planner; sleep 60")
+    set_client(lab, "echo I am the planner; sleep 600")
     outer = ("tmux", "-L", f"outer-{os.getpid()}", "-f", "/dev/null")
     program = Path(sys.executable).with_name("git-planner")
     env = {**lab.env, "TERM": "xterm"}
@@ -108,18 +108,18 @@ def test_a_person_is_asked_and_shown_the_planner_and_suspends_by_ctrl_c(lab: Lab
     start = ("new-session", "-d", "-x", "100", "-y", "30", str(program))
     subprocess.run([*outer, *start], cwd=lab.path, env=env, check=True)
     try:
-        wait_until(lambda: "go on?" in screen())
+        wait_until(lab, lambda: "go on?" in screen())
         assert "will start script as the planner of 'default', in tmux" in screen()
         assert sessions(lab) == []
         subprocess.run([*outer, "send-keys", "y", "Enter"], env=env, check=True)
         # From within another tmux it attaches to its own.
-        wait_until(lambda: "I am the planner" in screen())
+        wait_until(lab, lambda: "I am the planner" in screen())
         assert "Ctrl-b d leaves" in screen()
         assert sessions(lab)[-1]["state"] == "running"
         subprocess.run([*outer, "send-keys", "C-c"], env=env, check=True)
-        wait_until(lambda: "Suspend all sessions" in screen())
+        wait_until(lab, lambda: "Suspend all sessions" in screen())
         subprocess.run([*outer, "send-keys", "s"], env=env, check=True)
-        wait_until(lambda: sessions(lab)[-1]["state"] == "suspended")
+        wait_until(lab, lambda: sessions(lab)[-1]["state"] == "suspended")
     finally:
         subprocess.run([*outer, "kill-server"], env=env, check=False)
 
@@ -129,9 +129,9 @@ def test_prune_removes_finished_worktrees_and_old_runs(lab: Lab) -> None:
     set_client(lab, f"echo 90 >src/value\n{REPORT}")
     for name in ("task_001", "task_002"):
         spawn(lab, name)
-        wait_until(lambda: {item["state"] for item in sessions(lab)} == {"ended"})
+        wait_until(lab, lambda: {item["state"] for item in sessions(lab)} == {"ended"})
     dry = ("worker", "prune", "--keep", "1", "--dry-run")
-    wait_until(lambda: len(run(lab, *dry)["runs"]) == 1)
+    wait_until(lab, lambda: len(run(lab, *dry)["runs"]) == 1)
     would = run(lab, *dry)
     done = run(lab, "worker", "prune", "--keep", "1")
     assert ([item["run"] for item in done["runs"]], done["kept_runs"]) == (
@@ -147,12 +147,12 @@ def test_prune_removes_finished_worktrees_and_old_runs(lab: Lab) -> None:
 
 def test_a_measurement_waits_while_workers_hold_the_lease(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     lab.env["GIT_PLANNER_MAX_HEAVY_LEASES"] = "1"
     spawn(lab, backend="headless")
     held = run(lab, "lease", "acquire", "--session", "worker-1", "--purpose", "tests")
     recording = lab.start("git-record")
-    wait_until(lambda: len(run(lab, "lease", "list")["leases"]) == 2)
+    wait_until(lab, lambda: len(run(lab, "lease", "list")["leases"]) == 2)
     waiting = run(lab, "lease", "list")["leases"][1]
     assert (waiting["purpose"], waiting["granted"]) == ("measure", False)
     run(lab, "lease", "release", held["lease"])

@@ -40,7 +40,7 @@ ONE = ("Make it smaller", "--write-scope", "src/**")
 SLOW = f"""
 {THREAD.format("t-1")}
 if [ -n "$thread" ]; then echo "$thread" >src/value; {REPORT}; fi
-sleep 60
+sleep 600
 """
 
 
@@ -56,7 +56,7 @@ def own_tmux(lab: Lab) -> Iterator[None]:
 @pytest.mark.parametrize("backend", ["tmux", "headless"])
 def test_a_worker_in_a_terminal_does_its_task(lab: Lab, backend: str) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 60")
+    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 600")
     started = spawn(lab, backend=backend)
     assert (started["name"], started["state"]) == ("worker-task_001", "running")
     ended = wait_for(lab, "state", "ended")
@@ -67,7 +67,7 @@ def test_a_worker_in_a_terminal_does_its_task(lab: Lab, backend: str) -> None:
     assert "## Task task_001: Make it smaller" in kept
     assert "worker-task_001" in kept
     committed = f"plan/default:.plans/default/sessions/{ended['session']}.json"
-    wait_until(lambda: '"state": "ended"' in lab.show(committed))
+    wait_until(lab, lambda: '"state": "ended"' in lab.show(committed))
 
 
 @pytest.mark.parametrize("backend", ["tmux", "headless"])
@@ -117,7 +117,7 @@ def test_sync_suspends_the_worker_of_a_dead_session(lab: Lab) -> None:
 
 def test_a_closed_worker_puts_its_task_back_and_keeps_what_it_did(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "echo 77 >src/value; sleep 60")
+    set_client(lab, "echo 77 >src/value; sleep 600")
     spawn(lab)
     closed = run(lab, "worker", "close", "task_001")
     assert (closed["state"], closed["outcome"]) == ("ended", "interrupted")
@@ -129,7 +129,9 @@ def test_a_closed_worker_puts_its_task_back_and_keeps_what_it_did(lab: Lab) -> N
 def test_a_question_is_answered_and_the_thread_goes_on(lab: Lab) -> None:
     set_up_lab(lab, ONE)
     answered = f"echo 5 >src/value; {REPORT}"
-    set_client(lab, f'{THREAD.format("t-9")}\nif [ -n "$thread" ]; then {answered}; else {ASK}; fi; sleep 60')
+    set_client(
+        lab, f'{THREAD.format("t-9")}\nif [ -n "$thread" ]; then {answered}; else {ASK}; fi; sleep 600'
+    )
     spawn(lab)
     waiting = wait_for(lab, "state", "needs_input")
     assert (waiting["thread"], task(lab).status) == ("t-9", "needs_input")
@@ -143,7 +145,7 @@ def test_a_question_is_answered_and_the_thread_goes_on(lab: Lab) -> None:
 
 def test_shutdown_closes_everything(lab: Lab) -> None:
     set_up_lab(lab, ONE, ("Another", "--write-scope", "docs/**"))
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     spawn(lab)
     spawn(lab, "task_002")
     run(lab, "suspend")
@@ -174,7 +176,7 @@ def test_a_client_that_is_not_there_is_told_before_anything_is_written(lab: Lab)
 
 def test_the_planner_goes_on_with_its_thread(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, f'{THREAD.format("p-1")}\necho "$thread" >>"{lab.root}/seen"; sleep 60')
+    set_client(lab, f'{THREAD.format("p-1")}\necho "$thread" >>"{lab.root}/seen"; sleep 600')
     first = run(lab, "session", "start", "--backend", "tmux")
     assert run(lab, "session", "start")["session"] == first["session"]
     assert "Make it smaller" in run(lab, "session", "prompt", "planner")["prompt"]
@@ -199,7 +201,7 @@ def test_a_worker_in_its_jail_takes_a_lease_and_reports(lab: Lab) -> None:
     lease = f"{program} lease run --purpose tests -- sh -c 'echo $GIT_PLANNER_LEASE >src/value'"
     set_client(
         lab,
-        f"{lease} && ! touch ../outside 2>/dev/null && {REPORT.replace('git-plan', str(program))}; sleep 60",
+        f"{lease} && ! touch ../outside 2>/dev/null && {REPORT.replace('git-plan', str(program))}; sleep 600",
     )
     spawn(lab, backend="tmux")
     ended = wait_for(lab, "state", "ended")
@@ -221,7 +223,7 @@ def test_a_tmux_server_that_dies_suspends_its_sessions(lab: Lab) -> None:
 
 def test_what_a_task_holds_reaches_a_terminal_without_control_characters(lab: Lab) -> None:
     set_up_lab(lab, (*ONE, "--note", "look\x1b]0;owned\x07 \x1b[2J here\u202e"))
-    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 60")
+    set_client(lab, f"echo 90 >src/value\n{REPORT}\nsleep 600")
     spawn(lab)
     wait_for(lab, "state", "ended")
     kept = run(lab, "session", "prompt", "task_001")["prompt"]
@@ -251,7 +253,7 @@ def test_a_launch_without_its_client_or_the_extra_writes_nothing(lab: Lab) -> No
 
 def test_a_worker_without_the_extra_takes_no_task(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     with lab.undisturbed():
         missing = without_jinja(lab, "git-plan", "worker", "spawn", "task_001", "--backend", "headless")
     assert (missing.status, "pip install 'git-planner[board]'" in missing.err) == (4, True)
@@ -285,7 +287,7 @@ def test_the_output_of_a_client_without_a_terminal_is_bounded(lab: Lab) -> None:
 
 def test_ended_sessions_do_not_hide_the_others(lab: Lab) -> None:
     set_up_lab(lab, ONE)
-    set_client(lab, "sleep 60")
+    set_client(lab, "sleep 600")
     for _ in range(12):
         spawn(lab)
         run(lab, "worker", "close", "task_001")

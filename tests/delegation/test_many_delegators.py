@@ -21,6 +21,7 @@ from tests.delegation.scripted_agent import (
 from tests.support.lab import Lab
 from tests.support.signalling import is_running, wait_for
 from tests.support.two_clones import PAGE, PLAN, page
+from tests.support.waiting import HANG_SECONDS
 
 # Delegators and tasks of a race: a few in the suite, many with 'make test-real'.
 RACES = pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_ctrl_c_ends_all_agents_and_puts_their_tasks_back(lab: Lab, number: int)
     for name in ("task_001", "task_002"):
         wait_for(lab.root / f"pid-{name}")
     os.kill(process.pid, number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 128 + number, err
     assert b"E_INTERRUPTED" in out
     for name in ("task_001", "task_002"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.host.calls.fork_server import HEADER_BYTES, ForkedProcess, ForkServer, packed
+from tests.support.waiting import wait_until
 
 # Replies with the request and some facts of the process, and goes on when it is told to.
 SERVE = """\
@@ -62,10 +62,7 @@ def test_a_child_goes_on_after_its_answer_and_without_the_server(forks: ForkServ
     target = tmp_path / "file"
     call(forks, str(target).encode())
     forks.stop()
-    until = time.monotonic() + 30
-    while not target.exists() or target.read_text() != "went on":
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: target.exists() and target.read_text() == "went on")
 
 
 def test_it_is_started_again_when_it_was_killed(forks: ForkServer) -> None:

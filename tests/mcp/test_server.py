@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -29,6 +28,7 @@ from tests.board.session_lab import ASK, REPORT, THREAD, set_client
 from tests.delegation.scripted_agent import set_up_lab
 from tests.support.lab import Lab, command_line
 from tests.support.signalling import is_running
+from tests.support.waiting import HANG_SECONDS, wait_until
 from tests.support.workshop import workshop
 
 ARGV = command_line("git-planner", "mcp")
@@ -80,7 +80,7 @@ class Raw:
 
     def end(self) -> tuple[int, str]:
         """Close stdin; return the exit status and what was printed on stderr."""
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=HANG_SECONDS)
         assert out == b""
         return self.process.returncode, err.decode()
 
@@ -254,7 +254,7 @@ def test_a_client_that_reads_no_more_ends_the_server(lab: Lab) -> None:
         assert server.process.stdout is not None
         server.process.stdout.close()
         server.ask(1, "tools/list")
-        assert server.process.wait(timeout=30) == 0
+        assert server.process.wait(timeout=HANG_SECONDS) == 0
         assert server.process.stderr is not None
         assert server.process.stderr.read() == b""
 
@@ -273,13 +273,6 @@ def running(argument: str) -> list[psutil.Process]:
             if argument in process.cmdline():
                 chosen.append(process)
     return chosen
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_a_server_that_is_asked_to_end_says_so(lab: Lab) -> None:
@@ -301,7 +294,7 @@ def test_long_work_goes_on_without_the_server(lab: Lab) -> None:
         server.ask(1, "tools/call", name="record", arguments=arguments)
         begun = server.answer()["result"]["structuredContent"]["result"]
         assert begun["state"] == "running"
-        wait_for(lambda: running(seconds))
+        wait_until(lambda: running(seconds))
         server.process.kill()
     with raw_server(lab) as server:
         server.initialise()
@@ -323,9 +316,9 @@ def test_a_cancelled_call_ends_its_command(lab: Lab) -> None:
         server.initialise()
         arguments = {"repo_path": str(lab.path), "title": "x", "idempotency_key": "k"}
         server.ask(1, "tools/call", name="task_create", arguments=arguments)
-        wait_for(lambda: running(seconds))
+        wait_until(lambda: running(seconds))
         server.send(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}')
-        wait_for(lambda: not running(seconds))
+        wait_until(lambda: not running(seconds))
         hook.unlink()
         assert lab.refs() == before
         server.ask(2, "tools/call", name="task_create", arguments=arguments)
@@ -355,15 +348,15 @@ def test_a_worker_asks_works_and_is_integrated(lab: Lab) -> None:
         session = result("worker_spawn", **spawned)
         assert session["name"] == "worker-task_001"
         assert result("worker_spawn", **spawned) == session
-        wait_for(lambda: result("inbox")["items"])
+        wait_until(lambda: result("inbox")["items"])
         assert "which?" in result("inbox")["items"][0]["text"]
         result("task_update", task="task_001", action="answer", answer="this one")
         result("task_update", task="task_001", action="resume")
         result("worker_spawn", task="task_001", backend="headless")
-        wait_for(lambda: result("task_show", task="task_001")["task"]["status"] == "agent_done")
+        wait_until(lambda: result("task_show", task="task_001")["task"]["status"] == "agent_done")
         assert "worker-task_001" in result("sessions", action="prompt", name="task_001")["prompt"]
         handle = result("worker_integrate", idempotency_key="bring")["handle"]
-        wait_for(lambda: result("record", action="result", handle=handle)["state"] == "ended")
+        wait_until(lambda: result("record", action="result", handle=handle)["state"] == "ended")
         (brought,) = result("record", action="result", handle=handle)["result"]["tasks"]
         assert (brought["task"], brought["outcome"]) == ("task_001", "integrated")
         states = {session["state"] for session in result("sessions")["sessions"]}
@@ -392,7 +385,7 @@ def test_a_call_whose_process_was_killed_is_done_once(lab: Lab) -> None:
         server.initialise()
         arguments = {"repo_path": str(lab.path), "title": "x", "idempotency_key": "k"}
         server.ask(1, "tools/call", name="task_create", arguments=arguments)
-        wait_for(lambda: running(seconds))
+        wait_until(lambda: running(seconds))
         os.killpg(os.getpgid(running(seconds)[0].pid), signal.SIGKILL)
         error = server.answer()["result"]["structuredContent"]["error"]
         assert (error["code"], error["hint"]) == ("E_INTERNAL", "try the call again")

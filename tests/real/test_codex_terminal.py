@@ -24,7 +24,8 @@ from git_planner.host.terminals.terminal import Terminal
 from git_planner.rules.policy.interactive_client import ClientRequest, McpServer
 from tests.support.lab import Lab
 from tests.support.servers.openai_responses import codex_home, items, says, serving
-from tests.support.servers.tmux import Tmux, until
+from tests.support.servers.tmux import Tmux
+from tests.support.waiting import holds_in_time
 
 pytestmark = pytest.mark.real
 
@@ -103,7 +104,7 @@ def test_a_session_of_codex(lab: Lab, worktree: Path, home: Path, codex: Path) -
 
         since = time.time()
         terminal = run(CODEX.start_argv(request))
-        assert until(lambda: "First answer." in tmux.screen(terminal), 20), tmux.screen(terminal)
+        assert holds_in_time(lambda: "First answer." in tmux.screen(terminal)), tmux.screen(terminal)
         assert "- Run r-1: begin." in stub.script.prompts()[0]
         assert log.read_text().split() == [
             *("initialize", "notifications/initialized", "tools/list", "tools/call")
@@ -111,12 +112,12 @@ def test_a_session_of_codex(lab: Lab, worktree: Path, home: Path, codex: Path) -
         thread = find_thread(CODEX.threads, env, cwd=worktree, since=since, marker="r-1")
         assert thread is not None
         tmux.backend.send(terminal, "/quit")
-        assert until(lambda: tmux.backend.sight(terminal) == "gone", CODEX.quit_seconds)
+        assert holds_in_time(lambda: tmux.backend.sight(terminal) == "gone", CODEX.quit_seconds)
         assert terminal.process is not None
-        assert until(lambda: living_pids(terminal.process) == [])
+        assert holds_in_time(lambda: living_pids(terminal.process) == [])
 
         terminal = run(CODEX.resume_argv(thread, replace(request, prompt="Go on.")))
-        assert until(lambda: "A later answer." in tmux.screen(terminal), 20), tmux.screen(terminal)
+        assert holds_in_time(lambda: "A later answer." in tmux.screen(terminal)), tmux.screen(terminal)
         assert "First answer." in tmux.screen(terminal)
         asked = next(prompt for prompt in stub.script.prompts() if "Go on." in prompt)
         assert "- Run r-1: begin." in asked

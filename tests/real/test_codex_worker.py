@@ -57,7 +57,7 @@ def test_a_worker_of_codex_is_suspended_and_goes_on(lab: Lab, place: Place) -> N
     with serving(begins, begins, falls_silent(), again=True) as stub:
         codex_home(place.folder / "codex", stub.port)
         started = run(lab, "worker", "spawn", "task_001", "--backend", "tmux")
-        wait_until(lambda: any(lab.root.glob("repo.iter/*/src/begun")))
+        wait_until(lab, lambda: any(lab.root.glob("repo.iter/*/src/begun")))
         assert "## Task task_001: Make it smaller" in stub.script.prompts()[0]
         suspended = run(lab, "suspend")["sessions"][0]
         thread = suspended["thread"]
@@ -65,7 +65,7 @@ def test_a_worker_of_codex_is_suspended_and_goes_on(lab: Lab, place: Place) -> N
     with serving(reports, reports, says("Done."), again=True) as stub:
         codex_home(place.folder / "codex", stub.port)
         tell(lab, "resume")
-        ended = wait_for(lab, "state", "ended", 60)
+        ended = wait_for(lab, "state", "ended")
         assert "## Task task_001: Make it smaller" in stub.script.prompts()[0]
     assert (ended["session"], ended["outcome"], ended["thread"]) == (started["session"], "done", thread)
     assert lab.show(f"{ended['branch']}:src/value") == "90\n"

@@ -171,12 +171,12 @@ def test_a_planner_in_codex_starts_a_worker_that_outlives_it(lab: Lab, place: Pl
             ).out
         )
         assert session["kind"] == "planner"
-        wait_until(lambda: len(server.script.requests) == 3, 60)
+        wait_until(lab, lambda: len(server.script.requests) == 3)
         shown = json.dumps(server.script.requests[2]["input"][-2:])
         assert "worker-task_001" in shown
-        wait_until(lambda: state_of(lab, "planner") == "ended", 60)
+        wait_until(lab, lambda: state_of(lab, "planner") == "ended")
         assert state_of(lab, "worker-task_001") == "running"
-    wait_until(lambda: state_of(lab, "worker-task_001") == "ended", 60)
+    wait_until(lab, lambda: state_of(lab, "worker-task_001") == "ended")
     assert task(lab).status == "agent_done"
 
 

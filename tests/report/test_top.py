@@ -20,7 +20,8 @@ from git_planner.report.top.row_list import RowList
 from tests.board.stored_run import session_of, store_run
 from tests.report.watched import Watch, overview, screen_text, settle
 from tests.support.lab import Lab, command_line
-from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
+from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux
+from tests.support.waiting import holds_in_time
 from tests.support.workshop import workshop
 
 SCREENS = Path(__file__).parent / "screens"
@@ -255,29 +256,29 @@ def test_in_a_real_terminal(lab: Lab, setting: str) -> None:
     with Tmux(lab.path) as tmux:
         terminal = tmux.start(*command_line("git-planner", "top"), env=env)
         target = tmux.run("list-panes", "-a", "-F", "#{pane_id}")
-        assert until(lambda: "[1 inbox 0]" in tmux.screen(terminal), 30), tmux.screen(terminal)
+        assert holds_in_time(lambda: "[1 inbox 0]" in tmux.screen(terminal)), tmux.screen(terminal)
         tmux.run("send-keys", "-t", target, "2")
-        assert until(lambda: "task_001  todo  first \\u202e" in tmux.screen(terminal))
+        assert holds_in_time(lambda: "task_001  todo  first \\u202e" in tmux.screen(terminal))
         shown = tmux.run("capture-pane", "-p", "-e", "-t", target)
         assert has_colour(shown) == (setting == "auto")
         lab.run("git-plan", "task", "add", "third")
-        assert until(lambda: "task_003  todo  third" in tmux.screen(terminal))
+        assert holds_in_time(lambda: "task_003  todo  third" in tmux.screen(terminal))
         run = store_run(lab, "task_001")
         with lab.entered():
             save_session(lab.repo, session_of(run), publish=False)
         tmux.run("send-keys", "-t", target, "3")
-        assert until(lambda: "worker-task_001  running" in tmux.screen(terminal))
+        assert holds_in_time(lambda: "worker-task_001  running" in tmux.screen(terminal))
         # Its window is not there, so the command that attaches ends at once, and the view comes back.
         tmux.run("send-keys", "-t", target, "t")
-        assert until(lambda: "press Enter to go back" in tmux.screen(terminal), 30)
+        assert holds_in_time(lambda: "press Enter to go back" in tmux.screen(terminal))
         assert "window @1 of the tmux server 'git-planner'" in tmux.screen(terminal)
         tmux.run("send-keys", "-t", target, "Enter")
-        assert until(lambda: "worker-task_001  running" in tmux.screen(terminal))
+        assert holds_in_time(lambda: "worker-task_001  running" in tmux.screen(terminal))
         tmux.run("send-keys", "-t", target, "2")
         tmux.run("resize-window", "-t", target, "-x", "40", "-y", "8")
-        assert until(lambda: "1-6 pane" not in tmux.screen(terminal))
+        assert holds_in_time(lambda: "1-6 pane" not in tmux.screen(terminal))
         tmux.run("send-keys", "-t", target, "q")
-        assert until(lambda: "task_003" not in tmux.screen(terminal))
+        assert holds_in_time(lambda: "task_003" not in tmux.screen(terminal))
 
 
 @pytest.mark.skipif(TMUX_IS_MISSING, reason="tmux is not installed")
@@ -290,7 +291,7 @@ def test_it_ends_with_its_terminal(lab: Lab, ignored: bool) -> None:
         terminal = tmux.start(
             "sh", "-c", f"{hangup}exec {program}", env={**lab.env, "TERM": "screen-256color"}
         )
-        assert until(lambda: "[1 inbox 0]" in tmux.screen(terminal), 30), tmux.screen(terminal)
+        assert holds_in_time(lambda: "[1 inbox 0]" in tmux.screen(terminal)), tmux.screen(terminal)
         assert terminal.process is not None
         tmux.run("kill-server")
-        assert until(lambda: living_pids(terminal.process) == [], 20)
+        assert holds_in_time(lambda: living_pids(terminal.process) == [])

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.waiting import holds_in_time
+
 
 def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> threading.Thread:
     """Send signals to this process, half a second apart, once a program has written some lines.
@@ -34,10 +36,8 @@ def signal_once_written(path: Path, lines: int, *numbers: signal.Signals) -> thr
 
 def wait_for(path: Path, text: str = "") -> None:
     """Wait until another process has made a file, and has written a text to it."""
-    until = time.monotonic() + 120
-    while not path.exists() or (text and text not in path.read_text()):
-        assert time.monotonic() < until, f"{path} never came"
-        time.sleep(0.01)
+    arrived = holds_in_time(lambda: path.exists() and (not text or text in path.read_text()))
+    assert arrived, f"{path} never came"
 
 
 def is_running(pid: int) -> bool:

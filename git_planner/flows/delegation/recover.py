@@ -56,12 +56,11 @@ def recover_runs(repo: Repository, plan: str, progress: Progress) -> tuple[Run, 
             # Its delegator cannot be seen, and is late; it lives.
             continue
         recovered_runs += _recover_claimed(repo, claim, run, progress)
-    held = {claim.run for claim in read_claims(repo, plan).values() if claim.in_force()}
+    # A run with a claim is suspended, or its delegator has died just now: the next call recovers it.
+    claimed = {claim.run for claim in read_claims(repo, plan).values()}
     for run in abandoned_runs(repo, plan):
-        if run.run in held:
-            # It is suspended.
-            continue
-        recovered_runs += _recover_unclaimed(repo, run, progress)
+        if run.run not in claimed:
+            recovered_runs += _recover_unclaimed(repo, run, progress)
     return tuple(recovered_runs)
 
 
@@ -113,6 +112,9 @@ def _recover_unclaimed(repo: Repository, run: Run, progress: Progress) -> list[R
     """Save the end of a run without a claim: only its folder was left to update, or its task was moved."""
     try:
         with process_lock.lock_iteration(repo, run.iteration):
+            current = store.load_run(store.run_folder(repo, run.run))
+            if current is None or current.ended_at is not None or current.delegator != "gone":
+                return []
             end_leftover_agent(repo, run, progress)
             task = read_tasks(repo, run.plan).task(run.task)
             is_own = (task.run, task.attempt) == (run.run, run.attempt)

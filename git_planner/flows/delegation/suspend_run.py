@@ -64,7 +64,11 @@ def adopt_run(repo: Repository, run: Run, grace: float) -> Run:
             hint=f"see 'git plan task show {run.task} --plan {run.plan}'",
             details=[f"worktree: {run.worktree}"] if run.worktree else [],
         )
-    return store.save_run(repo, replace(run, process=identity, suspended_at=None))
+    # Its claim is what counts: an end that was noted beside it is none.
+    return store.save_run(
+        repo,
+        replace(run, process=identity, suspended_at=None, ended_at=None, outcome=None, reason=None),
+    )
 
 
 def _change_claim(repo: Repository, run: Run, change: ClaimChange) -> bool:

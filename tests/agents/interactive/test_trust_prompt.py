@@ -12,7 +12,8 @@ from git_planner.agents.interactive.clients import CLAUDE, CODEX
 from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, is_asked
 from git_planner.host.terminals.headless import HeadlessBackend
 from git_planner.host.terminals.terminal import Terminal
-from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
+from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux
+from tests.support.waiting import holds_in_time
 
 RESTRICTED = """
   Folder access
@@ -71,7 +72,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 @pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
 def test_answers_until_the_prompt_is_gone_and_nothing_after_it(tmux: Tmux, tmp_path: Path) -> None:
     terminal = tmux.start(sys.executable, "-c", SCRIPT, "starting", RESTRICTED, APPROVAL)
-    assert until(lambda: "starting" in tmux.screen(terminal))
+    assert holds_in_time(lambda: "starting" in tmux.screen(terminal))
     tmux.backend.send(terminal, "go")
     assert answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 10.0)
     assert "Would you like to run" in tmux.screen(terminal)
@@ -81,7 +82,7 @@ def test_answers_until_the_prompt_is_gone_and_nothing_after_it(tmux: Tmux, tmp_p
 @pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
 def test_leaves_other_prompts_alone(tmux: Tmux, tmp_path: Path) -> None:
     terminal = tmux.start(sys.executable, "-c", SCRIPT, TRUST)
-    assert until(lambda: "Trust and continue" in tmux.screen(terminal))
+    assert holds_in_time(lambda: "Trust and continue" in tmux.screen(terminal))
     assert not answer_trust_prompt(tmux.backend, terminal, CODEX.trust, 0.3)
     assert not answer_trust_prompt(tmux.backend, terminal, (), 10.0)
     assert not (tmp_path / "answers").exists()

@@ -18,7 +18,8 @@ from git_planner.host.terminals.choose import choose_backend
 from git_planner.host.terminals.desktop import DesktopBackend
 from git_planner.host.terminals.terminal import terminal_from
 from git_planner.host.terminals.tmux import TmuxBackend
-from tests.support.servers.tmux import TMUX_IS_MISSING, until
+from tests.support.servers.tmux import TMUX_IS_MISSING
+from tests.support.waiting import holds_in_time
 
 needs_display = pytest.mark.skipif(
     shutil.which("Xvfb") is None or shutil.which("xterm") is None, reason="needs Xvfb and xterm"
@@ -52,13 +53,13 @@ def test_runs_a_program_in_a_window(display: Mapping[str, str], tmp_path: Path) 
     assert terminal_from(terminal.document()) == terminal
     assert backend.place(terminal) == f"the window '{GROUP} e-a-x' of xterm"
     seen = tmp_path / "seen"
-    assert until(lambda: seen.exists() and seen.read_text() == "True #(x) ';\n")
+    assert holds_in_time(lambda: seen.exists() and seen.read_text() == "True #(x) ';\n")
     assert (backend.sight(terminal), backend.screen(terminal)) == ("alive", None)
     assert backend.attach_argv(GROUP, terminal) is backend.attach_argv(GROUP, None) is None
     with pytest.raises(PlannerError, match="takes no text"):
         backend.send(terminal, "x")
     assert terminal.process is not None
-    assert until(lambda: len(living_pids(terminal.process)) >= 3)
+    assert holds_in_time(lambda: len(living_pids(terminal.process)) >= 3)
     backend.end(terminal)
     backend.end(terminal)
     assert (backend.sight(terminal), living_pids(terminal.process)) == ("gone", [])
@@ -68,7 +69,7 @@ def test_runs_a_program_in_a_window(display: Mapping[str, str], tmp_path: Path) 
 def test_a_window_closes_with_its_program(display: Mapping[str, str], tmp_path: Path) -> None:
     backend = DesktopBackend(display)
     terminal = backend.start("x", ["true"], cwd=tmp_path, env=display, group=GROUP, log=tmp_path / "log")
-    assert until(lambda: backend.sight(terminal) == "gone")
+    assert holds_in_time(lambda: backend.sight(terminal) == "gone")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("launch")] == []
 
 
@@ -99,7 +100,7 @@ def test_gnome_terminal_is_preferred_and_waits(tmp_path: Path) -> None:
     log = tmp_path / "log"
     terminal = backend.start("x", ["sleep", "60"], cwd=tmp_path, env=environ, group=GROUP, log=log)
     assert terminal.process is not None
-    assert until(lambda: len(living_pids(terminal.process)) == 2)
+    assert holds_in_time(lambda: len(living_pids(terminal.process)) == 2)
     backend.end(terminal)
     assert backend.sight(terminal) == "gone"
     assert (tmp_path / "log.emulator").read_text() == f"['--wait', '--title={GROUP} x', '--']\n"

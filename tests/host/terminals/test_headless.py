@@ -12,7 +12,7 @@ from git_planner.errors import PlannerError
 from git_planner.host.terminals.choose import choose_backend
 from git_planner.host.terminals.headless import HeadlessBackend
 from git_planner.host.terminals.terminal import terminal_from
-from tests.support.servers.tmux import until
+from tests.support.waiting import holds_in_time
 
 SCRIPT = "import os, sys; print(os.getcwd(), os.getsid(0) == os.getpid(), sys.stdin.read() == '', flush=True)"
 
@@ -22,7 +22,7 @@ def test_runs_a_program_in_the_background(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", f"{SCRIPT}; import time; time.sleep(60)"]
     terminal = backend.start("x", argv, cwd=tmp_path, env=dict(os.environ), group="g", log=log)
     assert terminal_from(terminal.document()) == terminal
-    assert until(lambda: log.read_text() == f"{tmp_path} True True\n")
+    assert holds_in_time(lambda: log.read_text() == f"{tmp_path} True True\n")
     assert log.stat().st_mode & 0o777 == 0o600
     assert (backend.sight(terminal), backend.screen(terminal)) == ("alive", None)
     assert backend.attach_argv("g", terminal) is backend.attach_argv("g", None) is None

@@ -22,7 +22,8 @@ from git_planner.host.terminals.choose import backend_of, choose_backend
 from git_planner.host.terminals.terminal import Terminal, safe_name, terminal_from
 from git_planner.host.terminals.tmux import TmuxBackend
 from tests.support.lab import Lab
-from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux, until
+from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux
+from tests.support.waiting import holds_in_time
 
 pytestmark = pytest.mark.skipif(TMUX_IS_MISSING, reason="needs tmux")
 GROUP = "git-planner-0a1b2c3d"
@@ -45,7 +46,7 @@ def test_runs_a_program_in_a_window_and_types_into_it(tmux: Tmux) -> None:
     assert (terminal.backend, terminal.socket) == ("tmux", tmux.backend.socket)
     assert tmux.backend.sight(terminal) == "alive"
     tmux.backend.send(terminal, "hello #{pid} ;")
-    assert until(lambda: tmux.screen(terminal) == "hello #{pid} ;\nhello #{pid} ;")
+    assert holds_in_time(lambda: tmux.screen(terminal) == "hello #{pid} ;\nhello #{pid} ;")
     tmux.backend.end(terminal)
     tmux.backend.end(terminal)
     assert (tmux.backend.sight(terminal), tmux.backend.screen(terminal)) == ("gone", None)
@@ -68,7 +69,7 @@ def test_gives_the_program_its_own_environment_and_folder(tmux: Tmux, tmp_path: 
         log=tmp_path / "log",
     )
     seen = folder / "seen"
-    assert until(lambda: seen.exists() and seen.read_text().endswith("\n"))
+    assert holds_in_time(lambda: seen.exists() and seen.read_text().endswith("\n"))
     place, _, rest = seen.read_text().partition(" {")
     values = eval("{" + rest)
     assert place == str(folder)
@@ -79,7 +80,7 @@ def test_gives_the_program_its_own_environment_and_folder(tmux: Tmux, tmp_path: 
     kept = {name: values[name] for name in ("PATH", "SECRET", "BYTES")}
     assert kept == {name: env[name] for name in kept}
     assert values.keys() - kept <= {"TERM_PROGRAM", "TERM_PROGRAM_VERSION", "LC_CTYPE", "COLORTERM"}
-    assert until(lambda: not list(tmp_path.glob("launch-*")))
+    assert holds_in_time(lambda: not list(tmp_path.glob("launch-*")))
     assert not list(tmp_path.rglob("PWNED"))
 
 
@@ -90,16 +91,16 @@ def test_the_end_of_the_caller_ends_no_window(tmux: Tmux, monkeypatch: pytest.Mo
     assert terminal.process.mark == "inner"
     assert living_pids(replace(terminal.process, pid=0, mark="outer")) == []
     marked = replace(terminal.process, pid=0)
-    assert until(lambda: living_pids(marked) != [])
+    assert holds_in_time(lambda: living_pids(marked) != [])
 
 
 def test_ends_all_that_the_program_started(tmux: Tmux) -> None:
     terminal = tmux.start("sh", "-c", "setsid sh -c '>own; exec sleep 60' & exec sleep 60")
     process = terminal.process
     assert process is not None
-    assert until(lambda: len(living_pids(process)) == 2 and (tmux.folder / "own").exists())
+    assert holds_in_time(lambda: len(living_pids(process)) == 2 and (tmux.folder / "own").exists())
     os.kill(process.pid, signal.SIGKILL)
-    assert until(lambda: tmux.backend.sight(terminal) == "gone")
+    assert holds_in_time(lambda: tmux.backend.sight(terminal) == "gone")
     assert len(living_pids(process)) == 1
     tmux.backend.end(terminal)
     assert living_pids(process) == []
@@ -123,7 +124,7 @@ def test_names_cannot_be_misread(tmux: Tmux, tmp_path: Path) -> None:
 def test_presses_keys(tmux: Tmux) -> None:
     terminal = tmux.start("cat", "-v")
     tmux.backend.press(terminal, ("a", ";", "Up", "Space", "-", "Enter"))
-    assert until(lambda: tmux.screen(terminal).endswith("a;^[[A -"))
+    assert holds_in_time(lambda: tmux.screen(terminal).endswith("a;^[[A -"))
     for key in ("C-c", "enter", "", "ab", "\n"):
         with pytest.raises(PlannerError, match="is not a key"):
             tmux.backend.press(terminal, ("a", key))
@@ -144,7 +145,7 @@ def test_finds_a_window_after_a_person_renamed_moved_and_split_it(tmux: Tmux) ->
     tmux.run("split-window", "-t", target, "cat")
     tmux.run("copy-mode", "-t", f"{target}.0")
     tmux.backend.send(terminal, "typed 🙂")
-    assert until(lambda: tmux.screen(terminal) == "typed 🙂\ntyped 🙂")
+    assert holds_in_time(lambda: tmux.screen(terminal) == "typed 🙂\ntyped 🙂")
     tmux.backend.end(terminal)
     assert tmux.backend.sight(other) == "alive"
     assert tmux.run("list-panes", "-t", target) != ""
@@ -153,7 +154,7 @@ def test_finds_a_window_after_a_person_renamed_moved_and_split_it(tmux: Tmux) ->
 def test_a_window_of_a_server_that_was_started_again_is_another_one(tmux: Tmux) -> None:
     first = tmux.start("cat")
     os.kill(int(tmux.run("display-message", "-p", "#{pid}")), signal.SIGKILL)
-    assert until(lambda: tmux.backend.sight(first) == "gone")
+    assert holds_in_time(lambda: tmux.backend.sight(first) == "gone")
     assert tmux.backend.screen(first) is tmux.backend.attach_argv(GROUP, None) is None
     second = tmux.start("cat")
     assert (first.session, first.window) == (second.session, second.window)
@@ -178,13 +179,13 @@ def test_attaches_from_within_another_tmux(tmux: Tmux, tmp_path: Path) -> None:
             assert argv is not None
             view = persons.start(*argv)
             tmux.backend.send(shown, f"in {shown.window}")
-            assert until(lambda view=view, shown=shown: f"in {shown.window}" in persons.screen(view))
+            assert holds_in_time(lambda view=view, shown=shown: f"in {shown.window}" in persons.screen(view))
         # The view of one window leaves the dashboard's own window as it was.
         current = tmux.run("display-message", "-p", "-t", f"={GROUP}:", "#{window_id}")
         assert current == first.window
         clients = tmux.run("list-clients", "-F", "#{session_name}").split("\n")
         assert len(set(clients)) == 2
-    assert until(lambda: tmux.run("list-sessions", "-F", "#{session_name}") == GROUP)
+    assert holds_in_time(lambda: tmux.run("list-sessions", "-F", "#{session_name}") == GROUP)
 
 
 def test_an_agent_in_its_jail_does_not_reach_the_server(
@@ -229,8 +230,10 @@ def test_reads_no_configuration_of_the_person(
     (tmp_path / ".tmux.conf").write_text("set-option -g remain-on-exit on\nset-option -g base-index 5\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     terminal = tmux.start("true")
-    assert until(lambda: tmux.backend.sight(terminal) == "gone")
-    assert until(lambda: "no server" in tmux.run("list-windows", "-a") or not tmux.run("list-windows", "-a"))
+    assert holds_in_time(lambda: tmux.backend.sight(terminal) == "gone")
+    assert holds_in_time(
+        lambda: "no server" in tmux.run("list-windows", "-a") or not tmux.run("list-windows", "-a")
+    )
 
 
 def _program(folder: Path, name: str, script: str) -> str:

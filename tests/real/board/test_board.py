@@ -186,16 +186,16 @@ def test_a_planner_and_two_workers_from_the_first_command_to_the_end(board: Lab,
         assert launched.status == 0, launched.err
         assert "attach-session" in launched.out
         shows(board, "Both workers are at work.")
-        wait_until(lambda: task(board, "task_002").status == "needs_input", 60)
+        wait_until(board, lambda: task(board, "task_002").status == "needs_input")
         types(board, "What waits for me?")
         shows(board, "asks: left or right?")
         types(board, "The left one.")
         shows(board, "passed your answer on.")
         finished = ("agent_done", "done")
-        wait_until(lambda: all(task(board, f"task_00{n}").status in finished for n in (1, 2)), 90)
+        wait_until(board, lambda: all(task(board, f"task_00{n}").status in finished for n in (1, 2)))
         types(board, "Bring it together.")
         shows(board, "bringing both together.")
-        wait_until(lambda: {task(board, f"task_00{n}").status for n in (1, 2)} == {"done"}, 90)
+        wait_until(board, lambda: {task(board, f"task_00{n}").status for n in (1, 2)} == {"done"})
         assert (board.show("main:src/one"), board.show("main:src/two")) == ("1\n", "2\n")
         conversation = [item for item in sessions(board) if item["name"] == "worker-task_002"]
         assert len({item["thread"] for item in conversation}) == 1
@@ -216,7 +216,7 @@ def kill_everything(place: Place) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(map(psutil.pid_exists, pids)))
+    wait_until(board, lambda: not any(map(psutil.pid_exists, pids)))
 
 
 def after_restart(place: Place, *argv: str) -> None:
@@ -255,7 +255,7 @@ def test_everything_is_killed_in_the_middle_and_goes_on(board: Lab, place: Place
         codex_home(place.folder / "home", server.port, model=MODEL)
         assert board.run("git-planner", "--yes").status == 0
         shows(board, "Both workers are at work.")
-        wait_until(lambda: all(item["thread"] for item in sessions(board)[-3:]), 60)
+        wait_until(board, lambda: all(item["thread"] for item in sessions(board)[-3:]))
         threads = {item["name"]: item["thread"] for item in sessions(board)[-3:]}
         kill_everything(place)
         program = str(Path(sys.executable).with_name("git-planner"))
@@ -265,7 +265,7 @@ def test_everything_is_killed_in_the_middle_and_goes_on(board: Lab, place: Place
             assert board.run("git-planner").status == 0
         shows(board, "I am back.")
         finished = ("agent_done", "done")
-        wait_until(lambda: all(task(board, name).status in finished for name in tasks), 90)
+        wait_until(board, lambda: all(task(board, name).status in finished for name in tasks))
         again = {item["name"]: item["thread"] for item in sessions(board)[-3:]}
         assert again == threads
         tell(board, "worker", "integrate")

@@ -6,8 +6,7 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from git_planner.host.terminals.terminal import Terminal
@@ -59,13 +58,3 @@ def end_server(socket: str) -> None:
     """End the server of a socket, and remove the socket, which tmux leaves."""
     subprocess.run(["tmux", "-L", socket, "kill-server"], capture_output=True, timeout=20, check=False)
     Path(f"/tmp/tmux-{os.geteuid()}/{socket}").unlink(missing_ok=True)
-
-
-def until(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Wait until a condition holds, and return whether it does."""
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
