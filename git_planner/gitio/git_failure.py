@@ -15,6 +15,8 @@ Ended = TypeVar("Ended")
 # Patterns are compiled when a git has failed: every hook loads this module.
 # `git worktree list` fails while another process is still creating a worktree: its commondir file is empty.
 _INCOMPLETE_WORKTREE = rb"failed to read [^\n]{0,4096}worktrees/[^\n/]{1,255}/commondir"
+# So do all gits that look through the worktrees while another process removes the folder of one's entry.
+_REMOVED_WORKTREE = rb"Invalid path '[^\n]{0,4096}/worktrees/[^\n/]{1,255}': No such file or directory"
 # A concurrent `git prune` removes a folder of objects that another git is about to write to.
 _FOLDER_REMOVED = (
     rb"(unable to create temporary file|unable to write file [^\n]{0,4096}): No such file or directory"
@@ -52,7 +54,7 @@ def is_transient(status: int, stderr: bytes) -> bool:
     """Return whether git failed for a transient reason, before doing anything."""
     if status == 0:
         return False
-    return _has(_INCOMPLETE_WORKTREE, stderr) or is_folder_removed(stderr)
+    return _has(_INCOMPLETE_WORKTREE + b"|" + _REMOVED_WORKTREE, stderr) or is_folder_removed(stderr)
 
 
 def is_folder_removed(stderr: bytes) -> bool:

@@ -49,6 +49,7 @@ def test_git_s_message_identifies_it_here_and_on_the_remote() -> None:
     for stderr in (
         b"fatal: failed to read /a/.git/worktrees/x y/commondir: Success\n",
         b"remote: fatal: failed to read worktrees/x/commondir: Success        \n",
+        b"fatal: Invalid path '/a b/.git/worktrees/0006-task-037': No such file or directory\n",
     ):
         assert (is_transient(128, stderr), is_transient(1, stderr), is_transient(0, stderr)) == (
             True,
