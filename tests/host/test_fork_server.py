@@ -12,7 +12,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.host.calls.fork_server import HEADER_BYTES, ForkedProcess, ForkServer, packed
-from tests.support.waiting import wait_until
+from tests.support.waiting import holds_in_time
 
 # Replies with the request and some facts of the process, and goes on when it is told to.
 SERVE = """\
@@ -62,7 +62,7 @@ def test_a_child_goes_on_after_its_answer_and_without_the_server(forks: ForkServ
     target = tmp_path / "file"
     call(forks, str(target).encode())
     forks.stop()
-    wait_until(lambda: target.exists() and target.read_text() == "went on")
+    assert holds_in_time(lambda: target.exists() and target.read_text() == "went on")
 
 
 def test_it_is_started_again_when_it_was_killed(forks: ForkServer) -> None:
