@@ -14,12 +14,30 @@ import pytest
 from hypothesis import settings
 
 from tests.support.lab import Lab
-from tests.support.memory import memory_folder
 
 # Speed is judged by 'make bench'; a busy machine must not fail a property.
 settings.register_profile("steady", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("steady")
+
+# A run holds less than half of this at a time; a container's default of 64 MiB is too small.
+_BYTES, _INODES = 2 << 30, 200_000
+
+
+def memory_folder(folder: Path = Path("/dev/shm")) -> Path | None:
+    """Return a folder in memory that is large enough and lets programs be run, or None.
+
+    Args:
+        folder: the mount point to look at.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return None
+    disk = os.statvfs(folder)
+    free, inodes = disk.f_bavail * disk.f_frsize, disk.f_favail or _INODES
+    if disk.f_flag & os.ST_NOEXEC or free < _BYTES or inodes < _INODES:
+        return None
+    return folder
+
 
 # Git syncs refs to the disk, and a run makes half a million files. TMPDIR and --basetemp take precedence.
 if "TMPDIR" not in os.environ and (memory := memory_folder()):

@@ -15,7 +15,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks.task import task_id_for
 from tests.bench.timing import Figure, in_turn
-from tests.gitio.gc_race import race
+from tests.support.gc_race import race
 
 FOLDER = ".plans/x/"
 WRITERS, EDITS = 16, 100

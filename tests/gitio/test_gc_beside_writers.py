@@ -17,7 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import agent_worktree, fresh_objects, objects
 from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.store import Message, Move, Step, Store, Tag, Write
-from tests.gitio.gc_race import race
+from tests.support.gc_race import race
 from tests.support.lab import GIT, Lab
 
 REF, FILE = "refs/heads/plan/x", ".plans/x/plan.json"
