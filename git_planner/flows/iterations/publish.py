@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from git_planner import redact
 from git_planner.config.policy_file import policy_at
-from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.best import best_iteration_record
 from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.iterations.review_branch import (
+    PREFIX,
+    ReviewCommit,
+    base_tip,
+    check_branch_name,
+    move_branch,
+    push_branch,
+    trailer_values,
+)
 from git_planner.flows.planning.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.gitio import export, history, remote
+from git_planner.gitio import export, history
 from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
+from git_planner.gitio.store import Message
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations.pull_request import render_body
 from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.policy.policy import Policy, pathspecs
 from git_planner.rules.records.record import Record
-
-PREFIX = "pr/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,6 @@ class _Source:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    tree: str
-    base: str
-    run: str
-    message: str
-
-
 def publish_iteration(
     repo: Repository,
     which: str,
@@ -96,7 +93,7 @@ def publish_iteration(
             base; E_CONFLICT when the branch was changed since it was published.
     """
     source = _source(repo, which, plan)
-    base = _base_tip(repo, source.policy.base)
+    base = base_tip(repo, source.policy.base)
     tip = source.record.commit
     anchor = history.merge_base(repo.git, base, tip)
     if anchor is None:
@@ -108,11 +105,11 @@ def publish_iteration(
     tree = _merge_change(repo, source, base, anchor)
     name = branch or PREFIX + source.state.branch.removeprefix(refnames.ITER)
     message, title = _commit_message(repo, source, anchor)
-    wanted = _Commit(tree, base, source.state.branch, message)
-    commit = _move_branch(repo, _check_branch_name(repo, name), wanted, force=force)
+    wanted = ReviewCommit(tree, base, source.state.branch, message, "git iterate publish")
+    commit = move_branch(repo, check_branch_name(repo, name), wanted, force=force)
     progress(f"'{name}' is one commit on '{source.policy.base}'")
     text = redact.mask_text(render_body(source.state, source.record, read_ledger(repo, source.state.plan)))
-    pushed = _push(repo, name, commit, wanted, progress, force=force) if push else None
+    pushed = push_branch(repo, name, commit, wanted, progress, force=force) if push else None
     return PublishResult(name, commit, source.policy.base, title, text, source.record, pushed)
 
 
@@ -147,16 +144,6 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
     return _Source(iteration, iteration.state, top, policy_at(repo, iteration.state.base))
 
 
-def _base_tip(repo: Repository, branch: str) -> str:
-    for ref in (refnames.HEADS + branch, f"refs/remotes/origin/{branch}"):
-        oid = repo.maybe(ref)
-        if oid is not None:
-            return oid
-    raise PlannerError(
-        "E_UNKNOWN_REF", f"the base branch '{branch}' does not exist here", hint="fetch it with 'git fetch'"
-    )
-
-
 def _merge_change(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     """Return the base's tip with the change merged: code only, guarded paths from the base."""
     specs = pathspecs(source.policy.protected)
@@ -184,7 +171,7 @@ def _commit_message(repo: Repository, source: _Source, anchor: str) -> tuple[str
     title = " ".join(state.directive.objective.split())
     title = title if len(title) <= 72 else title[:71].rstrip() + "…"
     tasks, agents, runs = (
-        _trailer_values(repo, anchor, source.record.commit, key)
+        trailer_values(repo, anchor, source.record.commit, key)
         for key in ("Planner-Task", "Assisted-by", "Planner-Run")
     )
     trailers = (
@@ -201,86 +188,3 @@ def _commit_message(repo: Repository, source: _Source, anchor: str) -> tuple[str
     subject, _, rest = Message(title, trailers).text().partition("\n")
     text = f"{subject}\n\n{changes}\n{rest}" if changes else f"{subject}\n{rest}"
     return redact.mask_text(text), redact.mask_text(title)
-
-
-def _trailer_values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
-    """Return the distinct values of a trailer in a range of commits, newest first."""
-    form = f"--format=%(trailers:key={key},valueonly,unfold)"
-    lines = repo.git.line("log", form, f"{start}..{end}").splitlines()
-    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
-
-
-def _check_branch_name(repo: Repository, name: str) -> str:
-    if repo.git.run("check-ref-format", "--branch", name).status != 0:
-        raise PlannerError("E_NAME", f"{name[:80]!r} is not a branch name", hint="name one with '--branch'")
-    if name.startswith((refnames.ITER, refnames.PLAN, refnames.TOURNAMENT)):
-        raise PlannerError(
-            "E_NAME", f"'{name}' would be taken for a managed branch", hint="name one with '--branch'"
-        )
-    return refnames.HEADS + name
-
-
-def _move_branch(repo: Repository, ref: str, wanted: _Commit, *, force: bool) -> str:
-    """Create the branch, or replace an earlier publication of the same iteration."""
-    new = commit_tree(repo.git, wanted.tree, (wanted.base,), wanted.message)
-    # The marker tells a published commit from one that a person made.
-    marker = refnames.PUBLISHED + new
-
-    def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
-        old = snapshots[ref].tip
-        if old is not None and _is_current(repo, refnames.short_name(ref), old, wanted, force=force):
-            return []
-        return [Move(ref, new), Move(marker, new)]
-
-    commit = Store(repo).transact([ref, marker], decide)[ref]
-    assert commit is not None
-    return commit
-
-
-def _is_current(repo: Repository, name: str, old: str, wanted: _Commit, *, force: bool) -> bool:
-    """Return whether a branch is up to date; raise if it must not be replaced."""
-    runs = _trailer_values(repo, wanted.base, old, "Planner-Run")
-    if wanted.run not in (*history.trailers(repo.git, old, "Planner-Run"), *runs):
-        raise PlannerError(
-            "E_NAME",
-            f"'{name}' already exists and was not created by 'git iterate publish' for '{wanted.run}'",
-            hint="name another one with '--branch'",
-        )
-    if repo.git.line("log", "-1", "--format=%T %P", old) == f"{wanted.tree} {wanted.base}":
-        return True
-    if not force and repo.maybe(refnames.PUBLISHED + old) is None:
-        raise PlannerError(
-            "E_CONFLICT",
-            f"'{name}' was changed since it was published",
-            hint="publish to another branch with '--branch', or replace this one with '--force'",
-        )
-    return False
-
-
-def _push(
-    repo: Repository, name: str, commit: str, wanted: _Commit, progress: Progress, *, force: bool
-) -> str:
-    remote_name = read_settings(repo).remote
-    ref = refnames.HEADS + name
-    remote_tip = remote.listing(repo, remote_name, ref).get(ref)
-    if remote_tip == commit:
-        return remote_name
-    if not history.is_fast_forward(repo.git, commit, remote_tip) and not repo.maybe(
-        f"{refnames.PUBLISHED}{remote_tip}"
-    ):
-        assert remote_tip is not None
-        remote.fetch_commits(repo, remote_name, [ref], progress)
-        if not history.is_complete(repo.git, remote_tip):
-            raise _moved_error(name, remote_name)
-        if _is_current(repo, f"{remote_name}/{name}", remote_tip, wanted, force=force):
-            return remote_name
-    outcome = remote.push(repo, remote_name, [remote.Update(ref, commit, remote_tip)], progress)
-    if isinstance(outcome, remote.LostRace):
-        raise _moved_error(name, remote_name)
-    return remote_name
-
-
-def _moved_error(name: str, remote_name: str) -> PlannerError:
-    return PlannerError(
-        "E_CONFLICT", f"'{name}' moved on '{remote_name}' meanwhile", hint="run the same command again"
-    )
