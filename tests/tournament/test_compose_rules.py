@@ -10,10 +10,10 @@ import pytest
 from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.tournament import compose
-from git_planner.rules.tournament.compose import Manifest
-from git_planner.rules.tournament.coverage import coverage_from, profile_weights
-from git_planner.rules.tournament.coverage_score import choose_modules
+from git_planner.rules.tournament.winner import compose
+from git_planner.rules.tournament.winner.compose import Manifest
+from git_planner.rules.tournament.winner.coverage import coverage_from, profile_weights
+from git_planner.rules.tournament.winner.coverage_score import choose_modules
 
 
 def composition(*modules: str, **more: Any) -> dict[str, Any]:

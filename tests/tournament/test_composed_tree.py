@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.tournament.composed_tree import (
+from git_planner.flows.tournament.winner.composed_tree import (
     ComposedTree,
     ModuleSource,
     compose_tree,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.rules.tournament.coverage import (
+from git_planner.rules.tournament.winner.coverage import (
     Coverage,
     ModuleOffer,
     coverage_from,
     profile_weights,
 )
-from git_planner.rules.tournament.coverage_score import Pick, choose_modules
+from git_planner.rules.tournament.winner.coverage_score import Pick, choose_modules
 
 
 def offer(module: str, *covers: str, **more: Any) -> dict[str, Any]:

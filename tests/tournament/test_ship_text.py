@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from git_planner.rules.tournament.compose import composition_of_variant
-from git_planner.rules.tournament.ship_text import (
+from git_planner.rules.tournament.winner.compose import composition_of_variant
+from git_planner.rules.tournament.winner.ship_text import (
     MAX_BODY,
     Figure,
     ShipReport,

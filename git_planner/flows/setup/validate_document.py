@@ -19,7 +19,7 @@ from git_planner.rules.planning import planning_plan as graphs
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.tasks.dependency_graph import find_cycle
-from git_planner.rules.tournament.coverage import coverage_problems
+from git_planner.rules.tournament.winner.coverage import coverage_problems
 
 _SCHEMA = re.compile(r"git-planner/([a-z-]+)@1")
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {

@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from git_planner.errors import PlannerError
-from git_planner.rules.tournament.coverage import Coverage, ModuleOffer, ScoreWeights
+from git_planner.rules.tournament.winner.coverage import Coverage, ModuleOffer, ScoreWeights
 
 # Offers that are tried as a part of some bundle before the search gives up.
 MAX_STEPS = 200_000

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.tournament.coverage_score import Pick
+from git_planner.rules.tournament.winner.coverage_score import Pick
 
 SCHEMA = "git-planner/compose@1"
 # Version of a module that has no manifest.

@@ -17,7 +17,7 @@ from git_planner.gitio.git import read_objects
 from git_planner.gitio.objects import TreeEntry, splice_entries
 from git_planner.gitio.repository import Repository
 from git_planner.rules.policy.policy import pathspecs
-from git_planner.rules.tournament.compose import Manifest, manifest_from
+from git_planner.rules.tournament.winner.compose import Manifest, manifest_from
 
 MANIFEST = "module.json"
 MAX_MANIFESTS = 1000

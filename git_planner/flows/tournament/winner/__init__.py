@@ -1,0 +1,1 @@
+"""The winner of a tournament: chosen, composed, shipped and applied."""
