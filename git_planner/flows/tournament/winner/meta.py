@@ -73,7 +73,7 @@ class MetaResult:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What was chosen. `coverage` is the document that it was chosen by; `judged` the stage's result."""
+    """Choice of a composition. `coverage` is the document that it was chosen by, `source` its name."""
 
     composition: Mapping[str, Any] | None
     rationale: str
