@@ -162,6 +162,9 @@ COMMANDS: dict[str, dict[str, Row]] = {
     },
     "git-bo4": {
         "new": Row("git_bo4.runs", "new", "run a tournament", "Create a tournament of N variants."),
+        "judge": Row(
+            "git_bo4.stages", "judge", "judge and compose", "Measure the gated variants, choose the best."
+        ),
         "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
         "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
         "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),

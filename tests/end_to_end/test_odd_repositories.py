@@ -52,6 +52,7 @@ ARGUMENTS = {
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
     "git-bo4 new": ["--prompt", "faster", "--run", "speed"],
+    "git-bo4 judge": ["speed"],
     "git-bo4 show": ["1", "speed"],
     "git-planner schema": ["directive"],
     "git-planner import config": ["--dry-run"],
@@ -237,6 +238,7 @@ ANYWHERE = {
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
     "git-bo4 show": "E_UNKNOWN_VARIANT",
+    "git-bo4 judge": "E_STAGE",
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
     # In the order of COMMANDS the only task is cancelled early, and put back by 'release'.
@@ -267,7 +269,7 @@ UNBORN = {
     ),
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
     "git-bo4 new": "E_UNBORN",
-    **dict.fromkeys(("git-bo4 show", "git-bo4 status"), "E_UNKNOWN_RUN"),
+    **dict.fromkeys((f"git-bo4 {name}" for name in ("judge", "show", "status")), "E_UNKNOWN_RUN"),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

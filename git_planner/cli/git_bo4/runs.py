@@ -81,7 +81,7 @@ def new(
         plan=plan,
         source=source,
     )
-    _show_view(view, as_json)
+    show_view(view, as_json)
     return DONE
 
 
@@ -121,7 +121,7 @@ def create_run(
 @json_option
 def status(*, name: str | None, as_json: bool) -> int:
     """Show where RUN stands, stage by stage (default: the run that was created last)."""
-    _show_view(read_run(name), as_json)
+    show_view(read_run(name), as_json)
     return DONE
 
 
@@ -195,7 +195,8 @@ def _result_text(view: RunView) -> str:
     return str(selection.get("rationale", ""))[:100]
 
 
-def _show_view(view: RunView, as_json: bool) -> None:
+def show_view(view: RunView, as_json: bool) -> None:
+    """Print a run for people, or as JSON."""
     if as_json:
         variants = [variant.document() for variant in view.current]
         emit({"run": view.run.document(), "variants": variants, "stale": list(view.run.stale_stages())})

@@ -32,11 +32,17 @@ def _fair_coin() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The best record that a candidate is compared with, its tree, and the schedule of the comparison."""
+    """The best record that a candidate is compared with, its tree, and the schedule of the comparison.
+
+    `rounds` are those of an interrupted comparison, which goes on; `keep` is called after each round with all
+    of them.
+    """
 
     record: str
     tree: str
     plan: paired_design.Schedule
+    rounds: tuple[paired_design.Round, ...] = ()
+    keep: Callable[[Sequence[paired_design.Round]], None] = lambda _: None
 
 
 def prepare_rival(
@@ -90,8 +96,11 @@ def compare_in_pairs(
     Returns:
         The comparison, or the refusal of a run without a value.
     """
-    plan, rounds = against.plan, list[paired_design.Round]()
+    plan, rounds = against.plan, list(against.rounds)
     while True:
+        standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
+        if standing.ending is not None:
+            return recorded_comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
         order = paired_design.round_order(coin=coin())
         progress(Step(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"))
         values: list[float] = []
@@ -102,9 +111,7 @@ def compare_in_pairs(
                 return _base_refusal(value) if letter == "A" else value
             values.append(value)
         rounds.append(paired_design.Round(order, tuple(values)))
-        standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
-        if standing.ending is not None:
-            return recorded_comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
+        against.keep(rounds)
 
 
 def _base_refusal(refusal: Refusal) -> Refusal:

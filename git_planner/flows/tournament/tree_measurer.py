@@ -1,0 +1,213 @@
+"""Measurer of the trees of a tournament, with the instrument of its base.
+
+The trusted recorder measures the base. What is measured is kept on this host, run by run, so that an
+interrupted stage goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from git_planner import atomic_file
+from git_planner.config.policy_file import policy_at
+from git_planner.errors import PlannerError
+from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.candidate_tree import build_candidate
+from git_planner.flows.measuring.environment import describe_site
+from git_planner.flows.measuring.paired_runs import Rival
+from git_planner.flows.measuring.run_benchmark import BenchmarkResult
+from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
+from git_planner.flows.records.recorder import Recorder
+from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import owned_folder
+from git_planner.progress import Progress
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.measuring.verdict import Refusal
+from git_planner.rules.policy.policy import Metric
+from git_planner.rules.records.recorded_comparison import (
+    RecordedComparison,
+    comparison_verdict,
+    describe_comparison,
+)
+from git_planner.rules.stats.paired_design import Round
+from git_planner.rules.tournament import judging
+from git_planner.rules.tournament.run import TournamentRun
+
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TreeVerdict:
+    """Result of comparing one tree with another: whether it is better, in words, and the figures."""
+
+    is_better: bool
+    text: str
+    figures: dict[str, Any]
+
+
+class TreeMeasurer:
+    """Measurer of the trees of one run.
+
+    Args:
+        repo: the repository.
+        run: the run, whose base has the policy.
+        progress: called with each progress message.
+
+    Raises:
+        PlannerError: E_MEASURE if the base has no valid result here; E_POLICY.
+    """
+
+    def __init__(self, repo: Repository, run: TournamentRun, progress: Progress) -> None:
+        self.repo, self.run, self.progress = repo, run, progress
+        self.policy = policy_at(repo, run.base)
+        base = self._subject(run.base)
+        candidate, site = build_candidate(repo, base), describe_site(repo, self.policy)
+        problem = Recorder(repo, base, progress, {}, force=False, advance=False).check_base()
+        if problem is not None:
+            raise PlannerError(
+                "E_MEASURE",
+                f"the base '{run.base_ref}' has no valid result: {problem.sentence}",
+                hint=f"git record {run.base[:12]}",
+            )
+        self.base_tree, self._instrument, self._site = candidate.tree, candidate.instrument, site.digest
+        # What figures must have in common: base, instrument and environment.
+        self.digest = canonical_json.digest([run.base, candidate.instrument, site.digest])
+        self._folder = repo.private("tournaments", run.uid, self.digest[:16])
+
+    @property
+    def metric(self) -> Metric | None:
+        """The deciding metric."""
+        return self.policy.metric
+
+    def candidate_tree(self, commit: str) -> str | Refusal:
+        """Return the tree that is measured for a commit: its own, with the base's guarded files."""
+        candidate = build_candidate(self.repo, self._subject(commit))
+        return candidate.refusal or candidate.tree
+
+    def tests_refusal(self, tree: str) -> Refusal | None:
+        """Run the correctness command on a tree, once on this host; None if it passes or there is none."""
+        if self.policy.correctness is None:
+            return None
+        place = self._folder / f"tests-{tree[:16]}.json"
+        for _, values in load_rows(place):
+            return Refusal(*values) if values else None
+        refusal = self._measure(tree, metrics=False).refusal
+        if refusal is None:
+            save_rows(place, [["tests", []]])
+        elif refusal.verdict == "invalid":
+            save_rows(place, [["tests", [refusal.reason, refusal.sentence]]])
+        return refusal
+
+    def value(self, metric: Metric, tree: str) -> float | Refusal:
+        """Return the value of a deterministic metric, measured once on this host."""
+        if tree == self.base_tree and (recorded := self._recorded_base()) is not None:
+            return recorded
+        place = self._folder / f"value-{tree[:16]}.json"
+        for name, values in load_rows(place):
+            if name == metric.name:
+                return float(values[0])
+        result = self._measure(tree)
+        if result.refusal is not None or not result.metrics:
+            return result.refusal or Refusal("no_metric", f"'{metric.name}' was not measured")
+        value = result.metrics[0].median
+        save_rows(place, [[metric.name, [value]]])
+        return value
+
+    def sample(self, metric: Metric, tree: str) -> float | Refusal:
+        """Measure one run of a noisy metric."""
+        with owned_folder(self.repo.private("records"), "judge-") as logs:
+            values = run_benchmark.measure_samples(
+                self.repo, self.policy, tree, metric, 1, logs=logs, progress=self.progress
+            )
+        return values if isinstance(values, Refusal) else values[0]
+
+    def place(self, name: str) -> Path:
+        """Return the file in which figures of this run, base, instrument and environment are kept."""
+        return self._folder / f"{name}.json"
+
+    def compare(self, tree: str, rival: str, label: str) -> TreeVerdict:
+        """Compare a tree with another one by the deciding metric; go on with an interrupted comparison.
+
+        Args:
+            tree: the composed tree of the candidate.
+            rival: the composed tree that it is compared with.
+            label: what the comparison is called in messages, such as 'v2 against base'.
+
+        Raises:
+            PlannerError: E_MEASURE if the rival cannot be measured; what measuring raises.
+        """
+        metric = self.metric
+        assert metric is not None
+        self.progress(f"{label}: measuring {metric.name}")
+        if metric.kind == "deterministic":
+            return self._compare_values(metric, tree, rival)
+        place = self.place(f"compare-{tree[:16]}-{rival[:16]}")
+        plan = judging.tournament_schedule(metric.pairs)
+
+        def keep(rounds: Sequence[Round]) -> None:
+            save_rows(place, [[round_.order, list(round_.values)] for round_ in rounds])
+
+        kept = tuple(Round(order, tuple(values)) for order, values in load_rows(place))
+        result = self._measure(tree, Rival(label, rival, plan, kept, keep))
+        if result.comparison is None:
+            refusal = result.refusal or Refusal("no_metric", "nothing was compared")
+            return TreeVerdict(False, refusal.sentence, {"reason": refusal.reason})
+        return _verdict(result.comparison, metric)
+
+    def _compare_values(self, metric: Metric, tree: str, rival: str) -> TreeVerdict:
+        value, other = self.value(metric, tree), self.value(metric, rival)
+        if isinstance(value, Refusal):
+            return TreeVerdict(False, value.sentence, {"reason": value.reason})
+        if isinstance(other, Refusal):
+            raise PlannerError("E_MEASURE", f"the rival cannot be measured: {other.sentence}")
+        gain = other - value if metric.better == "lower" else value - other
+        text = f"{value:g} {metric.unit} against {other:g}"
+        is_better = gain > 0 and gain >= (metric.min_gain or 0.0)
+        return TreeVerdict(is_better, text, {"value": value, "rival": other, "gain": gain})
+
+    def _measure(self, tree: str, rival: Rival | None = None, *, metrics: bool = True) -> BenchmarkResult:
+        policy = self.policy if metrics else self.policy._replace(metrics=())
+        rows = LedgerReader(self.repo).read(self.run.plan)
+        before = read_baseline_proof(self.repo, self.run.plan, rows, self._instrument)
+        with owned_folder(self.repo.private("records"), "judge-") as logs:
+            return run_benchmark.measure(
+                self.repo, policy, tree, before=before, logs=logs, progress=self.progress, rival=rival
+            )
+
+    def _recorded_base(self) -> float | None:
+        ledger = LedgerReader(self.repo)
+        for row in ledger.measured_here(ledger.read(self.run.plan), self._site):
+            if row.valid and (row.tree, row.instrument) == (self.base_tree, self._instrument):
+                return row.value
+        return None
+
+    def _subject(self, commit: str) -> Subject:
+        return Subject(commit, None, None, False, self.run.base, self.policy, self.run.plan)
+
+
+def load_rows(place: Path) -> list[tuple[Any, Any]]:
+    """Return rows of figures that were kept on this host; none if there are none."""
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        document = json.loads(atomic_file.read(place, _MOST_BYTES))
+        return [(name, values) for name, values in document["rows"]]
+    return []
+
+
+def save_rows(place: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Keep rows of figures on this host, all or none."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    atomic_file.write(place, canonical_json.dumps_host({"rows": [list(row) for row in rows]}))
+
+
+def _verdict(comparison: RecordedComparison, metric: Metric) -> TreeVerdict:
+    figures = asdict(comparison)
+    for name in ("orders", "base", "candidate", "lead_ins"):
+        figures[name] = list(figures[name])
+    is_better = comparison_verdict(comparison, metric) == "improved"
+    return TreeVerdict(is_better, describe_comparison(comparison, metric), figures)

@@ -1,0 +1,110 @@
+"""Judging: measurement, screening and confirmation of the variants of a turn."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from git_planner.rules.stats.simulation import NOISES
+from git_planner.rules.tournament import judging
+from git_planner.rules.tournament.judging import Contender
+from git_planner.rules.tournament.simulation import simulate_tournaments
+from tests.support.lab import Lab
+from tests.tournament.tournament_lab import exact_campaign, gated_run, judged, noisy_campaign
+
+
+def test_the_largest_gain_wins_and_of_equal_ones_the_smallest_patch(lab: Lab) -> None:
+    exact_campaign(lab)
+    gated_run(
+        lab,
+        {1: {"value": "80"}, 2: {"value": "70\n\n"}, 3: {"value": "70"}, 4: {"value": "120"}},
+        lines={2: 9},
+    )
+    status, facts, view = judged(lab)
+    assert (status, facts["winner"]) == (0, 3), facts
+    figures = view.variant(1).screening
+    assert figures is not None
+    assert (figures["values"], figures["base"], figures["gain"]) == ([80.0], [100.0], 20.0)
+    tip = lab.git("rev-parse", "bo4/speed/run")
+    assert judged(lab)[0] == 0
+    assert lab.git("rev-parse", "bo4/speed/run") == tip
+
+
+def test_no_variant_better_than_the_base_is_a_result(lab: Lab) -> None:
+    exact_campaign(lab)
+    gated_run(lab, {1: {"value": "100\n\n"}, 2: {"value": "120"}, 3: {"tests/test_it": "changed"}})
+    status, facts, view = judged(lab)
+    assert (status, facts["winner"]) == (1, None)
+    assert "no variant is better than the base" in facts["rationale"]
+    assert (view.variant(3).screening or {})["reason"] == "guard"
+
+
+def test_a_noisy_winner_is_confirmed_in_runs_of_its_own(lab: Lab) -> None:
+    noisy_campaign(lab)
+    broken = "<failure message='no'/>"
+    gated_run(
+        lab, {1: {"src/value": "98"}, 2: {"src/value": "80"}, 3: {"src/broken": broken}, 4: {"src/x": "1"}}
+    )
+    status, facts, view = judged(lab)
+    assert (status, facts["winner"]) == (0, 2), facts
+    confirmation = view.variant(2).confirmation
+    assert confirmation is not None
+    assert set(confirmation) == {"base", "v1"}
+    assert confirmation["base"]["better"]
+    assert confirmation["base"]["p"] < judging.ALPHA
+    assert len((view.variant(2).screening or {})["values"]) == 4
+    assert (view.variant(3).screening or {})["reason"] == "incorrect"
+
+
+def test_what_an_interrupted_judge_has_measured_is_kept(lab: Lab) -> None:
+    noisy_campaign(lab)
+    gated_run(lab, {1: {"src/value": "80"}})
+    assert judged(lab)[0] == 0
+    (folder,) = (lab.path / ".git" / "planner" / "tournaments").glob("*/*")
+    (compared,) = folder.glob("compare-*.json")
+    whole = json.loads(compared.read_text())["rows"]
+    # As after a kill in the sixth round, and before the run's branch has the result.
+    compared.write_text(json.dumps({"rows": whole[:5]}))
+    lab.git("update-ref", "refs/heads/bo4/speed/run", "bo4/speed/run~1")
+    assert judged(lab)[0] == 0
+    again = json.loads(compared.read_text())["rows"]
+    assert again[:5] == whole[:5]
+    assert len(again) >= 8
+
+
+def test_a_base_that_fails_its_tests_stops_it(lab: Lab) -> None:
+    noisy_campaign(lab)
+    lab.commit("red", {"src/broken": "<failure message='no'/>"})
+    gated_run(lab, {1: {"src/value": "80"}})
+    ran = lab.run("git-bo4", "judge", "speed")
+    assert (ran.status, "has no valid result" in ran.err) == (4, True), ran.err
+
+
+@pytest.mark.parametrize(
+    ("over_base", "over_next", "next_over_base", "winner"),
+    [
+        (False, None, None, None),
+        (True, None, None, 1),
+        (True, True, None, 1),
+        (True, False, None, 1),
+        (True, False, False, 1),
+        (True, False, True, 2),
+    ],
+)
+def test_choice_by_comparisons(
+    over_base: bool, over_next: bool | None, next_over_base: bool | None, winner: int | None
+) -> None:
+    ranked = [Contender(1, 2.0, 20), Contender(2, 1.0, 10)]
+    choice = judging.choose_confirmed(
+        ranked, better_than_base=over_base, better_than_next=over_next, next_better_than_base=next_over_base
+    )
+    assert choice.winner == winner
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_luck_does_not_ship_and_a_real_gain_does(noise: str) -> None:
+    luck = simulate_tournaments((0, 0, 0, 0), 1000, 1, noise=noise)
+    assert luck.shipped <= 10
+    real = simulate_tournaments((0, 0, 2, 0), 200, 1, noise=noise)
+    assert real.shipped_best >= 0.79 * real.tournaments
