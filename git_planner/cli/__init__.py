@@ -168,6 +168,13 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
         "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
         "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),
+        "gate": Row("git_bo4.gates", "gate", "gate changes", "Run gates on variants, a commit or a push."),
+        "canon": Row(
+            "git_bo4.canon", "canon", "gate changes", "Lock what modules must keep, and check commits."
+        ),
+        "events": Row(
+            "git_bo4.events", "events", "look at a tournament", "Validate or replay the stream of events."
+        ),
     },
     "git-planner": {
         "launch": Row("git_planner.launch", "launch", "run sessions", ""),

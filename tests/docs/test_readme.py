@@ -31,11 +31,12 @@ DOCUMENTS = (
     "docs/walkthrough.md",
     "docs/migrate.md",
     "docs/leases.md",
+    "docs/gates.md",
     "docs/sessions.md",
     "docs/top.md",
 )
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)```", re.DOTALL)
-OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|planner)(?![\w./@-])[^`|\n;&]*")
+OURS = re.compile(r"\bgit[ -](?:plan|iterate|record|bo4|planner)(?![\w./@-])[^`|\n;&]*")
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ ARGUMENTS = {
     "git-bo4 new": ["--prompt", "faster", "--run", "speed"],
     "git-bo4 judge": ["speed"],
     "git-bo4 show": ["1", "speed"],
+    "git-bo4 gate": ["--ref", "HEAD"],
     "git-planner schema": ["directive"],
     "git-planner import config": ["--dry-run"],
     "git-planner import board": ["--plan", "old"],

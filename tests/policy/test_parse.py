@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from git_planner.config.policy_file import parse_policy
+from git_planner.rules.policy.gates import Gate, Gates
 from git_planner.rules.policy.model_rule import GEMINI, ModelRule
 from git_planner.rules.policy.policy import (
     AgentSettings,
@@ -87,6 +88,14 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
         "verify": (("python", "-m", "pytest", "-q", "my tests"), ("make", "check")),
         "clients": (),
         "modules": {},
+        "gates": Gates(
+            (Gate("guard"), Gate("canon")),
+            (
+                Gate("tests"),
+                Gate("lint", ("ruff", "check", "."), 60.0, required=False),
+                Gate("side_effects", ("python", "run.py"), effects=("FS:write",), write=("out/**",)),
+            ),
+        ),
     }
 
 
@@ -97,6 +106,8 @@ def test_a_small_policy_gets_the_defaults() -> None:
     assert (policy.base, policy.metric, policy.prompt_budget) == ("main", None, 60_000)
     assert policy.families == Families((), 2, 3, 10.0)
     assert (policy.agents, policy.stop) == (AgentSettings(), Stop())
+    guard = (Gate("guard"), Gate("scope"))
+    assert policy.gates == Gates(guard, (*guard, Gate("tests")))
     assert policy.goal == "Improve the code and keep every test passing."
     timed = parse_policy((HEAD + METRIC.format(more="pattern: '(a)'")).encode(), "p.yml")
     assert timed.goal == "Make 'm' lower and keep every test passing."

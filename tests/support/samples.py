@@ -162,6 +162,19 @@ POLICY: dict[str, Any] = {
         "codex": {"model": "gpt-6"},
     },
     "stop": {"count": 5, "wall": 60, "tokens": 1000, "invalid": None, "plateau": 4},
+    "gates": {
+        "conceptual": ["guard", "canon"],
+        "shipping": [
+            "tests",
+            {"name": "lint", "run": ["ruff", "check", "."], "timeout": 60, "required": False},
+            {
+                "name": "side_effects",
+                "run": ["python", "run.py"],
+                "effects": ["FS:write"],
+                "write": ["out/**"],
+            },
+        ],
+    },
 }
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), min_size=1, max_size=20

@@ -52,7 +52,13 @@ def exact_campaign(lab: Lab) -> None:
     campaign(lab)
 
 
-def gated_run(lab: Lab, variants: Mapping[int, Mapping[str, str]], *, lines: Mapping[int, int] = {}) -> None:
+def gated_run(
+    lab: Lab,
+    variants: Mapping[int, Mapping[str, str]],
+    *,
+    lines: Mapping[int, int] = {},
+    gates: Mapping[str, Any] | None = {"passed": True},
+) -> None:
     """Create the run 'speed' whose variants, by number, changed these files and passed their gates."""
     ran = lab.run("git-bo4", "new", "--prompt", "make it faster", "--run", "speed", "--json")
     assert ran.status == 0, ran.err
@@ -72,7 +78,7 @@ def gated_run(lab: Lab, variants: Mapping[int, Mapping[str, str]], *, lines: Map
                 added=lines.get(number, 1),
                 removed=0,
                 files=len(files),
-                gates={"passed": True},
+                gates=gates,
             )
         )
     lab.git("switch", "-q", "main")

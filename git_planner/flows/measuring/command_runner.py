@@ -47,6 +47,8 @@ class CommandRunner:
     def __init__(self, repo: Repository, policy: Policy, logs: Path) -> None:
         self.repo, self.policy, self.logs = repo, policy, logs
         self.jail = jail.find(policy.jail, search_path())
+        # Called now and then while a command runs; an exception ends it.
+        self.on_tick: Callable[[], None] | None = None
 
     def run(
         self,
@@ -57,6 +59,7 @@ class CommandRunner:
         seconds: float,
         stdin: bytes = b"",
         before: Sequence[str] = (),
+        around: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
     ) -> CommandResult:
         """Run a command in an exported tree.
@@ -68,6 +71,7 @@ class CommandRunner:
             seconds: the time limit.
             stdin: the standard input.
             before: a wrapper program with its arguments, such as an instruction counter.
+            around: the same outside the sandbox, such as an observer.
             on_start: called after the command has been started.
         """
         if isinstance(self.jail, NoJail) and self.policy.jail == "required":
@@ -77,7 +81,7 @@ class CommandRunner:
                 self.repo, self.jail, argv, _environment(self.policy, place), place
             )
             done = process.run(
-                (*command[: -len(argv)], *before, *command[-len(argv) :]),
+                (*around, *command[: -len(argv)], *before, *command[-len(argv) :]),
                 cwd=place / "tree",
                 seconds=seconds,
                 env=env,
@@ -85,6 +89,7 @@ class CommandRunner:
                 stdout=self.logs / f"{name}.stdout",
                 stderr=self.logs / f"{name}.stderr",
                 on_start=lambda _: on_start(),
+                on_tick=self.on_tick,
                 holder=jail.holder(self.jail),
             )
         except PlannerError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,7 @@ def measure(
     logs: Path,
     progress: Progress,
     rival: Rival | None = None,
+    on_tick: Callable[[], None] | None = None,
 ) -> BenchmarkResult:
     """Run the complete instrument on a tree.
 
@@ -67,12 +68,15 @@ def measure(
         logs: the folder for the commands' output; created if missing.
         progress: called with each progress message.
         rival: compare the deciding metric with this one by pairs; None repeats it as the policy says.
+        on_tick: called now and then while a command runs; an exception ends it.
 
     Raises:
         PlannerError: E_EXPORT, E_NO_SPACE.
     """
     with measuring_lease(repo, progress):
-        return _BenchmarkRun(repo, policy, tree, logs, progress).run_all(before, rival)
+        benchmark = _BenchmarkRun(repo, policy, tree, logs, progress)
+        benchmark.runner.on_tick = on_tick
+        return benchmark.run_all(before, rival)
 
 
 def measure_samples(

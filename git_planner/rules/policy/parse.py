@@ -11,6 +11,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.policy import model_rule
 from git_planner.rules.policy.command_line import parse_command
+from git_planner.rules.policy.gates import gate_problems, gates_from
 from git_planner.rules.policy.policy import (
     AgentSettings,
     Correctness,
@@ -47,6 +48,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         *_verify_problems(document),
         *_critic_problems(document),
         *_client_problems(document),
+        *gate_problems(document.get("gates", {})),
     ]
 
 
@@ -171,6 +173,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         max_new_files=scope.get("max_new_files", 20_000),
         clients=_clients(document),
         modules={name: tuple(patterns) for name, patterns in document.get("modules", {}).items()},
+        gates=gates_from(document.get("gates", {})),
     )
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from git_planner.rules.policy import model_rule
+from git_planner.rules.policy.gates import Gates
 from git_planner.rules.stats.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ class Policy(NamedTuple):
 
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
     size of a file that an agent may leave, `max_new_files` their number; `clients` are those that sessions
-    can run, besides the presets; `modules` are the patterns of the paths of each module.
+    can run, besides the presets; `modules` are the patterns of the paths of each module, `gates` those of
+    tournaments.
     """
 
     base: str
@@ -200,6 +202,7 @@ class Policy(NamedTuple):
     max_new_files: int = 20_000
     clients: tuple[InteractiveClient, ...] = ()
     modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    gates: Gates = Gates()
 
     @property
     def metric(self) -> Metric | None:

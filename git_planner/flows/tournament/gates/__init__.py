@@ -1,0 +1,1 @@
+"""Gates of variants and of changes that are to ship."""

@@ -1,0 +1,1 @@
+"""Observers of programs, from outside them."""

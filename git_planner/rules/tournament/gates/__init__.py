@@ -1,0 +1,1 @@
+"""Rules of single gates: side effects and the canon lock."""
