@@ -164,6 +164,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_UNKNOWN_VARIANT": (USAGE, "the tournament has no variant of that number"),
     "E_UNWRITABLE": (UNREACHED, "a file or folder cannot be written or reached"),
     "E_USAGE": (USAGE, "the command line is not valid"),
+    "E_VARIANT_NO_MODULES": (NO, "the variant has no module, and the tournament needs modules"),
     "E_WORKTREE": (REFUSED, "the worktree's link is broken, or it belongs to another repository"),
 }
 

@@ -30,8 +30,12 @@ class Settings:
 
     `max_heavy_leases` to `lease_ttl_seconds` are the limits of this host: number of heavy leases, load
     average of one minute and available memory in GiB for heavy work and for starting workers, time to live of
-    a lease in seconds. The last six are for sessions: where their terminals are, the client that they run,
-    its sandbox (None: by the role), the model of workers, and who answers its prompt about the folder.
+    a lease in seconds. `terminal` to `trust_prompt` are for sessions: where their terminals are, the client
+    that they run, its sandbox (None: by the role), the model of workers, and who answers its prompt about the
+    folder.
+
+    `cloud_command` is the command of the cloud service that tournaments use, `watch_timeout` the time that
+    they wait for it, and `variants` the folder of their archived variants.
     """
 
     plan: str
@@ -70,11 +74,14 @@ class Settings:
     session_sandbox: str | None
     worker_model: str | None
     trust_prompt: str
+    cloud_command: str | None
+    watch_timeout: float
+    variants: Path | None
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
 _OTHER_KEYS = ("planner.agentWrite", "planner.base", "planner.jailRead")
-_PATHS = ("worktrees", "codex_home", "codex_home_api", "patches")
+_PATHS = ("worktrees", "codex_home", "codex_home_api", "patches", "variants")
 _SECONDS = (
     "planner_timeout",
     "implementer_timeout",
@@ -83,6 +90,7 @@ _SECONDS = (
     "sign_timeout",
     "session_timeout",
     "lease_ttl_seconds",
+    "watch_timeout",
 )
 _AMOUNTS = (
     "max_loadavg_1",
@@ -299,6 +307,8 @@ def _defaults(repo: Repository) -> dict[str, Any]:
         "tmux_socket": "git-planner",
         "session_client": "codex",
         "trust_prompt": "answer",
+        # The attempts of a cloud service take an hour at most, and may wait for each other.
+        "watch_timeout": 21_600.0,
     }
 
 

@@ -46,7 +46,7 @@ def choose_client(cli: CloudCli, dialect: str = AUTO) -> CloudClient:
             raise PlannerError(
                 "E_USAGE",
                 f"'{' '.join(cli.words)[:80]} cloud --help' names neither 'exec' nor 'export'",
-                hint="set 'git config planner.cloudDialect' to 'attempts' or 'variants'",
+                hint="name another program with 'git config planner.cloudCommand'",
             )
         dialect = VARIANTS if "export" in offers else ATTEMPTS
     return VariantsClient(cli) if dialect == VARIANTS else AttemptsClient(cli)

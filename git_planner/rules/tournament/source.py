@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from git_planner.errors import PlannerError
+from git_planner.rules.refnames import MAX_VARIANT
 
 SourceState = Literal["pending", "working", "ready", "failed", "cancelled", "unknown"]
 FINAL: tuple[SourceState, ...] = ("ready", "failed", "cancelled")
-MOST_VARIANTS = 1000
 _WORDS: dict[SourceState, tuple[str, ...]] = {
     "pending": ("pending", "queued", "created", "submitted", "scheduled", "waiting", "new"),
     "working": ("working", "in_progress", "running", "started", "starting", "processing", "active"),
@@ -39,11 +39,12 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class PolledVariant:
-    """One attempt of a task: its number from 1, its state, and the service's own word for that."""
+    """One attempt of a task: number from 1, state, the source's own word for that, and its own name."""
 
     number: int
     state: SourceState
     reported: str = ""
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def source_state(word: object) -> tuple[SourceState, str]:
     """Return the state that a service's word stands for, in any case, and the word as it may be shown."""
     if not isinstance(word, str) or not word.strip():
         return "unknown", "" if word is None else f"({type(word).__name__})"
-    shown = " ".join(word.split())[:_MOST_WORD]
+    shown = " ".join(word.split())[:_MOST_WORD].strip()
     return _STATES.get(re.sub(r"[\s-]+", "_", shown.lower()), "unknown"), shown
 
 
@@ -91,10 +92,10 @@ def state_of_variants(variants: Sequence[PolledVariant]) -> SourceState:
 
 
 def variant_number(value: object) -> int | None:
-    """Return the number of a variant that a service names; None for anything but 1 to MOST_VARIANTS."""
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}", value):
+    """Return the number of a variant that a service names; None for anything but 1 to MAX_VARIANT."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value):
         value = int(value)
-    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_VARIANTS
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_VARIANT
     return value if is_number and isinstance(value, int) else None
 
 

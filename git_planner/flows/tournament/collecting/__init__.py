@@ -1,0 +1,1 @@
+"""Collecting variants: watch a source until they are ready, archive and commit them."""

@@ -1,0 +1,1 @@
+"""Sources of variants, behind one contract."""

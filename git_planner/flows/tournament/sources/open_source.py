@@ -1,0 +1,53 @@
+"""Open the source of a run's variants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from git_planner.agents.cloud.choose_client import AUTO, VARIANTS, choose_client
+from git_planner.agents.cloud.cloud_cli import open_cli
+from git_planner.config.settings import Settings
+from git_planner.errors import PlannerError
+from git_planner.flows.tournament.run_store import RunView
+from git_planner.flows.tournament.sources.branches import BranchesSource
+from git_planner.flows.tournament.sources.contract import VariantSource
+from git_planner.flows.tournament.sources.patches import PatchesSource
+from git_planner.gitio.repository import Repository
+
+# Each start of a task at these is paid for.
+CLOUD = ("codex-cloud", "cloud-dialect")
+
+
+@contextmanager
+def open_source(repo: Repository, view: RunView, settings: Settings) -> Iterator[VariantSource]:
+    """Yield the source of a run's variants in the current turn.
+
+    Raises:
+        PlannerError: E_USAGE, E_MISSING_TOOL; E_STAGE for a source that is not watched.
+    """
+    run = view.run
+    if run.kind in CLOUD:
+        home = settings.codex_home
+        env = {"CODEX_HOME": str(home)} if home is not None else {}
+        dialect = VARIANTS if run.kind == "cloud-dialect" else AUTO
+        with open_cli(cloud_command(settings), env=env) as cli:
+            yield choose_client(cli, dialect)
+    elif run.kind == "patches":
+        names = {variant.number: variant.source_id or "" for variant in view.current}
+        yield PatchesSource(Path(run.source["folder"]), names)
+    elif run.kind == "branches":
+        yield BranchesSource(repo, run.base, run.source["refs"])
+    else:
+        raise PlannerError(
+            "E_STAGE",
+            f"the variants of '{run.run}' are made on this host, and there is no service to ask",
+            hint=f"git bo4 run {run.run}",
+        )
+
+
+def cloud_command(settings: Settings) -> str:
+    """Return the command line of the cloud client: the setting, CODEX_BIN, or codex."""
+    return settings.cloud_command or os.environ.get("CODEX_BIN") or settings.codex
