@@ -125,7 +125,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_NO_POLICY": (USAGE, "the commit has no policy file"),
     "E_NO_RECORD": (NO, "no record has that name"),
     "E_NO_SPACE": (UNREACHED, "the disk is full"),
-    "E_NO_VARIANT": (NO, "no variant of the turn can be chosen"),
+    "E_NO_VARIANT": (NO, "no variant of the turn is ready, or can be chosen"),
     "E_OPTIONS": (NO, "the plan's options are incomplete or contradict each other"),
     "E_PATCH": (NO, "the patch does not apply"),
     "E_PATCHES_EXHAUSTED": (NO, "all patches of the folder have been used"),

@@ -165,6 +165,15 @@ COMMANDS: dict[str, dict[str, Row]] = {
         "judge": Row(
             "git_bo4.stages", "judge", "judge and compose", "Measure the gated variants, choose the best."
         ),
+        "watch": Row(
+            "git_bo4.collect", "watch", "run a tournament", "Wait until the variants of a service are ready."
+        ),
+        "harvest": Row(
+            "git_bo4.collect",
+            "harvest",
+            "run a tournament",
+            "Archive the variants, and commit each on its branch.",
+        ),
         "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
         "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
         "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),

@@ -239,7 +239,7 @@ ANYWHERE = {
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
     "git-bo4 show": "E_UNKNOWN_VARIANT",
-    "git-bo4 judge": "E_STAGE",
+    **dict.fromkeys((f"git-bo4 {name}" for name in ("judge", "watch", "harvest")), "E_STAGE"),
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
     # In the order of COMMANDS the only task is cancelled early, and put back by 'release'.
@@ -270,7 +270,9 @@ UNBORN = {
     ),
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
     "git-bo4 new": "E_UNBORN",
-    **dict.fromkeys((f"git-bo4 {name}" for name in ("judge", "show", "status")), "E_UNKNOWN_RUN"),
+    **dict.fromkeys(
+        (f"git-bo4 {name}" for name in ("judge", "show", "status", "watch", "harvest")), "E_UNKNOWN_RUN"
+    ),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

@@ -340,6 +340,9 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "session_sandbox": None,
         "worker_model": None,
         "trust_prompt": "answer",
+        "cloud_command": None,
+        "watch_timeout": 21_600.0,
+        "variants": None,
     }
 
 

@@ -59,6 +59,14 @@ SETTINGS = {
         "Whether sessions answer their client's prompt about the folder, keeping its settings off: answer or "
         "ask (default: answer)."
     ),
+    "cloud_command": (
+        "Command line of the cloud service's client for tournaments (default: CODEX_BIN, then the program of "
+        "'codex')."
+    ),
+    "watch_timeout": "Seconds that 'git bo4 watch' waits for variants (default: 21600).",
+    "variants": (
+        "Folder of the payloads of variants (default: '.codex-cloud/variants' beside the main worktree)."
+    ),
 }
 
 

@@ -38,21 +38,43 @@ _SETTINGS = (
 _BINARY = re.compile(rb"(?m)^(literal|delta) (\d+)\r?\n([A-Za-z])([^\r\n]{5,})")
 _GITLINK, _SYMLINK = "160000", "120000"
 _MOST_LINK_BYTES = 4096
+# So many diffs are in memory at a time.
+_AT_ONCE = 16
 _PAIR = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\n")
 
 
 class PatchedTree(NamedTuple):
-    """A tree that a patch leads to, with its changes: number of files, lines added and removed, paths."""
+    """A tree that a patch leads to, with the paths that it changes."""
 
     tree: str
-    files: int
-    added: int
-    removed: int
-    paths: tuple[str, ...]
+    changes: tuple[CountedChange, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that differ from the base."""
+        return tuple(change.path for change in self.changes)
+
+    @property
+    def files(self) -> int:
+        """The number of files that differ from the base."""
+        return len(self.changes)
+
+    @property
+    def added(self) -> int:
+        """The number of lines added."""
+        return sum(change.added for change in self.changes)
+
+    @property
+    def removed(self) -> int:
+        """The number of lines removed."""
+        return sum(change.removed for change in self.changes)
 
 
 class CountedChange(NamedTuple):
-    """One path of a tree that differs from another tree's, with the numbers of lines that differ."""
+    """One path that differs between two trees: mode and blob in the second one, lines added and removed.
+
+    The mode of a path that was removed is zero.
+    """
 
     path: str
     mode: str
@@ -96,6 +118,28 @@ def patched_trees(
                     raise
                 trees.append(error)
     return list(_inspected(repo.git, root, trees))
+
+
+def counted_trees(repo: Repository, base: str, trees: Sequence[str]) -> list[PatchedTree]:
+    """Return trees that are there already, with the paths in which they differ from a commit."""
+    root = repo.resolve(base, "tree")
+    changes = tree_changes(repo.git, root, list(dict.fromkeys(trees)))
+    return [PatchedTree(tree, tuple(changes[tree])) for tree in trees]
+
+
+def patch_ids(repo: Repository, base: str, trees: Sequence[str]) -> dict[str, str]:
+    """Return the stable patch ids of the differences of some trees from a commit: tree -> id."""
+    root, distinct = repo.resolve(base, "tree"), list(dict.fromkeys(trees))
+    numbers: dict[str, str] = {}
+    args = ("diff-tree", "--stdin", "-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary")
+    for start in range(0, len(distinct), _AT_ONCE):
+        # In the output, 'patch-id' takes the second tree for the commit.
+        requests = "".join(f"{root} {tree}\n" for tree in distinct[start : start + _AT_ONCE]).encode()
+        diffs = repo.git.bytes(*args, "--ignore-submodules=none", stdin=requests)
+        named = re.sub(rb"(?m)^[0-9a-f]{40,64} ([0-9a-f]{40,64})$", rb"commit \1", diffs)
+        lines = repo.git.bytes("patch-id", "--stable", stdin=named).decode().splitlines()
+        numbers |= {tree: number for number, tree in (line.split(" ") for line in lines)}
+    return numbers
 
 
 class _BaseIndex:
@@ -216,13 +260,7 @@ def _inspected(
         if refused is not None:
             yield PlannerError("E_PATCH", f"the patch is refused: {refused}", hint="remove that file from it")
         else:
-            yield PatchedTree(
-                tree,
-                len(changed),
-                sum(change.added for change in changed),
-                sum(change.removed for change in changed),
-                tuple(change.path for change in changed),
-            )
+            yield PatchedTree(tree, tuple(changed))
 
 
 def _sizes(git: Git, oids: Sequence[str]) -> dict[str, int]:

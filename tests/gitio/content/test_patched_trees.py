@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.gitio.content.patched_trees import PatchedTree, patched_trees
+from git_planner.gitio import history
+from git_planner.gitio.content.patched_trees import PatchedTree, counted_trees, patch_ids, patched_trees
 from tests.support.lab import Lab
 
 FILES: dict[str, str | bytes | None] = {
@@ -211,6 +212,17 @@ def test_limits_of_size_and_time(lab: Lab) -> None:
     late = only(lab, added("x"), seconds=0.000001)
     assert isinstance(late, PlannerError)
     assert late.code == "E_DEADLINE"
+
+
+def test_patch_ids_are_those_of_single_patches(lab: Lab) -> None:
+    patches = [added("a"), added("b", "1\n2\n"), added("a"), patch_of(lab, GOOD["binary"])]
+    trees = [
+        result.tree for result in patched_trees(lab.repo, "main", patches) if isinstance(result, PatchedTree)
+    ]
+    ids = patch_ids(lab.repo, "main", trees)
+    assert ids == {tree: history.patch_id(lab.repo.git, "main^{tree}", tree) for tree in trees}
+    assert len(set(ids.values())) == 3
+    assert counted_trees(lab.repo, "main", trees[1:2])[0].added == 2
 
 
 def test_a_worktree_and_another_hash(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ class Service:
         earlier = self.calls.read_text().splitlines() if self.calls.exists() else []
         with self.calls.open("a") as file:
             file.write(" ".join(args) + "\n")
-        self.polls = sum(line.startswith(("list", "status")) and "--cursor" not in line for line in earlier)
+        polls = sum(line.startswith(("list", "status")) and "--cursor" not in line for line in earlier)
+        # All else belongs to the poll before.
+        self.polls = polls if args[0] in ("list", "status") and "--cursor" not in args else max(0, polls - 1)
         Path("error.log").write_text("as the real client does\n")
         if args[:1] == ["--help"]:
             print(HELP[self.dialect])

@@ -38,6 +38,7 @@ from git_planner.rules.tournament.variant import Variant
 
 _FOLDER = "bo4"
 _SENDING, _JOURNALS, _REPORTED = "sending", "journals", "reported"
+_OF_EACH_POLL = ("WATCH_HEARTBEAT", "WATCH_NOT_FOUND", "WATCH_COMMAND_ERROR", "WATCH_PARSE_ERROR")
 # Faults after which the service may have made the task all the same.
 _UNSURE = (*PASSING, "E_CODEX_FAILED", "E_INTERRUPTED")
 
@@ -172,8 +173,12 @@ class _Polling:
             raise
 
     def _began(self, task: str) -> str:
-        if self._view.run.task_id != task or self._view.run.stage("watch") is None:
+        stage = self._view.run.stage("watch")
+        if self._view.run.task_id != task or stage is None or _SENDING not in stage.facts:
             self._note("GATES_START", "WATCH_START", message=f"task {task}")
+        elif stage.outcome == "begun" and stage.facts[_SENDING] is False:
+            # What a killed process has noted is committed with what it was about to say.
+            return task
         self._commit("begun", f"task {task}", task=task, facts={_SENDING: False})
         return task
 
@@ -302,7 +307,10 @@ class _Polling:
         self._noted_at = self._clock()
         facts = {"task": self._view.run.task_id, "turn": self._turn, **detail}
         kept = {name: value for name, value in facts.items() if value is not None}
-        self._journal.add(EventDraft(event, code, kept, format_time(self._noted_at)))
+        waiting = ((line.draft.event, line.draft.code, line.draft.detail) for line in self._journal.lines)
+        # An earlier process may have been killed after it noted the same.
+        if code in _OF_EACH_POLL or (event, code, kept) not in waiting:
+            self._journal.add(EventDraft(event, code, kept, format_time(self._noted_at)))
 
     def _commit_in_time(self) -> None:
         if self._clock() - self._committed_at >= self._times.commit:

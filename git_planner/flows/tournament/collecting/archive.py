@@ -1,0 +1,167 @@
+"""Archive of payloads, outside of the checkout: `.codex-cloud/variants/<task>/turnT/varN/` beside it.
+
+A folder is complete or not there: it is made under another name. Its manifest holds the digests of its files,
+so a payload that was archived is not fetched again, and damage is noticed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from git_planner import atomic_file, redact
+from git_planner.config.settings import Settings, main_folder
+from git_planner.errors import PlannerError
+from git_planner.gitio.content.patched_trees import MOST_PATCH_BYTES
+from git_planner.gitio.repository import Repository
+from git_planner.owned_folder import owned_folder
+from git_planner.rules import refnames
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.tournament.source import Payload
+
+PATCH, REPORT, VARIANT, MANIFEST = "patch.diff", "report.json", "variant.json", "manifest.json"
+SCHEMA = "git-planner/payload@1"
+_PLAIN_TASK = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
+_MOST_TASK = 80
+_DRAFT = ".payload-"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedPayload:
+    """A payload in the archive: its folder, its patch or commit, and the digests of patch and manifest."""
+
+    folder: Path
+    commit: str | None
+    patch_sha256: str | None
+    manifest_sha256: str
+
+    def patch(self) -> bytes:
+        """Return the patch.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return atomic_file.read(self.folder / PATCH, MOST_PATCH_BYTES)
+
+
+class VariantArchive:
+    """The archive of one turn of a task.
+
+    Args:
+        root: the folder of all archives.
+        task: the id of the task, which may be anything.
+        turn: the turn.
+    """
+
+    def __init__(self, root: Path, task: str, turn: int) -> None:
+        self._task, self._turn = task, turn
+        self._folder = root / task_folder(task) / f"turn{turn}"
+
+    def folder(self, number: int) -> Path:
+        """Return the folder of a variant.
+
+        Raises:
+            PlannerError: E_NAME if there is no variant of that number.
+        """
+        refnames.variant_ref("run", self._turn, number)
+        return self._folder / f"var{number}"
+
+    def find(self, number: int) -> ArchivedPayload | None:
+        """Return the payload of a variant; None unless it is complete and undamaged."""
+        folder = self.folder(number)
+        try:
+            data = atomic_file.read(folder / MANIFEST)
+            manifest = canonical_json.loads(data, MANIFEST)
+            files = {name: str(manifest["files"][name]) for name in manifest["files"]}
+            for name, digest in files.items():
+                content = atomic_file.read(folder / Path(name).name, MOST_PATCH_BYTES)
+                if sha256(content).hexdigest() != digest:
+                    return None
+            place = (manifest["task"], manifest["turn"], manifest["variant"])
+        except (OSError, PlannerError, KeyError, TypeError):
+            return None
+        if place != (self._task, self._turn, number):
+            return None
+        digest_of_all = canonical_json.digest(manifest)
+        return ArchivedPayload(folder, manifest.get("commit"), files.get(PATCH), digest_of_all)
+
+    def put(self, number: int, payload: Payload) -> ArchivedPayload:
+        """Archive a payload; an earlier one of other content is kept beside it, under the name of its digest.
+
+        Raises:
+            OSError: it cannot be written; then nothing is left of it.
+        """
+        files = _files(payload)
+        manifest = {
+            "schema": SCHEMA,
+            "task": self._task,
+            "turn": self._turn,
+            "variant": number,
+            "commit": payload.commit,
+            "files": {name: sha256(content).hexdigest() for name, content in files.items()},
+        }
+        earlier, digest = self.find(number), canonical_json.digest(manifest)
+        if earlier is not None and earlier.manifest_sha256 == digest:
+            return earlier
+        target = self.folder(number)
+        with owned_folder(self._folder, _DRAFT) as folder:
+            draft = folder / "payload"
+            draft.mkdir()
+            for name, content in {**files, MANIFEST: canonical_json.dumps(manifest)}.items():
+                (draft / name).write_bytes(content)
+            self._give_way(target, earlier)
+            try:
+                os.rename(draft, target)
+            except OSError as error:
+                # Another process was faster.
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+        archived = self.find(number)
+        if archived is None:
+            raise PlannerError(
+                "E_UNWRITABLE", f"'{target}' cannot be written", hint="see what is there with 'ls -la'"
+            )
+        return archived
+
+    def _give_way(self, target: Path, earlier: ArchivedPayload | None) -> None:
+        """Move what has the name of a payload out of the way."""
+        if target.is_symlink() or target.exists():
+            name = earlier.manifest_sha256[:12] if earlier else f"damaged-{refnames.random_token()}"
+            with suppress(OSError):
+                os.rename(target, target.with_name(f"{target.name}.{name}"))
+        if target.is_symlink() or target.exists():
+            # The same earlier payload was moved before.
+            os.rename(target, target.with_name(f"{target.name}.{refnames.random_token()}"))
+
+
+def archive_root(repo: Repository, settings: Settings) -> Path:
+    """Return the folder of all archives: the setting, or one beside the main worktree."""
+    return settings.variants or main_folder(repo).parent / ".codex-cloud" / "variants"
+
+
+def shown_folder(repo: Repository, folder: Path) -> str:
+    """Return a folder of the archive as a run's documents name it: from where the main worktree lies."""
+    return os.path.relpath(folder, main_folder(repo).parent)
+
+
+def task_folder(task: str) -> str:
+    """Return the name of a task's folder: its id if that is a plain name, else a slug and a digest."""
+    if len(task) <= _MOST_TASK and _PLAIN_TASK.fullmatch(task):
+        return task
+    return f"{refnames.slug(task, 'task')}-{sha256(task.encode('utf-8', 'replace')).hexdigest()[:12]}"
+
+
+def _files(payload: Payload) -> Mapping[str, bytes]:
+    documents: Mapping[str, Any] = {REPORT: payload.report, VARIANT: payload.metadata}
+    files = {
+        name: canonical_json.dumps_host(redact.mask_document(dict(document)))
+        for name, document in documents.items()
+    }
+    return files if payload.patch is None else {**files, PATCH: payload.patch}

@@ -1,0 +1,266 @@
+"""Harvesting variants: commits, branches, the archive, broken ones, interruptions, many at once."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_planner.flows.tournament.collecting.archive import VariantArchive, task_folder
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.tournament.source import Payload
+from tests.support.lab import Lab
+from tests.tournament.collecting.service import (
+    SleepingClock,
+    cloud_run,
+    codes,
+    module,
+    row,
+    serve,
+    states,
+    value,
+    view,
+    watched,
+)
+
+
+def archive(lab: Lab, number: int, turn: int = 1) -> Path:
+    """Return the folder of a payload."""
+    return lab.root / ".codex-cloud" / "variants" / "task_1" / f"turn{turn}" / f"var{number}"
+
+
+def harvested(lab: Lab, *words: str, status: int = 0) -> dict[str, Any]:
+    """Harvest the run."""
+    ran = lab.run("git-bo4", "harvest", "--json", *words)
+    assert ran.status == status, ran.err
+    return json.loads(ran.out)  # type: ignore[no-any-return]
+
+
+def test_each_variant_becomes_a_commit_on_its_branch(lab: Lab) -> None:
+    variants = [row(1, diff=value(90), report=["did it"]), row(2, "failed"), row(3, diff=value(80))]
+    serve(lab, variants=[*variants, row(4, diff=value(90))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    with lab.undisturbed():
+        document = harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "failed", 3: "harvested", 4: "harvested"}
+    base = lab.git("rev-parse", "main")
+    for number, text in ((1, "90"), (3, "80"), (4, "90")):
+        assert lab.show(f"bo4/speed/v{number}:value") == f"{text}\n"
+        assert lab.git("rev-parse", f"bo4/speed/v{number}^") == base
+    assert [variant["same_as"] for variant in document["variants"]] == [None, None, None, 1]
+    first = document["variants"][0]
+    assert (first["files"], first["added"], first["removed"]) == (1, 1, 1)
+    assert first["commit"] == lab.git("rev-parse", first["branch"])
+    assert first["archive"] == ".codex-cloud/variants/task_1/turn1/var1"
+    assert (archive(lab, 1) / "patch.diff").read_text() == value(90)
+    assert json.loads((archive(lab, 1) / "report.json").read_text())["messages"] == ["did it"]
+    assert json.loads((archive(lab, 1) / "variant.json").read_text())["status"] == "completed"
+    manifest = json.loads((archive(lab, 1) / "manifest.json").read_text())
+    assert manifest["files"]["patch.diff"] == first["patch_sha256"] == sha256(value(90).encode()).hexdigest()
+    assert canonical_json.digest(manifest) == first["manifest_sha256"]
+    assert codes(lab)[-3:] == ["VARIANT_HARVESTED"] * 3
+    assert document["run"]["stages"]["harvest"]["outcome"] == "done"
+    lab.fsck()
+
+
+def test_harvesting_again_changes_nothing(lab: Lab) -> None:
+    calls = serve(lab, variants=[row(1, diff=value(90))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    harvested(lab)
+    before, made = lab.refs(), len(calls.read_text().splitlines())
+    harvested(lab)
+    assert lab.refs() == before
+    # The program is asked for its commands, and for nothing else.
+    assert len(calls.read_text().splitlines()) == made + 1
+
+
+BROKEN: dict[str, tuple[str, str]] = {
+    "another base": (value(90, old="7"), "does not apply"),
+    "prose": ("I changed it.\n", "is not a patch"),
+    "above": (module("../../../x").replace("modules/../../../x", "../../x"), "invalid path"),
+    "git": (module("x").replace("modules/x/module.json", ".git/hooks/pre-commit"), "invalid path"),
+}
+
+
+def test_broken_variants_are_marked_and_the_others_go_on(lab: Lab) -> None:
+    variants = [row(number, diff=diff) for number, (diff, _) in enumerate(BROKEN.values(), 2)]
+    serve(lab, variants=[row(1, diff=value(90)), *variants, row(6, diff=None)])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    document = harvested(lab)
+    assert states(lab) == {1: "harvested", **dict.fromkeys(range(2, 7), "broken")}
+    for variant, (_, words) in zip(document["variants"][1:], BROKEN.values(), strict=False):
+        assert variant["error"]["code"] == "E_PATCH"
+        assert words in variant["error"]["message"], variant["error"]
+    assert "has no diff" in document["variants"][5]["error"]["message"]
+    assert sorted(ref for ref in lab.refs() if "bo4/" in ref) == [
+        "refs/heads/bo4/speed/run",
+        "refs/heads/bo4/speed/v1",
+    ]
+    assert not (lab.root / "x").exists()
+    # Once the service has a good payload, the variant is mended, and the broken one is kept beside it.
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(70))])
+    harvested(lab)
+    assert (states(lab)[1], states(lab)[2]) == ("harvested", "harvested")
+    assert len(list(archive(lab, 2).parent.glob("var2*"))) == 2
+
+
+def test_guarded_paths_are_committed_and_left_to_the_gates(lab: Lab) -> None:
+    patch = "diff --git a/tests/test_it b/tests/test_it\n--- a/tests/test_it\n+++ b/tests/test_it\n"
+    serve(lab, variants=[row(1, diff=f"{patch}@@ -1 +1 @@\n-guarded\n+mine\n")])
+    cloud_run(lab)
+    assert lab.run("git-planner", "init").status == 0
+    watched(lab, SleepingClock())
+    harvested(lab)
+    assert lab.show("bo4/speed/v1:tests/test_it") == "mine\n"
+
+
+def test_modules_where_they_are_needed(lab: Lab) -> None:
+    variants = [
+        row(1, diff=module("cache") + module("b")),
+        row(2, diff=value(90)),
+        row(3, diff=module("cache")),
+    ]
+    serve(lab, variants=variants)
+    cloud_run(lab, "--modules")
+    watched(lab, SleepingClock())
+    document = harvested(lab)
+    assert [variant["modules"] for variant in document["variants"]] == [["b", "cache"], [], ["cache"]]
+    assert document["variants"][1]["error"]["code"] == "E_VARIANT_NO_MODULES"
+    assert states(lab) == {1: "harvested", 2: "broken", 3: "harvested"}
+
+
+@pytest.mark.parametrize("diff", [None, "prose"])
+def test_nothing_to_harvest_is_no_success(lab: Lab, diff: str | None) -> None:
+    serve(lab, ["pending"], [row(1, "completed" if diff else "failed", diff=diff)])
+    cloud_run(lab)
+    assert harvested(lab, status=1)["code"] == "E_NO_VARIANT"
+    stage = view(lab).run.stage("harvest")
+    assert stage is not None
+    assert stage.outcome == "failed"
+
+
+def test_a_service_that_fails_meanwhile_loses_no_variant(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    archive_of_turn = VariantArchive(archive(lab, 1).parents[2], "task_1", 1)
+    with lab.entered():
+        archive_of_turn.put(1, Payload(value(90).encode()))
+    serve(lab, ["!denied"], [row(1, diff=value(90)), row(2, diff=value(80))])
+    assert harvested(lab, status=4)["code"] == "E_CODEX_AUTH"
+    assert states(lab) == {1: "ready", 2: "ready"}
+    serve(lab, ["ready"], [row(1, diff="changed"), row(2, diff=value(80))])
+    harvested(lab)
+    assert lab.show("bo4/speed/v1:value") == "90\n"
+
+
+def test_a_branch_of_somebody_else_is_left_alone(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
+    cloud_run(lab)
+    lab.git("branch", "bo4/speed/v1", "main")
+    watched(lab, SleepingClock())
+    harvested(lab)
+    assert lab.git("rev-parse", "bo4/speed/v1") == lab.git("rev-parse", "main")
+    assert states(lab) == {1: "broken", 2: "harvested"}
+    lab.git("branch", "-m", "bo4/speed/v1", "mine")
+    harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "harvested"}
+
+
+def test_a_killed_harvest_goes_on(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff="prose"), row(3, diff=value(90))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    for call in range(7, 200, 6):
+        ran = lab.spawn("git-bo4", "harvest", **lab.crash_after(call))
+        if ran.status == 0:
+            break
+    assert ran.status == 0
+    assert call > 20
+    assert states(lab) == {1: "harvested", 2: "broken", 3: "harvested"}
+    assert codes(lab)[-3:] == ["VARIANT_HARVESTED", "VARIANT_BROKEN", "VARIANT_HARVESTED"]
+    assert sorted(path.name for path in archive(lab, 1).parent.iterdir()) == ["var1", "var2", "var3"]
+    lab.fsck()
+
+
+def test_many_harvests_at_once(lab: Lab) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    serve(lab, variants=[row(number, diff=value(number)) for number in range(1, 5)])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    with ThreadPoolExecutor(6) as pool:
+        ran = list(pool.map(lambda _: lab.spawn("git-bo4", "harvest"), range(6)))
+    assert [done.status for done in ran] == [0] * 6, [done.err for done in ran]
+    assert set(states(lab).values()) == {"harvested"}
+    assert codes(lab).count("VARIANT_HARVESTED") == 4
+
+
+def test_patches_of_a_folder(lab: Lab) -> None:
+    from tests.support.small_campaign import campaign
+
+    campaign(lab)
+    folder = lab.root / "diffs"
+    folder.mkdir()
+    (folder / "b.diff").write_text(value(80))
+    (folder / "c.patch").write_text("prose")
+    (folder / "notes.txt").write_text("no patch")
+    words = ("--run", "speed", "--prompt", "x", "--patches", str(folder))
+    assert lab.run("git-bo4", "new", *words).status == 0
+    watched(lab, SleepingClock())
+    (folder / "a.diff").write_text(value(70))
+    harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "broken"}
+    assert view(lab).variant(1).source_id == "b.diff"
+    assert lab.show("bo4/speed/v1:value") == "80\n"
+
+
+def test_branches_that_exist(lab: Lab) -> None:
+    from tests.support.small_campaign import campaign
+
+    lab.git("branch", "old")
+    campaign(lab)
+    lab.git("switch", "-q", "-c", "direct")
+    direct = lab.commit("faster", {"value": "70\n"})
+    lab.git("switch", "-q", "old")
+    lab.commit("aside", {"notes/x": "aside\n"})
+    lab.git("switch", "-q", "--orphan", "stranger")
+    lab.commit("unrelated", {"y": "1\n"})
+    lab.git("switch", "-q", "main")
+    words = [word for name in ("direct", "old", "stranger", "no-such") for word in ("--ref", name)]
+    assert lab.run("git-bo4", "new", "--run", "speed", "--prompt", "x", *words).status == 0
+    watched(lab, SleepingClock())
+    document = harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "harvested", 3: "broken", 4: "failed"}
+    assert document["variants"][0]["commit"] == direct
+    assert lab.git("rev-parse", "bo4/speed/v2^") == lab.git("rev-parse", "main")
+    assert lab.show("bo4/speed/v2:notes/x") == "aside\n"
+    assert document["variants"][0]["added"] == 1
+    assert "shares no history" in document["variants"][2]["error"]["message"]
+
+
+def test_the_archive_checks_names_and_digests(tmp_path: Path) -> None:
+    assert task_folder("task_abc123") == "task_abc123"
+    for odd in ("../../keep", "A", "a.b", ".", "", "x" * 99, "a/b"):
+        name = task_folder(odd)
+        assert "/" not in name
+        assert "." not in name
+        assert name.endswith(sha256(odd.encode()).hexdigest()[:12])
+    folder = VariantArchive(tmp_path, "t", 2)
+    first = folder.put(1, Payload(b"one"))
+    assert folder.put(1, Payload(b"one")) == first
+    (first.folder / "patch.diff").write_bytes(b"damaged")
+    assert folder.find(1) is None
+    second = folder.put(1, Payload(b"two"))
+    assert second.patch() == b"two"
+    assert folder.put(1, Payload(b"one")).patch() == b"one"
+    names = sorted(path.name for path in (tmp_path / "t" / "turn2").iterdir())
+    assert names[0] == "var1"
+    assert names[1:] == sorted([f"var1.{second.manifest_sha256[:12]}", names[-1]])
+    assert names[-1].startswith("var1.damaged-")
