@@ -14,12 +14,14 @@ from git_planner.gitio.repository import open_repository
 @click.command()
 @run_argument
 @click.option("--task", metavar="TASK", help="Task that the cloud service has already.")
-@click.option("--again", is_flag=True, help="Send the prompt although it may have been sent already.")
+@click.option(
+    "--send-again", "again", is_flag=True, help="Send the prompt although it may have been sent already."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Deadline (default: the setting 'watch_timeout', 6 hours).",
+    help="Time limit for the wait (default: the setting 'watch_timeout', 6 hours).",
 )
 @json_option
 def watch(*, name: str | None, task: str | None, again: bool, timeout: float | None, as_json: bool) -> int:

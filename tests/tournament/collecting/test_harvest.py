@@ -13,7 +13,7 @@ from git_planner.flows.tournament.collecting.archive import VariantArchive, task
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament.source import Payload
 from tests.support.lab import Lab
-from tests.tournament.collecting.service import (
+from tests.tournament.collecting.cloud_case import (
     SleepingClock,
     cloud_run,
     codes,
@@ -72,11 +72,11 @@ def test_harvesting_again_changes_nothing(lab: Lab) -> None:
     cloud_run(lab)
     watched(lab, SleepingClock())
     harvested(lab)
-    before, made = lab.refs(), len(calls.read_text().splitlines())
+    before, asked = lab.refs(), len(calls.read_text().splitlines())
     harvested(lab)
     assert lab.refs() == before
     # The program is asked for its commands, and for nothing else.
-    assert len(calls.read_text().splitlines()) == made + 1
+    assert len(calls.read_text().splitlines()) == asked + 1
 
 
 BROKEN: dict[str, tuple[str, str]] = {

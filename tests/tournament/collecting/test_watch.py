@@ -15,7 +15,7 @@ from git_planner.flows.tournament.collecting.watch import WatchTimes
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
 from git_planner.rules.tournament.event import EventDraft
 from tests.support.lab import Lab, command_line
-from tests.tournament.collecting.service import (
+from tests.tournament.collecting.cloud_case import (
     RUN,
     SleepingClock,
     cloud_run,

@@ -308,8 +308,8 @@ class _Harvest:
         )
         if candidate.error is not None or tree is None:
             error = candidate.error or PlannerError("E_PATCH", "the variant has no tree")
-            told = "; ".join((error.message, *error.details[:3]))[:4000]
-            return replace(row, state="broken", error={"code": error.code, "message": told})
+            message = "; ".join((error.message, *error.details[:3]))[:4000]
+            return replace(row, state="broken", error={"code": error.code, "message": message})
         return replace(
             row,
             state="harvested",

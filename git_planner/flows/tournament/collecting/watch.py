@@ -159,7 +159,7 @@ class _Polling:
                 "E_STAGE",
                 f"the prompt of '{run.run}' may have been sent already: an earlier command ended meanwhile",
                 hint=f"find the task in the service's list, then: git bo4 watch {run.run} --task TASK",
-                details=["'--again' sends the prompt a second time, and is paid a second time"],
+                details=["'--send-again' sends the prompt a second time, and is paid a second time"],
             )
         # The intent comes first: a task is never started twice without being told.
         self._commit("begun", "starting", facts={_SENDING: True})
