@@ -220,6 +220,8 @@ EXPECTED: dict[str, dict[str, str]] = {
     "with_submodule": {"git-iterate once": "E_MEASURE", "git-record measure": "unmeasured"},
     "unborn": dict.fromkeys(MAIN, "E_UNBORN"),
 }
+CANON = tuple(f"git-bo4 canon {name}" for name in ("lock", "check", "diff"))
+STREAMS = tuple(f"git-bo4 events {name}" for name in ("validate", "replay", "summary"))
 # These commands keep a commit that describes the failure.
 CHECKPOINTS = {"git-plan research"}
 ANYWHERE = {
@@ -240,6 +242,7 @@ ANYWHERE = {
     "git-record noise": "E_USAGE",
     "git-bo4 show": "E_UNKNOWN_VARIANT",
     **dict.fromkeys((f"git-bo4 {name}" for name in ("judge", "watch", "harvest")), "E_STAGE"),
+    **dict.fromkeys(CANON, "E_CANON_MISSING_RESOURCE"),
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
     # In the order of COMMANDS the only task is cancelled early, and put back by 'release'.
@@ -269,7 +272,8 @@ UNBORN = {
         ("git-iterate publish", "git-iterate best tag", "git-iterate best restore"), "E_NO_RECORD"
     ),
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
-    "git-bo4 new": "E_UNBORN",
+    **dict.fromkeys(("git-bo4 new", "git-bo4 gate", *CANON), "E_UNBORN"),
+    **dict.fromkeys(STREAMS, "E_UNKNOWN_RUN"),
     **dict.fromkeys(
         (f"git-bo4 {name}" for name in ("judge", "show", "status", "watch", "harvest")), "E_UNKNOWN_RUN"
     ),
