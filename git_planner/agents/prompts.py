@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -90,6 +92,11 @@ def check_template_engine() -> None:
             "prompts of sessions are rendered by Jinja2, which is not installed",
             hint="pip install 'git-planner[board]'",
         )
+
+
+def preload_template_engine() -> None:
+    """Load Jinja2 in a thread, while this one waits for git; a prompt that is rendered later waits for it."""
+    threading.Thread(target=importlib.import_module, args=("jinja2",), daemon=True).start()
 
 
 def render_template(name: str, **values: Any) -> str:

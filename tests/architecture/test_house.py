@@ -75,7 +75,6 @@ DOORS = {
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
     "jinja2": {"agents/prompts.py"},
-    "libtmux": {"host/terminals/tmux_server.py"},
     "markdown_it": {"rules/documents/markdown.py"},
     "matplotlib": {"report/"},
     "mcp": {"mcp/"},

@@ -240,6 +240,22 @@ def test_a_process_that_dies_during_a_recovery_is_left_to_the_next(lab: Lab) -> 
     wait_until(lab, lambda: task(lab).status == "agent_done")
 
 
+def test_a_session_that_its_plan_cannot_be_told_of_has_no_terminal(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    begun = lab.root / "begun"
+    set_client(lab, f"echo x >>'{begun}'; echo 90 >src/value; {REPORT}; sleep 600")
+    lab.git("worktree", "add", "-q", str(lab.root / "plan"), "plan/default")
+    (lab.root / "plan" / ".plans" / "default" / "sessions").write_text("a person's file")
+    refused = lab.spawn("git-plan", "worker", "spawn", "task_001", "--backend", "headless")
+    assert "E_CHECKED_OUT" in refused.err, refused.err
+    session = sessions(lab)[-1]
+    assert (session["state"], session["seen"]) == ("reserved", "dead")
+    lab.git("worktree", "remove", "--force", str(lab.root / "plan"))
+    assert spawn(lab)["state"] == "running"
+    wait_until(lab, lambda: task(lab).status == "agent_done")
+    assert begun.read_text() == "x\n"
+
+
 def is_lapsed(lab: Lab) -> bool:
     """Return whether the claim of a dead process has been noticed."""
     claim = lab.show("refs/planner/claims/default/task_001:claim.json")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from git_planner.config.policy_file import policy_at
@@ -30,7 +29,7 @@ from git_planner.gitio import agent_worktree, history, worktree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Edits, Message, Snapshot, Step, Store, Write
 from git_planner.rules import refnames
-from git_planner.rules.delegation.outcome import RunEnd, TaskOutcome, decide_outcome
+from git_planner.rules.delegation.outcome import RunEnding, TaskOutcome, decide_outcome
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.iterations.stop import is_transient_code
 from git_planner.rules.planning.directive import state_from
@@ -39,18 +38,6 @@ from git_planner.rules.tasks import handoff, transitions
 from git_planner.rules.tasks.task import Task, TaskQuestion, add_notes, task_number
 
 _NOTES = 900
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnding:
-    """The end of a run, see rules.delegation.outcome. `message` is the agent's stderr tail, or the cause."""
-
-    how: RunEnd
-    message: str = ""
-    error: str | None = None
-    thread: str | None = None
-    argv: tuple[str, ...] = ()
-    summary: str = ""
 
 
 def finish_run(repo: Repository, run: Run, task: Task, ending: RunEnding) -> Run:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from git_planner.errors import PlannerError
 from git_planner.flows.delegation import agent_result
-from git_planner.flows.delegation.finish_run import RunEnding, finish_run
+from git_planner.flows.delegation.finish_run import finish_run
 from git_planner.flows.delegation.suspend_run import suspend_run
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.plans.page_store import Pages
@@ -24,6 +24,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Delete, Snapshot, Step, Store, Write
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.delegation.outcome import RunEnding
 from git_planner.rules.plans import pages
 from git_planner.rules.tasks import transitions
 from git_planner.rules.tasks.task import task_number

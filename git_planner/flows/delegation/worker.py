@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -15,13 +13,13 @@ from git_planner.agents.contract import Brief, SuspendedTurn
 from git_planner.agents.prompts import read_template
 from git_planner.errors import MACHINE_FAILURES, PlannerError
 from git_planner.flows.delegation import agent_result
-from git_planner.flows.delegation.finish_run import RunEnding, finish_run
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun
 from git_planner.flows.delegation.suspend_run import suspend_run
 from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.runs import store
+from git_planner.flows.runs.git_plan_program import git_plan_program
 from git_planner.flows.runs.heartbeat import HeartbeatWriter
 from git_planner.flows.runs.store import OUT, RESULT, Run
 from git_planner.flows.tasks.edit import read_handoff, read_tasks
@@ -30,6 +28,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress, Step
 from git_planner.rules import refnames
 from git_planner.rules.delegation import task_prompt
+from git_planner.rules.delegation.outcome import RunEnding
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tasks.task import Task
 
@@ -103,6 +102,9 @@ class Worker:
 
     def _finish(self, run: Run, task: Task, ending: RunEnding) -> Run:
         """Finish a run; where the machine fails, name the command that takes the finished work over."""
+        # A client need not wait for what its end needs.
+        from git_planner.flows.delegation.finish_run import finish_run
+
         try:
             return finish_run(self.repo, run, task, ending)
         except PlannerError as error:
@@ -150,12 +152,6 @@ class Worker:
             program=shlex.quote(git_plan_program()),
         )
         return task_prompt.render_task_prompt(read_template("task"), task, setting, policy.prompt_budget)
-
-
-def git_plan_program() -> str:
-    """Return the path of `git-plan`: an agent's shell may have another PATH."""
-    sibling = Path(sys.executable).with_name("git-plan")
-    return str(sibling) if sibling.exists() else shutil.which("git-plan") or "git-plan"
 
 
 def _policy_limits(policy: Policy) -> Sequence[str]:

@@ -9,7 +9,7 @@ from git_planner.errors import PlannerError
 from git_planner.host.terminals.desktop import DISPLAYS, DesktopBackend
 from git_planner.host.terminals.headless import HeadlessBackend
 from git_planner.host.terminals.terminal import Terminal, TerminalBackend
-from git_planner.host.terminals.tmux import INSTALL, INSTALL_EXTRA, SOCKET, TmuxBackend
+from git_planner.host.terminals.tmux import INSTALL, SOCKET, TmuxBackend
 
 BACKENDS = ("auto", "desktop", "headless", "tmux")
 
@@ -26,7 +26,7 @@ def choose_backend(name: str, environ: Mapping[str, str], socket: str = SOCKET) 
         socket: the name of tmux's socket.
 
     Raises:
-        PlannerError: E_USAGE for another name; E_MISSING_TOOL, E_MISSING_EXTRA for what has to be installed.
+        PlannerError: E_USAGE for another name; E_MISSING_TOOL for what has to be installed.
     """
     backend = named_backend(name, environ, socket)
     faults = backend.missing()
@@ -36,10 +36,8 @@ def choose_backend(name: str, environ: Mapping[str, str], socket: str = SOCKET) 
         need = "install xterm" if _has_display(environ) else "run it in a desktop"
         hint = f"{need}, or: git config planner.terminal tmux"
         raise PlannerError("E_MISSING_TOOL", f"no window can be opened: {faults[0]}", hint=hint)
-    is_extra = "libtmux" in faults[0]
-    hint = INSTALL_EXTRA if is_extra else f"{INSTALL}, or: git config planner.terminal headless"
-    code = "E_MISSING_EXTRA" if is_extra else "E_MISSING_TOOL"
-    raise PlannerError(code, f"no terminal can be opened in tmux: {faults[0]}", hint=hint)
+    hint = f"{INSTALL}, or: git config planner.terminal headless"
+    raise PlannerError("E_MISSING_TOOL", f"no terminal can be opened in tmux: {faults[0]}", hint=hint)
 
 
 def named_backend(name: str, environ: Mapping[str, str], socket: str = SOCKET) -> TerminalBackend:

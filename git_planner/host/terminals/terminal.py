@@ -80,7 +80,7 @@ class TerminalBackend(Protocol):
                 folder exists, and only this user may read it.
 
         Raises:
-            PlannerError: E_TERMINAL, E_MISSING_TOOL, E_MISSING_EXTRA, E_MISSING_FOLDER, E_RESOURCES.
+            PlannerError: E_TERMINAL, E_MISSING_TOOL, E_MISSING_FOLDER, E_RESOURCES.
         """
         ...
 

@@ -13,21 +13,17 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from git_planner.errors import PlannerError
 from git_planner.host import process_identity
 from git_planner.host.process_identity import Sight
 from git_planner.host.terminals.launch_file import launch_command, terminal_environment
 from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text, safe_name
-
-if TYPE_CHECKING:
-    from git_planner.host.terminals.tmux_server import TmuxServer
+from git_planner.host.terminals.tmux_server import TmuxAnswer, TmuxServer
 
 SOCKET = "git-planner"
-INSTALL, INSTALL_EXTRA = "install tmux 3.0 or newer", "pip install 'git-planner[board]'"
+INSTALL = "install tmux 3.0 or newer"
 _NEEDED = (3, 0)
 _SIZE = ("-x", "200", "-y", "50")
 _PASTE_SECONDS = 0.2
@@ -55,30 +51,32 @@ class TmuxBackend:
     Args:
         socket: the name of the server's socket.
         path: the PATH that tmux is looked for on; that of this process when None.
+        seconds: the deadline of each command of tmux.
     """
 
     name = "tmux"
     can_attach = True
 
-    def __init__(self, socket: str = SOCKET, path: str | None = None) -> None:
+    def __init__(self, socket: str = SOCKET, path: str | None = None, seconds: float = 10.0) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}", socket):
             message = f"{socket[:80]!r} cannot be the name of a tmux socket"
             raise PlannerError("E_NAME", message, hint="use letters, digits, '-' and '_'")
         self.socket = socket
-        self._path = path
+        self._path, self._seconds = path, seconds
         self._server: TmuxServer | None = None
 
     def missing(self) -> tuple[str, ...]:
         """Return what this machine lacks for it, one sentence each; empty if it works."""
-        faults = []
+        if self._server is not None:
+            return ()
         program = shutil.which("tmux", path=self._path)
         if program is None:
-            faults.append("tmux is not on PATH")
-        elif (version := _version(program)) is not None:
-            faults.append(f"{version} is too old: 3.0 is needed")
-        if find_spec("libtmux") is None:
-            faults.append("the Python package 'libtmux' is not installed")
-        return tuple(faults)
+            return ("tmux is not on PATH",)
+        version = _too_old(program)
+        if version is not None:
+            return (f"{version} is too old: 3.0 is needed",)
+        self._server = TmuxServer(self.socket, program, self._seconds)
+        return ()
 
     def start(
         self, title: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], group: str, log: Path
@@ -113,7 +111,8 @@ class TmuxBackend:
         if data:
             buffer = f"git-planner-{secrets.token_hex(4)}"
             paste = ("paste-buffer", "-p", "-d", "-b", buffer, "-t", pane.id)
-            self._checked(self._connect().cmd_with_input(data, "load-buffer", "-b", buffer, "-", ";", *paste))
+            load = ("load-buffer", "-b", buffer, "-", ";", *paste)
+            self._checked(self._connect().cmd(*load, data=data))
         if enter:
             # Many programs take a key right after a pasted text for a part of it.
             time.sleep(_PASTE_SECONDS if data else 0.0)
@@ -168,15 +167,9 @@ class TmuxBackend:
         return ("-L", self.socket, "-f", str(Path(__file__).with_name("tmux.conf")))
 
     def _connect(self) -> TmuxServer:
+        faults = self.missing()
         if self._server is None:
-            faults = self.missing()
-            if faults:
-                is_package = faults[0].startswith("the Python package")
-                code = "E_MISSING_EXTRA" if is_package else "E_MISSING_TOOL"
-                raise PlannerError(code, faults[0], hint=INSTALL_EXTRA if is_package else INSTALL)
-            from git_planner.host.terminals.tmux_server import TmuxServer
-
-            self._server = TmuxServer(self.socket, shutil.which("tmux", path=self._path) or "tmux")
+            raise PlannerError("E_MISSING_TOOL", faults[0], hint=INSTALL)
         return self._server
 
     def _new_window(
@@ -224,14 +217,14 @@ class TmuxBackend:
     def _run(self, command: str, *arguments: str) -> None:
         self._checked(self._connect().cmd(command, *arguments))
 
-    def _checked(self, answer: object) -> None:
-        if getattr(answer, "returncode", 1):
-            reason = "; ".join(getattr(answer, "stderr", []))[:300] or "without a message"
+    def _checked(self, answer: TmuxAnswer) -> None:
+        if answer.returncode:
+            reason = "; ".join(answer.stderr)[:300] or "without a message"
             message = f"tmux failed on the server '{self.socket}': {reason}"
             raise PlannerError("E_TERMINAL", message, hint="git planner doctor")
 
 
-def _version(program: str) -> str | None:
+def _too_old(program: str) -> str | None:
     """Return the version of a tmux that is too old; None if it will do."""
     try:
         done = subprocess.run([program, "-V"], capture_output=True, timeout=10.0, check=False)

@@ -1,7 +1,7 @@
-"""tmux server of our own. The only module that imports libtmux; its commands get a deadline here.
+"""tmux server of our own: its commands have a deadline, and little of this process's environment.
 
-libtmux waits for tmux without end, and gives a new server all of this process's environment, marks included:
-the end of what called us would end the server.
+A new server keeps the environment that it is started with; with marks in it, the end of what called us would
+end the server.
 """
 
 from __future__ import annotations
@@ -9,36 +9,43 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
-
-import libtmux
-from libtmux.common import tmux_cmd
+from typing import NamedTuple
 
 from git_planner.errors import PlannerError
 
 CONFIGURATION = Path(__file__).with_name("tmux.conf")
-_SECONDS = 10.0
 # The socket is always in /tmp, which the jail of agents hides: who reaches it can run anything outside.
 _LEFT_OUT = ("COLUMNS", "LINES", "TMUX", "TMUX_PANE", "TMUX_TMPDIR")
 
 
-class TmuxServer(libtmux.Server):
-    """A tmux server, by the name of its socket; the first window starts it."""
+class TmuxAnswer(NamedTuple):
+    """Status and output lines of one command of tmux."""
 
-    def __init__(self, socket: str, program: str) -> None:
-        super().__init__(socket_name=socket, config_file=str(CONFIGURATION), tmux_bin=program)
-        self._program, self._socket = program, socket
-        self._input = b""
+    returncode: int
+    stdout: list[str]
+    stderr: list[str]
 
-    def cmd(self, cmd: str, *args: Any, target: str | int | None = None) -> tmux_cmd:
-        """Run one command of tmux.
+
+class TmuxServer:
+    """A tmux server, by the name of its socket; the first window starts it.
+
+    Args:
+        socket: the name of its socket.
+        program: the path of tmux.
+        seconds: the deadline of each command.
+    """
+
+    def __init__(self, socket: str, program: str, seconds: float = 10.0) -> None:
+        self._program, self._socket, self._seconds = program, socket, seconds
+
+    def cmd(self, *command: str, data: bytes = b"") -> TmuxAnswer:
+        """Run one command of tmux, with data as its input.
 
         Raises:
             PlannerError: E_TERMINAL if tmux does not answer; E_MISSING_TOOL.
         """
         options = ["-u", "-L", self._socket, "-f", str(CONFIGURATION)]
-        targeted = ["-t", str(target)] if target is not None else []
-        argv = [self._program, *options, cmd, *targeted, *map(str, args)]
+        argv = [self._program, *options, *command]
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -47,11 +54,11 @@ class TmuxServer(libtmux.Server):
         try:
             done = subprocess.run(
                 argv,
-                input=self._input,
+                input=data,
                 capture_output=True,
                 cwd="/",
                 env=environment,
-                timeout=_SECONDS,
+                timeout=self._seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -60,21 +67,8 @@ class TmuxServer(libtmux.Server):
         except OSError as error:
             message = f"'{self._program}' cannot be started ({error.strerror})"
             raise PlannerError("E_MISSING_TOOL", message, hint="install tmux") from None
-        return _answer(argv, done)
-
-    def cmd_with_input(self, data: bytes, cmd: str, *args: str) -> tmux_cmd:
-        """Run one command of tmux that reads from its input."""
-        self._input = data
-        try:
-            return self.cmd(cmd, *args)
-        finally:
-            self._input = b""
-
-
-def _answer(argv: list[str], done: subprocess.CompletedProcess[bytes]) -> tmux_cmd:
-    """Return a result as libtmux's own calls do."""
-    answer = tmux_cmd.__new__(tmux_cmd)
-    answer.cmd, answer.returncode = argv, done.returncode
-    answer.stdout = done.stdout.decode("utf-8", "backslashreplace").rstrip("\n").split("\n")
-    answer.stderr = [line for line in done.stderr.decode("utf-8", "backslashreplace").split("\n") if line]
-    return answer
+        return TmuxAnswer(
+            done.returncode,
+            done.stdout.decode("utf-8", "backslashreplace").rstrip("\n").split("\n"),
+            [line for line in done.stderr.decode("utf-8", "backslashreplace").split("\n") if line],
+        )

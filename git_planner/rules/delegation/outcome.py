@@ -62,6 +62,17 @@ class TaskResult(NamedTuple):
         return {key: value for key, value in self.document().items() if key != "at"}
 
 
+class RunEnding(NamedTuple):
+    """The end of a run. `message` is the agent's stderr tail, or the cause."""
+
+    how: RunEnd
+    message: str = ""
+    error: str | None = None
+    thread: str | None = None
+    argv: tuple[str, ...] = ()
+    summary: str = ""
+
+
 class TaskOutcome(NamedTuple):
     """The outcome of a run for its task. `take`: commit the changes in the worktree to the task's branch."""
 

@@ -256,23 +256,11 @@ def test_an_old_tmux_is_refused_with_its_version(tmp_path: Path) -> None:
         choose_backend("tmux", {"PATH": str(tmp_path)})
 
 
-def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from git_planner.host.terminals import tmux_server
-
-    monkeypatch.setattr(tmux_server, "_SECONDS", 0.1)
+def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     hung = _program(tmp_path / "hung", "tmux", 'test "$1" = -V && echo tmux 3.4 || exec sleep 5')
     with pytest.raises(PlannerError, match="does not answer") as refused:
-        TmuxBackend("hung", hung).attach_argv(GROUP, None)
+        TmuxBackend("hung", hung, seconds=0.1).attach_argv(GROUP, None)
     assert refused.value.code == "E_TERMINAL"
-
-
-def test_without_libtmux_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "libtmux", None)
-    with pytest.raises(PlannerError) as refused:
-        choose_backend("tmux", os.environ)
-    assert refused.value.code == "E_MISSING_EXTRA"
-    # Sessions without a terminal need it, too.
-    assert refused.value.hint == "pip install 'git-planner[board]'"
 
 
 @pytest.mark.parametrize("socket", ["", "-x", "a/b", "a b", "x" * 80, "a\n"])

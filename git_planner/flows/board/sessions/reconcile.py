@@ -11,8 +11,6 @@ from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.delegation import agent_result
-from git_planner.flows.delegation.finish_run import RunEnding, finish_run
-from git_planner.flows.delegation.recover import recover_runs
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run, run_folder
@@ -22,6 +20,7 @@ from git_planner.host.clock import utc_now
 from git_planner.host.terminals.choose import backend_of
 from git_planner.progress import Progress
 from git_planner.rules.board.session import recovery_step
+from git_planner.rules.delegation.outcome import RunEnding
 
 
 def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ...]:
@@ -48,7 +47,7 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
                 session_store.change_session(repo, session.run, lambda current: current, publish=True)
             continue
         if run is not None and run.ended_at is None:
-            recover_runs(repo, run.plan, progress)
+            _recover_runs(repo, run.plan, progress)
             run = store.load_run(run_folder(repo, session.run))
             if run is not None and run.ended_at is None and run.suspended_at is None:
                 # Another process works on it, or its claim is not seen to have lapsed yet.
@@ -60,12 +59,21 @@ def heal_sessions(repo: Repository, progress: Progress) -> tuple[HostSession, ..
     return tuple(healed)
 
 
+def _recover_runs(repo: Repository, plan: str, progress: Progress) -> None:
+    """Recover the runs of dead delegators; most starts of a session have none, and load nothing for it."""
+    from git_planner.flows.delegation.recover import recover_runs
+
+    recover_runs(repo, plan, progress)
+
+
 def finish_idle_run(repo: Repository, run: Run, reason: str) -> Run:
     """Finish a run that no process works on: its task is put back, its changes are kept.
 
     Raises:
         PlannerError: E_BUSY when a process works on it; what `finish_run` raises.
     """
+    from git_planner.flows.delegation.finish_run import finish_run
+
     with process_lock.lock_iteration(repo, run.iteration):
         task = read_tasks(repo, run.plan).task(run.task)
         return finish_run(repo, run, task, RunEnding("interrupted", reason, thread=run.thread))
@@ -75,7 +83,7 @@ def _finish_left_run(repo: Repository, session: HostSession, run: Run | None, pr
     """Finish the run of a session that was closed while its client went on, once its process has gone."""
     if run is None or run.ended_at is not None or session.sight() != "gone":
         return
-    recover_runs(repo, run.plan, progress)
+    _recover_runs(repo, run.plan, progress)
     left = store.load_run(run_folder(repo, session.run))
     if left is not None and left.ended_at is None and left.suspended_at is not None:
         finish_idle_run(repo, left, "its process died after its session was closed")

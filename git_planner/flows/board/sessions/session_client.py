@@ -11,7 +11,7 @@ from git_planner.agents.interactive.clients import find_client
 from git_planner.agents.interactive.session_client import ClientAccess
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
-from git_planner.flows.delegation.worker import git_plan_program
+from git_planner.flows.runs.git_plan_program import git_plan_program
 from git_planner.gitio.git import program_environment
 from git_planner.gitio.repository import Repository
 from git_planner.host.start_program import check_program

@@ -19,6 +19,7 @@ from git_planner.agents.confinement import NOT_CONFINED, confine
 from git_planner.agents.contract import SuspendedTurn
 from git_planner.agents.interactive.session_client import ClientThread, SessionClient, TurnHooks
 from git_planner.agents.interactive.trust_prompt import answer_trust_prompt
+from git_planner.agents.prompts import preload_template_engine
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store
@@ -75,6 +76,7 @@ def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSe
     Raises:
         PlannerError: E_SESSION when another process has the session, or it has ended.
     """
+    preload_template_engine()
     session = session_store.change_session(repo, session_id, _taken_over)
     try:
         end = _work(repo, session, progress) if session.task else _plan(repo, session)

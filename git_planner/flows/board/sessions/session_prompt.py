@@ -6,9 +6,8 @@ import shlex
 
 from git_planner.agents.prompts import render_template
 from git_planner.errors import PlannerError
-from git_planner.flows.board.inbox import read_inbox
 from git_planner.flows.board.sessions.session_store import HostSession
-from git_planner.flows.delegation.worker import git_plan_program
+from git_planner.flows.runs.git_plan_program import git_plan_program
 from git_planner.flows.tasks.edit import read_tasks
 from git_planner.gitio.repository import Repository
 from git_planner.rules.board.session import Session
@@ -20,6 +19,8 @@ _MOST_TEXT = 300
 
 def planner_prompt(repo: Repository, session: HostSession) -> str:
     """Return the prompt of a planner's session: its role, the commands, the open tasks and what waits."""
+    from git_planner.flows.board.inbox import read_inbox
+
     plan = session.session.plan
     try:
         plan_tasks = read_tasks(repo, plan)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from git_planner import atomic_file, redact
@@ -20,9 +20,9 @@ from git_planner.flows.board.sessions import session_store
 from git_planner.flows.board.sessions.reconcile import heal_sessions
 from git_planner.flows.board.sessions.session_client import session_client_of, session_sandbox
 from git_planner.flows.board.sessions.session_store import HostSession
-from git_planner.flows.delegation.worker import git_plan_program
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
+from git_planner.flows.runs.git_plan_program import git_plan_program
 from git_planner.flows.runs.leases import held_lease, read_limits
 from git_planner.flows.tasks.claims import check_claimable
 from git_planner.flows.tasks.edit import PlanTasks, read_tasks, resume_task
@@ -282,16 +282,20 @@ def _open_terminal(repo: Repository, session: HostSession, backend: TerminalBack
             terminal=None,
             session=replace(session.session, backend=backend.name, reason=None),
         )
-        session_store.save_session(repo, session, publish=is_new)
-    terminal = backend.start(
-        session.session.name,
-        (git_plan_program(), "session-program", session.run),
-        cwd=repo.top or repo.common,
-        env=program_environment({}),
-        group=group_name(repo),
-        log=session_store.log_file(repo, session.run),
-    )
-    session_store.change_session(repo, session.run, lambda current: replace(current, terminal=terminal))
+        session_store.save_session(repo, session, publish=False)
+        # Its program loads what it needs, and waits for the lock.
+        terminal = backend.start(
+            session.session.name,
+            (git_plan_program(), "session-program", session.run),
+            cwd=repo.top or repo.common,
+            env=program_environment({}),
+            group=group_name(repo),
+            log=session_store.log_file(repo, session.run),
+        )
+        with ExitStack() as on_failure:
+            on_failure.callback(backend.end, terminal)
+            session_store.save_session(repo, replace(session, terminal=terminal), publish=is_new)
+            on_failure.pop_all()
     return _wait_until(repo, session.run, _has_started)
 
 
