@@ -108,6 +108,16 @@ def test_what_has_a_result_is_not_run_again_unless_it_is_forced(run: Lab) -> Non
     assert again["1"]["key"] == first["1"]["key"]
 
 
+def test_two_gates_at_once_store_each_result_once(run: Lab) -> None:
+    both = [run.start("git-bo4", "gate", "speed", "--jobs", "1") for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    for process in both:
+        process.communicate()
+    assert variant_events(run).count("GATES_START") == 5
+    assert event.validate(stream(run), strict=True) == []
+    assert stored_codes(run) == CODES
+
+
 def test_the_shipping_set_leaves_the_conceptual_result_alone(run: Lab) -> None:
     gated(run)
     status, document = gated(run, "--set", "shipping")

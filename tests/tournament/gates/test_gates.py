@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from git_planner.config.policy_file import policy_at
+from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.tournament.gates.side_effects import observe_effects
 from git_planner.rules.policy.gates import Gate
 from git_planner.rules.tournament import gate as gate_rule
 from tests.support.lab import Lab
@@ -336,6 +339,48 @@ def test_without_an_observer_the_gate_is_skipped_and_does_not_pass(make_lab: Mak
     result = observed(lab, "tests/run.py", PYTHON["open"], "[python, tests/run.py]")
     assert (result["verdict"], result["code"]) == ("skipped", "E_GATE_SKIPPED")
     assert result["message"] == "nothing observes side effects: strace is not installed"
+
+
+@needs_strace
+def test_effects_outside_a_sandbox_are_seen_too(make_lab: MakeLab) -> None:
+    lab = make_lab()
+    outside = lab.root / "outside"
+    policy = f"{HEAD}jail: 'off'\n"
+    for script, outcome in (
+        ("mkdir out; : >out/x", ("passed", None)),
+        (f": >{outside}", FORBIDDEN),
+        (f"mkdir out; ln -s {lab.root} out/link; : >out/link/outside", FORBIDDEN),
+        (f": <{lab.home}/.gitconfig", UNDECLARED),
+    ):
+        gate = f"{{name: side_effects, run: [sh, -c, '{script}'], effects: ['FS:write', 'Process:shell']}}"
+        lab.commit("policy", {**FILES, ".git-planner.yml": f"{policy}gates: {{shipping: [{gate}]}}\n"})
+        result = gated(lab)[1]["results"][0]
+        assert (result["verdict"], result["code"]) == outcome, (script, result["message"])
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("script", "verdict", "code"),
+    [
+        ("while :; do : >/tmp/x; done", "failed", "E_SIDEEFFECTS_FORBIDDEN"),
+        ("kill -9 $$", "failed", "E_GATE"),
+        ("exit 64", "skipped", "E_GATE_SKIPPED"),
+        ("sleep 60", "failed", "E_DEADLINE"),
+    ],
+)
+def test_an_observed_command_is_bounded_like_others(
+    make_lab: MakeLab, script: str, verdict: str, code: str
+) -> None:
+    lab = project(make_lab())
+    with lab.entered():
+        repo = lab.repo
+        logs = lab.root / "logs"
+        logs.mkdir()
+        runner = CommandRunner(repo, policy_at(repo, "HEAD"), logs)
+        gate = Gate("side_effects", ("sh", "-c", script), 2.0, effects=("Process:shell",))
+        result = observe_effects(runner, gate, repo.resolve("HEAD", "tree"), most=100_000)
+    assert (result.verdict, result.code) == (verdict, code), result.message
+    assert not list(logs.glob("*.trace"))
 
 
 @needs_strace

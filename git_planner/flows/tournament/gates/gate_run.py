@@ -94,7 +94,7 @@ def gate_variants(
     is_stage = gate_set != SHIPPING
     if is_stage and not view.run.is_done("gate", inputs):
         store.end_stage("gate", stage)
-    work = _GateWork(repo, store, options, jobs or _jobs(repo), known)
+    work = _GateWork(repo, store, options, jobs or _jobs(repo), known, force=force)
     reports = work.run(list(zip(variants, prepared, strict=True)))
     result = GatedVariants(run, gate_set, reports, skipped)
     if is_stage and not store.read().run.is_done("gate", inputs):
@@ -110,9 +110,17 @@ class _GateWork:
     """The gates of several variants, run and stored."""
 
     def __init__(
-        self, repo: Repository, store: RunStore, options: GateOptions, jobs: int, known: dict[str, GateReport]
+        self,
+        repo: Repository,
+        store: RunStore,
+        options: GateOptions,
+        jobs: int,
+        known: dict[str, GateReport],
+        *,
+        force: bool,
     ) -> None:
         self.repo, self.store, self.options, self.jobs, self.known = repo, store, options, jobs, known
+        self.force = force
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self.reports: dict[int, GateReport] = {}
 
@@ -176,7 +184,7 @@ class _GateWork:
                     # It was harvested anew meanwhile.
                     continue
                 gates = _stored(variant, one)
-                if gates != variant.gates:
+                if gates != variant.gates and (self.force or _key_of(variant, one.gate_set) != one.key):
                     changed.append(replace(variant, gates=gates))
                     events += gate_rule.report_events(one, turn=key[0], variant=key[1])
             if not changed:
@@ -194,6 +202,12 @@ def _stored(variant: Variant, report: GateReport) -> dict[str, Any]:
         return {**now, SHIPPING: report.document()}
     shipping = {SHIPPING: now[SHIPPING]} if SHIPPING in now else {}
     return {**report.document(), **shipping}
+
+
+def _key_of(variant: Variant, gate_set: str) -> str | None:
+    """Return the key of the stored result of a set; another process may have stored it meanwhile."""
+    gates = variant.gates or {}
+    return (gates.get(SHIPPING) or {}).get("key") if gate_set == SHIPPING else gates.get("key")
 
 
 def _known_reports(view: RunView) -> dict[str, GateReport]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,16 +30,20 @@ from git_planner.rules.tournament.gates.trace import EffectRules, EffectsVerdict
 MAX_MODULE_BYTES = 256 * 1024
 _MAGIC = frozenset("*?[")
 _DEVICES = ("/dev", "/proc", "/sys")
+_SHARED_MEMORY = ("/dev/shm", "/dev/mqueue")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix/store", "/gnu/store")
 
 
-def observe_effects(runner: CommandRunner, gate: Gate, tree: str) -> GateResult:
+def observe_effects(
+    runner: CommandRunner, gate: Gate, tree: str, *, most: int = strace.MAX_TRACE
+) -> GateResult:
     """Run the command of a gate under an observer.
 
     Args:
         runner: runs the command; its `on_tick` is called, too.
         gate: the gate 'side_effects' of the policy.
         tree: the id of the tree.
+        most: the largest trace, in bytes; a command with more effects is ended.
 
     Returns:
         The result; skipped if nothing can observe here.
@@ -56,7 +60,8 @@ def observe_effects(runner: CommandRunner, gate: Gate, tree: str) -> GateResult:
     trace = runner.logs / f"{gate.name}.trace"
     with exported(runner.repo, tree) as place, _removed(trace):
         try:
-            ran = _run_traced(runner, gate, place, tracer, trace)
+            prefix = tracer.prefix(trace, trace_rule.CALLS)
+            ran = _run_traced(runner, gate, place, prefix, lambda: _check_size(trace, most))
         except PlannerError as error:
             if error.code != "E_TOO_LARGE":
                 raise
@@ -65,24 +70,30 @@ def observe_effects(runner: CommandRunner, gate: Gate, tree: str) -> GateResult:
     return _decide(gate, ran, effects)
 
 
-def _run_traced(runner: CommandRunner, gate: Gate, place: Path, tracer: Tracer, trace: Path) -> CommandResult:
-    on_tick = runner.on_tick
+def _run_traced(
+    runner: CommandRunner, gate: Gate, place: Path, prefix: Sequence[str], check: Callable[[], None]
+) -> CommandResult:
+    """Run a command under its tracer; `check` ends it when its trace grows too large."""
+    before = runner.on_tick
 
-    def check_size() -> None:
-        if on_tick is not None:
-            on_tick()
-        with suppress(FileNotFoundError):
-            if trace.stat().st_size > strace.MAX_TRACE:
-                raise PlannerError(
-                    "E_TOO_LARGE", "the command has more effects than are observed; it was ended"
-                )
+    def tick() -> None:
+        if before is not None:
+            before()
+        check()
 
-    runner.on_tick = check_size
+    runner.on_tick = tick
     try:
-        prefix = tracer.prefix(trace, trace_rule.CALLS)
-        return runner.run(gate.name, gate.run, place, seconds=gate.timeout, around=prefix)
+        ran = runner.run(gate.name, gate.run, place, seconds=gate.timeout, around=prefix)
     finally:
-        runner.on_tick = on_tick
+        runner.on_tick = before
+    check()
+    return ran
+
+
+def _check_size(trace: Path, most: int) -> None:
+    with suppress(FileNotFoundError):
+        if trace.stat().st_size > most:
+            raise PlannerError("E_TOO_LARGE", "the command has more effects than are observed; it was ended")
 
 
 def _decide(gate: Gate, ran: CommandResult, effects: EffectsVerdict | None) -> GateResult:
@@ -126,7 +137,9 @@ def _read_effects(
         kinds,
         partial(_tree_path, top, place, jailed=jailed),
         partial(_is_allowed, write),
-        lambda path: _is_below(path, extra) or not _is_below(path, (*_SYSTEM, *_DEVICES, *known)),
+        lambda path: (
+            _is_below(path, (*extra, *_SHARED_MEMORY)) or not _is_below(path, (*_SYSTEM, *_DEVICES, *known))
+        ),
     )
     return trace_rule.compare_effects(observed, rules)
 
@@ -150,13 +163,14 @@ def _tree_path(top: str, place: Path, path: str, *, jailed: bool) -> str | None:
     """Return the path of the tree that a path of the command names; None if it is not an effect."""
     path = os.path.normpath(path.removesuffix(" (deleted)"))
     temporary = [f"{top}/{name}" for name in ("home", "tmp", jail.RESULTS)]
-    if not path.startswith("/") or path.startswith("/memfd:") or _is_below(path, (*temporary, *_DEVICES)):
-        return None
-    if jailed and _is_below(path, ("/tmp", "/var/tmp")):
+    if not path.startswith("/") or path.startswith("/memfd:") or _is_below(path, temporary):
         return None
     tree = f"{top}/tree"
     if not _is_below(path, (tree,)):
-        return path
+        # In the sandbox, they are of the command alone.
+        own = _is_below(path, ("/tmp", "/var/tmp", *_SHARED_MEMORY))
+        is_device = _is_below(path, _DEVICES) and not _is_below(path, _SHARED_MEMORY)
+        return None if is_device or (jailed and own) else path
     # A link in the tree may lead out of what may be written.
     name = os.path.relpath(path, tree)
     real = os.path.realpath(place / "tree" / os.path.dirname(name))
