@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from git_planner.flows.tournament.collecting.archive import VariantArchive, task
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament.source import Payload
 from tests.support.lab import Lab
+from tests.support.small_campaign import campaign
 from tests.tournament.collecting.cloud_case import (
     SleepingClock,
     cloud_run,
@@ -190,8 +193,6 @@ def test_a_killed_harvest_goes_on(lab: Lab) -> None:
 
 
 def test_many_harvests_at_once(lab: Lab) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     serve(lab, variants=[row(number, diff=value(number)) for number in range(1, 5)])
     cloud_run(lab)
     watched(lab, SleepingClock())
@@ -202,9 +203,46 @@ def test_many_harvests_at_once(lab: Lab) -> None:
     assert codes(lab).count("VARIANT_HARVESTED") == 4
 
 
-def test_patches_of_a_folder(lab: Lab) -> None:
-    from tests.support.small_campaign import campaign
+def test_a_full_disk_loses_nothing(lab: Lab) -> None:
+    disk = lab.root / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a small tmpfs")
+    lab.env["GIT_PLANNER_VARIANTS"] = str(disk / "variants")
+    try:
+        large = f"{value(80)}{module('x' * 100) * 2000}"
+        serve(lab, variants=[row(1, diff=value(90)), row(2, diff=large), row(3, diff=value(70))])
+        cloud_run(lab)
+        watched(lab, SleepingClock())
+        assert harvested(lab, status=4)["code"] == "E_NO_SPACE"
+        assert states(lab) == {1: "ready", 2: "ready", 3: "ready"}
+        turn = disk / "variants" / "task_1" / "turn1"
+        assert [path.name for path in turn.iterdir()] == ["var1"]
+        subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+        harvested(lab)
+        assert set(states(lab).values()) == {"harvested"}
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
+
+def test_a_patch_of_200_megabytes_is_not_read(lab: Lab) -> None:
+    folder = lab.root / "diffs"
+    folder.mkdir()
+    (folder / "a.diff").write_text(value(90))
+    with open(folder / "b.diff", "wb") as file:
+        file.truncate(200 * 2**20)
+    campaign(lab)
+    words = ("--run", "speed", "--prompt", "x", "--patches", str(folder))
+    assert lab.run("git-bo4", "new", *words).status == 0
+    watched(lab, SleepingClock())
+    document = harvested(lab)
+    error = document["variants"][1]["error"]
+    assert (error["code"], error["message"][:38]) == ("E_TOO_LARGE", "'b.diff' has 209,715,200 bytes; at mos")
+    assert states(lab) == {1: "harvested", 2: "broken"}
+
+
+def test_patches_of_a_folder(lab: Lab) -> None:
     campaign(lab)
     folder = lab.root / "diffs"
     folder.mkdir()
@@ -222,8 +260,6 @@ def test_patches_of_a_folder(lab: Lab) -> None:
 
 
 def test_branches_that_exist(lab: Lab) -> None:
-    from tests.support.small_campaign import campaign
-
     lab.git("branch", "old")
     campaign(lab)
     lab.git("switch", "-q", "-c", "direct")
