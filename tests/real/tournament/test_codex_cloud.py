@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.rules.tournament.source import PolledVariant, PollResult, TaskRequest
 from tests.real.conftest import Place, fetched
 from tests.support.servers.codex_cloud import CloudScript, CloudTask, cloud_service
+from tests.support.small_campaign import campaign
 
 pytestmark = pytest.mark.real
 DIFF = "diff --git a/{0} b/{0}\nnew file mode 100644\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+1\n"
@@ -107,3 +111,37 @@ def test_no_login_and_no_environment(codex_cloud: Path, place: Place) -> None:
             "E_CODEX_AUTH",
             "Not signed in",
         )
+
+
+def test_watch_and_harvest(codex_cloud: Path, place: Place) -> None:
+    lab = place.lab
+    campaign(lab)
+    script = CloudScript()
+    patch = "diff --git a/value b/value\n--- a/value\n+++ b/value\n@@ -1 +1 @@\n-100\n+{0}\n"
+
+    def answer() -> None:
+        while not script.tasks:
+            time.sleep(0.05)
+        script.faults += [500, 429]
+        script.tasks[0].diffs = [patch.format(90), None, patch.format(80), patch.format(90)]
+        script.tasks[0].status = "completed"
+
+    with cloud_service(script, place.folder / "codex-home") as env:
+        lab.env |= {**env, "CODEX_BIN": str(codex_cloud)}
+        words = ("--env", "Demo", "--prompt", "make it faster", "--run", "speed", "--json")
+        assert lab.run("git-bo4", "new", *words).status == 0
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with lab.undisturbed():
+            ran = lab.run("git-bo4", "watch", "speed", "--json")
+            assert ran.status == 0, ran.out
+            ran = lab.run("git-bo4", "harvest", "speed", "--json")
+            assert ran.status == 0, ran.out
+        thread.join()
+    variants = json.loads(ran.out)["variants"]
+    assert [variant["state"] for variant in variants] == ["harvested", "harvested", "harvested", "failed"]
+    assert [variant["same_as"] for variant in variants] == [None, None, 1, None]
+    assert lab.show("bo4/speed/v2:value") == "80\n"
+    assert script.bodies[0]["new_task"]["branch"] == "main"
+    folder = lab.root / ".codex-cloud" / "variants" / "task_e_1" / "turn1" / "var2"
+    assert (folder / "patch.diff").read_text() == patch.format(80)

@@ -16,6 +16,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament.source import Payload
 from tests.support.lab import Lab
 from tests.support.small_campaign import campaign
+from tests.support.sweeps import sampled
 from tests.tournament.collecting.cloud_case import (
     SleepingClock,
     cloud_run,
@@ -176,11 +177,12 @@ def test_a_branch_of_somebody_else_is_left_alone(lab: Lab) -> None:
     assert states(lab) == {1: "harvested", 2: "harvested"}
 
 
-def test_a_killed_harvest_goes_on(lab: Lab) -> None:
+@sampled(7)
+def test_a_killed_harvest_goes_on(lab: Lab, stride: int) -> None:
     serve(lab, variants=[row(1, diff=value(90)), row(2, diff="prose"), row(3, diff=value(90))])
     cloud_run(lab)
     watched(lab, SleepingClock())
-    for call in range(7, 200, 6):
+    for call in range(7, 200, stride):
         ran = lab.spawn("git-bo4", "harvest", **lab.crash_after(call))
         if ran.status == 0:
             break
@@ -192,13 +194,44 @@ def test_a_killed_harvest_goes_on(lab: Lab) -> None:
     lab.fsck()
 
 
+@pytest.mark.real
+def test_a_harvest_that_is_killed_at_any_time_goes_on(lab: Lab) -> None:
+    serve(lab, variants=[row(number, diff=value(number)) for number in range(1, 9)])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    for tenths in range(1, 80):
+        started = lab.start("git-bo4", "harvest")
+        try:
+            started.wait(tenths / 10)
+            break
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+    assert lab.run("git-bo4", "harvest").status == 0
+    assert set(states(lab).values()) == {"harvested"}
+    assert codes(lab).count("VARIANT_HARVESTED") == 8
+    names = sorted(path.name for path in archive(lab, 1).parent.iterdir())
+    assert [name for name in names if not name.startswith(".")] == [f"var{number}" for number in range(1, 9)]
+    lab.fsck()
+
+
+@pytest.mark.real
+def test_twenty_harvests_at_once(lab: Lab) -> None:
+    check_many(lab, 20)
+
+
 def test_many_harvests_at_once(lab: Lab) -> None:
+    check_many(lab, 5)
+
+
+def check_many(lab: Lab, processes: int) -> None:
+    """Harvest in several processes at once: each succeeds, and each variant is harvested once."""
     serve(lab, variants=[row(number, diff=value(number)) for number in range(1, 5)])
     cloud_run(lab)
     watched(lab, SleepingClock())
-    with ThreadPoolExecutor(6) as pool:
-        ran = list(pool.map(lambda _: lab.spawn("git-bo4", "harvest"), range(6)))
-    assert [done.status for done in ran] == [0] * 6, [done.err for done in ran]
+    with ThreadPoolExecutor(processes) as pool:
+        ran = list(pool.map(lambda _: lab.spawn("git-bo4", "harvest"), range(processes)))
+    assert [done.status for done in ran] == [0] * processes, [done.err for done in ran]
     assert set(states(lab).values()) == {"harvested"}
     assert codes(lab).count("VARIANT_HARVESTED") == 4
 

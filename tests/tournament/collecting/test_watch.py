@@ -15,6 +15,7 @@ from git_planner.flows.tournament.collecting.watch import WatchTimes
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
 from git_planner.rules.tournament.event import EventDraft
 from tests.support.lab import Lab, command_line
+from tests.support.sweeps import sampled
 from tests.tournament.collecting.cloud_case import (
     RUN,
     SleepingClock,
@@ -162,11 +163,12 @@ def test_a_login_that_is_missing_can_be_mended(lab: Lab) -> None:
     assert lab.run("git-bo4", "watch").status == 0
 
 
-def test_a_killed_watch_goes_on_and_repeats_no_event(lab: Lab) -> None:
+@sampled(5)
+def test_a_killed_watch_goes_on_and_repeats_no_event(lab: Lab, stride: int) -> None:
     serve(lab, ["ready"], [row(1), row(2)])
     cloud_run(lab)
     runs = 0
-    for call in range(6, 80, 4):
+    for call in range(6, 80, stride):
         runs += 1
         ran = lab.spawn("git-bo4", "watch", **lab.crash_after(call))
         if ran.status == 0:
