@@ -44,6 +44,7 @@ KINDS = (
     "tests",
     "tournament",
     "variant",
+    "variant-review",
 )
 # Parts of documents that have schemas of their own.
 PARTS = ("task",)

@@ -174,6 +174,15 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "run a tournament",
             "Archive the variants, and commit each on its branch.",
         ),
+        "review": Row("git_bo4.winner", "review", "judge and compose", "Let a critic score the variants."),
+        "meta": Row("git_bo4.winner", "meta", "judge and compose", "Choose what the winner is made of."),
+        "compose": Row(
+            "git_bo4.winner", "compose", "judge and compose", "Make the winner's commit and its report."
+        ),
+        "ship": Row(
+            "git_bo4.winner", "ship", "ship the winner", "Run the shipping gates, write the description."
+        ),
+        "apply": Row("git_bo4.winner", "apply", "ship the winner", "Create the branch for review."),
         "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
         "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
         "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),

@@ -165,6 +165,16 @@ def force_option(effect: str) -> Option:
     return click.option("--force", is_flag=True, help=effect)
 
 
+branch_option = click.option(
+    "--branch", metavar="NAME", help="Branch to create (default: 'pr/' and the name of what is published)."
+)
+push_option = click.option("--push", is_flag=True, help="Also push the branch to the remote.")
+body_option = click.option(
+    "--body",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the description to FILE instead of stdout.",
+)
 from_red_option = click.option(
     "--from-red",
     is_flag=True,

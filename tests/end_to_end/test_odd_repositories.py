@@ -53,6 +53,11 @@ ARGUMENTS = {
     "git-record simulate": ["--trials", "1"],
     "git-bo4 new": ["--prompt", "faster", "--run", "speed"],
     "git-bo4 judge": ["speed"],
+    "git-bo4 review": ["speed"],
+    "git-bo4 meta": ["speed"],
+    "git-bo4 compose": ["speed"],
+    "git-bo4 ship": ["speed"],
+    "git-bo4 apply": ["speed"],
     "git-bo4 show": ["1", "speed"],
     "git-bo4 gate": ["--ref", "HEAD"],
     "git-planner schema": ["directive"],
@@ -224,6 +229,9 @@ CANON = tuple(f"git-bo4 canon {name}" for name in ("lock", "check", "diff"))
 STREAMS = tuple(f"git-bo4 events {name}" for name in ("validate", "replay", "summary"))
 # These commands keep a commit that describes the failure.
 CHECKPOINTS = {"git-plan research"}
+STAGES = tuple(
+    f"git-bo4 {name}" for name in ("judge", "watch", "harvest", "review", "meta", "compose", "ship", "apply")
+)
 ANYWHERE = {
     "git-plan research": "E_MISSING_TOOL",
     **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
@@ -241,7 +249,7 @@ ANYWHERE = {
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
     "git-bo4 show": "E_UNKNOWN_VARIANT",
-    **dict.fromkeys((f"git-bo4 {name}" for name in ("judge", "watch", "harvest")), "E_STAGE"),
+    **dict.fromkeys(STAGES, "E_STAGE"),
     **dict.fromkeys(CANON, "E_CANON_MISSING_RESOURCE"),
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
@@ -274,9 +282,7 @@ UNBORN = {
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
     **dict.fromkeys(("git-bo4 new", "git-bo4 gate", *CANON), "E_UNBORN"),
     **dict.fromkeys(STREAMS, "E_UNKNOWN_RUN"),
-    **dict.fromkeys(
-        (f"git-bo4 {name}" for name in ("judge", "show", "status", "watch", "harvest")), "E_UNKNOWN_RUN"
-    ),
+    **dict.fromkeys((*STAGES, "git-bo4 show", "git-bo4 status"), "E_UNKNOWN_RUN"),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

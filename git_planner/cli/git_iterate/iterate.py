@@ -9,7 +9,16 @@ import click
 
 from git_planner.cli import options
 from git_planner.cli.lazy_group import CommandGroup
-from git_planner.cli.options import candidates, dry_run_option, force_option, json_option, plan_option
+from git_planner.cli.options import (
+    body_option,
+    branch_option,
+    candidates,
+    dry_run_option,
+    force_option,
+    json_option,
+    plan_option,
+    push_option,
+)
 from git_planner.cli.output import check_place, emit, hush, put_text, say, size_text, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -185,15 +194,10 @@ def prune(dry_run: bool, as_json: bool) -> int:
 @click.command()
 @click.argument("which", metavar="[N|best]", default="best", shell_complete=candidates("iterations"))
 @plan_option
-@click.option("--branch", metavar="NAME", help="Branch to create (default: 'pr/NNNN-slug').")
-@click.option("--push", is_flag=True, help="Also push the branch to the remote.")
+@branch_option
+@push_option
 @force_option("Replace the branch even if it has changed since its publication.")
-@click.option(
-    "--body",
-    metavar="FILE",
-    type=click.Path(dir_okay=False),
-    help="Write the description to FILE instead of stdout.",
-)
+@body_option
 @json_option
 def publish(which: str, body: str | None, as_json: bool, **given: Any) -> int:
     """Create a branch for a pull request: one commit with the code only, on the policy's base."""

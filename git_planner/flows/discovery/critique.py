@@ -104,7 +104,7 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
     agent = registry.make_critic(settings.critic, policy, settings, repo)
     critic_settings = policy.critics.of(agent.name)
     model = options.model or critic_settings.model
-    _check_model(agent, critic_settings, model)
+    check_model(agent, critic_settings, model)
     texts = plan_folder.read_documents(OPTIONS, RESEARCH, CONTEXT)
     read_options(texts[OPTIONS], plan_folder.plan)
     inputs = _review_inputs(plan_folder, texts, options.extra)
@@ -128,7 +128,7 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
         with agent_turn(repo, None, progress):
             written = agent.write(sheet, progress)
     if written.model != model:
-        _check_model(agent, critic_settings, written.model, answered=True)
+        check_model(agent, critic_settings, written.model, answered=True)
     commit = _write_review(plan_folder, agent, rules.text_digest(texts[OPTIONS] or ""), inputs, written)
     path = plan_folder.path(review_name(agent.name))
     return ReviewResult(
@@ -136,10 +136,14 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
     )
 
 
-def _check_model(
+def check_model(
     agent: Critic, critic_settings: CriticSettings, model: str | None, *, answered: bool = False
 ) -> None:
-    """Refuse a model that the policy does not admit for this critic."""
+    """Refuse a model that the policy does not admit for this critic.
+
+    Raises:
+        PlannerError: E_MODEL.
+    """
     if critic_settings.models is None or model is None:
         return
     reason = model_rule.refusal_reason(critic_settings.models, model)

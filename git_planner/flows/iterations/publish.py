@@ -15,6 +15,7 @@ from git_planner.flows.iterations.review_branch import (
     ReviewCommit,
     base_tip,
     check_branch_name,
+    merge_code,
     move_branch,
     push_branch,
     trailer_values,
@@ -22,15 +23,14 @@ from git_planner.flows.iterations.review_branch import (
 from git_planner.flows.planning.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.gitio import export, history
-from git_planner.gitio.objects import commit_tree, merge_trees
+from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.iterations.pull_request import render_body
 from git_planner.rules.planning.directive import IterationState
-from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.policy.policy import Policy
 from git_planner.rules.records.record import Record
 
 
@@ -146,10 +146,7 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
 
 def _merge_change(repo: Repository, source: _Source, base: str, anchor: str) -> str:
     """Return the base's tip with the change merged: code only, guarded paths from the base."""
-    specs = pathspecs(source.policy.protected)
-    code = export.compose(repo, source.record.commit, anchor, specs, [":(top,literal).advisor"]).tree
-    change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
-    tree, conflicts = merge_trees(repo.git, base, change)
+    tree, conflicts = merge_code(repo, source.policy, source.record.commit, base, anchor)
     if conflicts:
         raise PlannerError(
             "E_MERGE",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
-from git_planner.gitio import history, remote
-from git_planner.gitio.objects import commit_tree
+from git_planner.gitio import export, history, remote
+from git_planner.gitio.objects import commit_tree, merge_trees
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Move, Snapshot, Step, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.policy.policy import Policy, pathspecs
 
 PREFIX = "pr/"
 
@@ -44,6 +45,26 @@ def base_tip(repo: Repository, branch: str) -> str:
     raise PlannerError(
         "E_UNKNOWN_REF", f"the base branch '{branch}' does not exist here", hint="fetch it with 'git fetch'"
     )
+
+
+def merge_code(
+    repo: Repository, policy: Policy, commit: str, base: str, anchor: str
+) -> tuple[str, tuple[str, ...]]:
+    """Merge the code of a commit into the base's tip; guarded paths stay as the base has them.
+
+    Args:
+        policy: the policy whose guarded paths count.
+        commit: the commit to publish.
+        base: the tip of the base branch.
+        anchor: the common ancestor of both.
+
+    Returns:
+        The tree, and the paths in conflict.
+    """
+    specs = pathspecs(policy.protected)
+    code = export.compose(repo, commit, anchor, specs, [":(top,literal).advisor"]).tree
+    change = commit_tree(repo.git, code, (anchor,), "the change alone\n")
+    return merge_trees(repo.git, base, change)
 
 
 def trailer_values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file, documents
+from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, begun, check_stage, ended
 from git_planner.flows.tournament.winner.composed_tree import read_manifests
@@ -26,10 +27,12 @@ from git_planner.rules.tournament.winner.coverage import (
     profile_weights,
 )
 from git_planner.rules.tournament.winner.coverage_score import Pick, choose_modules
+from git_planner.rules.tournament.winner.review import agreed_best
 
 COVERAGE, COMPOSITION, REPORT = "meta/coverage.json", "meta/compose.json", "meta/report.json"
 # Profile of a choice by measurement alone.
 MEASURED = "measurement"
+REVIEWED = "review"
 NamedFile = tuple[str, bytes]
 
 
@@ -109,7 +112,7 @@ def choose_composition(repo: Repository, name: str, options: MetaOptions, progre
     if view.run.is_done("meta", inputs):
         return _stored(view)
     if coverage is None:
-        choice = _choose_by_measurement(view, options.variant)
+        choice = _choose_by_measurement(repo, view, options.variant)
     else:
         assert named is not None
         progress(f"choosing modules by '{named[0]}', profile '{options.profile}'")
@@ -144,7 +147,9 @@ def _inputs(view: RunView, coverage: Mapping[str, Any] | None, weights: Any, opt
             "weights": weights,
             "profile": options.profile,
             "variant": options.variant,
-            "variants": [[row.number, row.commit, row.state, row.passes] for row in view.current],
+            "variants": [
+                [row.number, row.commit, row.state, row.passes, dict(row.score or {})] for row in view.current
+            ],
             "judged": None if coverage is not None or judge is None else [judge.inputs, dict(judge.facts)],
         }
     )
@@ -164,7 +169,7 @@ def shut_variants(view: RunView, only: int | None = None) -> dict[int, str]:
     return reasons
 
 
-def _choose_by_measurement(view: RunView, only: int | None) -> _Choice:
+def _choose_by_measurement(repo: Repository, view: RunView, only: int | None) -> _Choice:
     if only is not None:
         reason = shut_variants(view).get(only)
         if reason is not None:
@@ -176,8 +181,21 @@ def _choose_by_measurement(view: RunView, only: int | None) -> _Choice:
     stage = view.run.stage("judge")
     facts = {} if stage is None else stage.facts
     winner, rationale = facts.get("winner"), str(facts.get("rationale") or "no variant was chosen")
+    if winner is None and policy_at(repo, view.run.base).metric is None:
+        return _choose_by_review(view, rationale)
     composition = None if winner is None else rules.composition_of_variant(int(winner))
     return _Choice(composition, rationale, MEASURED)
+
+
+def _choose_by_review(view: RunView, rationale: str) -> _Choice:
+    """Choose the variant that a reviewer found best in both orders; only where nothing is measured."""
+    shut = shut_variants(view)
+    scores = {row.number: row.score for row in view.current if row.score and row.number not in shut}
+    best = agreed_best(scores)
+    if best is None:
+        return _Choice(None, rationale, REVIEWED)
+    words = f"v{best} has the highest score of the review in both orders; the policy has no metric"
+    return _Choice(rules.composition_of_variant(best), words, REVIEWED)
 
 
 def _choose_by_coverage(
