@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from git_planner.cli.git_bo4.runs import run_argument
+from git_planner.cli.git_bo4.runs import coverage_option, run_argument
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import (
     body_option,
@@ -61,7 +61,7 @@ def review(
 
 @click.command()
 @run_argument
-@click.option("--coverage", metavar="FILE", help="Coverage file of the goals (default: the run's).")
+@coverage_option
 @click.option(
     "--profile",
     default="conservative",
