@@ -266,8 +266,8 @@ def _store_winner(
     if winner is None:
         rationale = "no variant and no composition is better than the base"
         done = ended(stage, "done", rationale, winner=None)
-        told = EventDraft("GATES_WARN", "NO_WINNER", {"message": rationale}, done.at)
-        change = RunChange(events=[*events, told])
+        nothing = EventDraft("GATES_WARN", "NO_WINNER", {"message": rationale}, done.at)
+        change = RunChange(events=[*events, nothing])
         return ComposeResult(store.end_stage("compose", done, change), None, rationale)
     _move_branch(store.repo, refnames.winner_ref(view.run.run), winner.commit)
     tree = store.repo.resolve(winner.commit, "tree")

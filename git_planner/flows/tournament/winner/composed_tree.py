@@ -99,11 +99,11 @@ def compose_tree(
         PlannerError: E_COMPOSE if a variant has no such module or deletes it, two modules share a path, or
             a path would be both a file and a folder; E_SCHEMA or E_JSON for a manifest that is not valid.
     """
-    return _Composer(repo, base, tuple(sources), patterns).run()
+    return _TreeComposer(repo, base, tuple(sources), patterns).run()
 
 
 @dataclass
-class _Composer:
+class _TreeComposer:
     repo: Repository
     base: str
     sources: tuple[ModuleSource, ...]
