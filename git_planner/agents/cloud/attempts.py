@@ -18,6 +18,7 @@ from git_planner.rules.tournament.source import (
     PolledVariant,
     PollResult,
     TaskRequest,
+    check_request,
     check_task_id,
     source_state,
     variant_number,
@@ -47,6 +48,7 @@ class AttemptsClient:
             PlannerError: E_USAGE without an environment, or for too many attempts; E_CLOUD_ANSWER; what
                 `CloudCli.output` raises.
         """
+        check_request(request)
         if not request.environment:
             raise PlannerError(
                 "E_USAGE",
@@ -75,8 +77,9 @@ class AttemptsClient:
         """Return the state of a task and of its attempts.
 
         Raises:
-            PlannerError: what `CloudCli.document` raises, E_CLOUD_TASK excepted.
+            PlannerError: E_NAME; what `CloudCli.document` raises, E_CLOUD_TASK excepted.
         """
+        check_task_id(task)
         entry = None if task in self._unlisted else self._listed(task)
         if entry is not None:
             state, reported = source_state(entry.get("status"))
@@ -97,8 +100,9 @@ class AttemptsClient:
         """Return the diff of an attempt.
 
         Raises:
-            PlannerError: E_TOO_LARGE; what `CloudCli.output` raises.
+            PlannerError: E_NAME; E_TOO_LARGE; what `CloudCli.output` raises.
         """
+        check_task_id(task)
         args = ("diff", task, "--attempt", str(number))
         patch = self._cli.output(*args, limit=MOST_PATCH_BYTES)
         return Payload(patch, metadata={"task_id": task, "attempt": number})

@@ -19,6 +19,7 @@ from git_planner.rules.tournament.source import (
     PolledVariant,
     PollResult,
     TaskRequest,
+    check_request,
     check_task_id,
     source_state,
     state_of_variants,
@@ -43,6 +44,7 @@ class VariantsClient:
         Raises:
             PlannerError: E_CLOUD_ANSWER; what `CloudCli.output` raises.
         """
+        check_request(request)
         environment = ["--env", request.environment] if request.environment else []
         base = ["--base", request.branch] if request.branch else []
         args = ("new", *environment, *base, "--best-of", str(request.attempts))
@@ -59,8 +61,9 @@ class VariantsClient:
         """Return the state of a task and of its variants.
 
         Raises:
-            PlannerError: what `CloudCli.document` raises, E_CLOUD_TASK excepted.
+            PlannerError: E_NAME; what `CloudCli.document` raises, E_CLOUD_TASK excepted.
         """
+        check_task_id(task)
         listed = self._cli.document("list", "--json")
         entries = _entries(listed, "tasks", "items")
         entry = next((entry for entry in entries if _first(entry, _TASK) == task), None)
@@ -82,8 +85,9 @@ class VariantsClient:
         """Return patch, report and metadata of a variant.
 
         Raises:
-            PlannerError: E_TOO_LARGE; what `CloudCli.output` raises.
+            PlannerError: E_NAME; E_TOO_LARGE; what `CloudCli.output` raises.
         """
+        check_task_id(task)
         folder = self._cli.folder / "export"
         remove_folder(folder)
         folder.mkdir()

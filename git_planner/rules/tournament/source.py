@@ -99,6 +99,21 @@ def variant_number(value: object) -> int | None:
     return value if is_number and isinstance(value, int) else None
 
 
+def check_request(request: TaskRequest) -> None:
+    """Check that a client takes no value of a request for an option.
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    for value in (request.environment, request.branch):
+        if value is not None and (value.startswith("-") or "\0" in value or "\n" in value):
+            raise PlannerError(
+                "E_NAME",
+                f"{value[:80]!r} is not the name of an environment or a branch",
+                hint="git bo4 new -h",
+            )
+
+
 def check_task_id(text: str) -> str:
     """Return the id of a task, also from its URL; it never begins with a dash or holds a slash.
 

@@ -106,6 +106,21 @@ def test_too_many_attempts_and_no_environment(tmp_path: Path) -> None:
     assert calls(tmp_path) == ["--help"]
 
 
+@pytest.mark.parametrize("dialect", ["attempts", "variants"])
+def test_no_value_is_taken_for_an_option(tmp_path: Path, dialect: str) -> None:
+    with client(tmp_path, dialect) as service:
+        for act in (
+            lambda: service.poll("--help"),
+            lambda: service.fetch("-x", 1),
+            lambda: service.start(TaskRequest("go", "--help", None, 1)),
+            lambda: service.start(TaskRequest("go", "env", "-b", 1)),
+        ):
+            with pytest.raises(PlannerError) as caught:
+                act()
+            assert caught.value.code == "E_NAME"
+    assert calls(tmp_path) == ["--help"]
+
+
 def test_pages_are_followed_and_never_twice(tmp_path: Path) -> None:
     others = [{"id": f"task_x{number}", "polls": ["ready"], "variants": []} for number in range(5)]
     with client(tmp_path, "attempts", ("pending",), before=others, page=2) as service:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from git_planner.errors import PlannerError
 from git_planner.flows.tournament.collecting.archive import VariantArchive, task_folder
+from git_planner.flows.tournament.collecting.harvest import harvest
+from git_planner.flows.tournament.run_store import RunChange, RunStore
 from git_planner.rules.documents import canonical_json
+from git_planner.rules.tournament.run import TournamentTurn
 from git_planner.rules.tournament.source import Payload
 from tests.support.lab import Lab
-from tests.support.small_campaign import campaign
+from tests.support.small_campaign import campaign, hush
 from tests.support.sweeps import sampled
 from tests.tournament.collecting.cloud_case import (
     SleepingClock,
@@ -162,6 +167,63 @@ def test_a_service_that_fails_meanwhile_loses_no_variant(lab: Lab) -> None:
     serve(lab, ["ready"], [row(1, diff="changed"), row(2, diff=value(80))])
     harvested(lab)
     assert lab.show("bo4/speed/v1:value") == "90\n"
+
+
+def test_a_service_that_is_down_for_a_while(lab: Lab) -> None:
+    variants = [row(number, diff=value(number)) for number in range(1, 6)]
+    serve(lab, variants=variants)
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    calls = serve(lab, ["!500"], variants)
+    calls.unlink()
+    with lab.entered():
+        VariantArchive(archive(lab, 1).parents[2], "task_1", 1).put(4, Payload(value(4).encode()))
+    clock = SleepingClock()
+    with lab.entered(), pytest.raises(PlannerError) as caught:
+        harvest(lab.repo, "speed", hush, sleep=clock.sleep)
+    assert caught.value.code == "E_CODEX_SERVER"
+    assert states(lab) == {1: "ready", 2: "ready", 3: "ready", 4: "harvested", 5: "ready"}
+    stage = view(lab).run.stage("harvest")
+    assert stage is not None
+    assert (stage.outcome, stage.message) == ("begun", "4 ready, 1 harvested")
+    exports = [line.split()[2] for line in calls.read_text().splitlines() if line.startswith("export")]
+    assert exports == [number for number in "123" for _ in range(4)]
+    assert clock.pauses == [1.0, 4.0, 15.0] * 3
+    serve(lab, variants=variants)
+    harvested(lab)
+    assert set(states(lab).values()) == {"harvested"}
+
+
+def test_what_is_ready_before_the_rest(lab: Lab) -> None:
+    serve(lab, ["in_progress"], [row(1, diff=value(90)), row(2, "in_progress")])
+    cloud_run(lab)
+    assert harvested(lab)["run"]["stages"]["harvest"]["outcome"] == "begun"
+    assert states(lab) == {1: "harvested", 2: "working"}
+    serve(lab, ["ready"], [row(1, diff=value(90)), row(2, diff=value(80))])
+    watched(lab, SleepingClock())
+    assert harvested(lab)["run"]["stages"]["harvest"]["outcome"] == "done"
+    assert states(lab) == {1: "harvested", 2: "harvested"}
+    serve(lab, ["!gone"])
+    assert harvested(lab)["variants"][1]["state"] == "harvested"
+
+
+def test_a_second_turn_has_branches_and_folders_of_its_own(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    harvested(lab)
+    turn = TournamentTurn(2, "0" * 64, "prompt.md", "2026-11-30T00:00:00Z", task="task_1", follows=1)
+    with lab.entered():
+        store = RunStore(lab.repo, "speed")
+        store.change(lambda now: RunChange(replace(now.run, turns=(*now.run.turns, turn))), "followup")
+    serve(lab, variants=[row(1, diff=value(70))])
+    watched(lab, SleepingClock())
+    document = harvested(lab)
+    assert document["variants"][0]["branch"] == "bo4/speed/turn2/v1"
+    assert [lab.show(f"bo4/speed/{name}:value") for name in ("v1", "turn2/v1")] == ["90\n", "70\n"]
+    assert (archive(lab, 1, turn=2) / "patch.diff").read_text() == value(70)
+    assert (archive(lab, 1) / "patch.diff").read_text() == value(90)
+    assert lab.show("bo4/speed/run:runs/speed/variants/turn2/var1.json")
 
 
 def test_a_branch_of_somebody_else_is_left_alone(lab: Lab) -> None:

@@ -49,7 +49,12 @@ _TAKEN = ("ready", "broken")
 _RETRY_PAUSES = (1.0, 4.0, 15.0)
 _WAIT_SECONDS = 600.0
 # Errors that concern the machine or the login: the other variants would have them, too.
-_OF_ALL = (*MACHINE_FAILURES, "E_CODEX_AUTH", "E_MISSING_TOOL", "E_GIT", "E_INTERRUPTED")
+_OF_ALL = (
+    *MACHINE_FAILURES,
+    *("E_CODEX_AUTH", "E_CODEX_CONFIG", "E_MISSING_TOOL", "E_GIT", "E_INTERRUPTED"),
+)
+# A service that failed for so many variants, one after the other, is not asked for the rest.
+_MOST_FAULTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ class _Harvest:
         self._root = archive_root(repo, settings)
         self._view = store.read()
         self._turn = self._view.run.turn.turn
+        # Passing faults of the service that no success has followed.
+        self._faults: list[PlannerError] = []
 
     def run(self, source: VariantSource) -> RunView:
         """Harvest, and record how it ended.
@@ -137,13 +144,21 @@ class _Harvest:
         rows = [row for row in self._view.current if row.state in _TAKEN]
         if not rows and self._view.run.is_done("harvest"):
             return self._view
-        candidates = [self._archived(source, row) for row in rows]
-        candidates = self._committed(candidates)
-        return self._recorded(candidates)
+        fetched = [self._archived(source, row) for row in rows]
+        view = self._recorded(self._committed([candidate for candidate in fetched if candidate]))
+        if self._faults:
+            raise self._faults[-1]
+        return view
 
     def _poll(self, source: VariantSource) -> None:
         """Ask the source what is ready: the watch is not over, or there was none."""
         result = self._retried(lambda: source.poll(self._task))
+        if not result.known:
+            raise PlannerError(
+                "E_CLOUD_TASK",
+                f"the service does not have the task '{self._task}'",
+                hint="see the service's list of tasks",
+            )
 
         def decide(view: RunView) -> RunChange | None:
             rows = polled_rows(view.variants, self._turn, result) if view.run.turn.turn == self._turn else ()
@@ -152,19 +167,29 @@ class _Harvest:
         self._view = self._store.change(decide, "poll")
 
     # -- payloads -------------------------------------------------------------------------------------------
-    def _archived(self, source: VariantSource, row: Variant) -> _Candidate:
-        """Return a variant with its archived payload, which is fetched unless it is there."""
+    def _archived(self, source: VariantSource, row: Variant) -> _Candidate | None:
+        """Return a variant with its archived payload, which is fetched unless it is there.
+
+        Returns:
+            None if the service could not be reached: the variant stays ready for the next harvest.
+        """
         archive = VariantArchive(self._root, self._task, self._turn)
         payload = archive.find(row.number) if row.state == "ready" else None
         if payload is not None:
             return _Candidate(row, payload)
+        if len(self._faults) >= _MOST_FAULTS:
+            return None
         self._progress(ProgressStep(f"fetching {row.name}"))
         try:
             fetched = self._retried(lambda: source.fetch(self._task, row.number))
+            self._faults.clear()
             return _Candidate(row, archive.put(row.number, fetched))
         except PlannerError as error:
             if error.code in _OF_ALL:
                 raise
+            if error.code in PASSING:
+                self._faults.append(error)
+                return None
             return _Candidate(row, error=error)
 
     def _retried(self, call: Callable[[], Answer]) -> Answer:
@@ -270,8 +295,9 @@ class _Harvest:
             merged = {**view.variants, **changed}
             changed |= _twins(merged, self._turn)
             merged |= changed
-            has_any = any(row.state == "harvested" for key, row in merged.items() if key[0] == self._turn)
-            is_open = any(not row.has_ended for key, row in merged.items() if key[0] == self._turn)
+            now = [row.state for key, row in merged.items() if key[0] == self._turn]
+            has_any = "harvested" in now
+            is_open = any(state in now for state in ("pending", "working", "ready"))
             outcome = "begun" if is_open else "done" if has_any else "failed"
             content = [[key[1], row.state, row.tree] for key, row in sorted(merged.items())]
             row_ = replace(stage, inputs=canonical_json.digest([self._turn, view.run.task_id, content]))
@@ -284,7 +310,7 @@ class _Harvest:
 
         self._view = self._store.change(decide, "harvest")
         harvested = sum(row.state == "harvested" for row in self._view.current)
-        if not harvested:
+        if not harvested and not self._faults:
             faults = [f"{row.name}: {row.error['message']}" for row in self._view.current if row.error]
             raise PlannerError(
                 "E_NO_VARIANT",

@@ -38,6 +38,8 @@ from git_planner.rules.tournament.variant import Variant
 
 _FOLDER = "bo4"
 _SENDING, _JOURNALS, _REPORTED = "sending", "journals", "reported"
+# Hosts whose journals a run remembers.
+_MOST_JOURNALS = 8
 _OF_EACH_POLL = ("WATCH_HEARTBEAT", "WATCH_NOT_FOUND", "WATCH_COMMAND_ERROR", "WATCH_PARSE_ERROR")
 # Faults after which the service may have made the task all the same.
 _UNSURE = (*PASSING, "E_CODEX_FAILED", "E_INTERRUPTED")
@@ -345,7 +347,8 @@ class _Polling:
             journals = dict(before.get(_JOURNALS, {}))
             new = [line for line in lines if line.number > journals.get(name, 0)]
             if new:
-                journals = {**journals, name: new[-1].number}
+                others = [item for item in journals.items() if item[0] != name]
+                journals = dict([*others[-_MOST_JOURNALS:], (name, new[-1].number)])
             run = view.run.with_task(task) if task else view.run
             inputs = canonical_json.digest([self._turn, run.task_id])
             kept = {**before, **(facts or {}), _JOURNALS: journals}
