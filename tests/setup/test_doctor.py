@@ -327,6 +327,19 @@ def test_a_machine_without_a_jail(healthy: Lab, mode: str, program: str | None, 
     assert reported == (expected if severity else {})
 
 
+def test_gates_whose_programs_are_missing(healthy: Lab) -> None:
+    folder = healthy.root / "programs"
+    folder.mkdir()
+    for name in ("git", "sh"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    os.environ["PATH"] = str(folder)
+    gates = "gates: {shipping: [{name: lint, run: [no-linter]}, {name: side_effects, run: [sh, x]}]}\n"
+    healthy.commit("policy", {".git-planner.yml": POLICY + gates})
+    findings = {finding.code: finding.message for finding in doctor.run_checks(healthy.repo).findings}
+    assert findings["program-missing"] == "the program of gate 'lint' is missing: 'no-linter'"
+    assert findings["no-observer"] == "the gate 'side_effects' does not pass: strace is not installed"
+
+
 def test_a_missing_merge_driver(healthy: Lab) -> None:
     merge_driver.uninstall(healthy.repo)
     findings = doctor.run_checks(healthy.repo).findings

@@ -204,6 +204,7 @@ def _check_programs(context: CheckContext) -> Iterator[Diagnostic]:
     ]
     if policy.correctness:
         commands.append(("correctness", policy.correctness.run))
+    commands += repository_checks.gate_commands(policy)
     agents = policy.agents
     for purpose, program in (
         ("profile", policy.profile),
@@ -429,6 +430,7 @@ def _check_leftovers(context: CheckContext) -> Iterator[Diagnostic]:
     yield from repository_checks.name_findings(repo)
     yield from repository_checks.prune_findings(repo)
     yield from repository_checks.placeholder_findings(repo)
+    yield from repository_checks.observer_findings(context.policy)
 
 
 def _check_lost_plans(context: CheckContext) -> Iterator[Diagnostic]:

@@ -11,8 +11,11 @@ from git_planner.gitio import history, worktree
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.repository import Repository
 from git_planner.host import process
+from git_planner.host.machine import search_path
+from git_planner.host.observers import strace
 from git_planner.rules import refnames
 from git_planner.rules.diagnostic import Diagnostic
+from git_planner.rules.policy.policy import Policy
 
 
 def worktree_findings(repo: Repository) -> Iterator[Diagnostic]:
@@ -69,6 +72,27 @@ def prune_findings(repo: Repository) -> Iterator[Diagnostic]:
             f"'{pruning[-1]}' lets 'git fetch' delete the tags '{refnames.BEST_TAG}…' that a remote lacks",
             pruning[-1],
             "unset it here: git config --local fetch.pruneTags false; publish tags: git iterate best push",
+        )
+
+
+def gate_commands(policy: Policy) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the commands of a policy's gates, each with its purpose."""
+    gates = {gate.name: gate.run for gate in (*policy.gates.conceptual, *policy.gates.shipping) if gate.run}
+    return [(f"gate '{name}'", run) for name, run in gates.items()]
+
+
+def observer_findings(policy: Policy | None) -> Iterator[Diagnostic]:
+    """Find a gate 'side_effects' that would be skipped, as nothing observes side effects here."""
+    if policy is None or not any(name == "gate 'side_effects'" for name, _ in gate_commands(policy)):
+        return
+    tracer = strace.find(search_path())
+    if isinstance(tracer, str):
+        yield Diagnostic(
+            "warning",
+            "no-observer",
+            f"the gate 'side_effects' does not pass: {tracer}",
+            strace.PROGRAM,
+            "install strace, and let this user trace its own programs",
         )
 
 

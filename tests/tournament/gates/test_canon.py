@@ -198,7 +198,13 @@ def test_a_change_of_what_is_locked_is_found(lab: Lab, name: str) -> None:
 def test_the_lock_of_the_change_and_the_working_tree_do_not_count(lab: Lab) -> None:
     lab.commit("cheat", {f"{PLACE}/cache.py": "", "amr/canon.lock.json": "{}"})
     (lab.path / PLACE / "cache.py").write_text(FILES[f"{PLACE}/cache.py"])
-    assert [code for code, _ in check(lab)[1]] == ["E_CANON_DIGEST"]
+    assert check(lab)[1] == [
+        (
+            "E_CANON_DIGEST",
+            "'amr/canon.lock.json' itself has changed, by which later changes would be checked",
+        ),
+        ("E_CANON_DIGEST", f"'{PLACE}/cache.py' of port 'Cache@1' of module 'cache' has changed"),
+    ]
 
 
 def test_diff_tells_what_changed_since_the_lock(lab: Lab) -> None:

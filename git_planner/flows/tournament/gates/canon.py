@@ -86,6 +86,9 @@ def check_canon(repo: Repository, subject: Subject) -> CanonReport:
     tree = _Tree(repo, subject.commit)
     present = tree.modules(root)
     findings = tuple(canon.compare_lock(locked, present, tree.digest))
+    if _lock_changed(repo, subject):
+        message = f"'{canon.LOCK_PATH}' itself has changed, by which later changes would be checked"
+        findings = (CanonFinding("E_CANON_DIGEST", message), *findings)
     return CanonReport(subject.commit, findings, base=subject.base, modules=len(present))
 
 
@@ -126,6 +129,12 @@ def compare_canon(repo: Repository, ref: str, base: str) -> CanonReport:
     present = _Tree(repo, commit).modules(root)
     lines = tuple(canon.compare_locks(_with_folders(locked, present), present))
     return CanonReport(commit, lines=lines, base=base, modules=len(present))
+
+
+def _lock_changed(repo: Repository, subject: Subject) -> bool:
+    with repo.git.batch() as batch:
+        entries = [batch.info(f"{commit}:{canon.LOCK_PATH}") for commit in (subject.base, subject.commit)]
+    return entries[0] != entries[1]
 
 
 def _with_folders(
