@@ -267,7 +267,7 @@ class _Harvest:
             return [Move(ref, oid) for ref, oid in commits.items() if ref not in taken]
 
         if commits:
-            # The hook that guards branches would refuse a variant; its gates judge it, and a push is checked.
+            # The hook that guards branches would refuse a variant, which is for the gates to judge.
             Store(inert(self._repo)).transact(list(commits), decide)
         return taken
 
