@@ -265,6 +265,16 @@ PYTHON = {
     "network": "import socket; s = socket.socket(); s.connect_ex(('127.0.0.1', 9))",
     "shell": "import subprocess; subprocess.run(['sh', '-c', ':'])",
     "temporary": "import tempfile; tempfile.NamedTemporaryFile().write(b'x'); open('/dev/null', 'w')",
+    "untraced": (
+        "import ctypes, os, signal\n"
+        "if os.uname().machine != 'x86_64': open('src/x', 'w')\n"
+        "elif ctypes.CDLL(None).syscall(56, 0x00800000 | signal.SIGCHLD, 0, 0, 0, 0) == 0:\n"
+        "    open('src/x', 'w')\n"
+        "    os._exit(0)\n"
+    ),
+    "socket": "import socket; socket.socket(socket.AF_UNIX).bind('src/s')",
+    "times": "import os; os.utime('src/value.py', (1, 1))",
+    "mode": "import os; f = os.open('src/value.py', os.O_RDONLY); os.fchmod(f, 0o600)",
     "skip": "open('src/x', 'w'); raise SystemExit(64)",
 }
 NODE = {

@@ -6,6 +6,7 @@ import pytest
 
 from git_planner.rules.tournament.gates.trace import EffectRules, compare_effects, read_trace
 
+FORBIDDEN, UNDECLARED = "E_SIDEEFFECTS_FORBIDDEN", "E_SIDEEFFECTS_DECLARATION"
 START = '7 execve("/usr/bin/python3", ["python3", "t.py"], 0x7f /* 5 vars */) = 0'
 TOP = "/measured/tree"
 IPV4 = '{sa_family=AF_INET, sin_port=htons(80), sin_addr=inet_addr("10.1.2.3")}'
@@ -61,6 +62,11 @@ def written(*lines: str) -> list[str]:
             ['7 mkdir("O_WRONLY, \\"x\\", AT_FDCWD</evil>", 0777) = 0'],
             [f'{TOP}/O_WRONLY, "x", AT_FDCWD</evil>'],
         ),
+        (["7 fchmod(3</measured/tree/x>, 0600) = 0"], [f"{TOP}/x"]),
+        (["7 utimensat(3</measured/tree/x>, NULL, NULL, 0) = 0"], [f"{TOP}/x"]),
+        (['7 utimensat(AT_FDCWD</measured/tree>, "x", NULL, 0) = 0'], [f"{TOP}/x"]),
+        (['7 bind(3<socket:[1]>, {sa_family=AF_UNIX, sun_path="s"}, 9) = 0'], [f"{TOP}/s"]),
+        (['7 bind(3<socket:[1]>, {sa_family=AF_UNIX, sun_path=@"s"}, 9) = 0'], []),
         (["garbage", "7 garbage", "7 open(", '7 open("x", O_WRONLY) = ?'], []),
     ],
 )
@@ -121,16 +127,23 @@ def rules(*declared: str) -> EffectRules:
     ("line", "declared", "code"),
     [
         ('7 mkdir("out", 0777) = 0', ["FS:write"], None),
-        ('7 mkdir("out", 0777) = 0', [], "E_SIDEEFFECTS_DECLARATION"),
-        ('7 mkdir("src", 0777) = 0', ["FS:write"], "E_SIDEEFFECTS_FORBIDDEN"),
-        ('7 mkdir("/etc/x", 0777) = 0', ["FS:write"], "E_SIDEEFFECTS_FORBIDDEN"),
+        ('7 mkdir("out", 0777) = 0', [], UNDECLARED),
+        ('7 mkdir("src", 0777) = 0', ["FS:write"], FORBIDDEN),
+        ('7 mkdir("/etc/x", 0777) = 0', ["FS:write"], FORBIDDEN),
         ('7 open("/dev/null", O_WRONLY) = 3</dev/null>', [], None),
-        ('7 open("/home/key", O_RDONLY) = 3</home/key>', [], "E_SIDEEFFECTS_DECLARATION"),
+        ('7 open("/home/key", O_RDONLY) = 3</home/key>', [], UNDECLARED),
         ('7 open("/home/key", O_RDONLY) = 3</home/key>', ["FS:read"], None),
         ('7 open("/usr/x", O_RDONLY) = 3</usr/x>', [], None),
-        ('8 execve("/bin/sh", ["sh"], 0x7f) = 0', ["Process:git"], "E_SIDEEFFECTS_DECLARATION"),
+        ('8 execve("/bin/sh", ["sh"], 0x7f) = 0', ["Process:git"], UNDECLARED),
         ('8 execve("/bin/sh", ["sh"], 0x7f) = 0', ["Process:shell"], None),
-        ("7 io_uring_setup(8, {flags=0}) = 5", ["FS:write"], "E_SIDEEFFECTS_FORBIDDEN"),
+        ("7 io_uring_setup(8, {flags=0}) = 5", ["FS:write"], FORBIDDEN),
+        ("7 clone(child_stack=NULL, flags=CLONE_UNTRACED|SIGCHLD) = 9", [], FORBIDDEN),
+        ("7 seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, {}) = 4", [], FORBIDDEN),
+        ("7 seccomp(SECCOMP_SET_MODE_FILTER, 0, {len=4, filter=0x7f}) = 0", [], None),
+        ('7 connect(4<socket:[2]>, {sa_family=AF_UNIX, sun_path="/run/docker.sock"}, 9) = 0', [], UNDECLARED),
+        ('7 connect(4<socket:[2]>, {sa_family=AF_UNIX, sun_path="/run/x"}, 9) = -1 ENOENT (No)', [], None),
+        ('7 connect(4<socket:[2]>, {sa_family=AF_UNIX, sun_path=@"bus"}, 9) = 0', [], UNDECLARED),
+        ('7 connect(4<socket:[2]>, {sa_family=AF_UNIX, sun_path="/dev/own"}, 9) = 0', [], None),
     ],
 )
 def test_observed_effects_are_compared_with_declared_ones(line: str, declared: list[str], code: str) -> None:

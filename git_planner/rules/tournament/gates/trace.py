@@ -18,13 +18,17 @@ OPENING = ("open", "openat", "openat2", "creat", "open_by_handle_at")
 CHANGING = (
     *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "mkdir", "mkdirat"),
     *("rmdir", "unlink", "unlinkat", "truncate", "mknod", "mknodat", "chmod", "fchmodat", "fchmodat2"),
-    *("chown", "lchown", "fchownat", "setxattr", "lsetxattr"),
+    *("chown", "lchown", "fchownat", "setxattr", "lsetxattr", "utime", "utimes", "utimensat", "futimesat"),
+    *("fchmod", "fchown", "fsetxattr"),
 )
 CONNECTING = ("connect", "bind", "sendto", "sendmsg", "sendmmsg")
 STARTING = ("execve", "execveat")
 FOLDERS = ("chdir", "fchdir", "clone", "clone3", "fork", "vfork")
 # With these a program may do what no line tells.
-HIDING = ("io_uring_setup", "mount", "move_mount", "open_tree", "setns", "chroot", "pivot_root")
+HIDING = (
+    *("io_uring_setup", "mount", "move_mount", "open_tree", "fsopen", "fsmount", "setns", "chroot"),
+    *("pivot_root", "seccomp"),
+)
 CALLS = (*OPENING, *CHANGING, *CONNECTING, *STARTING, *FOLDERS, *HIDING)
 MAX_PATHS, SAMPLES = 10_000, 5
 _SHELLS = "Process:shell"
@@ -38,6 +42,9 @@ _CURRENT = re.compile(r"AT_FDCWD<((?:[^<>\\]|\\.)*)>")
 _RESULT = re.compile(r"<((?:[^<>\\]|\\.)*)>")
 _CHILD = re.compile(r"/\* (\d+) in strace's PID NS \*/")
 _WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
+# A child that is not followed, and a filter that lets a call pass without its being told.
+_UNFOLLOWED, _LISTENER = "CLONE_UNTRACED", "NEW_LISTENER"
+_SOCKET = re.compile(r'sun_path=(@?)"((?:[^"\\]|\\.)*)"')
 _FAMILY = re.compile(r"sa_family=(AF_\w+)")
 _PORT, _HOST = re.compile(r"sin6?_port=htons\((\d+)\)"), re.compile(r'inet_(?:addr|pton)\([^"]*"([^"]*)"')
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|([0-7]{1,3})|(.))", re.DOTALL)
@@ -49,8 +56,9 @@ class Observed:
     """All that a command did, bounded.
 
     `written` and `read` are the paths as the command saw them; `programs` are the command lines of what it
-    started, by kind; `addresses` are those that it spoke to; `hiding` are the calls behind which more may be.
-    `started`: the command itself was seen to start. `overflow`: there was more than is kept.
+    started, by kind; `addresses` are those that it spoke to, `sockets` those of this host; `hiding` are the
+    calls behind which more may be. `started`: the command itself was seen to start. `overflow`: there was
+    more than is kept.
     """
 
     written: dict[str, None] = field(default_factory=dict)
@@ -58,6 +66,7 @@ class Observed:
     programs: dict[str, list[str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     addresses: dict[str, None] = field(default_factory=dict)
+    sockets: dict[str, None] = field(default_factory=dict)
     hiding: dict[str, None] = field(default_factory=dict)
     started: bool = False
     overflow: bool = False
@@ -124,13 +133,16 @@ class _TraceReader:
             return
         if not self.observed.started:
             return
+        if _UNFOLLOWED in arguments or (call == "seccomp" and _LISTENER in arguments):
+            self._keep(self.observed.hiding, call)
         if call in FOLDERS:
             if not failed:
                 self._move(pid, call, arguments, result + rest)
         elif call in HIDING:
-            self._keep(self.observed.hiding, call)
+            if call != "seccomp":
+                self._keep(self.observed.hiding, call)
         elif call in CONNECTING:
-            self._connect(arguments)
+            self._connect(pid, call, arguments, failed=failed)
         elif not failed:
             self._touch(pid, call, arguments, rest)
 
@@ -168,9 +180,10 @@ class _TraceReader:
         # The folders that the kernel names are outside the quoted texts.
         bare = _TEXT.sub('""', arguments)
         if call in OPENING:
-            path = next(iter(_RESULT.findall(rest)), "") or self._paths(pid, arguments)[-1]
             writes = call == "creat" or _WRITING.search(bare)
-            self._keep(self.observed.written if writes else self.observed.read, _unescaped(path))
+            kept = self.observed.written if writes else self.observed.read
+            for path in [*map(_unescaped, _RESULT.findall(rest)), *self._paths(pid, arguments)[-1:]][:1]:
+                self._keep(kept, path)
             return
         for path in self._paths(pid, arguments)[-1 if call.startswith(("symlink", "link")) else 0 :]:
             self._keep(self.observed.written, path)
@@ -183,13 +196,24 @@ class _TraceReader:
             folder = _unescaped(folders[-1]) if folders else self._folder(pid)
             paths.append(posixpath.join(folder, _unescaped(match[1])))
             end = match.end()
-        return paths or [self._folder(pid)]
+        if not paths:
+            # The call names an open file instead.
+            return [_unescaped(folder) for folder in _FOLDER.findall(arguments)[-1:]]
+        return paths
 
-    def _connect(self, arguments: str) -> None:
+    def _connect(self, pid: str, call: str, arguments: str, *, failed: bool) -> None:
         # What is sent may look like an address.
         bare = _TEXT.sub(lambda match: "_" * len(match[0]), arguments)
         family = _FAMILY.search(bare)
-        if family is None or family[1] in ("AF_UNIX", "AF_NETLINK", "AF_UNSPEC"):
+        if family is None or family[1] in ("AF_NETLINK", "AF_UNSPEC"):
+            return
+        if family[1] == "AF_UNIX":
+            socket = _SOCKET.search(arguments[family.start() :])
+            if socket is not None and not failed:
+                name = _unescaped(socket[2])
+                path = f"@{name}" if socket[1] else posixpath.join(self._folder(pid), name)
+                is_new = call == "bind" and not socket[1]
+                self._keep(self.observed.written if is_new else self.observed.sockets, path)
             return
         address = arguments[family.start() :]
         host, port = _HOST.search(address), _PORT.search(address)
@@ -247,10 +271,13 @@ def compare_effects(observed: Observed, rules: EffectRules) -> EffectsVerdict:
     written = [path for path in map(rules.place, observed.written) if path is not None]
     outside = [path for path in written if path.startswith("/") or not rules.allows(path)]
     read = [path for path in observed.read if rules.place(path) == path and rules.reads(path)]
+    # A socket may be that of a service, which acts for the command.
+    services = [path for path in observed.sockets if path.startswith("@") or rules.place(path) is not None]
     kinds = [
         *(["FS:read"] if read else []),
         *(["FS:write"] if written else []),
-        *(kind for kind in ("Process:git", _SHELLS, "Network") if observed.counts[kind]),
+        *(kind for kind in ("Process:git", _SHELLS) if observed.counts[kind]),
+        *(["Network"] if observed.counts["Network"] or services else []),
     ]
     undeclared = [kind for kind in kinds if kind not in rules.declared]
     samples = sorted(written, key=lambda path: (path not in outside, path))[:SAMPLES]
@@ -274,34 +301,37 @@ def compare_effects(observed: Observed, rules: EffectRules) -> EffectsVerdict:
             },
         },
         "network": {
-            "count": observed.counts["Network"],
-            "samples": [_shown(address) for address in list(observed.addresses)[:SAMPLES]],
+            "count": observed.counts["Network"] + len(services),
+            "samples": [_shown(address) for address in (*observed.addresses, *services)][:SAMPLES],
         },
     }
-    return EffectsVerdict(document, *_effects_problem(observed, outside, undeclared, read))
+    examples = {
+        "FS:read": read,
+        "Network": [*observed.addresses, *services],
+        "FS:write": written,
+        **observed.programs,
+    }
+    return EffectsVerdict(document, *_effects_problem(observed, outside, undeclared, examples))
 
 
 def _effects_problem(
-    observed: Observed, outside: Sequence[str], undeclared: Sequence[str], read: Sequence[str]
+    observed: Observed,
+    outside: Sequence[str],
+    undeclared: Sequence[str],
+    examples: Mapping[str, Sequence[str]],
 ) -> tuple[str | None, str]:
+    forbidden = "E_SIDEEFFECTS_FORBIDDEN"
     if observed.hiding:
-        return (
-            "E_SIDEEFFECTS_FORBIDDEN",
-            f"the command called '{next(iter(observed.hiding))}', which hides effects",
-        )
+        return forbidden, f"the command called '{next(iter(observed.hiding))}', which hides effects"
     if outside:
-        return "E_SIDEEFFECTS_FORBIDDEN", f"the command wrote '{_shown(min(outside))}', which it may not"
+        return forbidden, f"the command wrote '{_shown(min(outside))}', which it may not"
     if observed.overflow:
-        return "E_SIDEEFFECTS_FORBIDDEN", f"the command touched more than {MAX_PATHS:,} paths"
-    if undeclared:
-        example = {
-            "FS:read": read[0] if read else "",
-            "Network": next(iter(observed.addresses), ""),
-            **{kind: lines[0] for kind, lines in observed.programs.items() if lines},
-        }.get(undeclared[0], "")
-        shown = f", such as '{_shown(example)}'" if example else ""
-        return "E_SIDEEFFECTS_DECLARATION", f"'{undeclared[0]}' is not declared{shown}"
-    return None, ""
+        return forbidden, f"the command touched more than {MAX_PATHS:,} paths"
+    if not undeclared:
+        return None, ""
+    first = next(iter(examples.get(undeclared[0], ())), None)
+    shown = f", such as '{_shown(first)}'" if first else ""
+    return "E_SIDEEFFECTS_DECLARATION", f"'{undeclared[0]}' is not declared{shown}"
 
 
 def _shown(text: str) -> str:
