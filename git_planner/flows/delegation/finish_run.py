@@ -92,6 +92,7 @@ class _RunFinisher:
         self.place = agent_worktree.find_detached(Path(run.worktree), repo) if run.worktree else None
         self.commit: str | None = None
         self.kept: str | None = None
+        self.directive_digest = ""
 
     def save_changes(self) -> None:
         """Commit or quarantine the changes in the worktree."""
@@ -157,6 +158,7 @@ class _RunFinisher:
         with self.repo.git.batch() as batch:
             data = batch.read(f"{run.start}:{refnames.STATE_FILE}") or b""
         state = state_from(canonical_json.loads_trusted(data))
+        self.directive_digest = state.directive_digest
         work = AttemptSite(self.repo, place, state, run.start, policy_at(self.repo, run.base))
         changes = AgentChanges(work)
         try:
@@ -190,11 +192,11 @@ class _RunFinisher:
         elif self._has_own_commit(changes):
             self.commit = changes.tip
         else:
-            self.commit = changes.commit(*self._commit_message(changes.work))
+            self.commit = changes.commit(*self._commit_message())
 
     def _quarantine(self, changes: AgentChanges, decision: TaskOutcome, reasons: Sequence[str]) -> None:
         self.decision = decision
-        self.kept, _ = changes.quarantine(self._commit_message(changes.work, decision.outcome)[0], reasons)
+        self.kept, _ = changes.quarantine(self._commit_message(decision.outcome)[0], reasons)
 
     def _has_own_commit(self, changes: AgentChanges) -> bool:
         """Return whether the tip is already the commit of this run, made by a delegator that died then."""
@@ -203,10 +205,10 @@ class _RunFinisher:
             return False
         return history.trailers(self.repo.git, tip, "Planner-Run") == [self.run.run]
 
-    def _commit_message(self, work: AttemptSite, reason: str | None = None) -> tuple[Message, str]:
+    def _commit_message(self, reason: str | None = None) -> tuple[Message, str]:
         """Return the commit message. Only one of accepted changes has the task trailer that hooks read."""
         run, task = self.run, self.task
-        trailers = [("Planner-Directive", work.state.directive_digest), ("Planner-Run", run.run)]
+        trailers = [("Planner-Directive", self.directive_digest), ("Planner-Run", run.run)]
         if reason is None:
             trailers[:0] = [("Planner-Task", task.id), ("Planner-Plan", run.plan)]
         else:

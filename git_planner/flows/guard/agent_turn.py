@@ -24,6 +24,7 @@ from git_planner.turn_notes import NotedMoves
 _WATCHED = (
     refnames.HEADS + refnames.PLAN,
     refnames.HEADS + refnames.ITER,
+    refnames.HEADS + refnames.TOURNAMENT,
     refnames.OURS,
     refnames.BEST_TAG,
 )
@@ -115,7 +116,7 @@ def _may_be_a_persons(
     forward = new is not None and (old is None or history.is_ancestor(repo.git, old, new))
     if kind in ("iteration", "proposal"):
         return checked_out or forward
-    return kind == "plan" and checked_out and forward
+    return kind in ("plan", "tournament") and checked_out and forward
 
 
 def _undo(repo: Repository, ref: str, moved: str | None, goal: str | None, keep: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from git_planner import redact
 from git_planner.config.settings import read_settings
@@ -71,6 +72,37 @@ class AttemptSite:
         return f"{prefix}{self.state.iteration:04d}"
 
 
+class AgentSite(Protocol):
+    """Worktree of an agent and its trusted start; see AttemptSite."""
+
+    @property
+    def repo(self) -> Repository:
+        """The repository."""
+
+    @property
+    def place(self) -> Repository:
+        """The worktree."""
+
+    @property
+    def start(self) -> str:
+        """The trusted start commit."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the trusted base."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether no person works there."""
+
+    @property
+    def ref(self) -> str:
+        """The full ref of the agent's branch."""
+
+    def kept(self, prefix: str) -> str:
+        """Return the ref under a prefix that keeps changes which are not on the branch."""
+
+
 class AgentChanges:
     """Changes in a worktree: `tree` is its content, `tip` the branch's tip, both as of `read`.
 
@@ -80,7 +112,7 @@ class AgentChanges:
         work: the worktree and its start.
     """
 
-    def __init__(self, work: AttemptSite) -> None:
+    def __init__(self, work: AgentSite) -> None:
         self.work = work
         self.tree = self.start_tree = work.repo.resolve(work.start, "tree")
         self.tip: str | None = work.start

@@ -17,6 +17,7 @@ from git_planner.flows.guard.agent_turn import agent_turn
 from git_planner.flows.iterations.agent_changes import (
     UNREADABLE,
     AgentChanges,
+    AgentSite,
     AttemptSite,
     shorten,
     subject_line,
@@ -26,6 +27,7 @@ from git_planner.flows.records.recorder import RecordResult
 from git_planner.gitio import agent_worktree
 from git_planner.gitio.store import Message
 from git_planner.progress import Progress
+from git_planner.rules import refnames
 from git_planner.rules.iterations.stop import is_transient_code
 from git_planner.rules.planning.directive import IterationState
 
@@ -110,7 +112,7 @@ def report_from(document: Mapping[str, Any]) -> Report | None:
         return None
 
 
-def run_implementer(work: AttemptSite, implementer: Implementer, brief: Brief, progress: Progress) -> Report:
+def run_implementer(work: AgentSite, implementer: Implementer, brief: Brief, progress: Progress) -> Report:
     """Run the implementer and return its report.
 
     Raises:
@@ -119,7 +121,7 @@ def run_implementer(work: AttemptSite, implementer: Implementer, brief: Brief, p
     began = time.monotonic()
     failure: PlannerError | None = None
     implementation: Implementation | None = None
-    progress(f"{work.state.branch}: {implementer.name} works in '{work.place.top}'")
+    progress(f"{refnames.short_name(work.ref)}: {implementer.name} works in '{work.place.top}'")
     with agent_turn(work.repo, work.ref, progress) as turn:
         try:
             implementation = implementer.implement(brief, progress)

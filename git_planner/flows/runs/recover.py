@@ -11,8 +11,9 @@ from git_planner.progress import Progress
 
 
 def abandoned_runs(repo: Repository, plan: str) -> list[Run]:
-    """Return the unfinished runs of a plan whose delegator is seen to have died."""
-    return [run for run in store.list_runs(repo, plan) if run.ended_at is None and run.delegator == "gone"]
+    """Return the unfinished runs on tasks of a plan whose delegator is seen to have died."""
+    runs = (run for run in store.list_runs(repo, plan) if run.ended_at is None and run.tournament is None)
+    return [run for run in runs if run.delegator == "gone"]
 
 
 def end_leftover_agent(repo: Repository, run: Run, progress: Progress) -> None:

@@ -37,7 +37,8 @@ class Run:
     between two heartbeats. `claim` is the commit of its claim on `remote`; None when it holds none there.
     `sandbox` is the agent's own, `confined_by` the jail around its program, or why there is none. `outcome`
     to `argv` describe its end. `session` is the name of its session when its agent works in a terminal,
-    `suspended_at` when that was suspended.
+    `suspended_at` when that was suspended. A variant's run has no task and no iteration: `tournament`, `turn`
+    and `variant` say what it works on, and `task` is its name for people.
     """
 
     run: str
@@ -74,6 +75,9 @@ class Run:
     confined_by: str | None = None
     session: str | None = None
     suspended_at: str | None = None
+    tournament: str | None = None
+    turn: int | None = None
+    variant: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the run as JSON."""
@@ -129,7 +133,8 @@ def load_run(place: Path) -> Run | None:
         fields = {name: document[name] for name in Run.__dataclass_fields__ if name in document}
         process = fields["process"] and process_identity.identity_from(fields["process"])
         run = Run(**{**fields, "process": process, "argv": tuple(fields["argv"])})
-        task_number(run.task)
+        if run.tournament is None:
+            task_number(run.task)
         return run if run.run == place.name else None
     return None
 
