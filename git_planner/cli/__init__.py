@@ -183,6 +183,7 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "git_bo4.winner", "ship", "ship the winner", "Run the shipping gates, write the description."
         ),
         "apply": Row("git_bo4.winner", "apply", "ship the winner", "Create the branch for review."),
+        "variant-program": Row("git_bo4.stages", "variant_program", "run a tournament", ""),
         "status": Row("git_bo4.runs", "status", "look at a tournament", "Show where a tournament stands."),
         "show": Row("git_bo4.runs", "show", "look at a tournament", "Show one variant."),
         "list": Row("git_bo4.runs", "list_", "look at all tournaments", "List all tournaments."),

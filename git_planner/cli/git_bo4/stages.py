@@ -28,3 +28,14 @@ def judge(*, name: str | None, as_json: bool) -> int:
     show_view(view, as_json)
     stage = view.run.stages["judge"]
     return NO if stage.facts.get("winner") is None else DONE
+
+
+@click.command("variant-program", hidden=True)
+@click.argument("run_id", metavar="ID")
+def variant_program(*, run_id: str) -> int:
+    """Run the agent of a local variant; 'git bo4 watch' starts this."""
+    from git_planner.flows.tournament.variant_program import run_variant
+
+    run = run_variant(open_repository(), run_id, tell)
+    tell(f"{run.task}: {run.outcome}")
+    return DONE if run.outcome == "done" else NO

@@ -1,7 +1,7 @@
 """Program of a local variant: it runs the agent in a worktree, and commits what it left.
 
-It lives on when the command that started it ends. What the agent did is paid for, so it is written down before
-anything else happens; after a kill, the program goes on from there and runs no agent again.
+It lives on when the command that started it ends. What the agent did is paid for, so it is written down
+before anything else happens; after a kill, the program goes on from there and runs no agent again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from git_planner import atomic_file
 from git_planner.agents import registry
-from git_planner.agents.contract import Brief
+from git_planner.agents.contract import Brief, Usage
 from git_planner.agents.prompts import read_template
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
@@ -36,7 +36,7 @@ from git_planner.host import process_identity
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.tournament.variant_prompt import render_variant_prompt, variant_directive
+from git_planner.rules.tournament.variant_prompt import agent_row, render_variant_prompt, variant_directive
 
 _LOCK, _REPORT, _BEGUN = "variant.lock", "report.json", "begun"
 
@@ -79,10 +79,11 @@ def run_variant(repo: Repository, run_id: str, progress: Progress) -> Run:
     """
     with _locked(store.run_folder(repo, run_id)):
         run = find_run(repo, run_id)
-        if run.tournament is None or run.ended_at is not None:
+        name = run.tournament
+        if name is None or run.ended_at is not None:
             return run
         run = store.save_run(repo, replace(run, process=process_identity.identity(os.getpid())))
-        view = RunStore(repo, run.tournament).read()
+        view = RunStore(repo, name).read()
         policy = policy_at(repo, run.base)
         settings = read_settings(repo, policy=policy, plan=view.run.plan)
         run, place = _with_worktree(repo, run, settings)
@@ -132,13 +133,7 @@ def _paid_report(repo: Repository, run: Run, progress: Progress) -> Report | Non
     for pid in end_agent(repo, run):
         progress(f"{run.task}: ended the leftover process {pid} of its agent")
     failure = PlannerError("E_AGENT_FAILED", "its program was killed while its agent worked")
-    return Report(run.agent, run.model, _no_usage(), 0.0, failure)
-
-
-def _no_usage() -> Any:
-    from git_planner.agents.contract import Usage
-
-    return Usage()
+    return Report(run.agent, run.model, Usage(), 0.0, failure)
 
 
 def _run_agent(site: VariantSite, view: RunView, settings: Settings, progress: Progress) -> Report:
@@ -149,7 +144,7 @@ def _run_agent(site: VariantSite, view: RunView, settings: Settings, progress: P
     source = view.run.source
     extras = source.get("prompts") or [""]
     assert run.variant is not None
-    effort = _agent_row(source, run.variant).get("effort")
+    effort = agent_row(source, run.variant).get("effort")
     prompt = render_variant_prompt(
         read_template("variant"), view.prompt, extras[(run.variant - 1) % len(extras)], site.policy
     )
@@ -171,12 +166,6 @@ def _run_agent(site: VariantSite, view: RunView, settings: Settings, progress: P
     # From here on, the work is done and paid for.
     store.write_document(folder / _REPORT, report.document())
     return report
-
-
-def _agent_row(source: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    rows = source.get("agents") or [{}]
-    row: Mapping[str, Any] = rows[(number - 1) % len(rows)]
-    return row
 
 
 def _settle(site: VariantSite, report: Report) -> Run:
@@ -203,9 +192,7 @@ def _settle(site: VariantSite, report: Report) -> Run:
             repo, run, outcome=outcome, reason=shorten(reason), error=code, kept=kept, **fields
         )
     elif not changes.changed:
-        ended = store.save_end(
-            repo, run, outcome="no_change", reason="the agent changed nothing", **fields
-        )
+        ended = store.save_end(repo, run, outcome="no_change", reason="the agent changed nothing", **fields)
     else:
         commit = changes.tip if _is_settled(changes, run) else changes.commit(message, body)
         ended = store.save_end(repo, run, outcome="done", commit=commit, **fields)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from git_planner.rules.planning.directive import Directive
 from git_planner.rules.policy.policy import Policy
@@ -43,6 +44,13 @@ def variant_directive(prompt: str) -> Directive:
         next_packet_requests=(),
         did_web_search=False,
     )
+
+
+def agent_row(source: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """Return agent, model and effort of a variant; the rows of the source are used in turn."""
+    rows = source.get("agents") or [{}]
+    row: Mapping[str, Any] = rows[(number - 1) % len(rows)]
+    return row
 
 
 def _limits(policy: Policy) -> Sequence[tuple[str, Sequence[str]]]:
