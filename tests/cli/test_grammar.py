@@ -116,5 +116,6 @@ def test_every_output_can_be_had_as_json() -> None:
         *(f"git-planner {name}" for name in ours),
         "git-plan lease run",
         "git-plan session-program",
+        "git-bo4 variant-program",
         "git-planner mcp serve",
     }

@@ -93,7 +93,7 @@ class AgentSite(Protocol):
 
     @property
     def ours(self) -> bool:
-        """Whether no person works there."""
+        """True if no person works there."""
 
     @property
     def ref(self) -> str:

@@ -18,6 +18,7 @@ from git_planner import atomic_file
 from git_planner.agents import registry
 from git_planner.agents.contract import Brief, Usage
 from git_planner.agents.prompts import read_template
+from git_planner.agents.run_program import STDOUT
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
@@ -38,7 +39,7 @@ from git_planner.rules import refnames
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tournament.variant_prompt import agent_row, render_variant_prompt, variant_directive
 
-_LOCK, _REPORT, _BEGUN = "variant.lock", "report.json", "begun"
+_LOCK, _REPORT = "variant.lock", "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,8 @@ def _paid_report(repo: Repository, run: Run, progress: Progress) -> Report | Non
         report = report_from(json.loads(atomic_file.read(folder / _REPORT)))
         if report is not None:
             return report
-    if not (folder / _BEGUN).exists():
+    # Made when its program is started.
+    if not (folder / STDOUT).exists():
         return None
     for pid in end_agent(repo, run):
         progress(f"{run.task}: ended the leftover process {pid} of its agent")
@@ -161,7 +163,6 @@ def _run_agent(site: VariantSite, view: RunView, settings: Settings, progress: P
         env={"GIT_PLANNER_RUN": run.run, "GIT_PLANNER_VARIANT": str(run.variant)},
         on_tick=HeartbeatWriter(folder, run, lambda: False),
     )
-    (folder / _BEGUN).touch(mode=0o600)
     report = run_implementer(site, implementer, brief, progress)
     # From here on, the work is done and paid for.
     store.write_document(folder / _REPORT, report.document())

@@ -7,7 +7,6 @@ it. No agent is started twice for one variant.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -130,7 +129,7 @@ class LocalSource:
                 env=program_environment({}),
                 log=store.run_folder(repo, run.run) / "program.log",
             )
-            return _wait(child, lambda: self._read(number))
+            return _wait(lambda: child.poll() is not None, lambda: self._read(number))
 
     def _reserve(self, number: int) -> Run | None:
         """Reserve the run of a variant; None if another process has done so just now."""
@@ -200,12 +199,11 @@ def _polled(number: int, run: Run | None) -> PolledVariant:
     return PolledVariant(number, "ready" if run.outcome == "done" else "failed", str(run.outcome), run.run)
 
 
-def _wait(child: subprocess.Popen[bytes], read: Callable[[], Run | None]) -> Run | None:
+def _wait(has_ended: Callable[[], bool], read: Callable[[], Run | None]) -> Run | None:
     """Wait until the program of a run has taken it over, or has ended; return the run."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
-        has_ended = child.poll() is not None
-        run = read()
-        if has_ended or run is None or run.process is not None or time.monotonic() >= deadline:
+        is_over, run = has_ended(), read()
+        if is_over or run is None or run.process is not None or time.monotonic() >= deadline:
             return run
         time.sleep(_PAUSE)
