@@ -77,7 +77,13 @@ ARGUMENTS = {
     "git-planner gate": ["guard"],
 }
 # They print no document of their own.
-SILENT = ("git-planner gate", "git-planner mcp serve", "git-plan lease run", "git-plan session-program", "git-bo4 variant-program")
+SILENT = (
+    "git-planner gate",
+    "git-planner mcp serve",
+    "git-plan lease run",
+    "git-plan session-program",
+    "git-bo4 variant-program",
+)
 NO_JSON = {"git-planner schema", "git-planner completion", *SILENT}
 ANYWHERE_DONE = (
     *("git-plan validate", "git-record simulate", "git-planner schema", "git-planner ci"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from git_planner import atomic_file, managed_block
 from git_planner.errors import PlannerError
 from git_planner.flows.setup.client_files import APPROVING, ARGUMENTS, CLIENTS, SERVER, ClientFile, Scope
+from git_planner.host.machine import own_program
 from git_planner.rules.documents import json_edit, toml_edit
 
 _MAX_BYTES = 4 * 1024 * 1024
@@ -55,7 +54,7 @@ def register(
             f"'{client}' has no setting in this file for calls without asking",
             hint=f"allow them in the client; '--approve' works with {', '.join(APPROVING)}",
         )
-    command = "git-planner" if scope == "project" else own_program()
+    command = "git-planner" if scope == "project" else own_program("git-planner")
     entry = file.entry(command, approve)
     text = toml_edit.table_text(file.keys, entry) if file.is_toml else _as_json(file, entry)
     if not write:
@@ -106,12 +105,6 @@ def registrations(top: Path | None) -> list[str]:
                 continue
             places += [f"{client} ({scope})"] if entry is not None else []
     return places
-
-
-def own_program() -> str:
-    """Return the path of this installation's `git-planner`: a client may have another PATH."""
-    sibling = Path(sys.executable).with_name("git-planner")
-    return str(sibling) if sibling.exists() else shutil.which("git-planner") or "git-planner"
 
 
 def _find(client: str, scope: Scope | None, top: Path | None) -> tuple[Scope, ClientFile, Path]:

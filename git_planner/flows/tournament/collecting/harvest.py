@@ -91,7 +91,7 @@ def harvest(
             raise PlannerError(
                 "E_STAGE", f"'{name}' has no task yet", hint=f"start it with 'git bo4 watch {name}'"
             )
-        with open_source(repo, view, settings) as source:
+        with open_source(repo, view, settings, progress) as source:
             return _Harvest(repo, store, settings, progress, sleep).run(source)
 
 

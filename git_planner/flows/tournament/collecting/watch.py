@@ -66,6 +66,10 @@ class WatchTimes:
     commit: float = 900.0
 
 
+# Polls of agents on this host cost little.
+_ON_THIS_HOST = WatchTimes(interval=0.5, longest=5.0)
+
+
 def watch(
     repo: Repository,
     name: str,
@@ -99,8 +103,9 @@ def watch(
         return view
     settings = read_settings(repo)
     with _watching(repo, view.run.run) as journal:
-        polling = _Polling(store, journal, progress, times or WatchTimes(), (clock, sleep))
-        with open_source(repo, view, settings) as source:
+        times = times or (WatchTimes() if view.run.kind in CLOUD else _ON_THIS_HOST)
+        polling = _Polling(store, journal, progress, times, (clock, sleep))
+        with open_source(repo, view, settings, progress) as source:
             started = polling.start(source, task, again=again)
             return polling.run(source, started, seconds or settings.watch_timeout)
 

@@ -10,23 +10,26 @@ from pathlib import Path
 from git_planner.agents.cloud.choose_client import AUTO, VARIANTS, choose_client
 from git_planner.agents.cloud.cloud_cli import open_cli
 from git_planner.config.settings import Settings
-from git_planner.errors import PlannerError
 from git_planner.flows.tournament.run_store import RunView
 from git_planner.flows.tournament.sources.branches import BranchesSource
 from git_planner.flows.tournament.sources.contract import VariantSource
+from git_planner.flows.tournament.sources.local import LocalSource
 from git_planner.flows.tournament.sources.patches import PatchesSource
 from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
 
 # Each start of a task at these is paid for.
 CLOUD = ("codex-cloud", "cloud-dialect")
 
 
 @contextmanager
-def open_source(repo: Repository, view: RunView, settings: Settings) -> Iterator[VariantSource]:
+def open_source(
+    repo: Repository, view: RunView, settings: Settings, progress: Progress
+) -> Iterator[VariantSource]:
     """Yield the source of a run's variants in the current turn.
 
     Raises:
-        PlannerError: E_USAGE, E_MISSING_TOOL; E_STAGE for a source that is not watched.
+        PlannerError: E_USAGE, E_MISSING_TOOL.
     """
     run = view.run
     if run.kind in CLOUD:
@@ -41,11 +44,7 @@ def open_source(repo: Repository, view: RunView, settings: Settings) -> Iterator
     elif run.kind == "branches":
         yield BranchesSource(repo, run.base, run.source["refs"])
     else:
-        raise PlannerError(
-            "E_STAGE",
-            f"the variants of '{run.run}' are made on this host, and there is no service to ask",
-            hint=f"git bo4 run {run.run}",
-        )
+        yield LocalSource(repo, run, settings, progress)
 
 
 def cloud_command(settings: Settings) -> str:

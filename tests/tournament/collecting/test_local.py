@@ -194,3 +194,17 @@ def test_agents_models_and_prompts_are_used_in_turn(lab: Lab) -> None:
     agent(lab, 'cat >"$GIT_PLANNER_RUN_PROMPT" 2>/dev/null; echo 1 >value')
     local = source(lab)
     assert [reserve(lab, local, number).model for number in (1, 2, 3)] == [None, "some-model", None]
+
+
+def test_watch_and_harvest_of_local_variants(lab: Lab) -> None:
+    new_run(lab, COUNT + '; [ "$GIT_PLANNER_VARIANT" != 2 ] || exit 7', attempts=3)
+    lab.git("config", "planner.implementer", "command")
+    watched = lab.run("git-bo4", "watch", "speed")
+    assert watched.status == 0, watched.err
+    harvested = lab.run("git-bo4", "harvest", "speed", "--json")
+    assert harvested.status == 0, harvested.err
+    rows = json.loads(harvested.out)["variants"]
+    assert [row["state"] for row in rows] == ["harvested", "failed", "harvested"]
+    assert [row["branch"] for row in rows] == ["bo4/speed/v1", None, "bo4/speed/v3"]
+    assert rows[0]["commit"] == lab.git("rev-parse", "bo4/speed/v1")
+    assert (rows[0]["files"], rows[0]["added"], rows[0]["removed"]) == (1, 1, 1)
