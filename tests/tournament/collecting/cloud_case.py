@@ -58,11 +58,12 @@ def serve(
     variants: Sequence[dict[str, Any]] = (),
     *,
     dialect: str = "variants",
+    name: str = "task_1",
     **more: Any,
 ) -> Path:
-    """Let the laboratory's cloud service have a task 'task_1'; return the file of its calls."""
+    """Let the laboratory's cloud service have a task; return the file of its calls."""
     path = lab.root / "tasks.json"
-    task = {"id": "task_1", "polls": list(polls), "variants": list(variants)}
+    task = {"id": name, "polls": list(polls), "variants": list(variants)}
     path.write_text(json.dumps({"tasks": [task], **more}))
     lab.env["CODEX_BIN"] = shlex.join([sys.executable, "-I", "-S", str(PROGRAM), dialect, str(path)])
     return path.with_name(path.name + ".calls")

@@ -76,6 +76,35 @@ def test_each_variant_becomes_a_commit_on_its_branch(lab: Lab) -> None:
     lab.fsck()
 
 
+def test_the_layout_of_a_run(lab: Lab) -> None:
+    campaign(lab)
+    lab.commit("coverage", {"examples/coverage.json": '{"goals": ["cache"], "provides": []}\n'})
+    serve(lab, name="demo-headless", variants=[row(1, diff=module("cache")), row(2, "failed")])
+    words = ("--task", "demo-headless", "--coverage", "examples/coverage.json", "--json")
+    ran = lab.run("git-bo4", "new", *words)
+    assert ran.status == 0, ran.err
+    run = json.loads(ran.out)["run"]["run"]
+    assert run.endswith("-demo-headless")
+    for command in ("watch", "harvest"):
+        assert lab.run("git-bo4", command).status == 0
+    names = lab.git("ls-tree", "-r", "--name-only", f"bo4/{run}/run", "runs/").splitlines()
+    assert names == [
+        f"runs/{run}/artifacts/events.ndjson",
+        f"runs/{run}/artifacts/events.watch.ndjson",
+        f"runs/{run}/prompt.md",
+        f"runs/{run}/run.json",
+        f"runs/{run}/variants/var1.json",
+        f"runs/{run}/variants/var2.json",
+    ]
+    metadata = json.loads(lab.show(f"bo4/{run}/run:runs/{run}/variants/var1.json"))
+    folder = lab.path.parent / metadata["archive"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("manifest.json", "patch.diff", "report.json", "variant.json")
+    ]
+    assert metadata["modules"] == ["cache"]
+    assert lab.git("status", "--porcelain") == ""
+
+
 def test_harvesting_again_changes_nothing(lab: Lab) -> None:
     calls = serve(lab, variants=[row(1, diff=value(90))])
     cloud_run(lab)
