@@ -32,6 +32,10 @@ EVENTS = frozenset(
 )
 # Events at which the digest of the composition may change; so may all of the mode 'compose'.
 _COMPOSING = ("META_PICK", "COMPOSE_OVERRIDES_APPLIED")
+# Codes of stages that are neither watch nor gates.
+_OTHER_STAGES = (
+    *("RUN_NEW", "VARIANT_HARVESTED", "VARIANT_BROKEN", "JUDGED", "COMPOSED", "NO_WINNER", "TORN_TAIL"),
+)
 # Longest texts and lists of a detail; everything else is cut to the first of each.
 _TEXT, _ITEMS, _ITEM = 2000, 50, 500
 _TEXT_LIMITS = {
@@ -206,8 +210,8 @@ def is_of_watch(event: Mapping[str, Any]) -> bool:
 
 def is_of_gates(event: Mapping[str, Any]) -> bool:
     """Return whether an event tells of gates."""
-    name = str(event.get("event", ""))
-    return name not in _COMPOSING and not is_of_watch(event)
+    name, code = str(event.get("event", "")), event.get("detail", {}).get("code")
+    return name not in _COMPOSING and code not in _OTHER_STAGES and not is_of_watch(event)
 
 
 class _Last(NamedTuple):
