@@ -119,7 +119,7 @@ def _show_report(name: str, report: GateReport) -> None:
             for line in result.details:
                 say(f"          {line}")
         if result.log and result.verdict != "passed":
-            say(f"          log: {result.log}")
+            say(f"          log: {result.log} in the common git directory")
 
 
 def _write_events(result: GatedRefs, path: str, *, strict: bool) -> None:

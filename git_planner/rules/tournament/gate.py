@@ -28,7 +28,8 @@ class GateResult:
     """The result of one gate.
 
     `code` is the error code of a failure or skip, `message` one sentence, `details` further lines; `log` is
-    the folder of the output on this host. `effects` are observed effects, of the gate 'side_effects'.
+    the folder of the output, from the common git directory. `effects` are observed effects, of the gate
+    'side_effects'.
     """
 
     name: str

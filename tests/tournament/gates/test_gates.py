@@ -126,6 +126,8 @@ def test_a_command_has_one_of_three_verdicts(
     result = report["results"][0]
     assert (status, result["verdict"], result["code"]) == (0 if verdict == "passed" else 1, verdict, code)
     assert message in result["message"]
+    if verdict == "failed":
+        assert (lab.path / ".git" / result["log"]).is_dir()
     assert result["seconds"] < 20
 
 

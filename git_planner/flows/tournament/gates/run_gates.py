@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -221,4 +222,5 @@ def _keep_logs(repo: Repository, folder: Path, name: str) -> str | None:
     shutil.rmtree(place, ignore_errors=True)
     folder.chmod(folder.parent.stat().st_mode & 0o777)
     folder.rename(place)
-    return str(place)
+    # Rows and events are committed, and do not name folders of this host.
+    return os.path.relpath(place, repo.common)
