@@ -229,6 +229,9 @@ def runs_line(arguments: Arguments) -> Command:
     action = arguments.get("action", "list")
     if action in ("stop", "requeue") and "run" not in arguments:
         raise _missing(action, "run")
+    if action == "prune":
+        words = options(arguments, keep="--keep", dry_run="--dry-run")
+        return Command("git-plan", ["worker", "prune", *words])
     words = options(arguments, run="--run", plan="--plan")
     extra = {"stop": ["--end"], "requeue": ["--rerun"]}.get(action, [])
     return Command("git-plan", ["runs", *words, *extra])

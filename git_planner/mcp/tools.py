@@ -283,17 +283,20 @@ TOOLS: dict[str, Tool] = {
         ),
         Tool(
             "runs",
-            "List delegated runs with their last output; stop one's agent, or requeue its task.",
+            "List runs with their last output; stop one's agent, or requeue its task. 'prune' removes"
+            " worktrees of finished work, and files of old runs.",
             {
-                "action": choice("list", "stop", "requeue"),
+                "action": choice("list", "stop", "requeue", "prune"),
                 "run": text("", 100),
+                "keep": whole_number("Ended runs that prune keeps", 0, 100_000),
+                "dry_run": flag("Only list what prune would remove"),
                 **PAGING,
                 **PLAN,
                 **KEY,
             },
             (),
             runs_line,
-            changes=_one_of("stop", "requeue"),
+            changes=_one_of("stop", "requeue", "prune"),
             listed=lambda _: "runs",
             destructive=True,
         ),

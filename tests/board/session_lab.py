@@ -32,6 +32,7 @@ def set_client(lab: Lab, script: str) -> None:
         "resume": resume,
         "headless": start,
         "headless_resume": resume,
+        "asks": [["1[.] Try it", "Enter to go on"]],
         "thread": {"files": ["~/threads/*.json"], "id": '"id": "([a-z0-9-]+)"'},
     }
     policy = (lab.path / ".git-planner.yml").read_text().partition("clients:")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.board.session_lab import run
 from tests.delegation.scripted_agent import DONE, delegate, set_agent_script, set_up_lab, task
 from tests.support.lab import Lab
 
@@ -17,6 +18,33 @@ def integrate(lab: Lab, *words: str, status: int = 0) -> dict[str, Any]:
     assert ran.status == status, ran.err
     document: dict[str, Any] = json.loads(ran.out)
     return document
+
+
+# The board that the session planner left in a repository.
+OLD_BOARD = {
+    "board/tasks.yaml": """\
+tasks:
+- id: TASK-001
+  title: Count
+  status: todo
+  priority: medium
+  owner: null
+  write_scope: [src/]
+  acceptance: [it counts]
+  dependencies: []
+- id: TASK-002
+  title: Ask
+  status: needs_input
+  owner: worker-task-002
+  write_scope: [src/]
+  acceptance: [it counts]
+  dependencies: [TASK-001]
+  handoff: .codex/handoffs/TASK-002.md
+""",
+    "board/sessions.yaml": "sessions:\n- {name: planner, role: planner, status: stopped}\n",
+    "handoffs/TASK-002.md": "# TASK-002\n\n## Question\n\nOne or two?\n",
+    "board/decisions.md": "- count from one\n",
+}
 
 
 def worked(lab: Lab, script: str) -> None:
@@ -41,6 +69,36 @@ def test_finished_tasks_are_brought_back_one_after_the_other(lab: Lab) -> None:
     again = integrate(lab)
     assert {item["outcome"] for item in again["tasks"]} == {"present"}
     assert lab.git("rev-parse", "main~2") == before
+
+
+def test_a_board_of_the_old_planner_is_imported_answered_worked_on_and_brought_back(lab: Lab) -> None:
+    set_up_lab(lab)
+    folder = lab.path / ".codex"
+    for name, text in OLD_BOARD.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    lab.git("config", "planner.plan", "old")
+    assert lab.run("git-planner", "import", "board", "--plan", "old").status == 0
+    item = run(lab, "inbox")["items"][0]
+    assert (item["kind"], item["subject"], item["text"]) == ("question", "task_002", "One or two?")
+    assert lab.run("git-plan", "task", "answer", "task_002", "Two.").status == 0
+    assert lab.run("git-plan", "task", "resume", "task_002").status == 0
+    set_agent_script(
+        lab, 'case "$GIT_PLANNER_TASK" in task_001) echo 1 > src/one;; *) echo 2 > src/two;; esac', DONE
+    )
+    for name in ("task_001", "task_002"):
+        status, document = delegate(lab)
+        assert (status, [done["task"] for done in document["runs"]]) == (0, [name])
+        assert integrate(lab)["tasks"][-1]["outcome"] == "integrated"
+        assert run(lab, "inbox")["items"][0]["kind"] == "review"
+        # The old board has no commands that verify a task.
+        assert lab.run("git-plan", "task", "verify", name, "--note", "seen").status == 0
+    prompt = (lab.path / ".git/planner/runs" / document["runs"][0]["run"] / "prompt.md").read_text()
+    assert "it counts" in prompt
+    assert "Two." in prompt
+    assert (lab.show("main:src/one"), lab.show("main:src/two")) == ("1\n", "2\n")
+    assert [item["status"] for item in run(lab, "task", "list")["tasks"]] == ["done", "done"]
+    assert run(lab, "inbox")["items"] == []
 
 
 def test_what_does_not_merge_is_told_and_the_rest_is_brought_back(lab: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -183,7 +184,14 @@ def test_the_planner_goes_on_with_its_thread(lab: Lab) -> None:
     wait_for(lab, "thread", "p-1")
     shown = lab.run("git-plan", "session", "attach")
     assert (shown.status, "attach-session" in shown.out) == (0, True)
+    planner = run(lab, "runs")["planners"][0]
+    assert (planner["session"], planner["seen"], planner["thread"]) == (first["session"], "alive", "p-1")
+    assert f"{first['session']}  alive  default planner  script since" in tell(lab, "runs")
+    assert run(lab, "runs", "--run", first["session"])["planners"][0] == planner
+    refused = lab.run("git-plan", "runs", "--end", "--run", first["session"])
+    assert (refused.status, "git plan session close planner" in refused.err) == (3, True), refused.err
     assert run(lab, "session", "close", "planner")["state"] == "ended"
+    assert tell(lab, "runs").startswith(f"{first['session']}  ended, closed  default planner")
     second = run(lab, "session", "start", "--backend", "tmux")
     assert second["continues"] == first["session"]
     run(lab, "suspend")
@@ -207,6 +215,50 @@ def test_a_worker_in_its_jail_takes_a_lease_and_reports(lab: Lab) -> None:
     ended = wait_for(lab, "state", "ended")
     assert ended["outcome"] == "done", ended
     assert lab.show(f"{ended['branch']}:src/value").startswith("HEAVY-")
+
+
+def test_a_name_without_a_plan_means_that_of_the_current_plan(lab: Lab) -> None:
+    set_up_lab(lab, ONE, (*ONE, "--plan", "other"))
+    set_client(lab, "sleep 600")
+    here = spawn(lab, "task_001", "tmux")
+    there = spawn(lab, "task_001", "tmux", "--plan", "other")
+    assert here["name"] == there["name"] == "worker-task_001"
+
+    def attached(*words: str, current: str) -> str:
+        lab.git("config", "planner.plan", current)
+        ran = lab.run("git-plan", "session", "attach", "task_001", *words)
+        return ran.out.split()[-1] if ran.status == 0 else ran.err
+
+    first, second = attached(current="default"), attached(current="other")
+    assert first != second
+    assert attached("--plan", "other", current="default") == second
+    assert attached("--plan", "default", current="third") == first
+    assert "several plans have a session 'task_001': default, other" in attached(current="third")
+    run(lab, "shutdown")
+
+
+def test_a_client_that_asks_in_its_terminal_is_listed_as_waiting(lab: Lab) -> None:
+    set_up_lab(lab, ONE)
+    set_client(
+        lab, f"printf 'A new model\\n> 1. Try it\\n  2. Stay\\nEnter to go on'; read x; clear; {REPORT}; cat"
+    )
+    lab.git("config", "planner.heartbeat", "1")
+    session = spawn(lab, backend="tmux")
+    assert session["asking_since"] is None
+    wait_until(lab, lambda: sessions(lab)[-1]["asking_since"])
+    assert "running, waits for an answer in its terminal" in tell(lab, "session", "list")
+    item = run(lab, "inbox")["items"][-1]
+    attach = "git plan session attach worker-task_001 --plan default"
+    assert (item["kind"], item["subject"], item["command"]) == ("question", "worker-task_001", attach)
+    assert item["text"] == "script waits for an answer in its terminal"
+    once = lab.run("git-planner", "top", "--once", "--json")
+    assert [line["state"] for line in json.loads(once.out)["runs"]] == ["asks"]
+    assert item in json.loads(once.out)["inbox"]
+    lab.run_program(
+        "tmux", "-L", lab.env["GIT_PLANNER_TMUX_SOCKET"], "send-keys", "-t", "worker-task_001", "Enter"
+    )
+    wait_for(lab, "state", "ended")
+    assert run(lab, "inbox")["items"][-1]["kind"] == "review"
 
 
 def test_a_tmux_server_that_dies_suspends_its_sessions(lab: Lab) -> None:

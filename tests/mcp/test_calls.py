@@ -62,6 +62,11 @@ def test_the_result_is_the_document_of_the_command(lab: Lab) -> None:
         ("task_show", {"task": "task_001"}, ["git-plan", "task", "show", "task_001"]),
         ("inbox", {}, ["git-plan", "inbox"]),
         ("runs", {}, ["git-plan", "runs"]),
+        (
+            "runs",
+            {"action": "prune", "keep": 3, "dry_run": True},
+            ["git-plan", "worker", "prune", "--keep", "3", "--dry-run"],
+        ),
         ("leases", {}, ["git-plan", "lease", "list"]),
         ("doctor", {}, ["git-planner", "doctor"]),
     ):

@@ -28,6 +28,7 @@ CLIENT = """clients:
   quit: /exit
   quit_seconds: 3
   trust: [{screen: ['Trust \\S+\\?', '1\\. Yes'], keys: [Down, "y"]}, {screen: [Again]}]
+  asks: [['1[.] Yes', Enter], [Sure]]
 - name: other
   start: [other]
 """
@@ -47,6 +48,7 @@ def test_a_client_of_the_policy(lab: Lab) -> None:
         headless=("tool", "run", "{prompt}"),
         threads=ThreadFiles(("$TOOL_HOME/s/*.json", "~/.tool/s/*.json"), r'"id": "(\w+)"'),
         trust=(TrustPrompt((r"Trust \S+\?", r"1\. Yes"), ("Down", "y")), TrustPrompt(("Again",), ("Enter",))),
+        asks=(("1[.] Yes", "Enter"), ("Sure",)),
         quit="/exit",
         quit_seconds=3.0,
     )
@@ -86,6 +88,7 @@ def test_a_client_of_the_policy_replaces_a_preset(lab: Lab) -> None:
             "not a regular expression",
         ),
         ({"name": "a", "start": ["x"], "trust": [{"screen": ["("]}]}, "not a regular expression"),
+        ({"name": "a", "start": ["x"], "asks": [["x", "("]]}, "/clients/0/asks/0/1: is not a regular"),
         ({"name": "a", "start": ["x"], "trust": [{"screen": ["x"], "keys": ["C-c"]}]}, "keys"),
         ({"name": "a", "start": ["x"], "yolo": True}, "yolo"),
     ],

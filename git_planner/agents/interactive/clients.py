@@ -12,6 +12,8 @@ from git_planner.rules.policy.policy import Policy
 
 # What the folder's own settings name runs outside the sandbox; an agent may have written them.
 _CODEX_FOLDER = ("-c", 'projects={{cwd_quoted}={trust_level="{folder}"}}')
+# A list of choices, above the keys that take one: about a new model, an approval, the folder.
+_CHOICES = (r"^\s*(?:\S\s)?1\. \S", r"^\s*(?:\S\s)?2\. \S")
 _CODEX_OPTIONS = (
     ("-p", "{profile}"),
     ("-m", "{model}"),
@@ -43,6 +45,7 @@ CODEX = InteractiveClient(
         id=r"rollout-.*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl",
     ),
     trust=(TrustPrompt((r"^\s*Folder access\s*$", r"^\s*\S 1\. Open restricted\s*$")),),
+    asks=((*_CHOICES, r"(?i)\benter\b.{0,20}\b(?:continue|confirm|select|submit)\b"),),
     quit="/quit",
 )
 _CLAUDE_OPTIONS = (
@@ -80,6 +83,7 @@ CLAUDE = InteractiveClient(
         TrustPrompt((_CLAUDE_FOLDER, r"^\s*\S No, exit\s*$", r"^\s*Yes, I trust this folder\s*$"), ("Down",)),
         TrustPrompt((_CLAUDE_FOLDER, r"^\s*No, exit\s*$", r"^\s*\S Yes, I trust this folder\s*$")),
     ),
+    asks=((*_CHOICES, r"(?i)\b(?:enter to confirm|esc to cancel)\b"),),
     quit="/exit",
 )
 _GEMINI_OPTIONS = (

@@ -47,7 +47,8 @@ class TurnHooks:
 
     `on_start` is called when the client runs, `on_thread` when its thread is known; `request` returns
     'suspend' or 'close' once a person asked for it, `has_result` whether the agent has reported a result,
-    `last_lines` what its terminal shows; `wrap` makes the prompt of the session from that of the task.
+    `last_lines` what its terminal shows; `look` looks whether it waits for an answer, every `look_seconds`;
+    `wrap` makes the prompt of the session from that of the task.
     """
 
     on_start: Callable[[], None]
@@ -55,6 +56,8 @@ class TurnHooks:
     request: Callable[[], str | None]
     has_result: Callable[[], bool]
     last_lines: Callable[[], Sequence[str]]
+    look: Callable[[], None]
+    look_seconds: float
     wrap: Callable[[str], str]
 
 
@@ -214,6 +217,7 @@ class SessionClient:
     ) -> int | None:
         """Wait for the end of the client, a result or a request; return its status, None after a result."""
         look_at = reported_at = 0.0
+        screen_at = time.monotonic() + self._hooks.look_seconds
         while (status := child.wait(_PAUSE)) is None:
             now = time.monotonic()
             if on_tick is not None:
@@ -221,6 +225,9 @@ class SessionClient:
             if now >= look_at:
                 look_at = now + _THREAD_PAUSE
                 self._look_for_thread(cwd, since)
+            if now >= screen_at and not self._headless:
+                screen_at = now + self._hooks.look_seconds
+                self._hooks.look()
             if word := self._hooks.request():
                 self._look_for_thread(cwd, since)
                 raise SuspendedTurn(self._thread) if word == "suspend" else KeyboardInterrupt

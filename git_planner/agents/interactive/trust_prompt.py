@@ -51,9 +51,14 @@ def answer_trust_prompt(
 
 
 def is_asked(prompt: TrustPrompt, screen: str) -> bool:
-    """Return whether a screen shows the prompt: all of its patterns match, and in the order given."""
+    """Return whether a screen shows the prompt."""
+    return shows(prompt.patterns, screen)
+
+
+def shows(patterns: Sequence[str], screen: str) -> bool:
+    """Return whether all patterns match a screen, in the order given."""
     place = 0
-    for pattern in prompt.patterns:
+    for pattern in patterns:
         match = re.compile(pattern, re.MULTILINE).search(screen, place)
         if match is None:
             return False

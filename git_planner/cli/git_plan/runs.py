@@ -12,6 +12,7 @@ from git_planner.cli.output import emit, say, tell
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
+    from git_planner.flows.board.sessions.list_sessions import SessionView
     from git_planner.flows.runs.inspect import RunReport, RunReports
 
 
@@ -22,29 +23,40 @@ if TYPE_CHECKING:
 @plan_option
 @json_option
 def runs(*, run_id: str | None, is_end: bool, rerun: bool, plan: str | None, as_json: bool) -> int:
-    """Show delegated runs: start, last output and whether they are alive; stop or requeue one.
+    """Show runs of tasks and planners: start, last output and whether they are alive; stop or requeue one.
 
     A run is 'alive', 'stalled' (its heartbeat has stopped), 'dead' (its delegator is gone) or 'ended'.
     """
+    from git_planner.flows.board.sessions.list_runs import RunList, list_all_runs, refuse_planner
     from git_planner.flows.delegation import stop_run
-    from git_planner.flows.runs.inspect import inspect_runs
 
     repo = open_repository()
-    if (is_end or rerun) and run_id is None:
+    if not is_end and not rerun:
+        listed = list_all_runs(repo, plan, run_id)
+    elif run_id is None:
         raise click.UsageError("'--end' and '--rerun' need '--run'")
-    if run_id is not None and is_end:
-        examined = stop_run.stop_run(repo, run_id, tell)
-        examined = stop_run.requeue_run(repo, run_id, tell) if rerun else examined
-    elif run_id is not None and rerun:
-        examined = stop_run.requeue_run(repo, run_id, tell)
     else:
-        examined = inspect_runs(repo, plan, run_id)
+        refuse_planner(repo, run_id)
+        reports = stop_run.stop_run(repo, run_id, tell) if is_end else None
+        listed = RunList(stop_run.requeue_run(repo, run_id, tell) if rerun or reports is None else reports)
     if as_json:
-        emit(examined.document())
+        emit(listed.document())
     else:
-        for line in examined_lines(examined, full=run_id is not None):
-            say(line)
-    return examined.exit
+        for view in listed.planners:
+            say(planner_line(view))
+        if listed.reports.findings or not listed.planners:
+            for line in examined_lines(listed.reports, full=run_id is not None):
+                say(line)
+    return listed.exit
+
+
+def planner_line(view: SessionView) -> str:
+    """Return the line that shows the session of a planner."""
+    session = view.session.session
+    verdict = session.state if view.seen == "idle" else view.seen
+    outcome = f", {session.outcome}" if session.outcome else ""
+    since = session.started_at or session.reserved_at
+    return f"{session.session}  {verdict}{outcome}  {session.plan} planner  {session.client} since {since}"
 
 
 def examined_lines(examined: RunReports, *, full: bool) -> Iterator[str]:

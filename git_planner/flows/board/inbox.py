@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
+from git_planner.flows.board.sessions import session_store
+from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.iterations.process_lock import lock_holder
 from git_planner.flows.planning.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.flows.plans.lost_plans import find_lost_plans
@@ -58,6 +60,7 @@ def read_inbox(repo: Repository, plan: str | None = None) -> Inbox:
         except PlannerError as error:
             items += unreadable_items(name, error, changed)
     items += run_items(repo, [run for run in runs if plan in (None, run.plan)])
+    items += session_items(session_store.host_sessions(repo), plan)
     items += branch_items(repo, plan, times)
     return Inbox(tuple(sort_items(items)))
 
@@ -123,6 +126,16 @@ def run_items(
             rerun = " --rerun" if verdict == "dead" else ""
             command = f"git plan runs --end --run {run.run}{rerun}"
             yield InboxItem("run", since, run.plan, run.run, text, command)
+
+
+def session_items(sessions: Iterable[HostSession], plan: str | None) -> Iterator[InboxItem]:
+    """Yield the sessions whose client waits for an answer in its terminal."""
+    for session in sessions:
+        about = session.session
+        if session.asks and plan in (None, about.plan):
+            text = f"{about.client} waits for an answer in its terminal"
+            command = f"git plan session attach {about.name} --plan {about.plan}"
+            yield InboxItem("question", session.asking_since or "", about.plan, about.name, text, command)
 
 
 def _of_iterations(repo: Repository, plan: str | None, times: dict[str, str]) -> Iterator[InboxItem]:

@@ -40,6 +40,9 @@ def client_problems(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         for index, prompt in enumerate(document.get("trust", ())):
             for number, pattern in enumerate(prompt["screen"]):
                 yield from _pattern_problems(f"{at}/trust/{index}/screen/{number}", pattern, None)
+        for index, patterns in enumerate(document.get("asks", ())):
+            for number, pattern in enumerate(patterns):
+                yield from _pattern_problems(f"{at}/asks/{index}/{number}", pattern, None)
 
 
 def clients_from(documents: Sequence[Mapping[str, Any]]) -> tuple[InteractiveClient, ...]:
@@ -62,6 +65,7 @@ def _client(document: Mapping[str, Any]) -> InteractiveClient:
             TrustPrompt(tuple(prompt["screen"]), tuple(prompt.get("keys", default)))
             for prompt in document.get("trust", ())
         ),
+        asks=tuple(map(tuple, document.get("asks", ()))),
         quit=document.get("quit"),
         quit_seconds=float(document.get("quit_seconds", 10.0)),
     )

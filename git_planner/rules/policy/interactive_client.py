@@ -102,8 +102,8 @@ class InteractiveClient:
     """A client that works in a terminal, or without one.
 
     `start` and `resume` are its command lines in a terminal, `headless` and `headless_resume` those of one
-    turn without. `words` are the client's words for a placeholder's values. `quit` is typed to end it, and
-    it has `quit_seconds` to do so.
+    turn without. `words` are the client's words for a placeholder's values. `asks` are the forms of a screen
+    on which it waits for an answer. `quit` is typed to end it, and it has `quit_seconds` to do so.
     """
 
     name: str
@@ -115,6 +115,7 @@ class InteractiveClient:
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     threads: ThreadFiles | None = None
     trust: tuple[TrustPrompt, ...] = ()
+    asks: tuple[tuple[str, ...], ...] = ()
     quit: str | None = None
     quit_seconds: float = 10.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from git_planner.agents.interactive.clients import CLAUDE, CODEX
-from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, is_asked
+from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, is_asked, shows
 from git_planner.host.terminals.headless import HeadlessBackend
 from git_planner.host.terminals.terminal import Terminal
 from tests.support.servers.tmux import TMUX_IS_MISSING, Tmux
@@ -61,6 +61,24 @@ def test_claude_is_moved_to_the_other_choice_first() -> None:
     asked = [[is_asked(prompt, screen) for prompt in CLAUDE.trust] for screen in (first, second, "")]
     assert asked == [[True, False], [False, True], [False, False]]
     assert [prompt.keys for prompt in CLAUDE.trust] == [("Down",), ("Enter",)]
+
+
+@pytest.mark.parametrize(
+    ("screen", "is_asking"),
+    [
+        (RESTRICTED, True),
+        (f"{APPROVAL}\n\n  Press enter to confirm or esc to cancel", True),
+        (
+            "Introducing M\n\n  1. Try it\n\u203a 2. Stay\n\n  \u2191/\u2193 to move, press enter to confirm",
+            True,
+        ),
+        ("\u203a 1. read it\n  2. mend it\n\n\u2022 Working (0s \u2022 esc to interrupt)", False),
+        ("\u203a Ask Codex to do anything\n\n  ? for shortcuts", False),
+        ("", False),
+    ],
+)
+def test_a_list_of_choices_waits_for_an_answer(screen: str, is_asking: bool) -> None:
+    assert any(shows(patterns, screen) for patterns in CODEX.asks) is is_asking
 
 
 @pytest.fixture

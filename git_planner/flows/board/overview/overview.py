@@ -188,6 +188,7 @@ class OverviewReader:
             cache.read_at = self._clock()
             self._current = current_plan(self.repo, None)
         items = [*cache.branch_items, *inbox.run_items(self.repo, runs, liveness)]
+        items += inbox.session_items((session for _, session in self._files.sessions.values()), self.plan)
         for name in names:
             items += self._plan_items(name, ended)
         problems = [problem for name in names if (problem := cache.plans[name].problem) is not None]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from git_planner import redact
 from git_planner.flows.board.sessions import session_store
-from git_planner.flows.board.sessions.list_sessions import view_session
+from git_planner.flows.board.sessions.list_sessions import SessionView, view_session
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.runs import store
 from git_planner.flows.runs.heartbeat import check_liveness, last_heartbeat
@@ -171,13 +171,20 @@ class RunFiles:
             plan=about.plan,
             task=about.task,
             session=about.name,
-            state=about.state if shown.seen in ("alive", "idle") else shown.seen,
+            state=_state(shown),
             is_open=about.state != "ended",
             agent=" ".join(part for part in (about.client, about.model) if part),
             started_at=about.started_at or about.reserved_at,
             beat=shown.beat,
             attach=attach,
         )
+
+
+def _state(view: SessionView) -> str:
+    """Return the state of a session as one word: what can be seen of it comes first."""
+    if view.seen not in ("alive", "idle"):
+        return view.seen
+    return "asks" if view.session.asks else view.session.session.state
 
 
 def run_output(repo: Repository, run: str, most: int = 200) -> list[str]:

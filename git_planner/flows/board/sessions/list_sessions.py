@@ -40,12 +40,14 @@ class SessionView:
             "heartbeat": self.beat,
             "attach": self.attach,
             "place": self.place,
+            "asking_since": self.session.asking_since if self.session.asks else None,
         }
 
     def line(self) -> str:
         """Return it as one line."""
         session = self.session.session
         parts = [session.name, f"plan {session.plan}", session.state]
+        parts += ["waits for an answer in its terminal"] if self.session.asks else []
         parts += [self.seen] if self.seen not in ("alive", "idle") else []
         parts += [session.outcome] if session.outcome and session.outcome != session.state else []
         parts += [f"{session.client} in {session.backend}"]

@@ -18,7 +18,7 @@ from git_planner import atomic_file, redact
 from git_planner.agents.confinement import NOT_CONFINED, confine
 from git_planner.agents.contract import SuspendedTurn
 from git_planner.agents.interactive.session_client import ClientThread, SessionClient, TurnHooks
-from git_planner.agents.interactive.trust_prompt import answer_trust_prompt
+from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, shows
 from git_planner.agents.prompts import preload_template_engine
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
@@ -183,13 +183,23 @@ def _client(
         access,
         request,
         confine(repo, policy) if document.task else NOT_CONFINED,
-        _hooks(repo, session, access.client.trust if settings.trust_prompt == "answer" else (), wrap),
+        _hooks(
+            repo,
+            session,
+            access.client.trust if settings.trust_prompt == "answer" else (),
+            access.client.asks,
+            wrap,
+        ),
         ClientThread(document.session, _thread(repo, document), document.backend == "headless"),
     )
 
 
 def _hooks(
-    repo: Repository, session: HostSession, trust: Sequence[TrustPrompt], wrap: Callable[[str], str]
+    repo: Repository,
+    session: HostSession,
+    trust: Sequence[TrustPrompt],
+    asks: Sequence[Sequence[str]],
+    wrap: Callable[[str], str],
 ) -> TurnHooks:
     thread = _thread(repo, session.session)
 
@@ -212,17 +222,35 @@ def _hooks(
         request=lambda: session_store.read_request(repo, session.run),
         has_result=has_result,
         last_lines=lambda: _last_lines(repo, session.run),
+        look=lambda: _look_for_question(repo, session.run, asks),
+        look_seconds=session.interval,
         wrap=wrap,
     )
 
 
-def _last_lines(repo: Repository, session_id: str) -> list[str]:
-    """Return the last lines that the terminal of a session shows, or that its log holds."""
-    session = session_store.load_session(repo, session_id)
-    screen = None
+def _screen(session: HostSession | None) -> str | None:
+    """Return what the terminal of a session shows; None if that cannot be seen."""
     if session is not None and session.terminal is not None:
         with suppress(PlannerError):
-            screen = backend_of(session.terminal, os.environ).screen(session.terminal)
+            return backend_of(session.terminal, os.environ).screen(session.terminal)
+    return None
+
+
+def _look_for_question(repo: Repository, session_id: str, asks: Sequence[Sequence[str]]) -> None:
+    """Note that the client waits for an answer in its terminal, or that it does not any more."""
+    session = session_store.load_session(repo, session_id)
+    if session is None or not asks:
+        return
+    screen = _screen(session) or ""
+    is_asking = any(shows(patterns, screen) for patterns in asks)
+    if is_asking != (session.asking_since is not None):
+        since = utc_now() if is_asking else None
+        session_store.change_session(repo, session_id, lambda current: replace(current, asking_since=since))
+
+
+def _last_lines(repo: Repository, session_id: str) -> list[str]:
+    """Return the last lines that the terminal of a session shows, or that its log holds."""
+    screen = _screen(session_store.load_session(repo, session_id))
     if screen is None:
         with suppress(OSError), atomic_file.open_regular(session_store.log_file(repo, session_id)) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))

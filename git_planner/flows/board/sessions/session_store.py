@@ -44,7 +44,8 @@ class HostSession:
 
     `process` is the one that starts it while it is reserved, afterwards the one that watches over its client.
     `drops_keys`: its client's login is stored, and needs no key of the environment. `is_remote`: it is known
-    from its plan's branch alone. `is_told`: its plan's branch has it as it is.
+    from its plan's branch alone. `is_told`: its plan's branch has it as it is. `asking_since`: since then its
+    client has waited for an answer in its terminal.
     """
 
     session: Session
@@ -54,6 +55,7 @@ class HostSession:
     drops_keys: bool = True
     is_remote: bool = False
     is_told: bool = True
+    asking_since: str | None = None
 
     @property
     def run(self) -> str:
@@ -71,6 +73,11 @@ class HostSession:
             return process_identity.sight(self.process, self.session.host)
         return "far" if self.is_remote or self.session.host != host_name() else "gone"
 
+    @property
+    def asks(self) -> bool:
+        """Return whether its client was seen to wait for an answer in its terminal, and may still do so."""
+        return self.asking_since is not None and self.session.state == "running" and self.sight() == "alive"
+
     def moved(self, state: Any, **fields: Any) -> HostSession:
         """Return it with its session in another state, see `Session.moved`."""
         return replace(self, session=self.session.moved(state, **fields))
@@ -85,6 +92,7 @@ class HostSession:
             "interval": self.interval,
             "drops_keys": self.drops_keys,
             "told": self.is_told,
+            "asking_since": self.asking_since,
         }
 
 
@@ -141,6 +149,7 @@ def load_session(repo: Repository, session_id: str) -> HostSession | None:
             interval=float(document["interval"]),
             drops_keys=document["drops_keys"] is True,
             is_told=document["told"] is True,
+            asking_since=None if (since := document.get("asking_since")) is None else str(since)[:40],
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
