@@ -165,6 +165,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_UNWRITABLE": (UNREACHED, "a file or folder cannot be written or reached"),
     "E_USAGE": (USAGE, "the command line is not valid"),
     "E_VARIANT_NO_MODULES": (NO, "the variant has no module, and the tournament needs modules"),
+    "E_WORKER_LOST": (UNREACHED, "workers died again and again while they ran a job"),
     "E_WORKTREE": (REFUSED, "the worktree's link is broken, or it belongs to another repository"),
 }
 

@@ -37,7 +37,7 @@ FLOORS = {
 WORDS = {"did_you_mean", "diagnostic", "printable", "refnames", "timestamps"}
 CAPABILITIES = {name for floors in FLOORS.values() for floor in floors for name in floor}
 # Folders of tests that follow a layer or a kind of test instead of a capability.
-LAYERS = {"agents", "cli", "foundation", "gitio", "host", "mcp", "report"}
+LAYERS = {"agents", "cli", "engines", "foundation", "gitio", "host", "mcp", "report"}
 KINDS = {"architecture", "bench", "docs", "end_to_end", "real", "support"}
 MOST_MODULES = 12
 PROGRAMS = ("git_plan", "git_iterate", "git_record", "git_bo4", "git_planner")

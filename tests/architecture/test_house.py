@@ -71,6 +71,7 @@ DOORS = {
     "anyio": {"mcp/"},
     "click": {"cli/"},
     "detect_secrets": {"redact.py"},
+    "distributed": {"engines/dask.py"},
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
