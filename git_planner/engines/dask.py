@@ -24,6 +24,7 @@ class DaskEngine:
     Args:
         scheduler: the address of a scheduler, such as 'tcp://10.0.0.1:8786'; None starts a cluster here.
         workers: the number of worker processes of a cluster that is started here.
+        connect_seconds: the time that the scheduler has to answer.
 
     Raises:
         PlannerError: E_MISSING_EXTRA if dask is not installed; E_REMOTE if the scheduler does not answer.
@@ -31,22 +32,24 @@ class DaskEngine:
 
     name = "dask"
 
-    def __init__(self, scheduler: str | None, workers: int) -> None:
-        if find_spec("distributed") is None:
+    def __init__(
+        self, scheduler: str | None, workers: int, *, connect_seconds: float = CONNECT_SECONDS
+    ) -> None:
+        if not _is_installed():
             raise PlannerError(
                 "E_MISSING_EXTRA",
                 "the engine 'dask' needs the package 'distributed', which is not installed",
                 hint="pip install 'git-planner[distributed]'",
             )
         self._cluster: Any = None
-        self._client = self._connect(scheduler) if scheduler else self._start(workers)
+        self._client = self._connect(scheduler, connect_seconds) if scheduler else self._start(workers)
 
     @staticmethod
-    def _connect(scheduler: str) -> Any:
+    def _connect(scheduler: str, seconds: float) -> Any:
         from distributed import Client
 
         try:
-            return Client(scheduler, timeout=CONNECT_SECONDS)
+            return Client(scheduler, timeout=seconds)
         except (OSError, TimeoutError, ValueError) as error:
             raise PlannerError(
                 "E_REMOTE",
@@ -62,7 +65,8 @@ class DaskEngine:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
-            # Commands that workers start for a job are not to be forked from a process with threads.
+            # Workers load it before the first job.
+            preload=["git_planner.engines.run_job"],
             silence_logs=50,
         )
         return Client(self._cluster)
@@ -101,6 +105,13 @@ class DaskEngine:
     def _place(self) -> str:
         workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
         return f"{workers} workers of {self._client.scheduler.address}"
+
+
+def _is_installed() -> bool:
+    try:
+        return find_spec("distributed") is not None
+    except ValueError:
+        return False
 
 
 def _outcome(key: str, future: Any) -> JobOutcome:
