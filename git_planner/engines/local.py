@@ -9,9 +9,9 @@ import json
 import os
 import queue
 import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from git_planner.engines.contract import MAX_LOSSES, EngineJob, JobOutcome, lost_error
 from git_planner.engines.run_job import failed_outcome, job_function, pack_job, unpack_outcome
-from git_planner.host.start_program import start_program
+from git_planner.host.start_program import Child, start_program
 from git_planner.progress import Progress
 
 # The order by which a supervisor ends everything at once.
@@ -70,7 +70,7 @@ class _WorkerPool:
     progress: Progress
     waiting: queue.SimpleQueue[tuple[str, str, int]] = field(default_factory=queue.SimpleQueue)
     outcomes: queue.SimpleQueue[JobOutcome] = field(default_factory=queue.SimpleQueue)
-    processes: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    processes: set[Child] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_stopped: bool = False
 
@@ -94,7 +94,7 @@ class _WorkerPool:
             _wait_or_kill(process)
 
     def _work(self) -> None:
-        process: subprocess.Popen[bytes] | None = None
+        process: Child | None = None
         while not self.is_stopped:
             try:
                 key, payload, losses = self.waiting.get(timeout=0.2)
@@ -114,7 +114,7 @@ class _WorkerPool:
                 self.progress(f"a worker died while it ran '{key}'; another one runs it again")
                 self.waiting.put((key, payload, losses + 1))
 
-    def _start(self) -> subprocess.Popen[bytes] | None:
+    def _start(self) -> Child | None:
         argv = [sys.executable, "-c", _START]
         with self.lock:
             if self.is_stopped:
@@ -123,7 +123,7 @@ class _WorkerPool:
             self.processes.add(process)
         return process
 
-    def _ask(self, process: subprocess.Popen[bytes], payload: str) -> str | None:
+    def _ask(self, process: Child, payload: str) -> str | None:
         """Return the answer of a worker; None if it has died."""
         assert process.stdin is not None
         assert process.stdout is not None
@@ -141,10 +141,11 @@ class _WorkerPool:
         return None
 
 
-def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
+def _wait_or_kill(process: Child) -> None:
+    until = time.monotonic() + _END_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    if process.poll() is None:
         process.kill()
         process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from git_planner.errors import PlannerError, resource_error
 
+Child = subprocess.Popen[bytes]
+
 # Seconds between SIGTERM and SIGKILL for what a supervised program leaves behind.
 _LEFTOVER_GRACE = "2"
 _SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
@@ -26,7 +28,7 @@ sys.exit(main(sys.argv[2:]))
 
 def start_program(
     argv: Sequence[str], cwd: Path, env: Mapping[str, str], *, piped: bool, supervised: bool
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a program in a session of its own, with pipes for its output.
 
     Args:

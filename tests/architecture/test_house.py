@@ -56,7 +56,7 @@ BELOW["owned_folder"] = {"atomic_file", "folders"}
 for _part in ("gitio", "agents", "host"):
     BELOW[_part].add("owned_folder")
 BELOW["progress"] = set()
-for _part in ("gitio", "agents", "host"):
+for _part in ("gitio", "agents", "host", "engines"):
     BELOW[_part].add("progress")
 BELOW["resources"] = {"errors"}
 BELOW["boot"] = set()
