@@ -118,6 +118,24 @@ def test_two_gates_at_once_store_each_result_once(run: Lab) -> None:
     assert stored_codes(run) == CODES
 
 
+def test_gates_wait_for_the_leases_of_this_host(run: Lab) -> None:
+    session = run.path / ".git" / "planner" / "runs" / "x" / "session.json"
+    session.parent.mkdir(parents=True)
+    session.write_text(json.dumps({"session": {"state": "running", "task": "task_001"}}))
+    run.git("config", "planner.maxHeavyLeases", "1")
+    words = ("--purpose", "tests", "--session", "worker", "--json")
+    lease = json.loads(run.run("git-plan", "lease", "acquire", *words).out)
+    gate = run.start("git-bo4", "gate", "speed", "--jobs", "3")
+    assert gate.stderr is not None
+    assert b"waiting for a lease" in gate.stderr.readline()
+    # Only the guard needs none.
+    assert "GATES_PASS" not in variant_events(run)
+    run.run("git-plan", "lease", "release", lease["lease"])
+    gate.communicate(timeout=120)
+    assert gate.returncode == 0
+    assert stored_codes(run) == CODES
+
+
 def test_the_shipping_set_leaves_the_conceptual_result_alone(run: Lab) -> None:
     gated(run)
     status, document = gated(run, "--set", "shipping")
