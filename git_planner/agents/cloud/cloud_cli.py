@@ -102,15 +102,15 @@ class CloudCli:
             )
         return done.stdout
 
-    def document(self, *args: str) -> Any:
+    def document(self, *args: str, limit: int = MOST_JSON) -> Any:
         """Run the client, and return the JSON document that it prints.
 
         Raises:
             PlannerError: E_CLOUD_ANSWER if it is none; what `output` raises.
         """
-        output = self.output(*args)
+        output = self.output(*args, limit=limit)
         try:
-            return canonical_json.loads(output, self._shown(args))
+            return canonical_json.loads(output, self._shown(args), limit=limit)
         except PlannerError as error:
             raise PlannerError(
                 "E_CLOUD_ANSWER",
@@ -169,8 +169,8 @@ def open_cli(
 
 
 def _is_file(word: str) -> bool:
-    """Return whether an argument names a script below the current folder, as in 'node scripts/stub.mjs'."""
-    return not word.startswith("-") and "/" in word and os.path.isfile(word)
+    """Return whether a word names a file from the current folder, as in 'node scripts/stub.mjs'."""
+    return not word.startswith("-") and ("/" in word or "." in word) and os.path.isfile(word)
 
 
 def error_line(done: Finished) -> str:

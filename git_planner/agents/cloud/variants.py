@@ -27,6 +27,8 @@ from git_planner.rules.tournament.source import (
 )
 
 _MOST_REPORT = 2**20
+# The service shows all variants with their patches.
+_MOST_SHOWN = 256 * 2**20
 _INDEX = ("variant_index", "variantIndex", "index", "id")
 _TASK = ("task_id", "id", "taskId")
 _STATUS = ("status", "state")
@@ -37,6 +39,8 @@ class VariantsClient:
 
     def __init__(self, cli: CloudCli) -> None:
         self._cli = cli
+        # What the service last said of each variant, by task; their patches excepted.
+        self._entries: dict[str, dict[int, Mapping[str, Any]]] = {}
 
     def start(self, request: TaskRequest) -> str:
         """Submit a prompt, and return the id of the task.
@@ -103,15 +107,19 @@ class VariantsClient:
         return Payload(patch, report=_document(report), metadata=self._metadata(task, number))
 
     def _shown(self, task: str) -> Any:
-        return self._cli.document("show", task, "--json", "--all")
+        document = self._cli.document("show", task, "--json", "--all", limit=_MOST_SHOWN)
+        self._entries[task] = {
+            number: {name: value for name, value in entry.items() if name != "diff"}
+            for entry in _entries(document, "variants")
+            if (number := _number(entry)) is not None
+        }
+        return document
 
     def _metadata(self, task: str, number: int) -> Mapping[str, Any]:
-        with suppress(PlannerError):
-            for entry in _entries(self._shown(task), "variants"):
-                if _number(entry) == number:
-                    # The patch is archived as a file of its own.
-                    return {name: value for name, value in entry.items() if name != "diff"}
-        return {}
+        if task not in self._entries:
+            with suppress(PlannerError):
+                self._shown(task)
+        return self._entries.setdefault(task, {}).get(number, {})
 
 
 def _polled(document: Any) -> tuple[tuple[PolledVariant, ...], tuple[str, ...]]:

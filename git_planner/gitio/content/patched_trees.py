@@ -226,7 +226,7 @@ def _unusable(args: tuple[str, ...], result: GitResult, seconds: float, cwd: Pat
     special = local_failure(args, result, cwd)
     if special is not None:
         return special
-    if result.status < 0 or b"unable to write" in result.stderr:
+    if b"unable to write" in result.stderr:
         return failure(args, result, cwd)
     lines = [without_label(line)[:200] for line in result.message.splitlines() if line.strip()]
     reason = lines[0] if lines else f"git ended with status {result.status}"
@@ -272,13 +272,22 @@ def _fault(change: CountedChange, links: dict[str, bytes]) -> str | None:
     path = change.path[:100]
     if change.mode == _GITLINK:
         return f"'{path}' is a submodule, whose commits nobody has checked"
-    if change.mode == _SYMLINK:
-        target = os.fsdecode(links[change.oid])
-        place = posixpath.normpath(posixpath.join(posixpath.dirname(change.path), target))
-        first = place.split("/")[0]
-        if not target or target.startswith("/") or first == ".." or first.lower() == ".git":
-            return f"the link '{path}' leads out of the repository"
+    if change.mode == _SYMLINK and _leads_out(change.path, os.fsdecode(links[change.oid])):
+        return f"the link '{path}' leads out of the repository"
     return None
+
+
+def _leads_out(path: str, target: str) -> bool:
+    """Return whether a link may lead out of the repository, whatever its target passes through.
+
+    Behind a name, '..' leads to the parent of where another link leads, so it is only taken at the beginning.
+    """
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    first = place.split("/")[0]
+    is_odd = not target or target.startswith("/") or first == ".." or first.lower() == ".git"
+    names = [part for part in target.split("/") if part not in ("", ".")]
+    beginning = next((count for count, part in enumerate(names) if part != ".."), len(names))
+    return is_odd or ".." in names[beginning:]
 
 
 def tree_changes(git: Git, root: str, trees: Sequence[str]) -> dict[str, list[CountedChange]]:

@@ -161,6 +161,11 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "E_PATCH",
         "the link 'src/link' leads out",
     ),
+    "link over a link": (
+        added("d/here", ".", "120000") + added("link", "d/here/../../x", "120000"),
+        "E_PATCH",
+        "the link 'link' leads out",
+    ),
     "through a link": (
         added("link", "src", "120000") + added("link/x.py"),
         "E_PATCH",
@@ -200,6 +205,12 @@ def test_a_bad_patch_is_an_error_of_its_own(lab: Lab, name: str) -> None:
     assert good == again
     assert list((lab.path / ".git" / "planner" / "patches").iterdir()) == []
     lab.fsck()
+
+
+def test_a_link_within_the_repository(lab: Lab) -> None:
+    result = only(lab, added("src/deep/link", "../../README.md", "120000"))
+    assert isinstance(result, PatchedTree)
+    assert lab.show(f"{result.tree}:src/deep/link") == "../../README.md"
 
 
 def test_limits_of_size_and_time(lab: Lab) -> None:

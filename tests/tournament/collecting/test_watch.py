@@ -146,6 +146,8 @@ def test_a_prompt_is_never_sent_twice_unasked(lab: Lab) -> None:
     assert not any(line.startswith("new") for line in calls.read_text().splitlines())
     assert lab.run("git-bo4", "watch", "--task", "task_1").status == 0
     assert view(lab).run.task_id == "task_1"
+    other = lab.run("git-bo4", "watch", "--task", "task_2", "--json")
+    assert (other.status, json.loads(other.out)["code"]) == (3, "E_STAGE")
 
 
 def test_a_login_that_is_missing_can_be_mended(lab: Lab) -> None:

@@ -157,7 +157,7 @@ class _Polling:
         """
         run = self._view.run
         if task is not None:
-            return self._began(check_task_id(task))
+            return self._began(self._checked(check_task_id(task)))
         if run.task_id is not None:
             return self._began(check_task_id(run.task_id))
         stage = run.stage("watch")
@@ -178,6 +178,21 @@ class _Polling:
             if error.code not in _UNSURE:
                 self._commit("failed", error.message, facts={_SENDING: False})
             raise
+
+    def _checked(self, task: str) -> str:
+        """Return the id of a task that a person names.
+
+        Raises:
+            PlannerError: E_STAGE if the turn has another one already.
+        """
+        run = self._view.run
+        if run.task_id not in (None, task):
+            raise PlannerError(
+                "E_STAGE",
+                f"turn {self._turn} of '{run.run}' has the task '{run.task_id}' already",
+                hint=f"create another tournament for it: git bo4 new --task {task}",
+            )
+        return task
 
     def _began(self, task: str) -> str:
         stage = self._view.run.stage("watch")
