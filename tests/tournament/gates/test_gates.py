@@ -17,6 +17,7 @@ from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.tournament.gates.side_effects import observe_effects
 from git_planner.rules.policy.gates import Gate
 from git_planner.rules.tournament import gate as gate_rule
+from tests.foundation.fake_keys import LETTERS, drawn
 from tests.support.lab import Lab
 
 MakeLab = Callable[..., Lab]
@@ -406,6 +407,23 @@ def test_a_module_declares_its_effects(make_lab: MakeLab) -> None:
         lab.commit("module", {**FILES, **policy, "modules/cache/module.json": text})
         result = gated(lab)[1]["results"][0]
         assert (result["verdict"], result["code"]) == outcome, result["message"]
+
+
+def test_no_secret_of_a_gate_is_kept_or_printed(make_lab: MakeLab) -> None:
+    key = "ghp_" + drawn(LETTERS, 36)
+    half = len(key) // 2
+    script = f"k={key[:half]}; k=$k{key[half:]}; echo key $k >&2; git --version $k; mkdir $k; exit 1"
+    lab = make_lab()
+    gate = f"{{name: side_effects, run: [sh, -c, '{script}'], effects: ['FS:write', 'Process:git']}}"
+    lab.commit("policy", {**FILES, ".git-planner.yml": f"{HEAD}gates: {{shipping: [{gate}]}}\n"})
+    path = lab.root / "events.ndjson"
+    words = ("gate", "--set", "shipping", "--ref", "HEAD", "--events-out", str(path))
+    texts = [lab.run("git-bo4", *words, *more).out for more in ((), ("--json",))]
+    texts += [
+        file.read_text() for file in (lab.path / ".git" / "planner" / "gates").rglob("*") if file.is_file()
+    ]
+    assert len(texts) > 3
+    assert not [text for text in (*texts, path.read_text()) if key in text]
 
 
 def test_nothing_is_left_of_a_gate(make_lab: MakeLab) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from git_planner import redact
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
@@ -129,8 +130,15 @@ class _GateRun:
             if error.code != "E_EXPORT":
                 raise
             result = GateResult(gate.name, "failed", error.code, message=error.message)
-        took = result.seconds or time.monotonic() - began
-        return replace(result, seconds=took, required=gate.required, at=utc_now())
+        return replace(
+            result,
+            seconds=result.seconds or time.monotonic() - began,
+            required=gate.required,
+            at=utc_now(),
+            message=redact.mask_text(result.message),
+            details=tuple(map(redact.mask_text, result.details)),
+            effects=redact.mask_document(result.effects),
+        )
 
     def _decide(self, gate: Gate) -> GateResult:
         refusal = self.candidate.refusal
