@@ -70,6 +70,7 @@ def test_each_variant_becomes_a_commit_on_its_branch(lab: Lab) -> None:
     assert json.loads((archive(lab, 1) / "variant.json").read_text())["status"] == "completed"
     manifest = json.loads((archive(lab, 1) / "manifest.json").read_text())
     assert manifest["files"]["patch.diff"] == first["patch_sha256"] == sha256(value(90).encode()).hexdigest()
+    assert manifest.pop("run") == document["run"]["uid"]
     assert canonical_json.digest(manifest) == first["manifest_sha256"]
     assert codes(lab)[-3:] == ["VARIANT_HARVESTED"] * 3
     assert document["run"]["stages"]["harvest"]["outcome"] == "done"
@@ -187,7 +188,7 @@ def test_a_service_that_fails_meanwhile_loses_no_variant(lab: Lab) -> None:
     serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
     cloud_run(lab)
     watched(lab, SleepingClock())
-    archive_of_turn = VariantArchive(archive(lab, 1).parents[2], "task_1", 1)
+    archive_of_turn = VariantArchive(archive(lab, 1).parents[2], view(lab).run.uid, "task_1", 1)
     with lab.entered():
         archive_of_turn.put(1, Payload(value(90).encode()))
     serve(lab, ["!denied"], [row(1, diff=value(90)), row(2, diff=value(80))])
@@ -206,7 +207,9 @@ def test_a_service_that_is_down_for_a_while(lab: Lab) -> None:
     calls = serve(lab, ["!500"], variants)
     calls.unlink()
     with lab.entered():
-        VariantArchive(archive(lab, 1).parents[2], "task_1", 1).put(4, Payload(value(4).encode()))
+        VariantArchive(archive(lab, 1).parents[2], view(lab).run.uid, "task_1", 1).put(
+            4, Payload(value(4).encode())
+        )
     clock = SleepingClock()
     with lab.entered(), pytest.raises(PlannerError) as caught:
         harvest(lab.repo, "speed", hush, sleep=clock.sleep)
@@ -221,6 +224,23 @@ def test_a_service_that_is_down_for_a_while(lab: Lab) -> None:
     serve(lab, variants=variants)
     harvested(lab)
     assert set(states(lab).values()) == {"harvested"}
+
+
+def test_a_task_of_the_same_id_in_another_run(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    first = harvested(lab)["variants"]
+    # Another service, which has a task of that id, too.
+    serve(lab, variants=[row(1, diff=value(70)), row(2, diff=value(80))])
+    assert lab.run("git-bo4", "new", "--run", "other", "--task", "task_1", "--best-of", "2").status == 0
+    for command in ("watch", "harvest"):
+        assert lab.run("git-bo4", command, "other").status == 0
+    assert [lab.show(f"bo4/other/v{number}:value") for number in (1, 2)] == ["70\n", "80\n"]
+    assert [lab.show(f"bo4/speed/v{number}:value") for number in (1, 2)] == ["90\n", "80\n"]
+    kept = archive(lab, 1).with_name(f"var1.{first[0]['manifest_sha256'][:12]}")
+    assert (kept / "patch.diff").read_text() == value(90)
+    assert sorted(path.name for path in kept.parent.iterdir()) == ["var1", kept.name, "var2"]
 
 
 def test_what_is_ready_before_the_rest(lab: Lab) -> None:
@@ -383,6 +403,22 @@ def test_patches_of_a_folder(lab: Lab) -> None:
     assert lab.show("bo4/speed/v1:value") == "80\n"
 
 
+def test_a_linked_worktree_of_a_repository_with_long_ids(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, "--object-format=sha256")
+    campaign(lab)
+    (lab.root / "diffs").mkdir()
+    for number in (80, 70):
+        (lab.root / "diffs" / f"{number}.diff").write_text(value(number))
+    place = lab.root / "side"
+    lab.git("worktree", "add", "-q", "--detach", str(place), "main")
+    words = ("new", "--run", "speed", "--prompt", "x", "--patches", "../diffs")
+    for command in (words, ("watch",), ("harvest",)):
+        ran = lab.run("git-bo4", *command, cwd=place)
+        assert ran.status == 0, ran.err
+    assert [lab.show(f"bo4/speed/v{number}:value") for number in (1, 2)] == ["70\n", "80\n"]
+    assert (lab.root / ".codex-cloud" / "variants" / "patches-diffs" / "turn1" / "var1").is_dir()
+
+
 def test_branches_that_exist(lab: Lab) -> None:
     lab.git("branch", "old")
     campaign(lab)
@@ -412,7 +448,7 @@ def test_the_archive_checks_names_and_digests(tmp_path: Path) -> None:
         assert "/" not in name
         assert "." not in name
         assert name.endswith(sha256(odd.encode()).hexdigest()[:12])
-    folder = VariantArchive(tmp_path, "t", 2)
+    folder = VariantArchive(tmp_path, "run", "t", 2)
     first = folder.put(1, Payload(b"one"))
     assert folder.put(1, Payload(b"one")) == first
     (first.folder / "patch.diff").write_bytes(b"damaged")

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from git_planner.errors import PlannerError
-from git_planner.flows.tournament.collecting.watch import WatchTimes
+from git_planner.flows.tournament.collecting.watch import WatchTimes, watch
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
+from git_planner.flows.tournament.run_store import RunChange, RunStore
 from git_planner.rules.tournament.event import EventDraft
+from git_planner.rules.tournament.run import Stage
 from tests.support.lab import Lab, command_line
+from tests.support.small_campaign import hush
 from tests.support.sweeps import sampled
 from tests.tournament.collecting.cloud_case import (
     RUN,
@@ -200,6 +203,24 @@ def test_two_watches_at_a_time(lab: Lab) -> None:
     finally:
         first.kill()
         first.communicate()
+
+
+def test_another_host_that_sees_the_end_first(lab: Lab) -> None:
+    serve(lab, ["pending", "ready"], [row(1)])
+    cloud_run(lab)
+    clock = SleepingClock()
+
+    def finish(seconds: float) -> None:
+        clock.sleep(seconds)
+        stage = Stage(1, "done", "0" * 64, "2026-11-30T00:00:00Z", "1 ready")
+        ready = EventDraft("GATES_PASS", "WATCH_READY", {"message": "1 ready"}, "2026-11-30T00:00:00Z")
+        store.end_stage("watch", stage, RunChange(events=[ready]))
+
+    with lab.entered():
+        store = RunStore(lab.repo, RUN)
+        ended = watch(lab.repo, RUN, hush, clock=clock, sleep=finish)
+    assert ended.run.is_done("watch")
+    assert codes(lab).count("WATCH_READY") == 1
 
 
 def test_a_journal_survives_a_cut_line_and_uses_no_number_twice(tmp_path: Path) -> None:

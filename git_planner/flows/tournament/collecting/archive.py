@@ -54,14 +54,17 @@ class ArchivedPayload:
 class VariantArchive:
     """The archive of one turn of a task.
 
+    Another run may have a task of the same id, at another service; its payloads are not taken for this run's.
+
     Args:
         root: the folder of all archives.
+        run: the uid of the run.
         task: the id of the task, which may be anything.
         turn: the turn.
     """
 
-    def __init__(self, root: Path, task: str, turn: int) -> None:
-        self._task, self._turn = task, turn
+    def __init__(self, root: Path, run: str, task: str, turn: int) -> None:
+        self._run, self._task, self._turn = run, task, turn
         self._folder = root / task_folder(task) / f"turn{turn}"
 
     def folder(self, number: int) -> Path:
@@ -74,23 +77,28 @@ class VariantArchive:
         return self._folder / f"var{number}"
 
     def find(self, number: int) -> ArchivedPayload | None:
-        """Return the payload of a variant; None unless it is complete and undamaged."""
+        """Return the payload of a variant of this run; None unless it is complete and undamaged."""
+        payload, run = self._read(number)
+        return payload if run == self._run else None
+
+    def _read(self, number: int) -> tuple[ArchivedPayload | None, str | None]:
+        """Return the payload of that name, if it is complete and undamaged, and the uid of its run."""
         folder = self.folder(number)
         try:
-            data = atomic_file.read(folder / MANIFEST)
-            manifest = canonical_json.loads(data, MANIFEST)
+            manifest = canonical_json.loads(atomic_file.read(folder / MANIFEST), MANIFEST)
+            run = str(manifest.pop("run"))
             files = {name: str(manifest["files"][name]) for name in manifest["files"]}
             for name, digest in files.items():
                 content = atomic_file.read(folder / Path(name).name, MOST_PATCH_BYTES)
                 if sha256(content).hexdigest() != digest:
-                    return None
+                    return None, None
             place = (manifest["task"], manifest["turn"], manifest["variant"])
-        except (OSError, PlannerError, KeyError, TypeError):
-            return None
+        except (OSError, PlannerError, KeyError, TypeError, AttributeError):
+            return None, None
         if place != (self._task, self._turn, number):
-            return None
+            return None, None
         digest_of_all = canonical_json.digest(manifest)
-        return ArchivedPayload(folder, manifest.get("commit"), files.get(PATCH), digest_of_all)
+        return ArchivedPayload(folder, manifest.get("commit"), files.get(PATCH), digest_of_all), run
 
     def put(self, number: int, payload: Payload) -> ArchivedPayload:
         """Archive a payload; an earlier one of other content is kept beside it, under the name of its digest.
@@ -107,14 +115,18 @@ class VariantArchive:
             "commit": payload.commit,
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
         }
-        earlier, digest = self.find(number), canonical_json.digest(manifest)
-        if earlier is not None and earlier.manifest_sha256 == digest:
-            return earlier
+        # The same content has the same digest in every run.
+        document = canonical_json.dumps({**manifest, "run": self._run})
         target = self.folder(number)
+        earlier, run = self._read(number)
+        if earlier is not None and earlier.manifest_sha256 == canonical_json.digest(manifest):
+            if run != self._run:
+                atomic_file.write(target / MANIFEST, document)
+            return earlier
         with owned_folder(self._folder, _DRAFT) as folder:
             draft = folder / "payload"
             draft.mkdir()
-            for name, content in {**files, MANIFEST: canonical_json.dumps(manifest)}.items():
+            for name, content in {**files, MANIFEST: document}.items():
                 (draft / name).write_bytes(content)
             self._give_way(target, earlier)
             try:

@@ -173,7 +173,7 @@ class _Harvest:
         Returns:
             None if the service could not be reached: the variant stays ready for the next harvest.
         """
-        archive = VariantArchive(self._root, self._task, self._turn)
+        archive = VariantArchive(self._root, self._run.uid, self._task, self._turn)
         payload = archive.find(row.number) if row.state == "ready" else None
         if payload is not None:
             return _Candidate(row, payload)

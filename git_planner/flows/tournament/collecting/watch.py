@@ -362,6 +362,9 @@ class _Polling:
                     f"turn {view.run.turn.turn} of '{view.run.run}' has begun meanwhile",
                     hint=f"git bo4 watch {view.run.run}",
                 )
+            if view.run.is_done("watch"):
+                # Another host has seen the end, and has noted it.
+                return None
             old = view.run.stage("watch")
             before: Mapping[str, Any] = old.facts if old else {}
             journals = dict(before.get(_JOURNALS, {}))
