@@ -86,19 +86,20 @@ class VariantArchive:
         folder = self.folder(number)
         try:
             manifest = canonical_json.loads(atomic_file.read(folder / MANIFEST), MANIFEST)
-            run = str(manifest.pop("run"))
-            files = {name: str(manifest["files"][name]) for name in manifest["files"]}
+            if not _is_manifest(manifest) or manifest["task"] != self._task:
+                return None, None
+            files = manifest["files"]
             for name, digest in files.items():
                 content = atomic_file.read(folder / Path(name).name, MOST_PATCH_BYTES)
                 if sha256(content).hexdigest() != digest:
                     return None, None
-            place = (manifest["task"], manifest["turn"], manifest["variant"])
-        except (OSError, PlannerError, KeyError, TypeError, AttributeError):
+        except (OSError, PlannerError):
             return None, None
-        if place != (self._task, self._turn, number):
+        if (manifest["turn"], manifest["variant"]) != (self._turn, number):
             return None, None
+        run = manifest.pop("run")
         digest_of_all = canonical_json.digest(manifest)
-        return ArchivedPayload(folder, manifest.get("commit"), files.get(PATCH), digest_of_all), run
+        return ArchivedPayload(folder, manifest["commit"], files.get(PATCH), digest_of_all), run
 
     def put(self, number: int, payload: Payload) -> ArchivedPayload:
         """Archive a payload; an earlier one of other content is kept beside it, under the name of its digest.
@@ -168,6 +169,12 @@ def task_folder(task: str) -> str:
     if len(task) <= _MOST_TASK and _PLAIN_TASK.fullmatch(task):
         return task
     return f"{refnames.slug(task, 'task')}-{sha256(task.encode('utf-8', 'replace')).hexdigest()[:12]}"
+
+
+def _is_manifest(document: Any) -> bool:
+    """Return whether a document has the keys of a manifest."""
+    keys = {"schema", "run", "task", "turn", "variant", "commit", "files"}
+    return isinstance(document, dict) and document.keys() >= keys and isinstance(document["files"], dict)
 
 
 def _files(payload: Payload) -> Mapping[str, bytes]:
