@@ -53,7 +53,7 @@ for _part in ("gitio", "agents", "host"):
 # One function writes what is committed, and it masks.
 BELOW["gitio"].add("redact")
 BELOW["owned_folder"] = {"atomic_file", "folders"}
-for _part in ("gitio", "agents", "host"):
+for _part in ("gitio", "agents", "host", "engines"):
     BELOW[_part].add("owned_folder")
 BELOW["progress"] = set()
 for _part in ("gitio", "agents", "host", "engines"):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,18 +15,10 @@ from git_planner.engines.choose import open_engine
 from git_planner.engines.contract import Engine, EngineJob, JobOutcome
 from git_planner.engines.local import LocalEngine
 from git_planner.errors import PlannerError
+from tests.engines.dask_cluster import cluster, until
 from tests.support.lab import sealed
 
 PROBE = "git_planner.engines.probe:probe"
-WAIT = 60.0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, which has to come true."""
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def marks(path: Path) -> list[int]:
@@ -165,32 +153,6 @@ def test_without_the_extra_dask_is_an_error_with_a_hint(tmp_path: Path) -> None:
         env=sealed(tmp_path / "home"),
     )
     assert ran.stdout == "E_MISSING_EXTRA pip install 'git-planner[distributed]'\n"
-
-
-@contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[str]:
-    """Start a scheduler and workers as processes of their own; yield the scheduler's address."""
-    pytest.importorskip("distributed")
-    place = folder / "scheduler.json"
-    common = ["--scheduler-file", str(place), "--no-dashboard"]
-    env = sealed(folder / "home") | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    processes = []
-
-    def start(module: str, *words: str) -> None:
-        argv = [sys.executable, "-m", f"distributed.cli.{module}", *common, *words]
-        log = (folder / f"{module}-{len(processes)}.log").open("wb")
-        processes.append(subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log))
-
-    try:
-        start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-        until(place.exists)
-        for number in range(workers):
-            start("dask_worker", "--no-nanny", "--nthreads", "1", "--name", f"w{number}")
-        yield str(json.loads(place.read_text())["address"])
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def test_a_dask_cluster_survives_the_death_of_a_worker(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from git_planner.cli.git_bo4.engine_options import chosen_engine, engine_options
 from git_planner.cli.git_bo4.runs import run_argument
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import force_option, json_option
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of variants at a time (default: the leases for heavy work on this host).",
 )
+@engine_options
 @click.option("--events-out", metavar="FILE", help="Append the events of '--ref' or '--pre-push' to FILE.")
 @click.option("--strict-events", is_flag=True, help="Fail if the stream of events is not valid.")
 @force_option("Run gates again that have a result.")
@@ -53,6 +55,9 @@ def gate(
     base: str | None,
     pre_push: bool,
     jobs: int | None,
+    engine: str | None,
+    scheduler: str | None,
+    fetch_from: str | None,
     events_out: str | None,
     strict_events: bool,
     force: bool,
@@ -76,7 +81,14 @@ def gate(
 
         run = name or latest_run(repo)
         gated = gate_variants(
-            repo, run, tell, gate_set=gate_set, jobs=jobs, force=force, strict_events=strict_events
+            repo,
+            run,
+            tell,
+            gate_set=gate_set,
+            jobs=jobs,
+            force=force,
+            strict_events=strict_events,
+            engine=chosen_engine(engine, scheduler, fetch_from),
         )
         if as_json:
             emit(gated.document())

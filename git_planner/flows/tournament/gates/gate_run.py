@@ -11,6 +11,7 @@ from typing import Any
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO
 from git_planner.flows.tournament.events import require_valid
+from git_planner.flows.tournament.gates.engine_gates import EngineChoice, gate_on_engine
 from git_planner.flows.tournament.gates.run_gates import GateOptions, PreparedGates, prepare_gates, subject_of
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, begun, ended
 from git_planner.gitio.repository import Repository, open_repository
@@ -19,6 +20,7 @@ from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament import gate as gate_rule
 from git_planner.rules.tournament.event import Mode
 from git_planner.rules.tournament.gate import GateReport
+from git_planner.rules.tournament.run import TournamentRun
 from git_planner.rules.tournament.variant import Variant
 
 SHIPPING = "shipping"
@@ -59,6 +61,7 @@ def gate_variants(
     jobs: int | None = None,
     force: bool = False,
     strict_events: bool = False,
+    engine: EngineChoice | None = None,
 ) -> GatedVariants:
     """Run a set of gates on every harvested variant of the current turn.
 
@@ -73,9 +76,11 @@ def gate_variants(
         jobs: number of variants at a time (default: that of leases for heavy work on this host).
         force: run gates again that have a result.
         strict_events: refuse a stream of events that is not valid.
+        engine: where they run; None: in this process.
 
     Raises:
-        PlannerError: E_UNKNOWN_RUN, E_EVENT_SCHEMA, E_NO_POLICY, E_POLICY; what running gates raises.
+        PlannerError: E_UNKNOWN_RUN, E_EVENT_SCHEMA, E_NO_POLICY, E_POLICY; what running gates and opening
+            the engine raises.
     """
     store = RunStore(repo, run)
     view = store.read()
@@ -95,7 +100,8 @@ def gate_variants(
     if is_stage and not view.run.is_done("gate", inputs):
         store.end_stage("gate", stage)
     work = _GateWork(repo, store, options, jobs or _jobs(repo), known, force=force)
-    reports = work.run(list(zip(variants, prepared, strict=True)))
+    pairs = list(zip(variants, prepared, strict=True))
+    reports = work.run(pairs) if engine is None else work.run_on(engine, view.run, gate_set, pairs)
     result = GatedVariants(run, gate_set, reports, skipped)
     if is_stage and not store.read().run.is_done("gate", inputs):
         passed = sum(report.passed for report in reports.values())
@@ -124,11 +130,37 @@ class _GateWork:
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self.reports: dict[int, GateReport] = {}
 
+    def run_on(
+        self,
+        engine: EngineChoice,
+        run: TournamentRun,
+        gate_set: str,
+        work: Sequence[tuple[Variant, PreparedGates]],
+    ) -> dict[int, GateReport]:
+        """Run the gates of variants on an engine, and store them; those of one key once."""
+        groups = _by_key(work)
+        waiting = {}
+        for key, variants in groups.items():
+            if key in self.known:
+                self._keep(self.known[key], variants)
+            else:
+                waiting[key] = variants[0]
+        reports = gate_on_engine(
+            self.repo,
+            engine,
+            run,
+            waiting,
+            gate_set=gate_set,
+            workers=self.jobs,
+            progress=self.options.progress,
+        )
+        for key, report in reports:
+            self._keep(report, groups[key])
+        return dict(sorted(self.reports.items()))
+
     def run(self, work: Sequence[tuple[Variant, PreparedGates]]) -> dict[int, GateReport]:
         """Run and store the gates of variants; those of one key once."""
-        groups: dict[str, list[Variant]] = {}
-        for variant, prepared in work:
-            groups.setdefault(prepared.key, []).append(variant)
+        groups = _by_key(work)
         gates = {prepared.key: prepared for _, prepared in reversed(work)}
         calls = [self._call(gates[key], variants) for key, variants in groups.items()]
         if min(self.jobs, len(calls)) <= 1:
@@ -193,6 +225,13 @@ class _GateWork:
             return RunChange(variants=changed, events=events, mode=mode)
 
         self.store.change(decide, "gate")
+
+
+def _by_key(work: Sequence[tuple[Variant, PreparedGates]]) -> dict[str, list[Variant]]:
+    groups: dict[str, list[Variant]] = {}
+    for variant, prepared in work:
+        groups.setdefault(prepared.key, []).append(variant)
+    return groups
 
 
 def _stored(variant: Variant, report: GateReport) -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""A real dask cluster for tests: a scheduler and workers, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.lab import sealed
+
+WAIT = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, which has to come true."""
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[str]:
+    """Start a scheduler and workers as processes of their own; yield the scheduler's address."""
+    pytest.importorskip("distributed")
+    place = folder / "scheduler.json"
+    common = ["--scheduler-file", str(place), "--no-dashboard"]
+    env = sealed(folder / "home") | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    processes = []
+
+    def start(module: str, *words: str) -> None:
+        argv = [sys.executable, "-m", f"distributed.cli.{module}", *common, *words]
+        log = (folder / f"{module}-{len(processes)}.log").open("wb")
+        processes.append(subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log))
+
+    try:
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        until(place.exists)
+        for number in range(workers):
+            start("dask_worker", "--no-nanny", "--nthreads", "1", "--name", f"w{number}")
+        yield str(json.loads(place.read_text())["address"])
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
