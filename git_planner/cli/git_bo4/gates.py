@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,27 +74,17 @@ def gate(
         raise click.UsageError("'--events-out' and '--base' are for a commit, which '--ref' names")
     if events_out:
         check_place(events_out)
-    repo = open_repository()
     if ref is None and not pre_push:
-        from git_planner.flows.tournament.gates.gate_run import gate_variants
-        from git_planner.flows.tournament.run_store import latest_run
-
-        run = name or latest_run(repo)
-        gated = gate_variants(
-            repo,
-            run,
-            tell,
+        return _gate_run(
+            name,
+            as_json=as_json,
             gate_set=gate_set,
             jobs=jobs,
             force=force,
             strict_events=strict_events,
             engine=chosen_engine(engine, scheduler, fetch_from),
         )
-        if as_json:
-            emit(gated.document())
-        else:
-            _show_variants(gated)
-        return gated.exit
+    repo = open_repository()
     from git_planner.flows.tournament.gates.gate_refs import MAX_PUSH_BYTES, gate_push, gate_ref
 
     if ref is not None:
@@ -111,6 +101,19 @@ def gate(
     for skipped in result.skipped:
         say(f"{skipped}: not gated, it holds no code")
     return result.exit
+
+
+def _gate_run(name: str | None, *, as_json: bool, **options: Any) -> int:
+    from git_planner.flows.tournament.gates.gate_run import gate_variants
+    from git_planner.flows.tournament.run_store import latest_run
+
+    repo = open_repository()
+    gated = gate_variants(repo, name or latest_run(repo), tell, **options)
+    if as_json:
+        emit(gated.document())
+    else:
+        _show_variants(gated)
+    return gated.exit
 
 
 def _show_variants(result: GatedVariants) -> None:
