@@ -114,8 +114,20 @@ def test_harvesting_again_changes_nothing(lab: Lab) -> None:
     before, asked = lab.refs(), len(calls.read_text().splitlines())
     harvested(lab)
     assert lab.refs() == before
-    # The program is asked for its commands, and for nothing else.
-    assert len(calls.read_text().splitlines()) == asked + 1
+    assert len(calls.read_text().splitlines()) == asked
+    lab.env["CODEX_BIN"] = "no-such-program"
+    harvested(lab)
+
+
+def test_attempts_that_are_counted_by_their_diffs(lab: Lab) -> None:
+    variants = [row(1, diff=value(90)), row(2, "failed"), row(3, diff=value(80)), row(4, diff="prose")]
+    serve(lab, ["pending", "ready"], variants, dialect="attempts")
+    cloud_run(lab, sent=True)
+    watched(lab, SleepingClock())
+    harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "harvested", 3: "broken", 4: "failed"}
+    assert lab.show("bo4/speed/v2:value") == "80\n"
+    assert view(lab).variant(4).reported == "no diff"
 
 
 BROKEN: dict[str, tuple[str, str]] = {

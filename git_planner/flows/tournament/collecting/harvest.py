@@ -91,8 +91,16 @@ def harvest(
             raise PlannerError(
                 "E_STAGE", f"'{name}' has no task yet", hint=f"start it with 'git bo4 watch {name}'"
             )
+        if not _has_work(view):
+            return view
         with open_source(repo, view, settings, progress) as source:
             return _Harvest(repo, store, settings, progress, sleep).run(source)
+
+
+def _has_work(view: RunView) -> bool:
+    """Return whether there may be something to harvest; if not, no service is asked."""
+    is_over = view.run.is_done("watch") and view.run.is_done("harvest")
+    return not is_over or any(row.state in _TAKEN for row in view.current)
 
 
 @contextmanager
@@ -142,8 +150,6 @@ class _Harvest:
         if not self._view.run.is_done("watch"):
             self._poll(source)
         rows = [row for row in self._view.current if row.state in _TAKEN]
-        if not rows and self._view.run.is_done("harvest"):
-            return self._view
         fetched = [self._archived(source, row) for row in rows]
         view = self._recorded(self._committed([candidate for candidate in fetched if candidate]))
         if self._faults:
