@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from git_planner.gitio.repository import open_repository
 from git_planner.rules import refnames
 from git_planner.rules.tournament import event
 from tests.support.lab import Lab, command_line
+from tests.support.waiting import wait_until
 from tests.tournament.tournament_lab import gated_run
 
 POLICY = """\
@@ -116,6 +118,20 @@ def test_two_gates_at_once_store_each_result_once(run: Lab) -> None:
     assert variant_events(run).count("GATES_START") == 5
     assert event.validate(stream(run), strict=True) == []
     assert stored_codes(run) == CODES
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_an_interrupt_ends_all_gates_at_once(lab: Lab, jobs: str) -> None:
+    slow = ", {name: slow, run: [sh, -c, 'sleep 97'], timeout: 90}"
+    lab.commit("campaign", {".git-planner.yml": POLICY.format(more=slow), "src/a": ""})
+    gated_run(lab, {number: {"src/a": f"{number}\n"} for number in (1, 2, 3)}, gates=None)
+    gate = lab.start("git-bo4", "gate", "speed", "--jobs", jobs)
+    logs = lab.path / ".git" / "planner" / "gates"
+    wait_until(lambda: len(list(logs.glob("running-*/slow.stdout"))) == int(jobs))
+    gate.send_signal(signal.SIGINT)
+    _, err = gate.communicate(timeout=60)
+    assert gate.returncode == 130, err
+    assert not list(logs.glob("running-*"))
 
 
 def test_gates_wait_for_the_leases_of_this_host(run: Lab) -> None:
