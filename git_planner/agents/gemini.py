@@ -15,7 +15,7 @@ from typing import Any
 from git_planner.agents.answer_loop import Reply
 from git_planner.agents.confinement import Confinement
 from git_planner.agents.contract import Usage, Workplace, WritingRequest
-from git_planner.agents.run_program import run_agent
+from git_planner.agents.run_program import check_installed, run_agent
 from git_planner.agents.text_loop import WritingAgent
 from git_planner.errors import PlannerError
 from git_planner.host.process import Finished
@@ -102,7 +102,13 @@ class GeminiTransport:
 
 
 def gemini_critic(workplace: Workplace) -> WritingAgent:
-    """Return the critic that uses gemini."""
+    """Return the critic that uses gemini.
+
+    Raises:
+        PlannerError: E_MISSING_TOOL.
+    """
+    with _install_hint():
+        check_installed(workplace.settings.gemini)
     return WritingAgent(GeminiTransport(workplace.settings.gemini, workplace.confinement))
 
 

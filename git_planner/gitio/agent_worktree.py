@@ -16,6 +16,7 @@ from git_planner.folders import make_readable, remove_folder
 from git_planner.gitio import fresh_objects
 from git_planner.gitio.content.inert_git import inert, with_filters
 from git_planner.gitio.content.read_content import read_content
+from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.git import Git
 from git_planner.gitio.git_failure import GitResult, failure
 from git_planner.gitio.objects import commit_tree, splice
@@ -67,7 +68,7 @@ def keep(repo: Repository, ref: str, tree: str, parent: str, message: str) -> st
 
 
 def rescue(
-    repo: Repository, place: Repository, ref: str, message: str, trusted: str
+    repo: Repository, place: Repository, ref: str, message: str, trusted: str, *, limits: Limits
 ) -> tuple[str | None, tuple[str, ...]]:
     """Keep the uncommitted content of a worktree, such as the work of an interrupted agent.
 
@@ -77,12 +78,13 @@ def rescue(
         ref: the ref that keeps it.
         message: the complete message of its commit.
         trusted: the commit with the programs that filters of the configuration may start.
+        limits: the limits for new and changed files.
 
     Returns:
         The commit that keeps it, None when there was none; and what could not be kept.
     """
     head = place.resolve("HEAD")
-    content = read_content(place, head, trusted=trusted)
+    content = read_content(place, head, limits, trusted=trusted)
     is_changed = content.tree != place.resolve(head, "tree")
     return keep(repo, ref, content.tree, head, message) if is_changed else None, content.problems
 

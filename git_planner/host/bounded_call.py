@@ -21,9 +21,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 # Processor time decides, so that a busy machine refuses no result that an idle one accepts.
-_CPU_SECONDS = 10
+CPU_SECONDS = 10
 # A backstop for a child that does not run at all.
-_WALL_SECONDS = 20 * _CPU_SECONDS
+_WALL_SECONDS = 20 * CPU_SECONDS
 _MEMORY = 4 * 1024**3
 _CHUNK = 1024 * 1024
 
@@ -35,14 +35,14 @@ class Stopped:
     why: str
 
 
-def call(read: Callable[[], T], *, seconds: float = _CPU_SECONDS) -> T | Stopped:
+def call(read: Callable[[], T], *, seconds: float = CPU_SECONDS) -> T | Stopped:
     """Return what a function returns, or `Stopped` if it exceeds a limit.
 
     Args:
         read: a function without effects, whose result can be pickled.
         seconds: the limit of processor time, if it is below ten seconds; rounded up to whole seconds.
     """
-    cpu_seconds = math.ceil(min(seconds, _CPU_SECONDS))
+    cpu_seconds = math.ceil(min(seconds, CPU_SECONDS))
     source, sink = os.pipe()
     with warnings.catch_warnings():
         # Python warns of forks beside threads; the child uses nothing that another thread could hold.

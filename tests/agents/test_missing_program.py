@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from git_planner.agents.registry import make_critic
+from git_planner.config.policy_file import parse_policy
+from git_planner.config.settings import read_settings
+from git_planner.errors import PlannerError
 from tests.support.benchmark_project import POLICY, project
 from tests.support.lab import Lab
 
@@ -19,6 +23,15 @@ COMMANDS = (
     ("git-plan", "research"),
     ("git-plan", "delegate"),
 )
+
+
+def test_a_critic_s_program_is_looked_for_first(lab: Lab) -> None:
+    project(lab, POLICY)
+    lab.git("config", "planner.gemini", "no-such-gemini")
+    policy = parse_policy(POLICY.encode(), "the policy")
+    with pytest.raises(PlannerError, match="'no-such-gemini' is not on PATH") as refused:
+        make_critic("gemini", policy, read_settings(lab.repo), lab.repo)
+    assert (refused.value.code, "npm install" in str(refused.value.hint)) == ("E_MISSING_TOOL", True)
 
 
 @pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)

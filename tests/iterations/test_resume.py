@@ -210,6 +210,18 @@ def test_in_place_goes_back_after_ctrl_c(lab: Lab) -> None:
     assert result.record.value == 90.0
 
 
+def test_in_place_keeps_as_much_as_the_policy_allows_after_ctrl_c(lab: Lab) -> None:
+    campaign(lab)
+    policy = (lab.path / ".git-planner.yml").read_text().replace("scope: {", "scope: {max_new_files: 2, ")
+    lab.commit("limit", {".git-planner.yml": policy})
+    agent(lab, "true")
+    stopped = interrupt(lab, "mkdir notes; touch notes/a notes/b notes/c; echo 42 >value", "--in-place")
+    assert stopped[0] == 130
+    assert lab.show("refs/planner/interrupted/0001:value") == "42\n"
+    assert lab.git("ls-tree", "refs/planner/interrupted/0001", "notes") == ""
+    assert sorted(path.name for path in (lab.path / "notes").iterdir()) == ["a", "b", "c"]
+
+
 def test_a_branch_that_a_person_has_checked_out_is_not_taken_away(lab: Lab) -> None:
     campaign(lab)
     policy = (lab.path / ".git-planner.yml").read_text().replace("[sh,", "[./no-such-program,")

@@ -9,6 +9,7 @@ from pathlib import Path
 from git_planner.errors import PlannerError
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.inert_git import config_files_in
+from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 
@@ -54,13 +55,16 @@ def check_worktree(repo: Repository) -> Path:
 
 
 @contextmanager
-def checked_out(repo: Repository, branch: str, rescue_ref: str, progress: Progress) -> Iterator[Repository]:
+def checked_out(
+    repo: Repository, branch: str, rescue_ref: str, limits: Limits, progress: Progress
+) -> Iterator[Repository]:
     """Switch a person's clean worktree to a branch; switch back afterwards.
 
     Args:
         repo: the repository, with an inert git.
         branch: the short name of the iteration's branch.
         rescue_ref: the ref that keeps uncommitted changes after an interruption.
+        limits: the limits for the new and changed files among them.
 
     Raises:
         PlannerError: as `check`; E_GIT when git cannot switch.
@@ -72,14 +76,16 @@ def checked_out(repo: Repository, branch: str, rescue_ref: str, progress: Progre
     try:
         yield repo
     finally:
-        _switch_back(repo, ["--detach", target] if before is None else [target], rescue_ref, progress)
+        _switch_back(repo, ["--detach", target] if before is None else [target], rescue_ref, limits, progress)
 
 
-def _switch_back(repo: Repository, target: list[str], rescue_ref: str, progress: Progress) -> None:
+def _switch_back(
+    repo: Repository, target: list[str], rescue_ref: str, limits: Limits, progress: Progress
+) -> None:
     try:
         agent_worktree.repair(repo, ours=False)
         message = f"{rescue_ref.rsplit('/', 1)[1]}: what an interrupted attempt had done\n"
-        kept, problems = agent_worktree.rescue(repo, repo, rescue_ref, message, target[-1])
+        kept, problems = agent_worktree.rescue(repo, repo, rescue_ref, message, target[-1], limits=limits)
         for problem in problems:
             progress(f"left in '{repo.top}': {problem}")
         if kept is not None:

@@ -17,7 +17,7 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import DONE, MACHINE_FAILURES, NO, PlannerError
 from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.agent_changes import AttemptSite
+from git_planner.flows.iterations.agent_changes import AttemptSite, content_limits
 from git_planner.flows.iterations.attempt import Attempt, report_from, run_implementer, settle_attempt
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
@@ -30,6 +30,7 @@ from git_planner.flows.records.record import ensure_base
 from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.inert_git import inert
+from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -260,10 +261,11 @@ def run_attempt(
     policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
     choice = {name: getattr(options, name) for name in CHOICE}
+    limits = content_limits(policy) if options.in_place else None
     report = report_from(attempt_file.load(repo, state.iteration)[1] or {}) if finished else None
     with (
         process_lock.lock_iteration(repo, state.iteration),
-        nullcontext(finished) if finished else _worktree(repo, state, settings, options, progress) as place,
+        nullcontext(finished) if finished else _worktree(repo, state, settings, limits, progress) as place,
     ):
         work = AttemptSite(
             repo,
@@ -290,11 +292,12 @@ def run_attempt(
 
 @contextmanager
 def _worktree(
-    repo: Repository, state: IterationState, settings: Settings, options: IterateOptions, progress: Progress
+    repo: Repository, state: IterationState, settings: Settings, limits: Limits | None, progress: Progress
 ) -> Iterator[Repository]:
-    if options.in_place:
+    """Provide the worktree of an attempt: with limits for what is left, the person's own."""
+    if limits is not None:
         rescue = f"{refnames.INTERRUPTED}{state.iteration:04d}"
-        with inplace.checked_out(repo, state.branch, rescue, progress) as place:
+        with inplace.checked_out(repo, state.branch, rescue, limits, progress) as place:
             yield place
     else:
         yield worktree.add(repo, worktree_path(settings, repo, state), state.branch)

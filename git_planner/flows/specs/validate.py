@@ -81,8 +81,14 @@ def check_specs(repo: Repository, name: str | None, ref: str | None) -> SpecChec
     return SpecCheck(source.label, changes, tuple(faults))
 
 
-def load_change(source: SpecSource, slug: str) -> SpecChange:
-    """Read a change and the project file, valid or not."""
+def load_change(source: SpecSource, slug: str, *, seconds: float = bounded_call.CPU_SECONDS) -> SpecChange:
+    """Read a change and the project file, valid or not.
+
+    Args:
+        source: the commit or working tree.
+        slug: the name of the change.
+        seconds: the limit of processor time.
+    """
     files: dict[str, bytes] = {}
     faults: list[SpecFault] = []
     for path in (specs.PROJECT, *_change_files(source, change_folder(slug), faults)):
@@ -94,7 +100,7 @@ def load_change(source: SpecSource, slug: str) -> SpecChange:
                 slug, SpecFault(path, 1, f"is too much: a change has at most {_MAX_BYTES:,} bytes")
             )
     # A branch of somebody else may have been written to take for ever.
-    change = bounded_call.call(lambda: _parse(slug, files, faults))
+    change = bounded_call.call(lambda: _parse(slug, files, faults), seconds=seconds)
     if isinstance(change, bounded_call.Stopped):
         why = f"cannot be read: the reader of its files {change.why}"
         return _unread(slug, SpecFault(change_folder(slug), 1, why))
