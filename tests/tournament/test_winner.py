@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament import event
 from tests.support.lab import Lab
-from tests.tournament.tournament_lab import gated_run
+from tests.support.sweeps import sampled
+from tests.tournament.tournament_lab import gated_run, noisy_campaign
 from tests.tournament.two_modules import (
     ALPHA,
     BASE,
@@ -236,3 +238,58 @@ def test_apply_pushes_only_when_asked(halves: Lab, make_lab: Any) -> None:
     assert remote.refs() == {}
     assert command(lab, "apply", "--push")["pushed"] == "origin"
     assert remote.refs() == {"refs/heads/pr/speed": lab.git("rev-parse", "pr/speed")}
+
+
+STEPS = (("compose",), ("ship",), ("apply",))
+
+
+@sampled(23)
+def test_a_kill_at_any_call_of_git_is_repaired_by_the_same_commands(halves: Lab, stride: int) -> None:
+    lab = halves
+    covered(lab)
+    start = lab.refs()
+    for words in STEPS:
+        command(lab, *words)
+    wanted = {ref: oid for ref, oid in lab.refs().items() if not ref.endswith("/run")}
+    tree = lab.git("rev-parse", "bo4/speed/winner^{tree}")
+    killed = 0
+    for words in STEPS:
+        for calls in range(1, 400, stride):
+            restore(lab, start)
+            for earlier in STEPS[: STEPS.index(words)]:
+                command(lab, *earlier)
+            ran = lab.spawn("git-bo4", words[0], "speed", **lab.crash_after(calls, after=bool(calls % 2)))
+            if ran.status >= 0 and ran.status != 137:
+                assert ran.status == 0, ran.err
+                break
+            killed += 1
+            for again in STEPS:
+                command(lab, *again)
+            assert lab.git("rev-parse", "bo4/speed/winner^{tree}") == tree
+            assert event.validate(view(lab).events, strict=True) == []
+            assert lab.refs().keys() - {"refs/heads/bo4/speed/run"} >= wanted.keys()
+    assert killed > 3
+
+
+def restore(lab: Lab, refs: dict[str, str]) -> None:
+    """Bring all refs back to where they were."""
+    moves = [f"update {ref} {oid}" for ref, oid in refs.items() if ref != "HEAD"]
+    gone = [f"delete {ref}" for ref in lab.refs() if ref not in refs]
+    lab.git("update-ref", "--stdin", stdin="\n".join([*moves, *gone]) + "\n")
+
+
+def test_a_noisy_winner_is_told_with_its_interval(lab: Lab) -> None:
+    noisy_campaign(lab, most=10)
+    gated_run(lab, {1: {"src/value": "80\n"}, 2: {"src/value": "101\n"}})
+    assert lab.run("git-bo4", "judge", "speed").status == 0
+    for words in (("meta",), ("compose",)):
+        command(lab, *words)
+    body = command(lab, "ship")["body"]
+    match = re.search(r"cost: ([\d.]+) points, gain ([\d.]+) \[([\d.]+), ([\d.]+)\]", body)
+    assert match is not None, body
+    value, gain, low, high = map(float, match.groups())
+    assert 79 < value < 81
+    assert low <= gain <= high
+    assert low > 18
+    assert high < 22
+    assert "- v2: it gains nothing over the base" in body
