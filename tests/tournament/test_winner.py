@@ -279,7 +279,7 @@ def restore(lab: Lab, refs: dict[str, str]) -> None:
 
 
 def test_a_noisy_winner_is_told_with_its_interval(lab: Lab) -> None:
-    noisy_campaign(lab, most=10)
+    noisy_campaign(lab)
     gated_run(lab, {1: {"src/value": "80\n"}, 2: {"src/value": "101\n"}})
     assert lab.run("git-bo4", "judge", "speed").status == 0
     for words in (("meta",), ("compose",)):
