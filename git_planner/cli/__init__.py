@@ -161,7 +161,11 @@ COMMANDS: dict[str, dict[str, Row]] = {
         ),
     },
     "git-bo4": {
+        "run": Row("git_bo4.run", "run", "run a tournament", "Play all stages of a tournament."),
         "new": Row("git_bo4.runs", "new", "run a tournament", "Create a tournament of N variants."),
+        "followup": Row(
+            "git_bo4.run", "followup", "run a tournament", "Begin the next turn with a prompt of its own."
+        ),
         "judge": Row(
             "git_bo4.stages", "judge", "judge and compose", "Measure the gated variants, choose the best."
         ),

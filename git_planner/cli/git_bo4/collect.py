@@ -10,19 +10,22 @@ from git_planner.cli.output import hush, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
-
-@click.command()
-@run_argument
-@click.option("--task", metavar="TASK", help="Task that the cloud service has already.")
-@click.option(
+send_again_option = click.option(
     "--send-again", "again", is_flag=True, help="Send the prompt although it may have been sent already."
 )
-@click.option(
+watch_timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
     help="Time limit for the wait (default: the setting 'watch_timeout', 6 hours).",
 )
+
+
+@click.command()
+@run_argument
+@click.option("--task", metavar="TASK", help="Task that the cloud service has already.")
+@send_again_option
+@watch_timeout_option
 @json_option
 def watch(*, name: str | None, task: str | None, again: bool, timeout: float | None, as_json: bool) -> int:
     """Send the prompt of RUN to its source, and wait until the variants are ready.

@@ -14,6 +14,7 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
 
 if TYPE_CHECKING:
+    from git_planner.flows.tournament.new import NewTournament
     from git_planner.flows.tournament.run_store import RunView
     from git_planner.rules.tournament.variant import Variant
 
@@ -98,10 +99,39 @@ def create_run(
     source: Mapping[str, Any],
 ) -> RunView:
     """Create the run that the options of `git bo4 new` describe."""
-    from git_planner.flows.tournament.new import NewTournament, new_run
+    from git_planner.flows.tournament.new import new_run
+
+    request = new_request(
+        prompt=prompt,
+        path=path,
+        from_ref=from_ref,
+        best_of=best_of,
+        run=run,
+        needs_modules=needs_modules,
+        coverage=coverage,
+        plan=plan,
+        source=source,
+    )
+    return new_run(open_repository(), request)
+
+
+def new_request(
+    *,
+    prompt: str | None,
+    path: str | None,
+    from_ref: str | None,
+    best_of: int,
+    run: str | None,
+    needs_modules: bool,
+    coverage: str | None,
+    plan: str | None,
+    source: Mapping[str, Any],
+) -> NewTournament:
+    """Return the request that the options of `git bo4 new` describe."""
+    from git_planner.flows.tournament.new import NewTournament
 
     task = source["task"]
-    request = NewTournament(
+    return NewTournament(
         prompt=read_prompt(prompt, path, is_needed=task is None),
         source=source_of(**source),
         attempts=best_of,
@@ -113,7 +143,6 @@ def create_run(
         needs_modules=needs_modules,
         coverage={"path": coverage} if coverage else None,
     )
-    return new_run(open_repository(), request)
 
 
 @click.command()

@@ -25,6 +25,18 @@ from git_planner.rules.documents.canonical_json import MAX_BYTES
 if TYPE_CHECKING:
     from git_planner.flows.tournament.winner.ship import ShipResult
 
+profile_option = click.option(
+    "--profile",
+    default="conservative",
+    show_default=True,
+    metavar="NAME",
+    help="Weights of the score: conservative, fast, evidence-heavy, or one of '--weights'.",
+)
+weights_option = click.option("--weights", metavar="FILE", help="File of weights, flat or by profile.")
+overrides_option = click.option("--overrides", metavar="FILE", help="File with changes of the composition.")
+strict_events_option = click.option(
+    "--strict-events", is_flag=True, help="Fail if the stream of events is not valid."
+)
 variant_option = click.option(
     "--variant", type=click.IntRange(1), metavar="N", help="Choose from this variant only."
 )
@@ -62,14 +74,8 @@ def review(
 @click.command()
 @run_argument
 @coverage_option
-@click.option(
-    "--profile",
-    default="conservative",
-    show_default=True,
-    metavar="NAME",
-    help="Weights of the score: conservative, fast, evidence-heavy, or one of '--weights'.",
-)
-@click.option("--weights", metavar="FILE", help="File of weights, flat or by profile.")
+@profile_option
+@weights_option
 @variant_option
 @json_option
 def meta(
@@ -86,9 +92,9 @@ def meta(
 
     repo = open_repository()
     options = MetaOptions(
-        coverage=_named_file(coverage, "the coverage"),
+        coverage=read_named_file(coverage, "the coverage"),
         profile=profile,
-        weights=_named_file(weights, "the weights"),
+        weights=read_named_file(weights, "the weights"),
         variant=variant,
     )
     done = choose_composition(repo, _run(repo, name), options, tell)
@@ -103,7 +109,7 @@ def meta(
 
 @click.command()
 @run_argument
-@click.option("--overrides", metavar="FILE", help="File with changes of the composition.")
+@overrides_option
 @json_option
 def compose(*, name: str | None, overrides: str | None, as_json: bool) -> int:
     """Make RUN's winner on 'bo4/<run>/winner': each module from its variant, the rest from the base.
@@ -113,7 +119,7 @@ def compose(*, name: str | None, overrides: str | None, as_json: bool) -> int:
     from git_planner.flows.tournament.winner.compose import compose_winner
 
     repo = open_repository()
-    changes = _named_file(overrides, "the overrides")
+    changes = read_named_file(overrides, "the overrides")
     done = compose_winner(repo, _run(repo, name), tell, overrides=changes)
     if as_json:
         emit(done.document())
@@ -125,7 +131,7 @@ def compose(*, name: str | None, overrides: str | None, as_json: bool) -> int:
 
 @click.command()
 @run_argument
-@click.option("--strict-events", is_flag=True, help="Fail if the stream of events is not valid.")
+@strict_events_option
 @body_option
 @json_option
 def ship(*, name: str | None, strict_events: bool, body: str | None, as_json: bool) -> int:
@@ -186,5 +192,6 @@ def _run(repo: Repository, name: str | None) -> str:
     return name or latest_run(repo)
 
 
-def _named_file(path: str | None, content: str) -> tuple[str, bytes] | None:
+def read_named_file(path: str | None, content: str) -> tuple[str, bytes] | None:
+    """Return name and bytes of a file; None if none is named."""
     return None if path is None else read_input(path, MAX_BYTES, content)
