@@ -51,7 +51,9 @@ ARGUMENTS = {
     "git-record reject": ["HEAD", "--why", "luck"],
     "git-record import": ["{answer}"],
     "git-record simulate": ["--trials", "1"],
-    "git-bo4 new": ["--prompt", "faster", "--run", "speed"],
+    "git-bo4 run": ["--prompt", "faster", "--dry-run"],
+    "git-bo4 new": ["--prompt", "faster", "--run", "speed", "--ref", "nowhere"],
+    "git-bo4 followup": ["speed", "--prompt", "faster"],
     "git-bo4 judge": ["speed"],
     "git-bo4 review": ["speed"],
     "git-bo4 meta": ["speed"],
@@ -255,7 +257,8 @@ ANYWHERE = {
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
     "git-bo4 show": "E_UNKNOWN_VARIANT",
-    **dict.fromkeys(STAGES, "E_STAGE"),
+    **dict.fromkeys((*STAGES, "git-bo4 followup"), "E_STAGE"),
+    **dict.fromkeys(("git-bo4 watch", "git-bo4 harvest"), "E_NO_VARIANT"),
     **dict.fromkeys(CANON, "E_CANON_MISSING_RESOURCE"),
     # In the order of COMMANDS they come before 'init' and 'propose'.
     **dict.fromkeys(("git-plan spec archive", "git-plan spec compile"), "E_SPEC"),
@@ -286,9 +289,9 @@ UNBORN = {
         ("git-iterate publish", "git-iterate best tag", "git-iterate best restore"), "E_NO_RECORD"
     ),
     **dict.fromkeys((f"git-record {name}" for name in ("best", "show", "compare", "reject")), "E_NO_RECORD"),
-    **dict.fromkeys(("git-bo4 new", "git-bo4 gate", *CANON), "E_UNBORN"),
+    **dict.fromkeys(("git-bo4 run", "git-bo4 new", "git-bo4 gate", *CANON), "E_UNBORN"),
     **dict.fromkeys(STREAMS, "E_UNKNOWN_RUN"),
-    **dict.fromkeys((*STAGES, "git-bo4 show", "git-bo4 status"), "E_UNKNOWN_RUN"),
+    **dict.fromkeys((*STAGES, "git-bo4 followup", "git-bo4 show", "git-bo4 status"), "E_UNKNOWN_RUN"),
 }
 NOWHERE = {
     **dict.fromkeys(EVERY, "E_NOT_A_REPOSITORY"),

@@ -12,7 +12,7 @@ from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
-from git_planner.flows.tournament.run_store import RunStore, RunView, begun, list_runs, read_runs
+from git_planner.flows.tournament.run_store import RunStore, RunView, begun, ended, list_runs, read_runs
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
@@ -78,7 +78,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
         needs_modules=request.needs_modules,
         coverage=request.coverage,
     )
-    run = run.with_stage("new", begun(run, inputs))
+    run = run.with_stage("new", ended(begun(run, inputs), "done"))
     created = EventDraft("GATES_START", "RUN_NEW", {"message": f"{request.attempts} variants"}, now)
     return RunStore(repo, run.run).create(run, prompt, (created,), _list_line(run, request))
 

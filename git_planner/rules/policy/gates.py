@@ -47,9 +47,14 @@ class Gates(NamedTuple):
         return self.conceptual if name == "conceptual" else self.shipping
 
 
-def gates_from(document: Mapping[str, Any]) -> Gates:
-    """Build the gates of a policy document, with their defaults."""
-    default = Gates()
+def gates_from(document: Mapping[str, Any], *, has_tests: bool = True) -> Gates:
+    """Build the gates of a policy document, with their defaults.
+
+    Args:
+        document: the key 'gates' of the policy.
+        has_tests: whether the policy has a correctness command; without one, the default has no gate 'tests'.
+    """
+    default = Gates() if has_tests else Gates(shipping=Gates().conceptual)
     return Gates(
         **{
             name: tuple(_gate(entry) for entry in document[name]) if name in document else default.of(name)

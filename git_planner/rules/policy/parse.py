@@ -173,7 +173,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         max_new_files=scope.get("max_new_files", 20_000),
         clients=_clients(document),
         modules={name: tuple(patterns) for name, patterns in document.get("modules", {}).items()},
-        gates=gates_from(document.get("gates", {})),
+        gates=gates_from(document.get("gates", {}), has_tests="correctness" in document),
     )
 
 
