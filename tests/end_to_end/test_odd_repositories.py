@@ -72,6 +72,7 @@ ARGUMENTS = {
     **{f"git-plan {words}": ["task_001"] for words in ("worker spawn", "worker close")},
     **{f"git-plan session {word}": ["planner"] for word in ("close", "prompt")},
     "git-plan session-program": ["20261128T120000Z-abcdefgh"],
+    "git-bo4 variant-program": ["20261128T120000Z-abcdefgh"],
     "git-planner demo": ["{full}"],
     "git-planner ci": ["github"],
     "git-planner mcp plugin": ["--print"],
@@ -236,14 +237,14 @@ EXPECTED: dict[str, dict[str, str]] = {
 CANON = tuple(f"git-bo4 canon {name}" for name in ("lock", "check", "diff"))
 STREAMS = tuple(f"git-bo4 events {name}" for name in ("validate", "replay", "summary"))
 # These commands keep a commit that describes the failure.
-CHECKPOINTS = {"git-plan research"}
+CHECKPOINTS = {"git-plan research", "git-bo4 watch", "git-bo4 harvest"}
 STAGES = tuple(
     f"git-bo4 {name}" for name in ("judge", "watch", "harvest", "review", "meta", "compose", "ship", "apply")
 )
 ANYWHERE = {
     "git-plan research": "E_MISSING_TOOL",
     **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
-    "git-plan task result": "E_RESULT",
+    **dict.fromkeys(("git-plan task result", "git-bo4 variant-program"), "E_RESULT"),
     **dict.fromkeys(("git-plan lease renew", "git-plan lease release"), "E_LEASE"),
     **dict.fromkeys(OF_A_SESSION, "E_SESSION"),
     **dict.fromkeys(("git-plan session start", "git-plan worker spawn"), "E_MISSING_TOOL"),

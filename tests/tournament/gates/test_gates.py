@@ -148,6 +148,10 @@ def test_tests_without_a_command_are_skipped_and_do_not_pass(make_lab: MakeLab) 
     )
     lab.commit("policy", {**FILES, ".git-planner.yml": policy})
     status, report = gated(lab)
+    assert (status, [name for name, _, _ in verdicts(report)]) == (0, ["guard", "scope"])
+    policy += "gates: {shipping: [guard, scope, tests]}\n"
+    lab.commit("named", {".git-planner.yml": policy})
+    status, report = gated(lab)
     assert (status, report["code"]) == (1, "E_GATE_SKIPPED")
     assert verdicts(report)[2] == ("tests", "skipped", "E_GATE_SKIPPED")
 
