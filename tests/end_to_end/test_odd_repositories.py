@@ -257,7 +257,6 @@ ANYWHERE = {
     "git-planner import board": "E_MISSING_INPUT",
     "git-planner guard propose": "E_NO_CHANGE",
     "git-record noise": "E_USAGE",
-    "git-bo4 show": "E_UNKNOWN_VARIANT",
     **dict.fromkeys((*STAGES, "git-bo4 followup"), "E_STAGE"),
     **dict.fromkeys(("git-bo4 watch", "git-bo4 harvest"), "E_NO_VARIANT"),
     **dict.fromkeys(CANON, "E_CANON_MISSING_RESOURCE"),
