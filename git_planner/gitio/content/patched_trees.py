@@ -300,11 +300,10 @@ def tree_changes(git: Git, root: str, trees: Sequence[str]) -> dict[str, list[Co
     kinds: dict[str, tuple[str, str]] = {}
     fields = iter(os.fsdecode(output).split("\0"))
     for field in fields:
-        # The two trees stand before the first of their changes.
-        header = _PAIR.match(field)
-        change = field[header.end() :] if header else field
-        if header:
-            tree, kinds = header[2], {}
+        # The two trees stand before the first of their changes; equal ones have none.
+        change = field
+        while header := _PAIR.match(change):
+            tree, kinds, change = header[2], {}, change[header.end() :]
         if change.startswith(":"):
             _, mode, _, oid, _ = change.split(" ")
             kinds[next(fields)] = (mode, oid)
