@@ -16,6 +16,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.tournament.collecting.archive import VariantArchive, task_folder
 from git_planner.flows.tournament.collecting.harvest import harvest
 from git_planner.flows.tournament.run_store import RunChange, RunStore
+from git_planner.gitio.content.patched_trees import MOST_PATCH_BYTES
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament.run import TournamentTurn
 from git_planner.rules.tournament.source import Payload
@@ -253,6 +254,22 @@ def test_a_task_of_the_same_id_in_another_run(lab: Lab) -> None:
     kept = archive(lab, 1).with_name(f"var1.{first[0]['manifest_sha256'][:12]}")
     assert (kept / "patch.diff").read_text() == value(90)
     assert sorted(path.name for path in kept.parent.iterdir()) == ["var1", kept.name, "var2"]
+
+
+def test_an_archived_commit_that_is_not_here(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    with lab.entered():
+        payloads = VariantArchive(archive(lab, 1).parents[2], view(lab).run.uid, "task_1", 1)
+        payloads.put(1, Payload(None, "1" * 40))
+        with pytest.raises(PlannerError) as caught:
+            payloads.put(2, Payload(b"x" * (MOST_PATCH_BYTES + 1)))
+    assert caught.value.code == "E_TOO_LARGE"
+    assert harvested(lab)["variants"][0]["error"]["code"] == "E_UNKNOWN_REF"
+    assert states(lab) == {1: "broken", 2: "harvested"}
+    harvested(lab)
+    assert states(lab) == {1: "harvested", 2: "harvested"}
 
 
 def test_what_is_ready_before_the_rest(lab: Lab) -> None:

@@ -105,9 +105,17 @@ class VariantArchive:
         """Archive a payload; an earlier one of other content is kept beside it, under the name of its digest.
 
         Raises:
+            PlannerError: E_TOO_LARGE.
             OSError: it cannot be written; then nothing is left of it.
         """
         files = _files(payload)
+        size = max(map(len, files.values()))
+        if size > MOST_PATCH_BYTES:
+            raise PlannerError(
+                "E_TOO_LARGE",
+                f"the payload has a file of {size:,} bytes; at most {MOST_PATCH_BYTES:,} are kept",
+                hint="leave generated files out of it",
+            )
         manifest = {
             "schema": SCHEMA,
             "task": self._task,

@@ -239,14 +239,11 @@ class _Harvest:
         patched = [c for c in candidates if c.payload is not None and c.payload.commit is None]
         results = patched_trees(self._repo, base, (_patch(candidate) for candidate in patched))
         done = {c.row.number: result for c, result in zip(patched, results, strict=True)}
-        named = {
-            c.row.number: c.payload.commit
-            for c in candidates
-            if c.payload is not None and c.payload.commit is not None
-        }
-        trees = [self._repo.resolve(oid, "tree") for oid in named.values()]
-        counted_results = counted_trees(self._repo, base, trees)
-        done |= dict(zip(named, counted_results, strict=True))
+        named = {c.row.number: c.payload.commit for c in candidates if c.payload and c.payload.commit}
+        trees = {number: self._repo.maybe(oid, "tree") for number, oid in named.items()}
+        present = {number: tree for number, tree in trees.items() if tree is not None}
+        done |= dict(zip(present, counted_trees(self._repo, base, list(present.values())), strict=True))
+        done |= {number: _missing_commit(named[number]) for number in trees.keys() - present.keys()}
         return [_with_tree(c, done.get(c.row.number), named.get(c.row.number)) for c in candidates]
 
     def _plain_commit(self, candidate: _Candidate) -> PlainCommit:
@@ -369,6 +366,14 @@ class _Harvest:
 def _patch(candidate: _Candidate) -> bytes:
     assert candidate.payload is not None
     return candidate.payload.patch()
+
+
+def _missing_commit(oid: str) -> PlannerError:
+    return PlannerError(
+        "E_UNKNOWN_REF",
+        f"the variant's commit '{oid[:12]}' is not in this repository",
+        hint="fetch it from where the variant was made",
+    )
 
 
 def _with_tree(
