@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from git_planner.rules.tournament.run import TournamentRun
 from git_planner.rules.tournament.variant import Variant
 
 SHIPPING = "shipping"
+_STORE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def gate_variants(
 ) -> GatedVariants:
     """Run a set of gates on every harvested variant of the current turn.
 
-    The result of each variant is stored as soon as it is there. A variant whose tree, gates and environment
+    Results are stored as they come. A variant whose tree, gates and environment
     have a result is not run again.
 
     Args:
@@ -99,7 +101,8 @@ def gate_variants(
     is_stage = gate_set != SHIPPING
     if is_stage and not view.run.is_done("gate", inputs):
         store.end_stage("gate", stage)
-    work = _GateWork(repo, store, options, jobs or _jobs(repo), known, force=force)
+    reports_store = _ReportStore(store, view, gate_set, force=force)
+    work = _GateWork(repo, reports_store, options, jobs or _jobs(repo), known)
     pairs = list(zip(variants, prepared, strict=True))
     reports = work.run(pairs) if engine is None else work.run_on(engine, view.run, gate_set, pairs)
     result = GatedVariants(run, gate_set, reports, skipped)
@@ -118,17 +121,13 @@ class _GateWork:
     def __init__(
         self,
         repo: Repository,
-        store: RunStore,
+        store: _ReportStore,
         options: GateOptions,
         jobs: int,
         known: dict[str, GateReport],
-        *,
-        force: bool,
     ) -> None:
         self.repo, self.store, self.options, self.jobs, self.known = repo, store, options, jobs, known
-        self.force = force
         self.lock, self.stopped = threading.Lock(), threading.Event()
-        self.reports: dict[int, GateReport] = {}
 
     def run_on(
         self,
@@ -142,7 +141,7 @@ class _GateWork:
         waiting = {}
         for key, variants in groups.items():
             if key in self.known:
-                self._keep(self.known[key], variants)
+                self.store.keep(self.known[key], variants)
             else:
                 waiting[key] = variants[0]
         reports = gate_on_engine(
@@ -154,21 +153,27 @@ class _GateWork:
             workers=self.jobs,
             progress=self.options.progress,
         )
-        for key, report in reports:
-            self._keep(report, groups[key])
-        return dict(sorted(self.reports.items()))
+        try:
+            for key, report in reports:
+                self.store.keep(report, groups[key])
+        finally:
+            self.store.flush()
+        return self.store.sorted_reports()
 
     def run(self, work: Sequence[tuple[Variant, PreparedGates]]) -> dict[int, GateReport]:
         """Run and store the gates of variants; those of one key once."""
         groups = _by_key(work)
         gates = {prepared.key: prepared for _, prepared in reversed(work)}
         calls = [self._call(gates[key], variants) for key, variants in groups.items()]
-        if min(self.jobs, len(calls)) <= 1:
-            for call in calls:
-                call(self.repo, self.options)
-        else:
-            self._run_together(calls)
-        return dict(sorted(self.reports.items()))
+        try:
+            if min(self.jobs, len(calls)) <= 1:
+                for call in calls:
+                    call(self.repo, self.options)
+            else:
+                self._run_together(calls)
+        finally:
+            self.store.flush()
+        return self.store.sorted_reports()
 
     def _call(
         self, prepared: PreparedGates, variants: list[Variant]
@@ -176,7 +181,7 @@ class _GateWork:
         def call(repo: Repository, options: GateOptions) -> None:
             report = self.known.get(prepared.key) or prepared.run(repo, options)
             with self.lock:
-                self._keep(report, variants)
+                self.store.keep(report, variants)
 
         return call
 
@@ -201,30 +206,58 @@ class _GateWork:
         if self.stopped.is_set():
             raise KeyboardInterrupt
 
-    def _keep(self, report: GateReport, variants: Sequence[Variant]) -> None:
+
+class _ReportStore:
+    """Writer of reports into the rows of variants.
+
+    Reports that come within a second of each other are stored together, as each change reads all rows; a
+    killed process loses a second of results at most.
+    """
+
+    def __init__(self, store: RunStore, view: RunView, gate_set: str, *, force: bool) -> None:
+        self.store, self.view, self.gate_set, self.force = store, view, gate_set, force
+        self.reports: dict[int, GateReport] = {}
+        self.waiting: dict[tuple[int, int], GateReport] = {}
+        self.stored_at = time.monotonic()
+
+    def sorted_reports(self) -> dict[int, GateReport]:
+        """Return all reports by the numbers of their variants."""
+        return dict(sorted(self.reports.items()))
+
+    def keep(self, report: GateReport, variants: Sequence[Variant]) -> None:
         """Store a report for all variants with its tree, with its events."""
-        own = [replace(report, commit=str(variant.commit)) for variant in variants]
-        for variant, one in zip(variants, own, strict=True):
-            self.reports[variant.number] = one
-        keys = {variant.key: one for variant, one in zip(variants, own, strict=True)}
+        for variant in variants:
+            own = replace(report, commit=str(variant.commit))
+            self.reports[variant.number] = own
+            if self._is_new(self.view.variants.get(variant.key), own):
+                self.waiting[variant.key] = own
+        if time.monotonic() - self.stored_at > _STORE_SECONDS:
+            self.flush()
 
-        def decide(view: RunView) -> RunChange | None:
-            changed, events = [], []
-            for key, one in keys.items():
-                variant = view.variants.get(key)
-                if variant is None or variant.commit != one.commit:
-                    # It was harvested anew meanwhile.
-                    continue
-                gates = _stored(variant, one)
-                if gates != variant.gates and (self.force or _key_of(variant, one.gate_set) != one.key):
-                    changed.append(replace(variant, gates=gates))
-                    events += gate_rule.report_events(one, turn=key[0], variant=key[1])
-            if not changed:
-                return None
-            mode: Mode = "shipping" if report.gate_set == SHIPPING else "conceptual"
-            return RunChange(variants=changed, events=events, mode=mode)
+    def flush(self) -> None:
+        """Store all reports that wait for it."""
+        waiting, self.waiting = self.waiting, {}
+        if waiting:
+            self.store.change(lambda view: self._change(view, waiting), "gate")
+        self.stored_at = time.monotonic()
 
-        self.store.change(decide, "gate")
+    def _change(self, view: RunView, waiting: Mapping[tuple[int, int], GateReport]) -> RunChange | None:
+        changed, events = [], []
+        for key, report in waiting.items():
+            variant = view.variants.get(key)
+            if variant is not None and self._is_new(variant, report):
+                changed.append(replace(variant, gates=_stored(variant, report)))
+                events += gate_rule.report_events(report, turn=key[0], variant=key[1])
+        mode: Mode = "shipping" if self.gate_set == SHIPPING else "conceptual"
+        return RunChange(variants=changed, events=events, mode=mode) if changed else None
+
+    def _is_new(self, variant: Variant | None, report: GateReport) -> bool:
+        """Return whether a row lacks a report; another process may have changed it."""
+        if variant is None or variant.commit != report.commit:
+            return False
+        stored = _report_of(variant, report.gate_set)
+        is_same = stored.get("key") == report.key and stored.get("commit") == report.commit
+        return not is_same or (self.force and _stored(variant, report) != variant.gates)
 
 
 def _by_key(work: Sequence[tuple[Variant, PreparedGates]]) -> dict[str, list[Variant]]:
@@ -243,10 +276,10 @@ def _stored(variant: Variant, report: GateReport) -> dict[str, Any]:
     return {**report.document(), **shipping}
 
 
-def _key_of(variant: Variant, gate_set: str) -> str | None:
-    """Return the key of the stored result of a set; another process may have stored it meanwhile."""
+def _report_of(variant: Variant, gate_set: str) -> Mapping[str, Any]:
+    """Return the stored report of a set; empty if there is none."""
     gates = variant.gates or {}
-    return (gates.get(SHIPPING) or {}).get("key") if gate_set == SHIPPING else gates.get("key")
+    return (gates.get(SHIPPING) or {}) if gate_set == SHIPPING else gates
 
 
 def _known_reports(view: RunView) -> dict[str, GateReport]:
