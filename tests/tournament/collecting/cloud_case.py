@@ -42,7 +42,8 @@ def value(number: int | str, old: str = "100") -> str:
 
 def module(name: str) -> str:
     """Return a patch that adds a module."""
-    path, text = f"modules/{name}/module.json", json.dumps({"id": name, "version": "1.0.0"})
+    path = f"modules/{name}/module.json"
+    text = json.dumps({"id": name, "version": "1.0.0", "provides": []})
     head = f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n"
     return f"{head}@@ -0,0 +1 @@\n+{text}\n"
 
