@@ -96,7 +96,7 @@ def commands(
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure and its limit. `unit` is 'ms', 'MiB', 'x' or 'keeps'."""
+    """A measured figure and its limit. `unit` is such as 'ms', 'MiB' or 'x'; empty for a count."""
 
     what: str
     asked: float
