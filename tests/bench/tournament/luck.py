@@ -1,7 +1,7 @@
 """Tournaments with real processes and a noisy benchmark: how often luck ships, and how often a real gain.
 
-The benchmark's noise is drawn at random, with a standard deviation of 5 % of a run, so a busy machine does not
-change the figures. tests/tournament/judging/test_judge.py simulates a thousand tournaments of each noise.
+The benchmark's noise is drawn at random, with a standard deviation of 5 % of a run, so a busy machine changes
+no figure. tests/tournament/judging/test_judge.py simulates a thousand tournaments of each kind of noise.
 """
 
 from __future__ import annotations
