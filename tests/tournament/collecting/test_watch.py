@@ -188,15 +188,48 @@ def test_a_killed_watch_goes_on_and_repeats_no_event(lab: Lab, stride: int) -> N
     lab.fsck()
 
 
+@sampled(3)
+def test_a_killed_watch_sends_the_prompt_once(lab: Lab, stride: int) -> None:
+    calls = serve(lab, ["ready"], [row(1)])
+    cloud_run(lab, sent=True)
+    for call in range(5, 80, stride):
+        if lab.spawn("git-bo4", "watch", **lab.crash_after(call)).status == 0:
+            break
+    assert view(lab).run.is_done("watch")
+    assert [line[:3] for line in calls.read_text().splitlines()].count("new") == 1
+    assert codes(lab).count("WATCH_START") == 1
+
+
+def test_a_run_of_the_same_name_gets_no_events_of_the_old_one(lab: Lab) -> None:
+    serve(lab, ["pending"], WORKING)
+    cloud_run(lab)
+    with lab.entered():
+        first = view(lab).run.uid
+    argv = command_line("git-bo4", "watch")
+    started = subprocess.Popen(argv, cwd=lab.path, env=lab.env, stdout=-1, stderr=-1)
+    until = time.monotonic() + 30
+    while "WATCH_STATUS" not in codes(lab) and time.monotonic() < until:
+        time.sleep(0.05)
+    started.kill()
+    started.communicate()
+    lab.git("update-ref", "-d", "refs/heads/bo4/speed/run")
+    (lab.path / ".git" / "planner" / "tips" / "refs" / "heads" / "bo4" / "speed" / "run").unlink()
+    serve(lab, ["ready"], [row(1)])
+    assert lab.run("git-bo4", "new", "--run", RUN, "--task", "task_1").status == 0
+    watched(lab, SleepingClock())
+    assert view(lab).run.uid != first
+    assert codes(lab) == ["RUN_NEW", "WATCH_START", "WATCH_STATUS", "WATCH_READY"]
+
+
 def test_two_watches_at_a_time(lab: Lab) -> None:
     serve(lab, ["pending"], WORKING)
     cloud_run(lab)
     argv = command_line("git-bo4", "watch")
     first = subprocess.Popen(argv, cwd=lab.path, env=lab.env, stdout=-1, stderr=-1)
     try:
-        lock = lab.path / ".git" / "planner" / "bo4" / f"{RUN}.watch.ndjson"
+        folder = lab.path / ".git" / "planner" / "bo4"
         until = time.monotonic() + 30
-        while not lock.exists() and time.monotonic() < until:
+        while not list(folder.glob(f"{RUN}-*.watch.ndjson")) and time.monotonic() < until:
             time.sleep(0.02)
         second = lab.run("git-bo4", "watch", "--json")
         assert (second.status, json.loads(second.out)["code"]) == (3, "E_BUSY")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from git_planner import atomic_file
@@ -32,7 +33,7 @@ from git_planner.rules.tournament.polled_rows import (
     polled_rows,
     states_text,
 )
-from git_planner.rules.tournament.run import Stage, StageOutcome
+from git_planner.rules.tournament.run import Stage, StageOutcome, TournamentRun
 from git_planner.rules.tournament.source import FINAL, PollResult, TaskRequest, check_task_id
 from git_planner.rules.tournament.variant import Variant
 
@@ -102,7 +103,7 @@ def watch(
     if view.run.is_done("watch") and task in (None, view.run.task_id):
         return view
     settings = read_settings(repo)
-    with _watching(repo, view.run.run) as journal:
+    with _watching(repo, view.run) as journal:
         times = times or (WatchTimes() if view.run.kind in CLOUD else _ON_THIS_HOST)
         polling = _Polling(store, journal, progress, times, (clock, sleep))
         with open_source(repo, view, settings, progress) as source:
@@ -111,7 +112,7 @@ def watch(
 
 
 @contextmanager
-def _watching(repo: Repository, name: str) -> Iterator[WatchJournal]:
+def _watching(repo: Repository, run: TournamentRun) -> Iterator[WatchJournal]:
     """Yield the journal of a run's watch, which only one process of this host has.
 
     Raises:
@@ -119,14 +120,16 @@ def _watching(repo: Repository, name: str) -> Iterator[WatchJournal]:
     """
     folder = repo.private(_FOLDER)
     make_shared(folder, repo.common)
-    with open(folder / f"{name}.watch.lock", "ab") as file:
+    # Another run may have had the name before.
+    stem = f"{run.run}-{sha256(run.uid.encode()).hexdigest()[:12]}"
+    with open(folder / f"{stem}.watch.lock", "ab") as file:
         if not atomic_file.lock_now(file):
             raise PlannerError(
                 "E_BUSY",
-                f"another process watches the tournament '{name}'",
-                hint=f"git bo4 status {name}",
+                f"another process watches the tournament '{run.run}'",
+                hint=f"git bo4 status {run.run}",
             )
-        yield WatchJournal(folder / f"{name}.watch.ndjson")
+        yield WatchJournal(folder / f"{stem}.watch.ndjson")
 
 
 class _Polling:
@@ -161,6 +164,10 @@ class _Polling:
         if run.task_id is not None:
             return self._began(check_task_id(run.task_id))
         stage = run.stage("watch")
+        answered = self._journal.read_task(self._turn)
+        if answered is not None:
+            # An earlier process was killed before it could commit the answer.
+            return self._began(check_task_id(answered))
         if stage is not None and stage.facts.get(_SENDING) and run.kind in CLOUD and not again:
             raise PlannerError(
                 "E_STAGE",
@@ -173,11 +180,13 @@ class _Polling:
         request = TaskRequest(self._view.prompt, run.environment, short_name(run.base_ref), run.attempts)
         self._progress(Step("sending the prompt"))
         try:
-            return self._began(source.start(request))
+            started = source.start(request)
         except PlannerError as error:
             if error.code not in _UNSURE:
                 self._commit("failed", error.message, facts={_SENDING: False})
             raise
+        self._journal.write_task(self._turn, started)
+        return self._began(started)
 
     def _checked(self, task: str) -> str:
         """Return the id of a task that a person names.

@@ -54,6 +54,20 @@ class WatchJournal:
         self.lines = [line for line in self.lines if line.number > last]
         self._rewrite()
 
+    def write_task(self, turn: int, task: str) -> None:
+        """Keep the id of the task of a turn, as soon as the source has named it."""
+        atomic_file.write(self._task_file(turn), task.encode() + b"\n")
+
+    def read_task(self, turn: int) -> str | None:
+        """Return the id of the task of a turn; None if the source has named none to this host."""
+        try:
+            return atomic_file.read(self._task_file(turn)).decode().strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def _task_file(self, turn: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.turn{turn}.task")
+
     def _load(self) -> None:
         try:
             data = atomic_file.read(self._path)
