@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.support.lab import Lab
+from tests.support.sweeps import sampled
 from tests.tournament.collecting.cloud_case import module, row, serve, value
 
 POLICY = """\
@@ -27,7 +29,8 @@ COVERAGE = {
 COMMAND = ("git-bo4", "run", "--task", "demo-headless", "--coverage", "examples/coverage.json")
 
 
-def test_one_command_from_task_to_winner(lab: Lab) -> None:
+def example(lab: Lab) -> Path:
+    """Commit the example's files, and let the service have its task; return the file of its calls."""
     files = {".git-planner.yml": POLICY, "value": "100\n", "tests/test_it": "guarded\n"}
     lab.commit("base", {**files, "examples/coverage.json": json.dumps(COVERAGE)})
     variants = [
@@ -36,7 +39,11 @@ def test_one_command_from_task_to_winner(lab: Lab) -> None:
         row(3, "failed"),
         row(4, diff="not a patch"),
     ]
-    calls = serve(lab, name="demo-headless", variants=variants)
+    return serve(lab, name="demo-headless", variants=variants)
+
+
+def test_one_command_from_task_to_winner(lab: Lab) -> None:
+    calls = example(lab)
     with lab.undisturbed():
         ran = lab.run(*COMMAND, "--json")
     assert ran.status == 0, ran.out + ran.err
@@ -59,3 +66,17 @@ def test_one_command_from_task_to_winner(lab: Lab) -> None:
     # Only the broken variant is tried once more.
     exports = [line for line in calls.read_text().splitlines() if line.startswith("export")]
     assert [line.split()[2] for line in exports] == ["4"]
+
+
+@sampled(61, 7)
+def test_the_command_is_killed_and_given_again(lab: Lab, stride: int) -> None:
+    example(lab)
+    for call in range(9, 900, stride):
+        ran = lab.spawn(*COMMAND, "--json", **lab.crash_after(call))
+        if ran.status == 0:
+            break
+    run = json.loads(ran.out)["run"]["run"]
+    assert lab.show(f"bo4/{run}/winner:value") == "80\n"
+    assert lab.run("git-bo4", "list").out.count("demo-headless") == 1
+    assert lab.run("git-bo4", "events", "validate", run, "--strict").status == 0
+    lab.fsck()

@@ -188,7 +188,7 @@ def test_a_killed_watch_goes_on_and_repeats_no_event(lab: Lab, stride: int) -> N
     lab.fsck()
 
 
-@sampled(3)
+@sampled(7)
 def test_a_killed_watch_sends_the_prompt_once(lab: Lab, stride: int) -> None:
     calls = serve(lab, ["ready"], [row(1)])
     cloud_run(lab, sent=True)
