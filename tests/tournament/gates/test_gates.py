@@ -395,7 +395,7 @@ def test_an_observed_command_is_bounded_like_others(
         logs.mkdir()
         runner = CommandRunner(repo, policy_at(repo, "HEAD"), logs)
         gate = Gate("side_effects", ("sh", "-c", script), 2.0, effects=("Process:shell",))
-        result = observe_effects(runner, gate, repo.resolve("HEAD", "tree"), most=100_000)
+        result = observe_effects(runner, gate, repo.resolve("HEAD", "tree"), "HEAD", most=100_000)
     assert (result.verdict, result.code) == (verdict, code), result.message
     assert not list(logs.glob("*.trace"))
 
@@ -411,6 +411,12 @@ def test_a_module_declares_its_effects(make_lab: MakeLab) -> None:
         lab.commit("module", {**FILES, **policy, "modules/cache/module.json": text})
         result = gated(lab)[1]["results"][0]
         assert (result["verdict"], result["code"]) == outcome, result["message"]
+    # A change cannot allow itself more than its trusted base does, unless the module is new.
+    lab.commit("strict", {"modules/cache/module.json": json.dumps(manifest)})
+    lab.git("checkout", "-q", "-b", "work")
+    text = json.dumps({**manifest, "side_effects": ["FS:write"]})
+    lab.commit("more", {"modules/cache/module.json": text})
+    assert gated(lab)[1]["code"] == "E_SIDEEFFECTS_DECLARATION"
 
 
 def test_no_secret_of_a_gate_is_kept_or_printed(make_lab: MakeLab) -> None:

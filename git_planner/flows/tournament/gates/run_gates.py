@@ -187,7 +187,10 @@ class _GateRun:
         if gate.name == "side_effects":
             from git_planner.flows.tournament.gates.side_effects import observe_effects
 
-            return replace(observe_effects(self.runner, gate, self._tree()), log=str(self.logs))
+            return replace(
+                observe_effects(self.runner, gate, self._tree(), self.candidate.subject.base),
+                log=str(self.logs),
+            )
         with exported(self.repo, self._tree()) as place:
             ran = self.runner.run(gate.name, gate.run, place, seconds=gate.timeout)
         if ran.refusal is not None or ran.done is None:

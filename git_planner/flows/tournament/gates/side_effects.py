@@ -35,7 +35,7 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/nix/st
 
 
 def observe_effects(
-    runner: CommandRunner, gate: Gate, tree: str, *, most: int = strace.MAX_TRACE
+    runner: CommandRunner, gate: Gate, tree: str, base: str, *, most: int = strace.MAX_TRACE
 ) -> GateResult:
     """Run the command of a gate under an observer.
 
@@ -43,6 +43,7 @@ def observe_effects(
         runner: runs the command; its `on_tick` is called, too.
         gate: the gate 'side_effects' of the policy.
         tree: the id of the tree.
+        base: the trusted base.
         most: the largest trace, in bytes; a command with more effects is ended.
 
     Returns:
@@ -52,7 +53,7 @@ def observe_effects(
     if not isinstance(tracer, Tracer):
         return gate_rule.refused_result(gate, "missing_tool", f"nothing observes side effects: {tracer}")
     try:
-        declared, write = _declared(runner.repo, gate, tree)
+        declared, write = _declared(runner.repo, gate, tree, base)
     except PlannerError as error:
         return GateResult(
             gate.name, "failed", "E_SIDEEFFECTS_DECLARATION", message=error.message, details=error.details
@@ -144,19 +145,32 @@ def _read_effects(
     return trace_rule.compare_effects(observed, rules)
 
 
-def _declared(repo: Repository, gate: Gate, tree: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the declared kinds of effects, and the patterns of the paths that may be written."""
+def _declared(repo: Repository, gate: Gate, tree: str, base: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the declared kinds of effects, and the patterns of the paths that may be written.
+
+    A change cannot allow its module more than the trusted base does; a new module declares its own.
+    """
     if gate.module is None:
         return gate.effects, gate.write or ("**",)
     folder = gate.module.rstrip("/")
     path = f"{folder}/module.json"
+    kinds = _module_effects(repo, tree, path)
+    if kinds is None:
+        raise PlannerError("E_SCHEMA", f"'{path}' is missing", hint="declare the module there")
+    trusted = _module_effects(repo, base, path)
+    return tuple(kind for kind in kinds if trusted is None or kind in trusted), (f"{folder}/**",)
+
+
+def _module_effects(repo: Repository, tree: str, path: str) -> tuple[str, ...] | None:
+    """Return the effects that a module declares in a commit or tree; None if it is not there."""
     with repo.git.batch() as batch:
         entry = batch.info(f"{tree}:{path}")
-        data = batch.read(entry[0]) if entry and entry[1] == "blob" and entry[2] <= MAX_MODULE_BYTES else None
+        if entry is None:
+            return None
+        data = batch.read(entry[0]) if entry[1] == "blob" and entry[2] <= MAX_MODULE_BYTES else None
     if data is None:
-        raise PlannerError("E_SCHEMA", f"'{path}' is missing or too large", hint="declare the module there")
-    module = documents.read("module", data, path)
-    return tuple(module.get("side_effects", ())), (f"{folder}/**",)
+        raise PlannerError("E_SCHEMA", f"'{path}' is not a file of a bounded size")
+    return tuple(documents.read("module", data, path).get("side_effects", ()))
 
 
 def _tree_path(top: str, place: Path, path: str, *, jailed: bool) -> str | None:
