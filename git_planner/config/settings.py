@@ -35,7 +35,9 @@ class Settings:
     folder.
 
     `cloud_command` is the command of the cloud service that tournaments use, `watch_timeout` the time that
-    they wait for it, and `variants` the folder of their archived variants.
+    they wait for it, and `variants` the folder of their archived variants. `engine` is where their jobs run
+    (None: in programs of this host), `scheduler` that of dask, and `fetch_from` the repository that workers
+    fetch commits from.
     """
 
     plan: str
@@ -77,6 +79,9 @@ class Settings:
     cloud_command: str | None
     watch_timeout: float
     variants: Path | None
+    engine: str | None
+    scheduler: str | None
+    fetch_from: str | None
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.
@@ -100,6 +105,7 @@ _AMOUNTS = (
 )
 _COUNTS = {"attempts": 20, "max_heavy_leases": 1000}
 _CHOICES = {
+    "engine": ("local", "dask"),
     "session_sandbox": ("read-only", "workspace-write", "danger-full-access"),
     "terminal": ("auto", "desktop", "headless", "tmux"),
     "trust_prompt": ("answer", "ask"),

@@ -92,7 +92,10 @@ class DaskEngine:
         progress(f"{len(jobs)} jobs on {self._place()}")
         try:
             for future in as_completed(futures):
-                yield _outcome(keys[future.key], future)
+                outcome = _outcome(keys[future.key], future)
+                # A result that is still wanted would be made again if the worker that has it dies.
+                future.release()
+                yield outcome
         finally:
             self._client.cancel(futures)
 

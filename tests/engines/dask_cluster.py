@@ -26,18 +26,28 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[str]:
-    """Start a scheduler and workers as processes of their own; yield the scheduler's address."""
+def cluster(folder: Path, workers: int, pids: list[int] | None = None) -> Iterator[str]:
+    """Start a scheduler and workers as processes of their own; yield the scheduler's address.
+
+    Args:
+        folder: an empty folder.
+        workers: their number.
+        pids: filled with the process ids, the scheduler's first.
+    """
     pytest.importorskip("distributed")
     place = folder / "scheduler.json"
     common = ["--scheduler-file", str(place), "--no-dashboard"]
-    env = sealed(folder / "home") | {"PYTHONPATH": str(Path(__file__).parents[2])}
     processes = []
 
     def start(module: str, *words: str) -> None:
+        # Each worker has a home of its own, as on a host of its own.
+        home = folder / f"home-{len(processes)}"
+        env = sealed(home) | {"PYTHONPATH": str(Path(__file__).parents[2])}
         argv = [sys.executable, "-m", f"distributed.cli.{module}", *common, *words]
         log = (folder / f"{module}-{len(processes)}.log").open("wb")
         processes.append(subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log))
+        if pids is not None:
+            pids.append(processes[-1].pid)
 
     try:
         start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")

@@ -343,6 +343,9 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "cloud_command": None,
         "watch_timeout": 21_600.0,
         "variants": None,
+        "engine": None,
+        "scheduler": None,
+        "fetch_from": None,
     }
 
 

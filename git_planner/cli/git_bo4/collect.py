@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import run_argument, show_view
 from git_planner.cli.options import json_option
 from git_planner.cli.output import hush, tell
@@ -26,6 +27,7 @@ watch_timeout_option = click.option(
 @click.option("--task", metavar="TASK", help="Task that the cloud service has already.")
 @send_again_option
 @watch_timeout_option
+@engine_options
 @json_option
 def watch(*, name: str | None, task: str | None, again: bool, timeout: float | None, as_json: bool) -> int:
     """Send the prompt of RUN to its source, and wait until the variants are ready.

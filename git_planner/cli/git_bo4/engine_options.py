@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
 
 import click
 
 from git_planner.cli.options import F
-from git_planner.errors import PlannerError
+from git_planner.config.settings import environment_variable
 
-if TYPE_CHECKING:
-    from git_planner.flows.tournament.gates.engine_gates import EngineChoice
+
+def _set(_: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Make the value of an option that of its setting, before the command runs."""
+    if value is not None:
+        os.environ[environment_variable(str(option.name))] = value
+
 
 _OPTIONS = (
     click.option(
         "--engine",
         type=click.Choice(["local", "dask"]),
-        help="Run in worker processes of this host, or on a dask cluster (default: in this process).",
+        expose_value=False,
+        callback=_set,
+        help="Run in worker processes of this host, or on a dask cluster (default: programs of this host).",
     ),
     click.option(
         "--scheduler",
         metavar="ADDRESS",
+        expose_value=False,
+        callback=_set,
         help="Scheduler of the dask cluster, such as tcp://10.0.0.1:8786 (default: a cluster on this host).",
     ),
     click.option(
         "--fetch-from",
         metavar="URL",
+        expose_value=False,
+        callback=_set,
         help="Repository that workers fetch commits from (default: this one, or a bundle for other hosts).",
     ),
 )
 
 
 def engine_options(command: F) -> F:
-    """Add the options of an engine to a command."""
+    """Add the options of an engine to a command; they are settings, for all that it calls."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-def chosen_engine(name: str | None, scheduler: str | None, fetch_from: str | None) -> EngineChoice | None:
-    """Return the engine that the options describe; None to run in this process.
-
-    Raises:
-        PlannerError: E_USAGE for options that belong to another engine.
-    """
-    from git_planner.flows.tournament.gates.engine_gates import EngineChoice
-
-    if name is None and (scheduler or fetch_from):
-        option = "--scheduler" if scheduler else "--fetch-from"
-        raise PlannerError("E_USAGE", f"'{option}' needs '--engine'", hint="git bo4 gate -h")
-    return None if name is None else EngineChoice(name, scheduler, fetch_from)

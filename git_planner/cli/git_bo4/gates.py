@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from git_planner.cli.git_bo4.engine_options import chosen_engine, engine_options
+from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import run_argument
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import force_option, json_option
@@ -55,9 +55,6 @@ def gate(
     base: str | None,
     pre_push: bool,
     jobs: int | None,
-    engine: str | None,
-    scheduler: str | None,
-    fetch_from: str | None,
     events_out: str | None,
     strict_events: bool,
     force: bool,
@@ -82,7 +79,6 @@ def gate(
             jobs=jobs,
             force=force,
             strict_events=strict_events,
-            engine=chosen_engine(engine, scheduler, fetch_from),
         )
     repo = open_repository()
     from git_planner.flows.tournament.gates.gate_refs import MAX_PUSH_BYTES, gate_push, gate_ref

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.cli.git_bo4.collect import send_again_option, watch_timeout_option
+from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import (
     best_of_option,
     coverage_option,
@@ -60,6 +61,7 @@ _NEW = ("prompt", "path", "from_ref", "best_of", "run", "needs_modules", "covera
 @watch_timeout_option
 @send_again_option
 @strict_events_option
+@engine_options
 @dry_run_option
 @json_option
 def run(*, name: str | None, dry_run: bool, as_json: bool, **given: Any) -> int:

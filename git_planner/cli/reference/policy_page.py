@@ -67,6 +67,12 @@ SETTINGS = {
     "variants": (
         "Folder of the payloads of variants (default: '.codex-cloud/variants' beside the main worktree)."
     ),
+    "engine": "Engine for the jobs of tournaments: local or dask (default: programs of this host).",
+    "scheduler": "Address of dask's scheduler, as tcp://10.0.0.1:8786 (default: a cluster on this host).",
+    "fetch_from": (
+        "Repository that workers of an engine fetch commits from (default: this one, or a bundle for other "
+        "hosts)."
+    ),
 }
 
 

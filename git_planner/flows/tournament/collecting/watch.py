@@ -15,6 +15,7 @@ from typing import Any
 
 from git_planner import atomic_file
 from git_planner.agents.cloud.cloud_cli import PASSING
+from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.tournament.collecting.watch_journal import WatchJournal
@@ -102,7 +103,9 @@ def watch(
     view = store.read()
     if view.run.is_done("watch") and task in (None, view.run.task_id):
         return view
-    settings = read_settings(repo)
+    # The agents of local variants are those of the base's policy, unless a person has set others.
+    policy = policy_at(repo, view.run.base) if view.run.kind == "local" else None
+    settings = read_settings(repo, policy=policy)
     with _watching(repo, view.run) as journal:
         times = times or (WatchTimes() if view.run.kind in CLOUD else _ON_THIS_HOST)
         polling = _Polling(store, journal, progress, times, (clock, sleep))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from git_planner.engines.choose import open_engine
 from git_planner.engines.contract import EngineJob
 from git_planner.engines.git_data import describe_data, open_data
 from git_planner.errors import PlannerError
+from git_planner.flows.tournament.engine_choice import EngineChoice
 from git_planner.flows.tournament.gates.run_gates import GateOptions, prepare_gates, subject_of
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
@@ -19,18 +19,6 @@ from git_planner.rules.tournament.run import TournamentRun
 from git_planner.rules.tournament.variant import Variant
 
 FUNCTION = "git_planner.flows.tournament.gates.engine_gates:gate_job"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineChoice:
-    """An engine: its name, the address of dask's scheduler, and where workers fetch commits from.
-
-    `fetch_from` None: the workers of this host read this repository, and others get a bundle.
-    """
-
-    name: str
-    scheduler: str | None = None
-    fetch_from: str | None = None
 
 
 def gate_on_engine(
@@ -79,11 +67,8 @@ def gate_on_engine(
 def _payload(
     repo: Repository, engine: EngineChoice, run: TournamentRun, gate_set: str, variant: Variant
 ) -> dict[str, Any]:
-    url = engine.fetch_from
-    if url is None and engine.scheduler is None:
-        url = str(repo.common)
     refs = {refnames.variant_ref(run.run, variant.turn, variant.number): str(variant.commit)}
-    data = describe_data(repo, run.uid, refs, url)
+    data = describe_data(repo, run.uid, refs, engine.url(repo))
     return {"data": data, "commit": variant.commit, "base": run.base, "set": gate_set}
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO
+from git_planner.flows.tournament.engine_choice import EngineChoice, chosen_engine
 from git_planner.flows.tournament.events import require_valid
-from git_planner.flows.tournament.gates.engine_gates import EngineChoice, gate_on_engine
+from git_planner.flows.tournament.gates.engine_gates import gate_on_engine
 from git_planner.flows.tournament.gates.run_gates import GateOptions, PreparedGates, prepare_gates, subject_of
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, begun, ended
 from git_planner.gitio.repository import Repository, open_repository
@@ -63,9 +64,8 @@ def gate_variants(
     jobs: int | None = None,
     force: bool = False,
     strict_events: bool = False,
-    engine: EngineChoice | None = None,
 ) -> GatedVariants:
-    """Run a set of gates on every harvested variant of the current turn.
+    """Run a set of gates on every harvested variant of the current turn, on the engine of the settings.
 
     Results are stored as they come. A variant whose tree, gates and environment
     have a result is not run again.
@@ -78,7 +78,6 @@ def gate_variants(
         jobs: number of variants at a time (default: that of leases for heavy work on this host).
         force: run gates again that have a result.
         strict_events: refuse a stream of events that is not valid.
-        engine: where they run; None: in this process.
 
     Raises:
         PlannerError: E_UNKNOWN_RUN, E_EVENT_SCHEMA, E_NO_POLICY, E_POLICY; what running gates and opening
@@ -104,6 +103,7 @@ def gate_variants(
     reports_store = _ReportStore(store, view, gate_set, force=force)
     work = _GateWork(repo, reports_store, options, jobs or _jobs(repo), known)
     pairs = list(zip(variants, prepared, strict=True))
+    engine = chosen_engine(read_settings(repo))
     reports = work.run(pairs) if engine is None else work.run_on(engine, view.run, gate_set, pairs)
     result = GatedVariants(run, gate_set, reports, skipped)
     if is_stage and not store.read().run.is_done("gate", inputs):

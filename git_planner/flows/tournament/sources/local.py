@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +79,21 @@ class LocalSource:
             if free > 0:
                 runs[number] = self._start(number, run)
                 free -= 1
+        return self._result(runs)
+
+    def run_here(self, number: int) -> Run:
+        """Make a variant in this process, or go on with it; return its ended run.
+
+        Raises:
+            PlannerError: E_BUSY if another process is at it.
+        """
+        from git_planner.flows.tournament.variant_program import run_variant
+
+        run = self._read(number) or self._reserve(number) or self._read(number)
+        assert run is not None
+        return run_variant(self._repo, run.run, self._progress)
+
+    def _result(self, runs: Mapping[int, Run | None]) -> PollResult:
         variants = tuple(_polled(number, run) for number, run in runs.items())
         ready = sum(variant.state == "ready" for variant in variants)
         ended = sum(run is not None and run.ended_at is not None for run in runs.values())

@@ -10,10 +10,12 @@ from pathlib import Path
 from git_planner.agents.cloud.choose_client import AUTO, VARIANTS, choose_client
 from git_planner.agents.cloud.cloud_cli import open_cli
 from git_planner.config.settings import Settings
+from git_planner.engines.choose import open_engine
+from git_planner.flows.tournament.engine_choice import chosen_engine
 from git_planner.flows.tournament.run_store import RunView
 from git_planner.flows.tournament.sources.branches import BranchesSource
 from git_planner.flows.tournament.sources.contract import VariantSource
-from git_planner.flows.tournament.sources.local import LocalSource
+from git_planner.flows.tournament.sources.local import PARALLEL, LocalSource
 from git_planner.flows.tournament.sources.patches import PatchesSource
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
@@ -43,6 +45,11 @@ def open_source(
         yield PatchesSource(Path(run.source["folder"]), names)
     elif run.kind == "branches":
         yield BranchesSource(repo, run.base, run.source["refs"])
+    elif (choice := chosen_engine(settings)) is not None and choice.name == "dask":
+        from git_planner.flows.tournament.sources.on_engine import EngineSource
+
+        with open_engine(choice.name, workers=PARALLEL, scheduler=choice.scheduler) as engine:
+            yield EngineSource(repo, run, settings, progress, choice=choice, engine=engine)
     else:
         yield LocalSource(repo, run, settings, progress)
 
