@@ -78,7 +78,7 @@ class TreeMeasurer:
         self.base_tree, self._instrument, self._site = candidate.tree, candidate.instrument, site.digest
         # What figures must have in common: base, instrument and environment.
         self.digest = canonical_json.digest([run.base, candidate.instrument, site.digest])
-        self._folder = repo.private("tournaments", run.uid, self.digest[:16])
+        self._folder = repo.private("bo4", run.uid, self.digest[:16])
 
     @property
     def metric(self) -> Metric | None:

@@ -61,7 +61,7 @@ def test_what_an_interrupted_judge_has_measured_is_kept(lab: Lab) -> None:
     noisy_campaign(lab)
     gated_run(lab, {1: {"src/value": "80"}})
     assert judged(lab)[0] == 0
-    (folder,) = (lab.path / ".git" / "planner" / "tournaments").glob("*/*")
+    (folder,) = (lab.path / ".git" / "planner" / "bo4").glob("*/*")
     (compared,) = folder.glob("compare-*.json")
     whole = json.loads(compared.read_text())["rows"]
     # As after a kill in the sixth round, and before the run's branch has the result.

@@ -63,7 +63,7 @@ class LocalSource:
     ) -> None:
         self._repo, self._run, self._settings, self._progress = repo, run, settings, progress
         self._parallel = parallel
-        self._folder = repo.private("tournaments", run.uid)
+        self._folder = repo.private("bo4", run.uid)
 
     def start(self, request: TaskRequest) -> str:  # noqa: ARG002 - the contract's parameter
         """Return the id of the task; the agents are started by `poll`."""
