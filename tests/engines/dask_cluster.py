@@ -25,6 +25,12 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def scheduler_address(place: Path) -> str:
+    """Return the address of a scheduler, once it has written its file."""
+    until(lambda: place.exists() and place.read_text().rstrip().endswith("}"))
+    return str(json.loads(place.read_text())["address"])
+
+
 @contextmanager
 def cluster(folder: Path, workers: int, pids: list[int] | None = None) -> Iterator[str]:
     """Start a scheduler and workers as processes of their own; yield the scheduler's address.
@@ -51,10 +57,10 @@ def cluster(folder: Path, workers: int, pids: list[int] | None = None) -> Iterat
 
     try:
         start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-        until(place.exists)
+        address = scheduler_address(place)
         for number in range(workers):
             start("dask_worker", "--no-nanny", "--nthreads", "1", "--name", f"w{number}")
-        yield str(json.loads(place.read_text())["address"])
+        yield address
     finally:
         for process in processes:
             process.kill()
