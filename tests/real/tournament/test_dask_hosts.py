@@ -99,21 +99,21 @@ def ip(*words: str, check: bool = True) -> None:
 @contextmanager
 def network(folder: Path) -> Iterator[tuple[Network, str]]:
     """Yield a cluster in namespaces, and the address of its scheduler."""
-    made = Network(folder)
+    hosts = Network(folder)
     try:
-        made.make()
+        hosts.make()
         place = folder / "scheduler.json"
-        made.start(0, "--host", f"{made.prefix}.1", "--port", "0", "--scheduler-file", str(place))
+        hosts.start(0, "--host", f"{hosts.prefix}.1", "--port", "0", "--scheduler-file", str(place))
         address = scheduler_address(place)
         for number in range(1, WORKERS + 1):
-            host = f"{made.prefix}.{10 + number}"
-            made.start(number, address, "--no-nanny", "--nthreads", "1", "--host", host)
-        yield made, address
+            host = f"{hosts.prefix}.{10 + number}"
+            hosts.start(number, address, "--no-nanny", "--nthreads", "1", "--host", host)
+        yield hosts, address
     finally:
-        for process in made.processes.values():
+        for process in hosts.processes.values():
             process.kill()
             process.wait()
-        made.remove()
+        hosts.remove()
 
 
 @pytest.mark.real
