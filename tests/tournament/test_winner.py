@@ -243,7 +243,7 @@ def test_apply_pushes_only_when_asked(halves: Lab, make_lab: Any) -> None:
 STEPS = (("compose",), ("ship",), ("apply",))
 
 
-@sampled(23)
+@sampled(23, whole=3)
 def test_a_kill_at_any_call_of_git_is_repaired_by_the_same_commands(halves: Lab, stride: int) -> None:
     lab = halves
     covered(lab)

@@ -95,7 +95,7 @@ def test_the_program_of_a_variant_outlives_the_poll(lab: Lab) -> None:
     assert log.read_text().split() == ["1"]
 
 
-@sampled(19, whole=3)
+@sampled(19, whole=7)
 def test_a_program_that_is_killed_anywhere_pays_its_agent_once(tmp_path: Path, stride: int) -> None:
     call, turn = 1, 0
     while True:

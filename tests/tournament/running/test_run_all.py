@@ -70,7 +70,7 @@ def test_a_variant_that_touches_the_tests_does_not_win(lab: Lab) -> None:
     assert done["variants"][0]["state"] in ("failed", "broken")
 
 
-@sampled(101, whole=13)
+@sampled(101, whole=31)
 def test_a_run_that_is_killed_anywhere_goes_on(tmp_path: Path, stride: int) -> None:
     call, turn = 5, 0
     while True:
