@@ -41,7 +41,9 @@ class Campaign:
             return (10_000 if tree else value) + noise[tree].gauss(0, SHARE * 10_000)
 
         rival = Rival("best", "base", paired_design.plan_comparison(METRIC.pairs, self.comparisons))
-        comparison = compare_in_pairs(METRIC, rival, sample, lambda _: None, coin=self.toss)
+        comparison = compare_in_pairs(
+            METRIC, rival, sample, lambda _: None, coin=self.toss, extra=lambda: self.coins.randrange(3)
+        )
         assert isinstance(comparison, RecordedComparison)
         return comparison
 
@@ -58,9 +60,13 @@ def test_luck_is_never_kept_and_a_tenth_is() -> None:
 
 def test_the_coin_decides_the_order_of_each_round() -> None:
     rival = Rival("best", "base", paired_design.plan_comparison(METRIC.pairs, 1))
-    for coin, order in ((lambda: True, "AABBA"), (lambda: False, "BBAAB")):
+    for coin, extra, order in (
+        (lambda: True, lambda: 0, "AABBA"),
+        (lambda: False, lambda: 0, "BBAAB"),
+        (lambda: False, lambda: 2, "BBBBAAB"),
+    ):
         comparison = compare_in_pairs(
-            METRIC, rival, lambda tree, _: 1.0 if tree else 2.0, lambda _: None, coin=coin
+            METRIC, rival, lambda tree, _: 1.0 if tree else 2.0, lambda _: None, coin=coin, extra=extra
         )
         assert isinstance(comparison, RecordedComparison)
         assert set(comparison.orders) == {order}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from git_planner.flows.measuring.paired_runs import Rival, compare_in_pairs
@@ -14,6 +16,7 @@ from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
 from git_planner.rules.records.ranking import pick_best
 from git_planner.rules.stats import paired_design
+from git_planner.rules.stats.paired_design import Order
 from tests.support.benchmark_project import iteration
 from tests.support.lab import Lab
 
@@ -71,9 +74,14 @@ def test_a_real_gain_is_kept_with_all_that_shows_it(lab: Lab) -> None:
         0.125,
         "improved",
     )
-    assert (comparison.orders, comparison.runs, comparison.p) == (comparison.orders[:4], 20, 1 / 16)
-    assert set(comparison.orders) <= {"AABBA", "BBAAB"}
-    assert (len(comparison.lead_ins), len(comparison.base), len(comparison.candidate)) == (4, 8, 8)
+    assert (comparison.orders, comparison.runs, comparison.p) == (
+        comparison.orders[:4],
+        16 + len(comparison.lead_ins),
+        1 / 16,
+    )
+    assert set(comparison.orders) <= set(get_args(Order))
+    assert (len(comparison.base), len(comparison.candidate)) == (8, 8)
+    assert len(comparison.lead_ins) == sum(len(order) - 4 for order in comparison.orders)
     assert all(5000 <= value < 5256 for value in comparison.base)
     assert all(4000 <= value < 4256 for value in comparison.candidate)
     assert done.record.metrics[0].samples == comparison.candidate
@@ -87,7 +95,7 @@ def test_what_is_worse_is_dropped_at_the_screening(lab: Lab) -> None:
     attempt(lab, 1, 9000)
     done = measured(lab).record
     assert done.comparison is not None
-    assert (done.verdict, done.comparison.ending, done.comparison.runs) == ("worse", "worse", 15)
+    assert (done.verdict, done.comparison.ending, len(done.comparison.orders)) == ("worse", "worse", 3)
 
 
 def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
@@ -96,7 +104,9 @@ def test_no_change_is_within_noise_and_that_is_a_result(lab: Lab) -> None:
     done = measured(lab)
     assert done.record.comparison is not None
     assert (done.record.verdict, done.record.comparison.ending, done.exit) == ("within_noise", "futile", 0)
-    assert done.record.summary == "wall 5000 ms, +0 ms against 5000, p 1, 20 runs"
+    runs = sum(map(len, done.record.comparison.orders))
+    assert (len(done.record.comparison.orders), done.record.comparison.runs) == (4, runs)
+    assert done.record.summary == f"wall 5000 ms, +0 ms against 5000, p 1, {runs} runs"
     assert not done.advanced
 
 

@@ -83,7 +83,7 @@ def test_too_few_pairs_can_decide_nothing() -> None:
 
 def test_a_round_in_both_orders() -> None:
     first, second = Round("AABBA", (99, 10, 7, 8, 11)), Round("BBAAB", (99, 10, 7, 8, 11))
-    assert (first.lead_in, first.of("A"), first.of("B")) == (99, (10, 11), (7, 8))
+    assert (first.lead_ins, first.of("A"), first.of("B")) == ((99,), (10, 11), (7, 8))
     assert (first.gain("lower"), second.gain("lower"), second.gain("higher")) == (3, -3, 3)
 
 

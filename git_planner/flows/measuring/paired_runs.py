@@ -26,6 +26,10 @@ Coin = Callable[[], bool]
 Sample = Callable[[str | None, str], float | Refusal]
 
 
+def _extra_runs() -> int:
+    return secrets.randbelow(paired_design.MOST_EXTRA + 1)
+
+
 def _fair_coin() -> bool:
     return secrets.randbits(1) == 1
 
@@ -82,7 +86,13 @@ def restore_tree(repo: Repository, subject: Subject, tree: str, commit: str) -> 
 
 
 def compare_in_pairs(
-    metric: Metric, against: Rival, sample: Sample, progress: Progress, *, coin: Coin = _fair_coin
+    metric: Metric,
+    against: Rival,
+    sample: Sample,
+    progress: Progress,
+    *,
+    coin: Coin = _fair_coin,
+    extra: Callable[[], int] = _extra_runs,
 ) -> RecordedComparison | Refusal:
     """Measure base and candidate alternately until the comparison is decided.
 
@@ -92,6 +102,7 @@ def compare_in_pairs(
         sample: measures one run.
         progress: called with each progress message.
         coin: decides the order of each round.
+        extra: decides how many lead-ins a round has besides the first.
 
     Returns:
         The comparison, or the refusal of a run without a value.
@@ -101,11 +112,11 @@ def compare_in_pairs(
         standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
         if standing.ending is not None:
             return recorded_comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
-        order = paired_design.round_order(coin=coin())
+        order = paired_design.round_order(coin=coin(), extra=extra())
         progress(Step(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"))
         values: list[float] = []
         for place, letter in enumerate(order):
-            run = f"{metric.name}-{len(rounds) + 1}{'abcde'[place]}{letter}"
+            run = f"{metric.name}-{len(rounds) + 1}{'abcdefg'[place]}{letter}"
             value = sample(against.tree if letter == "A" else None, run)
             if isinstance(value, Refusal):
                 return _base_refusal(value) if letter == "A" else value

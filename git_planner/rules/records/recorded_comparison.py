@@ -24,10 +24,10 @@ class RecordedComparison:
     `rival` is the id of the record whose tree is the base. `number` is the comparison's place in the campaign
     and `alpha` its share of the error budget; `level` is the part of it used by the look that found a gain.
     `orders` are the rounds; `base` and `candidate` their counted samples in the order taken, in the metric's
-    unit, and `lead_ins` the uncounted first runs of the rounds, which older records do not have. `p` is the
-    one-sided p-value, `adjusted_p` the one without after-effects if it was needed. `effect` (candidate minus
-    base, in the metric's unit) is the Hodges-Lehmann estimate, `low` and `high` its confidence interval, None
-    where it is unbounded.
+    unit, and `lead_ins` the uncounted runs before them, which older records do not have. `p` is the one-sided
+    p-value, `adjusted_p` the one without after-effects if it was needed. `effect` (candidate minus base, in
+    the metric's unit) is the Hodges-Lehmann estimate, `low` and `high` its confidence interval, None where it
+    is unbounded.
     """
 
     rival: str
@@ -97,7 +97,7 @@ def summarize_comparison(
         low=low,
         high=high,
         confidence=CONFIDENCE,
-        lead_ins=tuple(pair.lead_in for pair in rounds),
+        lead_ins=tuple(value for pair in rounds for value in pair.lead_ins),
         adjusted_p=standing.adjusted_p,
     )
 

@@ -1,13 +1,14 @@
-"""Paired design of a noisy comparison: runs of base (A) and candidate (B) in rounds of five. Pure.
+"""Paired design of a noisy comparison: runs of base (A) and candidate (B) in rounds of five to seven. Pure.
 
-A round is AABBA or BBAAB, chosen by a fair coin. Its first run is a lead-in and does not count. Of the
-others, one of each tree follows a run of the base and one a run of the candidate (a design balanced for
-carry-over: E. J. Williams, Australian Journal of Scientific Research A 2, 1949). The gain of a round is the
-mean difference of base and candidate, in which linear drift cancels out, and so does whatever a run adds to
-the next one. Because of the coin, the sign of each round's gain is then random if base and candidate behave
-alike, so the sign-flip test is exact for any noise: correlated, heavy-tailed, periodic or drifting (R. A.
-Fisher, 'The Design of Experiments', 1935: randomisation is the reasoned basis of the test). A gain must also
-stand once longer after-effects are removed (after_effects.py), which is an approximation.
+A round is AABBA or BBAAB, chosen by a fair coin. Its first run is a lead-in and does not count; up to two
+more of the same tree come before it, a random number, so that no disturbance that comes back keeps step with
+the rounds. Of the others, one of each tree follows a run of the base and one a run of the candidate (a design
+balanced for carry-over: E. J. Williams, Australian Journal of Scientific Research A 2, 1949). The gain of a
+round is the mean difference of base and candidate, in which linear drift cancels out, and so does whatever a
+run adds to the next one. Because of the coin, the sign of each round's gain is then random if base and
+candidate behave alike, so the sign-flip test is exact for any noise: correlated, heavy-tailed, periodic or
+drifting (R. A. Fisher, 'The Design of Experiments', 1935: randomisation is the reasoned basis of the test).
+A gain must also stand once longer after-effects are removed (after_effects.py), which is an approximation.
 
 Cheap first: clearly worse candidates are dropped after the screening, futile ones soon after (an early drop
 is never a false keep), and only promising ones are measured up to the looks, which spend the comparison's
@@ -26,7 +27,14 @@ from git_planner.rules.stats.alpha_spending import LOOKS, alpha_share
 from git_planner.rules.stats.pairs import Pairs
 
 Letter = Literal["A", "B"]
-Order = Literal["AABBA", "BBAAB"]
+Order = Literal["AABBA", "AAABBA", "AAAABBA", "BBAAB", "BBBAAB", "BBBBAAB"]
+# Most lead-ins of a round besides the first.
+MOST_EXTRA = 2
+_COUNTED = 4
+_ORDERS: tuple[tuple[Order, ...], tuple[Order, ...]] = (
+    ("BBAAB", "BBBAAB", "BBBBAAB"),
+    ("AABBA", "AAABBA", "AAAABBA"),
+)
 Ending = Literal["improved", "worse", "futile", "budget"]
 # Largest probability that chance alone separates the runs of base and candidate; needs three rounds.
 _SEPARATION_ALPHA = 0.005
@@ -59,26 +67,26 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Five runs in order, with their values in the metric's unit; the first is the lead-in."""
+    """Runs in order, with their values in the metric's unit; all but the last four are lead-ins."""
 
     order: Order
     values: tuple[float, ...]
 
     @property
-    def lead_in(self) -> float:
-        """The value of the uncounted run."""
-        return self.values[0]
+    def lead_ins(self) -> tuple[float, ...]:
+        """The values of the uncounted runs."""
+        return self.values[:-_COUNTED]
 
     def of(self, letter: Letter) -> tuple[float, float]:
         """Return the counted values of the base (A) or the candidate (B)."""
-        _, first, second, third, fourth = self.values
+        first, second, third, fourth = self.values[-_COUNTED:]
         return (first, fourth) if self.order[0] == letter else (second, third)
 
     def gain(self, better: Literal["lower", "higher"]) -> float:
         """Return the gain of the candidate, in the metric's unit."""
-        _, first, second, third, fourth = self.values
+        first, second, third, fourth = self.values[-_COUNTED:]
         difference = (first / 2 + fourth / 2) - (second / 2 + third / 2)
-        return difference if (self.order == "AABBA") == (better == "lower") else -difference
+        return difference if (self.order[0] == "A") == (better == "lower") else -difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +124,14 @@ def plan_comparison(pairs: Pairs, number: int) -> Schedule:
     return Schedule(number, alpha, math.ceil(pairs.screen / 2), able, most, pairs.futility)
 
 
-def round_order(*, coin: bool) -> Order:
-    """Return the order of a round by a coin toss."""
-    return "AABBA" if coin else "BBAAB"
+def round_order(*, coin: bool, extra: int = 0) -> Order:
+    """Return the order of a round by a coin toss.
+
+    Args:
+        coin: the side of the coin.
+        extra: the number of lead-ins besides the first, a random one of 0 to MOST_EXTRA.
+    """
+    return _ORDERS[coin][extra]
 
 
 def evaluate_rounds(

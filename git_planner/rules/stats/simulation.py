@@ -126,9 +126,11 @@ def _simulate_comparison(
     plan: paired_design.Schedule, case: SimulationCase, random: Random
 ) -> tuple[bool, int]:
     rounds: list[paired_design.Round] = []
+    took = 0
     noise, slower = NOISES[case.noise](random), 0.0
     while True:
-        order = paired_design.round_order(coin=random.random() < 0.5)
+        extra = random.randrange(paired_design.MOST_EXTRA + 1)
+        order = paired_design.round_order(coin=random.random() < 0.5, extra=extra)
         values = []
         for letter in order:
             value = LEVEL * (1 + next(noise) + SIGMA * slower)
@@ -138,9 +140,10 @@ def _simulate_comparison(
                 slower += case.after
             values.append(value)
         rounds.append(paired_design.Round(order, tuple(values)))
+        took += len(order)
         ending = paired_design.evaluate_rounds(plan, rounds, "lower").ending
         if ending is not None:
-            return ending == "improved", len(order) * len(rounds)
+            return ending == "improved", took
 
 
 def _normal(random: Random) -> Iterator[float]:
