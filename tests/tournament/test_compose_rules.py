@@ -73,6 +73,7 @@ def test_a_variant_as_a_whole_is_a_composition_of_its_tree() -> None:
     assert compose.modules_of(document) == (("tree", "0.1.0", 3),)
     assert compose.whole_variant(document) == 3
     assert compose.whole_variant(composition("tree", "more")) is None
+    assert compose.whole_variant(composition("tree")) is None
 
 
 def test_overrides_add_replace_and_remove_and_tell_what_they_did() -> None:

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from git_planner.flows.tournament.run_store import RunChange, RunStore, begun, ended
+from git_planner.gitio.repository import open_repository
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.tournament import event
+from git_planner.rules.tournament.variant import Variant
 from tests.support.lab import Lab
 from tests.support.sweeps import sampled
 from tests.tournament.tournament_lab import gated_run, noisy_campaign
@@ -176,6 +179,25 @@ def test_a_goal_that_nobody_covers_stops_the_choice(halves: Lab) -> None:
     tangled = file_in(halves, "coverage.json", 0)
     tangled.write_text('{"goals": ["g"], "provides": [{"module": "mm", "covers": [], "risk": NaN}]}')
     assert command(halves, "meta", "--coverage", path, expect=1)["code"] == "E_JSON"
+
+
+def test_coverage_is_that_of_its_turn(halves: Lab) -> None:
+    lab = halves
+    covered(lab)
+    assert command(lab, "meta")["picks"], "the file that was given before counts"
+    command(lab, "compose")
+    assert command(lab, "followup", "--prompt", "halve the values", "--follows", "1")["run"]["turns"][1]
+    store = RunStore(open_repository(lab.path), "speed")
+    commit, tree = (lab.git("rev-parse", name) for name in ("bo4/speed/v2", "bo4/speed/v2^{tree}"))
+    gated = Variant(2, 1, "harvested", commit=commit, tree=tree, gates={"passed": True})
+    store.end_stage("gate", ended(begun(store.read().run, "0" * 64), "done"), RunChange(variants=[gated]))
+    assert command(lab, "meta", expect=3)["message"].startswith("the stage 'judge'")
+    store.end_stage("judge", ended(begun(store.read().run, "0" * 64), "done", winner=1))
+    assert command(lab, "meta")["composition"]["modules"] == [
+        {"id": "tree", "version": "0.1.0", "variant": 1}
+    ]
+    assert command(lab, "apply", expect=3)["code"] == "E_STAGE"
+    assert command(lab, "compose")["commit"] == commit
 
 
 def test_overrides_change_the_composition_and_are_told(halves: Lab) -> None:

@@ -40,8 +40,8 @@ NamedFile = tuple[str, bytes]
 class MetaOptions:
     """Options of the choice.
 
-    `coverage` and `weights` are files, name and bytes; without coverage the file that the run has already
-    counts. `variant`: only this one may be chosen.
+    `coverage` and `weights` are files, name and bytes; without coverage the file that was given before in
+    this turn counts, and in the first turn the one of the run. `variant`: only this one may be chosen.
     """
 
     coverage: NamedFile | None = None
@@ -123,11 +123,12 @@ def choose_composition(repo: Repository, name: str, options: MetaOptions, progre
 def _coverage_file(view: RunView, options: MetaOptions) -> NamedFile | None:
     if options.coverage is not None:
         return options.coverage
-    stored = view.read(COVERAGE)
+    # A coverage file is about the variants of one turn.
+    stored = view.read(COVERAGE) if view.run.stage("meta") is not None else None
     if stored is not None:
         return COVERAGE, stored
     path = (view.run.coverage or {}).get("path")
-    if path is None:
+    if path is None or view.run.turn.turn > 1:
         return None
     try:
         return path, atomic_file.read(Path(path), canonical_json.MAX_BYTES)
@@ -306,9 +307,8 @@ def _files(view: RunView, choice: _Choice, sha: str | None, at: str) -> dict[str
         "rationale": choice.rationale,
     }
     files: dict[str, bytes | None] = {REPORT: canonical_json.dumps(report)}
-    files[COMPOSITION] = None if choice.composition is None else canonical_json.dumps(choice.composition)
-    if choice.coverage is not None:
-        files[COVERAGE] = canonical_json.dumps(choice.coverage)
+    for path, document in ((COMPOSITION, choice.composition), (COVERAGE, choice.coverage)):
+        files[path] = None if document is None else canonical_json.dumps(document)
     return files
 
 

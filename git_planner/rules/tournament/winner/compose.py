@@ -22,6 +22,7 @@ WHOLE_TREE = "tree"
 ORCHESTRATOR = "orchestrator"
 CONSTRAINTS = ("no-cross-imports", "ports-only-coupling")
 _PREFER = "prefer:"
+_SINGLE = "single:"
 _REMOVE = "-"
 
 
@@ -103,7 +104,7 @@ def composition_of_picks(
 
 def composition_of_variant(variant: int) -> dict[str, Any]:
     """Return the composition that is one variant as a whole."""
-    return _composition(f"single:v{variant}", [_module_document(WHOLE_TREE, NO_VERSION, variant)], ())
+    return _composition(f"{_SINGLE}v{variant}", [_module_document(WHOLE_TREE, NO_VERSION, variant)], ())
 
 
 def _module_document(module: str, version: str, variant: int | None) -> dict[str, Any]:
@@ -142,7 +143,10 @@ def modules_of(composition: Mapping[str, Any]) -> tuple[ComposedModule, ...]:
 def whole_variant(composition: Mapping[str, Any]) -> int | None:
     """Return the variant that a composition is as a whole; None if it is made of modules."""
     modules = modules_of(composition)
-    return modules[0].variant if len(modules) == 1 and modules[0].module == WHOLE_TREE else None
+    # A module of a coverage file may have that name, too.
+    is_single = str(composition["run_id"]).startswith(_SINGLE)
+    is_tree = len(modules) == 1 and modules[0].module == WHOLE_TREE
+    return modules[0].variant if is_single and is_tree else None
 
 
 def apply_overrides(
