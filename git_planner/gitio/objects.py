@@ -265,7 +265,7 @@ def _remember_listed(git: Git, changes: Sequence[str], kinds: dict[str, str]) ->
     for oid, content in zip(oids, read_objects(git, oids), strict=True):
         if content is not None:
             if kinds[oid] == "tree":
-                _remember_entries(oid, parse_tree(content, len(oid) // 2))
+                _remember_tree(oid, content)
             else:
                 _remember_blob(oid, content)
 
@@ -415,6 +415,13 @@ class _ObjectWriter:
 
 def _remember_blob(oid: str, content: bytes) -> None:
     remember(oid, FreshObject("blob", tuple, lambda: content, size=len(content) + 500))
+
+
+def _remember_tree(oid: str, content: bytes) -> None:
+    # Many trees of a hundred entries each: they are parsed when they are needed.
+    pattern = rb"[0-7]+ [^\0]+\0(.{%d})" % (len(oid) // 2)
+    links = lambda: [link.hex() for link in re.findall(pattern, content, re.DOTALL)]  # noqa: E731
+    remember(oid, FreshObject("tree", links, lambda: content, size=len(content) + 500))
 
 
 def _remember_entries(oid: str, entries: Tree) -> None:

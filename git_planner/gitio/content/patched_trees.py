@@ -13,7 +13,10 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +31,7 @@ MOST_PATCH_BYTES = 64 * 2**20
 # A file that a binary patch makes may be no larger: git reserves the memory that the patch names.
 _MOST_UNPACKED = 256 * 2**20
 _SECONDS = 60.0
+_MOST_WORKERS = 4
 _INDEX = "patch-index-"
 # The person's configuration, and that of the repository, must not change what a patch leads to.
 _SETTINGS = (
@@ -108,16 +112,32 @@ def patched_trees(
     """
     root = repo.resolve(base, "tree")
     trees: list[str | PlannerError] = []
+    waiting = iter(patches)
     with owned_folder(repo.private("patches"), _INDEX) as folder:
         index = _BaseIndex(repo, root, folder)
-        for patch in patches:
-            try:
-                trees.append(index.apply(patch, seconds, most_bytes))
-            except PlannerError as error:
-                if error.code not in ("E_PATCH", "E_DEADLINE", "E_TOO_LARGE"):
-                    raise
-                trees.append(error)
+        workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+        copies = [folder / f"index{number}" for number in range(workers)]
+        apply = partial(_applied, index, copies, seconds, most_bytes)
+        with ThreadPoolExecutor(workers) as pool:
+            # No more patches are in memory than are applied.
+            while portion := list(islice(waiting, workers)):
+                trees += pool.map(apply, portion)
     return list(_inspected(repo.git, root, trees))
+
+
+def _applied(
+    index: _BaseIndex, copies: list[Path], seconds: float, most_bytes: int, patch: bytes
+) -> str | PlannerError:
+    """Return the tree of a patch, or its error; the copy of the index that it uses is taken from a list."""
+    copy = copies.pop()
+    try:
+        return index.apply(patch, copy, seconds, most_bytes)
+    except PlannerError as error:
+        if error.code not in ("E_PATCH", "E_DEADLINE", "E_TOO_LARGE"):
+            raise
+        return error
+    finally:
+        copies.append(copy)
 
 
 def counted_trees(repo: Repository, base: str, trees: Sequence[str]) -> list[PatchedTree]:
@@ -146,33 +166,42 @@ class _BaseIndex:
     """The index of one commit, read once and copied for each patch."""
 
     def __init__(self, repo: Repository, root: str, folder: Path) -> None:
-        self._root, self._base, self._copy = root, folder / "base", folder / "index"
+        self._root, self._base = root, folder / "base"
         files = folder / "files"
         files.mkdir()
         # The empty folder as the worktree: no file of a checkout gives attributes.
         prefix = (f"--git-dir={repo.common}", f"--work-tree={files}")
         self._git = Git((*prefix, *(word for name in _SETTINGS for word in ("-c", name))), files)
-        self._env = {"GIT_INDEX_FILE": str(self._copy), "GIT_ATTR_NOSYSTEM": "1"}
-        self._git.bytes("read-tree", root, env={**self._env, "GIT_INDEX_FILE": str(self._base)})
+        self._git.bytes("read-tree", root, env=_index_variables(self._base))
 
-    def apply(self, patch: bytes, seconds: float, most_bytes: int) -> str:
+    def apply(self, patch: bytes, copy: Path, seconds: float, most_bytes: int) -> str:
         """Return the tree that a patch leads to.
+
+        Args:
+            patch: the patch.
+            copy: the file for a copy of the index, which no other thread uses.
+            seconds, most_bytes: the limits of the patch.
 
         Raises:
             PlannerError: E_PATCH, E_DEADLINE, E_TOO_LARGE; E_GIT and others for faults of this machine.
         """
         _check_size(patch, most_bytes)
         # A git that exceeded its deadline leaves its lock.
-        self._copy.with_name(self._copy.name + ".lock").unlink(missing_ok=True)
-        shutil.copyfile(self._base, self._copy)
+        copy.with_name(copy.name + ".lock").unlink(missing_ok=True)
+        shutil.copyfile(self._base, copy)
+        env = _index_variables(copy)
         args = ("apply", "--cached", "--whitespace=nowarn", "-")
-        result = self._git.run(*args, stdin=patch, env=self._env, seconds=seconds)
+        result = self._git.run(*args, stdin=patch, env=env, seconds=seconds)
         if result.status != 0:
             raise _unusable(args, result, seconds, self._git.cwd)
-        tree = self._git.line("write-tree", env=self._env)
+        tree = self._git.line("write-tree", env=env)
         if tree == self._root:
             raise PlannerError("E_PATCH", "the patch changes nothing", hint="drop it, or make it anew")
         return tree
+
+
+def _index_variables(index: Path) -> dict[str, str]:
+    return {"GIT_INDEX_FILE": str(index), "GIT_ATTR_NOSYSTEM": "1"}
 
 
 def _check_size(patch: bytes, most_bytes: int) -> None:
