@@ -39,7 +39,12 @@ _SETTINGS = (
     *("core.hooksPath=" + os.devnull, "core.splitIndex=false", "core.untrackedCache=false"),
     *("core.attributesFile=" + os.devnull, "core.sparseCheckout=false", "index.skipHash=true"),
 )
-_BINARY = re.compile(rb"(?m)^(literal|delta) (\d+)\r?\n([A-Za-z])([^\r\n]{5,})")
+# A block of a binary patch; git reads its number as strtoul does, and ignores the rest of the line.
+_BINARY = re.compile(rb"(?m)^(literal|delta) [ \t\v\f\r]*([+-]?)(\d+)[^\n]*\n")
+_LENGTHS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LARGEST = 2**64 - 1
+# Two numbers of a delta's head have no more bytes than these.
+_DELTA_HEAD = 32
 _GITLINK, _SYMLINK = "160000", "120000"
 _MOST_LINK_BYTES = 4096
 # So many diffs are in memory at a time.
@@ -227,21 +232,37 @@ def _unpacked_size(block: re.Match[bytes]) -> int:
 
     A delta begins with the sizes of the file before and after, seven bits a byte.
     """
-    size = int(block[2])
+    # More digits than this make no difference, and Python refuses to convert thousands of them.
+    size = min(int(block[3].lstrip(b"0")[:25] or b"0"), _LARGEST)
+    if block[2] == b"-" and size:
+        # In C, a negative number is a huge one.
+        size = _LARGEST + 1 - size
     if block[1] == b"literal" or size > _MOST_UNPACKED:
         return size
-    head = b""
-    with suppress(ValueError, zlib.error):
-        packed = base64.b85decode(block[4][: len(block[4]) // 5 * 5])
-        head = zlib.decompressobj().decompress(packed, 32)
     numbers, number, shift = [], 0, 0
-    for byte in head:
+    for byte in _delta_head(block.string, block.end()):
         number |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
             numbers.append(number)
             number, shift = 0, 0
     return max(size, *numbers[1:2], 0)
+
+
+def _delta_head(patch: bytes, start: int) -> bytes:
+    """Return the first bytes of a delta, whose lines may each hold as little as one byte of it.
+
+    Args:
+        patch: the patch.
+        start: the place of the first line: a letter for the number of bytes, and those in base 85.
+    """
+    stream, head = zlib.decompressobj(), b""
+    with suppress(ValueError, zlib.error):
+        while len(head) < _DELTA_HEAD and (end := patch.find(b"\n", start)) > start:
+            line, start = patch[start:end], end + 1
+            count = _LENGTHS.find(line[:1]) + 1
+            head += stream.decompress(base64.b85decode(line[1:])[:count], _DELTA_HEAD)
+    return head
 
 
 def _unusable(args: tuple[str, ...], result: GitResult, seconds: float, cwd: Path) -> PlannerError:

@@ -106,8 +106,12 @@ def test_counts_and_modes(lab: Lab) -> None:
     assert lab.git("ls-tree", result.tree, "src/one.py").startswith("100755")
 
 
-def huge_delta() -> bytes:
-    """Return a binary patch of some bytes that makes a file of 8 GiB, by its own account."""
+def huge_delta(first: int = 52) -> bytes:
+    """Return a binary patch of some bytes that makes a file of 8 GiB, by its own account.
+
+    Args:
+        first: the bytes that its first line holds, of at most 52.
+    """
     import base64
     import zlib
 
@@ -116,17 +120,25 @@ def huge_delta() -> bytes:
         head += bytes([size & 0x7F | 0x80])
         size >>= 7
     packed = zlib.compress(head + bytes([size]) + b"\x90" * 10)
-    line = base64.b85encode(packed + b"\0" * (-len(packed) % 4))
+    lines = b""
+    for part in (packed[:first], packed[first:]):
+        length = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[len(part) - 1 : len(part)]
+        lines += length + base64.b85encode(part + b"\0" * (-len(part) % 4)) + b"\n" if part else b""
     return (
         b"diff --git a/src/blob.bin b/src/blob.bin\nindex "
         + b"1" * 40
         + b".."
         + b"2" * 40
         + b" 100644\nGIT binary patch\ndelta 20\n"
-        + b"A"
-        + line
-        + b"\n\n"
+        + lines
+        + b"\n"
     )
+
+
+def literal_bomb(size: bytes) -> bytes:
+    """Return a binary patch that makes a file of the size that it names."""
+    head = b"diff --git a/b b/b\nnew file mode 100644\nGIT binary patch\nliteral "
+    return head + size + b"\nzcmeIuF#!PxAOD\n"
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {
@@ -186,11 +198,18 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "changes nothing",
     ),
     "bomb": (huge_delta(), "E_TOO_LARGE", "8,589,934,592 bytes"),
-    "literal bomb": (
-        b"diff --git a/b b/b\nnew file mode 100644\nGIT binary patch\nliteral 99999999999\nzcmeIuF#!PxAOD\n",
+    "delta bomb of short lines": (huge_delta(1), "E_TOO_LARGE", "8,589,934,592 bytes"),
+    "literal bomb": (literal_bomb(b"99999999999"), "E_TOO_LARGE", "99,999,999,999 bytes"),
+    # git reads the number as C does.
+    "literal bomb, blank": (literal_bomb(b" 	99999999999"), "E_TOO_LARGE", "99,999,999,999 bytes"),
+    "literal bomb, plus": (literal_bomb(b"+99999999999"), "E_TOO_LARGE", "99,999,999,999 bytes"),
+    "literal bomb, words": (literal_bomb(b"99999999999 bytes"), "E_TOO_LARGE", "99,999,999,999 bytes"),
+    "literal bomb, digits": (
+        literal_bomb(b"9" * 5000),
         "E_TOO_LARGE",
-        "99,999,999,999 bytes",
+        "18,446,744,073,709,551,615 bytes",
     ),
+    "literal bomb, minus": (literal_bomb(b"-1"), "E_TOO_LARGE", "18,446,744,073,709,551,615 bytes"),
 }
 
 

@@ -225,6 +225,19 @@ def test_a_push_gates_each_commit_once_and_passes_over_what_is_no_code(make_lab:
     assert (nothing.status, nothing.out) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["refs/heads/plan/x", "refs/heads/bo4/x/run", "refs/tags/v1", "refs/other/x"])
+def test_code_that_is_pushed_to_a_branch_is_gated_whatever_its_name_is_here(
+    make_lab: MakeLab, name: str
+) -> None:
+    lab = project(make_lab(), "gates: {shipping: [guard]}\n")
+    lab.commit("cheat", {"tests/test_value.py": "\n"})
+    lab.git("update-ref", name, "HEAD")
+    line = f"{name} {lab.git('rev-parse', 'HEAD')} refs/heads/main {'0' * 40}\n"
+    ran = lab.run("git-bo4", "gate", "--set", "shipping", "--pre-push", "--json", stdin=line)
+    document = json.loads(ran.out)
+    assert (ran.status, document["passed"], document["skipped"]) == (1, False, []), document
+
+
 @pytest.mark.parametrize("text", ["hello\n", "refs/heads/x abc refs/heads/x abc\n", "x" * 2_000_000])
 def test_stdin_that_is_not_of_a_push_is_refused(make_lab: MakeLab, text: str) -> None:
     ran = project(make_lab()).run("git-bo4", "gate", "--pre-push", "--json", stdin=text)

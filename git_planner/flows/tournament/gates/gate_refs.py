@@ -27,10 +27,11 @@ _LINE = re.compile(r"(\S+) ([0-9a-f]{40}|[0-9a-f]{64}) (\S+) (?:[0-9a-f]{40}|[0-
 
 @dataclass(frozen=True, slots=True)
 class PushedRef:
-    """One ref that a push would send: its name here, and its commit."""
+    """One ref that a push would send: its name here, its commit, and its name at the remote."""
 
     name: str
     commit: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def gate_ref(
 def gate_push(repo: Repository, text: bytes, progress: Progress, *, gate_set: str) -> GatedRefs:
     """Run a set of gates on all commits that a push would send; each commit once.
 
-    Deleted refs, tags, and branches that hold state of git-planner instead of code are passed over.
+    Deleted refs are passed over, and those that are a tag, a plan or the state of a tournament at the remote.
 
     Args:
         repo: the repository.
@@ -101,7 +102,7 @@ def gate_push(repo: Repository, text: bytes, progress: Progress, *, gate_set: st
     reports: dict[str, GateReport] = {}
     named, skipped = [], []
     for pushed in _pushed_refs(text):
-        if not _holds_code(pushed.name):
+        if not _holds_code(pushed.target):
             skipped.append(pushed.name)
             continue
         if pushed.commit not in reports:
@@ -122,7 +123,7 @@ def _pushed_refs(text: bytes) -> Sequence[PushedRef]:
         if match is None:
             raise PlannerError("E_USAGE", f"line {number} on stdin is not one of 'pre-push'", hint=_HINT)
         if match[2].strip("0"):
-            refs.append(PushedRef(match[1], match[2]))
+            refs.append(PushedRef(match[1], match[2], match[3]))
     return refs
 
 
