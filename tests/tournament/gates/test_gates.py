@@ -225,7 +225,9 @@ def test_a_push_gates_each_commit_once_and_passes_over_what_is_no_code(make_lab:
     assert (nothing.status, nothing.out) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["refs/heads/plan/x", "refs/heads/bo4/x/run", "refs/tags/v1", "refs/other/x"])
+@pytest.mark.parametrize(
+    "name", ["refs/heads/plan/x", "refs/heads/bo4/x/run", "refs/tags/v1", "refs/other/x"]
+)
 def test_code_that_is_pushed_to_a_branch_is_gated_whatever_its_name_is_here(
     make_lab: MakeLab, name: str
 ) -> None:
