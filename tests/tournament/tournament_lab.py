@@ -24,7 +24,7 @@ metrics:
 BENCH = """\
 read value <src/value
 read noise <src/noise
-awk -v v="$value" -v n="$noise" -v s="$(od -An -N4 -tu4 /dev/urandom)" \
+awk -v v="$value" -v n="$noise" -v s="$(od -An -N2 -tu2 /dev/urandom)" \
   'BEGIN { srand(s); print v * (1 + n * (rand() - 0.5)) }'
 """
 CHECK = """\

@@ -45,7 +45,8 @@ def polled_rows(rows: Rows, turn: int, result: PollResult) -> tuple[Variant, ...
             state=_STATES[variant.state],
             reported=variant.reported or None,
             source_id=variant.source_id or str(number),
-            note=None,
+            agent=dict(variant.agent) or (old.agent if old else {}),
+            note=variant.note,
         )
         if row != old:
             changed.append(row)

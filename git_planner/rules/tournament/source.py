@@ -39,12 +39,17 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class PolledVariant:
-    """One attempt of a task: number from 1, state, the source's own word for that, and its own name."""
+    """One attempt of a task: number from 1, state, the source's own word for that, and its own name.
+
+    `agent` is the agent that makes it, if that is known, with model and effort; `note` is for people.
+    """
 
     number: int
     state: SourceState
     reported: str = ""
     source_id: str | None = None
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,5 +206,7 @@ def test_watch_and_harvest_of_local_variants(lab: Lab) -> None:
     rows = json.loads(harvested.out)["variants"]
     assert [row["state"] for row in rows] == ["harvested", "failed", "harvested"]
     assert [row["branch"] for row in rows] == ["bo4/speed/v1", None, "bo4/speed/v3"]
+    assert [row["agent"]["agent"] for row in rows] == ["command"] * 3
+    assert "status 7" in rows[1]["note"]
     assert rows[0]["commit"] == lab.git("rev-parse", "bo4/speed/v1")
     assert (rows[0]["files"], rows[0]["added"], rows[0]["removed"]) == (1, 1, 1)

@@ -31,6 +31,7 @@ from git_planner.rules.tournament.source import (
     Payload,
     PolledVariant,
     PollResult,
+    SourceState,
     TaskRequest,
     state_of_variants,
 )
@@ -209,9 +210,11 @@ def _is_at_work(run: Run) -> bool:
 def _polled(number: int, run: Run | None) -> PolledVariant:
     if run is None:
         return PolledVariant(number, "pending", "not started")
+    agent = {"agent": run.agent, "model": run.model}
     if run.ended_at is None:
-        return PolledVariant(number, "working", "working", run.run)
-    return PolledVariant(number, "ready" if run.outcome == "done" else "failed", str(run.outcome), run.run)
+        return PolledVariant(number, "working", "working", run.run, agent)
+    state: SourceState = "ready" if run.outcome == "done" else "failed"
+    return PolledVariant(number, state, str(run.outcome), run.run, agent, run.reason)
 
 
 def _wait(has_ended: Callable[[], bool], read: Callable[[], Run | None]) -> Run | None:
