@@ -63,7 +63,8 @@ class _Benchmark:
     def is_better(self, number: int, than: int, plan: paired_design.Schedule, random: Random) -> bool:
         rounds: list[paired_design.Round] = []
         while True:
-            order = paired_design.round_order(coin=random.random() < 0.5)
+            extra = random.randrange(paired_design.MOST_EXTRA + 1)
+            order = paired_design.round_order(coin=random.random() < 0.5, extra=extra)
             values = tuple(self.measure(than if letter == "A" else number) for letter in order)
             rounds.append(paired_design.Round(order, values))
             ending = paired_design.evaluate_rounds(plan, rounds, "lower").ending

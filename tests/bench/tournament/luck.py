@@ -28,7 +28,7 @@ metrics:
   - {name: cost, run: [sh, bench.sh], pattern: '([0-9.]+)', unit: points, better: lower, kind: noisy,
      timeout: 20}
 """
-# The sum of twelve uniform numbers is nearly normal, with a deviation of one. Some awks take small seeds only.
+# The sum of twelve uniform numbers is nearly normal, with a deviation of one. Seeds are small for all awks.
 BENCH = f"""\
 read value <value
 awk -v v="$value" -v s="$(od -An -N2 -tu2 /dev/urandom)" 'BEGIN {{

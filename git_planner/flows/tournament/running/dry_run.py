@@ -13,11 +13,12 @@ from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.tournament.new import NewTournament, checked_prompt
 from git_planner.gitio.repository import Repository
 from git_planner.rules.policy.policy import Metric, Policy
+from git_planner.rules.stats.paired_design import MOST_EXTRA
 from git_planner.rules.tournament.judging import tournament_schedule
 from git_planner.rules.tournament.variant_prompt import agent_row
 
-# A round of a comparison has five runs.
-_ROUND = 5
+# The most runs of a round.
+_ROUND = 5 + MOST_EXTRA
 
 
 @dataclass(frozen=True, slots=True)
