@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
+from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, begun, ended
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.tournament.event import EventDraft
 from git_planner.rules.tournament.variant import Variant
@@ -116,3 +116,59 @@ def test_a_document_that_is_no_run_is_told(lab: Lab, content: str) -> None:
     ran = lab.run("git-bo4", "status", "speed")
     assert (ran.status, "runs/speed/run.json" in ran.err) == (1, True), ran.err
     assert lab.run("git-bo4", "list").status == 0
+
+
+def test_another_task_or_environment_is_another_run(lab: Lab) -> None:
+    campaign(lab)
+    sources = (("--task", "task_a"), ("--task", "task_b"), ("--env", "a"), ("--env", "b"), ("--env", "a"))
+    runs = [
+        json.loads(lab.run("git-bo4", "new", "--prompt", "go", *words, "--json").out)["run"]
+        for words in sources
+    ]
+    assert len({run["run"] for run in runs}) == 4
+    assert runs[2] == runs[4]
+    assert [run["turns"][0]["task"] for run in runs[:3]] == ["task_a", "task_b", None]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--task", "x" * 10_000), "E_NAME"),
+        (("--task", "../../x"), "E_NAME"),
+        (("--env", "x" * 10_000), "E_SCHEMA"),
+        (("--ref", "HEAD", "--run", ""), "E_NAME"),
+        (("--source", "local", "--task", "x"), "E_USAGE"),
+    ],
+)
+def test_a_run_that_could_not_be_read_again_is_not_made(lab: Lab, words: tuple[str, ...], code: str) -> None:
+    campaign(lab)
+    before = lab.refs()
+    ran = lab.run("git-bo4", "new", "--prompt", "go", *words, "--json")
+    assert json.loads(ran.out)["code"] == code
+    assert lab.refs() == before
+
+
+def test_stages_are_shown_as_they_are_played(lab: Lab) -> None:
+    campaign(lab)
+    new(lab)
+    store = RunStore(open_repository(lab.path), "speed")
+    for name in ("watch", "harvest", "gate", "judge"):
+        store.end_stage(name, ended(begun(store.read().run, "0" * 64), "done"))
+    lines = lab.run("git-bo4", "status").out.splitlines()
+    assert [line.split()[0] for line in lines[4:]] == ["new", "watch", "harvest", "gate", "judge"]
+    assert lab.run("git-bo4", "list").out.splitlines()[1].split()[3] == "judge"
+
+
+def test_a_variant_is_shown_with_its_gates_and_figures_a_line_each(lab: Lab) -> None:
+    campaign(lab)
+    new(lab)
+    gate = {"name": "guard", "verdict": "failed", "code": "E_GUARD", "message": "'tests/x'", "required": True}
+    gates = {"passed": False, "results": [gate]}
+    screening = {"metric": "cost", "unit": "points", "values": [80.0], "base": [100.0], "gain": 20.0}
+    row = Variant(1, 1, "harvested", "forged\n  v9 harvested", gates=gates, screening=screening, files=1)
+    RunStore(open_repository(lab.path), "speed").change(lambda _: RunChange(variants=[row]), "note")
+    shown = lab.run("git-bo4", "show", "1").out
+    assert "gates failed: guard, cost 80 points, gain 20" in shown
+    assert "gate             guard failed E_GUARD: 'tests/x'\n" in shown
+    assert "{" not in shown
+    assert "forged\\x0a  v9 harvested" in lab.run("git-bo4", "status").out

@@ -161,6 +161,18 @@ def test_a_person_may_choose_a_variant(halves: Lab) -> None:
     assert chosen["composition"]["modules"] == [{"id": "alpha", "version": "0.1.0", "variant": 2}]
 
 
+def test_the_same_winner_chosen_in_another_way_stays_the_winner(halves: Lab) -> None:
+    lab = halves
+    for words in (("meta",), ("compose",), ("ship",), ("meta", "--variant", "1")):
+        command(lab, *words)
+    again = command(lab, "compose")
+    assert again["commit"] == lab.git("rev-parse", "bo4/speed/winner") == lab.git("rev-parse", "bo4/speed/v1")
+    assert again["rationale"] == "v1 was chosen with '--variant'"
+    command(lab, "ship")
+    assert "shipping" in view(lab).run.selection["gates"]
+    assert command(lab, "apply")["branch"] == "pr/speed"
+
+
 def test_variants_that_failed_their_gates_are_not_chosen(lab: Lab) -> None:
     lab.commit("two modules", BASE)
     gated_run(lab, {1: {ALPHA: "60\n"}, 2: {BETA: "70\n"}}, gates={"passed": False})

@@ -53,7 +53,7 @@ class AttemptsClient:
             raise PlannerError(
                 "E_USAGE",
                 "the cloud service needs an environment",
-                hint="name it with '--environment'; 'codex cloud' lists those of your account",
+                hint="name it with '--env'; 'codex cloud' lists those of your account",
             )
         if request.attempts > MOST_ATTEMPTS:
             raise PlannerError(

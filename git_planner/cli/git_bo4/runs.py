@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from git_planner.cli.git_bo4.run_text import run_lines, variant_lines
 from git_planner.cli.git_bo4.sources import read_prompt, source_of, source_options
 from git_planner.cli.options import candidates, from_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
+from git_planner.rules.tournament.run import STAGES
 
 if TYPE_CHECKING:
     from git_planner.flows.tournament.new import NewTournament
     from git_planner.flows.tournament.run_store import RunView
-    from git_planner.rules.tournament.variant import Variant
 
 run_argument = click.argument("name", metavar="[RUN]", required=False, shell_complete=candidates("runs"))
 prompt_option = click.option("--prompt", metavar="TEXT", help="Prompt of the variants.")
@@ -134,7 +135,7 @@ def new_request(
     return NewTournament(
         prompt=read_prompt(prompt, path, is_needed=task is None),
         source=source_of(**source),
-        attempts=best_of,
+        attempts=len(source["branches"]) or best_of,
         base=from_ref,
         plan=plan,
         run=run,
@@ -165,7 +166,7 @@ def show(*, variant: int, name: str | None, turn: int | None, as_json: bool) -> 
     if as_json:
         emit(row.document())
         return DONE
-    for line in _variant_lines(row):
+    for line in variant_lines(row):
         say(line)
     return DONE
 
@@ -207,7 +208,7 @@ def read_run(name: str | None) -> RunView:
 
 def _summary(view: RunView) -> dict[str, Any]:
     run = view.run
-    done = [name for name in run.stages if run.is_done(name)]
+    done = [name for name in STAGES if run.is_done(name)]
     return {
         "run": run.run,
         "turn": run.turn.turn,
@@ -230,45 +231,5 @@ def show_view(view: RunView, as_json: bool) -> None:
         variants = [variant.document() for variant in view.current]
         emit({"run": view.run.document(), "variants": variants, "stale": list(view.run.stale_stages())})
         return
-    for line in _run_lines(view):
+    for line in run_lines(view):
         say(line)
-
-
-def _run_lines(view: RunView) -> Iterator[str]:
-    run = view.run
-    yield f"RUN: {run.run} (bo4/{run.run}/run)"
-    yield f"BASE: {run.base_ref} {run.base[:12]}"
-    where = f", environment {run.environment}" if run.environment else ""
-    task = f", task {run.task_id}" if run.task_id else ""
-    yield f"SOURCE: {run.kind}, best of {run.attempts}{where}{task}"
-    yield f"TURN: {run.turn.turn}"
-    for name, stage in run.stages.items():
-        stale = "" if run.stage(name) else " (stale: of an earlier turn)"
-        message = f": {stage.message}" if stage.message else ""
-        yield f"  {name:<8} {stage.outcome}{message}{stale}"
-    for variant in view.current:
-        yield f"  {variant.name:<8} {_variant_state(variant)}"
-    if run.selection:
-        yield f"SELECTED: {run.selection.get('rationale', '')}"
-
-
-def _variant_state(variant: Variant) -> str:
-    parts: list[str] = [variant.state]
-    if variant.reported and variant.reported != variant.state:
-        parts.append(f"'{variant.reported}'")
-    if variant.same_as:
-        parts.append(f"same as v{variant.same_as}")
-    if variant.files is not None:
-        parts.append(f"+{variant.added or 0}/-{variant.removed or 0} in {variant.files} files")
-    if variant.gates is not None:
-        parts.append("gates passed" if variant.passes else "gates failed")
-    if variant.error:
-        parts.append(f"{variant.error['code']}: {variant.error['message']}")
-    return ", ".join(parts)
-
-
-def _variant_lines(variant: Variant) -> Iterator[str]:
-    yield f"{variant.name}: {_variant_state(variant)}"
-    for name, value in variant.document().items():
-        if name not in ("schema", "turn", "number", "state", "error") and value not in (None, {}, []):
-            yield f"  {name.replace('_', ' '):<16} {value}"

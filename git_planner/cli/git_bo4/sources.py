@@ -75,14 +75,15 @@ def source_of(
         kind = _implied_kind(environment or task, patches, branches)
     given = {
         "--env": bool(environment),
+        "--task": task is not None,
         "--agent": bool(agents),
         "--variant-prompt": bool(extra_prompts),
         "--patches": patches is not None,
         "--ref": bool(branches),
     }
     allowed: Mapping[str, tuple[str, ...]] = {
-        "codex-cloud": ("--env",),
-        "cloud-dialect": ("--env",),
+        "codex-cloud": ("--env", "--task"),
+        "cloud-dialect": ("--env", "--task"),
         "local": ("--agent", "--variant-prompt"),
         "patches": ("--patches",),
         "branches": ("--ref",),
@@ -101,7 +102,9 @@ def source_of(
         if not branches:
             raise _usage("'--source branches' needs '--ref REF'")
         return {"kind": kind, "refs": list(branches)}
-    return {"kind": kind}
+    # Another task, and the same prompt elsewhere, is another run.
+    asked = {"environment": environment, "task": task}
+    return {"kind": kind, **{name: value for name, value in asked.items() if value}}
 
 
 def read_prompt(text: str | None, path: str | None, *, is_needed: bool) -> str:

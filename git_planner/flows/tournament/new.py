@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +18,7 @@ from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
 from git_planner.rules.tournament.event import EventDraft
 from git_planner.rules.tournament.run import TournamentRun, TournamentTurn, run_inputs
+from git_planner.rules.tournament.source import check_task_id
 
 PROMPT = "prompt.md"
 MAX_PROMPT = 400_000
@@ -52,6 +53,9 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
         PlannerError: E_USAGE for a prompt that is empty or too long; E_RUN_EXISTS if the name is another
             run's; what `find_base` raises.
     """
+    if request.task is not None:
+        task = check_task_id(request.task)
+        request = replace(request, task=task, source={**request.source, "task": task})
     words = request.prompt or (f"The task '{request.task}' of the service." if request.task else "")
     prompt = checked_prompt(words)
     plan = needed_plan(repo, request.plan)
@@ -62,7 +66,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
     earlier = _unfinished(repo, inputs) if request.run is None else None
     if earlier is not None:
         return earlier
-    name = request.run or _free_name(repo, now, request)
+    name = _free_name(repo, now, request) if request.run is None else request.run
     run = TournamentRun(
         run=refnames.check_run_name(name),
         uid=refnames.random_token(20),

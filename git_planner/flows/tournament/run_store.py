@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import git_planner
 from git_planner import documents, redact
@@ -219,10 +220,11 @@ class RunStore:
             f"{self.folder}/{path}": content for path, content in change.files.items()
         }
         if change.run is not None:
-            edits[f"{self.folder}/{RUN}"] = canonical_json.dumps(change.run.document())
+            path = f"{self.folder}/{RUN}"
+            edits[path] = _encoded("tournament", change.run.document(), path)
         for variant in change.variants:
             path = refnames.variant_path(self.name, variant.turn, variant.number)
-            edits[path] = canonical_json.dumps(variant.document())
+            edits[path] = _encoded("variant", variant.document(), path)
         if change.events:
             context = EventContext(run.uid, change.mode, run.compose_sha256, version=git_planner.__version__)
             stream = event.append(view.events if view else b"", change.events, context, mask=redact.mask_text)
@@ -331,6 +333,16 @@ def ended(stage: Stage, outcome: StageOutcome, message: str = "", **facts: objec
     """Return the row of a stage that ends now."""
     merged = {**stage.facts, **facts}
     return replace(stage, outcome=outcome, at=utc_now(), message=message[:4000], facts=merged)
+
+
+def _encoded(kind: str, document: Mapping[str, Any], where: str) -> bytes:
+    """Return a document as it is stored; one that could not be read again is not written.
+
+    Raises:
+        PlannerError: E_SCHEMA, E_JSON.
+    """
+    documents.check(kind, document, where)
+    return _bounded(canonical_json.dumps(document), where)
 
 
 def _bounded(data: bytes, where: str) -> bytes:

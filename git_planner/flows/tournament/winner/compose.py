@@ -128,9 +128,13 @@ def compose_winner(
 
 
 def _is_in_place(repo: Repository, view: RunView) -> bool:
-    """Return whether the winner's branch is where the stage left it."""
-    commit = (view.run.selection or {}).get("commit")
-    return commit is None or repo.maybe(refnames.winner_ref(view.run.run)) == commit
+    """Return whether selection and branch are as the stage left them: a later choice clears the selection."""
+    stage = view.run.stage("compose")
+    commit = None if stage is None else stage.facts.get("commit")
+    if commit is None:
+        return True
+    places = ((view.run.selection or {}).get("commit"), repo.maybe(refnames.winner_ref(view.run.run)))
+    return places == (commit, commit)
 
 
 def best_single(view: RunView) -> Variant | None:
