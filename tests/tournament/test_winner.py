@@ -250,6 +250,17 @@ def test_apply_refuses_what_was_not_shipped_or_was_chosen_anew(halves: Lab) -> N
     assert "refs/heads/pr/speed" not in lab.refs()
 
 
+def test_a_winner_that_fails_its_shipping_gates_is_not_applied(lab: Lab) -> None:
+    tournament(lab, {1: {ALPHA: "40\n", BETA: "40\n"}})
+    command(lab, "meta", "--variant", "1")
+    command(lab, "compose")
+    shipped = command(lab, "ship", expect=1)
+    assert (shipped["passed"], shipped["body"]) == (False, "")
+    assert "tests: failed" in lab.run("git-bo4", "ship", "speed").out
+    refused = command(lab, "apply", expect=3)
+    assert refused["message"].startswith("the stage 'ship' of the tournament 'speed' has failed: 'tests'")
+
+
 def test_apply_merges_with_a_base_that_moved_and_refuses_a_conflict(halves: Lab) -> None:
     lab = halves
     for words in (("meta",), ("compose",), ("ship",)):
