@@ -240,47 +240,55 @@ def remember_tree(git: Git, base: str, tree: str) -> None:
     _remember_listed(git, git.names("diff-tree", *args)[::2], {tree: "tree"})
 
 
-def remember_trees(git: Git, base: str, trees: Sequence[str]) -> None:
+def remember_trees(git: Git, base: str, trees: Sequence[str]) -> bool:
     """Remember the objects of many trees that git itself wrote.
 
     Args:
         base: a tree that a ref reaches.
         trees: the trees.
+
+    Returns:
+        False if an object is missing: a gc has deleted it already.
     """
     requests = "".join(f"{base} {tree}\n" for tree in trees).encode()
     args = ("--stdin", "-r", "-t", "-z", "--raw", "--no-renames", "--no-abbrev", "--no-ext-diff")
     fields = git.names("diff-tree", *args, stdin=requests) if trees else []
     # The two trees stand before the first of their changes.
     changes = [field.rpartition("\n")[2] for field in fields[::2]]
-    _remember_listed(git, changes, dict.fromkeys(trees, "tree"))
+    return _remember_listed(git, changes, dict.fromkeys(trees, "tree"))
 
 
-def _remember_listed(git: Git, changes: Sequence[str], kinds: dict[str, str]) -> None:
-    """Remember the new objects of changes, as `git diff-tree --raw` lists them, and of other kinds."""
+def _remember_listed(git: Git, changes: Sequence[str], kinds: dict[str, str]) -> bool:
+    """Remember the new objects of changes, as `git diff-tree --raw` lists them, and of other kinds.
+
+    Returns:
+        False if one is missing.
+    """
     for meta in changes:
         _, mode, _, oid, _ = meta.split(" ")
         if oid.strip("0"):
             kinds[oid] = TreeEntry(mode, oid).kind
-    oids = _small_objects(git, [oid for oid, kind in kinds.items() if kind != "commit"])
+    is_complete, oids = _small_objects(git, [oid for oid, kind in kinds.items() if kind != "commit"])
     for oid, content in zip(oids, read_objects(git, oids), strict=True):
-        if content is not None:
-            if kinds[oid] == "tree":
-                _remember_tree(oid, content)
-            else:
-                _remember_blob(oid, content)
+        if content is None:
+            is_complete = False
+        elif kinds[oid] == "tree":
+            _remember_tree(oid, content)
+        else:
+            _remember_blob(oid, content)
+    return is_complete
 
 
-def _small_objects(git: Git, oids: Sequence[str]) -> list[str]:
-    """Return the objects that are small enough to be remembered, as long as all of them are."""
+def _small_objects(git: Git, oids: Sequence[str]) -> tuple[bool, list[str]]:
+    """Return whether all objects are there, and those that are small enough to be remembered together."""
     requests = "".join(f"{oid}\n" for oid in oids).encode()
     sizes = git.line("cat-file", "--batch-check=%(objectsize)", stdin=requests).split("\n")
     small, total = [], 0
     for oid, size in zip(oids, sizes, strict=True):
-        length = int(size) if size.isdigit() else MAX_BYTES
-        if total + length < MAX_BYTES:
+        if size.isdigit() and total + int(size) < MAX_BYTES:
             small.append(oid)
-            total += length
-    return small
+            total += int(size)
+    return all(map(str.isdigit, sizes)), small
 
 
 def _unsigned(result: GitResult, seconds: float) -> PlannerError:

@@ -12,11 +12,10 @@ import posixpath
 import re
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +31,8 @@ MOST_PATCH_BYTES = 64 * 2**20
 _MOST_UNPACKED = 256 * 2**20
 _SECONDS = 60.0
 _MOST_WORKERS = 4
+# A gc that deletes what nothing names yet can come in between.
+_MOST_TRIES = 30
 _INDEX = "patch-index-"
 # The person's configuration, and that of the repository, must not change what a patch leads to.
 _SETTINGS = (
@@ -116,18 +117,70 @@ def patched_trees(
         PlannerError: E_GIT, E_NO_SPACE, E_UNWRITABLE: no patch can be applied here.
     """
     root = repo.resolve(base, "tree")
-    trees: list[str | PlannerError] = []
-    waiting = iter(patches)
+    results: list[PatchedTree | PlannerError] = []
     with owned_folder(repo.private("patches"), _INDEX) as folder:
         index = _BaseIndex(repo, root, folder)
         workers = min(os.cpu_count() or 1, _MOST_WORKERS)
         copies = [folder / f"index{number}" for number in range(workers)]
         apply = partial(_applied, index, copies, seconds, most_bytes)
         with ThreadPoolExecutor(workers) as pool:
-            # No more patches are in memory than are applied.
-            while portion := list(islice(waiting, workers)):
-                trees += pool.map(apply, portion)
-    return list(_inspected(repo.git, root, trees))
+            for portion in _portions(patches):
+                results += _inspected_again(repo.git, root, partial(_apply_all, pool, apply), portion)
+    return results
+
+
+def _portions(patches: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the patches in lists, so that not all are in memory."""
+    portion: list[bytes] = []
+    for patch in patches:
+        portion.append(patch)
+        if len(portion) >= _AT_ONCE or sum(map(len, portion)) >= MOST_PATCH_BYTES:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
+def _inspected_again(
+    git: Git,
+    root: str,
+    apply_all: Callable[[Sequence[bytes]], list[str | PlannerError]],
+    patches: Sequence[bytes],
+) -> list[PatchedTree | PlannerError]:
+    """Apply patches and inspect the trees; in smaller portions if a `git gc` has deleted objects in between.
+
+    Raises:
+        PlannerError: E_CONFLICT if one keeps deleting them; E_GIT and others, as `patched_trees`.
+    """
+    for _ in range(1 if len(patches) > 1 else _MOST_TRIES):
+        try:
+            results = _inspected(git, root, apply_all(patches))
+        except PlannerError as error:
+            if error.code != "E_GIT":
+                raise
+            last = error
+            continue
+        if results is not None:
+            return results
+        last = PlannerError(
+            "E_CONFLICT",
+            "another process keeps deleting the objects of a patch that was just applied",
+            hint="wait until 'git gc' has ended, then run the same command again",
+        )
+    if len(patches) == 1:
+        raise last
+    half = len(patches) // 2
+    return [
+        result
+        for portion in (patches[:half], patches[half:])
+        for result in _inspected_again(git, root, apply_all, portion)
+    ]
+
+
+def _apply_all(
+    pool: ThreadPoolExecutor, apply: Callable[[bytes], str | PlannerError], patches: Sequence[bytes]
+) -> list[str | PlannerError]:
+    return list(pool.map(apply, patches))
 
 
 def _applied(
@@ -193,16 +246,26 @@ class _BaseIndex:
         _check_size(patch, most_bytes)
         # A git that exceeded its deadline leaves its lock.
         copy.with_name(copy.name + ".lock").unlink(missing_ok=True)
-        shutil.copyfile(self._base, copy)
         env = _index_variables(copy)
+        for _ in range(_MOST_TRIES):
+            shutil.copyfile(self._base, copy)
+            self._apply_once(patch, env, seconds)
+            result = self._git.run("write-tree", env=env)
+            # A concurrent `git gc` has deleted what the patch just made.
+            if result.status == 0 or b"invalid object" not in result.stderr:
+                break
+        if result.status != 0:
+            raise failure(("write-tree",), result, self._git.cwd)
+        tree = result.stdout.decode().strip()
+        if tree == self._root:
+            raise PlannerError("E_PATCH", "the patch changes nothing", hint="drop it, or make it anew")
+        return tree
+
+    def _apply_once(self, patch: bytes, env: Mapping[str, str], seconds: float) -> None:
         args = ("apply", "--cached", "--whitespace=nowarn", "-")
         result = self._git.run(*args, stdin=patch, env=env, seconds=seconds)
         if result.status != 0:
             raise _unusable(args, result, seconds, self._git.cwd)
-        tree = self._git.line("write-tree", env=env)
-        if tree == self._root:
-            raise PlannerError("E_PATCH", "the patch changes nothing", hint="drop it, or make it anew")
-        return tree
 
 
 def _index_variables(index: Path) -> dict[str, str]:
@@ -289,35 +352,39 @@ def _unusable(args: tuple[str, ...], result: GitResult, seconds: float, cwd: Pat
 
 def _inspected(
     git: Git, root: str, trees: Sequence[str | PlannerError]
-) -> Iterator[PatchedTree | PlannerError]:
-    """Yield each tree with its changes, or the error why it cannot be used."""
+) -> list[PatchedTree | PlannerError] | None:
+    """Return each tree with its changes, or the error why it cannot be used; None if objects are missing."""
     distinct = list(dict.fromkeys(tree for tree in trees if isinstance(tree, str)))
+    if distinct and not remember_trees(git, root, distinct):
+        return None
     changes = tree_changes(git, root, distinct)
-    if distinct:
-        remember_trees(git, root, distinct)
     links = {change.oid: b"" for changed in changes.values() for change in changed if change.mode == _SYMLINK}
     oids = list(links)
     sizes = _sizes(git, oids)
     small = [oid for oid in oids if sizes.get(oid, 0) <= _MOST_LINK_BYTES]
     for oid, content in zip(small, read_objects(git, small), strict=True):
-        links[oid] = content or b""
-    for tree in trees:
-        if isinstance(tree, PlannerError):
-            yield tree
-            continue
-        changed = changes[tree]
-        refused = next((fault for change in changed if (fault := _fault(change, links))), None)
-        if refused is not None:
-            yield PlannerError("E_PATCH", f"the patch is refused: {refused}", hint="remove that file from it")
-        else:
-            yield PatchedTree(tree, tuple(changed))
+        if content is None:
+            return None
+        links[oid] = content
+    return [
+        tree if isinstance(tree, PlannerError) else _checked(tree, changes[tree], links) for tree in trees
+    ]
+
+
+def _checked(
+    tree: str, changes: Sequence[CountedChange], links: Mapping[str, bytes]
+) -> PatchedTree | PlannerError:
+    fault = next((fault for change in changes if (fault := _fault(change, links))), None)
+    if fault is None:
+        return PatchedTree(tree, tuple(changes))
+    return PlannerError("E_PATCH", f"the patch is refused: {fault}", hint="remove that file from it")
 
 
 def _sizes(git: Git, oids: Sequence[str]) -> dict[str, int]:
     return {oid: info[2] for oid in oids if (info := git.batch().info(oid)) is not None}
 
 
-def _fault(change: CountedChange, links: dict[str, bytes]) -> str | None:
+def _fault(change: CountedChange, links: Mapping[str, bytes]) -> str | None:
     """Return the reason why a path may not be changed like this; None if it may."""
     path = change.path[:100]
     if change.mode == _GITLINK:

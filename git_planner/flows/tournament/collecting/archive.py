@@ -31,6 +31,7 @@ SCHEMA = "git-planner/payload@1"
 _PLAIN_TASK = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
 _MOST_TASK = 80
 _DRAFT = ".payload-"
+_MOST_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,17 @@ class ArchivedPayload:
         """Return the patch.
 
         Raises:
+            PlannerError: E_CONFLICT if another run has replaced it meanwhile.
             OSError: it cannot be read.
         """
-        return atomic_file.read(self.folder / PATCH, MOST_PATCH_BYTES)
+        content = atomic_file.read(self.folder / PATCH, MOST_PATCH_BYTES)
+        if sha256(content).hexdigest() != self.patch_sha256:
+            raise PlannerError(
+                "E_CONFLICT",
+                f"another tournament has replaced the payload in '{self.folder}'",
+                hint="run the same command again",
+            )
+        return content
 
 
 class VariantArchive:
@@ -125,31 +134,39 @@ class VariantArchive:
             "files": {name: sha256(content).hexdigest() for name, content in files.items()},
         }
         # The same content has the same digest in every run.
-        document = canonical_json.dumps({**manifest, "run": self._run})
+        document, digest = (
+            canonical_json.dumps({**manifest, "run": self._run}),
+            canonical_json.digest(manifest),
+        )
+        for _ in range(_MOST_TRIES):
+            earlier, run = self._read(number)
+            if earlier is None or earlier.manifest_sha256 != digest:
+                self._write(number, {**files, MANIFEST: document}, earlier)
+            elif run == self._run:
+                return earlier
+            else:
+                atomic_file.write(self.folder(number) / MANIFEST, document)
+                return earlier
+        raise PlannerError(
+            "E_UNWRITABLE",
+            f"'{self.folder(number)}' cannot be written",
+            hint="see what is there with 'ls -la'",
+        )
+
+    def _write(self, number: int, files: Mapping[str, bytes], earlier: ArchivedPayload | None) -> None:
+        """Put files into the folder of a variant, unless another process was faster."""
         target = self.folder(number)
-        earlier, run = self._read(number)
-        if earlier is not None and earlier.manifest_sha256 == canonical_json.digest(manifest):
-            if run != self._run:
-                atomic_file.write(target / MANIFEST, document)
-            return earlier
         with owned_folder(self._folder, _DRAFT) as folder:
             draft = folder / "payload"
             draft.mkdir()
-            for name, content in {**files, MANIFEST: document}.items():
+            for name, content in files.items():
                 (draft / name).write_bytes(content)
             self._give_way(target, earlier)
             try:
                 os.rename(draft, target)
             except OSError as error:
-                # Another process was faster.
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
-        archived = self.find(number)
-        if archived is None:
-            raise PlannerError(
-                "E_UNWRITABLE", f"'{target}' cannot be written", hint="see what is there with 'ls -la'"
-            )
-        return archived
 
     def _give_way(self, target: Path, earlier: ArchivedPayload | None) -> None:
         """Move what has the name of a payload out of the way."""
@@ -158,8 +175,9 @@ class VariantArchive:
             with suppress(OSError):
                 os.rename(target, target.with_name(f"{target.name}.{name}"))
         if target.is_symlink() or target.exists():
-            # The same earlier payload was moved before.
-            os.rename(target, target.with_name(f"{target.name}.{refnames.random_token()}"))
+            # The same earlier payload was moved before, or another process is as far.
+            with suppress(FileNotFoundError):
+                os.rename(target, target.with_name(f"{target.name}.{refnames.random_token()}"))
 
 
 def archive_root(repo: Repository, settings: Settings) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
+from git_planner.rules import refnames
 from git_planner.rules.tournament.source import Payload, PolledVariant, PollResult, TaskRequest
 
 
@@ -17,17 +18,18 @@ class BranchesSource:
 
     Args:
         repo: the repository.
+        run: the uid of the run.
         base: the run's base commit.
         names: the names, in order.
     """
 
-    def __init__(self, repo: Repository, base: str, names: Sequence[str]) -> None:
-        self._repo, self._base = repo, base
+    def __init__(self, repo: Repository, run: str, base: str, names: Sequence[str]) -> None:
+        self._repo, self._run, self._base = repo, run, base
         self._names: Mapping[int, str] = dict(enumerate(names, 1))
 
     def start(self, request: TaskRequest) -> str:  # noqa: ARG002 - the contract's parameter
-        """Return the id that these have."""
-        return "branches"
+        """Return an id that no other run has."""
+        return f"branches-{refnames.slug(self._run, 'run')}"
 
     def poll(self, task: str) -> PollResult:  # noqa: ARG002 - the contract's parameter
         """Return the names as variants; one that names nothing has failed."""

@@ -42,9 +42,9 @@ def open_source(
             yield choose_client(cli, dialect)
     elif run.kind == "patches":
         names = {variant.number: variant.source_id or "" for variant in view.current}
-        yield PatchesSource(Path(run.source["folder"]), names)
+        yield PatchesSource(run.uid, Path(run.source["folder"]), names)
     elif run.kind == "branches":
-        yield BranchesSource(repo, run.base, run.source["refs"])
+        yield BranchesSource(repo, run.uid, run.base, run.source["refs"])
     elif (choice := chosen_engine(settings)) is not None and choice.name == "dask":
         from git_planner.flows.tournament.sources.on_engine import EngineSource
 

@@ -17,17 +17,18 @@ class PatchesSource:
     """Patches of a folder, each a variant.
 
     Args:
+        run: the uid of the run.
         folder: the folder.
         names: the file names of variants that are known already, by number: a file that is added later
             changes no number.
     """
 
-    def __init__(self, folder: Path, names: Mapping[int, str]) -> None:
-        self._folder, self._names = folder, names
+    def __init__(self, run: str, folder: Path, names: Mapping[int, str]) -> None:
+        self._run, self._folder, self._names = run, folder, names
 
     def start(self, request: TaskRequest) -> str:  # noqa: ARG002 - the contract's parameter
-        """Return the id of the folder."""
-        return f"patches-{refnames.slug(self._folder.name)}"
+        """Return an id that no other run has."""
+        return f"patches-{refnames.slug(self._run, 'run')}"
 
     def poll(self, task: str) -> PollResult:  # noqa: ARG002 - the contract's parameter
         """Return the patches as variants that are ready.
