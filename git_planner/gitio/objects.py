@@ -79,6 +79,12 @@ def parse_tree(raw: bytes, id_bytes: int) -> Tree:
     }
 
 
+def parse_names(raw: bytes, id_bytes: int) -> list[tuple[str, str]]:
+    """Read the names and object ids of a tree object's bytes, for a folder of thousands of files."""
+    fields = re.findall(rb"[0-7]+ ([^\0]+)\0(.{%d})" % id_bytes, raw, re.DOTALL)
+    return [(name.decode("utf-8", "surrogateescape"), oid.hex()) for name, oid in fields]
+
+
 def write_blobs(git: Git, contents: Mapping[str, bytes]) -> dict[str, str]:
     """Store contents as blobs.
 

@@ -39,7 +39,7 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
     waves = [
         SimulationCase(noise, 0.0, *effect) for noise in LONG_WAVES for effect in (*FADING, SLOWLY_FADING)
     ]
-    yield false_keeps("the next runs disturbed, in waves", waves, campaigns // 5)
+    yield false_keeps("the next runs disturbed, in waves", waves, campaigns // 5, limit=3 * BOUND)
     better = [SimulationCase(noise, 2.0, after) for noise in NOISES for after in (0.0, 5.0)]
     least = min(simulate(Pairs(), 60, campaigns, 2, better).outcomes, key=lambda result: result.share)
     yield Figure("gains of 2 sigma that are missed", 10, 100 * (1 - least.share), "%", least.case.label)

@@ -17,7 +17,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.records.journal import read_journal
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.history import list_refs
-from git_planner.gitio.objects import Tree, parse_tree
+from git_planner.gitio.objects import Tree, parse_names, parse_tree
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Snapshot, Store
 from git_planner.host.clock import utc_now
@@ -188,7 +188,7 @@ class LedgerReader:
         """Return all rows at the tips of some plans' branches, oldest first."""
         roots = self._trees(f"{tip}:{_LEDGER}" for tip in self._tips(plans))
         oids = [[root[name].oid for root in roots if name in root] for name in (_RECORDS, _DISPUTES)]
-        return self._rows(*(self._trees(folder) for folder in oids))
+        return self._rows(*map(self._files, oids))
 
     def _tips(self, plans: Sequence[str]) -> list[str]:
         """Return names of the tips of some plans' branches."""
@@ -200,12 +200,21 @@ class LedgerReader:
         return [listed[ref] for ref in refs if ref in listed]
 
     def _trees(self, names: Iterable[str]) -> list[Tree]:
-        id_bytes = 32 if self.repo.object_format == "sha256" else 20
-        return [parse_tree(raw, id_bytes) for raw in read_objects(self.repo.git, names) if raw]
+        return [parse_tree(raw, self._id_bytes) for raw in read_objects(self.repo.git, names) if raw]
+
+    def _files(self, folders: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the names and blobs of all files in some folders."""
+        contents = read_objects(self.repo.git, folders)
+        return [file for raw in contents if raw for file in parse_names(raw, self._id_bytes)]
+
+    @property
+    def _id_bytes(self) -> int:
+        return 32 if self.repo.object_format == "sha256" else 20
 
     def read_at(self, snapshot: Snapshot) -> list[RecordRow]:
         """Return all rows on a snapshot of a plan's branch, oldest first."""
-        return self._rows([snapshot.tree(refnames.RECORDS)], [snapshot.tree(refnames.DISPUTES)])
+        folders = (snapshot.tree(folder) for folder in (refnames.RECORDS, refnames.DISPUTES))
+        return self._rows(*([(name, entry.oid) for name, entry in folder.items()] for folder in folders))
 
     def measured_here(self, rows: Sequence[RecordRow], environment: str | None) -> list[RecordRow]:
         """Return the rows that were measured in this repository and are not disputed.
@@ -225,14 +234,9 @@ class LedgerReader:
             and (environment is None or row.lead_ins or row.verdict != "improved")
         ]
 
-    def _rows(self, folders: Sequence[Tree], disputes: Sequence[Tree]) -> list[RecordRow]:
+    def _rows(self, records: list[tuple[str, str]], disputes: list[tuple[str, str]]) -> list[RecordRow]:
         # An id begins with its time, so the order of names is the order of time.
-        files = sorted(
-            (name[:-5], entry.oid)
-            for tree in folders
-            for name, entry in tree.items()
-            if name.endswith(".json")
-        )
+        files = sorted((name[:-5], oid) for name, oid in records if name.endswith(".json"))
         new = {oid: f"{record_id}.json" for record_id, oid in files if oid not in self._known}
         if new:
             for (oid, name), content in zip(new.items(), read_objects(self.repo.git, new), strict=True):
@@ -242,17 +246,25 @@ class LedgerReader:
                     self.damaged[name] = error.message
         if len(new) >= _WORTH:
             _save_cache(self._cache, self._known)
-        disputed = {dispute.disputed_record(name) for tree in disputes for name in tree}
-        rows: list[RecordRow] = []
-        allow_all = self._ids.allow_all([record_id for record_id, _ in files])
-        for record_id, oid in files:
-            row = self._known.get(oid)
-            if row is not None and (allow_all or self._ids.allow(record_id)):
-                rows.append(row if row.id == record_id else _renamed(row, record_id))
-            elif row is not None:
-                name = f"{record_id}.json"
-                self.damaged[name] = _unreadable_error(name, ValueError(_NO_ID)).message
-        return dispute.apply_to_rows(rows, disputed)
+        disputed = {dispute.disputed_record(name) for name, _ in disputes}
+        find = self._known.get
+        if not self._ids.allow_all([record_id for record_id, _ in files]):
+            files = [(record_id, oid) for record_id, oid in files if self._allows(record_id, oid)]
+        rows = [
+            row if row.id == record_id else _renamed(row, record_id)
+            for record_id, oid in files
+            if (row := find(oid)) is not None
+        ]
+        return dispute.apply_to_rows(rows, disputed) if disputed else rows
+
+    def _allows(self, record_id: str, oid: str) -> bool:
+        """Return whether an id can be that of a record; note the name of a record with another one."""
+        if self._ids.allow(record_id):
+            return True
+        if oid in self._known:
+            name = f"{record_id}.json"
+            self.damaged[name] = _unreadable_error(name, ValueError(_NO_ID)).message
+        return False
 
 
 def _renamed(row: RecordRow, record_id: str) -> RecordRow:

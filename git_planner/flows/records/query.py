@@ -160,7 +160,7 @@ def best_record(repo: Repository, plan: str) -> BestRecord:
         if newest is not None:
             what, hint = "no record with a value", f"add a metric to '{refnames.POLICY_FILE}'"
         raise PlannerError("E_NO_RECORD", f"plan '{plan}' has {what} yet", hint=hint)
-    alike = [row for row in records if (row.tree, row.instrument) == (top.tree, top.instrument)]
+    alike = [row for row in records if row.tree == top.tree and row.instrument == top.instrument]
     return BestRecord(find_record(repo, plan, top.id), bool(reader.measured_here(alike, None)))
 
 
