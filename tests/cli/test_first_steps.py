@@ -126,4 +126,4 @@ def test_a_fresh_clone_is_told_to_pull(lab: Lab, argv: str) -> None:
 
 def test_no_suggestion_names_a_hidden_command() -> None:
     hidden = [name for rows in COMMANDS.values() for name, row in rows.items() if not row.help]
-    assert sorted(hidden) == ["gate", "launch", "measure", "once", "session-program"]
+    assert sorted(hidden) == ["gate", "launch", "measure", "once", "session-program", "variant-program"]
