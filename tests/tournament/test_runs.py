@@ -172,3 +172,52 @@ def test_a_variant_is_shown_with_its_gates_and_figures_a_line_each(lab: Lab) -> 
     assert "gate             guard failed E_GUARD: 'tests/x'\n" in shown
     assert "{" not in shown
     assert "forged\\x0a  v9 harvested" in lab.run("git-bo4", "status").out
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("run", "other"),
+        ("source", {"kind": "branches", "refs": 5}),
+        ("source", {"kind": "branches"}),
+        ("source", {"kind": "patches", "folder": 7}),
+        ("source", {"kind": "local", "agents": 7}),
+        ("coverage", {"path": 5}),
+        ("selection", {"variant": "x"}),
+        ("selection", {"commit": "zzz"}),
+        ("selection", {"gates": {"results": [5]}}),
+        ("turns", []),
+    ],
+)
+def test_a_run_that_was_edited_by_hand_is_told(lab: Lab, path: str, words: Any) -> None:
+    campaign(lab)
+    new(lab)
+    edited = {**json.loads(lab.show("bo4/speed/run:runs/speed/run.json")), path: words}
+    lab.git("switch", "-q", "bo4/speed/run")
+    lab.commit("edited", {"runs/speed/run.json": json.dumps(edited)})
+    before = lab.refs()
+    for command in ("status", "watch", "harvest", "compose"):
+        ran = lab.run("git-bo4", command, "speed", "--json")
+        assert (json.loads(ran.out)["code"], "runs/speed/run.json" in ran.err) == ("E_SCHEMA", True), ran.err
+    assert lab.refs() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"gates": {"passed": True, "key": 5, "results": [5]}},
+        {"gates": {"passed": True, "results": 5}},
+        {"screening": {"values": "x"}},
+        {"confirmation": {"base": 5}},
+        {"score": {"orders": ["a", "b"]}},
+    ],
+)
+def test_a_variant_that_was_edited_by_hand_is_told(lab: Lab, words: dict[str, Any]) -> None:
+    campaign(lab)
+    new(lab)
+    lab.git("switch", "-q", "bo4/speed/run")
+    row = {**Variant(1, 1, "harvested").document(), **words}
+    lab.commit("edited", {"runs/speed/variants/var1.json": json.dumps(row)})
+    for command in (("show", "1"), ("gate",), ("judge",), ("status",)):
+        ran = lab.run("git-bo4", *command, "speed", "--json")
+        assert (json.loads(ran.out)["code"], "variants/var1.json" in ran.err) == ("E_SCHEMA", True), ran.err

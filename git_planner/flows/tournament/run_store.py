@@ -197,6 +197,8 @@ class RunStore:
         if data is None:
             raise PlannerError("E_UNKNOWN_RUN", f"'{where}' does not exist", hint="git bo4 list")
         run = run_from(documents.read("tournament", _bounded(data, where), where))
+        if problem := run.problem(self.name):
+            raise PlannerError("E_SCHEMA", f"'{where}' cannot be used: {problem}", hint="git bo4 list")
         variants = {variant.key: variant for variant in self._variants(run, read)}
         return RunView(run, variants, lambda path: read(f"{self.folder}/{path}"))
 

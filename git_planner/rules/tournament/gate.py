@@ -107,12 +107,20 @@ class GateReport:
 
 
 def report_from(document: Mapping[str, Any]) -> GateReport:
-    """Build a report from its document."""
-    results = tuple(
-        GateResult(**{**result, "details": tuple(result["details"])}) for result in document["results"]
-    )
+    """Build a report from its document, which has passed its schema."""
+    results = tuple(_result_from(result) for result in document["results"])
     fields = {name: document[name] for name in GateReport.__dataclass_fields__ if name in document}
     return GateReport(**{**fields, "results": results})
+
+
+def is_report(document: Mapping[str, Any]) -> bool:
+    """Return whether a document has all that a report is built from."""
+    return all(name in document for name in ("gate_set", "key", "commit", "tree", "base", "results"))
+
+
+def _result_from(document: Mapping[str, Any]) -> GateResult:
+    fields = {name: document[name] for name in GateResult.__dataclass_fields__ if name in document}
+    return GateResult(**{**fields, "details": tuple(document.get("details", ()))})
 
 
 def gates_digest(gates: tuple[Gate, ...]) -> str:

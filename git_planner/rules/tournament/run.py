@@ -20,6 +20,8 @@ SourceKind = Literal["codex-cloud", "cloud-dialect", "local", "patches", "branch
 STAGES: tuple[StageName, ...] = get_args(StageName)
 SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
 NO_DIGEST = "0" * 64
+# What the source of a kind cannot do without.
+_OPTION_OF: Mapping[SourceKind, str] = {"patches": "folder", "branches": "refs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,24 @@ class TournamentRun:
         """Return whether a stage is done in this turn; with `inputs` given, whether with these."""
         stage = self.stage(name)
         return stage is not None and stage.outcome == "done" and inputs in (None, stage.inputs)
+
+    @property
+    def judged_best(self) -> int | None:
+        """The number of the variant that the measurement of this turn chose; None if it chose none."""
+        stage = self.stage("judge")
+        winner = None if stage is None or stage.outcome != "done" else stage.facts.get("winner")
+        return winner if isinstance(winner, int) else None
+
+    def problem(self, name: str) -> str | None:
+        """Return what is wrong with a run that passed its schema and should have a name; None if nothing."""
+        option = _OPTION_OF.get(self.kind)
+        if self.run != name:
+            return f"it is of the run '{self.run}'"
+        if [turn.turn for turn in self.turns] != list(range(1, len(self.turns) + 1)):
+            return "its turns are not numbered from 1"
+        if option is not None and option not in self.source:
+            return f"its source has no '{option}'"
+        return None
 
     def stale_stages(self) -> tuple[StageName, ...]:
         """Return the stages whose results are of an earlier turn."""

@@ -288,7 +288,7 @@ def _known_reports(view: RunView) -> dict[str, GateReport]:
     for variant in view.variants.values():
         gates = variant.gates or {}
         for document in (gates, gates.get(SHIPPING)):
-            if isinstance(document, Mapping) and "key" in document:
+            if isinstance(document, Mapping) and gate_rule.is_report(document):
                 report = gate_rule.report_from(document)
                 reports[report.key] = report
     return reports

@@ -8,6 +8,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
+from git_planner.rules.printable import counted
 from git_planner.rules.tournament.source import Payload, PolledVariant, PollResult, TaskRequest
 
 
@@ -39,7 +40,7 @@ class BranchesSource:
             for oid in (self._repo.maybe(name),)
         ]
         ready = sum(variant.state == "ready" for variant in variants)
-        return PollResult("ready" if ready else "failed", f"{ready} commits", tuple(variants))
+        return PollResult("ready" if ready else "failed", counted(ready, "commit"), tuple(variants))
 
     def fetch(self, task: str, number: int) -> Payload:  # noqa: ARG002 - the contract's parameter
         """Return a commit, or its difference from the base's history.

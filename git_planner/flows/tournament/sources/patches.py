@@ -10,6 +10,7 @@ from git_planner.agents.patches import list_patches
 from git_planner.errors import PlannerError
 from git_planner.gitio.content.patched_trees import MOST_PATCH_BYTES
 from git_planner.rules import refnames
+from git_planner.rules.printable import counted
 from git_planner.rules.tournament.source import Payload, PolledVariant, PollResult, TaskRequest
 
 
@@ -49,7 +50,7 @@ class PatchesSource:
             PolledVariant(number, "ready" if name in names else "failed", "a patch", name)
             for number, name in sorted(numbered.items())
         ]
-        return PollResult("ready" if names else "failed", f"{len(names)} patches", tuple(variants))
+        return PollResult("ready" if names else "failed", counted(len(names), "patch file"), tuple(variants))
 
     def fetch(self, task: str, number: int) -> Payload:  # noqa: ARG002 - the contract's parameter
         """Return a patch.

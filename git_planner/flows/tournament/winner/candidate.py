@@ -16,7 +16,7 @@ from git_planner.flows.tournament.tree_measurer import TreeMeasurer
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules.measuring.verdict import Refusal
-from git_planner.rules.tournament.gate import GateReport, report_from
+from git_planner.rules.tournament.gate import GateReport, is_report, report_from
 from git_planner.rules.tournament.variant import Variant
 
 SHIPPING = "shipping"
@@ -77,7 +77,7 @@ def _known_reports(view: RunView) -> list[GateReport]:
     gates = [variant.gates for variant in view.variants.values()]
     gates.append((view.run.selection or {}).get("gates"))
     documents = [inner for row in gates if row for inner in (row, row.get(SHIPPING)) if inner]
-    return [report_from(document) for document in documents if "key" in document]
+    return [report_from(document) for document in documents if is_report(document)]
 
 
 def _measured_tree(measurer: TreeMeasurer, commit: str) -> str:

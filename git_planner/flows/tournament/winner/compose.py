@@ -139,9 +139,8 @@ def _is_in_place(repo: Repository, view: RunView) -> bool:
 
 def best_single(view: RunView) -> Variant | None:
     """Return the variant that the measurement chose in this turn; None if it chose none."""
-    stage = view.run.stage("judge")
-    winner = None if stage is None or stage.outcome != "done" else stage.facts.get("winner")
-    return None if winner is None else view.variant(int(winner))
+    best = view.run.judged_best
+    return None if best is None else view.variant(best)
 
 
 def _plan(view: RunView, composition: Mapping[str, Any], overrides: NamedFile | None) -> _Plan:

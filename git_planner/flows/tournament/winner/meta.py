@@ -181,10 +181,10 @@ def _choose_by_measurement(repo: Repository, view: RunView, only: int | None) ->
         return _Choice(rules.composition_of_variant(only), words, MEASURED)
     stage = view.run.stage("judge")
     facts = {} if stage is None else stage.facts
-    winner, rationale = facts.get("winner"), str(facts.get("rationale") or "no variant was chosen")
+    winner, rationale = view.run.judged_best, str(facts.get("rationale") or "no variant was chosen")
     if winner is None and policy_at(repo, view.run.base).metric is None:
         return _choose_by_review(view, rationale)
-    composition = None if winner is None else rules.composition_of_variant(int(winner))
+    composition = None if winner is None else rules.composition_of_variant(winner)
     return _Choice(composition, rationale, MEASURED)
 
 
