@@ -453,6 +453,7 @@ DISTRIBUTIONS = {
 BROUGHT_ALONG = {"anyio", "mcp_types", "referencing"}
 # Programs that are run and not imported: hook managers, builders, and plugins of pytest.
 PROGRAMS = {
+    "asyncssh",
     "pre-commit",
     "check-jsonschema",
     "hatchling",
