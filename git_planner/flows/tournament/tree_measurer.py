@@ -1,14 +1,15 @@
 """Measurer of the trees of a tournament, with the instrument of its base.
 
 The trusted recorder measures the base. What is measured is kept on this host, run by run, so that an
-interrupted stage goes on where it was.
+interrupted stage goes on where it was. The number of a comparison with the base is reserved before anything
+is measured; one that ends without a result has spent its share of the error budget.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
 from git_planner.flows.records.recorder import Recorder
 from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
 from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
+from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
@@ -94,7 +97,7 @@ class TreeMeasurer:
         """Run the correctness command on a tree, once on this host; None if it passes or there is none."""
         if self.policy.correctness is None:
             return None
-        place = self._folder / f"tests-{tree[:16]}.json"
+        place = self._folder / f"tests-{tree}.json"
         for _, values in load_rows(place):
             return Refusal(*values) if values else None
         refusal = self._measure(tree, metrics=False).refusal
@@ -108,7 +111,7 @@ class TreeMeasurer:
         """Return the value of a deterministic metric, measured once on this host."""
         if tree == self.base_tree and (recorded := self._recorded_base()) is not None:
             return recorded
-        place = self._folder / f"value-{tree[:16]}.json"
+        place = self._folder / f"value-{tree}.json"
         for name, values in load_rows(place):
             if name == metric.name:
                 return float(values[0])
@@ -134,31 +137,49 @@ class TreeMeasurer:
     def compare(self, tree: str, rival: str, label: str) -> TreeVerdict:
         """Compare a tree with another one by the deciding metric; go on with an interrupted comparison.
 
+        One that a failure ended, which the candidate may have caused, starts anew with another number.
+
         Args:
             tree: the composed tree of the candidate.
             rival: the composed tree that it is compared with.
             label: what the comparison is called in messages, such as 'v2 against base'.
 
         Raises:
-            PlannerError: E_MEASURE if the rival cannot be measured; what measuring raises.
+            PlannerError: E_MEASURE if the rival cannot be measured; E_BUSY if another process compares the
+                two; what measuring raises.
         """
         metric = self.metric
         assert metric is not None
         self.progress(f"{label}: measuring {metric.name}")
         if metric.kind == "deterministic":
             return self._compare_values(metric, tree, rival)
-        place = self.place(f"compare-{tree[:16]}-{rival[:16]}")
-        plan = judging.tournament_schedule(metric.pairs)
+        with _locked(self.place(f"compare-{tree}-{rival}"), label) as place:
+            return self._compare_rounds(metric, tree, rival, place, label)
+
+    def _compare_rounds(self, metric: Metric, tree: str, rival: str, place: Path, label: str) -> TreeVerdict:
+        number = self.place(f"number-{tree}") if rival == self.base_tree else None
+        plan = judging.tournament_schedule(metric.pairs, 1 if number is None else self._reserved(number))
 
         def keep(rounds: Sequence[Round]) -> None:
             save_rows(place, [[round_.order, list(round_.values)] for round_ in rounds])
 
         kept = tuple(Round(order, tuple(values)) for order, values in load_rows(place))
         result = self._measure(tree, Rival(label, rival, plan, kept, keep))
-        if result.comparison is None:
-            refusal = result.refusal or Refusal("no_metric", "nothing was compared")
-            return TreeVerdict(False, refusal.sentence, {"reason": refusal.reason})
-        return _verdict(result.comparison, metric)
+        if result.comparison is not None:
+            return _verdict(result.comparison, metric)
+        for file in (number, place):
+            if file is not None:
+                file.unlink(missing_ok=True)
+        refusal = result.refusal or Refusal("no_metric", "nothing was compared")
+        return TreeVerdict(False, refusal.sentence, {"reason": refusal.reason})
+
+    def _reserved(self, place: Path) -> int:
+        """Return the number that is kept in a file, or reserve the next one of the tournament."""
+        for _, values in load_rows(place):
+            return int(values[0])
+        number = Store(self.repo).reserve(f"{refnames.TOURNAMENT_COMPARISONS}{self.run.uid}/")
+        save_rows(place, [["number", [number]]])
+        return number
 
     def _compare_values(self, metric: Metric, tree: str, rival: str) -> TreeVerdict:
         value, other = self.value(metric, tree), self.value(metric, rival)
@@ -189,6 +210,24 @@ class TreeMeasurer:
 
     def _subject(self, commit: str) -> Subject:
         return Subject(commit, None, None, False, self.run.base, self.policy, self.run.plan)
+
+
+@contextmanager
+def _locked(place: Path, label: str) -> Iterator[Path]:
+    """Yield a file that no other process of this host uses meanwhile.
+
+    Raises:
+        PlannerError: E_BUSY.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("ab") as file:
+        if not atomic_file.lock_now(file):
+            raise PlannerError(
+                "E_BUSY",
+                f"another process measures {label}",
+                hint="run the same command again when it has ended",
+            )
+        yield place
 
 
 def load_rows(place: Path) -> list[tuple[Any, Any]]:

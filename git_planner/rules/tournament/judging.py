@@ -5,8 +5,9 @@ the runs that choose the finalist do not count when it is compared with the base
 the paired design of records. The finalist must then be better than the runner-up; if the two cannot be told
 apart, the smaller patch wins. "No variant is better than the base" is a result.
 
-The comparison of the finalist with the base spends the error budget of the tournament: without any better
-variant, one is chosen with a probability of at most `ALPHA`.
+Comparisons with the base spend the error budget of the tournament: the first one of a tournament without a
+better variant ends with a winner with a probability of at most `ALPHA`. All further ones together, of another
+finalist, a composition or a later turn, add at most as much.
 """
 
 from __future__ import annotations
@@ -42,10 +43,15 @@ class Choice:
     rationale: str
 
 
-def tournament_schedule(pairs: Pairs) -> paired_design.Schedule:
-    """Return the schedule of a comparison: the policy's numbers with the alpha of a tournament."""
+def tournament_schedule(pairs: Pairs, number: int = 1) -> paired_design.Schedule:
+    """Return the schedule of a comparison: the policy's numbers with the alpha of a tournament.
+
+    Args:
+        pairs: the policy's parameters.
+        number: the number of the comparison with the base in the tournament, from 1.
+    """
     own = pairs._replace(alpha=2 * ALPHA, horizon=_HORIZON)
-    return paired_design.plan_comparison(own, 1)
+    return paired_design.plan_comparison(own, number)
 
 
 def screening_gain(base: Sequence[float], values: Sequence[float], better: Better) -> float:

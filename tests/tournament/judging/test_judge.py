@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from git_planner.atomic_file import lock_now
+from git_planner.errors import PlannerError
+from git_planner.flows.tournament.run_store import RunChange, RunStore
+from git_planner.flows.tournament.tree_measurer import TreeMeasurer, load_rows, save_rows
+from git_planner.gitio.repository import open_repository
+from git_planner.gitio.store import Store
+from git_planner.rules import refnames
 from git_planner.rules.stats.simulation import NOISES
 from git_planner.rules.tournament import judging
 from git_planner.rules.tournament.judging import Contender
@@ -71,6 +79,60 @@ def test_what_an_interrupted_judge_has_measured_is_kept(lab: Lab) -> None:
     again = json.loads(compared.read_text())["rows"]
     assert again[:5] == whole[:5]
     assert len(again) >= 8
+
+
+def test_each_comparison_with_the_base_has_a_share_of_its_own(lab: Lab) -> None:
+    noisy_campaign(lab, most=24)
+    gated_run(lab, {1: {"src/value": "90"}})
+    assert judged(lab)[0] == 0
+    # A further variant is the finalist now.
+    store = RunStore(open_repository(lab.path), "speed")
+    lab.git("switch", "-q", "-C", "bo4/speed/v2", "main")
+    lab.commit("variant 2", {"src/value": "80"})
+    row = replace(
+        store.read().variant(1),
+        number=2,
+        commit=lab.git("rev-parse", "HEAD"),
+        tree=lab.git("rev-parse", "HEAD^{tree}"),
+    )
+    lab.git("switch", "-q", "main")
+    store.change(lambda view: RunChange(view.run, [row]), "test")
+    status, facts, view = judged(lab)
+    assert (status, facts["winner"]) == (0, 2), facts
+    confirmation = view.variant(2).confirmation
+    assert confirmation is not None
+    assert confirmation["base"]["number"] == 2
+    assert confirmation["base"]["alpha"] == pytest.approx(judging.ALPHA / 3)
+
+
+def test_a_comparison_that_a_crash_has_ended_begins_anew_with_another_share(lab: Lab) -> None:
+    noisy_campaign(lab)
+    gated_run(lab, {1: {"src/value": "1e400"}})
+    repo = open_repository(lab.path)
+    run = RunStore(repo, "speed").read().run
+    measurer = TreeMeasurer(repo, run, lambda _: None)
+    tree = str(measurer.candidate_tree("bo4/speed/v1"))
+    place = measurer.place(f"compare-{tree}-{measurer.base_tree}")
+    for number in (1, 2):
+        save_rows(place, [["AABBA", [100, 100, 80, 80, 100]]])
+        assert not measurer.compare(tree, measurer.base_tree, "v1").is_better
+        assert load_rows(place) == []
+        assert len(Store(repo).numbers(f"{refnames.OURS}numbers/bo4/{run.uid}/")) == number
+
+
+def test_two_processes_do_not_compare_the_same_trees(lab: Lab) -> None:
+    noisy_campaign(lab)
+    gated_run(lab, {1: {"src/value": "80"}})
+    repo = open_repository(lab.path)
+    measurer = TreeMeasurer(repo, RunStore(repo, "speed").read().run, lambda _: None)
+    tree = str(measurer.candidate_tree("bo4/speed/v1"))
+    place = measurer.place(f"compare-{tree}-{measurer.base_tree}")
+    place.parent.mkdir(parents=True)
+    with place.with_suffix(".lock").open("ab") as file:
+        assert lock_now(file)
+        with pytest.raises(PlannerError) as caught:
+            measurer.compare(tree, measurer.base_tree, "v1 against base")
+    assert caught.value.code == "E_BUSY"
 
 
 def test_a_base_that_fails_its_tests_stops_it(lab: Lab) -> None:
