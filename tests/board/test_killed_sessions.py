@@ -42,7 +42,7 @@ def settle(lab: Lab) -> None:
     wait_until(lab, lambda: any(item["outcome"] == "done" for item in sessions(lab)))
 
 
-@sampled(19, whole=3)
+@sampled(25, whole=3)
 def test_a_start_that_is_killed_anywhere_is_healed_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 3, 0
     while True:
@@ -88,7 +88,7 @@ def test_an_integration_that_is_killed_anywhere_is_finished_by_the_next(tmp_path
         call, turn = call + stride, turn + 1
 
 
-@sampled(11, whole=3)
+@sampled(17, whole=3)
 def test_a_close_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path, stride: int) -> None:
     call, turn = 1, 0
     while True:

@@ -156,7 +156,7 @@ def test_a_policy_allows_more_files(lab: Lab) -> None:
     assert attempt(lab, "mkdir notes; touch notes/a notes/b").record.verdict == "within_noise"
 
 
-@pytest.mark.parametrize("depth", [pytest.param(3000, marks=pytest.mark.real), 1500])
+@pytest.mark.parametrize("depth", [pytest.param(3000, marks=pytest.mark.real), 1100])
 def test_folders_nested_thousands_deep_end_no_listing(lab: Lab, depth: int) -> None:
     campaign(lab)
     nest = f"import os\nfor _ in range({depth}): os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()"

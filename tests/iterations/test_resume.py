@@ -44,7 +44,7 @@ def calls_of_one_iteration(lab: Lab) -> int:
     return len((lab.root / "crash" / str(never) / "count").read_text())
 
 
-@sampled(37)
+@sampled(53)
 def test_killed_at_every_step_it_can_be_gone_on_with(tmp_path: Path, stride: int) -> None:
     (tmp_path / "count").mkdir()
     counting = Lab(tmp_path / "count")
