@@ -115,9 +115,21 @@ def bundle_result(copy: Repository, commits: Sequence[str], known: Sequence[str]
     return base64.b64encode(bundle).decode("ascii")
 
 
-def take_bundle(repo: Repository, text: str) -> None:
-    """Store the objects of a bundle that a job returned; no ref is written."""
-    _unbundle(repo, base64.b64decode(text))
+def take_commit(repo: Repository, commit: object, bundle: object) -> str:
+    """Store the objects of a bundle that a job returned, and return its commit; no ref is written.
+
+    Raises:
+        PlannerError: E_REMOTE if the bundle cannot be read, or does not hold the commit.
+    """
+    try:
+        _unbundle(repo, base64.b64decode(str(bundle)))
+    except (PlannerError, ValueError) as error:
+        reason = error.message if isinstance(error, PlannerError) else str(error)
+        raise PlannerError("E_REMOTE", f"the worker's bundle cannot be read: {reason}") from None
+    name = str(commit)
+    if not _OBJECT_ID.fullmatch(name) or repo.maybe(name) != name:
+        raise PlannerError("E_REMOTE", f"the worker's bundle does not hold the commit {name[:80]!r}")
+    return name
 
 
 def _unbundle(repo: Repository, bundle: bytes) -> None:

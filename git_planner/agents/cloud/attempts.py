@@ -149,7 +149,7 @@ class AttemptsClient:
             return MOST_ATTEMPTS
         message = error_line(done)
         if count := _COUNT.search(message):
-            return int(count[1])
+            return min(int(count[1]), MOST_ATTEMPTS)
         if _NO_DIFF.search(message):
             return 0
         raise self._cli.failure(args, done)

@@ -21,6 +21,7 @@ from git_planner.gitio.git import program_environment
 from git_planner.host import process
 from git_planner.host.process import Finished
 from git_planner.owned_folder import temporary_folder
+from git_planner.redact import mask_text
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.printable import printable_line
 
@@ -133,7 +134,7 @@ class CloudCli:
 
     def _shown(self, args: Sequence[str]) -> str:
         words = [*self.words, "cloud", *(word for word in args if len(word) <= 80)]
-        return printable_line(shlex.join(words))[:200]
+        return mask_text(printable_line(shlex.join(words)))[:200]
 
 
 @contextmanager
@@ -174,12 +175,12 @@ def _is_file(word: str) -> bool:
 
 
 def error_line(done: Finished) -> str:
-    """Return the client's own message: the line that begins with 'error', else the last one."""
+    """Return the client's own message, masked: the line that begins with 'error', else the last one."""
     text = (done.stderr or done.stdout).decode(errors="replace").partition("Stack backtrace:")[0]
     lines = [" ".join(line.split())[:400] for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     line = (errors or lines[-1:] or [""])[0]
-    return printable_line(re.sub(r"(?i)^error:\s*", "", line))
+    return mask_text(printable_line(re.sub(r"(?i)^error:\s*", "", line)))
 
 
 def _code(message: str, done: Finished) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 # Gates that need no command of their own; 'tests' takes that of 'correctness'.
 BUILT_IN = ("guard", "scope", "tests", "canon")
 SETS = ("conceptual", "shipping")
-EFFECTS = ("FS:read", "FS:write", "Process:git", "Process:shell", "Network")
 GATE_TIMEOUT = 600.0
 
 

@@ -19,7 +19,6 @@ SourceKind = Literal["codex-cloud", "cloud-dialect", "local", "patches", "branch
 
 STAGES: tuple[StageName, ...] = get_args(StageName)
 SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
-NO_DIGEST = "0" * 64
 # What the source of a kind cannot do without.
 _OPTION_OF: Mapping[SourceKind, str] = {"patches": "folder", "branches": "refs"}
 

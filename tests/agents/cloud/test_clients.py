@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from git_planner.agents.cloud.attempts import MOST_ATTEMPTS, AttemptsClient
 from git_planner.agents.cloud.choose_client import CloudClient, choose_client
 from git_planner.agents.cloud.cloud_cli import PASSING, open_cli
 from git_planner.errors import PlannerError
 from git_planner.rules.tournament.source import PolledVariant, PollResult, TaskRequest
+from tests.foundation.fake_keys import LETTERS, drawn
 
 PROGRAM = Path(__file__).parents[2] / "support" / "servers" / "cloud_program.py"
 DIFF = "diff --git a/x b/x\nnew file mode 100644\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+1\n"
@@ -185,3 +187,19 @@ def test_a_program_that_is_no_client(program: str) -> None:
         choose_client(cli)
     assert caught.value.code in ("E_MISSING_TOOL", "E_USAGE")
     assert caught.value.hint
+
+
+def test_a_token_in_a_message_of_the_client_is_masked() -> None:
+    key = f"sk-{drawn(LETTERS, 40)}"
+    program = shlex.join(["sh", "-c", f"echo 'error: rejected: Bearer {key}' >&2; exit 1", "x"])
+    with open_cli(program, seconds=20) as cli, pytest.raises(PlannerError) as caught:
+        cli.output("list")
+    assert key not in str(caught.value)
+    assert "rejected" in caught.value.message
+
+
+def test_a_message_cannot_make_thousands_of_variants() -> None:
+    listed = json.dumps({"tasks": [{"id": "task_1", "status": "ready", "attempt_total": 2}]})
+    script = f"case $2 in list) echo '{listed}';; *) echo error: only 900000 attempts >&2; exit 1;; esac"
+    with open_cli(shlex.join(["sh", "-c", script, "x"]), seconds=20) as cli:
+        assert len(AttemptsClient(cli).poll("task_1").variants) == MOST_ATTEMPTS

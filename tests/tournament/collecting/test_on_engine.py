@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from git_planner.config.settings import read_settings
+from git_planner.engines.contract import EngineJob, JobOutcome
+from git_planner.flows.tournament.engine_choice import EngineChoice
+from git_planner.flows.tournament.run_store import RunStore
+from git_planner.flows.tournament.sources.on_engine import EngineSource
+from git_planner.progress import Progress
+from git_planner.rules.tournament.source import FINAL
 from tests.engines.dask_cluster import cluster, until
 from tests.support.lab import Lab
 from tests.tournament.collecting.test_local import COUNT, new_run
@@ -43,6 +56,43 @@ def test_agents_of_a_cluster_make_variants_and_a_lost_worker_costs_one_more_run(
         assert lab.git("rev-parse", f"bo4/speed/v{number}^") == lab.git("rev-parse", "main")
     rows = json.loads(lab.run("git-bo4", "status", "speed", "--json").out)["variants"]
     assert [row["state"] for row in rows] == ["harvested"] * 3
+
+
+class OneAnswer:
+    """An engine whose worker answers every job with the same result."""
+
+    name = "local"
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        self.result = result
+
+    def map(self, function: str, jobs: Sequence[EngineJob], progress: Progress) -> Iterator[JobOutcome]:
+        """Yield the result for each job."""
+        for job in jobs:
+            yield JobOutcome(job.key, self.result, None, f"a worker of {function}", 0.0)
+        progress("done")
+
+    def close(self) -> None:
+        """End nothing."""
+
+
+@pytest.mark.parametrize("commit", ["main", "HEAD~1", "0" * 40, "x\0", ["main"], 7])
+def test_a_worker_names_a_commit_of_its_bundle_and_nothing_else(lab: Lab, commit: object) -> None:
+    lab.commit("second", {"value": "2"})
+    new_run(lab, "true", attempts=1)
+    run = RunStore(lab.repo, "speed").read().run
+    bundle = lab.root / "x.bundle"
+    lab.git("bundle", "create", "-q", str(bundle), "main")
+    text = base64.b64encode(bundle.read_bytes()).decode()
+    engine = OneAnswer({"end": {"outcome": "done"}, "commit": commit, "bundle": text})
+    settings = read_settings(lab.repo)
+    choice = EngineChoice("local")
+    source = EngineSource(lab.repo, run, settings, lambda _: None, choice=choice, engine=engine)
+    deadline = time.monotonic() + 20
+    while (result := source.poll("task")).state not in FINAL and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [variant.state for variant in result.variants] == ["failed"]
+    assert lab.run_git("rev-parse", "-q", "--verify", "refs/heads/bo4/speed/v1").status != 0
 
 
 def is_ancestor_of_sleep(pid: int) -> bool:

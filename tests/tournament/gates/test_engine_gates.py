@@ -97,7 +97,7 @@ def test_a_result_is_pushed_by_compare_and_swap_or_returned_as_a_bundle(run: Lab
     assert not git_data.push_result(copy, ref, new, None)
     assert git_data.push_result(copy, ref, new, one)
     other = copy.git.line("commit-tree", f"{main}^{{tree}}", "-p", main, "-m", "another one")
-    git_data.take_bundle(run.repo, git_data.bundle_result(copy, [other], [main]))
+    assert git_data.take_commit(run.repo, other, git_data.bundle_result(copy, [other], [main])) == other
     assert run.git("cat-file", "-t", other) == "commit"
 
 

@@ -25,7 +25,6 @@ from git_planner.flows.tournament.sources.open_source import CLOUD, open_source
 from git_planner.gitio.repository import Repository, make_shared
 from git_planner.progress import Progress, Step
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.printable import counted
 from git_planner.rules.refnames import short_name
 from git_planner.rules.timestamps import format_time
 from git_planner.rules.tournament.event import EventDraft
@@ -404,9 +403,3 @@ def _is_harvested(view: RunView, row: Variant) -> bool:
     """Return whether a harvest has taken a variant meanwhile."""
     now = view.variants.get(row.key)
     return now is not None and now.state in ("harvested", "broken")
-
-
-def ready_text(view: RunView) -> str:
-    """Return how many variants of the current turn are ready, for people."""
-    ready = sum(row.state in ("ready", "harvested") for row in view.current)
-    return f"{counted(ready, 'variant')} ready of {len(view.current)}"

@@ -27,7 +27,6 @@ from git_planner.host.observers import strace
 from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress, Step
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.gates import Gate
 from git_planner.rules.tournament import gate as gate_rule
@@ -41,12 +40,10 @@ _GUARD_REASONS = ("guard", "unfit", "submodule")
 class GateOptions:
     """Options of a run of gates.
 
-    `before` is the proof of the base, whose tests must not be lost. `on_tick` is called now and then while a
-    command runs; an exception ends it.
+    `on_tick` is called now and then while a command runs; an exception ends it.
     """
 
     progress: Progress
-    before: Proof | None = None
     on_tick: Callable[[], None] | None = None
 
 
@@ -172,7 +169,7 @@ class _GateRun:
             self.repo,
             self.policy._replace(metrics=()),
             self._tree(),
-            before=self.options.before,
+            before=None,
             logs=self.logs,
             progress=self.options.progress,
             on_tick=self.options.on_tick,

@@ -17,7 +17,7 @@ from typing import Any
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.engines.contract import Engine, EngineJob, JobOutcome
-from git_planner.engines.git_data import bundle_result, describe_data, open_data, take_bundle
+from git_planner.engines.git_data import bundle_result, describe_data, open_data, take_commit
 from git_planner.errors import PlannerError
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
@@ -131,15 +131,22 @@ class EngineSource(LocalSource):
         assert run is not None
         if outcome.result is None:
             error = outcome.error or PlannerError("E_AGENT_FAILED", "its job has no result")
-            store.save_end(self._repo, run, outcome="not_started", reason=error.message, error=error.code)
+            self._save_failure(run, error)
             return
         end = {name: outcome.result["end"].get(name) for name in _END}
         commit = outcome.result.get("commit")
         if commit is not None:
-            take_bundle(self._repo, outcome.result["bundle"])
-            self._move_branch(refnames.HEADS + run.branch, str(commit))
+            try:
+                commit = take_commit(self._repo, commit, outcome.result.get("bundle"))
+            except PlannerError as error:
+                self._save_failure(run, error)
+                return
+            self._move_branch(refnames.HEADS + run.branch, commit)
         self._progress(f"v{number}: made by {outcome.worker} in {outcome.seconds:.0f} s: {end['outcome']}")
         store.save_end(self._repo, run, commit=commit, **end)
+
+    def _save_failure(self, run: Run, error: PlannerError) -> None:
+        store.save_end(self._repo, run, outcome="not_started", reason=error.message, error=error.code)
 
     def _move_branch(self, ref: str, commit: str) -> None:
         def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
