@@ -221,3 +221,14 @@ def test_a_variant_that_was_edited_by_hand_is_told(lab: Lab, words: dict[str, An
     for command in (("show", "1"), ("gate",), ("judge",), ("status",)):
         ran = lab.run("git-bo4", *command, "speed", "--json")
         assert (json.loads(ran.out)["code"], "variants/var1.json" in ran.err) == ("E_SCHEMA", True), ran.err
+
+
+def test_a_run_of_another_clone_is_fetched_as_the_hint_says(lab: Lab) -> None:
+    campaign(lab)
+    new(lab)
+    other = lab.clone("other")
+    for words in (("status",), ("status", "speed")):
+        told = json.loads(other.run("git-bo4", *words, "--json").out)
+        assert told["hint"] == "git fetch origin 'refs/heads/bo4/*:refs/heads/bo4/*'"
+    other.git("fetch", "-q", "origin", "refs/heads/bo4/*:refs/heads/bo4/*")
+    assert other.run("git-bo4", "status", "speed").status == 0

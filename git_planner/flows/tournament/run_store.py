@@ -264,7 +264,8 @@ def latest_run(repo: Repository) -> str:
     """
     runs = [view.run for view in read_runs(repo)]
     if not runs:
-        raise PlannerError("E_UNKNOWN_RUN", "there is no tournament here", hint="git bo4 new -h")
+        hint = _fetch_hint(repo) or "git bo4 new -h"
+        raise PlannerError("E_UNKNOWN_RUN", "there is no tournament here", hint=hint)
     return max(runs, key=lambda run: (run.created_at, run.run)).run
 
 
@@ -313,8 +314,17 @@ def unknown_run_error(repo: Repository, name: str) -> PlannerError:
 
     names = list_runs(repo)
     close = close_names(name, names)
-    hint = f"did you mean '{close[0]}'?" if close else "git bo4 list"
+    hint = f"did you mean '{close[0]}'?" if close else _fetch_hint(repo, name) or "git bo4 list"
     return PlannerError("E_UNKNOWN_RUN", f"there is no tournament '{name}'", hint=hint)
+
+
+def _fetch_hint(repo: Repository, name: str = "*") -> str | None:
+    """Return how to fetch a run that a remote has; None if none is known to have it."""
+    pattern = f"{refnames.TOURNAMENT}{name}"
+    refs = history.list_refs(repo, f"refs/remotes/*/{pattern}/run")
+    remote = next((ref.split("/")[2] for ref in refs), None)
+    branches = f"refs/heads/{refnames.TOURNAMENT}*"
+    return None if remote is None else f"git fetch {remote} '{branches}:{branches}'"
 
 
 def run_exists_error(name: str) -> PlannerError:

@@ -91,7 +91,7 @@ def harvest(
             raise PlannerError(
                 "E_STAGE", f"'{name}' has no task yet", hint=f"start it with 'git bo4 watch {name}'"
             )
-        if not _has_work(view):
+        if not _has_work(view) and not _lost_variants(repo, view):
             return view
         with open_source(repo, view, settings, progress) as source:
             return _Harvest(repo, store, settings, progress, sleep).run(source)
@@ -101,6 +101,17 @@ def _has_work(view: RunView) -> bool:
     """Return whether there may be something to harvest; if not, no service is asked."""
     is_over = view.run.is_done("watch") and view.run.is_done("harvest")
     return not is_over or any(row.state in _TAKEN for row in view.current)
+
+
+def _lost_variants(repo: Repository, view: RunView) -> set[int]:
+    """Return the harvested variants whose branch or commit is not here: deleted, or not fetched."""
+    rows = [row for row in view.current if row.state == "harvested"]
+    places = {row.number: refnames.variant_ref(view.run.run, row.turn, row.number) for row in rows}
+    return {
+        row.number
+        for row in rows
+        if repo.maybe(places[row.number]) is None or repo.maybe(row.commit or "") is None
+    }
 
 
 @contextmanager
@@ -149,7 +160,8 @@ class _Harvest:
         """
         if not self._view.run.is_done("watch"):
             self._poll(source)
-        rows = [row for row in self._view.current if row.state in _TAKEN]
+        lost = _lost_variants(self._repo, self._view)
+        rows = [row for row in self._view.current if row.state in _TAKEN or row.number in lost]
         fetched = [self._archived(source, row) for row in rows]
         view = self._recorded(self._committed([candidate for candidate in fetched if candidate]))
         if self._faults:
@@ -180,7 +192,7 @@ class _Harvest:
             None if the service could not be reached: the variant stays ready for the next harvest.
         """
         archive = VariantArchive(self._root, self._run.uid, self._task, self._turn)
-        payload = archive.find(row.number) if row.state == "ready" else None
+        payload = archive.find(row.number) if row.state != "broken" else None
         if payload is not None:
             return _Candidate(row, payload)
         if len(self._faults) >= _MOST_FAULTS:

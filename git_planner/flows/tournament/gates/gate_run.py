@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from git_planner.config.settings import read_settings
-from git_planner.errors import DONE, NO
+from git_planner.errors import DONE, NO, PlannerError
 from git_planner.flows.tournament.engine_choice import EngineChoice, chosen_engine
 from git_planner.flows.tournament.events import require_valid
 from git_planner.flows.tournament.gates.engine_gates import gate_on_engine
@@ -92,7 +92,7 @@ def gate_variants(
     known = {} if force else _known_reports(view)
     options = GateOptions(progress)
     prepared = [
-        prepare_gates(repo, subject_of(repo, str(variant.commit), view.run.base), gate_set)
+        prepare_gates(repo, subject_of(repo, _commit_here(repo, run, variant), view.run.base), gate_set)
         for variant in variants
     ]
     inputs = canonical_json.digest([gate_set, [gates.key for gates in prepared]])
@@ -113,6 +113,23 @@ def gate_variants(
     if strict_events:
         require_valid(run, store.read().events)
     return result
+
+
+def _commit_here(repo: Repository, run: str, variant: Variant) -> str:
+    """Return the commit of a variant.
+
+    Raises:
+        PlannerError: E_UNKNOWN_REF if it is not in this repository.
+    """
+    commit = str(variant.commit)
+    if repo.maybe(commit) is None:
+        raise PlannerError(
+            "E_UNKNOWN_REF",
+            f"the commit {commit[:12]} of {variant.name} is not here",
+            hint=f"git bo4 harvest {run}",
+            details=[f"or fetch its branch '{variant.branch}' from the clone that has it"],
+        )
+    return commit
 
 
 class _GateWork:
