@@ -317,15 +317,18 @@ class Lab:
         """
         folder = self.root / "crash" / str(calls)
         folder.mkdir(parents=True, exist_ok=True)
-        counter = folder / "count"
+        counter, lines = folder / "count", folder / "lines"
         counter.unlink(missing_ok=True)
+        lines.unlink(missing_ok=True)
         script = folder / "git"
         kill = 'kill -9 "$PPID"; exit 137'
         work = f'"{GIT}" "$@"; ' if after else ""
         script.write_text(
             "#!/bin/sh\n"
-            f'printf . >>"{counter}"\n'
-            f'if [ "$(wc -c <"{counter}")" -eq {calls} ]; then {work}{kill}; fi\n'
+            # Calls may run side by side: each counts up to its own line.
+            f'printf . >>"{counter}"; echo $$ >>"{lines}"; n=0\n'
+            f'while read -r pid; do n=$((n + 1)); [ "$pid" != $$ ] || break; done <"{lines}"\n'
+            f'if [ "$n" -eq {calls} ]; then {work}{kill}; fi\n'
             f'exec "{GIT}" "$@"\n'
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
