@@ -228,7 +228,7 @@ def test_a_run_of_another_clone_is_fetched_as_the_hint_says(lab: Lab) -> None:
     new(lab)
     other = lab.clone("other")
     for words in (("status",), ("status", "speed")):
-        told = json.loads(other.run("git-bo4", *words, "--json").out)
-        assert told["hint"] == "git fetch origin 'refs/heads/bo4/*:refs/heads/bo4/*'"
+        refusal = json.loads(other.run("git-bo4", *words, "--json").out)
+        assert refusal["hint"] == "git fetch origin 'refs/heads/bo4/*:refs/heads/bo4/*'"
     other.git("fetch", "-q", "origin", "refs/heads/bo4/*:refs/heads/bo4/*")
     assert other.run("git-bo4", "status", "speed").status == 0

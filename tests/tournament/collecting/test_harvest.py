@@ -272,27 +272,6 @@ def test_an_archived_commit_that_is_not_here(lab: Lab) -> None:
     assert states(lab) == {1: "harvested", 2: "harvested"}
 
 
-def test_a_variant_whose_branch_and_commit_are_gone_is_made_again(lab: Lab) -> None:
-    serve(lab, variants=[row(1, diff=value(90)), row(2, diff=value(80))])
-    cloud_run(lab)
-    watched(lab, SleepingClock())
-    harvested(lab)
-    before = lab.refs()
-    lab.git("update-ref", "-d", "refs/heads/bo4/speed/v1")
-    lab.git("update-ref", "-d", "refs/heads/bo4/speed/v2")
-    lab.git("reflog", "expire", "--expire=now", "--all")
-    lab.git("prune", "--expire=now")
-    refused = json.loads(lab.run("git-bo4", "gate", "--json").out)
-    assert (refused["code"], refused["hint"]) == ("E_UNKNOWN_REF", "git bo4 harvest speed")
-    assert "v1" in refused["message"]
-    harvested(lab)
-    after = lab.refs()
-    assert {ref: after.get(ref) for ref in before if "/v" in ref} == {
-        ref: oid for ref, oid in before.items() if "/v" in ref
-    }
-    assert lab.run("git-bo4", "gate").status == 0
-
-
 def test_what_is_ready_before_the_rest(lab: Lab) -> None:
     serve(lab, ["in_progress"], [row(1, diff=value(90)), row(2, "in_progress")])
     cloud_run(lab)
