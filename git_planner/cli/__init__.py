@@ -97,6 +97,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "look at plans",
             "Show the current attempt and where its plan stands.",
         ),
+        "review": Row(
+            "git_plan.review",
+            "review",
+            "look at plans",
+            "Show people what agents are about to do, as Markdown.",
+        ),
         "list": Row("git_plan.inspect", "list_plans", "look at plans", "List all plans."),
         "show": Row("git_plan.inspect", "show", "look at plans", "Show the directive of an iteration."),
         "validate": Row(

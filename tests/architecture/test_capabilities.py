@@ -21,7 +21,7 @@ FLOORS = {
         ("policy",),
         ("records", "tasks"),
         ("measuring", "planning", "plans", "specs"),
-        ("board", "delegation", "discovery", "guard", "imports", "iterations", "tournament"),
+        ("board", "delegation", "discovery", "guard", "imports", "iterations", "review", "tournament"),
     ),
     "flows": (
         ("guard", "runs"),
@@ -29,7 +29,7 @@ FLOORS = {
         ("records", "specs"),
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),
-        ("delegation", "imports", "setup", "tournament"),
+        ("delegation", "imports", "review", "setup", "tournament"),
         ("board",),
     ),
 }

@@ -277,6 +277,7 @@ UNBORN = {
     **dict.fromkeys((*TASKS, "git-plan lint", "git-plan sync", "git-plan push"), "E_NO_PLAN"),
     **dict.fromkeys(("git-plan worker integrate", "git-plan worker spawn"), "E_NO_PLAN"),
     "git-plan session start": "E_UNBORN",
+    "git-plan review": "E_UNKNOWN_REF",
     "git-plan task result": "E_RESULT",
     **dict.fromkeys(("git-plan task add", "git-plan spec compile", "git-plan delegate"), "E_UNBORN"),
     **dict.fromkeys(MAIN, "E_UNBORN"),

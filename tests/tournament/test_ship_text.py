@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_planner.rules.documents.escape_markdown import MAX_BODY
 from git_planner.rules.tournament.winner.compose import composition_of_variant
 from git_planner.rules.tournament.winner.ship_text import (
-    MAX_BODY,
     Figure,
     ShipReport,
     VariantRow,

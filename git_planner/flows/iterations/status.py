@@ -10,7 +10,6 @@ from typing import Any
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.planning.list_iterations import Iteration, list_iterations
-from git_planner.flows.planning.manual import packet_branches
 from git_planner.flows.plans.current_plan import current_plan, needed_plan
 from git_planner.flows.plans.list_plans import parse_leniently
 from git_planner.flows.plans.plan_document import read_plan
@@ -77,6 +76,9 @@ def plan_status(repo: Repository, plan: str | None) -> PlanStatus:
     Raises:
         PlannerError: E_NAME, E_JSON, E_SCHEMA.
     """
+    # Reviews look up iterations, and do not need what a packet is made of.
+    from git_planner.flows.planning.manual import packet_branches
+
     name = needed_plan(repo, plan)
     rows = read_ledger(repo, name)
     document = read_plan(repo, name)
@@ -114,13 +116,21 @@ def _family_rule(
     return packets.family_rule(rows, policy_at(repo, current.state.base).families)
 
 
-def look_up_iteration(repo: Repository, name: str | None) -> Iteration:
+def look_up_iteration(
+    repo: Repository, name: str | None, known: Sequence[Iteration] | None = None
+) -> Iteration:
     """Return the iteration of a number, branch or commit (default: the checked-out one, else the newest).
+
+    Args:
+        repo: the repository.
+        name: the number, branch or commit.
+        known: all iterations, if they are listed already.
 
     Raises:
         PlannerError: E_UNKNOWN_REF.
     """
-    iterations = [iteration for iteration in list_iterations(repo) if iteration.state is not None]
+    listed = list_iterations(repo) if known is None else known
+    iterations = [iteration for iteration in listed if iteration.state is not None]
     if name is None:
         head = repo.head_branch()
         plan = current_plan(repo, None)

@@ -71,16 +71,20 @@ class Iteration:
         }
 
 
-def list_iterations(repo: Repository, plan: str | None = None) -> list[Iteration]:
+def list_iterations(
+    repo: Repository, plan: str | None = None, reader: LedgerReader | None = None
+) -> list[Iteration]:
     """Return every iteration in the repository, by number.
 
     Args:
+        repo: the repository.
         plan: only those of one plan; all of them, and numbers that are only reserved, when None.
+        reader: a reader of ledgers that is used already.
     """
     refs = history.list_refs(repo, refnames.NUMBERS, refnames.ITERATIONS, refnames.REFUSED)
     trailers = _read_branches(repo)
     states = _read_states(repo, refs, trailers)
-    reader = LedgerReader(repo)
+    reader = reader or LedgerReader(repo)
     ledgers = {name: reader.read(name) for name in {state.plan for state, _ in states.values()}}
     records: dict[tuple[str, int | None, str | None], list[RecordRow]] = {}
     for name, rows in ledgers.items():

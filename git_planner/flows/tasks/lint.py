@@ -9,7 +9,7 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
-from git_planner.flows.planning.list_iterations import list_iterations
+from git_planner.flows.planning.list_iterations import Iteration, list_iterations
 from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import parse_leniently
@@ -178,14 +178,27 @@ def _overlaps_elsewhere(repo: Repository, plan: str, tasks: Sequence[Task]) -> l
     ]
     branches = {task.branch for task in tasks}
     own_names = {work.label for work in own_works}
-    works = [
-        *own_works,
-        *_other_plan_works(repo, plan),
-        *_iteration_works(repo, branches),
-        *_variant_works(repo),
-    ]
+    works = [*own_works, *works_elsewhere(repo, plan, branches, list_iterations(repo))]
     clashes = readiness.find_clashes(works, 10 * MAX_OVERLAPS)
     return [clash for clash in clashes if (clash.one in own_names) != (clash.other in own_names)]
+
+
+def works_elsewhere(
+    repo: Repository, plan: str, excluded_branches: set[str | None], iterations: Sequence[Iteration]
+) -> list[ScopedWork]:
+    """Return what the open tasks of other plans, open iterations and tournament variants write.
+
+    Args:
+        repo: the repository.
+        plan: the plan whose tasks are left out.
+        excluded_branches: branches of iterations that are left out.
+        iterations: all iterations.
+    """
+    return [
+        *_other_plan_works(repo, plan),
+        *_iteration_works(repo, excluded_branches, iterations),
+        *_variant_works(repo),
+    ]
 
 
 def _other_plan_works(repo: Repository, plan: str) -> list[ScopedWork]:
@@ -218,10 +231,12 @@ def read_pages_of_plans(repo: Repository, plan_names: Sequence[str]) -> Iterator
         yield name, data or b""
 
 
-def _iteration_works(repo: Repository, excluded_branches: set[str | None]) -> list[ScopedWork]:
+def _iteration_works(
+    repo: Repository, excluded_branches: set[str | None], iterations: Sequence[Iteration]
+) -> list[ScopedWork]:
     """Return the changed paths of open iterations."""
     works = []
-    for iteration in list_iterations(repo):
+    for iteration in iterations:
         if (
             iteration.state
             and iteration.tip

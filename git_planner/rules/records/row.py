@@ -43,6 +43,8 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[a-z0-9]{8,40}")
 _IDS = re.compile(rf"(?:{_ID.pattern}+\n)*+")
 _ID_TIME = "%Y%m%dT%H%M%SZ"
 _YEAR = 366 * 24 * 3600.0
+# Larger numbers of tokens or seconds are no cost that one attempt can have.
+_MOST_SPENT = 1e12
 
 
 class RecordRow(NamedTuple):
@@ -78,6 +80,9 @@ class RecordRow(NamedTuple):
     slug: str | None = None
     blob: str = ""
     lead_ins: bool = True
+    family: str = ""
+    tokens: int = 0
+    seconds: float = 0.0
 
     @property
     def valid(self) -> bool:
@@ -182,7 +187,17 @@ def row_from(document: Mapping[str, Any]) -> RecordRow:
             "rival": comparison.get("rival"),
             "number": comparison.get("number"),
             "lead_ins": not any(len(str(order)) == 4 for order in comparison.get("orders", ())),
+            "family": next(iter(document.get("strategy", ())), ""),
+            "tokens": int(_total(document.get("usage", {}))),
+            "seconds": float(_total(document.get("seconds", {}))),
         }
+    )
+
+
+def _total(values: Mapping[str, Any]) -> float:
+    """Return the sum of the sensible numbers of a mapping that may come from anywhere."""
+    return sum(
+        value for value in values.values() if isinstance(value, (int, float)) and 0 <= value <= _MOST_SPENT
     )
 
 

@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.rules.documents.escape_markdown import escape_line
+from git_planner.rules.documents.escape_markdown import bound_body, escape_line
 from git_planner.rules.refnames import number_text
 
-# Hosting sites refuse texts of more than 65,536 characters.
-MAX_BODY = 60_000
 _MAX_PROMPT, _MAX_PROMPT_LINES = 4_000, 60
 _MAX_ROWS, _MAX_TEXT, _MAX_PATHS = 100, 300, 20
 _REPORT_SCHEMA = "git-planner/winner@1"
@@ -103,10 +101,7 @@ def render_ship_text(report: ShipReport) -> str:
         _reproduce_section(report),
     )
     body = "\n\n".join(part for part in parts if part) + "\n"
-    if len(body) <= MAX_BODY:
-        return body
-    note = "\n\n(cut: the whole table is in the run's branch)\n"
-    return body[: MAX_BODY - len(note)].rpartition("\n")[0] + note
+    return bound_body(body, "cut: the whole table is in the run's branch")
 
 
 def _prompt_section(report: ShipReport) -> str:

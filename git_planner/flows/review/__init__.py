@@ -1,0 +1,1 @@
+"""Reviews for people: directives, plans, specs and guard proposals as Markdown."""
