@@ -11,6 +11,7 @@ from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
+from git_planner.rules.printable import counted
 
 in_option = click.option(
     "--in", "path", metavar="FILE", help="Read the stream from FILE, or from stdin when FILE is '-'."
@@ -44,7 +45,7 @@ def validate(*, name: str | None, path: str | None, strict: bool, as_json: bool)
     for problem in report.problems:
         say(f"{source}: {problem}")
     if not report.problems:
-        say(f"{source}: {report.events} events, valid")
+        say(f"{source}: {counted(report.events, 'event')}, valid")
     return report.exit
 
 

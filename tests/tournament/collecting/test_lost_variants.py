@@ -1,4 +1,4 @@
-"""Variants whose branch was deleted, or that another clone has not fetched."""
+"""Variants whose branch was deleted; the words of a variant that cannot be used."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def test_a_variant_whose_branch_and_commit_are_gone_is_made_again(lab: Lab) -> N
         ref: oid for ref, oid in before.items() if "/v" in ref
     }
     assert lab.run("git-bo4", "gate").status == 0
+
+
+def test_a_broken_variant_says_each_reason_once(lab: Lab) -> None:
+    serve(lab, variants=[row(1, diff=value(90, old="7")), row(2, diff=value(80))])
+    cloud_run(lab)
+    watched(lab, SleepingClock())
+    assert lab.run("git-bo4", "harvest").status == 0
+    error = json.loads(lab.run("git-bo4", "show", "1", "--json").out)["error"]
+    assert (error["code"], error["message"].count("patch failed")) == ("E_PATCH", 1)

@@ -349,7 +349,8 @@ class _Harvest:
         )
         if candidate.error is not None or tree is None:
             error = candidate.error or PlannerError("E_PATCH", "the variant has no tree")
-            message = "; ".join((error.message, *error.details[:3]))[:4000]
+            details = [detail for detail in error.details[:3] if detail not in error.message]
+            message = "; ".join((error.message, *details))[:4000]
             return replace(row, state="broken", error={"code": error.code, "message": message})
         return replace(
             row,
