@@ -1,4 +1,4 @@
-"""Engine of a dask cluster: one on this host, or one whose scheduler somebody has started.
+"""Engine of a dask cluster: one that it starts on this host, or one with a running scheduler.
 
 dask carries the work: it gives jobs to workers, and runs those of a lost worker again on another one. The
 only module that imports `distributed`.

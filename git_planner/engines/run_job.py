@@ -53,7 +53,7 @@ def run_job(function: str, payload: str) -> str:
     """Run a job, and return its outcome as JSON; errors of git-planner are part of it."""
     began = time.monotonic()
     outcome: dict[str, Any] = {"worker": f"{os.uname().nodename}:{os.getpid()}"}
-    # In a thread, as in a worker of dask: whatever the function raises ends the job and not the worker.
+    # In a thread, as in a worker of dask: an exception of any kind ends the job and not the worker.
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(lambda: dict(job_function(function)(json.loads(payload))))
         error = future.exception()

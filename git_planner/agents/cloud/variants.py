@@ -39,7 +39,7 @@ class VariantsClient:
 
     def __init__(self, cli: CloudCli) -> None:
         self._cli = cli
-        # What the service last said of each variant, by task; their patches excepted.
+        # The service's last entry of each variant, by task and number, without the patch.
         self._entries: dict[str, dict[int, Mapping[str, Any]]] = {}
 
     def start(self, request: TaskRequest) -> str:

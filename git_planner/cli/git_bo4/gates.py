@@ -34,13 +34,15 @@ if TYPE_CHECKING:
 @click.option("--ref", metavar="REF", help="Run the gates on this commit instead of on variants.")
 @click.option("--base", metavar="REF", help="Trusted base of the commit (default: found from its history).")
 @click.option(
-    "--pre-push", is_flag=True, help="Run the gates on what git names on stdin of a 'pre-push' hook."
+    "--pre-push",
+    is_flag=True,
+    help="Run the gates on the commits of a push, which git names on stdin of the hook 'pre-push'.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Number of variants at a time (default: the leases for heavy work on this host).",
+    help="Gate N variants at a time (default: the leases for heavy work on this host).",
 )
 @engine_options
 @click.option("--events-out", metavar="FILE", help="Append the events of '--ref' or '--pre-push' to FILE.")

@@ -36,7 +36,10 @@ run_option = click.option(
     "--run", metavar="RUN", help="Name of the new run (default: date and first line of the prompt)."
 )
 modules_option = click.option(
-    "--modules", "needs_modules", is_flag=True, help="A variant without a 'module.json' is broken."
+    "--modules",
+    "needs_modules",
+    is_flag=True,
+    help="Require a 'module.json' of each variant; one without it is broken.",
 )
 coverage_option = click.option(
     "--coverage", metavar="FILE", help="Coverage file by which modules of variants are scored."

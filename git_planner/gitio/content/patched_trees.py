@@ -388,14 +388,14 @@ def _fault(change: CountedChange, links: Mapping[str, bytes]) -> str | None:
     """Return the reason why a path may not be changed like this; None if it may."""
     path = change.path[:100]
     if change.mode == _GITLINK:
-        return f"'{path}' is a submodule, whose commits nobody has checked"
+        return f"'{path}' is a submodule, whose commits cannot be checked"
     if change.mode == _SYMLINK and _leads_out(change.path, os.fsdecode(links[change.oid])):
         return f"the link '{path}' leads out of the repository"
     return None
 
 
 def _leads_out(path: str, target: str) -> bool:
-    """Return whether a link may lead out of the repository, whatever its target passes through.
+    """Return whether a link may lead out of the repository, also through other links.
 
     Behind a name, '..' leads to the parent of where another link leads, so it is only taken at the beginning.
     """

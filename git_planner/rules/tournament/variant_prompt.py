@@ -18,7 +18,7 @@ def render_variant_prompt(fixed: str, prompt: str, extra: str, policy: Policy) -
     Args:
         fixed: the rules at the start of every prompt.
         prompt: the prompt of the turn.
-        extra: what this variant alone is told; empty for nothing.
+        extra: the text for this variant alone; empty for none.
         policy: the policy of the base, whose limits are named.
     """
     limits = "\n".join(f"- {title}: {', '.join(paths)}" for title, paths in _limits(policy) if paths)

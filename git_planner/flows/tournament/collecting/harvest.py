@@ -421,7 +421,7 @@ def _with_branch(run: str, candidate: _Candidate, taken: set[str]) -> _Candidate
 
 
 def _is_same(old: Variant | None, new: Variant) -> bool:
-    """Return whether a row says the same already, whatever later stages have added."""
+    """Return whether a row has the result of a harvest already; what later stages added does not count."""
     if old is None:
         return False
     if old.state == "harvested":

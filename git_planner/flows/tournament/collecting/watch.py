@@ -177,7 +177,7 @@ class _Polling:
                 hint=f"find the task in the service's list, then: git bo4 watch {run.run} --task TASK",
                 details=["'--send-again' sends the prompt a second time, and is paid a second time"],
             )
-        # The intent comes first: a task is never started twice without being told.
+        # The intent comes first, so that a second task is only started on request.
         self._commit("begun", "starting", facts={_SENDING: True})
         request = TaskRequest(self._view.prompt, run.environment, short_name(run.base_ref), run.attempts)
         self._progress(Step("sending the prompt"))

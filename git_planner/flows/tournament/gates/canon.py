@@ -249,10 +249,10 @@ class _Tree:
             # A module may name a file outside its folder, but none outside the repository.
             if path.startswith(("/", "..")):
                 return None
-            found = export.entries(self.repo, self.commit, [f":(top,literal){path}"]).get(path)
-            if found is None:
+            other = export.entries(self.repo, self.commit, [f":(top,literal){path}"]).get(path)
+            if other is None:
                 return None
-            mode, oid = found
+            mode, oid = other
         if mode in (_LINK, _SUBMODULE):
             return None
         with self.repo.git.batch() as batch:

@@ -40,7 +40,7 @@ def begin_turn(
         raise PlannerError(
             "E_USAGE",
             f"the prompt does not stand alone: it says '{problem}'",
-            hint="say what is to be done; whoever reads it sees no other variant and no earlier turn",
+            hint="say what is to be done: its agents see no other variant and no earlier turn",
         )
     digest = sha256(prompt).hexdigest()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from git_planner.errors import PlannerError
 from git_planner.gitio import history
+from git_planner.gitio.content.patched_trees import MOST_PATCH_BYTES
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.printable import counted
@@ -22,10 +23,18 @@ class BranchesSource:
         run: the uid of the run.
         base: the run's base commit.
         names: the names, in order.
+        most_bytes: the size limit of a difference.
     """
 
-    def __init__(self, repo: Repository, run: str, base: str, names: Sequence[str]) -> None:
-        self._repo, self._run, self._base = repo, run, base
+    def __init__(
+        self,
+        repo: Repository,
+        run: str,
+        base: str,
+        names: Sequence[str],
+        most_bytes: int = MOST_PATCH_BYTES,
+    ) -> None:
+        self._repo, self._run, self._base, self._most_bytes = repo, run, base, most_bytes
         self._names: Mapping[int, str] = dict(enumerate(names, 1))
 
     def start(self, request: TaskRequest) -> str:  # noqa: ARG002 - the contract's parameter
@@ -46,7 +55,7 @@ class BranchesSource:
         """Return a commit, or its difference from the base's history.
 
         Raises:
-            PlannerError: E_UNKNOWN_REF; E_PATCH if it shares no history with the base.
+            PlannerError: E_UNKNOWN_REF; E_PATCH if it shares no history with the base; E_TOO_LARGE.
         """
         name = self._names[number]
         oid = self._repo.resolve(name)
@@ -61,5 +70,11 @@ class BranchesSource:
                 hint="rebase it onto the base",
             )
         args = ("diff-tree", "-p", "--binary", "--full-index", "--no-ext-diff", "--no-textconv")
-        patch = self._repo.git.bytes(*args, fork, oid)
+        patch = self._repo.git.short_output(*args, fork, oid, most=self._most_bytes)
+        if patch is None:
+            raise PlannerError(
+                "E_TOO_LARGE",
+                f"the changes of '{name}' have more than {self._most_bytes:,} bytes",
+                hint="rebase it onto the base, or leave generated files out of it",
+            )
         return Payload(patch, metadata={**metadata, "fork": fork})

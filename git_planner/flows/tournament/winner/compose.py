@@ -68,7 +68,7 @@ class ComposeResult:
 
 @dataclass(frozen=True, slots=True)
 class _Winner:
-    """A chosen commit with what is told of it."""
+    """A chosen commit, with its composition, gates and figures."""
 
     composition: Mapping[str, Any]
     commit: str

@@ -34,7 +34,7 @@ class ModuleSource:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundManifest:
+class ManifestFile:
     """A `module.json` of a commit: its folder, and the manifest or the problem with it."""
 
     folder: str
@@ -57,7 +57,7 @@ class ComposedTree:
     manifests: Mapping[str, Manifest]
 
 
-def read_manifests(repo: Repository, commit: str) -> tuple[FoundManifest, ...]:
+def read_manifests(repo: Repository, commit: str) -> tuple[ManifestFile, ...]:
     """Read every `module.json` of a commit, in the order of their folders.
 
     The module of one that is not valid is named by its folder.
@@ -76,13 +76,13 @@ def read_manifests(repo: Repository, commit: str) -> tuple[FoundManifest, ...]:
     return tuple(_manifest(path, content or b"") for path, content in zip(regular, contents, strict=True))
 
 
-def _manifest(path: str, content: bytes) -> FoundManifest:
+def _manifest(path: str, content: bytes) -> ManifestFile:
     folder = path.removesuffix(MANIFEST).rstrip("/")
     try:
         manifest = manifest_from(documents.read("module", content, path))
     except PlannerError as error:
-        return FoundManifest(folder, folder.rpartition("/")[2], None, error)
-    return FoundManifest(folder, manifest.module, manifest)
+        return ManifestFile(folder, folder.rpartition("/")[2], None, error)
+    return ManifestFile(folder, manifest.module, manifest)
 
 
 def compose_tree(
@@ -108,7 +108,7 @@ class _TreeComposer:
     base: str
     sources: tuple[ModuleSource, ...]
     patterns: Mapping[str, Sequence[str]]
-    _manifests: dict[str, tuple[FoundManifest, ...]] = field(default_factory=dict)
+    _manifests: dict[str, tuple[ManifestFile, ...]] = field(default_factory=dict)
 
     def run(self) -> ComposedTree:
         """Compose the tree."""
@@ -137,7 +137,7 @@ class _TreeComposer:
         with self.repo.git.batch() as batch:
             return splice_entries(self.repo.git, batch, base_tree, edits)
 
-    def manifests(self, commit: str) -> tuple[FoundManifest, ...]:
+    def manifests(self, commit: str) -> tuple[ManifestFile, ...]:
         """Return the manifests of a commit, read once."""
         if commit not in self._manifests:
             self._manifests[commit] = read_manifests(self.repo, commit)
@@ -148,10 +148,10 @@ class _TreeComposer:
         if module in self.patterns:
             return pathspecs(self.patterns[module])
         folders = dict.fromkeys(
-            found.folder
+            file.folder
             for tree in (self.base, commit)
-            for found in self.manifests(tree)
-            if found.module == module
+            for file in self.manifests(tree)
+            if file.module == module
         )
         return [f":(top,literal){folder}" if folder else ":(top,glob)**" for folder in folders]
 
@@ -197,9 +197,11 @@ class _TreeComposer:
 
     def _left_out(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         for variant, commit in self._commits.items():
-            found = {found.module for tree in (self.base, commit) for found in self.manifests(tree)}
+            modules = {file.module for tree in (self.base, commit) for file in self.manifests(tree)}
             owned = {
-                change.path for module in {*self.patterns, *found} for change in self._changes(module, commit)
+                change.path
+                for module in {*self.patterns, *modules}
+                for change in self._changes(module, commit)
             }
             changes = history.changes(self.repo.git, self.base, commit)
             paths = tuple(change.path for change in changes if change.path not in owned)
@@ -208,12 +210,12 @@ class _TreeComposer:
 
     def _chosen_manifests(self) -> Iterator[tuple[str, Manifest]]:
         for source in self.sources:
-            for found in self.manifests(source.commit):
-                if found.module == source.module:
-                    if found.problem is not None:
-                        raise found.problem
-                    assert found.manifest is not None
-                    yield source.module, found.manifest
+            for file in self.manifests(source.commit):
+                if file.module == source.module:
+                    if file.problem is not None:
+                        raise file.problem
+                    assert file.manifest is not None
+                    yield source.module, file.manifest
 
 
 def _shared_path_error(path: str, one: str, other: str) -> PlannerError:

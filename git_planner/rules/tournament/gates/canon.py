@@ -40,7 +40,7 @@ class CanonModule:
 
 
 class CanonFinding(NamedTuple):
-    """A difference from the lock. `is_error` is False for what is only told, such as an extra module."""
+    """A difference from the lock. `is_error` is False for a note, such as one of an extra module."""
 
     code: str
     message: str

@@ -42,7 +42,7 @@ _CURRENT = re.compile(r"AT_FDCWD<((?:[^<>\\]|\\.)*)>")
 _RESULT = re.compile(r"<((?:[^<>\\]|\\.)*)>")
 _CHILD = re.compile(r"/\* (\d+) in strace's PID NS \*/")
 _WRITING = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
-# A child that is not followed, and a filter that lets a call pass without its being told.
+# Flags of a child that is not followed, and of a filter that hides calls.
 _UNFOLLOWED, _LISTENER = "CLONE_UNTRACED", "NEW_LISTENER"
 _SOCKET = re.compile(r'sun_path=(@?)"((?:[^"\\]|\\.)*)"')
 _FAMILY = re.compile(r"sa_family=(AF_\w+)")
