@@ -51,8 +51,8 @@ def test_a_command_without_a_program_names_the_key(lab: Lab, role: str) -> None:
 def test_one_place_starts_the_programs_of_agents() -> None:
     folder = Path(registry.__file__).parent
     starting = {path.name for path in folder.rglob("*.py") if "process.run(" in path.read_text()}
-    # The other asks a client for its login, without any text of an agent.
-    assert starting == {"run_program.py", "login.py"}
+    # The others ask a client for its login and a cloud service for its tasks, without any text of an agent.
+    assert starting == {"run_program.py", "login.py", "cloud_cli.py"}
 
 
 def test_an_agent_is_imported_only_when_it_is_made() -> None:
