@@ -351,3 +351,24 @@ def test_a_code_block_cannot_be_left(lab: Lab) -> None:
     body = reviewed(lab, "plan/guard-ticks")["body"]
     assert "`````diff\n" in body
     assert "\x1b" not in body
+
+
+def test_overlaps_of_a_plan_with_its_own_tasks_and_with_another_plan(lab: Lab) -> None:
+    workshop(lab)
+    for plan, scope in (("default", "src/**"), ("default", "src/size.txt"), ("other", "src/size.txt")):
+        added = lab.run("git-plan", "task", "add", "Shrink it", "--plan", plan, "--write-scope", scope)
+        assert added.status == 0
+    assert (
+        "\n".join(
+            (
+                "## Overlap with open work",
+                "",
+                "- task task\\_001 and task task\\_002: `src/**` and `src/size.txt`",
+                "- task task\\_001 and task other task\\_001: `src/**` and `src/size.txt`",
+                "- task task\\_002 and task other task\\_001: `src/size.txt` and `src/size.txt`",
+                "",
+                "## Cost",
+            )
+        )
+        in reviewed(lab, "default")["body"]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 from git_planner.errors import PlannerError
@@ -25,13 +25,14 @@ from git_planner.rules import refnames
 from git_planner.rules.discovery import review as critiques
 from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
+from git_planner.rules.policy.globs import find_overlap
 from git_planner.rules.review.plan_review import MAX_TASKS, PlanReview, QuotedText
 from git_planner.rules.review.sections import Overlap
 from git_planner.rules.tasks.readiness import ScopedWork, find_clashes
 from git_planner.rules.tasks.task import CLOSED, TaskSummary
 
 # Open tasks that are compared with each other and with other work; 'git plan lint' compares all.
-_COMPARED, _MAX_OVERLAPS = 200, 60
+_COMPARED, _MAX_OVERLAPS = MAX_TASKS, 60
 _MAX_REVIEWS, _MAX_LINES, _MAX_TEXT = 4, 400, 200_000
 
 
@@ -135,16 +136,22 @@ class _Folder:
 def _find_overlaps(
     repo: Repository, plan: str, open_tasks: Sequence[TaskSummary], reader: LedgerReader
 ) -> tuple[Overlap, ...]:
-    own = [ScopedWork("task", task.id, tuple(task.write_scope)) for task in open_tasks[:_COMPARED]]
-    labels = {work.label for work in own}
+    compared = open_tasks[:_COMPARED]
+    own = [ScopedWork("task", task.id, tuple(task.write_scope)) for task in compared]
+    after = {f"task {task.id}": {f"task {name}" for name in task.dependencies} for task in compared}
+    overlaps = [
+        shown_overlap(f"{clash.one} and {clash.other}", *reversed(clash.patterns))
+        for clash in find_clashes(own, _MAX_OVERLAPS)
+        if clash.other not in after[clash.one] and clash.one not in after[clash.other]
+    ]
     others = works_elsewhere(repo, plan, set(), list_iterations(repo, reader=reader))
-    after = {f"task {task.id}": {f"task {name}" for name in task.dependencies} for task in open_tasks}
-    overlaps = []
-    for clash in find_clashes([*own, *others], 10 * _MAX_OVERLAPS):
-        is_ordered = clash.other in after.get(clash.one, ()) or clash.one in after.get(clash.other, ())
-        if {clash.one, clash.other} & labels and not is_ordered:
-            overlaps.append(shown_overlap(f"{clash.one} and {clash.other}", *clash.patterns))
-    return tuple(overlaps[:_MAX_OVERLAPS])
+    for work, other in product(own, others):
+        if len(overlaps) >= _MAX_OVERLAPS:
+            break
+        patterns = find_overlap(work.writes, other.writes)
+        if patterns:
+            overlaps.append(shown_overlap(f"{work.label} and {other.label}", *reversed(patterns)))
+    return tuple(overlaps)
 
 
 def _remark(plan: str, count: int) -> str:

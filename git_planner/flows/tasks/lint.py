@@ -13,7 +13,7 @@ from git_planner.flows.planning.list_iterations import Iteration, list_iteration
 from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.list_plans import parse_leniently
-from git_planner.flows.plans.page_store import missing_plan
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.records.ledger import LedgerReader
 from git_planner.flows.records.standing import best_standings, measured_elsewhere
 from git_planner.gitio import history
@@ -206,9 +206,30 @@ def _other_plan_works(repo: Repository, plan: str) -> list[ScopedWork]:
     prefix = refnames.HEADS + refnames.PLAN
     heads = [ref.removeprefix(prefix) for ref in history.list_refs(repo, prefix)]
     works: list[ScopedWork] = []
-    for name, data in read_pages_of_plans(
-        repo, [name for name in heads if name != plan and plans.is_plan_name(name)]
-    ):
+    invalid = []
+    store = Store(repo)
+    with repo.git.batch() as batch:
+        for name in heads:
+            if name == plan or not plans.is_plan_name(name):
+                continue
+            try:
+                snapshot = store.snapshot(refnames.plan_ref(name), batch)
+                summaries = Pages(repo, name).read_summaries(snapshot) or ()
+            except PlannerError:
+                invalid.append(name)
+                continue
+            works += [
+                ScopedWork("task", f"{name} {task.id}", tuple(task.write_scope))
+                for task in summaries
+                if task.status not in CLOSED
+            ]
+    return [*works, *_works_of_invalid_plans(repo, invalid)]
+
+
+def _works_of_invalid_plans(repo: Repository, names: Sequence[str]) -> list[ScopedWork]:
+    """Return the write scopes of the open tasks that are valid, in plans that are not."""
+    works: list[ScopedWork] = []
+    for name, data in read_pages_of_plans(repo, names) if names else ():
         tasks = parse_leniently(data).get("tasks", ())
         works += [
             ScopedWork("task", f"{name} {task['id']}", tuple(task["write_scope"]))
