@@ -46,7 +46,7 @@ class AttemptsClient:
 
         Raises:
             PlannerError: E_USAGE without an environment, or for too many attempts; E_CLOUD_ANSWER; what
-                `CloudCli.output` raises.
+                `CloudCli.submit` raises.
         """
         check_request(request)
         if not request.environment:
@@ -64,14 +64,7 @@ class AttemptsClient:
         branch = ["--branch", request.branch] if request.branch else []
         attempts = ["--attempts", str(request.attempts)]
         args = ("exec", "--env", request.environment, *branch, *attempts, "-")
-        lines = self._cli.output(*args, stdin=request.prompt).decode(errors="replace").split()
-        if not lines:
-            raise PlannerError(
-                "E_CLOUD_ANSWER",
-                "the service named no task for the prompt",
-                hint="see the service's list of tasks before sending it again",
-            )
-        return check_task_id(lines[-1])
+        return self._cli.submit(*args, prompt=request.prompt)
 
     def poll(self, task: str) -> PollResult:
         """Return the state of a task and of its attempts.

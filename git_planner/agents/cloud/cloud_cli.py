@@ -24,6 +24,7 @@ from git_planner.owned_folder import temporary_folder
 from git_planner.redact import mask_text
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.printable import printable_line
+from git_planner.rules.tournament.source import check_task_id
 
 # Faults that a later call may not have.
 PASSING = (
@@ -102,6 +103,21 @@ class CloudCli:
                 hint="look at the task on the service's page",
             )
         return done.stdout
+
+    def submit(self, *args: str, prompt: str) -> str:
+        """Send a prompt, and return the id of its task: the last word that the client prints.
+
+        Raises:
+            PlannerError: E_CLOUD_ANSWER if there is none; E_NAME; what `output` raises.
+        """
+        words = self.output(*args, stdin=prompt).decode(errors="replace").split()
+        if not words:
+            raise PlannerError(
+                "E_CLOUD_ANSWER",
+                "the service named no task for the prompt",
+                hint="see the service's list of tasks before sending it again",
+            )
+        return check_task_id(words[-1])
 
     def document(self, *args: str, limit: int = MOST_JSON) -> Any:
         """Run the client, and return the JSON document that it prints.

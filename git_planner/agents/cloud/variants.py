@@ -46,20 +46,13 @@ class VariantsClient:
         """Submit a prompt, and return the id of the task.
 
         Raises:
-            PlannerError: E_CLOUD_ANSWER; what `CloudCli.output` raises.
+            PlannerError: E_NAME; what `CloudCli.submit` raises.
         """
         check_request(request)
         environment = ["--env", request.environment] if request.environment else []
         base = ["--base", request.branch] if request.branch else []
         args = ("new", *environment, *base, "--best-of", str(request.attempts))
-        words = self._cli.output(*args, stdin=request.prompt).decode(errors="replace").split()
-        if not words:
-            raise PlannerError(
-                "E_CLOUD_ANSWER",
-                "the service named no task for the prompt",
-                hint="see the service's list of tasks before sending it again",
-            )
-        return check_task_id(words[-1])
+        return self._cli.submit(*args, prompt=request.prompt)
 
     def poll(self, task: str) -> PollResult:
         """Return the state of a task and of its variants.

@@ -90,33 +90,11 @@ def new(
     return DONE
 
 
-def create_run(
-    *,
-    prompt: str | None,
-    path: str | None,
-    from_ref: str | None,
-    best_of: int,
-    run: str | None,
-    needs_modules: bool,
-    coverage: str | None,
-    plan: str | None,
-    source: Mapping[str, Any],
-) -> RunView:
-    """Create the run that the options of `git bo4 new` describe."""
+def create_run(**given: Any) -> RunView:
+    """Create the run that options describe; see `new_request`."""
     from git_planner.flows.tournament.new import new_run
 
-    request = new_request(
-        prompt=prompt,
-        path=path,
-        from_ref=from_ref,
-        best_of=best_of,
-        run=run,
-        needs_modules=needs_modules,
-        coverage=coverage,
-        plan=plan,
-        source=source,
-    )
-    return new_run(open_repository(), request)
+    return new_run(open_repository(), new_request(**given))
 
 
 def new_request(
