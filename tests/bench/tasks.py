@@ -1,4 +1,4 @@
-"""Time of `git plan task` with 5,000 tasks, compared with 10; CPU time of `git planner top` with 1,000."""
+"""Time of `git plan task` and `review` with 5,000 tasks; CPU time of `git planner top` with 1,000."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans.plan import new_plan, split_plan
 from git_planner.rules.tasks.task import STATUSES, Task, TaskEvidence, task_id_for
+from tests.bench.lists import RECORDS, record_like
 from tests.bench.timing import Figure, commands
 from tests.board.stored_run import save_runs, session_of
 from tests.support.lab import command_line
@@ -27,6 +28,7 @@ from tests.support.workshop import POLICY
 
 FEW, MANY = 10, 5000
 ASKED = 250
+ASKED_REVIEW = 500
 WATCHED, RUNS = 1000, 20
 ASKED_MS, ASKED_IDLE = 100, 2
 IDLE_SECONDS, SETTLE_SECONDS = 30.0, 2.5
@@ -56,7 +58,18 @@ def measure(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
             "x",
             f"{few.median:.0f} ms with {FEW}",
         )
+    yield _measure_review(root / "review", env, fewer)
     yield from _measure_top(root / "top", env, fewer)
+
+
+def _measure_review(root: Path, env: Mapping[str, str], fewer: int) -> Figure:
+    """Time `git plan review` of a large plan; the remark has the first run, without caches."""
+    fill(root, env, MANY, RECORDS)
+    argv = {"review": ["git", "plan", "review", "default"]}
+    cold = commands(1, root, env, argv)["review"]
+    taken = commands(15 // fewer, root, env, argv)["review"]
+    name = f"git plan review: {MANY:,} tasks, {RECORDS:,} records"
+    return Figure(name, ASKED_REVIEW, taken.median, "ms", f"first: {max(cold.milliseconds):.0f} ms")
 
 
 def _measure_top(root: Path, env: Mapping[str, str], fewer: int) -> Iterator[Figure]:
@@ -128,8 +141,8 @@ def task_like(number: int) -> Task:
     )
 
 
-def fill(path: Path, env: Mapping[str, str], count: int) -> None:
-    """Create a repository with one plan of `count` tasks."""
+def fill(path: Path, env: Mapping[str, str], count: int, records: int = 0) -> None:
+    """Create a repository with one plan of `count` tasks and some records."""
     subprocess.run(["git", "init", "-q", "-b", "main", str(path)], env=dict(env), check=True)
     files = {".git-planner.yml": POLICY.encode()}
     plan = new_plan("default", "faster", base="0" * 40, base_ref="main", created_at="2026-11-28T12:00:00Z")
@@ -137,6 +150,8 @@ def fill(path: Path, env: Mapping[str, str], count: int) -> None:
     last = task_like(count)._replace(status="todo", evidence=(), dependencies=()).document()
     for name, page in split_plan({**plan, "tasks": [*tasks, last]}).items():
         files[f"{refnames.plan_dir('default')}/{name}"] = canonical_json.dumps(page)
+    for record in map(record_like, range(records)):
+        files[refnames.record_path(record.id)] = canonical_json.dumps(record.document())
     stream = bytearray()
     for ref, names in (
         ("refs/heads/main", [".git-planner.yml"]),
