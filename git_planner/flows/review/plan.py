@@ -8,7 +8,6 @@ from itertools import islice, product
 from typing import Any
 
 from git_planner.errors import PlannerError
-from git_planner.flows.discovery.options import read_options
 from git_planner.flows.discovery.plan_folder import CHOICE, OPTIONS, REVIEW_SUFFIX, decode_text
 from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.plans.list_plans import parse_leniently
@@ -100,6 +99,9 @@ def _read_text(snapshot: Snapshot, plan: str, name: str) -> str | None:
 def _parse_options(text: str | None, plan: str) -> tuple[dict[str, Any] | None, str]:
     if text is None:
         return None, ""
+    # It imports the planners, and most plans have no options.
+    from git_planner.flows.discovery.options import read_options
+
     try:
         return read_options(text, plan), ""
     except PlannerError as error:

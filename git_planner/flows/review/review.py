@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from git_planner import redact
 from git_planner.errors import PlannerError
-from git_planner.flows.iterations.status import look_up_iteration
 from git_planner.flows.planning.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.flows.records.ledger import LedgerReader
 from git_planner.flows.review.directive import review_iteration
@@ -130,6 +129,8 @@ def _review_newest_packet(repo: Repository) -> Review:
 
 
 def _named_iteration(repo: Repository, name: str, iterations: Sequence[Iteration]) -> Iteration:
+    from git_planner.flows.iterations.status import look_up_iteration
+
     try:
         return look_up_iteration(repo, name, iterations)
     except PlannerError as error:
