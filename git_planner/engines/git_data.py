@@ -1,8 +1,8 @@
 """Data of jobs, which git carries: a worker fetches what a job names into a copy of its own.
 
 A copy is a bare repository in the worker's cache folder, one for each tournament. Commits come from an
-address that the worker can reach, or from a bundle in the job. What a job has committed is pushed back by
-compare-and-swap, or returned as a bundle.
+address that the worker can reach, or from a bundle in the job. What a job has committed comes back as a
+bundle, so a worker needs no right to push.
 """
 
 from __future__ import annotations
@@ -79,22 +79,6 @@ def open_data(data: Mapping[str, Any]) -> Repository:
             hint="push the branches to where the workers fetch from, and run the command again",
         )
     return copy
-
-
-def push_result(copy: Repository, ref: str, commit: str, expected: str | None) -> bool:
-    """Push a commit to where the data came from, provided that the ref is still as expected.
-
-    A job that runs twice finds its own commit there, which counts as pushed.
-
-    Returns:
-        False if another commit is there.
-
-    Raises:
-        PlannerError: E_REMOTE.
-    """
-    update = remote.Update(ref, commit, expected)
-    ended = remote.push(copy, ORIGIN, [update], lambda _: None)
-    return isinstance(ended, remote.Pushed) or ended.tips.get(ref) == commit
 
 
 def bundle_result(copy: Repository, commits: Sequence[str], known: Sequence[str]) -> str:
