@@ -242,8 +242,8 @@ STAGES = tuple(
     f"git-bo4 {name}" for name in ("judge", "watch", "harvest", "review", "meta", "compose", "ship", "apply")
 )
 ANYWHERE = {
-    "git-plan research": "E_MISSING_TOOL",
-    **dict.fromkeys(("git-plan critique", "git-plan choose"), "E_OPTIONS"),
+    **dict.fromkeys(("git-plan research", "git-plan critique"), "E_MISSING_TOOL"),
+    "git-plan choose": "E_OPTIONS",
     **dict.fromkeys(("git-plan task result", "git-bo4 variant-program"), "E_RESULT"),
     **dict.fromkeys(("git-plan lease renew", "git-plan lease release"), "E_LEASE"),
     **dict.fromkeys(OF_A_SESSION, "E_SESSION"),
