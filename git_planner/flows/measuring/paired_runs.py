@@ -24,6 +24,8 @@ from git_planner.rules.stats import paired_design
 Coin = Callable[[], bool]
 # Measures one run: tree id (None for the candidate's tree) and name of the run -> value of the metric.
 Sample = Callable[[str | None, str], float | Refusal]
+# The order of a round, and the values of its runs so far.
+BegunRound = tuple[paired_design.Order, Sequence[float]]
 
 
 def _extra_runs() -> int:
@@ -38,15 +40,16 @@ def _fair_coin() -> bool:
 class Rival:
     """The best record that a candidate is compared with, its tree, and the schedule of the comparison.
 
-    `rounds` are those of an interrupted comparison, which goes on; `keep` is called after each round with all
-    of them.
+    `begun` are the rounds of an interrupted comparison, which goes on: the order and the values of each, of
+    which the last may be incomplete. `keep` is called with all of them before each round and after each run,
+    so an interruption cannot toss a coin again.
     """
 
     record: str
     tree: str
     plan: paired_design.Schedule
-    rounds: tuple[paired_design.Round, ...] = ()
-    keep: Callable[[Sequence[paired_design.Round]], None] = lambda _: None
+    begun: Sequence[BegunRound] = ()
+    keep: Callable[[Sequence[BegunRound]], None] = lambda _: None
 
 
 def prepare_rival(
@@ -107,22 +110,27 @@ def compare_in_pairs(
     Returns:
         The comparison, or the refusal of a run without a value.
     """
-    plan, rounds = against.plan, list(against.rounds)
+    plan, begun = against.plan, list(against.begun)
     while True:
+        rounds = [
+            paired_design.Round(order, tuple(values)) for order, values in begun if len(values) == len(order)
+        ]
         standing = paired_design.evaluate_rounds(plan, rounds, metric.better)
         if standing.ending is not None:
             return recorded_comparison.summarize_comparison(metric, against.record, plan, rounds, standing)
-        order = paired_design.round_order(coin=coin(), extra=extra())
+        if len(rounds) == len(begun):
+            begun.append((paired_design.round_order(coin=coin(), extra=extra()), ()))
+            against.keep(begun)
+        order, values = begun[-1]
         progress(Step(f"{metric.name}: round {len(rounds) + 1} of at most {plan.most}, {order}"))
-        values: list[float] = []
-        for place, letter in enumerate(order):
+        for place, letter in list(enumerate(order))[len(values) :]:
             run = f"{metric.name}-{len(rounds) + 1}{'abcdefg'[place]}{letter}"
             value = sample(against.tree if letter == "A" else None, run)
             if isinstance(value, Refusal):
                 return _base_refusal(value) if letter == "A" else value
-            values.append(value)
-        rounds.append(paired_design.Round(order, tuple(values)))
-        against.keep(rounds)
+            values = (*values, value)
+            begun[-1] = (order, values)
+            against.keep(begun)
 
 
 def _base_refusal(refusal: Refusal) -> Refusal:

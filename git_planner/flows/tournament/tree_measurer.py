@@ -21,7 +21,7 @@ from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.measuring import run_benchmark
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.measuring.environment import describe_site
-from git_planner.flows.measuring.paired_runs import Rival
+from git_planner.flows.measuring.paired_runs import BegunRound, Rival
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
 from git_planner.flows.records.recorder import Recorder
@@ -38,7 +38,6 @@ from git_planner.rules.records.recorded_comparison import (
     comparison_verdict,
     describe_comparison,
 )
-from git_planner.rules.stats.paired_design import Round
 from git_planner.rules.tournament import judging
 from git_planner.rules.tournament.run import TournamentRun
 
@@ -160,11 +159,10 @@ class TreeMeasurer:
         number = self.place(f"number-{tree}") if rival == self.base_tree else None
         plan = judging.tournament_schedule(metric.pairs, 1 if number is None else self._reserved(number))
 
-        def keep(rounds: Sequence[Round]) -> None:
-            save_rows(place, [[round_.order, list(round_.values)] for round_ in rounds])
+        def keep(begun: Sequence[BegunRound]) -> None:
+            save_rows(place, [[order, list(values)] for order, values in begun])
 
-        kept = tuple(Round(order, tuple(values)) for order, values in load_rows(place))
-        result = self._measure(tree, Rival(label, rival, plan, kept, keep))
+        result = self._measure(tree, Rival(label, rival, plan, load_rows(place), keep))
         if result.comparison is not None:
             return _verdict(result.comparison, metric)
         for file in (number, place):

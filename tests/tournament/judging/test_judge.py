@@ -73,11 +73,14 @@ def test_what_an_interrupted_judge_has_measured_is_kept(lab: Lab) -> None:
     (compared,) = folder.glob("compare-*.json")
     whole = json.loads(compared.read_text())["rows"]
     # As after a kill in the sixth round, and before the run's branch has the result.
-    compared.write_text(json.dumps({"rows": whole[:5]}))
+    order, values = whole[5]
+    compared.write_text(json.dumps({"rows": [*whole[:5], [order, values[:3]]]}))
     lab.git("update-ref", "refs/heads/bo4/speed/run", "bo4/speed/run~1")
     assert judged(lab)[0] == 0
     again = json.loads(compared.read_text())["rows"]
     assert again[:5] == whole[:5]
+    assert (again[5][0], again[5][1][:3]) == (order, values[:3])
+    assert [len(row[1]) for row in again] == [len(row[0]) for row in again]
     assert len(again) >= 8
 
 
