@@ -232,6 +232,17 @@ def test_a_manifest_that_is_not_one_is_refused(lab: Lab, text: str) -> None:
     assert (status, [code for code, _ in findings]) == (1, ["E_CANON_PARSE"])
 
 
+def test_manifests_name_a_bounded_number_of_files(lab: Lab) -> None:
+    many = [f"script:nowhere/{number}" for number in range(200)]
+    files = {
+        f"modules/m{number}/module.json": json.dumps({**MANIFEST, "id": f"m{number}", "tests": many})
+        for number in range(30)
+    }
+    lab.commit("many", files)
+    ran = lab.run("git-bo4", "canon", "check")
+    assert (ran.status, "modules name 6," in ran.err) == (1, True), ran.err
+
+
 def test_a_manifest_does_not_lead_out_of_the_repository(lab: Lab) -> None:
     bad = manifest(port_exports={"Cache@1": {"file": "../../../etc/passwd", "export": "x"}})
     lab.commit("bad", bad)

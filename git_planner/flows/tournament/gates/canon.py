@@ -22,6 +22,8 @@ from git_planner.rules.tournament.gates import canon
 from git_planner.rules.tournament.gates.canon import CanonFinding, CanonModule
 
 MAX_MODULES, MAX_MODULE_BYTES, MAX_FILE_BYTES = 1000, 256 * 1024, 16 * 1024 * 1024
+# Files that all manifests together may name.
+MAX_FILES = 5000
 _LINK, _SUBMODULE = "120000", "160000"
 
 
@@ -214,8 +216,13 @@ class _Tree:
         if len(paths) > MAX_MODULES:
             raise PlannerError("E_CANON_PARSE", f"there are {len(paths):,} modules; at most {MAX_MODULES:,}")
         modules: dict[str, CanonModule] = {}
-        for path in sorted(paths):
-            module = canon.module_of(self._manifest(path), path.removesuffix("/module.json"), self.digest)
+        manifests = {path: self._manifest(path) for path in sorted(paths)}
+        keys = ("port_exports", "invariants", "tests")
+        named = sum(len(manifest.get(key, ())) for manifest in manifests.values() for key in keys)
+        if named > MAX_FILES:
+            raise PlannerError("E_CANON_PARSE", f"modules name {named:,} files; at most {MAX_FILES:,}")
+        for path, manifest in manifests.items():
+            module = canon.module_of(manifest, path.removesuffix("/module.json"), self.digest)
             if module.id in modules:
                 one, other = modules[module.id].path, module.path
                 raise PlannerError(
