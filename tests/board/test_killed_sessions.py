@@ -222,7 +222,8 @@ def test_a_process_that_dies_during_a_recovery_is_left_to_the_next(lab: Lab) -> 
     set_client(lab, "sleep 600")
     first, second = spawn(lab, "task_001"), spawn(lab, "task_002")
     kill_session(lab, second["session"])
-    wait_for(lab, "seen", "dead")
+    # Sessions of one second are in no order.
+    wait_until(lab, lambda: "dead" in [item["seen"] for item in sessions(lab)])
 
     def kill_first(_: object) -> None:
         # The claim of the first is in force when it is looked at, and its process dies afterwards.

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from git_planner.flows.setup.client_files import CLIENTS
-from git_planner.flows.setup.register_client import own_program, registrations
+from git_planner.flows.setup.register_client import registrations
+from git_planner.host.machine import own_program
 from git_planner.rules.policy.interactive_client import SERVER_VARIABLES
 from tests.support.lab import Lab
 
@@ -74,7 +75,7 @@ def test_what_was_registered_is_taken_out_without_trace(lab: Lab, client: str, s
 
 
 def test_the_entries_of_the_clients(lab: Lab) -> None:
-    program = own_program()
+    program = own_program("git-planner")
     assert Path(program).is_absolute()
     run(lab, "register", "--approve")
     table = tomllib.loads(file_of(lab, "codex", "user").read_text())["mcp_servers"]["git-planner"]

@@ -101,10 +101,10 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
     plan_folder = open_plan_folder(repo, PlanOptions(plan=options.plan))
     policy = plan_folder.campaign.base.policy
     settings = read_settings(repo, policy=policy, critic=options.critic)
-    agent = registry.make_critic(settings.critic, policy, settings, repo)
-    critic_settings = policy.critics.of(agent.name)
+    critic_settings = policy.critics.of(settings.critic)
     model = options.model or critic_settings.model
-    check_model(agent, critic_settings, model)
+    check_model(settings.critic, critic_settings, model)
+    agent = registry.make_critic(settings.critic, policy, settings, repo)
     texts = plan_folder.read_documents(OPTIONS, RESEARCH, CONTEXT)
     read_options(texts[OPTIONS], plan_folder.plan)
     inputs = _review_inputs(plan_folder, texts, options.extra)
@@ -128,7 +128,7 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
         with agent_turn(repo, None, progress):
             written = agent.write(sheet, progress)
     if written.model != model:
-        check_model(agent, critic_settings, written.model, answered=True)
+        check_model(agent.name, critic_settings, written.model, answered=True)
     commit = _write_review(plan_folder, agent, rules.text_digest(texts[OPTIONS] or ""), inputs, written)
     path = plan_folder.path(review_name(agent.name))
     return ReviewResult(
@@ -137,7 +137,7 @@ def critique(repo: Repository, options: CritiqueOptions, progress: Progress) -> 
 
 
 def check_model(
-    agent: Critic, critic_settings: CriticSettings, model: str | None, *, answered: bool = False
+    critic: str, critic_settings: CriticSettings, model: str | None, *, answered: bool = False
 ) -> None:
     """Refuse a model that the policy does not admit for this critic.
 
@@ -151,7 +151,7 @@ def check_model(
         prefix = "the answer came from another model, and " if answered else ""
         raise PlannerError(
             "E_MODEL",
-            f"{prefix}{reason}; the policy admits for '{agent.name}': {critic_settings.models.describe()}",
+            f"{prefix}{reason}; the policy admits for '{critic}': {critic_settings.models.describe()}",
             hint="name another with '--model', or change 'critics' in '.git-planner.yml'",
         )
 

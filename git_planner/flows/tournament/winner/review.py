@@ -84,10 +84,10 @@ def review_variants(
         )
     policy = policy_at(repo, view.run.base)
     settings = read_settings(repo, policy=policy, critic=options.critic)
-    agent = registry.make_critic(settings.critic, policy, settings, repo)
-    own = policy.critics.of(agent.name)
+    own = policy.critics.of(settings.critic)
     model = options.model or own.model
-    check_model(agent, own, model)
+    check_model(settings.critic, own, model)
+    agent = registry.make_critic(settings.critic, policy, settings, repo)
     inputs = _inputs(view, variants, agent.name, model)
     if all((variant.score or {}).get("inputs") == inputs for variant in variants):
         scores = {variant.number: dict(variant.score or {}) for variant in variants}
@@ -140,7 +140,7 @@ class _Reviewer:
             with agent_turn(self.repo, None, self.progress):
                 written = self.agent.write(request, self.progress)
         if written.model != self.model:
-            check_model(self.agent, self.settings, written.model, answered=True)
+            check_model(self.agent.name, self.settings, written.model, answered=True)
         return extract_json(written.text, "the review", keys=KEYS)
 
 
