@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.dask_cluster import scheduler_address, until
+from tests.engines.dask_cluster import WAIT, scheduler_address, until
 from tests.support.lab import Lab, sealed
 from tests.support.small_campaign import agent, campaign
 
@@ -99,6 +99,8 @@ def ip(*words: str, check: bool = True) -> None:
 @contextmanager
 def network(folder: Path) -> Iterator[tuple[Network, str]]:
     """Yield a cluster in namespaces, and the address of its scheduler."""
+    from distributed import Client
+
     hosts = Network(folder)
     try:
         hosts.make()
@@ -108,6 +110,9 @@ def network(folder: Path) -> Iterator[tuple[Network, str]]:
         for number in range(1, WORKERS + 1):
             host = f"{hosts.prefix}.{10 + number}"
             hosts.start(number, address, "--no-nanny", "--nthreads", "1", "--host", host)
+        # A job must not wait behind one whose worker is cut off: that worker would still begin it.
+        with Client(address) as client:
+            client.wait_for_workers(WORKERS, timeout=WAIT)
         yield hosts, address
     finally:
         for process in hosts.processes.values():
