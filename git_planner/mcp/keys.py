@@ -78,13 +78,16 @@ class HeldKey:
 
 
 @contextmanager
-def held_key(repo: Repository, key: str, call: Mapping[str, Any]) -> Iterator[HeldKey]:
+def held_key(
+    repo: Repository, key: str, call: Mapping[str, Any], *, seconds: float = WAIT_SECONDS
+) -> Iterator[HeldKey]:
     """Hold a key's lock, waiting for another process that carries out the same call.
 
     Args:
         repo: the repository, in whose private folder the keys are kept.
         key: the key.
         call: what must be the same when the key comes again.
+        seconds: how long another process is waited for.
 
     Raises:
         PlannerError: E_KEY, E_BUSY, E_UNWRITABLE.
@@ -94,7 +97,7 @@ def held_key(repo: Repository, key: str, call: Mapping[str, Any]) -> Iterator[He
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_expired(folder)
-        with _locked(folder / f"{name}.lock"):
+        with _locked(folder / f"{name}.lock", seconds):
             yield HeldKey(folder / f"{name}.json", canonical_json.digest(call))
     except OSError as error:
         raise PlannerError(
@@ -104,8 +107,8 @@ def held_key(repo: Repository, key: str, call: Mapping[str, Any]) -> Iterator[He
         ) from None
 
 
-def remove_expired(folder: Path) -> None:
-    """Remove the entries that are too old or too many, except those that a process holds."""
+def remove_expired(folder: Path, most: int = MOST_ENTRIES) -> None:
+    """Remove the entries that are too old, or beyond the `most` newest, except those that a process holds."""
     entries = []
     with os.scandir(folder) as listed:
         for file in listed:
@@ -115,7 +118,7 @@ def remove_expired(folder: Path) -> None:
     entries.sort(reverse=True)
     oldest = time.time() - LIFETIME_SECONDS
     for place, (changed, path) in enumerate(entries):
-        if changed < oldest or place >= MOST_ENTRIES:
+        if changed < oldest or place >= most:
             with suppress(OSError), open(path.with_suffix(".lock"), "ab", opener=_private) as lock:
                 if atomic_file.lock_now(lock):
                     path.unlink(missing_ok=True)
@@ -127,9 +130,9 @@ def _private(name: str, flags: int) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold the lock file of a key; it may be removed, and made anew, while it is waited for."""
-    until = time.monotonic() + WAIT_SECONDS
+    until = time.monotonic() + seconds
     while True:
         with open(path, "ab", opener=_private) as lock:
             if atomic_file.lock_now(lock) and _is_in_place(lock, path):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from git_planner import cli
+from git_planner.errors import PlannerError
 from git_planner.mcp import calls, jobs, keys
 from tests.mcp.called import call, refusal, result
 from tests.support.lab import Lab
@@ -133,19 +134,25 @@ def test_racing_calls_with_one_key_do_the_thing_once(lab: Lab) -> None:
     assert titles(lab) == ["one"]
 
 
-def test_a_key_that_another_process_holds_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_another_process_holds_is_waited_for(lab: Lab) -> None:
     workshop(lab)
-    monkeypatch.setattr(keys, "WAIT_SECONDS", 0.0)
-    with lab.entered(), keys.held_key(lab.repo, "k", {}):
-        answers: list[bytes] = []
-        request = {"repo_path": str(lab.path), "title": "one", "idempotency_key": "k"}
-        calls.answer_request(
-            cli.main, json.dumps({"tool": "task_create", "arguments": request}).encode(), answers.append
-        )
-    assert json.loads(answers[0])["error"]["code"] == "E_BUSY"
+    request = {"repo_path": str(lab.path), "title": "one", "idempotency_key": "k"}
+    message = json.dumps({"tool": "task_create", "arguments": request}).encode()
+    answers: list[bytes] = []
+    waiting = threading.Thread(target=calls.answer_request, args=(cli.main, message, answers.append))
+    with lab.entered():
+        with keys.held_key(lab.repo, "k", {}):
+            again = keys.held_key(lab.repo, "k", {}, seconds=0.0)
+            with pytest.raises(PlannerError, match="still carries out"):
+                again.__enter__()
+            waiting.start()
+            assert answers == []
+        waiting.join()
+    assert "error" not in json.loads(answers[0])
+    assert titles(lab) == ["one"]
 
 
-def test_keys_are_kept_private_and_for_a_limited_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_kept_private_and_for_a_limited_time(lab: Lab) -> None:
     workshop(lab)
     result(lab, "task_create", title="one", idempotency_key="k")
     (entry,) = folder(lab).glob("*.json")
@@ -154,9 +161,9 @@ def test_keys_are_kept_private_and_for_a_limited_time(lab: Lab, monkeypatch: pyt
     os.utime(entry, (old, old))
     result(lab, "task_create", title="one", idempotency_key="k")
     assert titles(lab) == ["one", "one"]
-    monkeypatch.setattr(keys, "MOST_ENTRIES", 2)
     for number in range(4):
         result(lab, "task_create", title="x", idempotency_key=f"k{number}")
+    keys.remove_expired(folder(lab), most=3)
     assert len(list(folder(lab).glob("*.json"))) == 3
     # A damaged entry is as none.
     for path in folder(lab).glob("*.json"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from git_planner.errors import PlannerError
@@ -10,7 +11,7 @@ from git_planner.host.process_identity import Sight
 from git_planner.host.terminals.terminal import Terminal, checked_keys, checked_text
 
 
-class Unattached:
+class Unattached(ABC):
     """Part of a backend whose terminals are known by their process alone; see TerminalBackend."""
 
     can_attach = False
@@ -42,9 +43,9 @@ class Unattached:
         """Return None: there is nothing to attach to."""
         return None
 
+    @abstractmethod
     def place(self, terminal: Terminal) -> str:
         """Return where a person finds it."""
-        raise NotImplementedError
 
     def _refusal(self, terminal: Terminal) -> PlannerError:
         return PlannerError("E_TERMINAL", f"{self.place(terminal)} takes no text from other programs")
