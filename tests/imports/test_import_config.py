@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from git_planner.cli import output
 from git_planner.config.settings import read_settings
-from tests.support.lab import Lab
+from tests.support.lab import Lab, command_line
 
 OLD = """\
 [defaults]
@@ -93,18 +94,38 @@ def test_our_file_keeps_what_it_has(lab: Lab) -> None:
     assert new_file(lab).read_text() == "{heartbeat: 5}\n"
 
 
-def test_a_person_is_asked(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def answered(lab: Lab, answer: bytes) -> tuple[int, str]:
+    """Run the import on a terminal whose person answers; return the exit status and stdout."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, answer)
+        command = command_line("git-planner", "import", "config")
+        ran = subprocess.run(
+            command,
+            cwd=lab.path,
+            env=lab.env,
+            stdin=theirs,
+            stdout=-1,
+            stderr=theirs,
+            check=False,
+            timeout=90,
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    return ran.returncode, ran.stdout.decode()
+
+
+def test_a_person_is_asked(lab: Lab) -> None:
     old_file(lab)
     lab.env["CODEX_ORCHESTRATOR_MAX_HEAVY_LEASES"] = "2"
     done = lab.run("git-planner", "import", "config")
     assert (done.status, "there is no terminal to ask on" in done.err) == (2, True)
     assert "  CODEX_ORCHESTRATOR_MAX_HEAVY_LEASES: set GIT_PLANNER_MAX_HEAVY_LEASES\n" in done.out
-    monkeypatch.setattr(output, "_is_asked_here", lambda: True)
-    refused = lab.run("git-planner", "import", "config", stdin="\n")
-    assert (refused.status, new_file(lab).exists()) == (1, False)
-    agreed = lab.run("git-planner", "import", "config", stdin="y\n")
-    assert (agreed.status, new_file(lab).exists()) == (0, True)
-    assert "  codex_executable -> codex = codex-next\n" in agreed.out
+    assert (answered(lab, b"\n")[0], new_file(lab).exists()) == (1, False)
+    status, out = answered(lab, b"y\n")
+    assert (status, new_file(lab).exists()) == (0, True)
+    assert "  codex_executable -> codex = codex-next\n" in out
 
 
 @pytest.mark.parametrize("text", ["[defaults\n", "a = 1\na = 2\n", "x" * 70_000, "a = " + "[" * 2000])
