@@ -83,12 +83,38 @@ def _module_folders(program: Path, real: Path) -> Iterator[Path]:
     # Absolute, but not resolved: an interpreter finds its environment beside the link that it was started by.
     prefixes = dict.fromkeys((program.parent.parent, real.parent.parent))
     for prefix in prefixes:
-        for library in ("lib", "lib64", "local/lib"):
-            with suppress(OSError):
-                for name in sorted(os.listdir(prefix / library)):
-                    if _PYTHON.fullmatch(name):
-                        folder = prefix / library / name
-                        yield from (folder, folder / "site-packages", folder / "dist-packages")
+        yield from _libraries(prefix)
+
+
+def _libraries(prefix: Path) -> Iterator[Path]:
+    """Yield the folders of modules of one installation."""
+    for library in ("lib", "lib64", "local/lib"):
+        with suppress(OSError):
+            for name in sorted(os.listdir(prefix / library)):
+                if _PYTHON.fullmatch(name):
+                    folder = prefix / library / name
+                    yield from (folder, folder / "site-packages", folder / "dist-packages")
+
+
+def search_folders(prefixes: Iterable[str]) -> frozenset[str]:
+    """Return the folders that '*.pth' files of installations put on Python's search path.
+
+    An import lists each of them, such as the checkout of an editable installation, whatever it looks for.
+
+    Args:
+        prefixes: the folders of installations, such as a virtual environment.
+    """
+    folders: set[str] = set()
+    for prefix in map(Path, prefixes):
+        for modules in _libraries(prefix):
+            for name in _relevant_names(modules):
+                if name.endswith(".pth"):
+                    with suppress(OSError), open(modules / name, "rb") as file:
+                        lines = os.fsdecode(file.read(_MAX_START_FILE)).splitlines()
+                        folders.update(
+                            os.path.normpath(modules / line.strip()) for line in lines if line.strip()
+                        )
+    return frozenset(folders)
 
 
 def _relevant_names(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.measuring.command_runner import CommandResult, CommandRunner
+from git_planner.flows.measuring.tool_description import search_folders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
 from git_planner.host import jail
@@ -133,13 +134,15 @@ def _read_effects(
         return None
     kinds, write = declared
     known = jail.tool_folders(gate.run[0], tuple(search_path().split(os.pathsep)), ())
+    listed = search_folders(known)
     extra = tuple(map(str, sandbox_paths.extra_readonly_paths(runner.repo)))
     rules = EffectRules(
         kinds,
         partial(_tree_path, top, place, jailed=jailed),
         partial(_is_allowed, write),
         lambda path: (
-            _is_below(path, (*extra, *_SHARED_MEMORY)) or not _is_below(path, (*_SYSTEM, *_DEVICES, *known))
+            _is_below(path, (*extra, *_SHARED_MEMORY))
+            or not (path in listed or _is_below(path, (*_SYSTEM, *_DEVICES, *known)))
         ),
     )
     return trace_rule.compare_effects(observed, rules)
