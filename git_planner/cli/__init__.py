@@ -119,6 +119,9 @@ COMMANDS: dict[str, dict[str, Row]] = {
     "git-iterate": {
         "once": Row("git_iterate.iterate", "once", "run iterations", ""),
         "resume": Row("git_iterate.iterate", "resume", "run iterations", "Resume an interrupted iteration."),
+        "abandon": Row(
+            "git_iterate.iterate", "abandon", "run iterations", "Give up an unfinished iteration."
+        ),
         "list": Row("git_iterate.iterate", "list_", "look at iterations", "List all iterations."),
         "show": Row("git_iterate.iterate", "show", "look at iterations", "Show one iteration."),
         "why": Row(

@@ -44,6 +44,7 @@ ARGUMENTS = {
     "git-plan show": ["1"],
     "git-iterate show": ["1"],
     "git-iterate resume": ["1"],
+    "git-iterate abandon": ["1"],
     "git-iterate why": ["HEAD"],
     "git-iterate best push": ["--dry-run"],
     "git-record show": ["HEAD"],
@@ -248,7 +249,7 @@ ANYWHERE = {
     **dict.fromkeys(("git-plan lease renew", "git-plan lease release"), "E_LEASE"),
     **dict.fromkeys(OF_A_SESSION, "E_SESSION"),
     **dict.fromkeys(("git-plan session start", "git-plan worker spawn"), "E_MISSING_TOOL"),
-    "git-planner launch": "E_USAGE",
+    **dict.fromkeys(("git-planner launch", "git-iterate abandon"), "E_USAGE"),
     "git-plan codex": "E_MISSING_TOOL",
     "git-plan api": "E_MISSING_TOOL",
     "git-plan command": "E_POLICY",
@@ -285,7 +286,9 @@ UNBORN = {
     **dict.fromkeys(("git-iterate best ensure", "git-record verify"), "E_UNBORN"),
     **dict.fromkeys(("git-planner guard propose", "git-record noise"), "E_UNBORN"),
     **dict.fromkeys(("git-plan manual apply", "git-plan show"), "E_UNKNOWN_REF"),
-    **dict.fromkeys(("git-iterate show", "git-iterate why", "git-iterate resume"), "E_UNKNOWN_REF"),
+    **dict.fromkeys(
+        ("git-iterate show", "git-iterate why", "git-iterate resume", "git-iterate abandon"), "E_UNKNOWN_REF"
+    ),
     **dict.fromkeys(
         ("git-iterate publish", "git-iterate best tag", "git-iterate best restore"), "E_NO_RECORD"
     ),

@@ -18,7 +18,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.iterate import IterateOptions, iterate
 from git_planner.flows.iterations.prune import prune_worktrees
-from git_planner.flows.iterations.resume import resume_iteration
+from git_planner.flows.iterations.unfinished.resume import resume_iteration
 from git_planner.gitio import worktree
 from git_planner.gitio.repository import open_repository
 from tests.support.lab import GIT, Lab

@@ -13,7 +13,7 @@ from git_planner.flows.iterations.iterate import IterateOptions
 from git_planner.flows.iterations.provenance import find_provenance, show_iteration
 from git_planner.flows.iterations.prune import prune_worktrees
 from git_planner.flows.iterations.publish import publish_iteration
-from git_planner.flows.iterations.resume import resume_iteration
+from git_planner.flows.iterations.unfinished.resume import resume_iteration
 from git_planner.rules.records.record import Record
 from tests.iterations.test_best import rival, there, with_origin
 from tests.support.lab import Lab

@@ -8,7 +8,7 @@ import pytest
 
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations.iterate import IterateOptions, interruptible
-from git_planner.flows.iterations.resume import resume_iteration
+from git_planner.flows.iterations.unfinished.resume import resume_iteration
 from git_planner.flows.planning.ask_planner import PlanOptions, make_iteration
 from tests.delegation.scripted_agent import DONE, set_agent_script, set_up_lab, started_tasks, task
 from tests.support.lab import Lab

@@ -92,7 +92,7 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
 @json_option
 def resume(number: int | None, as_json: bool, **given: Any) -> int:
     """Resume an interrupted iteration: NUMBER, or the only unfinished one."""
-    from git_planner.flows.iterations import resume as flow
+    from git_planner.flows.iterations.unfinished import resume as flow
 
     done = flow.resume_iteration(open_repository(), number, _iterate_options(given), tell)
     lines = [f"iteration {done.number}: {done.did}" if done.number else done.did]
@@ -100,6 +100,27 @@ def resume(number: int | None, as_json: bool, **given: Any) -> int:
         lines.append(f"{done.record.verdict}: {done.record.summary}")
     _print_result(done.document(), lines, as_json=as_json)
     return done.exit
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(1), shell_complete=candidates("iterations"))
+@click.option("--why", metavar="TEXT", default="", help="Reason to commit with it.")
+@json_option
+def abandon(number: int, why: str, as_json: bool) -> int:
+    """Give up the unfinished iteration NUMBER: record it as abandoned, and remove its worktree.
+
+    Its branch stays; uncommitted changes are kept under 'refs/planner/interrupted/'.
+    """
+    from git_planner.flows.iterations.unfinished.abandon import abandon_iteration
+
+    done = abandon_iteration(open_repository(), number, why, tell)
+    if done.record is None:
+        line = f"iteration {number}: planning ended before there was a directive; nothing to give up"
+    else:
+        line = f"iteration {number}: {done.record.summary}"
+    lines = [line, *([f"uncommitted changes are kept as {done.kept}"] if done.kept else [])]
+    _print_result(done.document(), lines, as_json=as_json)
+    return DONE
 
 
 @click.command("list")

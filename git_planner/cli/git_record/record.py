@@ -203,7 +203,7 @@ def verify(ref: str, plan: str | None, as_json: bool) -> int:
 
 @click.command()
 @click.argument("name", metavar="ID|REF", shell_complete=candidates("commits"))
-@click.option("--why", required=True, metavar="TEXT", help="Reason to commit with the rejection.")
+@click.option("--why", required=True, metavar="TEXT", help="Reason to commit with it.")
 @plan_option
 @json_option
 def reject(name: str, why: str, plan: str | None, as_json: bool) -> int:

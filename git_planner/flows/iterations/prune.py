@@ -12,7 +12,7 @@ from typing import Any
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.resume import is_managed_worktree
+from git_planner.flows.iterations.unfinished.leftovers import is_managed_worktree
 from git_planner.flows.planning.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.gitio import agent_worktree, worktree
 from git_planner.gitio.content.pipes import remove_pipes

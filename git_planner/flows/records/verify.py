@@ -25,7 +25,7 @@ from git_planner.rules.refnames import number_text
 from git_planner.rules.stats import paired_design
 
 # Attempts with these reasons were never measured.
-_NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed")
+_NEVER_MEASURED = ("commit_refused", "no_change", "implementer_failed", "abandoned")
 
 
 @dataclass(frozen=True, slots=True)

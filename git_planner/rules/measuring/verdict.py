@@ -29,6 +29,7 @@ UNMEASURED = (
     "implementer_failed",
     "no_baseline",
     "red_base",
+    "abandoned",
 )
 
 

@@ -36,6 +36,7 @@ REASONS = {
     "no_baseline": "the base could not be measured, so there is nothing to compare with",
     "red_base": "the base is red",
     "submodule": "a guarded path is a submodule, which is not measured",
+    "abandoned": "a person gave the attempt up",
     "disputed": "a later measurement or a person contradicts it",
 }
 _RECORD_KINDS = ("baseline", "attempt", "imported")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, PlannerError
 from git_planner.flows.iterations import process_lock
-from git_planner.flows.iterations.agent_changes import content_limits
 from git_planner.flows.iterations.iterate import (
     CHOICE,
     IterateOptions,
@@ -19,6 +16,12 @@ from git_planner.flows.iterations.iterate import (
     run_attempt,
 )
 from git_planner.flows.iterations.provenance import iteration_record
+from git_planner.flows.iterations.unfinished.leftovers import (
+    clear_attempt,
+    end_attempt,
+    is_managed,
+    record_extra,
+)
 from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.planning.list_iterations import (
     PHASE_TEXTS,
@@ -31,7 +34,6 @@ from git_planner.flows.records.record import record_commit, record_failure
 from git_planner.flows.records.recorder import RecordResult
 from git_planner.flows.runs import attempt_file
 from git_planner.gitio import agent_worktree, history, worktree
-from git_planner.gitio.content.read_content import read_content
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -83,23 +85,7 @@ def resume_iteration(
     iteration = find_iteration(repo, number) if number is not None else _only_unfinished(repo)
     if iteration is None:
         return ResumeResult(0, None, "nothing", "there is no unfinished iteration")
-    owner = process_lock.lock_holder(repo, iteration.number)
-    if owner is not None:
-        raise PlannerError(
-            "E_BUSY",
-            f"process {owner} is working on iteration {iteration.number}",
-            hint="wait for it, or end it with Ctrl-C where it runs",
-        )
-    if is_task_iteration(iteration) and iteration.phase not in ("committed", "recorded"):
-        # Its branch is the task's work, which the task refers to; only a delegator knows how it ended.
-        raise PlannerError(
-            "E_USAGE",
-            f"iteration {iteration.number} is an attempt at a task, which 'git plan delegate' repeats",
-            hint=f"git plan runs --plan {iteration.state.plan if iteration.state else ''}",
-        )
-    ended = process_lock.end_leftover_agents(repo, iteration.number)
-    if ended:
-        progress(f"ended leftover processes of the agent: {', '.join(map(str, ended))}")
+    end_attempt(repo, iteration, progress)
     state = iteration.state
     if state is None or iteration.phase == "recorded":
         return ResumeResult(
@@ -108,7 +94,7 @@ def resume_iteration(
     with interruptible(state):
         if iteration.phase == "committed":
             recorded = record_commit(
-                repo, state.branch, plan=state.plan, progress=progress, extra=_record_extra(state)
+                repo, state.branch, plan=state.plan, progress=progress, extra=_resumed(state)
             )
             return _recorded_result(iteration, "recorded the commit", recorded)
         if iteration.phase == "refused":
@@ -162,8 +148,8 @@ def _record_refusal(repo: Repository, iteration: Iteration, progress: Progress) 
     lines = history.message(repo.git, iteration.refused).split("\n\n")[1:-1]
     body = tuple(line for part in lines for line in part.splitlines())
     place = agent_worktree.find_detached(iteration.worktree, repo) if iteration.worktree else None
-    if iteration.start is not None and (place is None or _is_managed(repo, place)):
-        _clear_attempt(repo, iteration, place, progress)
+    if iteration.start is not None and (place is None or is_managed(repo, place)):
+        clear_attempt(repo, iteration, place, progress)
     return record_failure(
         repo,
         iteration.state,
@@ -171,7 +157,7 @@ def _record_refusal(repo: Repository, iteration: Iteration, progress: Progress) 
         reason,
         violations=body if reason == "guard" else (),
         notes=("resumed after an interruption", *(() if reason == "guard" else body)),
-        extra=_record_extra(iteration.state),
+        extra=_resumed(iteration.state),
         progress=progress,
     )
 
@@ -191,7 +177,7 @@ def _implement_again(
     chosen: dict[str, Any] = {name: getattr(options, name) or choice.get(name) for name in CHOICE}
     options = replace(options, **chosen)
     place = agent_worktree.find_detached(iteration.worktree, repo) if iteration.worktree else None
-    if place is not None and not _is_managed(repo, place):
+    if place is not None and not is_managed(repo, place):
         raise PlannerError(
             "E_CHECKED_OUT",
             f"'{iteration.branch}' is checked out in '{place.top}', where a person works",
@@ -199,7 +185,7 @@ def _implement_again(
         )
     finished = _finished_place(repo, iteration, place) if report else None
     if finished is None:
-        _clear_attempt(repo, iteration, place, progress)
+        clear_attempt(repo, iteration, place, progress)
     else:
         options = replace(options, in_place=False)
     result = run_attempt(
@@ -228,69 +214,5 @@ def _finished_place(repo: Repository, iteration: Iteration, place: Repository | 
     return place
 
 
-def _clear_attempt(
-    repo: Repository, iteration: Iteration, place: Repository | None, progress: Progress
-) -> None:
-    """Keep the changes of an interrupted attempt, remove its worktree and reset its branch."""
-    assert iteration.start is not None
-    assert iteration.branch is not None
-    ref, rescue = refnames.HEADS + iteration.branch, f"{refnames.INTERRUPTED}{iteration.number:04d}"
-    tip = repo.maybe(ref) or iteration.start
-    if place is not None and place.top is not None:
-        agent_worktree.repair(place, ours=True)
-        tree = _keepable_tree(repo, iteration, place)
-    else:
-        tree = repo.resolve(tip, "tree")
-    if iteration.refused is None and (
-        tip != iteration.start or tree != repo.resolve(iteration.start, "tree")
-    ):
-        message = f"{iteration.branch}: what an interrupted attempt had done\n"
-        agent_worktree.keep(repo, rescue, tree, tip, message)
-        progress(f"kept the changes of the interrupted attempt as '{rescue}'")
-    if place is not None and place.top is not None:
-        worktree.remove(repo, place.top)
-    folder = read_settings(repo).worktrees
-    for linked in worktree.listing(repo):
-        # A registered worktree without a folder blocks checking out its branch again.
-        if linked.branch == ref and is_managed_worktree(folder, linked.path) and not linked.path.exists():
-            worktree.remove(repo, linked.path)
-    agent_worktree.put_branch(repo, ref, iteration.start)
-
-
-def _keepable_tree(repo: Repository, iteration: Iteration, place: Repository) -> str:
-    """Return the tree of an interrupted attempt's worktree, which is about to be removed.
-
-    Raises:
-        PlannerError: E_DIRTY when something there cannot be kept.
-    """
-    assert iteration.state is not None
-    assert iteration.start is not None
-    limits = content_limits(policy_at(repo, iteration.state.base))
-    content = read_content(place, iteration.start, limits)
-    if content.problems and iteration.refused is None:
-        raise PlannerError(
-            "E_DIRTY",
-            f"'{place.top}' holds what cannot be kept in git",
-            hint=f"move it elsewhere, then 'git iterate resume {iteration.number}'",
-            details=content.problems,
-        )
-    return content.tree
-
-
-def _is_managed(repo: Repository, place: Repository) -> bool:
-    return place.top is not None and is_managed_worktree(read_settings(repo).worktrees, place.top)
-
-
-def is_managed_worktree(folder: Path, path: Path) -> bool:
-    """Return whether a worktree lies directly in the folder for iteration worktrees."""
-    return path.resolve().parent == folder.resolve()
-
-
-def _record_extra(state: IterationState) -> dict[str, Any]:
-    planned = dict(state.planner.get("usage") or {"input": 0, "output": 0})
-    return {
-        "agents": {"planner": {"name": state.planner["name"], "model": state.planner["model"]}},
-        "usage": {"planner_input": planned["input"], "planner_output": planned["output"]},
-        "seconds": {"plan": state.planner["seconds"]},
-        "notes": ["resumed after an interruption"],
-    }
+def _resumed(state: IterationState) -> dict[str, Any]:
+    return {**record_extra(state), "notes": ["resumed after an interruption"]}

@@ -12,7 +12,7 @@ import pytest
 from git_planner.errors import PlannerError
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.iterate import IterateOptions, iterate
-from git_planner.flows.iterations.resume import resume_iteration
+from git_planner.flows.iterations.unfinished.resume import resume_iteration
 from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.records.ledger import read_ledger
 from tests.support.lab import Lab

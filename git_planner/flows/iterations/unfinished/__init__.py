@@ -1,0 +1,1 @@
+"""Iterations that were interrupted: go on with them, or give them up."""
