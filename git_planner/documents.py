@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 KINDS = (
+    "approval",
     "canon-lock",
     "choice",
     "claim",

@@ -138,6 +138,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_REQUIRE_UNSAT": (NO, "no module of a composition provides a required port"),
     "E_RESOURCES": (UNREACHED, "the machine has no open files, processes or memory left"),
     "E_RESULT": (REFUSED, "the result does not belong to the run, or cannot be used"),
+    "E_REVIEW": (REFUSED, "the policy wants an approval by people first"),
     "E_RUN_EXISTS": (REFUSED, "another tournament has that name"),
     "E_SANDBOX": (UNREACHED, "the policy requires a sandbox for agents, and none works here"),
     "E_SCHEMA": (NO, "the document does not match its schema"),

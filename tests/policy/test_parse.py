@@ -17,6 +17,7 @@ from git_planner.rules.policy.policy import (
     Program,
     Stop,
 )
+from git_planner.rules.policy.review_rule import Reviewer, ReviewRule
 from tests.policy.test_settings import HEAD, JUDGED, METRIC
 from tests.support import samples
 
@@ -42,6 +43,18 @@ CRITICS = Critics(
     budget=20_000,
     gemini=CriticSettings("gemini-4-pro", 8.0, ModelRule("gemini", "4", ("pro",), (), "2027-01-01")),
     codex=CriticSettings("gpt-6", 900.0, None),
+)
+REVIEW = ReviewRule(
+    directives=True,
+    remote="upstream",
+    reviewers=(
+        Reviewer("ann@example.org"),
+        Reviewer("ben@example.org", "ben@example.org ssh-ed25519 AAAA1"),
+    ),
+    others=True,
+    queue=2,
+    draft=True,
+    labels=("plan",),
 )
 
 
@@ -96,6 +109,7 @@ def test_a_full_policy_becomes_its_typed_value() -> None:
                 Gate("side_effects", ("python", "run.py"), effects=("FS:write",), write=("out/**",)),
             ),
         ),
+        "review": REVIEW,
     }
 
 
@@ -108,6 +122,7 @@ def test_a_small_policy_gets_the_defaults() -> None:
     assert (policy.agents, policy.stop) == (AgentSettings(), Stop())
     guard = (Gate("guard"), Gate("scope"))
     assert policy.gates == Gates(guard, (*guard, Gate("tests")))
+    assert (policy.review, policy.review.is_off) == (ReviewRule(), True)
     assert policy.goal == "Improve the code and keep every test passing."
     timed = parse_policy((HEAD + METRIC.format(more="pattern: '(a)'")).encode(), "p.yml")
     assert timed.goal == "Make 'm' lower and keep every test passing."

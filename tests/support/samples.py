@@ -175,6 +175,17 @@ POLICY: dict[str, Any] = {
             },
         ],
     },
+    "review": {
+        "directives": "required",
+        "plans": "off",
+        "by": "merge",
+        "remote": "upstream",
+        "reviewers": ["ann@example.org", "ben@example.org ssh-ed25519 AAAA1"],
+        "others": True,
+        "queue": 2,
+        "draft": True,
+        "labels": ["plan"],
+    },
 }
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), min_size=1, max_size=20

@@ -15,6 +15,7 @@ from git_planner.agents.prompts import apply_prompt
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import DONE, MACHINE_FAILURES, NO, PlannerError
+from git_planner.flows.approval.approval import require
 from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.agent_changes import AttemptSite, content_limits
@@ -34,6 +35,7 @@ from git_planner.gitio.content.survey import Limits
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import state_subject
 from git_planner.rules.iterations import stop
 from git_planner.rules.iterations.stop import LoopProgress
 from git_planner.rules.planning.directive import IterationState
@@ -255,10 +257,13 @@ def run_attempt(
         finished: the worktree of an implementer that has ended, see `attempt_file`; no other one is run.
     """
     began = time.monotonic()
+    policy = policy_at(repo, state.base)
+    if finished is None:
+        then = f"git iterate resume {state.iteration}"
+        require(repo, policy, state_subject(state, start), progress, then=then)
     if options.in_place:
         # The agent works where git finds hooks with a relative path.
         repo = inert(repo)
-    policy = policy_at(repo, state.base)
     settings = _settings(repo, policy, options)
     choice = {name: getattr(options, name) for name in CHOICE}
     limits = content_limits(policy) if options.in_place else None

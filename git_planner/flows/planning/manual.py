@@ -10,6 +10,7 @@ from git_planner import documents, redact
 from git_planner.agents.contract import Answer
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import require
 from git_planner.flows.planning.ask_planner import (
     PACKET_NUMBERS,
     PACKETS,
@@ -32,9 +33,10 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import ReviewSubject, directive_subject
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.documents.extract_json import extract_json
-from git_planner.rules.planning.directive import IterationState
+from git_planner.rules.planning.directive import IterationState, directive_from
 from git_planner.rules.planning.manual_prompt import estimate_tokens, render_correction, render_manual_prompt
 from git_planner.rules.plans import plan as plans
 
@@ -164,12 +166,14 @@ def apply_answer(
 
     Raises:
         AnswerRefused: E_ANSWER with every fault.
-        PlannerError: E_STALE_BASE, E_UNKNOWN_REF, E_SCHEMA (the packet), E_CONFLICT.
+        PlannerError: E_STALE_BASE, E_UNKNOWN_REF, E_SCHEMA (the packet), E_CONFLICT; E_REVIEW.
     """
     pending = find_packet(repo, ref)
     source, raw = pasted or (f"{pending.branch}:{DIRECTIVE}", pending.answer or b"")
     directive = read_answer(raw, source, pending.packet)
     campaign = _packet_campaign(repo, pending.packet, allow_stale_base=allow_stale_base, progress=progress)
+    subject = packet_subject(pending, directive, campaign.base.oid)
+    require(repo, campaign.base.policy, subject, progress)
     chosen_slug = refnames.slug(slug or "", plans.packet_slug(pending.branch) or "manual")
     iteration = refnames.IterationName(reserve_number(repo), chosen_slug)
     packet = {
@@ -186,6 +190,13 @@ def apply_answer(
     commit = publish_iteration(repo, campaign, state, packet, _acceptance_write(pending, state))
     folder = repo.private("runs", f"{iteration.number:04d}", "plan")
     return PlannedIteration(state, packet, iteration.ref, commit, folder, answer)
+
+
+def packet_subject(pending: PendingPacket, directive: Mapping[str, Any], base: str) -> ReviewSubject:
+    """Return what is to be approved of a packet's branch: its complete, valid answer on a base."""
+    document = directive_from(directive).document()
+    plan = pending.packet["plan"]
+    return directive_subject(plan, pending.branch, document, base, commit=pending.tip)
 
 
 def _acceptance_write(pending: PendingPacket, state: IterationState) -> ExtraWrite | None:

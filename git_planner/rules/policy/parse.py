@@ -23,6 +23,7 @@ from git_planner.rules.policy.policy import (
     Program,
     Stop,
 )
+from git_planner.rules.policy.review_rule import review_from, review_problems
 from git_planner.rules.stats.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         *_critic_problems(document),
         *_client_problems(document),
         *gate_problems(document.get("gates", {})),
+        *review_problems(document.get("review", {})),
     ]
 
 
@@ -174,6 +176,7 @@ def policy_from(document: Mapping[str, Any]) -> Policy:
         clients=_clients(document),
         modules={name: tuple(patterns) for name, patterns in document.get("modules", {}).items()},
         gates=gates_from(document.get("gates", {}), has_tests="correctness" in document),
+        review=review_from(document.get("review", {})),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from git_planner.rules.policy import model_rule
 from git_planner.rules.policy.gates import Gates
+from git_planner.rules.policy.review_rule import ReviewRule
 from git_planner.rules.stats.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class Policy(NamedTuple):
     `verify` are the default verify commands for tasks that define none; `max_file_mb` is the largest
     size of a file that an agent may leave, `max_new_files` their number; `clients` are those that sessions
     can run, besides the presets; `modules` are the patterns of the paths of each module, `gates` those of
-    tournaments.
+    tournaments; `review` says what needs an approval.
     """
 
     base: str
@@ -203,6 +204,7 @@ class Policy(NamedTuple):
     clients: tuple[InteractiveClient, ...] = ()
     modules: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     gates: Gates = Gates()
+    review: ReviewRule = ReviewRule()
 
     @property
     def metric(self) -> Metric | None:

@@ -1,0 +1,104 @@
+"""The one definition of an approval: commands, hooks, MCP calls and CI ask here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from git_planner.errors import PlannerError
+from git_planner.flows.approval import reviewed_branch
+from git_planner.flows.approval.merged import merged_approval
+from git_planner.gitio.repository import Repository
+from git_planner.progress import Progress
+from git_planner.rules.approval.decide import Approval, sentence
+from git_planner.rules.approval.subject import ReviewSubject
+from git_planner.rules.policy.policy import Policy
+
+
+def approval_of(
+    repo: Repository,
+    policy: Policy,
+    subject: ReviewSubject,
+    *,
+    ask: Progress | None = None,
+    details: bool = False,
+    reviewed: str | None = None,
+) -> Approval:
+    """Decide whether a subject is approved, by what git alone can prove.
+
+    Args:
+        repo: the repository.
+        policy: the policy of the trusted base.
+        subject: what is to run.
+        ask: ask the remote for its branch first, with this for progress messages (default: decide by what
+            was fetched last).
+        details: also find who approved it and when, even if the policy's rule does not need it.
+        reviewed: the tip of the reviewed branch, on a server that has it as its own (default: as fetched).
+
+    Raises:
+        PlannerError: E_NAME.
+    """
+    rule = policy.review
+    if not rule.requires(subject.kind):
+        return Approval("off")
+    problem: PlannerError | None = None
+    if ask is not None:
+        try:
+            reviewed_branch.refresh(repo, rule.remote, subject.plan, ask)
+        except PlannerError as error:
+            if error.code != "E_REMOTE":
+                raise
+            problem = error
+    tip = reviewed or reviewed_branch.tracking_ref(rule.remote, subject.plan)
+    if rule.by == "merge":
+        approval = merged_approval(repo, policy, subject, tip, details=details) if _has(repo, tip) else None
+    else:
+        approval = None
+    approval = approval or Approval("missing")
+    if problem is not None and not approval.ok:
+        approval = Approval("unreachable", reason=f"cannot be checked: {problem.message}")
+    return replace(approval, asked=rule.addresses)
+
+
+def require(
+    repo: Repository, policy: Policy, subject: ReviewSubject, progress: Progress, *, then: str = ""
+) -> Approval:
+    """Return the approval of a subject, or refuse it; the remote is asked if it is not known here.
+
+    Args:
+        repo: the repository.
+        policy: the policy of the trusted base.
+        subject: what is to run.
+        progress: called with each progress message.
+        then: the command that goes on after the approval, if it is another one than this.
+
+    Raises:
+        PlannerError: E_REVIEW, with who is asked and where.
+    """
+    approval = approval_of(repo, policy, subject)
+    if approval.ok:
+        return approval
+    if policy.review.by == "merge":
+        approval = approval_of(repo, policy, subject, ask=progress)
+    if approval.ok:
+        return approval
+    raise refusal(policy, subject, approval, then)
+
+
+def refusal(policy: Policy, subject: ReviewSubject, approval: Approval, then: str = "") -> PlannerError:
+    """Return the error for a subject that may not run."""
+    rule = policy.review
+    who = ", ".join(approval.asked) or f"everyone who may merge into 'plan/{subject.plan}' on '{rule.remote}'"
+    how = "--open" if rule.by == "merge" else "--approve"
+    name = f"the {subject.kind} '{subject.name}'"
+    details = [f"asked: {who}", *([f"link: {approval.link}"] if approval.link else [])]
+    details += [f"once it is approved: {then}"] if then else []
+    return PlannerError(
+        "E_REVIEW",
+        f"{name} {sentence(approval)}",
+        hint=f"git plan review {subject.name} {how}",
+        details=details,
+    )
+
+
+def _has(repo: Repository, tip: str) -> bool:
+    return repo.maybe(tip) is not None

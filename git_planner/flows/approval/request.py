@@ -1,0 +1,102 @@
+"""The branch that proposes an approval: one file on top of the reviewed branch, for a pull request to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from git_planner import documents
+from git_planner.errors import PlannerError
+from git_planner.flows.approval import reviewed_branch
+from git_planner.flows.approval.reviewed_branch import read_approval
+from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.progress import Progress
+from git_planner.rules import refnames
+from git_planner.rules.approval.subject import (
+    APPROVED,
+    ReviewSubject,
+    approval_document,
+    approvals_folder,
+    approved_path,
+    request_branch,
+)
+from git_planner.rules.documents import canonical_json
+from git_planner.rules.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """A request for an approval: its branch (short name) and commit, and the branch it is to be merged into.
+
+    `is_new` is False if the branch proposes the same already.
+    """
+
+    branch: str
+    commit: str
+    target: str
+    remote: str
+    path: str
+    is_new: bool
+
+    @property
+    def ref(self) -> str:
+        """The full name of the branch."""
+        return refnames.HEADS + self.branch
+
+
+def make_request(
+    repo: Repository, policy: Policy, subject: ReviewSubject, progress: Progress
+) -> ApprovalRequest:
+    """Write the branch that proposes to approve a subject; nothing is pushed.
+
+    Made again for the same subject it is the same commit; for a changed one it is a further commit.
+
+    Raises:
+        PlannerError: E_REMOTE; E_NO_PLAN if the remote has no branch of the plan; E_IDENTITY; E_CONFLICT.
+    """
+    rule = policy.review
+    tip = reviewed_branch.refresh(repo, rule.remote, subject.plan, progress)
+    if tip is None:
+        raise PlannerError(
+            "E_NO_PLAN",
+            f"'{rule.remote}' has no branch '{refnames.PLAN}{subject.plan}' into which approvals are merged",
+            hint=f"git plan push {rule.remote} --plan {subject.plan}",
+        )
+    ref, path = refnames.HEADS + request_branch(subject), approved_path(subject)
+    document = approval_document(subject, repo.ident(), repo.now())
+    documents.check("approval", document, path)
+    content = canonical_json.dumps(document)
+    before = repo.maybe(ref)
+
+    def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+        if snapshot.tip is not None and snapshot.read(path) is not None:
+            return {}
+        return {**_outdated(repo, subject, snapshot, tip), path: content}
+
+    message = Message(
+        f"review {subject.name}: approve by merging",
+        (("Planner-Op", "review-request"), ("Planner-Args", f"{subject.kind} {subject.digest}")),
+    )
+    commit = Store(repo).edit(ref, change, message, base=tip)
+    assert commit is not None
+    target = refnames.PLAN + subject.plan
+    return ApprovalRequest(
+        refnames.short_name(ref), commit, target, rule.remote, path, is_new=commit != before
+    )
+
+
+def _outdated(repo: Repository, subject: ReviewSubject, snapshot: Snapshot, tip: str) -> dict[str, None]:
+    """Return the earlier proposals for the subject on its branch, which nobody has merged."""
+    if snapshot.tip is None:
+        return {}
+    folder = approvals_folder(subject.plan, APPROVED)
+    names = [name for name in snapshot.names(folder) if name.startswith(f"{subject.kind}-")]
+    earlier = {}
+    for name in names[: reviewed_branch.MAX_READ]:
+        path = f"{folder}/{name}"
+        document = read_approval(repo, f"{snapshot.tip}:{path}")
+        is_merged = repo.maybe(f"{tip}:{path}", "blob") is not None
+        if document is not None and document["name"] == subject.name and not is_merged:
+            earlier[path] = None
+    return earlier

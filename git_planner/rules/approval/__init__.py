@@ -1,0 +1,1 @@
+"""Approvals: what people have approved, proven by git. Pure."""
