@@ -8,8 +8,8 @@ from git_planner.flows.iterations.status import look_up_iteration
 from git_planner.flows.planning.list_iterations import list_iterations
 from git_planner.flows.planning.manual import find_packet, packet_subject, read_answer
 from git_planner.rules.approval.subject import ReviewSubject, state_subject
-from tests.support.hosting_site import HostingSite
 from tests.support.lab import Lab
+from tests.support.servers.hosting_site import HostingSite
 from tests.support.small_campaign import hush
 
 
@@ -20,10 +20,10 @@ def subject_of(lab: Lab, name: str) -> ReviewSubject:
         pending = find_packet(repo, name)
         directive = read_answer(pending.answer or b"", name, pending.packet)
         return packet_subject(pending, directive, pending.packet["base"])
-    found = look_up_iteration(repo, name, list_iterations(repo))
-    assert found.state is not None
-    assert found.start is not None
-    return state_subject(found.state, found.start)
+    iteration = look_up_iteration(repo, name, list_iterations(repo))
+    assert iteration.state is not None
+    assert iteration.start is not None
+    return state_subject(iteration.state, iteration.start)
 
 
 def request(site: HostingSite, name: str, *, lab: Lab | None = None) -> ApprovalRequest:

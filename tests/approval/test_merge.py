@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.approval.requests import request
-from tests.support.hosting_site import MERGES, Merge, answered_packet, hosted
 from tests.support.lab import Lab
+from tests.support.servers.hosting_site import MERGES, Merge, answered_packet, hosted
 from tests.support.workshop import directive
 
 
