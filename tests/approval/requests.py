@@ -31,6 +31,6 @@ def request(site: HostingSite, name: str, *, lab: Lab | None = None) -> Approval
     lab = lab or site.lab
     with lab.entered():
         repo = lab.repo
-        made = make_request(repo, policy_at(repo, "main"), subject_of(lab, name), hush)
-    site.push(f"+{made.ref}", lab=lab)
-    return made
+        proposal = make_request(repo, policy_at(repo, "main"), subject_of(lab, name), hush)
+    site.push(f"+{proposal.ref}", lab=lab)
+    return proposal

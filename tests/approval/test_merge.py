@@ -16,7 +16,7 @@ from tests.support.workshop import directive
 def test_a_directive_runs_once_it_was_merged(lab: Lab, how: Merge) -> None:
     site = hosted(lab)
     packet = answered_packet(lab, directive())
-    made = request(site, packet)
+    proposal = request(site, packet)
     refused = lab.run("git-plan", "manual", "apply")
     assert (refused.status, refused.out) == (3, "")
     assert refused.err == (
@@ -25,7 +25,7 @@ def test_a_directive_runs_once_it_was_merged(lab: Lab, how: Merge) -> None:
         f"hint: git plan review {packet} --open\n"
     )
     assert "refs/heads/iter/0001-auto" not in lab.refs()
-    site.merge(made.branch, how)
+    site.merge(proposal.branch, how)
     # The remote is asked, since nothing fetched it.
     assert lab.run("git-plan", "manual", "apply").status == 0
     assert lab.run("git-iterate", "resume", "1").status == 0
