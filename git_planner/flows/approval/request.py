@@ -92,7 +92,7 @@ def _outdated(repo: Repository, subject: ReviewSubject, snapshot: Snapshot, tip:
         return {}
     folder = approvals_folder(subject.plan, APPROVED)
     names = [name for name in snapshot.names(folder) if name.startswith(f"{subject.kind}-")]
-    earlier = {}
+    earlier: dict[str, None] = {}
     for name in names[: reviewed_branch.MAX_READ]:
         path = f"{folder}/{name}"
         document = read_approval(repo, f"{snapshot.tip}:{path}")
