@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.measuring.correctness_report import (
-    Proof,
-    TestOutcome,
-    check_proof,
-    proof_from,
-    read_junit,
-    read_unittest,
-    skip_note,
-)
+from git_planner.rules.measuring.correctness_report import check_proof, skip_note
+from git_planner.rules.measuring.proofs.proof import Proof, TestOutcome, proof_from
+from git_planner.rules.measuring.proofs.registry import read_proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.records.record import TestCounts as Counts
+
+
+def read_junit(report: bytes | None, places: Sequence[str] = ()) -> Proof | Refusal:
+    return read_proof("junit", [] if report is None else [report], places)
+
+
+def read_unittest(stderr: bytes, places: Sequence[str] = ()) -> Proof | Refusal:
+    return read_proof("unittest", [stderr], places)
+
 
 JUNIT = b"""<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest" tests="4">

@@ -26,7 +26,8 @@ from git_planner.host.bounded_call import Stopped
 from git_planner.rules.discovery import options
 from git_planner.rules.documents import code_spans, extract_json, markdown, placeholders
 from git_planner.rules.measuring import metric
-from git_planner.rules.measuring.correctness_report import Proof, read_unittest
+from git_planner.rules.measuring.proofs.proof import Proof
+from git_planner.rules.measuring.proofs.registry import read_proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy import globs
 from git_planner.rules.specs import parse_items
@@ -40,7 +41,9 @@ def _item(text: str) -> object:
 READERS: dict[str, Callable[[str], object]] = {
     "masking": redact.mask_text,
     "addresses": remote.masked,
-    "unittest": lambda text: read_unittest(f"test_a (m.C.test_a){text}\nRan 1 test in 0.1s\n".encode()),
+    "unittest": lambda text: read_proof(
+        "unittest", [f"test_a (m.C.test_a){text}\nRan 1 test in 0.1s\n".encode()]
+    ),
     "perf": lambda text: metric.read_count("x", "perf", text.encode()),
     "valgrind": lambda text: metric.read_count("x", "valgrind", f"==1== I{text}".encode()),
     "git's errors": lambda text: git_failure.is_transient(1, f"failed to read {text}".encode()),
@@ -116,7 +119,7 @@ def test_numbers_of_any_length_are_answered() -> None:
     digits = "1" * 5000
     assert isinstance(metric.read_count("x", "perf", f"{digits},,instructions,\n".encode()), Refusal)
     assert isinstance(metric.read_count("x", "valgrind", b"==1== I refs: ,\n"), Refusal)
-    assert isinstance(read_unittest(f"Ran {digits} tests in 0.1s\n".encode()), Refusal)
+    assert isinstance(read_proof("unittest", [f"Ran {digits} tests in 0.1s\n".encode()]), Refusal)
     CodexEvents().read_line(b"[" * 100_000)
 
 

@@ -37,6 +37,9 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
                 "run": list(correctness.run),
                 "proof": correctness.proof,
                 "require": sorted(correctness.require),
+                **({"report": correctness.report} if correctness.report else {}),
+                **({"may_fail": sorted(correctness.may_fail)} if correctness.may_fail else {}),
+                **_statuses(correctness.exit_statuses),
             },
             "metrics": [
                 {
@@ -50,6 +53,7 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
                     "repeats": metric.repeats,
                     # Defaults are left out, so that existing digests stay the same.
                     **({"source": metric.source} if metric.source != "output" else {}),
+                    **_statuses(metric.exit_statuses),
                     **({"pin": metric.pin} if metric.pin != (metric.kind == "noisy") else {}),
                 }
                 for metric in policy.metrics
@@ -57,6 +61,10 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
             "environment": sorted(policy.environment),
         }
     )
+
+
+def _statuses(accepted: tuple[int, ...]) -> dict[str, list[int]]:
+    return {"exit_statuses": sorted(accepted)} if accepted != (0,) else {}
 
 
 def instrument_digest_at(repo: Repository, commit: str) -> str:

@@ -5,7 +5,6 @@ Each run gets a fresh export of the tree, a fresh home folder and no processes o
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,14 @@ from git_planner.flows.measuring.measuring_lease import measuring_lease
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
-from git_planner.host import bounded_call, cpu_affinity, instruction_counter, jail, process
+from git_planner.host import bounded_call, cpu_affinity, instruction_counter, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.machine import search_path
 from git_planner.progress import Progress, Step
 from git_planner.rules.measuring import correctness_report, verdict
 from git_planner.rules.measuring import metric as metric_output
-from git_planner.rules.measuring.correctness_report import Proof
+from git_planner.rules.measuring.proofs import registry
+from git_planner.rules.measuring.proofs.proof import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Correctness, Metric, Policy
 from git_planner.rules.records.record import MeasuredMetric
@@ -31,8 +31,6 @@ from git_planner.rules.records.record import MeasuredMetric
 if TYPE_CHECKING:
     from git_planner.flows.measuring.paired_runs import Rival
     from git_planner.rules.records.recorded_comparison import RecordedComparison
-
-_PROOF = "proof.xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +145,34 @@ class _BenchmarkRun:
 
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
-    ) -> tuple[Proof, Refusal | None] | Refusal:
+    ) -> tuple[Proof | None, Refusal | None] | Refusal:
+        from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
+
         self.progress(Step(f"correctness: {' '.join(correctness.run)}"))
         with exported(self.repo, self.tree) as place:
-            report = place / jail.RESULTS / _PROOF
-            report.parent.mkdir()
-            argv = _with_report(correctness, report)
+            argv = prepare_report(correctness, place)
             done = self._run_command("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
-            read = _read_proof(correctness, done, report, place)
+            if correctness.proof == registry.EXIT_STATUS:
+                self.notes.append(correctness_report.EXIT_STATUS_NOTE)
+                return None, correctness_report.check_status(done.status, correctness.exit_statuses)
+            read = read_tests(correctness, done, place)
         if isinstance(read, Refusal):
             return Refusal(read.reason, f"{read.sentence}{_stderr_tail(done)}")
         refusal = correctness_report.check_proof(
-            read, status=done.status, require=correctness.require, before=before
+            read,
+            status=done.status,
+            require=correctness.require,
+            before=before,
+            may_fail=correctness.may_fail,
+            accepted=correctness.exit_statuses,
         )
-        note = correctness_report.skip_note(read, before)
-        self.notes += [note] if note else []
+        notes = (
+            correctness_report.skip_note(read, before),
+            correctness_report.admitted_note(read, correctness.may_fail),
+        )
+        self.notes += [note for note in notes if note]
         return read, refusal
 
     def _measure_metric(self, metric: Metric) -> MeasuredMetric | Refusal:
@@ -211,7 +220,7 @@ class _BenchmarkRun:
             )
         if isinstance(done, Refusal):
             return done
-        if done.status != 0:
+        if done.status not in metric.exit_statuses:
             return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
         # Counts of instructions are read from stderr, every other value from stdout.
         if done.truncated if counting else done.stdout_truncated:
@@ -248,14 +257,6 @@ class _BenchmarkRun:
         return replace(done, stdout=metric_output.replace_nonce(done.stdout, nonce)) if nonce else done
 
 
-def _with_report(correctness: Correctness, report: Path) -> tuple[str, ...]:
-    if correctness.proof != "junit":
-        return correctness.run
-    if any("{proof}" in word for word in correctness.run):
-        return tuple(word.replace("{proof}", str(report)) for word in correctness.run)
-    return (*correctness.run, f"--junit-xml={report}")
-
-
 def _read_value(metric: Metric, counting: Counter | None, done: process.Finished) -> float | Refusal:
     if counting is not None:
         return metric_output.read_count(metric.name, counting.tool, done.stderr)
@@ -263,27 +264,6 @@ def _read_value(metric: Metric, counting: Counter | None, done: process.Finished
     read = bounded_call.call(lambda: metric_output.read_metric(metric, done.stdout), seconds=metric.timeout)
     if isinstance(read, bounded_call.Stopped):
         return Refusal("no_metric", f"'{metric.name}': reading it from stdout {read.why}")
-    return read
-
-
-def _read_proof(
-    correctness: Correctness, done: process.Finished, report: Path, place: Path
-) -> Proof | Refusal:
-    # Outside the sandbox the folder has another name in every run, and a link may lead to it.
-    folders = (str(place), os.path.realpath(place))
-    if correctness.proof == "unittest":
-        if done.truncated:
-            return Refusal("no_proof", "more was printed than is read")
-        read = bounded_call.call(lambda: correctness_report.read_unittest(done.stderr, folders))
-    # A link, a pipe or a folder is no report, and reading one could block forever.
-    elif report.is_symlink() or not report.is_file():
-        return correctness_report.read_junit(None)
-    else:
-        with report.open("rb") as file:
-            content = file.read(correctness_report.MAX_REPORT + 1)
-        read = bounded_call.call(lambda: correctness_report.read_junit(content, folders))
-    if isinstance(read, bounded_call.Stopped):
-        return Refusal("no_proof", f"reading the report {read.why}")
     return read
 
 

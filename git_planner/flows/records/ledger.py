@@ -27,7 +27,7 @@ from git_planner.rules.records import dispute
 from git_planner.rules.records.row import RecordIds, RecordRow, check_record, find_baseline, row_from
 
 if TYPE_CHECKING:
-    from git_planner.rules.measuring.correctness_report import Proof
+    from git_planner.rules.measuring.proofs.proof import Proof
     from git_planner.rules.records.record import Record
 
 ParsedRecord = TypeVar("ParsedRecord", "Record", RecordRow)
@@ -158,7 +158,7 @@ def read_baseline_proof(
         content = batch.read(f"{refnames.plan_ref(plan)}:{TESTS_FOLDER}/{first.tests}.json")
     if not content:
         return None
-    from git_planner.rules.measuring.correctness_report import proof_from
+    from git_planner.rules.measuring.proofs.proof import proof_from
 
     # A damaged list is as good as none.
     with suppress(PlannerError, KeyError, TypeError, AttributeError):

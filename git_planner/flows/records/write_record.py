@@ -38,7 +38,7 @@ from git_planner.rules.records.row import (
 )
 
 if TYPE_CHECKING:
-    from git_planner.rules.measuring.correctness_report import Proof
+    from git_planner.rules.measuring.proofs.proof import Proof
 
 _TEXTS = ("summary", "notes", "violations", "hypothesis", "change_summary", "files", "strategy")
 

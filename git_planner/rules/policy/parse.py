@@ -43,6 +43,7 @@ def policy_problems(document: Mapping[str, Any]) -> list[str]:
         One sentence per problem, '<json pointer>: what is wrong'.
     """
     return [
+        *_correctness_problems(document.get("correctness", {})),
         *_metric_problems(document),
         *_family_problems(document),
         *_agent_problems(document),
@@ -68,6 +69,16 @@ def _metric_problems(document: Mapping[str, Any]) -> Iterator[str]:
         if "pattern" in metric:
             yield from _pattern_problems(f"{at}/pattern", metric["pattern"])
         yield from _noise_problems(at, metric)
+
+
+def _correctness_problems(correctness: Mapping[str, Any]) -> Iterator[str]:
+    if correctness.get("proof") != "exit-status":
+        return
+    for key in ("report", "require", "may_fail"):
+        if key in correctness:
+            yield f"/correctness/{key}: needs a report of the tests, and the proof is 'exit-status'"
+    if any("{proof}" in word for word in correctness["run"]):
+        yield "/correctness/run: has '{proof}', but the proof 'exit-status' has no report"
 
 
 def _source_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
@@ -224,6 +235,7 @@ def _metric(document: Mapping[str, Any]) -> Metric:
         pin=document.get("pin", document.get("kind") == "noisy"),
         min_gain=None if "min_gain" not in document else float(document["min_gain"]),
         pairs=_pairs(document.get("pairs", {})),
+        exit_statuses=tuple(document.get("exit_statuses", (0,))),
     )
 
 
@@ -239,6 +251,9 @@ def _correctness(document: Mapping[str, Any] | None) -> Correctness | None:
         proof=document.get("proof", "junit"),
         require=tuple(document.get("require", ())),
         timeout=float(document.get("timeout", COMMAND_TIMEOUT)),
+        report=document.get("report"),
+        may_fail=tuple(document.get("may_fail", ())),
+        exit_statuses=tuple(document.get("exit_statuses", (0,))),
     )
 
 

@@ -76,20 +76,24 @@ class Metric(NamedTuple):
     pin: bool = False
     min_gain: float | None = None
     pairs: Pairs = Pairs()
+    exit_statuses: tuple[int, ...] = (0,)
 
 
 class Correctness(NamedTuple):
     """The command that runs the tests, and the proof it must leave. `timeout` in seconds.
 
-    `proof` 'junit': '{proof}' in `run` is replaced by the report's path, or '--junit-xml=PATH' is appended.
-    `proof` 'unittest': the verbose output of unittest on stderr is parsed. `require`: ids of tests that must
-    have passed.
+    `proof` is the format of its report (rules/measuring/proofs/registry.py), or 'exit-status'; `report` is
+    the glob of the files that hold it, None for the default of the format. `require`: ids of tests that must
+    have passed; `may_fail`: of those whose failure does not count. `exit_statuses` mean success.
     """
 
     run: tuple[str, ...]
-    proof: Literal["junit", "unittest"]
+    proof: str
     require: tuple[str, ...]
     timeout: float
+    report: str | None = None
+    may_fail: tuple[str, ...] = ()
+    exit_statuses: tuple[int, ...] = (0,)
 
 
 class Families(NamedTuple):

@@ -1,0 +1,1 @@
+"""Reports and result files that a measured command leaves."""
