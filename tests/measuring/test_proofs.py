@@ -10,7 +10,7 @@ import pytest
 from git_planner.rules.measuring.proofs.proof import Proof, TestOutcome
 from git_planner.rules.measuring.proofs.registry import FORMATS, MAX_REPORT, command_with_report, read_proof
 from git_planner.rules.measuring.verdict import Refusal
-from tests.support.report_samples import EXAMPLES, JEST, JUNIT, MINITEST, NODE_SPEC, RSPEC, TESTDOX, TRX
+from tests.measuring.report_samples import EXAMPLES, JEST, JUNIT, MINITEST, NODE_SPEC, RSPEC, TESTDOX, TRX
 
 SCHEMA = Path(__file__).parents[2] / "git_planner/schemas/policy.json"
 
