@@ -21,18 +21,22 @@ class ManagedBlock:
     Args:
         name: the name in the comments.
         body: a regular expression for the lines between them; a block with other lines is not recognized.
+        marks: the marks of a comment in the file.
     """
 
     name: str
     body: bytes = rb"(?:[^\n]*\n)*?"
+    marks: tuple[str, str] = ("# ", "")
 
     @property
     def comments(self) -> tuple[bytes, bytes, bytes]:
         """The first line of the block, its variant after a line without end, and the last line."""
-        head = f"# git-planner {self.name}: "
+        opening, closing = self.marks
         # The second one records that the newline before the block belongs to the block.
-        endings = ("begin\n", "begin, after a line without end\n", "end\n")
-        begin, joined, end = ((head + ending).encode() for ending in endings)
+        endings = ("begin", "begin, after a line without end", "end")
+        begin, joined, end = (
+            f"{opening}git-planner {self.name}: {ending}{closing}\n".encode() for ending in endings
+        )
         return begin, joined, end
 
     def appended(self, before: bytes, body: bytes) -> bytes:
@@ -46,15 +50,23 @@ class ManagedBlock:
         begin, joined, end = self.comments
         return any(first + body + end in content for first in (begin, joined))
 
+    def find(self, content: bytes) -> bytes | None:
+        """Return the lines of the block in a file's content; None if it has no block."""
+        match = self._search(content)
+        return match["body"] if match else None
+
     def without(self, content: bytes) -> bytes:
         """Return a file's content without the block; every other byte stays."""
-        begin, joined, end = map(re.escape, self.comments)
-        match = re.search(rb"(?:\n%s|%s)%s%s" % (joined, begin, self.body, end), content)
+        match = self._search(content)
         if match is None:
             return content
         # The newline before the block is removed only when nothing has been added after the block since.
         joint = b"\n" if match[0].startswith(b"\n") and match.end() < len(content) else b""
         return content[: match.start()] + joint + content[match.end() :]
+
+    def _search(self, content: bytes) -> re.Match[bytes] | None:
+        begin, joined, end = map(re.escape, self.comments)
+        return re.search(rb"(?:\n%s|%s)(?P<body>%s)%s" % (joined, begin, self.body, end), content)
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes], what: str) -> bool:

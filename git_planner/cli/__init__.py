@@ -271,7 +271,10 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "Show the guard's coverage; propose changes to guarded files.",
         ),
         "ci": Row(
-            "git_planner.guard", "ci", "check a repository", "Print or write a template for CI or a server."
+            "git_planner.ci",
+            "ci",
+            "check a repository",
+            "Write the files for CI, reviews and issues, or a server's hook.",
         ),
         "top": Row(
             "git_planner.top",

@@ -70,6 +70,14 @@ def check_plan_name(name: str) -> str:
     return name
 
 
+def is_plan_name(name: str) -> bool:
+    """Return whether a name can be that of a plan or packet."""
+    try:
+        return bool(check_plan_name(name))
+    except PlannerError:
+        return False
+
+
 def plan_ref(name: str) -> str:
     """Return the full ref of a plan's branch."""
     return HEADS + PLAN + check_plan_name(name)

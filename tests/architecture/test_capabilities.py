@@ -32,6 +32,7 @@ FLOORS = {
             "review",
             "tournament",
         ),
+        ("ci",),
     ),
     "flows": (
         ("guard", "runs"),
@@ -40,7 +41,7 @@ FLOORS = {
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),
         ("delegation", "imports", "review", "setup", "tournament"),
-        ("board",),
+        ("board", "ci"),
     ),
 }
 # Modules of rules/ that every capability may use.

@@ -445,6 +445,7 @@ def test_the_command_line_starts_light() -> None:
 DISTRIBUTIONS = {
     "detect_secrets": "detect-secrets",
     "git": "gitpython",
+    "check_jsonschema": "check-jsonschema",
     "markdown_it": "markdown-it-py",
     "xdist": "pytest-xdist",
     "yaml": "pyyaml",
@@ -455,7 +456,6 @@ BROUGHT_ALONG = {"anyio", "mcp_types", "referencing"}
 PROGRAMS = {
     "asyncssh",
     "pre-commit",
-    "check-jsonschema",
     "hatchling",
     "lefthook",
     "prek",

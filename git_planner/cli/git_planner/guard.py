@@ -1,4 +1,4 @@
-"""`git planner check`, `guard` and `ci`: run the guard outside the hooks."""
+"""`git planner check` and `guard`: run the guard outside the hooks."""
 
 from __future__ import annotations
 
@@ -100,22 +100,4 @@ def propose(message: str | None, paths: tuple[str, ...], as_json: bool) -> int:
     for path in done.paths:
         say(f"changed: {path}")
     say(f"next: git push origin {done.branch}, then ask for a review into '{done.base}'")
-    return DONE
-
-
-@click.command(short_help="Print or write a template for CI or a server.")
-@click.argument("where", type=click.Choice(["github", "gitlab", "server"]))
-@click.option("--write", is_flag=True, help="Write the file to its place, unless another file is there.")
-@json_option
-def ci(where: str, write: bool, as_json: bool) -> int:
-    """Print a template of a CI workflow that runs the checks, or of a server's pre-receive hook."""
-    from git_planner.flows.guard.ci_templates import install_template
-
-    made = install_template(open_repository() if write else None, where)
-    if as_json:
-        emit(made.document())
-    elif write:
-        say(f"{'wrote' if made.written else 'kept'} '{made.path}'")
-    else:
-        click.echo(made.text, nl=False)
     return DONE

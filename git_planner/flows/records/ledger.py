@@ -110,11 +110,13 @@ def read_disputes(repo: Repository, ref: str) -> dict[str, str]:
 
 
 def plan_names(repo: Repository) -> list[str]:
-    """Return the names of all plans with a local branch, sorted, without guard proposals."""
+    """Return the names of all plans with a local branch, sorted, without guard proposals.
+
+    Branches with names that no plan can have, as other people may push them, are skipped.
+    """
     prefix = refnames.HEADS + refnames.PLAN
-    names = [ref.removeprefix(prefix) for ref in list_refs(repo, prefix)]
-    proposed = refnames.PROPOSALS.removeprefix(refnames.PLAN)
-    return [name for name in names if name and "/" not in name and not name.startswith(proposed)]
+    names = (ref.removeprefix(prefix) for ref in list_refs(repo, prefix))
+    return [name for name in names if refnames.is_plan_name(name)]
 
 
 def read_record(content: bytes, where: str) -> Record:

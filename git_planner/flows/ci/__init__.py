@@ -1,0 +1,1 @@
+"""CI of hosting sites: workflows, templates and comments for reviews."""
