@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from git_planner.boot import boot_id
+from git_planner.host import machine as this_machine
 from git_planner.host import marks, process
 from git_planner.host.machine import host_name
 
@@ -59,13 +60,24 @@ def identity_from(document: Mapping[str, Any]) -> ProcessIdentity:
 
 def identity(pid: int, mark: str = "") -> ProcessIdentity | None:
     """Return the identity of a process; None when no process has that number."""
+    boot_at = this_machine.boot_time() if this_machine.has_proc() else None
+    if boot_at is not None:
+        entry = this_machine.read_stat(pid)
+        if entry is None:
+            return None
+        created = boot_at + entry.ticks / os.sysconf("SC_CLK_TCK")
+        return _identity(pid, created, this_machine.program_of(pid) or entry.name, mark, entry.ticks)
+    return _identity_by_psutil(pid, mark)
+
+
+def _identity_by_psutil(pid: int, mark: str) -> ProcessIdentity | None:
     import psutil
 
     with contextlib.suppress(psutil.Error, OSError):
-        entry = psutil.Process(pid)
-        with entry.oneshot():
-            argv = entry.cmdline() or [entry.name()]
-            return _identity(pid, entry.create_time(), argv[0], mark, _start_ticks(pid))
+        process = psutil.Process(pid)
+        with process.oneshot():
+            argv = process.cmdline() or [process.name()]
+            return _identity(pid, process.create_time(), argv[0], mark, 0)
     return None
 
 
@@ -90,7 +102,7 @@ def sight(who: ProcessIdentity, host: str | None = None) -> Sight:
         return "gone" if is_same_host and is_restarted else "far"
     if who.namespace != namespace() and (who.namespace or not is_same_host):
         return "far"
-    return "alive" if _process(who) is not None else "gone"
+    return "alive" if _runs(who) else "gone"
 
 
 def alive(who: ProcessIdentity) -> bool:
@@ -150,6 +162,9 @@ def _identity(pid: int, create_time: float, argv0: str, mark: str, ticks: int) -
 
 
 def _boot_time() -> float:
+    boot_at = this_machine.boot_time()
+    if boot_at is not None:
+        return boot_at
     import psutil
 
     return psutil.boot_time()
@@ -157,15 +172,23 @@ def _boot_time() -> float:
 
 def _start_ticks(pid: int) -> int:
     """Return when a process started, in clock ticks since the boot; 0 where the system does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        # The name of the program, in parentheses, may hold anything.
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
-    return 0
+    entry = this_machine.read_stat(pid)
+    return entry.ticks if entry is not None else 0
 
 
 def _is_here(who: ProcessIdentity) -> bool:
     """Return whether process ids mean the same there and here."""
     return who.boot == boot() and who.namespace in ("", namespace())
+
+
+def _runs(who: ProcessIdentity) -> bool:
+    """Return whether this very process runs."""
+    if not _is_here(who) or who.pid == 0:
+        return False
+    if who.ticks and this_machine.has_proc():
+        entry = this_machine.read_stat(who.pid)
+        return entry is not None and entry.ticks == who.ticks and entry.is_running
+    return _process(who) is not None
 
 
 def _process(who: ProcessIdentity) -> psutil.Process | None:

@@ -12,7 +12,7 @@ import pytest
 from git_planner.agents.answer_loop import PlanningAgent, Reply, Turn
 from git_planner.agents.command import CommandTransport
 from git_planner.agents.contract import Usage
-from git_planner.agents.prompts import read_template
+from git_planner.agents.templates import read_template
 from git_planner.errors import CODES, PlannerError
 from git_planner.rules.iterations.stop import TRANSIENT_AGENT_CODES
 from git_planner.rules.policy.policy import Program

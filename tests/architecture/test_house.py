@@ -75,7 +75,7 @@ DOORS = {
     "filelock": {"gitio/store.py"},
     "git": {"gitio/remote.py"},
     "jsonschema": {"documents.py"},
-    "jinja2": {"agents/prompts.py"},
+    "jinja2": {"agents/templates.py"},
     "markdown_it": {"rules/documents/markdown.py"},
     "matplotlib": {"report/"},
     "mcp": {"mcp/"},
@@ -440,6 +440,12 @@ def test_the_command_line_starts_light() -> None:
     modules = {name.split(".")[0] for name in loaded("import git_planner.cli")}
     assert modules & (DOORS.keys() - {"click"}) == set()
     assert not any(name.startswith("git_planner.flows") for name in modules)
+
+
+def test_the_start_of_a_session_loads_no_agent() -> None:
+    modules = loaded("from git_planner.flows.board.sessions import start_session")
+    costly = {f"git_planner.agents.{name}" for name in ("contract", "confinement", "prompts")}
+    assert modules & {*costly, "git_planner.host.terminals.foreground", "psutil"} == set()
 
 
 DISTRIBUTIONS = {

@@ -31,6 +31,13 @@ def test_says_who_a_process_is(sleeper: subprocess.Popen[bytes]) -> None:
     assert identity_from(who.document()) == who
 
 
+def test_proc_says_what_psutil_says(sleeper: subprocess.Popen[bytes]) -> None:
+    who, process = identity(sleeper.pid), psutil.Process(sleeper.pid)
+    assert who is not None
+    assert who.create_time == pytest.approx(process.create_time(), abs=0.011)
+    assert who.argv0 == process.cmdline()[0]
+
+
 def test_nobody_has_no_identity() -> None:
     with subprocess.Popen(["true"]) as child:
         child.wait()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from git_planner import documents
-from git_planner.agents.prompts import read_template
+from git_planner.agents.templates import read_template
 from git_planner.rules.planning import prompt
 from git_planner.rules.planning.commit_context import CommitMetric, CommitPlanningContext, commit_from
 from git_planner.rules.planning.prompt import (

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.rules.policy.interactive_client import InteractiveClient, ThreadFiles, TrustPrompt
 from git_planner.rules.policy.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAccess:
+    """A client and how it reaches its service: variables to add to its environment, and to remove from it."""
+
+    client: InteractiveClient
+    env: Mapping[str, str]
+    drop: tuple[str, ...] = ()
+
 
 # What the folder's own settings name runs outside the sandbox; an agent may have written them.
 _CODEX_FOLDER = ("-c", 'projects={{cwd_quoted}={trust_level="{folder}"}}')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from git_planner.agents.confinement import Confinement
 from git_planner.agents.contract import Brief, Implementation, Sandbox, SuspendedTurn
+from git_planner.agents.interactive.clients import ClientAccess
 from git_planner.agents.interactive.threads import find_thread
 from git_planner.agents.run_program import COMMAND, PROMPT, kept_identity, write_masked
 from git_planner.errors import PlannerError
@@ -20,7 +21,7 @@ from git_planner.host.marks import marked_environment
 from git_planner.host.process import Started
 from git_planner.host.terminals.foreground import Foreground
 from git_planner.progress import Progress
-from git_planner.rules.policy.interactive_client import ClientRequest, InteractiveClient
+from git_planner.rules.policy.interactive_client import ClientRequest
 from git_planner.rules.printable import printable
 
 # Seconds between two looks at requests and results, and between two looks for the client's thread.
@@ -30,15 +31,6 @@ _RESULT_PAUSE = 1.0
 # Statuses of a program that a signal of the terminal ended: hangup, interrupt, termination.
 _MOST_OUTPUT = 16 * 1024 * 1024
 _BY_SIGNAL = (129, 130, 143)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientAccess:
-    """A client and how it reaches its service: variables to add to its environment, and to remove from it."""
-
-    client: InteractiveClient
-    env: Mapping[str, str]
-    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

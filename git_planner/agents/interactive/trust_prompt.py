@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from git_planner.host.terminals.terminal import Terminal, TerminalBackend
 from git_planner.rules.policy.interactive_client import TrustPrompt
 
-_PAUSE = 0.02
+_PAUSE = 0.05
 # A client that is just starting may drop a key.
 _AGAIN_SECONDS = 0.4
 

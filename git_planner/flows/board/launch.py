@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.agents.prompts import check_template_engine
+from git_planner.agents.templates import check_template_engine
 from git_planner.config.policy_file import parse_policy
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError

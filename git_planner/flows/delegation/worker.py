@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from git_planner.agents.contract import Brief, SuspendedTurn
-from git_planner.agents.prompts import read_template
+from git_planner.agents.templates import read_template
 from git_planner.errors import MACHINE_FAILURES, PlannerError
 from git_planner.flows.delegation import agent_result
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun

@@ -12,7 +12,7 @@ from typing import Any
 from git_planner import redact
 from git_planner.agents import registry
 from git_planner.agents.contract import Critic, WritingRequest, WrittenText
-from git_planner.agents.prompts import read_template
+from git_planner.agents.templates import read_template
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.discovery.options import read_options

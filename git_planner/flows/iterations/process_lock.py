@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from git_planner import atomic_file
-from git_planner.agents.run_program import PROCESS
 from git_planner.errors import PlannerError
 from git_planner.folders import walk_files
 from git_planner.gitio.repository import Repository
@@ -64,6 +63,8 @@ def lock_holder(repo: Repository, number: int) -> int | None:
 
 def end_leftover_agents(repo: Repository, number: int) -> list[int]:
     """End leftover agent processes of an iteration; return their process ids."""
+    from git_planner.agents.run_program import PROCESS
+
     ended: list[int] = []
     for file in sorted(log_folder(repo, number).rglob(PROCESS)):
         agent = _read_identity(file)

@@ -17,7 +17,6 @@ from git_planner.host import process_identity
 from git_planner.host.leases.host_lease import AskedLease, HostLeases
 from git_planner.host.leases.host_state import read_state
 from git_planner.host.start_program import check_program
-from git_planner.host.terminals.foreground import Foreground
 from git_planner.progress import Progress
 from git_planner.rules.board.admission import (
     HostState,
@@ -199,6 +198,8 @@ def run_under_lease(
     Raises:
         PlannerError: E_DEADLINE, not granted in time; E_MISSING_TOOL; E_BUSY.
     """
+    from git_planner.host.terminals.foreground import Foreground
+
     check_program(argv[0], Path.cwd(), os.environ)
     with held_lease(
         repo, kind=kind, purpose=purpose, session=session, ttl=ttl, wait=wait, tell=tell

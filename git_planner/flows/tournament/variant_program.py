@@ -17,8 +17,8 @@ from typing import Any
 from git_planner import atomic_file
 from git_planner.agents import registry
 from git_planner.agents.contract import Brief, Usage
-from git_planner.agents.prompts import read_template
 from git_planner.agents.run_program import STDOUT
+from git_planner.agents.templates import read_template
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError

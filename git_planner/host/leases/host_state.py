@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from git_planner.host import machine
 from git_planner.rules.board.admission import HostState
 
 _GIB = 1024**3
@@ -29,6 +30,9 @@ def cpu_count() -> int:
 
 
 def _available() -> int | None:
+    available = machine.available_memory()
+    if available is not None:
+        return available
     import psutil
 
     with suppress(OSError, psutil.Error):

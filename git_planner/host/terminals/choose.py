@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping
 
 from git_planner.errors import PlannerError
-from git_planner.host.terminals.desktop import DISPLAYS, DesktopBackend
-from git_planner.host.terminals.headless import HeadlessBackend
-from git_planner.host.terminals.terminal import Terminal, TerminalBackend
+from git_planner.host.terminals.terminal import DISPLAYS, Terminal, TerminalBackend
 from git_planner.host.terminals.tmux import INSTALL, SOCKET, TmuxBackend
 
 BACKENDS = ("auto", "desktop", "headless", "tmux")
@@ -50,10 +48,15 @@ def named_backend(name: str, environ: Mapping[str, str], socket: str = SOCKET) -
         message = f"{name[:40]!r} is not a terminal backend"
         raise PlannerError("E_USAGE", message, hint=f"known: {', '.join(BACKENDS)}")
     if name == "headless":
+        from git_planner.host.terminals.headless import HeadlessBackend
+
         return HeadlessBackend()
-    desktop = DesktopBackend(environ)
-    if name == "desktop" or (name == "auto" and _has_display(environ) and not desktop.missing()):
-        return desktop
+    if name == "desktop" or (name == "auto" and _has_display(environ)):
+        from git_planner.host.terminals.desktop import DesktopBackend
+
+        desktop = DesktopBackend(environ)
+        if name == "desktop" or not desktop.missing():
+            return desktop
     return TmuxBackend(socket, environ.get("PATH", os.defpath))
 
 

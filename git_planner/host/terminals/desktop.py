@@ -14,12 +14,11 @@ from git_planner.host import process_identity
 from git_planner.host.marks import MARK
 from git_planner.host.terminals.detached import start_detached
 from git_planner.host.terminals.launch_file import launch_command, terminal_environment
-from git_planner.host.terminals.terminal import Terminal, safe_name
+from git_planner.host.terminals.terminal import DISPLAYS, Terminal, safe_name
 from git_planner.host.terminals.unattached import Unattached
 
 # In order of preference.
 EMULATORS = ("gnome-terminal", "xterm")
-DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 _START_SECONDS = 10.0
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from git_planner.errors import PlannerError
 from git_planner.host.process_identity import ProcessIdentity, Sight, identity_from
 
+# Variables of the environment that name a display.
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 KEYS = ("Enter", "Escape", "Tab", "Space", "Up", "Down", "Left", "Right")
 _MOST_OF_A_NAME = 40
 _MOST_OF_A_TEXT = 100_000

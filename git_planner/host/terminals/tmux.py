@@ -64,6 +64,7 @@ class TmuxBackend:
         self.socket = socket
         self._path, self._seconds = path, seconds
         self._server: TmuxServer | None = None
+        self._seen: dict[Terminal, str] = {}
 
     def missing(self) -> tuple[str, ...]:
         """Return what this machine lacks for it, one sentence each; empty if it works."""
@@ -126,13 +127,27 @@ class TmuxBackend:
 
     def screen(self, terminal: Terminal) -> str | None:
         """Return the visible text; see TerminalBackend."""
-        pane = self._pane(terminal)
-        if pane is None:
+        lines = self._seen_again(terminal)
+        if lines is None:
+            pane = self._pane(terminal)
+            if pane is None:
+                return None
+            answer = self._connect().cmd("capture-pane", "-p", "-t", pane.id)
+            if answer.returncode:
+                return None
+            self._seen[terminal], lines = pane.id, answer.stdout
+        return "\n".join(lines).rstrip()[:_MOST_OF_A_SCREEN]
+
+    def _seen_again(self, terminal: Terminal) -> list[str] | None:
+        """Return the lines of a pane that was seen before, by one command; None if it must be looked for."""
+        pane, process = self._seen.get(terminal), terminal.process
+        if pane is None or process is None or not process_identity.alive(process):
             return None
-        answer = self._connect().cmd("capture-pane", "-p", "-t", pane.id)
-        if answer.returncode:
-            return None
-        return "\n".join(answer.stdout).rstrip()[:_MOST_OF_A_SCREEN]
+        shown = ("display-message", "-p", "-t", pane, "#{pane_pid}", ";", "capture-pane", "-p", "-t", pane)
+        answer = self._connect().cmd(*shown)
+        # A server that was started again gives the same names to other panes.
+        is_same = answer.returncode == 0 and answer.stdout[0] == str(process.pid)
+        return answer.stdout[1:] if is_same else None
 
     def end(self, terminal: Terminal) -> None:
         """End the program and all that it started, and close its window; see TerminalBackend."""

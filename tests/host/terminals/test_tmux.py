@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -272,3 +273,19 @@ def test_names_of_sockets_are_checked(socket: str) -> None:
 def test_a_recorded_terminal_finds_its_backend() -> None:
     backend = backend_of(Terminal("tmux", "other", "$0", "@0", None), os.environ)
     assert (backend.name, getattr(backend, "socket", "")) == ("tmux", "other")
+
+
+def test_a_screen_that_was_seen_before_is_one_command(tmux: Tmux, tmp_path: Path) -> None:
+    program, log = shutil.which("tmux"), tmp_path / "commands"
+    wrapper = tmp_path / "bin" / "tmux"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f"#!/bin/sh\necho \"$6\" >>'{log}'\nexec '{program}' \"$@\"\n")
+    wrapper.chmod(0o755)
+    backend = TmuxBackend(tmux.backend.socket, str(wrapper.parent))
+    terminal = tmux.start("sh", "-c", "echo seen; exec cat")
+    assert holds_in_time(lambda: backend.screen(terminal) == "seen")
+    log.unlink()
+    assert backend.screen(terminal) == "seen"
+    assert log.read_text().split() == ["display-message"]
+    tmux.backend.end(terminal)
+    assert backend.screen(terminal) is None

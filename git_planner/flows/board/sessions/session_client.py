@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-from git_planner.agents.interactive.clients import find_client
-from git_planner.agents.interactive.session_client import ClientAccess
+from git_planner.agents.interactive.clients import ClientAccess, find_client
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
 from git_planner.flows.runs.git_plan_program import git_plan_program

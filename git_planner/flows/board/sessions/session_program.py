@@ -19,7 +19,7 @@ from git_planner.agents.confinement import NOT_CONFINED, confine
 from git_planner.agents.contract import SuspendedTurn
 from git_planner.agents.interactive.session_client import ClientThread, SessionClient, TurnHooks
 from git_planner.agents.interactive.trust_prompt import answer_trust_prompt, shows
-from git_planner.agents.prompts import preload_template_engine
+from git_planner.agents.templates import preload_template_engine
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store

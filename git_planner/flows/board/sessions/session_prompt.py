@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from git_planner.agents.prompts import render_template
+from git_planner.agents.templates import render_template
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.runs.git_plan_program import git_plan_program

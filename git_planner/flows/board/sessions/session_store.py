@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -138,11 +139,20 @@ def load_session(repo: Repository, session_id: str) -> HostSession | None:
     """Read a session of this host; None if it is missing or unreadable."""
     if not is_run_id(session_id):
         return None
+    with suppress(OSError):
+        session = _read_document(atomic_file.read(run_folder(repo, session_id) / FILE, _MAX_BYTES))
+        return session if session is not None and session.run == session_id else None
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _read_document(data: bytes) -> HostSession | None:
+    """Return the session of a host file; None if it is none. One command reads the same files many times."""
     try:
-        document = json.loads(atomic_file.read(run_folder(repo, session_id) / FILE, _MAX_BYTES))
+        document = json.loads(data)
         documents.check("session", document["session"], FILE)
         process, terminal = document["process"], document["terminal"]
-        session = HostSession(
+        return HostSession(
             session_from(document["session"]),
             process and process_identity.identity_from(process),
             terminal and terminal_from(terminal),
@@ -151,12 +161,11 @@ def load_session(repo: Repository, session_id: str) -> HostSession | None:
             is_told=document["told"] is True,
             asking_since=None if (since := document.get("asking_since")) is None else str(since)[:40],
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     except PlannerError:
         # No session, as the schema says.
         return None
-    return session if session.run == session_id else None
 
 
 def host_sessions(repo: Repository) -> list[HostSession]:

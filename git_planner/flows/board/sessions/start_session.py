@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from git_planner import atomic_file, redact
-from git_planner.agents.prompts import check_template_engine
+from git_planner.agents.templates import check_template_engine
 from git_planner.config.settings import Settings, read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.board.sessions import session_store

@@ -9,7 +9,7 @@ from typing import Any
 from git_planner import documents, redact
 from git_planner.agents import registry
 from git_planner.agents.contract import Critic, WritingRequest
-from git_planner.agents.prompts import read_template
+from git_planner.agents.templates import read_template
 from git_planner.config.policy_file import policy_at
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
