@@ -249,6 +249,12 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "set up a repository",
             "Import the settings or the board of a session planner.",
         ),
+        "uninstall": Row(
+            "git_planner.uninstall",
+            "uninstall",
+            "set up a repository",
+            "Remove git-planner from the repository; documents stay.",
+        ),
         "mcp": Row(
             "git_planner.mcp",
             "mcp",

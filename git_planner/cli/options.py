@@ -106,7 +106,9 @@ allow_danger_option = click.option(
 new_session_option = click.option(
     "--new-session", is_flag=True, help="Begin a new conversation with the agent."
 )
-yes_option = click.option("--yes", is_flag=True, help="Do not ask before something is written or started.")
+yes_option = click.option(
+    "--yes", is_flag=True, help="Do not ask before something is written, started or removed."
+)
 max_tasks_option = click.option(
     "--max-tasks",
     type=click.IntRange(1),

@@ -46,7 +46,7 @@ ARGUMENTS = {
     "git-iterate resume": ["1"],
     "git-iterate abandon": ["1"],
     "git-iterate why": ["HEAD"],
-    "git-iterate best push": ["--dry-run"],
+    **{command: ["--dry-run"] for command in ("git-iterate best push", "git-planner uninstall")},
     "git-record show": ["HEAD"],
     "git-record compare": ["HEAD", "HEAD"],
     "git-record reject": ["HEAD", "--why", "luck"],

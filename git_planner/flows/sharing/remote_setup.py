@@ -85,6 +85,18 @@ def remove_setup(repo: Repository, name: str | None) -> RemoteSetup:
     return RemoteSetup(None, (), driver=False, changed=changed or is_configured or bool(removed))
 
 
+def set_up_remotes(repo: Repository) -> tuple[str, ...]:
+    """Return the remotes that have refspecs of git-planner."""
+    listed = repo.git.run("config", "--local", "--null", "--get-regexp", r"^remote\..*\.fetch$")
+    entries = (entry.partition("\n") for entry in os.fsdecode(listed.stdout).split("\0")[:-1])
+    names = {
+        key.removeprefix("remote.").removesuffix(".fetch")
+        for key, _, spec in entries
+        if f":{REMOTE_COPIES}" in spec
+    }
+    return tuple(sorted(names))
+
+
 def _refspecs(name: str, present: tuple[str, ...] | list[str]) -> tuple[str, ...]:
     """Return the refspecs that a remote needs besides the present ones."""
     specs = [

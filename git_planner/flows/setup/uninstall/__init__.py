@@ -1,0 +1,1 @@
+"""Take git-planner out of a repository again."""
