@@ -232,13 +232,13 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "Configure the remote that plans are shared through.",
         ),
         "completion": Row(
-            "git_planner.completion",
+            "git_planner.shell.completion",
             "completion",
             "set up a repository",
             "Print the completion script for a shell.",
         ),
         "install-man-pages": Row(
-            "git_planner.man_pages",
+            "git_planner.shell.man_pages",
             "install",
             "set up a repository",
             "Install the manual pages for 'git help'.",

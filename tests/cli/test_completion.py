@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from git_planner.cli.git_planner.completion import SHELLS
+from git_planner.cli.git_planner.shell.completion import SHELLS
 from tests.support.lab import Lab
 from tests.support.workshop import POLICY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from git_planner.cli.git_planner import completion
+from git_planner.cli.git_planner.shell import completion
 from git_planner.cli.reference import man, markdown
 
 

@@ -1,0 +1,1 @@
+"""Help for the shell: completion scripts and manual pages."""
