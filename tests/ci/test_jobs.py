@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.approval.requests import request as requested
 from tests.support.lab import Lab, Ran
+from tests.support.servers.hosting_site import answered_packet, hosted
 from tests.support.workshop import directive, one_document, workshop
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "ci"
@@ -52,7 +54,7 @@ def checkout(lab: Lab, name: str, tip: str) -> Path:
     """Make the clone that the checkout step leaves: all branches as remote ones, and a detached HEAD."""
     place = lab.root / name
     lab.git("init", "-q", str(place))
-    lab.git("remote", "add", "origin", str(lab.root / "site.git"), cwd=place)
+    lab.git("remote", "add", "origin", lab.git("remote", "get-url", "origin"), cwd=place)
     lab.git("fetch", "-q", "origin", cwd=place)
     lab.git("fetch", "-q", str(lab.path), tip, cwd=place)
     lab.git("checkout", "-q", "--detach", tip, cwd=place)
@@ -60,18 +62,25 @@ def checkout(lab: Lab, name: str, tip: str) -> Path:
 
 
 def github(
-    lab: Lab, head: str, tip: str, *, base: str = "main", fork: bool = False, event: Any = None
+    lab: Lab,
+    head: str,
+    tip: str,
+    *,
+    base: str = "main",
+    fork: bool = False,
+    event: Any = None,
+    name: str = "github",
 ) -> Job:
     """Return the job of a pull request."""
-    place = checkout(lab, "github", tip)
+    place = checkout(lab, name, tip)
     pull = {
         "number": 7,
         "base": {"ref": base, "sha": lab.git("rev-parse", f"origin/{base}", cwd=place)},
         "head": {"ref": head, "sha": tip, "repo": {"full_name": "stranger/demo" if fork else "owner/demo"}},
     }
     whole = {"pull_request": pull, "repository": {"full_name": "owner/demo", "default_branch": "main"}}
-    for name in ("event.json", "summary.md", "output"):
-        (lab.root / name).write_text(json.dumps(event or whole) if name == "event.json" else "")
+    for file in ("event.json", "summary.md", "output"):
+        (lab.root / file).write_text(json.dumps(event or whole) if file == "event.json" else "")
     env = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_EVENT_NAME": "pull_request",
@@ -160,6 +169,28 @@ HOSTILE = [
     "--upload-pack=x",
     "iter/0001-x'||touch",
 ]
+
+
+def test_what_a_merge_would_approve_is_shown(lab: Lab) -> None:
+    hosting = hosted(lab)
+    packet = answered_packet(lab, directive())
+    proposal = requested(hosting, packet)
+    # The branch of the packet shows something else meanwhile.
+    other = json.dumps(directive(objective="Something else altogether"))
+    lab.rival(f"refs/heads/{packet}", "planner_packets/directive.json", other)
+    lab.git("push", "-q", "origin", packet)
+    job = github(lab, proposal.branch, proposal.commit, base="plan/default")
+    ran = run_steps(job, "guard")
+    assert (ran.status, ran.err) == (0, "")
+    assert f"# Directive {packet}\n" in job.summary
+    assert "**Make the number smaller**" in job.summary
+    assert "- State: merging this request approves it\n" in job.summary
+    changed = lab.show(f"{proposal.branch}:{proposal.path}").replace('"risk": "Low"', '"risk": "High"')
+    tip = lab.rival(f"refs/heads/{proposal.branch}", proposal.path, changed)
+    job = github(lab, proposal.branch, tip, base="plan/default", name="edited")
+    run_steps(job, "guard")
+    assert "does not hold the directive that it names: merging it approves nothing\n" in job.summary
+    assert "# Directive" not in job.summary
 
 
 @pytest.mark.parametrize("name", HOSTILE)

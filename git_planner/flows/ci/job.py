@@ -16,17 +16,22 @@ from typing import Any
 
 from git_planner import atomic_file, redact
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.reviewed_branch import read_approval
 from git_planner.flows.iterations.review_branch import trailer_values
 from git_planner.flows.records.ledger import LedgerReader, plan_names
 from git_planner.flows.records.standing import check_range
+from git_planner.flows.review.proposed import review_proposed
 from git_planner.flows.review.review import review
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import APPROVED
 from git_planner.rules.ci.change_request import REMOTE, ChangeRequest, Host, from_github, from_gitlab
 from git_planner.rules.ci.job_report import JobFacts, render_report
+from git_planner.rules.printable import printable_path
 from git_planner.rules.records.row import RecordRow
+from git_planner.rules.review.directive_review import render_directive
 
 _MAX_EVENT = 32 * 1024 * 1024
 _MARKS = {"github": "GITHUB_ACTIONS", "gitlab": "GITLAB_CI"}
@@ -88,11 +93,12 @@ def report_on(repo: Repository, request: ChangeRequest, verified: str) -> JobRep
         PlannerError: E_UNKNOWN_REF, E_NO_BASE, E_BASE, E_POLICY.
     """
     base = repo.resolve(request.base)
-    # A branch of a plan is no base of code: there the policy's own base decides.
-    trusted = None if request.target.startswith(refnames.PLAN) else base
-    checked = check_range(repo, f"{base}..{request.tip}", base=trusted, head=request.head or "merge-queue")
+    # A branch of a plan is no base of code: there the policy's own base decides, and what plans may hold.
+    is_of_plan = request.target.startswith(refnames.PLAN)
+    head = request.target if is_of_plan else request.head or "merge-queue"
+    checked = check_range(repo, f"{base}..{request.tip}", base=None if is_of_plan else base, head=head)
     names, remarks = _reviewed_names(repo, request, base)
-    reviews = []
+    reviews = list(_proposed_approvals(repo, request, base, names, remarks))
     for name in names:
         try:
             reviews.append(review(repo, name).body)
@@ -194,6 +200,28 @@ def _reviewed_names(repo: Repository, request: ChangeRequest, base: str) -> tupl
     known = [name for name in runs if repo.maybe(refnames.HEADS + name) is not None]
     remarks = [f"it says that it comes from {name}" for name in runs[:_MAX_REVIEWS]]
     return [*known[:_MAX_REVIEWS], *list(specs)[:_MAX_REVIEWS]], remarks
+
+
+def _proposed_approvals(
+    repo: Repository, request: ChangeRequest, base: str, names: list[str], remarks: list[str]
+) -> Iterator[str]:
+    """Yield the reviews of what a merge would approve; add what is named elsewhere, and remarks.
+
+    A directive is shown as the approval holds it: its own branch may show another one.
+    """
+    specs = [f":(top,glob).plans/*/{APPROVED}/*.json"]
+    for change in history.changes(repo.git, base, request.tip, specs)[:_MAX_REVIEWS]:
+        where = printable_path(change.path)
+        approval = read_approval(repo, f"{request.tip}:{change.path}") if change.status == "A" else None
+        if approval is None:
+            remarks.append(f"'{where}' is no new, valid approval: look at the difference")
+        elif approval["kind"] != "directive":
+            names.append(str(approval["name"]))
+        else:
+            try:
+                yield render_directive(review_proposed(repo, approval, where))
+            except PlannerError as error:
+                remarks.append(f"{error.message}{': ' + error.details[0] if error.details else ''}")
 
 
 def _records(repo: Repository, request: ChangeRequest, names: Sequence[str]) -> list[RecordRow]:
