@@ -86,6 +86,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_EVENT_SCHEMA": (NO, "the event stream is not valid: a line is wrong, missing or rewritten"),
     "E_EVIDENCE": (REFUSED, "there is no evidence that the task is done"),
     "E_EXPORT": (UNREACHED, "the commit holds files that cannot be written to disk"),
+    "E_FORGE": (UNREACHED, "the hosting site could not be asked, or its answer cannot be used"),
     "E_GATE": (NO, "a gate fails"),
     "E_GATE_SKIPPED": (NO, "a required gate was skipped, and skipped is not passed"),
     "E_GEMINI_AUTH": (UNREACHED, "gemini has no login, or the service rejects it"),

@@ -37,7 +37,8 @@ class Settings:
     `cloud_command` is the command of the cloud service that tournaments use, `watch_timeout` the time that
     they wait for it, and `variants` the folder of their archived variants. `engine` is where their jobs run
     (None: in programs of this host), `scheduler` that of dask, and `fetch_from` the repository that workers
-    fetch commits from.
+    fetch commits from. `forge` is the web address of the repository on its hosting site (None: from the
+    address of the remote).
     """
 
     plan: str
@@ -82,6 +83,7 @@ class Settings:
     engine: str | None
     scheduler: str | None
     fetch_from: str | None
+    forge: str | None
 
 
 # Keys of git's configuration that are no settings: what they name belongs to the repository.

@@ -19,7 +19,7 @@ FLOORS = {
     "rules": (
         ("documents", "stats"),
         ("policy",),
-        ("records", "tasks"),
+        ("forge", "records", "tasks"),
         ("measuring", "planning", "plans", "specs"),
         (
             "approval",
@@ -35,8 +35,13 @@ FLOORS = {
         ("ci",),
     ),
     "flows": (
+<<<<<<< HEAD
         ("guard", "runs"),
         ("approval", "hooks", "measuring", "plans"),
+=======
+        ("forge", "guard", "runs"),
+        ("hooks", "measuring", "plans"),
+>>>>>>> 7865306 (feat(forge): hosting sites: addresses, owners of paths, clients of GitHub and GitLab)
         ("records", "specs"),
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),

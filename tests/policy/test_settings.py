@@ -346,6 +346,7 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "engine": None,
         "scheduler": None,
         "fetch_from": None,
+        "forge": None,
     }
 
 

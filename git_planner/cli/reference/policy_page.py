@@ -73,6 +73,7 @@ SETTINGS = {
         "Repository that workers of an engine fetch commits from (default: this one, or a bundle for other "
         "hosts)."
     ),
+    "forge": "Web address of the repository on its hosting site (default: from the remote's address).",
 }
 
 

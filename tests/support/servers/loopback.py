@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,9 +71,16 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(script: Script, handler: type[Handler]) -> Iterator[Server[Script]]:
-    """Run a server that plays a script until the end of the block."""
+def running(
+    script: Script, handler: type[Handler], context: ssl.SSLContext | None = None
+) -> Iterator[Server[Script]]:
+    """Run a server that plays a script until the end of the block, over TLS if there is a context."""
     server = Server(script, handler)
+    if context is not None:
+        # The handshake is made in the connection's own thread.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

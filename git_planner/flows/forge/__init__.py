@@ -1,0 +1,1 @@
+"""Clients of hosting sites: gh, glab, or a link for a browser."""

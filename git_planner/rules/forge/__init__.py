@@ -1,0 +1,1 @@
+"""Hosting sites: addresses, pull requests, comments and owners of paths."""
