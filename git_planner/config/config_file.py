@@ -20,7 +20,11 @@ from git_planner.rules.did_you_mean import close_names, did_you_mean
 VARIABLE = "GIT_PLANNER_CONFIG"
 MOST_BYTES = 64 * 1024
 # They belong to one repository, and the hooks look for them in git's configuration only.
-OF_REPOSITORY = {"plan": "git plan use NAME", "remote": "git config planner.remote NAME", "forge": "git config planner.forge URL"}
+OF_REPOSITORY = {
+    "plan": "git plan use NAME",
+    "remote": "git config planner.remote NAME",
+    "forge": "git config planner.forge URL",
+}
 # 'name: value  # comment' with a value that YAML, too, reads as this number or text.
 _LINE = (
     r"(?:([a-z][a-z0-9_]*): +"

@@ -35,13 +35,8 @@ FLOORS = {
         ("ci",),
     ),
     "flows": (
-<<<<<<< HEAD
-        ("guard", "runs"),
-        ("approval", "hooks", "measuring", "plans"),
-=======
         ("forge", "guard", "runs"),
-        ("hooks", "measuring", "plans"),
->>>>>>> 7865306 (feat(forge): hosting sites: addresses, owners of paths, clients of GitHub and GitLab)
+        ("approval", "hooks", "measuring", "plans"),
         ("records", "specs"),
         ("planning", "sharing"),
         ("discovery", "iterations", "tasks"),

@@ -18,7 +18,13 @@ from tests.support.servers.github import REPOSITORY, GitHubScript, github_servic
 
 pytestmark = pytest.mark.skipif(shutil.which("gh") is None, reason="gh is not installed")
 TEXT = RequestText(
-    "review/0001-auto", "plan/default", "Make it smaller", "# Body\n", True, ("plan",), ("boss", "acme/core", "author")
+    "review/0001-auto",
+    "plan/default",
+    "Make it smaller",
+    "# Body\n",
+    True,
+    ("plan",),
+    ("boss", "acme/core", "author"),
 )
 
 
@@ -48,22 +54,22 @@ def client(lab: Lab, seconds: float = 30.0) -> GitHubClient:
 def test_a_pull_request_is_opened_found_and_updated(site: Lab, script: GitHubScript) -> None:
     address = find_address(site.repo, "origin")
     assert address is not None
-    found = find_client(site.repo, address)
-    assert isinstance(found, GitHubClient)
-    assert found.find(TEXT.head) is None
-    opened, remarks = found.open(TEXT)
+    gh = find_client(site.repo, address)
+    assert isinstance(gh, GitHubClient)
+    assert gh.find(TEXT.head) is None
+    opened, remarks = gh.open(TEXT)
     assert (opened.number, opened.state, opened.title, opened.body, list(remarks)) == (
         *(1, "open", "Make it smaller", "# Body\n"),
         [],
     )
     pull = script.pulls[0]
     assert (pull["draft"], pull["labels"], pull["reviewers"]) == (True, ["plan"], ["boss", "core"])
-    assert found.find(TEXT.head) == opened
-    again, _ = found.open(TEXT)
+    assert gh.find(TEXT.head) == opened
+    again, _ = gh.open(TEXT)
     assert again == opened
     assert len(script.pulls) == 1
     script.pulls[0] |= {"state": "closed", "merged_at": "2026-11-30T00:00:00Z"}
-    merged = found.find(TEXT.head)
+    merged = gh.find(TEXT.head)
     assert merged is not None
     assert merged.state == "merged"
 
@@ -71,7 +77,10 @@ def test_a_pull_request_is_opened_found_and_updated(site: Lab, script: GitHubScr
 def test_what_the_site_does_not_take_is_told(site: Lab, script: GitHubScript) -> None:
     script.refuses = ("/labels", "/requested_reviewers")
     _, remarks = client(site).open(TEXT)
-    assert [remark.partition(":")[0] for remark in remarks] == ["labels were not set", "reviewers were not asked"]
+    assert [remark.partition(":")[0] for remark in remarks] == [
+        "labels were not set",
+        "reviewers were not asked",
+    ]
 
 
 def test_people_are_told_from_strangers_and_bots(site: Lab, script: GitHubScript) -> None:
@@ -100,11 +109,11 @@ def test_lists_are_read_page_by_page(site: Lab, script: GitHubScript) -> None:
 
 FAULTS = [
     (401, "'{host}' does not accept the login of 'gh' (HTTP 401)"),
-    (403, "'{host}' does not allow it: not now \x1b[31m (HTTP 403)"),
+    (403, "'{host}' does not allow it: not now ^[[31m (HTTP 403)"),
     ((403, {"x-ratelimit-remaining": "0"}), "'{host}' wants fewer requests (HTTP 403)"),
     (404, "'{host}' has no repository 'acme/widgets' that the login of 'gh' may use (HTTP 404)"),
     ((429, {"retry-after": "60"}), "'{host}' wants fewer requests (HTTP 429), for 60 s"),
-    (500, "'{host}' cannot do it now (HTTP 500): not now \x1b[31m"),
+    (500, "'{host}' cannot do it now (HTTP 500): not now ^[[31m"),
     (b"<html>", "'{host}' gave an answer that is not JSON"),
     (b"[" * 100_000, "'{host}' gave an answer that is not JSON"),
     (b'{"a": 1}', "'{host}' gave something else than a list"),

@@ -13,7 +13,7 @@ from git_planner.errors import PlannerError
 from git_planner.gitio.repository import Repository
 from git_planner.host import process
 from git_planner.rules.forge.address import RepositoryAddress
-from git_planner.rules.forge.answers import Answer, parse_answer, refusal
+from git_planner.rules.forge.answers import SiteAnswer, parse_answer, refusal
 
 # Seconds for one answer, and the most bytes of it.
 DEADLINE = 30.0
@@ -63,7 +63,7 @@ class ApiProgram:
             raise error
         return answer.document
 
-    def ask(self, method: str, path: str, body: object = None) -> Answer:
+    def ask(self, method: str, path: str, body: object = None) -> SiteAnswer:
         """Return the answer to a call, whatever its status.
 
         Raises:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from git_planner.errors import PlannerError
 from git_planner.flows.forge.api_program import ApiProgram
 from git_planner.rules.forge import github as rules
-from git_planner.rules.forge.answers import refusal, told_reason
+from git_planner.rules.forge.answers import refusal, site_reason
 from git_planner.rules.forge.pull_request import ForgeComment, PullRequest, RequestText
 
 
@@ -33,10 +33,10 @@ class GitHubClient:
     def open(self, text: RequestText) -> tuple[PullRequest, Sequence[str]]:
         """Open a pull request; return it with remarks on what the site did not take."""
         answer = self._api.ask("POST", f"{self._repository}/pulls", rules.new_request(text))
-        if answer.status == 422 and (found := self.find(text.head)) and found.state == "open":
+        if answer.status == 422 and (present := self.find(text.head)) and present.state == "open":
             # Another process was faster.
-            return self.update(found, text), ()
-        if answer.status == 422 and text.draft and "draft" in told_reason(answer).lower():
+            return self.update(present, text), ()
+        if answer.status == 422 and text.draft and "draft" in site_reason(answer).lower():
             plain = rules.new_request(text) | {"draft": False}
             answer = self._api.ask("POST", f"{self._repository}/pulls", plain)
         error = refusal(answer, self._api.address.host, self._path, self._api.program)

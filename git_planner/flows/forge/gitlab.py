@@ -32,9 +32,11 @@ class GitLabClient:
         ids, remarks = [], []
         for name in text.reviewers:
             rows = self._api.rows(f"users?{urlencode({'username': name})}")
-            found = [row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int)]
-            ids += found[:1]
-            remarks += [] if found else [f"reviewers were not asked: no person '{name[:80]}'"]
+            ids_of_name = [
+                row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int)
+            ]
+            ids += ids_of_name[:1]
+            remarks += [] if ids_of_name else [f"reviewers were not asked: no person '{name[:80]}'"]
         document = self._api.call("POST", f"{self._project}/merge_requests", rules.new_request(text, ids))
         return self._own(document, text.head), remarks
 

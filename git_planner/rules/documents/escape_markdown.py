@@ -30,12 +30,12 @@ def code_span(text: str, most: int = 200) -> str:
     return f"`{_one_line(text.replace('`', chr(39)), most) or '(empty)'}`"
 
 
-def bound_body(body: str, note: str) -> str:
+def bound_body(body: str, note: str, most: int = MAX_BODY) -> str:
     """Return a description that hosting sites accept: a longer one is cut at a line, with a note."""
-    if len(body) <= MAX_BODY:
+    if len(body) <= most:
         return body
     ending = f"\n\n({note})\n"
-    return body[: MAX_BODY - len(ending)].rpartition("\n")[0] + ending
+    return body[: most - len(ending)].rpartition("\n")[0] + ending
 
 
 def _one_line(text: str, most: int | None) -> str:

@@ -16,8 +16,8 @@ _MAX_TOLD = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer: its status, 0 if there is none, its fields in lower case, and its document, if it is JSON."""
+class SiteAnswer:
+    """An answer: its status (0: none), its fields in lower case, and its document, if it is JSON."""
 
     status: int
     fields: Mapping[str, str]
@@ -25,7 +25,7 @@ class Answer:
     is_json: bool
 
 
-def parse_answer(output: bytes) -> Answer:
+def parse_answer(output: bytes) -> SiteAnswer:
     """Parse status line, fields and body, as 'api --include' prints them."""
     head, _, body = output.replace(b"\r\n", b"\n").partition(b"\n\n")
     lines = head.split(b"\n")
@@ -33,15 +33,15 @@ def parse_answer(output: bytes) -> Answer:
     pairs = (line.decode(errors="replace").partition(":") for line in lines[1:])
     fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
     if not body.strip():
-        return Answer(int(match[1]) if match else 0, fields, None, True)
+        return SiteAnswer(int(match[1]) if match else 0, fields, None, True)
     try:
         document, is_json = json.loads(body), True
     except (ValueError, RecursionError):
         document, is_json = None, False
-    return Answer(int(match[1]) if match else 0, fields, document, is_json)
+    return SiteAnswer(int(match[1]) if match else 0, fields, document, is_json)
 
 
-def refusal(answer: Answer, host: str, path: str, program: str) -> PlannerError | None:
+def refusal(answer: SiteAnswer, host: str, path: str, program: str) -> PlannerError | None:
     """Return the error for an answer that does not give what was asked; None for one that does.
 
     Args:
@@ -55,12 +55,12 @@ def refusal(answer: Answer, host: str, path: str, program: str) -> PlannerError 
         return None
     login = f"log in with '{program} auth login --hostname {host}'"
     again = "run the same command again later"
-    told = told_reason(answer)
+    reason = site_reason(answer)
     reasons = {
         401: (f"'{host}' does not accept the login of '{program}'", login),
-        403: (f"'{host}' does not allow it{told}", f"check the rights of the login of '{program}'"),
+        403: (f"'{host}' does not allow it{reason}", f"check the rights of the login of '{program}'"),
         404: (f"'{host}' has no repository '{path}' that the login of '{program}' may use", login),
-        422: (f"'{host}' refuses it{told}", again),
+        422: (f"'{host}' refuses it{reason}", again),
     }
     if status == 429 or (status == 403 and answer.fields.get("x-ratelimit-remaining") == "0"):
         seconds = answer.fields.get("retry-after", "")
@@ -72,11 +72,11 @@ def refusal(answer: Answer, host: str, path: str, program: str) -> PlannerError 
         text, hint = reasons[status]
         return PlannerError("E_FORGE", f"{text} (HTTP {status})", hint=hint)
     if status:
-        return PlannerError("E_FORGE", f"'{host}' cannot do it now (HTTP {status}){told}", hint=again)
+        return PlannerError("E_FORGE", f"'{host}' cannot do it now (HTTP {status}){reason}", hint=again)
     return PlannerError("E_FORGE", f"'{host}' gave no answer that is HTTP", hint=again)
 
 
-def told_reason(answer: Answer) -> str:
+def site_reason(answer: SiteAnswer) -> str:
     """Return the site's own reason with a colon before it, bounded; '' if it gave none."""
     document = answer.document if isinstance(answer.document, dict) else {}
     errors = document.get("errors")

@@ -38,7 +38,7 @@ def _parse(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _matches(pattern: str, path: str) -> bool:
-    """Return whether a pattern matches a path, or a folder that it is in; time grows with both lengths only."""
+    """Return whether a pattern matches a path or a folder that it is in, without backtracking."""
     names, places = path.split("/"), {0}
     parts = pattern.split("/")
     for part in parts:

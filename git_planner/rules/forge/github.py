@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from git_planner.rules.forge.pull_request import Decision, ForgeComment, PullRequest, RequestState, RequestText
+from git_planner.rules.forge.pull_request import (
+    Decision,
+    ForgeComment,
+    PullRequest,
+    RequestState,
+    RequestText,
+)
 
 _WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")
 _DECISIONS: dict[str, Decision] = {"APPROVED": "approved", "CHANGES_REQUESTED": "changes_requested"}

@@ -70,7 +70,9 @@ def comments_from(documents: Iterable[Any], writers: Collection[int], url: str) 
                 author=str(author.get("username") or ""),
                 at=str(note.get("created_at") or ""),
                 # GitLab's own requests for changes are in no note; an open thread asks for a change.
-                decision="changes_requested" if note.get("resolvable") and not note.get("resolved") else "comment",
+                decision="changes_requested"
+                if note.get("resolvable") and not note.get("resolved")
+                else "comment",
                 text=str(note.get("body") or ""),
                 is_reviewer=author.get("id") in writers,
                 url=f"{url}#note_{note['id']}",

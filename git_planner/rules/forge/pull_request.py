@@ -13,7 +13,7 @@ BEGIN, END = "<!-- git-planner: review -->", "<!-- git-planner: end of review --
 
 @dataclass(frozen=True, slots=True)
 class RequestText:
-    """What a pull request shall say: branches, title, body; `draft`, labels and reviewers of a new one."""
+    """Content of a pull request: branches, title, body; `draft`, labels and reviewers of a new one."""
 
     head: str
     base: str
@@ -41,7 +41,7 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForgeComment:
-    """What one person said about a pull request.
+    """Comment of one person on a pull request.
 
     `id` is unique on the site. `is_reviewer`: the site counts the author among those who may write to the
     repository. `place` is a path with a line, for a comment on one.

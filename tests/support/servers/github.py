@@ -112,7 +112,9 @@ class GitHubHandler(Handler):
             self.reply(422, {"message": "Validation Failed"})
         else:
             with script.lock:
-                self.reply(*self._route(address.path.removeprefix(_PREFIX), parse_qs(address.query), document))
+                self.reply(
+                    *self._route(address.path.removeprefix(_PREFIX), parse_qs(address.query), document)
+                )
 
     def _route(self, path: str, query: Mapping[str, list[str]], document: Any) -> tuple[int, object]:
         script = self.server.script
@@ -125,7 +127,11 @@ class GitHubHandler(Handler):
         if match is None or int(match[2]) > len(script.pulls):
             return 404, {"message": "Not Found"}
         pull = script.pulls[int(match[2]) - 1]
-        rows = {("pulls", "reviews"): "reviews", ("pulls", "comments"): "lines", ("issues", "comments"): "comments"}
+        rows = {
+            ("pulls", "reviews"): "reviews",
+            ("pulls", "comments"): "lines",
+            ("issues", "comments"): "comments",
+        }
         if match[3] == "labels":
             pull["labels"] += document["labels"]
         elif match[3] == "requested_reviewers":
@@ -140,7 +146,10 @@ class GitHubHandler(Handler):
     def _open(self, document: dict[str, Any]) -> tuple[int, object]:
         script = self.server.script
         if any(pull["head"] == document["head"] and pull["state"] == "open" for pull in script.pulls):
-            return 422, {"message": "Validation Failed", "errors": [{"message": "A pull request already exists"}]}
+            return 422, {
+                "message": "Validation Failed",
+                "errors": [{"message": "A pull request already exists"}],
+            }
         pull = {**document, "state": "open", "merged_at": None, "labels": [], "reviewers": []}
         script.pulls.append({"number": len(script.pulls) + 1, **pull})
         return 201, _pull(script, script.pulls[-1])

@@ -1,0 +1,172 @@
+"""`git plan review --open`: the branch is pushed, and one pull request is opened with the real gh."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_planner.rules.forge.pull_request import BEGIN
+from tests.support.lab import Lab
+from tests.support.servers.github import GitHubScript, github_service
+from tests.support.servers.hosting_site import answered_packet, hosted
+from tests.support.workshop import directive, one_document
+
+needs_gh = pytest.mark.skipif(shutil.which("gh") is None, reason="gh is not installed")
+HEAD = "review/plan-0001-auto"
+
+
+@pytest.fixture
+def script() -> GitHubScript:
+    """Return an empty site."""
+    return GitHubScript()
+
+
+@pytest.fixture
+def site(lab: Lab, script: GitHubScript, tmp_path: Path) -> Iterator[Lab]:
+    """Run the site of a campaign whose directives need an approval."""
+    owners = {".github/CODEOWNERS": "* @nobody\n/.plans/ @boss @acme/planners\n"}
+    hosted(lab, "{directives: required, draft: true, labels: [plan]}", **owners)
+    with github_service(script, tmp_path) as env:
+        lab.env |= env
+        yield lab
+
+
+def opened(lab: Lab, *what: str) -> dict[str, Any]:
+    """Return the document of what was opened."""
+    ran = lab.run("git-plan", "review", *what, "--open", "--json")
+    assert ran.status == 0, ran.err
+    document: dict[str, Any] = one_document(ran.out)
+    return document
+
+
+@needs_gh
+def test_one_pull_request_is_opened_updated_and_told_when_it_is_over(site: Lab, script: GitHubScript) -> None:
+    packet = answered_packet(site, directive())
+    before = site.refs()
+    assert site.run("git-plan", "review", packet).status == 0
+    assert (site.refs(), script.requests) == (before, [])
+    first = opened(site, packet)
+    assert (first["action"], first["head"], first["base"], first["number"], first["pushed"]) == (
+        *("opened", HEAD, "plan/default"),
+        *(1, True),
+    )
+    pull = script.pulls[0]
+    assert (pull["title"], pull["draft"], pull["labels"], pull["reviewers"]) == (
+        "Make the number smaller",
+        True,
+        ["plan"],
+        ["boss", "planners"],
+    )
+    review = site.run("git-plan", "review", packet).out
+    assert pull["body"] == f"{BEGIN}\n{review.strip()}\n<!-- git-planner: end of review -->\n"
+    remote = site.git("ls-remote", "origin", f"refs/heads/{HEAD}").split()[0]
+    assert remote == first["commit"]
+    again = opened(site, packet)
+    assert (again["action"], again["pushed"]) == ("unchanged", False)
+    # A person writes around the review; a changed answer updates the review alone.
+    pull["body"] = f"- [x] seen\n\n{pull['body']}\nGood luck"
+    site.rival(
+        f"refs/heads/{packet}", "planner_packets/directive.json", json.dumps(directive(objective="Anew"))
+    )
+    changed = opened(site, packet)
+    assert (changed["action"], changed["pushed"], len(script.pulls)) == ("updated", True, 1)
+    assert pull["title"] == "Anew"
+    assert pull["body"].startswith("- [x] seen\n\n<!--")
+    assert pull["body"].endswith("Good luck")
+    assert "**Anew**" in pull["body"]
+    script.heads[HEAD] = changed["commit"]
+    pull |= {"state": "closed", "merged_at": "2026-11-30T10:00:00Z"}
+    ran = site.run("git-plan", "review", packet, "--open")
+    assert (ran.status, ran.out) == (0, "merged #1: https://example.com/acme/widgets/pull/1\n")
+    pull["merged_at"] = None
+    assert opened(site, packet)["action"] == "closed"
+    # Another answer to a closed pull request is a new one.
+    site.rival(
+        f"refs/heads/{packet}", "planner_packets/directive.json", json.dumps(directive(objective="New"))
+    )
+    assert (opened(site, packet)["number"], len(script.pulls)) == (2, 2)
+
+
+@needs_gh
+def test_the_same_command_goes_on_after_a_failure(site: Lab, script: GitHubScript) -> None:
+    packet = answered_packet(site, directive())
+    script.faults = [401]
+    ran = site.run("git-plan", "review", packet, "--open")
+    assert ran.status == 4
+    assert "does not accept the login of 'gh' (HTTP 401) (E_FORGE)" in ran.err
+    assert site.git("ls-remote", "origin", f"refs/heads/{HEAD}") == ""
+    script.repository = "evil/fork"
+    ran = site.run("git-plan", "review", packet, "--open")
+    assert ran.status == 4
+    assert f"  '{HEAD}' is on 'origin'; the same command goes on from there\n" in ran.err
+    assert "  in a browser: https://localhost:" in ran.err
+    script.repository = "acme/widgets"
+    script.pulls.clear()
+    assert (opened(site, packet)["action"], opened(site, packet)["action"]) == ("opened", "unchanged")
+
+
+def test_without_a_client_it_prints_what_a_browser_needs(lab: Lab) -> None:
+    hosted(lab)
+    packet = answered_packet(lab, directive())
+    lab.env["GIT_PLANNER_FORGE"] = "https://user:secret@gitea.example.com/acme/widgets.git"
+    ran = lab.run("git-plan", "review", packet, "--open")
+    assert ran.status == 0, ran.err
+    link, _, title, _, body = ran.out.split("\n")[1:6]
+    assert ran.out.startswith(f"open a pull request of '{HEAD}' into 'plan/default':\n")
+    assert link.startswith("https://gitea.example.com/acme/widgets/compare/plan%2Fdefault...review%2F")
+    assert "secret" not in ran.out + ran.err
+    assert (title, body) == ("Make the number smaller", BEGIN)
+    del lab.env["GIT_PLANNER_FORGE"]
+    ran = lab.run("git-plan", "review", packet, "--open")
+    assert ran.out.startswith(
+        f"open a pull request of '{HEAD}' into 'plan/default' on your hosting site\n\nMake"
+    )
+
+
+def test_an_iteration_and_a_guard_proposal(lab: Lab) -> None:
+    hosted(lab)
+    assert lab.run("git-plan", "offline").status == 0
+    document = opened(lab)
+    assert (document["head"], document["base"]) == ("review/0001-auto", "plan/default")
+    (lab.path / "tests/size.py").write_text('print("SIZE: 1")\n')
+    assert lab.run("git-planner", "guard", "propose", "-m", "Measure less").status == 0
+    document = opened(lab, "plan/guard-measure-less")
+    assert (document["head"], document["base"]) == ("plan/guard-measure-less", "main")
+    assert lab.git("ls-remote", "origin", "plan/guard-measure-less").split()[0] == document["commit"]
+
+
+def test_what_cannot_be_opened(lab: Lab) -> None:
+    hosted(lab)
+    packet = answered_packet(lab, {})
+    ran = lab.run("git-plan", "review", packet, "--open")
+    assert ran.status == 2
+    assert "has no answer that can be reviewed" in ran.err
+
+
+def test_a_remote_without_the_plan_gets_it(lab: Lab) -> None:
+    site = hosted(lab)
+    site.git("update-ref", "-d", "refs/heads/plan/default")
+    opened(lab, answered_packet(lab, directive()))
+    assert site.git("rev-parse", "plan/default") == lab.git("rev-parse", "plan/default")
+
+
+def test_two_clones_open_the_same_directive(lab: Lab) -> None:
+    hosted(lab)
+    packet = answered_packet(lab, directive())
+    lab.git("push", "-q", "origin", packet)
+    other = lab.clone("other")
+    other.env |= {f"GIT_{role}_EMAIL": "other@example.com" for role in ("AUTHOR", "COMMITTER")}
+    other.git("remote", "set-url", "origin", lab.git("remote", "get-url", "origin"))
+    other.git("fetch", "-q", "origin")
+    first, second = opened(lab, packet), opened(other, packet)
+    assert (second["commit"], second["pushed"]) == (first["commit"], False)
+    answer = json.dumps(directive(objective="Else"))
+    other.git("branch", "-q", packet, f"origin/{packet}")
+    other.rival(f"refs/heads/{packet}", "planner_packets/directive.json", answer)
+    ran = other.run("git-plan", "review", packet, "--open")
+    assert (ran.status, "has commits that are not here (E_CONFLICT)" in ran.err) == (5, True)
