@@ -155,11 +155,11 @@ def test_the_billion_laughs_end_at_the_first() -> None:
         (HEAD + "correctness: {run: make test}", ["/correctness/run: must be a list, not 'make test'"]),
         (
             HEAD + METRIC.format(more="unit: x"),
-            ["/metrics/0: has neither of 'pattern' and 'pointer'; exactly one says where the number is"],
+            ["/metrics/0: has no 'pattern', 'pointer' or 'reader'; exactly one says where the number is"],
         ),
         (
             HEAD + METRIC.format(more="pattern: '(a)', pointer: /a"),
-            ["/metrics/0: has both of 'pattern' and 'pointer'; exactly one says where the number is"],
+            ["/metrics/0: has 'pattern' and 'pointer'; exactly one says where the number is"],
         ),
         (
             HEAD + METRIC.format(more="pattern: a"),

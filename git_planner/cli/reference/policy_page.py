@@ -147,7 +147,9 @@ def _keys(mapping: Mapping[str, Any], root: Mapping[str, Any], prefix: str) -> I
 def _describe(field: Mapping[str, Any], item: Mapping[str, Any] | None) -> str:
     if item is not None:
         kinds = item.get("type", "string")
-        nouns = [f"{_NOUNS[kind]}s" for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+        nouns = [
+            _NOUNS[kind] + "s" * (kind != "null") for kind in ([kinds] if isinstance(kinds, str) else kinds)
+        ]
         return f"list of {' or '.join(nouns)}"
     if "const" in field:
         return str(field["const"])
@@ -163,6 +165,7 @@ _NOUNS = {
     "array": "list",
     "boolean": "true or false",
     "integer": "integer",
+    "null": "null",
     "number": "number",
     "object": "mapping",
     "string": "string",

@@ -8,7 +8,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.gitio import export
 from git_planner.gitio.repository import Repository
 from git_planner.rules.documents import canonical_json
-from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.policy.policy import Metric, Policy, pathspecs
 from git_planner.rules.refnames import POLICY_FILE
 
 
@@ -54,6 +54,7 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
                     # Defaults are left out, so that existing digests stay the same.
                     **({"source": metric.source} if metric.source != "output" else {}),
                     **_statuses(metric.exit_statuses),
+                    **_reading(metric),
                     **({"pin": metric.pin} if metric.pin != (metric.kind == "noisy") else {}),
                 }
                 for metric in policy.metrics
@@ -65,6 +66,16 @@ def instrument_digest(policy: Policy, guarded: Mapping[str, tuple[str, str]]) ->
 
 def _statuses(accepted: tuple[int, ...]) -> dict[str, list[int]]:
     return {"exit_statuses": sorted(accepted)} if accepted != (0,) else {}
+
+
+def _reading(metric: Metric) -> dict[str, object]:
+    """Return what says where a metric's number is beyond its pattern or pointer, and what bounds it."""
+    names = ("reader", "benchmark", "value", "file", "from_tests")
+    read = {name: getattr(metric, name) for name in names if getattr(metric, name)}
+    limits = ("at_most", "at_least", "no_worse_than")
+    bounds = {name: getattr(metric, name) for name in limits if getattr(metric, name) is not None}
+    possible = {"possible": list(metric.possible)} if metric.possible != (None, None) else {}
+    return {**read, **bounds, **possible}
 
 
 def instrument_digest_at(repo: Repository, commit: str) -> str:

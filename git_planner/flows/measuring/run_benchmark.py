@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from git_planner.flows.measuring.command_runner import CommandRunner
 from git_planner.flows.measuring.measuring_lease import measuring_lease
+from git_planner.flows.measuring.reports.read_metric import prepare_result, read_value
+from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
 from git_planner.gitio.content.placeholders import find_placeholders
 from git_planner.gitio.export import exported
 from git_planner.gitio.repository import Repository
-from git_planner.host import bounded_call, cpu_affinity, instruction_counter, process
+from git_planner.host import cpu_affinity, instruction_counter, process
 from git_planner.host.instruction_counter import Counter
 from git_planner.host.machine import search_path
 from git_planner.progress import Progress, Step
@@ -102,6 +104,8 @@ class _BenchmarkRun:
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
         self.comparison: RecordedComparison | None = None
+        # Values of metrics that the run of the tests has printed.
+        self.read_with_tests: dict[str, float | Refusal] = {}
 
     def run_all(self, before: Proof | None, rival: Rival | None) -> BenchmarkResult:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -127,7 +131,7 @@ class _BenchmarkRun:
             )
             if isinstance(measured, MeasuredMetric):
                 metrics.append(measured)
-            elif place == 0:
+            elif place == 0 or metric.is_bounded:
                 return self._result(measured, (), proof)
             else:
                 self.notes.append(f"not reported: {measured.sentence}")
@@ -146,14 +150,17 @@ class _BenchmarkRun:
     def _check_correctness(
         self, correctness: Correctness, before: Proof | None
     ) -> tuple[Proof | None, Refusal | None] | Refusal:
-        from git_planner.flows.measuring.reports.read_tests import prepare_report, read_tests
-
         self.progress(Step(f"correctness: {' '.join(correctness.run)}"))
         with exported(self.repo, self.tree) as place:
             argv = prepare_report(correctness, place)
+            from_tests = [metric for metric in self.policy.metrics if metric.from_tests]
+            for metric in from_tests:
+                argv = prepare_result(metric, argv, place)
             done = self._run_command("correctness", argv, correctness.timeout, place)
             if isinstance(done, Refusal):
                 return done
+            for metric in from_tests:
+                self.read_with_tests[metric.name] = read_value(metric, done, place)
             if correctness.proof == registry.EXIT_STATUS:
                 self.notes.append(correctness_report.EXIT_STATUS_NOTE)
                 return None, correctness_report.check_status(done.status, correctness.exit_statuses)
@@ -194,8 +201,10 @@ class _BenchmarkRun:
         """Measure one metric `runs` times and return its values."""
         values = []
         for turn in range(1, runs + 1):
-            self.progress(Step(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}"))
-            value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
+            value = self.read_with_tests.pop(metric.name, None)
+            if value is None:
+                self.progress(Step(f"{metric.name} ({turn} of {runs}): {' '.join(metric.run)}"))
+                value = self._measure_sample(metric, None, f"{metric.name}-{turn}")
             if isinstance(value, Refusal):
                 return value
             values.append(value)
@@ -210,22 +219,21 @@ class _BenchmarkRun:
                 f"'{metric.name}': neither perf nor valgrind counts instructions here",
             )
         with exported(self.repo, tree or self.tree) as place:
-            done = self._run_command(
-                name,
-                metric.run,
-                metric.timeout,
-                place,
-                metric=metric,
-                counting=counting,
-            )
-        if isinstance(done, Refusal):
-            return done
-        if done.status not in metric.exit_statuses:
-            return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
-        # Counts of instructions are read from stderr, every other value from stdout.
-        if done.truncated if counting else done.stdout_truncated:
+            run = metric.run
+            if metric.from_tests and self.policy.correctness is not None:
+                run = prepare_report(self.policy.correctness, place)
+            argv = prepare_result(metric, run, place)
+            done = self._run_command(name, argv, metric.timeout, place, metric=metric, counting=counting)
+            if isinstance(done, Refusal):
+                return done
+            if done.status not in metric.exit_statuses and not metric.from_tests:
+                return Refusal("crash", f"'{metric.name}' {_exit_message(done.status)}{_stderr_tail(done)}")
+            if counting is None:
+                return read_value(metric, done, place)
+        # Counts of instructions are read from stderr.
+        if done.truncated:
             return Refusal("no_metric", f"'{metric.name}': more was printed than is read")
-        return _read_value(metric, counting, done)
+        return metric_output.read_count(metric.name, counting.tool, done.stderr)
 
     def _run_command(
         self,
@@ -255,16 +263,6 @@ class _BenchmarkRun:
             return ran.refusal or Refusal("crash", f"'{argv[0]}' was not started")
         done = ran.done
         return replace(done, stdout=metric_output.replace_nonce(done.stdout, nonce)) if nonce else done
-
-
-def _read_value(metric: Metric, counting: Counter | None, done: process.Finished) -> float | Refusal:
-    if counting is not None:
-        return metric_output.read_count(metric.name, counting.tool, done.stderr)
-    # What may be read takes no longer than what may be measured.
-    read = bounded_call.call(lambda: metric_output.read_metric(metric, done.stdout), seconds=metric.timeout)
-    if isinstance(read, bounded_call.Stopped):
-        return Refusal("no_metric", f"'{metric.name}': reading it from stdout {read.why}")
-    return read
 
 
 def _exit_message(status: int) -> str:

@@ -10,7 +10,7 @@ from git_planner import redact
 from git_planner.flows.guard.trusted_base import Subject
 from git_planner.flows.plans.best_place import MovedBest, find_moved_best, move_best
 from git_planner.flows.records.journal import note_record
-from git_planner.flows.records.ledger import TESTS_FOLDER, LedgerReader, read_record
+from git_planner.flows.records.ledger import TESTS_FOLDER, LedgerReader, find_record, read_record
 from git_planner.flows.records.settle_disputes import (
     DisputedRow,
     best_tag,
@@ -282,10 +282,11 @@ class _RecordWriter:
         draft = finding.draft
         top = pick_best(here, instrument=draft.instrument)
         before = top.value if top else None
+        problems: Sequence[str] = ()
         if finding.refusal is not None:
             decision = verdict.refused_decision(finding.refusal, before)
         else:
-            decision = self._decide_verdict(draft, top)
+            decision, problems = self._constrain(self._decide_verdict(draft, top), draft, top)
         value = draft.value
         return draft.with_(
             id=next_id(rows, self.stamp),
@@ -295,10 +296,26 @@ class _RecordWriter:
             best_before=decision.best_before,
             delta=decision.delta,
             threshold_met=decision.reason is None
+            and not problems
             and value is not None
             and verdict.is_reached(value, draft.threshold, draft.direction),
             summary=finding.summary or f"{decision.summary}{_skips_text(draft)}",
         )
+
+    def _constrain(
+        self, decision: Decision, draft: Record, top: RecordRow | None
+    ) -> tuple[Decision, Sequence[str]]:
+        """Return the decision under the constraints of the metrics, and the clauses of those not met."""
+        metrics = self.subject.policy.metrics
+        if not any(metric.is_bounded for metric in metrics):
+            return decision, ()
+        from git_planner.rules.measuring import constraints
+
+        best: Sequence[MeasuredMetric] = ()
+        if top is not None and any(metric.no_worse_than is not None for metric in metrics):
+            best = find_record(self.repo, self.subject.plan, top.id).metrics
+        problems = constraints.constraint_problems(metrics, draft.metrics, best)
+        return constraints.constrained(decision, problems), problems
 
     def _decide_verdict(self, draft: Record, top: RecordRow | None) -> Decision:
         metric = self.subject.policy.metric

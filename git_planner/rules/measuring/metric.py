@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from git_planner.rules.measuring.verdict import Refusal
@@ -16,6 +17,9 @@ from git_planner.rules.policy.policy import Metric
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 4
+# Bounds of the search for the line that a pattern may have meant.
+_MAX_SEARCHED, _MAX_COMPARED, _MAX_LINE = 200_000, 500, 160
+_LEAST_LIKE = 0.4
 Tool = Literal["perf", "valgrind"]
 _COUNTS: dict[Tool, re.Pattern[str]] = {
     "perf": re.compile(r"^(\d{1,18}),[^,\n]*,instructions(?::u)?,", re.MULTILINE),
@@ -70,7 +74,8 @@ def read_count(name: str, tool: Tool, stderr: bytes) -> float | Refusal:
 def _by_pattern(name: str, pattern: str, text: str) -> float | Refusal:
     texts = [match[1] if match.re.groups else match[0] for match in re.finditer(pattern, text, re.MULTILINE)]
     if not texts:
-        return Refusal("no_metric", f"'{name}' was not printed on stdout")
+        shown = f"'{name}' was not printed: nothing matches {pattern[:120]!r}"
+        return Refusal("no_metric", f"{shown}{_nearest_line(pattern, text)}")
     values: dict[float, None] = {}
     for written in texts:
         value = _finite_number(written)
@@ -81,6 +86,24 @@ def _by_pattern(name: str, pattern: str, text: str) -> float | Refusal:
         shown = ", ".join(f"{value:.15g}" for value in list(values)[:_MAX_SHOWN])
         return Refusal("ambiguous_metric", f"'{name}' was printed with {len(values)} values: {shown}")
     return next(iter(values))
+
+
+def _nearest_line(pattern: str, text: str) -> str:
+    """Return a clause about the printed line that is most like a pattern, or about the last one."""
+    lines = [line.strip()[:_MAX_LINE] for line in text[-_MAX_SEARCHED:].split("\n") if line.strip()]
+    if not lines:
+        return ", and nothing was printed"
+    matcher = SequenceMatcher(autojunk=False)
+    # The text of the pattern, a digit for its group: '(?i)CYCLES:\\s*(\\d+)' is 'CYCLES: 0'.
+    plain = re.sub(r"\(\?[aiLmsux]+\)|[\^$]", "", pattern)
+    plain = re.sub(r"\\s[*+?]?", " ", re.sub(r"\(.*\)", "0", plain)).replace("\\", "")
+    matcher.set_seq2(plain.lower()[:_MAX_LINE])
+    best, nearest = _LEAST_LIKE, ""
+    for line in lines[-_MAX_COMPARED:]:
+        matcher.set_seq1(line.lower())
+        if matcher.real_quick_ratio() > best and matcher.quick_ratio() > best and matcher.ratio() > best:
+            best, nearest = matcher.ratio(), line
+    return f"; the nearest line is {nearest!r}" if nearest else f"; the last line is {lines[-1]!r}"
 
 
 def _by_pointer(name: str, pointer: str, text: str) -> float | Refusal:

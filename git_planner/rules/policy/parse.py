@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 
 COMMAND_TIMEOUT = 600.0
 PROMPT_BUDGET = 60_000
+# Readers of benchmark results, and the unit of the figure that each takes by default.
+UNITS = {
+    "pytest-benchmark": "s",
+    "hyperfine": "s",
+    "asv": "",
+    "criterion": "ns",
+    "google-benchmark": "ns",
+    "go": "ns/op",
+    "jmh": "",
+    "gnu-time": "kB",
+    "file-size": "bytes",
+}
 
 
 def policy_problems(document: Mapping[str, Any]) -> list[str]:
@@ -65,7 +77,9 @@ def _metric_problems(document: Mapping[str, Any]) -> Iterator[str]:
         if metric["name"] in names:
             yield f"{at}/name: '{metric['name']}' is the name of an earlier metric"
         names.add(metric["name"])
+        yield from _command_problems(at, metric, document)
         yield from _source_problems(at, metric)
+        yield from _bound_problems(at, metric, decides=place == 0)
         if "pattern" in metric:
             yield from _pattern_problems(f"{at}/pattern", metric["pattern"])
         yield from _noise_problems(at, metric)
@@ -82,13 +96,41 @@ def _correctness_problems(correctness: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _source_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
+    keys = [key for key in ("pattern", "pointer", "reader") if key in metric]
     if metric.get("source") == "instructions":
-        for key in ("pattern", "pointer"):
-            if key in metric:
-                yield f"{at}/{key}: says where the number is, but the source is 'instructions'"
-    elif ("pattern" in metric) == ("pointer" in metric):
-        many = "both" if "pattern" in metric else "neither"
-        yield f"{at}: has {many} of 'pattern' and 'pointer'; exactly one says where the number is"
+        for key in keys:
+            yield f"{at}/{key}: says where the number is, but the source is 'instructions'"
+    elif len(keys) != 1:
+        many = " and ".join(f"'{key}'" for key in keys) or "no 'pattern', 'pointer' or 'reader'"
+        yield f"{at}: has {many}; exactly one says where the number is"
+    for key in ("benchmark", "value"):
+        if key in metric and "reader" not in metric:
+            yield f"{at}/{key}: is for metrics that have a 'reader'"
+    if metric.get("reader") in ("file-size", "asv") and "file" not in metric:
+        yield f"{at}/file: is missing; it names the files that the reader '{metric['reader']}' takes"
+
+
+def _command_problems(at: str, metric: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    if ("run" in metric) == ("from" in metric):
+        many = "both" if "run" in metric else "neither"
+        yield f"{at}: has {many} of 'run' and 'from'; exactly one says what is run"
+    if "from" not in metric:
+        return
+    if "correctness" not in document:
+        yield f"{at}/from: is 'correctness', which the policy does not have"
+    for key in ("timeout", "exit_statuses"):
+        if key in metric:
+            yield f"{at}/{key}: is that of 'correctness', from which the metric is read"
+    if metric.get("source") == "instructions":
+        yield f"{at}/from: cannot count the instructions of a run that has ended"
+
+
+def _bound_problems(at: str, metric: Mapping[str, Any], *, decides: bool) -> Iterator[str]:
+    low, high = metric.get("possible", (None, None))
+    if low is not None and high is not None and low > high:
+        yield f"{at}/possible: its lower bound is above the upper one"
+    if decides and "no_worse_than" in metric:
+        yield f"{at}/no_worse_than: is for metrics after the first, which decides"
 
 
 def _noise_problems(at: str, metric: Mapping[str, Any]) -> Iterator[str]:
@@ -158,7 +200,8 @@ def _client_problems(document: Mapping[str, Any]) -> Iterator[str]:
 def policy_from(document: Mapping[str, Any]) -> Policy:
     """Build a policy from a document without schema errors and `policy_problems`."""
     scope = document.get("scope", {})
-    metrics = tuple(_metric(metric) for metric in document.get("metrics", ()))
+    tests = document.get("correctness")
+    metrics = tuple(_metric(metric, tests) for metric in document.get("metrics", ()))
     return Policy(
         base=document.get("base", "main"),
         guard=tuple(document.get("guard", ())),
@@ -220,23 +263,40 @@ def _default_goal(metrics: tuple[Metric, ...]) -> str:
     return f"Make '{metrics[0].name}' {metrics[0].better} and keep every test passing."
 
 
-def _metric(document: Mapping[str, Any]) -> Metric:
+def _metric(document: Mapping[str, Any], tests: Mapping[str, Any] | None) -> Metric:
+    reader = document.get("reader")
+    from_tests = "from" in document
+    command = tests if from_tests and tests is not None else document
+    low, high = document.get("possible", (None, None))
     return Metric(
         name=document["name"],
-        run=tuple(document["run"]),
+        run=tuple(command["run"]),
         pattern=document.get("pattern"),
         pointer=document.get("pointer"),
-        unit=document.get("unit", ""),
+        unit=document.get("unit", UNITS.get(reader, "") if reader and "value" not in document else ""),
         better=document["better"],
         kind=document.get("kind", "deterministic"),
         repeats=document.get("repeats", 1),
-        timeout=float(document.get("timeout", COMMAND_TIMEOUT)),
+        timeout=float(command.get("timeout", COMMAND_TIMEOUT)),
         source=document.get("source", "output"),
         pin=document.get("pin", document.get("kind") == "noisy"),
-        min_gain=None if "min_gain" not in document else float(document["min_gain"]),
+        min_gain=_number(document, "min_gain"),
         pairs=_pairs(document.get("pairs", {})),
-        exit_statuses=tuple(document.get("exit_statuses", (0,))),
+        exit_statuses=tuple(command.get("exit_statuses", (0,))),
+        reader=reader,
+        benchmark=document.get("benchmark"),
+        value=document.get("value"),
+        file=document.get("file"),
+        from_tests=from_tests,
+        at_most=_number(document, "at_most"),
+        at_least=_number(document, "at_least"),
+        no_worse_than=float(document["no_worse_than"][:-1]) / 100 if "no_worse_than" in document else None,
+        possible=(None if low is None else float(low), None if high is None else float(high)),
     )
+
+
+def _number(document: Mapping[str, Any], key: str) -> float | None:
+    return float(document[key]) if key in document else None
 
 
 def _pairs(document: Mapping[str, Any]) -> Pairs:

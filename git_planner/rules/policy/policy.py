@@ -57,10 +57,14 @@ def pathspecs(patterns: Iterable[str]) -> list[str]:
 class Metric(NamedTuple):
     """One measured number. The first metric of a policy decides; the others are reported.
 
-    `pattern` is a regular expression with one group, searched in stdout; `pointer` is a JSON pointer into
-    stdout parsed as JSON. Exactly one of them is set, unless `source` is 'instructions': then the number is
-    the instruction count of the run. `timeout` in seconds. `pin`: run on one CPU. `min_gain` is the smallest
-    gain to keep, in the metric's unit; it and `pairs` are for noisy metrics.
+    `pattern` is a regular expression with one group, searched in the output; `pointer` is a JSON pointer into
+    the output parsed as JSON; `reader` is a format of benchmark results, of which it takes the figure `value`
+    of one `benchmark`. Exactly one of them is set, unless `source` is 'instructions': then the number is the
+    instruction count of the run. The output is stdout, or that of `file`, a glob of what the command leaves.
+    `from_tests`: `run` is the correctness command, whose own run is read. `timeout` in seconds. `pin`: run on
+    one CPU. `min_gain` is the smallest gain to keep, in the metric's unit; it and `pairs` are for noisy
+    metrics. A result above `at_most`, below `at_least`, or worse than the best by more than the fraction
+    `no_worse_than` is not kept; one beyond `possible` is invalid.
     """
 
     name: str
@@ -77,6 +81,21 @@ class Metric(NamedTuple):
     min_gain: float | None = None
     pairs: Pairs = Pairs()
     exit_statuses: tuple[int, ...] = (0,)
+    reader: str | None = None
+    benchmark: str | None = None
+    value: str | None = None
+    file: str | None = None
+    from_tests: bool = False
+    at_most: float | None = None
+    at_least: float | None = None
+    no_worse_than: float | None = None
+    possible: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a result needs this metric to be kept."""
+        limits = (self.at_most, self.at_least, self.no_worse_than, *self.possible)
+        return any(limit is not None for limit in limits)
 
 
 class Correctness(NamedTuple):

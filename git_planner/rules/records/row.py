@@ -25,6 +25,7 @@ REASONS = {
     "tests_shrank": "fewer tests were collected than before",
     "ambiguous_metric": "the metric was printed with different values",
     "no_metric": "the metric was not printed",
+    "implausible": "the metric has a value that is not possible",
     "unsteady_metric": "a deterministic metric changed between repeats",
     "commit_refused": "a commit hook refused the change",
     "no_change": "the implementer changed nothing",

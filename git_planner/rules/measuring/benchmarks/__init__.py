@@ -1,0 +1,1 @@
+"""Readers of benchmark results, one a format."""
