@@ -93,7 +93,7 @@ class Metric(NamedTuple):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a result needs this metric to be kept."""
+        """True if a result is kept only with a value of this metric."""
         limits = (self.at_most, self.at_least, self.no_worse_than, *self.possible)
         return any(limit is not None for limit in limits)
 

@@ -11,7 +11,7 @@ from git_planner.rules.measuring.benchmarks.registry import FORMATS, command_wit
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.parse import UNITS
 
-SCHEMA = Path(__file__).parents[2] / "git_planner/schemas/policy.json"
+SCHEMA = Path(__file__).parents[3] / "git_planner/schemas/policy.json"
 # pytest-benchmark 5.3
 PYTEST = json.dumps(
     {

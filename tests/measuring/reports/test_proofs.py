@@ -10,9 +10,18 @@ import pytest
 from git_planner.rules.measuring.proofs.proof import Proof, TestOutcome
 from git_planner.rules.measuring.proofs.registry import FORMATS, MAX_REPORT, command_with_report, read_proof
 from git_planner.rules.measuring.verdict import Refusal
-from tests.measuring.report_samples import EXAMPLES, JEST, JUNIT, MINITEST, NODE_SPEC, RSPEC, TESTDOX, TRX
+from tests.measuring.reports.report_samples import (
+    EXAMPLES,
+    JEST,
+    JUNIT,
+    MINITEST,
+    NODE_SPEC,
+    RSPEC,
+    TESTDOX,
+    TRX,
+)
 
-SCHEMA = Path(__file__).parents[2] / "git_planner/schemas/policy.json"
+SCHEMA = Path(__file__).parents[3] / "git_planner/schemas/policy.json"
 
 PLACES = ("/tmp/run",)
 

@@ -144,6 +144,6 @@ def test_without_a_match_the_nearest_line_is_shown(printed: str, rest: str) -> N
 def test_problems_of_a_metric(metric: dict[str, object], problems: list[str]) -> None:
     tests = {"run": ["x"], "proof": "exit-status"}
     document = {"correctness": tests, "metrics": [{"name": "m", "better": "lower", **metric}]}
-    found = policy_problems(document)
-    assert len(found) == len(problems)
-    assert all(sentence.startswith(start) for sentence, start in zip(found, problems, strict=True))
+    sentences = policy_problems(document)
+    assert len(sentences) == len(problems)
+    assert all(sentence.startswith(start) for sentence, start in zip(sentences, problems, strict=True))
