@@ -166,6 +166,14 @@ def test_a_link_out_of_the_worktree_is_refused(lab: Lab) -> None:
     assert (ran.status, "(E_UNWRITABLE)" in ran.err, list(outside.iterdir())) == (4, True, [])
 
 
+def test_an_uninstallation_names_what_stays(lab: Lab) -> None:
+    workshop(lab)
+    files(lab, "github", "--write")
+    outside = json.loads(lab.run("git-planner", "uninstall", "--dry-run", "--json").out)["outside"]
+    path = ".github/workflows/git-planner.yml"
+    assert f"'{path}' stays, with templates and owners: git planner ci github --remove" in outside
+
+
 @pytest.mark.parametrize("words", [("--write", "--remove"), ("--run", "check", "--write"), ()])
 def test_modes_exclude_each_other(lab: Lab, words: tuple[str, ...]) -> None:
     assert lab.run("git-planner", "ci", *words).status == 2
@@ -207,8 +215,13 @@ def test_workflows_have_least_permissions_and_pinned_actions() -> None:
     assert {name: job["permissions"] for name, job in jobs.items()} == {
         "guard": {"contents": "read"},
         "verify": {"contents": "read"},
+        "comment": {"contents": "read", "pull-requests": "write"},
     }
-    # No text of a request reaches a shell as code.
+    # The token is in one step only, and no text of a request reaches a shell as code.
+    tokens = [
+        name for name, job in jobs.items() for step in job["steps"] if "GH_TOKEN" in step.get("env", {})
+    ]
+    assert tokens == ["comment"]
     for steps in (
         *(job["steps"] for job in jobs.values()),
         yaml.safe_load((TEMPLATES / "action.yml").read_text())["runs"]["steps"],

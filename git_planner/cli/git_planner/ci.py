@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.gitio.repository import open_repository
+from git_planner.gitio.repository import Repository, open_repository
+
+if TYPE_CHECKING:
+    from git_planner.flows.ci.job import JobReport
 
 
 @click.command(short_help="Print, write or remove the files for CI, reviews and issues, or a server's hook.")
@@ -19,8 +22,8 @@ from git_planner.gitio.repository import open_repository
 @click.option("--remove", is_flag=True, help="Remove what '--write' wrote; files with other changes stay.")
 @click.option(
     "--run",
-    type=click.Choice(["check", "verify"]),
-    help="Do the work of a CI job: check and show the review, or measure a record again.",
+    type=click.Choice(["check", "verify", "comment"]),
+    help="Do the work of a CI job: check and show the review, measure again, or post the comment.",
 )
 @click.option("--package", metavar="REQUIREMENT", help="What pip installs in CI (default: git-planner).")
 @click.option(
@@ -99,9 +102,22 @@ def _run_job(where: str | None, run: str, as_json: bool) -> int:
             say(f"{result}: {why}")
         return NO if result == "differs" else DONE
     report = job.report_on(repo, request, os.environ.get("GIT_PLANNER_VERIFIED", ""))
+    if run == "comment":
+        return _comment(repo, host, report, as_json)
     report = job.write_report(host, report, os.environ)
     if as_json:
         emit(report.document())
     else:
         say(report.body.rstrip("\n"))
     return DONE if report.facts.ok else NO
+
+
+def _comment(repo: Repository, host: Literal["github", "gitlab"], report: JobReport, as_json: bool) -> int:
+    from git_planner.flows.ci.comment import post_comment
+
+    state, why = post_comment(repo, host, report, os.environ)
+    if as_json:
+        emit({"schema": "git-planner/ci-comment@1", "state": state, "why": why})
+    else:
+        say(f"comment: {state}{': ' + why if why else ''}")
+    return DONE

@@ -112,9 +112,21 @@ class GitHubHandler(Handler):
             self.reply(422, {"message": "Validation Failed"})
         else:
             with script.lock:
+                path, query = address.path.removeprefix(_PREFIX), parse_qs(address.query)
+                is_of_job = document is not None and "comments" in path
                 self.reply(
-                    *self._route(address.path.removeprefix(_PREFIX), parse_qs(address.query), document)
+                    *(self._comment(path, document) if is_of_job else self._route(path, query, document))
                 )
+
+    def _comment(self, path: str, document: Any) -> tuple[int, object]:
+        """Post or change a comment, as the account of a job's token."""
+        comments = self.server.script.comments
+        if self.command == "POST":
+            comments.append({**document, "id": len(comments), "user": {"login": "app", "type": "Bot"}})
+            return 201, comments[-1]
+        comment = comments[int(path.rpartition("/")[2])]
+        comment |= document
+        return 200, comment
 
     def _route(self, path: str, query: Mapping[str, list[str]], document: Any) -> tuple[int, object]:
         script = self.server.script

@@ -21,6 +21,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
 from git_planner.rules.refnames import POLICY_FILE
 
+_CI_FILES = {"github": ".github/workflows/git-planner.yml", "gitlab": ".gitlab/git-planner.yml"}
 # Prefixes of refs that keep what an agent or a person has made.
 _WORK = (refnames.REFUSED, refnames.INTERRUPTED, refnames.UNDONE, refnames.BESTS)
 
@@ -139,6 +140,9 @@ def _outside(repo: Repository) -> Iterator[str]:
     yield "branches 'plan/*', 'iter/*', 'bo4/*' and tags 'best/*' stay: they are the documents"
     if repo.top is not None and os.path.lexists(repo.top / POLICY_FILE):
         yield f"'{POLICY_FILE}' stays: remove it by a commit"
+    for where, path in _CI_FILES.items():
+        if repo.top is not None and os.path.lexists(repo.top / path):
+            yield f"'{path}' stays, with templates and owners: git planner ci {where} --remove"
     for registration in registrations(repo.top):
         client, _, scope = registration.partition(" ")
         yield f"the MCP server is registered with {client} {scope}: git planner mcp unregister {client}"
