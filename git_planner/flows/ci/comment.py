@@ -1,7 +1,7 @@
 """Post the report of a CI job as one comment on its pull or merge request, or update it.
 
-GitHub is asked through gh with the job's token, GitLab through curl with a token of the project. Only a comment
-of the token's own account is changed.
+GitHub is asked through gh with the job's token, GitLab through curl with a token of the project. Only a
+comment of the token's own account is changed.
 """
 
 from __future__ import annotations
