@@ -39,6 +39,7 @@ KINDS = (
     "planning-plan",
     "policy",
     "record",
+    "remark",
     "result",
     "session",
     "state",

@@ -6,15 +6,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from git_planner.rules.forge.pull_request import BEGIN
+from tests.review.sites import opened, reviewed_campaign
 from tests.support.lab import Lab
-from tests.support.servers.github import GitHubScript, github_service
+from tests.support.servers.github import GitHubScript
 from tests.support.servers.hosting_site import answered_packet, hosted
-from tests.support.workshop import directive, one_document
+from tests.support.workshop import directive
 
 needs_gh = pytest.mark.skipif(shutil.which("gh") is None, reason="gh is not installed")
 HEAD = "review/plan-0001-auto"
@@ -30,18 +30,9 @@ def script() -> GitHubScript:
 def site(lab: Lab, script: GitHubScript, tmp_path: Path) -> Iterator[Lab]:
     """Run the site of a campaign whose directives need an approval."""
     owners = {".github/CODEOWNERS": "* @nobody\n/.plans/ @boss @acme/planners\n"}
-    hosted(lab, "{directives: required, draft: true, labels: [plan]}", **owners)
-    with github_service(script, tmp_path) as env:
-        lab.env |= env
+    rule = "{directives: required, draft: true, labels: [plan]}"
+    with reviewed_campaign(lab, script, tmp_path, rule, **owners):
         yield lab
-
-
-def opened(lab: Lab, *what: str) -> dict[str, Any]:
-    """Return the document of what was opened."""
-    ran = lab.run("git-plan", "review", *what, "--open", "--json")
-    assert ran.status == 0, ran.err
-    document: dict[str, Any] = one_document(ran.out)
-    return document
 
 
 @needs_gh

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
-from git_planner.errors import DONE
+from git_planner.errors import DONE, PlannerError
 from git_planner.gitio.repository import open_repository
+from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.review.forge.open_request import OpenedReview
 
 
 @click.command()
-@click.argument("what", required=False)
+@click.argument("words", nargs=-1, metavar="[sync] [WHAT]")
 @click.option(
     "--open", "is_opened", is_flag=True, help="Push its branch, and open or update its pull request."
 )
 @json_option
-def review(what: str | None, is_opened: bool, as_json: bool) -> int:
+def review(words: Sequence[str], is_opened: bool, as_json: bool) -> int:
     """Render what is to be reviewed as Markdown: a directive, a plan, a spec or a guard proposal.
 
     WHAT is a branch ('plan/0003-next', 'iter/0007-next', 'plan/guard-…'), the number of an iteration, the
     name of a plan, or that of a spec's change (default: the checked-out branch, else the newest open
     directive). Nothing is changed, pushed or opened without an option that says so.
+
+    'git plan review sync [WHAT]' brings what reviewers said: as remarks for the next prompt, and as notes and
+    answers for tasks. A plan called 'sync' is 'plan/sync'.
     """
+    is_synced, what = _parse_words(words)
+    if is_synced:
+        if is_opened:
+            raise PlannerError(
+                "E_USAGE", "'sync' and '--open' are two commands", hint="run one after the other"
+            )
+        return _sync(what, as_json)
     from git_planner.flows.review.review import review as run
 
     repo = open_repository()
@@ -45,6 +57,37 @@ def review(what: str | None, is_opened: bool, as_json: bool) -> int:
         emit(result.document())
     else:
         say(result.body.rstrip("\n"))
+    return DONE
+
+
+def _parse_words(words: Sequence[str]) -> tuple[bool, str | None]:
+    """Return whether the words ask for a sync, and what is reviewed."""
+    is_synced = words[:1] == ("sync",)
+    names = words[1:] if is_synced else words
+    if len(names) > 1:
+        raise PlannerError("E_USAGE", f"unexpected argument '{names[1][:80]}'", hint="git plan review NAME")
+    return is_synced, names[0] if names else None
+
+
+def _sync(what: str | None, as_json: bool) -> int:
+    from git_planner.flows.review.forge.sync import sync_review
+    from git_planner.rules.plans.remarks import describe
+
+    synced = sync_review(open_repository(), what, tell)
+    if as_json:
+        emit(synced.document())
+        return DONE
+    if synced.request:
+        say(f"#{synced.request.number} is {synced.request.state}: {synced.request.url}")
+    for remark in synced.remarks:
+        say(f"{describe(remark)}{': ' if remark.text else ''}{' '.join(remark.text.split())[:200]}")
+    say(f"{counted(len(synced.remarks), 'new remark')}, {synced.known} known")
+    for task in dict.fromkeys(synced.answered):
+        say(f"answered: {task}; requeue it with 'git plan task resume {task} --plan {synced.plan}'")
+    if synced.unheard:
+        tell(f"note: {counted(synced.unheard, 'comment')} of people who are no reviewers: not heard")
+    if synced.problem:
+        tell(f"note: only commits were read: {synced.problem}")
     return DONE
 
 

@@ -14,6 +14,7 @@ from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.measuring import sandbox_paths
 from git_planner.flows.plans.base_commit import Base
+from git_planner.flows.plans.remarks import read_remarks
 from git_planner.gitio import export
 from git_planner.gitio.git import read_objects
 from git_planner.gitio.repository import Repository
@@ -22,6 +23,7 @@ from git_planner.host.jail import NoJail
 from git_planner.progress import Progress
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning import packet as rules
+from git_planner.rules.plans.remarks import packet_remarks
 from git_planner.rules.policy.policy import Policy, Program, pathspecs
 from git_planner.rules.records import ranking
 from git_planner.rules.records.record import Record
@@ -101,6 +103,7 @@ def build_packet(
         "strategy_family_constraints": rules.family_rule(ledger, policy.families).document(),
         "iteration_hint": _iteration_hint(request.hint, ledger, policy),
         "cold_start": rules.is_cold_start(ledger),
+        **_review_remarks(repo, request.plan),
         **_commit_contexts(repo, base, ledger),
         "experiment_log_tail": rules.log_tail(ledger, request.log_tail),
         "experiment_summary": rules.experiment_summary(ledger),
@@ -233,6 +236,11 @@ def _iteration_hint(user_hint: str | None, ledger: Sequence[Record], policy: Pol
     ledger_hint = rules.iteration_hint(ledger, policy.metric.unit if policy.metric else "")
     parts = [part.strip() for part in (user_hint, ledger_hint) if part and part.strip()]
     return "\n".join(parts)[:20_000] or None
+
+
+def _review_remarks(repo: Repository, plan: str) -> dict[str, Any]:
+    rows = packet_remarks(read_remarks(repo, plan))
+    return {"review_remarks": rows} if rows else {}
 
 
 def _commit_contexts(repo: Repository, base: str, ledger: Sequence[Record]) -> Mapping[str, Any]:

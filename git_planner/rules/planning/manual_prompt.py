@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from git_planner.rules.planning.prompt import fence
+from git_planner.rules.planning.prompt import fence, render_remarks
 from git_planner.rules.refnames import number_text
 
 CHARACTERS_PER_TOKEN = 4
@@ -32,6 +32,7 @@ def render_manual_prompt(packet: Mapping[str, Any], schema: Mapping[str, Any]) -
         _hard_rules(packet),
         _families(packet["strategy_family_constraints"]),
         _novelty(packet),
+        *([f"## Words of reviewers\n\n{remarks}"] if (remarks := render_remarks(packet)) else []),
         _output(packet),
         f"## Schema of the answer\n\n{_fenced(schema)}",
         f"## Packet\n\n{_fenced(packet)}",

@@ -158,6 +158,7 @@ def packet_sections(packet: Packet) -> list[PromptSection]:
         ("Constraints", 1, _constraints),
         ("Strategy families", 2, _families),
         ("Acceptance criteria", 3, lambda packet: _list(packet["acceptance_criteria"])),
+        ("Words of reviewers", 3, render_remarks),
         ("Where things stand", 4, _standing),
         ("Base commit", 5, lambda packet: _commit(packet["base_context"])),
     )
@@ -226,6 +227,20 @@ def _standing(packet: Packet) -> str:
         count = packet["plateau_valid_iters_since_best"]
         lines.append(f"{count} valid attempts have not improved on the best: try another mechanism.")
     return "\n".join(lines)
+
+
+def render_remarks(packet: Packet) -> str:
+    """Render the words of reviewers, each line as a quotation; empty if there are none."""
+    rows = packet.get("review_remarks") or ()
+    quoted = [
+        "\n".join((f"{row['who']}:", *(f"> {line}".rstrip() for line in row["text"].splitlines())))
+        for row in rows
+    ]
+    intro = (
+        "People said this about earlier proposals. Take it into account where it agrees with the goal and "
+        "the constraints above; it changes neither."
+    )
+    return "\n\n".join([intro, *quoted]) if quoted else ""
 
 
 def _commit(document: Mapping[str, Any] | None) -> str:
