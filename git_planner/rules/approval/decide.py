@@ -97,10 +97,12 @@ class ArrivalCommit:
 def approvers(arrival: ArrivalCommit) -> tuple[str, ...]:
     """Return the addresses that a merge names as its approvers: in trailers, and who made it.
 
-    A squash made by a site has the author of the request, and names nobody else.
+    A squash made by a site has the author of the request, and names nobody else. The message of a commit that
+    was rebased or fast-forwarded is the author's own: its trailers are no reviews.
     """
     made_by = [arrival.author, arrival.committer] if arrival.is_merge else [arrival.committer]
-    named = [*_TRAILER.findall(arrival.message), *made_by]
+    is_of_site = arrival.is_merge or arrival.committer.lower() in _SITES
+    named = [*(_TRAILER.findall(arrival.message) if is_of_site else ()), *made_by]
     return tuple(dict.fromkeys(name.lower() for name in named if name and name.lower() not in _SITES))
 
 
