@@ -43,3 +43,32 @@ def test_an_iteration_waits_for_its_approval_and_is_resumed(lab: Lab) -> None:
     lab.git("fetch", "-q")
     ran = lab.run("git-iterate", "resume", "1")
     assert ran.status == 0, ran.err
+
+
+def approval_names(lab: Lab, name: str) -> list[str]:
+    """Return the approvals by merge on a branch."""
+    return lab.git("ls-tree", "--name-only", f"{name}:.plans/default/approved", check=False).split()
+
+
+def test_what_git_plan_push_brings_never_approves(lab: Lab) -> None:
+    site = hosted(lab)
+    packet = answered_packet(lab, directive())
+    branch = request(site, packet).branch
+    # As an agent would that can write the plan's branch: the approval is merged here instead of there.
+    lab.git("checkout", "-q", "plan/default")
+    lab.git("merge", "-q", "--no-ff", branch)
+    assert len(approval_names(lab, "plan/default")) == 1
+    lab.git("checkout", "-q", "main")
+    assert lab.run("git-plan", "manual", "apply").status == 3
+    pushed = lab.run("git-plan", "push")
+    assert pushed.status == 0
+    assert "is not pushed: 'origin' does not have it, and only a merge there approves" in pushed.err
+    assert approval_names(lab, "plan/default") == []
+    assert lab.run("git-plan", "manual", "apply").status == 3
+    # The site takes that branch for merged, so there is a new commit for it.
+    site.merge(request(site, packet).branch)
+    assert lab.run("git-plan", "manual", "apply").status == 0
+    # Now that the site has it, pushing keeps it.
+    assert lab.run("git-plan", "push").status == 0
+    assert len(approval_names(lab, "plan/default")) == 1
+    assert lab.run("git-plan", "manual", "apply").status == 0

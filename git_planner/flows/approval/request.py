@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from git_planner import documents
+from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval import reviewed_branch
 from git_planner.flows.approval.reviewed_branch import read_approval
+from git_planner.gitio import history
+from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Message, Snapshot, Store
+from git_planner.gitio.store import Message, Move, Snapshot, Step, Store, Write
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.approval.subject import (
@@ -64,26 +66,37 @@ def make_request(
             hint=f"git plan push {rule.remote} --plan {subject.plan}",
         )
     ref, path = refnames.HEADS + request_branch(subject), approved_path(subject)
-    document = approval_document(subject, repo.ident(), repo.now())
+    document = redact.mask_document(approval_document(subject, repo.ident(), repo.now()))
     documents.check("approval", document, path)
     content = canonical_json.dumps(document)
     before = repo.maybe(ref)
-
-    def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
-        if snapshot.tip is not None and snapshot.read(path) is not None:
-            return {}
-        return {**_outdated(repo, subject, snapshot, tip), path: content}
 
     message = Message(
         f"review {subject.name}: approve by merging",
         (("Planner-Op", "review-request"), ("Planner-Args", f"{subject.kind} {subject.digest}")),
     )
-    commit = Store(repo).edit(ref, change, message, base=tip)
+
+    def decide(snapshots: Mapping[str, Snapshot]) -> Sequence[Step]:
+        old = snapshots[ref].tip
+        if old is None or history.is_ancestor(repo.git, old, tip):
+            # What was merged once, and taken back, would not be merged again.
+            return [Move(ref, _commit_on(repo, tip, {path: content}, message))]
+        if snapshots[ref].read(path) is not None:
+            return []
+        return [Write(ref, {**_outdated(repo, subject, snapshots[ref], tip), path: content}, message)]
+
+    commit = Store(repo).transact([ref], decide)[ref]
     assert commit is not None
     target = refnames.PLAN + subject.plan
     return ApprovalRequest(
         refnames.short_name(ref), commit, target, rule.remote, path, is_new=commit != before
     )
+
+
+def _commit_on(repo: Repository, tip: str, edits: Mapping[str, bytes], message: Message) -> str:
+    with repo.git.batch() as batch:
+        tree = splice(repo.git, batch, repo.resolve(tip, "tree"), edits)
+    return commit_tree(repo.git, tree, (tip,), message.text())
 
 
 def _outdated(repo: Repository, subject: ReviewSubject, snapshot: Snapshot, tip: str) -> dict[str, None]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.pushed import align_approvals
+from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import current_plan
 from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.records import ledger
@@ -27,6 +30,7 @@ from git_planner.gitio.store import Message, Move, Snapshot, Step, Store
 from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.plans.plan import is_plan_name
+from git_planner.rules.policy.review_rule import ReviewRule
 
 MAX_TRIES = 12
 SyncAction = Literal["created", "followed", "merged", "unchanged", "ahead", "absent", "set_aside"]
@@ -133,6 +137,9 @@ def push(
         for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress, every=every):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
+        for name in plan_names:
+            if _is_sound(synced.get(name)):
+                _align_approvals(repo, source, name, remote_refs.get(refnames.plan_ref(name)), progress)
         local_refs = history.list_refs(repo, refnames.HEADS)
         refs = [refnames.plan_ref(name) for name in plan_names if _is_sound(synced.get(name))]
         if work:
@@ -157,6 +164,20 @@ def push(
         f"'{source}' was updated during each of {MAX_TRIES} attempts; nothing was pushed",
         hint="run the same command again",
     )
+
+
+def _align_approvals(
+    repo: Repository, source: str, plan: str, remote_tip: str | None, progress: Progress
+) -> None:
+    """Take back what would approve something by being pushed; see `flows/approval/pushed.py`."""
+
+    def review_remote() -> str:
+        with suppress(PlannerError):
+            return find_base(repo, plan, None).policy.review.remote
+        return ReviewRule().remote
+
+    for name in align_approvals(repo, plan, source, remote_tip, review_remote):
+        progress(f"'{name}' is not pushed: '{source}' does not have it, and only a merge there approves")
 
 
 def _merge_plans(
