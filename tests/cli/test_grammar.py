@@ -66,7 +66,17 @@ def test_an_option_has_one_help_text() -> None:
     shared = {name for name in texts if len(where[name]) > 1}
     differing = {name: texts[name] for name in shared - DEPENDING if len(texts[name]) > 1}
     # The same word for different things of a task, of a run, of a report, of a session or of a tournament.
-    allowed = {"--run", "--status", "--remove", "--client", "--task", "--ref", "--base", "--strict"}
+    allowed = {
+        "--approve",
+        "--run",
+        "--status",
+        "--remove",
+        "--client",
+        "--task",
+        "--ref",
+        "--base",
+        "--strict",
+    }
     assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared
 

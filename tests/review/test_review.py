@@ -20,6 +20,10 @@ DIRECTIVE = """\
 - Planner: a person, by hand
 - Digest of the directive: `{digest}`
 
+## Approval
+
+The policy does not require an approval of a directive.
+
 ## Objective
 
 **Make the number smaller**
@@ -83,8 +87,7 @@ An agent may then change the paths above on a branch from `{base}`, as the steps
 measured as the base prescribes, and kept only if it is valid; nothing is merged into the base by this. \
 The text of a directive is advice to an agent: it cannot widen the scope or change the guard.
 
-git-planner itself does not wait for an approval yet: whoever may run the commands below can run them \
-without one.
+Where the policy requires an approval, nothing of this runs without one.
 
 ## How to try it
 
@@ -197,6 +200,7 @@ def test_a_plan_with_options_and_critique(lab: Lab) -> None:
     before = reviewed(lab, "default")
     assert [line for line in before["body"].splitlines() if line.startswith("#")] == [
         "# Plan default",
+        "## Approval",
         "## Objective",
         *(("## Acceptance",) if "## Acceptance" in before["body"] else ()),
         *(("## Constraints",) if "## Constraints" in before["body"] else ()),

@@ -9,8 +9,8 @@ import click
 
 from git_planner.cli.options import json_option
 from git_planner.cli.output import emit, say, tell
-from git_planner.errors import DONE, PlannerError
-from git_planner.gitio.repository import open_repository
+from git_planner.errors import DONE, NO, PlannerError
+from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
@@ -22,8 +22,17 @@ if TYPE_CHECKING:
 @click.option(
     "--open", "is_opened", is_flag=True, help="Push its branch, and open or update its pull request."
 )
+@click.option(
+    "--approve",
+    is_flag=True,
+    help="Sign an approval on the plan's branch, where the policy has 'by: approval'.",
+)
+@click.option("-m", "--message", metavar="TEXT", default="", help="Message of the commit.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if a required approval is missing.")
 @json_option
-def review(words: Sequence[str], is_opened: bool, as_json: bool) -> int:
+def review(
+    *, words: Sequence[str], is_opened: bool, approve: bool, message: str, exit_code: bool, as_json: bool
+) -> int:
     """Render what is to be reviewed as Markdown: a directive, a plan, a spec or a guard proposal.
 
     WHAT is a branch ('plan/0003-next', 'iter/0007-next', 'plan/guard-…'), the number of an iteration, the
@@ -34,15 +43,22 @@ def review(words: Sequence[str], is_opened: bool, as_json: bool) -> int:
     answers for tasks. A plan called 'sync' is 'plan/sync'.
     """
     is_synced, what = _parse_words(words)
+    chosen = [
+        name
+        for name, is_set in (("sync", is_synced), ("--open", is_opened), ("--approve", approve))
+        if is_set
+    ]
+    if len(chosen) > 1:
+        raise PlannerError(
+            "E_USAGE", f"'{chosen[0]}' and '{chosen[1]}' are two commands", hint="run one after the other"
+        )
+    if message and not approve:
+        raise click.UsageError("'--message' is for '--approve'")
     if is_synced:
-        if is_opened:
-            raise PlannerError(
-                "E_USAGE", "'sync' and '--open' are two commands", hint="run one after the other"
-            )
         return _sync(what, as_json)
-    from git_planner.flows.review.review import review as run
-
     repo = open_repository()
+    if approve:
+        return _approve(repo, what, message, as_json=as_json)
     if is_opened:
         from git_planner.flows.review.forge.open_request import open_review
 
@@ -52,12 +68,29 @@ def review(words: Sequence[str], is_opened: bool, as_json: bool) -> int:
         else:
             _show_opened(opened)
         return DONE
-    result = run(repo, what)
+    from git_planner.flows.review.approve import with_approval
+    from git_planner.flows.review.review import review as run
+
+    result = with_approval(repo, run(repo, what))
     if as_json:
         emit(result.document())
     else:
         say(result.body.rstrip("\n"))
-    return DONE
+    return NO if exit_code and result.approval is not None and not result.approval.ok else DONE
+
+
+def _approve(repo: Repository, what: str | None, message: str, *, as_json: bool) -> int:
+    from git_planner.flows.review.approve import approve_review
+    from git_planner.rules.approval.decide import sentence
+
+    result = approve_review(repo, what, message)
+    if as_json:
+        emit(result.document())
+        return result.exit
+    say(f"{result.review.name}: signed in {result.commit[:12]}; share it with 'git plan push'")
+    if result.exit != DONE:
+        tell(f"it does not count: the {result.review.kind} {sentence(result.approval)}")
+    return result.exit
 
 
 def _parse_words(words: Sequence[str]) -> tuple[bool, str | None]:

@@ -9,9 +9,11 @@ from git_planner.flows.approval import reviewed_branch
 from git_planner.flows.approval.merged import merged_approval
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
+from git_planner.rules import refnames
 from git_planner.rules.approval.decide import Approval, sentence
 from git_planner.rules.approval.subject import ReviewSubject
 from git_planner.rules.policy.policy import Policy
+from git_planner.rules.policy.review_rule import ReviewKind
 
 
 def approval_of(
@@ -48,19 +50,31 @@ def approval_of(
             if error.code != "E_REMOTE":
                 raise
             problem = error
-    tip = reviewed or reviewed_branch.tracking_ref(rule.remote, subject.plan)
-    if rule.by == "merge":
-        approval = merged_approval(repo, policy, subject, tip, details=details) if _has(repo, tip) else None
+    tips = [reviewed or reviewed_branch.tracking_ref(rule.remote, subject.plan)]
+    if rule.by == "approval":
+        # Imported where it is needed: 'git iterate' asks each time, and most policies approve by merge.
+        from git_planner.flows.approval.signed import signed_approval
+
+        # A signature counts wherever its commit is.
+        own = [] if reviewed else [refnames.plan_ref(subject.plan)]
+        approval = signed_approval(repo, policy, subject, [tip for tip in (*own, *tips) if _has(repo, tip)])
+    elif _has(repo, tips[0]):
+        approval = merged_approval(repo, policy, subject, tips[0], details=details)
     else:
-        approval = None
-    approval = approval or Approval("missing")
+        approval = Approval("missing")
     if problem is not None and not approval.ok:
         approval = Approval("unreachable", reason=f"cannot be checked: {problem.message}")
     return replace(approval, asked=rule.addresses)
 
 
 def require(
-    repo: Repository, policy: Policy, subject: ReviewSubject, progress: Progress, *, then: str = ""
+    repo: Repository,
+    policy: Policy,
+    subject: ReviewSubject,
+    progress: Progress,
+    *,
+    then: str = "",
+    ask: bool = True,
 ) -> Approval:
     """Return the approval of a subject, or refuse it; the remote is asked if it is not known here.
 
@@ -70,6 +84,7 @@ def require(
         subject: what is to run.
         progress: called with each progress message.
         then: the command that goes on after the approval, if it is another one than this.
+        ask: False if the remote was asked already.
 
     Raises:
         PlannerError: E_REVIEW, with who is asked and where.
@@ -77,11 +92,22 @@ def require(
     approval = approval_of(repo, policy, subject)
     if approval.ok:
         return approval
-    if policy.review.by == "merge":
+    if ask:
         approval = approval_of(repo, policy, subject, ask=progress)
     if approval.ok:
         return approval
     raise refusal(policy, subject, approval, then)
+
+
+def ask_remote(repo: Repository, policy: Policy, plan: str, kind: ReviewKind, progress: Progress) -> None:
+    """Fetch the reviewed branch of a plan, if things of a kind need an approval and it can be fetched."""
+    if policy.review.requires(kind):
+        try:
+            reviewed_branch.refresh(repo, policy.review.remote, plan, progress)
+        except PlannerError as error:
+            if error.code != "E_REMOTE":
+                raise
+            progress(f"approvals are those that were fetched last: {error.message}")
 
 
 def refusal(policy: Policy, subject: ReviewSubject, approval: Approval, then: str = "") -> PlannerError:
@@ -89,13 +115,15 @@ def refusal(policy: Policy, subject: ReviewSubject, approval: Approval, then: st
     rule = policy.review
     who = ", ".join(approval.asked) or f"everyone who may merge into 'plan/{subject.plan}' on '{rule.remote}'"
     how = "--open" if rule.by == "merge" else "--approve"
-    name = f"the {subject.kind} '{subject.name}'"
+    what = refnames.PLAN + subject.plan if subject.kind == "plan" else subject.name
+    noun = "task" if subject.name.startswith("task_") else subject.kind
+    name = f"the {noun} '{subject.name}'"
     details = [f"asked: {who}", *([f"link: {approval.link}"] if approval.link else [])]
     details += [f"once it is approved: {then}"] if then else []
     return PlannerError(
         "E_REVIEW",
         f"{name} {sentence(approval)}",
-        hint=f"git plan review {subject.name} {how}",
+        hint=f"git plan review {what} {how}",
         details=details,
     )
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
+from git_planner.flows.approval.evidence import address_of, decide_by, has_other_version, subject_authors
 from git_planner.flows.approval.reviewed_branch import list_approvals, read_approval
-from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
-from git_planner.rules.approval.decide import (
-    Approval,
-    ArrivalCommit,
-    approvers,
-    check_document,
-    decide_people,
-)
+from git_planner.rules.approval.decide import Approval, ArrivalCommit, approvers, decide_people
 from git_planner.rules.approval.subject import APPROVED, ReviewSubject, approvals_folder, approved_path
-from git_planner.rules.policy.policy import Policy, pathspecs
+from git_planner.rules.policy.policy import Policy
 
 # Merges of `git plan pull` between the reviewed branch and the merge that is looked for.
 _MAX_PULLS = 200
@@ -28,83 +22,33 @@ def merged_approval(
     """Decide whether a subject was merged into the reviewed branch.
 
     Args:
+        repo: the repository.
+        policy: the policy of the trusted base.
+        subject: what is to run.
         tip: the tip of the reviewed branch.
         details: also find who merged it and when; without, only if the policy's rule is about people.
     """
-    if subject.kind == "plan":
-        return _merged_items(repo, policy, subject, tip, details=details)
-    path = approved_path(subject)
-    document = read_approval(repo, f"{tip}:{path}")
-    if document is None:
-        return _explain_missing(repo, subject, tip)
-    state = check_document(document, subject)
-    if state == "wrong_base" and is_equal_base(repo, policy, str(document["base"]), str(subject.base)):
-        state = "approved"
-    if state != "approved":
-        return Approval(state)
-    return _approved_by(repo, policy, subject, tip, [(path, document)], details=details)
+    rule = policy.review
 
-
-def is_equal_base(repo: Repository, policy: Policy, approved: str, base: str) -> bool:
-    """Return whether two bases have the same files in scope and guard."""
-    if repo.maybe(approved) is None or repo.maybe(base) is None:
-        return False
-    specs = pathspecs((*policy.allow, *policy.protected, *policy.sectioned)) if policy.allow else []
-    if not specs:
-        specs = [":(top)", ":(top,exclude,literal).advisor"]
-    return not history.changes(repo.git, approved, base, specs)
-
-
-def _merged_items(
-    repo: Repository, policy: Policy, subject: ReviewSubject, tip: str, *, details: bool
-) -> Approval:
-    """Decide for a plan: each of its items is in some approval of the plan."""
-    left, used, seen = dict(subject.items), list[tuple[str, dict[str, Any]]](), False
-    for path in list_approvals(repo, tip, approvals_folder(subject.plan, APPROVED), "plan-"):
-        document: Any = read_approval(repo, f"{tip}:{path}")
-        if document is None or (document["kind"], document["plan"]) != ("plan", subject.plan):
-            continue
-        seen = seen or not left.keys().isdisjoint(document["items"])
-        covered = {name for name, digest in left.items() if document["items"].get(name) == digest}
-        if covered:
-            used.append((path, document))
-            left = {name: digest for name, digest in left.items() if name not in covered}
-    if left:
-        return Approval("changed" if seen else "missing")
-    return _approved_by(repo, policy, subject, tip, used, details=details)
-
-
-def _explain_missing(repo: Repository, subject: ReviewSubject, tip: str) -> Approval:
-    """Tell a subject that was changed after its approval from one that has none."""
-    for path in list_approvals(repo, tip, approvals_folder(subject.plan, APPROVED), f"{subject.kind}-"):
-        document = read_approval(repo, f"{tip}:{path}")
-        if document is not None and document["name"] == subject.name:
-            return Approval("changed")
-    return Approval("missing")
-
-
-def _approved_by(
-    repo: Repository,
-    policy: Policy,
-    subject: ReviewSubject,
-    tip: str,
-    used: list[tuple[str, dict[str, Any]]],
-    *,
-    details: bool,
-) -> Approval:
-    rule, result = policy.review, Approval("approved", how="merge")
-    if not (details or rule.others or rule.reviewers):
-        return result
-    for path, document in used:
+    def prove(path: str, document: Mapping[str, Any]) -> Approval:
+        if not (details or rule.others or rule.reviewers):
+            return Approval("approved", how="merge")
         arrival = find_arrival(repo, tip, path)
         if arrival is None:
             return Approval("missing")
-        authors = [*arrival.authors, address_of(str(document["author"])), *subject_authors(repo, subject)]
+        authors = [*arrival.authors, address_of(document["author"]), *subject_authors(repo, subject)]
         state, who = decide_people(rule, approvers(arrival), authors)
-        result = Approval(state, by=who, at=arrival.at, how="merge", commit=arrival.oid)
-        if not result.ok:
-            return result
-    return result
+        return Approval(state, by=who, at=arrival.at, how="merge", commit=arrival.oid)
+
+    if subject.kind == "plan":
+        paths = list(list_approvals(repo, tip, approvals_folder(subject.plan, APPROVED), "plan-"))
+    else:
+        paths = [approved_path(subject)]
+    documents = ((path, read_approval(repo, f"{tip}:{path}")) for path in paths)
+    proposals = [(path, document) for path, document in documents if document is not None]
+    if not proposals and has_other_version(repo, subject, tip, APPROVED):
+        return Approval("changed")
+    return decide_by(repo, policy, subject, proposals, prove)
 
 
 def find_arrival(repo: Repository, tip: str, path: str) -> ArrivalCommit | None:
@@ -140,16 +84,3 @@ def find_arrival(repo: Repository, tip: str, path: str) -> ArrivalCommit | None:
         )
         return ArrivalCommit(oid, bool(others), author, committer, at, message, tuple(lines.split()))
     return None
-
-
-def subject_authors(repo: Repository, subject: ReviewSubject) -> tuple[str, ...]:
-    """Return the address of the author of the commit that a subject came with."""
-    if subject.commit is None:
-        return ()
-    raw = repo.git.bytes("log", "-1", "--no-show-signature", "--format=%ae", subject.commit)
-    return (os.fsdecode(raw).strip(),)
-
-
-def address_of(author: str) -> str:
-    """Return the address of 'Name <address>'."""
-    return author.rpartition("<")[2].rstrip(">").strip()

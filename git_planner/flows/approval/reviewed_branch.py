@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
@@ -45,7 +46,7 @@ def refresh(repo: Repository, remote_name: str, plan: str, progress: Progress) -
     return repo.maybe(own)
 
 
-def read_approval(repo: Repository, name: str) -> dict[str, object] | None:
+def read_approval(repo: Repository, name: str) -> dict[str, Any] | None:
     """Read an approval by its name, 'COMMIT:PATH'; None if there is none that is valid."""
     answer = repo.git.read_object("info", name)
     if answer is None or answer[1] != "blob" or answer[2] > MAX_APPROVAL_BYTES:

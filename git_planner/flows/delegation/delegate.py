@@ -15,6 +15,7 @@ from git_planner.agents import registry
 from git_planner.agents.contract import Implementer, Sandbox
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO, PlannerError
+from git_planner.flows.approval.approval import ask_remote
 from git_planner.flows.delegation.recover import recover_runs, requeue_task
 from git_planner.flows.delegation.remote_claims import RemoteClaims
 from git_planner.flows.delegation.start_run import AgentSetup, StartedRun, prepare_run, start_run
@@ -39,7 +40,7 @@ from git_planner.rules.tasks.task import Task
 # Another process won the race for the task, or has just made it unready: choose again.
 _RACE_CODES = ("E_BUSY", "E_CONFLICT", "E_TRANSITION")
 # This task cannot be started; others may be.
-_SKIP_CODES = ("E_MERGE", "E_NO_BASE", "E_GUARD")
+_SKIP_CODES = ("E_MERGE", "E_NO_BASE", "E_GUARD", "E_REVIEW")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def delegate(repo: Repository, options: DelegateOptions, progress: Progress) -> 
         *recover_runs(repo, plan, progress),
         *(_recover_remote(repo, remote_claims) if remote_claims else []),
     ]
+    ask_remote(repo, base.policy, plan, "plan", progress)
     plan_tasks = read_tasks(repo, plan)
     faults = _plan_errors(plan_tasks)
     if faults:
@@ -231,6 +233,8 @@ class _Delegator:
         self.finished: list[Run] = []
         self.skipped: dict[str, str] = {}
         self.failure: PlannerError | None = None
+        # The first task that lacks an approval; it is the result if no task was started.
+        self.refusal: PlannerError | None = None
         self.is_interrupted = self.has_raced = False
 
     def run(self) -> DelegationResult:
@@ -253,6 +257,8 @@ class _Delegator:
                 "interrupted; the agents were stopped, and unfinished tasks were put back",
                 hint="git plan delegate",
             )
+        if self.refusal is not None and not self.finished:
+            raise self.refusal
         questions = tuple(filter(None, (tuple(question_lines(self.repo, run)) for run in self.finished)))
         return DelegationResult(
             self.plan, tuple(self.finished), skipped=tuple(self.skipped.items()), questions=questions
@@ -305,6 +311,7 @@ class _Delegator:
                 if self.options.task is not None:
                     raise
                 if error.code in _SKIP_CODES:
+                    self.refusal = self.refusal or (error if error.code == "E_REVIEW" else None)
                     self.skipped[task.id] = error.message
                     self.progress(f"{task.id}: skipped, {error.message}")
                     continue
@@ -338,7 +345,7 @@ class _Delegator:
             check_claimable(self.repo, plan_tasks, task)
             if self.remote_claims is not None and task.id in self.remote_claims.held_tasks():
                 raise self.remote_claims.claimed_error(task.id)
-        request = prepare_run(self.repo, plan_tasks, task, self.setup, self._reserve_number)
+        request = prepare_run(self.repo, plan_tasks, task, self.setup, self._reserve_number, ask=False)
         if self.remote_claims is None:
             return start_run(self.repo, request, self.setup)
         acquired = self.remote_claims.acquire(request.claim())

@@ -11,6 +11,7 @@ from git_planner import documents
 from git_planner.agents.contract import Implementer, Sandbox
 from git_planner.config.settings import Settings
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import require
 from git_planner.flows.planning.iteration_start import state_commit
 from git_planner.flows.planning.list_iterations import TASK_PLANNER
 from git_planner.flows.plans.base_commit import Base, find_base
@@ -26,6 +27,7 @@ from git_planner.host import process_identity
 from git_planner.host.clock import utc_now
 from git_planner.host.machine import host_name
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import plan_subject, task_digest
 from git_planner.rules.delegation.task_prompt import task_directive
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.planning.directive import IterationState
@@ -145,17 +147,26 @@ def find_task_base(repo: Repository, plan_tasks: PlanTasks, task: Task, start: s
 
 
 def prepare_run(
-    repo: Repository, plan_tasks: PlanTasks, task: Task, setup: AgentSetup, reserve: Callable[[], int]
+    repo: Repository,
+    plan_tasks: PlanTasks,
+    task: Task,
+    setup: AgentSetup,
+    reserve: Callable[[], int],
+    *,
+    ask: bool = True,
 ) -> RunRequest:
     """Prepare the run of a task.
 
     Args:
+        ask: ask the remote for an approval that is not known here.
         reserve: reserves a number for its iteration; called last, since numbers are never reused.
 
     Raises:
-        PlannerError: as `find_task_base`.
+        PlannerError: as `find_task_base`; E_REVIEW if the task needs an approval and has none.
     """
     base, now = find_task_base(repo, plan_tasks, task, setup.start), repo.now()
+    subject = plan_subject(plan_tasks.plan, {task.uid: task_digest(task)}, name=task.id)
+    require(repo, base.policy, subject, lambda _: None, ask=ask)
     claimant = Claimant(
         owner=f"{setup.implementer.name} for {repo.ident()}"[:200],
         claimed_at=now,
@@ -190,6 +201,11 @@ def start_run(
         for ref in (iteration.ref, trusted_ref):
             if snapshots[ref].tip is not None:
                 raise PlannerError("E_CONFLICT", f"'{ref}' exists already", hint="run the command again")
+        if task_digest(task) != task_digest(request.task):
+            # What was approved is not what would run.
+            raise PlannerError(
+                "E_CONFLICT", f"'{task.id}' was changed meanwhile", hint="run the command again"
+            )
         state = _new_state(request, task)
         documents.check("state", state.document(), refnames.STATE_FILE)
         commit = state_commit(repo, state)

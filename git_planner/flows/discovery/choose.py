@@ -8,6 +8,7 @@ from typing import Any
 
 from git_planner import documents
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import ask_remote, require
 from git_planner.flows.discovery.options import read_options
 from git_planner.flows.discovery.plan_folder import (
     CHOICE,
@@ -21,6 +22,8 @@ from git_planner.flows.plans.plan_document import plan_edits, read_plan
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import OPTIONS as OPTIONS_ITEM
+from git_planner.rules.approval.subject import plan_subject, text_digest
 from git_planner.rules.discovery import options as rules
 from git_planner.rules.discovery import review as reviews
 from git_planner.rules.documents import canonical_json
@@ -65,12 +68,14 @@ def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
 
     Raises:
         PlannerError: what `open_campaign` raises; E_MISSING_INPUT, E_OPTIONS; E_USAGE for another letter;
-            E_CONFLICT.
+            E_REVIEW, E_CONFLICT.
     """
     if letter not in rules.LETTERS:
         raise PlannerError("E_USAGE", f"{letter[:20]!r} is not an option", hint="choose A, B or C")
     plan_folder = open_plan_folder(repo, PlanOptions(plan=plan))
     by, at = repo.ident(), repo.now()
+    policy = plan_folder.campaign.base.policy
+    ask_remote(repo, policy, plan_folder.plan, "plan", lambda _: None)
     before = repo.maybe(plan_folder.ref)
 
     def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
@@ -78,6 +83,9 @@ def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
         option = rules.find_option(read_options(text, plan_folder.plan, letter), letter)
         assert option is not None
         assert text is not None
+        items = {OPTIONS_ITEM: text_digest(text)}
+        subject = plan_subject(plan_folder.plan, items, name=f"{refnames.PLAN}{plan_folder.plan}")
+        require(repo, policy, subject, lambda _: None, ask=False)
         plan_document, earlier = (
             updated_plan(repo, snapshot, plan_folder.campaign),
             _read_choice(plan_folder, snapshot),

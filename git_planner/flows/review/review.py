@@ -14,6 +14,7 @@ from git_planner.flows.review.directive import review_iteration
 from git_planner.flows.review.shown import shown
 from git_planner.gitio.repository import Repository
 from git_planner.rules import refnames
+from git_planner.rules.approval.decide import Approval
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.review.directive_review import DirectiveReview, directive_title, render_directive
 
@@ -31,10 +32,13 @@ class Review:
     title: str
     body: str
     facts: dict[str, Any]
+    approval: Approval | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the review as one JSON document."""
+        approval = {"approval": self.approval.document()} if self.approval else {}
         return {
+            **approval,
             "schema": "git-planner/review@1",
             "kind": self.kind,
             "name": self.name,

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import approval_of
+from git_planner.flows.discovery.plan_folder import OPTIONS
 from git_planner.flows.planning.manual import find_packet, packet_subject, read_answer
+from git_planner.flows.plans.base_commit import find_base
+from git_planner.flows.plans.page_store import Pages, missing_plan
 from git_planner.flows.review.review import Review
 from git_planner.gitio.repository import Repository
+from git_planner.gitio.store import Store
+from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.approval import subject as subjects
+from git_planner.rules.approval.decide import Approval
 from git_planner.rules.approval.subject import ReviewSubject, state_subject
+from git_planner.rules.plans import pages
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.policy.policy import Policy
+from git_planner.rules.tasks.task import task_from
 
 
 def find_subject(repo: Repository, review: Review) -> tuple[Policy, ReviewSubject]:
@@ -22,11 +32,58 @@ def find_subject(repo: Repository, review: Review) -> tuple[Policy, ReviewSubjec
     if review.kind == "directive":
         subject = _directive_subject(repo, review)
         return policy_at(repo, str(subject.base)), subject
+    if review.kind == "plan":
+        return find_base(repo, review.name, None).policy, read_plan_subject(repo, review.name)
+    if review.kind == "spec":
+        from git_planner.flows.specs.compile import change_subject
+
+        plan = plans.check_new_plan_name(review.name)
+        return find_base(repo, plan, None).policy, change_subject(repo, review.name, plan, None)
     raise PlannerError(
         "E_USAGE",
-        f"a {review.kind} has no approval of its own",
+        f"a {review.kind} proposal has no approval of its own",
         hint=f"merge its branch on the hosting site: see 'git plan review {review.name}'",
     )
+
+
+def review_approval(repo: Repository, review: Review, *, ask: Progress | None = None) -> Approval | None:
+    """Return the approval of what is reviewed, with its details; None if there is nothing to approve.
+
+    Args:
+        repo: the repository.
+        review: the review.
+        ask: ask the remote first, with this for progress messages.
+    """
+    if review.kind == "guard":
+        return None
+    try:
+        policy, subject = find_subject(repo, review)
+    except PlannerError as error:
+        if error.code in ("E_USAGE", "E_NO_POLICY", "E_UNKNOWN_REF", "E_SPEC"):
+            return None
+        raise
+    return approval_of(repo, policy, subject, ask=ask, details=True)
+
+
+def read_plan_subject(repo: Repository, plan: str) -> ReviewSubject:
+    """Return what is to be approved of a plan: its goal, its options and its tasks.
+
+    Raises:
+        PlannerError: E_NO_PLAN, E_JSON, E_SCHEMA.
+    """
+    with repo.git.batch() as batch:
+        snapshot = Store(repo).snapshot(refnames.plan_ref(plan), batch)
+        plan_pages = Pages(repo, plan).read(snapshot)
+        if not plan_pages:
+            raise missing_plan(plan, repo)
+        options = snapshot.read(f"{refnames.plan_dir(plan)}/{OPTIONS}")
+    first = plan_pages[pages.FIRST_PAGE]
+    items = {subjects.GOAL: subjects.goal_digest(first)}
+    if options is not None:
+        items[subjects.OPTIONS] = subjects.text_digest(options)
+    tasks = (task_from(document) for page in plan_pages.values() for document in page["tasks"])
+    items |= {task.uid: subjects.task_digest(task) for task in tasks}
+    return subjects.plan_subject(plan, items)
 
 
 def _directive_subject(repo: Repository, review: Review) -> ReviewSubject:

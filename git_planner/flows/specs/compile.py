@@ -9,6 +9,7 @@ from typing import Any
 
 from git_planner import documents, redact
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import require
 from git_planner.flows.plans.base_commit import Base, find_base
 from git_planner.flows.plans.current_plan import check_pulled
 from git_planner.flows.plans.page_store import Pages, check_unique_numbers
@@ -19,6 +20,7 @@ from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Snapshot, Store
 from git_planner.host import bounded_call
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import ReviewSubject, spec_subject
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.plans import plan as plans
 from git_planner.rules.specs import context_text
@@ -120,9 +122,11 @@ def compile_change(
 
     Raises:
         PlannerError: E_SPEC for an invalid change; E_NAME, E_UNKNOWN_REF, E_USAGE, E_JSON, E_SCHEMA for
-            the arguments; E_NO_POLICY, E_POLICY for the base; E_CONFLICT, E_CHECKED_OUT.
+            the arguments; E_NO_POLICY, E_POLICY for the base; E_CONFLICT, E_CHECKED_OUT; E_REVIEW.
     """
     inputs = _read_inputs(repo, name, plan, ref, overrides)
+    subject = spec_subject(inputs.plan, inputs.change.slug, inputs.change.content())
+    require(repo, inputs.base.policy, subject, lambda _: None)
     compiled: list[_CompiledPlan] = []
 
     def decide(snapshot: Snapshot) -> Mapping[str, bytes | None]:
@@ -151,6 +155,18 @@ def compile_change(
             if not task["verify"] and task["status"] not in CLOSED
         ),
     )
+
+
+def change_subject(repo: Repository, name: str, plan: str, ref: str | None) -> ReviewSubject:
+    """Return what is to be approved of a change before it is compiled into a plan.
+
+    Raises:
+        PlannerError: E_SPEC for an invalid change; E_NAME, E_UNKNOWN_REF.
+    """
+    slug = parse_slug(name)
+    with open_source(repo, ref if ref is not None or repo.top is not None else "HEAD") as source:
+        change = require_valid(load_change(source, slug))
+    return spec_subject(plan, slug, change.content())
 
 
 def _read_inputs(

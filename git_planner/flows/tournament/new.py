@@ -10,12 +10,17 @@ from typing import Any
 
 from git_planner import redact
 from git_planner.errors import PlannerError
+from git_planner.flows.approval.approval import require
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
+from git_planner.flows.plans.page_store import missing_plan
+from git_planner.flows.plans.plan_document import read_plan
 from git_planner.flows.tournament.run_store import RunStore, RunView, begun, ended, list_runs, read_runs
 from git_planner.gitio.repository import Repository
 from git_planner.host.clock import utc_now
 from git_planner.rules import refnames
+from git_planner.rules.approval.subject import GOAL, goal_digest, plan_subject
+from git_planner.rules.policy.policy import Policy
 from git_planner.rules.tournament.event import EventDraft
 from git_planner.rules.tournament.run import TournamentRun, TournamentTurn, run_inputs
 from git_planner.rules.tournament.source import check_task_id
@@ -51,7 +56,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
 
     Raises:
         PlannerError: E_USAGE for a prompt that is empty or too long; E_RUN_EXISTS if the name is another
-            run's; what `find_base` raises.
+            run's; E_REVIEW; what `find_base` raises.
     """
     if request.task is not None:
         task = check_task_id(request.task)
@@ -60,6 +65,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
     prompt = checked_prompt(words)
     plan = needed_plan(repo, request.plan)
     base = find_base(repo, plan, request.base)
+    _require_plan(repo, plan, base.policy)
     now = utc_now()
     digest = sha256(prompt).hexdigest()
     inputs = run_inputs(base.oid, digest, request.source, request.attempts)
@@ -85,6 +91,16 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
     run = run.with_stage("new", ended(begun(run, inputs), "done"))
     created = EventDraft("GATES_START", "RUN_NEW", {"message": f"{request.attempts} variants"}, now)
     return RunStore(repo, run.run).create(run, prompt, (created,), _list_line(run, request))
+
+
+def _require_plan(repo: Repository, plan: str, policy: Policy) -> None:
+    """Refuse a tournament for a plan whose goal needs an approval and has none."""
+    if policy.review.requires("plan"):
+        document = read_plan(repo, plan)
+        if document is None:
+            raise missing_plan(plan, repo)
+        subject = plan_subject(plan, {GOAL: goal_digest(document)})
+        require(repo, policy, subject, lambda _: None)
 
 
 def checked_prompt(text: str) -> bytes:

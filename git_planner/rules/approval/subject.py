@@ -67,16 +67,15 @@ def state_subject(state: IterationState, start: str) -> ReviewSubject:
     return directive_subject(state.plan, state.branch, state.directive.document(), state.base, commit=start)
 
 
-def plan_subject(plan: str, items: Mapping[str, str], *, commit: str | None = None) -> ReviewSubject:
-    """Return the subject of a plan, or of some items of it."""
+def plan_subject(plan: str, items: Mapping[str, str], *, name: str | None = None) -> ReviewSubject:
+    """Return the subject of a plan, or of some items of it, which messages call by a name."""
     digest = canonical_json.digest(dict(items))
-    return ReviewSubject("plan", plan, refnames.PLAN + plan, digest, items=dict(items), commit=commit)
+    return ReviewSubject("plan", plan, name or refnames.PLAN + plan, digest, items=dict(items))
 
 
-def spec_subject(plan: str, change: str, files: Mapping[str, bytes]) -> ReviewSubject:
-    """Return the subject of a spec's change from the contents of its files."""
-    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    return ReviewSubject("spec", plan, change, canonical_json.digest(digests))
+def spec_subject(plan: str, change: str, content: Any) -> ReviewSubject:
+    """Return the subject of a spec's change from its parsed content, from which tasks are compiled."""
+    return ReviewSubject("spec", plan, change, canonical_json.digest(content))
 
 
 def task_digest(task: Task) -> str:
@@ -85,11 +84,9 @@ def task_digest(task: Task) -> str:
     return canonical_json.digest({name: document.get(name) for name in _TASK_FIELDS})
 
 
-def goal_digest(goal: str, constraints: tuple[str, ...], acceptance: tuple[str, ...]) -> str:
-    """Return the digest of a plan's goal with its constraints and criteria."""
-    return canonical_json.digest(
-        {"goal": goal, "constraints": list(constraints), "acceptance": list(acceptance)}
-    )
+def goal_digest(plan: Mapping[str, Any]) -> str:
+    """Return the digest of the goal of a plan's document, with its constraints and criteria."""
+    return canonical_json.digest({name: plan[name] for name in ("goal", "constraints", "acceptance")})
 
 
 def text_digest(text: str | bytes) -> str:
@@ -109,7 +106,7 @@ def approved_path(subject: ReviewSubject) -> str:
 
 def signed_path(subject: ReviewSubject, address: str) -> str:
     """Return the path of the approval that a person signs on the plan's branch."""
-    who = refnames.slug(address, "x")
+    who = refnames.slug(address.rstrip(">"), "x")
     return f"{approvals_folder(subject.plan, SIGNED)}/{subject.kind}-{subject.digest}-{who}.json"
 
 

@@ -9,10 +9,7 @@ from git_planner.rules.planning.directive import Directive
 from git_planner.rules.review import sections
 from git_planner.rules.review.sections import Overlap, PastAttempt, ResultHistory, Scope, section
 
-_KEEPS = (
-    "git-planner itself does not wait for an approval yet: whoever may run the commands below can run them "
-    "without one."
-)
+_KEEPS = "Where the policy requires an approval, nothing of this runs without one."
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def _approval_section(review: PlanReview) -> str:
     return section(
         "What approving means",
         f"{text} Every change is still checked against scope, guard and tests before it is kept.",
-        "git-planner itself does not wait for an approval yet.",
+        "Where the policy requires an approval, nothing of this runs without one.",
     )
 
 

@@ -72,4 +72,8 @@ def _approval_section(change: SpecChange) -> str:
         text = "It has faults, and cannot be compiled into tasks before they are cured."
     else:
         text = "It may then be compiled into tasks of a plan, which agents are given one by one."
-    return section("What approving means", text, "git-planner itself does not wait for an approval yet.")
+    return section(
+        "What approving means",
+        text,
+        "Where the policy requires an approval, nothing of this runs without one.",
+    )

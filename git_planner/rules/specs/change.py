@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from git_planner.rules import refnames
 from git_planner.rules.documents.markdown import (
@@ -51,6 +52,14 @@ class SpecChange:
     items: tuple[SpecItem, ...]
     files: tuple[str, ...]
     faults: tuple[SpecFault, ...]
+
+    def content(self) -> dict[str, Any]:
+        """Return as JSON what tasks are compiled from."""
+        names = ("slug", "goal", "acceptance", "invariants", "entrypoints")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "items": [asdict(item) for item in self.items],
+        }
 
 
 def change_slug(name: str) -> str:
