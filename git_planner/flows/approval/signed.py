@@ -10,7 +10,8 @@ from git_planner import documents, redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.evidence import decide_by, has_other_version, subject_authors
 from git_planner.flows.approval.reviewed_branch import list_approvals, read_approval
-from git_planner.gitio import history, signatures
+from git_planner.gitio import history
+from git_planner.gitio.content import signatures
 from git_planner.gitio.objects import commit_tree, splice
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Move, Snapshot, Step, Store

@@ -56,6 +56,12 @@ class ChoiceResult:
         }
 
 
+def _require_approval(plan_folder: PlanFolder, options: str) -> None:
+    """Refuse a choice among options that need an approval and have none; the remote was asked before."""
+    subject = plan_subject(plan_folder.plan, {OPTIONS_ITEM: text_digest(options)})
+    require(plan_folder.repo, plan_folder.campaign.base.policy, subject, lambda _: None, ask=False)
+
+
 def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
     """Choose an option: its steps become tasks, and unstarted tasks of an earlier choice are cancelled.
 
@@ -67,15 +73,13 @@ def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
         letter: 'A', 'B' or 'C'.
 
     Raises:
-        PlannerError: what `open_campaign` raises; E_MISSING_INPUT, E_OPTIONS; E_USAGE for another letter;
-            E_REVIEW, E_CONFLICT.
+        PlannerError: what `open_campaign` raises; E_USAGE, E_MISSING_INPUT, E_OPTIONS, E_REVIEW, E_CONFLICT.
     """
     if letter not in rules.LETTERS:
         raise PlannerError("E_USAGE", f"{letter[:20]!r} is not an option", hint="choose A, B or C")
     plan_folder = open_plan_folder(repo, PlanOptions(plan=plan))
     by, at = repo.ident(), repo.now()
-    policy = plan_folder.campaign.base.policy
-    ask_remote(repo, policy, plan_folder.plan, "plan", lambda _: None)
+    ask_remote(repo, plan_folder.campaign.base.policy, plan_folder.plan, "plan", lambda _: None)
     before = repo.maybe(plan_folder.ref)
 
     def change(snapshot: Snapshot) -> Mapping[str, bytes | None]:
@@ -83,9 +87,7 @@ def choose(repo: Repository, plan: str | None, letter: str) -> ChoiceResult:
         option = rules.find_option(read_options(text, plan_folder.plan, letter), letter)
         assert option is not None
         assert text is not None
-        items = {OPTIONS_ITEM: text_digest(text)}
-        subject = plan_subject(plan_folder.plan, items, name=f"{refnames.PLAN}{plan_folder.plan}")
-        require(repo, policy, subject, lambda _: None, ask=False)
+        _require_approval(plan_folder, text)
         plan_document, earlier = (
             updated_plan(repo, snapshot, plan_folder.campaign),
             _read_choice(plan_folder, snapshot),

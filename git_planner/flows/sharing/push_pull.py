@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from git_planner.config.settings import read_settings
@@ -133,18 +134,15 @@ def push(
     synced: dict[str, PlanSync] = {}
     for attempt in range(MAX_TRIES):
         remote_refs = remote.listing(repo, source, refnames.HEADS + "*")
-        on_remote = [name for name in plan_names if refnames.plan_ref(name) in remote_refs]
-        for plan_sync in _merge_plans(repo, source, on_remote, remote_refs, progress, every=every):
+        shared = [name for name in plan_names if refnames.plan_ref(name) in remote_refs]
+        for plan_sync in _merge_plans(repo, source, shared, remote_refs, progress, every=every):
             if plan_sync.action == "merged" or plan_sync.plan not in synced:
                 synced[plan_sync.plan] = plan_sync
-        for name in plan_names:
-            if _is_sound(synced.get(name)):
-                _align_approvals(repo, source, name, remote_refs.get(refnames.plan_ref(name)), progress)
-        local_refs = history.list_refs(repo, refnames.HEADS)
-        refs = [refnames.plan_ref(name) for name in plan_names if _is_sound(synced.get(name))]
-        if work:
-            for name in plan_names:
-                refs += _work_branches(repo, name, local_refs, remote_refs)
+        sound = [name for name in plan_names if _is_sound(synced.get(name))]
+        _align_approvals(repo, source, sound, remote_refs, progress)
+        local_refs, refs = history.list_refs(repo, refnames.HEADS), list(map(refnames.plan_ref, sound))
+        for name in plan_names if work else ():
+            refs += _work_branches(repo, name, local_refs, remote_refs)
         updates = [
             Update(ref, local_refs[ref], remote_refs.get(ref))
             for ref in dict.fromkeys(refs)
@@ -167,17 +165,19 @@ def push(
 
 
 def _align_approvals(
-    repo: Repository, source: str, plan: str, remote_tip: str | None, progress: Progress
+    repo: Repository, source: str, plans: Sequence[str], remote_refs: Mapping[str, str], progress: Progress
 ) -> None:
     """Take back what would approve something by being pushed; see `flows/approval/pushed.py`."""
+    for plan in plans:
+        tip = remote_refs.get(refnames.plan_ref(plan))
+        for name in align_approvals(repo, plan, source, tip, partial(_review_remote, repo, plan)):
+            progress(f"'{name}' is not pushed: '{source}' does not have it, and only a merge there approves")
 
-    def review_remote() -> str:
-        with suppress(PlannerError):
-            return find_base(repo, plan, None).policy.review.remote
-        return ReviewRule().remote
 
-    for name in align_approvals(repo, plan, source, remote_tip, review_remote):
-        progress(f"'{name}' is not pushed: '{source}' does not have it, and only a merge there approves")
+def _review_remote(repo: Repository, plan: str) -> str:
+    with suppress(PlannerError):
+        return find_base(repo, plan, None).policy.review.remote
+    return ReviewRule().remote
 
 
 def _merge_plans(
