@@ -31,6 +31,7 @@ KINDS = (
     "dispute",
     "error",
     "event",
+    "measurement",
     "module",
     "noise",
     "packet",

@@ -202,6 +202,46 @@ def claim_remote_options(command: F) -> F:
     )(command)
 
 
+def _set_setting(_: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Make the value of an option that of its setting, before the command runs."""
+    from git_planner.config.settings import environment_variable
+
+    if value is not None:
+        os.environ[environment_variable(str(option.name))] = value
+
+
+def bench_options(command: F) -> F:
+    """Add the options that choose an engine; they are settings, for all that the command calls."""
+    command = click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_set_setting,
+        help="Scheduler of the dask cluster, such as tcp://10.0.0.1:8786 (default: a cluster on this host).",
+    )(command)
+    return click.option(
+        "--engine",
+        type=click.Choice(["local", "dask"]),
+        expose_value=False,
+        callback=_set_setting,
+        help="Run in worker processes of this host, or on a dask cluster (default: programs of this host).",
+    )(command)
+
+
+def engine_options(command: F) -> F:
+    """Add the options that choose an engine, and where its workers fetch commits from."""
+    return bench_options(
+        click.option(
+            "--fetch-from",
+            metavar="URL",
+            expose_value=False,
+            callback=_set_setting,
+            help="Repository that workers fetch commits from "
+            "(default: this one, or a bundle for other hosts).",
+        )(command)
+    )
+
+
 def shared_remote(repo: Repository) -> str | None:
     """Return the remote that plans are shared through, if one is configured."""
     from git_planner.config.settings import config_key, environment_variable

@@ -37,7 +37,8 @@ class Settings:
     `cloud_command` is the command of the cloud service that tournaments use, `watch_timeout` the time that
     they wait for it, and `variants` the folder of their archived variants. `engine` is where their jobs run
     (None: in programs of this host), `scheduler` that of dask, and `fetch_from` the repository that workers
-    fetch commits from. `forge` is the web address of the repository on its hosting site (None: from the
+    fetch commits from; a measurement on an engine takes `measure_timeout` at most (None: the policy's limits
+    and ten minutes). `forge` is the web address of the repository on its hosting site (None: from the
     address of the remote).
     """
 
@@ -82,6 +83,7 @@ class Settings:
     variants: Path | None
     engine: str | None
     scheduler: str | None
+    measure_timeout: float | None
     fetch_from: str | None
     forge: str | None
 
@@ -98,6 +100,7 @@ _SECONDS = (
     "session_timeout",
     "lease_ttl_seconds",
     "watch_timeout",
+    "measure_timeout",
 )
 _AMOUNTS = (
     "max_loadavg_1",

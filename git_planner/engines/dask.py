@@ -6,16 +6,36 @@ only module that imports `distributed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from git_planner.engines.contract import EngineJob, JobOutcome, lost_error
-from git_planner.engines.run_job import failed_outcome, job_function, pack_job, run_job, unpack_outcome
+from git_planner.engines.contract import (
+    EngineJob,
+    JobOutcome,
+    PinnedWorker,
+    died_error,
+    lost_error,
+    needed_result,
+    slow_error,
+)
+from git_planner.engines.run_job import (
+    MAX_BYTES,
+    failed_outcome,
+    job_function,
+    pack_job,
+    run_job,
+    unpack_outcome,
+)
 from git_planner.errors import PlannerError
 from git_planner.progress import Progress
 
 CONNECT_SECONDS = 30
+# How often a worker that runs a job is looked for in the cluster.
+_LOOK_SECONDS = 1.0
 
 
 class DaskEngine:
@@ -99,6 +119,88 @@ class DaskEngine:
         finally:
             self._client.cancel(futures)
 
+    def pin(self, function: str, job: EngineJob, *, seconds: float, avoid: Collection[str]) -> PinnedWorker:
+        """Let the cluster choose a worker for a first job; see `contract.Engine`."""
+        job_function(function)
+        others = [address for address in self._workers() if address not in avoid]
+        future = self._submit(function, job, others if avoid else [])
+        text = self._answer(future, "of the cluster", seconds, lambda: True)
+        places = [address for group in self._client.who_has([future]).values() for address in group]
+        future.release()
+        if not places:
+            raise died_error("of the cluster")
+        return _DaskWorker(self, str(places[0]), needed_result(unpack_outcome(job.key, text)))
+
+    def call_on(self, address: str, function: str, job: EngineJob, seconds: float) -> JobOutcome:
+        """Run a job on one worker; see `contract.PinnedWorker`."""
+        job_function(function)
+        future = self._submit(function, job, [address])
+        text = self._answer(future, address, seconds, lambda: address in self._workers())
+        future.release()
+        return needed_result(unpack_outcome(job.key, text))
+
+    def _submit(self, function: str, job: EngineJob, workers: list[str]) -> Any:
+        return self._client.submit(
+            run_job,
+            function,
+            pack_job(job),
+            key=f"git-planner-{id(self)}-{secrets.token_hex(8)}-{job.key}",
+            pure=False,
+            resources=dict(job.resources) or None,
+            workers=workers or None,
+            allow_other_workers=False,
+        )
+
+    def _answer(self, future: Any, worker: str, seconds: float, is_alive: Callable[[], bool]) -> object:
+        """Wait for the answer of a job.
+
+        Args:
+            future: the job.
+            worker: what to call its worker in errors.
+            seconds: the most seconds to wait.
+            is_alive: whether its worker belongs to the cluster still.
+
+        Raises:
+            WorkerLostError: it does not, or it has not answered in time.
+        """
+        from distributed import wait
+
+        until = time.monotonic() + seconds
+        try:
+            while not future.done():
+                if time.monotonic() > until:
+                    raise slow_error(self._holder(future) or worker, seconds)
+                # A job for one worker would wait for ever for one that has left.
+                if not is_alive():
+                    raise died_error(worker)
+                with suppress(TimeoutError):
+                    wait(future, timeout=min(_LOOK_SECONDS, max(0.01, until - time.monotonic())))
+            sizes = self._client.nbytes([future.key], summary=False)
+            if sum(sizes.values()) > MAX_BYTES:
+                raise PlannerError("E_REMOTE", f"the answer of the worker '{worker}' is larger than is read")
+            rest = max(_LOOK_SECONDS, until - time.monotonic())
+            error = future.exception(timeout=rest)
+            if error is None:
+                return future.result(timeout=rest)
+        except TimeoutError:
+            raise slow_error(worker, seconds) from None
+        except (OSError, RuntimeError) as gone:
+            error = gone
+        finally:
+            if not future.done():
+                future.cancel()
+        raise died_error(worker, f": {type(error).__name__}: {str(error)[:200]}")
+
+    def _holder(self, future: Any) -> str | None:
+        """Return the address of the worker that has a job; None if no worker has."""
+        for address, keys in self._client.processing().items():
+            if any(str(key) == str(future.key) for key in keys):
+                return str(address)
+        return None
+
+    def _workers(self) -> list[str]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+
     def close(self) -> None:
         """Leave the cluster; end it if it was started here."""
         self._client.close()
@@ -106,8 +208,21 @@ class DaskEngine:
             self._cluster.close()
 
     def _place(self) -> str:
-        workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
-        return f"{workers} workers of {self._client.scheduler.address}"
+        return f"{len(self._workers())} workers of {self._client.scheduler.address}"
+
+
+class _DaskWorker:
+    """One worker of a cluster, named by its address."""
+
+    def __init__(self, engine: DaskEngine, address: str, first: JobOutcome) -> None:
+        self._engine, self.name, self.first = engine, address, first
+
+    def call(self, function: str, job: EngineJob, *, seconds: float) -> JobOutcome:
+        """Run a job; see `contract.PinnedWorker`."""
+        return self._engine.call_on(self.name, function, job, seconds)
+
+    def close(self) -> None:
+        """Leave the worker, which belongs to its cluster."""
 
 
 def _is_installed() -> bool:

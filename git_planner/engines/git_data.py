@@ -81,6 +81,52 @@ def open_data(data: Mapping[str, Any]) -> Repository:
     return copy
 
 
+def describe_trees(repo: Repository, name: str, trees: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """Return the part of a job's payload that brings trees along, without any history.
+
+    Args:
+        repo: the repository here.
+        name: the name of the copies, the same for all jobs of a repository.
+        trees: ids of the trees.
+        known: ids of trees that the worker has from an earlier job.
+
+    Raises:
+        PlannerError: E_TOO_LARGE.
+    """
+    lines = [*dict.fromkeys(trees), *(f"^{tree}" for tree in known)]
+    pack = repo.git.short_output("pack-objects", "--revs", "--stdout", "-q", most=MAX_BUNDLE, lines=lines)
+    if pack is None:
+        raise PlannerError(
+            "E_TOO_LARGE",
+            f"the files to be measured make a pack of more than {MAX_BUNDLE:,} bytes",
+            hint="measure on this host, without '--engine'",
+        )
+    return {
+        "name": name,
+        "format": repo.object_format,
+        "trees": list(trees),
+        "pack": base64.b64encode(pack).decode("ascii"),
+    }
+
+
+def open_trees(data: Mapping[str, Any]) -> Repository:
+    """Return this worker's copy with the trees that a job brings along.
+
+    Raises:
+        PlannerError: E_REMOTE if one of them is missing; E_USAGE for a payload that names none.
+    """
+    trees = [str(tree) for tree in data["trees"]]
+    if not _NAME.fullmatch(str(data["name"])) or not all(map(_OBJECT_ID.fullmatch, trees)):
+        raise PlannerError("E_USAGE", "the job names no trees that a worker can measure")
+    copy = _copy(str(data["name"]), str(data["format"]), None)
+    # Git checks each object of a pack against its id.
+    copy.git.bytes("index-pack", "--stdin", stdin=base64.b64decode(str(data["pack"])))
+    for tree in trees:
+        if copy.maybe(tree, "tree") != tree:
+            raise PlannerError("E_REMOTE", f"the job does not bring the tree {tree[:12]} along")
+    return copy
+
+
 def bundle_result(copy: Repository, commits: Sequence[str], known: Sequence[str]) -> str:
     """Return a bundle of commits, without what the caller has; base64.
 
@@ -123,10 +169,16 @@ def _unbundle(repo: Repository, bundle: bytes) -> None:
         repo.git.bytes("bundle", "unbundle", str(file))
 
 
-def _copy(name: str, object_format: str, url: str | None) -> Repository:
-    """Open this host's copy of a name; make it if there is none. Several workers may do so at once."""
+def copies_folder() -> Path:
+    """Return the folder of this worker's copies; make it if there is none."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "git-planner" / "copies"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return cache
+
+
+def _copy(name: str, object_format: str, url: str | None) -> Repository:
+    """Open this host's copy of a name; make it if there is none. Several workers may do so at once."""
+    cache = copies_folder()
     place = cache / f"{name}.git"
     if not place.exists():
         with owned_folder(cache, "making-") as folder:

@@ -5,27 +5,25 @@ A worker that dies takes no other job with it. A new one runs the job again.
 
 from __future__ import annotations
 
-import json
 import os
 import queue
-import signal
-import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from git_planner.engines.contract import MAX_LOSSES, EngineJob, JobOutcome, lost_error
+from git_planner.engines.contract import (
+    MAX_LOSSES,
+    EngineJob,
+    JobOutcome,
+    PinnedWorker,
+    died_error,
+    lost_error,
+    needed_result,
+    slow_error,
+)
 from git_planner.engines.run_job import failed_outcome, job_function, pack_job, unpack_outcome
-from git_planner.host.start_program import Child, start_program
+from git_planner.engines.worker_process import WorkerProcess
 from git_planner.progress import Progress
-
-# The order by which a supervisor ends everything at once.
-_END_NOW = signal.SIGUSR1
-_END_SECONDS = 15.0
-_START = "from git_planner.engines.worker import main; main()"
 
 
 class LocalEngine:
@@ -42,6 +40,7 @@ class LocalEngine:
         self.workers = max(1, workers)
         self.env = dict(os.environ if env is None else env)
         self._pools: list[_WorkerPool] = []
+        self._pinned: list[_LocalWorker] = []
 
     def map(self, function: str, jobs: Sequence[EngineJob], progress: Progress) -> Iterator[JobOutcome]:
         """Run a function on each payload; see `contract.Engine`."""
@@ -54,10 +53,57 @@ class LocalEngine:
             pool.stop()
             self._pools.remove(pool)
 
+    def pin(
+        self,
+        function: str,
+        job: EngineJob,
+        *,
+        seconds: float,
+        avoid: Collection[str],  # noqa: ARG002 - a new process is none of them
+    ) -> PinnedWorker:
+        """Start a worker process with a first job; see `contract.Engine`."""
+        job_function(function)
+        worker = _LocalWorker(WorkerProcess(self.env))
+        self._pinned.append(worker)
+        worker.first = worker.call(function, job, seconds=seconds)
+        return worker
+
     def close(self) -> None:
         """End all worker processes."""
         for pool in list(self._pools):
             pool.stop()
+        for worker in self._pinned:
+            worker.close()
+
+
+class _LocalWorker:
+    """A worker process for jobs one after the other; it ends with the first one that fails to answer."""
+
+    first: JobOutcome
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._process: WorkerProcess | None = process
+        self.name = process.name
+
+    def call(self, function: str, job: EngineJob, *, seconds: float) -> JobOutcome:
+        """Run a job; see `contract.PinnedWorker`."""
+        if self._process is None:
+            raise died_error(self.name)
+        try:
+            answer = self._process.ask(function, pack_job(job), seconds=seconds)
+        except TimeoutError:
+            self.close()
+            raise slow_error(self.name, seconds) from None
+        if answer is None:
+            self.close()
+            raise died_error(self.name)
+        return needed_result(unpack_outcome(job.key, answer))
+
+    def close(self) -> None:
+        """End the process with what it has started."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
 
 
 @dataclass
@@ -70,7 +116,7 @@ class _WorkerPool:
     progress: Progress
     waiting: queue.SimpleQueue[tuple[str, str, int]] = field(default_factory=queue.SimpleQueue)
     outcomes: queue.SimpleQueue[JobOutcome] = field(default_factory=queue.SimpleQueue)
-    processes: set[Child] = field(default_factory=set)
+    processes: set[WorkerProcess] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     is_stopped: bool = False
 
@@ -89,12 +135,12 @@ class _WorkerPool:
             self.is_stopped = True
             processes = list(self.processes)
         for process in processes:
-            process.send_signal(_END_NOW)
+            process.order_end()
         for process in processes:
-            _wait_or_kill(process)
+            process.end()
 
     def _work(self) -> None:
-        process: Child | None = None
+        process: WorkerProcess | None = None
         while not self.is_stopped:
             try:
                 key, payload, losses = self.waiting.get(timeout=0.2)
@@ -114,57 +160,19 @@ class _WorkerPool:
                 self.progress(f"a worker died while it ran '{key}'; another one runs it again")
                 self.waiting.put((key, payload, losses + 1))
 
-    def _start(self) -> Child | None:
-        argv = [sys.executable, "-c", _START]
+    def _start(self) -> WorkerProcess | None:
         with self.lock:
             if self.is_stopped:
                 return None
-            process = start_program(argv, Path.cwd(), self.env, piped=True, supervised=True)
+            process = WorkerProcess(self.env)
             self.processes.add(process)
         return process
 
-    def _ask(self, process: Child, payload: str) -> str | None:
+    def _ask(self, process: WorkerProcess, payload: str) -> str | None:
         """Return the answer of a worker; None if it has died."""
-        assert process.stdin is not None
-        assert process.stdout is not None
-        request = json.dumps({"function": self.function, "payload": payload}) + "\n"
-        line = b""
-        with suppress(OSError, ValueError):
-            _write_all(process.stdin.fileno(), request.encode())
-            line = _read_line(process.stdout.fileno())
-        if line.endswith(b"\n"):
-            return line.decode()
-        process.send_signal(_END_NOW)
-        _wait_or_kill(process)
-        with self.lock:
-            self.processes.discard(process)
-        return None
-
-
-def _wait_or_kill(process: Child) -> None:
-    until = time.monotonic() + _END_SECONDS
-    while process.poll() is None and time.monotonic() < until:
-        time.sleep(0.01)
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with suppress(OSError):
-                stream.close()
-
-
-def _write_all(number: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(number, view) :]
-
-
-def _read_line(number: int) -> bytes:
-    """Return a line, or what came before the end of the stream."""
-    parts = []
-    while part := os.read(number, 1 << 20):
-        parts.append(part)
-        if part.endswith(b"\n"):
-            break
-    return b"".join(parts)
+        answer = process.ask(self.function, payload)
+        if answer is None:
+            process.end()
+            with self.lock:
+                self.processes.discard(process)
+        return answer

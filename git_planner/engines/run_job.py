@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import time
@@ -17,6 +18,8 @@ from git_planner.rules.documents import canonical_json
 
 _FUNCTION = re.compile(r"(git_planner(?:\.[a-z][a-z0-9_]*)+):([a-z][a-z0-9_]*)")
 MAX_BYTES = 256 * 1024 * 1024
+# Bounds of an error that a worker returns.
+_MAX_TEXT, _MAX_DETAILS = 2_000, 50
 
 
 def job_function(name: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
@@ -65,21 +68,31 @@ def run_job(function: str, payload: str) -> str:
     return canonical_json.compact(outcome).decode()
 
 
-def unpack_outcome(key: str, text: str) -> JobOutcome:
+def unpack_outcome(key: str, text: object) -> JobOutcome:
     """Return the outcome of a job from the text that `run_job` returned.
 
-    Raises:
-        PlannerError: E_JSON.
+    It is outside input: what is not the outcome of a job becomes one with the error E_REMOTE.
     """
-    document = canonical_json.loads(text, f"the outcome of '{key}'", limit=MAX_BYTES)
-    error = document.get("error")
-    return JobOutcome(
-        key,
-        document.get("result"),
-        None if error is None else _error_from(error),
-        str(document.get("worker", "")),
-        float(document.get("seconds", 0.0)),
-    )
+    try:
+        if not isinstance(text, str):
+            raise TypeError(f"it is no text but of the type '{type(text).__name__[:80]}'")
+        document = canonical_json.loads(text, f"the outcome of '{key}'", limit=MAX_BYTES)
+        if not isinstance(document, dict):
+            raise TypeError("it is no object")
+        result, error = document.get("result"), document.get("error")
+        if not isinstance(result, dict) and not isinstance(error, dict):
+            raise TypeError("it has neither a result nor an error")
+        worker, seconds = str(document.get("worker", ""))[:200], float(document.get("seconds", 0.0))
+        if not math.isfinite(seconds):
+            raise ValueError("its seconds are no number")
+        return JobOutcome(key, result, None if error is None else _error_from(error), worker, seconds)
+    except (PlannerError, TypeError, ValueError, AttributeError) as error:
+        unreadable = PlannerError(
+            "E_REMOTE",
+            f"a worker's answer to the job '{key}' cannot be read: {str(error)[:300]}",
+            hint="install the same version of git-planner on the workers as here",
+        )
+        return failed_outcome(key, unreadable)
 
 
 def failed_outcome(key: str, error: PlannerError, worker: str = "", seconds: float = 0.0) -> JobOutcome:
@@ -95,7 +108,7 @@ def _error_from(document: Mapping[str, Any]) -> PlannerError:
     code = str(document.get("code"))
     return PlannerError(
         code if code in CODES else "E_INTERNAL",
-        str(document.get("message", "")),
-        hint=document.get("hint"),
-        details=[str(line) for line in document.get("details", ())],
+        str(document.get("message", ""))[:_MAX_TEXT],
+        hint=None if document.get("hint") is None else str(document["hint"])[:_MAX_TEXT],
+        details=[str(line)[:_MAX_TEXT] for line in list(document.get("details", ()))[:_MAX_DETAILS]],
     )

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from _thread import allocate_lock
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -204,15 +204,26 @@ class Git:
             raise failure(args, result, self.cwd)
         return result.stdout
 
-    def short_output(self, *args: str, most: int) -> Bytes | None:
+    def short_output(self, *args: str, most: int, lines: Sequence[str] = ()) -> Bytes | None:
         """Run git and return its output; None if it is longer than `most` bytes.
+
+        Args:
+            args: the command line.
+            most: the most bytes.
+            lines: a few lines for its stdin.
 
         Raises:
             PlannerError: E_GIT with git's message when it failed.
         """
         started = time.perf_counter()
-        process = self._start(args, None, None)
+        process = self._start(args, None, subprocess.PIPE if lines else None)
         assert process.stdout is not None
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+            with suppress(OSError):
+                process.stdin.close()
+            process.stdin = None
         output = process.stdout.read(most + 1)
         if len(output) > most:
             process.kill()

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,23 +32,29 @@ def scheduler_address(place: Path) -> str:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int, pids: list[int] | None = None) -> Iterator[str]:
+def cluster(
+    folder: Path,
+    workers: int,
+    pids: list[int] | None = None,
+    variables: Sequence[Mapping[str, str]] = (),
+) -> Iterator[str]:
     """Start a scheduler and workers as processes of their own; yield the scheduler's address.
 
     Args:
         folder: an empty folder.
         workers: their number.
         pids: filled with the process ids, the scheduler's first.
+        variables: variables of the environment of each worker, if they differ.
     """
     pytest.importorskip("distributed")
     place = folder / "scheduler.json"
     common = ["--scheduler-file", str(place), "--no-dashboard"]
     processes = []
 
-    def start(module: str, *words: str) -> None:
+    def start(module: str, *words: str, **own: str) -> None:
         # Each worker has a home of its own, as on a host of its own.
         home = folder / f"home-{len(processes)}"
-        env = sealed(home) | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        env = sealed(home) | {"PYTHONPATH": str(Path(__file__).parents[2])} | own
         argv = [sys.executable, "-m", f"distributed.cli.{module}", *common, *words]
         log = (folder / f"{module}-{len(processes)}.log").open("wb")
         processes.append(subprocess.Popen(argv, cwd=folder, env=env, stdout=log, stderr=log))
@@ -59,7 +65,8 @@ def cluster(folder: Path, workers: int, pids: list[int] | None = None) -> Iterat
         start("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
         address = scheduler_address(place)
         for number in range(workers):
-            start("dask_worker", "--no-nanny", "--nthreads", "1", "--name", f"w{number}")
+            own = variables[number] if variables else {}
+            start("dask_worker", "--no-nanny", "--nthreads", "1", "--name", f"w{number}", **own)
         yield address
     finally:
         for process in processes:

@@ -345,6 +345,7 @@ def test_settings_have_defaults(lab: Lab) -> None:
         "variants": None,
         "engine": None,
         "scheduler": None,
+        "measure_timeout": None,
         "fetch_from": None,
         "forge": None,
     }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import run_argument, show_view
-from git_planner.cli.options import json_option
+from git_planner.cli.options import engine_options, json_option
 from git_planner.cli.output import hush, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import run_argument
 from git_planner.cli.input_file import read_input
-from git_planner.cli.options import force_option, json_option
+from git_planner.cli.options import engine_options, force_option, json_option
 from git_planner.cli.output import check_place, emit, say, tell
 from git_planner.gitio.repository import open_repository
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from git_planner.cli.git_bo4.collect import send_again_option, watch_timeout_option
-from git_planner.cli.git_bo4.engine_options import engine_options
 from git_planner.cli.git_bo4.runs import (
     best_of_option,
     coverage_option,
@@ -32,7 +31,7 @@ from git_planner.cli.git_bo4.winner import (
     variant_option,
     weights_option,
 )
-from git_planner.cli.options import dry_run_option, from_option, json_option, plan_option
+from git_planner.cli.options import dry_run_option, engine_options, from_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from git_planner.cli.git_bo4.runs import run_argument, show_view
-from git_planner.cli.options import json_option
+from git_planner.cli.options import bench_options, json_option
 from git_planner.cli.output import tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
@@ -13,6 +13,7 @@ from git_planner.gitio.repository import open_repository
 
 @click.command()
 @run_argument
+@bench_options
 @json_option
 def judge(*, name: str | None, as_json: bool) -> int:
     """Measure the variants of RUN that passed their gates, and choose the best one.

@@ -9,6 +9,7 @@ import click
 from git_planner.cli.git_bo4.runs import coverage_option, run_argument
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import (
+    bench_options,
     body_option,
     branch_option,
     force_option,
@@ -110,6 +111,7 @@ def meta(
 @click.command()
 @run_argument
 @overrides_option
+@bench_options
 @json_option
 def compose(*, name: str | None, overrides: str | None, as_json: bool) -> int:
     """Make RUN's winner on 'bo4/<run>/winner': each module from its variant, the rest from the base.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -21,7 +23,7 @@ from git_planner.cli.options import (
 )
 from git_planner.cli.output import check_place, emit, hush, put_text, say, size_text, tell
 from git_planner.errors import DONE
-from git_planner.gitio.repository import open_repository
+from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import refnames
 from git_planner.rules.refnames import number_text as format_number
 
@@ -59,6 +61,7 @@ def implementer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--plateau", type=click.IntRange(1), metavar="N", help="Stop a loop after N attempts without improvement."
 )
+@options.bench_options
 @json_option
 def once(is_loop: bool, as_json: bool, **given: Any) -> int:
     """Plan, implement, commit and record one change, in a worktree of its own; or a loop of them."""
@@ -76,12 +79,12 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
         raise click.UsageError(
             "'--max-attempts', '--max-tokens', '--max-invalid', '--plateau' and '--timeout' need '--loop'"
         )
-    request = _iterate_options(given)
-    if is_loop:
-        ended = iterate.loop(repo, iterate.LoopOptions(request, **limits), tell)
-        _print_result(ended.document(), _loop_lines(ended), as_json=as_json)
-        return ended.exit
-    result = iterate.iterate(repo, request, tell)
+    with _with_bench(repo, _iterate_options(given)) as request:
+        if is_loop:
+            ended = iterate.loop(repo, iterate.LoopOptions(request, **limits), tell)
+            _print_result(ended.document(), _loop_lines(ended), as_json=as_json)
+            return ended.exit
+        result = iterate.iterate(repo, request, tell)
     _print_result(result.document(), _result_lines(result), as_json=as_json)
     return result.exit
 
@@ -89,12 +92,15 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
 @click.command()
 @click.argument("number", type=click.IntRange(1), required=False, shell_complete=candidates("iterations"))
 @implementer_options
+@options.bench_options
 @json_option
 def resume(number: int | None, as_json: bool, **given: Any) -> int:
     """Resume an interrupted iteration: NUMBER, or the only unfinished one."""
     from git_planner.flows.iterations.unfinished import resume as flow
 
-    done = flow.resume_iteration(open_repository(), number, _iterate_options(given), tell)
+    repo = open_repository()
+    with _with_bench(repo, _iterate_options(given)) as options_:
+        done = flow.resume_iteration(repo, number, options_, tell)
     lines = [f"iteration {done.number}: {done.did}" if done.number else done.did]
     if done.record is not None:
         lines.append(f"{done.record.verdict}: {done.record.summary}")
@@ -319,6 +325,16 @@ def _iterate_options(given: dict[str, Any]) -> Any:
         implementer_model=given["model"],
         implementer_effort=given["effort"],
     )
+
+
+@contextmanager
+def _with_bench(repo: Repository, request: Any) -> Iterator[Any]:
+    """Yield the options of an iteration with the bench of the settings, and close that at the end."""
+    from git_planner.config.settings import read_settings
+    from git_planner.flows.measuring.benches.open_bench import open_bench
+
+    with open_bench(repo, read_settings(repo), tell) as bench:
+        yield replace(request, bench=bench)
 
 
 def _print_result(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:

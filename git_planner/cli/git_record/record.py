@@ -13,6 +13,7 @@ from git_planner.cli.git_record import render as text
 from git_planner.cli.input_file import read_input
 from git_planner.cli.options import (
     all_option,
+    bench_options,
     candidates,
     force_option,
     from_red_option,
@@ -40,6 +41,7 @@ ref_argument = click.argument(
 @click.option("--no-advance", is_flag=True, help="Do not advance the rolling best or create tags.")
 @from_red_option
 @click.option("--print-output", is_flag=True, help="Print the output of the commands on stderr.")
+@bench_options
 @json_option
 def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     ref: str,
@@ -55,18 +57,23 @@ def measure(  # noqa: PLR0917 - one parameter an option, all given by name
     Exit with 0 for a valid record, 1 for an invalid one, 4 when it could not be measured and 124 at the
     deadline. Put '--' before a branch that is named like a command: 'git record -- log'.
     """
+    from git_planner.config.settings import read_settings
+    from git_planner.flows.measuring.benches.open_bench import open_bench
     from git_planner.flows.records.record import record_commit
 
+    repo = open_repository()
     try:
-        done = record_commit(
-            open_repository(),
-            ref,
-            plan=plan,
-            force=force,
-            advance=not no_advance,
-            from_red=from_red,
-            progress=tell,
-        )
+        with open_bench(repo, read_settings(repo), tell) as bench:
+            done = record_commit(
+                repo,
+                ref,
+                plan=plan,
+                force=force,
+                advance=not no_advance,
+                from_red=from_red,
+                progress=tell,
+                bench=bench,
+            )
     except PlannerError as error:
         raise _suggest_command(error, ref) from None
     if print_output and done.logs:

@@ -69,6 +69,9 @@ SETTINGS = {
     ),
     "engine": "Engine for the jobs of tournaments: local or dask (default: programs of this host).",
     "scheduler": "Address of dask's scheduler, as tcp://10.0.0.1:8786 (default: a cluster on this host).",
+    "measure_timeout": (
+        "Most seconds of a measurement on a worker of an engine (default: the policy's limits and 600)."
+    ),
     "fetch_from": (
         "Repository that workers of an engine fetch commits from (default: this one, or a bundle for other "
         "hosts)."

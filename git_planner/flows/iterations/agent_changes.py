@@ -16,6 +16,7 @@ from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import utf8_path
+from git_planner.flows.measuring.benches.bench import Bench
 from git_planner.gitio import agent_worktree, history
 from git_planner.gitio.content.read_content import Content, read_content
 from git_planner.gitio.content.survey import Limits
@@ -40,7 +41,7 @@ class AttemptSite:
 
     `place` is the worktree the agent works in; `start` the trusted state commit; `policy` that of the trusted
     base; `ours` says that no person works there; `resumed` that an earlier process started this attempt;
-    `from_red` that the base may be red.
+    `from_red` that the base may be red; `bench` is where it is measured (None: this host).
     """
 
     repo: Repository
@@ -51,6 +52,7 @@ class AttemptSite:
     ours: bool = True
     resumed: bool = False
     from_red: bool = False
+    bench: Bench | None = None
 
     @property
     def ref(self) -> str:

@@ -209,6 +209,7 @@ class _AttemptRecorder:
             from_red=work.from_red,
             progress=self.progress,
             extra=extra,
+            bench=work.bench,
         )
         return recorded, None
 

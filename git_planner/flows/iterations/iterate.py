@@ -20,6 +20,7 @@ from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.agent_changes import AttemptSite, content_limits
 from git_planner.flows.iterations.attempt import Attempt, report_from, run_implementer, settle_attempt
+from git_planner.flows.measuring.benches.bench import Bench
 from git_planner.flows.planning import manual
 from git_planner.flows.planning.ask_planner import make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
@@ -53,7 +54,7 @@ class IterateOptions:
     """Options of one iteration; None means the value of the settings or the policy.
 
     For the planner 'manual', `from_ref` is the packet's branch with the answer. `from_red` accepts a base
-    whose tests fail.
+    whose tests fail. `bench` is where it is measured (None: this host).
     """
 
     planner: str | None = None
@@ -68,6 +69,7 @@ class IterateOptions:
     implementer_effort: str | None = None
     in_place: bool = False
     from_red: bool = False
+    bench: Bench | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     if options.in_place:
         inplace.check_worktree(repo)
     if options.from_ref is None:
-        remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress)
+        remeasure_best.remeasure_best(repo, needed_plan(repo, options.plan), None, progress, options.bench)
     campaign = open_campaign(repo, _plan_options(options, None))
     for note in campaign.base.notes:
         progress(note)
@@ -179,7 +181,14 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     # In a bare repository the policy's folder is seen only once there is a worktree.
     if settings.patches is not None or policy.agents.patches is None:
         _check_patches(repo, settings, campaign.plan)
-    ensure_base(repo, campaign.plan, campaign.base.oid, from_red=options.from_red, progress=progress)
+    ensure_base(
+        repo,
+        campaign.plan,
+        campaign.base.oid,
+        from_red=options.from_red,
+        progress=progress,
+        bench=options.bench,
+    )
     if settings.planner == MANUAL:
         planned = manual.apply_answer(repo, options.from_ref, progress, slug=options.slug)
     else:
@@ -281,6 +290,7 @@ def run_attempt(
             ours=not options.in_place,
             resumed=resumed,
             from_red=options.from_red,
+            bench=options.bench,
         )
         if report is None:
             implementer = implementer or registry.make_implementer(

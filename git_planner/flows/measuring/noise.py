@@ -9,9 +9,8 @@ from git_planner import documents
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.benches.bench import Bench, HostBench
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
-from git_planner.flows.measuring.environment import Site, describe_site
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message, Store
 from git_planner.owned_folder import owned_folder
@@ -53,10 +52,13 @@ def report_noise(
             twice the noise (which is stored nevertheless), and the errors of `find_subject`.
     """
     subject = trusted_base.base_subject(trusted_base.find_subject(repo, "HEAD", plan))
-    candidate, site = build_candidate(repo, subject), describe_site(repo, subject.policy)
+    bench = HostBench(repo)
+    candidate, site = build_candidate(repo, subject), bench.site(subject.base, subject.policy)
     noise = None if force else read_noise(repo, subject, candidate.instrument, site.digest)
     done = NoiseReport(
-        noise or measure_noise(repo, subject, candidate, site, runs, progress), noise is not None, subject.ref
+        noise or measure_noise(repo, subject, candidate, bench, runs, progress),
+        noise is not None,
+        subject.ref,
     )
     check_min_gains(done.noise, subject.policy)
     return done
@@ -74,7 +76,7 @@ def read_noise(repo: Repository, subject: Subject, instrument: str, environment:
 
 
 def measure_noise(  # noqa: PLR0917 - all of different types
-    repo: Repository, base: Subject, candidate: Candidate, site: Site, runs: int, progress: Progress
+    repo: Repository, base: Subject, candidate: Candidate, bench: Bench, runs: int, progress: Progress
 ) -> Noise:
     """Measure the noisy metrics of a base and store their noise.
 
@@ -82,7 +84,7 @@ def measure_noise(  # noqa: PLR0917 - all of different types
         repo: the repository.
         base: the trusted base as a subject.
         candidate: the base as a candidate.
-        site: the measuring environment.
+        bench: where they are measured.
         runs: the number of runs of each metric.
         progress: called with each progress message.
 
@@ -96,8 +98,9 @@ def measure_noise(  # noqa: PLR0917 - all of different types
         )
     if candidate.refusal is not None:
         raise _measure_error(candidate.refusal)
+    site = bench.site(base.base, base.policy)
     varied = tuple(
-        _measure_metric_noise(repo, base, candidate.tree, metric, runs, progress) for metric in metrics
+        _measure_metric_noise(repo, base, candidate.tree, metric, bench, runs, progress) for metric in metrics
     )
     noise = Noise(
         instrument=candidate.instrument,
@@ -137,12 +140,10 @@ def noisy_metrics(policy: Policy) -> list[Metric]:
 
 
 def _measure_metric_noise(  # noqa: PLR0917 - all of different types
-    repo: Repository, base: Subject, tree: str, metric: Metric, runs: int, progress: Progress
+    repo: Repository, base: Subject, tree: str, metric: Metric, bench: Bench, runs: int, progress: Progress
 ) -> MetricNoise:
     with owned_folder(repo.private("records"), "noise-") as logs:
-        samples = run_benchmark.measure_samples(
-            repo, base.policy, tree, metric, runs, logs=logs, progress=progress
-        )
+        samples = bench.samples(base.base, base.policy, tree, metric, runs, logs=logs, progress=progress)
     if isinstance(samples, Refusal):
         raise _measure_error(samples)
     return rules.summarise_noise(metric, samples)

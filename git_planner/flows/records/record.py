@@ -14,6 +14,7 @@ from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring.benches.bench import Bench, on_one_worker
 from git_planner.flows.measuring.candidate_tree import build_candidate
 from git_planner.flows.plans.best_place import find_moved_best
 from git_planner.flows.plans.current_plan import check_pulled
@@ -37,6 +38,7 @@ def record_commit(
     from_red: bool = False,
     progress: Progress,
     extra: Mapping[str, Any] | None = None,
+    bench: Bench | None = None,
 ) -> RecordResult:
     """Measure a commit and write the record to its plan's ledger.
 
@@ -52,6 +54,7 @@ def record_commit(
         from_red: let the first valid attempt become the best of a base whose tests fail.
         progress: called with each progress message.
         extra: further fields of the record: `agents`, `usage`, `seconds` and `notes`.
+        bench: where it is measured (default: this host).
 
     Raises:
         PlannerError: E_UNKNOWN_REF, E_UNBORN, E_STATE, E_NO_BASE, E_NO_POLICY, E_POLICY, E_EXPORT,
@@ -64,17 +67,36 @@ def record_commit(
     for note in uncommitted:
         progress(f"{note}; commit them to have them measured")
     subject = replace(subject, notes=(*subject.notes, *uncommitted))
-    if advance:
-        subject = remeasure_best.with_current_best(repo, subject, progress)
-    recorder = Recorder(repo, subject, progress, extra or {}, force=force, advance=advance, from_red=from_red)
-    result = recorder.record()
+
+    def record() -> RecordResult:
+        noted = remeasure_best.with_current_best(repo, subject, progress, bench) if advance else subject
+        return Recorder(
+            repo,
+            noted,
+            progress,
+            extra or {},
+            force=force,
+            advance=advance,
+            from_red=from_red,
+            bench=bench,
+        ).record()
+
+    result = on_one_worker(record, progress)
     moved = find_moved_best(repo, subject.plan) if advance else None
     if moved is not None:
         progress(f"{moved.message}; '{moved.fix}' brings it back")
     return result
 
 
-def ensure_base(repo: Repository, plan: str, base: str, *, from_red: bool, progress: Progress) -> None:
+def ensure_base(
+    repo: Repository,
+    plan: str,
+    base: str,
+    *,
+    from_red: bool,
+    progress: Progress,
+    bench: Bench | None = None,
+) -> None:
     """Measure the base of an iteration, unless it has a valid result here, before anyone is paid.
 
     Args:
@@ -83,14 +105,18 @@ def ensure_base(repo: Repository, plan: str, base: str, *, from_red: bool, progr
         base: the commit that the iteration starts from.
         from_red: accept a base whose tests fail.
         progress: called with each progress message.
+        bench: where it is measured (default: this host).
 
     Raises:
         PlannerError: E_MEASURE if there is nothing to compare an attempt with; what recording raises.
     """
     subject = Subject(base, None, None, False, base, policy_at(repo, base), plan, ("the trusted base",))
-    problem = Recorder(
-        repo, subject, progress, {}, force=False, advance=False, from_red=from_red
-    ).check_base()
+    problem = on_one_worker(
+        lambda: Recorder(
+            repo, subject, progress, {}, force=False, advance=False, from_red=from_red, bench=bench
+        ).check_base(),
+        progress,
+    )
     if problem is not None:
         red = problem.reason == "red_base"
         raise PlannerError(

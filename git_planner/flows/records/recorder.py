@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from git_planner.engines.contract import WorkerLostError
 from git_planner.errors import DEADLINE, DONE, NO, UNREACHED, PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring.benches.bench import Bench, HostBench
 from git_planner.flows.measuring.candidate_tree import Candidate, build_candidate
-from git_planner.flows.measuring.environment import Site, describe_site
+from git_planner.flows.measuring.environment import Site
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 from git_planner.flows.records import write_record
 from git_planner.flows.records.ledger import LedgerReader, find_record, read_baseline_proof
@@ -75,6 +77,7 @@ class Recorder:
         advance: move the rolling best to an improved commit of an iteration.
         from_red: let the first valid attempt become the best of a base whose tests fail.
         confirm: first measure what the ledger claims to be the best, if that was not measured here.
+        bench: where it is measured (default: this host).
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class Recorder:
         advance: bool,
         from_red: bool = False,
         confirm: bool = True,
+        bench: Bench | None = None,
     ) -> None:
+        self.bench: Bench = bench or HostBench(repo)
         self.repo, self.subject, self.progress, self.extra = repo, subject, progress, extra
         self.force, self.advance, self.from_red, self.confirm = force, advance, from_red, confirm
         self.kind: Literal["baseline", "attempt"] = (
@@ -103,7 +108,7 @@ class Recorder:
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return self.refuse(candidate)
-        site = describe_site(self.repo, self.subject.policy)
+        site = self.bench.site(self.subject.base, self.subject.policy)
         known = rows_.find_same_commit(
             self._measured_here(site),
             commit=self.subject.commit,
@@ -137,7 +142,7 @@ class Recorder:
         candidate = build_candidate(self.repo, self.subject)
         if candidate.refusal is not None:
             return candidate.refusal
-        site = describe_site(self.repo, self.subject.policy)
+        site = self.bench.site(self.subject.base, self.subject.policy)
         problem = self.measure_base(candidate.instrument, site)
         if problem is None:
             self._measure_claims(candidate.instrument, None, site)
@@ -174,7 +179,9 @@ class Recorder:
             self.progress(
                 f"measuring the base {base.commit[:12]} first: no valid record of this instrument yet"
             )
-        done = Recorder(self.repo, base, self.progress, {}, force=True, advance=False).record()
+        done = Recorder(
+            self.repo, base, self.progress, {}, force=True, advance=False, bench=self.bench
+        ).record()
         self._rows = None
         self.progress(f"{done.record.verdict}: {done.record.summary}")
         return done
@@ -228,10 +235,19 @@ class Recorder:
             subject = trusted_base.find_subject(self.repo, claim.commit, self.subject.plan)
             subject = replace(subject, notes=(*subject.notes, f"'{claim.id}' measured again"))
             recorder = Recorder(
-                self.repo, subject, self.progress, {}, force=True, advance=self.advance, confirm=False
+                self.repo,
+                subject,
+                self.progress,
+                {},
+                force=True,
+                advance=self.advance,
+                confirm=False,
+                bench=self.bench,
             )
             record = recorder.record().record
             self._rows = None
+        except WorkerLostError:
+            raise
         except PlannerError as error:
             return f"'{claim.id}' claims an improvement and does not count here: {error.message}"
         if record.verdict == "improved":
@@ -250,7 +266,12 @@ class Recorder:
             self.progress("the noise on this machine is not known yet: the base is measured for it")
             base = trusted_base.base_subject(subject)
             known_noise = noise.measure_noise(
-                self.repo, base, build_candidate(self.repo, base), site, noise.FEW_RUNS, self.progress
+                self.repo,
+                base,
+                build_candidate(self.repo, base),
+                self.bench,
+                noise.FEW_RUNS,
+                self.progress,
             )
         if known_noise is not None:
             noise.check_min_gains(known_noise, subject.policy)
@@ -282,11 +303,9 @@ class Recorder:
         if source is not None and not self.force and self._is_reusable(source, rows):
             return self._reuse(draft, source.id)
         before = read_baseline_proof(self.repo, plan, rows, instrument) if self.kind == "attempt" else None
-        from git_planner.flows.measuring.run_benchmark import measure
-
         with owned_folder(self.repo.private("records"), "running-") as logs:
-            outcome = measure(
-                self.repo,
+            outcome = self.bench.measure(
+                self.subject.base,
                 self.subject.policy,
                 candidate.tree,
                 before=before,

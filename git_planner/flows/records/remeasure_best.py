@@ -19,6 +19,7 @@ from git_planner.errors import PlannerError
 from git_planner.flows.guard import trusted_base
 from git_planner.flows.guard.compare_trees import GuardChecker
 from git_planner.flows.guard.trusted_base import Subject
+from git_planner.flows.measuring.benches.bench import Bench, on_one_worker
 from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 from git_planner.flows.plans.best_place import check_best, move_best
 from git_planner.flows.records.recorder import Recorder, RecordResult
@@ -83,7 +84,9 @@ def find_outdated_best(repo: Repository, plan: str, base: str | None) -> Outdate
     return OutdatedBest(plan, best, newer, comparable)
 
 
-def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Progress) -> RecordResult | None:
+def remeasure_best(
+    repo: Repository, plan: str, base: str | None, progress: Progress, bench: Bench | None = None
+) -> RecordResult | None:
     """Merge the rolling best with the base branch and measure it, if it is outdated.
 
     Args:
@@ -91,6 +94,7 @@ def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Prog
         plan: the plan's name.
         base: as for `find_outdated_best`.
         progress: called with each progress message.
+        bench: where it is measured (default: this host).
 
     Returns:
         The best's new record; None if it is current.
@@ -110,7 +114,10 @@ def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Prog
     subject = _base_subject(repo, outdated) if forward else trusted_base.find_subject(repo, commit, plan)
     reason = "with a new policy" if outdated.comparable else "by a new instrument"
     subject = replace(subject, notes=(*subject.notes, f"'{outdated.branch}' measured again {reason}"))
-    result = Recorder(repo, subject, progress, {}, force=False, advance=not forward).record()
+    result = on_one_worker(
+        lambda: Recorder(repo, subject, progress, {}, force=False, advance=not forward, bench=bench).record(),
+        progress,
+    )
     progress(f"'{outdated.branch}': {result.record.summary}")
     if result.record.verdict == "unmeasured":
         progress(f"'{outdated.branch}' stays where it is until it can be measured")
@@ -128,18 +135,21 @@ def remeasure_best(repo: Repository, plan: str, base: str | None, progress: Prog
     return result
 
 
-def with_current_best(repo: Repository, subject: Subject, progress: Progress) -> Subject:
+def with_current_best(
+    repo: Repository, subject: Subject, progress: Progress, bench: Bench | None = None
+) -> Subject:
     """Re-measure the best before a candidate is measured; add a note to the candidate.
 
     Args:
         repo: the repository.
         subject: the candidate; its base has the current instrument.
         progress: called with each progress message.
+        bench: where it is measured (default: this host).
     """
     if repo.maybe(refnames.best_ref(subject.plan)) in (None, subject.base, subject.commit):
         return subject
     try:
-        result = remeasure_best(repo, subject.plan, subject.base, progress)
+        result = remeasure_best(repo, subject.plan, subject.base, progress, bench)
     except PlannerError as error:
         if error.code not in _SETTLED_BY_HAND:
             raise

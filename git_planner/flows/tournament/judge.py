@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
+from git_planner.flows.measuring.benches.bench import on_one_worker
+from git_planner.flows.measuring.benches.engine_choice import chosen_engine
+from git_planner.flows.measuring.benches.open_bench import open_bench
+from git_planner.flows.measuring.instrument_digest import instrument_digest_at
 from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView, begun, check_stage, ended
 from git_planner.flows.tournament.tree_measurer import TreeMeasurer, load_rows, save_rows
 from git_planner.gitio.repository import Repository
@@ -37,13 +42,28 @@ def judge(repo: Repository, name: str, progress: Progress) -> RunView:
     store = RunStore(repo, name)
     view = store.read()
     check_stage(view, "gate")
-    measurer = TreeMeasurer(repo, view.run, progress)
+    settings = read_settings(repo)
     variants = [variant for variant in view.current if _is_contender(variant)]
     contents = [[variant.number, variant.tree, variant.lines] for variant in variants]
-    inputs = canonical_json.digest([measurer.digest, contents])
-    if view.run.is_done("judge", inputs):
-        return view
-    stage = begun(view.run, inputs)
+    inputs: str | None = None
+    if chosen_engine(settings) is not None:
+        # Which worker an engine takes is no reason to measure again what was measured on another one.
+        inputs = canonical_json.digest(["engine", instrument_digest_at(repo, view.run.base), contents])
+        if view.run.is_done("judge", inputs):
+            return view
+    with open_bench(repo, settings, progress) as bench:
+
+        def judge_all() -> RunView:
+            measurer = TreeMeasurer(repo, view.run, progress, bench)
+            own = inputs or canonical_json.digest([measurer.digest, contents])
+            return view if view.run.is_done("judge", own) else _judge(store, measurer, variants, own)
+
+        return on_one_worker(judge_all, progress)
+
+
+def _judge(store: RunStore, measurer: TreeMeasurer, variants: Sequence[Variant], inputs: str) -> RunView:
+    """Measure the variants, and store the choice in the run."""
+    stage = begun(measurer.run, inputs)
     store.end_stage("judge", stage)
     judging_ = _Judging(measurer, variants)
     choice = judging_.choose()

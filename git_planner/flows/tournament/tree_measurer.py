@@ -16,11 +16,11 @@ from typing import Any
 
 from git_planner import atomic_file
 from git_planner.config.policy_file import policy_at
+from git_planner.engines.contract import WorkerLostError
 from git_planner.errors import PlannerError
 from git_planner.flows.guard.trusted_base import Subject
-from git_planner.flows.measuring import run_benchmark
+from git_planner.flows.measuring.benches.bench import Bench, HostBench
 from git_planner.flows.measuring.candidate_tree import build_candidate
-from git_planner.flows.measuring.environment import describe_site
 from git_planner.flows.measuring.paired_runs import BegunRound, Rival
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
@@ -60,17 +60,22 @@ class TreeMeasurer:
         repo: the repository.
         run: the run, whose base has the policy.
         progress: called with each progress message.
+        bench: where they are measured (default: this host).
 
     Raises:
         PlannerError: E_MEASURE if the base has no valid result here; E_POLICY.
     """
 
-    def __init__(self, repo: Repository, run: TournamentRun, progress: Progress) -> None:
+    def __init__(
+        self, repo: Repository, run: TournamentRun, progress: Progress, bench: Bench | None = None
+    ) -> None:
         self.repo, self.run, self.progress = repo, run, progress
+        self.bench: Bench = bench or HostBench(repo)
         self.policy = policy_at(repo, run.base)
         base = self._subject(run.base)
-        candidate, site = build_candidate(repo, base), describe_site(repo, self.policy)
-        problem = Recorder(repo, base, progress, {}, force=False, advance=False).check_base()
+        candidate, site = build_candidate(repo, base), self.bench.site(run.base, self.policy)
+        recorder = Recorder(repo, base, progress, {}, force=False, advance=False, bench=self.bench)
+        problem = recorder.check_base()
         if problem is not None:
             raise PlannerError(
                 "E_MEASURE",
@@ -124,8 +129,8 @@ class TreeMeasurer:
     def sample(self, metric: Metric, tree: str) -> float | Refusal:
         """Measure one run of a noisy metric."""
         with owned_folder(self.repo.private("records"), "judge-") as logs:
-            values = run_benchmark.measure_samples(
-                self.repo, self.policy, tree, metric, 1, logs=logs, progress=self.progress
+            values = self.bench.samples(
+                self.run.base, self.policy, tree, metric, 1, logs=logs, progress=self.progress
             )
         return values if isinstance(values, Refusal) else values[0]
 
@@ -157,17 +162,23 @@ class TreeMeasurer:
 
     def _compare_rounds(self, metric: Metric, tree: str, rival: str, place: Path, label: str) -> TreeVerdict:
         number = self.place(f"number-{tree}") if rival == self.base_tree else None
+        if not (self.bench.keeps_rounds or load_rows(place)):
+            # One that was sent to a worker and has not come back has spent its share.
+            _forget(number)
         plan = judging.tournament_schedule(metric.pairs, 1 if number is None else self._reserved(number))
 
         def keep(begun: Sequence[BegunRound]) -> None:
             save_rows(place, [[order, list(values)] for order, values in begun])
 
-        result = self._measure(tree, Rival(label, rival, plan, load_rows(place), keep))
+        try:
+            result = self._measure(tree, Rival(label, rival, plan, load_rows(place), keep))
+        except WorkerLostError:
+            # The candidate may have caused that, so the next comparison has a share of its own.
+            _forget(number, place)
+            raise
         if result.comparison is not None:
             return _verdict(result.comparison, metric)
-        for file in (number, place):
-            if file is not None:
-                file.unlink(missing_ok=True)
+        _forget(number, place)
         refusal = result.refusal or Refusal("no_metric", "nothing was compared")
         return TreeVerdict(False, refusal.sentence, {"reason": refusal.reason})
 
@@ -195,8 +206,8 @@ class TreeMeasurer:
         rows = LedgerReader(self.repo).read(self.run.plan)
         before = read_baseline_proof(self.repo, self.run.plan, rows, self._instrument)
         with owned_folder(self.repo.private("records"), "judge-") as logs:
-            return run_benchmark.measure(
-                self.repo, policy, tree, before=before, logs=logs, progress=self.progress, rival=rival
+            return self.bench.measure(
+                self.run.base, policy, tree, before=before, logs=logs, progress=self.progress, rival=rival
             )
 
     def _recorded_base(self) -> float | None:
@@ -208,6 +219,13 @@ class TreeMeasurer:
 
     def _subject(self, commit: str) -> Subject:
         return Subject(commit, None, None, False, self.run.base, self.policy, self.run.plan)
+
+
+def _forget(*files: Path | None) -> None:
+    """Remove what was kept of a comparison that has no result."""
+    for file in files:
+        if file is not None:
+            file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from git_planner.config.settings import read_settings
 from git_planner.engines.contract import EngineJob, JobOutcome
-from git_planner.flows.tournament.engine_choice import EngineChoice
+from git_planner.flows.measuring.benches.engine_choice import EngineChoice
 from git_planner.flows.tournament.run_store import RunStore
 from git_planner.flows.tournament.sources.on_engine import EngineSource
 from git_planner.progress import Progress

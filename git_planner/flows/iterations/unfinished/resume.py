@@ -94,7 +94,12 @@ def resume_iteration(
     with interruptible(state):
         if iteration.phase == "committed":
             recorded = record_commit(
-                repo, state.branch, plan=state.plan, progress=progress, extra=_resumed(state)
+                repo,
+                state.branch,
+                plan=state.plan,
+                progress=progress,
+                extra=_resumed(state),
+                bench=options.bench,
             )
             return _recorded_result(iteration, "recorded the commit", recorded)
         if iteration.phase == "refused":

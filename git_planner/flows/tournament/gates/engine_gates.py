@@ -9,7 +9,7 @@ from git_planner.engines.choose import open_engine
 from git_planner.engines.contract import EngineJob
 from git_planner.engines.git_data import describe_data, open_data
 from git_planner.errors import PlannerError
-from git_planner.flows.tournament.engine_choice import EngineChoice
+from git_planner.flows.measuring.benches.engine_choice import EngineChoice
 from git_planner.flows.tournament.gates.run_gates import GateOptions, prepare_gates, subject_of
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress

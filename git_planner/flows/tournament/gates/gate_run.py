@@ -11,7 +11,7 @@ from typing import Any
 
 from git_planner.config.settings import read_settings
 from git_planner.errors import DONE, NO, PlannerError
-from git_planner.flows.tournament.engine_choice import EngineChoice, chosen_engine
+from git_planner.flows.measuring.benches.engine_choice import EngineChoice, chosen_engine
 from git_planner.flows.tournament.events import require_valid
 from git_planner.flows.tournament.gates.engine_gates import gate_on_engine
 from git_planner.flows.tournament.gates.run_gates import GateOptions, PreparedGates, prepare_gates, subject_of

@@ -19,9 +19,9 @@ from git_planner.config.settings import Settings, read_settings
 from git_planner.engines.contract import Engine, EngineJob, JobOutcome
 from git_planner.engines.git_data import bundle_result, describe_data, open_data, take_commit
 from git_planner.errors import PlannerError
+from git_planner.flows.measuring.benches.engine_choice import EngineChoice
 from git_planner.flows.runs import store
 from git_planner.flows.runs.store import Run
-from git_planner.flows.tournament.engine_choice import EngineChoice
 from git_planner.flows.tournament.run_store import RunStore
 from git_planner.flows.tournament.sources.local import LocalSource
 from git_planner.gitio.repository import Repository

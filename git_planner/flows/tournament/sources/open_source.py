@@ -11,7 +11,7 @@ from git_planner.agents.cloud.choose_client import AUTO, VARIANTS, choose_client
 from git_planner.agents.cloud.cloud_cli import open_cli
 from git_planner.config.settings import Settings
 from git_planner.engines.choose import open_engine
-from git_planner.flows.tournament.engine_choice import chosen_engine
+from git_planner.flows.measuring.benches.engine_choice import chosen_engine
 from git_planner.flows.tournament.run_store import RunView
 from git_planner.flows.tournament.sources.branches import BranchesSource
 from git_planner.flows.tournament.sources.contract import VariantSource

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from git_planner.config.settings import read_settings
 from git_planner.errors import PlannerError
+from git_planner.flows.measuring.benches.bench import Bench, on_one_worker
+from git_planner.flows.measuring.benches.open_bench import open_bench
 from git_planner.flows.tournament.gates.run_gates import GateOptions, prepare_gates, subject_of
 from git_planner.flows.tournament.run_store import RunView
 from git_planner.flows.tournament.tree_measurer import TreeMeasurer
@@ -52,7 +55,21 @@ def check_candidate(
         failure = report.failure
         why = f"'{failure.name}' {failure.verdict}" if failure else "no gate has passed"
         return CheckedCandidate(report, False, f"the composition failed its gates: {why}")
-    measurer = TreeMeasurer(repo, view.run, progress)
+    with open_bench(repo, read_settings(repo), progress) as bench:
+        return on_one_worker(lambda: _compared(repo, view, commit, best, report, bench, progress), progress)
+
+
+def _compared(  # noqa: PLR0917 - all of different types
+    repo: Repository,
+    view: RunView,
+    commit: str,
+    best: Variant | None,
+    report: GateReport,
+    bench: Bench,
+    progress: Progress,
+) -> CheckedCandidate:
+    """Measure a composed commit against its rival on one bench, from the start."""
+    measurer = TreeMeasurer(repo, view.run, progress, bench)
     rival = "the base" if best is None else best.name
     if measurer.metric is None:
         return CheckedCandidate(report, True, "the composition passed its gates; the policy has no metric")

@@ -1,4 +1,4 @@
-"""Choice of the engine on which the jobs of a tournament run, from the settings."""
+"""Choice of the engine on which jobs run, from the settings."""
 
 from __future__ import annotations
 
