@@ -250,6 +250,22 @@ def test_apply_refuses_what_was_not_shipped_or_was_chosen_anew(halves: Lab) -> N
     assert "refs/heads/pr/speed" not in lab.refs()
 
 
+def test_what_a_person_committed_on_the_winner_is_not_replaced(halves: Lab) -> None:
+    lab = halves
+    command(lab, "meta")
+    command(lab, "compose")
+    lab.git("switch", "-q", "bo4/speed/winner")
+    own = lab.commit("by hand", {NOTES: "mine\n"})
+    lab.git("switch", "-q", "main")
+    covered(lab)
+    refused = command(lab, "compose", expect=5)
+    assert (refused["code"], own[:12] in refused["message"]) == ("E_CONFLICT", True)
+    assert "git branch -m bo4/speed/winner NAME" in refused["hint"]
+    assert lab.git("rev-parse", "bo4/speed/winner") == own
+    lab.git("branch", "-m", "bo4/speed/winner", "mine")
+    assert command(lab, "compose")["commit"] == lab.git("rev-parse", "bo4/speed/winner")
+
+
 def test_a_winner_that_fails_its_shipping_gates_is_not_applied(lab: Lab) -> None:
     tournament(lab, {1: {ALPHA: "40\n", BETA: "40\n"}})
     command(lab, "meta", "--variant", "1")

@@ -27,6 +27,8 @@ from git_planner.progress import Progress
 from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.policy.policy import Metric
+from git_planner.rules.timestamps import seconds_between
+from git_planner.rules.tournament import event
 from git_planner.rules.tournament import gate as gate_rule
 from git_planner.rules.tournament.event import EventDraft
 from git_planner.rules.tournament.run import Stage
@@ -117,6 +119,9 @@ def compose_winner(
     if view.run.is_done("compose", plan.inputs) and _is_in_place(repo, view):
         selection = view.run.selection or {}
         return ComposeResult(view, selection.get("commit"), str(selection.get("rationale", "")))
+    ref = refnames.winner_ref(view.run.run)
+    # Before anything is measured.
+    _check_own(repo, view, ref, repo.maybe(ref))
     stage = begun(view.run, plan.inputs)
     store.end_stage("compose", stage)
     try:
@@ -272,7 +277,7 @@ def _store_winner(
         nothing = EventDraft("GATES_WARN", "NO_WINNER", {"message": rationale}, done.at)
         change = RunChange(events=[*events, nothing])
         return ComposeResult(store.end_stage("compose", done, change), None, rationale)
-    _move_branch(store.repo, refnames.winner_ref(view.run.run), winner.commit)
+    _move_branch(store.repo, view, winner.commit)
     tree = store.repo.resolve(winner.commit, "tree")
     selection = _selection(view, winner, tree)
     sha = rules.digest(winner.composition)
@@ -291,11 +296,48 @@ def _store_winner(
     return ComposeResult(store.change(decide, "compose"), winner.commit, winner.rationale)
 
 
-def _move_branch(repo: Repository, ref: str, commit: str) -> None:
+def _move_branch(repo: Repository, view: RunView, commit: str) -> None:
+    ref = refnames.winner_ref(view.run.run)
+
     def decide(snapshots: Mapping[str, Snapshot]) -> list[Step]:
-        return [] if snapshots[ref].tip == commit else [Move(ref, commit)]
+        tip = snapshots[ref].tip
+        if tip == commit:
+            return []
+        _check_own(repo, view, ref, tip)
+        return [Move(ref, commit)]
 
     Store(repo).transact([ref], decide)
+
+
+def _check_own(repo: Repository, view: RunView, ref: str, tip: str | None) -> None:
+    """Check that the winner's branch holds nothing but what the run has put there.
+
+    Raises:
+        PlannerError: E_CONFLICT naming the commit of somebody else.
+    """
+    own = {None, view.run.base, *(variant.commit for variant in view.variants.values())}
+    if tip in own or tip is None:
+        return
+    details = [row.get("detail", {}) for row in event.read(view.events)]
+    own |= {detail.get("commit") for detail in details if detail.get("code") == "COMPOSED"}
+    if tip in own or _is_composed(repo, view, tip):
+        return
+    branch = refnames.short_name(ref)
+    raise PlannerError(
+        "E_CONFLICT",
+        f"'{branch}' is at {tip[:12]}, a commit that this run has not made",
+        hint=f"keep it under another name: git branch -m {branch} NAME, then git bo4 compose {view.run.run}",
+    )
+
+
+def _is_composed(repo: Repository, view: RunView, tip: str) -> bool:
+    """Return whether a commit was composed by a command that was killed before it could record that."""
+    form = "--format=%P%n%ct%n%(trailers:key=Planner-Run,valueonly)"
+    lines = repo.git.line("log", "-1", "--no-show-signature", form, tip).splitlines()
+    # An amended commit has another date.
+    made = int(seconds_between("1970-01-01T00:00:00Z", view.run.created_at))
+    run = refnames.short_name(refnames.run_ref(view.run.run))
+    return lines[:3] == [view.run.base, str(made), run]
 
 
 def _selection(view: RunView, winner: _Winner, tree: str) -> dict[str, Any]:
