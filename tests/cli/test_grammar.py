@@ -76,6 +76,7 @@ def test_an_option_has_one_help_text() -> None:
         "--ref",
         "--base",
         "--strict",
+        "--file",
     }
     assert not {name: texts for name, texts in differing.items() if name not in allowed}
     assert {"--plan", "--json", "--model", "--effort", "--remote", "--timeout", "--from"} <= shared

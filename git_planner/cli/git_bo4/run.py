@@ -11,18 +11,16 @@ import click
 
 from git_planner.cli.git_bo4.collect import send_again_option, watch_timeout_option
 from git_planner.cli.git_bo4.runs import (
-    best_of_option,
-    coverage_option,
+    NEW_PARAMETERS,
     create_run,
-    modules_option,
+    new_options,
     new_request,
     prompt_file_option,
     prompt_option,
     run_argument,
-    run_option,
     show_view,
 )
-from git_planner.cli.git_bo4.sources import read_prompt, source_options
+from git_planner.cli.git_bo4.sources import read_prompt
 from git_planner.cli.git_bo4.winner import (
     overrides_option,
     profile_option,
@@ -31,7 +29,7 @@ from git_planner.cli.git_bo4.winner import (
     variant_option,
     weights_option,
 )
-from git_planner.cli.options import dry_run_option, engine_options, from_option, json_option, plan_option
+from git_planner.cli.options import dry_run_option, engine_options, json_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -39,24 +37,14 @@ from git_planner.gitio.repository import open_repository
 if TYPE_CHECKING:
     from git_planner.flows.tournament.running.dry_run import TournamentOutline
 
-_NEW = ("prompt", "path", "from_ref", "best_of", "run", "needs_modules", "coverage", "plan")
-
 
 @click.command()
 @run_argument
-@prompt_option
-@prompt_file_option
-@from_option("the plan's best, then the base branch")
-@best_of_option
-@source_options
-@run_option
-@modules_option
-@coverage_option
+@new_options
 @profile_option
 @weights_option
 @variant_option
 @overrides_option
-@plan_option
 @watch_timeout_option
 @send_again_option
 @strict_events_option
@@ -72,7 +60,7 @@ def run(*, name: str | None, dry_run: bool, as_json: bool, **given: Any) -> int:
     from git_planner.flows.tournament.running.run_all import RunOptions, run_tournament
     from git_planner.flows.tournament.winner.meta import MetaOptions
 
-    wanted = {key: given.pop(key) for key in _NEW}
+    wanted = {key: given.pop(key) for key in NEW_PARAMETERS}
     meta = MetaOptions(
         coverage=read_named_file(wanted["coverage"], "the coverage"),
         profile=given.pop("profile"),

@@ -9,7 +9,7 @@ import click
 
 from git_planner.cli.git_bo4.run_text import run_lines, variant_lines
 from git_planner.cli.git_bo4.sources import read_prompt, source_of, source_options
-from git_planner.cli.options import candidates, from_option, json_option, plan_option
+from git_planner.cli.options import F, candidates, from_option, json_option, plan_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE
 from git_planner.gitio.repository import open_repository
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 run_argument = click.argument("name", metavar="[RUN]", required=False, shell_complete=candidates("runs"))
 prompt_option = click.option("--prompt", metavar="TEXT", help="Prompt of the variants.")
 prompt_file_option = click.option(
-    "--file", "path", metavar="FILE", help="Read the document from FILE, or from stdin when FILE is '-'."
+    "--file", "path", metavar="FILE", help="Read the prompt from FILE, or from stdin when FILE is '-'."
 )
 best_of_option = click.option(
     "--best-of",
@@ -46,46 +46,39 @@ coverage_option = click.option(
 )
 
 
+_NEW_OPTIONS = (
+    prompt_option,
+    prompt_file_option,
+    from_option("the plan's best, then the base branch"),
+    best_of_option,
+    source_options,
+    run_option,
+    modules_option,
+    coverage_option,
+    plan_option,
+)
+# The parameters of these options, but for those of the source.
+NEW_PARAMETERS = ("prompt", "path", "from_ref", "best_of", "run", "needs_modules", "coverage", "plan")
+
+
+def new_options(command: F) -> F:
+    """Add the options that describe a new tournament."""
+    for option in reversed(_NEW_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
-@prompt_option
-@prompt_file_option
-@from_option("the plan's best, then the base branch")
-@best_of_option
-@source_options
-@run_option
-@modules_option
-@coverage_option
-@plan_option
+@new_options
 @json_option
-def new(
-    *,
-    prompt: str | None,
-    path: str | None,
-    from_ref: str | None,
-    best_of: int,
-    run: str | None,
-    needs_modules: bool,
-    coverage: str | None,
-    plan: str | None,
-    as_json: bool,
-    **source: Any,
-) -> int:
+def new(*, as_json: bool, **given: Any) -> int:
     """Create a tournament: a branch 'bo4/<run>/run' with prompt, base and source.
 
     The same command again returns the run that it has created, unless that has ended. Nothing is started;
     'git bo4 watch' does that, and 'git bo4 run' does all.
     """
-    view = create_run(
-        prompt=prompt,
-        path=path,
-        from_ref=from_ref,
-        best_of=best_of,
-        run=run,
-        needs_modules=needs_modules,
-        coverage=coverage,
-        plan=plan,
-        source=source,
-    )
+    wanted = {key: given.pop(key) for key in NEW_PARAMETERS}
+    view = create_run(**wanted, source=given)
     show_view(view, as_json)
     return DONE
 

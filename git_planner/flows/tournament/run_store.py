@@ -170,16 +170,30 @@ class RunStore:
             PlannerError: E_UNKNOWN_RUN; what `decide` and `Store.edit` raise.
         """
         message = self._message(operation, None)
+        decided: tuple[RunView, RunChange] | None = None
 
         def edit(snapshot: Snapshot) -> Mapping[str, bytes | None]:
+            nonlocal decided
             if snapshot.tip is None:
                 raise unknown_run_error(self.repo, self.name)
             view = self._view(snapshot.read)
             change = decide(view)
+            decided = (view, change or RunChange())
             return {} if change is None else self._edits(view, change)
 
-        self._store.edit(self.ref, edit, message)
-        return self.read()
+        tip = self._store.edit(self.ref, edit, message)
+        assert decided is not None
+        return self._after(*decided, str(tip))
+
+    def _after(self, view: RunView, change: RunChange, tip: str) -> RunView:
+        """Return the run after a change; only what was changed is read."""
+
+        def read(path: str) -> bytes | None:
+            return read_file(self.repo, f"{tip}:{path}")
+
+        rows = {row.key: self._variant(*row.key, read) or row for row in change.variants}
+        run = view.run if change.run is None else self._run(read)
+        return RunView(run, {**view.variants, **rows}, lambda path: read(f"{self.folder}/{path}"))
 
     def end_stage(self, name: StageName, stage: Stage, change: RunChange | None = None) -> RunView:
         """Record how a stage ended, with what it changes; a turn that is over by now is left alone."""
@@ -192,6 +206,11 @@ class RunStore:
         return self.change(decide, name)
 
     def _view(self, read: Callable[[str], bytes | None]) -> RunView:
+        run = self._run(read)
+        variants = {variant.key: variant for variant in self._variants(run, read)}
+        return RunView(run, variants, lambda path: read(f"{self.folder}/{path}"))
+
+    def _run(self, read: Callable[[str], bytes | None]) -> TournamentRun:
         where = f"{refnames.short_name(self.ref)}:{self.folder}/{RUN}"
         data = read(f"{self.folder}/{RUN}")
         if data is None:
@@ -199,21 +218,26 @@ class RunStore:
         run = run_from(documents.read("tournament", _bounded(data, where), where))
         if problem := run.problem(self.name):
             raise PlannerError("E_SCHEMA", f"'{where}' cannot be used: {problem}", hint="git bo4 list")
-        variants = {variant.key: variant for variant in self._variants(run, read)}
-        return RunView(run, variants, lambda path: read(f"{self.folder}/{path}"))
+        return run
 
     def _variants(self, run: TournamentRun, read: Callable[[str], bytes | None]) -> Iterator[Variant]:
         for turn in run.turns:
             for number in range(1, _MOST_VARIANTS + 1):
-                path = refnames.variant_path(self.name, turn.turn, number)
-                data = read(path)
-                if data is None:
+                variant = self._variant(turn.turn, number, read)
+                if variant is None:
                     # Rows are written from 1 without gaps.
                     break
-                variant = variant_from(documents.read("variant", _bounded(data, path), path))
-                if variant.key != (turn.turn, number):
-                    raise PlannerError("E_SCHEMA", f"'{path}' is of another variant: {variant.name}")
                 yield variant
+
+    def _variant(self, turn: int, number: int, read: Callable[[str], bytes | None]) -> Variant | None:
+        path = refnames.variant_path(self.name, turn, number)
+        data = read(path)
+        if data is None:
+            return None
+        variant = variant_from(documents.read("variant", _bounded(data, path), path))
+        if variant.key != (turn, number):
+            raise PlannerError("E_SCHEMA", f"'{path}' is of another variant: {variant.name}")
+        return variant
 
     def _edits(self, view: RunView | None, change: RunChange) -> dict[str, bytes | None]:
         run = change.run or (view.run if view else None)

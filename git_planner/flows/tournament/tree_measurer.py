@@ -1,8 +1,9 @@
 """Measurer of the trees of a tournament, with the instrument of its base.
 
 The trusted recorder measures the base. What is measured is kept on this host, run by run, so that an
-interrupted stage goes on where it was. The number of a comparison with the base is reserved before anything
-is measured; one that ends without a result has spent its share of the error budget.
+interrupted stage goes on where it was. The number of a comparison with the base is committed on the
+run's branch before anything is measured; one that ends without a result has spent its share of the error
+budget.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from git_planner.flows.measuring.paired_runs import BegunRound, Rival
 from git_planner.flows.measuring.run_benchmark import BenchmarkResult
 from git_planner.flows.records.ledger import LedgerReader, read_baseline_proof
 from git_planner.flows.records.recorder import Recorder
+from git_planner.flows.tournament.run_store import RunChange, RunStore, RunView
 from git_planner.gitio.repository import Repository
-from git_planner.gitio.store import Store
+from git_planner.host.clock import utc_now
 from git_planner.owned_folder import owned_folder
 from git_planner.progress import Progress
-from git_planner.rules import refnames
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric
@@ -38,7 +39,8 @@ from git_planner.rules.records.recorded_comparison import (
     comparison_verdict,
     describe_comparison,
 )
-from git_planner.rules.tournament import judging
+from git_planner.rules.tournament import event, judging
+from git_planner.rules.tournament.event import COMPARISON, EventDraft
 from git_planner.rules.tournament.run import TournamentRun
 
 _MOST_BYTES = 4 * 1024 * 1024
@@ -186,7 +188,18 @@ class TreeMeasurer:
         """Return the number that is kept in a file, or reserve the next one of the tournament."""
         for _, values in load_rows(place):
             return int(values[0])
-        number = Store(self.repo).reserve(f"{refnames.TOURNAMENT_COMPARISONS}{self.run.uid}/")
+        number = 0
+
+        def decide(view: RunView) -> RunChange:
+            nonlocal number
+            # The run's branch counts, so that every clone that has it counts on.
+            number = 1 + sum(
+                row.get("detail", {}).get("code") == COMPARISON for row in event.read(view.events)
+            )
+            detail = {"message": f"comparison {number} with the base begins", "count": number}
+            return RunChange(events=[EventDraft("GATES_WARN", COMPARISON, detail, utc_now())])
+
+        RunStore(self.repo, self.run.run).change(decide, "judge")
         save_rows(place, [["number", [number]]])
         return number
 

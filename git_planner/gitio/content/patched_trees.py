@@ -50,6 +50,8 @@ _GITLINK, _SYMLINK = "160000", "120000"
 _MOST_LINK_BYTES = 4096
 # So many diffs are in memory at a time.
 _AT_ONCE = 16
+# Diffs that are read for patch ids at a time.
+_MOST_DIFF_BYTES = 64 * 2**20
 _PAIR = re.compile(r"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\n")
 
 
@@ -205,19 +207,38 @@ def counted_trees(repo: Repository, base: str, trees: Sequence[str]) -> list[Pat
     return [PatchedTree(tree, tuple(changes[tree])) for tree in trees]
 
 
-def patch_ids(repo: Repository, base: str, trees: Sequence[str]) -> dict[str, str]:
-    """Return the stable patch ids of the differences of some trees from a commit: tree -> id."""
+def patch_ids(
+    repo: Repository, base: str, trees: Sequence[str], *, most: int = _MOST_DIFF_BYTES
+) -> dict[str, str]:
+    """Return the stable patch ids of the differences of some trees from a commit: tree -> id.
+
+    A tree whose diff has more than `most` bytes has none.
+    """
     root, distinct = repo.resolve(base, "tree"), list(dict.fromkeys(trees))
     numbers: dict[str, str] = {}
-    args = ("diff-tree", "--stdin", "-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary")
     for start in range(0, len(distinct), _AT_ONCE):
-        # In the output, 'patch-id' takes the second tree for the commit.
-        requests = "".join(f"{root} {tree}\n" for tree in distinct[start : start + _AT_ONCE]).encode()
-        diffs = repo.git.bytes(*args, "--ignore-submodules=none", stdin=requests)
-        named = re.sub(rb"(?m)^[0-9a-f]{40,64} ([0-9a-f]{40,64})$", rb"commit \1", diffs)
-        lines = repo.git.bytes("patch-id", "--stable", stdin=named).decode().splitlines()
-        numbers |= {tree: number for number, tree in (line.split(" ") for line in lines)}
+        portion = distinct[start : start + _AT_ONCE]
+        ids = _patch_ids(repo, root, portion, most)
+        if ids is None:
+            # Together they are too large; one that is so alone has no id, and no twin but an equal tree.
+            ids = {}
+            for tree in portion:
+                ids |= _patch_ids(repo, root, [tree], most) or {}
+        numbers |= ids
     return numbers
+
+
+def _patch_ids(repo: Repository, root: str, trees: Sequence[str], most: int) -> dict[str, str] | None:
+    """Return the patch ids of a few trees; None if their diffs are larger than is read."""
+    args = ("diff-tree", "--stdin", "-p", "--no-ext-diff", "--no-textconv", "--full-index", "--binary")
+    # In the output, 'patch-id' takes the second tree for the commit.
+    requests = [f"{root} {tree}" for tree in trees]
+    diffs = repo.git.short_output(*args, "--ignore-submodules=none", most=most, lines=requests)
+    if diffs is None:
+        return None
+    named = re.sub(rb"(?m)^[0-9a-f]{40,64} ([0-9a-f]{40,64})$", rb"commit \1", diffs)
+    lines = repo.git.bytes("patch-id", "--stable", stdin=named).decode().splitlines()
+    return {tree: number for number, tree in (line.split(" ") for line in lines)}
 
 
 class _BaseIndex:

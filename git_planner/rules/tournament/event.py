@@ -32,9 +32,12 @@ EVENTS = frozenset(
 )
 # Events at which the digest of the composition may change; so may all of the mode 'compose'.
 _COMPOSING = ("META_PICK", "COMPOSE_OVERRIDES_APPLIED")
+# A comparison with the base begins: it has the next share of the run's error budget.
+COMPARISON = "COMPARISON"
 # Codes of stages that are neither watch nor gates.
 _OTHER_STAGES = (
     *("RUN_NEW", "VARIANT_HARVESTED", "VARIANT_BROKEN", "JUDGED", "COMPOSED", "NO_WINNER", "TORN_TAIL"),
+    COMPARISON,
 )
 # Longest texts and lists of a detail; everything else is cut to the first of each.
 _TEXT, _ITEMS, _ITEM = 2000, 50, 500

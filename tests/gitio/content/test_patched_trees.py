@@ -252,6 +252,9 @@ def test_patch_ids_are_those_of_single_patches(lab: Lab) -> None:
     ids = patch_ids(lab.repo, "main", trees)
     assert ids == {tree: history.patch_id(lab.repo.git, "main^{tree}", tree) for tree in trees}
     assert len(set(ids.values())) == 3
+    # Diffs that are too large together are read one by one, and one that is too large alone has no id.
+    few = [tree for tree in dict.fromkeys(trees) if tree != trees[3]]
+    assert patch_ids(lab.repo, "main", trees, most=400) == {tree: ids[tree] for tree in few}
     base = lab.repo.resolve("main", "tree")
     assert [counted.added for counted in counted_trees(lab.repo, "main", [base, trees[1], base])] == [0, 2, 0]
 

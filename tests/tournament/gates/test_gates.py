@@ -14,6 +14,7 @@ import pytest
 
 from git_planner.config.policy_file import policy_at
 from git_planner.flows.measuring.command_runner import CommandRunner
+from git_planner.flows.tournament.gates.run_gates import prune_logs
 from git_planner.flows.tournament.gates.side_effects import observe_effects
 from git_planner.rules.policy.gates import Gate
 from git_planner.rules.tournament import gate as gate_rule
@@ -465,3 +466,13 @@ def _is_readable(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_the_logs_of_the_last_gates_are_kept(tmp_path: Path) -> None:
+    for number in range(4):
+        place = tmp_path / f"shipping-{number:016x}"
+        place.mkdir()
+        os.utime(place, (number, number))
+    (tmp_path / "running-x").mkdir()
+    prune_logs(tmp_path, 2)
+    assert sorted(path.name[-3:] for path in tmp_path.iterdir()) == ["002", "003", "g-x"]

@@ -11,11 +11,9 @@ from git_planner.atomic_file import lock_now
 from git_planner.errors import PlannerError
 from git_planner.flows.tournament.run_store import RunChange, RunStore
 from git_planner.flows.tournament.tree_measurer import TreeMeasurer, load_rows, save_rows
-from git_planner.gitio.repository import open_repository
-from git_planner.gitio.store import Store
-from git_planner.rules import refnames
+from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules.stats.simulation import NOISES
-from git_planner.rules.tournament import judging
+from git_planner.rules.tournament import event, judging
 from git_planner.rules.tournament.judging import Contender
 from git_planner.rules.tournament.simulation import simulate_tournaments
 from tests.support.lab import Lab
@@ -108,6 +106,27 @@ def test_each_comparison_with_the_base_has_a_share_of_its_own(lab: Lab) -> None:
     assert confirmation["base"]["alpha"] == pytest.approx(judging.ALPHA / 3)
 
 
+def comparisons(repo: Repository) -> list[int]:
+    """Return the numbers of the comparisons with the base that the run's branch has."""
+    details = [row.get("detail", {}) for row in event.read(RunStore(repo, "speed").read().events)]
+    return [detail["count"] for detail in details if detail.get("code") == event.COMPARISON]
+
+
+def test_another_clone_counts_on(lab: Lab) -> None:
+    noisy_campaign(lab)
+    gated_run(lab, {1: {"src/value": "80"}})
+    assert judged(lab)[0] == 0
+    other = lab.root / "clone"
+    lab.git("clone", "-q", str(lab.path), str(other))
+    for branch in ("bo4/speed/run", "bo4/speed/v1"):
+        lab.git("-C", str(other), "branch", "-q", branch, f"origin/{branch}")
+    repo = open_repository(other)
+    measurer = TreeMeasurer(repo, RunStore(repo, "speed").read().run, lambda _: None)
+    tree = str(measurer.candidate_tree("bo4/speed/v1"))
+    verdict = measurer.compare(tree, measurer.base_tree, "v1 against base")
+    assert (verdict.figures["number"], comparisons(repo)) == (2, [1, 2])
+
+
 def test_a_comparison_that_a_crash_has_ended_begins_anew_with_another_share(lab: Lab) -> None:
     noisy_campaign(lab)
     gated_run(lab, {1: {"src/value": "1e400"}})
@@ -120,7 +139,7 @@ def test_a_comparison_that_a_crash_has_ended_begins_anew_with_another_share(lab:
         save_rows(place, [["AABBA", [100, 100, 80, 80, 100]]])
         assert not measurer.compare(tree, measurer.base_tree, "v1").is_better
         assert load_rows(place) == []
-        assert len(Store(repo).numbers(f"{refnames.OURS}numbers/bo4/{run.uid}/")) == number
+        assert comparisons(repo) == list(range(1, number + 1))
 
 
 def test_two_processes_do_not_compare_the_same_trees(lab: Lab) -> None:

@@ -6,8 +6,7 @@ import json
 
 from git_planner.flows.tournament.run_store import RunStore
 from git_planner.gitio.repository import open_repository
-from git_planner.gitio.store import Store
-from git_planner.rules import refnames
+from git_planner.rules.tournament import event
 from tests.support.lab import Lab
 from tests.tournament.tournament_lab import gated_run, noisy_campaign
 
@@ -27,5 +26,5 @@ def test_screening_and_confirmation_run_on_one_worker(lab: Lab) -> None:
     # The same command again starts no worker; a comparison has spent one share.
     again = lab.run("git-bo4", "judge", "speed", "--engine", "local")
     assert (again.status, "measured on" in again.err) == (0, False), again.err
-    numbers = Store(lab.repo).numbers(f"{refnames.OURS}numbers/bo4/{view.run.uid}/")
-    assert len(numbers) == 1
+    codes = [row.get("detail", {}).get("code") for row in event.read(view.events)]
+    assert codes.count(event.COMPARISON) == 1

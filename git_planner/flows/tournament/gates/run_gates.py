@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +36,9 @@ from git_planner.rules.tournament.gate import GateReport, GateResult
 
 # Refusals of a change that are the guard's, not the scope's.
 _GUARD_REASONS = ("guard", "unfit", "submodule")
+# Folders of logs that are kept, and the names of such.
+MOST_LOGS = 200
+_KEPT_LOGS = re.compile(r"(?:conceptual|shipping)-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,5 +235,16 @@ def _keep_logs(repo: Repository, folder: Path, name: str) -> str | None:
     shutil.rmtree(place, ignore_errors=True)
     folder.chmod(folder.parent.stat().st_mode & 0o777)
     folder.rename(place)
+    prune_logs(place.parent, MOST_LOGS)
     # Rows and events are committed, and do not name folders of this host.
     return os.path.relpath(place, repo.common)
+
+
+def prune_logs(folder: Path, most: int) -> None:
+    """Remove the oldest folders of logs but for the last ones, of which there are `most`."""
+    import shutil
+
+    with suppress(OSError):
+        kept = [place for place in folder.iterdir() if _KEPT_LOGS.fullmatch(place.name)]
+        for place in sorted(kept, key=lambda place: place.stat().st_mtime)[:-most]:
+            shutil.rmtree(place, ignore_errors=True)
