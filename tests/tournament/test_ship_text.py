@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from git_planner.flows.tournament.winner.report import rejection
 from git_planner.rules.documents.escape_markdown import MAX_BODY
+from git_planner.rules.tournament.variant import Variant
 from git_planner.rules.tournament.winner.compose import composition_of_variant
 from git_planner.rules.tournament.winner.ship_text import (
     Figure,
@@ -121,3 +125,20 @@ def test_the_report_holds_the_bill_of_materials() -> None:
     )
     assert document["bill_of_materials"] == [{"id": "tree", "version": "0.1.0", "variant": 2}]
     assert document["context"]["run_id"].startswith("single:v2:")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"screening": {"gain": 500}}, "another variant gains as much with a smaller patch"),
+        ({"screening": {"gain": 400}}, "another variant gains more"),
+        ({"screening": {"gain": 0}}, "it gains nothing over the base"),
+        (
+            {"commit": None, "state": "failed", "note": "changed: bench/steps.js"},
+            "it has no commit: its state is 'failed', changed: bench/steps.js",
+        ),
+    ],
+)
+def test_the_reason_of_a_rejection_says_what_happened(fields: dict[str, Any], why: str) -> None:
+    row = {"state": "harvested", "commit": "a" * 40, "gates": {"passed": True}, **fields}
+    assert rejection(Variant(1, 2, **row), {"variant": 1, "figures": {"gain": 500}}) == why

@@ -22,6 +22,7 @@ from git_planner.cli.output import check_place, emit, put_text, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules.documents.canonical_json import MAX_BYTES
+from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.tournament.winner.ship import ShipResult
@@ -182,7 +183,7 @@ def apply(
     if as_json:
         emit(done.document())
     elif done.commit is None:
-        say(f"{done.branch} can be made on '{done.base}': {done.files} files")
+        say(f"{done.branch} can be made on '{done.base}': {counted(done.files, 'file')}")
     else:
         say(f"{done.branch} {done.commit[:12]}: {done.title}")
     return DONE

@@ -8,6 +8,7 @@ from typing import Any
 from git_planner.flows.tournament.run_store import RunView
 from git_planner.rules import refnames
 from git_planner.rules.policy.policy import Metric
+from git_planner.rules.printable import counted
 from git_planner.rules.tournament.variant import Variant
 from git_planner.rules.tournament.winner import compose as rules
 from git_planner.rules.tournament.winner.ship_text import Figure, ShipReport, VariantRow
@@ -103,7 +104,7 @@ def _row(variant: Variant, selection: Mapping[str, Any], metric: Metric | None) 
     size = (
         ""
         if variant.files is None
-        else f"+{variant.added or 0}/-{variant.removed or 0}, {variant.files} files"
+        else f"+{variant.added or 0}/-{variant.removed or 0}, {counted(variant.files, 'file')}"
     )
     agent = [str(variant.agent[key]) for key in ("agent", "model", "effort") if variant.agent.get(key)]
     return VariantRow(
@@ -133,7 +134,8 @@ def rejection(variant: Variant, selection: Mapping[str, Any]) -> str:
     if variant.error:
         return f"{variant.error['code']}: {variant.error['message']}"
     if variant.commit is None:
-        return f"it has no commit: its state is '{variant.state}'"
+        note = f", {variant.note}" if variant.note else ""
+        return f"it has no commit: its state is '{variant.state}'{note}"
     if variant.same_as is not None:
         return f"it is the same patch as v{variant.same_as}"
     if not variant.passes:
@@ -142,10 +144,10 @@ def rejection(variant: Variant, selection: Mapping[str, Any]) -> str:
             if variant.gates is None
             else f"its gates {_gates_text(variant)}"
         )
-    return _measured_rejection(variant)
+    return _measured_rejection(variant, _mean((selection.get("figures") or {}).get("gain")))
 
 
-def _measured_rejection(variant: Variant) -> str:
+def _measured_rejection(variant: Variant, best: float | None) -> str:
     screening, confirmation = variant.screening or {}, variant.confirmation or {}
     if "reason" in screening:
         return f"it could not be measured: {screening.get('text', screening['reason'])}"
@@ -155,4 +157,8 @@ def _measured_rejection(variant: Variant) -> str:
     gain = _mean(screening.get("gain"))
     if gain is None:
         return "it was not chosen"
-    return "it gains nothing over the base" if gain <= 0 else "another variant gains more"
+    if gain <= 0:
+        return "it gains nothing over the base"
+    return (
+        "another variant gains as much with a smaller patch" if gain == best else "another variant gains more"
+    )
