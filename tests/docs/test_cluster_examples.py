@@ -40,5 +40,5 @@ def test_the_options_of_an_example_exist(example: str) -> None:
         place, _, base = HANDED_ON[imported.module].partition(":")
         known |= set(inspect.signature(getattr(importlib.import_module(place), base)).parameters)
     calls = [call for call in ast.walk(tree) if isinstance(call, ast.Call)]
-    (made,) = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == name]
-    assert {keyword.arg for keyword in made.keywords} <= known
+    (construction,) = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == name]
+    assert {keyword.arg for keyword in construction.keywords} <= known

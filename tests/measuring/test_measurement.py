@@ -10,13 +10,13 @@ import pytest
 
 from git_planner import documents
 from git_planner.config.policy_file import parse_policy
-from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.measurement import (
     SCHEMA,
     MeasurementError,
     MeasuringRequest,
     read_measurement,
 )
+from git_planner.rules.measuring.proofs.proof import Proof
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.stats.paired_design import plan_comparison
 

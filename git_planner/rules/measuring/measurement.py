@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from git_planner.rules.measuring import correctness_report, verdict
-from git_planner.rules.measuring.correctness_report import Proof, TestOutcome
+from git_planner.rules.measuring.constraints import implausible
+from git_planner.rules.measuring.proofs import registry
+from git_planner.rules.measuring.proofs.proof import Proof, TestOutcome
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, Policy
 from git_planner.rules.records.record import MeasuredMetric
@@ -116,12 +118,17 @@ def _check_identity(document: Mapping[str, Any], request: MeasuringRequest) -> N
 def _check_tests(measured: Measurement, request: MeasuringRequest) -> None:
     """Check that a measurement without a refusal has the tests that the policy asks for."""
     correctness = request.policy.correctness
-    if correctness is None or request.runs is not None:
+    if correctness is None or request.runs is not None or correctness.proof == registry.EXIT_STATUS:
         return
     if measured.proof is None:
         raise MeasurementError("it has no tests, although the policy asks for them")
     refusal = correctness_report.check_proof(
-        measured.proof, status=0, require=correctness.require, before=request.before
+        measured.proof,
+        status=correctness.exit_statuses[0],
+        require=correctness.require,
+        before=request.before,
+        may_fail=correctness.may_fail,
+        accepted=correctness.exit_statuses,
     )
     if refusal is not None:
         raise MeasurementError(f"it passes a tree whose tests say: {refusal.sentence}")
@@ -136,16 +143,18 @@ def _with_metrics(measured: Measurement, request: MeasuringRequest) -> Measureme
     for place, metric in enumerate(request.policy.metrics):
         if place == 0 and request.rival is not None:
             _check_rounds(metric, request.rival[1], measured.rounds)
+            _check_possible(metric, [value for row in measured.rounds for value in row.values])
             whole = tuple(row for row in request.begun if len(row.values) == len(row.order))
             if measured.rounds[: len(whole)] != whole:
                 raise MeasurementError("it does not go on with the rounds that were measured before")
             continue
         values = measured.samples.get(metric.name)
-        if values is None and place > 0:
+        if values is None and place > 0 and not metric.is_bounded:
             continue
         runs = metric.repeats if request.runs is None else request.runs
         if values is None or len(values) != runs:
             raise MeasurementError(f"it has {len(values or ())} samples of '{metric.name}', not {runs}")
+        _check_possible(metric, values)
         if request.runs is not None:
             continue
         summary = verdict.summarise_samples(metric, values)
@@ -153,6 +162,14 @@ def _with_metrics(measured: Measurement, request: MeasuringRequest) -> Measureme
             raise MeasurementError(summary.sentence)
         metrics[metric.name] = summary
     return replace(measured, metrics=metrics)
+
+
+def _check_possible(metric: Metric, values: Sequence[float]) -> None:
+    """Check that values are possible, by the policy's bounds."""
+    for value in values:
+        refusal = implausible(metric, value)
+        if refusal is not None:
+            raise MeasurementError(refusal.sentence)
 
 
 def _check_rounds(metric: Metric, plan: Schedule, rounds: Sequence[Round]) -> None:

@@ -10,7 +10,7 @@ from git_planner.engines.contract import MAX_LOSSES, WorkerLostError
 from git_planner.flows.measuring.environment import Site, describe_site
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
-from git_planner.rules.measuring.correctness_report import Proof
+from git_planner.rules.measuring.proofs.proof import Proof
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Metric, Policy
 

@@ -22,7 +22,7 @@ from git_planner.flows.measuring.run_benchmark import BenchmarkResult, measure, 
 from git_planner.gitio.repository import Repository
 from git_planner.owned_folder import owned_folder
 from git_planner.rules.measuring import measurement
-from git_planner.rules.measuring.correctness_report import proof_from
+from git_planner.rules.measuring.proofs.proof import proof_from
 from git_planner.rules.measuring.verdict import Refusal
 from git_planner.rules.policy.policy import Policy
 from git_planner.rules.stats.paired_design import Look, Schedule

@@ -27,8 +27,8 @@ from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress, Step
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.measuring import measurement
-from git_planner.rules.measuring.correctness_report import Proof
 from git_planner.rules.measuring.measurement import Measurement, MeasurementError, MeasuringRequest
+from git_planner.rules.measuring.proofs.proof import Proof
 from git_planner.rules.measuring.verdict import Refusal, summarise_samples
 from git_planner.rules.policy.policy import Metric, Policy
 from git_planner.rules.records.record import MeasuredMetric
