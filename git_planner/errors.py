@@ -121,7 +121,7 @@ CODES: dict[str, tuple[int, str]] = {
     "E_NAME": (USAGE, "the name is not valid: git or a shell would misread it"),
     "E_NOT_A_REPOSITORY": (USAGE, "the directory is not in a git repository"),
     "E_NO_BASE": (UNREACHED, "the base commit that a candidate is compared with is not in this repository"),
-    "E_NO_CHANGE": (NO, "no guarded file was changed"),
+    "E_NO_CHANGE": (NO, "nothing was changed, so there is nothing to propose or record"),
     "E_NO_PLAN": (NO, "no plan has that name"),
     "E_NO_POLICY": (USAGE, "the commit has no policy file"),
     "E_NO_RECORD": (NO, "no record has that name"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
@@ -78,12 +78,19 @@ planner_option = click.option(
     type=click.Choice(PLANNERS),
     help="Planner to ask (default: planner.planner, then the policy).",
 )
-implementer_option = click.option(
-    "--impl",
-    "implementer",
-    type=click.Choice(IMPLEMENTERS),
-    help="Agent that changes the code (default: planner.implementer, then the policy).",
-)
+
+
+def implementer_option_of(choices: Sequence[str]) -> Callable[[F], F]:
+    """Make the option for the agent that changes the code."""
+    return click.option(
+        "--impl",
+        "implementer",
+        type=click.Choice(choices),
+        help="Agent that changes the code (default: planner.implementer, then the policy).",
+    )
+
+
+implementer_option = implementer_option_of(IMPLEMENTERS)
 model_option = click.option(
     "--model", metavar="NAME", help="Model of the agent (default: the setting, then the policy)."
 )

@@ -39,7 +39,9 @@ def test_planning_offline(lab: Lab) -> None:
         "objective: Offline directive: a lower size.\n"
         "hypothesis: A small change of family:shrink in src/** helps. Nothing has been measured yet.\n"
         "family: family:shrink, risk: Low\n"
-        "next: git iterate resume 1\n"
+        "next: git iterate resume 1, which gives it to an agent\n"
+        "by hand: git switch iter/0001-x-rm, commit the change, then\n"
+        "         git iterate resume 1 --impl manual\n"
     )
     assert err == ""
 

@@ -91,11 +91,17 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
 
 @click.command()
 @click.argument("number", type=click.IntRange(1), required=False, shell_complete=candidates("iterations"))
-@implementer_options
+@options.implementer_option_of((*options.IMPLEMENTERS, "manual"))
+@options.model_option
+@options.effort_option
 @options.bench_options
 @json_option
 def resume(number: int | None, as_json: bool, **given: Any) -> int:
-    """Resume an interrupted iteration: NUMBER, or the only unfinished one."""
+    """Resume an interrupted iteration: NUMBER, or the only unfinished one.
+
+    With '--impl manual' it records what you have committed on the iteration's branch, instead of starting an
+    agent.
+    """
     from git_planner.flows.iterations.unfinished import resume as flow
 
     repo = open_repository()

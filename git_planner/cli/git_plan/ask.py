@@ -88,7 +88,9 @@ def show_planned(planned: PlannedIteration, as_json: bool) -> None:
     say(f"objective: {state.directive.objective}")
     say(f"hypothesis: {state.directive.primary_hypothesis}")
     say(f"family: {state.directive.strategy_family}, risk: {state.directive.risk}")
-    say(f"next: git iterate resume {state.iteration}")
+    say(f"next: git iterate resume {state.iteration}, which gives it to an agent")
+    say(f"by hand: git switch {state.branch}, commit the change, then")
+    say(f"         git iterate resume {state.iteration} --impl manual")
 
 
 def _show_steps(steps: PlannedSteps, as_json: bool) -> None:

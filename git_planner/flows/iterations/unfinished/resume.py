@@ -41,6 +41,9 @@ from git_planner.rules.planning.directive import IterationState
 from git_planner.rules.records.record import Record
 from git_planner.rules.records.row import REASONS
 
+# The person who commits instead of an agent.
+BY_HAND = "manual"
+
 
 @dataclass(frozen=True, slots=True)
 class ResumeResult:
@@ -87,6 +90,8 @@ def resume_iteration(
         return ResumeResult(0, None, "nothing", "there is no unfinished iteration")
     end_attempt(repo, iteration, progress)
     state = iteration.state
+    if state is not None and options.implementer == BY_HAND and iteration.phase == "planned":
+        return _take_commit(repo, iteration, state, progress)
     if state is None or iteration.phase == "recorded":
         return ResumeResult(
             iteration.number, iteration.branch, iteration.phase, _nothing_to_do(repo, iteration)
@@ -107,6 +112,36 @@ def resume_iteration(
                 iteration, "recorded the refusal", _record_refusal(repo, iteration, progress)
             )
         return _implement_again(repo, iteration, options, progress)
+
+
+def _take_commit(
+    repo: Repository, iteration: Iteration, state: IterationState, progress: Progress
+) -> ResumeResult:
+    """Record what a person has committed on the iteration's branch.
+
+    Raises:
+        PlannerError: E_NO_CHANGE without a commit; E_DIRTY if changes are not committed.
+    """
+    start, ref = iteration.start, refnames.HEADS + state.branch
+    place = agent_worktree.at(iteration.worktree, repo) if iteration.worktree else None
+    if place is not None and (changed := worktree.dirty_paths(place)):
+        raise PlannerError(
+            "E_DIRTY",
+            f"'{iteration.worktree}' has uncommitted changes",
+            hint="commit them there, then run this command again",
+            details=changed[:20],
+        )
+    if start is not None and repo.maybe(ref) in (start, None):
+        raise PlannerError(
+            "E_NO_CHANGE",
+            f"there is no commit on '{state.branch}' yet",
+            hint=f"git switch {state.branch}, then commit the change there",
+        )
+    extra = record_extra(state)
+    extra = {**extra, "agents": {**extra["agents"], "implementer": {"name": BY_HAND}}}
+    with interruptible(state):
+        recorded = record_commit(repo, state.branch, plan=state.plan, progress=progress, extra=extra)
+    return _recorded_result(iteration, "recorded the commit that was made by hand", recorded)
 
 
 def _only_unfinished(repo: Repository) -> Iteration | None:
