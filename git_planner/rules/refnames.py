@@ -15,6 +15,8 @@ PLAN = "plan/"
 ITER = "iter/"
 TOURNAMENT = "bo4/"
 PROPOSALS = PLAN + "guard-"
+# Branches from which pull requests of reviews are opened.
+REVIEW = "review/"
 TAGS = "refs/tags/"
 BEST_TAG = TAGS + "best/"
 OURS = "refs/planner/"

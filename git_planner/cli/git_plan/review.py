@@ -15,6 +15,7 @@ from git_planner.rules.printable import counted
 
 if TYPE_CHECKING:
     from git_planner.flows.review.forge.open_request import OpenedReview
+    from git_planner.flows.review.review import Review
 
 
 @click.command()
@@ -29,9 +30,17 @@ if TYPE_CHECKING:
 )
 @click.option("-m", "--message", metavar="TEXT", default="", help="Message of the commit.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if a required approval is missing.")
+@click.option("--diff", is_flag=True, help="Show only what has changed since it was approved last.")
 @json_option
 def review(
-    *, words: Sequence[str], is_opened: bool, approve: bool, message: str, exit_code: bool, as_json: bool
+    *,
+    words: Sequence[str],
+    is_opened: bool,
+    approve: bool,
+    message: str,
+    exit_code: bool,
+    diff: bool,
+    as_json: bool,
 ) -> int:
     """Render what is to be reviewed as Markdown: a directive, a plan, a spec or a guard proposal.
 
@@ -68,15 +77,25 @@ def review(
         else:
             _show_opened(opened)
         return DONE
-    from git_planner.flows.review.approve import with_approval
-    from git_planner.flows.review.review import review as run
-
-    result = with_approval(repo, run(repo, what))
+    result = _rendered(repo, what, diff=diff, with_approval=exit_code or not diff)
     if as_json:
         emit(result.document())
     else:
         say(result.body.rstrip("\n"))
     return NO if exit_code and result.approval is not None and not result.approval.ok else DONE
+
+
+def _rendered(repo: Repository, what: str | None, *, diff: bool, with_approval: bool) -> Review:
+    if diff:
+        from git_planner.flows.review.compare.since_approval import review_since_approval as run
+    else:
+        from git_planner.flows.review.review import review as run
+    result = run(repo, what)
+    if with_approval:
+        from git_planner.flows.review.approve import with_approval as add
+
+        return add(repo, result)
+    return result
 
 
 def _approve(repo: Repository, what: str | None, message: str, *, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from git_planner.errors import PlannerError
+from git_planner.flows.board.review_items import review_items
 from git_planner.flows.board.sessions import session_store
 from git_planner.flows.board.sessions.session_store import HostSession
 from git_planner.flows.iterations.process_lock import lock_holder
@@ -95,8 +96,10 @@ def unreadable_items(plan: str, error: PlannerError, changed: str) -> Iterator[I
 
 
 def branch_items(repo: Repository, plan: str | None, times: dict[str, str]) -> Iterator[InboxItem]:
-    """Yield the iterations that wait and, unless a plan is named, packets, proposals and lost plans."""
-    yield from _of_iterations(repo, plan, times)
+    """Yield iterations and reviews that wait; unless a plan is named, packets, proposals, lost plans, too."""
+    iterations = list_iterations(repo, plan)
+    yield from _of_iterations(repo, iterations, times)
+    yield from review_items(repo, plan, iterations, times)
     if plan is None:
         yield from _of_branches(repo, times)
 
@@ -138,9 +141,11 @@ def session_items(sessions: Iterable[HostSession], plan: str | None) -> Iterator
             yield InboxItem("question", session.asking_since or "", about.plan, about.name, text, command)
 
 
-def _of_iterations(repo: Repository, plan: str | None, times: dict[str, str]) -> Iterator[InboxItem]:
+def _of_iterations(
+    repo: Repository, iterations: Iterable[Iteration], times: dict[str, str]
+) -> Iterator[InboxItem]:
     """Yield the iterations that were interrupted, or whose work was refused and is not recorded yet."""
-    for iteration in list_iterations(repo, plan):
+    for iteration in iterations:
         if iteration.state is None or iteration.phase == "recorded" or is_task_iteration(iteration):
             continue
         if lock_holder(repo, iteration.number) is None:
@@ -182,8 +187,9 @@ def _is_merged(repo: Repository, ref: str) -> bool:
 
 
 def branch_times(repo: Repository) -> dict[str, str]:
-    """Return the branches of plans and iterations with the time of their last commit."""
-    prefixes = [refnames.HEADS + refnames.PLAN, refnames.HEADS + refnames.ITER]
+    """Return the branches of plans, iterations and reviews with the time of their last commit."""
+    names = (refnames.PLAN, refnames.ITER, refnames.REVIEW)
+    prefixes = [refnames.HEADS + name for name in names]
     listed = history.list_ref_fields(repo, ("committerdate:unix",), prefixes)
     return {ref: format_time(int(time or 0)) for ref, (time,) in listed.items()}
 

@@ -137,4 +137,4 @@ def approval_document(subject: ReviewSubject, author: str, at: str, note: str = 
 def request_branch(subject: ReviewSubject) -> str:
     """Return the short name of the branch that proposes an approval: what a pull request is opened from."""
     name = subject.name if subject.kind != "spec" else f"spec-{subject.name}"
-    return f"review/{refnames.slug(name.removeprefix(refnames.ITER).replace('/', '-'), 'x')}"
+    return f"{refnames.REVIEW}{refnames.slug(name.removeprefix(refnames.ITER).replace('/', '-'), 'x')}"

@@ -1,0 +1,1 @@
+"""Comparison of what is reviewed with what was approved last."""
