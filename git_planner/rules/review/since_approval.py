@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from git_planner.rules.approval.subject import ReviewSubject
 from git_planner.rules.documents import canonical_json
 from git_planner.rules.documents.escape_markdown import escape_line
 from git_planner.rules.planning.prompt import fence
@@ -16,6 +15,17 @@ from git_planner.rules.review import sections
 from git_planner.rules.review.sections import section
 
 _MAX_LINES, _MAX_LINE = 600, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedState:
+    """State of what is reviewed now: kind, digest, and what else it has: base, items, document."""
+
+    kind: str
+    digest: str
+    base: str | None
+    items: Mapping[str, str]
+    document: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +46,39 @@ class LastApproval:
     is_same: bool
 
 
-def render_since(
-    name: str, subject: ReviewSubject, last: LastApproval | None, titles: Mapping[str, str]
-) -> str:
+def render_since(name: str, now: ReviewedState, last: LastApproval | None, titles: Mapping[str, str]) -> str:
     """Render the difference.
 
     Args:
         name: what is reviewed.
-        subject: what is to be approved of it.
+        now: its state.
         last: what was approved last, if anything was.
         titles: what the items of a plan are called.
     """
     title = f"Changes of {escape_line(name, 100)}"
     if last is None:
         return sections.join_sections(title, "Nothing of it was approved before, as far as is known here.")
-    return sections.join_sections(title, _origin(subject, last), *_changes(subject, last, titles))
+    return sections.join_sections(title, _origin(now, last), *_changes(now, last, titles))
 
 
-def _origin(subject: ReviewSubject, last: LastApproval) -> str:
+def _origin(now: ReviewedState, last: LastApproval) -> str:
     by = f" by {escape_line(last.by, 200)}" if last.by else ""
     commit = f", in `{last.commit[:12]}`" if last.commit else ""
     other = "" if last.is_same else f" ({escape_line(last.name, 200)}, the last approved one of this plan)"
     lines = [f"- Approved last: {last.at}{by}{commit}{other}"]
-    if subject.base is not None and subject.base != last.base:
-        lines.append(f"- Base: `{(last.base or 'none')[:12]}` then, `{subject.base[:12]}` now")
+    if now.base is not None and now.base != last.base:
+        lines.append(f"- Base: `{(last.base or 'none')[:12]}` then, `{now.base[:12]}` now")
     return "\n".join(lines)
 
 
-def _changes(subject: ReviewSubject, last: LastApproval, titles: Mapping[str, str]) -> tuple[str, ...]:
-    if subject.digest == last.digest:
+def _changes(now: ReviewedState, last: LastApproval, titles: Mapping[str, str]) -> tuple[str, ...]:
+    if now.digest == last.digest:
         return ("Nothing has changed since.",)
-    if subject.kind == "plan":
-        return _item_sections(subject.items, last.items, titles)
-    if subject.kind == "spec" or last.document is None or subject.document is None:
+    if now.kind == "plan":
+        return _item_sections(now.items, last.items, titles)
+    if now.kind == "spec" or last.document is None or now.document is None:
         return ("Its files have changed since.",)
-    return (section("The change", fence(_difference(last.document, subject.document), "diff")),)
+    return (section("The change", fence(_difference(last.document, now.document), "diff")),)
 
 
 def _item_sections(

@@ -18,7 +18,7 @@ from git_planner.rules import refnames
 from git_planner.rules.approval.decide import Approval
 from git_planner.rules.approval.subject import APPROVED, SIGNED, ReviewSubject, approvals_folder
 from git_planner.rules.policy.policy import Policy
-from git_planner.rules.review.since_approval import LastApproval, render_since
+from git_planner.rules.review.since_approval import LastApproval, ReviewedState, render_since
 
 # Documents of one kind, the newest first, whose approval is decided.
 _MAX_TRIED = 50
@@ -40,8 +40,9 @@ def review_since_approval(repo: Repository, what: str | None) -> Review:
         return result
     policy, subject = find_subject(repo, result)
     last = find_last_approval(repo, policy, subject)
+    now = ReviewedState(subject.kind, subject.digest, subject.base, subject.items, subject.document)
     titles = _item_titles(repo, subject) if subject.kind == "plan" else {}
-    body = redact.mask_text(render_since(result.name, subject, last, titles))
+    body = redact.mask_text(render_since(result.name, now, last, titles))
     facts = {"approved": _facts(last), "digest": subject.digest}
     return replace(result, body=body, facts={**result.facts, **facts})
 
