@@ -21,7 +21,7 @@ from tests.support.servers.gitlab_notes import TOKEN as PROJECT_TOKEN
 from tests.support.servers.gitlab_notes import NotesScript, notes_service
 from tests.support.workshop import workshop
 
-MARKER = "<!-- git-planner: review -->"
+MARKER = "<!-- git-planner: report -->"
 
 
 def reviewed(lab: Lab) -> tuple[str, str]:

@@ -126,7 +126,7 @@ def test_a_directive_is_shown_and_checked(lab: Lab) -> None:
     ran = run_steps(job, "guard")
     assert (ran.status, ran.err) == (0, "")
     head, _, review = job.summary.partition("---\n\n")
-    assert head.startswith("<!-- git-planner: review -->\n## git-planner: checks passed\n")
+    assert head.startswith("<!-- git-planner: report -->\n## git-planner: checks passed\n")
     assert f"- Change: `{branch}` at `{lab.git('rev-parse', branch)[:12]}`\n" in head
     assert "- Guard, scope and documents: ok\n" in head
     assert review == lab.run("git-plan", "review", branch).out

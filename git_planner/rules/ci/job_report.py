@@ -14,7 +14,7 @@ from git_planner.rules.guard.guard import CheckFinding
 from git_planner.rules.records.row import RecordRow
 
 # The first line of the comment, by which it is known again.
-MARKER = "<!-- git-planner: review -->"
+MARKER = "<!-- git-planner: report -->"
 VERIFIED = {
     "holds": "measured again in this run: **the record holds**",
     "differs": "measured again in this run: **the record does not hold**",
