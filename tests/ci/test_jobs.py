@@ -193,6 +193,20 @@ def test_what_a_merge_would_approve_is_shown(lab: Lab) -> None:
     assert "# Directive" not in job.summary
 
 
+def test_an_iteration_without_an_approval_is_refused(lab: Lab) -> None:
+    hosting = hosted(lab)
+    assert lab.run("git-iterate").status == 3
+    branch = "iter/0001-auto"
+    job = github(lab, branch, lab.git("rev-parse", branch))
+    assert run_steps(job, "guard").status == 1
+    assert f"- **error**: the directive '{branch}' has no approval\n" in job.summary
+    assert "**Not approved**: this directive has no approval." in job.summary
+    hosting.merge(requested(hosting, branch).branch)
+    job = github(lab, branch, lab.git("rev-parse", branch), name="later")
+    assert run_steps(job, "guard").status == 0, job.summary
+    assert "\n**Approved** by " in job.summary
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_of_branches_are_data(lab: Lab, name: str) -> None:
     workshop(lab)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from git_planner.errors import PlannerError
 from git_planner.flows.approval import reviewed_branch
 from git_planner.flows.approval.merged import merged_approval
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.gitio.repository import Repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
@@ -29,7 +30,7 @@ def approval_of(
 
     Args:
         repo: the repository.
-        policy: the policy of the trusted base.
+        policy: the policy of the commit that it runs on; the rule for reviews is today's of the base branch.
         subject: what is to run.
         ask: ask the remote for its branch first, with this for progress messages (default: decide by what
             was fetched last).
@@ -39,6 +40,7 @@ def approval_of(
     Raises:
         PlannerError: E_NAME.
     """
+    policy = with_trusted_rule(repo, policy, subject.kind)
     rule = policy.review
     if not rule.requires(subject.kind):
         return Approval("off")
@@ -96,11 +98,12 @@ def require(
         approval = approval_of(repo, policy, subject, ask=progress)
     if approval.ok:
         return approval
-    raise refusal(policy, subject, approval, then)
+    raise refusal(with_trusted_rule(repo, policy, subject.kind), subject, approval, then)
 
 
 def ask_remote(repo: Repository, policy: Policy, plan: str, kind: ReviewKind, progress: Progress) -> None:
     """Fetch the reviewed branch of a plan, if things of a kind need an approval and it can be fetched."""
+    policy = with_trusted_rule(repo, policy, kind)
     if policy.review.requires(kind):
         try:
             reviewed_branch.refresh(repo, policy.review.remote, plan, progress)

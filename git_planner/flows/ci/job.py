@@ -20,15 +20,18 @@ from git_planner.flows.approval.reviewed_branch import read_approval
 from git_planner.flows.iterations.review_branch import trailer_values
 from git_planner.flows.records.ledger import LedgerReader, plan_names
 from git_planner.flows.records.standing import check_range
+from git_planner.flows.review.approve import with_approval
 from git_planner.flows.review.proposed import review_proposed
-from git_planner.flows.review.review import review
+from git_planner.flows.review.review import Review, review
 from git_planner.gitio import history
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.progress import Progress
 from git_planner.rules import refnames
+from git_planner.rules.approval.decide import sentence
 from git_planner.rules.approval.subject import APPROVED
 from git_planner.rules.ci.change_request import REMOTE, ChangeRequest, Host, from_github, from_gitlab
 from git_planner.rules.ci.job_report import JobFacts, render_report
+from git_planner.rules.guard.guard import CheckFinding
 from git_planner.rules.printable import printable_path
 from git_planner.rules.records.row import RecordRow
 from git_planner.rules.review.directive_review import render_directive
@@ -99,21 +102,36 @@ def report_on(repo: Repository, request: ChangeRequest, verified: str) -> JobRep
     checked = check_range(repo, f"{base}..{request.tip}", base=None if is_of_plan else base, head=head)
     names, remarks = _reviewed_names(repo, request, base)
     reviews = list(_proposed_approvals(repo, request, base, names, remarks))
+    missing: list[CheckFinding] = []
     for name in names:
         try:
-            reviews.append(review(repo, name).body)
+            shown = with_approval(repo, review(repo, name))
         except PlannerError as error:
             remarks.append(f"'{name}' cannot be shown: {error.message}")
+            continue
+        reviews.append(shown.body)
+        missing += _missing_approval(shown)
     facts = JobFacts(
         request=request,
         base=checked.base or base,
-        findings=checked.findings,
+        findings=(*checked.findings, *missing),
         records=_records(repo, request, names),
         verified=verified,
         reviews=reviews,
         remarks=remarks,
     )
     return JobReport(facts, redact.mask_text(render_report(facts)))
+
+
+def _missing_approval(shown: Review) -> Iterator[CheckFinding]:
+    """Yield an error for an iteration whose directive needs an approval and has none.
+
+    What is only proposed has none yet: there the review says so.
+    """
+    if shown.approval is None or shown.approval.ok or refnames.parse_iteration(shown.name) is None:
+        return
+    message = f"the directive '{shown.name}' {sentence(shown.approval)}"
+    yield CheckFinding("error", "approval", message, None, None, f"git plan review {shown.name} --open")
 
 
 def write_report(host: Host, report: JobReport, environ: Mapping[str, str]) -> JobReport:

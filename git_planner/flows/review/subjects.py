@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import approval_of
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.discovery.plan_folder import OPTIONS
 from git_planner.flows.planning.manual import find_packet, packet_subject, read_answer
 from git_planner.flows.plans.base_commit import find_base
@@ -24,11 +25,16 @@ from git_planner.rules.tasks.task import task_from
 
 
 def find_subject(repo: Repository, review: Review) -> tuple[Policy, ReviewSubject]:
-    """Return what is to be approved by a review, and the policy of its base.
+    """Return what is to be approved by a review, and the policy of its base with today's rule for reviews.
 
     Raises:
         PlannerError: E_USAGE if there is nothing to approve yet; E_NO_POLICY, E_POLICY.
     """
+    policy, subject = _find_subject(repo, review)
+    return with_trusted_rule(repo, policy, subject.kind), subject
+
+
+def _find_subject(repo: Repository, review: Review) -> tuple[Policy, ReviewSubject]:
     if review.kind == "directive":
         subject = _directive_subject(repo, review)
         return policy_at(repo, str(subject.base)), subject

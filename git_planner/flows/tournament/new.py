@@ -11,6 +11,7 @@ from typing import Any
 from git_planner import redact
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import require
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.plans.base_commit import find_base
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.plans.page_store import missing_plan
@@ -95,7 +96,7 @@ def new_run(repo: Repository, request: NewTournament) -> RunView:
 
 def _require_plan(repo: Repository, plan: str, policy: Policy) -> None:
     """Refuse a tournament for a plan whose goal needs an approval and has none."""
-    if policy.review.requires("plan"):
+    if with_trusted_rule(repo, policy, "plan").review.requires("plan"):
         document = read_plan(repo, plan)
         if document is None:
             raise missing_plan(plan, repo)
