@@ -26,6 +26,9 @@ class CommandGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Print the help if there are no arguments."""
+        if args[:1] == ["-h"]:
+            # click takes a short option for a mistyped long one first, and loads what compares words.
+            args = ["--help", *args[1:]]
         if not args and not ctx.resilient_parsing and not self.invoke_without_command:
             click.echo(ctx.get_help())
             ctx.exit()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import sys
@@ -47,6 +46,9 @@ def hush(_: str) -> None:
 
 def emit(document: Mapping[str, Any] | list[Any]) -> None:
     """Print one JSON document on stdout."""
+    # Most commands print for people, and are spared the import.
+    import json
+
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
     # Halves of surrogate pairs stand for bytes of a path that is no UTF-8; they are escaped as JSON does.
     click.echo(text.encode("utf-8", "backslashreplace").decode())

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from git_planner.rules.policy.policy import Policy
 
 
-@dataclass(frozen=True, slots=True)
+# Never compared or shown; every method that is generated costs each command that reads a setting.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Settings:
     """The settings of a user for one repository.
 
