@@ -45,7 +45,13 @@ class Grant:
 
 
 def race(folder: Path, *, processes: int, leases: int, seconds: float) -> tuple[list[Grant], int]:
-    """Let processes fight for leases, killing one now and then; return the grants and the number of kills."""
+    """Let processes fight for leases, and kill one now and then.
+
+    It ends after `seconds`, but not before each process has held a lease and as many were killed as fight.
+
+    Returns:
+        The grants, and the number of kills.
+    """
     luck = random.Random(7)
 
     def start(worker: int) -> tuple[subprocess.Popen[bytes], Path]:
@@ -66,11 +72,15 @@ def race(folder: Path, *, processes: int, leases: int, seconds: float) -> tuple[
     grants: list[Grant] = []
     killed = 0
     stop = time.monotonic() + seconds
-    while time.monotonic() < stop or not all(output.stat().st_size for _, output in running.values()):
+    while (
+        time.monotonic() < stop
+        or killed < processes
+        or not all(output.stat().st_size for _, output in running.values())
+    ):
         time.sleep(seconds / 20 * luck.random())
         worker = luck.choice(list(running))
         # One that has held no lease yet may still be starting.
-        if time.monotonic() < stop and running[worker][1].stat().st_size:
+        if (time.monotonic() < stop or killed < processes) and running[worker][1].stat().st_size:
             grants += end(worker)
             killed += 1
             running[worker] = start(worker)

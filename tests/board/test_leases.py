@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -219,19 +218,20 @@ def test_settings_of_leases_are_checked(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("processes", "seconds"),
-    [pytest.param(6, 1.5, id="short"), pytest.param(32, 60.0, id="a minute", marks=pytest.mark.real)],
+    [
+        pytest.param(6, 1.5, id="short"),
+        pytest.param(32, 60.0, id="a minute", marks=[pytest.mark.real, pytest.mark.alone]),
+    ],
 )
 def test_processes_that_fight_for_two_leases(tmp_path: Path, processes: int, seconds: float) -> None:
-    began = time.monotonic()
     grants, killed = race(tmp_path, processes=processes, leases=2, seconds=seconds)
-    assert (len(grants) > processes, killed > 0, time.monotonic() - began > seconds) == (True, True, True)
+    assert (killed >= processes, len(grants) > processes) == (True, True)
     # At no time more than two hold a lease.
     events = sorted([(grant.began, 1) for grant in grants] + [(grant.ended, -1) for grant in grants])
-    holders, most = 0, 0
+    holders = 0
     for _, change in events:
         holders += change
-        most = max(most, holders)
-    assert most == 2
+        assert holders <= 2
     # Grants follow the order of asking, and nobody starves.
     by_token = sorted(grants, key=lambda grant: grant.token)
     assert [grant.asked for grant in by_token] == sorted(grant.asked for grant in grants)

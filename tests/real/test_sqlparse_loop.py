@@ -24,7 +24,7 @@ from tests.real.library import CHEAT, ROOT, SEARCH, UPPER, WALK
 from tests.support.lab import Lab, Ran
 from tests.support.servers.openai_responses import Server, answers, codex_home, patches, runs, says, serving
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.alone]
 
 TURNS = (
     *(answers(WALK.directive), patches(WALK.patch), says("The walk makes no calls now.")),

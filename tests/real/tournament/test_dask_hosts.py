@@ -79,7 +79,8 @@ class Network:
         argv = [*inside, sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", *words]
         env = sealed(self.folder / f"home-{number}") | {
             "PYTHONPATH": str(Path(__file__).parents[3]),
-            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s",
+            # A worker that is only slow is not given up.
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30s",
         }
         log = (self.folder / f"{module}-{number}.log").open("wb")
         self.processes[number] = subprocess.Popen(argv, cwd=self.folder, env=env, stdout=log, stderr=log)
@@ -122,6 +123,7 @@ def network(folder: Path) -> Iterator[tuple[Network, str]]:
 
 
 @pytest.mark.real
+@pytest.mark.alone
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and 'ip'"
 )
