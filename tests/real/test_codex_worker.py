@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.board.session_lab import run, tell, wait_for, wait_until
+from tests.board.session_lab import run, sessions, tell, wait_for, wait_until
 from tests.delegation.scripted_agent import RESULT_COMMAND, set_up_lab, task
 from tests.real.conftest import Place
 from tests.support.lab import Lab
@@ -34,8 +35,9 @@ def runs(command: str) -> Turn:
 @pytest.fixture
 def lab(place: Place, codex: Path) -> Iterator[Lab]:
     """A laboratory outside /tmp and /dev, which codex's sandbox replaces, with a tmux server of its own."""
-    (place.folder / "worker").mkdir()
-    laboratory = Lab(place.folder / "worker")
+    folder = place.folder / f"worker-{secrets.token_hex(4)}"
+    folder.mkdir()
+    laboratory = Lab(folder)
     socket = f"git-planner-test-{secrets.token_hex(8)}"
     laboratory.env |= {
         "GIT_PLANNER_TMUX_SOCKET": socket,
@@ -71,3 +73,23 @@ def test_a_worker_of_codex_is_suspended_and_goes_on(lab: Lab, place: Place) -> N
     assert lab.show(f"{ended['branch']}:src/value") == "90\n"
     assert lab.show(f"{ended['branch']}:src/begun") == "1\n"
     assert task(lab).status == "agent_done"
+
+
+@pytest.mark.parametrize("last", [falls_silent(), says("Ready.")], ids=["in a turn", "idle"])
+def test_ctrl_c_that_is_sent_to_codex_ends_its_session(lab: Lab, place: Place, last: Turn) -> None:
+    set_up_lab(lab, ONE)
+    begins = runs("echo 1 >src/begun")
+    # As the menu of Ctrl-C sends it; this tmux server has one window.
+    keys = ("tmux", "-L", lab.env["GIT_PLANNER_TMUX_SOCKET"], "send-keys", "-t", ":", "C-c")
+    with serving(begins, begins, last, again=True) as stub:
+        codex_home(place.folder / "codex", stub.port)
+        run(lab, "worker", "spawn", "task_001", "--backend", "tmux")
+        wait_until(lab, lambda: any(lab.root.glob("repo.iter/*/src/begun")))
+        # The first stops codex's turn; codex ends at another one within a moment, and its session with it.
+        wait_until(lab, lambda: lab.run_program(*keys).status or sessions(lab)[-1]["state"] != "running")
+        ended = wait_for(lab, "state", "ended")
+    assert ended["outcome"] == "no_result"
+    assert task(lab).status == "blocked"
+    kept = re.search(r"kept as '(\S+)'", "\n".join(task(lab).notes))
+    assert kept is not None
+    assert lab.show(f"{kept[1]}:src/begun") == "1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +157,8 @@ class SessionClient:
             status = self._watch(child, time.monotonic() + seconds, since, cwd, on_tick)
         if status is None:
             return argv
-        if status in _BY_SIGNAL or child.caught:
+        # Keys of the terminal are the client's own business; it ends by itself at them, or by their signal.
+        if status in _BY_SIGNAL or set(child.caught) - {signal.SIGINT, signal.SIGQUIT}:
             raise SuspendedTurn(self._thread)
         if status != 0:
             message = f"'{argv[0]}' ended with status {status}"

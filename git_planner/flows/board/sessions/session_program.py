@@ -7,10 +7,11 @@ its client has ended; a planner's runs the client in the main worktree.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -77,16 +78,40 @@ def run_session(repo: Repository, session_id: str, progress: Progress) -> HostSe
         PlannerError: E_SESSION when another process has the session, or it has ended.
     """
     preload_template_engine()
-    session = session_store.change_session(repo, session_id, _taken_over)
-    try:
-        end = _work(repo, session, progress) if session.task else _plan(repo, session)
-    except PlannerError as error:
-        text = f"{error.message} ({error.code})"
-        session_store.change_session(
-            repo, session_id, lambda current: _failed(current, text, _unfinished(repo, current)), publish=True
+    with _keys_ignored():
+        session = session_store.change_session(repo, session_id, _taken_over)
+        try:
+            end = _work(repo, session, progress) if session.task else _plan(repo, session)
+        except PlannerError as error:
+            text = f"{error.message} ({error.code})"
+            session_store.change_session(
+                repo,
+                session_id,
+                lambda current: _failed(current, text, _unfinished(repo, current)),
+                publish=True,
+            )
+            raise
+        return session_store.change_session(
+            repo, session_id, lambda current: _left(current, end), publish=True
         )
-        raise
-    return session_store.change_session(repo, session_id, lambda current: _left(current, end), publish=True)
+
+
+@contextmanager
+def _keys_ignored() -> Iterator[None]:
+    """Ignore the keys of a terminal that interrupt; a client gets them all the same.
+
+    A client that ends by them leaves its end to be written down, and a person may press them once more.
+    """
+    handlers: dict[int, Any] = {}
+    # Only the main thread may set handlers.
+    with suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            handlers[number] = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for key, handler in handlers.items():
+            signal.signal(key, handler)
 
 
 def _taken_over(session: HostSession) -> HostSession:
