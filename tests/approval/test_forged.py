@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from git_planner.rules.approval.subject import task_digest
+from git_planner.rules.delegation.task_prompt import TaskContext, render_task_prompt
+from git_planner.rules.tasks.task import Task
 from tests.approval.requests import request
 from tests.support.lab import Lab
 from tests.support.servers.hosting_site import AUTHOR, Merge, answered_packet, hosted
@@ -13,6 +16,17 @@ OTHERS = "{directives: required, others: true}"
 LISTED = "{directives: required, reviewers: [ann@example.org]}"
 EVE = ("Eve", "eve@example.org")
 TRAILER = "Reviewed-by: Ann <ann@example.org>"
+
+
+@pytest.mark.parametrize(
+    "field", ["actions", "read_scope", "write_scope", "acceptance", "risks", "references"]
+)
+def test_what_the_prompt_of_a_task_says_is_approved(field: str) -> None:
+    task = Task("task_001", "abcdefgh", "Shrink it", "as short as can be")
+    smuggled = task._replace(**{field: ("rm -rf everything",)})
+    context = TaskContext(plan="default", goal="", policy=(), program="git plan", run="r")
+    assert "rm -rf everything" in render_task_prompt("", smuggled, context, 10_000)
+    assert task_digest(smuggled) != task_digest(task)
 
 
 @pytest.mark.parametrize("how", ["rebase", "fast-forward"])

@@ -31,6 +31,8 @@ _TASK_FIELDS = (
     "write_scope",
     "acceptance",
     "verify",
+    "risks",
+    "references",
 )
 
 
