@@ -220,7 +220,7 @@ COMMANDS: dict[str, dict[str, Row]] = {
             "git_planner.setup",
             "init",
             "set up a repository",
-            "Create a starter policy and install the hooks.",
+            "Write a policy for this project, try it, and install the hooks.",
         ),
         "hooks": Row(
             "git_planner.setup", "hooks", "set up a repository", "Install, remove and check the hooks."

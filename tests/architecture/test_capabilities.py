@@ -19,7 +19,7 @@ FLOORS = {
     "rules": (
         ("documents", "stats"),
         ("policy",),
-        ("forge", "records", "tasks"),
+        ("forge", "records", "setup", "tasks"),
         ("measuring", "planning", "plans", "specs"),
         (
             "approval",

@@ -218,7 +218,7 @@ def test_a_new_option_from_proposal_to_evidence(place: Place, library: Lab) -> N
     def tasks() -> dict[str, str]:
         return {task["id"]: task["status"] for task in plan("task", "list")["tasks"]}
 
-    git("planner", "init")
+    git("planner", "init", "--no-try")
     git("plan", "spec", "init")
     git("plan", "spec", "propose", PLAN)
     folder = library.path / "openspec"

@@ -92,7 +92,7 @@ def story(place: Place, sqlparse: Path, codex: Path) -> Iterator[Story]:
             "STUB_API_KEY": "of-the-stub",
         }
         story = Story(place, server, env, main)
-        story.play("init", "planner", "init", "--json")
+        story.play("init", "planner", "init", "--no-try", "--json")
         with lab.undisturbed(allow=NAMES):
             play(story)
         yield story

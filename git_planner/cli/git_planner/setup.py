@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from git_planner.cli.lazy_group import CommandGroup
-from git_planner.cli.options import json_option
+from git_planner.cli.options import json_option, yes_option
 from git_planner.cli.output import emit, say, tell
 from git_planner.errors import DONE, NO
 from git_planner.gitio.repository import open_repository
 from git_planner.rules.diagnostic import Diagnostic
+from git_planner.rules.refnames import number_text
+
+if TYPE_CHECKING:
+    from git_planner.flows.setup.project.try_policy import PolicyTrial
 
 ordinary_option = click.option(
     "--ordinary",
@@ -22,25 +28,78 @@ ordinary_option = click.option(
 
 @click.command()
 @ordinary_option
+@click.option(
+    "--template",
+    metavar="NAME",
+    help="Write the policy of this kind of project (default: the first that fits).",
+)
+@click.option("--no-try", is_flag=True, help="Do not measure HEAD by the new policy.")
+@yes_option
 @json_option
-def init(ordinary: bool, as_json: bool) -> int:
-    """Create a starter policy unless there is one, and install the hooks and the merge driver.
+def init(ordinary: bool, template: str | None, no_try: bool, yes: bool, as_json: bool) -> int:
+    """Create a policy unless there is one, and install the hooks and the merge driver.
+
+    The policy is for what HEAD uses: its test runner, test files, configuration and lockfiles. HEAD is
+    measured by it once; exit with 1 when that is not valid, with the cause and the line to change. A project
+    of another kind gets a policy that explains every key, and so does '--template full'.
 
     'git planner hooks uninstall' removes the hooks, 'git planner remote setup --remove' the driver.
     """
-    from git_planner.flows.setup.init import initialise
+    from git_planner.flows.setup.init import NewPolicy, initialise
 
-    done = initialise(open_repository(), ordinary=ordinary)
+    is_asked = not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    new = NewPolicy(template, is_tried=not no_try)
+    if is_asked:
+        new = NewPolicy(template, _choose_template, not no_try)
+    done = initialise(open_repository(), ordinary=ordinary, new=new, progress=tell)
+    is_valid = done.trial is None or done.trial.refusal is None
     if as_json:
         emit(done.document())
-        return DONE
+        return DONE if is_valid else NO
     if done.policy is not None:
-        say(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'")
+        kind = f", for {done.template}" if done.template else ""
+        say(f"policy: {'wrote' if done.written else 'kept'} '{done.policy}'{kind}")
+    if done.others:
+        say(f"also possible: --template {' or '.join(done.others)}")
     say(_installed_line(done.hooks.place, str(done.hooks.folder), done.hooks.chained))
     say("merge: git merges documents of git-planner by task and field")
+    if done.trial is not None:
+        say("\n".join(_trial_lines(done.trial)))
     for step in done.next:
         say(f"next: {step}")
-    return DONE
+    return DONE if is_valid else NO
+
+
+def _choose_template(names: Sequence[str]) -> str:
+    """Ask which of several kinds of project the policy is for."""
+    answer: str = click.prompt("tests", type=click.Choice(list(names)), default=names[0], err=True)
+    return answer
+
+
+def _trial_lines(trial: PolicyTrial) -> list[str]:
+    """Return the table of a trial, or its cause and the line to change."""
+    counts = trial.tests
+    rows = [("files guarded", f"{trial.guarded:,}")]
+    if counts is not None:
+        rows += [
+            ("tests collected", f"{counts.collected:,}"),
+            ("passed", f"{counts.passed:,}"),
+            ("skipped", f"{counts.skipped:,}"),
+        ]
+    rows += [
+        (metric.name, f"{number_text(metric.median)} {metric.unit} ± {number_text(metric.spread)}")
+        for metric in trial.metrics
+    ]
+    rows.append(("seconds", f"{trial.seconds:.1f}"))
+    if trial.refusal is not None:
+        rows += [
+            ("cause", str(trial.cause)),
+            ("line", f".git-planner.yml:{trial.line}"),
+            ("output", str(trial.logs)),
+        ]
+    rows += [("note", note) for note in trial.notes]
+    verdict = "valid" if trial.refusal is None else trial.refusal.verdict
+    return [f"tried: {trial.commit[:12]} is {verdict}", *(f"  {name:15}  {value}" for name, value in rows)]
 
 
 @click.group(cls=CommandGroup)

@@ -1,0 +1,1 @@
+"""Setting up a project: what it uses, its first policy, and a trial of it."""

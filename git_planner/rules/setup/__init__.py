@@ -1,0 +1,1 @@
+"""Rules for setting up a repository: what a project uses, and the policy for it."""
