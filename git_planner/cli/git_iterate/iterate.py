@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from git_planner.errors import DONE
 from git_planner.gitio.repository import Repository, open_repository
 from git_planner.rules import refnames
 from git_planner.rules.refnames import number_text as format_number
+
+if TYPE_CHECKING:
+    from git_planner.flows.iterations.unfinished.reviewed_loop import ReviewedAttempts
 
 
 def implementer_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,9 +64,20 @@ def implementer_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--plateau", type=click.IntRange(1), metavar="N", help="Stop a loop after N attempts without improvement."
 )
+@click.option(
+    "--wait-review",
+    is_flag=True,
+    help="Let a loop plan ahead, open reviews, and run what was approved.",
+)
+@click.option(
+    "--max-wait",
+    type=options.SECONDS,
+    metavar="SECONDS",
+    help="Longest wait of a loop for an approval (default: a week).",
+)
 @options.bench_options
 @json_option
-def once(is_loop: bool, as_json: bool, **given: Any) -> int:
+def once(is_loop: bool, as_json: bool, wait_review: bool, max_wait: float | None, **given: Any) -> int:
     """Plan, implement, commit and record one change, in a worktree of its own; or a loop of them."""
     from git_planner.flows.iterations import iterate
 
@@ -79,14 +93,34 @@ def once(is_loop: bool, as_json: bool, **given: Any) -> int:
         raise click.UsageError(
             "'--max-attempts', '--max-tokens', '--max-invalid', '--plateau' and '--timeout' need '--loop'"
         )
+    if (wait_review and not is_loop) or (max_wait is not None and not wait_review):
+        raise click.UsageError("'--wait-review' needs '--loop', and '--max-wait' needs both")
     with _with_bench(repo, _iterate_options(given)) as request:
         if is_loop:
-            ended = iterate.loop(repo, iterate.LoopOptions(request, **limits), tell)
+            attempts = _reviewed_attempts(repo, max_wait) if wait_review else None
+            ended = iterate.loop(repo, iterate.LoopOptions(request, **limits), tell, attempts)
             _print_result(ended.document(), _loop_lines(ended), as_json=as_json)
             return ended.exit
         result = iterate.iterate(repo, request, tell)
     _print_result(result.document(), _result_lines(result), as_json=as_json)
     return result.exit
+
+
+def _reviewed_attempts(repo: Repository, seconds: float | None) -> ReviewedAttempts:
+    from git_planner.flows.iterations.unfinished.reviewed_loop import ReviewedAttempts, ReviewWait
+    from git_planner.flows.review.forge.open_request import open_review
+    from git_planner.flows.review.forge.sync import sync_review
+
+    def open_(branch: str) -> None:
+        opened = open_review(repo, branch, tell)
+        place = opened.request.url if opened.request else opened.link
+        tell(f"{branch}: asked for a review: {place or opened.target.head}")
+
+    def sync(branch: str) -> None:
+        sync_review(repo, branch, tell)
+
+    wait = ReviewWait(open_, sync)
+    return ReviewedAttempts(wait if seconds is None else replace(wait, seconds=seconds))
 
 
 @click.command()

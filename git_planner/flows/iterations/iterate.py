@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +20,10 @@ from git_planner.flows.iterations import in_place as inplace
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.iterations.agent_changes import AttemptSite, content_limits
 from git_planner.flows.iterations.attempt import Attempt, report_from, run_implementer, settle_attempt
+from git_planner.flows.iterations.review_queue import check_queue
 from git_planner.flows.measuring.benches.bench import Bench
 from git_planner.flows.planning import manual
-from git_planner.flows.planning.ask_planner import make_iteration
+from git_planner.flows.planning.ask_planner import PlannedIteration, make_iteration
 from git_planner.flows.planning.campaign import Goal, PlanOptions, open_campaign
 from git_planner.flows.planning.iteration_start import worktree_path
 from git_planner.flows.plans.current_plan import needed_plan
@@ -150,6 +151,10 @@ class LoopResult:
         }
 
 
+# Makes one attempt of a loop.
+Attempts = Callable[[Repository, IterateOptions, Progress], IterationResult]
+
+
 def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> IterationResult:
     """Run one iteration, from a new number to a record.
 
@@ -159,9 +164,22 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
         progress: called with each progress message.
 
     Raises:
+        PlannerError: as `plan_attempt`; E_REVIEW if the directive needs an approval; permanent errors of the
+            implementer; E_INTERRUPTED, when the iteration can be resumed.
+    """
+    planned, implementer = plan_attempt(repo, options, progress)
+    with interruptible(planned.state):
+        return run_attempt(repo, planned.state, planned.commit, options, progress, implementer=implementer)
+
+
+def plan_attempt(
+    repo: Repository, options: IterateOptions, progress: Progress
+) -> tuple[PlannedIteration, Implementer]:
+    """Plan one iteration after checking that it can be carried out; return it with its implementer.
+
+    Raises:
         PlannerError: E_SIGN if commits cannot be signed; E_MEASURE if the base has no valid result; errors of
-            planning, which use up only a number; permanent errors of the implementer; E_DIRTY in place;
-            E_INTERRUPTED, when the iteration can be resumed.
+            planning, which use up only a number; E_DIRTY in place; E_REVIEW if too many directives wait.
     """
     repo.ident()
     agent_worktree.check_signing(repo, read_settings(repo).sign_timeout)
@@ -176,6 +194,7 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
     settings = _settings(repo, policy, options)
     implementer = registry.make_implementer(settings.implementer, policy, settings, repo)
     if settings.planner != MANUAL:
+        check_queue(repo, policy, campaign.plan)
         # A missing program is told before the base is measured.
         registry.make_planner(settings.planner, policy, settings, repo)
     # In a bare repository the policy's folder is seen only once there is a worktree.
@@ -193,12 +212,19 @@ def iterate(repo: Repository, options: IterateOptions, progress: Progress) -> It
         planned = manual.apply_answer(repo, options.from_ref, progress, slug=options.slug)
     else:
         planned = make_iteration(repo, _plan_options(options, settings), progress)
-    with interruptible(planned.state):
-        return run_attempt(repo, planned.state, planned.commit, options, progress, implementer=implementer)
+    return planned, implementer
 
 
-def loop(repo: Repository, options: LoopOptions, progress: Progress) -> LoopResult:
+def loop(
+    repo: Repository, options: LoopOptions, progress: Progress, attempt: Attempts | None = None
+) -> LoopResult:
     """Iterate until a stop rule applies. An attempt without a valid record does not end the loop.
+
+    Args:
+        repo: the repository.
+        options: the iterations and the limits.
+        progress: called with each progress message.
+        attempt: makes the next attempt (default: `iterate`).
 
     Raises:
         PlannerError: as `iterate`, for permanent errors.
@@ -219,7 +245,7 @@ def loop(repo: Repository, options: LoopOptions, progress: Progress) -> LoopResu
         progress(f"attempt {totals.attempts + 1}")
         result: IterationResult | None = None
         try:
-            result = iterate(repo, options.iteration, progress)
+            result = (attempt or iterate)(repo, options.iteration, progress)
         except PlannerError as error:
             if error.code == "E_PATCHES_EXHAUSTED":
                 totals = replace(totals, exhausted=True)
