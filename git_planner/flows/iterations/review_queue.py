@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import approval_of
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.iterations import process_lock
 from git_planner.flows.planning.list_iterations import Iteration, is_task_iteration, list_iterations
 from git_planner.gitio.repository import Repository
@@ -49,7 +50,8 @@ def check_queue(repo: Repository, policy: Policy, plan: str) -> None:
     Raises:
         PlannerError: E_REVIEW.
     """
-    if policy.review.is_off:
+    policy = with_trusted_rule(repo, policy, "directive")
+    if not policy.review.directives:
         return
     branches = [waiting.branch for waiting in waiting_directives(repo, plan) if not waiting.approval.ok]
     if len(branches) >= policy.review.queue:

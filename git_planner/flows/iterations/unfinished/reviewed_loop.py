@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from git_planner.config.policy_file import policy_at
 from git_planner.errors import PlannerError
 from git_planner.flows.approval.approval import ask_remote
+from git_planner.flows.approval.trusted_rule import with_trusted_rule
 from git_planner.flows.iterations.iterate import IterateOptions, IterationResult, plan_attempt
 from git_planner.flows.iterations.review_queue import WaitingDirective, waiting_directives
 from git_planner.flows.iterations.unfinished.abandon import abandon_iteration
@@ -26,7 +27,7 @@ _AGAIN = ("E_REMOTE", "E_FORGE", "E_DEADLINE", "E_CONFLICT")
 
 @dataclass(frozen=True, slots=True)
 class ReviewWait:
-    """How a loop asks for approvals.
+    """The steps by which a loop asks for approvals.
 
     `open` asks people to review a directive, by its branch; done again, it changes nothing. `sync` brings
     what they said. `seconds` is the longest wait for one approval; `pause` and `longest` are the first and
@@ -58,7 +59,7 @@ class ReviewedAttempts:
                 what planning and iterating raise.
         """
         plan = needed_plan(repo, options.plan)
-        policy = find_base(repo, plan, options.from_ref).policy
+        policy = with_trusted_rule(repo, find_base(repo, plan, options.from_ref).policy, "directive")
         until, pause = time.monotonic() + self.wait.seconds, self.wait.pause
         while True:
             ask_remote(repo, policy, plan, "directive", progress)
@@ -88,8 +89,8 @@ class ReviewedAttempts:
 
     def _plan_another(self, repo: Repository, options: IterateOptions, progress: Progress) -> None:
         planned, _ = plan_attempt(repo, options, progress)
-        policy = policy_at(repo, planned.state.base)
-        if policy.review.is_off:
+        policy = with_trusted_rule(repo, policy_at(repo, planned.state.base), "directive")
+        if not policy.review.directives:
             raise PlannerError(
                 "E_USAGE",
                 "the policy requires no approval that '--wait-review' could wait for",
