@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from git_planner import documents
+from git_planner.flows.tournament.run_store import RunChange, RunStore
 from git_planner.rules.tournament.winner import review as rules
 from tests.support.lab import Lab
 from tests.tournament.tournament_lab import gated_run
@@ -115,6 +117,28 @@ def test_an_answer_that_stays_wrong_is_an_error(lab: Lab) -> None:
     before = lab.refs()
     assert lab.run("git-bo4", "review", "speed").status == 1
     assert lab.refs() == before
+
+
+def test_what_is_in_the_way_is_told_before_anybody_is_asked(lab: Lab) -> None:
+    """Each refusal comes before those of the next rows, whose faults are there, too."""
+    critic(lab)
+
+    def refused(status: int) -> str:
+        return str(command(lab, "review", "--critic", "gemini", "--model", "none", expect=status)["code"])
+
+    assert refused(2) == "E_UNKNOWN_RUN"
+    assert lab.run("git-bo4", "new", "--prompt", "make it faster", "--run", "speed").status == 0
+    assert refused(3) == "E_STAGE"
+    gated_run(lab, {1: {"src/a": "1\n"}}, gates={"passed": False})
+    assert refused(1) == "E_NO_VARIANT"
+    row = view(lab).variant(1)
+    rows = [replace(row, number=number, gates={"passed": True}) for number in range(1, 28)]
+    RunStore(lab.repo, "speed").change(lambda now: RunChange(now.run, rows), "test")
+    assert refused(2) == "E_TOO_LARGE"
+    few = [replace(row, state="broken", commit=None) for row in rows[2:]]
+    RunStore(lab.repo, "speed").change(lambda now: RunChange(now.run, few), "test")
+    assert refused(3) == "E_MODEL"
+    assert asked(lab) == []
 
 
 def test_a_diff_is_blind() -> None:

@@ -13,9 +13,11 @@ from git_planner.flows.iterations.provenance import iteration_record
 from git_planner.flows.iterations.review_branch import (
     PREFIX,
     ReviewCommit,
+    ReviewSource,
     base_tip,
     check_branch_name,
-    merge_code,
+    find_anchor,
+    merge_source,
     move_branch,
     push_branch,
     trailer_values,
@@ -23,7 +25,6 @@ from git_planner.flows.iterations.review_branch import (
 from git_planner.flows.planning.list_iterations import Iteration, find_iteration, list_iterations
 from git_planner.flows.plans.current_plan import needed_plan
 from git_planner.flows.records.ledger import read_ledger
-from git_planner.gitio import history
 from git_planner.gitio.repository import Repository
 from git_planner.gitio.store import Message
 from git_planner.progress import Progress
@@ -95,14 +96,13 @@ def publish_iteration(
     source = _source(repo, which, plan)
     base = base_tip(repo, source.policy.base)
     tip = source.record.commit
-    anchor = history.merge_base(repo.git, base, tip)
-    if anchor is None:
-        raise PlannerError(
-            "E_MERGE",
-            f"'{source.state.branch}' and '{source.policy.base}' have no common history",
-            hint="name another base in '.git-planner.yml'",
-        )
-    tree = _merge_change(repo, source, base, anchor)
+    target = source.policy.base
+    listing = "list iterations with 'git iterate list'"
+    what = ReviewSource(
+        tip, source.policy, target, f"'{source.state.branch}'", "git iterate", listing, "E_NO_RECORD"
+    )
+    anchor = find_anchor(repo, what, base)
+    tree = merge_source(repo, what, base, anchor)
     name = branch or PREFIX + source.state.branch.removeprefix(refnames.ITER)
     message, title = _commit_message(repo, source, anchor)
     wanted = ReviewCommit(tree, base, source.state.branch, message, "git iterate publish")
@@ -142,25 +142,6 @@ def _source(repo: Repository, which: str, plan: str | None) -> _Source:
             hint="list iterations with 'git iterate list'",
         )
     return _Source(iteration, iteration.state, top, policy_at(repo, iteration.state.base))
-
-
-def _merge_change(repo: Repository, source: _Source, base: str, anchor: str) -> str:
-    """Return the base's tip with the change merged: code only, guarded paths from the base."""
-    tree, conflicts = merge_code(repo, source.policy, source.record.commit, base, anchor)
-    if conflicts:
-        raise PlannerError(
-            "E_MERGE",
-            f"'{source.state.branch}' does not merge with '{source.policy.base}'",
-            hint=f"start a new iteration from it: 'git iterate --from {source.policy.base}'",
-            details=conflicts[:20],
-        )
-    if tree == repo.resolve(base, "tree"):
-        raise PlannerError(
-            "E_NO_RECORD",
-            f"'{source.policy.base}' already contains '{source.state.branch}'",
-            hint="list iterations with 'git iterate list'",
-        )
-    return tree
 
 
 def _commit_message(repo: Repository, source: _Source, anchor: str) -> tuple[str, str]:

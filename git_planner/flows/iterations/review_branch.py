@@ -67,6 +67,59 @@ def merge_code(
     return merge_trees(repo.git, base, change)
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewSource:
+    """What goes to a branch for review: a commit, its policy, and the names for errors.
+
+    `name` is what the commit is called, `again` the command that starts anew from the base, `listing` a hint
+    that shows where things stand, and `contained` the code of the error if the base has it already.
+    """
+
+    commit: str
+    policy: Policy
+    base_name: str
+    name: str
+    again: str
+    listing: str
+    contained: str
+
+
+def find_anchor(repo: Repository, source: ReviewSource, base: str) -> str:
+    """Return the common ancestor of a source and the base's tip.
+
+    Raises:
+        PlannerError: E_MERGE if there is none.
+    """
+    anchor = history.merge_base(repo.git, base, source.commit)
+    if anchor is None:
+        raise PlannerError(
+            "E_MERGE",
+            f"{source.name} and '{source.base_name}' have no common history",
+            hint="name another base in '.git-planner.yml'",
+        )
+    return anchor
+
+
+def merge_source(repo: Repository, source: ReviewSource, base: str, anchor: str) -> str:
+    """Return the base's tip with the code of a source merged.
+
+    Raises:
+        PlannerError: E_MERGE if it does not merge; `contained` if the base has it already.
+    """
+    tree, conflicts = merge_code(repo, source.policy, source.commit, base, anchor)
+    if conflicts:
+        raise PlannerError(
+            "E_MERGE",
+            f"{source.name} does not merge with '{source.base_name}'",
+            hint=f"start anew from it: '{source.again} --from {source.base_name}'",
+            details=conflicts[:20],
+        )
+    if tree == repo.resolve(base, "tree"):
+        message = f"'{source.base_name}' already contains {source.name}"
+        raise PlannerError(source.contained, message, hint=source.listing)
+    return tree
+
+
 def trailer_values(repo: Repository, start: str, end: str, key: str) -> Sequence[str]:
     """Return the distinct values of a trailer in a range of commits, newest first."""
     form = f"--format=%(trailers:key={key},valueonly,unfold)"

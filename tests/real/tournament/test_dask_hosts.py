@@ -122,11 +122,62 @@ def network(folder: Path) -> Iterator[tuple[Network, str]]:
         hosts.remove()
 
 
-@pytest.mark.real
-@pytest.mark.alone
-@pytest.mark.skipif(
+NEEDS_ROOT = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and 'ip'"
 )
+# The first runs of the benchmark with the value 80 wait: their workers are cut off and killed.
+RECORD_POLICY = """\
+schema: git-planner/policy@1
+base: main
+guard: ["tests/**"]
+jail: 'off'
+metrics:
+  - {name: cost, run: [sh, tests/bench.sh], pattern: '(\\d+)', unit: points, better: lower,
+     kind: noisy, timeout: 60, pairs: {screen: 4, min: 16, max: 16}}
+"""
+RECORD_BENCH = """\
+read value <value
+for mark in {root}/began-1 {root}/began-2; do
+  if [ "$value" = 80 ] && mkdir "$mark" 2>/dev/null; then ip -brief address >"$mark/network"; sleep 300; fi
+done
+echo "$value"
+"""
+
+
+@pytest.mark.real
+@pytest.mark.alone
+@NEEDS_ROOT
+def test_a_record_begins_anew_when_its_host_is_cut_off_and_when_it_dies(lab: Lab, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    files = {"value": "100\n", "tests/bench.sh": RECORD_BENCH.format(root=tmp_path)}
+    lab.commit("campaign", {".git-planner.yml": RECORD_POLICY, **files})
+    lab.git("switch", "-q", "-c", "try")
+    lab.commit("better", {"value": "80\n"})
+    with network(folder) as (hosts, address):
+
+        def disturb() -> None:
+            cut = hosts.worker_of(tmp_path / "began-1")
+            ip("link", "set", f"{hosts.name}o{cut}", "down")
+            hosts.processes[hosts.worker_of(tmp_path / "began-2")].send_signal(signal.SIGKILL)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        ran = lab.run("git-record", "--scheduler", address, "--json")
+        thread.join()
+    assert ran.status == 0, ran.err
+    assert ran.err.count("begins anew on another worker") == 2, ran.err
+    record = json.loads(ran.out)["record"]
+    assert (record["verdict"], len(record["comparison"]["orders"])) == ("improved", 8)
+    # The comparisons of the lost workers have spent their shares of the error budget.
+    assert record["comparison"]["number"] == 3
+    lab.fsck()
+
+
+@pytest.mark.real
+@pytest.mark.alone
+@NEEDS_ROOT
 def test_a_tournament_ends_right_though_a_worker_dies_and_another_is_cut_off(
     lab: Lab, tmp_path: Path
 ) -> None:

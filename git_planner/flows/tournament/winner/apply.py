@@ -11,9 +11,11 @@ from git_planner.errors import PlannerError
 from git_planner.flows.iterations.review_branch import (
     PREFIX,
     ReviewCommit,
+    ReviewSource,
     base_tip,
     check_branch_name,
-    merge_code,
+    find_anchor,
+    merge_source,
     move_branch,
     push_branch,
 )
@@ -83,7 +85,10 @@ def apply_winner(repo: Repository, name: str, options: ApplyOptions, progress: P
     base_name = policy_at(repo, view.run.base).base
     base = base_tip(repo, base_name)
     _tell_age(repo, view, base, base_name, progress)
-    tree = _merged_tree(repo, view, commit, base, base_name)
+    policy, what = policy_at(repo, view.run.base), f"the winner of '{name}'"
+    status = f"git bo4 status {name}"
+    source = ReviewSource(commit, policy, base_name, what, "git bo4 new", status, "E_MERGE")
+    tree = merge_source(repo, source, base, find_anchor(repo, source, base))
     title, body = ship_texts(repo, view)
     branch = options.branch or PREFIX + name
     ref = check_branch_name(repo, branch)
@@ -107,31 +112,6 @@ def _tell_age(repo: Repository, view: RunView, base: str, base_name: str, progre
     if history.is_ancestor(repo.git, view.run.base, base) and base != view.run.base:
         count = len(history.commits(repo.git, view.run.base, base))
         progress(f"'{base_name}' has {count} new commits since the tournament began; the figures are older")
-
-
-def _merged_tree(repo: Repository, view: RunView, commit: str, base: str, base_name: str) -> str:
-    anchor = history.merge_base(repo.git, base, commit)
-    if anchor is None:
-        raise PlannerError(
-            "E_MERGE",
-            f"the winner of '{view.run.run}' and '{base_name}' have no common history",
-            hint="name another base in '.git-planner.yml'",
-        )
-    tree, conflicts = merge_code(repo, policy_at(repo, view.run.base), commit, base, anchor)
-    if conflicts:
-        raise PlannerError(
-            "E_MERGE",
-            f"the winner of '{view.run.run}' does not merge with '{base_name}'",
-            hint=f"start a new tournament from it: 'git bo4 new --from {base_name}'",
-            details=conflicts[:20],
-        )
-    if tree == repo.resolve(base, "tree"):
-        raise PlannerError(
-            "E_MERGE",
-            f"'{base_name}' already contains the winner of '{view.run.run}'",
-            hint=f"git bo4 status {view.run.run}",
-        )
-    return tree
 
 
 def _message(view: RunView, title: str) -> str:
